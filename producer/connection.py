@@ -1,0 +1,81 @@
+"""Opens Redis, and says in our words what went wrong with it. The only place that turns redis-py's errors into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable
+from producer.settings import ClientSettings
+
+CONNECT_TIMEOUT_S: Final = 5.0
+ATTEMPTS: Final = 5
+"""Reconnections before a call gives up: with the back-off below about three seconds, the time a restart takes."""
+
+
+def open_redis(settings: ClientSettings) -> Redis:
+    """Return a client that connects at its first call, reconnects with back-off, and decodes nothing.
+
+    A command whose reply was lost is sent again: only what is safe to repeat may be called through it.
+    """
+    return Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_keepalive=None if settings.redis_url.startswith("unix") else True,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError, BusyLoadingError],
+        decode_responses=False,
+    )
+
+
+@contextmanager
+def redis_errors(settings: ClientSettings) -> Generator[None]:
+    """Raise our errors in place of redis-py's."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise explained(error, settings) from error
+
+
+def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
+    """Return the error of our tree that ``error`` means, with what to do about it."""
+    where = settings.public_redis_url
+    if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+        return RedisUnsuitable(
+            f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"
+        )
+    if isinstance(error, BusyLoadingError):
+        return RedisUnreachable(f"Redis at {where!r} is still loading its data: try again in a moment")
+    if isinstance(error, OutOfMemoryError):
+        return QueueFull(f"Redis at {where!r} is at its maxmemory: wait for jobs to finish, or raise maxmemory")
+    if isinstance(error, ReadOnlyError):
+        return RedisUnsuitable(f"Redis at {where!r} is read-only (a replica?): point REDIS_URL at the primary")
+    if isinstance(error, NoPermissionError):
+        return RedisUnsuitable(f"Redis at {where!r} does not permit this to the user in REDIS_URL: {error}")
+    if isinstance(error, ResponseError):
+        return RedisUnsuitable(f"Redis at {where!r} refused the command: {error}")
+    return RedisUnreachable(
+        f"nothing answers at REDIS_URL {where!r} ({_short(error)}): start Redis, run 'sightline up', or set REDIS_URL"
+    )
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:200] or type(error).__name__

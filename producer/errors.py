@@ -1,0 +1,148 @@
+"""The errors Sightline raises, as one tree, and the exit code each has on the command line.
+
+::
+
+    SightlineError
+    ├── InputError                  64  the caller asked for something that cannot be done as asked
+    │   ├── SettingsError               a setting is missing, malformed or contradicts another
+    │   ├── InvalidJob                  a payload does not fit its kind
+    │   ├── JobTooLarge                 a payload over MAX_PAYLOAD_BYTES
+    │   └── UnknownJob                  no job (or batch) of that id
+    ├── ServiceError                 3  the service cannot do it now; the same call may work later
+    │   ├── RedisUnreachable            nothing answers at REDIS_URL
+    │   ├── RedisUnsuitable             it answers, but lacks search, or rights, or is misconfigured
+    │   ├── QueueFull                   the backlog or the memory limit is reached; nothing was written
+    │   ├── NotDurable                  the acknowledgement asked for cannot be given; the job is queued
+    │   ├── WaitTimeout                 no result within the time given; the job goes on
+    │   └── DependencyMissing           a program or package this command needs is not installed
+    ├── JobFailed                    2  the job ended without a result
+    │   ├── JobDead                     every attempt failed; it is on the dead-letter stream
+    │   └── JobCancelled                somebody cancelled it
+    └── RunError                     2  one run went wrong inside a worker
+        ├── PageUnreachable             the page could not be loaded or not be read whole
+        ├── PageBlocked                 the guard refused an address, naming the rule
+        ├── ScanFailed                  the browser or axe-core failed; worth another attempt
+        └── ModelError                  a model call failed
+
+    Signal                              not failures: they steer a delivery and never leave the worker
+    └── LeaseLost                       another worker holds the job; whatever this one did is discarded
+
+A message names the thing with ``!r``, says what was expected, and what to do next. No message holds a
+secret: URLs are shown without their user-info part.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SightlineError(Exception):
+    """Base of all that Sightline raises on purpose."""
+
+    exit_code: ClassVar[int] = 70
+    retryable: ClassVar[bool] = False
+
+
+class InputError(SightlineError):
+    """The caller's input cannot be used; the message says what was expected."""
+
+    exit_code = 64
+
+
+class SettingsError(InputError):
+    """A setting is malformed or contradicts another one."""
+
+
+class InvalidJob(InputError):
+    """A payload does not fit its kind."""
+
+
+class JobTooLarge(InputError):
+    """A payload is over the limit of the contract."""
+
+
+class UnknownJob(InputError):
+    """There is no job or batch of that id; ids are kept for 7 days after the end."""
+
+
+class ServiceError(SightlineError):
+    """The service cannot answer now; the same call may work later."""
+
+    exit_code = 3
+    retryable = True
+
+
+class RedisUnreachable(ServiceError):
+    """Nothing answers at REDIS_URL."""
+
+
+class RedisUnsuitable(ServiceError):
+    """Redis answers, but cannot serve Sightline as it is."""
+
+    retryable = False
+
+
+class QueueFull(ServiceError):
+    """The backlog limit or the memory limit is reached; nothing was written."""
+
+
+class NotDurable(ServiceError):
+    """The job is queued, but Redis did not confirm that it is on disk."""
+
+
+class WaitTimeout(ServiceError):
+    """No result came within the time given; the job goes on."""
+
+
+class DependencyMissing(ServiceError):
+    """A program or package that is needed is not installed."""
+
+    retryable = False
+
+
+class JobFailed(SightlineError):
+    """The job ended without a result."""
+
+    exit_code = 2
+
+
+class JobDead(JobFailed):
+    """Every attempt failed; the job is on the dead-letter stream."""
+
+
+class JobCancelled(JobFailed):
+    """Somebody cancelled the job."""
+
+
+class RunError(SightlineError):
+    """One run went wrong inside a worker."""
+
+    exit_code = 2
+
+
+class PageUnreachable(RunError):
+    """The page could not be loaded, or could not be read whole."""
+
+
+class PageBlocked(RunError):
+    """The guard refused an address."""
+
+
+class ScanFailed(RunError):
+    """The browser or axe-core failed in a way that another attempt may not."""
+
+    retryable = True
+
+
+class ModelError(RunError):
+    """A model call failed."""
+
+    retryable = True
+
+
+class Signal(Exception):
+    """Base of what steers a delivery; never shown to a caller."""
+
+
+class LeaseLost(Signal):
+    """Another worker holds the job now."""

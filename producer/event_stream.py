@@ -1,0 +1,133 @@
+"""Reads the event stream, and tells waiters when their job has ended. Nobody polls.
+
+The stream is authoritative and holds about the 100,000 newest events; a reader goes on from the id it read last, also
+after a lost connection. ``Waiters`` share one blocking read a client, however many jobs are awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from producer.contract import Event
+
+BLOCK_MS: Final = 5_000
+READ_COUNT: Final = 1_000
+ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
+
+
+async def newest_id(redis: Redis, key: str) -> str:
+    """Return the id of the newest event, or ``0-0``: reading from here misses nothing that comes after this call."""
+    rows = cast("list[Any]", await redis.xrevrange(key, count=1))
+    return rows[0][0].decode() if rows else "0-0"
+
+
+async def read_after(redis: Redis, key: str, last_id: str, *, block_ms: int | None) -> list[tuple[str, str]]:
+    """Return up to ``READ_COUNT`` (id, line) after ``last_id``; waits up to ``block_ms`` for the first."""
+    reply = await redis.xread({key: last_id}, count=READ_COUNT, block=block_ms)
+    rows = reply[0][1] if reply else []
+    return [(row_id.decode(), fields.get(b"event", b"{}").decode("utf-8", "replace")) for row_id, fields in rows]
+
+
+async def follow(redis: Redis, key: str, *, since: str, is_endless: bool) -> AsyncIterator[Event]:
+    """Yield events after ``since`` (an event's id, ``0`` for all that is kept, ``$`` for new ones only)."""
+    last_id = await newest_id(redis, key) if since == "$" else since
+    while True:
+        rows = await read_after(redis, key, last_id, block_ms=BLOCK_MS if is_endless else None)
+        for row_id, line in rows:
+            last_id = row_id
+            with contextlib.suppress(ValueError, ValidationError):  # what others put there by hand is not ours to show
+                yield Event.model_validate({**json.loads(line), "id": row_id})
+        if not rows and not is_endless:
+            return
+
+
+class Waiters:
+    """Jobs awaited by one client. ``check`` tells which of some job ids have ended; it is asked at the start and
+    after every reconnection, events do the rest."""  # noqa: D205, D209  one sentence
+
+    def __init__(self, redis: Redis, key: str, *, check: Callable[[Iterable[str]], Awaitable[Iterable[str]]]) -> None:
+        self._redis = redis
+        self._key = key
+        self._check = check
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._has_position: asyncio.Future[None] | None = None
+
+    async def ended(self, job_id: str) -> None:
+        """Return when the job's end has been announced, or was there before."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(job_id, []).append(future)
+        try:
+            await self._ensure_reading()
+            if job_id in await self._check([job_id]):
+                return
+            await future
+        finally:
+            self._forget(job_id, future)
+
+    async def close(self) -> None:
+        """Stop reading; whoever still waits is cancelled."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+            self._reader = None
+
+    async def _ensure_reading(self) -> None:
+        """Return once the reader knows where it starts, so that no event after this call is missed."""
+        if self._reader is None or self._reader.done():
+            self._has_position = asyncio.get_running_loop().create_future()
+            self._reader = asyncio.create_task(self._read(self._has_position), name="event-waiters")
+        if self._has_position is not None:
+            await asyncio.shield(self._has_position)
+
+    async def _read(self, has_position: asyncio.Future[None]) -> None:
+        try:
+            last_id = await newest_id(self._redis, self._key)
+            has_position.set_result(None)
+            while self._waiting:
+                try:
+                    for row_id, line in await read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS):
+                        self._tell(line)
+                        last_id = row_id
+                except (RedisError, OSError):
+                    await asyncio.sleep(1.0)  # the client behind has already retried with back-off
+                    self._wake(await self._check(list(self._waiting)))
+        except (RedisError, OSError) as error:
+            self._fail(error)
+            if not has_position.done():
+                has_position.set_exception(error)
+
+    def _tell(self, line: str) -> None:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(fields, dict) and fields.get("event") in ENDS:
+            self._wake([str(fields.get("job_id"))])
+
+    def _wake(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            for future in self._waiting.get(job_id, ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+
+    def _forget(self, job_id: str, future: asyncio.Future[None]) -> None:
+        left = [other for other in self._waiting.get(job_id, ()) if other is not future]
+        if left:
+            self._waiting[job_id] = left
+        else:
+            self._waiting.pop(job_id, None)

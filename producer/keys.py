@@ -1,0 +1,113 @@
+"""Every Redis key Sightline uses, and the only place that spells one.
+
+A ``Keys`` belongs to one environment; two environments on one server never see each other. Lua scripts get
+their keys from here and build none. The table of keys and their lives is in ``ops/state_machine.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from producer.errors import SettingsError
+
+GROUP: Final = "workers"
+"""Consumer group of both lanes."""
+
+_ENVIRONMENT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names of one environment.
+
+    Raises ``SettingsError`` for an environment that is not 1 to 32 of ``a-z 0-9 _ -``: a colon or a glob
+    character would reach into another environment's keys.
+    """
+
+    environment: str = "dev"
+
+    def __post_init__(self) -> None:
+        if not _ENVIRONMENT.fullmatch(self.environment):
+            msg = (
+                f"ENVIRONMENT is {self.environment!r}: expected 1 to 32 characters of a-z, 0-9, '_' and '-', "
+                f"such as 'dev' or 'prod-eu'"
+            )
+            raise SettingsError(msg)
+
+    @property
+    def prefix(self) -> str:
+        """Start of every key, with its colon."""
+        return f"sightline:{self.environment}:"
+
+    def lane(self, lane: str) -> str:
+        """Stream of the jobs that wait or run in ``lane``."""
+        return f"{self.prefix}jobs:{lane}"
+
+    @property
+    def scheduled(self) -> str:
+        """Sorted set: job id → due time, Redis ms."""
+        return f"{self.prefix}scheduled"
+
+    def job(self, job_id: str) -> str:
+        """Hash of one job."""
+        return f"{self.prefix}job:{job_id}"
+
+    def result(self, job_id: str) -> str:
+        """String: the result's JSON; what a caller polls with GET."""
+        return f"{self.prefix}result:{job_id}"
+
+    def batch(self, batch_id: str) -> str:
+        """Hash of one batch's counters."""
+        return f"{self.prefix}batch:{batch_id}"
+
+    @property
+    def events(self) -> str:
+        """Stream of events, capped."""
+        return f"{self.prefix}events"
+
+    @property
+    def events_live(self) -> str:
+        """Pub/sub channel that carries the same lines as ``events``."""
+        return f"{self.prefix}events:live"
+
+    @property
+    def dead(self) -> str:
+        """Dead-letter stream."""
+        return f"{self.prefix}dead"
+
+    def secret(self, job_id: str) -> str:
+        """Hash of the headers, cookies and storage state of a scan behind a login."""
+        return f"{self.prefix}secret:{job_id}"
+
+    def shot(self, job_id: str) -> str:
+        """String: a screenshot."""
+        return f"{self.prefix}shot:{job_id}"
+
+    def site(self, host: str) -> str:
+        """Hash of a site's generation and its counts by day."""
+        return f"{self.prefix}site:{host}"
+
+    @property
+    def scans_index(self) -> str:
+        """RediSearch index of the scan history."""
+        return f"{self.prefix}scans"
+
+    @property
+    def scan_prefix(self) -> str:
+        """Start of the history documents' keys."""
+        return f"{self.prefix}scan:"
+
+    def scan(self, scan_id: str) -> str:
+        """Hash of one history document, with its vector."""
+        return f"{self.scan_prefix}{scan_id}"
+
+    def worker(self, name: str) -> str:
+        """String: JSON heartbeat of one worker."""
+        return f"{self.prefix}worker:{name}"
+
+    @property
+    def worker_prefix(self) -> str:
+        """Start of the heartbeats' keys."""
+        return f"{self.prefix}worker:"

@@ -1,0 +1,23 @@
+#!lua
+-- A batch: open → sealed, and finished if all its jobs have ended. Safe to call twice.
+-- KEYS  1 batch hash  2 events stream
+-- ARGV  1 batch id  2 ttl s of a finished batch  3 channel of live events  4 '1' = an empty batch may be made
+-- Returns 'sealed' | 'finished' | 'unknown'
+--@include _common.lua
+
+local batch, events = KEYS[1], KEYS[2]
+check_type(batch, 'hash')
+check_type(events, 'stream')
+if redis.call('EXISTS', batch) == 0 and ARGV[4] ~= '1' then return 'unknown' end
+
+local now = now_ms()
+redis.call('HSETNX', batch, 'created_ms', ms(now))
+redis.call('HSETNX', batch, 'total', 0)
+redis.call('HSETNX', batch, 'done', 0)
+redis.call('HSET', batch, 'sealed', 1)
+local line = close_batch_if_done(batch, ARGV[1], now, ARGV[2])
+if line then
+  add_event(events, line)
+  redis.call('PUBLISH', ARGV[3], line)
+end
+return redis.call('HEXISTS', batch, 'finished_ms') == 1 and 'finished' or 'sealed'

@@ -1,0 +1,55 @@
+#!lua
+-- none → queued | scheduled. Refuses duplicates and a full queue; writes nothing when it refuses.
+-- KEYS  1 job hash  2 lane stream  3 scheduled zset  4 batch hash (only with a batch)
+-- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''  6 delay ms
+--       7 tries, 0 = the worker's own  8 batch id or ''  9 nonce or ''  10 backlog limit of the lane
+--       11 memory limit as a share of maxmemory, 0 = unchecked by this call
+-- Returns {'created'} | {'duplicate', state} | {'sealed'} | {'full', 'backlog' | 'memory', have, limit}
+--   A duplicate with the nonce of this call is this very submission, repeated: 'created'.
+--@include _common.lua
+
+local job, lane, scheduled, batch = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local delay_ms = tonumber(ARGV[6])
+
+check_type(job, 'hash')
+check_type(lane, 'stream')
+check_type(scheduled, 'zset')
+if batch then check_type(batch, 'hash') end
+
+local now = now_ms()
+if redis.call('EXISTS', job) == 1 then
+  local held = redis.call('HMGET', job, 'state', 'nonce')
+  redis.call('HSET', job, 'seen_ms', ms(now)) -- always a write: WAITAOF on this connection then means something
+  if ARGV[9] ~= '' and held[2] == ARGV[9] then return { 'created' } end
+  return { 'duplicate', held[1] or '' }
+end
+if batch and redis.call('HGET', batch, 'sealed') == '1' then return { 'sealed' } end
+
+local backlog = redis.call('XLEN', lane)
+if backlog >= tonumber(ARGV[10]) then return { 'full', 'backlog', backlog, tonumber(ARGV[10]) } end
+local share = tonumber(ARGV[11])
+if share > 0 then
+  local info = redis.call('INFO', 'memory')
+  local used = tonumber(string.match(info, 'used_memory:(%d+)'))
+  local limit = tonumber(string.match(info, 'maxmemory:(%d+)'))
+  if limit > 0 and used > limit * share then return { 'full', 'memory', used, limit } end
+end
+
+local state, entry = 'queued', ''
+if delay_ms > 0 then
+  state = 'scheduled'
+  redis.call('ZADD', scheduled, ms(now + delay_ms), ARGV[1])
+else
+  entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', ARGV[2])
+end
+redis.call('HSET', job, 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', 0, 'fence', 0,
+  'enqueued_ms', ms(now), 'entry', entry, 'payload', ARGV[4])
+if ARGV[5] ~= '' then redis.call('HSET', job, 'args', ARGV[5]) end
+if ARGV[7] ~= '0' then redis.call('HSET', job, 'tries', ARGV[7]) end
+if ARGV[9] ~= '' then redis.call('HSET', job, 'nonce', ARGV[9]) end
+if batch then
+  redis.call('HSET', job, 'batch', ARGV[8])
+  redis.call('HSETNX', batch, 'created_ms', ms(now))
+  redis.call('HINCRBY', batch, 'total', 1)
+end
+return { 'created' }

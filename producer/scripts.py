@@ -1,0 +1,55 @@
+"""Loads Lua scripts from package data and runs them by SHA.
+
+A script may hold lines ``--@include _name.lua``; they are replaced by the file of that name from the script's own
+package or from ``producer/lua``. The text decides the SHA, so two releases never run each other's scripts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+_INCLUDE: Final = re.compile(r"^--@include (\S+)\n", re.MULTILINE)
+
+Arg = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One Lua script: one transition of ``ops/state_machine.md``."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def load_script(package: str, name: str) -> Script:
+    """Return ``<package>/lua/<name>.lua`` with its includes put in."""
+    places = (files(package) / "lua", files("producer") / "lua")
+
+    def included(match: re.Match[str]) -> str:
+        for place in places:
+            file = place / match[1]
+            if file.is_file():
+                return file.read_text("utf-8")
+        msg = f"{package}/lua/{name}.lua includes {match[1]!r}, which does not exist"
+        raise FileNotFoundError(msg)
+
+    text = _INCLUDE.sub(included, (places[0] / f"{name}.lua").read_text("utf-8"))
+    return Script(name, text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324  EVALSHA's own digest
+
+
+async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+    """Run one script now; loads it first where Redis does not know it (a restart forgets scripts)."""
+    call = cast("Any", redis)  # redis-py 5 types evalsha's arguments as str only
+    try:
+        return await call.evalsha(script.sha, len(keys), *keys, *args)
+    except NoScriptError:
+        return await call.eval(script.text, len(keys), *keys, *args)

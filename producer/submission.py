@@ -1,0 +1,150 @@
+"""One submission as Redis sees it: the keys and arguments of submit.lua, and what its answers mean.
+
+Shared by the client and by the worker's ``StreamPool``, so that a job has one shape whoever submits it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from producer.contract import (
+    MAX_KIND_CHARS,
+    JsonObject,
+    Lane,
+    QueryRequest,
+    ScanRequest,
+    check_job_id,
+    describe_invalid,
+    encode_payload,
+)
+from producer.errors import InvalidJob, QueueFull
+from producer.keys import Keys
+from producer.scripts import Arg, load_script
+
+SUBMIT: Final = load_script("producer", "submit")
+REQUESTS: Final[dict[str, type[BaseModel]]] = {"scan": ScanRequest, "query": QueryRequest}
+LANES: Final = {"query": Lane.INTERACTIVE}
+"""Lane of a kind where none is asked for; everything else goes to batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job that is in the queue; ``created`` is False when a job of that id was there already."""
+
+    job_id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job about to be submitted. ``given_id`` marks an id the caller chose, which may be taken."""
+
+    job_id: str
+    kind: str
+    lane: Lane
+    payload: str
+    args: str = ""
+    delay_ms: int = 0
+    tries: int = 0
+    batch: str = ""
+    given_id: bool = False
+    nonce: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def keys(self, keys: Keys) -> list[str]:
+        """Return KEYS of submit.lua."""
+        named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled]
+        return [*named, keys.batch(self.batch)] if self.batch else named
+
+    def args_of(self, *, backlog_limit: int, memory_share: float) -> list[Arg]:
+        """Return ARGV of submit.lua."""
+        job = (self.job_id, self.kind, self.lane, self.payload, self.args, self.delay_ms, self.tries, self.batch)
+        return [*job, self.nonce, backlog_limit, memory_share]
+
+
+def prepare(
+    kind: str,
+    payload: BaseModel | JsonObject,
+    *,
+    job_id: str | None = None,
+    lane: Lane | str | None = None,
+    batch: str | None = None,
+    defer_s: float = 0.0,
+    tries: int | None = None,
+    args: Sequence[Any] = (),
+) -> Submission:
+    """Check and encode one job.
+
+    Raises ``InvalidJob`` for a payload that does not fit its kind, an id, lane or batch that cannot be one, and
+    ``JobTooLarge``. A kind of your own takes any JSON object.
+    """
+    fields = _checked(kind, payload)
+    return Submission(
+        job_id=check_job_id(job_id) if job_id is not None else uuid.uuid4().hex,
+        kind=_check_kind(kind),
+        lane=_lane(kind, lane),
+        payload=encode_payload(fields),
+        args=encode_payload({"args": list(args)})[8:-1] if args else "",
+        delay_ms=max(0, int(defer_s * 1000)),
+        tries=tries or 0,
+        batch=check_job_id(batch) if batch else "",
+        given_id=job_id is not None,
+    )
+
+
+def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Submitted:
+    """Return what submit.lua said; raises ``QueueFull``, or ``InvalidJob`` for a sealed batch."""
+    match reply[0]:
+        case b"created":
+            return Submitted(submission.job_id, created=True)
+        case b"duplicate":
+            return Submitted(submission.job_id, created=False)
+        case b"sealed":
+            msg = f"batch {submission.batch!r} is sealed: its jobs are counted already; choose another batch name"
+            raise InvalidJob(msg)
+        case _:
+            raise _full(reply, keys.lane(submission.lane))
+
+
+def _full(reply: Sequence[Any], lane_key: str) -> QueueFull:
+    have, limit = int(reply[2]), int(reply[3])
+    if reply[1] == b"backlog":
+        return QueueFull(f"{lane_key!r} holds {have} jobs, the limit is {limit}: add workers, or raise BACKLOG_LIMIT")
+    share = f"{have / limit:.0%}"
+    return QueueFull(
+        f"Redis uses {share} of its maxmemory ({have} of {limit} bytes): nothing was queued; raise maxmemory"
+    )
+
+
+def _checked(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
+    model = REQUESTS.get(kind)
+    if isinstance(payload, BaseModel):
+        return payload.model_dump(mode="json", exclude_defaults=True)
+    if model is None:
+        return payload
+    try:
+        return model.model_validate(payload).model_dump(mode="json", exclude_defaults=True)
+    except ValidationError as error:
+        raise InvalidJob(f"{kind}: {describe_invalid(error)}") from None
+
+
+def _check_kind(kind: str) -> str:
+    if not kind or len(kind) > MAX_KIND_CHARS:
+        msg = f"kind {kind[:100]!r}: expected a function name of 1 to 100 characters, such as 'scan'"
+        raise InvalidJob(msg)
+    return kind
+
+
+def _lane(kind: str, lane: Lane | str | None) -> Lane:
+    if lane is None:
+        return LANES.get(kind, Lane.BATCH)
+    try:
+        return Lane(lane)
+    except ValueError:
+        msg = f"lane {lane!r}: expected one of {', '.join(Lane)}"
+        raise InvalidJob(msg) from None
