@@ -1,0 +1,194 @@
+"""SIGKILL and SIGSTOP at every point of a delivery: nothing is lost, nothing is committed twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import FunctionResult, JobState
+from producer.keys import Keys
+from tests.support.processes import StartWorker
+from tests.support.queue import events_of, pending, until
+
+WAIT_S = 30
+
+
+async def runs_of(redis: Redis, keys: Keys) -> list[tuple[str, int]]:
+    """Who ran what: (job id, pid), in order."""
+    rows = cast("list[bytes]", await cast("Any", redis).lrange(f"{keys.prefix}runs", 0, -1))
+    return [(job_id, int(pid)) for job_id, pid in (row.decode().split() for row in rows)]
+
+
+async def release(redis: Redis, keys: Keys) -> None:
+    """Let the jobs of kind ``held`` end."""
+    await redis.set(f"{keys.prefix}release", "1")
+
+
+async def one_end_each(redis: Redis, keys: Keys, job_ids: list[str]) -> None:
+    """Assert that each job has one result and one event, and that nothing waits or is held."""
+    ends = [json.loads(line) for line in await events_of(redis, keys)]
+    assert sorted(end["job_id"] for end in ends if end["event"] == "job.succeeded") == sorted(job_ids)
+    assert await redis.xlen(keys.lane("batch")) == 0
+    assert await pending(redis, keys) == 0
+
+
+@pytest.mark.parametrize("point", ["in-claim", "before-start", "after-start", "before-commit", "after-commit"])
+async def test_a_job_survives_its_workers_death_at_any_point(
+    point: str, client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    job = await client.submit("quick", {"n": 7})
+    doomed = start_worker(f"die={point}")
+    await until(lambda: doomed.poll() is not None, what=f"the worker's death {point}")
+    assert doomed.returncode == -signal.SIGKILL
+
+    start_worker()
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert isinstance(result, FunctionResult)
+    assert result.value == 7
+    await one_end_each(redis, keys, [job.job_id])
+
+
+async def test_ten_jobs_held_by_a_killed_worker_all_end_once(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    jobs = [(await client.submit("held", {})).job_id for _ in range(10)]
+    doomed = start_worker("max_jobs=11")
+    await until(lambda: _has_runs(redis, keys, 10), what="ten running jobs")
+    doomed.kill()
+    doomed.wait()
+    await release(redis, keys)
+
+    start_worker("max_jobs=11")
+    for job_id in jobs:
+        assert (await client.wait(job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+
+    await one_end_each(redis, keys, jobs)
+    assert [(await client.job(job_id)).attempt for job_id in jobs] == [2] * 10
+
+
+async def test_with_the_default_lease_a_killed_workers_job_runs_again_within_15_s(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    doomed = start_worker("lease=10")
+    job = await client.submit("held", {})
+    await until(lambda: _has_runs(redis, keys, 1), what="the first run")
+    start_worker("lease=10")
+    await until(lambda: _has_workers(client, 2), what="the second worker")
+    doomed.kill()
+    killed_at = time.monotonic()
+
+    await until(lambda: _has_runs(redis, keys, 2), what="the second run")
+    took_s = time.monotonic() - killed_at
+    await release(redis, keys)
+
+    assert (await client.wait(job.job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+    assert took_s <= 15
+    await one_end_each(redis, keys, [job.job_id])
+
+
+async def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
+):
+    def said() -> str:
+        return (tmp_path / "workers.log").read_text()
+
+    frozen = start_worker()
+    job = await client.submit("held", {})
+    await until(lambda: _has_runs(redis, keys, 1), what="the first run")
+    frozen.send_signal(signal.SIGSTOP)
+    other = start_worker()
+    await until(lambda: _has_runs(redis, keys, 2), what="the second run")
+    await release(redis, keys)
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    frozen.send_signal(signal.SIGCONT)
+    await until(lambda: "outcome=lost" in said() or "standing=lost" in said(), what="the woken worker's refusal")
+
+    assert isinstance(result, FunctionResult)
+    assert result.value == f"done by {other.pid}"
+    assert await client.result(job.job_id) == result
+    await one_end_each(redis, keys, [job.job_id])
+
+
+async def test_a_job_that_kills_its_worker_every_time_is_dead_after_its_attempts(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    job = await client.submit("suicide", {})
+    healthy = await client.submit("quick", {"n": 1}, defer_s=0.5)
+
+    for _ in range(3):
+        doomed = start_worker()
+        await until(lambda doomed=doomed: doomed.poll() is not None, what="the worker's death")
+    start_worker()
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.DEAD
+    assert result.error is not None
+    assert result.error.type == "AttemptsExhausted"
+    assert [job_id for job_id, _ in await runs_of(redis, keys)].count(job.job_id) == 3
+    assert await redis.xlen(keys.dead) == 1
+    assert (await client.wait(healthy.job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+
+
+async def test_a_busy_event_loop_keeps_its_lease(client: Client, start_worker: StartWorker, redis: Redis, keys: Keys):
+    start_worker("lease=1.5")
+    job = await client.submit("busy", {"seconds": 5})
+    await until(lambda: _has_runs(redis, keys, 1), what="the run")
+    start_worker("lease=1.5")
+
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.SUCCEEDED
+    assert len(await runs_of(redis, keys)) == 1
+    assert (await client.job(job.job_id)).attempt == 1
+
+
+async def test_sigterm_hands_running_jobs_back_at_once_with_their_attempt(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    leaving = start_worker("grace=0", "lease=10")
+    jobs = [(await client.submit("held", {})).job_id for _ in range(3)]
+    await until(lambda: _has_runs(redis, keys, 3), what="three running jobs")
+
+    leaving.terminate()
+    assert leaving.wait(10) == 0
+    infos = [await client.job(job_id) for job_id in jobs]
+    await release(redis, keys)
+    start_worker()
+    for job_id in jobs:
+        await client.wait(job_id, timeout_s=WAIT_S)
+
+    assert [(info.state, info.attempt) for info in infos] == [(JobState.QUEUED, 0)] * 3
+    await one_end_each(redis, keys, jobs)
+
+
+async def test_sigterm_lets_running_jobs_end_within_the_grace(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    leaving = start_worker("grace=20")
+    job = await client.submit("held", {})
+    await until(lambda: _has_runs(redis, keys, 1), what="the run")
+
+    leaving.terminate()
+    waiting = await client.submit("quick", {})
+    await release(redis, keys)
+    assert leaving.wait(10) == 0
+
+    assert (await client.job(job.job_id)).state is JobState.SUCCEEDED
+    assert (await client.job(waiting.job_id)).state is JobState.QUEUED
+
+
+async def _has_runs(redis: Redis, keys: Keys, count: int) -> bool:
+    return len(await runs_of(redis, keys)) >= count
+
+
+async def _has_workers(client: Client, count: int) -> bool:
+    return len((await client.queue()).workers) >= count

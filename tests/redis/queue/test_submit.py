@@ -1,0 +1,176 @@
+"""submit.lua, seal.lua and cancel.lua, through the client, on a real Redis."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import JobState, Lane
+from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
+from producer.keys import Keys
+from tests.support.queue import events_of, job_fields, settings_for, start_one
+from worker.stream import JobStream
+
+
+async def test_a_submitted_job_is_in_its_lane_and_has_a_hash(client: Client, redis: Redis, keys: Keys):
+    job = await client.submit("scan", {"url": "https://example.org/"})
+
+    fields = await job_fields(redis, keys, job.job_id)
+    assert job.created
+    assert await redis.xlen(keys.lane("batch")) == 1
+    assert (fields["state"], fields["kind"], fields["lane"], fields["attempt"]) == ("queued", "scan", "batch", "0")
+    assert json.loads(fields["payload"])["url"] == "https://example.org/"
+
+
+async def test_queries_go_to_the_interactive_lane_unless_told_otherwise(client: Client, redis: Redis, keys: Keys):
+    await client.submit("query", {"question": "Which page is worst?"})
+    await client.submit("query", {"question": "Which page is worst?"}, lane=Lane.BATCH)
+
+    assert await redis.xlen(keys.lane("interactive")) == 1
+    assert await redis.xlen(keys.lane("batch")) == 1
+
+
+async def test_a_second_job_of_the_same_id_is_refused_and_leaves_a_trace(client: Client, redis: Redis, keys: Keys):
+    await client.submit("scan", {"url": "https://example.org/1"}, job_id="nightly-1")
+
+    second = await client.submit("scan", {"url": "https://example.org/2"}, job_id="nightly-1")
+
+    fields = await job_fields(redis, keys, "nightly-1")
+    assert not second.created
+    assert await redis.xlen(keys.lane("batch")) == 1
+    assert json.loads(fields["payload"])["url"] == "https://example.org/1"
+    assert int(fields["seen_ms"]) >= int(fields["enqueued_ms"])
+
+
+async def test_a_full_lane_refuses_and_writes_nothing(redis_url: str, redis: Redis, keys: Keys):
+    async with Client(settings_for(redis_url, keys, backlog_limit=2)) as client:
+        for _ in range(2):
+            await client.submit("scan", {"url": "https://example.org/"})
+
+        with pytest.raises(QueueFull, match="holds 2 jobs, the limit is 2"):
+            await client.submit("scan", {"url": "https://example.org/"}, job_id="third")
+
+    assert await redis.xlen(keys.lane("batch")) == 2
+    assert not await redis.exists(keys.job("third"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"url": "not a url"}, "http"),
+        ({"url": "file:///etc/passwd"}, "http"),
+        ({}, "exactly one of url and html"),
+        ({"url": "https://example.org/", "standard": "wcag9"}, "standard"),
+    ],
+)
+async def test_a_payload_that_does_not_fit_is_refused_in_one_line(client: Client, payload: dict[str, str], said: str):
+    with pytest.raises(InvalidJob, match=said) as caught:
+        await client.submit("scan", payload)
+
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_payload_over_the_limit_is_refused(client: Client):
+    with pytest.raises(JobTooLarge, match="1000000"):
+        await client.submit("scan", {"html": "x" * 1_000_001})
+
+
+@pytest.mark.parametrize("job_id", ["", "a:b", "ü", "../etc", "a" * 129])
+async def test_an_id_that_cannot_be_a_key_part_is_refused(client: Client, job_id: str):
+    with pytest.raises(InvalidJob, match="job id"):
+        await client.submit("scan", {"url": "https://example.org/"}, job_id=job_id)
+
+
+async def test_ten_thousand_jobs_go_in_by_one_call(client: Client, redis: Redis, keys: Keys):
+    payloads = ({"url": f"https://example.org/{n}"} for n in range(10_000))
+
+    ids = [job.job_id async for job in client.submit_many("scan", payloads, batch="night")]
+
+    assert len(set(ids)) == 10_000
+    assert await redis.xlen(keys.lane("batch")) == 10_000
+    assert (await client.batch("night")).total == 10_000
+
+
+async def test_a_delayed_job_waits_on_the_scheduled_set(client: Client, redis: Redis, keys: Keys):
+    job = await client.submit("scan", {"url": "https://example.org/"}, defer_s=60)
+
+    assert await redis.xlen(keys.lane("batch")) == 0
+    assert await redis.zscore(keys.scheduled, job.job_id) is not None
+    assert (await client.job(job.job_id)).state is JobState.SCHEDULED
+
+
+async def test_an_empty_batch_is_finished_when_it_is_sealed(client: Client, redis: Redis, keys: Keys):
+    info = await client.seal_batch("none", create=True)
+
+    assert info.sealed
+    assert info.finished_ms
+    assert [json.loads(line)["event"] for line in await events_of(redis, keys)] == ["batch.finished"]
+
+
+async def test_sealing_twice_announces_the_end_once(client: Client, redis: Redis, keys: Keys):
+    await client.seal_batch("none", create=True)
+    await client.seal_batch("none", create=True)
+
+    assert len(await events_of(redis, keys)) == 1
+
+
+async def test_a_sealed_batch_takes_no_more_jobs(client: Client):
+    await client.seal_batch("closed", create=True)
+
+    with pytest.raises(InvalidJob, match="sealed"):
+        await client.submit("scan", {"url": "https://example.org/"}, batch="closed")
+
+
+async def test_sealing_a_batch_nobody_made_is_an_error(client: Client):
+    with pytest.raises(UnknownJob, match="nowhere"):
+        await client.seal_batch("nowhere")
+
+
+async def test_a_queued_job_is_cancelled_at_once(client: Client, redis: Redis, keys: Keys):
+    job = await client.submit("scan", {"url": "https://example.org/"}, batch="b")
+    await client.seal_batch("b")
+
+    state = await client.cancel(job.job_id)
+
+    result = await client.wait(job.job_id, timeout_s=5)
+    names = [json.loads(line)["event"] for line in await events_of(redis, keys)]
+    assert state is JobState.CANCELLED
+    assert result.error is not None
+    assert result.error.type == "JobCancelled"
+    assert names == ["job.cancelled", "batch.finished"]
+    assert (await client.batch("b")).cancelled == 1
+
+
+async def test_a_scheduled_job_is_cancelled_at_once(client: Client, redis: Redis, keys: Keys):
+    job = await client.submit("scan", {"url": "https://example.org/"}, defer_s=60)
+
+    assert await client.cancel(job.job_id) is JobState.CANCELLED
+    assert await redis.zcard(keys.scheduled) == 0
+
+
+async def test_a_running_job_is_marked_and_a_finished_one_is_left_alone(client: Client, stream: JobStream):
+    job = await client.submit("add", {"a": 1})
+    delivery = await start_one(stream)
+
+    while_running = await client.cancel(job.job_id)
+    await stream.finish(delivery, commit=None)
+    afterwards = await client.cancel(job.job_id)
+
+    assert (while_running, afterwards) == (JobState.RUNNING, JobState.SUCCEEDED)
+
+
+async def test_cancelling_what_does_not_exist_is_an_error(client: Client):
+    with pytest.raises(UnknownJob, match="nobody"):
+        await client.cancel("nobody")
+
+
+async def test_the_position_in_the_queue_counts_undelivered_entries(client: Client, stream: JobStream):
+    jobs = [await client.submit("add", {"n": n}) for n in range(4)]
+    await start_one(stream)
+
+    positions = [(await client.job(job.job_id)).position for job in jobs]
+
+    assert positions == [None, 1, 2, 3]

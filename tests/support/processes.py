@@ -1,0 +1,39 @@
+"""Child processes of crash tests, ended with the test whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class StartWorker(Protocol):
+    """Starts a worker process on the test's keys."""
+
+    def __call__(self, *options: str, url: str = ...) -> subprocess.Popen[bytes]: ...
+
+
+@pytest.fixture
+def children() -> Generator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+
+
+def start_program(
+    children: list[subprocess.Popen[bytes]], log_file: Path, url: str, environment: str, *options: str
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.support.worker_program", url, environment, *options]
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    children.append(process)
+    return process

@@ -1,0 +1,112 @@
+"""A stream, a client and in-process workers on the test's own keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.contract import Lane
+from producer.keys import GROUP, Keys
+from producer.settings import ClientSettings
+from worker.script_pipe import ScriptPipe
+from worker.stream import Delivery, Entry, JobStream
+from worker.stream_pool import StreamPool, connections_of
+from worker.stream_worker import StreamWorker
+
+DEADLINE_S = 20.0
+
+
+def settings_for(url: str, keys: Keys, **fields: Any) -> ClientSettings:
+    return ClientSettings(redis_url=url, environment=keys.environment, **fields)
+
+
+@asynccontextmanager
+async def open_stream(redis: Redis, keys: Keys, *, consumer: str = "w1") -> AsyncGenerator[JobStream]:
+    """A consumer that acts only when told to."""
+    pipe = ScriptPipe(connections_of(redis))
+    stream = JobStream(redis, pipe, keys, consumer=consumer, result_ttl_s=3600)
+    await stream.ensure_groups()
+    try:
+        yield stream
+    finally:
+        await pipe.close()
+
+
+@asynccontextmanager
+async def running_worker(
+    url: str, keys: Keys, functions: Sequence[Any], **options: Any
+) -> AsyncGenerator[StreamWorker]:
+    """A worker in this process; stopped, with what it runs handed back, at the end."""
+    pool = StreamPool.from_url(url)
+    options = {"handle_signals": False, "poll_delay": 0.05, "lease_s": 2.0, **options}
+    worker = StreamWorker(functions, environment=keys.environment, redis_pool=pool, **options)
+    worker.main_task = asyncio.create_task(worker.main())
+    started = asyncio.create_task(worker.has_started.wait())
+    await asyncio.wait({worker.main_task, started}, timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield worker
+    finally:
+        started.cancel()
+        await worker.close()
+        worker.main_task.result()
+
+
+async def claim_one(stream: JobStream, lane: Lane = Lane.BATCH) -> Entry:
+    entries = await stream.claim(places=1, for_batch=1 if lane is Lane.BATCH else 0, turns=0)
+    assert len(entries) == 1, "expected exactly one entry to claim"
+    return entries[0]
+
+
+async def start_one(stream: JobStream, *, tries: int = 3) -> Delivery:
+    """Claim the next batch job and start it."""
+    delivery = await stream.start(await claim_one(stream), tries=tries)
+    assert isinstance(delivery, Delivery), f"expected the job to start, got {delivery}"
+    return delivery
+
+
+async def job_fields(redis: Redis, keys: Keys, job_id: str) -> dict[str, str]:
+    fields = await cast("Any", redis).hgetall(keys.job(job_id))
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+
+
+async def events_of(redis: Redis, keys: Keys) -> list[str]:
+    """The event lines so far, oldest first."""
+    rows = cast("list[Any]", await redis.xrange(keys.events))
+    return [fields[b"event"].decode() for _, fields in rows]
+
+
+async def pending(redis: Redis, keys: Keys, lane: Lane = Lane.BATCH) -> int:
+    summary = await redis.xpending(keys.lane(lane), GROUP)
+    return int(summary["pending"])
+
+
+async def steal(redis: Redis, keys: Keys, delivery: Delivery, *, by: str) -> None:
+    """Give the entry to another consumer, as a reclaim does."""
+    await steal_entry(redis, keys, delivery.lane, delivery.entry, by=by)
+
+
+async def steal_entry(redis: Redis, keys: Keys, lane: Lane, entry: str, *, by: str) -> None:
+    """Give an entry to another consumer."""
+    await redis.xclaim(keys.lane(lane), GROUP, by, 0, [entry], justid=True)
+
+
+async def until(condition: Callable[[], Any], *, what: str) -> None:
+    """Return when ``condition`` holds; fail after the deadline saying what was awaited."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                value = condition()
+                if asyncio.iscoroutine(value):
+                    value = await value
+                if value:
+                    return
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        msg = f"not within {DEADLINE_S:g} s: {what}"
+        raise AssertionError(msg) from None
+
+

@@ -1,0 +1,112 @@
+"""A worker process for crash tests: ``python -m tests.support.worker_program URL ENVIRONMENT [option=value …]``.
+
+Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``. Every run
+of a job is noted on the list ``<prefix>runs`` as ``<job id> <pid>``, so that a test can see who ran what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+from arq.worker import func
+
+from producer.keys import Keys
+from worker.deliveries import Deliveries
+from worker.stream import JobStream
+from worker.stream_pool import StreamPool
+from worker.stream_worker import StreamWorker
+from worker.telemetry import configure_logging
+
+
+def die() -> None:
+    """End as a power cut does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after(owner: type, method: str) -> None:
+    """Make ``owner.method`` the last thing this process does."""
+    original = getattr(owner, method)
+
+    async def last(self: object, *args: Any, **kwargs: Any) -> Any:
+        answer = await original(self, *args, **kwargs)
+        if answer:
+            die()
+        return answer
+
+    setattr(owner, method, last)
+
+
+def die_before(owner: type, method: str) -> None:
+    """Make this process end where ``owner.method`` would begin."""
+
+    async def never(*_: object, **__: object) -> None:
+        die()
+
+    setattr(owner, method, never)
+
+
+DEATHS = {
+    "in-claim": lambda: die_after(JobStream, "claim"),
+    "before-start": lambda: die_before(JobStream, "start"),
+    "after-start": lambda: die_before(Deliveries, "_carry"),
+    "before-commit": lambda: die_before(Deliveries, "_commit"),
+    "after-commit": lambda: die_after(JobStream, "finish"),
+}
+
+
+async def quick(ctx: dict[Any, Any], n: int = 0) -> int:
+    await note(ctx)
+    return n
+
+
+async def held(ctx: dict[Any, Any]) -> str:
+    """Runs until somebody sets ``<prefix>release``."""
+    await note(ctx)
+    while not await ctx["redis"].exists(f"{ctx['prefix']}release"):
+        await asyncio.sleep(0.02)
+    return f"done by {os.getpid()}"
+
+
+async def busy(ctx: dict[Any, Any], seconds: float) -> str:
+    """Keeps the loop busy, as a long regular expression would."""
+    await note(ctx)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while loop.time() < until:
+        pass
+    return "done"
+
+
+async def suicide(ctx: dict[Any, Any]) -> None:
+    await note(ctx)
+    die()
+
+
+async def note(ctx: dict[Any, Any]) -> None:
+    await ctx["redis"].rpush(f"{ctx['prefix']}runs", f"{ctx['job_id']} {os.getpid()}")
+
+
+def main(url: str, environment: str, *pairs: str) -> None:
+    options = dict(pair.split("=", 1) for pair in pairs)
+    configure_logging(level="info", form="console")
+    if options.get("die"):
+        DEATHS[options["die"]]()
+    worker = StreamWorker(
+        [func(f, max_tries=3) for f in (quick, held, busy, suicide)],
+        environment=environment,
+        lease_s=float(options.get("lease", "1.5")),
+        max_jobs=int(options.get("max_jobs", "4")),
+        job_completion_wait=int(options.get("grace", "0")),
+        redis_pool=StreamPool.from_url(url),
+        ctx={"prefix": Keys(environment).prefix},
+        poll_delay=0.1,
+    )
+    worker.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

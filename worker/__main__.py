@@ -1,0 +1,92 @@
+"""``python -m worker``: settings → resources → ``StreamWorker``, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+from arq.worker import func
+from redis.asyncio import Redis
+
+from producer.connection import open_redis, redis_errors
+from producer.errors import SightlineError
+from producer.settings import misspelt, setting_names
+from worker.agent.handlers import scan
+from worker.memory.indexes import redis_errors as memory_errors
+from worker.outcome import HandedBack, Lost, Retried
+from worker.resources import Resources, open_resources
+from worker.settings import WorkerSettings
+from worker.stream_pool import StreamPool
+from worker.stream_worker import StreamWorker
+from worker.telemetry import configure_logging
+
+log = structlog.get_logger()
+
+
+def build_worker(settings: WorkerSettings, redis: Redis, *, burst: bool = False) -> StreamWorker:
+    """Return the worker of these settings; it opens its resources at start-up and closes them at shutdown."""
+    opened = AsyncExitStack()
+
+    async def open_all(ctx: dict[Any, Any]) -> None:
+        ctx["resources"] = await opened.enter_async_context(open_resources(settings, redis))
+
+    async def close_all(_: dict[Any, Any]) -> None:
+        await opened.aclose()
+
+    return StreamWorker(
+        [func(scan, name="scan")],
+        environment=settings.environment,
+        lease_s=settings.lease_s,
+        redis_pool=StreamPool.over(redis, environment=settings.environment),
+        on_startup=open_all,
+        on_shutdown=close_all,
+        after_job_end=forget_scan,
+        max_jobs=settings.max_jobs,
+        max_tries=settings.max_tries,
+        job_timeout=settings.job_timeout_s,
+        keep_result=settings.result_ttl_s,
+        job_completion_wait=int(settings.shutdown_grace_s),
+        burst=burst,
+    )
+
+
+async def forget_scan(ctx: dict[Any, Any]) -> None:
+    """Drop the checkpoints of a scan that has ended; they are kept for one that will run again."""
+    if not isinstance(ctx["outcome"], Retried | HandedBack | Lost):
+        resources: Resources = ctx["resources"]
+        with memory_errors():
+            await resources.scan_graph.forget(ctx["job_id"])
+
+
+async def run(settings: WorkerSettings, *, burst: bool = False) -> None:
+    """Run one worker until SIGTERM or SIGINT, or in burst mode until there is nothing left to do."""
+    redis = open_redis(settings)
+    with redis_errors(settings):
+        await redis.ping()
+        worker = build_worker(settings, redis, burst=burst)
+        try:
+            await worker.main()
+        finally:
+            await worker.close()
+
+
+def main(*, burst: bool = False) -> int:
+    """Read the settings and run; returns the exit code."""
+    try:
+        settings = WorkerSettings.from_env(os.environ)
+        configure_logging(level=settings.log_level, form=settings.log_format)
+        for hint in misspelt(os.environ, setting_names(WorkerSettings)):
+            log.warning("settings.misspelt", hint=hint)
+        asyncio.run(run(settings, burst=burst))
+    except SightlineError as error:
+        print(f"sightline: {error}", file=sys.stderr)  # noqa: T201  the user's answer, not a log
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

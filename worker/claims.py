@@ -1,0 +1,204 @@
+"""Fills a worker's free places from the lanes: in bulk while there is a backlog, by blocking reads when there is none.
+
+``claim.lua`` takes as many entries as there are places in one call. Once a lane has shown itself empty, a blocking
+read waits there, on a connection of its own, for the next entry. A read that was begun while a place was free may
+come home when none is: what it brings is handed back. Redis decides who gets an entry; this module only asks. What
+happens to an entry then is in ``deliveries.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+
+from producer.contract import Lane
+from producer.keys import GROUP
+from worker.places import Places
+from worker.stream import LANES, Entry, JobStream
+
+BLOCK_MS: Final = 5_000
+"""Longest blocking read; an idle consumer is seen by Redis at least this often."""
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 2.0
+
+log = structlog.get_logger()
+
+
+class LaneReader:
+    """A blocking XREADGROUP on one lane, over a connection that nothing else uses."""
+
+    def __init__(self, redis: Redis, key: str, *, consumer: str) -> None:
+        self._redis = redis
+        self._pool = cast("ConnectionPool", redis.connection_pool)
+        self._key = key
+        self._consumer = consumer
+        self._connection: AbstractConnection | None = None
+        self._client_id = 0
+
+    async def read(self) -> Sequence[Any] | None:
+        """Return the raw reply with at most one entry, or None after ``BLOCK_MS`` or ``unblock``."""
+        connection = self._connection or await self._connect()
+        try:
+            args = (GROUP, self._consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._key, ">")
+            await connection.send_command("XREADGROUP", "GROUP", *args)
+            async with asyncio.timeout(BLOCK_MS / 1000 + 10):
+                return cast("Sequence[Any] | None", await connection.read_response(disable_decoding=True))
+        except ResponseError:
+            raise
+        except TimeoutError:
+            await self.close()
+            return None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def unblock(self) -> None:
+        """Make ``read`` return at once; does nothing when it is not waiting."""
+        if self._client_id:
+            with contextlib.suppress(RedisError, OSError):
+                await self._redis.execute_command("CLIENT UNBLOCK", self._client_id)
+
+    async def close(self) -> None:
+        """Give up the connection; what it was about to receive stays pending and is reclaimed."""
+        connection, self._connection, self._client_id = self._connection, None, 0
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
+    async def _connect(self) -> AbstractConnection:
+        self._connection = await self._pool.get_connection()
+        await self._connection.send_command("CLIENT", "ID")
+        self._client_id = int(cast("Any", await self._connection.read_response()))
+        return self._connection
+
+
+class Claimer:
+    """Keeps the places filled until told to stop. ``begin`` is called with each entry; it must not block."""
+
+    def __init__(self, stream: JobStream, places: Places, *, begin: Callable[[Entry], None]) -> None:
+        self._stream = stream
+        self._places = places
+        self._begin = begin
+        self._look = asyncio.Event()
+        self._drained = {lane: asyncio.Event() for lane in LANES}
+        self._readers = {
+            lane: LaneReader(stream.redis, stream.keys.lane(lane), consumer=stream.consumer) for lane in LANES
+        }
+        self._pause_s = FIRST_PAUSE_S
+        self.is_stopping = False
+        self.may_claim: Callable[[int], int] = lambda places: places
+
+    def look_again(self) -> None:
+        """Say that a place is free, or that there may be work."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Claim until ``stop``; survives whatever Redis answers."""
+        readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in LANES]
+        self._look.set()
+        try:
+            while not self.is_stopping:
+                await self._look.wait()
+                self._look.clear()
+                if not self.is_stopping:
+                    await self._fill()
+        finally:
+            await self._end_readers(readers)
+
+    def stop(self) -> None:
+        """Take no more; ``run`` returns when the outstanding reads have come home."""
+        self.is_stopping = True
+        self._look.set()
+        for event in self._drained.values():
+            event.set()
+
+    async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
+        self.stop()
+        deadline = asyncio.get_running_loop().time() + 1.0
+        while asyncio.get_running_loop().time() < deadline and not all(task.done() for task in readers):
+            for reader in self._readers.values():
+                await reader.unblock()
+            await asyncio.wait(readers, timeout=0.02)
+        for task in readers:
+            task.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        for reader in self._readers.values():
+            await reader.close()
+
+    async def _fill(self) -> None:
+        places = self.may_claim(self._places.free)
+        if places <= 0:
+            return
+        for_batch = min(places, self._places.for_batch)
+        turns = self._places.batch_turns(places)
+        try:
+            entries = await self._stream.claim(places=places, for_batch=for_batch, turns=turns)
+        except (RedisError, OSError) as error:
+            await self.pause(error)
+            self._look.set()
+            return
+        self._pause_s = FIRST_PAUSE_S
+        batch = sum(entry.lane is Lane.BATCH for entry in entries)
+        interactive = len(entries) - batch
+        for entry in entries:
+            self._begin(entry)
+        if batch < min(for_batch, places - interactive):
+            self._drained[Lane.BATCH].set()
+        if len(entries) < places:
+            self._drained[Lane.INTERACTIVE].set()
+
+    async def pause(self, error: Exception) -> None:
+        """Wait with back-off after an error, and put right what can be put right."""
+        log.warning(
+            "claim.paused", error=str(error), pause_s=self._pause_s, is_full=isinstance(error, OutOfMemoryError)
+        )
+        if "NOGROUP" in str(error):
+            await self._restore_groups()
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _restore_groups(self) -> None:
+        """Make deleted groups anew, and queue again the jobs of a lane whose stream was deleted with it."""
+        try:
+            for lane in await self._stream.ensure_groups():
+                log.error("stream.group_was_gone", lane=lane)
+                requeued = await self._stream.requeue_vanished(
+                    lane, on_found=lambda job_id: log.warning("job.requeued", job_id=job_id)
+                )
+                log.warning("stream.group_restored", lane=lane, requeued=requeued)
+        except (RedisError, OSError) as error:
+            log.warning("stream.group_not_restored", error=str(error))
+
+    async def _read_lane(self, lane: Lane) -> None:
+        """Wait on an empty lane for its next entry, whenever the lane has a free place."""
+        drained = self._drained[lane]
+        while not self.is_stopping:
+            await drained.wait()
+            if self.is_stopping:
+                return
+            if self.may_claim(self._places.for_lane(lane)) > 0:
+                await self._read_once(lane)
+            else:
+                drained.clear()  # the next free place makes `run` look again
+
+    async def _read_once(self, lane: Lane) -> None:
+        try:
+            reply = await self._readers[lane].read()
+        except (RedisError, OSError) as error:
+            if not self.is_stopping:
+                await self.pause(error)
+            return
+        entries = self._stream.entries_of(reply)
+        if entries:
+            self._drained[lane].clear()
+            for entry in entries:
+                self._begin(entry)
+            self._look.set()

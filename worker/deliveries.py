@@ -1,0 +1,281 @@
+"""Carries each claimed entry from its start to its committed end.
+
+``start → run → commit``, each a step of its own, one task a delivery. A step that Redis does not answer is repeated
+where that is safe (every commit is) and otherwise left to the reclaim: an entry nobody renews comes back by itself.
+Next: ``execute.py`` for the run, ``stream.py`` for the commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol, assert_never
+
+import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from producer.contract import JOB_ID, MAX_KIND_CHARS, ErrorInfo, decode_payload
+from producer.errors import InvalidJob
+from worker.execute import Hook, Resolved, Run, StopReason, decode_args, execute, run_hook
+from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
+from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
+from worker.places import Places
+from worker.stream import DEAD_CAP, Delivery, Entry, JobStream, NotStarted, Standing
+
+LONGEST_COMMIT_PAUSE_S: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class Functions(Protocol):
+    """What the worker tells about its job functions."""
+
+    def tries_of(self, kind: str) -> int:
+        """Return how often a job of ``kind`` may be tried."""
+        ...
+
+    def resolve(self, delivery: Delivery) -> Resolved:
+        """Return what to call; raises ``InvalidJob``."""
+        ...
+
+    def result_ttl_s(self, kind: str) -> int | None:
+        """Return how long the result is kept: None is the default, 0 for ever, -1 not at all."""
+        ...
+
+    def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
+        """Return the ctx the job function gets."""
+        ...
+
+    @property
+    def on_job_start(self) -> Hook | None:
+        """Hook before the run; its error is the job's."""
+        ...
+
+    @property
+    def on_job_end(self) -> Hook | None:
+        """Hook after the run, before the commit."""
+        ...
+
+    async def after(self, ctx: dict[Any, Any], outcome: Outcome, standing: Standing) -> None:
+        """Take note of an end."""
+        ...
+
+
+class Deliveries:
+    """The deliveries of one worker, from claim to commit."""
+
+    def __init__(
+        self,
+        stream: JobStream,
+        leases: LeaseKeeper,
+        places: Places,
+        functions: Functions,
+        *,
+        on_place_freed: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._leases = leases
+        self._places = places
+        self._functions = functions
+        self._on_place_freed = on_place_freed
+        self._runs: dict[LeaseId, Run] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.is_stopping = False
+        self.refusals = 0
+
+    @property
+    def running(self) -> list[Delivery]:
+        """Return the deliveries that run now."""
+        return [run.delivery for run in self._runs.values()]
+
+    def begin(self, entry: Entry) -> None:
+        """Take charge of a claimed entry."""
+        surplus = self.is_stopping or self._places.for_lane(entry.lane) <= 0
+        if not surplus:
+            self._places.take(entry.lane)
+        task = asyncio.create_task(self._hand_on(entry) if surplus else self._deliver(entry))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def stop_run(self, delivery: Leased, reason: StopReason) -> None:
+        """Stop the function of ``delivery``, if it still runs."""
+        run = self._runs.get(lease_id(delivery))
+        if run is not None:
+            run.stop(reason)
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Stop every function that runs."""
+        for run in list(self._runs.values()):
+            run.stop(reason)
+
+    async def wait_until_done(self, *, timeout_s: float | None = None) -> bool:
+        """Wait for all tasks to end; False when the time ran out first."""
+        if not self.tasks:
+            return True
+        _, waiting = await asyncio.wait(set(self.tasks), timeout=timeout_s)
+        return not waiting
+
+    async def _deliver(self, entry: Entry) -> None:
+        try:
+            delivery = await self._start(entry)
+            if delivery is not None:
+                await self._carry(delivery)
+        except (RedisError, OSError) as error:
+            log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
+        finally:
+            self._places.give_back(entry.lane)
+            self._on_place_freed()
+
+    async def _carry(self, delivery: Delivery) -> None:
+        self._leases.hold(delivery)
+        try:
+            ctx = self._functions.ctx_of(delivery)
+            outcome = await self._perform(delivery, ctx)
+            standing = await self._commit(delivery, outcome)
+            _log_end(delivery, outcome, standing)
+            await self._functions.after(ctx, outcome, standing)
+        finally:
+            self._leases.release(delivery)
+
+    async def _hand_on(self, entry: Entry) -> None:
+        """Give an entry to somebody with a place: start it, so that it is ours to move, and hand it back."""
+        try:
+            delivery = await self._start(entry)
+            if delivery is not None:
+                await self._stream.hand_back(delivery)
+                log.info("job.handed_back", job_id=delivery.job_id, why="no place")
+        except (RedisError, OSError) as error:
+            log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
+
+    async def _start(self, entry: Entry) -> Delivery | None:
+        try:
+            check_entry(entry)
+        except InvalidJob as error:
+            await self._reject(entry, describe(error))
+            return None
+        delivery = await self._stream.start(entry, tries=self._functions.tries_of(entry.kind))
+        if isinstance(delivery, Delivery):
+            delivery.started_at = time.monotonic()
+            return delivery
+        await self._not_started(entry, delivery)
+        return None
+
+    async def _not_started(self, entry: Entry, answer: NotStarted) -> None:
+        if answer.why == "missing":
+            reason = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
+            await self._reject(entry, ErrorInfo(type="InvalidJob", message=reason))
+        else:
+            log.info("entry.dropped", job_id=entry.job_id, entry=entry.id, why=answer.why)
+
+    async def _reject(self, entry: Entry, error: ErrorInfo) -> None:
+        _, length = await self._stream.reject(entry, error)
+        log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=error.message)
+        _warn_if_capped(length)
+
+    async def _perform(self, delivery: Delivery, ctx: dict[Any, Any]) -> Outcome:
+        if delivery.is_cancelled:
+            return Cancelled()
+        if delivery.is_exhausted:
+            return Dead(_exhausted(delivery))
+        try:
+            resolved = self._functions.resolve(delivery)
+        except InvalidJob as error:
+            return Dead(describe(error))
+        run = self._runs[lease_id(delivery)] = Run(delivery)
+        try:
+            outcome = await execute(run, resolved, ctx, on_start=self._functions.on_job_start)
+        finally:
+            del self._runs[lease_id(delivery)]
+        if self._functions.on_job_end is not None:
+            await run_hook(self._functions.on_job_end, ctx)
+        return outcome
+
+    async def _commit(self, delivery: Delivery, outcome: Outcome) -> Standing:
+        """Commit until Redis has answered; each script knows a repetition by its fence."""
+        pause_s = 0.05
+        while True:
+            try:
+                return await self._commit_once(delivery, outcome)
+            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+                log.warning("commit.repeated", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
+            except RedisError as error:
+                self.refusals += 1
+                if "NOGROUP" in str(error):
+                    return "lost"
+                log.error("commit.refused", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
+                if self.is_stopping:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_COMMIT_PAUSE_S)
+
+    async def _commit_once(self, delivery: Delivery, outcome: Outcome) -> Standing:
+        match outcome:
+            case Succeeded():
+                ttl_s = self._functions.result_ttl_s(delivery.kind)
+                return await self._stream.finish(
+                    delivery, commit=outcome.commit, value_json=outcome.value_json, result_ttl_s=ttl_s
+                )
+            case Cancelled():
+                return await self._stream.finish_cancelled(delivery)
+            case Dead():
+                standing, length = await self._stream.bury(delivery, outcome.error)
+                _warn_if_capped(length)
+                return standing
+            case Retried():
+                return await self._stream.retry(
+                    delivery, delay_s=outcome.delay_s, error=outcome.error, attempt_returned=outcome.attempt_returned
+                )
+            case HandedBack():
+                return await self._stream.hand_back(delivery)
+            case Lost():
+                return "lost"
+            case _:
+                assert_never(outcome)
+
+
+def check_entry(entry: Entry) -> None:
+    """Raise ``InvalidJob`` for an entry that cannot be a job, before anything is written for it."""
+    given = entry.fields.get(b"id")
+    if given is not None and not JOB_ID.fullmatch(given.decode("utf-8", "replace")):
+        msg = f"the entry's id is {given[:60]!r}: expected 1 to 128 letters, digits, '_', '-' or '.'"
+        raise InvalidJob(msg)
+    if not entry.kind or len(entry.kind) > MAX_KIND_CHARS:
+        names = ", ".join(sorted(name[:40].decode("utf-8", "replace") for name in list(entry.fields)[:10])) or "none"
+        msg = f"the entry has no usable kind (its fields: {names}): expected kind and payload"
+        raise InvalidJob(msg)
+    version = entry.fields.get(b"v", b"1")
+    if version != b"1":
+        msg = f"the entry's version is {version[:20]!r}: this worker reads version 1"
+        raise InvalidJob(msg)
+    if entry.is_by_hand:
+        decode_payload(entry.fields[b"payload"])
+        decode_args(entry.fields.get(b"args", b""))
+
+
+def _exhausted(delivery: Delivery) -> ErrorInfo:
+    why = delivery.last_error or "its worker was lost each time"
+    message = f"attempt {delivery.attempt} of {delivery.tries} was the last, and none ended: {why}"
+    return ErrorInfo(type="AttemptsExhausted", message=message)
+
+
+def _warn_if_capped(length: int) -> None:
+    if length >= DEAD_CAP:
+        log.error("dead.capped", length=length, cap=DEAD_CAP)
+
+
+def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
+    level = log.warning if isinstance(outcome, Dead | Retried | Lost) or standing == "lost" else log.info
+    error = getattr(outcome, "error", None)
+    level(
+        "job.finished",
+        job_id=delivery.job_id,
+        kind=delivery.kind,
+        attempt=delivery.attempt,
+        outcome=type(outcome).__name__.lower(),
+        standing=standing,
+        run_ms=int((time.monotonic() - delivery.started_at) * 1000),
+        **({"error": error.type, "reason": error.message} if error else {}),
+    )

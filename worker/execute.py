@@ -1,0 +1,172 @@
+"""Runs one delivery and says what it came to.
+
+The steps, in order: ``resolve`` the function and its arguments, start the time-out, ``perform``, ``normalise`` what
+was returned or raised into one ``Outcome``. Committing the outcome is ``stream_worker.py``'s; the policy of retries is
+``outcome.decide``. The only broad catch of the product is here: whatever a job function or a hook raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+
+import structlog
+
+from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
+from producer.errors import InvalidJob
+from worker.outcome import (
+    Cancelled,
+    Commit,
+    Dead,
+    HandedBack,
+    Lost,
+    Outcome,
+    Retried,
+    Succeeded,
+    backoff_s,
+    decide,
+    describe,
+)
+from worker.stream import Delivery
+
+JobFunction = Callable[..., Awaitable[Any]]
+Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
+
+log = structlog.get_logger()
+
+
+class StopReason(Enum):
+    """Why a running delivery was cancelled from outside."""
+
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease lost"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A delivery's function and its arguments."""
+
+    function: JobFunction
+    args: tuple[Any, ...]
+    kwargs: JsonObject
+    timeout_s: float | None
+
+
+@dataclass(slots=True)
+class Run:
+    """One run in progress; ``stop`` may be called from any callback of the loop, the first reason counts."""
+
+    delivery: Delivery
+    task: asyncio.Task[Any] | None = None
+    stopped_by: StopReason | None = None
+
+    def stop(self, reason: StopReason) -> None:
+        """Cancel the job function and remember why."""
+        if self.stopped_by is None and self.task is not None:
+            self.stopped_by = reason
+            self.task.cancel()
+
+
+def resolve(delivery: Delivery, functions: Mapping[str, Any], *, default_timeout_s: float | None) -> Resolved:
+    """Return what to call; raises ``InvalidJob`` for an unknown kind or arguments that are not JSON."""
+    function = functions.get(delivery.kind)
+    if function is None:
+        msg = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(functions))}"
+        raise InvalidJob(msg)
+    timeout_s = default_timeout_s if function.timeout_s is None else function.timeout_s
+    return Resolved(
+        function.coroutine, decode_args(delivery.args), decode_payload(delivery.payload or b"{}"), timeout_s
+    )
+
+
+def decode_args(text: bytes) -> tuple[Any, ...]:
+    """Return the positional arguments; raises ``InvalidJob`` unless ``text`` is empty or a JSON list."""
+    if not text:
+        return ()
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"args is not JSON: {error}"
+        raise InvalidJob(msg) from None
+    if not isinstance(value, list):
+        msg = f"args is a JSON {type(value).__name__}: expected a list"
+        raise InvalidJob(msg)
+    return tuple(cast("list[Any]", value))
+
+
+async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start: Hook | None = None) -> Outcome:
+    """Run the function to its end and return the outcome; an error of ``on_start`` is the job's. Never raises."""
+    loop = asyncio.get_running_loop()
+    run.task = asyncio.current_task()
+    timer = loop.call_later(resolved.timeout_s, run.stop, StopReason.TIMEOUT) if resolved.timeout_s else None
+    try:
+        if on_start is not None:
+            await on_start(ctx)
+        value = await resolved.function(ctx, *resolved.args, **resolved.kwargs)
+        return normalise_value(value)
+    except asyncio.CancelledError as error:
+        outcome = _stopped(run, resolved, error)
+        if run.stopped_by is not None and run.task is not None:
+            run.task.uncancel()  # the cancellation was for the job; the delivery goes on to its commit
+        return outcome
+    except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
+        delivery = run.delivery
+        return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)
+    finally:
+        run.task = None
+        if timer is not None:
+            timer.cancel()
+
+
+async def run_hook(hook: Hook, ctx: dict[Any, Any]) -> None:
+    """Run a hook that has no say in the outcome any more: its error is logged."""
+    try:
+        await hook(ctx)
+    except Exception as error:  # noqa: BLE001  a hook is the user's code, and the job has its outcome already
+        log.error("hook.failed", hook=getattr(hook, "__qualname__", repr(hook)), error=describe(error).message)
+
+
+def normalise_value(value: object) -> Outcome:
+    """Return the outcome of a function that returned: its commit, or its value as JSON, or dead if it is neither."""
+    if isinstance(value, Commit):
+        return Succeeded(value)
+    if value is None:
+        return Succeeded(None)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return Dead(ErrorInfo(type="InvalidResult", message=f"the function returned what JSON cannot carry: {error}"))
+    if len(text) > MAX_RESULT_BYTES:
+        limit = f"the result has {len(text)} characters: at most {MAX_RESULT_BYTES} bytes are kept"
+        return Dead(ErrorInfo(type="InvalidResult", message=limit))
+    return Succeeded(None, text)
+
+
+def _stopped(run: Run, resolved: Resolved, error: asyncio.CancelledError) -> Outcome:
+    delivery = run.delivery
+    match run.stopped_by:
+        case StopReason.TIMEOUT:
+            limit = f"the job ran into its time-out of {resolved.timeout_s:g} s"
+            return Dead(ErrorInfo(type="TimeoutError", message=limit))
+        case StopReason.CANCELLED:
+            return Cancelled()
+        case StopReason.LEASE_LOST:
+            return Lost()
+        case StopReason.SHUTDOWN:
+            return HandedBack()
+        case None:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return HandedBack()  # the loop is being torn down
+            # Something inside the job cancelled itself: run it again, as arq does.
+            info = ErrorInfo(type="CancelledError", message=str(error) or "the job cancelled itself")
+            if delivery.attempt >= delivery.tries:
+                return Dead(info)
+            return Retried(backoff_s(delivery.attempt, random=random.random), info)

@@ -1,0 +1,158 @@
+"""Keeps the leases of running deliveries, from a thread of its own.
+
+A busy event loop must not lose its jobs, so renewal does not run on it; but a loop that has not ticked for a minute
+is hung, and then the thread stops, so that another worker gets the jobs. Redis decides who holds what (renew.lua);
+this thread only tells the loop what Redis said: lost, or to be cancelled. An outage of Redis loses no lease by
+itself: the thread goes on trying, and the outage rule of the reclaim (``stream_worker.py``) protects what is ours.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol, cast
+
+import redis
+import structlog
+from redis.exceptions import NoScriptError, RedisError
+
+from producer.contract import Lane
+from producer.keys import GROUP, Keys
+from producer.scripts import Script, load_script
+
+LOOP_HUNG_S: Final = 60.0
+"""A loop this long without a tick is taken for dead."""
+
+RENEW: Final = load_script("worker", "renew")
+_LOST, _CANCEL = 0, 2
+
+log = structlog.get_logger()
+
+
+class Leased(Protocol):
+    """What the thread needs to know of a delivery."""
+
+    job_id: str
+    lane: Lane
+    entry: str
+    fence: int
+
+
+LeaseId = tuple[str, str, int]
+
+
+def lease_id(delivery: Leased) -> LeaseId:
+    """Return what tells deliveries apart: two lanes may have the same entry id, a re-claim the same entry."""
+    return delivery.lane, delivery.entry, delivery.fence
+
+
+class LeaseKeeper:
+    """Renews every ``renew_s`` what it is given, until it is taken out.
+
+    ``on_lost`` and ``on_cancel`` are called from the thread: hand over with ``loop.call_soon_threadsafe``.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], redis.Redis],
+        keys: Keys,
+        *,
+        consumer: str,
+        renew_s: float,
+        on_lost: Callable[[Leased], None],
+        on_cancel: Callable[[Leased], None],
+    ) -> None:
+        self._connect = connect
+        self._keys = keys
+        self._consumer = consumer
+        self._renew_s = renew_s
+        self._on_lost = on_lost
+        self._on_cancel = on_cancel
+        self._held: dict[LeaseId, Leased] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._ticked_at = time.monotonic()
+        self._up_since = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it, at most one renewal long."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(self._renew_s + 5)
+
+    def hold(self, delivery: Leased) -> None:
+        """Renew ``delivery`` from now on."""
+        with self._lock:
+            self._held[lease_id(delivery)] = delivery
+
+    def release(self, delivery: Leased) -> None:
+        """Stop renewing ``delivery``; safe to call twice."""
+        with self._lock:
+            self._held.pop(lease_id(delivery), None)
+
+    def tick(self) -> None:
+        """Say that the event loop is alive; call it every second from the loop."""
+        self._ticked_at = time.monotonic()
+
+    @property
+    def up_since(self) -> float:
+        """Monotonic time since which Redis has answered this thread without a break."""
+        return self._up_since
+
+    def _run(self) -> None:
+        client: redis.Redis | None = None
+        was_down = False
+        while not self._stop.wait(self._renew_s):
+            if time.monotonic() - self._ticked_at > LOOP_HUNG_S:
+                log.error("lease.loop_hung", silent_s=LOOP_HUNG_S)
+                continue
+            try:
+                client = client or self._connect()
+                asked_at = time.monotonic()
+                client.ping()
+                self._renew(client)
+                if was_down or time.monotonic() - asked_at > self._renew_s:
+                    self._up_since, was_down = time.monotonic(), False
+            except (RedisError, OSError) as error:
+                was_down = True
+                self._up_since = time.monotonic()
+                log.warning("lease.renewal_failed", error=str(error))
+                if client is not None:
+                    client.close()
+                client = None
+        if client is not None:
+            client.close()
+
+    def _renew(self, client: redis.Redis) -> None:
+        with self._lock:
+            held = list(self._held.values())
+        for lane in Lane:
+            mine = [delivery for delivery in held if delivery.lane == lane]
+            if mine:
+                self._tell(mine, self._ask(client, lane, mine))
+
+    def _ask(self, client: redis.Redis, lane: Lane, mine: list[Leased]) -> Iterable[int]:
+        keys = [self._keys.lane(lane), *(self._keys.job(delivery.job_id) for delivery in mine)]
+        args = [GROUP, self._consumer, *(item for d in mine for item in (d.entry, d.fence))]
+        return _run_now(client, RENEW, keys, args)
+
+    def _tell(self, mine: list[Leased], verdicts: Iterable[int]) -> None:
+        for delivery, verdict in zip(mine, verdicts, strict=True):
+            if verdict == _LOST:
+                self._on_lost(delivery)
+            elif verdict == _CANCEL:
+                self._on_cancel(delivery)
+
+
+def _run_now(client: redis.Redis, script: Script, keys: list[str], args: list[Any]) -> Iterable[int]:
+    call = cast("Any", client)
+    try:
+        return call.evalsha(script.sha, len(keys), *keys, *args)
+    except NoScriptError:
+        return call.eval(script.text, len(keys), *keys, *args)

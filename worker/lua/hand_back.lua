@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- running → queued with the attempt returned: the job is added again and the old entry goes, in one step.
+-- KEYS  1 lane stream  2 job hash
+-- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 kind
+-- Returns 'committed' | 'already' | 'lost'
+--@include _common.lua
+--@include _delivery.lua
+
+local lane, job = KEYS[1], KEYS[2]
+check_type(lane, 'stream')
+check_type(job, 'hash')
+local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'queued')
+if held ~= 'ok' then return held end
+
+local entry = redis.call('XADD', lane, '*', 'id', ARGV[5], 'kind', ARGV[6])
+drop_entry(lane, ARGV[1], ARGV[3])
+redis.call('HSET', job, 'state', 'queued', 'entry', entry)
+redis.call('HINCRBY', job, 'attempt', -1)
+redis.call('HDEL', job, 'worker', 'progress')
+return 'committed'

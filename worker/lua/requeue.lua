@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- A job whose stream entry has vanished (somebody deleted the stream) → queued again. Anything else is left alone.
+-- KEYS  1 lane stream  2 job hash
+-- ARGV  1 job id  2 lane
+-- Returns 'queued' | 'kept'
+--@include _common.lua
+
+local lane, job = KEYS[1], KEYS[2]
+check_type(lane, 'stream')
+check_type(job, 'hash')
+local held = redis.call('HMGET', job, 'state', 'lane', 'entry', 'kind')
+if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end
+if held[3] and held[3] ~= '' and #redis.call('XRANGE', lane, held[3], held[3]) > 0 then return 'kept' end
+local entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', held[4] or '')
+redis.call('HSET', job, 'state', 'queued', 'entry', entry)
+return 'queued'

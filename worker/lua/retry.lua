@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- running → scheduled. The attempt stays spent; the reason is kept in the hash.
+-- KEYS  1 lane stream  2 job hash  3 scheduled zset  4 events stream
+-- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 delay ms  7 error JSON  8 event JSON  9 channel
+--       10 '1' = the attempt is given back
+-- Returns 'committed' | 'already' | 'lost'
+--@include _common.lua
+--@include _delivery.lua
+
+local lane, job, scheduled, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+check_type(lane, 'stream')
+check_type(job, 'hash')
+check_type(scheduled, 'zset')
+check_type(events, 'stream')
+local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled')
+if held ~= 'ok' then return held end
+
+local now = now_ms()
+redis.call('ZADD', scheduled, ms(now + tonumber(ARGV[6])), ARGV[5])
+drop_entry(lane, ARGV[1], ARGV[3])
+redis.call('HSET', job, 'state', 'scheduled', 'entry', '', 'error', ARGV[7])
+redis.call('HDEL', job, 'worker', 'progress')
+if ARGV[10] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
+local line = stamped(ARGV[8], now)
+add_event(events, line)
+redis.call('PUBLISH', ARGV[9], line)
+return 'committed'

@@ -1,0 +1,166 @@
+"""What one delivery came to, and what a job function may commit. Pure: no I/O, no clock.
+
+``decide`` is the whole retry policy. A job function returns a ``Commit`` (or any JSON-able value); the writes in it
+are applied by finish.lua together with the result, in one fenced step. Next: ``execute.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import redis.exceptions
+
+from producer.contract import ErrorInfo, FunctionResult, JobState, Result
+
+BACKOFF_BASE_S: Final = 1.0
+BACKOFF_CAP_S: Final = 300.0
+"""Five minutes: longer than a restart of Redis or Ollama, short enough that a night's batch ends in the night."""
+
+_TRANSIENT: Final = (
+    ConnectionError,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+)
+"""Errors of the surroundings, worth another attempt whoever raises them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashWrite:
+    """``HSET key fields``."""
+
+    key: str
+    fields: Mapping[str, str | bytes | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterWrite:
+    """``HINCRBY key field by``."""
+
+    key: str
+    field: str
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class StringWrite:
+    """``SET key value EX ttl_s``."""
+
+    key: str
+    value: bytes
+    ttl_s: int
+
+
+Write = HashWrite | CounterWrite | StringWrite
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a finished job leaves behind: its result, other writes, and fields for the completion event.
+
+    The queue fills ``job_id``, ``kind`` and ``state`` of the result.
+    """
+
+    result: Result
+    writes: tuple[Write, ...] = ()
+    event: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def encoded_result(self, job_id: str, kind: str) -> str:
+        """Return the result's JSON as it is kept."""
+        about = {"job_id": job_id, "kind": kind, "state": JobState.SUCCEEDED}
+        return self.result.model_copy(update=about).model_dump_json()
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The function returned; ``commit`` or, for a plain value, ``value_json``."""
+
+    commit: Commit | None
+    value_json: str = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Run again after ``delay_s``; ``attempt_returned`` when the failure was not the job's."""
+
+    delay_s: float
+    error: ErrorInfo
+    attempt_returned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """No further attempt; the job goes to the dead-letter stream."""
+
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The worker stops: somebody else runs it, no attempt spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The lease is gone: nothing of this delivery counts."""
+
+
+Outcome = Succeeded | Retried | Cancelled | Dead | HandedBack | Lost
+
+
+def backoff_s(attempt: int, *, random: Callable[[], float]) -> float:
+    """Return the wait before the attempt after ``attempt`` (1 = the first): exponential with full jitter.
+
+    ``random`` gives numbers in [0, 1). Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
+    """
+    ceiling: float = BACKOFF_BASE_S * 2.0 ** min(attempt - 1, 30)
+    return random() * min(BACKOFF_CAP_S, ceiling)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether another attempt may go better: what says so of itself, and failures of the surroundings."""
+    return bool(getattr(error, "retryable", False)) or isinstance(error, _TRANSIENT)
+
+
+def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[], float]) -> Outcome:
+    """Return what follows from an error that a job function raised in its ``attempt``-th run of ``tries``.
+
+    arq's ``Retry`` (known by its ``defer_score``, ms, so that only one file imports arq) waits as long as it says.
+    A bug does not get better by repetition: any error that is neither transient nor a ``Retry`` ends the job.
+    """
+    asked_ms: int | None = getattr(error, "defer_score", None)
+    wants_retry = hasattr(error, "defer_score")
+    info = describe(error)
+    if not wants_retry and not is_transient(error):
+        return Dead(info)
+    if attempt >= tries:
+        return Dead(ErrorInfo(type=info.type, message=f"attempt {attempt} of {tries} failed: {info.message}"))
+    if wants_retry:
+        return Retried((asked_ms or 0) / 1000, info)
+    return Retried(backoff_s(attempt, random=random), info)
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Return the error's class name and message, one line, at most 2,000 characters."""
+    message = " ".join(str(error).split())[:2000]
+    return ErrorInfo(type=type(error).__name__, message=message or type(error).__name__)
+
+
+def encode_value(job_id: str, kind: str, value_json: str) -> str:
+    """Return the JSON of a ``FunctionResult`` around a value that is JSON already; the hot path of plain functions."""
+    head = json.dumps({"v": 1, "job_id": job_id, "kind": kind, "state": "succeeded", "error": None})
+    return f'{head[:-1]}, "value": {value_json}}}'
+
+
+def encode_failure(job_id: str, kind: str, state: JobState, error: ErrorInfo | None) -> str:
+    """Return the result's JSON of a job that ended without one."""
+    return FunctionResult(job_id=job_id, kind=kind, state=state, error=error).model_dump_json(exclude={"value"})

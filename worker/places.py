@@ -1,0 +1,55 @@
+"""Which lane the next places of a worker go to. Pure arithmetic; ``claims.py`` acts on it.
+
+One place is kept for interactive jobs, so that a question never waits behind scans; while both lanes wait, one claim
+in five is batch, so that scans never starve behind questions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from producer.contract import Lane
+
+BATCH_SHARE: Final = 5
+"""While both lanes wait, one claim in this many goes to batch."""
+
+
+@dataclass(slots=True)
+class Places:
+    """The places of one worker: ``max_jobs`` of them, each free or taken by a job of a lane."""
+
+    max_jobs: int
+    taken: dict[Lane, int] = field(default_factory=lambda: {Lane.INTERACTIVE: 0, Lane.BATCH: 0})
+    since_batch: int = 0
+
+    @property
+    def free(self) -> int:
+        """How many jobs could be taken now."""
+        return self.max_jobs - self.taken[Lane.INTERACTIVE] - self.taken[Lane.BATCH]
+
+    @property
+    def for_batch(self) -> int:
+        """How many of the free places batch may take; with a single place there is none to keep."""
+        kept = 1 if self.max_jobs > 1 else 0
+        return max(0, min(self.free, self.max_jobs - kept - self.taken[Lane.BATCH]))
+
+    def for_lane(self, lane: Lane) -> int:
+        """How many of the free places ``lane`` may take."""
+        return self.for_batch if lane is Lane.BATCH else self.free
+
+    def batch_turns(self, places: int) -> int:
+        """How many of the next ``places`` claims batch has a right to before interactive."""
+        return (self.since_batch + places) // BATCH_SHARE
+
+    def take(self, lane: Lane) -> None:
+        """Count one claim."""
+        self.taken[lane] += 1
+        if lane is Lane.BATCH:
+            self.since_batch = 0
+        else:
+            self.since_batch = min(self.since_batch + 1, BATCH_SHARE - 1)
+
+    def give_back(self, lane: Lane) -> None:
+        """Free one place."""
+        self.taken[lane] -= 1

@@ -1,0 +1,362 @@
+"""The job stream in Redis terms: every arrow of ``ops/state_machine.md`` is one method and one Lua script.
+
+Redis is authoritative and its clock is the only one. Nothing here knows what a job does, or retries anything: a
+method either tells what Redis decided or raises. Who calls it when is in ``stream_worker.py``; the lease's renewal
+runs in a thread of its own, ``leases.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from producer.contract import JOB_ID, ErrorInfo, JobState, Lane
+from producer.keys import GROUP, Keys
+from producer.scripts import Arg, Script, load_script
+from worker.outcome import Commit, CounterWrite, HashWrite, Write, encode_failure, encode_value
+from worker.script_pipe import ScriptPipe
+
+DEAD_CAP: Final = 10_000
+"""Dead letters kept; older ones go, with an alert."""
+MAX_DEAD_VALUE_BYTES: Final = 100_000
+"""A value of garbage is cut to this on the dead-letter stream."""
+KEEP_FINISHED_S: Final = 7 * 86_400
+LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
+
+Standing = Literal["committed", "already", "lost"]
+RawEntry = tuple[bytes, Sequence[bytes] | None]
+
+SCRIPTS: Final[Mapping[str, Script]] = {
+    name: load_script("worker", name)
+    for name in (
+        "claim",
+        "reclaim",
+        "start",
+        "finish",
+        "retry",
+        "hand_back",
+        "bury",
+        "reject",
+        "promote",
+        "progress",
+        "reap",
+        "requeue",
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a lane, claimed but not started."""
+
+    id: str
+    lane: Lane
+    job_id: str
+    kind: str
+    fields: Mapping[bytes, bytes]
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether the payload travels in the entry: it was added with XADD, not by submit.lua."""
+        return b"payload" in self.fields
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One claim of a job by this worker; ``fence`` proves it is the latest. Times are Redis ms."""
+
+    job_id: str
+    kind: str
+    lane: Lane
+    entry: str
+    fence: int
+    attempt: int
+    tries: int
+    payload: bytes
+    args: bytes
+    batch: str
+    enqueued_ms: int
+    is_cancelled: bool = False
+    is_exhausted: bool = False
+    last_error: str = ""
+    started_at: float = field(default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """An entry that did not become a delivery: ``dropped``, ``missing`` or ``lost``."""
+
+    why: str
+
+
+class JobStream:
+    """The lanes of one environment, seen by one consumer."""
+
+    def __init__(self, redis: Redis, pipe: ScriptPipe, keys: Keys, *, consumer: str, result_ttl_s: int) -> None:
+        self.redis = redis
+        self.keys = keys
+        self.consumer = consumer
+        self._pipe = pipe
+        self._result_ttl_s = result_ttl_s
+        self._lane_keys = {lane: keys.lane(lane) for lane in LANES}
+        self._who: tuple[Arg, ...] = (GROUP, consumer)
+
+    # ------------------------------------------------------------------------------------------ taking jobs
+
+    async def ensure_groups(self) -> list[Lane]:
+        """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
+
+        Returns the lanes where it was missing. Safe to call by many at once.
+        """
+        made: list[Lane] = []
+        for lane in LANES:
+            try:
+                await self.redis.xgroup_create(self._lane_keys[lane], GROUP, id="0", mkstream=True)
+                made.append(lane)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+        return made
+
+    async def claim(self, *, places: int, for_batch: int, turns: int) -> list[Entry]:
+        """Take up to ``places`` entries at once, without waiting; interactive first but for batch's ``turns``."""
+        keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
+        interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, places, for_batch, turns))
+        return _entries(Lane.INTERACTIVE, interactive) + _entries(Lane.BATCH, batch)
+
+    async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
+        """Take over up to ``count`` entries that nobody renewed for ``min_idle_ms``; returns the next cursor too.
+
+        Entries already deleted leave the pending list by this. Source: XAUTOCLAIM.
+        """
+        args = (*self._who, min_idle_ms, cursor, count)
+        following, rows = await self._pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
+        return following.decode(), _entries(lane, rows)
+
+    def entries_of(self, reply: Sequence[Any] | None) -> list[Entry]:
+        """Return the entries of a raw XREADGROUP reply over the lanes."""
+        lanes = {key.encode(): lane for lane, key in self._lane_keys.items()}
+        return [entry for name, rows in reply or () for entry in _entries(lanes[name], rows)]
+
+    async def start(self, entry: Entry, *, tries: int) -> Delivery | NotStarted:
+        """Make the claimed entry a running delivery; counts the attempt. Raises redis-py's errors."""
+        by_hand = entry.is_by_hand
+        payload = entry.fields.get(b"payload", b"") if by_hand else b""
+        args = entry.fields.get(b"args", b"") if by_hand else b""
+        reply = await self._pipe.call(
+            SCRIPTS["start"],
+            (self._lane_keys[entry.lane], self.keys.job(entry.job_id)),
+            (*self._who, entry.id, entry.kind, entry.lane, tries, payload, args),
+        )
+        verdict = reply[0]
+        if verdict not in (b"run", b"exhausted"):
+            return NotStarted(verdict.decode())
+        return Delivery(
+            job_id=entry.job_id,
+            kind=entry.kind,
+            lane=entry.lane,
+            entry=entry.id,
+            fence=reply[1],
+            attempt=reply[2],
+            tries=reply[3],
+            payload=reply[4],
+            args=reply[5],
+            batch=reply[6].decode(),
+            enqueued_ms=int(reply[7]),
+            is_cancelled=bool(reply[8]),
+            is_exhausted=verdict == b"exhausted",
+            last_error=reply[9].decode(),
+        )
+
+    # ------------------------------------------------------------------------------------------ ending deliveries
+
+    async def finish(
+        self, delivery: Delivery, *, commit: Commit | None, value_json: str = "null", result_ttl_s: int | None = None
+    ) -> Standing:
+        """Commit a success: result, writes, acknowledgement, state, counter and event in one step.
+
+        ``result_ttl_s``: 0 keeps the result for ever, -1 keeps none, None is the worker's default.
+        """
+        if commit is None:
+            result = encode_value(delivery.job_id, delivery.kind, value_json)
+        else:
+            result = commit.encoded_result(delivery.job_id, delivery.kind)
+        return await self._end(delivery, JobState.SUCCEEDED, result, commit, result_ttl_s)
+
+    async def finish_cancelled(self, delivery: Delivery) -> Standing:
+        """Commit a cancellation of a running job."""
+        result = encode_failure(
+            delivery.job_id,
+            delivery.kind,
+            JobState.CANCELLED,
+            ErrorInfo(type="JobCancelled", message="cancelled on request"),
+        )
+        return await self._end(delivery, JobState.CANCELLED, result, None, None)
+
+    async def _end(
+        self, delivery: Delivery, state: JobState, result: str, commit: Commit | None, result_ttl_s: int | None
+    ) -> Standing:
+        keys = [*self._held_keys(delivery), *self._end_keys(delivery)]
+        ttl_s = self._result_ttl_s if result_ttl_s is None else result_ttl_s
+        event = _event_json(f"job.{state}", delivery, state, self.consumer, commit.event if commit else {})
+        args: list[Arg] = [
+            *self._held_args(delivery),
+            *(state, result, ttl_s, KEEP_FINISHED_S, event, self.keys.events_live, delivery.batch),
+        ]
+        if delivery.batch:
+            keys.append(self.keys.batch(delivery.batch))
+        for write in commit.writes if commit else ():
+            keys.append(write.key)
+            args.extend(_write_args(write))
+        reply = await self._pipe.call(SCRIPTS["finish"], keys, args)
+        return reply.decode()
+
+    async def bury(self, delivery: Delivery, error: ErrorInfo) -> tuple[Standing, int]:
+        """Commit a death; returns the length of the dead-letter stream too."""
+        keys = [*self._held_keys(delivery), *self._end_keys(delivery), self.keys.dead]
+        if delivery.batch:
+            keys.append(self.keys.batch(delivery.batch))
+        about = {"error": {"type": error.type, "message": error.message}}
+        event = _event_json("job.dead", delivery, JobState.DEAD, self.consumer, about)
+        result = encode_failure(delivery.job_id, delivery.kind, JobState.DEAD, error)
+        ends = (delivery.job_id, result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live)
+        args = (*self._held_args(delivery), *ends, delivery.batch, error.type, error.message, DEAD_CAP)
+        reply = await self._pipe.call(SCRIPTS["bury"], keys, args)
+        return reply[0].decode(), reply[1] if len(reply) > 1 else 0
+
+    async def retry(
+        self, delivery: Delivery, *, delay_s: float, error: ErrorInfo, attempt_returned: bool = False
+    ) -> Standing:
+        """Commit a retry: the job waits on the scheduled set."""
+        keys = (*self._held_keys(delivery), self.keys.scheduled, self.keys.events)
+        about = {"error": {"type": error.type, "message": error.message}, "delay_ms": int(delay_s * 1000)}
+        event = _event_json("job.retried", delivery, JobState.SCHEDULED, self.consumer, about)
+        reason = json.dumps(about["error"])
+        tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, int(attempt_returned))
+        reply = await self._pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
+        return reply.decode()
+
+    async def hand_back(self, delivery: Delivery) -> Standing:
+        """Commit a hand-back: the job is queued again at once and its attempt returned."""
+        reply = await self._pipe.call(
+            SCRIPTS["hand_back"],
+            self._held_keys(delivery),
+            (*self._held_args(delivery), delivery.job_id, delivery.kind),
+        )
+        return reply.decode()
+
+    async def reject(self, entry: Entry, error: ErrorInfo) -> tuple[Standing, int]:
+        """Bury an entry that is no job, with its fields as they came; a caller who polls its id is told too."""
+        result = encode_failure(entry.job_id, entry.kind, JobState.DEAD, error)
+        line = {"v": 1, "event": "job.rejected", "job_id": entry.job_id, "lane": entry.lane, "state": "dead"}
+        event = json.dumps({**line, "error": {"type": error.type, "message": error.message}})
+        keys = (self._lane_keys[entry.lane], self.keys.dead, self.keys.events, self.keys.result(entry.job_id))
+        args = (*self._who, entry.id, entry.job_id, entry.lane, error.message, event, self.keys.events_live)
+        limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type)
+        reply = await self._pipe.call(SCRIPTS["reject"], keys, (*args, *limits))
+        return reply[0].decode(), reply[1] if len(reply) > 1 else 0
+
+    async def note_progress(self, delivery: Delivery, text: str) -> bool:
+        """Write how far the job is; False when the delivery no longer holds it."""
+        reply = await self._pipe.call(
+            SCRIPTS["progress"], (self.keys.job(delivery.job_id),), (delivery.fence, text[:500])
+        )
+        return reply == b"kept"
+
+    # ------------------------------------------------------------------------------------------ upkeep
+
+    async def promote_due(self, *, limit: int) -> int:
+        """Queue up to ``limit`` scheduled jobs that are due; several workers may do so at once."""
+        seconds, micros = await self.redis.time()
+        now_ms = seconds * 1000 + micros // 1000
+        due = [raw.decode() for raw in await self.redis.zrangebyscore(self.keys.scheduled, "-inf", now_ms, 0, limit)]
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for job_id in due:
+                pipe.hget(self.keys.job(job_id), "lane")
+            lanes = [lane.decode() if lane else Lane.BATCH for lane in await pipe.execute()]
+        calls = [
+            self._pipe.call(
+                SCRIPTS["promote"], (self.keys.scheduled, self.keys.job(job_id), self.keys.lane(lane)), (job_id, lane)
+            )
+            for job_id, lane in zip(due, lanes, strict=True)
+        ]
+        return sum([await call == b"queued" for call in calls])
+
+    async def reap_consumers(self, *, idle_ms: int) -> int:
+        """Remove consumers that hold nothing and were silent for ``idle_ms``."""
+        calls = [self._pipe.call(SCRIPTS["reap"], (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
+        return sum([await call for call in calls])
+
+    async def requeue_vanished(self, lane: Lane, *, on_found: Callable[[str], None]) -> int:
+        """Queue again the jobs of ``lane`` whose stream somebody deleted. Walks all job hashes: for emergencies."""
+        queued = 0
+        prefix = self.keys.job("")
+        async for raw in self.redis.scan_iter(match=f"{prefix}*", count=500):
+            job_id = raw.decode().removeprefix(prefix)
+            keys = (self._lane_keys[lane], self.keys.job(job_id))
+            if await self._pipe.call(SCRIPTS["requeue"], keys, (job_id, lane)) == b"queued":
+                on_found(job_id)
+                queued += 1
+        return queued
+
+    async def depth(self) -> tuple[int, int]:
+        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for key in self._lane_keys.values():
+                pipe.xlen(key)
+            pipe.zcard(self.keys.scheduled)
+            *lanes, scheduled = await pipe.execute()
+        return sum(lanes), scheduled
+
+    # ------------------------------------------------------------------------------------------ parts
+
+    def _held_keys(self, delivery: Delivery) -> tuple[str, str]:
+        return self._lane_keys[delivery.lane], self.keys.job(delivery.job_id)
+
+    def _held_args(self, delivery: Delivery) -> tuple[Arg, ...]:
+        return (*self._who, delivery.entry, delivery.fence)
+
+    def _end_keys(self, delivery: Delivery) -> tuple[str, str, str]:
+        return self.keys.result(delivery.job_id), self.keys.events, self.keys.secret(delivery.job_id)
+
+
+def _event_json(name: str, delivery: Delivery, state: JobState, worker: str, extra: Mapping[str, Any]) -> str:
+    fields = {
+        "v": 1,
+        "event": name,
+        "job_id": delivery.job_id,
+        "kind": delivery.kind,
+        "lane": delivery.lane,
+        "state": state,
+        "attempt": delivery.attempt,
+        "worker": worker,
+    }
+    if delivery.batch:
+        fields["batch"] = delivery.batch
+    return json.dumps({**extra, **fields})
+
+
+def _write_args(write: Write) -> list[Arg]:
+    if isinstance(write, HashWrite):
+        flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
+        return ["HSET", len(flat), *flat]
+    if isinstance(write, CounterWrite):
+        return ["HINCRBY", 2, write.field, write.by]
+    return ["SET", 2, write.value, write.ttl_s]
+
+
+def _entries(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
+    return [_entry(lane, entry_id.decode(), flat or ()) for entry_id, flat in rows]
+
+
+def _entry(lane: Lane, entry_id: str, flat: Sequence[bytes]) -> Entry:
+    fields = dict(zip(flat[::2], flat[1::2], strict=False))
+    given = fields.get(b"id", b"").decode("utf-8", "replace")
+    kind = fields.get(b"kind", b"").decode("utf-8", "replace")
+    job_id = given if JOB_ID.fullmatch(given) else f"{lane}-{entry_id}"
+    return Entry(entry_id, lane, job_id, kind, fields)

@@ -1,0 +1,287 @@
+"""``arq.Worker`` fed by the job stream instead of arq's sorted set.
+
+Functions with time-outs and tries, ``Retry``, ctx, hooks, cron jobs, burst mode, signals, health check, abort and
+``max_jobs`` are what arq users know; the zset and the ``arq:*`` keys are not used, and nothing is pickled. Beyond
+arq: a job is committed exactly once, and a killed worker's jobs run again within 15 s. Jobs may be *run* more than
+once, so functions must bear that. The parts: ``claims.py`` takes entries, ``deliveries.py`` carries them,
+``leases.py`` keeps them, ``upkeep.py`` does what is due by the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from arq.connections import create_pool as create_arq_pool
+from arq.worker import Worker
+
+from producer.keys import Keys
+from worker.claims import Claimer
+from worker.deliveries import Deliveries
+from worker.execute import Resolved, StopReason, resolve, run_hook
+from worker.leases import Leased, LeaseKeeper
+from worker.outcome import Cancelled, Dead, HandedBack, Outcome, Retried, Succeeded
+from worker.places import Places
+from worker.script_pipe import ScriptPipe
+from worker.stream import Delivery, JobStream, Standing
+from worker.stream_pool import StreamPool, connections_of, sync_twin
+from worker.upkeep import STUCK_AFTER_S, Upkeep
+
+DEFAULT_LEASE_S: Final = 10.0
+RENEWALS_PER_LEASE: Final = 3.3
+
+log = structlog.get_logger()
+
+
+class StreamWorker(Worker):
+    """An arq worker on the lanes of one environment.
+
+    Takes what ``arq.Worker`` takes, and: ``environment`` (which keys), ``lease_s`` (seconds a job stays this worker's
+    without a renewal), ``name`` (consumer name, unique a process). ``job_completion_wait`` is the grace of running jobs
+    after a signal, in seconds; then they are handed back with their attempt. ``queue_name`` and arq's serializers are
+    not used: the contract is JSON.
+    """
+
+    def __init__(
+        self,
+        functions: Any = (),
+        *,
+        environment: str = "dev",
+        lease_s: float = DEFAULT_LEASE_S,
+        name: str = "",
+        **arq_options: Any,
+    ) -> None:
+        super().__init__(functions, **arq_options)
+        self.keys = Keys(environment)
+        self.name = name or worker_name()
+        self.lease_s = lease_s
+        self.places = Places(self.max_jobs)
+        self._stopping = asyncio.Event()
+        self.has_started = asyncio.Event()
+        self._grace_s: float = float(self._job_completion_wait)
+        self._claimed = 0
+        self._started_ms = int(time.time() * 1000)
+
+    # ------------------------------------------------------------------------------------------ life
+
+    async def main(self) -> None:
+        """Run until stopped, or in burst mode until both lanes and the scheduled set are empty."""
+        await self._open()
+        try:
+            if self.on_startup:
+                await self.on_startup(self.ctx)
+            log.info("worker.started", name=self.name, max_jobs=self.max_jobs, functions=sorted(self.functions))
+            self.has_started.set()
+            await self._work()
+        finally:
+            await self._wind_down()
+
+    async def _open(self) -> None:
+        if self._pool is None:
+            self._pool = await create_arq_pool(self.redis_settings)
+        pool = StreamPool.over(self.pool, environment=self.keys.environment)
+        self._pool = pool
+        self.ctx["redis"] = pool
+        self._pipe = ScriptPipe(connections_of(pool))
+        self.stream = JobStream(
+            pool, self._pipe, self.keys, consumer=self.name, result_ttl_s=int(self.keep_result_s or 3600)
+        )
+        loop = asyncio.get_running_loop()
+        self.leases = LeaseKeeper(
+            lambda: sync_twin(pool, timeout_s=self.lease_s / 2),
+            self.keys,
+            consumer=self.name,
+            renew_s=self.lease_s / RENEWALS_PER_LEASE,
+            on_lost=partial(_from_thread, loop, self._lease_lost),
+            on_cancel=partial(_from_thread, loop, self._cancel_seen),
+        )
+        self.deliveries = Deliveries(self.stream, self.leases, self.places, self, on_place_freed=self._look_again)
+        self.claimer = Claimer(self.stream, self.places, begin=self._begin)
+        self.claimer.may_claim = self._within_burst
+        self.upkeep = Upkeep(
+            self.stream,
+            self.leases,
+            self.places,
+            begin=self._begin,
+            lease_s=self.lease_s,
+            poll_s=float(self.poll_delay_s),
+            beat=self.heart_beat,
+            describe=self._describe,
+            pipe_watch=lambda: self._pipe.reset_if_stuck(limit_s=STUCK_AFTER_S),
+        )
+        await self.stream.ensure_groups()
+
+    async def _work(self) -> None:
+        self.leases.start()
+        claiming = asyncio.create_task(self.claimer.run(), name="claim")
+        tending = asyncio.create_task(self.upkeep.run(), name="upkeep")
+        stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
+        watched: list[asyncio.Task[Any]] = [claiming, tending, stopping]
+        if self.burst:
+            watched.append(asyncio.create_task(self._until_all_done(), name="burst"))
+        try:
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a bug in a loop of ours ends the worker loudly
+            self.claimer.stop()
+            self.deliveries.is_stopping = True
+            await claiming
+            await self.deliveries.wait_until_done(
+                timeout_s=None if self.burst and not self._stopping.is_set() else self._grace_s
+            )
+            self.deliveries.stop_all(StopReason.SHUTDOWN)
+            await self.deliveries.wait_until_done(timeout_s=self.lease_s)
+        finally:
+            for task in watched:
+                task.cancel()
+            await asyncio.gather(*watched, return_exceptions=True)
+
+    async def _wind_down(self) -> None:
+        """End what ``_open`` began; whatever is still held goes to other workers when its lease ends."""
+        for task in self.deliveries.tasks:
+            task.cancel()
+        await self.deliveries.wait_until_done(timeout_s=self.lease_s)
+        await asyncio.get_running_loop().run_in_executor(None, self.leases.stop)
+        await self._pipe.close()
+        log.info(
+            "worker.stopped",
+            name=self.name,
+            complete=self.jobs_complete,
+            failed=self.jobs_failed,
+            retried=self.jobs_retried,
+        )
+
+    async def close(self) -> None:
+        """Stop if running, run ``on_shutdown`` and close the connections."""
+        self._stopping.set()
+        if self._pool is None:
+            return
+        if self.main_task is not None and not self.main_task.done():
+            await asyncio.wait([self.main_task])
+        await self.pool.delete(self.health_check_key, self.keys.worker(self.name))
+        if self.on_shutdown:
+            await self.on_shutdown(self.ctx)
+        await self.pool.aclose(close_connection_pool=True)
+        self._pool = None
+
+    def handle_sig(self, signum: signal.Signals) -> None:
+        """Stop claiming, give running jobs their grace, hand the rest back."""
+        log.info(
+            "worker.stopping",
+            name=self.name,
+            signal=signal.Signals(signum).name,
+            running=len(self.deliveries.running),
+        )
+        self._stopping.set()
+        if self.on_stop:
+            self.on_stop(signal.Signals(signum))
+
+    handle_sig_wait_for_completion = handle_sig
+
+    async def _until_all_done(self) -> None:
+        while True:
+            await asyncio.sleep(0.02)
+            if self.deliveries.tasks:
+                continue
+            if 0 <= self.max_burst_jobs <= self._claimed or await self.stream.depth() == (0, 0):
+                return
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_ms": self._started_ms,
+            "max_jobs": self.max_jobs,
+            "jobs": [delivery.job_id for delivery in self.deliveries.running],
+            "complete": self.jobs_complete,
+            "failed": self.jobs_failed,
+            "retried": self.jobs_retried,
+            "functions": sorted(self.functions),
+        }
+
+    def _within_burst(self, places: int) -> int:
+        if not self.allow_pick_jobs:
+            return 0
+        if self.burst and self.max_burst_jobs >= 0:
+            return min(places, self.max_burst_jobs - self._claimed)
+        return places
+
+    def _look_again(self) -> None:
+        self.claimer.look_again()
+
+    def _begin(self, entry: Any) -> None:
+        self._claimed += 1
+        self.deliveries.begin(entry)
+
+    def _lease_lost(self, leased: Leased) -> None:
+        log.warning("job.lease_lost", job_id=leased.job_id)
+        self.deliveries.stop_run(leased, StopReason.LEASE_LOST)
+
+    def _cancel_seen(self, leased: Leased) -> None:
+        log.info("job.cancel_seen", job_id=leased.job_id)
+        self.deliveries.stop_run(leased, StopReason.CANCELLED)
+
+    # ------------------------------------------------------------------------------------------ functions and hooks
+
+    def tries_of(self, kind: str) -> int:
+        """Return how often a job of ``kind`` may be tried; unknown kinds as by default."""
+        function = self.functions.get(kind)
+        return getattr(function, "max_tries", None) or self.max_tries
+
+    def resolve(self, delivery: Delivery) -> Resolved:
+        """Return what to call for ``delivery``; raises ``InvalidJob``."""
+        return resolve(delivery, self.functions, default_timeout_s=self.job_timeout_s)
+
+    def result_ttl_s(self, kind: str) -> int | None:
+        """Return how long a result of ``kind`` is kept: 0 for ever, -1 not at all, in s."""
+        function = self.functions[kind]
+        forever = self.keep_result_forever if function.keep_result_forever is None else function.keep_result_forever
+        if forever:
+            return 0
+        ttl_s = self.keep_result_s if function.keep_result_s is None else function.keep_result_s
+        return max(1, int(ttl_s)) if ttl_s else -1
+
+    async def _note_progress(self, delivery: Delivery, text: str) -> None:
+        await self.stream.note_progress(delivery, text)
+
+    def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
+        """Return the ctx a job function gets: the worker's, what arq adds, and ``await ctx["progress"](text)``."""
+        return {
+            **self.ctx,
+            "job_id": delivery.job_id,
+            "job_try": delivery.attempt,
+            "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
+            "score": delivery.enqueued_ms,
+            "progress": partial(self._note_progress, delivery),
+        }
+
+    async def after(self, ctx: dict[Any, Any], outcome: Outcome, standing: Standing) -> None:
+        """Count a committed end, and run arq's ``after_job_end``."""
+        if standing != "lost":
+            self.jobs_complete += isinstance(outcome, Succeeded)
+            self.jobs_retried += isinstance(outcome, Retried | HandedBack)
+            self.jobs_failed += isinstance(outcome, Dead | Cancelled)
+        if self.after_job_end:
+            await run_hook(self.after_job_end, {**ctx, "outcome": outcome})
+
+
+def _from_thread(loop: asyncio.AbstractEventLoop, act: Callable[[Leased], None], leased: Leased) -> None:
+    """Call ``act`` on the loop; a loop that has ended needs no telling."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(act, leased)
+
+
+def worker_name() -> str:
+    """Return a consumer name that no other process has had: host, pid and four random bytes."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
