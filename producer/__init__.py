@@ -1,1 +1,36 @@
-"""The light client of Sightline: submit jobs, wait for results, read events. Start at ``client.py``."""
+"""The light client of Sightline: submit jobs, wait for results, read events.
+
+::
+
+    from producer import BlockingClient
+
+    with BlockingClient() as client:
+        job = client.submit("scan", {"url": "https://example.org/"})
+        print(client.wait(job.job_id, timeout_s=120).model_dump_json(indent=2))
+
+``Client`` is the async one. Nothing heavy is imported; start reading at ``client.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from producer.blocking import BlockingClient
+    from producer.client import Client
+
+__all__ = ["BlockingClient", "Client"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the clients when they are asked for: ``producer.contract`` alone needs no Redis."""
+    if name == "Client":
+        from producer.client import Client  # noqa: PLC0415  lazily, see above
+
+        return Client
+    if name == "BlockingClient":
+        from producer.blocking import BlockingClient  # noqa: PLC0415  lazily, see above
+
+        return BlockingClient
+    msg = f"module 'producer' has no attribute {name!r}"
+    raise AttributeError(msg)

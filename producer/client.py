@@ -28,6 +28,7 @@ from redis.exceptions import NoScriptError
 from producer.connection import open_redis, redis_errors
 from producer.contract import ErrorInfo as ErrorInfo  # noqa: PLC0414  part of the client's surface
 from producer.contract import Event, FunctionResult, JobState, JsonObject, Lane, Result, decode_result
+from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
 from producer.event_stream import Waiters, follow
 from producer.keys import GROUP, Keys
@@ -59,6 +60,7 @@ class Client:
         self._owns_redis = redis is None
         self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
         self._memory_due_at = 0.0
+        self._is_durable = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,16 +87,29 @@ class Client:
         defer_s: float = 0.0,
         tries: int | None = None,
         args: Sequence[Any] = (),
+        durable: bool = False,
     ) -> Submitted:
         """Put one job into the queue.
 
         ``job_id`` makes it unique: a second job of that id is refused (``created`` False) until 7 days after the
-        first one's end. ``defer_s`` delays it. Raises ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``; then
+        first one's end. ``defer_s`` delays it. ``durable`` returns once the job is on disk, and raises ``NotDurable``
+        where Redis cannot promise that. Raises ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``; then
         nothing is written.
         """
         job = prepare(kind, payload, job_id=job_id, lane=lane, batch=batch, defer_s=defer_s, tries=tries, args=args)
         with redis_errors(self.settings):
+            if durable:
+                return await self._submit_durably(job)
             reply = await run_script(self._redis, SUBMIT, job.keys(self.keys), self._submit_args(job))
+        return self._answered(job, reply)
+
+    async def _submit_durably(self, job: Submission) -> Submitted:
+        """Submit and wait for the disk; an interrupted call is repeated whole, known by its nonce."""
+        if not self._is_durable:
+            await check_durable(self._redis)
+            self._is_durable = True
+        what = f"job {job.job_id!r}"
+        reply = await run_durably(self._redis, SUBMIT, job.keys(self.keys), self._submit_args(job), what=what)
         return self._answered(job, reply)
 
     async def submit_many(

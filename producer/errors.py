@@ -22,7 +22,16 @@
         ├── PageUnreachable             the page could not be loaded or not be read whole
         ├── PageBlocked                 the guard refused an address, naming the rule
         ├── ScanFailed                  the browser or axe-core failed; worth another attempt
-        └── ModelError                  a model call failed
+        └── ModelError                  a model call failed; worth another attempt, but for the last four
+            ├── ModelUnreachable            no host of the model server answers
+            ├── ModelBusy                   the model server is overloaded, or the GPU was not free in time
+            ├── ModelTimeout                no whole answer within the deadline
+            ├── SlotLost                    the GPU slot was lost during the call; its answer is void
+            ├── AnswerIncomplete            the answer broke off, or is not what the protocol says
+            ├── AnswerTruncated             the answer ran into its length limit
+            ├── ContextExceeded             the prompt does not fit the model's context
+            ├── ModelMissing                the model is not on the host; the message says what to type
+            └── ModelRefused                the model server calls the request wrong
 
     Signal                              not failures: they steer a delivery and never leave the worker
     └── LeaseLost                       another worker holds the job; whatever this one did is discarded
@@ -138,6 +147,50 @@ class ModelError(RunError):
     """A model call failed."""
 
     retryable = True
+
+
+class ModelUnreachable(ModelError):
+    """No host of the model server answers."""
+
+
+class ModelBusy(ModelError):
+    """The model server is overloaded, or the GPU was not free in time."""
+
+
+class ModelTimeout(ModelError):
+    """No whole answer came within the deadline."""
+
+
+class SlotLost(ModelError):
+    """The GPU slot was lost during the call; whatever was answered is void."""
+
+
+class AnswerIncomplete(ModelError):
+    """The answer broke off, or is not what the protocol says."""
+
+
+class AnswerTruncated(ModelError):
+    """The answer ran into its length limit; the same call would end the same way."""
+
+    retryable = False
+
+
+class ContextExceeded(ModelError):
+    """The prompt does not fit the model's context."""
+
+    retryable = False
+
+
+class ModelMissing(ModelError):
+    """The model is not on the host; the message says what to type."""
+
+    retryable = False
+
+
+class ModelRefused(ModelError):
+    """The model server calls the request wrong."""
+
+    retryable = False
 
 
 class Signal(Exception):

@@ -111,3 +111,53 @@ class Keys:
     def worker_prefix(self) -> str:
         """Start of the heartbeats' keys."""
         return f"{self.prefix}worker:"
+
+    # ------------------------------------------------------------------------------------------ gpu (ops/gpu.md)
+
+    @property
+    def gpu_hosts(self) -> str:
+        """Hash: Ollama host → JSON of its slots and health."""
+        return f"{self.prefix}gpu:hosts"
+
+    @property
+    def gpu_loaded(self) -> str:
+        """Hash: Ollama host → JSON of the models in its memory."""
+        return f"{self.prefix}gpu:loaded"
+
+    @property
+    def gpu_state(self) -> str:
+        """Hash of the pool's counters: arrivals, turns, smoothed durations."""
+        return f"{self.prefix}gpu:state"
+
+    @property
+    def gpu_calls(self) -> str:
+        """Hash: token → JSON of one model call that waits or runs."""
+        return f"{self.prefix}gpu:calls"
+
+    @property
+    def gpu_holders(self) -> str:
+        """Sorted set: token → end of its lease, Redis ms."""
+        return f"{self.prefix}gpu:holders"
+
+    @property
+    def gpu_waiters(self) -> str:
+        """Sorted set: token → when it is taken for dead, Redis ms."""
+        return f"{self.prefix}gpu:waiters"
+
+    def gpu_queue(self, kind: str, priority: str) -> str:
+        """Sorted set: token → number of its arrival."""
+        return f"{self.prefix}gpu:waiting:{kind}:{priority}"
+
+    def gpu_wake(self, worker: str) -> str:
+        """Pub/sub channel on which one worker hears its grants."""
+        return f"{self.prefix}gpu:wake:{worker}"
+
+    @property
+    def gpu_pool(self) -> tuple[str, ...]:
+        """Return KEYS of the pool's scripts, in the order of ``worker/lua/_gpu.lua``."""
+        queues = (self.gpu_queue(kind, priority) for kind in ("chat", "embed") for priority in ("interactive", "batch"))
+        return (self.gpu_hosts, self.gpu_state, self.gpu_calls, self.gpu_holders, self.gpu_waiters, *queues)
+
+    def usage(self, day: str) -> str:
+        """Hash of one day's (``yyyy-mm-dd``, UTC) model usage: ``<kind>:<what>:<model>`` → sum."""
+        return f"{self.prefix}usage:{day}"

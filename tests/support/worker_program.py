@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from arq.worker import func
@@ -71,6 +72,14 @@ async def held(ctx: dict[Any, Any]) -> str:
     return f"done by {os.getpid()}"
 
 
+async def held_by_file(ctx: dict[Any, Any], path: str) -> str:
+    """Runs until the file exists, and needs no Redis meanwhile."""
+    await note(ctx)
+    while not Path(path).exists():  # noqa: ASYNC110, ASYNC240  a file has no event to await
+        await asyncio.sleep(0.02)
+    return f"done by {os.getpid()}"
+
+
 async def busy(ctx: dict[Any, Any], seconds: float) -> str:
     """Keeps the loop busy, as a long regular expression would."""
     await note(ctx)
@@ -96,7 +105,7 @@ def main(url: str, environment: str, *pairs: str) -> None:
     if options.get("die"):
         DEATHS[options["die"]]()
     worker = StreamWorker(
-        [func(f, max_tries=3) for f in (quick, held, busy, suicide)],
+        [func(f, max_tries=3) for f in (quick, held, held_by_file, busy, suicide)],
         environment=environment,
         lease_s=float(options.get("lease", "1.5")),
         max_jobs=int(options.get("max_jobs", "4")),

@@ -1,0 +1,115 @@
+"""The blocking twin of ``Client``, wrapped, not written twice.
+
+::
+
+    with BlockingClient() as client:
+        job = client.submit("scan", {"url": "https://example.org/"})
+        result = client.wait(job.job_id, timeout_s=120)
+
+Each call runs the async one on an event loop in a thread of this client's own, so it may be used inside a running loop
+and from several threads. Async iterators become plain ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.settings import ClientSettings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _returns(
+    method: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[BlockingClient, P], T]:
+    @wraps(method)
+    def call(self: BlockingClient, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(method(self.client, *args, **kwargs))
+
+    return call
+
+
+def _yields(
+    method: Callable[Concatenate[Client, P], AsyncIterator[T]],
+) -> Callable[Concatenate[BlockingClient, P], Iterator[T]]:
+    @wraps(method)
+    def call(self: BlockingClient, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        iterator = method(self.client, *args, **kwargs)
+        try:
+            while True:
+                try:
+                    yield self.run(_next(iterator))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self.run(_close(iterator))
+
+    return call
+
+
+class BlockingClient:
+    """A connection to one environment's queue, for code without an event loop. Use as a context manager."""
+
+    submit = _returns(Client.submit)
+    submit_many = _yields(Client.submit_many)
+    result = _returns(Client.result)
+    wait = _returns(Client.wait)
+    as_completed = _yields(Client.as_completed)
+    job = _returns(Client.job)
+    cancel = _returns(Client.cancel)
+    batch = _returns(Client.batch)
+    seal_batch = _returns(Client.seal_batch)
+    events = _yields(Client.events)
+    queue = _returns(Client.queue)
+
+    def __init__(self, settings: ClientSettings | None = None, *, redis: Redis | None = None) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sightline-client", daemon=True)
+        self._thread.start()
+        self.client = self.run(_made(settings, redis))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and end the thread. Safe to call twice."""
+        if self._loop.is_closed():
+            return
+        self.run(self.client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run ``call`` on the client's loop and return what it returns; Ctrl-C cancels it."""
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+
+async def _made(settings: ClientSettings | None, redis: Redis | None) -> Client:
+    return Client(settings, redis=redis)
+
+
+async def _next(iterator: AsyncIterator[T]) -> T:
+    return await anext(iterator)
+
+
+async def _close(iterator: AsyncIterator[Any]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()

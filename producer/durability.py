@@ -1,0 +1,77 @@
+"""Durable acknowledgement: WAITAOF after a submit, on the same connection, checked.
+
+WAITAOF means something only after a write on its own connection: on a fresh one it answers at once. So the script and
+the wait go out in one pipeline; a lost connection repeats both, and submit.lua always writes. And it means something
+only where Redis tells the truth: 7.4 with ``appendfsync everysec`` acknowledges without an fsync (redis pull request
+13793, mended in 8.0), so that pair is refused before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from producer.errors import NotDurable
+from producer.scripts import Arg, Script
+
+WAIT_MS: Final = 10_000
+"""Longest wait for the disk; an fsync that takes longer means a disk in trouble."""
+_TRUSTED_EVERYSEC: Final = (8, 0)
+
+
+async def check_durable(redis: Redis) -> None:
+    """Return if Redis can promise that what it acknowledged is on disk; raise ``NotDurable`` with what to change."""
+    client = cast("Any", redis)
+    try:
+        config = await client.config_get("append*")
+    except ResponseError as error:
+        msg = f"durable=True: Redis does not tell how it writes ({error}): permit CONFIG GET to this user"
+        raise NotDurable(msg) from None
+    values = {_text(name): _text(value) for name, value in config.items()}
+    version = _text((await client.info("server"))["redis_version"])
+    problem = durability_problem(values.get("appendonly", ""), values.get("appendfsync", ""), version)
+    if problem:
+        raise NotDurable(f"durable=True: {problem}")
+
+
+def durability_problem(appendonly: str, appendfsync: str, version: str) -> str:
+    """Return why WAITAOF could not be believed under this configuration, and what to change; '' if it can."""
+    if appendonly != "yes":
+        return "Redis keeps no append-only file: set 'appendonly yes'"
+    if appendfsync == "always":
+        return ""
+    number = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if appendfsync == "everysec" and number >= _TRUSTED_EVERYSEC:
+        return ""
+    return (
+        f"Redis {version} with 'appendfsync {appendfsync}' may acknowledge what is not on disk yet "
+        f"(redis 13793): set 'appendfsync always', or submit without durable"
+    )
+
+
+async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg], *, what: str) -> Any:
+    """Run ``script``, which must write, and return its reply once its writes are on disk.
+
+    Raises ``NotDurable`` when they are not within ``WAIT_MS``; they are made all the same.
+    """
+    async with redis.pipeline(transaction=False) as pipe:
+        cast("Any", pipe).evalsha(script.sha, len(keys), *keys, *args)
+        cast("Any", pipe).execute_command("WAITAOF", 1, 0, WAIT_MS)
+        reply, synced = await pipe.execute(raise_on_error=False)
+    if isinstance(reply, NoScriptError):
+        await redis.script_load(script.text)
+        return await run_durably(redis, script, keys, args, what=what)
+    for answer in (reply, synced):
+        if isinstance(answer, Exception):
+            raise answer
+    if int(synced[0]) < 1:
+        msg = f"{what} is queued, but Redis did not sync it to disk within {WAIT_MS // 1000} s: look at its disk"
+        raise NotDurable(msg)
+    return reply
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,130 @@
+"""Redis killed, frozen or full under load: what was acknowledged ends, once, and no healthy job is stolen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import JobState
+from producer.errors import QueueFull
+from producer.keys import Keys
+from producer.settings import ClientSettings
+from tests.support.processes import start_program
+from tests.support.queue import events_of, pending, until
+from tests.support.redis_server import StartServer
+from worker.embedded import EmbeddedRedis
+
+KEYS = Keys("outage")
+WAIT_S = 60
+
+
+def settings_of(server: EmbeddedRedis) -> ClientSettings:
+    return ClientSettings(redis_url=server.url, environment=KEYS.environment)
+
+
+async def count_ends(redis: Redis) -> dict[str, int]:
+    """How often each job's end was announced."""
+    counts: dict[str, int] = {}
+    for line in await events_of(redis, KEYS):
+        event = json.loads(line)
+        if event["event"] in {"job.succeeded", "job.dead", "job.cancelled"}:
+            counts[event["job_id"]] = counts.get(event["job_id"], 0) + 1
+    return counts
+
+
+async def test_every_durable_job_ends_once_though_redis_is_killed_under_load(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
+):
+    server = redis_server()
+    for _ in range(2):
+        start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, "lease=3")
+    async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
+        acknowledged: list[str] = []
+
+        async def produce() -> None:
+            for n in range(400):
+                job = await client.submit("quick", {"n": n}, durable=True)
+                acknowledged.append(job.job_id)
+
+        producing = asyncio.create_task(produce())
+        for share in (100, 250):
+            await until(lambda share=share: len(acknowledged) >= share, what=f"{share} acknowledged jobs")
+            server.kill()
+            server.start()
+        await producing
+
+        for job_id in acknowledged:
+            assert (await client.wait(job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+        counts = await count_ends(redis)
+        assert await pending(redis, KEYS) == 0
+        assert await redis.xlen(KEYS.lane("batch")) == 0
+
+    assert [counts.get(job_id) for job_id in acknowledged] == [1] * 400
+
+
+async def test_an_outage_longer_than_the_lease_steals_no_healthy_job(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
+):
+    server = redis_server()
+    for _ in range(2):
+        start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, "lease=1.5")
+    async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
+        gate = tmp_path / "open"
+        jobs = [(await client.submit("held_by_file", {"path": str(gate)})).job_id for _ in range(4)]
+        await until(lambda: _runs(redis, 4), what="four running jobs")
+
+        server.kill()
+        await asyncio.sleep(3)  # the outage itself is what is tested: twice the lease
+        server.start()
+        await until(lambda: _renewed_since(redis, 1500), what="renewed leases")
+        await asyncio.sleep(3)  # time enough for a wrong reclaim to happen
+        attempts = [(await client.job(job_id)).attempt for job_id in jobs]
+        gate.touch()
+        for job_id in jobs:
+            assert (await client.wait(job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+        counts = await count_ends(redis)
+
+    assert attempts == [1, 1, 1, 1]
+    assert counts == dict.fromkeys(jobs, 1)
+
+
+async def test_at_maxmemory_producers_are_refused_running_jobs_commit_and_all_goes_on_below(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
+):
+    server = redis_server()
+    start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, "lease=3")
+    async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
+        job = await client.submit("held", {})
+        await until(lambda: _runs(redis, 1), what="the running job")
+        await redis.set("ballast", b"x" * 4_000_000)
+        used = (await redis.info("memory"))["used_memory"]
+        waiting = await client.submit("quick", {"n": 1}, defer_s=0.2)
+        await redis.config_set("maxmemory", used)
+
+        with pytest.raises(QueueFull):
+            await client.submit("quick", {"n": 2})
+        await redis.config_set("maxmemory", 0)
+        await redis.set(f"{KEYS.prefix}release", "1")
+        await redis.config_set("maxmemory", used)
+        committed = await client.wait(job.job_id, timeout_s=WAIT_S)
+        await redis.delete("ballast")
+        await redis.config_set("maxmemory", 0)
+        later = await client.wait(waiting.job_id, timeout_s=WAIT_S)
+
+    assert committed.state is JobState.SUCCEEDED
+    assert later.state is JobState.SUCCEEDED
+
+
+async def _runs(redis: Redis, count: int) -> bool:
+    return await redis.llen(f"{KEYS.prefix}runs") >= count  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
+
+
+async def _renewed_since(redis: Redis, idle_ms: int) -> bool:
+    rows = await redis.xpending_range(KEYS.lane("batch"), "workers", "-", "+", 10)
+    return bool(rows) and all(row["time_since_delivered"] < idle_ms for row in rows)

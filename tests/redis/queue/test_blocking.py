@@ -1,0 +1,63 @@
+"""The blocking twin does what the async client does."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from producer import BlockingClient
+from producer.contract import FunctionResult, JobState
+from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
+from producer.keys import Keys
+from producer.settings import ClientSettings
+from tests.support.queue import running_worker, settings_for
+
+
+async def double(_: object, n: int) -> int:
+    return 2 * n
+
+
+async def test_it_submits_waits_and_iterates_while_a_worker_runs(redis_url: str, keys: Keys):
+    def script() -> tuple[int, list[str], JobState]:
+        with BlockingClient(settings_for(redis_url, keys)) as client:
+            job = client.submit("double", {"n": 21})
+            result = client.wait(job.job_id, timeout_s=10)
+            assert isinstance(result, FunctionResult)
+            many = [job.job_id for job in client.submit_many("double", ({"n": n} for n in range(5)))]
+            ended = [result.job_id for result in client.as_completed(many, timeout_s=10)]
+            return result.value, ended, client.job(job.job_id).state
+
+    async with running_worker(redis_url, keys, [double]):
+        value, ended, state = await asyncio.to_thread(script)
+
+    assert value == 42
+    assert len(set(ended)) == 5
+    assert state is JobState.SUCCEEDED
+
+
+def test_its_errors_are_those_of_the_async_client(redis_url: str, keys: Keys):
+    with BlockingClient(settings_for(redis_url, keys)) as client:
+        job = client.submit("double", {"n": 1})
+
+        with pytest.raises(WaitTimeout, match="it goes on"):
+            client.wait(job.job_id, timeout_s=0.05)
+        with pytest.raises(UnknownJob, match="nobody"):
+            client.wait("nobody", timeout_s=5)
+
+
+def test_a_redis_that_is_not_there_is_one_clear_error():
+    with (
+        BlockingClient(ClientSettings(redis_url="redis://127.0.0.1:1/0")) as client,
+        pytest.raises(RedisUnreachable, match="nothing answers at REDIS_URL 'redis://127.0.0.1:1/0'"),
+    ):
+        client.submit("double", {"n": 1})
+
+
+def test_it_closes_twice_without_complaint(redis_url: str, keys: Keys):
+    client = BlockingClient(settings_for(redis_url, keys))
+
+    client.close()
+    client.close()
+
+    assert not client._thread.is_alive()

@@ -1,0 +1,39 @@
+#!lua flags=allow-oom
+-- none → waiting | holding. Repeating it with a token that is known tells how that one stands.
+-- KEYS  as in _gpu.lua
+-- ARGV  1 token  2 kind: chat | embed  3 priority: interactive | batch  4 worker  5 job id or ''  6 channel of wakes
+--       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are enrolled
+--       8 seq of an earlier wait, which keeps its place, or 0  9 lease ms  10 confirm ms  11 grace ms of hosts down
+-- Returns {'granted', host, seq} | {'waiting', '', seq} | {'unserved', '', seq} when all hosts are down for long: the
+--         call does not wait then
+--@include _common.lua
+--@include _gpu.lua
+
+check_pool_types()
+local token, now = ARGV[1], now_ms()
+local wanted = cjson.decode(ARGV[7])
+local lease_ms, confirm_ms = tonumber(ARGV[9]), tonumber(ARGV[10])
+prune(now)
+
+local hosts, names = read_hosts(), {}
+for name, slots in pairs(wanted) do
+  hosts[name] = hosts[name] or enrol_host(name, slots, now)
+  names[#names + 1] = name
+end
+
+local call = read_call(token)
+if not call then
+  local seq = tonumber(ARGV[8])
+  if seq == 0 then seq = redis.call('HINCRBY', STATE, 'seq', 1) end
+  call = { kind = ARGV[2], priority = ARGV[3], worker = ARGV[4], job = ARGV[5], channel = ARGV[6], hosts = names,
+    seq = seq, asked_ms = now }
+  if nobody_serves(call, hosts, now, tonumber(ARGV[11])) then return { 'unserved', '', seq } end
+  write_call(token, call)
+  redis.call('ZADD', WAITERS, ms(now + lease_ms), token)
+  redis.call('ZADD', queue_of(call), seq, token)
+end
+dispatch(hosts, now, lease_ms, confirm_ms, token)
+
+call = read_call(token)
+if call.host then return { 'granted', call.host, call.seq } end
+return { 'waiting', '', call.seq }

@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- Takes the health checks that are due, so that one worker of all makes each.
+-- KEYS  1 hosts hash
+-- ARGV  1 ms until the next check of a host that is up  2 of one that is down
+--       3 least ms since the last taken check, for one asked for out of turn, or -1 to wait for its turn  4… hosts
+-- Returns the names of the hosts to check now
+--@include _common.lua
+
+check_type(KEYS[1], 'hash')
+local now, due = now_ms(), {}
+for i = 4, #ARGV do
+  local text = redis.call('HGET', KEYS[1], ARGV[i])
+  local host = text and cjson.decode(text)
+  if host then
+    local every = tonumber(host.state == 'up' and ARGV[1] or ARGV[2])
+    local early = tonumber(ARGV[3]) >= 0 and host.probe_ms - every + tonumber(ARGV[3]) <= now
+    if early or host.probe_ms <= now then
+      host.probe_ms = now + every
+      redis.call('HSET', KEYS[1], ARGV[i], cjson.encode(host))
+      due[#due + 1] = ARGV[i]
+    end
+  end
+end
+return due
