@@ -62,6 +62,11 @@ class Client:
         self._memory_due_at = 0.0
         self._is_durable = False
 
+    @property
+    def redis(self) -> Redis:
+        """The connection, for what else the client's environment holds."""
+        return self._redis
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -27,6 +27,7 @@ from producer.settings import ClientSettings
 CONNECT_TIMEOUT_S: Final = 5.0
 ATTEMPTS: Final = 5
 """Reconnections before a call gives up: with the back-off below about three seconds, the time a restart takes."""
+_TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 
 
 def open_redis(settings: ClientSettings) -> Redis:
@@ -39,8 +40,9 @@ def open_redis(settings: ClientSettings) -> Redis:
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_keepalive=None if settings.redis_url.startswith("unix") else True,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError, BusyLoadingError],
+        # OSError is a refused connection, which redis-py 5 does not try again by itself.
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, _TRIED_AGAIN),
+        retry_on_error=list(_TRIED_AGAIN),
         decode_responses=False,
     )
 

@@ -108,11 +108,16 @@ class Keys:
         return f"{self.prefix}worker:{name}"
 
     @property
+    def schedules(self) -> str:
+        """Hash of JSON: schedules by name, and when each fired last."""
+        return f"{self.prefix}schedules"
+
+    @property
     def worker_prefix(self) -> str:
         """Start of the heartbeats' keys."""
         return f"{self.prefix}worker:"
 
-    # ------------------------------------------------------------------------------------------ gpu (ops/gpu.md)
+    # ------------------------------------------------------------------------------------------ the GPU pool
 
     @property
     def gpu_hosts(self) -> str:

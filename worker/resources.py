@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
@@ -57,8 +58,10 @@ async def open_resources(settings: WorkerSettings, redis: Redis) -> AsyncGenerat
 
 def scan_settings(settings: WorkerSettings) -> ScanSettings:
     """Return the engine's part of the settings; one place of several is a question's, so fewer pages load at a time."""
+    redis_port = urlsplit(settings.redis_url).port or 6379
     return ScanSettings(
         allow_private=settings.scan_allow_private,
+        closed_ports=(redis_port,),
         browser_path=settings.browser_path or None,
         max_concurrent=max(1, settings.max_jobs - 1),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from producer.settings import ClientSettings
+from worker.gpu.hosts import Host, parse_hosts
 
 
 class WorkerSettings(ClientSettings):
@@ -49,7 +50,11 @@ class WorkerSettings(ClientSettings):
     """Ollama's name of the embedding model, or ``builtin``. The history remembers which model it was made with."""
 
     ollama_base_url: str = "http://127.0.0.1:11434"
-    """Where Ollama answers."""
+    """Where Ollama answers: one or more addresses, comma-separated, each with its slots if they are not 1 and 1.
+
+    ``http://gpu1:11434#chat=1,embed=1,http://gpu2:11434#chat=2,embed=0``. All workers must give a host the same
+    address: slots are counted by it. More slots than the card serves at once, and calls queue where nobody sees them.
+    """
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe event that is logged."""
@@ -64,3 +69,56 @@ class WorkerSettings(ClientSettings):
     def renew_s(self) -> float:
         """Seconds between renewals."""
         return self.lease_s / self.renewals_per_lease
+
+    # ------------------------------------------------------------------------------------------ models on Ollama
+
+    chat_num_ctx: Annotated[int, Field(ge=1024)] = 8192
+    """Tokens of context the chat model is loaded with, prompt and answer together; the same for every call.
+
+    Larger takes memory of the card; smaller, and prompts are refused as too long. Other programs that use the model
+    with another context make Ollama load it anew at every turn.
+    """
+
+    chat_max_output: Annotated[int, Field(ge=64)] = 2048
+    """Tokens an answer may have; it is part of the context. An answer that needs more is a failed one."""
+
+    chat_think: bool = False
+    """Whether a thinking model thinks before it answers; its thoughts take time and count as output."""
+
+    chat_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds one chat call may take from the moment it has a slot, loading the model included."""
+
+    chat_stall_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two pieces of an answer after which it is given up."""
+
+    embed_num_ctx: Annotated[int, Field(ge=256)] = 2048
+    """Tokens of one text that the embedding model reads; longer texts are cut, and the log says so."""
+
+    embed_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds one embedding call may take from the moment it has a slot, loading the model included."""
+
+    embedding_dims: Annotated[int, Field(ge=0)] = 0
+    """Length of the embedding model's vectors; 0 asks Ollama. Only needed for a model unknown here while Ollama is away."""
+
+    model_keep_alive_s: Annotated[int, Field(ge=-1)] = 1800
+    """Seconds Ollama keeps a model in the card's memory after a call; -1 for ever. 0 loads it anew for every call."""
+
+    gpu_wait_s: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds a model call waits for the GPU before it is given up."""
+
+    @field_validator("ollama_base_url")
+    @classmethod
+    def _ollama_hosts_are_usable(cls, text: str) -> str:
+        parse_hosts(text)
+        return text
+
+    @property
+    def ollama_hosts(self) -> tuple[Host, ...]:
+        """The hosts in ``ollama_base_url``; their names hold no password."""
+        return parse_hosts(self.ollama_base_url)
+
+    def __repr__(self) -> str:
+        shown = ",".join(f"{host.name}#chat={host.chat},embed={host.embed}" for host in self.ollama_hosts)
+        return super().__repr__().replace(repr(self.ollama_base_url), repr(shown))
+
+    __str__ = __repr__

@@ -25,7 +25,10 @@ import structlog
 from arq.connections import create_pool as create_arq_pool
 from arq.worker import Worker
 
+from producer.client import Client
 from producer.keys import Keys
+from producer.schedules import Schedules
+from producer.settings import ClientSettings
 from worker.claims import Claimer
 from worker.deliveries import Deliveries
 from worker.execute import Resolved, StopReason, resolve, run_hook
@@ -63,6 +66,7 @@ class StreamWorker(Worker):
     ) -> None:
         super().__init__(functions, **arq_options)
         self.keys = Keys(environment)
+        self.client_settings = ClientSettings(environment=environment)
         self.name = name or worker_name()
         self.lease_s = lease_s
         self.places = Places(self.max_jobs)
@@ -117,9 +121,15 @@ class StreamWorker(Worker):
             poll_s=float(self.poll_delay_s),
             beat=self.heart_beat,
             describe=self._describe,
+            fire_schedules=partial(self._fire_schedules, pool),
             pipe_watch=lambda: self._pipe.reset_if_stuck(limit_s=STUCK_AFTER_S),
         )
         await self.stream.ensure_groups()
+
+    async def _fire_schedules(self, pool: StreamPool) -> None:
+        fired = await Schedules(Client(self.client_settings, redis=pool)).fire_due(now=datetime.now(UTC))
+        for batch in fired:
+            log.info("schedule.fired", batch=batch)
 
     async def _work(self) -> None:
         self.leases.start()
@@ -252,11 +262,13 @@ class StreamWorker(Worker):
         ttl_s = self.keep_result_s if function.keep_result_s is None else function.keep_result_s
         return max(1, int(ttl_s)) if ttl_s else -1
 
-    async def _note_progress(self, delivery: Delivery, text: str) -> None:
-        await self.stream.note_progress(delivery, text)
+    def _note_progress(self, delivery: Delivery, text: str) -> None:
+        """Send the note on its way; a lost one is no loss."""
+        note = asyncio.ensure_future(self.stream.note_progress(delivery, text))
+        note.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
-        """Return the ctx a job function gets: the worker's, what arq adds, and ``await ctx["progress"](text)``."""
+        """Return the ctx a job function gets: the worker's, what arq adds, and ``ctx["progress"](text)``."""
         return {
             **self.ctx,
             "job_id": delivery.job_id,

@@ -24,6 +24,7 @@ stream.group_restored     … and it was made again: lane, requeued
 lease.renewal_failed      Redis did not answer a renewal: error
 lease.loop_hung           the event loop stands still: leases are given up
 hook.failed               a hook raised after the outcome was clear: hook, error
+schedule.fired            a schedule's time had come: batch
 dead.capped               the dead-letter stream is full, old ones go: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint

@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 from redis.exceptions import RedisError
 
+from producer.errors import SightlineError
 from worker.leases import LeaseKeeper
 from worker.places import Places
 from worker.stream import LANES, Entry, JobStream
@@ -27,6 +28,7 @@ REAP_EVERY_S: Final = 60.0
 SILENT_CONSUMER_MS: Final = 300_000
 """An idle worker reads every five seconds; one silent for five minutes is gone."""
 STUCK_AFTER_S: Final = 30.0
+SCHEDULES_EVERY_S: Final = 10.0
 PROMOTE_AT_ONCE: Final = 500
 TICK_S: Final = 1.0
 
@@ -48,6 +50,7 @@ class Upkeep:
         beat: Callable[[], Awaitable[None]],
         describe: Callable[[], dict[str, Any]],
         pipe_watch: Callable[[], Awaitable[bool]],
+        fire_schedules: Callable[[], Awaitable[object]],
     ) -> None:
         self._stream = stream
         self._leases = leases
@@ -58,6 +61,7 @@ class Upkeep:
         self._beat = beat
         self._describe = describe
         self._pipe_watch = pipe_watch
+        self._fire_schedules = fire_schedules
         self._cursors = dict.fromkeys(LANES, "0-0")
         self._up_since = time.monotonic()
         self._due: dict[str, float] = {}
@@ -73,6 +77,7 @@ class Upkeep:
                 await self._step("reclaim", min(RECLAIM_EVERY_S, self._lease_s / 3), self._reclaim)
                 await self._step("reap", REAP_EVERY_S, self._reap)
                 await self._step("beat", self._poll_s, self._beat)
+                await self._step("schedules", SCHEDULES_EVERY_S, self._fire_schedules)
                 await self._step("pipe", STUCK_AFTER_S / 3, self._pipe_watch)
                 await asyncio.sleep(self._poll_s)
         finally:
@@ -90,7 +95,7 @@ class Upkeep:
         self._due[name] = now + every_s
         try:
             await act()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, SightlineError) as error:
             self._up_since = time.monotonic()
             log.warning("upkeep.failed", step=name, error=str(error))
 

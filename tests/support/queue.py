@@ -108,5 +108,3 @@ async def until(condition: Callable[[], Any], *, what: str) -> None:
     except TimeoutError:
         msg = f"not within {DEADLINE_S:g} s: {what}"
         raise AssertionError(msg) from None
-
-

@@ -262,9 +262,7 @@ async def test_finish_writes_nothing_where_a_key_has_the_wrong_type(
 # ---------------------------------------------------------------------------------------------- retry, promote
 
 
-async def test_retry_schedules_and_keeps_the_attempt_spent(
-    client: Client, stream: JobStream, redis: Redis, keys: Keys
-):
+async def test_retry_schedules_and_keeps_the_attempt_spent(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     job_id = await submitted(client)
     delivery = await start_one(stream)
 

@@ -300,9 +300,7 @@ async def test_unstarted_and_running_jobs_are_handed_back_when_the_worker_closes
 async def test_waiting_for_many_jobs_needs_no_polling(client: Client, redis_url: str, keys: Keys):
     async with running_worker(redis_url, keys, [add], max_jobs=10):
         jobs = [job.job_id async for job in client.submit_many("add", ({"a": n} for n in range(200)))]
-        values = {
-            cast("FunctionResult", result).value async for result in client.as_completed(jobs, timeout_s=WAIT_S)
-        }
+        values = {cast("FunctionResult", result).value async for result in client.as_completed(jobs, timeout_s=WAIT_S)}
 
     assert values == set(range(200))
 

@@ -1,0 +1,1 @@
+"""The ``sightline`` command: one file a command group."""

@@ -1,0 +1,147 @@
+"""What ``sightline status``, ``result``, ``cancel`` and ``batch close`` do. Texts are in ``status_text.py``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from producer.cli.connect import with_client
+from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.cli.status_text import batch_lines, job_lines, queue_lines
+from producer.cli.terminal import is_terminal
+from producer.cli.verdict import FINE, exit_code, threshold
+from producer.client import Client
+from producer.contract import JobState, QueryResult, Result, ScanResult, check_job_id
+from producer.errors import JobCancelled, JobDead, UnknownJob, WaitTimeout
+from producer.records import BatchInfo, JobInfo, QueueInfo
+from producer.reports.formats import ReportContext
+from producer.reports.jsonl import line_of
+from producer.reports.page import page_of, summarise
+from producer.reports.plain_text import one_line, printable
+
+
+def show_status(name: str | None, *, as_json: bool) -> None:
+    """Print the queue, or the job or batch called ``name``; a job comes before a batch of the same name."""
+    found = with_client(lambda client: _find(client, name))
+    if as_json or not is_terminal():
+        click.echo(line_of({"v": 1, **asdict(found)}))
+        return
+    match found:
+        case JobInfo():
+            lines = job_lines(found)
+        case BatchInfo():
+            lines = batch_lines(found)
+        case QueueInfo():
+            lines = queue_lines(found, now_ms=int(time.time() * 1000))
+    for line in lines:
+        click.echo(line)
+
+
+async def _find(client: Client, name: str | None) -> JobInfo | BatchInfo | QueueInfo:
+    if name is None:
+        return await client.queue()
+    check_job_id(name)
+    try:
+        return await client.job(name)
+    except UnknownJob:
+        pass
+    try:
+        return await client.batch(name)
+    except UnknownJob:
+        where = f"in environment {client.settings.environment!r}"
+        msg = f"no job or batch {name!r} {where}: ids are kept 7 days after the end"
+        raise UnknownJob(msg) from None
+
+
+def show_result(
+    job_id: str, waits_s: float | None, *, fail_on: str, formats: Sequence[str], output: str | None, as_json: bool
+) -> int:
+    """Print the result and return the exit code; ``waits_s`` None does not wait.
+
+    Raises ``WaitTimeout`` where there is none yet, ``JobDead`` and ``JobCancelled`` where there will be none.
+    """
+    check_job_id(job_id)
+    is_line = as_json or not (is_terminal() or formats or output)
+    outputs = () if is_line else plan_outputs(formats, output, default="table")
+    try:
+        result = with_client(lambda client: _result(client, job_id, waits_s))
+    except KeyboardInterrupt:
+        click.echo(f"sightline: stopped waiting; the job goes on: sightline result {job_id} --wait", err=True)
+        return 130
+    if is_line:
+        click.echo(line_of(result.model_dump(mode="json")))
+    _raise_for_end(result)
+    if isinstance(result, ScanResult):
+        return _report(result, outputs, fail_on)
+    if not is_line:
+        click.echo(_plain(result))
+    return FINE
+
+
+async def _result(client: Client, job_id: str, waits_s: float | None) -> Result:
+    if waits_s is not None:
+        return await client.wait(job_id, timeout_s=None if waits_s == float("inf") else waits_s)
+    result = await client.result(job_id)
+    if result is not None:
+        return result
+    job = await client.job(job_id)
+    if job.state.is_final:
+        msg = f"job {job_id!r} ended as {job.state}, and its result is no longer kept"
+        raise UnknownJob(msg)
+    msg = f"job {job_id!r} is {job.state}, there is no result yet: add --wait"
+    raise WaitTimeout(msg)
+
+
+def _raise_for_end(result: Result) -> None:
+    reason = one_line(result.error.message if result.error else "", limit=1000)
+    if result.state == JobState.DEAD:
+        msg = f"job {result.job_id!r} is dead: {reason}; see 'sightline dead show {result.job_id}'"
+        raise JobDead(msg)
+    if result.state == JobState.CANCELLED:
+        msg = f"job {result.job_id!r} was cancelled: {reason}"
+        raise JobCancelled(msg)
+
+
+def _report(result: ScanResult, outputs: Sequence[Output], fail_on: str) -> int:
+    page = page_of(result)
+    context = ReportContext(datetime.now(UTC), fail_on=threshold(fail_on))
+    for path in write_reports(outputs, [page], context):
+        click.echo(f"sightline: wrote {path}", err=True)
+    return exit_code(summarise([page], fail_on=context.fail_on), timed_out=False)
+
+
+def _plain(result: Result) -> str:
+    if isinstance(result, QueryResult):
+        sources = "".join(f"\n  {one_line(source)}" for source in result.sources)
+        return printable(result.answer) + (f"\n\nSources:{sources}" if sources else "")
+    return line_of(result.model_dump(mode="json"))
+
+
+def cancel_job(job_id: str, *, as_json: bool) -> int:
+    """Cancel the job, print its state after, and return the exit code."""
+    check_job_id(job_id)
+    state = with_client(lambda client: client.cancel(job_id))
+    if as_json or not is_terminal():
+        click.echo(line_of({"v": 1, "job_id": job_id, "state": state.value}))
+    elif state == JobState.RUNNING:
+        click.echo(f"{job_id} runs and is told within 5 seconds")
+    elif state == JobState.CANCELLED:
+        click.echo(f"{job_id} is cancelled")
+    else:
+        click.echo(f"{job_id} had ended already: {state}")
+    return FINE
+
+
+def close_batch(batch_id: str, *, as_json: bool) -> None:
+    """Say that the batch is complete, and print what became of it."""
+    check_job_id(batch_id)
+    batch = with_client(lambda client: client.seal_batch(batch_id))
+    if as_json or not is_terminal():
+        click.echo(line_of({"v": 1, **asdict(batch)}))
+        return
+    for line in batch_lines(batch):
+        click.echo(line)

@@ -1,0 +1,141 @@
+"""The ``sightline`` program: finds the command, runs it, and turns every error into one line and an exit code.
+
+Exit codes: 0 fine, 1 findings at or over ``--fail-on``, 2 a page could not be scanned, 3 the service is unreachable or
+timed out, 64 a wrong call, 130 Ctrl-C, 141 the reader of a pipe went away. A command's module is imported when the
+command is named, and imports what it needs when it runs: ``sightline --help`` loads click and nothing else. The
+commands of a worker are found by the entry point group ``sightline.commands``; this package imports none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final, cast
+
+import click
+
+from producer.errors import DependencyMissing, SightlineError
+
+EXIT_USAGE: Final = 64
+EXIT_INTERRUPTED: Final = 130
+EXIT_PIPE_CLOSED: Final = 141
+ENTRY_POINTS: Final = "sightline.commands"
+
+_COMMANDS: Final = {
+    "batch": "producer.cli.batch:batch",
+    "cancel": "producer.cli.jobs:cancel",
+    "result": "producer.cli.jobs:result",
+    "scan": "producer.cli.scan:scan",
+    "status": "producer.cli.jobs:status",
+    "watch": "producer.cli.watch:watch",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the client's and the installed packages' commands."""
+        del ctx
+        return sorted({*_COMMANDS, *_entry_points()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command; raises ``DependencyMissing`` where its package lacks what it needs."""
+        del ctx
+        if cmd_name in _COMMANDS:
+            module, _, name = _COMMANDS[cmd_name].partition(":")
+            return cast("click.Command", getattr(import_module(module), name))
+        entry = _entry_points().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            return cast("click.Command", entry.load())
+        except ModuleNotFoundError as error:
+            raise _missing(error, f"the command {cmd_name!r}") from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; one that cannot be loaded is listed with what to install."""
+        rows: list[tuple[str, str]] = []
+        for name in self.list_commands(ctx):
+            try:
+                command = self.get_command(ctx, name)
+            except DependencyMissing:
+                rows.append((name, "not installed: pip install 'sightline[worker]'"))
+                continue
+            if command is not None and not command.hidden:
+                rows.append((name, command.get_short_help_str(formatter.width)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="sightline", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Scan web pages for accessibility barriers in the background, and ask about what was found.
+
+    \b
+    sightline up                                        a Redis and a worker, here
+    sightline scan https://example.org/ --wait          one page, and its report
+    sightline scan --file urls.txt --format html -o report.html
+    """  # noqa: D301  \b is click's mark for lines to keep
+
+
+def main() -> None:
+    """Run the program and leave with its exit code; the console script ``sightline``."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a page's title may hold what the terminal's encoding lacks
+            cast("Any", stream).reconfigure(errors="replace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code; no error leaves here."""
+    try:
+        code: object = cli.main(args=list(args), prog_name="sightline", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.UsageError as error:
+        where = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+        return _say(error.format_message().rstrip(".") + where, EXIT_USAGE)
+    except click.ClickException as error:
+        return _say(error.format_message(), EXIT_USAGE)
+    except click.Abort:
+        return _say("stopped", EXIT_INTERRUPTED)
+    except SightlineError as error:
+        return _say(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        return _say(str(_missing(error, "this command")), DependencyMissing.exit_code)
+    except BrokenPipeError:
+        return _reader_gone()
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"sightline: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _reader_gone() -> int:
+    # What is still buffered would fail again when the interpreter ends, with a message of its own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_PIPE_CLOSED
+
+
+def _missing(error: ModuleNotFoundError, what: str) -> DependencyMissing:
+    package = (error.name or "").partition(".")[0]
+    if package in {"producer", ""}:
+        raise error
+    return DependencyMissing(f"{what} needs the package {package!r}: install sightline[worker]")
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  15 ms that most commands need not spend
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+if __name__ == "__main__":
+    main()

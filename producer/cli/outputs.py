@@ -1,0 +1,131 @@
+"""Where reports go: which format to which file, decided and checked before anything is scanned.
+
+A file is written beside its place and moved there when it is whole: nobody finds half a report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from producer.errors import InputError
+from producer.reports.formats import FORMATS, ReportContext, load_report
+from producer.reports.page import Page
+
+_BY_SUFFIX = {Path(made.file_name).suffix: made.name for made in FORMATS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One report: its format, and the file it goes to; ``None`` is stdout."""
+
+    format: str
+    path: Path | None
+
+
+def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) -> tuple[Output, ...]:
+    """Return what to write where.
+
+    Each of ``formats`` is ``FORMAT`` or ``FORMAT=PATH``. ``output`` takes the one without a path, or, as a folder,
+    several of them; without formats its suffix chooses. Raises ``InputError`` for an unknown format, two reports
+    for stdout, and a path that cannot be written.
+    """
+    named = [_parse(text) for text in formats or [_format_of(output) if output else default]]
+    bare = [item for item in named if item.path is None]
+    if output is None and len(bare) > 1:
+        names = " and ".join(item.format for item in bare)
+        msg = f"{names} cannot both go to stdout: write --format {bare[0].format}=PATH"
+        raise InputError(msg)
+    if output is not None:
+        if not bare:
+            msg = f"-o {output!r} has no report to take: every --format names a file of its own"
+            raise InputError(msg)
+        is_folder = len(bare) > 1 or output.endswith(os.sep) or Path(output).is_dir()
+        named = [
+            item if item.path else Output(item.format, _place(output, item.format, is_folder=is_folder))
+            for item in named
+        ]
+    for item in named:
+        if item.path is not None:
+            _check_writable(item.path, creates_folder=output is not None and item.path.parent == Path(output))
+    return tuple(named)
+
+
+def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> list[Path]:
+    """Write every report and return the files; raises ``InputError`` for one that cannot be written."""
+    written: list[Path] = []
+    for output in outputs:
+        report = load_report(output.format)
+        if output.path is None:
+            report(pages, context, sys.stdout)
+            continue
+        try:
+            with _replacing(output.path) as out:
+                report(pages, context, out)
+        except OSError as error:
+            msg = f"cannot write {str(output.path)!r}: {error.strerror or error}"
+            raise InputError(msg) from None
+        written.append(output.path)
+    return written
+
+
+def _parse(text: str) -> Output:
+    name, has_path, path = text.partition("=")
+    if name not in FORMATS:
+        msg = f"format {name!r} is unknown: expected one of {', '.join(FORMATS)}, or FORMAT=PATH"
+        raise InputError(msg)
+    if has_path and not path:
+        msg = f"--format {text!r} names no file: expected {name}=PATH"
+        raise InputError(msg)
+    return Output(name, Path(path) if has_path else None)
+
+
+def _format_of(output: str) -> str:
+    suffix = Path(output).suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        msg = f"-o {output!r} does not tell its format: add --format, one of {', '.join(FORMATS)}"
+        raise InputError(msg)
+    return _BY_SUFFIX[suffix]
+
+
+def _place(output: str, format_name: str, *, is_folder: bool) -> Path:
+    return Path(output) / FORMATS[format_name].file_name if is_folder else Path(output)
+
+
+def _check_writable(path: Path, *, creates_folder: bool) -> None:
+    try:
+        if creates_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            msg = f"cannot write {str(path)!r}: it is a folder"
+            raise InputError(msg)
+        if _is_replaceable(path):
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+    except OSError as error:
+        msg = f"cannot write {str(path)!r}: {error.strerror or error}"
+        raise InputError(msg) from None
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Tell whether ``path`` is a file or nothing yet: /dev/null and a named pipe must be written to as they are."""
+    return path.is_file() or not path.exists()
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Generator[TextIO]:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part") if _is_replaceable(path) else path
+    try:
+        with part.open("w", encoding="utf-8", newline="") as out:
+            yield out
+        if part != path:
+            part.replace(path)
+    finally:
+        if part != path:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""``sightline scan``: its options. What they do is in ``scan_command.py``, imported when they are to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
+
+import click
+
+STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice")
+FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
+LANES: Final = ("interactive", "batch")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """The options as given; ``None`` and empty are not given."""
+
+    standard: str
+    wait: bool
+    timeout_s: float | None
+    fail_on: str | None
+    formats: tuple[str, ...]
+    output: str | None
+    resume: bool
+    batch: str | None
+    job_id: str | None
+    lane: str | None
+    no_assess: bool
+    as_json: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether results are waited for: asked for, or needed by another option."""
+        return self.wait or bool(self.timeout_s or self.fail_on or self.formats or self.output or self.resume)
+
+
+@click.command(short_help="Scan pages, and with --wait report what was found.")
+@click.argument("urls", nargs=-1, metavar="URL...")
+@click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
+@click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
+@click.option("--wait", is_flag=True, help="Wait for the results. The next five options imply it.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
+@click.option("--fail-on", type=click.Choice(FAIL_ON), help="Exit 1 from this impact on.  [default: serious]")
+@click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; may be repeated.")
+@click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several.")
+@click.option("--resume", is_flag=True, help="Go on with --batch NAME: submit what it lacks, wait for all of it.")
+@click.option("--batch", metavar="NAME", help="Name of the batch; made up for several pages.")
+@click.option("--id", "job_id", metavar="ID", help="Id of the job, for one page.")
+@click.option("--lane", type=click.Choice(LANES), help="Queue to wait in.  [default: batch]")
+@click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON a job, as it is done. Default in a pipe.")
+@click.pass_context
+def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **options: Any) -> None:
+    """Scan web pages for accessibility barriers.
+
+    \b
+    sightline scan https://example.org/ --wait
+    sightline scan --file urls.txt --format html=report.html --format junit=junit.xml
+    cat urls.txt | sightline scan --file - --batch nightly-2026-11-23
+    sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts
+
+    Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
+
+    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
+    is unreachable or the time ran out, 64 for a wrong call.
+    """  # noqa: D301  \b is click's mark for lines to keep
+    from producer.cli.scan_command import run  # noqa: PLC0415  --help needs none of it
+
+    context.exit(run(urls, file, ScanOptions(**options)))

@@ -1,0 +1,177 @@
+"""What ``sightline scan`` does with its options: check them, submit, wait, report, and say how to go on.
+
+The order matters: what can be refused is refused before anything is queued. Next: ``scan_run.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TextIO
+
+import click
+
+from producer.cli.connect import with_client
+from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.cli.scan import ScanOptions
+from producer.cli.scan_run import Queued, ScanPlan, name_batch, pages_as_completed, submit
+from producer.cli.targets import Targets, read_targets
+from producer.cli.terminal import is_terminal, progress
+from producer.cli.verdict import NOT_SCANNED, exit_code, threshold
+from producer.client import Client
+from producer.contract import Lane, check_job_id
+from producer.errors import ServiceError
+from producer.reports.formats import ReportContext
+from producer.reports.jsonl import line_of
+from producer.reports.page import Page, Summary
+from producer.reports.plain_text import counted
+
+EXIT_INTERRUPTED = 130
+SHOWN_JOBS = 20
+"""Jobs listed one by one for a person; more are a batch to look at with ``status``."""
+
+
+def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
+    """Run the command and return its exit code."""
+    _check(options)
+    targets = read_targets(urls, file)
+    plan = _plan(targets, options)
+    as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
+    queued = Queued(plan.batch)
+    try:
+        if not options.waits:
+            return _submit_only(plan, targets, queued, as_lines=as_lines)
+        outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
+        return _Waiting(plan, targets, queued, outputs, options).run()
+    except KeyboardInterrupt:
+        click.echo(f"sightline: stopped waiting; {_how_to_go_on(queued)}", err=True)
+        return EXIT_INTERRUPTED
+    except (BrokenPipeError, ServiceError):
+        if queued.urls:
+            click.echo(f"sightline: {_how_to_go_on(queued)}", err=True)
+        raise
+
+
+def _check(options: ScanOptions) -> None:
+    if options.as_json and options.formats:
+        msg = "--json is the same as --format jsonl: give one of --json and --format"
+        raise click.UsageError(msg)
+    if options.resume and not options.batch:
+        msg = "--resume needs the --batch NAME to go on with"
+        raise click.UsageError(msg)
+    if options.job_id and options.batch:
+        msg = "--id is for one page, --batch names its jobs itself: give one of them"
+        raise click.UsageError(msg)
+
+
+def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
+    if options.job_id and len(targets.urls) > 1:
+        msg = f"--id {options.job_id!r} is for one page: {len(targets.urls)} were given; name them with --batch"
+        raise click.UsageError(msg)
+    if options.job_id:
+        check_job_id(options.job_id)
+    batch = options.batch or ("" if len(targets.urls) == 1 else name_batch(datetime.now(UTC)))
+    if batch:
+        check_job_id(f"{batch}-{'0' * 16}")
+    lane = Lane(options.lane) if options.lane else None
+    scan_options = {"standard": options.standard, "assess": not options.no_assess}
+    return ScanPlan(targets.urls, scan_options, batch, options.job_id, lane, options.resume)
+
+
+def _how_to_go_on(queued: Queued) -> str:
+    if queued.batch:
+        done = counted(len(queued.urls), "job")
+        return f"{done} in batch {queued.batch}; see 'sightline status {queued.batch}', or repeat the command with \
+--batch {queued.batch} --resume"
+    job_id = next(iter(queued.urls), "")
+    return f"the job goes on: sightline result {job_id} --wait" if job_id else "nothing was queued"
+
+
+# ---------------------------------------------------------------------------------------------- queue only
+
+
+def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: bool) -> int:
+    def say(job_id: str, url: str, is_new: bool) -> None:
+        if as_lines:
+            line = {"job_id": job_id, "url": url, "created": is_new, "batch": plan.batch or None}
+            click.echo(line_of(line))
+        elif len(plan.urls) <= SHOWN_JOBS:
+            click.echo(f"{job_id}  {url}")
+
+    with_client(lambda client: submit(client, plan, on_job=say, queued=queued))
+    for page in targets.refused:
+        if as_lines:
+            click.echo(line_of(page.document()))
+        click.echo(f"sightline: not queued: {page.problem}", err=True)
+    if not as_lines:
+        click.echo(_queued_line(queued))
+    return NOT_SCANNED if targets.refused else 0
+
+
+def _say_nothing(job_id: str, url: str, is_new: bool) -> None:
+    del job_id, url, is_new
+
+
+def _queued_line(queued: Queued) -> str:
+    if not queued.batch:
+        job_id = next(iter(queued.urls))
+        return f"Queued. Next: sightline result {job_id} --wait"
+    new = len(queued.urls) - queued.found
+    known = f", {queued.found:,} were there before" if queued.found else ""
+    return f"Queued {counted(new, 'page')} as batch {queued.batch}{known}. Next: sightline status {queued.batch}"
+
+
+# ---------------------------------------------------------------------------------------------- wait and report
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One run that waits. Lines of JSON go out as pages come in, in that order; other reports keep the given order."""
+
+    plan: ScanPlan
+    targets: Targets
+    queued: Queued
+    outputs: tuple[Output, ...]
+    options: ScanOptions
+    pages: list[Page] = field(default_factory=list[Page])
+    summary: Summary = field(default_factory=Summary)
+    timed_out: bool = False
+
+    def run(self) -> int:
+        with_client(self._scan)
+        fail_on = threshold(self._fail_on)
+        if not self._streams:
+            place = {url: number for number, url in enumerate(self.plan.urls)}
+            self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
+            context = ReportContext(datetime.now(UTC), fail_on=fail_on)
+            for path in write_reports(self.outputs, self.pages, context):
+                click.echo(f"sightline: wrote {path}", err=True)
+        if self.queued.found:
+            click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
+        return exit_code(self.summary, timed_out=self.timed_out)
+
+    async def _scan(self, client: Client) -> None:
+        await submit(client, self.plan, on_job=_say_nothing, queued=self.queued)
+        with progress(len(self.queued.urls), shown=not self._streams) as advance:
+            for page in self.targets.refused:
+                self._take(page)
+            async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
+                self._take(page)
+                advance(page)
+
+    def _take(self, page: Page) -> None:
+        self.summary.add(page, fail_on=threshold(self._fail_on))
+        self.timed_out |= page.outcome == "waiting"
+        if self._streams:
+            click.echo(line_of(page.document()))
+        else:
+            self.pages.append(page)
+
+    @property
+    def _fail_on(self) -> str:
+        return self.options.fail_on or "serious"
+
+    @property
+    def _streams(self) -> bool:
+        return len(self.outputs) == 1 and self.outputs[0] == Output("jsonl", None)

@@ -1,0 +1,103 @@
+"""One run of ``sightline scan``: submit the pages, wait for their results. Knows no options and prints nothing.
+
+The ids of a batch's jobs are made from the batch's name and what is asked, so the same run repeated finds its jobs
+again: that is how an interrupted one is resumed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from producer.client import Client
+from producer.contract import JsonObject, Lane, encode_payload
+from producer.errors import InvalidJob, UnknownJob, WaitTimeout
+from producer.reports.page import Page, page_of, waiting_page
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPlan:
+    """What to submit. ``options`` are the fields of a ``ScanRequest`` beside its url."""
+
+    urls: Sequence[str]
+    options: JsonObject
+    batch: str = ""
+    job_id: str | None = None
+    lane: Lane | None = None
+    resume: bool = False
+
+    def payloads(self) -> Iterator[JsonObject]:
+        """Yield the payload of each page."""
+        return ({"url": url, **self.options} for url in self.urls)
+
+    def job_ids(self) -> Iterator[str]:
+        """Yield the job id of each page of a batch."""
+        for payload in self.payloads():
+            digest = hashlib.sha256(encode_payload(payload).encode()).hexdigest()
+            yield f"{self.batch}-{digest[:16]}"
+
+
+@dataclass(slots=True)
+class Queued:
+    """The jobs of a run, in the order of the pages; ``found`` were there before."""
+
+    batch: str
+    urls: dict[str, str] = field(default_factory=dict[str, str])
+    found: int = 0
+
+
+def name_batch(now: datetime) -> str:
+    """Return a name for a batch nobody named: the time for people, six digits against a neighbour's run."""
+    return f"scan-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, bool], None], queued: Queued) -> None:
+    """Submit the plan's pages into ``queued``, which is true also when this is interrupted; then seal the batch.
+
+    ``on_job`` is told each job's id, its URL and whether it is new. Raises ``InvalidJob`` for the name of a batch that
+    is already complete, unless the plan resumes it.
+    """
+    if not plan.batch:
+        payload = next(plan.payloads())
+        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane)
+        if not submitted.created:
+            msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
+            raise InvalidJob(msg)
+        queued.urls[submitted.job_id] = plan.urls[0]
+        on_job(submitted.job_id, plan.urls[0], True)  # noqa: FBT003  a callback
+        return
+    if not plan.resume:
+        await _refuse_complete_batch(client, plan.batch)
+    jobs = client.submit_many("scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids())
+    urls = iter(plan.urls)
+    async for submitted in jobs:
+        url = next(urls)
+        queued.urls[submitted.job_id] = url
+        queued.found += not submitted.created
+        on_job(submitted.job_id, url, submitted.created)
+    await client.seal_batch(plan.batch)
+
+
+async def pages_as_completed(client: Client, queued: Queued, *, timeout_s: float | None) -> AsyncIterator[Page]:
+    """Yield the pages as their jobs end; after ``timeout_s`` those that have not, as waiting."""
+    left = dict(queued.urls)
+    try:
+        async for result in client.as_completed(list(left), timeout_s=timeout_s):
+            yield page_of(result, url=left.pop(result.job_id))
+    except WaitTimeout:
+        for job_id, url in left.items():
+            problem = f"no result within {timeout_s:g} s; the job goes on: sightline result {job_id}"
+            yield waiting_page(url, job_id=job_id, problem=problem)
+
+
+async def _refuse_complete_batch(client: Client, name: str) -> None:
+    try:
+        batch = await client.batch(name)
+    except UnknownJob:
+        return
+    if batch.sealed:
+        msg = f"batch {name!r} is complete: choose another --batch, or add --resume to wait for it and report it again"
+        raise InvalidJob(msg)

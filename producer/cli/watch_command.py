@@ -1,0 +1,55 @@
+"""What ``sightline watch`` does: print events, and say from which one to go on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from producer.cli.connect import with_client
+from producer.cli.status_text import clock
+from producer.cli.terminal import is_terminal
+from producer.client import Client
+from producer.contract import Event
+from producer.errors import InputError
+from producer.reports.jsonl import line_of
+from producer.reports.plain_text import one_line
+
+EXIT_INTERRUPTED: Final = 130
+_EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
+
+
+@dataclass(slots=True)
+class _Place:
+    last_id: str = ""
+
+
+def follow(since: str, *, as_json: bool) -> int:
+    """Print events after ``since`` until Ctrl-C; returns the exit code."""
+    if not _EVENT_ID.fullmatch(since):
+        msg = f"--since {since!r}: expected the id of an event such as 1763862000123-0, or 0 for the oldest kept"
+        raise InputError(msg)
+    place = _Place()
+    try:
+        with_client(lambda client: _print_events(client, since, place, as_json=as_json or not is_terminal()))
+    except KeyboardInterrupt:
+        if place.last_id:
+            click.echo(f"sightline: stopped; go on with: sightline watch --since {place.last_id}", err=True)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+async def _print_events(client: Client, since: str, place: _Place, *, as_json: bool) -> None:
+    async for event in client.events(since=since):
+        click.echo(line_of(event.model_dump(mode="json", exclude_none=True)) if as_json else event_line(event))
+        place.last_id = event.id or place.last_id
+
+
+def event_line(event: Event) -> str:
+    """Return an event as one line for a person."""
+    about = event.job_id or event.batch or ""
+    details = [f"attempt {event.attempt}" if event.attempt else "", f"by {event.worker}" if event.worker else ""]
+    parts = [clock(event.at_ms), f"{one_line(event.event):<16}", one_line(about), *map(one_line, details)]
+    return "  ".join(part for part in parts if part)

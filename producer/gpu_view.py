@@ -1,0 +1,244 @@
+"""Who holds the GPU, who waits, how the hosts are: a read-only view of the keys in ``ops/gpu.md``, and it in words.
+
+For ``status``, ``top`` and metrics, on machines without the worker package too. Times are Redis ms; an expected wait is
+an estimate from how long calls have held their slots of late, and is None while nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+
+INTERACTIVE_IN_A_ROW = 4
+"""As in ``worker/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
+KINDS = ("chat", "embed")
+MAX_WAITERS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in a host's memory. ``context`` in tokens, 0 where the server does not tell."""
+
+    name: str
+    size_bytes: int
+    vram_bytes: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHost:
+    """One model host: its slots, how many of them are in use, its health since ``since_ms``."""
+
+    name: str
+    chat: int
+    embed: int
+    chat_used: int
+    embed_used: int
+    is_up: bool
+    reason: str
+    since_ms: int
+    loaded: tuple[LoadedModel, ...] = ()
+
+    @property
+    def vram_bytes(self) -> int:
+        """Memory of the card that loaded models take."""
+        return sum(model.vram_bytes for model in self.loaded)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHolder:
+    """One call that holds a slot. ``confirmed`` is False for the moment between a grant and its confirmation."""
+
+    token: str
+    kind: str
+    priority: str
+    worker: str
+    job: str
+    host: str
+    held_ms: int
+    lease_ms: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GpuWaiter:
+    """One call that waits; ``position`` 1 is the next of its kind."""
+
+    token: str
+    kind: str
+    priority: str
+    worker: str
+    job: str
+    waited_ms: int
+    position: int
+    expected_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuView:
+    """The whole pool at one moment, read in one transaction."""
+
+    at_ms: int
+    hosts: tuple[GpuHost, ...] = ()
+    holders: tuple[GpuHolder, ...] = ()
+    waiters: tuple[GpuWaiter, ...] = ()
+    hold_ms: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def waiter_of(self, job: str) -> GpuWaiter | None:
+        """Return the first call of ``job`` that waits."""
+        return next((waiter for waiter in self.waiters if waiter.job == job), None)
+
+
+async def read_gpu(redis: Redis, keys: Keys) -> GpuView:
+    """Read the view. Raises redis-py's errors."""
+    call = cast("Any", redis)
+    async with call.pipeline(transaction=True) as pipe:
+        pipe.time()
+        for name in (keys.gpu_hosts, keys.gpu_loaded, keys.gpu_state, keys.gpu_calls):
+            pipe.hgetall(name)
+        pipe.zrange(keys.gpu_holders, 0, -1, withscores=True)
+        pipe.zrange(keys.gpu_waiters, 0, -1, withscores=True)
+        clock, hosts, loaded, state, calls, holders, waiters = await pipe.execute()
+    now = int(clock[0]) * 1000 + int(clock[1]) // 1000
+    return view_of(
+        now,
+        hosts=_objects(hosts),
+        loaded=_objects(loaded),
+        state={_text(name): int(value) for name, value in state.items()},
+        calls=_objects(calls),
+        leases={_text(token): int(end) for token, end in holders if end > now},
+        alive=[_text(token) for token, end in waiters if end > now],
+    )
+
+
+def view_of(
+    now_ms: int,
+    *,
+    hosts: Mapping[str, Any],
+    loaded: Mapping[str, Any],
+    state: Mapping[str, int],
+    calls: Mapping[str, Any],
+    leases: Mapping[str, int],
+    alive: Sequence[str],
+) -> GpuView:
+    """Return the view of what the keys hold; ``leases`` and ``alive`` without what has ended. Pure."""
+    holders = tuple(
+        GpuHolder(
+            *_about(token, calls[token]),
+            host=calls[token]["host"],
+            held_ms=max(0, now_ms - int(calls[token]["granted_ms"])),
+            lease_ms=end - now_ms,
+            confirmed=bool(calls[token]["confirmed"]),
+        )
+        for token, end in leases.items()
+        if calls.get(token, {}).get("host")
+    )
+    seen = tuple(_host(name, about, loaded.get(name) or (), calls, leases) for name, about in sorted(hosts.items()))
+    hold_ms = {kind: state[f"hold_ms_{kind}"] for kind in KINDS if f"hold_ms_{kind}" in state}
+    waiting = {token: calls[token] for token in alive if token in calls and not calls[token].get("host")}
+    waiters: list[GpuWaiter] = []
+    for kind in KINDS:
+        tokens = served_order(
+            [token for token in waiting if waiting[token]["kind"] == kind], waiting, state.get(f"turns_{kind}", 0)
+        )
+        for place, token in enumerate(tokens):
+            expected = expected_wait_ms(place, kind, seen, holders, hold_ms)
+            waited = max(0, now_ms - int(waiting[token]["asked_ms"]))
+            waiters.append(
+                GpuWaiter(*_about(token, waiting[token]), waited_ms=waited, position=place + 1, expected_ms=expected)
+            )
+    return GpuView(now_ms, seen, holders, tuple(waiters), hold_ms)
+
+
+def served_order(tokens: Sequence[str], calls: Mapping[str, Any], turns: int) -> list[str]:
+    """Return ``tokens`` as they will be served if nobody else comes; ``turns`` interactive ones were just served."""
+    queues: dict[str, list[str]] = {"interactive": [], "batch": []}
+    for token in sorted(tokens, key=lambda token: int(calls[token]["seq"])):
+        queues[calls[token]["priority"]].append(token)
+    interactive, batch = queues["interactive"], queues["batch"]
+    order: list[str] = []
+    while interactive and batch:
+        is_batch = turns >= INTERACTIVE_IN_A_ROW
+        order.append(batch.pop(0) if is_batch else interactive.pop(0))
+        turns = 0 if is_batch else turns + 1
+    return order + interactive + batch
+
+
+def expected_wait_ms(
+    place: int, kind: str, hosts: Sequence[GpuHost], holders: Sequence[GpuHolder], hold_ms: Mapping[str, int]
+) -> int | None:
+    """Return the wait of the call with ``place`` others before it; None when no host is up or nothing is known."""
+    slots = sum(host.embed or host.chat if kind == "embed" else host.chat for host in hosts if host.is_up)
+    hold = hold_ms.get(kind)
+    if not slots or hold is None:
+        return None
+    running = max((holder.held_ms for holder in holders if holder.kind == kind), default=hold)
+    return place // slots * hold + max(0, hold - running)
+
+
+def gpu_lines(view: GpuView) -> Iterator[str]:
+    """Yield the view in words; nothing for a pool that nobody has opened."""
+    for host in view.hosts:
+        slots = f"chat {host.chat_used} of {host.chat}, embed {host.embed_used} of {host.embed} slots in use"
+        state = "up" if host.is_up else f"set aside for {_seconds(view.at_ms - host.since_ms)}: {host.reason}"
+        yield f"gpu {host.name}: {state}; {slots}"
+        for model in host.loaded:
+            yield f"  loaded   {model.name}, {model.vram_bytes / 1e9:.1f} GB on the card"
+    for holder in view.holders:
+        yield (
+            f"  holds    {_caller(holder)}: {holder.kind} on {holder.host} for {_seconds(holder.held_ms)}"
+            f"{'' if holder.confirmed else ', just granted'}"
+        )
+    for waiter in view.waiters[:MAX_WAITERS_SHOWN]:
+        expected = "unknown" if waiter.expected_ms is None else f"about {_seconds(waiter.expected_ms)}"
+        yield (
+            f"  waits    {_caller(waiter)}: {waiter.kind}, number {waiter.position} ({waiter.priority}), "
+            f"for {_seconds(waiter.waited_ms)}; expected wait {expected}"
+        )
+    if len(view.waiters) > MAX_WAITERS_SHOWN:
+        yield f"  waits    {len(view.waiters) - MAX_WAITERS_SHOWN} more"
+
+
+def _caller(call: GpuHolder | GpuWaiter) -> str:
+    return f"job {call.job} on {call.worker}" if call.job else call.worker
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.1f} s"
+
+
+def _about(token: str, call: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    return token, str(call["kind"]), str(call["priority"]), str(call["worker"]), str(call["job"])
+
+
+def _host(
+    name: str, about: Mapping[str, Any], loaded: Sequence[Any], calls: Mapping[str, Any], leases: Mapping[str, int]
+) -> GpuHost:
+    used = [calls[token]["slot"] for token in leases if calls.get(token, {}).get("host") == name]
+    return GpuHost(
+        name=name,
+        chat=int(about["chat"]),
+        embed=int(about["embed"]),
+        chat_used=used.count("chat"),
+        embed_used=used.count("embed"),
+        is_up=about["state"] == "up",
+        reason=str(about["reason"]),
+        since_ms=int(about["since_ms"]),
+        loaded=tuple(
+            LoadedModel(str(m["name"]), int(m["size_bytes"]), int(m["vram_bytes"]), int(m["context"])) for m in loaded
+        ),
+    )
+
+
+def _objects(reply: Mapping[Any, Any]) -> dict[str, Any]:
+    return {_text(name): json.loads(value) for name, value in reply.items()}
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,80 @@
+"""Report as CSV (RFC 4180): one row a barrier, for a spreadsheet. Pages without one have a row too.
+
+A cell that begins as a formula does gets an apostrophe in front: spreadsheets run formulas, and pages are hostile.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import Final, TextIO
+
+from producer.contract import Finding
+from producer.reports.formats import ReportContext
+from producer.reports.page import Page, elements, selector_text
+from producer.reports.plain_text import printable
+
+COLUMNS: Final = (
+    "page",
+    "status",
+    "problem",
+    "kind",
+    "impact",
+    "rule",
+    "criteria",
+    "help",
+    "selector",
+    "snippet",
+    "what_to_do",
+    "help_url",
+    "fingerprint",
+    "job_id",
+)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
+    """Write a header and the rows page by page: memory holds one page."""
+    rows = csv.writer(out, lineterminator="\r\n")
+    rows.writerow(COLUMNS)
+    for page in pages:
+        for row in _rows(page):
+            rows.writerow([_cell(row.get(column, "")) for column in COLUMNS])
+
+
+def _rows(page: Page) -> Iterator[dict[str, str]]:
+    about = {"page": page.url, "status": page.outcome, "problem": page.problem, "job_id": page.job_id}
+    review = page.result.incomplete if page.result else ()
+    if not page.findings and not review:
+        yield about
+    for finding in page.findings:
+        yield from ({**about, "kind": "barrier", **row} for row in _nodes(finding))
+    for finding in review:
+        yield from ({**about, "kind": "needs review", **row} for row in _nodes(finding))
+
+
+def _nodes(finding: Finding) -> Iterator[dict[str, str]]:
+    about = {
+        "impact": finding.impact.value if finding.impact else "",
+        "rule": finding.rule,
+        "criteria": " ".join(finding.criteria),
+        "help": finding.help,
+        "help_url": finding.help_url,
+    }
+    for node in finding.nodes:
+        yield {
+            **about,
+            "selector": selector_text(node.selector),
+            "snippet": node.snippet,
+            "what_to_do": node.failure_summary,
+            "fingerprint": node.fingerprint,
+        }
+    hidden = elements(finding) - len(finding.nodes)
+    if hidden:
+        text = f"{hidden} more elements, left out of the result to keep it small"
+        yield {**about, "what_to_do": text, "fingerprint": finding.fingerprint}
+
+
+def _cell(text: str) -> str:
+    fit = printable(text)
+    return f"'{fit}" if fit.startswith(_FORMULA) else fit

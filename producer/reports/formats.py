@@ -1,0 +1,74 @@
+"""The formats a report comes in, by name, and what they have in common.
+
+A format is one module with one function ``write`` that fits ``Report``. It is imported when it is asked for, so that
+a command pays only for what it writes. What a page is stands in ``page.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
+
+from producer.errors import InputError
+
+if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
+    from producer.contract import Impact
+    from producer.reports.page import Page
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContext:
+    """What a report says beside the pages.
+
+    ``generated_at`` has a time zone. ``fail_on`` is the impact from which on a finding fails the run; ``None`` never
+    fails. ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal.
+    """
+
+    generated_at: datetime
+    title: str = "Accessibility report"
+    fail_on: Impact | None = None
+    width: int | None = None
+
+
+class Report(Protocol):
+    """Writes ``pages``, in their order, to ``out``; reads them once, and never calls a page it lacks a pass."""
+
+    def __call__(self, pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+        """Write the report."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: the module that writes it, the file name it gets in a folder, and what it is for."""
+
+    name: str
+    module: str
+    file_name: str
+    purpose: str
+
+
+FORMATS: Final[dict[str, Format]] = {
+    made.name: made
+    for made in (
+        Format("table", "producer.reports.table", "report.txt", "for reading in a terminal"),
+        Format("json", "producer.reports.json", "report.json", "all pages and a summary, one document"),
+        Format("jsonl", "producer.reports.jsonl", "report.jsonl", "one line a page, as it is in Redis"),
+        Format("csv", "producer.reports.csv", "report.csv", "one row a barrier, for a spreadsheet"),
+        Format("markdown", "producer.reports.markdown", "report.md", "for a pull-request comment or a job summary"),
+        Format("junit", "producer.reports.junit", "junit.xml", "for the test tab of a CI system"),
+        Format("sarif", "producer.reports.sarif", "report.sarif", "SARIF 2.1.0, for code scanning"),
+        Format("html", "producer.reports.html", "report.html", "one file to open in a browser and to pass on"),
+    )
+}
+
+
+def load_report(name: str) -> Report:
+    """Return the function that writes the format ``name``; raises ``InputError`` for an unknown one."""
+    if name not in FORMATS:
+        msg = f"format {name!r} is unknown: expected one of {', '.join(FORMATS)}"
+        raise InputError(msg)
+    return cast("Report", import_module(FORMATS[name].module).write)

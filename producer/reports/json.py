@@ -1,0 +1,23 @@
+"""Report as one JSON document: what was asked, every page as it is in Redis, and the sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from producer.reports.formats import ReportContext
+from producer.reports.jsonl import line_of
+from producer.reports.page import Page, Summary
+
+
+def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write the document page by page: memory holds one page. ``summary`` comes last."""
+    head = line_of({"v": 1, "title": context.title, "generated_at": context.generated_at.isoformat()})
+    out.write(f'{head[:-1]},"pages":[')
+    summary = Summary()
+    for number, page in enumerate(pages):
+        summary.add(page, fail_on=context.fail_on)
+        out.write(",\n" if number else "\n")
+        out.write(line_of(page.document()))
+    fail_on = context.fail_on.value if context.fail_on else None
+    out.write(f'\n],"fail_on":{line_of({"": fail_on})[4:-1]},"summary":{line_of(summary.document())}}}\n')

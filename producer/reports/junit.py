@@ -1,0 +1,77 @@
+"""Report as JUnit XML: a suite a page, a test case a finding, for the test tab of a CI system.
+
+A finding at or over the threshold is a failure, one under it is skipped with the reason, and a page that could not be
+scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been scanned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from producer.contract import Finding, Impact
+from producer.reports.formats import ReportContext
+from producer.reports.page import Page, elements, impact_of, selector_text
+from producer.reports.plain_text import counted, one_line, printable
+
+_NODES = 20
+"""Elements listed in a failure's text: CI systems show it in a narrow box."""
+
+
+def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write the suites; holds all pages in memory, because the counts come first in XML."""
+    report = JUnitXml(context.title)
+    for page in pages:
+        report.add_testsuite(_suite(page, context))
+    suites = list(report)
+    # update_statistics() would add skipped="…", which Jenkins' XSD does not know at the root
+    report.tests = sum(suite.tests or 0 for suite in suites)
+    report.failures = sum(suite.failures or 0 for suite in suites)
+    report.errors = sum(suite.errors or 0 for suite in suites)
+    out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+    out.write(report.tostring().decode() + "\n")
+
+
+def _suite(page: Page, context: ReportContext) -> TestSuite:
+    suite = TestSuite(one_line(page.url))
+    suite.timestamp = context.generated_at.replace(microsecond=0, tzinfo=None).isoformat()
+    took_s = page.result.timings_ms.get("total", 0) / 1000 if page.result else 0.0
+    scanned = TestCase("page was scanned", classname=one_line(page.url), time=took_s)
+    if not page.is_scanned:
+        problem = one_line(page.problem)
+        scanned.result = [_filled(Error(f"{page.outcome}: {problem}", page.error or "NotScanned"), problem)]
+    suite.add_testcase(scanned)
+    for finding in page.findings:
+        suite.add_testcase(_case(page, finding, context.fail_on))
+    return suite
+
+
+def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
+    impact = impact_of(finding)
+    case = TestCase(f"{one_line(finding.rule)}: {one_line(finding.help)}", classname=one_line(page.url), time=0.0)
+    message = f"{impact.value}: {counted(elements(finding), 'element')}"
+    if fail_on is not None and impact.rank >= fail_on.rank:
+        case.result = [_filled(Failure(message, impact.value), _details(finding))]
+    else:
+        under = f"under --fail-on {fail_on.value}" if fail_on else "--fail-on never"
+        case.result = [_filled(Skipped(f"{message}; {under}", impact.value), _details(finding))]
+    return case
+
+
+def _filled(result: Error | Failure | Skipped, text: str) -> Error | Failure | Skipped:
+    result.text = text
+    return result
+
+
+def _details(finding: Finding) -> str:
+    lines = [f"WCAG {', '.join(finding.criteria)}"] if finding.criteria else []
+    lines.append(finding.help_url)
+    for node in finding.nodes[:_NODES]:
+        lines += ["", selector_text(node.selector), node.snippet, node.failure_summary]
+    hidden = elements(finding) - min(len(finding.nodes), _NODES)
+    if hidden > 0:
+        lines += ["", f"and {counted(hidden, 'more element')}"]
+    lines.append(f"fingerprint {finding.fingerprint}")
+    return "\n".join(printable(line) for line in lines)

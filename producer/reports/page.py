@@ -1,0 +1,235 @@
+"""What a report shows: pages, what came of each, and the same findings seen rule by rule.
+
+Pure: no clock, no I/O. A page that could not be scanned has a problem instead of findings and counts as not
+scanned everywhere; only ``passed`` is a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from producer.contract import IMPACTS, Counts, Finding, Impact, JsonObject, Priority, Result, ScanResult, public_url
+
+Outcome = Literal[
+    "passed", "barriers", "partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"
+]
+
+NOT_SCANNED: Final[frozenset[Outcome]] = frozenset(
+    {"partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"}
+)
+"""Outcomes of pages that were not read whole."""
+
+UNRATED: Final = Impact.SERIOUS
+"""axe-core rates every rule; a finding without an impact comes from another source and must not slip by a gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page that was asked for and what came of it.
+
+    ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
+    ended with one, also with a page that was unreachable.
+    """
+
+    url: str
+    outcome: Outcome
+    job_id: str = ""
+    result: ScanResult | None = None
+    problem: str = ""
+    error: str = ""
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether the page was read whole."""
+        return self.outcome not in NOT_SCANNED
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Violations, worst first."""
+        return tuple(sorted(self.result.findings, key=_by_impact)) if self.result else ()
+
+    @property
+    def barriers(self) -> Counts:
+        """Elements that break a rule, by impact."""
+        return self.result.barriers if self.result else Counts()
+
+    def document(self) -> JsonObject:
+        """Return the page as JSON: the result as it is in Redis, or the same fields as far as they are known."""
+        if self.result is not None:
+            return self.result.model_dump(mode="json")
+        error = {"type": self.error or "NotScanned", "message": self.problem}
+        return {"v": 1, "job_id": self.job_id, "kind": "scan", "url": self.url, "state": self.outcome, "error": error}
+
+
+def page_of(result: Result, *, url: str = "") -> Page:
+    """Return the page of a scan's result; ``url`` is what was asked for, which a job without a result has lost."""
+    if isinstance(result, ScanResult) and result.error is None:
+        shown = url or result.url or result.final_url or f"job {result.job_id}"
+        if result.status == "scanned":
+            return Page(public_url(shown), "barriers" if result.findings else "passed", result.job_id, result)
+        problem = result.reason or f"the page is {result.status}"
+        return Page(public_url(shown), result.status, result.job_id, result, problem, "PageNotScanned")
+    shown = public_url(url) if url else f"job {result.job_id}"
+    if result.state == "cancelled":
+        return Page(shown, "cancelled", result.job_id, None, "the job was cancelled", "JobCancelled")
+    error = result.error
+    if error is None:
+        return Page(
+            shown, "failed", result.job_id, None, f"the job is a {result.kind or 'job'}, not a scan", "NotAScan"
+        )
+    return Page(shown, "failed", result.job_id, None, error.message, error.type)
+
+
+def refused_page(url: str, problem: str) -> Page:
+    """Return the page of an address that was never submitted."""
+    return Page(url, "refused", problem=problem, error="InvalidJob")
+
+
+def waiting_page(url: str, *, job_id: str, problem: str) -> Page:
+    """Return the page of a job that nobody waited for to the end."""
+    return Page(public_url(url), "waiting", job_id, None, problem, "WaitTimeout")
+
+
+def impact_of(finding: Finding) -> Impact:
+    """Return the finding's impact, ``UNRATED`` where it has none."""
+    return finding.impact or UNRATED
+
+
+def fails(page: Page, fail_on: Impact | None) -> bool:
+    """Tell whether the page has a finding at or over ``fail_on``."""
+    if fail_on is None:
+        return False
+    return any(impact_of(finding).rank >= fail_on.rank for finding in page.findings)
+
+
+def selector_text(selector: Sequence[str | tuple[str, ...]]) -> str:
+    """Return axe's target as one line: frames joined by ``»``, shadow roots by ``>>>``."""
+    return " » ".join(part if isinstance(part, str) else " >>> ".join(part) for part in selector)
+
+
+def priorities(page: Page) -> dict[str, Priority]:
+    """Return what the model wrote, by the fingerprint of the finding or node it is about."""
+    assessment = page.result.assessment if page.result else None
+    return {item.fingerprint: item for item in assessment.priorities} if assessment else {}
+
+
+@dataclass(slots=True)
+class RuleGroup:
+    """One broken rule and the pages that break it."""
+
+    rule: str
+    impact: Impact
+    finding: Finding
+    places: list[tuple[Page, Finding]] = field(default_factory=list[tuple[Page, Finding]])
+
+    @property
+    def node_count(self) -> int:
+        """Elements that break the rule, on all pages."""
+        return sum(elements(finding) for _, finding in self.places)
+
+    @property
+    def advice(self) -> tuple[Priority, str] | None:
+        """The first thing a model wrote about this rule, with its source."""
+        for page, finding in self.places:
+            found = priorities(page).get(finding.fingerprint)
+            if found and page.result:
+                return found, page.result.assessment_source
+        return None
+
+
+def elements(finding: Finding) -> int:
+    """Return how many elements the finding has, trimmed ones included."""
+    return max(finding.node_count, len(finding.nodes))
+
+
+def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
+    """Return the violations of ``pages`` rule by rule, worst first, then most frequent first."""
+    groups: dict[str, RuleGroup] = {}
+    for page in pages:
+        for finding in page.findings:
+            group = groups.setdefault(finding.rule, RuleGroup(finding.rule, impact_of(finding), finding))
+            group.impact = max(group.impact, impact_of(finding), key=lambda impact: impact.rank)
+            group.places.append((page, finding))
+    return sorted(groups.values(), key=lambda group: (-group.impact.rank, -group.node_count, group.rule))
+
+
+@dataclass(slots=True)
+class Summary:
+    """Sums over pages; feed it with ``add``."""
+
+    pages: int = 0
+    passed: int = 0
+    with_barriers: int = 0
+    not_scanned: int = 0
+    failing: int = 0
+    needs_review: int = 0
+    elements: dict[Impact, int] = field(default_factory=lambda: dict.fromkeys(IMPACTS, 0))
+
+    def add(self, page: Page, *, fail_on: Impact | None) -> None:
+        """Count one page."""
+        self.pages += 1
+        self.passed += page.outcome == "passed"
+        self.with_barriers += page.outcome == "barriers"
+        self.not_scanned += not page.is_scanned
+        self.failing += fails(page, fail_on)
+        self.needs_review += len(page.result.incomplete) if page.result else 0
+        for finding in page.findings:
+            self.elements[impact_of(finding)] += elements(finding)
+
+    @property
+    def total(self) -> int:
+        """Elements that break a rule."""
+        return sum(self.elements.values())
+
+    def document(self) -> JsonObject:
+        """Return the sums as JSON."""
+        return {
+            "pages": self.pages,
+            "passed": self.passed,
+            "with_barriers": self.with_barriers,
+            "not_scanned": self.not_scanned,
+            "failing": self.failing,
+            "needs_review": self.needs_review,
+            "barriers": {impact.value: count for impact, count in self.elements.items()},
+        }
+
+
+def summarise(pages: Iterable[Page], *, fail_on: Impact | None) -> Summary:
+    """Return the sums over ``pages``."""
+    summary = Summary()
+    for page in pages:
+        summary.add(page, fail_on=fail_on)
+    return summary
+
+
+def labels(pages: Sequence[Page]) -> Iterator[str]:
+    """Yield a short name of each page: its path where all are of one site, else host and path."""
+    sites = sites_of(pages)
+    for page in pages:
+        parts = urlsplit(page.url) if site_of(page.url) else None
+        if parts is None:
+            yield page.url
+            continue
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        yield path if len(sites) == 1 else parts.netloc + path
+
+
+def sites_of(pages: Iterable[Page]) -> set[str]:
+    """Return the sites of the pages that have an address."""
+    return {site_of(page.url) for page in pages} - {""}
+
+
+def site_of(url: str) -> str:
+    """Return ``scheme://host`` of an address, ``''`` where it has none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
+
+
+def _by_impact(finding: Finding) -> tuple[int, int, str]:
+    return (-impact_of(finding).rank, -elements(finding), finding.rule)

@@ -1,0 +1,147 @@
+"""Report as SARIF 2.1.0 (OASIS), for code scanning: a rule an axe rule, a result a finding.
+
+A finding's fingerprint is its ``partialFingerprints``, so a viewer knows it again in the next run. Locations are
+relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the address is in the message and
+in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Final, TextIO
+from urllib.parse import quote, urlsplit
+
+from producer.contract import Finding, Impact, JsonObject
+from producer.reports.formats import ReportContext
+from producer.reports.page import Page, elements, impact_of, selector_text
+from producer.reports.plain_text import counted, one_line, printable
+
+SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+LOCATIONS: Final = 100
+"""Elements of a result: GitHub shows no more."""
+
+_LEVEL: Final = {Impact.CRITICAL: "error", Impact.SERIOUS: "error", Impact.MODERATE: "warning", Impact.MINOR: "note"}
+
+
+def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write one run; holds all pages in memory."""
+    listed = list(pages)
+    rules: dict[str, Finding] = {}
+    for page in listed:
+        for finding in page.findings:
+            rules.setdefault(finding.rule, finding)
+    order = {rule: number for number, rule in enumerate(sorted(rules))}
+    results = [_result(page, finding, order) for page in listed for finding in page.findings]
+    driver = {
+        "name": "Sightline",
+        "version": version("sightline"),
+        "rules": [_rule(rules[rule]) for rule in order],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "automationDetails": {"id": "sightline/"},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [_invocation(listed, context)],
+        "artifacts": [
+            _artifact(page) for page in {page.url: page for page in listed}.values() if urlsplit(page.url).netloc
+        ],
+        "results": results,
+        "properties": {"pages": len(listed), "failOn": context.fail_on.value if context.fail_on else "never"},
+    }
+    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, ensure_ascii=True, indent=1)
+    out.write("\n")
+
+
+def _rule(finding: Finding) -> JsonObject:
+    text = printable(finding.help) or finding.rule
+    rule: JsonObject = {
+        "id": finding.rule,
+        "shortDescription": {"text": text},
+        "fullDescription": {"text": printable(finding.description) or text},
+        "help": {"text": f"{text} {finding.help_url}".strip()},
+        "defaultConfiguration": {"level": _LEVEL[impact_of(finding)]},
+        "properties": {"tags": ["accessibility", *finding.tags], "problem.severity": _severity(finding)},
+    }
+    if finding.help_url:
+        rule["helpUri"] = finding.help_url
+    return rule
+
+
+def _severity(finding: Finding) -> str:
+    """Return the word GitHub sorts by."""
+    return {"error": "error", "warning": "warning", "note": "recommendation"}[_LEVEL[impact_of(finding)]]
+
+
+def _result(page: Page, finding: Finding, order: dict[str, int]) -> JsonObject:
+    impact = impact_of(finding)
+    where = f"{counted(elements(finding), 'element')} of {page.url}"
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": order[finding.rule],
+        "level": _LEVEL[impact],
+        "message": {
+            "text": f"{printable(finding.help) or finding.rule} ({impact.value}): {where}{_first_advice(finding)}"
+        },
+        "locations": _locations(page, finding),
+        "partialFingerprints": {
+            "sightlineFinding/v1": finding.fingerprint,
+            "primaryLocationLineHash": finding.fingerprint,  # the only one GitHub looks at
+        },
+        "properties": {"url": page.url, "impact": impact.value, "criteria": list(finding.criteria), "job": page.job_id},
+    }
+
+
+def _first_advice(finding: Finding) -> str:
+    summary = finding.nodes[0].failure_summary if finding.nodes else ""
+    return f". {one_line(summary, limit=500)}" if summary else ""
+
+
+def _locations(page: Page, finding: Finding) -> list[JsonObject]:
+    if not finding.nodes:
+        return [{"physicalLocation": _physical(page.url)}]
+    return [
+        {
+            "physicalLocation": _physical(page.url, snippet=printable(node.snippet)),
+            "logicalLocations": [{"fullyQualifiedName": one_line(selector_text(node.selector)), "kind": "element"}],
+        }
+        for node in finding.nodes[:LOCATIONS]
+    ]
+
+
+def _physical(url: str, *, snippet: str = "") -> JsonObject:
+    region: JsonObject = {"startLine": 1}
+    if snippet:
+        region["snippet"] = {"text": snippet}
+    return {"artifactLocation": {"uri": relative_uri(url)}, "region": region}
+
+
+def relative_uri(url: str) -> str:
+    """Return an address as a relative URI reference: host, then path; a query stays, percent-encoded as a name."""
+    parts = urlsplit(url)
+    path = (parts.netloc.replace(":", "_") + parts.path).rstrip("/") + ("/index" if parts.path in {"", "/"} else "")
+    query = f"?{parts.query}" if parts.query else ""
+    return quote(path, safe="/%._-~") + quote(query, safe="%=&._-~")
+
+
+def _artifact(page: Page) -> JsonObject:
+    name = page.result.title if page.result else ""
+    artifact: JsonObject = {"location": {"uri": relative_uri(page.url)}, "properties": {"url": page.url}}
+    if name:
+        artifact["description"] = {"text": one_line(name, limit=300)}
+    return artifact
+
+
+def _invocation(pages: Sequence[Page], context: ReportContext) -> JsonObject:
+    problems = [page for page in pages if not page.is_scanned]
+    ended = context.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    invocation: JsonObject = {"executionSuccessful": not problems, "endTimeUtc": ended}
+    if problems:
+        invocation["toolExecutionNotifications"] = [_notification(page) for page in problems]
+    return invocation
+
+
+def _notification(page: Page) -> JsonObject:
+    text = f"{page.url} could not be scanned ({page.outcome}): {one_line(page.problem)}"
+    return {"level": "error", "message": {"text": text}, "descriptor": {"id": page.error or "NotScanned"}}

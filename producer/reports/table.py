@@ -1,0 +1,211 @@
+"""Report for a terminal: the broken rules with the elements that break them, then a line a page and the sums.
+
+The sums come last, because that is what a terminal shows when it is done.
+
+Colour and width are Rich's to find out: none when piped or with NO_COLOR. Below ``_WIDE`` columns a page takes two
+lines instead of a table row, so that 40 columns are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from producer.contract import IMPACTS, Counts, Impact
+from producer.reports.formats import ReportContext
+from producer.reports.page import (
+    Page,
+    RuleGroup,
+    Summary,
+    by_rule,
+    elements,
+    labels,
+    selector_text,
+    sites_of,
+    summarise,
+)
+from producer.reports.plain_text import counted, middle_cut, one_line
+
+_WIDE: Final = 72
+"""Columns from which on the page table fits with a page name that can be told from its neighbour."""
+_ROOMY: Final = 100
+"""Columns from which on the impacts' names are written out."""
+_SHORT: Final = {Impact.CRITICAL: "Crit", Impact.SERIOUS: "Ser", Impact.MODERATE: "Mod", Impact.MINOR: "Min"}
+_INDENT: Final = 4
+_FIX_LINES: Final = 2
+"""Lines of advice shown of a rule; all of it is in the HTML report."""
+_PLACES: Final = 4
+"""Places shown of a rule; all of them are in every other format."""
+
+_STYLE: Final[dict[Impact, str]] = {
+    Impact.CRITICAL: "bold red",
+    Impact.SERIOUS: "red",
+    Impact.MODERATE: "yellow",
+    Impact.MINOR: "cyan",
+}
+_OUTCOME_STYLE: Final = {"passed": "green", "barriers": "default"}
+_OUTCOME_WORD: Final = {"passed": "no barriers", "barriers": "barriers"}
+
+
+def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write the broken rules, the pages and the sums; holds all pages in memory."""
+    console = Console(file=out, width=context.width, highlight=False, markup=False, emoji=False)
+    listed = list(pages)
+    names = [one_line(label) for label in labels(listed)]
+    sites = sites_of(listed)
+    heading = Text(context.title, style="bold")
+    if len(sites) == 1:
+        heading.append(f"  {one_line(sites.pop())}", style="not bold dim")
+    console.print(heading)
+    named = dict(zip(map(id, listed), names, strict=True))
+    for group in by_rule(listed):
+        _print_rule(console, group, named)
+    console.print()
+    if console.width >= _WIDE:
+        console.print(_page_table(listed, names, console.width))
+    else:
+        _print_page_list(console, listed, names)
+    _print_problems(console, listed, names)
+    _print_sums(console, summarise(listed, fail_on=context.fail_on), context)
+
+
+# ---------------------------------------------------------------------------------------------- pages
+
+
+def _page_table(pages: Sequence[Page], names: Sequence[str], width: int) -> Table:
+    heads = {impact: impact.value.capitalize() if width >= _ROOMY else _SHORT[impact] for impact in reversed(IMPACTS)}
+    gap, status_width = 2, max(len(page.outcome) for page in pages)
+    left = width - max(status_width, len("no barriers")) - sum(len(head) for head in heads.values()) - 6 * gap
+    rule_width = min(max((len(_worst(page)) for page in pages), default=0), left * 2 // 5)
+    page_width = left - max(rule_width, len("Worst rule"))
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
+    table.add_column("Page", no_wrap=True, max_width=page_width)
+    table.add_column("Status", no_wrap=True)
+    for head in heads.values():
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("Worst rule", no_wrap=True)
+    for page, name in zip(pages, names, strict=True):
+        worst = one_line(_worst(page), limit=rule_width)
+        table.add_row(middle_cut(name, page_width), _status(page), *_numbers(page), worst)
+    return table
+
+
+def _print_page_list(console: Console, pages: Sequence[Page], names: Sequence[str]) -> None:
+    for page, name in zip(pages, names, strict=True):
+        console.print(Text(middle_cut(name, console.width), style="bold"))
+        line = Text("  ")
+        line.append_text(_status(page) if not page.findings else _impact_counts(page.barriers))
+        if page.findings and not page.is_scanned:
+            line.append(", ").append_text(_status(page))
+        console.print(line)
+        if page.findings:
+            console.print(Text(f"  worst: {_worst(page)}", style="dim"), overflow="ellipsis", no_wrap=True)
+
+
+def _status(page: Page) -> Text:
+    word = _OUTCOME_WORD.get(page.outcome, page.outcome)
+    return Text(word, style=_OUTCOME_STYLE.get(page.outcome, "bold magenta"))
+
+
+def _numbers(page: Page) -> list[Text]:
+    if not page.is_scanned and not page.findings:
+        return [Text("-", style="dim")] * len(IMPACTS)
+    counts = {impact: getattr(page.barriers, impact.value) for impact in reversed(IMPACTS)}
+    return [Text(f"{count:,}", style=_STYLE[impact] if count else "dim") for impact, count in counts.items()]
+
+
+def _impact_counts(counts: Counts) -> Text:
+    """Return ``3 critical, 1 minor``, each in its colour."""
+    line = Text()
+    for impact in reversed(IMPACTS):
+        count: int = getattr(counts, impact.value)
+        if count:
+            line.append(", " if line else "").append(f"{count:,} {impact.value}", style=_STYLE[impact])
+    return line
+
+
+def _worst(page: Page) -> str:
+    return page.findings[0].rule if page.findings else ""
+
+
+# ---------------------------------------------------------------------------------------------- rules
+
+
+def _print_rule(console: Console, group: RuleGroup, names: dict[int, str]) -> None:
+    console.print()
+    heading = Text()
+    heading.append(group.impact.value, style=_STYLE[group.impact]).append("  ")
+    heading.append(group.rule, style="bold").append("  ")
+    heading.append(one_line(group.finding.help))
+    if group.finding.criteria:
+        heading.append(f"  WCAG {', '.join(group.finding.criteria)}", style="dim")
+    console.print(heading)
+    console.print(_places(group, names, console.width - _INDENT))
+    hidden = len(group.places) - _PLACES
+    if hidden > 0:
+        console.print(_indented(Text(f"and on {counted(hidden, 'more page')}", style="dim")))
+    advice = group.advice
+    if advice and advice[0].fix:
+        head = f"fix, by {one_line(advice[1], limit=60)}: "
+        fix = one_line(advice[0].fix, limit=max(_FIX_LINES * (console.width - _INDENT) - len(head) - 8, 40))
+        console.print(_indented(Text.assemble((head, "dim"), fix)))
+    if group.finding.help_url and console.width >= _WIDE:
+        link = one_line(group.finding.help_url).partition("?")[0]
+        console.print(_indented(Text(link, style="dim")), overflow="fold")
+
+
+def _places(group: RuleGroup, names: dict[int, str], room: int) -> Padding:
+    """Return the first places of a rule, a line each: page, first element, how many more of them."""
+    shown = [(names[id(page)], finding) for page, finding in group.places[:_PLACES]]
+    name_width = min(max(len(name) for name, _ in shown), max(room * 2 // 5, 12))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, min_width=name_width)
+    grid.add_column(no_wrap=True)
+    for name, finding in shown:
+        more = elements(finding) - 1
+        tail = f"  +{more:,}" if more > 0 else ""
+        selector = selector_text(finding.nodes[0].selector) if finding.nodes else ""
+        where = one_line(selector, limit=max(room - name_width - 2 - len(tail), 8))
+        grid.add_row(middle_cut(name, name_width), Text.assemble((where, "cyan"), (tail, "dim")))
+    return _indented(grid)
+
+
+def _indented(content: Text | Table) -> Padding:
+    return Padding(content, (0, 0, 0, _INDENT), expand=False)
+
+
+# ---------------------------------------------------------------------------------------------- sums
+
+
+def _print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]) -> None:
+    problems = [(name, page) for name, page in zip(names, pages, strict=True) if not page.is_scanned]
+    if not problems:
+        return
+    console.print()
+    console.print(Text(f"Not scanned, so not a pass: {counted(len(problems), 'page')}", style="bold magenta"))
+    for name, page in problems:
+        text = Text.assemble((name, "bold"), "  ", f"{page.outcome}: ", one_line(page.problem, limit=500))
+        console.print(_indented(text), overflow="fold")
+
+
+def _print_sums(console: Console, summary: Summary, context: ReportContext) -> None:
+    console.print()
+    line = Text(f"{counted(summary.pages, 'page')}: ", style="bold")
+    line.append(f"{summary.with_barriers:,} with barriers, {summary.passed:,} without")
+    if summary.not_scanned:
+        line.append(f", {summary.not_scanned:,} not scanned", style="bold magenta")
+    console.print(line)
+    if summary.total:
+        line = Text(f"{counted(summary.total, 'barrier')}: ", style="bold")
+        line.append_text(_impact_counts(Counts.model_validate({i.value: n for i, n in summary.elements.items()})))
+        console.print(line)
+    if summary.needs_review:
+        console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))
+    if context.fail_on:
+        text = f"{counted(summary.failing, 'page')} with findings that are {context.fail_on.value} or worse"
+        console.print(Text(text, style="red" if summary.failing else "green"))

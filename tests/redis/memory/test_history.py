@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import asyncio
+from itertools import chain
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.contract import Impact, ScanResult
+from producer.errors import ModelError, RedisUnsuitable, SettingsError
+from producer.keys import Keys
+from tests.support.scans import finding, scan_result, vector_of, wrong_vector
+from worker.memory.history import History, ScanFilter, model_key
+from worker.memory.scan_record import document, search_text
+from worker.models.builtin import BuiltinEmbedder
+
+
+class OtherEmbedder(BuiltinEmbedder):
+    """Another model by name and dimensions; it is never asked for a vector."""
+
+    @property
+    def name(self) -> str:
+        return "nomic-embed-text"
+
+    @property
+    def dims(self) -> int:
+        return 768
+
+
+@pytest.fixture
+async def history(redis: Redis, keys: Keys) -> History:
+    history = History(redis, keys, BuiltinEmbedder())
+    await history.ensure_index()
+    return history
+
+
+async def keep(
+    redis: Redis, keys: Keys, scan_id: str, result: ScanResult, *, page: str = "p1", seen_ms: int = 1_000
+) -> None:
+    """Write the document as finish.lua does."""
+    result = result.model_copy(update={"scan_id": scan_id})
+    vector = vector_of(search_text(result)).tobytes()
+    fields = document(result, page=page, at_ms=seen_ms, seen_ms=seen_ms, vector=vector, model="builtin")
+    await redis.execute_command("HSET", keys.scan(scan_id), *chain.from_iterable(fields.items()))
+
+
+async def test_eight_workers_may_create_the_index_at_once(redis: Redis, keys: Keys):
+    histories = [History(redis, keys, BuiltinEmbedder()) for _ in range(8)]
+
+    await asyncio.gather(*(history.ensure_index() for history in histories))
+    await histories[0].ensure_index()
+
+    await keep(redis, keys, "j1", scan_result())
+    found = [await history.previous("p1", before_job="j2") for history in histories]
+    assert [record and record.scan_id for record in found] == ["j1"] * 8
+
+
+async def test_the_previous_scan_is_the_newest_of_the_page_that_is_not_the_job_s_own(
+    redis: Redis, keys: Keys, history: History
+):
+    await keep(redis, keys, "old", scan_result(title="old"), seen_ms=1_000)
+    await keep(redis, keys, "new", scan_result(title="new"), seen_ms=3_000)
+    await keep(redis, keys, "down", scan_result(status="unreachable"), seen_ms=3_500)
+    await keep(redis, keys, "own", scan_result(title="own"), seen_ms=4_000)
+    await keep(redis, keys, "else", scan_result(title="else"), page="p2", seen_ms=5_000)
+
+    newest = await history.previous("p1", before_job="own")
+    read = await history.previous("p1", before_job="own", status="scanned")
+
+    assert newest is not None
+    assert newest.scan_id == "down"
+    assert read is not None
+    assert (read.scan_id, read.title, read.last_seen_ms) == ("new", "new", 3_000)
+    assert await history.previous("p3", before_job="own") is None
+
+
+async def test_job_ids_are_told_apart_by_case(redis: Redis, keys: Keys, history: History):
+    await keep(redis, keys, "Job-A", scan_result())
+
+    assert await history.previous("p1", before_job="job-a") is not None
+    assert await history.previous("p1", before_job="Job-A") is None
+
+
+async def test_similar_scans_come_nearest_first(redis: Redis, keys: Keys, history: History):
+    await keep(redis, keys, "images", scan_result(finding("image-alt", "a"), title="Gallery of pictures"))
+    await keep(redis, keys, "forms", scan_result(finding("label", "b"), title="Order form for shoes"), page="p2")
+
+    near = await history.similar(vector_of("an order form with labels"))
+    others = await history.similar(vector_of("an order form with labels"), ScanFilter(not_page="p2"))
+
+    assert [one.record.scan_id for one in near] == ["forms", "images"]
+    assert near[0].distance < near[1].distance
+    assert [one.record.scan_id for one in others] == ["images"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (ScanFilter(), {"a", "b"}),
+        (ScanFilter(host="shop.example"), {"a"}),
+        (ScanFilter(host="example"), set[str]()),
+        (ScanFilter(group="Shop, new | all"), {"b"}),
+        (ScanFilter(group="Shop"), set[str]()),
+        (ScanFilter(group=""), set[str]()),
+        (ScanFilter(rule="label"), {"b"}),
+        (ScanFilter(impact="serious"), {"b"}),
+        (ScanFilter(criterion="1.1.1"), {"a", "b"}),
+        (ScanFilter(criterion="1.1"), set[str]()),
+        (ScanFilter(status="scanned", since_ms=2_000), {"b"}),
+        (ScanFilter(until_ms=1_500), {"a"}),
+    ],
+)
+async def test_scans_are_found_by_exact_filters(
+    redis: Redis, keys: Keys, history: History, wanted: ScanFilter, expected: set[str]
+):
+    await keep(redis, keys, "a", scan_result(finding("image-alt", "x")), seen_ms=1_000)
+    other = scan_result(
+        finding("image-alt", "x"),
+        finding("label", "y", impact=Impact.SERIOUS),
+        url="https://blog.example/",
+        group="Shop, new | all",
+    )
+    await keep(redis, keys, "b", other, page="p2", seen_ms=2_000)
+
+    assert {record.scan_id for record in await history.find(wanted)} == expected
+    assert {one.record.scan_id for one in await history.similar(vector_of("x"), wanted)} == expected
+
+
+async def test_pages_of_a_listing_neither_repeat_nor_skip(redis: Redis, keys: Keys, history: History):
+    for number in range(5):
+        await keep(redis, keys, f"j{number}", scan_result(), page=f"p{number}", seen_ms=number)
+
+    listed = [record.scan_id for offset in (0, 2, 4) for record in await history.find(limit=2, offset=offset)]
+
+    assert listed == ["j4", "j3", "j2", "j1", "j0"]
+
+
+async def test_a_scan_is_got_by_its_id(redis: Redis, keys: Keys, history: History):
+    await keep(redis, keys, "j1", scan_result(finding("label", "a"), title="Übersicht"))
+
+    record = await history.get("j1")
+
+    assert record is not None
+    assert (record.title, record.findings[0].nodes) == ("Übersicht", ("a",))
+    assert await history.get("none") is None
+
+
+async def test_another_embedding_model_is_refused_with_the_command_to_type(redis: Redis, keys: Keys, history: History):
+    with pytest.raises(SettingsError, match=r"'builtin'.*sightline reindex --to nomic-embed-text"):
+        await History(redis, keys, OtherEmbedder()).ensure_index()
+
+    assert await redis.execute_command("HMGET", model_key(keys), "model", "dims") == [b"builtin", b"256"]
+    await history.ensure_index()
+
+
+async def test_a_vector_of_the_wrong_length_is_refused(history: History):
+    with pytest.raises(ModelError, match="float32"):
+        await history.similar(wrong_vector(768))
+    with pytest.raises(ModelError, match="float32"):
+        history.pack(wrong_vector(255))
+
+
+async def test_an_index_dropped_under_a_running_worker_is_built_again(redis: Redis, keys: Keys, history: History):
+    await keep(redis, keys, "j1", scan_result())
+    await redis.execute_command("FT.DROPINDEX", keys.scans_index)
+
+    found = await history.previous("p1", before_job="j2")
+
+    assert found is not None
+    assert found.scan_id == "j1"
+
+
+async def test_two_environments_do_not_see_each_other(redis: Redis, keys: Keys, history: History):
+    other = Keys(f"{keys.environment}-b")
+    elsewhere = History(redis, other, BuiltinEmbedder())
+    await elsewhere.ensure_index()
+    await keep(redis, other, "j1", scan_result())
+
+    assert await history.find() == []
+    assert [record.scan_id for record in await elsewhere.find()] == ["j1"]
+
+
+class WithoutSearch(Redis):
+    """Answers as a Redis without RediSearch does: it sends FT commands under a name that no server knows."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        name = str(args[0])
+        return await super().execute_command(name.replace("FT.", "NOFT."), *args[1:], **options)
+
+
+async def test_a_redis_without_search_is_called_unsuitable(redis_url: str, keys: Keys):
+    async with WithoutSearch.from_url(redis_url, protocol=2) as client:
+        with pytest.raises(RedisUnsuitable, match="search module"):
+            await History(client, keys, BuiltinEmbedder()).ensure_index()
+
+
+async def test_database_one_is_called_unsuitable(redis_url: str, keys: Keys):
+    async with Redis.from_url(redis_url.removesuffix("/0") + "/1", protocol=2) as client:
+        with pytest.raises(RedisUnsuitable, match="database 0"):
+            await History(client, keys, BuiltinEmbedder()).ensure_index()
+        await client.delete(model_key(keys))

@@ -1,0 +1,118 @@
+"""Schedules fire once each time, whoever looks and whoever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.errors import InvalidJob, UnknownJob
+from producer.keys import Keys
+from producer.schedules import Cron, Schedule, Schedules
+from tests.support.queue import events_of
+
+NOW = datetime(2026, 5, 4, 12, 30, 20, tzinfo=UTC)  # a Monday
+NIGHTLY = Schedule("nightly", "0 3 * * *", "scan", ({"url": "https://example.org/1"}, {"url": "https://example.org/2"}))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("* * * * *", datetime(2026, 5, 4, 12, 30, tzinfo=UTC)),
+        ("0 3 * * *", datetime(2026, 5, 4, 3, 0, tzinfo=UTC)),
+        ("45 12 * * *", datetime(2026, 5, 3, 12, 45, tzinfo=UTC)),
+        ("*/20 9-17 * * 1-5", datetime(2026, 5, 4, 12, 20, tzinfo=UTC)),
+        ("0 0 * * 0", datetime(2026, 5, 3, 0, 0, tzinfo=UTC)),
+        ("0 0 * * 7", datetime(2026, 5, 3, 0, 0, tzinfo=UTC)),
+        ("0 0 29 2 *", datetime(2024, 2, 29, 0, 0, tzinfo=UTC)),
+        ("0 0 1 * 6", datetime(2026, 5, 2, 0, 0, tzinfo=UTC)),
+    ],
+)
+def test_the_latest_time_a_cron_line_names(line: str, expected: datetime):
+    assert Cron.parse(line).previous(NOW) == expected
+
+
+@pytest.mark.parametrize(
+    "line", ["", "* * * *", "60 * * * *", "* * 0 * *", "5-1 * * * *", "*/0 * * * *", "a * * * *", "0 0 31 2 *"]
+)
+def test_a_cron_line_that_makes_no_sense_is_refused(line: str):
+    with pytest.raises(InvalidJob, match="cron"):
+        Cron.parse(line)
+
+
+async def test_a_schedule_fires_once_when_its_time_has_come(client: Client, redis: Redis, keys: Keys):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+
+    early = await schedules.fire_due(now=NOW + timedelta(hours=1))
+    due = await schedules.fire_due(now=NOW + timedelta(hours=15))
+    again = await schedules.fire_due(now=NOW + timedelta(hours=16))
+
+    info = await client.batch("nightly-20260505T0300")
+    assert (early, due, again) == ([], ["nightly-20260505T0300"], [])
+    assert (info.total, info.sealed) == (2, True)
+    assert await redis.xlen(keys.lane("batch")) == 2
+
+
+async def test_several_workers_that_look_at_once_submit_each_job_once(client: Client, redis: Redis, keys: Keys):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+    later = NOW + timedelta(hours=15)
+
+    await asyncio.gather(*(schedules.fire_due(now=later) for _ in range(5)))
+
+    assert await redis.xlen(keys.lane("batch")) == 2
+    assert (await client.batch("nightly-20260505T0300")).total == 2
+
+
+async def test_a_worker_that_died_half_way_is_completed_by_the_next(client: Client, redis: Redis, keys: Keys):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+    due = datetime(2026, 5, 5, 3, 0, tzinfo=UTC)
+    await client.submit("scan", NIGHTLY.payloads[0], job_id=NIGHTLY.job_id(due, 0), batch=NIGHTLY.batch_id(due))
+
+    await schedules.fire_due(now=due + timedelta(minutes=1))
+
+    assert await redis.xlen(keys.lane("batch")) == 2
+    assert (await client.batch(NIGHTLY.batch_id(due))).sealed
+
+
+async def test_missed_times_fire_once_not_once_for_every_miss(client: Client):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+
+    fired = await schedules.fire_due(now=NOW + timedelta(days=10))
+
+    assert fired == ["nightly-20260514T0300"]
+
+
+async def test_a_removed_schedule_is_gone_and_removing_it_again_is_an_error(client: Client):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+
+    await schedules.remove("nightly")
+
+    assert await schedules.all() == []
+    with pytest.raises(UnknownJob, match="nightly"):
+        await schedules.remove("nightly")
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "ü", "x" * 65])
+async def test_a_name_that_cannot_be_part_of_an_id_is_refused(client: Client, name: str):
+    with pytest.raises(InvalidJob, match="schedule name"):
+        await Schedules(client).add(Schedule(name, "* * * * *", "scan", ({"url": "https://example.org/"},)), now=NOW)
+
+
+async def test_an_ended_batch_is_announced_for_a_schedule_too(client: Client, redis: Redis, keys: Keys):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+    await schedules.fire_due(now=NOW + timedelta(hours=15))
+
+    for number in range(2):
+        await client.cancel(f"nightly-20260505T0300.{number}")
+
+    assert json.loads((await events_of(redis, keys))[-1])["event"] == "batch.finished"

@@ -1,0 +1,109 @@
+"""Findings and scan results for tests, and an engine that hands them out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from producer.contract import Counts, Finding, Impact, Node, ScanRequest, ScanResult, ScanStatus
+from worker.models.builtin import hash_text
+from worker.models.protocols import Vector
+
+
+def finding(
+    rule: str = "image-alt",
+    *nodes: str,
+    impact: Impact | None = Impact.CRITICAL,
+    count: int | None = None,
+    criteria: tuple[str, ...] = ("1.1.1",),
+    category: str = "text-alternatives",
+) -> Finding:
+    """A finding of ``rule`` with a node for each fingerprint given."""
+    listed = tuple(
+        Node(
+            selector=(f"#{name}",),
+            snippet=f"<img id={name}>",
+            failure_summary="Fix: give it an alt",
+            fingerprint=name,
+        )
+        for name in nodes
+    )
+    return Finding(
+        rule=rule,
+        impact=impact,
+        criteria=criteria,
+        tags=(f"cat.{category}", "wcag2a"),
+        help=f"Help of {rule}",
+        nodes=listed,
+        node_count=len(nodes) if count is None else count,
+        fingerprint=f"f-{rule}",
+    )
+
+
+def scan_result(
+    *findings: Finding,
+    url: str = "https://shop.example/home",
+    title: str = "Home",
+    status: ScanStatus = "scanned",
+    group: str = "",
+    scan_id: str = "",
+) -> ScanResult:
+    """A result with these findings, its counts summed."""
+    rules = Counter(one.impact.value for one in findings if one.impact)
+    nodes = Counter[str]()
+    for one in findings:
+        if one.impact:
+            nodes[one.impact.value] += one.node_count
+    return ScanResult(
+        scan_id=scan_id,
+        url=url,
+        final_url=url,
+        title=title,
+        status=status,
+        group=group,
+        findings=findings,
+        counts=Counts.model_validate(rules),
+        barriers=Counts.model_validate(nodes),
+    )
+
+
+def vector_of(text: str) -> Vector:
+    """The builtin vector of ``text``."""
+    return hash_text(text)
+
+
+def wrong_vector(length: int) -> Vector:
+    """A unit vector of ``length`` numbers."""
+    return np.eye(1, length, dtype=np.float32)[0]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the engine below has read."""
+
+    result: ScanResult
+    screenshot: bytes | None = None
+
+
+@dataclass
+class FixedEngine:
+    """Answers with the next of ``pages``, the last one for ever; an exception among them is raised. Counts calls."""
+
+    pages: Sequence[ScanResult | Exception]
+    screenshot: bytes | None = None
+    calls: int = 0
+    secrets: list[Any] = field(default_factory=list[Any])
+
+    async def audit(self, request: ScanRequest, *, secrets: Any = None, on_progress: Any = None) -> Read:
+        del on_progress
+        page = self.pages[min(self.calls, len(self.pages) - 1)]
+        self.calls += 1
+        self.secrets.append(secrets)
+        if isinstance(page, Exception):
+            raise page
+        result = page if request.url is None else page.model_copy(update={"url": request.url, "final_url": request.url})
+        return Read(result.model_copy(update={"group": request.group}), self.screenshot if request.screenshot else None)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from producer.contract import JsonObject, Usage
+from producer.errors import ModelError
+from tests.support.scans import finding, scan_result
+from worker.agent.assessment import answer_schema, assess, reason_not_to_ask
+from worker.agent.prompts import ASSESS_VERSION
+from worker.models.protocols import ChatReply, Message
+
+
+class Scripted:
+    """A model that gives these answers in turn; an exception among them is raised."""
+
+    name = "scripted"
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[list[Message]] = []
+
+    async def chat(self, messages: Sequence[Message], *, schema: JsonObject | None = None) -> ChatReply:
+        assert schema is not None
+        self.asked.append(list(messages))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return ChatReply(answer, "scripted:1b", Usage(prompt_tokens=10, output_tokens=2, calls=1, gpu_ms=7))
+
+
+def answer(*fingerprints: str, **more: Any) -> str:
+    priorities = [{"fingerprint": one, "who": "w", "why": "y", "fix": "f"} for one in fingerprints]
+    return json.dumps({"summary": "Mend it.", "priorities": priorities, **more})
+
+
+PAGE = scan_result(finding("image-alt", "a"), finding("label", "b"))
+
+
+async def test_a_good_answer_is_taken_in_the_model_s_order():
+    verdict = await assess(Scripted(answer("f-label", "f-image-alt")), PAGE)
+
+    assert verdict.assessment is not None
+    assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-label", "f-image-alt"]
+    assert verdict.source == "scripted:1b"
+    assert verdict.usage.output_tokens == 2
+    assert verdict.assessment.model_extra == {"prompt": ASSESS_VERSION, "dropped": 0, "left_out": 0}
+
+
+async def test_statements_about_no_finding_or_about_one_twice_are_dropped_and_counted():
+    verdict = await assess(Scripted(answer("f-invented", "f-label", "f-label", "")), PAGE)
+
+    assert verdict.assessment is not None
+    assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-label"]
+    assert verdict.assessment.model_extra is not None
+    assert verdict.assessment.model_extra["dropped"] == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", ["I would mend the images.", "", "[]", '{"summary": 1}', '{"summary": "x"}', "{" * 5000]
+)
+async def test_an_answer_of_the_wrong_form_is_repaired_once(wrong: str):
+    model = Scripted(wrong, answer("f-label"))
+
+    verdict = await assess(model, PAGE)
+
+    assert verdict.assessment is not None
+    assert verdict.usage.calls == 2
+    assert model.asked[1][2].content == wrong
+    assert "could not be used" in model.asked[1][3].content
+
+
+async def test_two_answers_of_the_wrong_form_leave_the_findings_without_an_assessment():
+    verdict = await assess(Scripted("no", "still no", answer("f-label")), PAGE)
+
+    assert verdict.assessment is None
+    assert verdict.source.startswith("none: scripted did not answer in the form asked for: ")
+    assert verdict.usage.prompt_tokens == 20
+
+
+async def test_a_model_that_fails_leaves_the_findings_without_an_assessment():
+    verdict = await assess(Scripted("no", ModelError("the model ran out of tokens")), PAGE)
+
+    assert verdict.assessment is None
+    assert verdict.source == "none: scripted: the model ran out of tokens"
+    assert verdict.usage.calls == 1
+
+
+async def test_an_answer_in_a_markdown_fence_is_read():
+    verdict = await assess(Scripted(f"Here you are:\n```json\n{answer('f-label')}\n```"), PAGE)
+
+    assert verdict.assessment is not None
+
+
+async def test_extra_fields_of_an_answer_are_not_kept():
+    verdict = await assess(Scripted(answer("f-label", findings=[], status="scanned", dropped=-1)), PAGE)
+
+    assert verdict.assessment is not None
+    assert "findings" not in verdict.assessment.model_dump()
+    assert verdict.assessment.model_dump()["dropped"] == 0
+
+
+def test_the_schema_allows_no_fingerprint_but_the_page_s():
+    schema = answer_schema(("f-1", "f-2"))
+
+    assert schema["$defs"]["PriorityDraft"]["properties"]["fingerprint"]["enum"] == ["f-1", "f-2"]
+    assert schema["properties"]["priorities"]["maxItems"] == 2
+
+
+def test_no_model_is_asked_about_nothing():
+    assert reason_not_to_ask(PAGE, wanted=True) == ""
+    assert reason_not_to_ask(PAGE, wanted=False) == "not asked for"
+    assert reason_not_to_ask(scan_result(), wanted=True) == "no findings to assess"
+    assert reason_not_to_ask(scan_result(status="unreachable"), wanted=True) == "the page is unreachable"

@@ -1,0 +1,123 @@
+"""The functions that the worker registers, one a kind of job: payload in, ``Commit`` out.
+
+They touch neither stream nor browser: ``ctx["resources"]`` holds the graph and the keys. Whatever a job leaves behind
+is in its ``Commit``, which finish.lua applies in one step; nothing is written before.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, cast
+
+from pydantic import ValidationError
+
+from producer.contract import JsonObject, ScanRequest, ScanResult, describe_invalid
+from producer.errors import InvalidJob
+from producer.keys import Keys
+from worker.agent.scan_graph import ScanGraph
+from worker.agent.state import Recalled, ScanContext, ScanState, page_of, unpack_bytes
+from worker.memory.scan_record import document, host_of, signature
+from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite, Write
+
+SHOT_TTL_S: Final = 7 * 86_400
+
+
+class ScanResources(Protocol):
+    """What ``scan`` needs of ``ctx["resources"]``."""
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of the environment."""
+        ...
+
+    @property
+    def scan_graph(self) -> ScanGraph:
+        """The compiled graph."""
+        ...
+
+    @property
+    def embedding_model(self) -> str:
+        """Name of the model of the history's vectors."""
+        ...
+
+
+async def scan(ctx: dict[str, Any], **payload: Any) -> Commit:
+    """Scan one page: ``payload`` is a ``ScanRequest``.
+
+    ``ctx`` holds ``resources`` and ``job_id``; ``secrets`` and ``progress`` where there are any. A page that cannot
+    be read is a result. Raises ``InvalidJob`` for a payload that is no scan request, and what the engine raises.
+    """
+    request = parse_request(payload)
+    resources = cast("ScanResources", ctx["resources"])
+    job_id = str(ctx["job_id"])
+    context = ScanContext(secrets=ctx.get("secrets"), on_progress=ctx.get("progress"))
+    state = await resources.scan_graph.run(job_id, request, context)
+    return scan_commit(state, resources.keys, model=resources.embedding_model)
+
+
+def parse_request(payload: JsonObject) -> ScanRequest:
+    """Return the request; raises ``InvalidJob`` naming every field that is wrong."""
+    try:
+        return ScanRequest.model_validate(payload)
+    except ValidationError as error:
+        msg = f"not a scan request: {describe_invalid(error)}"
+        raise InvalidJob(msg) from None
+
+
+def scan_commit(state: ScanState, keys: Keys, *, model: str) -> Commit:
+    """Return what a finished scan leaves: result, history document, the site's counters, screenshot.
+
+    The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
+    (same signature) is written over that one instead: history grows with change, not with scans.
+    """
+    job_id = state["job_id"]
+    request = ScanRequest.model_validate_json(state["request"])
+    result = ScanResult.model_validate_json(state["result"])
+    recalled = Recalled.model_validate_json(state["recalled"])
+    shot = unpack_bytes(state["screenshot"])
+    seen_ms = state["seen_ms"]
+    is_same = bool(recalled.last_id) and recalled.last_signature == signature(result)
+    scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
+    result = result.model_copy(update={"scan_id": scan_id, "screenshot": keys.shot(job_id) if shot else None})
+    vector = unpack_bytes(state["vector"])
+    fields = document(result, page=page_of(request), at_ms=at_ms, seen_ms=seen_ms, vector=vector, model=model)
+    writes: list[Write] = [
+        HashWrite(keys.scan(scan_id), fields),
+        CounterWrite(keys.scan(scan_id), "times_seen", 1),
+        *site_counters(result, keys, seen_ms),
+    ]
+    if shot:
+        writes.append(StringWrite(keys.shot(job_id), shot, SHOT_TTL_S))
+    return Commit(result=result, writes=tuple(writes), event=_event(result))
+
+
+def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
+    """Return the increments of ``site:<host>``, and of ``site:`` for all sites together.
+
+    They are the generation, and the sums of the day (UTC) that trends are drawn from. Fields of a day are
+    ``<yyyy-mm-dd>:`` and ``scans``, ``unread``, an impact (elements), ``new`` or ``fixed``.
+    """
+    day = datetime.fromtimestamp(seen_ms / 1000, tz=UTC).date().isoformat()
+    sums = {
+        "scans": 1,
+        "unread": int(result.status not in {"scanned", "partial"}),
+        "critical": result.barriers.critical,
+        "serious": result.barriers.serious,
+        "moderate": result.barriers.moderate,
+        "minor": result.barriers.minor,
+        "new": len(result.changes.new) if result.changes else 0,
+        "fixed": len(result.changes.fixed) if result.changes else 0,
+    }
+    fields = {"generation": 1} | {f"{day}:{name}": by for name, by in sums.items() if by}
+    sites = dict.fromkeys((host_of(result.url), ""))
+    return [CounterWrite(keys.site(site), name, by) for site in sites for name, by in fields.items()]
+
+
+def _event(result: ScanResult) -> JsonObject:
+    return {
+        "url": result.url,
+        "status": result.status,
+        "scan_id": result.scan_id,
+        "counts": result.counts.model_dump(),
+        "barriers": result.barriers.total,
+    }

@@ -1,0 +1,207 @@
+"""The scan graph: ``audit → recall → assess → record``. One run is one scan of one page.
+
+``audit`` reads the page, ``recall`` asks history about it, ``assess`` asks the model about the findings, ``record``
+puts the result together; nothing is written by any of them: ``handlers.py`` turns the final state into what
+finish.lua commits. With a checkpointer every step is kept under a thread of the job's own, so that a run that was
+killed goes on at the node that was interrupted, and a page once read is not loaded again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from producer.contract import ScanRequest, ScanResult, Usage
+from producer.errors import ModelError
+from worker.agent.assessment import Verdict, assess, reason_not_to_ask
+from worker.agent.prompts import clip
+from worker.agent.state import (
+    Engine,
+    Recalled,
+    ScanContext,
+    ScanState,
+    new_state,
+    pack_bytes,
+    page_of,
+)
+from worker.memory.history import History, ScanFilter
+from worker.memory.scan_record import compare, recorded_findings, search_text
+from worker.models.protocols import ChatModel, Embedder, Vector, add_usage
+
+Update = dict[str, str | int]
+"""The fields of ``ScanState`` that a node changes."""
+NEIGHBOURS: Final = 15
+"""Records looked at for pages that break the same rules; a page may have several."""
+NEAR: Final = 0.6
+"""Cosine distance up to which a page counts as similar; unrelated texts are at 0.8 and more."""
+
+
+class ScanGraph:
+    """Runs scans on what it is handed. Safe for several jobs at once."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        chat: ChatModel,
+        embedder: Embedder,
+        history: History,
+        environment: str,
+        checkpointer: BaseCheckpointSaver[Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._chat = chat
+        self._embedder = embedder
+        self._history = history
+        self._environment = environment
+        self._checkpointer = checkpointer
+        self._clock = clock
+        graph = StateGraph(ScanState, context_schema=ScanContext)
+        graph.add_node("audit", self.audit)
+        graph.add_node("recall", self.recall)
+        graph.add_node("assess", self.assess)
+        graph.add_node("record", self.record)
+        graph.add_edge(START, "audit")
+        graph.add_edge("audit", "recall")
+        graph.add_edge("recall", "assess")
+        graph.add_edge("assess", "record")
+        graph.add_edge("record", END)
+        self._graph = graph.compile(checkpointer=checkpointer)
+
+    async def run(self, job_id: str, request: ScanRequest, context: ScanContext) -> ScanState:
+        """Return the final state of the job's scan, going on where an earlier run of it stopped.
+
+        Raises what the engine raises.
+        """
+        start = new_state(job_id, request.model_dump_json())
+        if self._checkpointer is None:
+            return cast("ScanState", await self._graph.ainvoke(start, context=context))
+        config = self._thread(job_id)
+        known = await self._graph.aget_state(config)
+        if known.values and known.values.get("request") != start["request"]:
+            # The id was used for another page before; that page's findings are not this one's.
+            await self.forget(job_id)
+            known = await self._graph.aget_state(config)
+        if known.values and not known.next:
+            return cast("ScanState", known.values)
+        given = None if known.next else start
+        return cast("ScanState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
+
+    async def forget(self, job_id: str) -> None:
+        """Delete what was kept of the job's run. Call it after the job's end; safe to call twice."""
+        if self._checkpointer is not None:
+            await self._checkpointer.adelete_thread(self._thread_id(job_id))
+
+    def _thread(self, job_id: str) -> RunnableConfig:
+        return {"configurable": {"thread_id": self._thread_id(job_id)}}
+
+    def _thread_id(self, job_id: str) -> str:
+        return f"{self._environment}:scan:{job_id}"
+
+    # ------------------------------------------------------------------------------------------ nodes
+
+    async def audit(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
+        """Read the page."""
+        context = runtime.context
+        request = ScanRequest.model_validate_json(state["request"])
+        audit = await self._engine.audit(request, secrets=context.secrets, on_progress=context.on_progress)
+        return {"result": audit.result.model_dump_json(), "screenshot": pack_bytes(audit.screenshot)}
+
+    async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
+        """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
+        _tell(runtime, "recall")
+        began = self._clock()
+        result = ScanResult.model_validate_json(state["result"])
+        page = page_of(ScanRequest.model_validate_json(state["request"]))
+        vector, usage, note = await self._embed(result)
+        recalled = await self._look_back(result, page, state["job_id"])
+        elsewhere = await self._look_around(result, page, vector)
+        recalled = recalled.model_copy(update={"elsewhere": elsewhere, "note": note})
+        result = self._timed(result, "recall", began).model_copy(update={"usage": add_usage(result.usage, usage)})
+        packed = "" if vector is None else pack_bytes(self._history.pack(vector))
+        return {"result": result.model_dump_json(), "vector": packed, "recalled": recalled.model_dump_json()}
+
+    async def assess(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
+        """Ask the model what the findings mean and what to mend first."""
+        result = ScanResult.model_validate_json(state["result"])
+        recalled = Recalled.model_validate_json(state["recalled"])
+        wanted = ScanRequest.model_validate_json(state["request"]).assess
+        why_not = reason_not_to_ask(result, wanted=wanted)
+        if why_not:
+            verdict = Verdict(None, f"none: {why_not}")
+        else:
+            _tell(runtime, "assess")
+            began = self._clock()
+            verdict = await assess(self._chat, result, changes=recalled.changes, elsewhere=recalled.elsewhere)
+            result = self._timed(result, "assess", began)
+        update = {
+            "assessment": verdict.assessment,
+            "assessment_source": verdict.source,
+            "usage": add_usage(result.usage, verdict.usage),
+        }
+        return {"result": result.model_copy(update=update).model_dump_json()}
+
+    async def record(self, state: ScanState) -> Update:
+        """Complete the result: the changes, and when the page was seen."""
+        result = ScanResult.model_validate_json(state["result"])
+        recalled = Recalled.model_validate_json(state["recalled"])
+        seen_ms = await self._history.now_ms()
+        return {
+            "result": result.model_copy(update={"changes": recalled.changes}).model_dump_json(),
+            "seen_ms": seen_ms,
+        }
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    async def _embed(self, result: ScanResult) -> tuple[Vector | None, Usage, str]:
+        """Return the result's vector; None and the reason where the model fails: the findings go out all the same."""
+        try:
+            reply = await self._embedder.embed_documents([search_text(result)])
+            self._history.pack(reply.vectors[0])
+        except KeyError as error:
+            return None, Usage(), f"not embedded: {clip(str(error))}"
+        return reply.vectors[0], reply.usage, ""
+
+    async def _look_back(self, result: ScanResult, page: str, job_id: str) -> Recalled:
+        """Compare with the newest scan of the page that was read whole; an unread page is compared with nothing."""
+        last = await self._history.previous(page, before_job=job_id)
+        if last is None:
+            return Recalled()
+        about = Recalled(last_id=last.scan_id, last_signature=last.signature, last_at_ms=last.at_ms)
+        if result.status not in {"scanned", "partial"}:
+            return about
+        whole = last
+        if last.status != "scanned":
+            whole = await self._history.previous(page, before_job=job_id, status="scanned")
+        if whole is None:
+            return about
+        changes = compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")
+        return about.model_copy(update={"changes": changes})
+
+    async def _look_around(self, result: ScanResult, page: str, vector: Vector | None) -> dict[str, int]:
+        """Count, by rule of ``result``, the similar pages on which it fails too."""
+        if vector is None or not result.findings:
+            return {}
+        wanted = ScanFilter(not_page=page, status="scanned")
+        near = await self._history.similar(vector, wanted, limit=NEIGHBOURS)
+        nearest = {one.record.page: one.record for one in reversed(near) if one.distance <= NEAR}
+        rules = {finding.rule for finding in result.findings}
+        shared = [rules & {finding.rule for finding in record.findings} for record in nearest.values()]
+        return dict(Counter(rule for both in shared for rule in both))
+
+    def _timed(self, result: ScanResult, step: str, began: float) -> ScanResult:
+        spent_ms = round((self._clock() - began) * 1000)
+        return result.model_copy(update={"timings_ms": {**result.timings_ms, step: spent_ms}})
+
+
+def _tell(runtime: Runtime[ScanContext], step: str) -> None:
+    if runtime.context.on_progress is not None:
+        runtime.context.on_progress(step)

@@ -1,0 +1,113 @@
+"""What the scan graph carries from node to node: plain JSON, because every step of it is kept in Redis.
+
+The checkpointer turns Decimals and timedeltas into 0 and revives dicts that look like LangChain objects; page text is
+hostile. So whatever came from outside is carried as one JSON *string*, which nothing looks into, and bytes as base64.
+Headers, cookies and storage state are never part of the state: they are in ``ScanContext``, which is not kept.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol, TypedDict
+
+from pydantic import BaseModel, ConfigDict
+
+from producer.contract import Changes, ScanRequest, ScanResult, page_id
+from worker.scan.settings import Secrets
+
+
+class ScanState(TypedDict):
+    """State of one scan; a node returns the fields it changes.
+
+    ``request``, ``result`` and ``recalled`` are JSON of their models, ``vector`` and ``screenshot`` base64; '' stands
+    for none. There is a screenshot only where one was asked for.
+    """
+
+    job_id: str
+    request: str
+    result: str
+    screenshot: str
+    vector: str
+    recalled: str
+    seen_ms: int
+
+
+def new_state(job_id: str, request: str) -> ScanState:
+    """Return the state a scan begins with."""
+    return ScanState(job_id=job_id, request=request, result="", screenshot="", vector="", recalled="", seen_ms=0)
+
+
+class Recalled(BaseModel):
+    """What history had to say about the page.
+
+    ``last_*`` describe the newest record of the page, '' and 0 if there is none. ``elsewhere`` counts, by rule, the
+    similar pages on which it fails too. ``note`` says why something is missing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    last_id: str = ""
+    last_signature: str = ""
+    last_at_ms: int = 0
+    changes: Changes | None = None
+    elsewhere: dict[str, int] = {}
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanContext:
+    """What one run is handed beside its state; never kept, never logged."""
+
+    secrets: Secrets | None = None
+    on_progress: Callable[[str], None] | None = None
+
+
+class PageAudit(Protocol):
+    """What the engine read."""
+
+    @property
+    def result(self) -> ScanResult:
+        """The result, without history and assessment."""
+        ...
+
+    @property
+    def screenshot(self) -> bytes | None:
+        """The picture, if one was asked for."""
+        ...
+
+
+class Engine(Protocol):
+    """Reads pages; ``worker/scan/engine.py`` is the one."""
+
+    async def audit(
+        self,
+        request: ScanRequest,
+        *,
+        secrets: Secrets | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> PageAudit:
+        """Return what the page shows.
+
+        A page that cannot be loaded is a result too. Raises ``ScanFailed`` and ``DependencyMissing``.
+        """
+        ...
+
+
+def page_of(request: ScanRequest) -> str:
+    """Return the id under which history knows the page; HTML without an address is known by its text."""
+    if request.url is not None:
+        return page_id(request.url)
+    return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+
+
+def pack_bytes(value: bytes | None) -> str:
+    """Return ``value`` as base64; '' for None and for nothing."""
+    return b64encode(value).decode() if value else ""
+
+
+def unpack_bytes(text: str) -> bytes | None:
+    """Return what ``pack_bytes`` packed; None for ''."""
+    return b64decode(text) if text else None

@@ -1,0 +1,1 @@
+"""Commands that need a worker's packages; ``producer.cli`` finds them by entry point."""

@@ -1,0 +1,49 @@
+"""``sightline worker``: one worker in the foreground, or the health check of the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import click
+
+from producer.client import Client
+from producer.errors import ServiceError
+
+
+@click.command(short_help="Run one worker, or check that workers are alive.")
+@click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; wins over MAX_JOBS.")
+@click.option("--burst", is_flag=True, help="End when the queue is empty.")
+@click.option("--check", is_flag=True, help="Exit 0 if a worker of this host has reported in the last 30 s, else 3.")
+def worker(*, max_jobs: int | None, burst: bool, check: bool) -> None:
+    r"""Run one worker until SIGTERM or Ctrl-C.
+
+    Settings come from the environment: REDIS_URL, ENVIRONMENT, CHAT_MODEL, EMBEDDING_MODEL, SCAN_ALLOW_PRIVATE, …
+
+    \b
+    Examples:
+      sightline worker
+      CHAT_MODEL=builtin EMBEDDING_MODEL=builtin sightline worker --burst
+      sightline worker --check
+    """
+    if check:
+        asyncio.run(check_health())
+        return
+    if max_jobs is not None:
+        os.environ["MAX_JOBS"] = str(max_jobs)
+    from worker.__main__ import main  # noqa: PLC0415  the agent's packages take a second to import; --check needs none
+
+    sys.exit(main(burst=burst))
+
+
+async def check_health() -> None:
+    """Print the live workers of this host; raises ``ServiceError`` when there is none."""
+    async with Client() as client:
+        workers = (await client.queue()).workers
+    here = [info for info in workers if info.host == os.uname().nodename]
+    if not here:
+        host = os.uname().nodename
+        raise ServiceError(f"no worker of host {host!r} has reported in the last 30 s: start one: sightline worker")
+    for info in here:
+        click.echo(f"{info.name}: {len(info.jobs)} of {info.max_jobs} places taken, {info.complete} jobs complete")

@@ -1,0 +1,285 @@
+"""A real Redis with search and JSON for machines without one: started, stopped, killed and started again.
+
+Owns the server processes; ``worker/redis_build.py`` owns where their program comes from. Knows nothing of jobs, keys
+or settings. Production runs ``redis:8`` instead; the commands used are those that both have.
+
+The server listens on loopback only, syncs its append-only file at every write and evicts nothing. A data folder
+serves one server at a time: the server process itself holds the folder's lock, so it is free the moment the server
+is dead, however it died. The server has a session of its own: Ctrl-C in the terminal reaches the workers, which
+still need it to hand their jobs back.
+
+``python -m worker.embedded --fetch`` downloads the build, so that nothing has to be downloaded later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final, Self, cast
+from urllib.parse import quote
+
+import redis
+
+from producer.errors import DependencyMissing, RedisUnsuitable
+from worker.redis_build import fetch
+
+__all__ = ["EmbeddedRedis"]
+
+_START_DEADLINE_S: Final = 60
+"""Loading a large append-only file takes a while: about a second per 100 MB."""
+_STOP_DEADLINE_S: Final = 15
+_LOCK_DEADLINE_S: Final = 2
+"""A child that rewrites the append-only file outlives a killed server by a moment, and the lock with it."""
+_POLL_S: Final = 0.005
+_FREE_PORTS: Final = range(20_000, 30_000)
+"""Below the systems' ephemeral ports, so that no outgoing connection takes a port while its server restarts."""
+_PORT_TRIES: Final = 20
+
+_DEFAULTS: Final[Mapping[str, str]] = {
+    "bind": "127.0.0.1",
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "save": '""',
+    "maxmemory-policy": "noeviction",
+    # Redis refuses to start in a locale that the system lacks, and minimal systems lack most.
+    "locale-collate": "C",
+}
+
+_KILL_AT_EOF: Final = 'read -r _; kill -9 "$1"'
+"""Waits for the end of a pipe that only the parent holds open. PR_SET_PDEATHSIG would be one process less, but fires
+when the *thread* that started the server ends, and only Linux has it."""
+
+
+class EmbeddedRedis:
+    """One Redis server of this process's own, with its data in ``data_dir``.
+
+    ``port`` 0 takes a free one at the first start and keeps it. ``config`` adds to or replaces the defaults in the
+    words of redis.conf (``{"appendfsync": "everysec", "requirepass": "…"}``; a sequence repeats the directive). With
+    ``die_with_parent`` the server is killed when this process ends without stopping it, however it ends; nothing
+    acknowledged is lost. Use as a context manager, blocking or async, or call ``start`` and ``stop``. Not to be
+    shared between threads.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        config: Mapping[str, str | Sequence[str]] | None = None,
+        die_with_parent: bool = False,
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.log_path = self.data_dir / "redis.log"
+        self.port = port
+        self._config = {**_DEFAULTS, **(config or {})}
+        self._die_with_parent = die_with_parent
+        self._server: subprocess.Popen[bytes] | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Address for ``REDIS_URL``, with the password of ``config`` if there is one."""
+        password = self._config.get("requirepass")
+        login = f":{quote(password, safe='')}@" if isinstance(password, str) else ""
+        return f"redis://{login}127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running server, for signals such as SIGSTOP; ``None`` when it is not running."""
+        return None if self._server is None or self._server.poll() is not None else self._server.pid
+
+    # ------------------------------------------------------------------------------------------ life
+
+    def start(self) -> Self:
+        """Return once the server answers, with its data loaded. Does nothing when it runs already.
+
+        Raises ``DependencyMissing`` where this machine cannot run it, ``RedisUnsuitable`` when the data folder or the
+        port is in use or the server does not start; the message ends with the server's own last words.
+        """
+        if self.pid is not None:
+            return self
+        self.kill()
+        home = fetch()
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        wanted = self.port
+        for _ in range(1 if wanted else _PORT_TRIES):
+            self.port = wanted or _free_port()
+            try:
+                self._launch(home)
+                if self._await_ready():
+                    return self
+            except BaseException:
+                self.kill()
+                raise
+        msg = f"port {self.port} on 127.0.0.1 is in use: give another one, or stop what listens there"
+        raise RedisUnsuitable(msg)
+
+    def stop(self) -> None:
+        """Let the server finish its writes and end; kill it when it takes too long. Safe to call twice."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server as a crash would, with SIGKILL. Safe to call twice."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop the server if it runs; start it on the same port and data."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        starting = asyncio.create_task(asyncio.to_thread(self.start))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be cancelled: wait for it, or a server nobody knows of would stay behind.
+            await asyncio.wait([starting])
+            self.stop()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    def _launch(self, home: Path) -> None:
+        config_path = self.data_dir / "redis.conf"
+        with self._locked_folder() as lock, self.log_path.open("ab") as log:
+            config_path.touch(mode=0o600)
+            config_path.write_text(self._render_config(home))
+            self._server = subprocess.Popen(  # noqa: S603  the verified build
+                [home / "bin/redis-server", config_path],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock.fileno(),),
+                start_new_session=True,
+            )
+        if self._die_with_parent:
+            self._watch = subprocess.Popen(  # noqa: S603  our own words and a number
+                ["/bin/sh", "-c", _KILL_AT_EOF, "sh", str(self._server.pid)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def _render_config(self, home: Path) -> str:
+        """Return redis.conf: the caller's lines before those that this class relies on, since the last one counts."""
+        lines: list[str] = []
+        for name, value in self._config.items():
+            lines += [f"{name} {v}" for v in ((value,) if isinstance(value, str) else value)]
+        lines += [f"port {self.port}", f"dir {_quoted(self.data_dir)}", "daemonize no", 'logfile ""']
+        lines += [f"loadmodule {_quoted(home / 'lib' / module)}" for module in ("redisearch.so", "rejson.so")]
+        return "\n".join(lines) + "\n"
+
+    @contextlib.contextmanager
+    def _locked_folder(self) -> Generator[BinaryIO]:
+        """Hold the data folder's lock for whoever inherits the open file; raise when another server has it."""
+        with (self.data_dir / "lock").open("wb") as lock:
+            deadline = time.monotonic() + _LOCK_DEADLINE_S
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        msg = f"another Redis runs on {str(self.data_dir)!r}: stop it, or use another data folder"
+                        raise RedisUnsuitable(msg) from None
+                time.sleep(_POLL_S)
+            yield lock
+
+    def _await_ready(self) -> bool:
+        """Return whether the server listens; ``False`` when another one has the port."""
+        server = self._server
+        deadline = time.monotonic() + _START_DEADLINE_S
+        with redis.Redis.from_url(self.url, socket_timeout=_START_DEADLINE_S) as client:
+            while server is not None and time.monotonic() < deadline:
+                if server.poll() is not None:
+                    said = self._last_words()
+                    if "Address already in use" in said:
+                        return False
+                    msg = f"the embedded Redis ended at its start: {said}"
+                    raise RedisUnsuitable(msg)
+                with contextlib.suppress(redis.ConnectionError):
+                    info = cast("dict[str, object]", client.info("server"))
+                    if info["process_id"] == server.pid and client.ping():
+                        return True
+                time.sleep(_POLL_S)
+        msg = f"the embedded Redis did not answer within {_START_DEADLINE_S} s: {self._last_words()}"
+        raise RedisUnsuitable(msg)
+
+    def _last_words(self) -> str:
+        lines = self.log_path.read_text(errors="replace").strip().splitlines()
+        return " / ".join(lines[-3:]) or "it said nothing"
+
+    def _end(self, how: signal.Signals) -> None:
+        server, watch = self._server, self._watch
+        if server is not None:
+            server.send_signal(signal.SIGCONT)  # one that is frozen could not hear the other
+            server.send_signal(how)
+            try:
+                server.wait(_STOP_DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+            self._server = None
+        if watch is not None:
+            watch.kill()  # before its pipe ends: the number it would kill may be another process's by now
+            watch.wait()
+            if watch.stdin is not None:
+                watch.stdin.close()
+            self._watch = None
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
+    while True:
+        port = secrets.choice(_FREE_PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def _quoted(path: Path) -> str:
+    """Return ``path`` as one word of redis.conf."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``python -m worker.embedded``: fetch the build, print its folder; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m worker.embedded", description="The Redis of machines without one.")
+    parser.add_argument("--fetch", action="store_true", required=True, help="download the build if it is not there yet")
+    parser.parse_args(arguments)
+    try:
+        home = fetch()
+    except DependencyMissing as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{home}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

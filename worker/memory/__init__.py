@@ -1,0 +1,1 @@
+"""The four memories in one Redis: conversations, facts, cache and scan history."""

@@ -1,0 +1,221 @@
+"""Answers that may be given again: RedisVL's ``SemanticCache``, scoped so that none is given where it would be wrong.
+
+An answer is found only for a question of nearly the same meaning in the same ``Scope``: site, chat model, prompt
+version and the site's generation, which finish.lua raises with every scan, so that a new scan makes all older answers
+of its site unreachable. It ends its TTL after it was written, however often it is read. Scans are never served from
+here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, cast
+
+import numpy as np
+from redis.asyncio import Redis
+from redisvl.exceptions import RedisSearchError
+from redisvl.extensions.cache.llm import SemanticCache
+from redisvl.index import AsyncSearchIndex
+from redisvl.query.filter import Tag
+from redisvl.utils.vectorize import BaseVectorizer
+
+from producer.contract import Usage
+from producer.keys import Keys
+from worker.memory.indexes import as_text, ensure_index, exact_tag, is_missing_index, redis_errors
+from worker.models.protocols import Embedder, Vector, check_vector
+
+DISTANCE: Final = 0.1
+"""Cosine distance up to which two questions count as one, by default."""
+TTL_S: Final = 3_600
+NEAR_MISS: Final = 2.0
+"""A nearest question within so many times the threshold is counted: many of them say that it is set too low."""
+PARAPHRASES: Final = (
+    ("what is WCAG?", "explain WCAG to me"),
+    ("which page has the worst barriers?", "on which page are the barriers worst?"),
+    ("how many images lack a text alternative?", "how many pictures have no alt text?"),
+    ("which pages of the shop got worse?", "which pages of the shop got better?"),
+    ("what is wrong with the contact form?", "what is wrong with the home page?"),
+)
+"""Pairs for ``sightline doctor --cache``: the first three ask the same, the last two do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where an answer holds. ``site`` '' is all sites; ``generation`` is read when the query starts.
+
+    ``context`` is a digest of all else the answer rests on, such as the turns before; '' for none.
+    """
+
+    site: str
+    generation: int
+    model: str
+    prompt: str
+    context: str = ""
+
+    @property
+    def tag(self) -> str:
+        """Return the one tag of this scope: a digest, so that no name in it can be misread."""
+        whole = [self.site, self.generation, self.model, self.prompt, self.context]
+        return sha256(json.dumps(whole).encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswer:
+    """An answer given before, to ``question``; ``age_s`` since then, ``distance`` from the question asked now."""
+
+    answer: str
+    question: str
+    distance: float
+    age_s: float
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a look-up came to; the vector is for ``keep``. ``usage`` is the embedding's."""
+
+    found: CachedAnswer | None
+    vector: Vector
+    usage: Usage
+
+
+class _Dims(BaseVectorizer):
+    """Tells the cache how long vectors are; they are always handed in, so it embeds nothing."""
+
+
+class _SharedCache(SemanticCache):
+    """A ``SemanticCache`` that does no I/O when it is made, uses the worker's client and lets answers grow old."""
+
+    def __init__(self, client: Redis, *, name: str, embedder: Embedder, ttl_s: int) -> None:
+        super().__init__(
+            name=name,
+            ttl=ttl_s,
+            vectorizer=_Dims(model=embedder.name, dims=embedder.dims),
+            filterable_fields=[{"name": "scope", "type": "tag", "attrs": {"case_sensitive": True}}],
+            create_index=False,
+        )
+        self._shared = client
+
+    async def _get_async_redis_client(self) -> Redis:
+        return self._shared
+
+    async def aexpire(self, key: str, ttl: int | None = None) -> None:
+        """Do nothing: RedisVL would begin an answer's TTL anew whenever it is found."""
+
+
+class AnswerCache:
+    """The semantic cache of one environment. Call ``ensure_index`` once before."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        embedder: Embedder,
+        *,
+        distance: float = DISTANCE,
+        ttl_s: int = TTL_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._embedder = embedder
+        self._distance = distance
+        self._clock = clock
+        # Another model is another cache: old answers end with their TTL. No such name is the beginning of another.
+        name = f"{keys.prefix}cache:{embedder.dims}:{exact_tag(embedder.name)}:answers"
+        self._cache = _SharedCache(redis, name=name, embedder=embedder, ttl_s=ttl_s)
+        self._index = AsyncSearchIndex(self._cache.index.schema, redis_client=redis)
+
+    async def ensure_index(self) -> None:
+        """Create the index unless it is there. Safe to call twice and by many at once.
+
+        Raises ``RedisUnsuitable`` without search.
+        """
+        await ensure_index(self._index)
+
+    async def generation(self, site: str) -> int:
+        """Return the generation of ``site``, '' for all sites: how many scans of it were committed."""
+        return int(as_text(await cast("Awaitable[Any]", self._redis.hget(self._keys.site(site), "generation"))) or 0)
+
+    async def look_up(self, question: str, scope: Scope) -> Lookup:
+        """Return the answer to the nearest question in ``scope``, if it is near enough, and count what it came to."""
+        reply = await self._embedder.embed_queries([question])
+        vector = check_vector(reply.vectors[0], dims=self._embedder.dims, model=self._embedder.name)
+        nearest = await self._nearest(vector, scope)
+        found = nearest if nearest is not None and nearest.distance <= self._distance else None
+        outcome = "hits" if found else "misses" if nearest is None else "near_misses"
+        await self._count(outcome, age_s=found.age_s if found else 0.0)
+        return Lookup(found, vector, reply.usage)
+
+    async def keep(
+        self, question: str, answer: str, vector: Vector, scope: Scope, *, about: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keep ``answer`` for ``scope``; ``about`` is JSON that comes back with it, such as its sources."""
+        checked = check_vector(vector, dims=self._embedder.dims, model=self._embedder.name)
+        with redis_errors():
+            await self._cache.astore(
+                question,
+                answer,
+                vector=cast("list[float]", checked.tolist()),
+                metadata={"about": json.dumps(dict(about or {})), "kept_s": self._clock()},
+                filters={"scope": scope.tag},
+            )
+        await self._count("kept")
+
+    async def counts(self) -> dict[str, int]:
+        """Return how often the cache was asked and what it came to: ``hits``, ``near_misses``, ``misses``, ``kept``.
+
+        ``hit_age_s`` is the sum of the ages of the answers that were given again.
+        """
+        fields = await cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(cache_stats(self._keys)))
+        return {as_text(name): int(as_text(value)) for name, value in fields.items()}
+
+    async def _nearest(self, vector: Vector, scope: Scope) -> CachedAnswer | None:
+        within = min(2.0, self._distance * NEAR_MISS)
+        asked: dict[str, Any] = {
+            "vector": vector.tolist(),
+            "distance_threshold": within,
+            "filter_expression": Tag("scope") == scope.tag,
+        }
+        with redis_errors():
+            try:
+                rows = await self._cache.acheck(**asked)
+            except RedisSearchError as error:
+                if not is_missing_index(error):
+                    raise
+                await self.ensure_index()
+                rows = await self._cache.acheck(**asked)
+        return self._parse(rows[0]) if rows else None
+
+    def _parse(self, row: Mapping[str, Any]) -> CachedAnswer:
+        metadata = cast("dict[str, Any]", row["metadata"])
+        return CachedAnswer(
+            answer=row["response"],
+            question=row["prompt"],
+            distance=float(row["vector_distance"]),
+            age_s=max(0.0, self._clock() - float(metadata["kept_s"])),
+            about=json.loads(metadata["about"]),
+        )
+
+    async def _count(self, outcome: str, *, age_s: float = 0.0) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hincrby(cache_stats(self._keys), outcome, 1)
+            pipe.hincrby(cache_stats(self._keys), "hit_age_s", round(age_s))
+            await pipe.execute()
+
+
+def cache_stats(keys: Keys) -> str:
+    """Return the key of the hash of the cache's counters."""
+    return f"{keys.prefix}cache:stats"
+
+
+async def distances(embedder: Embedder, pairs: Sequence[tuple[str, str]] = PARAPHRASES) -> list[tuple[str, str, float]]:
+    """Return each pair with its cosine distance under ``embedder``: what CACHE_DISTANCE_THRESHOLD is chosen by."""
+    reply = await embedder.embed_queries([text for pair in pairs for text in pair])
+    first, second = reply.vectors[0::2], reply.vectors[1::2]
+    near = np.sum(first * second, axis=1)
+    return [(*pair, round(1.0 - float(one), 4)) for pair, one in zip(pairs, near, strict=True)]

@@ -1,0 +1,127 @@
+"""Keeps the steps of graphs in Redis: ``AsyncRedisSaver`` on the shared client, fit for many workers.
+
+A thread id begins with the environment, because one of the saver's keys has no prefix. A scan's thread is deleted at
+its job's end; conversations live until nobody has spoken for their TTL. What is kept of a step is JSON
+(``worker/agent/state.py`` says what JSON does to values).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis.exceptions
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.redis.aio import AsyncRedisSaver
+from redis.asyncio import Redis
+from redisvl.exceptions import RedisSearchError
+
+from producer.keys import Keys
+from worker.memory.indexes import redis_errors, search_errors
+
+SCAN_TTL_S: Final = 3_600
+"""How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
+SETUP_TRIES: Final = 5
+"""Each try loses at most one of the two indexes to another worker; the rest is margin."""
+
+
+class SharedSaver(AsyncRedisSaver):
+    """An ``AsyncRedisSaver`` that raises Redis' own errors, so that a lost connection is tried again."""
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the newest step of a thread, or the one that ``config`` names."""
+        with redis_errors():
+            return await super().aget_tuple(config)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        stream_mode: str = "values",
+    ) -> RunnableConfig:
+        """Keep a step."""
+        with redis_errors():
+            return await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete all that is kept of a thread."""
+        with redis_errors():
+            await super().adelete_thread(thread_id)
+
+
+class ScanSaver(SharedSaver):
+    """Keeps the steps of scans, and lets a scan go on where a full Redis refuses to keep one.
+
+    The step is only lost to a later resumption, which then reads the page again; the scan's commit is let through
+    by ``flags=allow-oom``.
+    """
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        stream_mode: str = "values",
+    ) -> RunnableConfig:
+        """Keep a step. In a full Redis return as if it had been."""
+        try:
+            return await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+        except redis.exceptions.OutOfMemoryError:
+            about = {**config.get("configurable", {}), "checkpoint_id": checkpoint["id"]}
+            return {**config, "configurable": about}
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Keep what a node returned; in a full Redis do without."""
+        try:
+            await super().aput_writes(config, writes, task_id, task_path)
+        except redis.exceptions.OutOfMemoryError:
+            return
+
+
+async def scan_saver(client: Redis, keys: Keys, *, ttl_s: int = SCAN_TTL_S) -> ScanSaver:
+    """Return a saver for scans, its indexes created. Raises ``RedisUnsuitable`` where Redis cannot search."""
+    saver = ScanSaver(**_options(client, keys, ttl_s))
+    await _set_up(saver)
+    return saver
+
+
+async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> SharedSaver:
+    """Return a saver for conversations, its indexes created; reading one begins its TTL anew.
+
+    Raises ``RedisUnsuitable`` where Redis cannot search.
+    """
+    saver = SharedSaver(**_options(client, keys, ttl_s))
+    await _set_up(saver)
+    return saver
+
+
+def _options(client: Redis, keys: Keys, ttl_s: int) -> dict[str, Any]:
+    return {
+        "redis_client": client,
+        # The saver counts in minutes.
+        "ttl": {"default_ttl": ttl_s / 60, "refresh_on_read": True},
+        "checkpoint_prefix": f"{keys.prefix}checkpoint",
+        "checkpoint_write_prefix": f"{keys.prefix}checkpoint_write",
+    }
+
+
+async def _set_up(saver: AsyncRedisSaver) -> None:
+    """Create the saver's indexes; of several workers that do so at once, all but one are refused and look again.
+
+    langgraph-checkpoint-redis 0.5.2 creates without checking twice; to be removed when its ``setup`` can be raced.
+    """
+    async with search_errors():
+        for left in range(SETUP_TRIES - 1, -1, -1):
+            try:
+                await saver.setup()
+            except RedisSearchError as error:
+                if left == 0 or "index already exists" not in str(error).lower():
+                    raise
+            else:
+                return

@@ -1,0 +1,165 @@
+"""Finds past scans: the newest of a page, those like a text, those of a site, group, rule, impact or time.
+
+It writes no document: a scan's document is prepared as plain fields (``scan_record.document``) and committed by
+finish.lua in one step with the result; RediSearch indexes what Lua writes. Documents are kept for ever. The model
+of the vectors is recorded in a hash beside the index (``indexes.claim_model``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redisvl.index import AsyncSearchIndex
+from redisvl.query import FilterQuery, VectorQuery
+from redisvl.query.filter import FilterExpression, Num, Tag
+from redisvl.schema import IndexSchema
+
+from producer.keys import Keys
+from worker.memory.indexes import claim_model, ensure_index, exact_tag, run_query
+from worker.memory.scan_record import RETURNED, ScanRecord, parse
+from worker.models.protocols import Embedder, Vector, check_vector
+
+HNSW: Final = {"algorithm": "hnsw", "m": 16, "ef_construction": 200, "ef_runtime": 64}
+"""A search among 100,000 scans must take 5 ms; FLAT takes 2 ms for 10,000 and grows with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFilter:
+    """Which scans: every field given must hold. Times are Redis times, ms, of the last time a state was seen."""
+
+    page: str | None = None
+    not_page: str | None = None
+    not_job: str | None = None
+    host: str | None = None
+    group: str | None = None
+    rule: str | None = None
+    impact: str | None = None
+    criterion: str | None = None
+    status: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def expression(self) -> FilterExpression | None:
+        """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
+        tags = {
+            "page": self.page,
+            "host": self.host,
+            "group": self.group,
+            "rules": self.rule,
+            "impacts": self.impact,
+            "criteria": self.criterion,
+            "status": self.status,
+        }
+        parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
+        if self.not_page is not None:
+            parts.append(Tag("page") != exact_tag(self.not_page))
+        if self.not_job is not None:
+            parts.append(Tag("job") != exact_tag(self.not_job))
+        if self.since_ms is not None:
+            parts.append(Num("last_seen_ms") >= self.since_ms)
+        if self.until_ms is not None:
+            parts.append(Num("last_seen_ms") <= self.until_ms)
+        whole: FilterExpression | None = None
+        for part in parts:
+            whole = part if whole is None else whole & part
+        return whole
+
+
+EVERYTHING: Final = ScanFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A past scan and its cosine distance (0 the same, 2 the opposite) from what was looked for."""
+
+    record: ScanRecord
+    distance: float
+
+
+def model_key(keys: Keys) -> str:
+    """Return the key of the hash that names the model of the history's vectors."""
+    return f"{keys.scans_index}:meta"
+
+
+def schema(keys: Keys, *, dims: int) -> IndexSchema:
+    """Return the schema of the history's index: hashes under ``scan:``."""
+    tags = ("job", "page", "host", "group", "rules", "impacts", "criteria", "status")
+    numbers = ("at_ms", "last_seen_ms", "total", "elements")
+    vector = {**HNSW, "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
+    fields: list[dict[str, Any]] = [
+        *({"name": name, "type": "tag", "attrs": {"case_sensitive": True}} for name in tags),
+        *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in numbers),
+        *({"name": name, "type": "text"} for name in ("title", "summary")),
+        {"name": "vector", "type": "vector", "attrs": vector},
+    ]
+    # With the colon: RediSearch would take ``scans:meta`` for a document of the prefix ``scan``.
+    index = {"name": keys.scans_index, "prefix": keys.scan_prefix, "key_separator": "", "storage_type": "hash"}
+    return IndexSchema.from_dict({"index": index, "fields": fields})
+
+
+class History:
+    """The scan history of one environment, on a Redis client that is shared and stays its owner's."""
+
+    def __init__(self, redis: Redis, keys: Keys, embedder: Embedder) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._embedder = embedder
+        self._index = AsyncSearchIndex(schema(keys, dims=embedder.dims), redis_client=redis)
+
+    async def ensure_index(self) -> None:
+        """Create the index and record its model unless both are there. Safe to call twice and by many at once.
+
+        Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
+        """
+        await claim_model(self._redis, model_key(self._keys), self._embedder)
+        await ensure_index(self._index)
+
+    async def now_ms(self) -> int:
+        """Return Redis' time."""
+        seconds, microseconds = await self._redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def get(self, scan_id: str) -> ScanRecord | None:
+        """Return one scan; None if there is none of that id."""
+        values = await cast("Awaitable[list[Any]]", self._redis.hmget(self._keys.scan(scan_id), list(RETURNED)))
+        fields = dict(zip(RETURNED, values, strict=True))
+        return None if fields["page"] is None else parse(scan_id, fields)
+
+    async def previous(self, page: str, *, before_job: str, status: str | None = None) -> ScanRecord | None:
+        """Return the newest scan of ``page`` that is not ``before_job``'s own; with ``status``, the newest such."""
+        found = await self.find(ScanFilter(page=page, not_job=before_job, status=status), limit=1)
+        return found[0] if found else None
+
+    async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20, offset: int = 0) -> list[ScanRecord]:
+        """Return scans, the most recently seen first; ``offset`` pages on."""
+        query = FilterQuery(
+            filter_expression=wanted.expression(),
+            return_fields=list(RETURNED),
+            num_results=limit,
+            sort_by=("last_seen_ms", "DESC"),
+        )
+        query.paging(offset, limit)
+        rows = await run_query(self._index, query)
+        return [self._record(row) for row in rows]
+
+    async def similar(self, vector: Vector, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
+        """Return the scans nearest in meaning, nearest first. Raises ``ModelError`` for a vector that doesn't fit."""
+        query = VectorQuery(
+            vector=self.pack(vector),
+            vector_field_name="vector",
+            filter_expression=wanted.expression(),
+            return_fields=list(RETURNED),
+            num_results=limit,
+        )
+        rows = await run_query(self._index, query)
+        return [Neighbour(self._record(row), float(row["vector_distance"])) for row in rows]
+
+    def pack(self, vector: Vector) -> bytes:
+        """Return the bytes of ``vector`` as the index takes them; raises ``ModelError`` for one that doesn't fit."""
+        return check_vector(vector, dims=self._embedder.dims, model=self._embedder.name).tobytes()
+
+    def _record(self, row: dict[str, Any]) -> ScanRecord:
+        return parse(str(row["id"]).removeprefix(self._keys.scan_prefix), row)

@@ -1,0 +1,156 @@
+"""Creates search indexes, and keeps record of the model their vectors come from.
+
+Workers start together and create the same index at the same time, so everything here may be repeated and raced.
+What the indexes hold is told in ``history.py`` and ``memories.py``. RediSearch must be there, and works on
+database 0 only; where it is not, ``RedisUnsuitable`` says what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha256
+from typing import Any, Final
+
+import redis.exceptions
+from redis.asyncio import Redis
+from redisvl.exceptions import RedisSearchError, RedisVLError
+from redisvl.index import AsyncSearchIndex
+from redisvl.query.query import BaseQuery
+
+from producer.errors import RedisUnsuitable, ServiceError, SettingsError
+from worker.models.protocols import Embedder
+
+_PLAIN: Final = re.compile(r"[a-z0-9._-]{1,64}")
+_DIGEST_MARK: Final = "~"
+"""Begins a tag that is a digest; no plain tag can hold it."""
+REBUILD_S: Final = 60.0
+"""A job that waits longer for an index that is built again is better tried again."""
+POLL_S: Final = 0.05
+
+
+def exact_tag(value: str) -> str:
+    """Return the tag that stands for ``value`` and for nothing else.
+
+    TAG fields split at commas, cut off blanks and fold case, a ``|`` in a query means "or", and an empty tag
+    matches everything. So a value that is not 1 to 64 of ``a-z 0-9 . _ -`` is stored and asked for by its digest.
+    """
+    if _PLAIN.fullmatch(value):
+        return value
+    return _DIGEST_MARK + sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+async def ensure_index(index: AsyncSearchIndex) -> None:
+    """Create ``index`` unless it is there. Safe to call twice and by many at once.
+
+    Raises ``RedisUnsuitable`` where Redis cannot search.
+    """
+    async with search_errors():
+        try:
+            await index.create(overwrite=False)
+        except RedisSearchError as error:  # raised by RedisVL around Redis' answer
+            # Two workers looked, both saw nothing, both created: the second is told so.
+            if "index already exists" not in str(error).lower():
+                raise
+
+
+async def claim_model(redis: Redis, key: str, embedder: Embedder, *, setting: str = "EMBEDDING_MODEL") -> None:
+    """Record ``embedder`` in the hash ``key`` as the model of an index, or check that it is the recorded one.
+
+    The first worker of all decides; both fields are written in one transaction. Raises ``SettingsError`` for
+    another model or other dimensions: their vectors cannot be compared.
+    """
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hsetnx(key, "model", embedder.name)
+        pipe.hsetnx(key, "dims", str(embedder.dims))
+        pipe.hmget(key, ["model", "dims"])
+        replies = await pipe.execute()
+    model, dims = (as_text(value) for value in replies[2])
+    if (model, dims) == (embedder.name, str(embedder.dims)):
+        return
+    msg = (
+        f"{setting} is {embedder.name!r} ({embedder.dims} dimensions), but the index was built with {model!r} "
+        f"({dims} dimensions): set {setting}={model}, or type: sightline reindex --to {embedder.name}"
+    )
+    raise SettingsError(msg)
+
+
+@contextmanager
+def redis_errors() -> Generator[None]:
+    """Raise the Redis error that RedisVL wrapped: a lost connection must stay one, or nobody tries again.
+
+    RedisVL's own text repeats the whole command, page and all; Redis' is one line.
+    """
+    try:
+        yield
+    except RedisVLError as error:
+        cause = error.__cause__
+        if isinstance(cause, redis.exceptions.OutOfMemoryError):
+            msg = "Redis is over its maxmemory"
+            raise redis.exceptions.OutOfMemoryError(msg) from None
+        if isinstance(cause, redis.exceptions.RedisError):
+            raise cause from None
+        raise
+
+
+@asynccontextmanager
+async def search_errors() -> AsyncGenerator[None]:
+    """Raise Redis' own errors, and ``RedisUnsuitable`` for a Redis that cannot search."""
+    try:
+        with redis_errors():
+            yield
+    except redis.exceptions.ResponseError as error:
+        text = str(error).lower()
+        if "unknown command" in text:
+            msg = (
+                "Redis has no search module (it does not know FT.CREATE): "
+                "use redis:8 or Redis Stack, or let `sightline up` bring one"
+            )
+            raise RedisUnsuitable(msg) from error
+        if "db != 0" in text:
+            msg = "Redis searches in database 0 only: end REDIS_URL with /0"
+            raise RedisUnsuitable(msg) from error
+        raise
+
+
+async def run_query(index: AsyncSearchIndex, query: BaseQuery) -> list[dict[str, Any]]:
+    """Return the rows that ``query`` finds; an index that was dropped under the running worker is built again first."""
+    async with search_errors():
+        try:
+            return await index.query(query)
+        except RedisSearchError as error:
+            if not is_missing_index(error):
+                raise
+        await ensure_index(index)
+        await wait_until_indexed(index)
+        return await index.query(query)
+
+
+async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBUILD_S) -> None:
+    """Return when Redis has read the documents that were there before ``index``.
+
+    Redis gives no signal for it, so it is asked. Raises ``ServiceError`` after ``timeout_s``: until then searches
+    answer with a part of the documents, as if that were all.
+    """
+    try:
+        async with search_errors(), asyncio.timeout(timeout_s):
+            while int((await index.info())["indexing"]):  # noqa: ASYNC110  Redis tells nobody when it is done
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        msg = f"the index {index.name!r} was lost and is being built again: try again in a minute"
+        raise ServiceError(msg) from None
+
+
+def is_missing_index(error: BaseException) -> bool:
+    """Whether a search failed because its index is gone."""
+    text = str(error).lower()
+    return "no such index" in text or "unknown index name" in text
+
+
+def as_text(value: object) -> str:
+    """Return a Redis reply as text, whether or not the client decodes; '' for nothing."""
+    if value is None:
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,236 @@
+"""One document of the scan history, as plain values. Pure: no Redis, no clock.
+
+A document is a hash: tags and numbers that are searched, texts that are read, the fingerprints of the barriers that
+were found, and the vector. An unchanged page gets no new document; its last one says when it was last seen so
+(``signature`` tells whether it is unchanged). ``history.py`` stores and finds them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanResult
+from worker.memory.indexes import as_text, exact_tag
+
+MAX_FINGERPRINTS: Final = 2_000
+"""Node fingerprints kept of one scan, about 55 KB: documents stay for ever. What is over is counted, not listed."""
+MAX_TITLE: Final = 300
+MAX_SUMMARY: Final = 2_000
+
+Fields = dict[str, str | bytes | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFinding:
+    """What history keeps of a finding. ``nodes`` are fingerprints, all of them unless it ``is_trimmed``."""
+
+    rule: str
+    impact: Impact | None
+    fingerprint: str
+    node_count: int
+    nodes: tuple[str, ...]
+    criteria: tuple[str, ...] = ()
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether nodes were found that ``nodes`` does not list."""
+        return self.node_count > len(self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRecord:
+    """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for."""
+
+    scan_id: str
+    page: str
+    url: str
+    host: str
+    group: str
+    title: str
+    status: str
+    summary: str
+    signature: str
+    at_ms: int
+    last_seen_ms: int
+    times_seen: int
+    counts: Counts
+    barriers: Counts
+    findings: tuple[RecordedFinding, ...]
+
+
+def host_of(url: str) -> str:
+    """Return the host of ``url`` in lower case, without port; '' for a page without an address."""
+    return urlsplit(url).hostname or ""
+
+
+def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...]:
+    """Return what is kept of ``findings``: at most ``MAX_FINGERPRINTS`` nodes, the small findings whole."""
+    left = MAX_FINGERPRINTS
+    kept: dict[str, tuple[str, ...]] = {}
+    for finding in sorted(findings, key=lambda one: len(one.nodes)):
+        nodes = tuple(dict.fromkeys(node.fingerprint for node in finding.nodes))[:left]
+        kept[finding.fingerprint] = nodes
+        left -= len(nodes)
+    return tuple(
+        RecordedFinding(
+            rule=finding.rule,
+            impact=finding.impact,
+            fingerprint=finding.fingerprint,
+            # Two elements of one fingerprint are one barrier here, as they are in every comparison.
+            node_count=_distinct(finding),
+            nodes=kept[finding.fingerprint],
+            criteria=finding.criteria,
+        )
+        for finding in findings
+    )
+
+
+def _distinct(finding: Finding) -> int:
+    unlisted = max(0, finding.node_count - len(finding.nodes))
+    return len({node.fingerprint for node in finding.nodes}) + unlisted
+
+
+def signature(result: ScanResult) -> str:
+    """Return a digest of what makes two scans of a page the same: status, title, every barrier and every doubt."""
+    findings = sorted((f.fingerprint, f.node_count, *sorted(n.fingerprint for n in f.nodes)) for f in result.findings)
+    doubts = sorted((f.fingerprint, f.node_count) for f in result.incomplete)
+    whole = [result.status, result.title, result.group, result.standard, findings, doubts]
+    return sha256(json.dumps(whole).encode()).hexdigest()[:32]
+
+
+def compare(before: ScanRecord, now: Sequence[RecordedFinding], *, is_whole: bool = True) -> Changes:
+    """Return what changed since ``before``, by node fingerprint, rule by rule.
+
+    Absence proves nothing where not everything was listed: with a trimmed finding on one side, or a page that was
+    not read whole, nodes are reported neither new nor fixed; ``uncertain`` names those rules.
+    """
+    old = {finding.rule: finding for finding in before.findings}
+    new = {finding.rule: finding for finding in now}
+    appeared: list[str] = []
+    gone: list[str] = []
+    unchanged = 0
+    uncertain: list[str] = []
+    for rule in sorted(old.keys() | new.keys()):
+        was = set(old[rule].nodes) if rule in old else set[str]()
+        has = set(new[rule].nodes) if rule in new else set[str]()
+        unchanged += len(was & has)
+        knows_old = rule not in old or not old[rule].is_trimmed
+        knows_new = is_whole and (rule not in new or not new[rule].is_trimmed)
+        appeared += sorted(has - was) if knows_old else []
+        gone += sorted(was - has) if knows_new else []
+        if not (knows_old and knows_new) and was != has:
+            uncertain.append(rule)
+    fields = {"previous": before.scan_id, "new": appeared, "fixed": gone, "unchanged": unchanged}
+    return Changes.model_validate({**fields, "uncertain": uncertain} if uncertain else fields)
+
+
+def search_text(result: ScanResult) -> str:
+    """Return the text that is embedded for ``result``: where, what failed, and in which words axe explains it."""
+    path = urlsplit(result.url).path.replace("/", " ").replace("-", " ")
+    lines = [f"{result.title} {host_of(result.url)} {path} {result.group}".strip(), result.status, result.reason]
+    for finding in result.findings:
+        criteria = " ".join(f"WCAG {criterion}" for criterion in finding.criteria)
+        impact = finding.impact.value if finding.impact else ""
+        lines.append(f"{finding.rule.replace('-', ' ')}: {finding.help} {impact} {criteria}".strip())
+    if result.status == "scanned" and not result.findings:
+        lines.append("no barriers found")
+    return "\n".join(line for line in lines if line)
+
+
+def document(result: ScanResult, *, page: str, at_ms: int, seen_ms: int, vector: bytes | None, model: str) -> Fields:
+    """Return the hash of ``result``. ``vector`` is the bytes of ``float32[dims]``, checked before.
+
+    ``result.scan_id`` names it; ``at_ms`` is when this state of the page was first seen, ``seen_ms`` when last.
+    Without a vector the document is found by everything but meaning; a field that does not apply is left out, since
+    an empty tag is no tag. ``times_seen`` is counted beside it, by an increment.
+    """
+    findings = recorded_findings(result.findings)
+    host = host_of(result.url)
+    fields: Fields = {
+        "job": exact_tag(result.scan_id),
+        "page": page,
+        "status": result.status,
+        "host": exact_tag(host) if host else "",
+        "group": exact_tag(result.group) if result.group else "",
+        "rules": _tags(finding.rule for finding in findings),
+        "impacts": _tags(finding.impact.value for finding in findings if finding.impact),
+        "criteria": _tags(criterion for finding in findings for criterion in finding.criteria),
+        "url": result.url,
+        "host_name": host,
+        "group_name": result.group,
+        "title": result.title[:MAX_TITLE],
+        "summary": result.assessment.summary[:MAX_SUMMARY] if result.assessment else "",
+    }
+    kept = {name: value for name, value in fields.items() if value != ""}
+    kept |= {
+        "at_ms": at_ms,
+        "last_seen_ms": seen_ms,
+        "total": result.counts.total,
+        "elements": result.barriers.total,
+        "signature": signature(result),
+        "counts": result.counts.model_dump_json(),
+        "barriers": result.barriers.model_dump_json(),
+        "findings": json.dumps([_pack(finding) for finding in findings], separators=(",", ":")),
+    }
+    return kept if vector is None else kept | {"vector": vector, "model": model}
+
+
+def _tags(values: Iterable[str]) -> str:
+    return ",".join(sorted({exact_tag(value) for value in values if value}))
+
+
+def _pack(finding: RecordedFinding) -> JsonObject:
+    return {
+        "r": finding.rule,
+        "i": finding.impact.value if finding.impact else None,
+        "f": finding.fingerprint,
+        "c": finding.node_count,
+        "n": finding.nodes,
+        "w": finding.criteria,
+    }
+
+
+def _unpack(item: JsonObject) -> RecordedFinding:
+    return RecordedFinding(
+        rule=item["r"],
+        impact=Impact(item["i"]) if item["i"] else None,
+        fingerprint=item["f"],
+        node_count=item["c"],
+        nodes=tuple(item["n"]),
+        criteria=tuple(item["w"]),
+    )
+
+
+RETURNED: Final[tuple[str, ...]] = (
+    "page", "url", "host_name", "group_name", "title", "status", "summary", "signature",
+    "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings",
+)  # fmt: skip
+"""The fields ``parse`` reads; the vector is not among them."""
+
+
+def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
+    """Return the record that ``document`` wrote as ``fields``; fields may be bytes or text."""
+    text = {name: as_text(fields.get(name)) for name in RETURNED}
+    packed = cast("list[JsonObject]", json.loads(text["findings"] or "[]"))
+    return ScanRecord(
+        scan_id=scan_id,
+        page=text["page"],
+        url=text["url"],
+        host=text["host_name"],
+        group=text["group_name"],
+        title=text["title"],
+        status=text["status"],
+        summary=text["summary"],
+        signature=text["signature"],
+        at_ms=int(text["at_ms"] or 0),
+        last_seen_ms=int(text["last_seen_ms"] or 0),
+        times_seen=int(text["times_seen"] or 0),
+        counts=Counts.model_validate_json(text["counts"] or "{}"),
+        barriers=Counts.model_validate_json(text["barriers"] or "{}"),
+        findings=tuple(_unpack(item) for item in packed),
+    )

@@ -1,0 +1,1 @@
+"""Chat models and embedders behind the protocols of ``protocols.py``."""

@@ -1,0 +1,119 @@
+"""What the agent asks of a model: ``ChatModel`` and ``Embedder``. No network, no model.
+
+Adapters (``builtin.py``, later Ollama and the cloud) implement these two protocols and nothing else; the agent
+knows no adapter. Which one is used is decided in ``routing.py``. An adapter waits for its own GPU slot, bounds
+its own call and raises ``ModelError`` for everything that goes wrong in it, so that no library's exception
+reaches the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.contract import JsonObject, Usage
+from producer.errors import ModelError
+
+Vector = NDArray[np.float32]
+"""``float32[dims]``, unit length."""
+Vectors = NDArray[np.float32]
+"""``float32[n, dims]``, each row of unit length, in the order of the texts."""
+
+UNIT_TOLERANCE = 1e-3
+"""How far from 1 a vector's length may be: float32 sums over 4,096 numbers stay well within it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation with a chat model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """One complete answer; ``usage`` counts this call alone. ``model`` is what really answered."""
+
+    text: str
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReply:
+    """The vectors of one batch of texts; ``usage`` counts this call alone."""
+
+    vectors: Vectors
+    model: str
+    usage: Usage
+
+
+class ChatModel(Protocol):
+    """Answers messages with text, or with JSON bound to a schema."""
+
+    @property
+    def name(self) -> str:
+        """What ``assessment_source`` and the usage counters call it."""
+        ...
+
+    async def chat(self, messages: Sequence[Message], *, schema: JsonObject | None = None) -> ChatReply:
+        """Return the whole answer.
+
+        With ``schema`` (JSON Schema, an object) the text is meant to be JSON of that shape; models have been seen
+        to ignore it, so the caller validates. Raises ``ModelError`` for a failed, truncated or unfinished answer.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors of ``dims`` numbers; one batch is one call of the model."""
+
+    @property
+    def name(self) -> str:
+        """What is stored beside an index; vectors of two names are never compared."""
+        ...
+
+    @property
+    def dims(self) -> int:
+        """Length of every vector."""
+        ...
+
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        """Embed texts that are kept. Raises ``ModelError``."""
+        ...
+
+    async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
+        """Embed texts that are looked up; some models want another prefix for them. Raises ``ModelError``."""
+        ...
+
+
+def add_usage(first: Usage, second: Usage) -> Usage:
+    """Return the sum of two calls' usage; a cache hit in either stays one."""
+    return Usage(
+        prompt_tokens=first.prompt_tokens + second.prompt_tokens,
+        output_tokens=first.output_tokens + second.output_tokens,
+        calls=first.calls + second.calls,
+        gpu_wait_ms=first.gpu_wait_ms + second.gpu_wait_ms,
+        gpu_ms=first.gpu_ms + second.gpu_ms,
+        cache_hit=first.cache_hit or second.cache_hit,
+    )
+
+
+def check_vector(vector: Vector, *, dims: int, model: str) -> Vector:
+    """Return ``vector`` as it is; raise ``ModelError`` unless it is ``dims`` finite numbers of unit length.
+
+    RediSearch takes a wrong-length vector without a word and then hides the whole document, even from tag search.
+    """
+    if vector.shape != (dims,) or vector.dtype != np.float32:
+        msg = f"model {model!r} gave a vector of {vector.dtype}{list(vector.shape)}: expected float32[{dims}]"
+        raise ModelError(msg)
+    length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or abs(length - 1.0) > UNIT_TOLERANCE:
+        msg = f"model {model!r} gave a vector of length {length:.4f}: expected a finite vector of length 1"
+        raise ModelError(msg)
+    return vector
