@@ -163,13 +163,9 @@ class StreamWorker(Worker):
         await self.deliveries.wait_until_done(timeout_s=self.lease_s)
         await asyncio.get_running_loop().run_in_executor(None, self.leases.stop)
         await self._pipe.close()
-        log.info(
-            "worker.stopped",
-            name=self.name,
-            complete=self.jobs_complete,
-            failed=self.jobs_failed,
-            retried=self.jobs_retried,
-        )
+        if self.has_started.is_set():
+            counts = {"complete": self.jobs_complete, "failed": self.jobs_failed, "retried": self.jobs_retried}
+            log.info("worker.stopped", name=self.name, **counts)
 
     async def close(self) -> None:
         """Stop if running, run ``on_shutdown`` and close the connections."""

@@ -25,6 +25,8 @@ ENTRY_POINTS: Final = "sightline.commands"
 
 _COMMANDS: Final = {
     "batch": "producer.cli.batch:batch",
+    "dead": "producer.cli.dead:dead",
+    "schedule": "producer.cli.schedule:schedule",
     "cancel": "producer.cli.jobs:cancel",
     "result": "producer.cli.jobs:result",
     "scan": "producer.cli.scan:scan",

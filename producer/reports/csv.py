@@ -12,7 +12,7 @@ from typing import Final, TextIO
 from producer.contract import Finding
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, elements, selector_text
-from producer.reports.plain_text import printable
+from producer.reports.plain_text import one_line
 
 COLUMNS: Final = (
     "page",
@@ -30,7 +30,7 @@ COLUMNS: Final = (
     "fingerprint",
     "job_id",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA: Final = ("=", "+", "-", "@")
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
@@ -76,5 +76,5 @@ def _nodes(finding: Finding) -> Iterator[dict[str, str]]:
 
 
 def _cell(text: str) -> str:
-    fit = printable(text)
+    fit = one_line(text)
     return f"'{fit}" if fit.startswith(_FORMULA) else fit

@@ -97,12 +97,17 @@ def _page_counts(page: Page) -> dict[Impact, int]:
     return counts
 
 
+def _is_link(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
 _FUNCTIONS: Final = {
     "counted": counted,
     "criterion_name": criterion_name,
     "criterion_url": criterion_url,
     "elements": elements,
     "impact_of": impact_of,
+    "is_link": _is_link,
     "one_line": one_line,
     "page_counts": _page_counts,
     "printable": printable,

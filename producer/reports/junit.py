@@ -14,7 +14,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from producer.contract import Finding, Impact
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, elements, impact_of, selector_text
-from producer.reports.plain_text import counted, one_line, printable
+from producer.reports.plain_text import counted, one_line
 
 _NODES = 20
 """Elements listed in a failure's text: CI systems show it in a narrow box."""
@@ -74,4 +74,4 @@ def _details(finding: Finding) -> str:
     if hidden > 0:
         lines += ["", f"and {counted(hidden, 'more element')}"]
     lines.append(f"fingerprint {finding.fingerprint}")
-    return "\n".join(printable(line) for line in lines)
+    return "\n".join(one_line(line) for line in lines)

@@ -32,8 +32,9 @@ PLACES: Final = 5
 _LABEL_CHARS: Final = 80
 _SELECTOR_CHARS: Final = 120
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
-_REFERENCE: Final = re.compile(r"([@#])(?=\w)")
+_REFERENCE: Final = re.compile(r"((?<!&)[@#])(?=\w)")
 """Begins a mention or the number of an issue; a backslash does not stop GitHub, a word joiner does."""
+_SIGNS: Final = re.compile(r"[&<>`*_\[\]\\|~:]")
 _WORD_JOINER: Final = "\u2060"
 
 
@@ -129,5 +130,6 @@ def _write_rules(out: TextIO, groups: Sequence[RuleGroup], names: dict[int, str]
 
 
 def _html(value: str) -> str:
-    line = one_line(value, limit=200).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Return ``value`` for inside an HTML element, where some viewers read Markdown too: its signs as entities."""
+    line = _SIGNS.sub(lambda sign: f"&#{ord(sign[0])};", one_line(value, limit=200))
     return _REFERENCE.sub(rf"\1{_WORD_JOINER}", line)

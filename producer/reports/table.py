@@ -79,7 +79,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 
 def _page_table(pages: Sequence[Page], names: Sequence[str], width: int) -> Table:
     heads = {impact: impact.value.capitalize() if width >= _ROOMY else _SHORT[impact] for impact in reversed(IMPACTS)}
-    gap, status_width = 2, max(len(page.outcome) for page in pages)
+    gap, status_width = 2, max((len(page.outcome) for page in pages), default=0)
     left = width - max(status_width, len("no barriers")) - sum(len(head) for head in heads.values()) - 6 * gap
     rule_width = min(max((len(_worst(page)) for page in pages), default=0), left * 2 // 5)
     page_width = left - max(rule_width, len("Worst rule"))

@@ -1,0 +1,123 @@
+"""The main job on real parts: a page scanned by axe-core in Chromium, through the stream, committed once."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import JobState, ScanResult
+from producer.keys import Keys
+from tests.e2e.conftest import Site
+from tests.support.queue import events_of, until
+from tests.support.scan_worker import StartScanWorker
+
+WAIT_S = 60
+
+
+async def test_a_scan_leaves_its_result_one_event_and_empty_lanes(
+    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+):
+    start_worker()
+    job = await client.submit("scan", {"url": f"{site.url}/guilty"})
+
+    await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    kept = json.loads(await redis.get(keys.result(job.job_id)))
+    events = [json.loads(line) for line in await events_of(redis, keys)]
+    assert (kept["v"], kept["job_id"], kept["kind"], kept["state"]) == (1, job.job_id, "scan", "succeeded")
+    assert (kept["status"], kept["url"], kept["title"]) == ("scanned", f"{site.url}/guilty", "Guilty")
+    assert [finding["rule"] for finding in kept["findings"]] == ["image-alt"]
+    assert kept["findings"][0]["nodes"][0]["selector"] == ["img"]
+    assert kept["assessment_source"].startswith("builtin")
+    assert [(event["event"], event["job_id"]) for event in events] == [("job.succeeded", job.job_id)]
+    assert events[0]["status"] == "scanned"
+    assert [await redis.xlen(keys.lane(lane)) for lane in ("interactive", "batch")] == [0, 0]
+
+
+async def test_a_scan_is_in_the_history_with_its_vector(
+    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+):
+    start_worker()
+    job = await client.submit("scan", {"url": f"{site.url}/guilty"})
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert isinstance(result, ScanResult)
+    found = cast(
+        "list[Any]", await redis.execute_command("FT.SEARCH", keys.scans_index, "@rules:{image\\-alt}", "NOCONTENT")
+    )
+    assert found == [1, keys.scan(result.scan_id).encode()]
+
+
+async def test_a_job_added_by_hand_runs_and_broken_json_lands_on_dead(
+    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+):
+    start_worker()
+    broken = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": '{"url": "http://'})
+    wrong = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": '{"url": "file:///etc/passwd"}'})
+    good = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": json.dumps({"url": f"{site.url}/guilty"})})
+
+    result = await client.wait(f"batch-{good.decode()}", timeout_s=WAIT_S)
+    for entry in (broken, wrong):
+        await client.wait(f"batch-{entry.decode()}", timeout_s=WAIT_S)
+
+    reasons = [fields[b"reason"].decode() for _, fields in cast("list[Any]", await redis.xrange(keys.dead))]
+    assert isinstance(result, ScanResult)
+    assert result.status == "scanned"
+    assert any("the payload is not JSON" in reason for reason in reasons)
+    assert any("http:// or https://" in reason for reason in reasons)
+
+
+async def test_a_scan_whose_only_worker_is_killed_midway_ends_once(
+    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+):
+    site.gate.clear()
+    doomed = start_worker(LEASE_S="2")
+    job = await client.submit("scan", {"url": f"{site.url}/guilty"})
+    await until(lambda: "/guilty" in site.log, what="the page being asked for")
+    doomed.send_signal(signal.SIGKILL)
+    doomed.wait()
+    site.gate.set()
+
+    start_worker(LEASE_S="2")
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.SUCCEEDED
+    assert (await client.job(job.job_id)).attempt == 2
+    assert len(await events_of(redis, keys)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [("/missing", "unreachable", "404"), ("/data.json", "unreachable", "JSON"), ("/data.pdf", "unreachable", "download")],
+)
+async def test_what_is_no_page_is_never_a_pass(
+    client: Client, start_worker: StartScanWorker, site: Site, path: str, status: str, said: str
+):
+    site.pages["/data.json"] = (200, "application/json", b"{}")
+    site.pages["/data.pdf"] = (200, "application/pdf", b"%PDF-1.4\n")
+    start_worker()
+    job = await client.submit("scan", {"url": f"{site.url}{path}"})
+
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert isinstance(result, ScanResult)
+    assert result.status == status
+    assert said.lower() in result.reason.lower()
+    assert not result.is_pass
+
+
+async def test_private_addresses_are_refused_unless_allowed(client: Client, start_worker: StartScanWorker, site: Site):
+    start_worker(SCAN_ALLOW_PRIVATE="0")
+    job = await client.submit("scan", {"url": f"{site.url}/guilty"})
+
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert isinstance(result, ScanResult)
+    assert result.status == "blocked"
+    assert "SCAN_ALLOW_PRIVATE" in result.reason
+    assert site.log == []

@@ -1,0 +1,119 @@
+"""A user's mistakes: one line naming the thing and what to do, the right exit code, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import redis as blocking_redis
+
+from producer.keys import Keys
+from tests.support.queue import settings_for
+from tests.support.scan_worker import ROOT, environment_for
+from worker.redis_build import fetch
+
+
+def run(*command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a program of ours to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def one_line(answer: subprocess.CompletedProcess[str]) -> str:
+    """Return what it said on stderr, which must be one line and no traceback."""
+    lines = [line for line in answer.stderr.splitlines() if line and not line.startswith(("{", "Usage:", "Try "))]
+    assert "Traceback" not in answer.stderr
+    assert len(lines) == 1, answer.stderr
+    return lines[0]
+
+
+SIGHTLINE = "producer.cli.main"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scan", "not a url"], "'not a url' has no scheme"),
+        (["scan", "file:///etc/passwd"], "http:// or https://"),
+        (["scan", "--colour"], "--colour"),
+        (["scan", "https://example.org/", "--standard", "wcag9"], "wcag9"),
+        (["no-such-command"], "no-such-command"),
+        (["schedule", "add", "nightly", "every day", "https://example.org/"], "cron line 'every day'"),
+        (["dead", "replay"], "--all"),
+    ],
+)
+def test_a_wrong_call_is_64_and_one_line(arguments: list[str], said: str, redis_url: str, keys: Keys):
+    answer = run(SIGHTLINE, *arguments, environment=environment_for(redis_url, keys))
+
+    assert answer.returncode == 64
+    assert said in one_line(answer)
+    with blocking_redis.Redis.from_url(redis_url) as client:
+        assert list(client.scan_iter(match=f"{keys.prefix}*")) == []
+
+
+@pytest.mark.parametrize("program", [[SIGHTLINE, "scan", "https://example.org/"], [SIGHTLINE, "status"], ["worker"]])
+def test_redis_down_is_3_and_says_what_to_start(program: list[str], keys: Keys):
+    answer = run(*program, environment=environment_for("redis://127.0.0.1:1/0", keys))
+
+    assert answer.returncode == 3
+    assert "nothing answers at REDIS_URL 'redis://127.0.0.1:1/0'" in one_line(answer)
+
+
+@pytest.mark.parametrize("program", [[SIGHTLINE, "status"], ["worker"]])
+def test_database_1_is_refused(program: list[str], redis_url: str, keys: Keys):
+    address = settings_for(redis_url, keys).redis_url.rstrip("/0").rstrip("/") + "/1"
+
+    answer = run(*program, environment=environment_for(address, keys))
+
+    assert answer.returncode == 64
+    assert "database 0 only" in one_line(answer)
+
+
+def test_a_redis_without_search_is_3_for_a_worker_and_names_what_is_missing(plain_redis: str, keys: Keys):
+    answer = run("worker", environment=environment_for(plain_redis, keys))
+
+    assert answer.returncode == 3
+    assert "search" in one_line(answer).lower()
+
+
+def test_a_wrong_password_is_one_line_and_is_not_shown(redis_url: str, keys: Keys):
+    address = redis_url.replace("redis://", "redis://:s3cret@")
+
+    answer = run(SIGHTLINE, "status", environment=environment_for(address, keys))
+
+    assert answer.returncode == 3
+    assert "s3cret" not in answer.stderr + answer.stdout
+    assert "password" in one_line(answer)
+
+
+@pytest.fixture
+def plain_redis(tmp_path: Path) -> Generator[str]:
+    """A Redis with no modules, on a socket."""
+    socket = tmp_path / "redis.sock"
+    command = [str(fetch() / "bin" / "redis-server"), "--port", "0", "--unixsocket", str(socket), "--save", "", "--locale-collate", "C"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, env={**os.environ})
+    try:
+        with blocking_redis.Redis(unix_socket_path=str(socket), retry_on_error=[ConnectionError]) as client:
+            _wait_for(client)
+        yield f"unix://{socket}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(client: blocking_redis.Redis) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            client.ping()
+        except blocking_redis.exceptions.ConnectionError:
+            time.sleep(0.01)
+            continue
+        return
+    pytest.fail("the plain Redis does not start")

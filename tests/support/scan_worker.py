@@ -1,0 +1,54 @@
+"""Real workers, the product's own program, on the test's keys."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from producer.errors import DependencyMissing
+from producer.keys import Keys
+from worker.scan.browser import find_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+StartScanWorker = Callable[..., subprocess.Popen[bytes]]
+
+
+def environment_for(url: str, keys: Keys, **variables: str) -> dict[str, str]:
+    """The variables of a worker or command on the test's keys, loopback pages allowed, models built in."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **inherited,
+        "REDIS_URL": url,
+        "ENVIRONMENT": keys.environment,
+        "CHAT_MODEL": "builtin",
+        "EMBEDDING_MODEL": "builtin",
+        "SCAN_ALLOW_PRIVATE": "1",
+        "LOG_FORMAT": "console",
+        **variables,
+    }
+
+
+def need_browser() -> None:
+    """Skip the test where there is no browser; fail it when CI is set."""
+    try:
+        find_browser(None)
+    except DependencyMissing as error:
+        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
+            pytest.skip(f"NO BROWSER, NOT TESTED: {error}")
+        pytest.fail(f"NO BROWSER: {error}", pytrace=False)
+
+
+def start_scan_worker(
+    children: list[subprocess.Popen[bytes]], log_file: Path, url: str, keys: Keys, **variables: str
+) -> subprocess.Popen[bytes]:
+    with log_file.open("ab") as log:
+        command = [sys.executable, "-m", "worker"]
+        environment = environment_for(url, keys, **variables)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    children.append(process)
+    return process
