@@ -100,11 +100,12 @@ class Deliveries:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def stop_run(self, delivery: Leased, reason: StopReason) -> None:
-        """Stop the function of ``delivery``, if it still runs."""
+    def stop_run(self, delivery: Leased, reason: StopReason) -> bool:
+        """Stop the function of ``delivery``; False when it runs no more, so that its commit decides."""
         run = self._runs.get(lease_id(delivery))
         if run is not None:
             run.stop(reason)
+        return run is not None
 
     def stop_all(self, reason: StopReason) -> None:
         """Stop every function that runs."""

@@ -74,6 +74,7 @@ class StreamWorker(Worker):
         self.has_started = asyncio.Event()
         self._grace_s: float = float(self._job_completion_wait)
         self._claimed = 0
+        self._has_health_key = arq_options.get("health_check_key") is not None
         self._started_ms = int(time.time() * 1000)
 
     # ------------------------------------------------------------------------------------------ life
@@ -181,13 +182,12 @@ class StreamWorker(Worker):
         self._pool = None
 
     def handle_sig(self, signum: signal.Signals) -> None:
-        """Stop claiming, give running jobs their grace, hand the rest back."""
-        log.info(
-            "worker.stopping",
-            name=self.name,
-            signal=signal.Signals(signum).name,
-            running=len(self.deliveries.running),
-        )
+        """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""
+        name = signal.Signals(signum).name
+        running = self.deliveries.running if self.has_started.is_set() else []
+        log.info("worker.stopping", name=self.name, signal=name, running=len(running))
+        if self._stopping.is_set() and running:
+            self.deliveries.stop_all(StopReason.SHUTDOWN)
         self._stopping.set()
         if self.on_stop:
             self.on_stop(signal.Signals(signum))
@@ -201,6 +201,18 @@ class StreamWorker(Worker):
                 continue
             if 0 <= self.max_burst_jobs <= self._claimed or await self.stream.depth() == (0, 0):
                 return
+
+    async def record_health(self) -> None:
+        """Write arq's health line where the program asked for it; our own heartbeat is ``upkeep.py``'s."""
+        now = time.time()
+        if not self._has_health_key or now - self._last_health_check < self.health_check_interval:
+            return
+        self._last_health_check = now
+        info = (
+            f"{datetime.now(UTC):%b-%d %H:%M:%S} j_complete={self.jobs_complete} j_failed={self.jobs_failed} "
+            f"j_retried={self.jobs_retried} j_ongoing={len(self.deliveries.running)}"
+        )
+        await self.pool.psetex(self.health_check_key, int((self.health_check_interval + 1) * 1000), info)
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -231,12 +243,12 @@ class StreamWorker(Worker):
         self.deliveries.begin(entry)
 
     def _lease_lost(self, leased: Leased) -> None:
-        log.warning("job.lease_lost", job_id=leased.job_id)
-        self.deliveries.stop_run(leased, StopReason.LEASE_LOST)
+        if self.deliveries.stop_run(leased, StopReason.LEASE_LOST):
+            log.warning("job.lease_lost", job_id=leased.job_id)
 
     def _cancel_seen(self, leased: Leased) -> None:
-        log.info("job.cancel_seen", job_id=leased.job_id)
-        self.deliveries.stop_run(leased, StopReason.CANCELLED)
+        if self.deliveries.stop_run(leased, StopReason.CANCELLED):
+            log.info("job.cancel_seen", job_id=leased.job_id)
 
     # ------------------------------------------------------------------------------------------ functions and hooks
 

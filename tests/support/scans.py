@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from producer.contract import Counts, Finding, Impact, Node, ScanRequest, ScanResult, ScanStatus
 from worker.models.builtin import hash_text
 from worker.models.protocols import Vector
+from worker.scan.settings import Audit, Secrets
 
 
 def finding(
@@ -81,14 +81,6 @@ def wrong_vector(length: int) -> Vector:
     return np.eye(1, length, dtype=np.float32)[0]
 
 
-@dataclass(frozen=True)
-class Read:
-    """What the engine below has read."""
-
-    result: ScanResult
-    screenshot: bytes | None = None
-
-
 @dataclass
 class FixedEngine:
     """Answers with the next of ``pages``, the last one for ever; an exception among them is raised. Counts calls."""
@@ -96,14 +88,23 @@ class FixedEngine:
     pages: Sequence[ScanResult | Exception]
     screenshot: bytes | None = None
     calls: int = 0
-    secrets: list[Any] = field(default_factory=list[Any])
+    secrets: list[Secrets | None] = field(default_factory=list[Secrets | None])
 
-    async def audit(self, request: ScanRequest, *, secrets: Any = None, on_progress: Any = None) -> Read:
-        del on_progress
+    async def audit(
+        self,
+        request: ScanRequest,
+        *,
+        secrets: Secrets | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Audit:
+        if on_progress is not None:
+            on_progress("loading")
         page = self.pages[min(self.calls, len(self.pages) - 1)]
         self.calls += 1
         self.secrets.append(secrets)
         if isinstance(page, Exception):
             raise page
         result = page if request.url is None else page.model_copy(update={"url": request.url, "final_url": request.url})
-        return Read(result.model_copy(update={"group": request.group}), self.screenshot if request.screenshot else None)
+        return Audit(
+            result.model_copy(update={"group": request.group}), self.screenshot if request.screenshot else None
+        )

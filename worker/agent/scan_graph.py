@@ -117,7 +117,7 @@ class ScanGraph:
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
-        _tell(runtime, "recall")
+        _tell(runtime, "recalling")
         began = self._clock()
         result = ScanResult.model_validate_json(state["result"])
         page = page_of(ScanRequest.model_validate_json(state["request"]))
@@ -138,7 +138,7 @@ class ScanGraph:
         if why_not:
             verdict = Verdict(None, f"none: {why_not}")
         else:
-            _tell(runtime, "assess")
+            _tell(runtime, "assessing")
             began = self._clock()
             verdict = await assess(self._chat, result, changes=recalled.changes, elsewhere=recalled.elsewhere)
             result = self._timed(result, "assess", began)
@@ -166,7 +166,7 @@ class ScanGraph:
         try:
             reply = await self._embedder.embed_documents([search_text(result)])
             self._history.pack(reply.vectors[0])
-        except KeyError as error:
+        except ModelError as error:
             return None, Usage(), f"not embedded: {clip(str(error))}"
         return reply.vectors[0], reply.usage, ""
 

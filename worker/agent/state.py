@@ -15,8 +15,8 @@ from typing import Protocol, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
-from producer.contract import Changes, ScanRequest, ScanResult, page_id
-from worker.scan.settings import Secrets
+from producer.contract import Changes, ScanRequest, page_id
+from worker.scan.settings import Audit, Secrets
 
 
 class ScanState(TypedDict):
@@ -65,20 +65,6 @@ class ScanContext:
     on_progress: Callable[[str], None] | None = None
 
 
-class PageAudit(Protocol):
-    """What the engine read."""
-
-    @property
-    def result(self) -> ScanResult:
-        """The result, without history and assessment."""
-        ...
-
-    @property
-    def screenshot(self) -> bytes | None:
-        """The picture, if one was asked for."""
-        ...
-
-
 class Engine(Protocol):
     """Reads pages; ``worker/scan/engine.py`` is the one."""
 
@@ -88,7 +74,7 @@ class Engine(Protocol):
         *,
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
-    ) -> PageAudit:
+    ) -> Audit:
         """Return what the page shows.
 
         A page that cannot be loaded is a result too. Raises ``ScanFailed`` and ``DependencyMissing``.

@@ -95,7 +95,7 @@ class _SharedCache(SemanticCache):
             name=name,
             ttl=ttl_s,
             vectorizer=_Dims(model=embedder.name, dims=embedder.dims),
-            filterable_fields=[{"name": "scope", "type": "tag", "attrs": {"case_sensitive": True}}],
+            filterable_fields=[{"name": "scope", "type": "tag"}],
             create_index=False,
         )
         self._shared = client

@@ -90,13 +90,13 @@ def schema(keys: Keys, *, dims: int) -> IndexSchema:
     numbers = ("at_ms", "last_seen_ms", "total", "elements")
     vector = {**HNSW, "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
     fields: list[dict[str, Any]] = [
-        *({"name": name, "type": "tag", "attrs": {"case_sensitive": True}} for name in tags),
+        *({"name": name, "type": "tag"} for name in tags),
         *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in numbers),
         *({"name": name, "type": "text"} for name in ("title", "summary")),
         {"name": "vector", "type": "vector", "attrs": vector},
     ]
     # With the colon: RediSearch would take ``scans:meta`` for a document of the prefix ``scan``.
-    index = {"name": keys.scans_index, "prefix": keys.scan_prefix, "key_separator": "", "storage_type": "hash"}
+    index = {"name": keys.scans_index, "prefix": keys.scan_prefix, "storage_type": "hash"}
     return IndexSchema.from_dict({"index": index, "fields": fields})
 
 

@@ -49,14 +49,13 @@ def index_schema(keys: Keys, *, dims: int) -> IndexSchema:
     """Return the schema of the memories' index. FLAT: exact below any filter, and memories are few."""
     vector = {"algorithm": "flat", "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
     fields: list[dict[str, Any]] = [
-        *({"name": name, "type": "tag", "attrs": {"case_sensitive": True}} for name in ("kind", "prefixes", "facets")),
+        *({"name": name, "type": "tag"} for name in ("kind", "prefixes", "facets")),
         {"name": "updated_us", "type": "numeric", "attrs": {"sortable": True}},
         {"name": "vector", "type": "vector", "attrs": vector},
     ]
     index = {
         "name": memories_index(keys),
         "prefix": memory_prefix(keys),
-        "key_separator": "",
         "storage_type": "hash",
     }
     return IndexSchema.from_dict({"index": index, "fields": fields})

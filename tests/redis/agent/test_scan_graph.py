@@ -23,6 +23,7 @@ from worker.memory.history import History
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, EmbedReply, Message
 from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite
+from worker.scan.settings import Secrets
 
 HOME = "https://shop.example/home"
 BARRIERS = scan_result(finding("image-alt", "a", "b"), finding("label", "c"))
@@ -325,7 +326,7 @@ async def test_secrets_are_handed_to_the_engine_and_kept_nowhere(
 ):
     engine = FixedEngine([BARRIERS])
     scans = graph(engine, history, keys, saver=saver)
-    secrets = {"headers": {"Authorization": "Bearer s3cr3t-t0ken"}}
+    secrets = Secrets(headers={"Authorization": "Bearer s3cr3t-t0ken"})
 
     await scans.run("job-1", ScanRequest(url=HOME), ScanContext(secrets=secrets))
 
@@ -333,6 +334,15 @@ async def test_secrets_are_handed_to_the_engine_and_kept_nowhere(
     dumps = [await redis.dump(key) async for key in redis.scan_iter(match=f"*{keys.environment}*")]
     assert len(dumps) > 3
     assert not [dump for dump in dumps if dump and b"s3cr3t-t0ken" in dump]
+
+
+async def test_each_step_is_told_as_it_begins(keys: Keys, history: History):
+    steps: list[str] = []
+    resources = Resources(keys, graph(FixedEngine([BARRIERS]), history, keys))
+
+    await scan({"resources": resources, "job_id": "job-1", "progress": steps.append}, url=HOME)
+
+    assert steps == ["loading", "recalling", "assessing"]
 
 
 async def test_eight_workers_may_set_up_their_savers_at_once(redis: Redis, keys: Keys, history: History):

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import operator
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from producer.keys import Keys
+from tests.support.redis_server import StartServer
+from worker.memory.checkpoints import conversation_saver
+
+
+class Talk(TypedDict):
+    turns: Annotated[list[str], operator.add]
+
+
+def answer(state: Talk) -> Talk:
+    return {"turns": [f"answer {len(state['turns'])}"]}
+
+
+def conversation(saver: BaseCheckpointSaver[Any]) -> Any:
+    """A graph that answers each turn with its number."""
+    graph = StateGraph(Talk)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=saver)
+
+
+def thread(keys: Keys, name: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": f"{keys.environment}:talk:{name}"}}
+
+
+async def keys_of(redis: Redis, keys: Keys) -> list[bytes]:
+    return [key async for key in redis.scan_iter(match=f"*{keys.environment}:talk:*")]
+
+
+async def test_a_conversation_goes_on_with_another_worker(redis: Redis, keys: Keys):
+    state: Talk = {"turns": []}
+    for turn in range(3):
+        talk = conversation(await conversation_saver(redis, keys, ttl_s=600))
+        state = await talk.ainvoke({"turns": [f"question {turn}"]}, thread(keys, "a"), durability="sync")
+
+    assert state["turns"] == ["question 0", "answer 1", "question 1", "answer 3", "question 2", "answer 5"]
+
+
+async def test_every_key_of_a_conversation_expires_and_reading_it_begins_the_time_anew(redis: Redis, keys: Keys):
+    talk = conversation(await conversation_saver(redis, keys, ttl_s=600))
+    await talk.ainvoke({"turns": ["question"]}, thread(keys, "a"), durability="sync")
+    written = await keys_of(redis, keys)
+    ttls = [await redis.ttl(key) for key in written]
+    for key in written:
+        await redis.expire(key, 60)
+
+    await talk.aget_state(thread(keys, "a"))
+
+    assert len(written) > 3
+    assert all(590 < ttl <= 600 for ttl in ttls)
+    assert max([await redis.ttl(key) for key in written]) > 590
+
+
+async def test_one_conversation_is_deleted_and_no_other(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk = conversation(saver)
+    for name in ("a", "ab", "A"):
+        await talk.ainvoke({"turns": [name]}, thread(keys, name), durability="sync")
+
+    await saver.adelete_thread(f"{keys.environment}:talk:a")
+
+    states = {name: await talk.aget_state(thread(keys, name)) for name in ("a", "ab", "A")}
+    assert {name: state.values.get("turns") for name, state in states.items()} == {
+        "a": None,
+        "ab": ["ab", "answer 1"],
+        "A": ["A", "answer 1"],
+    }
+
+
+async def test_eight_workers_may_set_up_conversations_at_once(redis: Redis, keys: Keys):
+    savers = await asyncio.gather(*(conversation_saver(redis, keys, ttl_s=600) for _ in range(8)))
+
+    states = await asyncio.gather(
+        *(conversation(one).ainvoke({"turns": ["q"]}, thread(keys, str(n))) for n, one in enumerate(savers))
+    )
+
+    assert [state["turns"] for state in states] == [["q", "answer 1"]] * 8
+
+
+async def test_a_redis_that_went_away_is_called_by_its_name(redis_server: StartServer):
+    server = redis_server()
+    async with Redis.from_url(server.url, protocol=2) as client:
+        talk = conversation(await conversation_saver(client, Keys("gone"), ttl_s=600))
+        server.kill()
+
+        with pytest.raises(RedisConnectionError):
+            await talk.ainvoke({"turns": ["q"]}, thread(Keys("gone"), "a"), durability="sync")
