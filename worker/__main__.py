@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
-from arq.worker import func
 from redis.asyncio import Redis
 
 from producer.connection import open_redis, redis_errors
@@ -21,7 +20,7 @@ from worker.outcome import HandedBack, Lost, Retried
 from worker.resources import Resources, open_resources
 from worker.settings import WorkerSettings
 from worker.stream_pool import StreamPool
-from worker.stream_worker import StreamWorker
+from worker.stream_worker import StreamWorker, func
 from worker.telemetry import configure_logging
 
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import structlog
 from arq.connections import create_pool as create_arq_pool
-from arq.worker import Worker
+from arq.worker import Worker, func
 
 from producer.client import Client
 from producer.keys import Keys
@@ -39,6 +39,8 @@ from worker.script_pipe import ScriptPipe
 from worker.stream import Delivery, JobStream, Standing
 from worker.stream_pool import StreamPool, connections_of, sync_twin
 from worker.upkeep import STUCK_AFTER_S, Upkeep
+
+__all__ = ["StreamWorker", "func", "worker_name"]
 
 DEFAULT_LEASE_S: Final = 10.0
 RENEWALS_PER_LEASE: Final = 3.3
