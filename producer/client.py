@@ -92,16 +92,28 @@ class Client:
         defer_s: float = 0.0,
         tries: int | None = None,
         args: Sequence[Any] = (),
+        secrets: JsonObject | None = None,
         durable: bool = False,
     ) -> Submitted:
         """Put one job into the queue.
 
         ``job_id`` makes it unique: a second job of that id is refused (``created`` False) until 7 days after the
         first one's end. ``defer_s`` delays it. ``durable`` returns once the job is on disk, and raises ``NotDurable``
-        where Redis cannot promise that. Raises ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``; then
+        where Redis cannot promise that. ``secrets`` (headers, cookies, storage_state) open a page behind a login; they
+        are kept apart, until the job's end or for a day. Raises ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``; then
         nothing is written.
         """
-        job = prepare(kind, payload, job_id=job_id, lane=lane, batch=batch, defer_s=defer_s, tries=tries, args=args)
+        job = prepare(
+            kind,
+            payload,
+            job_id=job_id,
+            lane=lane,
+            batch=batch,
+            defer_s=defer_s,
+            tries=tries,
+            args=args,
+            secrets=secrets,
+        )
         with redis_errors(self.settings):
             if durable:
                 return await self._submit_durably(job)

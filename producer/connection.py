@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -38,10 +38,10 @@ def open_redis(settings: ClientSettings) -> Redis:
     return Redis.from_url(
         settings.redis_url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_keepalive=None if settings.redis_url.startswith("unix") else True,
+        **({} if settings.redis_url.startswith("unix:") else {"socket_keepalive": True}),
         health_check_interval=30,
         # OSError is a refused connection, which redis-py 5 does not try again by itself.
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, _TRIED_AGAIN),
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, cast("Any", _TRIED_AGAIN)),
         retry_on_error=list(_TRIED_AGAIN),
         decode_responses=False,
     )

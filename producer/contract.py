@@ -213,16 +213,26 @@ class Priority(BaseModel):
 
 
 class Assessment(BaseModel):
-    """What the model wrote about the findings. Never the gate."""
+    """What the model wrote about the findings. Never the gate.
+
+    ``prompt`` is the version of the prompt, ``dropped`` counts statements about no finding of this page, ``left_out``
+    the findings that the model was not shown for want of room.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     summary: str
     priorities: tuple[Priority, ...] = ()
+    prompt: str = ""
+    dropped: int = 0
+    left_out: int = 0
 
 
 class Changes(BaseModel):
-    """Barriers against the previous scan of the same URL, by node fingerprint."""
+    """Barriers against the previous scan of the same URL, by node fingerprint.
+
+    ``uncertain`` names the rules of which not every element was known in both scans.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -230,6 +240,7 @@ class Changes(BaseModel):
     new: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     unchanged: int = 0
+    uncertain: tuple[str, ...] = ()
 
 
 class Usage(BaseModel):
@@ -274,7 +285,8 @@ class ScanResult(Result):
 
     ``status``: ``scanned`` (whole), ``partial`` (read in part: ``reason`` says which), ``unreachable``, ``blocked``
     (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
-    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither.
+    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``notes`` says
+    in words what is missing from the result, and why.
     """
 
     kind: str = "scan"
@@ -296,6 +308,7 @@ class ScanResult(Result):
     assessment: Assessment | None = None
     assessment_source: str = "none: not asked for"
     changes: Changes | None = None
+    notes: tuple[str, ...] = ()
     usage: Usage = Usage()
     timings_ms: dict[str, int] = {}
 
@@ -306,13 +319,20 @@ class ScanResult(Result):
 
 
 class QueryResult(Result):
-    """One answer; ``sources`` are the ids of the scans it rests on."""
+    """One answer; ``sources`` are the ids of the scans it rests on.
+
+    ``model`` is what answered, by the prompt of version ``prompt``. ``notes`` says in words what the answer lacks: what
+    was left out for want of room, which tools failed or were refused, that it rests on no scan.
+    """
 
     kind: str = "query"
     answer: str = ""
     sources: tuple[str, ...] = ()
     cached: bool = False
     thread_id: str = ""
+    model: str = ""
+    prompt: str = ""
+    notes: tuple[str, ...] = ()
     usage: Usage = Usage()
     timings_ms: dict[str, int] = {}
 

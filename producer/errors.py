@@ -34,7 +34,8 @@
             └── ModelRefused                the model server calls the request wrong
 
     Signal                              not failures: they steer a delivery and never leave the worker
-    └── LeaseLost                       another worker holds the job; whatever this one did is discarded
+    ├── LeaseLost                       another worker holds the job; whatever this one did is discarded
+    └── ThreadBusy                      another query speaks in the conversation; this one waits, no attempt spent
 
 A message names the thing with ``!r``, says what was expected, and what to do next. No message holds a
 secret: URLs are shown without their user-info part.
@@ -199,3 +200,11 @@ class Signal(Exception):
 
 class LeaseLost(Signal):
     """Another worker holds the job now."""
+
+
+class ThreadBusy(Signal):
+    """Another query speaks in the conversation: this one looks again in ``delay_s``."""
+
+    def __init__(self, message: str, *, delay_s: float) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s

@@ -103,6 +103,53 @@ class Keys:
         """Hash of one history document, with its vector."""
         return f"{self.scan_prefix}{scan_id}"
 
+    @property
+    def scans_meta(self) -> str:
+        """Hash: the model of the history's vectors, and their dimensions."""
+        return f"{self.scans_index}:meta"
+
+    @property
+    def memories_index(self) -> str:
+        """RediSearch index of the long-term memories."""
+        return f"{self.prefix}memories"
+
+    @property
+    def memories_meta(self) -> str:
+        """Hash: the model of the memories' vectors, and their dimensions."""
+        return f"{self.memories_index}:meta"
+
+    @property
+    def memory_prefix(self) -> str:
+        """Start of the memories' keys."""
+        return f"{self.prefix}memory:"
+
+    def memory(self, memory_id: str) -> str:
+        """Hash of one memory, with its vector."""
+        return f"{self.memory_prefix}{memory_id}"
+
+    def cache(self, name: str) -> str:
+        """RediSearch index of one model's cached answers, and the start of their keys."""
+        return f"{self.prefix}cache:{name}:answers"
+
+    @property
+    def cache_stats(self) -> str:
+        """Hash: how often the cache was asked, and what it came to."""
+        return f"{self.prefix}cache:stats"
+
+    @property
+    def checkpoints(self) -> str:
+        """Start of the graphs' checkpoints' keys, without a colon: the saver adds it."""
+        return f"{self.prefix}checkpoint"
+
+    @property
+    def checkpoint_writes(self) -> str:
+        """Start of the keys of what nodes of graphs returned, without a colon."""
+        return f"{self.prefix}checkpoint_write"
+
+    def thread(self, thread: str) -> str:
+        """Hash: which query speaks in a conversation, and which wait."""
+        return f"{self.prefix}thread:{thread}"
+
     def worker(self, name: str) -> str:
         """String: JSON heartbeat of one worker."""
         return f"{self.prefix}worker:{name}"

@@ -29,6 +29,8 @@ from producer.scripts import Arg, load_script
 
 SUBMIT: Final = load_script("producer", "submit")
 REQUESTS: Final[dict[str, type[BaseModel]]] = {"scan": ScanRequest, "query": QueryRequest}
+SECRETS: Final = ("headers", "cookies", "storage_state")
+"""What a scan behind a login may be given; kept apart from the job, and only until its end."""
 LANES: Final = {"query": Lane.INTERACTIVE}
 """Lane of a kind where none is asked for; everything else goes to batch."""
 
@@ -54,17 +56,19 @@ class Submission:
     tries: int = 0
     batch: str = ""
     given_id: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
         named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled]
-        return [*named, keys.batch(self.batch)] if self.batch else named
+        named += [keys.batch(self.batch)] if self.batch else []
+        return [*named, keys.secret(self.job_id)] if self.secrets else named
 
     def args_of(self, *, backlog_limit: int, memory_share: float) -> list[Arg]:
         """Return ARGV of submit.lua."""
         job = (self.job_id, self.kind, self.lane, self.payload, self.args, self.delay_ms, self.tries, self.batch)
-        return [*job, self.nonce, backlog_limit, memory_share]
+        return [*job, self.nonce, backlog_limit, memory_share, *self.secrets]
 
 
 def prepare(
@@ -77,6 +81,7 @@ def prepare(
     defer_s: float = 0.0,
     tries: int | None = None,
     args: Sequence[Any] = (),
+    secrets: JsonObject | None = None,
 ) -> Submission:
     """Check and encode one job.
 
@@ -94,7 +99,17 @@ def prepare(
         tries=tries or 0,
         batch=check_job_id(batch) if batch else "",
         given_id=job_id is not None,
+        secrets=_encoded_secrets(secrets or {}),
     )
+
+
+def _encoded_secrets(secrets: JsonObject) -> tuple[str, ...]:
+    """Return field, JSON, field, JSON …; raises ``InvalidJob`` for a name that is no secret, never showing a value."""
+    unknown = sorted(set(secrets).difference(SECRETS))
+    if unknown:
+        msg = f"secrets {', '.join(unknown)}: expected some of {', '.join(SECRETS)}"
+        raise InvalidJob(msg)
+    return tuple(text for name, value in secrets.items() for text in (name, encode_payload({"value": value})[9:-1]))
 
 
 def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Submitted:

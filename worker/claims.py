@@ -148,6 +148,7 @@ class Claimer:
         self._pause_s = FIRST_PAUSE_S
         batch = sum(entry.lane is Lane.BATCH for entry in entries)
         interactive = len(entries) - batch
+        self._places.note_claim(interactive=interactive, batch=batch)
         for entry in entries:
             self._begin(entry)
         if batch < min(for_batch, places - interactive):
@@ -199,6 +200,7 @@ class Claimer:
         entries = self._stream.entries_of(reply)
         if entries:
             self._drained[lane].clear()
+            self._places.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
             for entry in entries:
                 self._begin(entry)
             self._look.set()

@@ -36,7 +36,7 @@ from worker.redis_build import fetch
 __all__ = ["EmbeddedRedis"]
 
 _START_DEADLINE_S: Final = 60
-"""Loading a large append-only file takes a while: about a second per 100 MB."""
+"""Without any sign of life; one that loads gives a sign every 1,024 commands."""
 _STOP_DEADLINE_S: Final = 15
 _LOCK_DEADLINE_S: Final = 2
 """A child that rewrites the append-only file outlives a killed server by a moment, and the lock with it."""
@@ -206,7 +206,7 @@ class EmbeddedRedis:
             yield lock
 
     def _await_ready(self) -> bool:
-        """Return whether the server listens; ``False`` when another one has the port."""
+        """Return whether the server has loaded its data and answers; ``False`` when another one has the port."""
         server = self._server
         deadline = time.monotonic() + _START_DEADLINE_S
         with redis.Redis.from_url(self.url, socket_timeout=_START_DEADLINE_S) as client:
@@ -217,9 +217,12 @@ class EmbeddedRedis:
                         return False
                     msg = f"the embedded Redis ended at its start: {said}"
                     raise RedisUnsuitable(msg)
-                with contextlib.suppress(redis.ConnectionError):
+                with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                     info = cast("dict[str, object]", client.info("server"))
-                    if info["process_id"] == server.pid and client.ping():
+                    if info["process_id"] == server.pid:
+                        # It answers, so it lives; PING is refused until all is loaded, however long that takes.
+                        deadline = time.monotonic() + _START_DEADLINE_S
+                        client.ping()
                         return True
                 time.sleep(_POLL_S)
         msg = f"the embedded Redis did not answer within {_START_DEADLINE_S} s: {self._last_words()}"

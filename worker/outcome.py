@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis.exceptions
 
 from producer.contract import ErrorInfo, FunctionResult, JobState, Result
+from producer.errors import ThreadBusy
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
@@ -135,11 +136,14 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
     """Return what follows from an error that a job function raised in its ``attempt``-th run of ``tries``.
 
     arq's ``Retry`` (known by its ``defer_score``, ms, so that only one file imports arq) waits as long as it says.
-    A bug does not get better by repetition: any error that is neither transient nor a ``Retry`` ends the job.
+    A bug does not get better by repetition: any error that is neither transient nor a ``Retry`` ends the job. Waiting
+    for a conversation costs no attempt.
     """
     asked_ms: int | None = getattr(error, "defer_score", None)
     wants_retry = hasattr(error, "defer_score")
     info = describe(error)
+    if isinstance(error, ThreadBusy):
+        return Retried(error.delay_s, info, attempt_returned=True)
     if not wants_retry and not is_transient(error):
         return Dead(info)
     if attempt >= tries:

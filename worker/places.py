@@ -21,7 +21,8 @@ class Places:
 
     max_jobs: int
     taken: dict[Lane, int] = field(default_factory=lambda: {Lane.INTERACTIVE: 0, Lane.BATCH: 0})
-    since_batch: int = 0
+    credit: int = 0
+    """Claims that batch is owed a fifth of; bounded, so that an empty lane saves up no flood."""
 
     @property
     def free(self) -> int:
@@ -40,15 +41,16 @@ class Places:
 
     def batch_turns(self, places: int) -> int:
         """How many of the next ``places`` claims batch has a right to before interactive."""
-        return (self.since_batch + places) // BATCH_SHARE
+        return max(0, self.credit + places) // BATCH_SHARE
+
+    def note_claim(self, *, interactive: int, batch: int) -> None:
+        """Settle what one claim brought with the turns of batch."""
+        earned = self.credit + interactive - (BATCH_SHARE - 1) * batch
+        self.credit = max(1 - BATCH_SHARE, min(earned, BATCH_SHARE - 1))
 
     def take(self, lane: Lane) -> None:
-        """Count one claim."""
+        """Take one place."""
         self.taken[lane] += 1
-        if lane is Lane.BATCH:
-            self.since_batch = 0
-        else:
-            self.since_batch = min(self.since_batch + 1, BATCH_SHARE - 1)
 
     def give_back(self, lane: Lane) -> None:
         """Free one place."""

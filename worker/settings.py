@@ -98,7 +98,10 @@ class WorkerSettings(ClientSettings):
     """Seconds one embedding call may take from the moment it has a slot, loading the model included."""
 
     embedding_dims: Annotated[int, Field(ge=0)] = 0
-    """Length of the embedding model's vectors; 0 asks Ollama. Only needed for a model unknown here while Ollama is away."""
+    """Length of the embedding model's vectors; 0 asks Ollama.
+
+    Needed only where Ollama may be away at the start and the model is not one of those known here.
+    """
 
     model_keep_alive_s: Annotated[int, Field(ge=-1)] = 1800
     """Seconds Ollama keeps a model in the card's memory after a call; -1 for ever. 0 loads it anew for every call."""

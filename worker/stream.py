@@ -237,7 +237,8 @@ class JobStream:
         about = {"error": {"type": error.type, "message": error.message}, "delay_ms": int(delay_s * 1000)}
         event = _event_json("job.retried", delivery, JobState.SCHEDULED, self.consumer, about)
         reason = json.dumps(about["error"])
-        tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, int(attempt_returned))
+        returned = int(attempt_returned and not delivery.is_exhausted)
+        tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, returned)
         reply = await self._pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
         return reply.decode()
 
@@ -246,7 +247,8 @@ class JobStream:
         reply = await self._pipe.call(
             SCRIPTS["hand_back"],
             self._held_keys(delivery),
-            (*self._held_args(delivery), delivery.job_id, delivery.kind),
+            # A start over the limit has counted no attempt: returning one would let a job that kills workers run again.
+            (*self._held_args(delivery), delivery.job_id, delivery.kind, int(not delivery.is_exhausted)),
         )
         return reply.decode()
 

@@ -1,20 +1,25 @@
 #!lua
 -- none → queued | scheduled. Refuses duplicates and a full queue; writes nothing when it refuses.
--- KEYS  1 job hash  2 lane stream  3 scheduled zset  4 batch hash (only with a batch)
+-- KEYS  1 job hash  2 lane stream  3 scheduled zset  then the batch hash (only with a batch), then the secret hash
+--       (only with secrets)
 -- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''  6 delay ms
 --       7 tries, 0 = the worker's own  8 batch id or ''  9 nonce or ''  10 backlog limit of the lane
 --       11 memory limit as a share of maxmemory, 0 = unchecked by this call
+--       12… with secrets: field, value, … of the secret hash, kept for 1 day at most
 -- Returns {'created'} | {'duplicate', state} | {'sealed'} | {'full', 'backlog' | 'memory', have, limit}
 --   A duplicate with the nonce of this call is this very submission, repeated: 'created'.
 --@include _common.lua
 
-local job, lane, scheduled, batch = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job, lane, scheduled = KEYS[1], KEYS[2], KEYS[3]
+local batch = ARGV[8] ~= '' and KEYS[4] or nil
+local secret = ARGV[12] and KEYS[#KEYS] or nil
 local delay_ms = tonumber(ARGV[6])
 
 check_type(job, 'hash')
 check_type(lane, 'stream')
 check_type(scheduled, 'zset')
 if batch then check_type(batch, 'hash') end
+if secret then check_type(secret, 'hash') end
 
 local now = now_ms()
 if redis.call('EXISTS', job) == 1 then
@@ -51,5 +56,9 @@ if batch then
   redis.call('HSET', job, 'batch', ARGV[8])
   redis.call('HSETNX', batch, 'created_ms', ms(now))
   redis.call('HINCRBY', batch, 'total', 1)
+end
+if secret then
+  redis.call('HSET', secret, unpack(ARGV, 12))
+  redis.call('EXPIRE', secret, 86400)
 end
 return { 'created' }

@@ -17,9 +17,7 @@ __all__ = ["children"]
 
 
 @pytest.fixture
-def start_worker(
-    children: list[subprocess.Popen[bytes]], tmp_path: Path, redis_url: str, keys: Keys
-) -> StartWorker:
+def start_worker(children: list[subprocess.Popen[bytes]], tmp_path: Path, redis_url: str, keys: Keys) -> StartWorker:
     def start(*options: str, url: str = redis_url) -> subprocess.Popen[bytes]:
         return start_program(children, tmp_path / "workers.log", url, keys.environment, *options)
 

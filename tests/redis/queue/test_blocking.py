@@ -49,7 +49,7 @@ def test_its_errors_are_those_of_the_async_client(redis_url: str, keys: Keys):
 def test_a_redis_that_is_not_there_is_one_clear_error():
     with (
         BlockingClient(ClientSettings(redis_url="redis://127.0.0.1:1/0")) as client,
-        pytest.raises(RedisUnreachable, match="nothing answers at REDIS_URL 'redis://127.0.0.1:1/0'"),
+        pytest.raises(RedisUnreachable, match=r"nothing answers at REDIS_URL 'redis://127\.0\.0\.1:1/0'"),
     ):
         client.submit("double", {"n": 1})
 

@@ -16,8 +16,8 @@ from worker.stream import JobStream
 BOOM = ErrorInfo(type="Boom", message="it broke")
 
 
-async def buried(client: Client, stream: JobStream, **options: str) -> str:
-    job = await client.submit("add", {"a": 1}, args=[2], **options)
+async def buried(client: Client, stream: JobStream, *, batch: str | None = None) -> str:
+    job = await client.submit("add", {"a": 1}, args=[2], batch=batch)
     await stream.bury(await start_one(stream), BOOM)
     return job.job_id
 

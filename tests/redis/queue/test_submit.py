@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -174,3 +175,27 @@ async def test_the_position_in_the_queue_counts_undelivered_entries(client: Clie
     positions = [(await client.job(job.job_id)).position for job in jobs]
 
     assert positions == [None, 1, 2, 3]
+
+
+async def test_secrets_are_kept_apart_for_a_day_and_gone_with_the_job(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    page = {"url": "https://example.org/account"}
+    job = await client.submit("scan", page, batch="b", secrets={"headers": {"Authorization": "Bearer s3cret"}})
+    kept = await cast("Any", redis).hgetall(keys.secret(job.job_id))
+    ttl_s = await redis.ttl(keys.secret(job.job_id))
+    fields = await job_fields(redis, keys, job.job_id)
+
+    await stream.finish(await start_one(stream), commit=None)
+
+    assert json.loads(kept[b"headers"]) == {"Authorization": "Bearer s3cret"}
+    assert 0 < ttl_s <= 86_400
+    assert "s3cret" not in str(fields)
+    assert not await redis.exists(keys.secret(job.job_id))
+
+
+async def test_a_secret_of_an_unknown_name_is_refused_without_showing_it(client: Client):
+    with pytest.raises(InvalidJob, match="pasword") as caught:
+        await client.submit("scan", {"url": "https://example.org/"}, secrets={"pasword": "s3cret"})
+
+    assert "s3cret" not in str(caught.value)

@@ -194,7 +194,7 @@ async def test_the_live_channel_carries_the_same_line_as_the_stream(
         message = await listener.get_message(timeout=5)
 
     assert message is not None
-    assert message["data"].decode() == (await events_of(redis, keys))[0]
+    assert message["data"] == (await events_of(redis, keys))[0].encode()
 
 
 async def test_finish_is_refused_once_another_consumer_holds_the_entry(

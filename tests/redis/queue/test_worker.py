@@ -18,7 +18,8 @@ from tests.support.queue import events_of, job_fields, running_worker, until
 WAIT_S = 15
 
 
-async def add(_: dict[Any, Any], a: int, b: int = 0) -> int:
+async def add(ctx: dict[Any, Any], a: int, b: int = 0) -> int:
+    del ctx
     return a + b
 
 
@@ -33,11 +34,13 @@ async def fails_until_third(ctx: dict[Any, Any]) -> int:
     return ctx["job_try"]
 
 
-async def always_retries(_: dict[Any, Any]) -> None:
+async def always_retries(ctx: dict[Any, Any]) -> None:
+    del ctx
     raise Retry(defer=0)
 
 
-async def breaks(_: dict[Any, Any]) -> None:
+async def breaks(ctx: dict[Any, Any]) -> None:
+    del ctx
     msg = "a bug"
     raise ValueError(msg)
 
@@ -49,7 +52,8 @@ async def loses_redis_once(ctx: dict[Any, Any]) -> str:
     return "ok"
 
 
-async def returns_a_set(_: dict[Any, Any]) -> set[int]:
+async def returns_a_set(ctx: dict[Any, Any]) -> set[int]:
+    del ctx
     return {1}
 
 

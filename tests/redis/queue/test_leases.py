@@ -1,0 +1,167 @@
+"""renew.lua and the thread that calls it: leases are kept while the loop lives, and told of when they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import redis as blocking_redis
+from redis.asyncio import Redis
+
+import worker.leases
+from producer.client import Client
+from producer.keys import GROUP, Keys
+from tests.support.queue import start_one, steal, until
+from worker.leases import Leased, LeaseKeeper
+from worker.stream import JobStream
+
+MakeKeeper = Callable[..., LeaseKeeper]
+
+
+@pytest.fixture
+def told() -> dict[str, list[str]]:
+    """What the thread said, by what it said."""
+    return {"lost": [], "cancel": []}
+
+
+@pytest.fixture
+def keeper(redis_url: str, keys: Keys, told: dict[str, list[str]]):
+    def say(what: str) -> Callable[[Leased], None]:
+        return lambda leased: told[what].append(leased.job_id)
+
+    made = LeaseKeeper(
+        lambda: blocking_redis.Redis.from_url(redis_url),
+        keys,
+        consumer="w1",
+        renew_s=0.05,
+        on_lost=say("lost"),
+        on_cancel=say("cancel"),
+    )
+    yield made
+    made.stop()
+
+
+async def idle_ms(redis: Redis, keys: Keys) -> int:
+    """Return the idle time of the one pending entry."""
+    rows = await redis.xpending_range(keys.lane("batch"), GROUP, "-", "+", 1)
+    return int(rows[0]["time_since_delivered"])
+
+
+async def test_a_held_lease_is_renewed_and_its_delivery_count_left_alone(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, keeper: LeaseKeeper
+):
+    await client.submit("add", {})
+    delivery = await start_one(stream)
+    await redis.xclaim(keys.lane("batch"), GROUP, "w1", 0, [delivery.entry], idle=60_000, justid=True)
+
+    keeper.hold(delivery)
+    keeper.start()
+    await until(lambda: _is_fresh(redis, keys), what="the renewal")
+
+    rows = await redis.xpending_range(keys.lane("batch"), GROUP, "-", "+", 1)
+    assert rows[0]["times_delivered"] == 1
+
+
+async def test_a_released_lease_is_not_renewed(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, keeper: LeaseKeeper
+):
+    await client.submit("add", {})
+    first = await start_one(stream)
+    await client.submit("add", {}, lane="interactive")
+    entries = await stream.claim(places=1, for_batch=0, turns=0)
+    second = await stream.start(entries[0], tries=1)
+    keeper.hold(first)
+    keeper.hold(second)  # pyright: ignore[reportArgumentType]  # a delivery: the assert in start_one's manner is not the point
+    keeper.release(first)
+    before_ms = await idle_ms(redis, keys)
+
+    keeper.start()
+    await until(lambda: _interactive_is_fresh(redis, keys), what="the other lease's renewal")
+
+    assert await idle_ms(redis, keys) >= before_ms
+
+
+async def test_a_stolen_lease_is_told_as_lost(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, keeper: LeaseKeeper, told: dict[str, list[str]]
+):
+    job = await client.submit("add", {})
+    delivery = await start_one(stream)
+    await steal(redis, keys, delivery, by="other")
+
+    keeper.hold(delivery)
+    keeper.start()
+    await until(lambda: told["lost"], what="the loss")
+
+    assert told["lost"][0] == job.job_id
+
+
+async def test_a_restarted_delivery_of_the_same_consumer_makes_the_old_one_lost(
+    client: Client, stream: JobStream, keeper: LeaseKeeper, told: dict[str, list[str]]
+):
+    await client.submit("add", {})
+    entry = (await stream.claim(places=1, for_batch=1, turns=0))[0]
+    stale = await stream.start(entry, tries=3)
+    await stream.start(entry, tries=3)
+
+    keeper.hold(stale)  # pyright: ignore[reportArgumentType]  # started above, so it is a delivery
+    keeper.start()
+    await until(lambda: told["lost"], what="the loss")
+
+
+async def test_a_cancellation_is_told(
+    client: Client, stream: JobStream, keeper: LeaseKeeper, told: dict[str, list[str]]
+):
+    job = await client.submit("add", {})
+    delivery = await start_one(stream)
+    await client.cancel(job.job_id)
+
+    keeper.hold(delivery)
+    keeper.start()
+    await until(lambda: told["cancel"], what="the cancellation")
+
+    assert told["lost"] == []
+
+
+async def test_a_hung_loop_loses_its_leases(
+    client: Client,
+    stream: JobStream,
+    redis: Redis,
+    keys: Keys,
+    keeper: LeaseKeeper,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(worker.leases, "LOOP_HUNG_S", 0.2)
+    await client.submit("add", {})
+    keeper.hold(await start_one(stream))
+
+    keeper.start()
+    await until(lambda: _is_idle_for(redis, keys, 600), what="a lease that nobody renews")
+    keeper.tick()
+    await until(lambda: _is_fresh(redis, keys), what="the renewal after the loop woke")
+
+
+async def test_an_outage_ends_no_lease_and_restarts_the_clock(keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch):
+    before = keeper.up_since
+    good = keeper._connect
+    monkeypatch.setattr(keeper, "_connect", lambda: blocking_redis.Redis(port=1))
+    keeper.start()
+    await until(lambda: keeper.up_since > before, what="the outage being noticed")
+
+    monkeypatch.setattr(keeper, "_connect", good)
+    during = keeper.up_since
+    await asyncio.sleep(0)
+    await until(lambda: keeper.up_since > during, what="the end of the outage being noticed")
+
+
+async def _is_fresh(redis: Redis, keys: Keys) -> bool:
+    return await idle_ms(redis, keys) < 500
+
+
+async def _is_idle_for(redis: Redis, keys: Keys, least_ms: int) -> bool:
+    return await idle_ms(redis, keys) >= least_ms
+
+
+async def _interactive_is_fresh(redis: Redis, keys: Keys) -> bool:
+    rows = await redis.xpending_range(keys.lane("interactive"), GROUP, "-", "+", 1)
+    return int(rows[0]["time_since_delivered"]) < 50

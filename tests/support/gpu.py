@@ -1,0 +1,86 @@
+"""Asks, hosts and listeners for tests of the GPU pool."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.contract import Lane
+from producer.keys import Keys
+from worker.gpu.hosts import Host, Kind, parse_hosts
+from worker.gpu.scripts import Ask
+
+ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
+TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")
+
+
+def ask(
+    token: str,
+    kind: Kind = "chat",
+    priority: str = "batch",
+    *,
+    hosts: Sequence[Host] = ONE,
+    worker: str = "w1",
+    seq: int = 0,
+) -> Ask:
+    return Ask(token, kind, Lane(priority), worker, f"job-of-{token}", tuple(hosts), seq)
+
+
+class Ear:
+    """Hears the wakes of one worker, as its pool would."""
+
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub = pubsub
+
+    async def next(self) -> str:
+        """The next token that is woken."""
+        async with asyncio.timeout(5):
+            while True:
+                message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
+                if message is not None:
+                    return message["data"].decode()
+
+    async def nothing_yet(self) -> bool:
+        """Whether no wake has been sent; Redis delivers in order, so a ping's reply comes after any wake before it."""
+        await self._pubsub.ping()
+        async with asyncio.timeout(5):
+            while True:
+                message = await self._pubsub.get_message(timeout=5)
+                if message is not None and message["type"] in {"pong", "message"}:
+                    return message["type"] == "pong"
+
+
+@asynccontextmanager
+async def listening(redis: Redis, keys: Keys, worker: str = "w1") -> AsyncGenerator[Ear]:
+    async with redis.pubsub() as pubsub:
+        await pubsub.subscribe(keys.gpu_wake(worker))
+        assert (await pubsub.get_message(timeout=5) or {})["type"] == "subscribe"
+        yield Ear(pubsub)
+
+
+async def holders(redis: Redis, keys: Keys) -> dict[str, str]:
+    """Token → host of every slot in use."""
+    tokens = [token.decode() for token in await cast("Any", redis).zrange(keys.gpu_holders, 0, -1)]
+    calls = {token: await cast("Any", redis).hget(keys.gpu_calls, token) for token in tokens}
+    return {token: json.loads(call)["host"] for token, call in calls.items()}
+
+
+async def expire(redis: Redis, key: str, token: str) -> None:
+    """Let the lease of ``token`` in ``key`` have ended long ago."""
+    assert await cast("Any", redis).zadd(key, {token: 1}, xx=True, ch=True) == 1
+
+
+async def set_host(redis: Redis, keys: Keys, name: str, **fields: Any) -> None:
+    """Plant fields in a host's record."""
+    client = cast("Any", redis)
+    record = json.loads(await client.hget(keys.gpu_hosts, name))
+    await client.hset(keys.gpu_hosts, name, json.dumps(record | fields))
+
+
+async def host_record(redis: Redis, keys: Keys, name: str = "http://gpu1:1") -> dict[str, Any]:
+    return json.loads(await cast("Any", redis).hget(keys.gpu_hosts, name))

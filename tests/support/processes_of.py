@@ -1,0 +1,54 @@
+"""The processes below this one, by ``/proc``: which there are, and what they hold."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+
+
+def descendants(pid: int | None = None) -> list[int]:
+    """Return the living children, grandchildren and so on of ``pid`` (this process); zombies are dead."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and (parent := _parent(folder)) is not None:
+            children[parent].append(int(folder.name))
+    found: list[int] = []
+    waiting = [os.getpid() if pid is None else pid]
+    while waiting:
+        below = children[waiting.pop()]
+        found += below
+        waiting += below
+    return found
+
+
+def resident_mb(pids: list[int]) -> int:
+    """Return the memory the processes hold, pages they share counted in parts (PSS)."""
+    return sum(_proportional_kb(pid) for pid in pids) // 1024
+
+
+def all_gone(pids: list[int], *, within_s: float) -> bool:
+    """Wait until none of the processes runs any more; False at the limit."""
+    end_s = time.monotonic() + within_s
+    while time.monotonic() < end_s:
+        if not any(_parent(Path(f"/proc/{pid}")) is not None for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _parent(folder: Path) -> int | None:
+    try:
+        state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)
+
+
+def _proportional_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
