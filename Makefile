@@ -1,0 +1,44 @@
+# `make` alone lists the targets. They work in .venv, which `setup` makes from requirements.lock and keeps up to date.
+
+PYTHON ?= python3
+PYTEST_ARGS ?= tests
+LOCK_ARGS ?=
+BIN := .venv/bin
+READY := .venv/.project
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv, fetch Redis, find or install a browser
+	@ops/setup/programs.sh
+
+demo: setup ## Scan a sample shop through the queue and show what was found
+	@$(BIN)/python ops/demo/run.py
+
+up: setup ## Run a Redis of its own, if REDIS_URL names none, and workers, until Ctrl-C
+	@$(BIN)/sightline up
+
+test: $(READY) ## Run all tests; PYTEST_ARGS="tests/unit -k name" runs some
+	@ops/setup/programs.sh || echo "setup: going on without it; tests that need it are skipped, or fail where CI is set"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY) ## Lint, format, types, import contracts, shell, no addresses in lock and build files
+	@ops/setup/check.sh
+
+lock: ## Pin all dependencies anew in requirements.lock; LOCK_ARGS=--upgrade takes newer versions
+	@ops/setup/lock.sh "$(PYTHON)" $(LOCK_ARGS)
+
+clean: ## Remove .venv and all caches of this folder
+	rm -rf .venv .cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.packages: requirements.lock
+	@ops/setup/packages.sh "$(PYTHON)"
+	@touch $@
+
+$(READY): .venv/.packages pyproject.toml
+	@ops/setup/project.sh
+	@touch $@

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# All that `make check` checks. Runs to the end, so that one round shows everything that is wrong.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+bin=.venv/bin
+failed=()
+
+# check WHAT COMMAND…: run COMMAND; show what it said only when it fails.
+check() {
+  local what=$1 said
+  shift
+  if said=$("$@" 2>&1 </dev/null); then
+    printf 'check: %-22s ok\n' "$what"
+  else
+    printf 'check: %-22s FAILED\n%s\n' "$what" "$said"
+    failed+=("$what")
+  fi
+}
+
+# The sign of an address is written so that this file is not found by itself.
+no_addresses() {
+  ! grep -nHE '[:]//|--(extra-)?index[-]url|--find[-]links' \
+    requirements.lock pyproject.toml Makefile .ci/run ops/setup/*.sh
+}
+
+shell_files() {
+  grep -rlE '^#!.*\b(ba)?sh$|^# shellcheck shell=' .ci ops | sort
+}
+
+check "lint" "$bin/ruff" check .
+check "format" "$bin/ruff" format --check .
+check "types" "$bin/basedpyright" --pythonpath "$bin/python"
+check "import contracts" "$bin/lint-imports" --no-cache
+mapfile -t shell < <(shell_files)
+check "shell" "$bin/shellcheck" --external-sources "${shell[@]}"
+check "no addresses" no_addresses
+
+if [ "${#failed[@]}" -gt 0 ]; then
+  printf 'check: failed: %s\n' "$(IFS=,; echo "${failed[*]}")"
+  exit 1
+fi

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Makes .venv with PYTHON and installs exactly what requirements.lock pins, each file checked by its hash.
+# usage: ops/setup/packages.sh PYTHON
+set -eu
+cd "$(dirname "$0")/../.."
+# shellcheck source=ops/setup/step.sh
+. ops/setup/step.sh
+python=$1
+
+say() { printf 'setup: %s\n' "$1" >&2; }
+
+if ! command -v "$python" >/dev/null; then
+  say "there is no $python: install Python 3.11 or newer (Debian: apt-get install python3), or name one: make PYTHON=/path/to/python"
+  exit 1
+fi
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  say "$python is Python $version: 3.11 or newer is needed; name one: make PYTHON=python3.12"
+  exit 1
+fi
+
+# Debian ships Python without the part that puts pip into a virtual environment.
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  package=python$version-venv
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    say "$python cannot make a virtual environment: install its venv module (Debian: sudo apt-get install $package)"
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  step "Debian's package index" apt-get update
+  step "Debian's $package" apt-get install -y --no-install-recommends "$package"
+fi
+
+rm -rf .venv
+step "virtual environment, Python $version" "$python" -m venv .venv
+step "Python packages (the first time about 200 MB)" .venv/bin/python -m pip install \
+  --disable-pip-version-check --no-input --require-hashes --only-binary=:all: -r requirements.lock

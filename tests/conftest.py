@@ -1,0 +1,74 @@
+"""Fixtures of all tests: a real Redis, keys of a test's own, no settings from outside, and no network."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from producer.settings import setting_names
+from tests.support.network import only_loopback
+from tests.support.redis_server import StartServer, delete_environment, start_or_skip
+from worker.embedded import EmbeddedRedis
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Generator[None]:
+    """Nothing in this process reaches beyond loopback."""
+    with only_loopback():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings() -> Generator[None]:
+    """No setting of the developer's shell reaches the tests: a REDIS_URL there may be one that people rely on."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in setting_names(WorkerSettings):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """Address of the session's Redis. Use ``keys`` with it: other tests' keys are there too."""
+    server = EmbeddedRedis(tmp_path_factory.mktemp("redis"), die_with_parent=True)
+    start_or_skip(server)
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def keys(redis_url: str) -> Generator[Keys]:
+    """Keys of an environment that only this test has; they are deleted after it."""
+    keys = Keys(environment=f"t{secrets.token_hex(8)}")
+    yield keys
+    delete_environment(redis_url, keys)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncGenerator[Redis]:
+    """An async client of the session's Redis: RESP2, bytes."""
+    async with Redis.from_url(redis_url, protocol=2) as client:
+        yield client
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Generator[StartServer]:
+    """Start servers that only this test uses, to kill, freeze, fill or configure."""
+    servers: list[EmbeddedRedis] = []
+
+    def start(
+        *, data_dir: Path | None = None, config: Mapping[str, str | Sequence[str]] | None = None
+    ) -> EmbeddedRedis:
+        folder = data_dir or tmp_path / f"redis-{len(servers)}"
+        servers.append(EmbeddedRedis(folder, config=config, die_with_parent=True))
+        return start_or_skip(servers[-1])
+
+    yield start
+    for server in servers:
+        server.kill()
