@@ -65,6 +65,7 @@ class BlockingClient:
     as_completed = _yields(Client.as_completed)
     job = _returns(Client.job)
     cancel = _returns(Client.cancel)
+    cancel_batch = _returns(Client.cancel_batch)
     batch = _returns(Client.batch)
     seal_batch = _returns(Client.seal_batch)
     events = _yields(Client.events)

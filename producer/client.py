@@ -14,10 +14,9 @@ does not answer as it should. Next: ``submission.py``, ``event_stream.py``.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, Self, cast
 
@@ -25,14 +24,15 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from producer.cancellation import cancel_job
 from producer.connection import open_redis, redis_errors
-from producer.contract import ErrorInfo as ErrorInfo  # noqa: PLC0414  part of the client's surface
 from producer.contract import Event, FunctionResult, JobState, JsonObject, Lane, Result, decode_result
 from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
 from producer.event_stream import Waiters, follow
-from producer.keys import GROUP, Keys
-from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
+from producer.keys import Keys
+from producer.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
+from producer.records import BatchInfo, JobInfo, QueueInfo
 from producer.scripts import load_script, run_script
 from producer.settings import ClientSettings
 from producer.submission import SUBMIT, Submission, Submitted, prepare, read_answer
@@ -42,9 +42,7 @@ PIPELINED: Final = 500
 """Jobs in one round trip of ``submit_many``: bounds the client's memory, and how long Redis is busy with one client."""
 MEMORY_CHECK_EVERY_S: Final = 0.5
 """INFO costs as much as a submit; the memory limit is looked at this often."""
-POSITION_LIMIT: Final = 10_000
 
-CANCEL: Final = load_script("producer", "cancel")
 SEAL: Final = load_script("producer", "seal")
 
 Payload = BaseModel | JsonObject
@@ -219,27 +217,7 @@ class Client:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ended_of(self, job_ids: Iterable[str]) -> Iterable[str]:
-        """Return which of the jobs have ended; raises ``UnknownJob`` for one nobody submitted."""
-        ids = list(job_ids)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(self.keys.job(job_id), "state")
-                pipe.exists(self.keys.result(job_id))
-            replies = await pipe.execute()
-        ended: list[str] = []
-        for job_id, state, has_result in zip(ids, replies[::2], replies[1::2], strict=True):
-            if has_result or (state is not None and JobState(state.decode()).is_final):
-                ended.append(job_id)
-            elif state is None and not await self._is_added_by_hand(job_id):
-                raise UnknownJob(f"no job {job_id!r} in environment {self.keys.environment!r}: see 'sightline status'")
-        return ended
-
-    async def _is_added_by_hand(self, job_id: str) -> bool:
-        """Whether ``job_id`` is ``<lane>-<entry id>`` of an entry that waits in that lane without a hash yet."""
-        lane, _, entry = job_id.partition("-")
-        if lane not in set(Lane) or not entry.replace("-", "").isdecimal():
-            return False
-        return bool(await self._redis.xrange(self.keys.lane(lane), entry, entry))
+        return await ended_of(self._redis, self.keys, job_ids)
 
     async def _ended_without_result(self, job_id: str) -> Result:
         info = await self.job(job_id)
@@ -250,53 +228,31 @@ class Client:
     async def job(self, job_id: str) -> JobInfo:
         """Return what is known of a job, with its place in the queue; raises ``UnknownJob``."""
         with redis_errors(self.settings):
-            fields = await _hash(self._redis, self.keys.job(job_id))
-            if not fields:
-                raise UnknownJob(f"no job {job_id!r} in environment {self.keys.environment!r}: see 'sightline status'")
-            position = await self._position(fields) if fields.get(b"state") == b"queued" else None
-        return JobInfo.of(job_id, fields, position=position)
-
-    async def _position(self, fields: Mapping[bytes, bytes]) -> int | None:
-        """Return how many undelivered entries the lane has up to this one, itself included; None over the limit."""
-        lane_key, entry = self.keys.lane(fields[b"lane"].decode()), fields.get(b"entry", b"").decode()
-        groups = cast("list[dict[str, Any]]", await self._redis.xinfo_groups(lane_key))
-        delivered = next((g["last-delivered-id"] for g in groups if g["name"] == GROUP.encode()), b"0-0").decode()
-        rows = await self._redis.xrange(lane_key, f"({delivered}", entry or "+", count=POSITION_LIMIT)
-        return len(rows) if len(rows) < POSITION_LIMIT else None
+            return await job_info(self._redis, self.keys, job_id)
 
     async def cancel(self, job_id: str) -> JobState:
         """Cancel a job; returns its state after: ``cancelled``, ``running`` (told within 5 s), or the end it had.
 
         Raises ``UnknownJob``.
         """
-        error = ErrorInfo(type="JobCancelled", message="cancelled on request")
+        ttl_s = self.settings.result_ttl_s
         with redis_errors(self.settings):
-            while True:
-                about = await cast("Any", self._redis).hmget(self.keys.job(job_id), "kind", "lane", "batch")
-                kind, lane, batch = ((part or b"").decode() for part in about)
-                result = FunctionResult(job_id=job_id, kind=kind, state=JobState.CANCELLED, error=error)
-                about = {"job_id": job_id, "kind": kind, "lane": lane, "state": "cancelled"}
-                event = json.dumps({"v": 1, "event": "job.cancelled", **about, **({"batch": batch} if batch else {})})
-                named = (self.keys.job(job_id), self.keys.scheduled, self.keys.result(job_id))
-                keys = [*named, self.keys.events, self.keys.secret(job_id)]
-                keys += [self.keys.batch(batch)] if batch else []
-                ttl_s = self.settings.result_ttl_s
-                text = result.model_dump_json(exclude={"value"})
-                args = (job_id, text, event, self.keys.events_live, ttl_s, KEEP_FINISHED_S, batch)
-                state = (await run_script(self._redis, CANCEL, keys, args)).decode()
-                if state != "moved":
-                    break
-        if state == "unknown":
-            raise UnknownJob(f"no job {job_id!r} in environment {self.keys.environment!r}: see 'sightline status'")
-        return JobState(state)
+            return await cancel_job(self._redis, self.keys, job_id, result_ttl_s=ttl_s, job_ttl_s=KEEP_FINISHED_S)
+
+    async def cancel_batch(self, batch_id: str) -> dict[str, JobState]:
+        """Cancel the jobs of a batch that have not ended; returns each one's state after. Raises ``UnknownJob``.
+
+        Jobs submitted to the batch meanwhile are not cancelled: stop the submitter first.
+        """
+        await self.batch(batch_id)
+        with redis_errors(self.settings):
+            job_ids = await jobs_of_batch(self._redis, self.keys, batch_id)
+        return {job_id: await self.cancel(job_id) for job_id in job_ids}
 
     async def batch(self, batch_id: str) -> BatchInfo:
         """Return a batch's counters; raises ``UnknownJob``."""
         with redis_errors(self.settings):
-            fields = await _hash(self._redis, self.keys.batch(batch_id))
-        if not fields:
-            raise UnknownJob(f"no batch {batch_id!r} in environment {self.keys.environment!r}: see 'sightline status'")
-        return BatchInfo.of(batch_id, fields)
+            return await batch_info(self._redis, self.keys, batch_id)
 
     async def seal_batch(self, batch_id: str, *, create: bool = False) -> BatchInfo:
         """Say that all jobs of the batch are in, so that its completion event may come. Safe to call twice.
@@ -320,21 +276,4 @@ class Client:
     async def queue(self) -> QueueInfo:
         """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
         with redis_errors(self.settings):
-            lanes = {lane.value: await self._lane_info(lane) for lane in Lane}
-            scheduled = await self._redis.zcard(self.keys.scheduled)
-            dead = await self._redis.xlen(self.keys.dead)
-            found = [key async for key in self._redis.scan_iter(match=f"{self.keys.worker_prefix}*", count=1000)]
-            beats = [beat for beat in (await self._redis.mget(found) if found else ()) if beat is not None]
-        workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)
-        return QueueInfo(lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers))
-
-    async def _lane_info(self, lane: Lane) -> LaneInfo:
-        key = self.keys.lane(lane)
-        length = await self._redis.xlen(key)
-        groups = cast("list[dict[str, Any]]", await self._redis.xinfo_groups(key)) if length else []
-        running = sum(group["pending"] for group in groups if group["name"] == GROUP.encode())
-        return LaneInfo(queued=max(0, length - running), running=running)
-
-
-async def _hash(redis: Redis, key: str) -> Mapping[bytes, bytes]:
-    return await cast("Any", redis.hgetall(key))
+            return await queue_info(self._redis, self.keys)

@@ -59,16 +59,19 @@ def result(
     context.exit(show_result(job_id, waits_s, fail_on=fail_on, formats=formats, output=output, as_json=as_json))
 
 
-@click.command(short_help="Cancel a job.")
-@click.argument("job_id", metavar="JOB")
+@click.command(short_help="Cancel a job or a batch.")
+@click.argument("name", metavar="JOB|BATCH")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
 @click.pass_context
-def cancel(context: click.Context, job_id: str, *, as_json: bool) -> None:
-    """Cancel a job: one that waits ends at once, one that runs is told within 5 seconds, an ended one stays as it is.
+def cancel(context: click.Context, name: str, *, as_json: bool) -> None:
+    """Cancel a job, or all jobs of a batch.
+
+    One that waits ends at once, one that runs is told within 5 seconds, an ended one stays as it is.
 
     \b
     sightline cancel 3f2b8c6e5a
+    sightline cancel nightly-2026-11-23
     """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.jobs_command import cancel_job  # noqa: PLC0415  --help needs none of it
+    from producer.cli.jobs_command import cancel_named  # noqa: PLC0415  --help needs none of it
 
-    context.exit(cancel_job(job_id, as_json=as_json))
+    context.exit(cancel_named(name, as_json=as_json))

@@ -121,19 +121,30 @@ def _plain(result: Result) -> str:
     return line_of(result.model_dump(mode="json"))
 
 
-def cancel_job(job_id: str, *, as_json: bool) -> int:
-    """Cancel the job, print its state after, and return the exit code."""
-    check_job_id(job_id)
-    state = with_client(lambda client: client.cancel(job_id))
-    if as_json or not is_terminal():
-        click.echo(line_of({"v": 1, "job_id": job_id, "state": state.value}))
-    elif state == JobState.RUNNING:
-        click.echo(f"{job_id} runs and is told within 5 seconds")
-    elif state == JobState.CANCELLED:
-        click.echo(f"{job_id} is cancelled")
-    else:
-        click.echo(f"{job_id} had ended already: {state}")
+def cancel_named(name: str, *, as_json: bool) -> int:
+    """Cancel the job or batch, print each job's state after, and return the exit code."""
+    check_job_id(name)
+    states = with_client(lambda client: _cancel(client, name))
+    is_line = as_json or not is_terminal()
+    for job_id, state in states.items():
+        click.echo(line_of({"v": 1, "job_id": job_id, "state": state.value}) if is_line else _after(job_id, state))
+    if not states and not is_line:
+        click.echo(f"all jobs of {name} had ended already")
     return FINE
+
+
+async def _cancel(client: Client, name: str) -> dict[str, JobState]:
+    """Cancel what is called ``name``; a job comes before a batch of the same name."""
+    found = await _find(client, name)
+    return await client.cancel_batch(name) if isinstance(found, BatchInfo) else {name: await client.cancel(name)}
+
+
+def _after(job_id: str, state: JobState) -> str:
+    if state == JobState.RUNNING:
+        return f"{job_id} runs and is told within 5 seconds"
+    if state == JobState.CANCELLED:
+        return f"{job_id} is cancelled"
+    return f"{job_id} had ended already: {state}"
 
 
 def close_batch(batch_id: str, *, as_json: bool) -> None:

@@ -35,6 +35,10 @@ _COMMANDS: Final = {
 }
 
 
+class _ReaderGone(Exception):
+    """Nobody reads stdout any more."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are named."""
 
@@ -56,6 +60,13 @@ class LazyGroup(click.Group):
             return cast("click.Command", entry.load())
         except ModuleNotFoundError as error:
             raise _missing(error, f"the command {cmd_name!r}") from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a closed pipe passes click, which would end the program with a code of ours: 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderGone from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands; one that cannot be loaded is listed with what to install."""
@@ -100,6 +111,9 @@ def run(args: Sequence[str]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.UsageError as error:
+        if error.format_message().startswith("Usage: "):  # a group without a command: click's message is its help
+            click.echo(error.format_message(), err=True)
+            return EXIT_USAGE
         where = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
         return _say(error.format_message().rstrip(".") + where, EXIT_USAGE)
     except click.ClickException as error:
@@ -110,7 +124,7 @@ def run(args: Sequence[str]) -> int:
         return _say(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         return _say(str(_missing(error, "this command")), DependencyMissing.exit_code)
-    except BrokenPipeError:
+    except (_ReaderGone, BrokenPipeError):
         return _reader_gone()
     return code if isinstance(code, int) else 0
 

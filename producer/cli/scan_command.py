@@ -5,6 +5,7 @@ The order matters: what can be refused is refused before anything is queued. Nex
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,11 +46,11 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
         outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
         return _Waiting(plan, targets, queued, outputs, options).run()
     except KeyboardInterrupt:
-        click.echo(f"sightline: stopped waiting; {_how_to_go_on(queued)}", err=True)
+        click.echo(f"sightline: stopped waiting; {_how_to_go_on(plan, queued)}", err=True)
         return EXIT_INTERRUPTED
     except (BrokenPipeError, ServiceError):
         if queued.urls:
-            click.echo(f"sightline: {_how_to_go_on(queued)}", err=True)
+            click.echo(f"sightline: {_how_to_go_on(plan, queued)}", err=True)
         raise
 
 
@@ -76,16 +77,20 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         check_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
     scan_options = {"standard": options.standard, "assess": not options.no_assess}
-    return ScanPlan(targets.urls, scan_options, batch, options.job_id, lane, options.resume)
+    job_id = "" if batch else options.job_id or uuid.uuid4().hex
+    return ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume)
 
 
-def _how_to_go_on(queued: Queued) -> str:
-    if queued.batch:
-        done = counted(len(queued.urls), "job")
-        return f"{done} in batch {queued.batch}; see 'sightline status {queued.batch}', or repeat the command with \
---batch {queued.batch} --resume"
-    job_id = next(iter(queued.urls), "")
-    return f"the job goes on: sightline result {job_id} --wait" if job_id else "nothing was queued"
+def _how_to_go_on(plan: ScanPlan, queued: Queued) -> str:
+    if not plan.batch:
+        job_id = plan.job_id
+        is_in = f"the job goes on: sightline result {job_id} --wait"
+        return is_in if queued.is_complete else f"job {job_id} may be queued: see 'sightline status {job_id}'"
+    again = f"repeat the command with --batch {plan.batch} --resume"
+    if not queued.is_complete:
+        return f"not all of batch {plan.batch} is queued: {again}"
+    number = counted(len(queued.urls), "job")
+    return f"{number} in batch {plan.batch}; see 'sightline status {plan.batch}', or {again}"
 
 
 # ---------------------------------------------------------------------------------------------- queue only

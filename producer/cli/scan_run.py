@@ -20,12 +20,12 @@ from producer.reports.page import Page, page_of, waiting_page
 
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
-    """What to submit. ``options`` are the fields of a ``ScanRequest`` beside its url."""
+    """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url."""
 
     urls: Sequence[str]
     options: JsonObject
     batch: str = ""
-    job_id: str | None = None
+    job_id: str = ""
     lane: Lane | None = None
     resume: bool = False
 
@@ -42,9 +42,13 @@ class ScanPlan:
 
 @dataclass(slots=True)
 class Queued:
-    """The jobs of a run, in the order of the pages; ``found`` were there before."""
+    """The jobs of a run, in the order of the pages; ``found`` were there before.
+
+    Until ``is_complete`` more may be in Redis than were heard of: an interrupted submit tells nothing.
+    """
 
     batch: str
+    is_complete: bool = False
     urls: dict[str, str] = field(default_factory=dict[str, str])
     found: int = 0
 
@@ -67,6 +71,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
             msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
             raise InvalidJob(msg)
         queued.urls[submitted.job_id] = plan.urls[0]
+        queued.is_complete = True
         on_job(submitted.job_id, plan.urls[0], True)  # noqa: FBT003  a callback
         return
     if not plan.resume:
@@ -79,6 +84,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
         queued.found += not submitted.created
         on_job(submitted.job_id, url, submitted.created)
     await client.seal_batch(plan.batch)
+    queued.is_complete = True
 
 
 async def pages_as_completed(client: Client, queued: Queued, *, timeout_s: float | None) -> AsyncIterator[Page]:

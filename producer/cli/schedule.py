@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import click
 
-from producer.contract import Standard
+from producer.cli.scan import STANDARDS
 
 
 @click.group(short_help="Scan again and again by a cron line.")
@@ -19,7 +17,7 @@ def schedule() -> None:
 @click.argument("cron", metavar="CRON")
 @click.argument("urls", nargs=-1, metavar="[URL]…")
 @click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="One URL a line; - reads stdin.")
-@click.option("--standard", type=click.Choice(get_args(Standard)), help="What to hold the pages to.")
+@click.option("--standard", type=click.Choice(STANDARDS), help="What to hold the pages to.")
 @click.option("--group", default="", help="Template or section that the pages belong to.")
 @click.option("--no-assess", is_flag=True, help="Findings only, no model.")
 def add(

@@ -24,7 +24,7 @@ def job_lines(job: JobInfo) -> Iterator[str]:
     for name, at_ms in (("queued", job.enqueued_ms), ("started", job.started_ms), ("ended", job.finished_ms)):
         if at_ms:
             yield f"  {name:<11} {clock(at_ms)}"
-    if job.progress:
+    if job.progress and not job.state.is_final:
         yield f"  progress    {one_line(job.progress, limit=200)}"
     if job.error:
         yield f"  last error  {one_line(job.error, limit=500)}"

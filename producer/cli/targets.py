@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TextIO
+from typing import IO
 
 from producer.contract import check_url
 from producer.errors import InputError
@@ -20,7 +20,7 @@ class Targets:
     refused: tuple[Page, ...]
 
 
-def read_targets(given: Iterable[str], file: TextIO | None) -> Targets:
+def read_targets(given: Iterable[str], file: IO[str] | None) -> Targets:
     """Return the targets; raises ``InputError`` where nothing was given, or nothing of it is an address."""
     urls: dict[str, None] = {}
     refused: dict[str, Page] = {}
@@ -40,7 +40,7 @@ def read_targets(given: Iterable[str], file: TextIO | None) -> Targets:
     return Targets(tuple(urls), tuple(refused.values()))
 
 
-def _lines(file: TextIO) -> Iterator[str]:
+def _lines(file: IO[str]) -> Iterator[str]:
     """Yield the file's addresses; raises ``InputError`` for what is not text."""
     try:
         for line in file:

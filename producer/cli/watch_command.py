@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 import click
 
@@ -15,7 +16,7 @@ from producer.client import Client
 from producer.contract import Event
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
-from producer.reports.plain_text import one_line
+from producer.reports.plain_text import counted, one_line
 
 EXIT_INTERRUPTED: Final = 130
 _EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
@@ -48,8 +49,25 @@ async def _print_events(client: Client, since: str, place: _Place, *, as_json: b
 
 
 def event_line(event: Event) -> str:
-    """Return an event as one line for a person."""
-    about = event.job_id or event.batch or ""
-    details = [f"attempt {event.attempt}" if event.attempt else "", f"by {event.worker}" if event.worker else ""]
-    parts = [clock(event.at_ms), f"{one_line(event.event):<16}", one_line(about), *map(one_line, details)]
+    """Return an event as one line for a person; what comes from pages and errors is made fit to print."""
+    more = event.model_extra or {}
+    about = str(more.get("url") or event.job_id or event.batch or "")
+    parts = [clock(event.at_ms), f"{one_line(event.event):<16}", one_line(about, limit=200), *_details(event, more)]
     return "  ".join(part for part in parts if part)
+
+
+def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
+    status, barriers, error = more.get("status"), more.get("barriers"), more.get("error")
+    if status not in {None, "scanned"}:
+        yield one_line(str(status))
+    elif isinstance(barriers, int):
+        yield counted(barriers, "barrier")
+    if event.event.startswith("batch."):
+        counts = (f"{more[name]} {name}" for name in ("succeeded", "dead", "cancelled") if more.get(name))
+        yield one_line(", ".join(counts))
+    if isinstance(error, dict):
+        yield one_line(str(cast("dict[str, Any]", error).get("message", "")), limit=300)
+    if event.attempt is not None and event.attempt > 1:
+        yield f"attempt {event.attempt}"
+    if event.worker:
+        yield one_line(event.worker)

@@ -122,12 +122,12 @@ async def test_a_job_that_kills_its_worker_every_time_is_dead_after_its_attempts
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
     job = await client.submit("suicide", {})
-    healthy = await client.submit("quick", {"n": 1}, defer_s=0.5)
 
     for _ in range(3):
         doomed = start_worker()
         await until(lambda doomed=doomed: doomed.poll() is not None, what="the worker's death")
     start_worker()
+    healthy = await client.submit("quick", {"n": 1})
     result = await client.wait(job.job_id, timeout_s=WAIT_S)
 
     assert result.state is JobState.DEAD

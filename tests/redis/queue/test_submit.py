@@ -168,6 +168,19 @@ async def test_cancelling_what_does_not_exist_is_an_error(client: Client):
         await client.cancel("nobody")
 
 
+async def test_a_batch_is_cancelled_whole_and_others_are_left_alone(client: Client):
+    mine = [job.job_id async for job in client.submit_many("add", ({"n": n} for n in range(3)), batch="mine")]
+    other = await client.submit("add", {"n": 9}, batch="other")
+    await client.seal_batch("mine")
+
+    states = await client.cancel_batch("mine")
+
+    info = await client.batch("mine")
+    assert states == dict.fromkeys(mine, JobState.CANCELLED)
+    assert (info.cancelled, info.finished_ms is not None) == (3, True)
+    assert (await client.job(other.job_id)).state is JobState.QUEUED
+
+
 async def test_the_position_in_the_queue_counts_undelivered_entries(client: Client, stream: JobStream):
     jobs = [await client.submit("add", {"n": n}) for n in range(4)]
     await start_one(stream)

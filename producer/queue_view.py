@@ -1,0 +1,114 @@
+"""Looks at the queue without touching it: jobs, batches, lanes, workers. Redis errors pass through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from producer.contract import JobState, Lane
+from producer.errors import UnknownJob
+from producer.keys import GROUP, Keys
+from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
+
+POSITION_LIMIT: Final = 10_000
+"""Beyond it a position costs more to count than it tells."""
+
+
+async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
+    """Return what is known of a job, with its place in the queue; raises ``UnknownJob``."""
+    fields = await _hash(redis, keys.job(job_id))
+    if not fields:
+        raise unknown_job(job_id, keys)
+    position = await _position(redis, keys, fields) if fields.get(b"state") == b"queued" else None
+    return JobInfo.of(job_id, fields, position=position)
+
+
+async def batch_info(redis: Redis, keys: Keys, batch_id: str) -> BatchInfo:
+    """Return a batch's counters; raises ``UnknownJob``."""
+    fields = await _hash(redis, keys.batch(batch_id))
+    if not fields:
+        msg = f"no batch {batch_id!r} in environment {keys.environment!r}: see 'sightline status'"
+        raise UnknownJob(msg)
+    return BatchInfo.of(batch_id, fields)
+
+
+async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
+    """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
+    lanes = {lane.value: await _lane_info(redis, keys, lane) for lane in Lane}
+    scheduled = await redis.zcard(keys.scheduled)
+    dead = await redis.xlen(keys.dead)
+    found = [key async for key in redis.scan_iter(match=f"{keys.worker_prefix}*", count=1000)]
+    beats = [beat for beat in (await redis.mget(found) if found else ()) if beat is not None]
+    workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)
+    return QueueInfo(lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers))
+
+
+async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:
+    """Return which of the jobs have ended; raises ``UnknownJob`` for one nobody submitted."""
+    ids = list(job_ids)
+    async with redis.pipeline(transaction=False) as pipe:
+        for job_id in ids:
+            pipe.hget(keys.job(job_id), "state")
+            pipe.exists(keys.result(job_id))
+        replies = await pipe.execute()
+    ended: list[str] = []
+    for job_id, state, has_result in zip(ids, replies[::2], replies[1::2], strict=True):
+        if has_result or (state is not None and JobState(state.decode()).is_final):
+            ended.append(job_id)
+        elif state is None and not await _is_added_by_hand(redis, keys, job_id):
+            raise unknown_job(job_id, keys)
+    return ended
+
+
+async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> list[str]:
+    """Return the ids of a batch's jobs that have not ended. Walks all job hashes: for people, not for loops."""
+    found: list[str] = []
+    prefix = keys.job("")
+    names = [name.decode() async for name in redis.scan_iter(match=f"{prefix}*", count=1000)]
+    for start in range(0, len(names), 1000):
+        chunk = names[start : start + 1000]
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in chunk:
+                pipe.hmget(name, ["batch", "state"])
+            replies = await pipe.execute()
+        for name, (batch, state) in zip(chunk, replies, strict=True):
+            if batch == batch_id.encode() and state is not None and not JobState(state.decode()).is_final:
+                found.append(name.removeprefix(prefix))
+    return found
+
+
+def unknown_job(job_id: str, keys: Keys) -> UnknownJob:
+    """Return the error for a job that is not there."""
+    return UnknownJob(f"no job {job_id!r} in environment {keys.environment!r}: see 'sightline status'")
+
+
+async def _position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> int | None:
+    """Return how many undelivered entries the lane has up to this one, itself included; None over the limit."""
+    lane_key, entry = keys.lane(fields[b"lane"].decode()), fields.get(b"entry", b"").decode()
+    groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(lane_key))
+    delivered = next((g["last-delivered-id"] for g in groups if g["name"] == GROUP.encode()), b"0-0").decode()
+    rows = await redis.xrange(lane_key, f"({delivered}", entry or "+", count=POSITION_LIMIT)
+    return len(rows) if len(rows) < POSITION_LIMIT else None
+
+
+async def _lane_info(redis: Redis, keys: Keys, lane: Lane) -> LaneInfo:
+    key = keys.lane(lane)
+    length = await redis.xlen(key)
+    groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(key)) if length else []
+    running = sum(group["pending"] for group in groups if group["name"] == GROUP.encode())
+    return LaneInfo(queued=max(0, length - running), running=running)
+
+
+async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:
+    """Whether ``job_id`` is ``<lane>-<entry id>`` of an entry that waits in that lane without a hash yet."""
+    lane, _, entry = job_id.partition("-")
+    if lane not in set(Lane) or not entry.replace("-", "").isdecimal():
+        return False
+    return bool(await redis.xrange(keys.lane(lane), entry, entry))
+
+
+async def _hash(redis: Redis, key: str) -> Mapping[bytes, bytes]:
+    return await cast("Any", redis.hgetall(key))
