@@ -52,7 +52,7 @@ def redis_for(settings: ClientSettings) -> Generator[str]:
         yield settings.redis_url
         return
     data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    with EmbeddedRedis(data_home / "sightline" / "redis", port=6379) as server:
+    with EmbeddedRedis(data_home / "sightline" / "redis", port=6379, die_with_parent=True) as server:
         yield server.url
 
 

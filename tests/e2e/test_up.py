@@ -1,0 +1,39 @@
+"""``sightline up``: workers on a Redis that answers, ended by one signal with nothing left."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from producer.client import Client
+from producer.contract import ScanResult
+from producer.keys import Keys
+from tests.e2e.conftest import Site
+from tests.support.queue import until
+from tests.support.scan_worker import ROOT, environment_for, need_browser
+
+
+async def test_up_runs_workers_until_sigterm_and_leaves_none(
+    client: Client, children: list[subprocess.Popen[bytes]], site: Site, redis_url: str, keys: Keys, tmp_path: Path
+):
+    need_browser()
+    command = [sys.executable, "-m", "producer.cli.main", "up", "--workers", "2"]
+    with (tmp_path / "up.log").open("wb") as log:
+        up = subprocess.Popen(command, cwd=ROOT, env=environment_for(redis_url, keys), stdout=log, stderr=log)
+    children.append(up)
+    await until(lambda: _has_workers(client, 2), what="two workers")
+    job = await client.submit("scan", {"url": f"{site.url}/guilty"})
+    result = await client.wait(job.job_id, timeout_s=60)
+
+    up.send_signal(signal.SIGTERM)
+    code = up.wait(40)
+
+    assert isinstance(result, ScanResult)
+    assert code == 0
+    assert (await client.queue()).workers == ()
+
+
+async def _has_workers(client: Client, count: int) -> bool:
+    return len((await client.queue()).workers) == count
