@@ -377,8 +377,8 @@ def check_url(url: str) -> str:
         msg = f"{url!r} is not a URL: {error}"
         raise ValueError(msg) from None
     if parts.scheme not in {"http", "https"}:
-        scheme = parts.scheme or "no scheme"
-        msg = f"{url!r} has {scheme}: expected an address that starts with http:// or https://"
+        what = f"has the scheme {parts.scheme!r}" if parts.scheme else "has no scheme"
+        msg = f"{url!r} {what}: expected an address that starts with http:// or https://"
         raise ValueError(msg)
     if not host:
         msg = f"{url!r} names no host: expected something like https://example.org/page"

@@ -154,6 +154,14 @@ class Keys:
         """String: JSON heartbeat of one worker."""
         return f"{self.prefix}worker:{name}"
 
+    def host_places(self, host: str) -> str:
+        """Sorted set: token of a scan → end of its hold, Redis ms."""
+        return f"{self.prefix}polite:{host}"
+
+    def host_began(self, host: str) -> str:
+        """String: when the last scan of the host began, Redis ms."""
+        return f"{self.prefix}polite:{host}:began"
+
     @property
     def schedules(self) -> str:
         """Hash of JSON: schedules by name, and when each fired last."""

@@ -18,6 +18,7 @@ from worker.agent.scan_graph import ScanGraph
 from worker.memory.checkpoints import scan_saver
 from worker.memory.history import History
 from worker.models.routing import chat_model, embedder
+from worker.politeness import HostGate, PoliteEngine
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.settings import WorkerSettings
 
@@ -44,9 +45,10 @@ async def open_resources(settings: WorkerSettings, redis: Redis) -> AsyncGenerat
     history = History(redis, keys, embed)
     await history.ensure_index()
     saver = await scan_saver(redis, keys)
+    gate = HostGate(redis, keys, places=settings.host_places, gap_ms=settings.host_gap_ms)
     async with ScanEngine(scan_settings(settings)) as engine:
         graph = ScanGraph(
-            engine=engine,
+            engine=PoliteEngine(engine, gate),
             chat=chat_model(settings.chat_model),
             embedder=embed,
             history=history,

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- running → queued with the attempt returned: the job is added again and the old entry goes, in one step.
+-- running → queued, with the attempt returned if one was counted: the job is added again and the old entry goes, in one step.
 -- KEYS  1 lane stream  2 job hash
--- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 kind
+-- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 kind  7 '1' = the attempt is given back
 -- Returns 'committed' | 'already' | 'lost'
 --@include _common.lua
 --@include _delivery.lua
@@ -15,6 +15,6 @@ if held ~= 'ok' then return held end
 local entry = redis.call('XADD', lane, '*', 'id', ARGV[5], 'kind', ARGV[6])
 drop_entry(lane, ARGV[1], ARGV[3])
 redis.call('HSET', job, 'state', 'queued', 'entry', entry)
-redis.call('HINCRBY', job, 'attempt', -1)
+if ARGV[7] == '1' then redis.call('HINCRBY', job, 'attempt', -1) end
 redis.call('HDEL', job, 'worker', 'progress')
 return 'committed'
