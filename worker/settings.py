@@ -40,6 +40,15 @@ class WorkerSettings(ClientSettings):
     scan_allow_private: bool = False
     """Whether loopback and private addresses may be scanned: 1 on a developer's machine, 0 on a server."""
 
+    host_places: Annotated[int, Field(ge=1, le=100)] = 4
+    """Scans of one host at a time, over all workers.
+
+    Too high, and a small site is brought down by its own examination; too low, and workers wait.
+    """
+
+    host_gap_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
+    """Least milliseconds between the beginnings of two scans of one host, over all workers."""
+
     browser_path: str = ""
     """Chromium to use; empty finds an installed one."""
 
