@@ -1,0 +1,202 @@
+"""Scans a minute beside pa11y-ci (axe runner) and @axe-core/cli: same pages, same rules, same cores, in one run.
+
+``.venv/bin/python ops/bench/scan.py [--rounds N] [--copies N]``. The sample shop is served on loopback by a process of
+its own. Each tool scans the same addresses, two at a time: ours through the queue (submit to last result, one worker
+already up), pa11y-ci with ``concurrency: 2``, @axe-core/cli as two processes with half of the addresses each. The
+peers come from npm, pinned, into ``.cache/bench/node``; their Chromium is Debian's, driven by chromium-driver. Rules:
+tags wcag2a, wcag2aa, wcag21a, wcag21aa, the most that pa11y's WCAG2AA asks of axe-core. Tools that are missing are
+said to be missing, never guessed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from producer.client import Client
+from producer.contract import ScanResult
+from producer.settings import ClientSettings
+from worker.embedded import EmbeddedRedis
+from worker.scan.browser import find_browser
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SITE: Final = ROOT / "ops" / "demo" / "site"
+NODE: Final = ROOT / ".cache" / "bench" / "node"
+PEERS: Final = ("pa11y-ci@4.1.1", "@axe-core/cli@4.13.0")
+PAGES: Final = (
+    *("index", "teas", "kettle", "offers", "delivery", "journal", "visit", "account", "checkout", "story"),
+    *("repaired/kettle", "repaired/checkout"),
+)
+TAGS: Final = "wcag2a,wcag2aa,wcag21a,wcag21aa"
+SERVER: Final = (
+    "import http.server, functools, sys;"
+    "h = functools.partial(type('Quiet', (http.server.SimpleHTTPRequestHandler,), {'log_message': lambda *a: None}),"
+    " directory=sys.argv[1]); s = http.server.ThreadingHTTPServer(('127.0.0.1', 0), h);"
+    "print(s.server_port, flush=True); s.serve_forever()"
+)
+
+Run = Callable[[list[str]], float]
+
+
+@contextmanager
+def served_site() -> Generator[str]:
+    """Serve the shop from a process of its own; give its address."""
+    process = subprocess.Popen([sys.executable, "-c", SERVER, str(SITE)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None  # noqa: S101  piped above
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def addresses(base: str, copies: int) -> list[str]:
+    """Return the pages' addresses, each ``copies`` times under another query, so that no tool merges them."""
+    return [f"{base}/{page}.html?copy={copy}" for copy in range(copies) for page in PAGES]
+
+
+@contextmanager
+def our_worker(folder: Path) -> Generator[tuple[ClientSettings, float, int]]:
+    """Run one worker on a Redis of its own; give the client's settings, the cold start in s, and the worker's pid."""
+    with EmbeddedRedis(folder / "redis", die_with_parent=True) as server:
+        settings = ClientSettings(redis_url=server.url, environment="bench")
+        models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "SCAN_ALLOW_PRIVATE": "1"}
+        environment = {**os.environ, **models, "REDIS_URL": server.url, "ENVIRONMENT": "bench", "LOG_LEVEL": "warning"}
+        began = time.perf_counter()
+        with (folder / "worker.log").open("wb") as log:
+            worker = subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=environment, stderr=log)
+        try:
+            asyncio.run(_until_ready(settings))
+            yield settings, time.perf_counter() - began, worker.pid
+        finally:
+            worker.terminate()
+            worker.wait(60)
+
+
+async def _until_ready(settings: ClientSettings) -> None:
+    async with Client(settings) as client, asyncio.timeout(60):
+        while not (await client.queue()).workers:
+            await asyncio.sleep(0.02)
+
+
+async def scan_ours(settings: ClientSettings, urls: list[str]) -> tuple[float, int]:
+    """Return the seconds from submit to the last result, and how many pages were scanned whole."""
+    payloads = ({"url": url, "standard": "wcag21aa", "assess": False} for url in urls)
+    began = time.perf_counter()
+    async with Client(settings) as client:
+        jobs = [job.job_id async for job in client.submit_many("scan", payloads)]
+        results = [result async for result in client.as_completed(jobs, timeout_s=600)]
+    whole = sum(isinstance(result, ScanResult) and result.status == "scanned" for result in results)
+    return time.perf_counter() - began, whole
+
+
+def install_peers() -> None:
+    """Install the pinned peers, unless they are there; their own browser downloads are not wanted."""
+    if (NODE / "node_modules" / ".bin" / "axe").exists():
+        return
+    NODE.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["npm", "install", "--ignore-scripts", "--silent", *PEERS], cwd=NODE, check=True)
+
+
+def scan_pa11y(urls: list[str]) -> float:
+    """Return the seconds pa11y-ci takes."""
+    chrome = {"executablePath": str(find_browser(None)), "args": ["--no-sandbox"]}
+    defaults = {"concurrency": 2, "runners": ["axe"], "standard": "WCAG2AA", "chromeLaunchConfig": chrome}
+    config = NODE / "pa11yci.json"
+    config.write_text(json.dumps({"defaults": {**defaults, "useIncognitoBrowserContext": False}, "urls": urls}))
+    began = time.perf_counter()
+    command = [str(NODE / "node_modules/.bin/pa11y-ci"), "--config", str(config), "--json"]
+    answer = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False)
+    took_s = time.perf_counter() - began
+    pages = json.loads(answer.stdout)["results"].values()
+    failed = [row for rows in pages for row in rows if "code" not in row]
+    if len(pages) != len(urls) or failed:
+        sys.exit(f"pa11y-ci scanned {len(pages)} of {len(urls)} pages, {len(failed)} of them failed: {failed[:1]}")
+    return took_s
+
+
+def scan_axe_cli(urls: list[str]) -> float:
+    """Return the seconds two processes of @axe-core/cli take, half of the pages each."""
+    driver, chrome = shutil.which("chromedriver"), shutil.which("chromium")
+    if driver is None or chrome is None:
+        sys.exit("@axe-core/cli needs chromedriver and chromium: apt-get install chromium-driver")
+    options = ["--tags", TAGS, "--chromedriver-path", driver, "--chrome-path", chrome]
+    chrome_options = ["--chrome-options", "no-sandbox,headless=new,disable-gpu"]
+    began = time.perf_counter()
+    halves = [
+        subprocess.Popen(
+            [str(NODE / "node_modules/.bin/axe"), *half, *options, *chrome_options],
+            cwd=NODE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for half in (urls[::2], urls[1::2])
+    ]
+    said = [half.communicate()[0] for half in halves]
+    took_s = time.perf_counter() - began
+    scanned = sum(len(re.findall(r"please wait", text)) for text in said)
+    if scanned != len(urls):
+        sys.exit(f"@axe-core/cli scanned {scanned} of {len(urls)} pages: {said[0][-500:]}")
+    return took_s
+
+
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process and its children, MB (Linux)."""
+    listing = subprocess.run(["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=True).stdout
+    rows = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
+    family, total_kb = {pid}, 0
+    for _ in range(6):
+        family |= {child for child, parent, _ in rows if parent in family}
+    for child, _, rss_kb in rows:
+        total_kb += rss_kb if child in family else 0
+    return total_kb / 1024
+
+
+def main() -> None:
+    """Run the rounds and print the table as Markdown."""
+    options = argparse.ArgumentParser(description="scans a minute, side by side")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--copies", type=int, default=3, help="how often each of the 12 pages is scanned a round")
+    given = options.parse_args()
+    install_peers()
+    took: dict[str, list[float]] = {"Sightline": [], "pa11y-ci": [], "@axe-core/cli": []}
+    with tempfile.TemporaryDirectory() as folder, served_site() as base, our_worker(Path(folder)) as ours:
+        settings, cold_s, pid = ours
+        urls = addresses(base, given.copies)
+        for number in range(given.rounds):
+            seconds, whole = asyncio.run(scan_ours(settings, [f"{url}&round={number}" for url in urls]))
+            if whole != len(urls):
+                sys.exit(f"ours scanned {whole} of {len(urls)} pages whole")
+            took["Sightline"].append(seconds)
+            took["pa11y-ci"].append(scan_pa11y(urls))
+            took["@axe-core/cli"].append(scan_axe_cli(urls))
+        warm_s, _ = asyncio.run(scan_ours(settings, [f"{base}/kettle.html?warm"]))
+        memory_mb = resident_mb(pid)
+    rates = {tool: len(urls) * 60 / statistics.median(seconds) for tool, seconds in took.items()}
+    fastest = max(rate for tool, rate in rates.items() if tool != "Sightline")
+    print(f"| tool | scans a minute, median of {given.rounds} x {len(urls)} pages | beside ours |")
+    print("|---|---|---|")
+    for tool, rate in rates.items():
+        print(f"| {tool} | {rate:.0f} | {rates['Sightline'] / rate:.2f} |")
+    verdict = "met" if rates["Sightline"] >= 1.5 * fastest else "MISSED"
+    print(f"\nTarget: at least 1.5 x the faster peer: {rates['Sightline'] / fastest:.2f}, {verdict}.")
+    print(f"Cold start of a worker {cold_s:.1f} s; one warm scan, submit to result, {warm_s:.2f} s;")
+    print(f"resident memory of worker and browser after all scans {memory_mb:.0f} MB.")
+
+
+if __name__ == "__main__":
+    main()
