@@ -21,7 +21,9 @@ async def test_up_runs_workers_until_sigterm_and_leaves_none(
     need_browser()
     command = [sys.executable, "-m", "producer.cli.main", "up", "--workers", "2"]
     with (tmp_path / "up.log").open("wb") as log:
-        up = subprocess.Popen(command, cwd=ROOT, env=environment_for(redis_url, keys), stdout=log, stderr=log)
+        up = subprocess.Popen(  # noqa: ASYNC220  it starts in a millisecond
+            command, cwd=ROOT, env=environment_for(redis_url, keys), stdout=log, stderr=log
+        )
     children.append(up)
     await until(lambda: _has_workers(client, 2), what="two workers")
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})

@@ -15,6 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from producer.errors import RedisUnreachable
+from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis
 
@@ -37,7 +38,7 @@ def up(*, workers: int) -> None:
         env = {**os.environ, "REDIS_URL": url}
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
-        click.echo(f"{where}, {workers} worker{"" if workers == 1 else "s"}; Ctrl-C ends")
+        click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
         processes = [subprocess.Popen([sys.executable, "-m", "worker"], env=env) for _ in range(workers)]
         sys.exit(wait_for(processes))
 

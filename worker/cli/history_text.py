@@ -1,0 +1,129 @@
+"""Past scans and trends as lines for a person, and as documents for a program. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from producer.contract import IMPACTS, Changes, Counts, JsonObject
+from producer.reports.plain_text import counted, middle_cut, one_line
+from worker.memory.scan_record import ScanRecord
+from worker.memory.trends import Day, GroupChange, Groups
+
+URL_WIDTH: Final = 100
+MAX_SHOWN: Final = 5
+"""Pages of a group that a person is shown; a program gets all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A past scan as it is shown: with its distance from what was looked for, or what changed on the page."""
+
+    record: ScanRecord
+    distance: float | None = None
+    changes: Changes | None = None
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        record = asdict(self.record)
+        record |= {"counts": self.record.counts.model_dump(), "barriers": self.record.barriers.model_dump()}
+        extra: JsonObject = {} if self.distance is None else {"distance": round(self.distance, 4)}
+        if self.changes is not None:
+            extra["changes"] = self.changes.model_dump(mode="json")
+        return {"v": 1, **record, **extra}
+
+
+def scan_lines(shown: Shown) -> Iterator[str]:
+    """Yield the lines of one past scan."""
+    record = shown.record
+    seen = f", seen {record.times_seen:,} times" if record.times_seen > 1 else ""
+    near = "" if shown.distance is None else f"  distance {shown.distance:.3f}"
+    found = barriers_text(record.barriers) if record.status in {"scanned", "partial"} else "not read"
+    yield f"{clock(record.last_seen_ms)}  {record.status:<11}  {found}{near}"
+    group = f"  [{one_line(record.group, limit=40)}]" if record.group else ""
+    yield f"  {middle_cut(one_line(record.url), URL_WIDTH) or 'HTML without an address'}{group}"
+    yield f"  scan {one_line(record.scan_id)}, first seen {clock(record.at_ms)}{seen}"
+    if shown.changes is not None:
+        yield f"  {changes_text(shown.changes)}"
+
+
+def changes_text(changes: Changes) -> str:
+    """Return what changed against the scan before."""
+    text = f"{len(changes.new):,} new, {len(changes.fixed):,} fixed, {changes.unchanged:,} unchanged"
+    return f"{text}; not certain: {one_line(', '.join(changes.uncertain))}" if changes.uncertain else text
+
+
+def barriers_text(counts: Counts) -> str:
+    """Return ``no barriers`` or ``5 barriers (2 critical, 3 minor)``."""
+    if not counts.total:
+        return "no barriers"
+    parts = [(impact.value, getattr(counts, impact.value)) for impact in reversed(IMPACTS)]
+    listed = ", ".join(f"{number:,} {name}" for name, number in parts if number)
+    return f"{counted(counts.total, 'barrier')} ({listed})"
+
+
+def day_lines(days: list[Day]) -> Iterator[str]:
+    """Yield a table of days."""
+    yield "day          scans  unread  per page  critical  serious    new  fixed"
+    for day in days:
+        yield (
+            f"{day.day:<10} {day.scans:>7,} {day.unread:>7,} {day.per_page:>9.1f} {day.critical:>9,} "
+            f"{day.serious:>8,} {day.new:>6,} {day.fixed:>6,}"
+        )
+
+
+def day_document(day: Day) -> JsonObject:
+    """Return a day as JSON."""
+    return {"v": 1, **asdict(day), "per_page": round(day.per_page, 2)}
+
+
+def group_lines(found: Groups) -> Iterator[str]:
+    """Yield the groups with the pages that changed most, and the scans to look at."""
+    for one in found.groups:
+        name = one_line(one.group, limit=60) or "(no group)"
+        if not one.pages:
+            yield f"new     {name}: {counted(one.added, 'page')}, none known then"
+            continue
+        added = f"; {counted(one.added, 'page')} came later" if one.added else ""
+        was, now = barriers_text(one.before), barriers_text(one.after)
+        yield f"{one.verdict:<7} {name}: {was} then, {now} now, on {counted(len(one.pages), 'page')}{added}"
+        changed = [page for page in one.pages if any(page.change)]
+        for page in changed[:MAX_SHOWN]:
+            step = f"{page.barriers_before.total:,} → {page.barriers_after.total:,}"
+            yield f"        {step:<9} {middle_cut(one_line(page.url), URL_WIDTH)}"
+            yield f"        {'':<9} scans {one_line(page.before)} and {one_line(page.after)}"
+        if len(changed) > MAX_SHOWN:
+            yield f"        … and {len(changed) - MAX_SHOWN:,} more"
+    if found.is_part:
+        yield "There are more pages than were compared: name a --site or a --group."
+
+
+def group_document(one: GroupChange, *, is_part: bool) -> JsonObject:
+    """Return a group as JSON; of its pages those that changed, with their scans."""
+    pages = [
+        {
+            "url": page.url,
+            "before": {"scan_id": page.before, "barriers": page.barriers_before.model_dump()},
+            "after": {"scan_id": page.after, "barriers": page.barriers_after.model_dump()},
+        }
+        for page in one.pages
+        if any(page.change)
+    ]
+    return {
+        "v": 1,
+        "group": one.group,
+        "verdict": one.verdict,
+        "before": one.before.model_dump(),
+        "after": one.after.model_dump(),
+        "pages": len(one.pages),
+        "pages_added": one.added,
+        "is_part": is_part,
+        "changed": pages,
+    }
+
+
+def clock(at_ms: int) -> str:
+    """Return a Redis time as local date and time."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
