@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,7 +29,24 @@ def with_client(action: Callable[[Client], Awaitable[T]]) -> T:
     settings = read_settings()
 
     async def act() -> T:
+        _cancel_on_ctrl_c()
         async with Client(settings) as client:
             return await action(client)
 
-    return asyncio.run(act())
+    try:
+        return asyncio.run(act())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _cancel_on_ctrl_c() -> None:
+    """Let Ctrl-C cancel the running task from the loop, between two of its steps.
+
+    ``asyncio.run`` cancels from within the signal handler, so also in the middle of a step. redis-py begins a command
+    with ``asyncio.timeout(0)``, which takes such a cancellation for its own and drops it (python/cpython#134471): half
+    of all Ctrl-C in ``watch`` did nothing. Can go when every supported Python has that mended.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  a coroutine is run by a task
+    with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
-from producer.reports.page import Page, Summary
 from producer.reports.plain_text import counted
+
+if TYPE_CHECKING:
+    from producer.reports.page import Page, Summary
 
 
 def is_terminal() -> bool:
@@ -26,6 +29,8 @@ def progress(total: int, *, shown: bool) -> Generator[Callable[[Page], None]]:
         return
     from rich.console import Console  # noqa: PLC0415  30 ms for those who see it
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    from producer.reports.page import Summary  # noqa: PLC0415  pydantic, for those who only ask is_terminal()
 
     columns = (
         TextColumn("{task.description}"),

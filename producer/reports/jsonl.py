@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
-from producer.contract import JsonObject
-from producer.reports.formats import ReportContext
-from producer.reports.page import Page
+if TYPE_CHECKING:  # commands that print a line of JSON need ``line_of`` only
+    from producer.contract import JsonObject
+    from producer.reports.formats import ReportContext
+    from producer.reports.page import Page
 
 _C1: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 """Valid in JSON as they are, but terminals obey the first and some readers split lines at the others."""

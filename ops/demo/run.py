@@ -1,0 +1,246 @@
+"""What ``make demo`` runs: the whole of Sightline once, on the sample shop beside this file, with nothing left behind.
+
+A Redis of its own, a web server for the shop, two workers, and a client that does what a user would do: submit the
+pages as one batch, wait, write reports. Everything is stopped at the end, whatever the end is: done, failed, Ctrl-C or
+SIGTERM. Exits 0 when every page was scanned; barriers are what the shop is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from producer.client import Client
+from producer.contract import Impact, ScanRequest
+from producer.errors import SightlineError
+from producer.reports.formats import FORMATS, ReportContext, load_report
+from producer.reports.page import Page, page_of
+from producer.settings import ClientSettings
+from worker.embedded import EmbeddedRedis
+
+SITE: Final = Path(__file__).parent / "site"
+REPORTS: Final = Path("demo-report")
+ENVIRONMENT: Final = "demo"
+WORKERS: Final = 2
+DEADLINE_S: Final = 240.0
+"""For all pages: the slowest machine that was tried needs a fifth of it."""
+STOP_S: Final = 20.0
+"""A worker hands its jobs back and ends within its grace period; then it is killed."""
+
+PAGES: Final = (
+    "index.html",
+    "teas.html",
+    "kettle.html",
+    "offers.html",
+    "delivery.html",
+    "journal.html",
+    "visit.html",
+    "account.html",
+    "checkout.html",
+    "story.html",
+    "repaired/kettle.html",
+    "repaired/checkout.html",
+)
+
+
+class DemoFailed(Exception):
+    """A part of the demo went wrong; the message is for the person who typed ``make demo``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process and the file its log goes to."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class names it so
+        """Keep quiet: the terminal belongs to the demo."""
+
+
+@contextmanager
+def served(folder: Path) -> Generator[str]:
+    """Serve ``folder`` on a free loopback port; yields its address with a slash at the end."""
+    handler = functools.partial(_QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@asynccontextmanager
+async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator[list[Worker]]:
+    """Run worker processes; stops them at the end, with SIGTERM first."""
+    env = {
+        **os.environ,
+        "REDIS_URL": redis_url,
+        "ENVIRONMENT": ENVIRONMENT,
+        "SCAN_ALLOW_PRIVATE": "1",
+        "CHAT_MODEL": "builtin",
+        "EMBEDDING_MODEL": "builtin",
+    }
+    running: list[Worker] = []
+    try:
+        for number in range(1, count + 1):
+            log = folder / f"worker-{number}.log"
+            with log.open("wb") as out:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "worker"),
+                    env=env,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
+                )
+            running.append(Worker(process, log))
+        yield running
+    finally:
+        await asyncio.gather(*(_stop(worker.process) for worker in running))
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def scan(client: Client, base: str) -> list[Page]:
+    """Submit the shop's pages as one batch and return them, in their order, once all are scanned."""
+    urls = [base + name for name in PAGES]
+    requests = (ScanRequest(url=url, group="repaired" if "/repaired/" in url else "shop") for url in urls)
+    batch = f"demo-{datetime.now(UTC):%H%M%S}"
+    jobs = [job.job_id async for job in client.submit_many("scan", requests, batch=batch)]
+    await client.seal_batch(batch)
+    url_of = dict(zip(jobs, urls, strict=True))
+    pages: dict[str, Page] = {}
+    with _progress(len(jobs)) as advance:
+        async for result in client.as_completed(jobs, timeout_s=DEADLINE_S):
+            pages[result.job_id] = page_of(result, url=url_of[result.job_id])
+            advance(pages[result.job_id])
+    return [pages[job_id] for job_id in jobs]
+
+
+@contextmanager
+def _progress(total: int) -> Generator[Callable[[Page], object]]:
+    """Draw a bar in a terminal, print a line a page elsewhere; yields what to call with each page."""
+    if not sys.stdout.isatty():
+        yield lambda page: print(f"  {page.outcome:<11} {page.url}")
+        return
+    columns = (TextColumn("  Scanning"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, expand=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda _: bar.advance(task)
+
+
+async def watch_over(running: Sequence[Worker]) -> None:
+    """Raise ``DemoFailed`` as soon as a worker ends by itself, with its last words."""
+    ends = [asyncio.create_task(worker.process.wait()) for worker in running]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+    ended = next(worker for worker in running if worker.process.returncode is not None)
+    words = ended.log.read_text("utf-8", "replace").strip().splitlines()
+    msg = f"a worker ended with exit code {ended.process.returncode}: {words[-1] if words else 'it said nothing'}"
+    raise DemoFailed(msg)
+
+
+async def demo() -> list[Page]:
+    """Start everything, scan, and stop everything; returns the pages."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-demo-")))
+        print("Starting a Redis of its own, a web server for the sample shop, and two workers …", flush=True)
+        redis = await stack.enter_async_context(EmbeddedRedis(folder / "redis", die_with_parent=True))
+        base = stack.enter_context(served(SITE))
+        running = await stack.enter_async_context(workers(WORKERS, redis_url=redis.url, folder=folder))
+        settings = ClientSettings(redis_url=redis.url, environment=ENVIRONMENT)
+        client = await stack.enter_async_context(Client(settings))
+        print(f"Scanning {len(PAGES)} pages of {base} through the queue:", flush=True)
+        scanning = asyncio.create_task(scan(client, base))
+        watching = asyncio.create_task(watch_over(running))
+        try:
+            await asyncio.wait((scanning, watching), return_when=asyncio.FIRST_COMPLETED)
+            return watching.result() or [] if watching.done() and not scanning.done() else scanning.result()
+        finally:
+            for task in (scanning, watching):
+                task.cancel()
+            await asyncio.gather(scanning, watching, return_exceptions=True)
+
+
+def write_reports(pages: Sequence[Page]) -> None:
+    """Print the table, and write every other format into ``demo-report``."""
+    context = ReportContext(datetime.now(UTC), title="Moss & Kettle, a sample shop", fail_on=Impact.SERIOUS)
+    print()
+    load_report("table")(pages, context, sys.stdout)
+    REPORTS.mkdir(exist_ok=True)
+    for made in FORMATS.values():
+        with (REPORTS / made.file_name).open("w", encoding="utf-8", newline="") as out:
+            load_report(made.name)(pages, context, out)
+
+
+NEXT: Final = f"""
+The reports are in {REPORTS}/. Open {REPORTS}/report.html: it is what you would pass on.
+
+Next:
+  sightline up                                   a Redis and a worker of your own, until Ctrl-C
+  sightline scan https://example.org/ --wait     in another terminal
+  sightline scan --help                          lists of pages, reports for CI, exit codes
+
+The shop and its barriers are explained in ops/demo/README.md.
+"""
+
+
+async def _interruptible() -> list[Page]:
+    """Run the demo so that Ctrl-C and SIGTERM end it in order."""
+    task = asyncio.create_task(demo())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    try:
+        pages = asyncio.run(_interruptible())
+        write_reports(pages)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("demo: stopped; nothing is left running", file=sys.stderr)
+        return 130
+    except (DemoFailed, SightlineError, OSError) as error:
+        print(f"demo: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    missing = [page for page in pages if not page.is_scanned]
+    if missing:
+        print(f"demo: {len(missing)} of {len(pages)} pages were not scanned: {missing[0].problem}", file=sys.stderr)
+        return 1
+    print(NEXT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""The demo, run once as ``make demo`` runs it: it finds what its README says, and its report is one to pass on."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer.contract import ScanRequest
+from tests.support.processes_of import all_gone, descendants
+from tests.support.redis_server import start_or_skip
+from tests.support.scan_worker import ROOT, need_browser
+from tests.support.site import Site
+from worker.embedded import EmbeddedRedis
+from worker.scan.browser import find_browser
+from worker.scan.engine import ScanEngine, ScanSettings
+
+DEMO = ROOT / "ops" / "demo"
+DEADLINE_S = 110
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What one run of the demo left: its folder of reports and what it said."""
+
+    reports: Path
+    code: int
+    said: str
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    need_browser()
+    folder = tmp_path_factory.mktemp("demo")
+    start_or_skip(EmbeddedRedis(folder / "probe", die_with_parent=True)).stop()
+    done = subprocess.run(
+        [sys.executable, str(DEMO / "run.py")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return Demo(folder / "demo-report", done.returncode, done.stdout, done.stderr)
+
+
+def found_in(report: dict[str, Any], kind: str) -> dict[str, dict[str, int]]:
+    """Return page → rule → elements."""
+    return {
+        page["url"].split("/", 3)[3]: {finding["rule"]: finding["node_count"] for finding in page[kind]}
+        for page in report["pages"]
+    }
+
+
+def promised(column: int) -> dict[str, dict[str, int]]:
+    """Return page → rule → elements as the README's table has them."""
+    rows = re.findall(r"^\| `([\w/]+\.html)` \|(.*)\|$", (DEMO / "README.md").read_text(), re.MULTILINE)
+    cells = {page: rest.split("|")[column] for page, rest in rows}
+    return {
+        page: {rule: int(count) for rule, count in re.findall(r"`([\w-]+)` (\d+)", cell)}
+        for page, cell in cells.items()
+    }
+
+
+def test_the_demo_ends_well_and_says_what_to_type_next(demo: Demo) -> None:
+    assert (demo.code, demo.errors) == (0, "")
+    assert "12 pages: 9 with barriers, 3 without" in demo.said
+    assert "sightline scan https://example.org/ --wait" in demo.said
+
+
+def test_the_shop_has_the_barriers_its_readme_names_and_no_others(demo: Demo) -> None:
+    report = json.loads((demo.reports / "report.json").read_text())
+
+    assert found_in(report, "findings") == promised(1)
+    assert found_in(report, "incomplete") == promised(2)
+
+
+def test_the_repaired_twins_have_none(demo: Demo) -> None:
+    report = json.loads((demo.reports / "report.json").read_text())
+
+    twins = [page for page in report["pages"] if page["group"] == "repaired"]
+    assert [(page["status"], page["findings"], page["incomplete"]) for page in twins] == [("scanned", [], [])] * 2
+
+
+def test_every_kind_of_report_is_written(demo: Demo) -> None:
+    assert sorted(path.name for path in demo.reports.iterdir()) == [
+        "junit.xml",
+        "report.csv",
+        "report.html",
+        "report.json",
+        "report.jsonl",
+        "report.md",
+        "report.sarif",
+        "report.txt",
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- the HTML report
+
+
+@pytest.fixture
+def served(demo: Demo) -> Generator[Site]:
+    with Site(demo.reports) as site:
+        yield site
+
+
+_DRIVER = """<!doctype html><title>Driver</title>
+<iframe id="report" src="/report.html" width="1200" height="900"></iframe>
+<script>
+const step = async (page, change) => {
+  change();
+  await new Promise((done) => setTimeout(done, 300));
+  return {
+    shown: page.getElementById("shown").textContent,
+    pages: [...page.querySelectorAll("details.page")].filter((p) => p.checkVisibility())
+      .map((p) => p.querySelector("h3").textContent),
+    none: page.getElementById("none").checkVisibility(),
+  };
+};
+document.getElementById("report").addEventListener("load", async (event) => {
+  const page = event.target.contentDocument;
+  const fire = (element, name) => element.dispatchEvent(new Event(name, { bubbles: true }));
+  const search = page.getElementById("search");
+  const status = page.getElementById("status");
+  const seen = {};
+  seen.all = await step(page, () => {});
+  seen.search = await step(page, () => { search.value = "Marquee"; fire(search, "input"); });
+  seen.nothing = await step(page, () => { search.value = "no such words"; fire(search, "input"); });
+  seen.reset = await step(page, () => page.getElementById("reset").click());
+  seen.passed = await step(page, () => { status.value = "passed"; fire(status, "change"); });
+  seen.back = await step(page, () => { status.value = ""; fire(status, "change"); });
+  seen.moderate = await step(page, () => {
+    page.querySelectorAll("input[name=impact]").forEach((box) => {
+      box.checked = box.value === "moderate";
+      fire(box, "change");
+    });
+  });
+  seen.open = await step(page, () => page.getElementById("expand").click());
+  seen.opened = [...page.querySelectorAll("details.page")].every((p) => p.open);
+  const out = document.createElement("pre");
+  out.id = "seen";
+  out.textContent = JSON.stringify(seen);
+  document.body.append(out);
+});
+</script>"""
+
+
+def drive(site: Site) -> dict[str, Any]:
+    """Open the report in a browser, use its search and filters, and return what was to be seen after each step."""
+    address = site.add("/driver.html", _DRIVER)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+    done = subprocess.run(
+        [str(find_browser()), *flags, address], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    seen = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert seen is not None, done.stdout[-2000:] + done.stderr[-2000:]
+    return json.loads(html.unescape(seen[1]))
+
+
+def test_search_and_filters_of_the_report_work_without_a_server(served: Site) -> None:
+    seen = drive(served)
+
+    assert seen["all"]["shown"] == "12 pages of 12, 47 findings"
+    assert seen["search"]["pages"] == ["/offers.html"]
+    assert seen["search"]["shown"] == "1 page of 12, 1 finding"
+    assert (seen["nothing"]["pages"], seen["nothing"]["none"]) == ([], True)
+    assert seen["reset"]["shown"] == seen["all"]["shown"]
+    assert seen["passed"]["pages"] == ["/story.html", "/repaired/kettle.html", "/repaired/checkout.html"]
+    assert seen["back"]["shown"] == seen["all"]["shown"]
+    assert seen["moderate"]["pages"] == ["/visit.html"]
+    assert seen["opened"] is True
+
+
+async def test_our_own_scan_finds_nothing_wrong_in_the_report(demo: Demo, served: Site) -> None:
+    report = (demo.reports / "report.html").read_text()
+    address = served.add("/opened.html", report.replace("<details ", "<details open "))
+    settings = ScanSettings(allow_private=True)
+
+    async with ScanEngine(settings) as engine:
+        audits = [
+            await engine.audit(ScanRequest(url=address, standard=rules)) for rules in ("wcag22aa", "best-practice")
+        ]
+
+    found = [finding.rule for audit in audits for finding in audit.result.findings]
+    assert [audit.result.status for audit in audits] == ["scanned", "scanned"]
+    assert found == []
+
+
+# ---------------------------------------------------------------------------------------------- ended early
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    need_browser()
+    process = _started(tmp_path)
+    started = descendants(process.pid)
+
+    process.send_signal(number)
+
+    _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert errors == "demo: stopped; nothing is left running\n"
+    assert len(started) >= 3, "a Redis and two workers"
+    assert all_gone(started, within_s=5)
+
+
+def test_a_demo_whose_worker_dies_is_1_and_says_so(tmp_path: Path) -> None:
+    need_browser()
+    process = _started(tmp_path)
+    started = descendants(process.pid)
+    worker = next(pid for pid in started if b"\0-m\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+    os.kill(worker, signal.SIGKILL)
+
+    _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert errors.startswith("demo: a worker ended with exit code -9")
+    assert all_gone(started, within_s=5)
+
+
+def _started(folder: Path) -> subprocess.Popen[str]:
+    """Return the demo at the moment when all its parts run and the pages are being scanned."""
+    command = [sys.executable, "-u", str(DEMO / "run.py")]
+    process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Scanning"):
+            break
+    return process

@@ -1,0 +1,109 @@
+"""Outputs: which report goes where, and that nobody finds half of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.errors import InputError
+from producer.reports.formats import ReportContext
+from producer.reports.page import Page, refused_page
+
+CONTEXT = ReportContext(datetime(2026, 11, 23, tzinfo=UTC))
+PAGES = [refused_page("nonsense", "no scheme")]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(*formats: str, output: str | None = None) -> list[tuple[str, str | None]]:
+    made = plan_outputs(formats, output, default="table")
+    return [(item.format, str(item.path) if item.path else None) for item in made]
+
+
+def test_nothing_asked_for_is_the_default_on_stdout() -> None:
+    assert plan() == [("table", None)]
+
+
+def test_a_format_may_name_its_file() -> None:
+    assert plan("html=a.html", "json") == [("html", "a.html"), ("json", None)]
+
+
+def test_one_format_goes_to_the_output_file() -> None:
+    assert plan("csv", output="a.txt") == [("csv", "a.txt")]
+
+
+@pytest.mark.parametrize(
+    ("output", "chosen"),
+    [
+        ("a.html", "html"),
+        ("a.json", "json"),
+        ("a.jsonl", "jsonl"),
+        ("a.csv", "csv"),
+        ("a.md", "markdown"),
+        ("a.xml", "junit"),
+        ("a.sarif", "sarif"),
+        ("a.txt", "table"),
+        ("A.HTML", "html"),
+    ],
+)
+def test_without_a_format_the_files_suffix_chooses(output: str, chosen: str) -> None:
+    assert plan(output=output) == [(chosen, output)]
+
+
+def test_several_formats_go_into_the_output_folder_which_is_made() -> None:
+    made = plan("html", "junit", output="reports")
+
+    assert made == [("html", "reports/report.html"), ("junit", "reports/junit.xml")]
+    assert Path("reports").is_dir()
+
+
+def test_one_format_goes_into_a_folder_that_exists() -> None:
+    Path("reports").mkdir()
+
+    assert plan("html", output="reports") == [("html", "reports/report.html")]
+
+
+def test_reports_are_written_whole_and_leave_nothing_beside_them() -> None:
+    written = write_reports([Output("json", Path("a.json")), Output("csv", Path("b.csv"))], PAGES, CONTEXT)
+
+    assert written == [Path("a.json"), Path("b.csv")]
+    assert sorted(path.name for path in Path().iterdir()) == ["a.json", "b.csv"]
+
+
+class _Breaking(list[Page]):
+    """Pages whose writing fails in the middle, as on a full disk."""
+
+    def __iter__(self) -> Iterator[Page]:
+        yield PAGES[0]
+        raise OSError(28, "No space left on device")
+
+
+def test_a_report_that_fails_half_way_leaves_the_old_one() -> None:
+    Path("a.json").write_text("the old one")
+
+    with pytest.raises(InputError, match=r"cannot write 'a\.json': No space left on device"):
+        write_reports([Output("json", Path("a.json"))], _Breaking(), CONTEXT)
+
+    assert Path("a.json").read_text() == "the old one"
+    assert list(Path().iterdir()) == [Path("a.json")]
+
+
+def test_a_device_is_written_to_and_not_replaced(folder: Path) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    write_reports([Output("jsonl", pipe)], PAGES, CONTEXT)
+
+    assert b'"url":"nonsense"' in os.read(reader, 10_000)
+    assert pipe.is_fifo()
+    os.close(reader)

@@ -1,0 +1,103 @@
+"""Start-up: a command imports what it needs when it needs it, and what is missing is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import click
+import pytest
+
+from producer.cli import main
+from producer.cli.scan import FAIL_ON, LANES, STANDARDS
+from producer.contract import Impact, Lane, ScanRequest
+from producer.errors import DependencyMissing
+
+CLIENT_COMMANDS = sorted(main._COMMANDS)
+HEAVY = ("arq", "langgraph", "langchain_core", "redisvl", "playwright", "structlog", "worker")
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys, json\n{code}\nprint(json.dumps(sorted({{n.partition('.')[0] for n in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("command", CLIENT_COMMANDS)
+def test_a_commands_help_loads_click_and_nothing_else(command: str) -> None:
+    loaded = loaded_by(f"from producer.cli.main import run\nrun([{command!r}, '--help'])")
+
+    assert not loaded & {"redis", "pydantic", "rich", "asyncio", "jinja2", *HEAVY}
+
+
+@pytest.mark.parametrize("command", CLIENT_COMMANDS)
+def test_a_client_command_imports_nothing_of_a_worker(command: str) -> None:
+    module = main._COMMANDS[command].partition(":")[0]
+    code = (
+        f"import importlib, importlib.util as u\nimportlib.import_module({module!r})\n"
+        f"for name in ({module!r} + '_command', 'producer.cli.jobs_command'):\n"
+        "    if u.find_spec(name): importlib.import_module(name)"
+    )
+
+    loaded = loaded_by(code)
+
+    assert not loaded & set(HEAVY)
+
+
+def test_submitting_a_page_loads_no_report_writer() -> None:
+    loaded = loaded_by("import producer.cli.scan_command")
+
+    assert not loaded & {"rich", "jinja2", "junitparser", *HEAVY}
+
+
+def test_choices_are_those_of_the_contract() -> None:
+    assert set(STANDARDS) == set(ScanRequest.model_fields["standard"].annotation.__args__)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]  # a Literal
+    assert (*(impact.value for impact in Impact), "never") == FAIL_ON
+    assert set(LANES) == {lane.value for lane in Lane}
+
+
+def test_every_format_is_named_in_the_help_of_scan(capsys: pytest.CaptureFixture[str]) -> None:
+    from producer.reports.formats import FORMATS  # noqa: PLC0415  beside its only use
+
+    main.run(["scan", "--help"])
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Formats: {', '.join(FORMATS)}." in text
+
+
+@pytest.fixture
+def missing_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entries() -> dict[str, Any]:
+        return {"ghost": EntryPoint("ghost", "package_that_is_not_there.cli:ghost", main.ENTRY_POINTS)}
+
+    monkeypatch.setattr(main, "_entry_points", entries)
+
+
+@pytest.mark.usefixtures("missing_command")
+def test_a_worker_command_without_its_packages_says_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main.run(["ghost"])
+
+    answer = capsys.readouterr()
+    assert code == DependencyMissing.exit_code == 3
+    assert "install sightline[worker]" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.usefixtures("missing_command")
+def test_the_help_lists_a_command_that_cannot_be_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    main.run(["--help"])
+
+    assert "ghost" in capsys.readouterr().out
+
+
+def test_a_fault_of_ours_is_not_taken_for_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_command(*_: object) -> click.Command:
+        raise ModuleNotFoundError("No module named 'producer.gone'", name="producer.gone")
+
+    monkeypatch.setattr(main.LazyGroup, "get_command", get_command)
+
+    with pytest.raises(ModuleNotFoundError):
+        main.run(["scan"])

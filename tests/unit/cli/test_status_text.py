@@ -1,0 +1,70 @@
+"""Status and events as lines for people."""
+
+from __future__ import annotations
+
+from producer.cli.status_text import batch_lines, job_lines, queue_lines
+from producer.cli.watch_command import event_line
+from producer.contract import Event, JobState
+from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
+
+JOB = JobInfo("j1", "scan", "batch", JobState.QUEUED, 0, "", "", 1_795_401_109_949, None, None, "", "", 3)
+
+
+def test_a_queued_job_shows_its_place() -> None:
+    lines = list(job_lines(JOB))
+
+    assert lines[0] == "job j1: queued"
+    assert "  position    3 in lane batch" in lines
+
+
+def test_a_jobs_error_cannot_command_the_terminal() -> None:
+    job = JobInfo("j1", "scan", "batch", JobState.DEAD, 3, "", "w", 1, 2, 3, "", "boom\x1b[2J\nrm -rf", None)
+
+    lines = list(job_lines(job))
+
+    assert "  last error  boom [2J rm -rf" in lines
+    assert lines[-1] == "Next: sightline result j1"
+
+
+def test_an_open_batch_says_how_to_close_it() -> None:
+    batch = BatchInfo("b1", 10, 4, 3, 0, 1, sealed=False, finished_ms=None)
+
+    lines = list(batch_lines(batch))
+
+    assert "  4 of 10 jobs ended" in lines
+    assert lines[-1] == "If its submitter is gone: sightline batch close b1"
+
+
+def test_a_queue_without_workers_says_how_to_start_one() -> None:
+    queue = QueueInfo({"batch": LaneInfo(queued=7, running=0)}, scheduled=0, dead=0, workers=())
+
+    assert list(queue_lines(queue, now_ms=0))[-1] == "No worker lives. Start one: sightline worker"
+
+
+def test_a_worker_is_shown_with_its_load_and_age() -> None:
+    worker = WorkerInfo("w1", "host", 7, 1_000, 3, ("a", "b"), 0, 0, 0)
+    queue = QueueInfo({}, scheduled=0, dead=0, workers=(worker,))
+
+    assert list(queue_lines(queue, now_ms=5_000))[-1] == "  w1  host:7  2/3 jobs  heard of 4 s ago"
+
+
+def test_an_event_of_a_scan_names_the_page_and_its_barriers() -> None:
+    event = Event.model_validate(
+        {"event": "job.succeeded", "job_id": "j1", "url": "https://a.example/", "status": "scanned", "barriers": 6}
+    )
+
+    assert event_line(event).endswith("job.succeeded     https://a.example/  6 barriers")
+
+
+def test_an_event_of_an_unscanned_page_does_not_look_like_a_pass() -> None:
+    event = Event.model_validate(
+        {"event": "job.succeeded", "url": "https://a.example/", "status": "unreachable", "barriers": 0}
+    )
+
+    assert event_line(event).endswith("https://a.example/  unreachable")
+
+
+def test_an_event_cannot_command_the_terminal() -> None:
+    event = Event.model_validate({"event": "job.dead", "job_id": "j1", "error": {"message": "x\x1b[2J\ny"}})
+
+    assert event_line(event).endswith("j1  x [2J y")

@@ -1,0 +1,45 @@
+"""Targets: one bad address spoils nothing, and none is scanned twice."""
+
+from __future__ import annotations
+
+import io
+
+from producer.cli.targets import read_targets
+
+
+def test_addresses_come_in_order_and_once() -> None:
+    file = io.StringIO("https://b.example/\n# not this\n\n  https://a.example/  \nhttps://b.example/\n")
+
+    targets = read_targets(["https://a.example/"], file)
+
+    assert targets.urls == ("https://a.example/", "https://b.example/")
+
+
+def test_a_bad_address_among_good_ones_is_set_aside_with_its_reason() -> None:
+    targets = read_targets(["nonsense", "https://a.example/"], None)
+
+    assert targets.urls == ("https://a.example/",)
+    assert [(page.url, page.outcome) for page in targets.refused] == [("nonsense", "refused")]
+    assert "http:// or https://" in targets.refused[0].problem
+
+
+def test_an_address_with_another_fragment_is_another_page() -> None:
+    targets = read_targets(["https://a.example/#/cart", "https://a.example/#/shop"], None)
+
+    assert len(targets.urls) == 2
+
+
+def test_international_and_percent_encoded_addresses_are_taken_as_they_are() -> None:
+    given = ["https://bücher.example/ü", "https://a.example/%C3%BC?q=%20"]
+
+    assert read_targets(given, None).urls == tuple(given)
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_address() -> None:
+    assert read_targets([], io.StringIO("\ufeffhttps://a.example/\n")).urls == ("https://a.example/",)
+
+
+def test_a_hundred_thousand_addresses_are_read() -> None:
+    file = io.StringIO("".join(f"https://a.example/{number}\n" for number in range(100_000)))
+
+    assert len(read_targets([], file).urls) == 100_000

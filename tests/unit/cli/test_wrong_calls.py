@@ -1,0 +1,147 @@
+"""Wrong calls: one line on stderr that names the thing, exit code 64, and Redis is not even asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from producer.cli.main import run
+
+NOWHERE = "redis://127.0.0.1:1/0"
+"""Nothing answers there: a call that asked Redis would end with 3."""
+PAGE = "https://shop.example/"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REDIS_URL", NOWHERE)
+    monkeypatch.setenv("ENVIRONMENT", "nowhere")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scan"], "nothing to scan: expected addresses such as https://example.org/"),
+        (["scan", "shop.example"], "'shop.example' has no scheme"),
+        (["scan", "file:///etc/passwd"], "http:// or https://"),
+        (["scan", "nonsense", "ftp://x"], "and 1 more like it"),
+        (["scan", PAGE, "--waite"], "--wait"),
+        (["scan", PAGE, "--fail-on", "bad"], "'critical', 'never'"),
+        (["scan", PAGE, "--standard", "wcag9"], "'wcag22aa'"),
+        (["scan", PAGE, "--timeout", "0"], "x>0"),
+        (["scan", PAGE, "--timeout", "soon"], "'soon' is not a valid float"),
+        (["scan", PAGE, "--lane", "fast"], "'interactive', 'batch'"),
+        (["scan", PAGE, "--format", "pdf"], "format 'pdf' is unknown: expected one of table, json"),
+        (["scan", PAGE, "--format", "html="], "names no file"),
+        (["scan", PAGE, "--format", "json", "--format", "csv"], "json and csv cannot both go to stdout"),
+        (["scan", PAGE, "--format", "json", "--json"], "give one of --json and --format"),
+        (["scan", PAGE, "-o", "report.pdf"], "does not tell its format"),
+        (["scan", PAGE, "-o", "missing/report.html"], "cannot write 'missing/report.html'"),
+        (["scan", PAGE, "--format", "html=.", "--wait"], "it is a folder"),
+        (["scan", PAGE, "--format", "html=a.html", "-o", "b.html"], "has no report to take"),
+        (["scan", PAGE, "--resume"], "--resume needs the --batch NAME"),
+        (["scan", PAGE, "--id", "a", "--batch", "b"], "give one of them"),
+        (["scan", PAGE, PAGE + "tea", "--id", "a"], "is for one page: 2 were given"),
+        (["scan", PAGE, "--id", "a:b"], "job id 'a:b'"),
+        (["scan", PAGE, "--batch", "a b"], "'a b-"),
+        (["scan", "--file", "missing.txt"], "'missing.txt': No such file"),
+        (["status", "a:b"], "job id 'a:b'"),
+        (["result"], "Missing argument 'JOB'"),
+        (["result", "x", "--json", "--format", "html"], "--json goes to stdout"),
+        (["cancel", "no good"], "job id 'no good'"),
+        (["watch", "--since", "yesterday"], "expected the id of an event"),
+        (["batch", "close"], "Missing argument 'BATCH'"),
+        (["scna", PAGE], "No such command 'scna'"),
+        (["--wait"], "No such option"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_64(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(arguments)
+
+    answer = capsys.readouterr()
+    assert code == 64
+    assert said in answer.err
+    assert answer.err.startswith("sightline: ")
+    assert answer.err.count("\n") == 1
+    assert answer.out == ""
+
+
+def test_a_file_without_addresses_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "urls.txt").write_text("# none yet\n\n")
+
+    code = run(["scan", "--file", "urls.txt"])
+
+    assert code == 64
+    assert "'urls.txt' has no addresses" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "urls.txt").write_bytes(b"\xff\xfe\x00h\x00t")
+
+    code = run(["scan", "--file", "urls.txt"])
+
+    assert code == 64
+    assert "'urls.txt' is not a text file in UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["scan", PAGE], ["cancel", "x"], ["batch", "close", "x"]])
+def test_a_redis_that_does_not_answer_is_3_and_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(arguments)
+
+    answer = capsys.readouterr()
+    assert code == 3
+    assert f"nothing answers at REDIS_URL '{NOWHERE}'" in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_a_misspelt_setting_is_warned_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("REDIS_URI", "redis://elsewhere")
+
+    run(["status"])
+
+    assert "warning: the environment sets 'REDIS_URI'" in capsys.readouterr().err
+
+
+def test_a_bad_setting_is_64(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://user:s3cret@h/1")
+
+    code = run(["status"])
+
+    answer = capsys.readouterr()
+    assert code == 64
+    assert "search works on database 0 only" in answer.err
+    assert "s3cret" not in answer.err
+
+
+def test_an_unwritable_report_is_found_before_anything_is_queued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a-file").write_text("")
+
+    code = run(["scan", PAGE, "--format", "html=a-file/report.html"])
+
+    assert code == 64
+    assert "cannot write 'a-file/report.html'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["scan", "--help"], ["batch", "--help"], ["result", "-h"]])
+def test_help_is_fine_and_goes_to_stdout(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(arguments)
+
+    answer = capsys.readouterr()
+    assert code == 0
+    assert answer.out.startswith("Usage: sightline")
+
+
+@pytest.mark.parametrize("arguments", [[], ["batch"]])
+def test_a_group_without_a_command_shows_its_help_as_a_wrong_call(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(arguments)
+
+    answer = capsys.readouterr()
+    assert code == 64
+    assert answer.err.startswith("Usage: sightline")
+    assert "\n  " in answer.err, "as laid out for people, not as one line"

@@ -1,0 +1,130 @@
+"""Pages for the tests of reports: every outcome there is, and one written by an attacker."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from producer.contract import (
+    Assessment,
+    Counts,
+    ErrorInfo,
+    Finding,
+    Impact,
+    JobState,
+    Node,
+    Priority,
+    Result,
+    ScanResult,
+    ScanStatus,
+)
+from producer.reports.formats import ReportContext, load_report
+from producer.reports.page import Page, page_of, refused_page, waiting_page
+
+AT = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+SITE = "https://shop.example"
+HOSTILE = (
+    "</script><script>steal()</script><img src=x onerror=steal()>"
+    "\x1b[2J\x9b31m\u202e|`*[x](javascript:a)@all\n::error::x"
+)
+
+
+def finding(
+    rule: str = "image-alt",
+    impact: Impact | None = Impact.CRITICAL,
+    *,
+    nodes: int = 1,
+    trimmed: int = 0,
+    help_text: str = "Images must have alternative text",
+    snippet: str = "<img src='tin.png'>",
+) -> Finding:
+    made = tuple(
+        Node(
+            selector=(f"#{rule}-{number}",),
+            snippet=snippet,
+            failure_summary="Fix this",
+            fingerprint=f"{rule}-n{number}",
+        )
+        for number in range(nodes)
+    )
+    return Finding(
+        rule=rule,
+        impact=impact,
+        criteria=("1.1.1",),
+        tags=("wcag2a", "wcag111"),
+        help=help_text,
+        help_url=f"https://rules.example/{rule}",
+        description="Images need text",
+        nodes=made,
+        node_count=nodes + trimmed,
+        fingerprint=f"fp-{rule}",
+    )
+
+
+def scan_result(
+    path: str = "/tea.html",
+    *findings: Finding,
+    status: ScanStatus = "scanned",
+    reason: str = "",
+    title: str = "Tea",
+    incomplete: tuple[Finding, ...] = (),
+) -> ScanResult:
+    barriers = {impact.value: sum(item.node_count for item in findings if item.impact == impact) for impact in Impact}
+    priorities = tuple(Priority(fingerprint=item.fingerprint, fix=f"mend {item.rule}") for item in findings)
+    return ScanResult(
+        job_id=f"job{path.replace('/', '-')}",
+        url=SITE + path,
+        final_url=SITE + path,
+        title=title,
+        status=status,
+        reason=reason,
+        findings=findings,
+        incomplete=incomplete,
+        barriers=Counts.model_validate(barriers),
+        assessment=Assessment(summary="What to mend", priorities=priorities) if findings else None,
+        assessment_source="builtin" if findings else "none: no findings",
+        timings_ms={"load": 300, "total": 1250},
+    )
+
+
+def passed() -> Page:
+    return page_of(scan_result("/story.html"))
+
+
+def with_barriers() -> Page:
+    worst = finding(nodes=3)
+    milder = finding("meta-viewport", Impact.MODERATE, help_text="Zooming must not be disabled")
+    return page_of(scan_result("/tea.html", milder, worst, incomplete=(finding("color-contrast", Impact.SERIOUS),)))
+
+
+def not_scanned() -> list[Page]:
+    dead = Result(
+        job_id="d1", kind="scan", state=JobState.DEAD, error=ErrorInfo(type="ScanFailed", message="the browser crashed")
+    )
+    cancelled = Result(job_id="c1", kind="scan", state=JobState.CANCELLED)
+    return [
+        page_of(scan_result("/gone.html", status="unreachable", reason="the server answered 404")),
+        page_of(scan_result("/intranet.html", status="blocked", reason="a private address")),
+        page_of(scan_result("/half.html", finding(), status="partial", reason="cut off after 2 MB")),
+        page_of(dead, url=f"{SITE}/crash.html"),
+        page_of(cancelled, url=f"{SITE}/stopped.html"),
+        refused_page("not-a-page", "'not-a-page' has no scheme"),
+        waiting_page(f"{SITE}/slow.html", job_id="w1", problem="no result within 5 s"),
+    ]
+
+
+def every_kind() -> list[Page]:
+    return [passed(), with_barriers(), *not_scanned()]
+
+
+def hostile() -> Page:
+    made = finding(help_text=HOSTILE, snippet=HOSTILE, nodes=2)
+    evil = made.model_copy(update={"help_url": "javascript:steal()"})
+    return page_of(scan_result("/evil.html", evil, title=HOSTILE))
+
+
+def render(name: str, pages: Iterable[Page], *, fail_on: Impact | None = Impact.SERIOUS, width: int | None = 80) -> str:
+    out = io.StringIO()
+    load_report(name)(pages, ReportContext(AT, title="The shop", fail_on=fail_on, width=width), out)
+    return out.getvalue()

@@ -1,0 +1,58 @@
+"""CSV: a row a barrier, and no cell that a spreadsheet would run."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from producer.reports.csv import COLUMNS
+from producer.reports.page import Page, page_of
+from tests.unit.reports import sample_pages as sample
+
+
+def rows(pages: list[Page]) -> list[dict[str, str]]:
+    text = sample.render("csv", pages)
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_every_element_has_a_row_and_every_page_too() -> None:
+    found = rows(sample.every_kind())
+
+    assert tuple(found[0]) == COLUMNS
+    assert [row["status"] for row in found if not row["rule"]] == [
+        "passed",
+        "unreachable",
+        "blocked",
+        "failed",
+        "cancelled",
+        "refused",
+        "waiting",
+    ]
+    tea = [(row["kind"], row["rule"], row["selector"]) for row in found if row["page"].endswith("/tea.html")]
+    assert tea == [
+        ("barrier", "image-alt", "#image-alt-0"),
+        ("barrier", "image-alt", "#image-alt-1"),
+        ("barrier", "image-alt", "#image-alt-2"),
+        ("barrier", "meta-viewport", "#meta-viewport-0"),
+        ("needs review", "color-contrast", "#color-contrast-0"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\n=1", "  =1"])
+def test_a_cell_never_begins_as_a_formula(text: str) -> None:
+    page = page_of(sample.scan_result("/x", sample.finding(snippet=text)))
+
+    [row] = rows([page])
+
+    assert row["snippet"].startswith("'")
+
+
+def test_trimmed_elements_are_told() -> None:
+    found = rows([page_of(sample.scan_result("/x", sample.finding(nodes=1, trimmed=41)))])
+
+    assert [row["what_to_do"] for row in found] == [
+        "Fix this",
+        "41 more elements, left out of the result to keep it small",
+    ]

@@ -1,0 +1,79 @@
+"""Markdown: fits into a comment, and pages can neither format it nor mention anybody."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from producer.reports.markdown import code, text
+from producer.reports.page import page_of
+from tests.unit.reports import sample_pages as sample
+
+COMMENT_CHARS = 65_536
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a*b_c", r"a\*b\_c"),
+        ("[x](y)", r"\[x\](y)"),
+        ("<b>", r"\<b\>"),
+        ("a|b", r"a\|b"),
+        ("@team", "@\u2060team"),
+        ("#12", "#\u206012"),
+        ("http://x.example", r"http\://x.example"),
+        ("www.x.example", r"www\.x.example"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_text_from_a_page_stays_text(given: str, expected: str) -> None:
+    assert text(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("a", "`a`"), ("a`b", "``a`b``"), ("`a`", "`` `a` ``"), ("a|b", "`a\\|b`"), ("", ""), ("a\nb", "`a b`")],
+)
+def test_a_code_span_cannot_be_left(given: str, expected: str) -> None:
+    assert code(given) == expected
+
+
+def test_a_hostile_page_adds_no_html_no_link_and_no_mention() -> None:
+    made = sample.render("markdown", [sample.hostile()])
+
+    outside = re.sub(r"(`+)(?:(?!\1).)*\1", "", made)
+    assert "<script>" not in outside
+    assert "<img" not in outside
+    assert "](javascript" not in outside.replace("\\](", "")
+    assert "@all" not in outside
+
+
+def test_thousands_of_pages_and_rules_fit_into_a_comment() -> None:
+    pages = [
+        page_of(sample.scan_result(f"/{n}.html", *(sample.finding(f"rule-{n}-{m}") for m in range(3))))
+        for n in range(1000)
+    ]
+
+    made = sample.render("markdown", pages)
+
+    assert len(made) < COMMENT_CHARS
+    assert "and 950 more pages" in made
+    assert "and 2,960 more rules" in made
+
+
+def test_the_verdict_comes_first_and_a_missing_page_outranks_findings() -> None:
+    made = sample.render("markdown", sample.every_kind())
+
+    assert made.splitlines()[2] == "**7 pages could not be scanned**, so this is not a pass."
+
+
+def test_pages_that_were_not_scanned_come_before_the_worst_pages() -> None:
+    made = sample.render("markdown", [sample.passed(), sample.with_barriers(), sample.not_scanned()[0]])
+
+    paths = re.findall(r"^\| `(/\S+)`", made, re.MULTILINE)
+    assert paths == ["/gone.html", "/tea.html"]
+
+
+def test_a_run_without_barriers_says_what_that_means() -> None:
+    assert "No barriers found" in sample.render("markdown", [sample.passed()])

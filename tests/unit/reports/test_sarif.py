@@ -1,0 +1,98 @@
+"""SARIF: each finding once, known again by its fingerprint, at a place GitHub takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from producer.contract import Impact
+from producer.reports.page import Page, page_of
+from producer.reports.sarif import relative_uri
+from tests.unit.reports import sample_pages as sample
+
+
+def run_of(pages: list[Page]) -> Any:
+    log = json.loads(sample.render("sarif", pages))
+    assert log["version"] == "2.1.0"
+    [run] = log["runs"]
+    return run
+
+
+def test_each_finding_is_one_result_with_its_fingerprint() -> None:
+    run = run_of(sample.every_kind())
+
+    found = [(result["ruleId"], result["properties"]["url"][20:]) for result in run["results"]]
+    assert found == [("image-alt", "/tea.html"), ("meta-viewport", "/tea.html"), ("image-alt", "/half.html")]
+    assert run["results"][0]["partialFingerprints"] == {
+        "sightlineFinding/v1": "fp-image-alt",
+        "primaryLocationLineHash": "fp-image-alt",
+    }
+
+
+def test_a_result_points_at_its_rule() -> None:
+    run = run_of(sample.every_kind())
+
+    rules = run["tool"]["driver"]["rules"]
+    assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == [r["ruleId"] for r in run["results"]]
+    assert len({rule["id"] for rule in rules}) == len(rules)
+
+
+@pytest.mark.parametrize(
+    ("impact", "level"),
+    [
+        (Impact.CRITICAL, "error"),
+        (Impact.SERIOUS, "error"),
+        (Impact.MODERATE, "warning"),
+        (Impact.MINOR, "note"),
+        (None, "error"),
+    ],
+)
+def test_the_level_follows_the_impact(impact: Impact | None, level: str) -> None:
+    run = run_of([page_of(sample.scan_result("/x", sample.finding(impact=impact)))])
+
+    assert run["results"][0]["level"] == level
+
+
+def test_every_element_is_a_location() -> None:
+    run = run_of([sample.with_barriers()])
+
+    places = run["results"][0]["locations"]
+    assert [place["logicalLocations"][0]["fullyQualifiedName"] for place in places] == [
+        "#image-alt-0",
+        "#image-alt-1",
+        "#image-alt-2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "uri"),
+    [
+        ("https://shop.example/tea.html", "shop.example/tea.html"),
+        ("https://shop.example", "shop.example/index"),
+        ("https://shop.example/", "shop.example/index"),
+        ("http://127.0.0.1:8080/a b?c=d e&f", "127.0.0.1_8080/a%20b%3Fc=d%20e&f"),
+        ("https://bücher.example/ü", "b%C3%BCcher.example/%C3%BC"),
+    ],
+)
+def test_a_location_is_relative_because_github_refuses_other_schemes(url: str, uri: str) -> None:
+    made = relative_uri(url)
+
+    assert made == uri
+    assert urlsplit(made).scheme == ""
+
+
+def test_pages_that_were_not_scanned_make_the_invocation_unsuccessful() -> None:
+    [invocation] = run_of(sample.every_kind())["invocations"]
+
+    assert invocation["executionSuccessful"] is False
+    assert len(invocation["toolExecutionNotifications"]) == 7
+
+
+def test_a_run_that_scanned_all_pages_is_successful_also_with_findings() -> None:
+    [invocation] = run_of([sample.passed(), sample.with_barriers()])["invocations"]
+
+    assert invocation["executionSuccessful"] is True
+    assert "toolExecutionNotifications" not in invocation

@@ -1,0 +1,97 @@
+"""The table: fits its terminal, says the sums last, and is plain when piped."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from producer.contract import Impact
+from producer.reports.formats import ReportContext, load_report
+from producer.reports.page import page_of
+from tests.unit.reports import sample_pages as sample
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    long = page_of(sample.scan_result("/a/very/long/path/" + "x" * 300, sample.finding(rule="r" * 150, nodes=3)))
+
+    text = sample.render("table", [*sample.every_kind(), sample.hostile(), long], width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_both_ends_of_a_long_path_are_seen(width: int) -> None:
+    page = page_of(sample.scan_result("/shop/" + "x" * 300 + "/checkout.html"))
+
+    text = sample.render("table", [page], width=width)
+
+    assert "/sho" in text
+    assert "out.html" in text
+
+
+def test_a_page_shows_its_elements_by_impact_and_its_worst_rule() -> None:
+    text = sample.render("table", [sample.with_barriers()], width=120)
+
+    row = next(line for line in text.splitlines() if line.startswith("/tea.html"))
+    assert row.split() == ["/tea.html", "barriers", "3", "0", "1", "0", "image-alt"]
+
+
+def test_a_page_that_was_not_scanned_shows_no_zeros() -> None:
+    text = sample.render("table", [sample.passed(), sample.not_scanned()[0]], width=120)
+
+    row = next(line for line in text.splitlines() if line.startswith("/gone.html"))
+    assert row.split() == ["/gone.html", "unreachable", "-", "-", "-", "-"]
+
+
+def test_the_sums_come_last() -> None:
+    text = sample.render("table", sample.every_kind())
+
+    assert text.splitlines()[-4:] == [
+        "9 pages: 1 with barriers, 1 without, 7 not scanned",
+        "5 barriers: 4 critical, 1 moderate",
+        "1 finding for a person to review",
+        "2 pages with findings that are serious or worse",
+    ]
+
+
+def test_advice_names_who_wrote_it() -> None:
+    text = sample.render("table", [sample.with_barriers()])
+
+    assert "fix, by builtin: mend image-alt" in text
+
+
+def test_every_page_has_a_line_even_of_thousands() -> None:
+    pages = [page_of(sample.scan_result(f"/{number}.html")) for number in range(3000)]
+
+    text = sample.render("table", pages)
+
+    assert sum("no barriers" in line for line in text.splitlines()) == 3000
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _coloured(monkeypatch: pytest.MonkeyPatch, *, no_color: bool) -> str:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    out = _Terminal()
+    load_report("table")([sample.with_barriers()], ReportContext(sample.AT, fail_on=Impact.SERIOUS, width=80), out)
+    return out.getvalue()
+
+
+def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[1;31m" in _coloured(monkeypatch, no_color=False)
+
+
+def test_no_colour_is_used_with_no_color_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[1;31m" not in _coloured(monkeypatch, no_color=True)
+
+
+def test_nothing_but_text_goes_into_a_pipe() -> None:
+    assert "\x1b" not in sample.render("table", sample.every_kind())

@@ -1,0 +1,187 @@
+"""Settings: what they accept, what they refuse, and what they never show."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from itertools import pairwise
+from typing import Annotated
+
+import pytest
+from pydantic import Field, ValidationError
+
+from producer.errors import SettingsError
+from producer.settings import ClientSettings, misspelt, public_redis_url, read_env, setting_names
+
+SECRET = "s3cret"  # noqa: S105  the password these tests look for
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = ClientSettings.from_env({})
+
+    assert settings.redis_url == "redis://127.0.0.1:6379/0"
+    assert settings.environment == "dev"
+    assert settings.backlog_limit == 1_000_000
+    assert settings.result_ttl_s == 604_800
+    assert settings.memory_limit_share == 0.85
+
+
+def test_variables_are_read_by_the_fields_upper_case_names() -> None:
+    environ = {"REDIS_URL": "rediss://cache.example:6380/0", "ENVIRONMENT": "prod-eu", "BACKLOG_LIMIT": "50"}
+
+    settings = ClientSettings.from_env(environ)
+
+    assert settings.redis_url == "rediss://cache.example:6380/0"
+    assert settings.environment == "prod-eu"
+    assert settings.backlog_limit == 50
+
+
+@pytest.mark.parametrize("empty", ["", "   "])
+def test_an_empty_variable_counts_as_unset(empty: str) -> None:
+    settings = ClientSettings.from_env({"REDIS_URL": empty, "BACKLOG_LIMIT": empty})
+
+    assert settings == ClientSettings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h", "redis://h/", "redis://h:1/0", "redis://h?db=0", "unix:///run/redis.sock", "rediss://u:p@h/0"],
+)
+def test_an_address_of_database_0_is_accepted(url: str) -> None:
+    assert ClientSettings.from_env({"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["redis://h/1", "redis://h?db=2", "unix:///s?db=3", "redis://h/0?db=1", "redis://h/x"])
+def test_another_database_is_refused_because_search_needs_database_0(url: str) -> None:
+    with pytest.raises(SettingsError, match="search works on database 0 only"):
+        ClientSettings.from_env({"REDIS_URL": url})
+
+
+@pytest.mark.parametrize("url", ["http://h", "localhost:6379", "redis://", "redis://h:99999", "redis://h:port", "x"])
+def test_what_is_no_redis_address_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"expected an address such as redis://127\.0\.0\.1:6379/0"):
+        ClientSettings.from_env({"REDIS_URL": url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://user:{SECRET}@h/1",
+        f"http://user:{SECRET}@h",
+        f"redis://h/9?password={SECRET}",
+        f"redis://user:a/{SECRET}@h/0",
+        f"redis://user:a#{SECRET}@h/0",
+        f"redis://user:1#{SECRET}@h/0",
+        f"redis://user:[{SECRET}@h/0",
+        f"user:{SECRET}@h",
+    ],
+)
+def test_a_refusal_never_shows_the_password(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        ClientSettings.from_env({"REDIS_URL": url})
+
+    assert SECRET not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_validation_error_of_the_model_itself_never_shows_the_password() -> None:
+    with pytest.raises(ValidationError) as refused:
+        ClientSettings(redis_url=f"redis://user:{SECRET}@h/1")
+
+    assert SECRET not in str(refused.value)
+
+
+def test_repr_and_str_show_the_host_but_never_the_password() -> None:
+    settings = ClientSettings(redis_url=f"redis://user:{SECRET}@h:1/0?protocol=3")
+
+    shown = f"{settings!r} {settings}"
+
+    assert SECRET not in shown
+    assert "redis://h:1/0" in shown
+    assert settings.public_redis_url == "redis://h:1/0"
+
+
+def test_every_bad_value_is_named_in_one_line_with_what_was_expected() -> None:
+    with pytest.raises(SettingsError) as refused:
+        ClientSettings.from_env({"BACKLOG_LIMIT": "many", "RESULT_TTL_S": "1"})
+
+    assert str(refused.value) == (
+        "BACKLOG_LIMIT is 'many': expected a whole number (default: 1000000); "
+        "RESULT_TTL_S is '1': expected at least 60 (default: 604800)"
+    )
+
+
+def test_an_environment_that_would_reach_into_anothers_keys_is_refused() -> None:
+    with pytest.raises(SettingsError, match="ENVIRONMENT is 'dev:jobs'"):
+        ClientSettings.from_env({"ENVIRONMENT": "dev:jobs"})
+
+
+def test_settings_are_frozen() -> None:
+    settings = ClientSettings()
+
+    with pytest.raises(ValidationError):
+        settings.environment = "other"
+
+
+class _WiderSettings(ClientSettings):
+    max_jobs: Annotated[int, Field(ge=1, le=100)] = 10
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    allow: bool = False
+
+
+def test_an_extension_reads_its_own_variables_beside_the_clients() -> None:
+    settings = read_env(_WiderSettings, {"MAX_JOBS": "3", "ENVIRONMENT": "ci", "ALLOW": "1"})
+
+    assert (settings.max_jobs, settings.environment, settings.allow) == (3, "ci", True)
+    assert "MAX_JOBS" in setting_names(_WiderSettings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MAX_JOBS", "0", "at least 1"),
+        ("MAX_JOBS", "101", "at most 100"),
+        ("SHARE", "0", "more than 0"),
+        ("SHARE", "1", "less than 1"),
+        ("SHARE", "half", "a number"),
+        ("ALLOW", "perhaps", "1 or 0"),
+    ],
+)
+def test_an_extensions_bad_value_is_described_in_words(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '{value}': expected {expected}"):
+        read_env(_WiderSettings, {name: value})
+
+
+def test_every_field_documents_itself() -> None:
+    [body] = [item.body for item in ast.parse(inspect.getsource(ClientSettings)).body if isinstance(item, ast.ClassDef)]
+    documented = {
+        before.target.id
+        for before, after in pairwise(body)
+        if isinstance(before, ast.AnnAssign)
+        and isinstance(before.target, ast.Name)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    }
+
+    assert documented >= set(ClientSettings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("REDIS_URI", "REDIS_URL"), ("redis_url", "REDIS_URL"), ("ENVIROMENT", "ENVIRONMENT")],
+)
+def test_a_misspelt_name_suggests_the_nearest_setting(given: str, meant: str) -> None:
+    lines = misspelt({given: "x", "PATH": "/bin"}, setting_names(ClientSettings))
+
+    assert lines == (f"the environment sets {given!r}, which is not a setting: did you mean {meant!r}?",)
+
+
+def test_other_programs_variables_raise_no_suggestion() -> None:
+    environ = {"PATH": "", "HOME": "", "REDISCLI_AUTH": "", "ENV": "", "REDIS_URL": "", "LANG": ""}
+
+    assert misspelt(environ, setting_names(ClientSettings)) == ()
+
+
+def test_an_address_whose_parts_are_unclear_is_shown_as_an_ellipsis() -> None:
+    assert public_redis_url(f"redis://u:1/{SECRET}@h") == "…"
+    assert public_redis_url("localhost:6379") == "localhost:6379"
