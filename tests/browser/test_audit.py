@@ -1,0 +1,247 @@
+"""What a scan of an honest page finds and says."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from producer.contract import ScanRequest, ScanResult, Viewport
+from producer.errors import InvalidJob
+from tests.support.hostile import GUILTY
+from tests.support.site import Site, free_port, redirect, reply
+from worker.scan.engine import ScanEngine, Secrets
+
+BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
+
+
+def rules_of(result: ScanResult) -> set[str]:
+    return {finding.rule for finding in result.findings}
+
+
+async def scan(engine: ScanEngine, url: str, **more: object) -> ScanResult:
+    return (await engine.audit(ScanRequest.model_validate({"url": url, "deadline_s": 20, **more}))).result
+
+
+@pytest.mark.skipif(not BAD.is_dir(), reason=f"NOT TESTED, the W3C's before-and-after pages are not at {BAD}")
+async def test_the_w3cs_inaccessible_page_fails_and_its_repaired_twin_passes_but_for_target_size(
+    engine: ScanEngine,
+) -> None:
+    with Site(BAD) as bad:
+        before = await scan(engine, bad.url("/before/home.html"))
+        after = await scan(engine, bad.url("/after/home.html"))
+
+    assert before.status == after.status == "scanned"
+    assert rules_of(before) >= {"image-alt", "select-name", "color-contrast", "html-has-lang"}
+    assert rules_of(after) <= {"target-size"}
+
+
+async def test_a_finding_says_what_is_wrong_where_and_which_criterion_it_breaks(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.url("/pages/guilty.html"), group="templates")
+
+    finding = result.findings[0]
+    assert (finding.rule, finding.impact, finding.criteria) == ("image-alt", "critical", ("1.1.1",))
+    assert finding.nodes[0].selector == ("img",)
+    assert finding.nodes[0].snippet == '<img src="/pixel.png">'
+    assert "alt attribute" in finding.nodes[0].failure_summary
+    assert (result.counts.critical, result.barriers.critical) == (1, 1)
+    assert (result.title, result.group, result.http_status) == ("Guilty", "templates", 200)
+    assert result.engine["axe"] == "4.14.1"
+    assert result.engine["browser"].startswith("Chromium ")
+    assert set(result.timings_ms) >= {"open", "load", "audit", "total"}
+
+
+async def test_a_page_without_barriers_is_a_pass(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.url("/pages/clean.html"))
+
+    assert result.is_pass
+
+
+async def test_html_is_scanned_as_it_is_given(engine: ScanEngine) -> None:
+    audit = await engine.audit(ScanRequest(html=GUILTY))
+
+    assert rules_of(audit.result) == {"image-alt"}
+    assert (audit.result.status, audit.result.url, audit.result.title) == ("scanned", "", "Guilty")
+
+
+async def test_open_shadow_roots_are_read(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.url("/pages/shadow.html"))
+
+    assert result.findings[0].nodes[0].selector == (("tea-tin", "img"),)
+
+
+async def test_parts_are_included_excluded_and_rules_switched_off(engine: ScanEngine, site: Site) -> None:
+    url = site.add("/parts", GUILTY.replace("</main>", '<aside class="ad"><input></aside></main>'))
+
+    assert rules_of(await scan(engine, url)) == {"image-alt", "label"}
+    assert rules_of(await scan(engine, url, include=[".ad"])) == {"label"}
+    assert rules_of(await scan(engine, url, exclude=[".ad"])) == {"image-alt"}
+    assert rules_of(await scan(engine, url, disabled_rules=["label"])) == {"image-alt"}
+
+
+async def test_a_part_that_is_not_there_is_never_a_pass(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.url("/pages/clean.html"), include=["#missing"])
+
+    assert result.status == "partial"
+    assert "No elements found for include" in result.reason
+
+
+async def test_a_rule_that_does_not_exist_is_the_callers_error(engine: ScanEngine, site: Site) -> None:
+    with pytest.raises(InvalidJob, match="image-alts"):
+        await scan(engine, site.url("/pages/clean.html"), disabled_rules=["image-alts"])
+
+
+async def test_a_stricter_standard_finds_more(engine: ScanEngine, site: Site) -> None:
+    url = site.add("/no-landmark", "<!doctype html><html lang=en><title>x</title><p>Text outside of a landmark.</p>")
+
+    assert rules_of(await scan(engine, url)) == set()
+    assert "region" in rules_of(await scan(engine, url, standard="best-practice"))
+
+
+async def test_redirects_are_recorded_with_where_they_led(engine: ScanEngine, site: Site) -> None:
+    site.add("/moved", redirect("/moved-again", "301 Moved Permanently"))
+    site.add("/moved-again", redirect("/pages/guilty.html"))
+
+    result = await scan(engine, site.url("/moved"))
+
+    assert result.model_extra is not None
+    assert [hop["status"] for hop in result.model_extra["redirects"]] == [301, 302]
+    assert result.url == site.url("/moved")
+    assert result.final_url == site.url("/pages/guilty.html")
+
+
+@pytest.mark.parametrize("page", ["/pages/late.html", "/pages/late_fetch.html"])
+async def test_an_application_that_renders_late_is_seen(engine: ScanEngine, site: Site, page: str) -> None:
+    result = await scan(engine, site.url(page))
+
+    assert rules_of(result) == {"image-alt"}
+
+
+async def test_what_was_waited_for_is_stated(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.url("/pages/ticker.html"))
+
+    assert result.model_extra is not None
+    assert result.model_extra["waited"]["load"] == "reached"
+    assert "still changing" in result.model_extra["waited"]["dom"]
+
+
+async def test_a_selector_is_waited_for_and_missed_when_it_does_not_come(engine: ScanEngine, site: Site) -> None:
+    there = await scan(engine, site.url("/pages/late.html"), wait_for="main > h1")
+    missing = await scan(engine, site.url("/pages/clean.html"), wait_for="#never", deadline_s=3)
+
+    assert (there.status, rules_of(there)) == ("scanned", {"image-alt"})
+    assert missing.status == "partial"
+    assert "'#never' did not appear" in missing.reason
+
+
+async def test_a_soft_404_is_flagged(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.url("/pages/soft_404.html"))
+
+    assert result.model_extra is not None
+    assert result.model_extra["soft_404"] is True
+    assert "missing" in result.reason
+
+
+async def test_a_server_that_is_not_there_is_unreachable_and_named(engine: ScanEngine) -> None:
+    port = free_port()
+
+    result = await scan(engine, f"http://127.0.0.1:{port}/")
+
+    assert result.status == "unreachable"
+    assert f"127.0.0.1 port {port}: connection refused" in result.reason
+
+
+async def test_a_certificate_nobody_trusts_is_unreachable(engine: ScanEngine) -> None:
+    with Site(tls=True) as secure:
+        result = await scan(engine, secure.url("/pages/clean.html"))
+
+    assert result.status == "unreachable"
+    assert "certificate is not valid" in result.reason
+
+
+async def test_a_picture_is_taken_when_asked_for_and_shows_where_the_barriers_are(
+    engine: ScanEngine, site: Site
+) -> None:
+    url = site.add("/tall", GUILTY.replace("<img ", '<div style="height:2000px"></div><img width=40 height=30 '))
+
+    request = ScanRequest(url=url, screenshot=True, viewport=Viewport(width=640, height=480))
+    audit = await engine.audit(request)
+
+    assert audit.screenshot is not None
+    assert audit.screenshot.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", audit.screenshot[16:24])
+    node = audit.result.findings[0].nodes[0]
+    assert node.model_extra is not None
+    left, top, box_width, box_height = node.model_extra["box"]
+    assert width == 640
+    assert 0 <= left < width
+    assert 2000 < top < height
+    assert (box_width, box_height) == (40, 30)
+
+
+async def test_no_picture_is_taken_otherwise(engine: ScanEngine, site: Site) -> None:
+    audit = await engine.audit(ScanRequest(url=site.url("/pages/guilty.html")))
+
+    assert audit.screenshot is None
+
+
+async def test_the_page_is_told_who_calls(engine: ScanEngine, site: Site) -> None:
+    await scan(engine, site.add("/who", GUILTY))
+
+    agent = site.seen("/who")[0].headers["user-agent"]
+    assert "Sightline/" in agent
+    assert "Headless" not in agent
+
+
+async def test_a_page_behind_a_login_is_opened_and_nobody_else_gets_the_secrets(engine: ScanEngine, site: Site) -> None:
+    with Site() as other:
+        other.add("/other.png", reply(b"", content_type="image/png"))
+        other.add("/elsewhere", reply("x", content_type="text/plain"))
+        site.add("/moved-out", redirect(other.url("/elsewhere", host="127.0.0.2")))
+        script = "<script>document.title = localStorage.getItem('token')</script>"
+        images = f'<img alt="" src="{other.url("/other.png", host="127.0.0.2")}"><img alt="" src="/moved-out">'
+        url = site.add("/account", GUILTY.replace("</main>", f"{images}{script}</main>"))
+        secrets = Secrets(
+            headers={"Authorization": "Bearer 123"},
+            cookies=({"name": "session", "value": "abc"},),
+            storage_state={
+                "origins": [{"origin": site.url("").rstrip("/"), "localStorage": [{"name": "token", "value": "t0"}]}]
+            },
+        )
+        audit = await engine.audit(ScanRequest(url=url), secrets=secrets)
+
+        seen = site.seen("/account")[0].headers
+        assert (seen["authorization"], seen["cookie"]) == ("Bearer 123", "session=abc")
+        assert audit.result.title == "t0"
+        assert "123" not in audit.result.model_dump_json()
+        for request in (*other.seen("/other.png"), *other.seen("/elsewhere")):
+            assert "authorization" not in request.headers
+        assert other.seen("/other.png")
+        assert other.seen("/elsewhere")
+
+
+async def test_a_cookie_that_is_none_is_the_callers_error(engine: ScanEngine, site: Site) -> None:
+    secrets = Secrets(cookies=({"name": "session", "value": "se;cret", "domain": "no such domain/"},))
+
+    with pytest.raises(InvalidJob, match="cookies cannot be set") as caught:
+        await engine.audit(ScanRequest(url=site.url("/pages/clean.html")), secrets=secrets)
+
+    assert "se;cret" not in str(caught.value)
+
+
+async def test_one_scans_login_is_gone_in_the_next(engine: ScanEngine, site: Site) -> None:
+    url = site.add("/private", GUILTY)
+
+    await engine.audit(ScanRequest(url=url), secrets=Secrets(cookies=({"name": "session", "value": "abc"},)))
+    await engine.audit(ScanRequest(url=url))
+
+    assert [("cookie" in request.headers) for request in site.seen("/private")] == [True, False]
+
+
+async def test_progress_is_told_step_by_step(engine: ScanEngine, site: Site) -> None:
+    steps: list[str] = []
+
+    await engine.audit(ScanRequest(url=site.url("/pages/clean.html"), screenshot=True), on_progress=steps.append)
+
+    assert steps == ["loading", "auditing", "picture"]

@@ -1,0 +1,58 @@
+"""What axe-core is asked for, and that it is the one shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from producer.contract import ScanRequest, Standard
+from producer.errors import ScanFailed
+from worker.scan.axe import context_for, load_axe, options_for, tags_of
+
+SHIPPED = Path(load_axe.__wrapped__.__code__.co_filename).parent / "vendor" / "axe-core"
+
+
+def test_the_shipped_axe_core_is_the_one_its_version_file_names() -> None:
+    axe = load_axe()
+
+    assert axe.version == "4.14.1"
+    assert axe.text.startswith("/*! axe v4.14.1")
+
+
+def test_a_changed_axe_core_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text((SHIPPED / "VERSION").read_text())
+    (tmp_path / "axe.min.js").write_text("window.axe = {};")
+
+    with pytest.raises(ScanFailed, match="expected 29348999"):
+        load_axe(tmp_path)
+
+
+def test_axe_core_comes_with_its_licences() -> None:
+    assert "Mozilla Public License" in (SHIPPED / "LICENSE").read_text()
+    assert (SHIPPED / "LICENSE-3RD-PARTY.txt").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("standard", "tags"),
+    [
+        ("wcag2a", {"wcag2a"}),
+        ("wcag2aa", {"wcag2a", "wcag2aa"}),
+        ("wcag21aa", {"wcag2a", "wcag2aa", "wcag21a", "wcag21aa"}),
+        ("wcag22aa", {"wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"}),
+        ("best-practice", {"wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"}),
+    ],
+)
+def test_a_standard_includes_those_below_it(standard: Standard, tags: set[str]) -> None:
+    assert set(tags_of(standard)) == tags
+
+
+def test_parts_and_rules_are_handed_on() -> None:
+    request = ScanRequest(html="<p>", include=("main",), exclude=(".ad", "#x"), disabled_rules=("label",))
+
+    assert context_for(request) == {"include": [["main"]], "exclude": [[".ad"], ["#x"]]}
+    assert options_for(request)["rules"] == {"label": {"enabled": False}}
+
+
+def test_without_parts_the_whole_page_is_audited() -> None:
+    assert "include" not in context_for(ScanRequest(html="<p>"))

@@ -1,0 +1,106 @@
+"""Which addresses a scan may reach."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.scan.guard import Guard, rule_of
+from worker.scan.settings import ScanSettings
+
+CLOSED = {
+    "127.0.0.1": "loopback",
+    "127.255.255.254": "loopback",
+    "::1": "loopback",
+    "0.0.0.0": "unspecified",  # noqa: S104  an address to judge, not to bind
+    "0.1.2.3": "unspecified",
+    "::": "unspecified",
+    "10.0.0.1": "private",
+    "172.16.0.1": "private",
+    "172.31.255.255": "private",
+    "192.168.1.1": "private",
+    "fc00::1": "private",
+    "fd12:3456::1": "private",
+    "100.64.0.1": "cgnat",
+    "169.254.1.1": "link-local",
+    "fe80::1": "link-local",
+    "fe80::1%eth0": "link-local",
+    "169.254.169.254": "metadata",
+    "169.254.170.2": "metadata",
+    "168.63.129.16": "metadata",
+    "100.100.100.200": "metadata",
+    "fd00:ec2::254": "metadata",
+    "224.0.0.1": "multicast",
+    "ff02::1": "multicast",
+    "255.255.255.255": "reserved",
+    "240.0.0.1": "reserved",
+    "192.0.2.1": "reserved",
+    "198.18.0.1": "reserved",
+    "2001:db8::1": "reserved",
+    "::ffff:127.0.0.1": "loopback",
+    "::ffff:10.0.0.1": "private",
+    "::ffff:169.254.169.254": "metadata",
+    "::127.0.0.1": "loopback",
+    "64:ff9b::7f00:1": "loopback",
+    "64:ff9b::a9fe:a9fe": "metadata",
+    "2002:7f00:1::": "loopback",
+    "2002:a00:1::1": "private",
+    "not an address": "unreadable",
+}
+
+
+@pytest.mark.parametrize(("address", "rule"), CLOSED.items())
+def test_an_address_that_is_not_public_is_closed_by_a_named_rule(address: str, rule: str) -> None:
+    assert rule_of(address) == rule
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_a_public_address_is_open(address: str) -> None:
+    assert rule_of(address) is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.9", "fd12::1", "100.64.0.1"])
+def test_the_setting_opens_private_addresses(address: str) -> None:
+    guard = Guard(ScanSettings(allow_private=True))
+
+    assert guard.refuse("host", 80, address) is None
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "168.63.129.16", "fe80::1", "224.0.0.1", "0.0.0.0"])  # noqa: S104  the same
+def test_no_setting_opens_metadata_or_link_local_addresses(address: str) -> None:
+    guard = Guard(ScanSettings(allow_private=True, allow_hosts=("host", "0.0.0.0/0", "::/0")))
+
+    assert guard.refuse("host", 80, address) is not None
+
+
+@pytest.mark.parametrize("entry", ["intranet.example", "*.example", "intranet.example:8080", "10.1.0.0/16", "10.1.2.3"])
+def test_an_allowed_host_is_opened_alone(entry: str) -> None:
+    guard = Guard(ScanSettings(allow_hosts=(entry,)))
+
+    assert guard.refuse("Intranet.example", 8080, "10.1.2.3") is None
+    assert guard.refuse("other.test", 8080, "10.2.2.3") is not None
+
+
+def test_a_closed_port_stays_closed_on_private_addresses_only() -> None:
+    guard = Guard(ScanSettings(allow_private=True, closed_ports=(6379,)))
+
+    refusal = guard.refuse("localhost", 6379, "127.0.0.1")
+
+    assert refusal is not None
+    assert refusal.rule == "closed-port"
+    assert guard.refuse("redis.example", 6379, "8.8.8.8") is None
+
+
+def test_a_refusal_names_rule_host_and_address_and_says_what_helps() -> None:
+    refusal = Guard(ScanSettings()).refuse("inner.example", 80, "10.0.0.7")
+
+    assert refusal is not None
+    assert refusal.describe() == (
+        "the guard refused inner.example:80 (10.0.0.7): rule 'private'; SCAN_ALLOW_PRIVATE=1 allows it"
+    )
+
+
+def test_a_refusal_that_nothing_lifts_promises_nothing() -> None:
+    refusal = Guard(ScanSettings()).refuse("169.254.169.254", 80, "169.254.169.254")
+
+    assert refusal is not None
+    assert refusal.describe() == "the guard refused 169.254.169.254:80: rule 'metadata'"

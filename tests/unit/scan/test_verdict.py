@@ -1,0 +1,101 @@
+"""What may be called scanned, decided on plain values."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.scan.guard import Refusal
+from worker.scan.proxy import Fault
+from worker.scan.verdict import is_soft_404, judge_document, judge_type
+from worker.scan.watch import MainDocument
+
+URL = "http://shop.example/home"
+WHOLE = MainDocument(url=URL, loader_id="1", status=200, mime_type="text/html", is_whole=True)
+REFUSED = {("shop.example", 80): Fault("rule 'private'", Refusal("private", "shop.example", 80, "10.0.0.1"))}
+UNREACHED = {("shop.example", 80): Fault("connection refused")}
+
+
+def judged(
+    document: MainDocument | None, error: str = "", *, faults: dict[tuple[str, int], Fault] | None = None
+) -> str:
+    unread = judge_document(document, error=error, faults=faults or {})
+    return "" if unread is None else f"{unread.status}: {unread.reason}"
+
+
+def document(status: int | None = None, *, error: str = "", is_whole: bool = False) -> MainDocument:
+    return MainDocument(URL, "1", status=status, error=error, is_whole=is_whole)
+
+
+def test_a_whole_document_served_with_success_may_be_audited() -> None:
+    assert judged(WHOLE) == ""
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 418, 429, 500, 503, 599])
+def test_an_error_page_is_not_the_page(status: int) -> None:
+    assert judged(document(status, is_whole=True)).startswith(f"unreachable: the server answered {status}")
+
+
+@pytest.mark.parametrize("status", [204, 205])
+def test_no_content_is_no_page(status: int) -> None:
+    assert "there is no page" in judged(document(status))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("net::ERR_TOO_MANY_REDIRECTS", "redirects in a circle"),
+        ("net::ERR_CERT_AUTHORITY_INVALID", "certificate is not valid"),
+        ("net::ERR_CONNECTION_RESET", "broke the connection off"),
+        ("net::ERR_SOMETHING_NEW", "ERR_SOMETHING_NEW"),
+        ("", "no document came"),
+    ],
+)
+def test_a_page_that_did_not_load_says_why(error: str, words: str) -> None:
+    assert words in judged(document(), error)
+    assert words in judged(None, error)
+
+
+def test_a_page_cut_off_is_not_read_whole() -> None:
+    assert "not read whole" in judged(document(200, error="net::ERR_CONTENT_LENGTH_MISMATCH"))
+
+
+@pytest.mark.parametrize("error", ["net::ERR_TUNNEL_CONNECTION_FAILED", "net::ERR_EMPTY_RESPONSE"])
+def test_a_refusal_by_the_guard_is_blocked_and_names_the_rule(error: str) -> None:
+    assert judged(document(), error, faults=REFUSED) == "blocked: rule 'private'"
+
+
+def test_a_server_that_cannot_be_reached_is_unreachable() -> None:
+    assert judged(document(), "net::ERR_EMPTY_RESPONSE", faults=UNREACHED) == "unreachable: connection refused"
+
+
+def test_a_page_that_was_read_is_not_blocked_for_what_its_host_refused_later() -> None:
+    assert judged(WHOLE, faults=REFUSED) == ""
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/pdf", "application/json", "text/plain", "image/png", "text/xml", ""]
+)
+def test_only_html_is_audited(content_type: str) -> None:
+    unread = judge_type(content_type)
+
+    assert unread is not None
+    assert unread.status == "unreachable"
+    assert repr(content_type) in unread.reason
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/xhtml+xml"])
+def test_html_is_audited(content_type: str) -> None:
+    assert judge_type(content_type) is None
+
+
+@pytest.mark.parametrize(
+    "title", ["404", "Page not found - Shop", "Error 404", "This page does not exist", "Seite nicht gefunden"]
+)
+def test_a_page_that_calls_itself_missing_is_a_soft_404(title: str) -> None:
+    assert is_soft_404(title, "")
+    assert is_soft_404("", title)
+
+
+@pytest.mark.parametrize("title", ["Shop", "Lost and found", "Page 4 of 40", "Peugeot 4045"])
+def test_other_pages_are_not(title: str) -> None:
+    assert not is_soft_404(title, title)

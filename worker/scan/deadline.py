@@ -1,0 +1,29 @@
+"""The time of one scan, measured from its beginning on this machine's monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+_RESERVE_SHARE: Final = 0.05
+"""Of the whole, kept for closing the page and making the result."""
+
+
+@dataclass(slots=True)
+class Deadline:
+    """The scan's time, shared out over its steps."""
+
+    total_s: float
+    start_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left for the page, at least a tick, so that a late call still fails by its own limit."""
+        end_s = self.start_s + self.total_s * (1 - _RESERVE_SHARE)
+        return max(0.01, end_s - time.monotonic())
+
+    @property
+    def spent_ms(self) -> int:
+        """Milliseconds since the scan began."""
+        return round((time.monotonic() - self.start_s) * 1000)

@@ -1,0 +1,145 @@
+"""The scan engine: one page in, what axe-core found out. The only module the rest of the worker uses.
+
+A scan reads: take a place → ``warm.py`` lends a browser → ``proxy.py`` opens the only way out → ``page.py`` opens a
+context → ``visit.py`` loads, waits, audits → all of it is closed. What a page does ends in the result's status.
+A browser that dies under a scan is replaced and the scan is done again, once, in a browser of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Self
+
+from producer.contract import ScanRequest
+from producer.errors import ScanFailed
+from worker.scan.axe import load_axe, world_script
+from worker.scan.browser import find_browser
+from worker.scan.cdp import BrowserGone, CallFailed
+from worker.scan.chromium import Chromium, remove_stale_profiles
+from worker.scan.deadline import Deadline
+from worker.scan.guard import Guard
+from worker.scan.login import log_in
+from worker.scan.page import Page
+from worker.scan.proxy import Resolver, ScanProxy, resolve_host
+from worker.scan.settings import Audit, ScanSettings, Secrets
+from worker.scan.visit import Visit
+from worker.scan.warm import WarmBrowser
+
+__all__ = ["Audit", "ScanEngine", "ScanSettings", "Secrets"]
+
+_GRACE_S: Final = 10.0
+"""Beyond the request's deadline, for what Chromium needs to open and close a context."""
+
+
+class ScanEngine:
+    """Scans pages with one warm browser; ``open`` it first, or use it as an async context manager."""
+
+    def __init__(self, settings: ScanSettings | None = None, *, resolve: Resolver = resolve_host) -> None:
+        self._settings = settings or ScanSettings()
+        self._guard = Guard(self._settings)
+        self._resolve = resolve
+        self._places = asyncio.Semaphore(self._settings.max_concurrent)
+        self._browsers: WarmBrowser | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Check axe-core, find the browser and start it; safe to call twice.
+
+        Raises ``DependencyMissing`` without a browser, ``ScanFailed`` for one that does not start and for an axe-core
+        that is not the one shipped.
+        """
+        if self._browsers is not None:
+            return
+        load_axe()
+        remove_stale_profiles()
+        self._browsers = WarmBrowser(find_browser(self._settings.browser_path), self._settings)
+        try:
+            await self._browsers.start()
+        except BrowserGone as error:
+            self._browsers = None
+            msg = f"the browser does not start: {error}"
+            raise ScanFailed(msg) from None
+
+    async def close(self) -> None:
+        """End the browser; scans still running end as ``ScanFailed``. Safe to call twice."""
+        if self._browsers is not None:
+            browsers, self._browsers = self._browsers, None
+            await browsers.close()
+
+    async def audit(
+        self,
+        request: ScanRequest,
+        *,
+        secrets: Secrets | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Audit:
+        """Return what the page came to, whatever it does; ``on_progress`` is told the step's name.
+
+        Raises ``ScanFailed`` when the browser fails twice, ``InvalidJob`` for a rule axe-core does not know. Cancelling
+        it closes the page.
+        """
+        async with self._places:
+            for alone in (False, True):
+                try:
+                    return await self._scan(request, secrets or Secrets(), on_progress or _ignore, alone=alone)
+                except (BrowserGone, CallFailed, TimeoutError) as error:
+                    failure = str(error) or f"no end within {request.deadline_s + _GRACE_S:.0f} s"
+        msg = f"the browser failed twice at this page; the last time: {failure}"
+        raise ScanFailed(msg)
+
+    async def _scan(
+        self, request: ScanRequest, secrets: Secrets, on_progress: Callable[[str], None], *, alone: bool
+    ) -> Audit:
+        if self._browsers is None:
+            msg = "the scan engine is not open"
+            raise ScanFailed(msg)
+        async with self._browsers.lend(alone=alone) as browser:
+            try:
+                async with asyncio.timeout(request.deadline_s + _GRACE_S):
+                    return await self._visit(browser, request, secrets, on_progress)
+            except (CallFailed, TimeoutError):
+                browser.is_broken = True
+                raise
+
+    async def _visit(
+        self, browser: Chromium, request: ScanRequest, secrets: Secrets, on_progress: Callable[[str], None]
+    ) -> Audit:
+        deadline = Deadline(request.deadline_s)
+        proxy = ScanProxy(self._guard, self._resolve, max_bytes=self._settings.max_bytes, inline_html=request.html)
+        async with proxy:
+            page = await Page.open(
+                browser,
+                proxy_port=proxy.port,
+                viewport=request.viewport,
+                user_agent=user_agent(browser.user_agent),
+                world_script=world_script(),
+            )
+            try:
+                await log_in(page, request.url, secrets)
+                visit = Visit(
+                    request,
+                    page=page,
+                    proxy=proxy,
+                    settings=self._settings,
+                    deadline=deadline,
+                    on_progress=on_progress,
+                )
+                return await visit.run(browser)
+            finally:
+                await asyncio.shield(page.close())
+
+
+def user_agent(browsers: str) -> str:
+    """Return the browser's User-Agent with our name, so that a site's owner can see who called."""
+    return f"{browsers.replace('HeadlessChrome', 'Chrome')} Sightline/0.1 (accessibility scan)"
+
+
+def _ignore(_: str) -> None:
+    """Take progress that nobody asked for."""

@@ -1,0 +1,79 @@
+"""Turns axe-core's raw report into the contract's findings and counts. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from producer.contract import Counts, Finding, Impact, Node
+from worker.scan.fingerprint import Ancestry, finding_fingerprint, node_fingerprints
+
+JsonObject = dict[str, Any]
+_CRITERION: Final = re.compile(r"wcag(\d)(\d)(\d+)")
+
+
+def read_findings(rules: Iterable[JsonObject], outcome: Literal["violation", "incomplete"]) -> tuple[Finding, ...]:
+    """Return one finding a rule, worst impact first, then by rule."""
+    found = [_read_finding(rule, outcome) for rule in rules]
+    return tuple(sorted(found, key=lambda finding: (-(finding.impact.rank if finding.impact else -1), finding.rule)))
+
+
+def criteria_of(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return the WCAG success criteria that axe-core's tags name: ``wcag143`` is 1.4.3, ``wcag1412`` is 1.4.12."""
+    return tuple(".".join(found.groups()) for tag in tags if (found := _CRITERION.fullmatch(tag)))
+
+
+def count_rules(findings: Sequence[Finding]) -> Counts:
+    """Return how many rules are violated, by impact."""
+    return _counts((finding.impact, 1) for finding in findings)
+
+
+def count_barriers(findings: Sequence[Finding]) -> Counts:
+    """Return how many elements violate a rule, by the rule's impact; trimmed nodes count."""
+    return _counts((finding.impact, finding.node_count) for finding in findings)
+
+
+def _counts(pairs: Iterable[tuple[Impact | None, int]]) -> Counts:
+    sums: Counter[str] = Counter()
+    for impact, number in pairs:
+        sums[impact or Impact.MINOR] += number
+    return Counts(**{impact.value: sums[impact] for impact in Impact})
+
+
+def _read_finding(rule: JsonObject, outcome: Literal["violation", "incomplete"]) -> Finding:
+    nodes: list[JsonObject] = rule["nodes"]
+    names = node_fingerprints(rule["id"], ((_tuples(node["ancestry"]), node["html"]) for node in nodes))
+    return Finding(
+        rule=rule["id"],
+        outcome=outcome,
+        impact=_impact(rule["impact"]),
+        criteria=criteria_of(rule["tags"]),
+        tags=tuple(rule["tags"]),
+        help=rule["help"],
+        help_url=rule["helpUrl"],
+        description=rule["description"],
+        nodes=tuple(_read_node(node, name) for node, name in zip(nodes, names, strict=True)),
+        node_count=rule["nodeCount"],
+        fingerprint=finding_fingerprint(rule["id"], outcome),
+    )
+
+
+def _read_node(node: JsonObject, fingerprint: str) -> Node:
+    extra: JsonObject = {"box": node["box"]} if node.get("box") else {}
+    return Node(
+        selector=_tuples(node["target"]),
+        snippet=node["html"],
+        failure_summary=node["summary"],
+        fingerprint=fingerprint,
+        **extra,
+    )
+
+
+def _impact(name: str | None) -> Impact | None:
+    return None if name is None else Impact(name)
+
+
+def _tuples(target: Sequence[str | Sequence[str]]) -> Ancestry:
+    return tuple(part if isinstance(part, str) else tuple(part) for part in target)

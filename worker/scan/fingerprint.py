@@ -1,0 +1,115 @@
+"""Names barriers so that the same one has the same name in the next scan. Pure functions.
+
+The rule. A node's fingerprint is 24 hex digits of the SHA-256 of:
+
+1. the axe rule;
+2. for each frame around it, outermost first, and for the element itself: its *meaningful* ancestors. Landmarks,
+   headings, lists, tables, forms, dialogs and custom elements count; ``div``, ``span`` and positions do not, so
+   reordering and re-wrapping change nothing;
+3. the element's tag and its *written* attributes (``_WRITTEN``: what an author means, such as ``name``, ``href``,
+   ``alt``), sorted. Classes, ids, styles and data attributes are left out: builds and frameworks make them. Query
+   strings and hashes in file names are cut, digits in texts are all alike (prices, counters and dates move, the
+   barrier stays);
+4. the element's text, as far as axe-core's snippet carries it;
+5. its number among the nodes of that rule for which all of this is equal, in page order. Equal barriers are thus
+   counted, not told apart: mending one of three removes the third.
+
+A finding's fingerprint is made of rule and outcome alone: one page has each at most once. Neither holds the page's
+address: the same barrier of a shared header has one name on every page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from typing import Final
+
+Ancestry = tuple[str | tuple[str, ...], ...]
+"""axe-core's: a selector a frame, or a list of them where shadow roots are crossed; outermost first."""
+
+_DIGITS: Final = 24
+_MAX_TEXT_CHARS: Final = 120
+_WRITTEN: Final = frozenset(
+    {"action", "alt", "aria-label", "autocomplete", "content", "headers", "href", "hreflang", "http-equiv", "kind"}
+    | {"label", "lang", "media", "method", "name", "placeholder", "role", "scope", "src", "srclang", "summary"}
+    | {"title", "type", "value", "xml:lang"}
+)
+_ADDRESSES: Final = frozenset({"href", "src", "action"})
+_MEANINGLESS: Final = frozenset(
+    {"html", "body", "div", "span", "center", "font", "b", "i", "em", "strong", "small", "p"}
+)
+_POSITION: Final = re.compile(r":nth-child\(\d+\)")
+_GENERATED: Final = re.compile(r"(?=[0-9a-z]*\d)(?=[0-9a-z]*[a-z])[0-9a-z]{8,}|[0-9a-f-]{32,}", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"\d+")
+_SPACE: Final = re.compile(r"\s+")
+
+
+def finding_fingerprint(rule: str, outcome: str) -> str:
+    """Return the fingerprint of a rule's finding on a page."""
+    return _digest(("finding", rule, outcome))
+
+
+def node_fingerprints(rule: str, nodes: Iterable[tuple[Ancestry, str]]) -> list[str]:
+    """Return a fingerprint for each node of one rule, given as ancestry and snippet, in page order."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    fingerprints: list[str] = []
+    for ancestry, snippet in nodes:
+        identity = (rule, *map(meaningful_path, ancestry), *signature(snippet))
+        seen[identity] += 1
+        fingerprints.append(_digest((*identity, str(seen[identity]))))
+    return fingerprints
+
+
+def meaningful_path(selectors: str | tuple[str, ...]) -> str:
+    """Return the tags around and at the end of an ancestry selector that carry meaning, ``main > form > input``."""
+    steps = " > ".join([selectors] if isinstance(selectors, str) else selectors).split(" > ")
+    tags = [_POSITION.sub("", step).strip().lower() for step in steps]
+    return " > ".join(tag for i, tag in enumerate(tags) if i == len(tags) - 1 or tag not in _MEANINGLESS)
+
+
+def signature(snippet: str) -> tuple[str, ...]:
+    """Return tag, written attributes and text of a snippet's first element, normalised."""
+    reader = _FirstElement()
+    reader.feed(snippet)
+    reader.close()
+    attributes = sorted(
+        f"{name}={_normalise_address(value) if name in _ADDRESSES else _normalise_text(value)}"
+        for name, value in reader.attributes
+        if name in _WRITTEN
+    )
+    return (reader.tag, *attributes, _normalise_text(" ".join(reader.texts)))
+
+
+class _FirstElement(HTMLParser):
+    """Reads the first start tag, and all text."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tag = ""
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if not self.tag:
+            self.tag = tag
+            self.attributes = [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _normalise_text(text: str) -> str:
+    return _NUMBER.sub("0", _SPACE.sub(" ", text).strip())[:_MAX_TEXT_CHARS]
+
+
+def _normalise_address(address: str) -> str:
+    if address.startswith("data:"):
+        return hashlib.sha256(address.encode()).hexdigest()
+    return _GENERATED.sub("*", address.partition("#")[0].partition("?")[0])
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:_DIGITS]

@@ -1,0 +1,131 @@
+"""Decides which addresses a scan may reach. Pure: it resolves nothing and opens nothing; ``proxy.py`` asks it.
+
+Refused by rule: ``metadata`` (cloud credentials), ``unspecified``, ``loopback``, ``link-local``, ``multicast``,
+``private``, ``cgnat`` (RFC 6598), ``reserved`` (all else that is not globally reachable, IANA special-purpose
+registries), ``closed-port``.
+IPv4 inside IPv6 (mapped, compatible, 6to4, Teredo, NAT64) is judged as the IPv4 address it is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+from worker.scan.settings import ScanSettings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+OPENED_BY_SETTING: Final = frozenset({"loopback", "private", "cgnat"})
+
+# AWS, GCP, Azure and others (also the container endpoint of ECS); Azure's wire server; Alibaba; Oracle; AWS on IPv6.
+_METADATA: Final = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),
+    )
+)
+_RANGES: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
+    ("unspecified", (ipaddress.ip_network("0.0.0.0/8"), ipaddress.ip_network("::/128"))),
+    ("loopback", (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))),
+    ("link-local", (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))),
+    ("multicast", (ipaddress.ip_network("224.0.0.0/4"), ipaddress.ip_network("ff00::/8"))),
+    ("cgnat", (ipaddress.ip_network("100.64.0.0/10"),)),
+    (
+        "private",
+        (
+            ipaddress.ip_network("10.0.0.0/8"),
+            ipaddress.ip_network("172.16.0.0/12"),
+            ipaddress.ip_network("192.168.0.0/16"),
+            ipaddress.ip_network("fc00::/7"),
+        ),
+    ),
+)
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.ip_network("::/96")
+_NO_IPV4: Final = ipaddress.ip_network("::/112")
+"""``::`` and ``::1``, which stand for themselves, and their neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One address that was asked for and not opened."""
+
+    rule: str
+    host: str
+    port: int
+    address: str
+
+    def describe(self) -> str:
+        """Say which rule refused what, and how to allow it where that is possible."""
+        what = f"{self.host}:{self.port}" + (f" ({self.address})" if self.address != self.host else "")
+        hint = "; SCAN_ALLOW_PRIVATE=1 allows it" if self.rule in OPENED_BY_SETTING else ""
+        return f"the guard refused {what}: rule {self.rule!r}{hint}"
+
+
+class Guard:
+    """The rules of one engine."""
+
+    def __init__(self, settings: ScanSettings) -> None:
+        self._allow_private = settings.allow_private
+        self._closed_ports = frozenset(settings.closed_ports)
+        self._names, self._networks = _read_allowed(settings.allow_hosts)
+
+    def refuse(self, host: str, port: int, address: str) -> Refusal | None:
+        """Return why ``address``, which ``host`` resolved to, must not be connected to; None when it may be."""
+        rule = rule_of(address)
+        if rule is None:
+            return None
+        is_opened = rule in OPENED_BY_SETTING and (
+            self._allow_private or self._is_allowed(host, port, ipaddress.ip_address(address.partition("%")[0]))
+        )
+        if is_opened and port not in self._closed_ports:
+            return None
+        return Refusal("closed-port" if is_opened else rule, host, port, address)
+
+    def _is_allowed(self, host: str, port: int, address: Address) -> bool:
+        names = {host.lower(), f"{host.lower()}:{port}"}
+        parents = host.lower().split(".")
+        names |= {"*." + ".".join(parents[i:]) for i in range(1, len(parents))}
+        return bool(names & self._names) or any(address in network for network in self._networks)
+
+
+def rule_of(address: str) -> str | None:
+    """Return the name of the rule that closes ``address``, None for a globally reachable one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unreadable"
+    real = embedded_ipv4(parsed) or parsed
+    if real in _METADATA:
+        return "metadata"
+    for rule, networks in _RANGES:
+        if any(real in network for network in networks if network.version == real.version):
+            return rule
+    return None if real.is_global else "reserved"
+
+
+def embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 one stands for, None where there is none."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    is_wrapped = address in _NAT64 or (address in _COMPATIBLE and address not in _NO_IPV4)
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if is_wrapped else None
+
+
+def _read_allowed(entries: tuple[str, ...]) -> tuple[frozenset[str], tuple[Network, ...]]:
+    names: set[str] = set()
+    networks: list[Network] = []
+    for entry in entries:
+        try:
+            networks.append(ipaddress.ip_network(entry, strict=False))
+        except ValueError:
+            names.add(entry.strip().lower())
+    return frozenset(names), tuple(networks)

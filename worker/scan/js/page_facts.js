@@ -1,0 +1,30 @@
+// What our isolated world sees of a page right now. Evaluates to one JSON-able object; may be evaluated repeatedly.
+// A page can shadow properties of `document` by named elements (<img name="title">): prototypes are asked instead.
+(() => {
+  const own = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get.call(document);
+  const all = Document.prototype.getElementsByTagName;
+  if (!Object.hasOwn(globalThis, "sightlineStillMs")) {
+    let changed = performance.now();
+    const observer = new MutationObserver(() => { changed = performance.now(); });
+    observer.observe(document, {
+      subtree: true, childList: true, characterData: true, attributes: true,
+      attributeFilter: ["class", "hidden", "aria-hidden", "aria-busy", "open", "src", "alt", "aria-label"],
+    });
+    globalThis.sightlineStillMs = () => performance.now() - changed;
+  }
+  const elements = all.call(document, "*").length;
+  const body = own(Document.prototype, "body");
+  // Layout for the text is only worth it where there could be none of it.
+  const text = elements < 100 && body ? String(body.innerText).trim() : "…";
+  const heading = all.call(document, "h1")[0];
+  return {
+    still_ms: globalThis.sightlineStillMs(),
+    elements,
+    is_bare: text === "" || /^(loading|please wait|wird geladen|bitte warten|chargement)\W*$/i.test(text),
+    content_type: own(Document.prototype, "contentType"),
+    title: String(own(Document.prototype, "title")).slice(0, 500),
+    heading: heading ? String(heading.textContent).trim().slice(0, 200) : "",
+    href: location.href,
+    height: Math.ceil(own(Document.prototype, "scrollingElement")?.scrollHeight ?? 0),
+  };
+})()

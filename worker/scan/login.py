@@ -1,0 +1,77 @@
+"""Opens a page behind a login: cookies, local storage and headers, given to the requested URL's origin only.
+
+Chromium's own extra headers would go to every host the page calls, advertisers included; so requests are held and the
+headers added where they belong, and taken off again where a redirect would carry them elsewhere. Nothing is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from producer.errors import InvalidJob
+from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject
+from worker.scan.page import Page, literal
+from worker.scan.settings import Secrets
+
+_COOKIE_FIELDS: Final = ("name", "value", "domain", "path", "url", "secure", "httpOnly", "sameSite", "expires")
+
+
+async def log_in(page: Page, url: str | None, secrets: Secrets) -> None:
+    """Prepare the page before its first navigation; without secrets nothing is done.
+
+    Raises ``InvalidJob`` for cookies that are none; no message holds a value.
+    """
+    state_cookies = cast("list[Mapping[str, Any]]", secrets.storage_state.get("cookies", []))
+    cookies = [_cookie(cookie, url) for cookie in (*state_cookies, *secrets.cookies)]
+    if cookies:
+        await _set_cookies(page, cookies)
+    origins = cast("list[Mapping[str, Any]]", secrets.storage_state.get("origins", []))
+    if origins:
+        await page.session.call("Page.addScriptToEvaluateOnNewDocument", {"source": _storage_script(origins)})
+    if secrets.headers and url is not None:
+        await page.hold_requests(lambda request: headers_for(request, origin=_origin(url), headers=secrets.headers))
+
+
+async def _set_cookies(page: Page, cookies: list[JsonObject]) -> None:
+    try:
+        await page.session.call("Network.setCookies", {"cookies": cookies})
+    except CallTimedOut:
+        raise
+    except CallFailed as error:
+        msg = f"the login's cookies cannot be set: {error}; each needs a name, a value, and a domain or a url"
+        raise InvalidJob(msg) from None
+
+
+def headers_for(request: JsonObject, *, origin: str, headers: Mapping[str, str]) -> list[JsonObject]:
+    """Return the headers a held request goes on with: ours for our origin, none of ours for any other."""
+    ours = {name.lower() for name in headers}
+    kept = {name: value for name, value in request["headers"].items() if name.lower() not in ours}
+    if _origin(request["url"]) == origin:
+        kept.update(headers)
+    return [{"name": name, "value": value} for name, value in kept.items()]
+
+
+def _cookie(cookie: Mapping[str, Any], url: str | None) -> JsonObject:
+    """Return the cookie as CDP wants it; one without a domain belongs to the page's."""
+    made: JsonObject = {name: cookie[name] for name in _COOKIE_FIELDS if cookie.get(name) not in {None, ""}}
+    if made.get("expires") == -1:
+        del made["expires"]
+    if "domain" not in made and "url" not in made and url is not None:
+        made["url"] = url
+    return made
+
+
+def _storage_script(origins: list[Mapping[str, Any]]) -> str:
+    items = {
+        str(entry["origin"]): [[item["name"], item["value"]] for item in entry.get("localStorage", [])]
+        for entry in origins
+    }
+    return f"for (const [name, value] of ({literal(items)})[location.origin] ?? []) localStorage.setItem(name, value);"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or default}"

@@ -1,0 +1,231 @@
+"""One page in a context of its own: opens it, talks to its frames, keeps its ``Watch`` up to date, and ends it.
+
+Scripts of ours run in an isolated world: the page's DOM, but none of its JavaScript, so nothing the page redefines is
+seen there. Every call has a deadline; a crash ends the open ones. Frames of other sites live in processes and sessions
+of their own, found by frame id. What to do with a page is decided in ``visit.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from producer.contract import Viewport
+from worker.scan.cdp import CallTimedOut, JsonObject, Session
+from worker.scan.chromium import Chromium
+from worker.scan.watch import Watch
+
+WORLD: Final = "sightline"
+_CHECK_EVERY_S: Final = 0.25
+_OPEN_LIMIT_S: Final = 10.0
+# What a session needs to report what it loads, and to show frames of other processes before they run.
+_SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
+    ("Page.enable", {}),
+    ("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}),
+    (
+        "Target.setAutoAttach",
+        {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": [{"type": "iframe"}]},
+    ),
+    ("Inspector.enable", {}),
+)
+_START: Final = "Runtime.runIfWaitingForDebugger"
+
+
+class ScriptFailed(Exception):
+    """A script of ours threw in the page."""
+
+
+class Page:
+    """A page of one scan; made by ``open``, ended by ``close``."""
+
+    def __init__(self, browser: Chromium, world_script: str) -> None:
+        self._browser = browser
+        setup = {"source": world_script, "worldName": WORLD}
+        self._setup = (*_SETUP, ("Page.addScriptToEvaluateOnNewDocument", setup))
+        self._context_id = ""
+        self._attached: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+        self._frames: dict[str, Session] = {}
+        self._changed = asyncio.Event()
+        self._headers: Callable[[JsonObject], list[JsonObject]] | None = None
+        self.session = browser.session("")
+        self.watch = Watch(frame_id="")
+
+    @classmethod
+    async def open(
+        cls, browser: Chromium, *, proxy_port: int, viewport: Viewport, user_agent: str, world_script: str
+    ) -> Page:
+        """Return a blank page, ready to navigate; nothing of it is left when this fails.
+
+        ``world_script`` runs in our world of every document before the page's own scripts.
+        """
+        page = cls(browser, world_script)
+        try:
+            async with asyncio.timeout(_OPEN_LIMIT_S):
+                await page._open(proxy_port, viewport, user_agent)
+        except TimeoutError:
+            browser.is_broken = True
+            await page.close()
+            msg = f"no page opened within {_OPEN_LIMIT_S:.0f} s"
+            raise CallTimedOut(msg) from None
+        except BaseException:
+            await page.close()
+            raise
+        return page
+
+    async def _open(self, proxy_port: int, viewport: Viewport, user_agent: str) -> None:
+        self._context_id = await self._browser.new_context(self._see_target, proxy_port=proxy_port)
+        await self._browser.connection.call(
+            "Target.createTarget",
+            {
+                "url": "about:blank",
+                "browserContextId": self._context_id,
+                "width": viewport.width,
+                "height": viewport.height,
+            },
+        )
+        target_id, session_id = await self._attached
+        self.session = self._browser.session(session_id)
+        self.watch = Watch(frame_id=target_id)
+        self._browser.connection.listen(session_id, self._see)
+        metrics = {"width": viewport.width, "height": viewport.height, "deviceScaleFactor": 1, "mobile": False}
+        own: tuple[tuple[str, JsonObject], ...] = (
+            ("Emulation.setDeviceMetricsOverride", metrics),
+            ("Emulation.setUserAgentOverride", {"userAgent": user_agent}),
+            ("Network.setBypassServiceWorker", {"bypass": True}),
+            (_START, {}),
+        )
+        await asyncio.gather(*(self.session.call(method, params) for method, params in (*self._setup, *own)))
+
+    async def close(self) -> None:
+        """End the context with all its pages; safe to call twice. Never raises."""
+        for session in (self.session, *self._frames.values()):
+            self._browser.connection.forget(session.session_id)
+        if self._context_id:
+            context_id, self._context_id = self._context_id, ""
+            await self._browser.dispose(context_id)
+
+    async def until(self, is_reached: Callable[[], bool], *, timeout_s: float) -> bool:
+        """Wait until ``is_reached()``, looked at after every event and four times a second; False at the limit."""
+        end_s = time.monotonic() + timeout_s
+        while not is_reached():
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or self._browser.connection.closed.is_set():
+                return False
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, _CHECK_EVERY_S)):
+                    await self._changed.wait()
+        return True
+
+    async def hold_requests(self, headers: Callable[[JsonObject], list[JsonObject]]) -> None:
+        """Hold each request of the page until it has the headers that ``headers(request)`` returns."""
+        self._headers = headers
+        await self.session.call("Fetch.enable")
+
+    @property
+    def frame_processes(self) -> int:
+        """Frames that live in processes of their own now."""
+        return len(self._frames)
+
+    def session_of(self, frame_id: str, parent: Session) -> Session:
+        """Return the session a child frame lives in: one of its own, or its parent's."""
+        return self._frames.get(frame_id, parent)
+
+    async def world(self, session: Session, frame_id: str, *, timeout_s: float) -> int:
+        """Return the context id of our isolated world in the frame, made on first use."""
+        made = await session.call(
+            "Page.createIsolatedWorld", {"frameId": frame_id, "worldName": WORLD}, timeout_s=timeout_s
+        )
+        return int(made["executionContextId"])
+
+    async def evaluate(
+        self, session: Session, world: int, expression: str, *, timeout_s: float, by_value: bool = True
+    ) -> Any:
+        """Return the value (or, not by value, the object id) of ``expression``, promises awaited.
+
+        Raises ``ScriptFailed`` when it throws, ``CallTimedOut`` when the page is too busy to answer.
+        """
+        answer = await session.call(
+            "Runtime.evaluate",
+            {
+                "expression": expression,
+                "contextId": world,
+                "awaitPromise": True,
+                "returnByValue": by_value,
+                "timeout": timeout_s * 1000,
+            },
+            timeout_s=timeout_s,
+        )
+        if "exceptionDetails" in answer:
+            raise ScriptFailed(_describe_exception(answer["exceptionDetails"]))
+        return answer["result"].get("value" if by_value else "objectId")
+
+    def _see_target(self, method: str, params: JsonObject) -> None:
+        """Take the first page as ours, close popups and shared workers before they run, note a crash."""
+        if method == "Target.attachedToTarget":
+            info = params["targetInfo"]
+            if info["type"] == "page" and not self._attached.done():
+                self._attached.set_result((info["targetId"], params["sessionId"]))
+                return
+            self.watch.popups += info["type"] == "page"
+            self._browser.session("").post("Target.closeTarget", {"targetId": info["targetId"]})
+        elif method == "Target.targetCrashed" and params["targetId"] == self.watch.frame_id:
+            self._crashed(str(params.get("status") or "crashed"))
+
+    def _crashed(self, how: str) -> None:
+        self.watch.crash = how
+        self._browser.connection.fail_session(self.session.session_id, f"the page's process died: {how}")
+        self._changed.set()
+
+    def _see(self, method: str, params: JsonObject) -> None:
+        self._see_frame_of(self.session, "", method, params)
+
+    def _see_frame_of(self, session: Session, name: str, method: str, params: JsonObject) -> None:
+        """Note one event of a session; ``name`` is empty for the page's own."""
+        self.watch.see(method, params, now_s=time.monotonic(), session=name)
+        if method == "Target.attachedToTarget":
+            self._attach_frame(params)
+        elif method == "Target.detachedFromTarget":
+            self._detach_frame(params)
+        elif method == "Page.javascriptDialogOpening":
+            self.watch.dialogs += 1
+            session.post("Page.handleJavaScriptDialog", {"accept": False})
+        elif method == "Fetch.requestPaused" and self._headers is not None:
+            go_on = {"requestId": params["requestId"], "headers": self._headers(params["request"])}
+            session.post("Fetch.continueRequest", go_on)
+        elif method == "Inspector.targetCrashed" and not name:
+            self._crashed(self.watch.crash or "crashed")
+        elif method == "Inspector.targetCrashed":
+            self.watch.unread_frames[name] = "its process died"
+            self._browser.connection.fail_session(name, "the frame's process died")
+        self._changed.set()
+
+    def _attach_frame(self, params: JsonObject) -> None:
+        session = self._browser.session(params["sessionId"])
+        name = session.session_id
+        self._frames[params["targetInfo"]["targetId"]] = session
+        self._browser.connection.listen(name, lambda method, event: self._see_frame_of(session, name, method, event))
+        for method, arguments in (*self._setup, (_START, {})):
+            session.post(method, arguments)
+
+    def _detach_frame(self, params: JsonObject) -> None:
+        name = params["sessionId"]
+        self._frames = {frame: session for frame, session in self._frames.items() if session.session_id != name}
+        self._browser.connection.fail_session(name, "the frame is gone")
+        self._browser.connection.forget(name)
+        self.watch.forget_session(name)
+
+
+def literal(value: object) -> str:
+    """Return ``value`` as a JavaScript expression: JSON is one."""
+    return json.dumps(value)
+
+
+def _describe_exception(details: JsonObject) -> str:
+    exception = details.get("exception", {})
+    text = exception.get("description") or exception.get("value") or details.get("text") or "unknown error"
+    return str(text).partition("\n")[0][:300]

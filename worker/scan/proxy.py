@@ -1,0 +1,204 @@
+"""The only way out of a scan: an HTTP proxy that checks each address and connects to the address it checked.
+
+One listener a scan, on loopback, so that what was refused and how much came in belong to that scan. A name is resolved
+once a scan: a second answer of a rebinding name server is never asked for. HTTP and CONNECT (which carries HTTPS and
+WebSockets); every HTTP exchange ends its connection, so no request can follow another to a host it was not meant for.
+A page given as HTML is answered here too, at ``INLINE_HOST``. The rules are in ``guard.py``, the wire in ``relay.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from worker.scan.guard import Guard, Refusal
+from worker.scan.relay import (
+    MAX_HEAD_BYTES,
+    HeadError,
+    Request,
+    answer,
+    forward_response,
+    read_request,
+    relay_both_ways,
+    reset,
+)
+
+INLINE_HOST: Final = "inline.invalid"
+"""Reserved by RFC 2606: no name server knows it."""
+RESOLVE_LIMIT_S: Final = 10.0
+CONNECT_LIMIT_S: Final = 10.0
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the proxy gave no connection: ``refusal`` when the guard said no, else only the reason."""
+
+    reason: str
+    refusal: Refusal | None = None
+
+
+class _Unavailable(Exception):
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+async def resolve_host(host: str, port: int) -> Sequence[str]:
+    """Return the host's addresses by the system's resolver; raise ``OSError`` when there are none."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, proto=6)
+    return list(dict.fromkeys(str(item[4][0]) for item in found))
+
+
+class ScanProxy:
+    """The proxy of one scan; use it as an async context manager.
+
+    ``faults`` holds the last fault by host and port, ``refusals`` all that the guard refused, once each. What has a
+    fault gets no answer, so the browser calls it failed.
+    """
+
+    def __init__(
+        self, guard: Guard, resolve: Resolver = resolve_host, *, max_bytes: int, inline_html: str | None = None
+    ) -> None:
+        self._guard = guard
+        self._resolve = resolve
+        self._max_bytes = max_bytes
+        self._inline = None if inline_html is None else inline_html.encode()
+        self._server: asyncio.Server | None = None
+        self._exchanges: set[asyncio.Task[None]] = set()
+        self._addresses: dict[tuple[str, int], asyncio.Task[Sequence[str]]] = {}
+        self.faults: dict[tuple[str, int], Fault] = {}
+        self.refusals: list[Refusal] = []
+        self.received_bytes = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None  # noqa: S101  set on entry
+        self._server.close()
+        open_tasks: list[asyncio.Task[Any]] = [*self._exchanges, *self._addresses.values()]
+        for task in open_tasks:
+            task.cancel()
+        await asyncio.gather(*open_tasks, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        """Port of the listener on 127.0.0.1."""
+        assert self._server is not None  # noqa: S101  set on entry
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether more came in than the scan may receive; nothing more is passed on then."""
+        return self.received_bytes > self._max_bytes
+
+    def _count(self, size: int) -> bool:
+        self.received_bytes += size
+        return not self.is_over_budget
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  the server runs this in a task
+        self._exchanges.add(task)
+        try:
+            await self._exchange(reader, writer)
+        except (OSError, HeadError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            reset(writer)
+        finally:
+            self._exchanges.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_request(reader)
+        try:
+            if self._inline is not None and request.host == INLINE_HOST:
+                await answer(writer, 200, self._inline, content_type="text/html; charset=utf-8")
+                return
+            upstream = await self._connect(request)
+        except _Unavailable as unavailable:
+            self._record(request, unavailable.fault)
+            # No HTTP answer: it would be shown, and audited, as if it were the page.
+            if request.method == "CONNECT":
+                await answer(writer, 403 if unavailable.fault.refusal else 502, b"")
+            return
+        await self._relay(request, (reader, writer), upstream)
+
+    async def _relay(self, request: Request, client: Streams, upstream: Streams) -> None:
+        try:
+            if request.method == "CONNECT":
+                client[1].write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await relay_both_ways(client, upstream, self._count)
+            else:
+                await forward_response(request, client, upstream, self._count)
+        finally:
+            upstream[1].transport.abort()
+
+    async def _connect(self, request: Request) -> Streams:
+        """Return a connection to a checked address; every address the name has must be allowed."""
+        if self.is_over_budget:
+            raise _Unavailable(Fault(f"the scan already received its {self._max_bytes} bytes"))
+        addresses = await self._resolve_once(request.host, request.port)
+        for address in addresses:
+            refusal = self._guard.refuse(request.host, request.port, address)
+            if refusal is not None:
+                raise _Unavailable(Fault(refusal.describe(), refusal))
+        return await _open_first(addresses, request)
+
+    async def _resolve_once(self, host: str, port: int) -> Sequence[str]:
+        key = (host, port)
+        if key not in self._addresses:
+            self._addresses[key] = asyncio.create_task(self._look_up(host, port))
+        try:
+            return await asyncio.shield(self._addresses[key])
+        except TimeoutError:
+            raise _Unavailable(Fault(f"the name {host!r} was not resolved within {RESOLVE_LIMIT_S:.0f} s")) from None
+        except OSError as error:
+            raise _Unavailable(Fault(f"the name {host!r} does not resolve: {error.strerror or error}")) from None
+
+    async def _look_up(self, host: str, port: int) -> Sequence[str]:
+        async with asyncio.timeout(RESOLVE_LIMIT_S):
+            found = await self._resolve(host, port)
+        if not found:
+            msg = "no address"
+            raise OSError(msg)
+        return found
+
+    def _record(self, request: Request, fault: Fault) -> None:
+        self.faults[request.host, request.port] = fault
+        if fault.refusal is not None and fault.refusal not in self.refusals:
+            self.refusals.append(fault.refusal)
+
+
+def origin_of(url: str) -> tuple[str, int]:
+    """Return host and port of an http or https URL, as the proxy's ``faults`` are keyed."""
+    parts = urlsplit(url)
+    return (parts.hostname or "", parts.port or (443 if parts.scheme in {"https", "wss"} else 80))
+
+
+async def _open_first(addresses: Sequence[str], request: Request) -> Streams:
+    """Connect to the first address that answers; a slow one costs only its share of the limit."""
+    last = "no address"
+    for address in addresses:
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S / len(addresses)):
+                return await asyncio.open_connection(address, request.port, limit=MAX_HEAD_BYTES)
+        except TimeoutError:
+            last = f"{address} port {request.port} did not answer in time"
+        except OSError as error:
+            last = f"{address} port {request.port}: {_plain(error)}"
+    raise _Unavailable(Fault(f"{request.host!r} cannot be reached: {last}"))
+
+
+def _plain(error: OSError) -> str:
+    return "connection refused" if isinstance(error, ConnectionRefusedError) else (error.strerror or str(error))

@@ -1,0 +1,152 @@
+"""Carries bytes between the browser and a server: reads heads, rewrites them, passes bodies on. No decisions.
+
+HTTP/1.1 as far as a forward proxy needs it (RFC 9112): hop-by-hop headers go, and both sides are told to close after
+one exchange. A reset by the server becomes a reset for the browser, so that a page cut off is seen as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+MAX_HEAD_BYTES: Final = 2**18
+"""Cookies and policies of large sites take tens of kilobytes; servers refuse more than this."""
+_CHUNK_BYTES: Final = 2**16
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authorization",
+        b"proxy-authenticate",
+        b"te",
+        b"upgrade",
+    }
+)
+_INTERIM: Final = range(100, 200)
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Counter = Callable[[int], bool]
+"""Told of each piece received from a server; false ends the exchange."""
+
+
+class HeadError(Exception):
+    """A head that is no HTTP/1, or is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Head of a proxy request; ``head`` is what the server is sent, empty for CONNECT."""
+
+    method: str
+    host: str
+    port: int
+    head: bytes
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request:
+    """Return the next request; raise ``HeadError`` for what no browser sends to a proxy."""
+    line, headers = await _read_head(reader)
+    try:
+        method, target, _ = line.decode("ascii").split(" ")
+        parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError as error:
+        raise HeadError(str(error)) from None
+    if not host or parts.scheme not in {"", "http"} or (parts.scheme == "" and method != "CONNECT"):
+        raise HeadError(f"not a proxy request: {line[:80]!r}")
+    if method == "CONNECT":
+        return Request(method, host, port or 443, b"")
+    path = (parts.path or "/") + (f"?{parts.query}" if "?" in target else "")
+    head = b"\r\n".join([f"{method} {path} HTTP/1.1".encode(), *headers, b"Connection: close", b"", b""])
+    return Request(method, host, port or 80, head)
+
+
+async def answer(writer: asyncio.StreamWriter, status: int, body: bytes, *, content_type: str = "text/plain") -> None:
+    """Answer the browser instead of a server."""
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    ]
+    writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    await writer.drain()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Break a connection off with a reset: an orderly end would make half a page look whole."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def forward_response(request: Request, client: Streams, upstream: Streams, count: Counter) -> None:
+    """Send the request's head and body on, and the response back, until the server closes or ``count`` says no."""
+    upstream[1].write(request.head)
+    await upstream[1].drain()
+    sending = asyncio.create_task(_pump(client[0], upstream[1], lambda _: True))
+    try:
+        await _forward_head(upstream[0], client[1])
+        await _pump(upstream[0], client[1], count)
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def relay_both_ways(client: Streams, upstream: Streams, count: Counter) -> None:
+    """Pass bytes until either side ends; a half that the browser closed ends the tunnel, as it never needs only one."""
+    up = asyncio.create_task(_pump(client[0], upstream[1], lambda _: True))
+    down = asyncio.create_task(_pump(upstream[0], client[1], count))
+    try:
+        done, _ = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (up, down):
+            task.cancel()
+        await asyncio.gather(up, down, return_exceptions=True)
+
+
+async def _forward_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        line, headers = await _read_head(reader)
+        is_interim = _status(line) in _INTERIM
+        close = [] if is_interim else [b"Connection: close"]
+        writer.write(b"\r\n".join([line, *headers, *close, b"", b""]))
+        if not is_interim:
+            return
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Counter) -> None:
+    while chunk := await reader.read(_CHUNK_BYTES):
+        if not count(len(chunk)):
+            msg = "the byte budget is spent"
+            raise ConnectionAbortedError(msg)
+        writer.write(chunk)
+        await writer.drain()
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[bytes, list[bytes]]:
+    """Return the first line and the headers that go on."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        raise HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes") from None
+    line, *headers = head[:-4].split(b"\r\n")
+    return line, [header for header in headers if header.partition(b":")[0].strip().lower() not in _HOP_BY_HOP]
+
+
+def _status(line: bytes) -> int:
+    parts = line.split(b" ", 2)
+    if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():  # noqa: PLR2004  version, code
+        raise HeadError(f"not an HTTP/1 response: {line[:80]!r}")
+    return int(parts[1])

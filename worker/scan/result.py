@@ -1,0 +1,86 @@
+"""Makes the contract's result out of what a visit has seen. Pure: it judges nothing and asks nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from producer.contract import ScanRequest, ScanResult, ScanStatus, public_url
+from worker.scan.axe import AxeReport
+from worker.scan.findings import count_barriers, count_rules, read_findings
+from worker.scan.guard import Refusal
+from worker.scan.verdict import is_soft_404
+from worker.scan.waiting import Facts, Waited
+from worker.scan.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that a visit has seen; ``facts`` are missing where the page was never looked at."""
+
+    watch: Watch
+    waited: Waited
+    refusals: tuple[Refusal, ...]
+    facts: Facts | None
+    report: AxeReport
+
+    @property
+    def is_soft_404(self) -> bool:
+        """Whether the page calls itself missing, though it was served as a success."""
+        return self.facts is not None and is_soft_404(self.facts.title, self.facts.heading)
+
+
+def make_result(
+    request: ScanRequest,
+    seen: Seen,
+    *,
+    status: ScanStatus,
+    reason: str,
+    engine: dict[str, str],
+    timings_ms: dict[str, int],
+) -> ScanResult:
+    """Return the result of one visit; job, assessment and history are filled in by others."""
+    findings = read_findings(seen.report.violations, "violation")
+    document = seen.watch.document
+    return ScanResult(
+        url=public_url(request.url or ""),
+        final_url=_final_url(request, seen),
+        title=seen.facts.title if seen.facts else "",
+        group=request.group,
+        status=status,
+        reason=reason or ("the page calls itself missing (a soft 404)" if seen.is_soft_404 else ""),
+        standard=request.standard,
+        http_status=document.status if document else None,
+        engine=engine,
+        findings=findings,
+        incomplete=read_findings(seen.report.incomplete, "incomplete"),
+        counts=count_rules(findings),
+        barriers=count_barriers(findings),
+        timings_ms=timings_ms,
+        **_more(seen),
+    )
+
+
+def _final_url(request: ScanRequest, seen: Seen) -> str:
+    """Return where the visit ended; nothing for a page given as HTML."""
+    if request.url is None:
+        return ""
+    document = seen.watch.document
+    shown = seen.facts.href if seen.facts else ""
+    return public_url(shown or (document.url if document else request.url))
+
+
+def _more(seen: Seen) -> dict[str, Any]:
+    """Return what the result says beyond the contract's fields; what there is nothing to say about is absent."""
+    watch = seen.watch
+    said: dict[str, Any] = {
+        "waited": seen.waited.as_dict() if seen.facts else {},
+        "redirects": [{"status": hop.status, "url": public_url(hop.url)} for hop in watch.redirects],
+        "refused": [refusal.describe() for refusal in seen.refusals],
+        "unread_frames": seen.report.unread_frames,
+        "soft_404": seen.is_soft_404,
+        "failed_requests": watch.failed_requests,
+        "popups_closed": watch.popups,
+        "dialogs_dismissed": watch.dialogs,
+    }
+    return {name: value for name, value in said.items() if value}

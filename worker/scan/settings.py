@@ -1,0 +1,85 @@
+"""What a scan may cost and reach, and what it gives back: plain frozen records, no I/O.
+
+The worker's settings (``worker/settings.py``) are read elsewhere and handed in as ``ScanSettings``. Who uses
+these is ``engine.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from producer.contract import ScanResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanSettings:
+    """Limits of every scan of one engine.
+
+    ``allow_private`` opens loopback, private and carrier-grade NAT addresses; metadata, link-local and multicast
+    addresses stay closed. ``allow_hosts`` opens them for single hosts: ``name``, ``*.name``, ``name:port`` or a CIDR
+    range. ``closed_ports`` stay closed on such addresses even so (Redis's own, Ollama's). ``browser_path`` skips the
+    search for a browser.
+    """
+
+    allow_private: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    closed_ports: tuple[int, ...] = ()
+    browser_path: str | None = None
+    max_concurrent: int = 2
+    """Scans at a time. On two cores, four scans gain 9 % over two and cost twice the memory."""
+    load_limit_s: float = 30.0
+    """For the load event. A page that needs more is audited as it stands, and is ``partial``."""
+    quiet_ms: int = 200
+    """Network and DOM must both have been still for this long."""
+    settle_limit_s: float = 5.0
+    """For becoming still; carousels and tickers never do. The result says so."""
+    frame_limit_s: float = 10.0
+    """For one child frame: an advertisement that hangs must not cost the page its result."""
+    max_frames: int = 100
+    max_frame_processes: int = 40
+    """Frames of other sites at a time; each has a process of its own. Beyond it the page is stopped as it stands."""
+    max_bytes: int = 100_000_000
+    """Received, counted both packed and unpacked."""
+    max_elements: int = 50_000
+    """axe-core's time grows faster than the page; beyond this nobody waits for it."""
+    max_script_mb: int = 512
+    """V8's heap, a page."""
+    max_renderer_mb: int = 1_024
+    """Resident memory of one page's process, watched from outside. Linux only."""
+    max_navigations: int = 8
+    """Of the main frame by the page itself, before it counts as a reload loop."""
+    max_nodes_per_finding: int = 500
+    """Nodes kept with their snippets; ``node_count`` counts all."""
+    recycle_after_scans: int = 200
+    recycle_above_mb: int = 1_500
+    """Resident memory of all the browser's processes after a scan. Linux only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What opens a page behind a login. Sent to the origin of the requested URL only; never logged.
+
+    ``cookies`` and ``storage_state`` have Playwright's shape: ``{"cookies": […], "origins": [{"origin": …,
+    "localStorage": [{"name": …, "value": …}]}]}``.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    cookies: tuple[Mapping[str, Any], ...] = ()
+    storage_state: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        counts = f"headers={len(self.headers)}, cookies={len(self.cookies)}, storage_state={bool(self.storage_state)}"
+        return f"Secrets({counts}, values hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One scan: the result, and a PNG of the whole page where it was asked for.
+
+    With a screenshot, nodes of the top document carry ``box``: x, y, width, height in the picture's pixels.
+    """
+
+    result: ScanResult
+    screenshot: bytes | None = None

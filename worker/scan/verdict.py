@@ -1,0 +1,97 @@
+"""Judges what was seen: may this page be called scanned, and if not, why? Pure functions, tested with plain values.
+
+``unreachable``: there is nothing to audit. ``blocked``: the guard refused the page's own address. ``partial``: audited,
+but not whole. Whatever is in doubt is not ``scanned``. Who collects the facts is ``visit.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from producer.contract import ScanStatus
+from worker.scan.proxy import Fault, origin_of
+from worker.scan.watch import MainDocument
+
+HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
+_FIRST_ERROR: Final = 400
+_NO_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT})
+_NET_ERRORS: Final[Mapping[str, str]] = {
+    "ERR_TOO_MANY_REDIRECTS": "it redirects in a circle",
+    "ERR_CONTENT_LENGTH_MISMATCH": "it was cut off: fewer bytes came than were announced",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING": "it was cut off in the middle",
+    "ERR_CONNECTION_RESET": "the server broke the connection off",
+    "ERR_EMPTY_RESPONSE": "the server closed the connection without an answer",
+    "ERR_CONTENT_DECODING_FAILED": "its compression is broken",
+    "ERR_UNSAFE_PORT": "browsers refuse this port",
+    "ERR_INVALID_RESPONSE": "the answer is not HTTP",
+    "ERR_INVALID_HTTP_RESPONSE": "the answer is not HTTP",
+    "ERR_SSL_PROTOCOL_ERROR": "the server does not speak TLS",
+}
+_SOFT_404: Final = re.compile(
+    r"\b404\b|(page|site|content|document) (was |could |can |is )?(not|n't|no longer) (be )?(found|exist|available)"
+    r"|not found|does(n't| not) exist|seite (wurde )?nicht gefunden|page (introuvable|non trouv)|página no encontrada"
+    r"|pagina (non trovata|niet gevonden)",
+    re.IGNORECASE,
+)
+
+
+class Unread(Exception):
+    """There is nothing to audit; carries the scan's final status and the reason."""
+
+    def __init__(self, status: ScanStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status: ScanStatus = status
+        self.reason = reason
+
+
+def judge_document(
+    document: MainDocument | None, *, error: str, faults: Mapping[tuple[str, int], Fault]
+) -> Unread | None:
+    """Return why the main document cannot be audited; None when it can, as far as the network tells.
+
+    ``error`` is what Chromium said of the navigation, ``faults`` what the proxy could or would not reach.
+    """
+    if document is None:
+        return Unread("unreachable", f"the page was not loaded: {_explain(error)}")
+    fault = faults.get(origin_of(document.url))
+    if fault is not None and document.status is None:
+        return Unread("blocked" if fault.refusal else "unreachable", fault.reason)
+    if document.status is None:
+        return Unread("unreachable", f"the page was not loaded: {_explain(error or document.error)}")
+    if document.status >= _FIRST_ERROR:
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: that is not the page")
+    if document.status in _NO_CONTENT:
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: there is no page")
+    if document.error and not document.is_whole:
+        return Unread("unreachable", f"the page was not read whole: {_explain(document.error)}")
+    return None
+
+
+def judge_type(content_type: str) -> Unread | None:
+    """Return why a document of this type is not audited; None for HTML."""
+    if content_type in HTML_TYPES:
+        return None
+    return Unread("unreachable", f"the document is {content_type!r}: only HTML pages can be scanned")
+
+
+def is_soft_404(title: str, heading: str) -> bool:
+    """Say whether a page served with success calls itself missing."""
+    return any(_SOFT_404.search(text) is not None for text in (title, heading))
+
+
+def _status_line(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _explain(error: str) -> str:
+    code = error.removeprefix("net::")
+    if code.startswith("ERR_CERT"):
+        return f"its certificate is not valid ({code})"
+    meaning = _NET_ERRORS.get(code)
+    return f"{meaning} ({code})" if meaning else (code or "no document came")

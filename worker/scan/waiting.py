@@ -1,0 +1,112 @@
+"""Waits until a page is worth auditing: its load event, then a while without network traffic and DOM changes.
+
+A page that stays bare (an application that renders late) is given more of that while. Each step has a bound; what was
+reached is stated in the result. Nothing here judges: see ``verdict.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from worker.scan.axe import script
+from worker.scan.cdp import CallFailed, CallTimedOut
+from worker.scan.page import Page, literal
+
+_LOOK_EVERY_S: Final = 0.05
+_ANSWER_LIMIT_S: Final = 2.0
+_BARE_FACTOR: Final = 10
+"""A page with no text yet must be still for this many times longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The page as our isolated world sees it."""
+
+    still_ms: float
+    elements: int
+    is_bare: bool
+    content_type: str
+    title: str
+    heading: str
+    href: str
+    height: int
+
+
+@dataclass(slots=True)
+class Waited:
+    """How far each wait came; an empty text is: reached."""
+
+    load: str = ""
+    network: str = ""
+    dom: str = ""
+    selector: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return what the result states."""
+        texts = {"load": self.load, "network": self.network, "dom": self.dom, "selector": self.selector}
+        return {name: text or "reached" for name, text in texts.items()}
+
+
+async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts:
+    """Return the facts; raise ``CallTimedOut`` for a page too busy to answer, ``CallFailed`` for one that left."""
+    world = await page.world(page.session, page.watch.frame_id, timeout_s=timeout_s)
+    found = await page.evaluate(page.session, world, script("page_facts"), timeout_s=timeout_s)
+    return Facts(**cast("dict[str, Any]", found))
+
+
+async def wait_for_load(page: Page, is_over: Callable[[], bool], *, until: str, timeout_s: float) -> bool:
+    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time."""
+    watch = page.watch
+
+    def is_reached() -> bool:
+        loaded = watch.is_parsed if until == "domcontentloaded" else watch.is_loaded
+        return loaded or bool(watch.crash) or is_over()
+
+    return await page.until(is_reached, timeout_s=timeout_s)
+
+
+async def wait_for_selector(page: Page, selector: str, *, timeout_s: float) -> bool:
+    """Wait until the selector matches; raise ``ScriptFailed`` for one that is no CSS."""
+    call = f"Document.prototype.querySelector.call(document, {literal(selector)}) !== null"
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        try:
+            world = await page.world(page.session, page.watch.frame_id, timeout_s=_ANSWER_LIMIT_S)
+            if await page.evaluate(page.session, world, call, timeout_s=_ANSWER_LIMIT_S):
+                return True
+        except CallTimedOut:
+            return False
+        except CallFailed:
+            pass  # it navigated: the next round asks the new document
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return False
+
+
+async def wait_until_still(
+    page: Page, waited: Waited, is_over: Callable[[], bool], *, quiet_ms: int, timeout_s: float
+) -> Facts:
+    """Wait for network and DOM to be still together, and return the last facts.
+
+    Raises as ``read_facts`` does. Returns early when the page navigates: ``watch.navigations`` tells.
+    """
+    watch, start_s = page.watch, time.monotonic()
+    navigations = watch.navigations
+    while True:
+        facts = await read_facts(page)
+        now_s = time.monotonic()
+        needed_ms = quiet_ms * (_BARE_FACTOR if facts.is_bare else 1)
+        network_ms = (now_s - max(watch.last_network_s, start_s - quiet_ms / 1000)) * 1000
+        is_network_still = not watch.inflight and network_ms >= quiet_ms
+        is_dom_still = facts.still_ms >= needed_ms
+        if (is_network_still and is_dom_still) or watch.navigations != navigations or is_over():
+            waited.network = waited.dom = ""
+            return facts
+        if now_s - start_s >= timeout_s:
+            waited.network = "" if is_network_still else f"{len(watch.inflight)} requests open after {timeout_s:.1f} s"
+            waited.dom = "" if is_dom_still else f"still changing after {timeout_s:.1f} s"
+            return facts
+        await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,99 @@
+"""Keeps one browser warm: hands it to scans, replaces it when it dies or has grown, ends the old one when it is free.
+
+A scan that was hit by a crash gets a browser of its own (``alone``), so that a page which kills browsers takes no other
+scan with it twice. Clock-free: recycling goes by count and by memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import structlog
+
+from worker.scan.cdp import BrowserGone
+from worker.scan.chromium import Chromium
+from worker.scan.settings import ScanSettings
+
+log = structlog.get_logger("sightline.scan")
+
+
+class WarmBrowser:
+    """The browser of one engine."""
+
+    def __init__(self, program: Path, settings: ScanSettings) -> None:
+        self._program = program
+        self._settings = settings
+        self._current: Chromium | None = None
+        self._retired: set[Chromium] = set()
+        self._starting = asyncio.Lock()
+
+    @property
+    def current(self) -> Chromium | None:
+        """The browser that the next scan gets, if there is one already."""
+        return self._current
+
+    async def start(self) -> None:
+        """Have a browser ready for the first scan; raises ``BrowserGone`` when none starts."""
+        await self._take()
+
+    @contextlib.asynccontextmanager
+    async def lend(self, *, alone: bool = False) -> AsyncGenerator[Chromium]:
+        """Hand out a live browser for one scan; raises ``BrowserGone`` when none starts."""
+        browser = await self._launch() if alone else await self._take()
+        browser.users += 1
+        try:
+            yield browser
+        finally:
+            browser.users -= 1
+            browser.scans += 1
+            if alone:
+                self._retired.add(browser)
+            await asyncio.shield(self._settle(browser))
+
+    async def close(self) -> None:
+        """End all browsers; safe to call twice."""
+        browsers = [*self._retired, *([self._current] if self._current else [])]
+        self._current = None
+        self._retired.clear()
+        await asyncio.gather(*(browser.close() for browser in browsers))
+
+    async def _take(self) -> Chromium:
+        async with self._starting:
+            if self._current is not None and not self._current.is_alive:
+                log.warning("browser.replaced", scans=self._current.scans)
+                self._retire(self._current)
+            if self._current is None:
+                self._current = await self._launch()
+            return self._current
+
+    async def _launch(self) -> Chromium:
+        return await Chromium.launch(
+            self._program,
+            max_script_mb=self._settings.max_script_mb,
+            max_renderer_mb=self._settings.max_renderer_mb,
+        )
+
+    async def _settle(self, browser: Chromium) -> None:
+        """Retire a browser that has served enough, and end a retired one nobody uses."""
+        if browser is self._current and await self._is_worn(browser):
+            log.info("browser.recycled", scans=browser.scans)
+            self._retire(browser)
+        if browser in self._retired and browser.users == 0:
+            self._retired.discard(browser)
+            await browser.close()
+
+    async def _is_worn(self, browser: Chromium) -> bool:
+        if not browser.is_alive or browser.scans >= self._settings.recycle_after_scans:
+            return True
+        try:
+            return await browser.resident_mb() > self._settings.recycle_above_mb
+        except BrowserGone:
+            return True
+
+    def _retire(self, browser: Chromium) -> None:
+        if browser is self._current:
+            self._current = None
+        self._retired.add(browser)
