@@ -37,6 +37,9 @@ from worker.stream import Delivery
 JobFunction = Callable[..., Awaitable[Any]]
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
 
+INSIST_AFTER_S = 5.0
+"""What a cancelled job gets to clean up after itself before it is cancelled again."""
+
 log = structlog.get_logger()
 
 
@@ -71,7 +74,13 @@ class Run:
         """Cancel the job function and remember why."""
         if self.stopped_by is None and self.task is not None:
             self.stopped_by = reason
+            self._insist()
+
+    def _insist(self) -> None:
+        """Cancel, and again after a while: a cancellation may be swallowed (python/cpython issue 134471)."""
+        if self.task is not None:
             self.task.cancel()
+            asyncio.get_running_loop().call_later(INSIST_AFTER_S, self._insist)
 
 
 def resolve(delivery: Delivery, functions: Mapping[str, Any], *, default_timeout_s: float | None) -> Resolved:
@@ -114,7 +123,8 @@ async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start
     except asyncio.CancelledError as error:
         outcome = _stopped(run, resolved, error)
         if run.stopped_by is not None and run.task is not None:
-            run.task.uncancel()  # the cancellation was for the job; the delivery goes on to its commit
+            while run.task.uncancel():  # the cancellation was for the job; the delivery goes on to its commit
+                pass
         return outcome
     except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
         delivery = run.delivery

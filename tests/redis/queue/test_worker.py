@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import pytest
 from arq.worker import Retry, func
 from redis.asyncio import Redis
 
+import worker.execute
 from producer.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
@@ -138,6 +140,27 @@ async def test_a_running_job_is_cancelled_within_five_seconds(client: Client, re
 
     assert state is JobState.RUNNING
     assert result.state is JobState.CANCELLED
+
+
+async def deaf_at_first(ctx: dict[Any, Any]) -> None:
+    """Swallows its first cancellation, as a library may."""
+    ctx["running"].set()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+
+
+async def test_a_job_that_swallows_its_cancellation_is_cancelled_again(
+    client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(worker.execute, "INSIST_AFTER_S", 0.1)
+    ctx = {"running": asyncio.Event()}
+    async with running_worker(redis_url, keys, [func(deaf_at_first, timeout=0.1)], ctx=ctx):
+        job = await client.submit("deaf_at_first", {})
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.error is not None
+    assert "time-out" in result.error.message
 
 
 async def test_garbage_lands_on_the_dead_letter_stream_and_the_worker_goes_on(
