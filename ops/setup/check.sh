@@ -20,7 +20,7 @@ check() {
 # The sign of an address is written so that this file is not found by itself.
 no_addresses() {
   ! grep -nHE '[:]//|--(extra-)?index[-]url|--find[-]links' \
-    requirements.lock pyproject.toml Makefile .ci/run ops/setup/*.sh
+    requirements.lock ops/*.lock ops/Dockerfile pyproject.toml Makefile .ci/run ops/setup/*.sh
 }
 
 shell_files() {

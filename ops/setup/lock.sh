@@ -14,15 +14,21 @@ install_uv() {
   .cache/uv/bin/python -m pip install --disable-pip-version-check "uv>=0.9,<1"
 }
 
+# write_lock FILE [option of uv …]
 write_lock() {
+  local file=$1 pins
+  shift
   .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
-    --extra worker --group dev --generate-hashes --no-annotate --no-header \
+    --generate-hashes --no-annotate --no-header \
     --no-emit-index-url --no-emit-find-links --no-emit-build-options \
-    "$@" --output-file requirements.lock pyproject.toml
-  pins=$(cat requirements.lock)
+    "$@" --output-file "$file" pyproject.toml
+  pins=$(cat "$file")
   printf '%s\n' "# Made by 'make lock'. Versions and hashes only: where the files come from is the machine's affair." \
-    "$pins" >requirements.lock
+    "$pins" >"$file"
 }
 
 [ -x .cache/uv/bin/uv ] || step "uv" install_uv
-step "requirements.lock" write_lock "$@"
+step "requirements.lock" write_lock requirements.lock --extra worker --group dev "$@"
+# What the images hold: the same versions, without the developers' tools. setuptools builds the project itself.
+step "ops/worker.lock" write_lock ops/worker.lock --extra worker --group build --constraint requirements.lock
+step "ops/producer.lock" write_lock ops/producer.lock --group build --constraint requirements.lock
