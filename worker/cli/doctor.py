@@ -1,25 +1,8 @@
-"""``sightline doctor``: whether all that Sightline needs is there and well."""
+"""``sightline doctor``: its options. What it does is in ``doctor_command.py``."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-
 import click
-
-from producer.cli.terminal import is_terminal
-from producer.errors import ServiceError
-from producer.reports.jsonl import line_of
-from producer.reports.plain_text import one_line
-from producer.settings import misspelt, setting_names
-
-if TYPE_CHECKING:
-    from worker.doctor.line import Line
-    from worker.doctor.paraphrases import Pair
-
-COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 @click.command(short_help="Check Redis, indexes, workers, browser and models.")
@@ -35,46 +18,6 @@ def doctor(*, cache: bool, as_json: bool) -> int:
     sightline doctor
     sightline doctor --cache
     """
-    from worker.settings import WorkerSettings  # noqa: PLC0415  --help needs none of it
+    from worker.cli.doctor_command import compare_paraphrases, look_at_all  # noqa: PLC0415  --help needs none of it
 
-    settings = WorkerSettings.from_env(os.environ)
-    if cache:
-        from worker.doctor.paraphrases import measure  # noqa: PLC0415  as above
-        from worker.telemetry import configure_logging  # noqa: PLC0415  as above
-
-        configure_logging(level="warning", form="console")
-        show_pairs(asyncio.run(measure(settings)), as_json=as_json)
-        return 0
-    from worker.doctor.examination import examine  # noqa: PLC0415  as above
-    from worker.doctor.line import has_error  # noqa: PLC0415  as above
-
-    hints = misspelt(os.environ, setting_names(WorkerSettings))
-    lines = asyncio.run(examine(settings, misspelt=hints))
-    show_lines(lines, as_json=as_json)
-    return ServiceError.exit_code if has_error(lines) else 0
-
-
-def show_lines(lines: list[Line], *, as_json: bool) -> None:
-    """Print the report."""
-    for line in lines:
-        if as_json:
-            click.echo(line_of({"v": 1, **asdict(line)}))
-            continue
-        level = click.style(f"{line.level:<8}", fg=COLOURS[line.level]) if is_terminal() else f"{line.level:<8}"
-        click.echo(f"{level}{line.subject:<18} {one_line(line.text)}")
-        if line.todo:
-            click.echo(f"{'':26} → {one_line(line.todo)}")
-
-
-def show_pairs(pairs: list[Pair], *, as_json: bool) -> None:
-    """Print the distances, and what they say about the threshold."""
-    from worker.doctor.paraphrases import advice  # noqa: PLC0415  numpy and RedisVL
-
-    for pair in pairs:
-        if as_json:
-            click.echo(line_of({"v": 1, **asdict(pair)}))
-            continue
-        kind = "same" if pair.asks_the_same else "other"
-        click.echo(f"{pair.distance:.4f}  {kind:<5}  {pair.first}  /  {pair.second}")
-    if not as_json:
-        click.echo(advice(pairs))
+    return compare_paraphrases(as_json=as_json) if cache else look_at_all(as_json=as_json)

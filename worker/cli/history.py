@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from producer.contract import IMPACTS
+from producer.cli.scan import FAIL_ON
 
+IMPACTS = FAIL_ON[:-1]
+"""All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""
 JSON_HELP = "One line of JSON each. Default in a pipe."
 
 
@@ -28,11 +30,9 @@ def history() -> None:
 @click.option("--group", metavar="G", help="Of this group only.")
 @click.option("--site", metavar="HOST", help="Of this site only.")
 @click.option("--rule", metavar="R", help="That failed this axe rule, such as image-alt.")
-@click.option(
-    "--impact", type=click.Choice([impact.value for impact in IMPACTS]), help="With a barrier of this impact."
-)
+@click.option("--impact", type=click.Choice(IMPACTS), help="With a barrier of this impact.")
 @click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, '3 weeks ago'.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many records.")
 @click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, its days.")
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def list_scans(

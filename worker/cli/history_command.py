@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -38,6 +39,7 @@ from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging
 
+_NO_HOST = re.compile(r"[/\s]|^[^:]*:\d*$")
 NOTHING = "No scans are recorded that fit."
 T = TypeVar("T")
 
@@ -59,7 +61,7 @@ class Wanted:
         """Return it as the history's filter; raises ``InputError`` for an address or a time that is none."""
         return ScanFilter(
             page=None if self.url is None else page_id(checked_url(self.url)),
-            host=None if self.site is None else self.site.lower(),
+            host=None if self.site is None else checked_host(self.site),
             group=self.group,
             rule=self.rule,
             impact=self.impact,
@@ -74,6 +76,14 @@ def checked_url(url: str) -> str:
     except ValidationError:
         msg = f"{url!r} is no address of a page: expected http:// or https://; for all pages of a host: --site HOST"
         raise InputError(msg) from None
+
+
+def checked_host(site: str) -> str:
+    """Return the host as the history has it; raises ``InputError`` for one with a scheme, a path or a port."""
+    if _NO_HOST.search(site):
+        msg = f"--site {site!r} is no host: expected a name such as shop.example, without https://, path and port"
+        raise InputError(msg)
+    return site.lower()
 
 
 def moment(text: str, now_ms: int) -> int:
@@ -161,7 +171,7 @@ def _changes(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
 
 async def _days(redis: Redis, keys: Keys, wanted: Wanted) -> list[Day]:
     since_ms = moment(wanted.since or "", await _now_ms(redis))
-    return await site_trend(redis, keys, (wanted.site or "").lower(), since_ms=since_ms)
+    return await site_trend(redis, keys, checked_host(wanted.site or ""), since_ms=since_ms)
 
 
 async def _groups(redis: Redis, keys: Keys, wanted: Wanted) -> Groups:

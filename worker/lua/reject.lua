@@ -1,22 +1,25 @@
 #!lua flags=allow-oom
 -- An entry that is no job (unreadable, incomplete, unknown) → dead-letter stream, with its fields as they came.
 -- Values over the limit are cut and marked, so that garbage cannot fill Redis.
--- KEYS  1 lane stream  2 dead stream  3 events stream  4 result string
--- ARGV  1 group  2 consumer  3 entry id  4 job id  5 lane  6 reason  7 event JSON  8 channel  9 max bytes a value
---       10 cap of the dead stream  11 result JSON or ''  12 result ttl s  13 error type
+-- Garbage may name a job that somebody submitted: then it is dead under its own id, and that job is left alone.
+-- KEYS  1 lane stream  2 dead stream  3 events stream  4 result string  5 job hash
+-- ARGV  1 group  2 consumer  3 entry id  4 job id  5 lane  6 reason  7 event JSON without job_id  8 channel  9 max bytes a value
+--       10 cap of the dead stream  11 result JSON or ''  12 result ttl s  13 error type  14 the entry's own job id
 -- Returns {'committed', length of the dead stream} | {'lost'}
 --@include _common.lua
 --@include _delivery.lua
 
-local lane, dead, events = KEYS[1], KEYS[2], KEYS[3]
+local lane, dead, events, job = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 check_type(lane, 'stream')
 check_type(dead, 'stream')
 check_type(events, 'stream')
 if #redis.call('XPENDING', lane, ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then return { 'lost' } end
 
 local max_bytes, now = tonumber(ARGV[9]), now_ms()
+local is_anothers = redis.call('EXISTS', job) == 1
+local job_id = is_anothers and ARGV[14] or ARGV[4]
 local found = redis.call('XRANGE', lane, ARGV[3], ARGV[3])[1]
-local row = { 'id', ARGV[4], 'lane', ARGV[5], 'attempts', '0', 'error', ARGV[13], 'reason', ARGV[6], 'worker', ARGV[2] }
+local row = { 'id', job_id, 'lane', ARGV[5], 'attempts', '0', 'error', ARGV[13], 'reason', ARGV[6], 'worker', ARGV[2] }
 local fields = found and found[2] or {}
 for i = 1, math.min(#fields, 64), 2 do -- 32 fields tell what it was
   local name, value = string.sub(fields[i], 1, 200), fields[i + 1]
@@ -28,9 +31,9 @@ for i = 1, math.min(#fields, 64), 2 do -- 32 fields tell what it was
   row[#row + 1] = value
 end
 redis.call('XADD', dead, 'MAXLEN', '~', ARGV[10], '*', unpack(row))
-if ARGV[11] ~= '' then redis.call('SET', KEYS[4], ARGV[11], 'EX', ARGV[12]) end
+if ARGV[11] ~= '' and not is_anothers then redis.call('SET', KEYS[4], ARGV[11], 'EX', ARGV[12]) end
 drop_entry(lane, ARGV[1], ARGV[3])
-local line = stamped(ARGV[7], now)
+local line = stamped(string.sub(ARGV[7], 1, -2) .. ',"job_id":' .. cjson.encode(job_id) .. '}', now)
 add_event(events, line)
 redis.call('PUBLISH', ARGV[8], line)
 return { 'committed', redis.call('XLEN', dead) }

@@ -40,7 +40,8 @@ PARAPHRASES: Final = (
     ("which pages of the shop got worse?", "which pages of the shop got better?"),
     ("what is wrong with the contact form?", "what is wrong with the home page?"),
 )
-"""Pairs for ``sightline doctor --cache``: the first three ask the same, the last two do not."""
+"""Pairs for ``sightline doctor --cache``: the first ``SAME_MEANING`` ask the same, the others do not."""
+SAME_MEANING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class AnswerCache:
         self._distance = distance
         self._clock = clock
         # Another model is another cache: old answers end with their TTL. No such name is the beginning of another.
-        name = f"{keys.prefix}cache:{embedder.dims}:{exact_tag(embedder.name)}:answers"
+        name = keys.cache(f"{embedder.dims}:{exact_tag(embedder.name)}")
         self._cache = _SharedCache(redis, name=name, embedder=embedder, ttl_s=ttl_s)
         self._index = AsyncSearchIndex(self._cache.index.schema, redis_client=redis)
 
@@ -171,7 +172,7 @@ class AnswerCache:
 
         ``hit_age_s`` is the sum of the ages of the answers that were given again.
         """
-        fields = await cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(cache_stats(self._keys)))
+        fields = await cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(self._keys.cache_stats))
         return {as_text(name): int(as_text(value)) for name, value in fields.items()}
 
     async def _nearest(self, vector: Vector, scope: Scope) -> CachedAnswer | None:
@@ -203,14 +204,9 @@ class AnswerCache:
 
     async def _count(self, outcome: str, *, age_s: float = 0.0) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hincrby(cache_stats(self._keys), outcome, 1)
-            pipe.hincrby(cache_stats(self._keys), "hit_age_s", round(age_s))
+            pipe.hincrby(self._keys.cache_stats, outcome, 1)
+            pipe.hincrby(self._keys.cache_stats, "hit_age_s", round(age_s))
             await pipe.execute()
-
-
-def cache_stats(keys: Keys) -> str:
-    """Return the key of the hash of the cache's counters."""
-    return f"{keys.prefix}cache:stats"
 
 
 async def distances(embedder: Embedder, pairs: Sequence[tuple[str, str]] = PARAPHRASES) -> list[tuple[str, str, float]]:

@@ -22,6 +22,8 @@ from worker.memory.indexes import redis_errors, search_errors
 
 SCAN_TTL_S: Final = 3_600
 """How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
+CONVERSATION_TTL_S: Final = 7 * 86_400
+"""How long a conversation in which nobody speaks is remembered."""
 SETUP_TRIES: Final = 5
 """Each try loses at most one of the two indexes to another worker; the rest is margin."""
 
@@ -50,6 +52,11 @@ class SharedSaver(AsyncRedisSaver):
         """Delete all that is kept of a thread."""
         with redis_errors():
             await super().adelete_thread(thread_id)
+
+    async def keep_newest(self, thread_id: str) -> None:
+        """Delete all steps of a thread but the newest: a conversation's last step holds all of it. Safe to repeat."""
+        with redis_errors():
+            await self.aprune([thread_id], keep_last=1)
 
 
 class ScanSaver(SharedSaver):
@@ -106,8 +113,8 @@ def _options(client: Redis, keys: Keys, ttl_s: int) -> dict[str, Any]:
         "redis_client": client,
         # The saver counts in minutes.
         "ttl": {"default_ttl": ttl_s / 60, "refresh_on_read": True},
-        "checkpoint_prefix": f"{keys.prefix}checkpoint",
-        "checkpoint_write_prefix": f"{keys.prefix}checkpoint_write",
+        "checkpoint_prefix": keys.checkpoints,
+        "checkpoint_write_prefix": keys.checkpoint_writes,
     }
 
 

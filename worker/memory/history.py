@@ -7,7 +7,7 @@ of the vectors is recorded in a hash beside the index (``indexes.claim_model``).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -19,6 +19,7 @@ from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
 from worker.memory.indexes import claim_model, ensure_index, exact_tag, run_query
+from worker.memory.pages import MAX_PAGES, PageState, newest_of_pages
 from worker.memory.scan_record import RETURNED, ScanRecord, parse
 from worker.models.protocols import Embedder, Vector, check_vector
 
@@ -28,7 +29,10 @@ HNSW: Final = {"algorithm": "hnsw", "m": 16, "ef_construction": 200, "ef_runtime
 
 @dataclass(frozen=True, slots=True)
 class ScanFilter:
-    """Which scans: every field given must hold. Times are Redis times, ms, of the last time a state was seen."""
+    """Which scans: every field given must hold; of several statuses one.
+
+    Times are Redis times, ms, of the last time a state was seen; ``begun_by_ms`` of the first.
+    """
 
     page: str | None = None
     not_page: str | None = None
@@ -38,9 +42,10 @@ class ScanFilter:
     rule: str | None = None
     impact: str | None = None
     criterion: str | None = None
-    status: str | None = None
+    status: str | Sequence[str] | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    begun_by_ms: int | None = None
 
     def expression(self) -> FilterExpression | None:
         """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
@@ -51,9 +56,11 @@ class ScanFilter:
             "rules": self.rule,
             "impacts": self.impact,
             "criteria": self.criterion,
-            "status": self.status,
         }
         parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
+        if self.status is not None:
+            statuses = (self.status,) if isinstance(self.status, str) else self.status
+            parts.append(Tag("status") == [exact_tag(status) for status in statuses])
         if self.not_page is not None:
             parts.append(Tag("page") != exact_tag(self.not_page))
         if self.not_job is not None:
@@ -62,6 +69,8 @@ class ScanFilter:
             parts.append(Num("last_seen_ms") >= self.since_ms)
         if self.until_ms is not None:
             parts.append(Num("last_seen_ms") <= self.until_ms)
+        if self.begun_by_ms is not None:
+            parts.append(Num("at_ms") <= self.begun_by_ms)
         whole: FilterExpression | None = None
         for part in parts:
             whole = part if whole is None else whole & part
@@ -77,11 +86,6 @@ class Neighbour:
 
     record: ScanRecord
     distance: float
-
-
-def model_key(keys: Keys) -> str:
-    """Return the key of the hash that names the model of the history's vectors."""
-    return f"{keys.scans_index}:meta"
 
 
 def schema(keys: Keys, *, dims: int) -> IndexSchema:
@@ -114,7 +118,7 @@ class History:
 
         Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
         """
-        await claim_model(self._redis, model_key(self._keys), self._embedder)
+        await claim_model(self._redis, self._keys.scans_meta, self._embedder)
         await ensure_index(self._index)
 
     async def now_ms(self) -> int:
@@ -144,6 +148,23 @@ class History:
         query.paging(offset, limit)
         rows = await run_query(self._index, query)
         return [self._record(row) for row in rows]
+
+    async def get_many(self, scan_ids: Sequence[str]) -> list[ScanRecord]:
+        """Return the scans of these ids, in that order; what is gone is left out."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for scan_id in scan_ids:
+                pipe.hmget(self._keys.scan(scan_id), list(RETURNED))
+            rows = await pipe.execute() if scan_ids else []
+        found = ((scan_id, dict(zip(RETURNED, row, strict=True))) for scan_id, row in zip(scan_ids, rows, strict=True))
+        return [parse(scan_id, fields) for scan_id, fields in found if fields["page"] is not None]
+
+    async def newest_of_pages(self, wanted: ScanFilter = EVERYTHING, *, limit: int = MAX_PAGES) -> list[PageState]:
+        """Return the newest state of each page that fits ``wanted``, the most recently seen pages first.
+
+        Of a ``begun_by_ms``, that is each page's state at that time.
+        """
+        prefix = self._keys.scan_prefix
+        return await newest_of_pages(self._redis, self._index, wanted.expression(), prefix=prefix, limit=limit)
 
     async def similar(self, vector: Vector, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
         """Return the scans nearest in meaning, nearest first. Raises ``ModelError`` for a vector that doesn't fit."""

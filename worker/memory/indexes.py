@@ -72,7 +72,7 @@ async def claim_model(redis: Redis, key: str, embedder: Embedder, *, setting: st
         return
     msg = (
         f"{setting} is {embedder.name!r} ({embedder.dims} dimensions), but the index was built with {model!r} "
-        f"({dims} dimensions): set {setting}={model}, or type: sightline reindex --to {embedder.name}"
+        f"({dims} dimensions): set {setting}={model}; vectors of two models cannot be compared, and this release cannot make them anew"
     )
     raise SettingsError(msg)
 

@@ -35,16 +35,6 @@ _OPERATORS: Final = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
 Namespace = tuple[str, ...]
 
 
-def memories_index(keys: Keys) -> str:
-    """Return the name of the memories' index."""
-    return f"{keys.prefix}memories"
-
-
-def memory_prefix(keys: Keys) -> str:
-    """Return the start of the memories' keys."""
-    return f"{keys.prefix}memory:"
-
-
 def index_schema(keys: Keys, *, dims: int) -> IndexSchema:
     """Return the schema of the memories' index. FLAT: exact below any filter, and memories are few."""
     vector = {"algorithm": "flat", "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
@@ -54,8 +44,8 @@ def index_schema(keys: Keys, *, dims: int) -> IndexSchema:
         {"name": "vector", "type": "vector", "attrs": vector},
     ]
     index = {
-        "name": memories_index(keys),
-        "prefix": memory_prefix(keys),
+        "name": keys.memories_index,
+        "prefix": keys.memory_prefix,
         "storage_type": "hash",
     }
     return IndexSchema.from_dict({"index": index, "fields": fields})

@@ -45,8 +45,6 @@ from worker.memory.items import (
     item_id,
     list_matching,
     matches,
-    memories_index,
-    memory_prefix,
     pack_item,
     parse_item,
     parse_namespace,
@@ -85,8 +83,8 @@ class MemoryStore(BaseStore):
         ttl: TTLConfig | None = None,
     ) -> None:
         self._redis = redis
-        self._prefix = memory_prefix(keys)
-        self._meta = f"{memories_index(keys)}:meta"
+        self._prefix = keys.memory_prefix
+        self._meta = keys.memories_meta
         self._embedder = embedder
         self._fields = tuple(fields)
         self.ttl_config = ttl

@@ -125,8 +125,13 @@ def compare(before: ScanRecord, now: Sequence[RecordedFinding], *, is_whole: boo
         gone += sorted(was - has) if knows_new else []
         if not (knows_old and knows_new) and was != has:
             uncertain.append(rule)
-    fields = {"previous": before.scan_id, "new": appeared, "fixed": gone, "unchanged": unchanged}
-    return Changes.model_validate({**fields, "uncertain": uncertain} if uncertain else fields)
+    return Changes(
+        previous=before.scan_id,
+        new=tuple(appeared),
+        fixed=tuple(gone),
+        unchanged=unchanged,
+        uncertain=tuple(uncertain),
+    )
 
 
 def search_text(result: ScanResult) -> str:

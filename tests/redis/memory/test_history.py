@@ -11,7 +11,7 @@ from producer.contract import Impact, ScanResult
 from producer.errors import ModelError, RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result, vector_of, wrong_vector
-from worker.memory.history import History, ScanFilter, model_key
+from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import document, search_text
 from worker.models.builtin import BuiltinEmbedder
 
@@ -150,7 +150,7 @@ async def test_another_embedding_model_is_refused_with_the_command_to_type(redis
     with pytest.raises(SettingsError, match=r"'builtin'.*sightline reindex --to nomic-embed-text"):
         await History(redis, keys, OtherEmbedder()).ensure_index()
 
-    assert await redis.execute_command("HMGET", model_key(keys), "model", "dims") == [b"builtin", b"256"]
+    assert await redis.execute_command("HMGET", keys.scans_meta, "model", "dims") == [b"builtin", b"256"]
     await history.ensure_index()
 
 
@@ -199,4 +199,4 @@ async def test_database_one_is_called_unsuitable(redis_url: str, keys: Keys):
     async with Redis.from_url(redis_url.removesuffix("/0") + "/1", protocol=2) as client:
         with pytest.raises(RedisUnsuitable, match="database 0"):
             await History(client, keys, BuiltinEmbedder()).ensure_index()
-        await client.delete(model_key(keys))
+        await client.delete(keys.scans_meta)

@@ -1,0 +1,169 @@
+"""The examination of a real Redis, in every state that it is meant to notice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from tests.support.ollama_server import OllamaServer
+from tests.support.redis_server import StartServer
+from tests.support.scan_worker import ROOT, environment_for
+from worker.doctor.examination import examine
+from worker.doctor.lifetimes import lifetime_line, take_sample
+from worker.doctor.line import Level, Line
+from worker.doctor.paraphrases import measure, use
+from worker.memory.cache import AnswerCache, Scope
+from worker.memory.history import History
+from worker.memory.memories import MemoryStore
+from worker.models.builtin import BuiltinEmbedder
+from worker.settings import WorkerSettings
+
+
+def settings_of(url: str, keys: Keys, **fields: Any) -> WorkerSettings:
+    fields = {"chat_model": "builtin", "embedding_model": "builtin", "browser_path": sys.executable, **fields}
+    return WorkerSettings(redis_url=url, environment=keys.environment, **fields)
+
+
+async def lines_of(settings: WorkerSettings) -> dict[str, Line]:
+    return {line.subject: line for line in await examine(settings)}
+
+
+async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, keys: Keys):
+    await History(redis, keys, BuiltinEmbedder()).ensure_index()
+    await MemoryStore(redis, keys, BuiltinEmbedder()).ensure_index()
+    await redis.set(keys.worker("w1"), json.dumps({"name": "w1", "host": "h", "max_jobs": 3}), ex=30)
+
+    lines = await lines_of(settings_of(redis_url, keys))
+
+    memory = lines.pop("memory")
+    assert memory.level is Level.WARNING
+    assert {subject: line for subject, line in lines.items() if line.level is not Level.OK} == {}
+    assert {"redis", "modules", "eviction", "disk", "lifetimes", "workers", "dead letters", "browser"} < lines.keys()
+    assert "256 dimensions" in lines["index of scans"].text
+    assert "no Ollama is needed" in lines["CHAT_MODEL"].text
+
+
+async def test_another_model_a_dropped_index_and_dead_letters_are_noticed(redis_url: str, redis: Redis, keys: Keys):
+    await History(redis, keys, BuiltinEmbedder()).ensure_index()
+    await MemoryStore(redis, keys, BuiltinEmbedder()).ensure_index()
+    await redis.execute_command("FT.DROPINDEX", keys.memories_index)
+    await redis.hset(keys.scans_meta, "model", "nomic-embed-text")  # pyright: ignore[reportGeneralTypeIssues]  # redis-py 5 types it for both kinds of client
+    await redis.xadd(keys.dead, {"id": "j1"})
+
+    lines = await lines_of(settings_of(redis_url, keys))
+
+    assert lines["index of scans"].level is Level.ERROR
+    assert lines["index of scans"].todo == "set EMBEDDING_MODEL=nomic-embed-text"
+    assert lines["index of memories"].level is Level.ERROR
+    assert "dead list" in lines["dead letters"].todo
+
+
+async def test_a_redis_that_evicts_and_keeps_nothing_on_disk_is_an_error(redis_server: StartServer, keys: Keys):
+    server = redis_server(config={"maxmemory-policy": "allkeys-lru", "maxmemory": "64mb", "appendonly": "no"})
+
+    lines = await lines_of(settings_of(server.url, keys))
+
+    assert lines["eviction"].level is lines["disk"].level is Level.ERROR
+    assert "allkeys-lru" in lines["eviction"].text
+    assert lines["memory"].level is Level.OK
+
+
+async def test_a_user_who_may_not_ask_for_the_configuration_gets_a_warning_and_no_failure(
+    redis_server: StartServer, keys: Keys
+):
+    server = redis_server()
+    async with Redis.from_url(server.url) as admin:
+        await admin.execute_command("ACL SETUSER", "lea", "on", ">pw", "~*", "&*", "+@all", "-config")
+
+    lines = await lines_of(settings_of(server.url.replace("redis://", "redis://lea:pw@"), keys))
+
+    assert lines["disk"].level is Level.WARNING
+    assert "permit CONFIG GET" in lines["disk"].todo
+    assert lines["workers"].level is Level.WARNING
+
+
+async def test_without_redis_the_rest_is_examined_all_the_same(keys: Keys):
+    lines = await lines_of(settings_of("redis://127.0.0.1:1/0", keys))
+
+    assert lines["redis"].level is Level.ERROR
+    assert "sightline up" in lines["redis"].todo
+    assert lines["browser"].level is Level.OK
+
+
+async def test_keys_without_the_ttl_they_should_have_are_counted_by_kind(redis: Redis, keys: Keys):
+    await redis.set(keys.result("good"), "{}", ex=60)
+    await redis.set(keys.result("bad"), "{}")
+    await redis.set(keys.scan("kept"), "{}")
+    for job_id, state in (("ended", "succeeded"), ("runs", "running")):
+        await redis.execute_command("HSET", keys.job(job_id), "state", state)
+
+    sample = await take_sample(redis, keys)
+
+    assert sample.is_whole
+    assert (sample.seen, dict(sample.lasting)) == (4, {"result": 1, "job": 1})
+    assert set(sample.examples.values()) == {keys.result("bad"), keys.job("ended")}
+    line = lifetime_line(sample)
+    assert line.level is Level.WARNING
+    assert "1 of job, 1 of result" in line.text
+
+
+async def test_a_large_redis_is_not_walked_whole(redis: Redis, keys: Keys):
+    async with redis.pipeline(transaction=False) as pipe:
+        for number in range(5_000):
+            pipe.set(keys.result(str(number)), "{}", ex=60)
+        await pipe.execute()
+
+    sample = await take_sample(redis, keys, calls=1)
+
+    assert not sample.is_whole
+    assert 0 < sample.seen < 5_000
+    assert "a part of all" in lifetime_line(sample).text
+
+
+async def test_ollama_and_its_models_are_looked_for(redis_url: str, keys: Keys):
+    async with OllamaServer() as ollama:
+        chat = next(iter(ollama.models))
+        hosts = f"{ollama.url},http://127.0.0.1:1"
+        settings = settings_of(redis_url, keys, chat_model=chat, embedding_model="not-pulled", ollama_base_url=hosts)
+
+        found = await examine(settings)
+
+    lines = {line.subject: line for line in found}
+    assert lines["CHAT_MODEL"].level is Level.OK
+    assert lines["EMBEDDING_MODEL"].level is Level.ERROR
+    assert lines["EMBEDDING_MODEL"].todo == "type there: ollama pull not-pulled"
+    assert [line.level for line in found if line.subject == "ollama"] == [Level.OK, Level.ERROR]
+
+
+async def test_the_distances_of_the_model_in_use_are_measured_and_the_cache_s_use_is_told(
+    redis_url: str, redis: Redis, keys: Keys
+):
+    cache = AnswerCache(redis, keys, BuiltinEmbedder())
+    await cache.ensure_index()
+    await cache.look_up("what is WCAG?", Scope(site="", generation=0, model="m", prompt="p"))
+
+    measured = await measure(settings_of(redis_url, keys))
+
+    assert [pair.asks_the_same for pair in measured.pairs] == [True, True, True, False, False]
+    assert all(0 < pair.distance < 2 for pair in measured.pairs)
+    assert use(measured.counts) == "the cache was asked 1 time so far: 0 hits; 0 near misses; 1 miss"
+
+
+@pytest.mark.parametrize(("model", "code"), [("builtin", 0), ("another", 3)])
+def test_the_command_exits_by_what_it_found(redis_url: str, keys: Keys, model: str, code: int):
+    variables = {"EMBEDDING_MODEL": model, "OLLAMA_BASE_URL": "http://127.0.0.1:1", "BROWSER_PATH": sys.executable}
+    environment = environment_for(redis_url, keys, **variables)
+    command = [sys.executable, "-m", "producer.cli.main", "doctor", "--json"]
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == code
+    assert {line["subject"] for line in lines} > {"redis", "eviction", "index of scans", "browser"}
+    assert all(set(line) == {"v", "level", "subject", "text", "todo"} for line in lines)

@@ -1,0 +1,169 @@
+"""``sightline history`` as a person or a program calls it, on recorded scans and without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from tests.support.scan_worker import ROOT, environment_for
+from tests.support.seeded_history import DAY_MS, Nights, page
+from worker.memory.history import History
+from worker.models.builtin import BuiltinEmbedder
+
+CART, FORM = "https://shop.example/cart", "https://blog.example/form"
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def call(redis_url: str, keys: Keys) -> Call:
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "producer.cli.main", "history", *arguments]
+        environment = environment_for(redis_url, keys, **variables)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def seeded(redis_url: str, keys: Keys) -> None:
+    """Ten nights until now: the cart gets worse on the fifth, the form stays."""
+
+    async def seed() -> None:
+        async with Redis.from_url(redis_url, protocol=2) as redis:
+            await History(redis, keys, BuiltinEmbedder()).ensure_index()
+            nights = Nights(redis, keys, first_ms=round(time.time() * 1000) - 10 * DAY_MS)
+            for night in range(10):
+                nights.scan(night, page(CART, "checkout", critical=1 if night < 5 else 2))
+                nights.scan(night, page(FORM, "help, new", minor=1, title="Order form for shoes"))
+            await nights.commit()
+
+    asyncio.run(seed())
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("seeded")
+def test_the_history_of_a_page_tells_what_changed(call: Call):
+    newest, oldest = lines(call(CART))
+
+    assert (newest["scan_id"], oldest["scan_id"]) == ("cart-5", "cart-0")
+    assert (newest["times_seen"], newest["barriers"]["critical"]) == (5, 2)
+    assert (newest["changes"]["new"], newest["changes"]["unchanged"]) == (["c1"], 1)
+    assert "changes" not in oldest
+    assert lines(call("list", CART, "--limit", "1"))[0]["changes"] == newest["changes"]
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {"form-0", "cart-5", "cart-0"}),
+        (("--site", "BLOG.example", "--rule", "region"), {"form-0"}),
+        (("--group", "help, new"), {"form-0"}),
+        (("--group", "help"), set[str]()),
+        (("--impact", "critical"), {"cart-5", "cart-0"}),
+        (("--since", "3 days ago"), {"form-0", "cart-5"}),
+        (("--impact", "critical", "--limit", "1"), {"cart-5"}),
+    ],
+)
+def test_past_scans_are_listed_by_filters(call: Call, options: tuple[str, ...], expected: set[str]):
+    assert {one["scan_id"] for one in lines(call(*options))} == expected
+
+
+@pytest.mark.usefixtures("seeded")
+def test_a_search_goes_by_meaning_with_the_model_of_the_history(call: Call):
+    found = lines(
+        call("--search", "order form", EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1")
+    )
+
+    assert found[0]["scan_id"] == "form-0"
+    assert found[0]["distance"] < found[1]["distance"]
+
+
+@pytest.mark.usefixtures("seeded")
+def test_trends_tell_groups_and_days(call: Call):
+    groups = lines(call("--trend", "--since", "8 days ago"))
+    days = lines(call("--trend", "--site", "shop.example", "--since", "8 days ago"))
+
+    assert [(one["group"], one["verdict"]) for one in groups] == [("checkout", "worse"), ("help, new", "same")]
+    (changed,) = groups[0]["changed"]
+    assert (changed["before"]["scan_id"], changed["after"]["scan_id"]) == ("cart-0", "cart-5")
+    assert groups[1]["changed"] == []
+    assert {day["per_page"] for day in days} == {1.0, 2.0}
+
+
+@pytest.mark.usefixtures("seeded")
+def test_old_records_are_dropped_and_counted(call: Call):
+    done = call("prune", "--older-than", "3 days")
+
+    assert done.returncode == 0
+    assert done.stdout == "dropped 1 of 3 records; the newest of each page stay\n"
+    assert [one["scan_id"] for one in lines(call(CART))] == ["cart-5"]
+
+
+@pytest.mark.usefixtures("seeded")
+def test_a_person_is_shown_text(redis_url: str, keys: Keys):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "producer.cli.main", "history", "--trend", "--since", "8 days ago"]
+    environment = environment_for(redis_url, keys)
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=theirs, check=False, timeout=60)
+
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+    assert done.returncode == 0
+    assert shown[0] == "worse   checkout: 1 barrier (1 critical) then, 2 barriers (2 critical) now, on 1 page"
+    assert shown[1].split() == ["1", "→", "2", CART]
+    assert shown[2].split() == ["scans", "cart-0", "and", "cart-5"]
+
+
+def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(call: Call, redis_url: str, keys: Keys):
+    for options in (("--search", "x"), ("--trend", "--since", "yesterday")):
+        assert lines(call(*options, EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1")) == []
+
+    async def left() -> list[bytes]:
+        async with Redis.from_url(redis_url) as redis:
+            found = [key async for key in redis.scan_iter(match=f"{keys.prefix}*")]
+            indexes = cast("list[bytes]", await redis.execute_command("FT._LIST"))
+            return found + [name for name in indexes if name.startswith(keys.prefix.encode())]
+
+    assert asyncio.run(left()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("shop.example",), "--site HOST"),
+        (("--site", "https://shop.example"), "is no host"),
+        (("--trend", "--since", "yesterday", "--site", "shop.example:8080"), "is no host"),
+        (("--since", "the day of the cat"), "is no time"),
+        (("--trend",), "--trend takes --since"),
+        (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "--trend takes --since"),
+        (("prune",), "--older-than"),
+        (("prune", "--older-than", "soon"), "is no time"),
+    ],
+)
+def test_a_wrong_call_is_64_and_says_what_was_expected(call: Call, arguments: tuple[str, ...], said: str):
+    done = call(*arguments)
+
+    assert done.returncode == 64
+    assert said in done.stderr

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.contract import Impact, ScanResult
+from producer.keys import Keys
+from tests.support.scans import finding, scan_result
+from worker.memory.history import History, ScanFilter
+from worker.memory.pages import PageState
+from worker.memory.scan_record import document
+from worker.models.builtin import BuiltinEmbedder
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Writes records as finish.lua does."""
+
+    redis: Redis
+    keys: Keys
+
+    async def add(self, page: str, result: ScanResult, *, at_ms: int, seen_ms: int = 0) -> str:
+        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, vector=None, model="builtin")
+        key = self.keys.scan(result.scan_id)
+        await self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))
+        return result.scan_id
+
+
+@pytest.fixture
+async def history(redis: Redis, keys: Keys) -> History:
+    history = History(redis, keys, BuiltinEmbedder())
+    await history.ensure_index()
+    return history
+
+
+@pytest.fixture
+def recorder(redis: Redis, keys: Keys) -> Recorder:
+    return Recorder(redis, keys)
+
+
+def ids(states: list[PageState]) -> list[str]:
+    return [state.scan_id for state in states]
+
+
+async def test_each_page_is_there_once_in_its_newest_state(history: History, recorder: Recorder):
+    await recorder.add("a", scan_result(finding("label", "x"), scan_id="a1"), at_ms=1)
+    await recorder.add("a", scan_result(finding("region", "y", impact=Impact.MINOR), scan_id="a2"), at_ms=5)
+    await recorder.add("b", scan_result(finding("label", "z"), scan_id="b1", title="Über uns", group="g h"), at_ms=3)
+
+    states = await history.newest_of_pages()
+
+    assert ids(states) == ["a2", "b1"]
+    assert (states[0].rules, states[0].impacts, states[0].harm) == ({"region"}, {"minor"}, (0, 0, 0, 1))
+    assert (states[1].title, states[1].group, states[1].url) == ("Über uns", "g h", "https://shop.example/home")
+
+
+async def test_a_page_s_state_at_a_time_is_the_one_that_had_begun_by_then(history: History, recorder: Recorder):
+    await recorder.add("a", scan_result(scan_id="a1"), at_ms=10, seen_ms=30)
+    await recorder.add("a", scan_result(scan_id="a2"), at_ms=40, seen_ms=90)
+
+    found = {at: ids(await history.newest_of_pages(ScanFilter(begun_by_ms=at))) for at in (5, 10, 35, 40)}
+
+    assert found == {5: [], 10: ["a1"], 35: ["a1"], 40: ["a2"]}
+
+
+async def test_filters_hold_before_the_newest_is_chosen(history: History, recorder: Recorder):
+    await recorder.add("a", scan_result(scan_id="a1", status="scanned"), at_ms=1)
+    await recorder.add("a", scan_result(scan_id="a2", status="unreachable"), at_ms=2)
+    await recorder.add("b", scan_result(scan_id="b1", status="partial"), at_ms=3)
+
+    assert ids(await history.newest_of_pages(ScanFilter(status=("scanned", "partial")))) == ["b1", "a1"]
+    assert ids(await history.newest_of_pages(ScanFilter(status="unreachable"))) == ["a2"]
+
+
+async def test_more_than_ten_pages_are_found_up_to_the_limit(history: History, recorder: Recorder):
+    for number in range(30):
+        await recorder.add(f"p{number}", scan_result(scan_id=f"s{number}"), at_ms=number)
+
+    assert len(await history.newest_of_pages()) == 30
+    assert ids(await history.newest_of_pages(limit=3)) == ["s29", "s28", "s27"]
+
+
+async def test_no_scans_are_no_pages(history: History):
+    assert await history.newest_of_pages() == []
+
+
+async def test_a_page_without_an_address_or_a_barrier_is_a_page_too(history: History, recorder: Recorder):
+    await recorder.add("html-1", scan_result(scan_id="h1", url="", title=""), at_ms=1)
+
+    (state,) = await history.newest_of_pages()
+
+    assert (state.url, state.title, state.rules, state.barriers.total) == ("", "", frozenset(), 0)
+
+
+async def test_an_index_dropped_under_a_running_worker_is_built_again(
+    redis: Redis, keys: Keys, history: History, recorder: Recorder
+):
+    await recorder.add("a", scan_result(scan_id="a1"), at_ms=1)
+    await cast("Any", redis).execute_command("FT.DROPINDEX", keys.scans_index)
+
+    assert ids(await history.newest_of_pages()) == ["a1"]
+
+
+async def test_many_scans_come_in_the_order_asked_for_and_lost_ones_not_at_all(history: History, recorder: Recorder):
+    for name in ("s1", "s2", "s3"):
+        await recorder.add(name, scan_result(scan_id=name), at_ms=1)
+
+    assert [one.scan_id for one in await history.get_many(["s3", "gone", "s1"])] == ["s3", "s1"]
+    assert await history.get_many([]) == []

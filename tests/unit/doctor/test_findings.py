@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from producer.keys import Keys
+from producer.records import LaneInfo, QueueInfo, WorkerInfo
+from worker.doctor.index_health import IndexFacts, index_line
+from worker.doctor.lifetimes import kind_of
+from worker.doctor.line import Level
+from worker.doctor.paraphrases import Pair, advice
+from worker.doctor.staff import browser_line, model_line, queue_lines
+from worker.memory.recorded import Recorded
+
+KEYS = Keys("prod")
+WHOLE = IndexFacts(documents=12, failures=0, is_building=False, dims=768)
+NOMIC = Recorded("nomic-embed-text", 768)
+
+
+@pytest.mark.parametrize(
+    ("facts", "recorded", "dims", "level", "said"),
+    [
+        (WHOLE, NOMIC, 768, Level.OK, "12 documents"),
+        (WHOLE, NOMIC, 0, Level.OK, "12 documents"),
+        (None, Recorded("", 0), 768, Level.WARNING, "none yet"),
+        (None, NOMIC, 768, Level.ERROR, "gone"),
+        (WHOLE, Recorded("", 0), 768, Level.ERROR, "nothing tells"),
+        (WHOLE, Recorded("mxbai", 768), 768, Level.ERROR, "built with 'mxbai'"),
+        (WHOLE, NOMIC, 1024, Level.ERROR, "model 1024"),
+        (IndexFacts(12, 0, is_building=False, dims=256), NOMIC, 768, Level.ERROR, "index 256"),
+        (IndexFacts(12, 3, is_building=False, dims=768), NOMIC, 768, Level.WARNING, "could not index 3"),
+        (IndexFacts(12, 0, is_building=True, dims=768), NOMIC, 768, Level.WARNING, "being built"),
+    ],
+)
+def test_an_index_is_judged_by_its_record_and_its_model(
+    facts: IndexFacts | None, recorded: Recorded, dims: int, level: Level, said: str
+):
+    line = index_line("index of scans", facts, recorded, model="nomic-embed-text", dims=dims)
+
+    assert (line.level, said in line.text) == (level, True)
+    assert bool(line.todo) is (level is not Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (KEYS.job("j"), "job"),
+        (KEYS.result("j"), "result"),
+        (KEYS.shot("j"), "shot"),
+        (KEYS.secret("j"), "secret"),
+        (KEYS.thread("t-1"), "thread"),
+        (f"{KEYS.checkpoints}:t:1", "checkpoint"),
+        (f"{KEYS.checkpoint_writes}:t:1", "checkpoint"),
+        ("write_keys_zset:prod:scan:j", "checkpoint"),
+        (f"{KEYS.cache('256:builtin')}:abc", "cache"),
+        (KEYS.cache_stats, ""),
+        (KEYS.scan("j"), ""),
+        (KEYS.site("result:x"), ""),
+        (KEYS.lane("batch"), ""),
+        (Keys("prod-eu").result("j"), ""),
+        ("write_keys_zset:prod-eu:scan:j", ""),
+        ("result:j", ""),
+    ],
+)
+def test_keys_that_should_end_are_told_from_those_that_are_kept(name: str, kind: str):
+    assert kind_of(KEYS, name) == kind
+
+
+def queue(*, waiting: int = 0, dead: int = 0, alive: bool = False) -> QueueInfo:
+    worker = WorkerInfo.of({"name": "w1", "host": "h", "max_jobs": 3, "jobs": ["j"]})
+    return QueueInfo({"batch": LaneInfo(waiting, 0)}, 0, dead, (worker,) if alive else ())
+
+
+@pytest.mark.parametrize(
+    ("seen", "levels"),
+    [
+        (queue(alive=True, waiting=5), (Level.OK, Level.OK)),
+        (queue(), (Level.WARNING, Level.OK)),
+        (queue(waiting=1), (Level.ERROR, Level.OK)),
+        (queue(alive=True, dead=2), (Level.OK, Level.WARNING)),
+    ],
+)
+def test_jobs_that_wait_without_a_worker_are_an_error(seen: QueueInfo, levels: tuple[Level, Level]):
+    assert tuple(line.level for line in queue_lines(seen)) == levels
+
+
+@pytest.mark.parametrize(
+    ("has", "level"),
+    [
+        ({"a": frozenset({"qwen3.5:4b"}), "b": frozenset({"qwen3.5:4b"})}, Level.OK),
+        ({"a": frozenset({"qwen3.5:4b"}), "b": frozenset({"qwen3.5:8b"})}, Level.WARNING),
+        ({"a": frozenset({"qwen3.5:latest"})}, Level.ERROR),
+    ],
+)
+def test_a_model_that_is_not_pulled_is_said_with_what_to_type(has: Mapping[str, frozenset[str]], level: Level):
+    line = model_line("CHAT_MODEL", "qwen3.5:4b", has)
+
+    assert line.level is level
+    assert line.todo == ("" if level is Level.OK else "type there: ollama pull qwen3.5:4b")
+
+
+def test_a_browser_that_is_not_there_is_an_error_with_what_to_install():
+    line = browser_line("/nowhere/chromium")
+
+    assert line.level is Level.ERROR
+    assert "/nowhere/chromium" in line.text
+    assert "apt-get install" in line.todo
+
+
+def pair(distance: float, *, same: bool) -> Pair:
+    return Pair("a", "b", asks_the_same=same, distance=distance)
+
+
+@pytest.mark.parametrize(
+    ("same", "other", "said"),
+    [
+        ((0.05, 0.2), (0.4,), "from 0.2 to below 0.4"),
+        ((0.05, 0.5), (0.4,), "stay below 0.4"),
+        ((0.05,), (0.08,), "set it below 0.08"),
+    ],
+)
+def test_advice_on_the_threshold_follows_from_the_distances(
+    same: tuple[float, ...], other: tuple[float, ...], said: str
+):
+    pairs = [*(pair(one, same=True) for one in same), *(pair(one, same=False) for one in other)]
+
+    assert said in advice(pairs, threshold=0.1)

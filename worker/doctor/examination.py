@@ -1,0 +1,49 @@
+"""The whole examination, as a list of named steps. A step that cannot be done becomes a line, not an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from redis.asyncio import Redis
+
+from producer.connection import open_redis, redis_errors
+from producer.errors import ServiceError
+from producer.keys import Keys
+from producer.queue_view import queue_info
+from worker.doctor.index_health import index_lines
+from worker.doctor.lifetimes import lifetime_line, take_sample
+from worker.doctor.line import Line, error, warning
+from worker.doctor.server import read_facts, server_lines
+from worker.doctor.staff import browser_line, look_at_models, queue_lines
+from worker.settings import WorkerSettings
+
+
+async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = ()) -> list[Line]:
+    """Return a line for each subject; ``misspelt`` are hints about names in the environment."""
+    lines = [warning("settings", hint, "rename it, or leave it if another program wants it") for hint in misspelt]
+    models = await look_at_models(settings)
+    lines += await _redis_lines(settings, dims=models.dims)
+    return [*lines, browser_line(settings.browser_path), *models.lines]
+
+
+async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:
+    redis, keys = open_redis(settings), Keys(settings.environment)
+    lines: list[Line] = []
+    try:
+        with redis_errors(settings):
+            lines += server_lines(await read_facts(redis))
+            lines += await _content_lines(redis, keys, model=settings.embedding_model, dims=dims)
+    except ServiceError as failure:
+        text, _, todo = str(failure).partition(": ")
+        lines.append(error("redis", text, todo))
+    finally:
+        await redis.aclose()
+    return lines
+
+
+async def _content_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> Sequence[Line]:
+    return [
+        *await index_lines(redis, keys, model=model, dims=dims),
+        lifetime_line(await take_sample(redis, keys)),
+        *queue_lines(await queue_info(redis, keys)),
+    ]

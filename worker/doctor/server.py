@@ -1,0 +1,145 @@
+"""The Redis server: version, search and JSON, eviction, disk, memory. Facts are read first, then judged.
+
+Nothing here needs more than INFO, COMMAND INFO and CONFIG GET; a server that refuses CONFIG GET gets a warning where
+that leaves a question open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from producer.durability import durability_problem
+from producer.settings import ClientSettings
+from worker.doctor.line import Line, error, ok, warning
+from worker.memory.indexes import as_text
+
+OLDEST: Final = (7, 2)
+"""WAITAOF came with 7.2; script flags with 7.0."""
+TESTED: Final = (7, 4)
+TIGHT_SHARE: Final = 0.7
+"""Of maxmemory: a busy night away from the share at which submits are refused."""
+MIB: Final = 1 << 20
+_MODULES: Final = {"search": "FT.SEARCH", "JSON": "JSON.SET"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server says of itself. ``missing`` modules; ``appendfsync`` '' where it may not be asked; bytes."""
+
+    version: str
+    role: str
+    missing: tuple[str, ...]
+    policy: str
+    used: int
+    limit: int
+    keeps_aof: bool
+    appendfsync: str
+    write_failure: str
+
+
+async def read_facts(redis: Redis) -> ServerFacts:
+    """Ask the server; raises redis-py's errors."""
+    info: dict[str, Any] = {}
+    for section in ("server", "replication", "memory", "persistence"):
+        info |= await redis.info(section)
+    known = await cast("Any", redis).execute_command("COMMAND INFO", *_MODULES.values())
+    writes = {"aof_last_write_status": "append-only file", "aof_last_bgrewrite_status": "rewrite of it"}
+    return ServerFacts(
+        version=str(info["redis_version"]),
+        role=str(info.get("role", "")),
+        missing=tuple(name for name, found in zip(_MODULES, known, strict=True) if not found),
+        policy=str(info.get("maxmemory_policy", "")),
+        used=int(info.get("used_memory", 0)),
+        limit=int(info.get("maxmemory", 0)),
+        keeps_aof=bool(int(info.get("aof_enabled", 0))),
+        appendfsync=await _appendfsync(redis),
+        write_failure=", ".join(what for name, what in writes.items() if info.get(name, "ok") != "ok"),
+    )
+
+
+async def _appendfsync(redis: Redis) -> str:
+    try:
+        values = await cast("Any", redis).config_get("appendfsync")
+    except (NoPermissionError, ResponseError):
+        return ""
+    return next((as_text(value) for value in values.values()), "")
+
+
+def server_lines(facts: ServerFacts) -> list[Line]:
+    """Return what ``facts`` mean, one line a subject."""
+    return [
+        _version(facts),
+        _modules(facts),
+        _eviction(facts),
+        _disk(facts),
+        _memory(facts),
+    ]
+
+
+def _version(facts: ServerFacts) -> Line:
+    number = tuple(int(part) for part in facts.version.split(".")[:2] if part.isdecimal())
+    if facts.role not in {"master", ""}:
+        return error("redis", f"it is a {facts.role}, which takes no writes", "point REDIS_URL at the primary")
+    if number < OLDEST:
+        return error("redis", f"version {facts.version} lacks what is needed", "use redis:8, or Redis Stack 7.4")
+    if number < TESTED:
+        return warning("redis", f"version {facts.version} is older than any tested", "use redis:8, or Redis Stack 7.4")
+    return ok("redis", f"version {facts.version} answers")
+
+
+def _modules(facts: ServerFacts) -> Line:
+    if not facts.missing:
+        return ok("modules", "search and JSON are there")
+    names = " and ".join(facts.missing)
+    todo = "use redis:8 or Redis Stack, or let 'sightline up' bring one"
+    return error("modules", f"{names} missing: history, memories and conversations need them", todo)
+
+
+def _eviction(facts: ServerFacts) -> Line:
+    if facts.policy == "noeviction":
+        return ok("eviction", "noeviction: a full Redis refuses new jobs, and drops nothing")
+    text = f"maxmemory-policy is {facts.policy!r}: "
+    todo = "set 'maxmemory-policy noeviction' in redis.conf and by CONFIG SET"
+    if not facts.limit:
+        return warning("eviction", f"{text}once a maxmemory is set, a full Redis drops keys", todo)
+    if facts.policy.startswith("volatile-"):
+        loss = "a full Redis drops results, conversations and secrets of scans before their time"
+        return error("eviction", text + loss, todo)
+    return error("eviction", f"{text}a full Redis drops waiting jobs and history", todo)
+
+
+def _disk(facts: ServerFacts) -> Line:
+    if facts.write_failure:
+        return error("disk", f"the last write failed: {facts.write_failure}", "look at Redis' log and its disk's space")
+    if not facts.keeps_aof:
+        text = "no append-only file: a restart loses waiting jobs and history"
+        return error("disk", text, "set 'appendonly yes' in redis.conf and by CONFIG SET")
+    if not facts.appendfsync:
+        todo = "permit CONFIG GET to this user, or ask who runs Redis for appendfsync"
+        return warning("disk", "an append-only file is kept; how often it is synced cannot be asked", todo)
+    problem = durability_problem("yes", facts.appendfsync, facts.version)
+    if problem:
+        return warning(
+            "disk", f"{problem.partition(': set')[0]}: durable submits are refused", "set 'appendfsync always'"
+        )
+    return ok("disk", f"append-only file, appendfsync {facts.appendfsync}")
+
+
+def _memory(facts: ServerFacts) -> Line:
+    used = f"{facts.used / MIB:,.0f} MiB used"
+    if not facts.limit:
+        todo = "set maxmemory to what the machine can spare, so that submits are refused before it is out of memory"
+        return warning("memory", f"{used}, without a limit", todo)
+    share = facts.used / facts.limit
+    text = f"{used} of {facts.limit / MIB:,.0f} ({share:.0%})"
+    todo = "raise maxmemory, or free some: sightline history prune --older-than '1 year'"
+    if share > ClientSettings.memory_limit_share:
+        refused = f"over {ClientSettings.memory_limit_share:.0%}, submits are refused"
+        return error("memory", f"{text}: {refused}", todo)
+    if share > TIGHT_SHARE:
+        return warning("memory", f"{text}: submits are refused from {ClientSettings.memory_limit_share:.0%}", todo)
+    return ok("memory", text)

@@ -1,0 +1,103 @@
+"""The newest recorded state of every page, in one search: what questions about "the pages" are about.
+
+Redis groups the records by page and picks the newest of each, so that nothing is read that is not asked about. It has
+``TIMEOUT_MS`` for it, and says so when that was too short: RediSearch would answer with a part as if it were all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from redisvl.index import AsyncSearchIndex
+from redisvl.query.filter import FilterExpression
+
+from producer.contract import Counts
+from producer.errors import ServiceError
+from worker.memory.indexes import as_text, ensure_index, is_missing_index, search_errors, wait_until_indexed
+
+MAX_PAGES: Final = 10_000
+"""More pages than that, and a question should name a site or a group."""
+TIMEOUT_MS: Final = 10_000
+_PICKED: Final = ("__key", "url", "title", "group_name", "rules", "impacts", "barriers", "last_seen_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """One page in its newest recorded state, in brief. ``rules`` and ``impacts`` are tags made by ``exact_tag``."""
+
+    scan_id: str
+    url: str
+    title: str
+    group: str
+    rules: frozenset[str]
+    impacts: frozenset[str]
+    barriers: Counts
+    last_seen_ms: int
+
+    @property
+    def harm(self) -> tuple[int, int, int, int]:
+        """Orders pages by their barriers: critical ones first, then serious ones, and so on."""
+        return (self.barriers.critical, self.barriers.serious, self.barriers.moderate, self.barriers.minor)
+
+
+async def newest_of_pages(
+    redis: Redis, index: AsyncSearchIndex, within: FilterExpression | None, *, prefix: str, limit: int
+) -> list[PageState]:
+    """Return the newest state of each page of ``within``, the most recently seen first, at most ``limit``.
+
+    Raises ``ServiceError`` when Redis needs ``TIMEOUT_MS``.
+    """
+    command = _command(index.name, "*" if within is None else str(within), limit)
+    began = time.monotonic()
+    rows = await _run(redis, index, command)
+    if time.monotonic() - began >= TIMEOUT_MS / 1000:
+        msg = f"grouping the history by page took over {TIMEOUT_MS / 1000:g} s: ask about one site or group"
+        raise ServiceError(msg)
+    return [_parse(row, prefix) for row in rows[1:]]
+
+
+def _command(index: str, query: str, limit: int) -> list[str]:
+    """Return FT.AGGREGATE as words; redis-py 5's builder knows no TIMEOUT."""
+    loaded = [f"@{name}" for name in ("page", "at_ms", *_PICKED)]
+    words = ["FT.AGGREGATE", index, query, "TIMEOUT", str(TIMEOUT_MS), "LOAD", str(len(loaded)), *loaded]
+    words += ["GROUPBY", "1", "@page"]
+    for name in _PICKED:
+        words += ["REDUCE", "FIRST_VALUE", "4", f"@{name}", "BY", "@at_ms", "DESC", "AS", f"newest_{name.strip('_')}"]
+    words += ["SORTBY", "2", "@newest_last_seen_ms", "DESC", "MAX", str(limit), "LIMIT", "0", str(limit)]
+    return [*words, "DIALECT", "2"]
+
+
+async def _run(redis: Redis, index: AsyncSearchIndex, command: list[str]) -> list[Any]:
+    raw = cast("Any", redis)  # redis-py 5 types its answer as what only a pipeline gives
+    async with search_errors():
+        try:
+            return await raw.execute_command(*command)
+        except ResponseError as error:
+            if not is_missing_index(error):
+                raise
+        await ensure_index(index)
+        await wait_until_indexed(index)
+        return await raw.execute_command(*command)
+
+
+def _parse(row: Sequence[Any], prefix: str) -> PageState:
+    fields = {as_text(name): as_text(value) for name, value in zip(row[::2], row[1::2], strict=True)}
+    return PageState(
+        scan_id=fields["newest_key"].removeprefix(prefix),
+        url=fields.get("newest_url", ""),
+        title=fields.get("newest_title", ""),
+        group=fields.get("newest_group_name", ""),
+        rules=_tags(fields.get("newest_rules", "")),
+        impacts=_tags(fields.get("newest_impacts", "")),
+        barriers=Counts.model_validate_json(fields.get("newest_barriers") or "{}"),
+        last_seen_ms=int(fields.get("newest_last_seen_ms") or 0),
+    )
+
+
+def _tags(text: str) -> frozenset[str]:
+    return frozenset(text.split(",")) - {""}

@@ -1,0 +1,82 @@
+"""Drops old states of pages from the history; what a page looks like now, and what it is compared with, stays.
+
+Two walks over the documents, a batch at a time: the first finds of each page its newest record and its newest that was
+read whole, the second drops all others that are too old. Scans may land meanwhile: they only make more records old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from producer.scripts import load_script, run_script
+from worker.memory.indexes import as_text
+
+PRUNE: Final = load_script("worker", "prune")
+BATCH: Final = 500
+"""Documents a round trip; Redis is held for a few ms at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many records there were, and how many of them were dropped."""
+
+    looked_at: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stub:
+    key: str
+    page: str
+    status: str
+    last_seen_ms: int
+
+
+async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = BATCH) -> Pruned:
+    """Drop records last seen before ``older_than_ms`` (Redis time), but never a page's newest one.
+
+    Nor its newest that was read whole: the next scan is compared with it. Safe to stop and to call again.
+    """
+    kept = await _kept(redis, keys, batch)
+    looked_at = dropped = 0
+    async for stubs in _walk(redis, keys, batch):
+        looked_at += len(stubs)
+        old = [stub.key for stub in stubs if stub.last_seen_ms < older_than_ms and stub.key not in kept]
+        if old:
+            dropped += int(await run_script(redis, PRUNE, old, [older_than_ms]))
+    return Pruned(looked_at, dropped)
+
+
+async def _kept(redis: Redis, keys: Keys, batch: int) -> frozenset[str]:
+    """Return the documents that stay whatever their age."""
+    newest: dict[tuple[str, bool], tuple[int, str]] = {}
+    async for stubs in _walk(redis, keys, batch):
+        for stub in stubs:
+            for place in {(stub.page, False), (stub.page, stub.status == "scanned")}:
+                newest[place] = max(newest.get(place, (0, "")), (stub.last_seen_ms, stub.key))
+    return frozenset(key for _, key in newest.values())
+
+
+async def _walk(redis: Redis, keys: Keys, batch: int) -> AsyncIterator[list[_Stub]]:
+    cursor = 0
+    while True:
+        cursor, names = await redis.scan(cursor, match=f"{keys.scan_prefix}*", count=batch)
+        # SCAN may give more than it was asked for.
+        for start in range(0, len(names), batch):
+            yield await _stubs(redis, [as_text(name) for name in names[start : start + batch]])
+        if int(cursor) == 0:
+            return
+
+
+async def _stubs(redis: Redis, names: list[str]) -> list[_Stub]:
+    async with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            cast("Any", pipe).hmget(name, ["page", "status", "last_seen_ms"])
+        rows = await pipe.execute()
+    found = [(name, *(as_text(value) for value in row)) for name, row in zip(names, rows, strict=True)]
+    return [_Stub(name, page, status, int(seen)) for name, page, status, seen in found if page and seen]

@@ -1,0 +1,172 @@
+"""What has become of sites and groups since a day: a site by its daily counts, groups by their pages then and now.
+
+A group is worse if the pages known at both times have more barriers than then: more critical ones, or as many of those
+and more serious ones, and so on down. Pages that came later are told apart: a group does not get worse by being scanned
+more. States in which a page was not read whole count for nothing. The scans compared are named, so that every figure
+can be checked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from producer.contract import Counts, page_id
+from producer.keys import Keys
+from worker.memory.history import History, ScanFilter
+from worker.memory.indexes import as_text
+from worker.memory.pages import MAX_PAGES, PageState
+
+COUNTED: Final = ("scans", "unread", "critical", "serious", "moderate", "minor", "new", "fixed")
+"""What ``site:<host>`` counts of a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact."""
+
+    day: str
+    scans: int = 0
+    unread: int = 0
+    critical: int = 0
+    serious: int = 0
+    moderate: int = 0
+    minor: int = 0
+    new: int = 0
+    fixed: int = 0
+
+    @property
+    def per_page(self) -> float:
+        """Barriers a page that was read: days with more scans are no worse for it."""
+        read = self.scans - self.unread
+        return (self.critical + self.serious + self.moderate + self.minor) / read if read > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PageChange:
+    """One page of a group, then and now; the ids are scans."""
+
+    url: str
+    before: str
+    after: str
+    barriers_before: Counts
+    barriers_after: Counts
+
+    @property
+    def change(self) -> tuple[int, int, int, int]:
+        """More barriers (positive) or fewer, worst impact first."""
+        return difference(self.barriers_before, self.barriers_after)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChange:
+    """A group then and now: sums over the pages known at both times, and how many came later."""
+
+    group: str
+    before: Counts
+    after: Counts
+    pages: tuple[PageChange, ...]
+    added: int
+
+    @property
+    def change(self) -> tuple[int, int, int, int]:
+        """More barriers (positive) or fewer, worst impact first."""
+        return difference(self.before, self.after)
+
+    @property
+    def verdict(self) -> str:
+        """``worse``, ``better`` or ``same``; ``new`` where no page was known then."""
+        if not self.pages:
+            return "new"
+        nothing = (0, 0, 0, 0)
+        return "same" if self.change == nothing else "worse" if self.change > nothing else "better"
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Groups, those first that got worse by most. ``is_part``: there are more pages than were compared."""
+
+    groups: tuple[GroupChange, ...]
+    is_part: bool
+
+
+def difference(before: Counts, after: Counts) -> tuple[int, int, int, int]:
+    """Return ``after`` less ``before``, worst impact first."""
+    return (
+        after.critical - before.critical,
+        after.serious - before.serious,
+        after.moderate - before.moderate,
+        after.minor - before.minor,
+    )
+
+
+def compare_groups(before: Sequence[PageState], after: Sequence[PageState]) -> tuple[GroupChange, ...]:
+    """Return each group of ``after`` with what changed on its pages; a page counts in the group it is in now.
+
+    Pages without an address take no part: another text is another page.
+    """
+    then = {page_id(state.url): state for state in before if state.url}
+    changes: defaultdict[str, list[PageChange]] = defaultdict(list)
+    added: defaultdict[str, int] = defaultdict(int)
+    for state in after:
+        old = then.get(page_id(state.url)) if state.url else None
+        if old is not None:
+            page = PageChange(state.url, old.scan_id, state.scan_id, old.barriers, state.barriers)
+            changes[state.group].append(page)
+        elif state.url:
+            added[state.group] += 1
+    groups = [_group(name, changes[name], added[name]) for name in changes.keys() | added.keys()]
+    return tuple(sorted(groups, key=lambda one: (not one.pages, tuple(-step for step in one.change), one.group)))
+
+
+def _group(name: str, pages: list[PageChange], added: int) -> GroupChange:
+    return GroupChange(
+        group=name,
+        before=_sum(page.barriers_before for page in pages),
+        after=_sum(page.barriers_after for page in pages),
+        pages=tuple(sorted(pages, key=lambda page: (tuple(-step for step in page.change), page.url))),
+        added=added,
+    )
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    total = [0, 0, 0, 0]
+    for one in counts:
+        total = [sum(pair) for pair in zip(total, difference(Counts(), one), strict=True)]
+    critical, serious, moderate, minor = total
+    return Counts(critical=critical, serious=serious, moderate=moderate, minor=minor)
+
+
+async def group_trends(
+    history: History, *, since_ms: int, group: str | None = None, host: str | None = None, limit: int = MAX_PAGES
+) -> Groups:
+    """Return what changed in each group between ``since_ms`` (Redis time) and now; of one group or site, if given.
+
+    The pages are chosen by what they are now, and compared in the states in which they were last read whole.
+    """
+    now = await history.newest_of_pages(ScanFilter(group=group, host=host, status="scanned"), limit=limit)
+    # A page may have been in another group then.
+    then = await history.newest_of_pages(ScanFilter(host=host, status="scanned", begun_by_ms=since_ms), limit=limit)
+    return Groups(compare_groups(then, now), is_part=limit in {len(now), len(then)})
+
+
+async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int) -> list[Day]:
+    """Return the days of ``host`` ('' for all sites) from that of ``since_ms`` on, the first one first."""
+    fields = await cast("Any", redis).hgetall(keys.site(host))
+    since = datetime.fromtimestamp(since_ms / 1000, tz=UTC).date().isoformat()
+    return parse_days({as_text(name): as_text(value) for name, value in fields.items()}, since=since)
+
+
+def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:
+    """Return the days, from ``since`` (``yyyy-mm-dd``) on, that the fields of ``site:<host>`` count."""
+    days: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for name, value in fields.items():
+        day, _, what = name.partition(":")
+        if what in COUNTED and day >= since:
+            days[day][what] = int(value)
+    return [Day(day, **counts) for day, counts in sorted(days.items())]
