@@ -146,8 +146,8 @@ async def test_a_scan_is_got_by_its_id(redis: Redis, keys: Keys, history: Histor
     assert await history.get("none") is None
 
 
-async def test_another_embedding_model_is_refused_with_the_command_to_type(redis: Redis, keys: Keys, history: History):
-    with pytest.raises(SettingsError, match=r"'builtin'.*sightline reindex --to nomic-embed-text"):
+async def test_another_embedding_model_is_refused_with_the_setting_to_restore(redis: Redis, keys: Keys, history: History):
+    with pytest.raises(SettingsError, match=r"'builtin'.*set EMBEDDING_MODEL=builtin"):
         await History(redis, keys, OtherEmbedder()).ensure_index()
 
     assert await redis.execute_command("HMGET", keys.scans_meta, "model", "dims") == [b"builtin", b"256"]

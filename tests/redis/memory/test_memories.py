@@ -398,7 +398,7 @@ class OtherEmbedder(BuiltinEmbedder):
 
 
 async def test_another_embedding_model_is_refused(redis: Redis, keys: Keys, store: MemoryStore):
-    with pytest.raises(SettingsError, match="sightline reindex --to nomic-embed-text"):
+    with pytest.raises(SettingsError, match="set EMBEDDING_MODEL=builtin"):
         await MemoryStore(redis, keys, OtherEmbedder()).ensure_index()
     await store.ensure_index()
 
