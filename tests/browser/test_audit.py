@@ -111,6 +111,19 @@ async def test_redirects_are_recorded_with_where_they_led(engine: ScanEngine, si
     assert result.final_url == site.url("/pages/guilty.html")
 
 
+async def test_a_page_that_takes_itself_to_another_site_is_followed(engine: ScanEngine, site: Site) -> None:
+    away = site.url("/pages/guilty.html", host="localhost")
+    isolated = {"Cross-Origin-Opener-Policy": "same-origin"}
+    site.add("/away", reply(f'<title>x</title><meta http-equiv="refresh" content="0; url={away}">', headers=isolated))
+
+    result = await scan(engine, site.url("/away"))
+
+    assert (result.status, rules_of(result)) == ("scanned", {"image-alt"})
+    assert result.final_url == away
+    assert result.model_extra is not None
+    assert result.model_extra["redirects"] == [{"status": 0, "url": away}]
+
+
 @pytest.mark.parametrize("page", ["/pages/late.html", "/pages/late_fetch.html"])
 async def test_an_application_that_renders_late_is_seen(engine: ScanEngine, site: Site, page: str) -> None:
     result = await scan(engine, site.url(page))

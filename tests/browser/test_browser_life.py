@@ -184,6 +184,29 @@ def test_a_killed_worker_takes_its_browser_with_it(browser_path: str, site: Site
     assert all_gone(pids, within_s=10)
 
 
+async def test_the_result_says_whether_the_browser_ran_in_its_sandbox(engine: ScanEngine, site: Site) -> None:
+    audit = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
+
+    sandbox = audit.result.engine["sandbox"]
+    assert sandbox == "off: root" if os.geteuid() == 0 else sandbox in {"on", "off: refused by the kernel"}
+
+
+async def test_the_sandbox_is_left_out_only_where_the_browser_does_not_start_with_it(
+    settings: ScanSettings, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "chromium"
+    only_without = 'for word; do [ "$word" = --no-sandbox ] && exec "$BROWSER" "$@"; done; exit 1'
+    program.write_text(f"#!/bin/sh\nBROWSER={settings.browser_path}\n{only_without}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    async with ScanEngine(dataclasses.replace(settings, browser_path=str(program))) as engine:
+        audit = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
+
+    assert audit.result.status == "scanned"
+    assert audit.result.engine["sandbox"] == "off: refused by the kernel"
+
+
 async def test_an_engine_without_a_browser_says_what_to_install(tmp_path: Path) -> None:
     engine = ScanEngine(ScanSettings(browser_path=str(tmp_path / "missing")))
 

@@ -33,6 +33,7 @@ _FLAGS: Final = (
     "--remote-debugging-pipe",
     "--no-first-run",
     "--no-default-browser-check",
+    "--no-startup-window",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-default-apps",

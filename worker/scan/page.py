@@ -228,4 +228,5 @@ def literal(value: object) -> str:
 def _describe_exception(details: JsonObject) -> str:
     exception = details.get("exception", {})
     text = exception.get("description") or exception.get("value") or details.get("text") or "unknown error"
-    return str(text).partition("\n")[0][:300]
+    # The page may have its part in the text: half a surrogate pair could not be written as UTF-8.
+    return str(text).partition("\n")[0][:300].encode("utf-8", "replace").decode()

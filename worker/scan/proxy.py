@@ -111,8 +111,10 @@ class ScanProxy:
         self._exchanges.add(task)
         try:
             await self._exchange(reader, writer)
-        except (OSError, HeadError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             reset(writer)
+        except (HeadError, asyncio.IncompleteReadError):
+            pass  # nothing of an answer has been passed on: an orderly end says that it was empty
         finally:
             self._exchanges.discard(task)
             writer.close()

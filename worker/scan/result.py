@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from producer.contract import ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
@@ -12,6 +12,9 @@ from worker.scan.guard import Refusal
 from worker.scan.verdict import is_soft_404
 from worker.scan.waiting import Facts, Waited
 from worker.scan.watch import Watch
+
+_HOPS_SHOWN: Final = 20
+"""As many as a browser follows of one server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def _more(seen: Seen) -> dict[str, Any]:
     watch = seen.watch
     said: dict[str, Any] = {
         "waited": seen.waited.as_dict() if seen.facts else {},
-        "redirects": [{"status": hop.status, "url": public_url(hop.url)} for hop in watch.redirects],
+        "redirects": [{"status": hop.status, "url": public_url(hop.url)} for hop in watch.redirects[:_HOPS_SHOWN]],
         "refused": [refusal.describe() for refusal in seen.refusals],
         "unread_frames": seen.report.unread_frames,
         "soft_404": seen.is_soft_404,

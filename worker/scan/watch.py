@@ -14,6 +14,10 @@ JsonObject = dict[str, Any]
 
 # These stay open as long as the page likes, or nobody waits for them.
 _NEVER_ENDING: Final = frozenset({"EventSource", "WebSocket", "Media", "Ping", "CSPViolationReport", "Prefetch"})
+_TRAFFIC: Final = frozenset(
+    f"Network.{name}"
+    for name in ("requestWillBeSent", "responseReceived", "dataReceived", "loadingFinished", "loadingFailed")
+)
 _MAX_URL_CHARS: Final = 2_000
 
 
@@ -41,17 +45,19 @@ class MainDocument:
 class Watch:
     """State of one page, changed by ``see`` only. Times are the caller's monotonic seconds.
 
-    ``session`` is empty for the page's own session and names the frame's session otherwise.
+    ``inflight`` maps the requests that are open to the session that began them. A frame's document is asked for in its
+    parent's session and ends in its own. ``session`` is empty for the page's own, and names the frame's otherwise.
     """
 
     frame_id: str
     committed_loader: str = ""
     redirects: list[Redirect] = field(default_factory=list[Redirect])
-    inflight: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    inflight: dict[str, str] = field(default_factory=dict[str, str])
     last_network_s: float = 0.0
     received_bytes: int = 0
     failed_requests: int = 0
     navigations: int = 0
+    """Documents that came after the first."""
     is_loaded: bool = False
     is_parsed: bool = False
     crash: str = ""
@@ -73,6 +79,11 @@ class Watch:
         shown = self._documents.get(self.committed_loader)
         return shown is not None and bool(shown.error)
 
+    @property
+    def departures(self) -> int:
+        """How often the page has set out for another document; it may not have arrived at any."""
+        return max(0, len(self._documents) - 1)
+
     def see(self, method: str, params: JsonObject, *, now_s: float, session: str = "") -> None:
         """Note one event; events it does not know are ignored."""
         match method:
@@ -83,9 +94,9 @@ class Watch:
             case "Network.dataReceived":
                 self.received_bytes += int(params["dataLength"])
             case "Network.loadingFinished":
-                self._loading_finished(params, session)
+                self._loading_finished(params)
             case "Network.loadingFailed":
-                self._loading_failed(params, session)
+                self._loading_failed(params)
             case "Page.frameNavigated":
                 self._frame_navigated(params, session)
             case "Page.loadEventFired":
@@ -94,12 +105,12 @@ class Watch:
                 self.is_parsed = self.is_parsed or not session
             case _:
                 pass
-        if method.startswith("Network."):
+        if method in _TRAFFIC:
             self.last_network_s = now_s
 
     def forget_session(self, session: str) -> None:
         """Stop waiting for the requests of a frame that is gone."""
-        self.inflight = {key for key in self.inflight if key[0] != session}
+        self.inflight = {request: owner for request, owner in self.inflight.items() if owner != session}
 
     def _request_sent(self, event: JsonObject, session: str) -> None:
         request_id, url = str(event["requestId"]), str(event["request"]["url"])[:_MAX_URL_CHARS]
@@ -110,7 +121,7 @@ class Watch:
         elif event.get("type") == "Document":
             self._frame_urls[request_id] = url
         if event.get("type") not in _NEVER_ENDING:
-            self.inflight.add((session, request_id))
+            self.inflight[request_id] = session
 
     def _main_request(self, event: JsonObject, url: str) -> None:
         response = event.get("redirectResponse")
@@ -128,15 +139,15 @@ class Watch:
             document.status = int(response["status"])
             document.mime_type = str(response["mimeType"])
 
-    def _loading_finished(self, event: JsonObject, session: str) -> None:
+    def _loading_finished(self, event: JsonObject) -> None:
         request_id = str(event["requestId"])
-        self.inflight.discard((session, request_id))
+        self.inflight.pop(request_id, None)
         if request_id in self._documents:
             self._documents[request_id].is_whole = True
 
-    def _loading_failed(self, event: JsonObject, session: str) -> None:
+    def _loading_failed(self, event: JsonObject) -> None:
         request_id, error = str(event["requestId"]), str(event.get("errorText", ""))
-        self.inflight.discard((session, request_id))
+        self.inflight.pop(request_id, None)
         if request_id in self._documents:
             self._documents[request_id].error = error or "the request was cancelled"
             return

@@ -186,6 +186,32 @@ async def test_a_connection_that_the_server_broke_off_is_broken_off_for_the_brow
             await ask(proxy, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
 
 
+async def test_a_browser_that_goes_away_in_the_middle_leaves_no_error() -> None:
+    errors: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(str(context)))
+    sent = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        except OSError:
+            sent.set()
+            writer.close()
+
+    async with server(endless) as port, ScanProxy(OPEN, max_bytes=10**9) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
+        await reader.readexactly(1000)
+        reset(writer)
+        await asyncio.wait_for(sent.wait(), LIMIT_S)
+
+    assert errors == []
+
+
 async def test_an_answer_that_is_no_http_is_not_passed_on() -> None:
     async with server(answering(b"+PONG\r\n\r\n")) as port, ScanProxy(OPEN, max_bytes=10**6) as proxy:
         try:

@@ -41,7 +41,7 @@ def test_the_main_document_is_followed_from_request_to_end() -> None:
 
     assert document is not None
     assert (document.status, document.is_whole) == (200, True)
-    assert watch.inflight == set()
+    assert watch.inflight == {}
 
 
 def test_redirects_by_server_and_by_page_are_kept_in_order() -> None:
@@ -61,7 +61,7 @@ def test_a_navigation_that_comes_to_nothing_leaves_the_page_as_it_was() -> None:
 
     assert watch.document is not None
     assert watch.document.url == "http://a/"
-    assert watch.navigations == 0
+    assert (watch.navigations, watch.departures) == (0, 1)
 
 
 def test_a_navigation_by_the_page_starts_the_load_anew() -> None:
@@ -82,7 +82,16 @@ def test_only_requests_somebody_waits_for_are_open() -> None:
         (REQUEST, sent("4", "blob:http://a/1", kind="Other")),
     )
 
-    assert watch.inflight == {("", "1")}
+    assert list(watch.inflight) == ["1"]
+
+
+def test_a_frames_document_is_asked_for_in_one_session_and_ends_in_another() -> None:
+    watch = Watch(frame_id="main")
+    watch.see(REQUEST, sent("1", "http://b/", frame="f"), now_s=0.0)
+
+    watch.see(FINISHED, {"requestId": "1"}, now_s=1.0, session="s")
+
+    assert watch.inflight == {}
 
 
 def test_a_frames_requests_go_with_the_frame() -> None:
@@ -91,7 +100,7 @@ def test_a_frames_requests_go_with_the_frame() -> None:
 
     watch.forget_session("s")
 
-    assert watch.inflight == set()
+    assert watch.inflight == {}
 
 
 def test_a_frame_that_failed_is_unread_unless_the_site_forbids_to_embed_it() -> None:

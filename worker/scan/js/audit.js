@@ -5,7 +5,8 @@
   // No page may talk to this axe-core by postMessage.
   axe.configure({ allowedOrigins: [] });
   const MAX_CHARS = 2000;
-  const cut = (text) => String(text ?? "").slice(0, MAX_CHARS);
+  // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
+  const cut = (text) => String(text ?? "").slice(0, MAX_CHARS).toWellFormed();
   const cutAll = (target) => (Array.isArray(target) ? target.map(cutAll) : cut(target));
   const partials = [];
 

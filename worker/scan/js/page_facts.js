@@ -17,14 +17,16 @@
   // Layout for the text is only worth it where there could be none of it.
   const text = elements < 100 && body ? String(body.innerText).trim() : "…";
   const heading = all.call(document, "h1")[0];
+  // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
+  const cut = (text, length) => String(text).slice(0, length).toWellFormed();
   return {
     still_ms: globalThis.sightlineStillMs(),
     elements,
     is_bare: text === "" || /^(loading|please wait|wird geladen|bitte warten|chargement)\W*$/i.test(text),
     content_type: own(Document.prototype, "contentType"),
-    title: String(own(Document.prototype, "title")).slice(0, 500),
-    heading: heading ? String(heading.textContent).trim().slice(0, 200) : "",
-    href: location.href,
+    title: cut(own(Document.prototype, "title"), 500),
+    heading: heading ? cut(heading.textContent, 200).trim() : "",
+    href: cut(location.href, 4000),
     height: Math.ceil(own(Document.prototype, "scrollingElement")?.scrollHeight ?? 0),
   };
 })()

@@ -1,0 +1,182 @@
+"""Brings a page to where it can be audited: navigate, wait, follow it where it goes, stop it where it costs too much.
+
+Ends as ``Unread`` when there is nothing to audit; what makes the page a part is collected in ``partial``. The waits
+themselves are in ``waiting.py``, the judgements in ``verdict.py``; ``visit.py`` calls this and goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producer.contract import ScanRequest
+from worker.scan.cdp import CallFailed, CallTimedOut
+from worker.scan.deadline import Deadline
+from worker.scan.page import Page, ScriptFailed
+from worker.scan.proxy import INLINE_HOST, ScanProxy
+from worker.scan.settings import ScanSettings
+from worker.scan.verdict import Unread, judge_document, judge_type
+from worker.scan.waiting import Facts, Waited, read_facts, wait_for_load, wait_for_selector, wait_until_still
+
+_LOAD_SHARE: Final = 0.5
+_SETTLE_SHARE: Final = 0.2
+"""Of the scan's deadline, at most."""
+_STOP_LIMIT_S: Final = 2.0
+
+
+class Load:
+    """The loading of one page."""
+
+    def __init__(
+        self, request: ScanRequest, *, page: Page, proxy: ScanProxy, settings: ScanSettings, deadline: Deadline
+    ) -> None:
+        self._request = request
+        self._page = page
+        self._proxy = proxy
+        self._settings = settings
+        self._deadline = deadline
+        self.waited = Waited()
+        self.partial: list[str] = []
+        self.facts: Facts | None = None
+
+    async def navigate(self) -> None:
+        """Go to the requested address, or to the HTML given."""
+        url = self._request.url or f"http://{INLINE_HOST}/"
+        limit_s = self._limit_s
+        try:
+            answer = await self._page.session.call("Page.navigate", {"url": url}, timeout_s=limit_s)
+        except CallTimedOut:
+            self._judge(f"no answer came within {limit_s:.1f} s")
+            raise
+        if answer.get("isDownload"):
+            raise Unread("unreachable", "the address is a download, not a page")
+        self._judge(str(answer.get("errorText", "")))
+
+    async def settle(self) -> Facts:
+        """Wait for load and stillness, following the page where it takes itself, and return what it then is."""
+        watch = self._page.watch
+        while True:
+            navigations = watch.navigations
+            await self._wait_for_load()
+            self._judge("")
+            await self._wait_for_selector()
+            self.facts = await self._wait_until_still()
+            if watch.navigations == navigations:
+                break
+        self._judge("")
+        self._stop_if_over()
+        self._look(self.facts)
+        return self.facts
+
+    def end_if_lost(self) -> None:
+        """Raise ``Unread`` for a page that died, or that never stays."""
+        watch = self._page.watch
+        if watch.crash:
+            raise Unread("unreachable", self.explain(watch.crash))
+        if watch.departures > self._settings.max_navigations:
+            raise Unread("unreachable", f"the page went elsewhere or reloaded itself {watch.departures} times")
+
+    def explain(self, failure: str) -> str:
+        """Return why a call to the page failed, in words."""
+        crash = self._page.watch.crash
+        return f"the page's process died ({crash}): out of memory, or a crash of the browser" if crash else failure
+
+    # ------------------------------------------------------------------------------------------ waits
+
+    async def _wait_for_load(self) -> None:
+        limit_s = self._limit_s
+        is_in_time = await wait_for_load(self._page, self._is_over, until=self._request.wait_until, timeout_s=limit_s)
+        self.end_if_lost()
+        self._stop_if_over()
+        if not is_in_time:
+            self.waited.load = f"not within {limit_s:.1f} s"
+            self._stop(f"the page did not finish loading within {limit_s:.1f} s")
+
+    async def _wait_for_selector(self) -> None:
+        selector = self._request.wait_for
+        if not selector:
+            return
+        limit_s = min(self._limit_s, self._deadline.left_s * _LOAD_SHARE)
+        try:
+            is_there = await wait_for_selector(self._page, selector, timeout_s=limit_s)
+        except ScriptFailed as error:
+            self.partial.append(f"wait_for: {error}")
+            return
+        if not is_there:
+            self.waited.selector = f"not within {limit_s:.1f} s"
+            self.partial.append(f"{selector!r} did not appear within {limit_s:.1f} s")
+
+    async def _wait_until_still(self) -> Facts:
+        limit_s = min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
+        is_cut_short, is_stopped = bool(self.partial), False
+        while True:
+            try:
+                if is_cut_short:
+                    self.waited.network = self.waited.dom = "not waited for: the page is only a part already"
+                    return await read_facts(self._page)
+                return await wait_until_still(
+                    self._page, self.waited, self._is_over, quiet_ms=self._settings.quiet_ms, timeout_s=limit_s
+                )
+            except CallTimedOut:
+                if is_stopped:
+                    raise
+                is_stopped = True
+                self.partial.append("a script of the page did not end and was stopped")
+                await self._page.session.call("Runtime.terminateExecution", timeout_s=_STOP_LIMIT_S)
+            except CallFailed:
+                # It navigated in mid-call; each time costs it one of its navigations.
+                self.end_if_lost()
+                await self._page.until(self._is_over, timeout_s=self._settings.quiet_ms / 1000)
+
+    # ------------------------------------------------------------------------------------------ judging
+
+    @property
+    def _limit_s(self) -> float:
+        return min(self._settings.load_limit_s, self._deadline.total_s * _LOAD_SHARE, self._deadline.left_s)
+
+    @property
+    def _has_too_many_bytes(self) -> bool:
+        return self._proxy.is_over_budget or self._page.watch.received_bytes > self._settings.max_bytes
+
+    @property
+    def _has_too_many_frames(self) -> bool:
+        return self._page.frame_processes > self._settings.max_frame_processes
+
+    def _is_over(self) -> bool:
+        """Whether waiting on makes no sense: it is lost, or has spent a budget."""
+        watch = self._page.watch
+        is_lost = bool(watch.crash) or watch.is_document_lost or watch.departures > self._settings.max_navigations
+        return is_lost or self._has_too_many_bytes or self._has_too_many_frames
+
+    def _judge(self, error: str) -> None:
+        self.end_if_lost()
+        unread = judge_document(self._page.watch.document, error=error, faults=self._proxy.faults)
+        if unread is not None:
+            raise unread
+
+    def _look(self, facts: Facts) -> None:
+        """Raise ``Unread`` for what is no page to audit."""
+        unread = judge_type(facts.content_type)
+        if unread is not None:
+            raise unread
+        if facts.elements > self._settings.max_elements:
+            reason = f"the page has {facts.elements:,} elements: only up to {self._settings.max_elements:,} are audited"
+            raise Unread("partial", reason)
+
+    def _stop_if_over(self) -> None:
+        """Stop a page that has spent a budget; asked after each wait."""
+        if self._has_too_many_frames:
+            self._stop(f"it has more than {self._settings.max_frame_processes} frames of other sites")
+        if self._has_too_many_bytes:
+            self._stop(f"more than {self._settings.max_bytes:,} bytes came")
+
+    def _stop(self, reason: str) -> None:
+        """Stop loading and any endless script, and go on with what there is, as a part."""
+        document = self._page.watch.document
+        is_whole = document is not None and document.is_whole
+        if self._has_too_many_bytes and not is_whole:
+            raise Unread("unreachable", f"the page is too large: {reason}")
+        if any(known.startswith(reason) for known in self.partial):
+            return
+        self.partial.append(reason if is_whole else f"{reason}: its document was still arriving")
+        self._page.session.post("Page.stopLoading")
+        self._page.session.post("Runtime.terminateExecution")
