@@ -1,13 +1,14 @@
-"""Who holds the GPU, who waits, how the hosts are: a read-only view of the keys in ``ops/gpu.md``, and it in words.
+"""Who holds the GPU, who waits, how the hosts are: a read-only view of the keys in ``ops/gpu.md``.
 
 For ``status``, ``top`` and metrics, on machines without the worker package too. Times are Redis ms; an expected wait is
-an estimate from how long calls have held their slots of late, and is None while nothing is known.
+an estimate from how long calls have held their slots of late, and is None while nothing is known. In words:
+``cli/gpu_text.py``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,7 +19,6 @@ from producer.keys import Keys
 INTERACTIVE_IN_A_ROW = 4
 """As in ``worker/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
 KINDS = ("chat", "embed")
-MAX_WAITERS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,37 +180,6 @@ def expected_wait_ms(
         return None
     running = max((holder.held_ms for holder in holders if holder.kind == kind), default=hold)
     return place // slots * hold + max(0, hold - running)
-
-
-def gpu_lines(view: GpuView) -> Iterator[str]:
-    """Yield the view in words; nothing for a pool that nobody has opened."""
-    for host in view.hosts:
-        slots = f"chat {host.chat_used} of {host.chat}, embed {host.embed_used} of {host.embed} slots in use"
-        state = "up" if host.is_up else f"set aside for {_seconds(view.at_ms - host.since_ms)}: {host.reason}"
-        yield f"gpu {host.name}: {state}; {slots}"
-        for model in host.loaded:
-            yield f"  loaded   {model.name}, {model.vram_bytes / 1e9:.1f} GB on the card"
-    for holder in view.holders:
-        yield (
-            f"  holds    {_caller(holder)}: {holder.kind} on {holder.host} for {_seconds(holder.held_ms)}"
-            f"{'' if holder.confirmed else ', just granted'}"
-        )
-    for waiter in view.waiters[:MAX_WAITERS_SHOWN]:
-        expected = "unknown" if waiter.expected_ms is None else f"about {_seconds(waiter.expected_ms)}"
-        yield (
-            f"  waits    {_caller(waiter)}: {waiter.kind}, number {waiter.position} ({waiter.priority}), "
-            f"for {_seconds(waiter.waited_ms)}; expected wait {expected}"
-        )
-    if len(view.waiters) > MAX_WAITERS_SHOWN:
-        yield f"  waits    {len(view.waiters) - MAX_WAITERS_SHOWN} more"
-
-
-def _caller(call: GpuHolder | GpuWaiter) -> str:
-    return f"job {call.job} on {call.worker}" if call.job else call.worker
-
-
-def _seconds(ms: int) -> str:
-    return f"{ms / 1000:.1f} s"
 
 
 def _about(token: str, call: Mapping[str, Any]) -> tuple[str, str, str, str, str]:

@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
+from tests.support.child import Child
 from tests.support.ollama_server import Fault, OllamaServer, most_at_once
-from tests.support.processes import Child
 from worker.gpu.hosts import parse_hosts
 from worker.gpu.pool import GpuPool
 from worker.models.protocols import Message
@@ -155,7 +155,7 @@ async def test_a_frozen_holder_loses_its_slot_and_must_acquire_again(
     assert max(state.total() for state in seen) == 1
 
 
-async def test_the_late_answer_of_a_frozen_holder_is_discarded(start: Start, redis: Redis, redis_url: str, keys: Keys):
+async def test_the_late_answer_of_a_frozen_holder_is_discarded(start: Start, redis_url: str, keys: Keys):
     async with OllamaServer(call_s=1.0) as ollama, open_pool(redis_url, keys, ollama.url, "w2") as pool:
         frozen = await start("w1", ollama=ollama.url)
         frozen.go()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -13,8 +13,13 @@ from redis.asyncio import Redis
 from producer.contract import Lane
 from producer.keys import Keys
 from worker.gpu.hosts import Host, Kind, parse_hosts
-from worker.gpu.scripts import Ask
+from worker.gpu.pool import GpuPool
+from worker.gpu.scripts import Ask, Timing
+from worker.gpu.slot import Slot
 
+QUICK = Timing(lease_s=1.0, renew_s=0.2, margin_s=0.3, confirm_s=0.3, grace_s=0.3, probe_s=0.1, probe_down_s=0.05)
+"""As the usual times, but the tests do not wait for seconds."""
+GPU1, GPU2 = "http://gpu1:1", "http://gpu2:1"
 ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
 TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")
 
@@ -84,3 +89,39 @@ async def set_host(redis: Redis, keys: Keys, name: str, **fields: Any) -> None:
 
 async def host_record(redis: Redis, keys: Keys, name: str = "http://gpu1:1") -> dict[str, Any]:
     return json.loads(await cast("Any", redis).hget(keys.gpu_hosts, name))
+
+
+async def lease_ms(redis: Redis, keys: Keys, token: str) -> float:
+    """What is left of a holder's lease, by Redis' clock."""
+    client = cast("Any", redis)
+    seconds, micros = await client.time()
+    return await client.zscore(keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
+
+
+async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = 5.0) -> None:
+    """Wait until ``claim``, a question to Redis, holds."""
+    async with asyncio.timeout(timeout_s):
+        while not await claim():
+            pass
+
+
+async def waiting(pool: GpuPool, count: int) -> None:
+    """Wait until ``count`` calls wait."""
+
+    async def have() -> bool:
+        return len((await pool.view()).waiters) == count
+
+    await until(have)
+
+
+async def hold(pool: GpuPool) -> Slot:
+    """Take a chat slot and give it back."""
+    async with pool.acquire("chat") as slot:
+        pass
+    return slot
+
+
+async def hold_for_ever(pool: GpuPool) -> None:
+    """Make a call that never ends."""
+    async with pool.acquire("chat") as slot:
+        await slot.run(asyncio.Event().wait())

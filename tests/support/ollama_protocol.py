@@ -11,6 +11,7 @@ from typing import Any, cast
 CHARS_PER_TOKEN = 4
 CREATED = "2026-11-23T02:00:00.000000Z"
 Body = dict[str, Any]
+REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class StubModel:
 
 CHAT = StubModel("qwen3.5:4b")
 EMBED = StubModel("nomic-embed-text:latest", family="nomic-bert", context=2048, dims=768, size=300_000_000)
+
+
+def head(status: int, kind: str, length: str) -> bytes:
+    """The head of an HTTP response; ``length`` is the header that tells where the body ends."""
+    return f"HTTP/1.1 {status} {REASONS.get(status, 'Other')}\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode()
 
 
 def full(name: str) -> str:

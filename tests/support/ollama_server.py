@@ -20,8 +20,6 @@ from typing import Any, Self
 from tests.support import ollama_protocol as protocol
 from tests.support.ollama_protocol import CHAT, EMBED, Body, StubModel
 
-REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -72,7 +70,10 @@ class _Reader(asyncio.StreamReader):
 
 
 class OllamaServer:
-    """The stub. ``call_s`` is how long a chat call takes; ``answers`` are given in turn, then ``answer`` for ever."""
+    """The stub. ``call_s`` is how long a chat call takes; ``answers`` are given in turn, then ``answer`` for ever.
+
+    ``tool_calls`` (name and arguments) are asked for in turn, one a call, where the request offers tools.
+    """
 
     def __init__(self, *models: StubModel, call_s: float = 0.0, port: int = 0) -> None:
         self.models = {model.name: model for model in models or (CHAT, EMBED)}
@@ -81,6 +82,7 @@ class OllamaServer:
         self.journal: list[Call] = []
         self.faults: deque[Fault] = deque()
         self.answers: deque[str] = deque()
+        self.tool_calls: deque[dict[str, Any]] = deque()
         self.answer = "These images need alternative text."
         self.loaded: dict[str, int] = {}
         self.hangs = False
@@ -123,6 +125,11 @@ class OllamaServer:
             await self.arrived.wait_for(lambda: len(self.calls(path)) >= count)
         return self.calls(path)
 
+    async def all_ended(self) -> None:
+        """Wait until no model call is under way."""
+        async with self.arrived:
+            await self.arrived.wait_for(lambda: all(call.ended for call in self.journal))
+
     # ------------------------------------------------------------------------------------------ HTTP
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,6 +171,8 @@ class OllamaServer:
             for task in (answering, leaving):
                 task.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
+            async with self.arrived:
+                self.arrived.notify_all()
 
     def _look_up(self, method: str, path: str, body: Body) -> tuple[int, Any]:
         if path == "/stub/journal":
@@ -198,7 +207,7 @@ class OllamaServer:
         self.loaded[name] = int((body.get("options") or {}).get("num_ctx") or 4096)
         if path == "/api/embed":
             return await self._embed(writer, body, fault)
-        writer.write(_head(200, "application/x-ndjson", "Transfer-Encoding: chunked"))
+        writer.write(protocol.head(200, "application/x-ndjson", "Transfer-Encoding: chunked"))
         async with contextlib.aclosing(self._lines(body, fault)) as lines:
             async for line in lines:
                 writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
@@ -212,7 +221,10 @@ class OllamaServer:
     async def _lines(self, body: Body, fault: Fault) -> AsyncGenerator[bytes]:
         """Yield the lines of a chat answer, as far as ``fault`` lets it come."""
         text = self._text(body)
-        pieces = protocol.damaged(list(protocol.answer_pieces(body, text)), fault.name, fault.tokens)
+        whole = list(protocol.answer_pieces(body, text))
+        if body.get("tools") and self.tool_calls:
+            whole[:-1] = [protocol.piece(str(body["model"]), "", tool_calls=[{"function": self.tool_calls.popleft()}])]
+        pieces = protocol.damaged(whole, fault.name, fault.tokens)
         await asyncio.sleep(self.call_s / 2)
         for piece in pieces:
             yield json.dumps(piece).encode() + b"\n"
@@ -242,7 +254,7 @@ class OllamaServer:
         if fault.name == "stall":
             await asyncio.Event().wait()
         if fault.name in {"drop", "half_line"}:
-            writer.write(_head(200, "application/json", f"Content-Length: {len(raw)}") + raw[:20])
+            writer.write(protocol.head(200, "application/json", f"Content-Length: {len(raw)}") + raw[:20])
             await writer.drain()
             return False
         await _send_json(writer, 200, answer)
@@ -259,13 +271,9 @@ def most_at_once(calls: Iterable[Call]) -> int:
     return most
 
 
-def _head(status: int, kind: str, length: str) -> bytes:
-    return f"HTTP/1.1 {status} {REASONS.get(status, 'Other')}\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode()
-
-
 async def _send_json(writer: asyncio.StreamWriter, status: int, answer: Any) -> None:
     raw = json.dumps(answer).encode()
-    writer.write(_head(status, "application/json; charset=utf-8", f"Content-Length: {len(raw)}") + raw)
+    writer.write(protocol.head(status, "application/json; charset=utf-8", f"Content-Length: {len(raw)}") + raw)
     await writer.drain()
 
 

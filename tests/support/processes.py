@@ -1,82 +1,39 @@
-"""Child processes that talk in JSON lines: started, listened to, frozen, killed."""
+"""Child processes of crash tests, ended with the test whatever happens."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import os
-import signal
+import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Self
+from typing import Protocol
 
-ROOT = Path(__file__).parents[2]
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
-class Child:
-    """``python -m module arguments…``, killed at the end of the ``async with``; its log goes to this standard error."""
+class StartWorker(Protocol):
+    """Starts a worker process on the test's keys."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._command = [sys.executable, "-m", module, *arguments]
-        self._process: asyncio.subprocess.Process | None = None
+    def __call__(self, *options: str, url: str = ...) -> subprocess.Popen[bytes]: ...
 
-    @property
-    def process(self) -> asyncio.subprocess.Process:
-        assert self._process is not None
-        return self._process
 
-    async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        return self
+@pytest.fixture
+def children() -> Generator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
 
-    async def __aexit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        await self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
 
-    async def line(self, *, timeout_s: float = 30.0) -> str:
-        """The next line it says; '' at its end."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(timeout_s):
-            return (await self.process.stdout.readline()).decode().strip()
-
-    async def event(self, name: str, *, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The next event of that name."""
-        async with asyncio.timeout(timeout_s):
-            while text := await self.line(timeout_s=timeout_s):
-                fields = json.loads(text)
-                if fields["event"] == name:
-                    return fields
-        msg = f"{self._command[2]} ended before it said {name!r}"
-        raise AssertionError(msg)
-
-    async def events(self) -> list[dict[str, Any]]:
-        """All it says until its end."""
-        said: list[dict[str, Any]] = []
-        while text := await self.line(timeout_s=120):
-            said.append(json.loads(text))
-        return said
-
-    def go(self) -> None:
-        """Send it the line it waits for."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"go\n")
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+def start_program(
+    children: list[subprocess.Popen[bytes]], log_file: Path, url: str, environment: str, *options: str
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.support.worker_program", url, environment, *options]
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    children.append(process)
+    return process

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -24,8 +26,18 @@ def descendants(pid: int | None = None) -> list[int]:
 
 
 def resident_mb(pids: list[int]) -> int:
-    """Return the memory the processes hold, pages they share counted in parts (PSS)."""
-    return sum(_proportional_kb(pid) for pid in pids) // 1024
+    """Return the resident memory of the processes together."""
+    return sum(_resident_pages(pid) for pid in pids) * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+async def settled(is_reached: Callable[[], bool], *, within_s: float = 5.0) -> bool:
+    """Wait until ``is_reached()``; False at the limit."""
+    end_s = time.monotonic() + within_s
+    while not is_reached():
+        if time.monotonic() > end_s:
+            return False
+        await asyncio.sleep(0.05)
+    return True
 
 
 def all_gone(pids: list[int], *, within_s: float) -> bool:
@@ -46,9 +58,8 @@ def _parent(folder: Path) -> int | None:
     return None if state == "Z" else int(parent)
 
 
-def _proportional_kb(pid: int) -> int:
+def _resident_pages(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:
         return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

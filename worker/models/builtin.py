@@ -1,9 +1,10 @@
 """The builtin models: for machines without a model server, and for tests. Deterministic; no network, no GPU.
 
 ``BuiltinChat`` is no language model. It restates the findings it is handed, worst first, with what axe-core says
-about them and whom such barriers hold up by axe's category; it invents nothing, and what it wrote is marked with
-its name. ``BuiltinEmbedder`` hashes words and their trigrams: texts that share words are near, synonyms are not.
-Both are chosen by setting, never fallen back to. The task it can read is made in ``worker/agent/prompts.py``.
+about them and whom such barriers hold up by axe's category, and answers a handful of questions by asking the tools
+(``builtin_answers.py``); it invents nothing, and what it wrote is marked with its name. ``BuiltinEmbedder`` hashes
+words and their trigrams: texts that share words are near, synonyms are not. Both are chosen by setting, never fallen
+back to. The task it can read is made in ``worker/agent/prompts``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 
 from producer.contract import IMPACTS, JsonObject, Usage
 from producer.errors import ModelError
-from worker.models.protocols import ChatReply, EmbedReply, Message, Vector
+from worker.models.builtin_answers import answer
+from worker.models.protocols import ChatReply, EmbedReply, Message, Tool, Vector
 
 NAME: Final = "builtin"
 DIMS: Final = 256
@@ -56,18 +58,24 @@ ANYONE: Final = "people who use assistive technology"
 
 
 class BuiltinChat:
-    """Orders and restates findings. Implements ``ChatModel``."""
+    """Orders and restates findings, and what tools tell. Implements ``ChatModel``."""
 
     @property
     def name(self) -> str:
         """Return ``builtin``."""
         return NAME
 
-    async def chat(self, messages: Sequence[Message], *, schema: JsonObject | None = None) -> ChatReply:
-        """Answer an assessment task with JSON, anything else with a sentence that says what this model is.
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        """Answer an assessment task with JSON, questions of a few shapes by ``tools``, all else by what it can do.
 
         Raises ``ModelError`` for JSON asked for on a task it does not know.
         """
+        if tools:
+            step = answer(messages)
+            calls = () if step.call is None else (step.call,)
+            return ChatReply(text=step.text, model=NAME, usage=Usage(calls=1), calls=calls)
         task = _task(messages)
         if task is not None:
             text = json.dumps(assess(task), ensure_ascii=False)

@@ -28,20 +28,52 @@ UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation with a chat model."""
+class Tool:
+    """What a model may call; ``parameters`` is a JSON Schema of an object."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call a model asks for. ``id`` ties the answer to it; an adapter makes one up where its server gives none.
+
+    The arguments are what the model wrote: whoever runs the call checks them.
+    """
+
+    name: str
+    arguments: JsonObject
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation with a chat model.
+
+    An ``assistant`` message may carry the calls it asked for; a ``tool`` message answers the one of ``call_id``, of the
+    tool ``tool``.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """One complete answer; ``usage`` counts this call alone. ``model`` is what really answered."""
+    """One complete answer; ``usage`` counts this call alone. ``model`` is what really answered.
+
+    With ``calls`` the text may be empty, and the conversation goes on with their answers.
+    """
 
     text: str
     model: str
     usage: Usage
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +86,22 @@ class EmbedReply:
 
 
 class ChatModel(Protocol):
-    """Answers messages with text, or with JSON bound to a schema."""
+    """Answers messages with text, with JSON bound to a schema, or with calls of tools."""
 
     @property
     def name(self) -> str:
         """What ``assessment_source`` and the usage counters call it."""
         ...
 
-    async def chat(self, messages: Sequence[Message], *, schema: JsonObject | None = None) -> ChatReply:
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
         """Return the whole answer.
 
         With ``schema`` (JSON Schema, an object) the text is meant to be JSON of that shape; models have been seen
-        to ignore it, so the caller validates. Raises ``ModelError`` for a failed, truncated or unfinished answer.
+        to ignore it, so the caller validates. With ``tools`` the answer may ask for calls of them instead of text; a
+        call of any other name is handed on as it is. Never both. Raises ``ModelError`` for a failed, truncated or
+        unfinished answer.
         """
         ...
 

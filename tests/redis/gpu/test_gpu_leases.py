@@ -1,0 +1,199 @@
+"""gpu_confirm.lua, gpu_release.lua and gpu_tend.lua, each alone, on a real Redis."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from tests.support.gpu import GPU1, GPU2, ONE, TWO, ask, expire, holders, host_record, lease_ms, listening, set_host
+from worker.gpu.hosts import parse_hosts
+from worker.gpu.scripts import PoolScripts
+
+# ---------------------------------------------------------------------------------------------- gpu_confirm
+
+
+async def test_a_grant_holds_for_a_second_and_a_confirmed_one_for_the_whole_lease(
+    scripts: PoolScripts, redis: Redis, keys: Keys
+):
+    async with listening(redis, keys) as ear:
+        await scripts.acquire(ask("a"))
+        await scripts.acquire(ask("b"))
+        await scripts.release("a")
+        await ear.next()
+        before = await lease_ms(redis, keys, "b")
+
+        answer = await scripts.confirm("b")
+
+        assert answer.verdict == "granted"
+        assert 0 < before <= 1000
+        assert 5000 < await lease_ms(redis, keys, "b") <= 6000
+
+
+async def test_a_grant_that_nobody_confirms_passes_on(scripts: PoolScripts, redis: Redis, keys: Keys):
+    async with listening(redis, keys) as ear:
+        for token in ("a", "frozen", "c"):
+            await scripts.acquire(ask(token))
+        await scripts.release("a")
+        assert await ear.next() == "frozen"
+        await expire(redis, keys.gpu_holders, "frozen")
+
+        late = await scripts.confirm("frozen")
+
+        assert late.verdict == "gone"
+        assert await ear.next() == "c"
+
+
+async def test_a_call_that_waits_is_told_so(scripts: PoolScripts):
+    await scripts.acquire(ask("a"))
+    await scripts.acquire(ask("b"))
+
+    assert (await scripts.confirm("b")).verdict == "waiting"
+
+
+# ---------------------------------------------------------------------------------------------- gpu_release
+
+
+async def test_a_released_slot_goes_to_the_next_in_the_same_step(scripts: PoolScripts, redis: Redis, keys: Keys):
+    async with listening(redis, keys):
+        await scripts.acquire(ask("a"))
+        await scripts.acquire(ask("b"))
+
+        verdict, at_ms = await scripts.release("a")
+
+        assert verdict == "released"
+        assert at_ms > 1_700_000_000_000
+        assert await holders(redis, keys) == {"b": GPU1}
+
+
+async def test_a_lease_that_has_ended_cannot_be_released(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await scripts.acquire(ask("a"))
+    await expire(redis, keys.gpu_holders, "a")
+
+    verdict, _ = await scripts.release("a")
+
+    assert verdict == "lost"
+
+
+async def test_a_waiter_that_withdraws_is_not_served(scripts: PoolScripts, redis: Redis, keys: Keys):
+    async with listening(redis, keys) as ear:
+        for token in ("a", "b", "c"):
+            await scripts.acquire(ask(token))
+
+        verdict, _ = await scripts.release("b")
+        await scripts.release("a")
+
+        assert verdict == "withdrawn"
+        assert await ear.next() == "c"
+
+
+async def test_the_time_that_calls_hold_a_slot_is_smoothed(scripts: PoolScripts, redis: Redis, keys: Keys):
+    client = cast("Any", redis)
+    await client.hset(keys.gpu_state, "hold_ms_chat", 1000)
+    await scripts.acquire(ask("a"))
+
+    await scripts.release("a")
+
+    assert 800 <= int(await client.hget(keys.gpu_state, "hold_ms_chat")) < 900
+
+
+# ---------------------------------------------------------------------------------------------- gpu_tend
+
+
+async def test_tending_renews_what_is_held_and_what_waits(scripts: PoolScripts, redis: Redis, keys: Keys):
+    client = cast("Any", redis)
+    await scripts.acquire(ask("a"))
+    await scripts.acquire(ask("b"))
+    soon = int((await client.time())[0]) * 1000 + 3000
+    await client.zadd(keys.gpu_holders, {"a": soon})
+    await client.zadd(keys.gpu_waiters, {"b": soon})
+
+    due_ms, verdicts = await scripts.tend(ONE, ["a", "b"])
+
+    assert verdicts == {"a": "held", "b": "waiting"}
+    assert 5000 < due_ms <= 6000
+    assert await client.zscore(keys.gpu_waiters, "b") > soon
+
+
+async def test_tending_hands_on_the_slot_of_a_dead_holder(scripts: PoolScripts, redis: Redis, keys: Keys):
+    async with listening(redis, keys) as ear:
+        await scripts.acquire(ask("dead", worker="w2"))
+        await scripts.acquire(ask("b"))
+        await expire(redis, keys.gpu_holders, "dead")
+
+        due_ms, verdicts = await scripts.tend(ONE, ["b", "dead"])
+
+        assert await ear.next() == "b"
+        assert verdicts == {"b": "granted", "dead": "gone"}
+        assert 0 <= due_ms <= 1000
+
+
+async def test_tending_does_not_renew_a_grant_that_was_not_confirmed(scripts: PoolScripts, redis: Redis, keys: Keys):
+    async with listening(redis, keys):
+        await scripts.acquire(ask("a"))
+        await scripts.acquire(ask("b"))
+        await scripts.release("a")
+
+        await scripts.tend(ONE, ["b"])
+
+        assert await lease_ms(redis, keys, "b") <= 1000
+
+
+async def test_calls_on_a_host_that_failed_twice_are_cut_off(scripts: PoolScripts):
+    await scripts.acquire(ask("a"))
+
+    await scripts.report(GPU1, reason="no answer")
+    _, once = await scripts.tend(ONE, ["a"])
+    await scripts.report(GPU1, reason="no answer")
+    _, twice = await scripts.tend(ONE, ["a"])
+
+    assert (once["a"], twice["a"]) == ("held", "cut")
+
+
+async def test_a_waiter_learns_that_its_hosts_stay_down(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await scripts.acquire(ask("a"))
+    await scripts.acquire(ask("b"))
+    await scripts.report(GPU1, reason="no answer")
+    await set_host(redis, keys, GPU1, since_ms=1)
+
+    _, verdicts = await scripts.tend(ONE, ["b"])
+
+    assert verdicts["b"] == "unserved"
+
+
+async def test_a_host_that_no_worker_names_is_struck_off_once_it_is_free(
+    scripts: PoolScripts, redis: Redis, keys: Keys
+):
+    await scripts.tend(TWO, ())
+    await scripts.acquire(ask("a", hosts=TWO[1:]))
+    await set_host(redis, keys, GPU2, seen_ms=1)
+
+    await scripts.tend(ONE, ["a"])
+    in_use = await cast("Any", redis).hexists(keys.gpu_hosts, GPU2)
+    await scripts.release("a")
+    await scripts.tend(ONE, ())
+
+    assert in_use
+    assert await cast("Any", redis).hkeys(keys.gpu_hosts) == [GPU1.encode()]
+
+
+async def test_the_worker_that_opened_last_decides_on_the_slots(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await scripts.tend(ONE, (), enrol=True)
+    await scripts.tend(parse_hosts(f"{GPU1}#chat=3"), (), enrol=True)
+
+    await scripts.tend(ONE, ())
+
+    assert (await host_record(redis, keys))["chat"] == 3
+
+
+async def test_no_key_outlives_the_workers_by_more_than_a_minute(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await scripts.acquire(ask("a"))
+    await scripts.acquire(ask("b"))
+
+    await scripts.tend(ONE, ["a", "b"])
+
+    client = cast("Any", redis)
+    found = [key async for key in client.scan_iter(match=f"{keys.prefix}gpu:*")]
+    assert len(found) == 6
+    assert all([0 < await client.pttl(key) <= 60_000 for key in found])

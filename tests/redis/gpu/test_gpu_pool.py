@@ -1,0 +1,177 @@
+"""The pool as a worker uses it: hand-over and ends; several pools in one process, one real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.errors import AnswerIncomplete, ModelBusy, SlotLost
+from producer.keys import Keys
+from tests.support.gpu import (
+    GPU1,
+    GPU2,
+    TWO,
+    hold,
+    hold_for_ever,
+    holders,
+    until,
+    waiting,
+)
+from tests.support.ollama_models import OpenPool
+from worker.gpu.pool import GpuPool
+from worker.gpu.scripts import Timing
+
+# ---------------------------------------------------------------------------------------------- hand-over
+
+
+async def test_one_slot_serves_many_workers_one_after_another(open_pool: OpenPool):
+    pools = [await open_pool(f"w{number}") for number in range(4)]
+    inside, most, order = 0, 0, list[int]()
+
+    async def call(number: int) -> None:
+        nonlocal inside, most
+        async with pools[number % 4].acquire("chat") as slot:
+            inside += 1
+            most = max(most, inside)
+            await slot.run(asyncio.sleep(0.002))
+            inside -= 1
+            order.append(number)
+
+    await asyncio.gather(*(call(number) for number in range(60)))
+
+    assert most == 1
+    assert sorted(order) == list(range(60))
+
+
+async def test_a_waiter_is_woken_by_a_message_and_not_by_looking(open_pool: OpenPool, redis: Redis):
+    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0))
+    async with pool.acquire("chat"):
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+        before = await _scripts_run(redis)
+        looks = [await pool.view() for _ in range(3)]
+        between = await _scripts_run(redis) - before
+
+    await asyncio.wait_for(waiter, 1.0)
+
+    assert between == 0
+    assert len(looks) == 3
+
+
+async def test_a_flood_of_questions_leaves_batch_one_grant_in_five(open_pool: OpenPool):
+    pool = await open_pool("w1")
+    served: list[str] = []
+
+    async def call(priority: str) -> None:
+        async with pool.acquire("chat", priority=priority):
+            served.append(priority)
+
+    async with pool.acquire("chat"):
+        calls = [asyncio.create_task(call(priority)) for priority in ["batch"] * 10 + ["interactive"] * 40]
+        await waiting(pool, 50)
+    await asyncio.gather(*calls)
+
+    for start in range(0, 50, 5):
+        assert Counter(served[start : start + 5]) == {"interactive": 4, "batch": 1}
+
+
+async def test_two_hosts_are_both_put_to_work(open_pool: OpenPool):
+    pool = await open_pool("w1", hosts=TWO)
+
+    async with pool.acquire("chat") as first, pool.acquire("chat") as second:
+        assert {first.host, second.host} == {GPU1, GPU2}
+
+
+async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPool):
+    leaving, staying = await open_pool("w1"), await open_pool("w2")
+    held = asyncio.create_task(hold_for_ever(leaving))
+    await until(lambda: _has_holders(staying, 1))
+    waiter = asyncio.create_task(hold(staying))
+    await waiting(staying, 1)
+
+    await leaving.close()
+
+    await asyncio.wait_for(waiter, 2.0)
+    with pytest.raises(SlotLost, match="the worker stops"):
+        await held
+
+
+# ---------------------------------------------------------------------------------------------- ends
+
+
+async def test_a_cancelled_waiter_leaves_the_queue(open_pool: OpenPool, redis: Redis, keys: Keys):
+    pool = await open_pool("w1")
+    async with pool.acquire("chat"):
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+
+        assert len((await pool.view()).waiters) == 0
+    assert await holders(redis, keys) == {}
+
+
+async def test_a_call_cancelled_at_any_moment_leaves_nothing_behind(open_pool: OpenPool, redis: Redis, keys: Keys):
+    pool = await open_pool("w1")
+
+    for moments in range(60):
+        await cast("Any", redis).script_flush()  # a script sent anew takes two trips: more moments to be cancelled at
+        asking = asyncio.create_task(hold_for_ever(pool))
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    assert await cast("Any", redis).hlen(keys.gpu_calls) == 0
+
+
+async def test_a_failing_call_frees_its_slot_and_keeps_its_error(open_pool: OpenPool, redis: Redis, keys: Keys):
+    pool = await open_pool("w1")
+    message = "broke off"
+
+    with pytest.raises(AnswerIncomplete, match=message):
+        async with pool.acquire("chat"):
+            raise AnswerIncomplete(message)
+
+    assert await holders(redis, keys) == {}
+
+
+async def test_a_wait_that_is_too_long_ends_in_words(open_pool: OpenPool):
+    pool = await open_pool("w1")
+
+    async with pool.acquire("chat"):
+        with pytest.raises(ModelBusy, match=r"no chat slot within 0\.05 s"):
+            async with pool.acquire("chat", timeout_s=0.05):
+                pass
+        assert len((await pool.view()).waiters) == 0
+
+
+async def test_the_wait_is_told(open_pool: OpenPool):
+    pool = await open_pool("w1")
+    loop = asyncio.get_running_loop()
+
+    async with pool.acquire("chat") as first:
+        began = loop.time()
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+        waited_s = loop.time() - began
+    second = await waiter
+    ended = loop.time()
+
+    assert waited_s * 1000 - 1 <= second.wait_ms <= (ended - began) * 1000 + 1
+    assert second.ended_ms >= first.ended_ms > 0
+
+
+async def _has_holders(pool: GpuPool, count: int) -> bool:
+    return len((await pool.view()).holders) == count
+
+
+async def _scripts_run(redis: Redis) -> int:
+    stats = await cast("Any", redis).info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))

@@ -1,0 +1,136 @@
+"""The pool's Lua scripts as calls with types. Each may be repeated, so redis-py may reconnect and send it again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from producer.contract import Lane
+from producer.keys import Keys
+from producer.scripts import Arg, load_script, run_script
+from worker.gpu.hosts import Host, Kind
+
+ACQUIRE: Final = load_script("worker", "gpu_acquire")
+CONFIRM: Final = load_script("worker", "gpu_confirm")
+RELEASE: Final = load_script("worker", "gpu_release")
+TEND: Final = load_script("worker", "gpu_tend")
+PROBE: Final = load_script("worker", "gpu_probe")
+HEALTH: Final = load_script("worker", "gpu_health")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The pool's times in seconds; all workers of an environment should have the same.
+
+    ``margin_s`` before a lease's end a holder that could not renew gives up its call, so that the call is closed by
+    then. ``grace_s``: as long as all hosts of a call are down for less, it waits for them. ``stale_s``: a host that no
+    worker names for so long is struck off. ``kept_s``: the keys outlive the last worker for so long.
+    """
+
+    lease_s: float = 6.0
+    renew_s: float = 2.0
+    margin_s: float = 1.0
+    confirm_s: float = 1.0
+    grace_s: float = 10.0
+    probe_s: float = 5.0
+    probe_down_s: float = 1.0
+    stale_s: float = 30.0
+    kept_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call that wants a slot; ``seq`` is its number of arrival once it has one, 0 before."""
+
+    token: str
+    kind: Kind
+    priority: Lane
+    worker: str
+    job: str
+    hosts: tuple[Host, ...]
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An ask's standing: ``granted`` on ``host``, ``waiting``, ``gone``, or ``unserved`` (all hosts are down)."""
+
+    verdict: str
+    host: str = ""
+    seq: int = 0
+
+
+class PoolScripts:
+    """Runs the scripts for one worker."""
+
+    def __init__(self, redis: Redis, keys: Keys, timing: Timing) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._pool_keys = keys.gpu_pool
+        self._timing = timing
+
+    async def acquire(self, ask: Ask) -> Answer:
+        """Ask for a slot, or learn how an earlier ask of the same token stands."""
+        about = (ask.token, ask.kind, ask.priority, ask.worker, ask.job, self._keys.gpu_wake(ask.worker))
+        reply = await self._run(
+            ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *self._lease(), _ms(self._timing.grace_s)]
+        )
+        return Answer(_text(reply[0]), _text(reply[1]), int(reply[2]))
+
+    async def confirm(self, token: str) -> Answer:
+        """Say that a grant was heard; only ``granted`` allows the call."""
+        reply = await self._run(CONFIRM, [token, *self._lease()])
+        return Answer(_text(reply[0]), _text(reply[1]))
+
+    async def release(self, token: str) -> tuple[str, int]:
+        """Give a slot back or stop waiting: ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""
+        reply = await self._run(RELEASE, [token, *self._lease()])
+        return _text(reply[0]), int(reply[1])
+
+    async def tend(
+        self, hosts: Iterable[Host], tokens: Sequence[str], *, enrol: bool = False
+    ) -> tuple[int, dict[str, str]]:
+        """Renew ``tokens`` and hand on what has come free; return ms until the next lease ends (-1: none), verdicts."""
+        timing = self._timing
+        limits = [_ms(timing.grace_s), _ms(timing.stale_s), _ms(timing.kept_s)]
+        reply = await self._run(TEND, [*self._lease(), *limits, _slots_json(hosts), int(enrol), *tokens])
+        return int(reply[0]), dict(zip(tokens, map(_text, reply[1:]), strict=True))
+
+    async def take_probes(self, hosts: Iterable[Host], *, early_s: float | None = None) -> frozenset[str]:
+        """Return the names of the hosts that this worker is to check now; ``early_s`` after the last check at least."""
+        times = [_ms(self._timing.probe_s), _ms(self._timing.probe_down_s), -1 if early_s is None else _ms(early_s)]
+        args: list[Arg] = [*times, *(host.name for host in hosts)]
+        async with asyncio.timeout(self._timing.renew_s):
+            reply = await run_script(self._redis, PROBE, [self._keys.gpu_hosts], args)
+        return frozenset(map(_text, reply))
+
+    async def report(self, host: str, *, reason: str) -> tuple[bool, int]:
+        """Record a check, failed if there is a ``reason``; return whether the state changed, and failures in a row."""
+        state = "down" if reason else "up"
+        reply = await self._run(HEALTH, [host, state, reason, *self._lease(), _ms(self._timing.probe_down_s)])
+        return int(reply[0]) == 1, int(reply[1])
+
+    async def _run(self, script: Any, args: Sequence[Arg]) -> Any:
+        """Run one script. ``TimeoutError``, an ``OSError``, when Redis does not answer within a renewal's time."""
+        async with asyncio.timeout(self._timing.renew_s):
+            return await run_script(self._redis, script, self._pool_keys, args)
+
+    def _lease(self) -> tuple[int, int]:
+        return _ms(self._timing.lease_s), _ms(self._timing.confirm_s)
+
+
+def _slots_json(hosts: Iterable[Host]) -> str:
+    return json.dumps({host.name: {"chat": host.chat, "embed": host.embed} for host in hosts})
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,99 @@
+"""Hears grants: one subscription a worker, on a connection of its own.
+
+A message is the token of a waiter that has been granted a slot. A message that gets lost with the connection costs
+nothing but time: the grant passes on after a second, and after each new subscription ``on_ready`` asks Redis anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+RETRY_S: Final = 0.25
+SILENT_S: Final = 5.0
+"""Without a message for so long the connection is tried out: a half-open one would never say that it is lost."""
+
+log = structlog.get_logger()
+
+
+class WakeListener:
+    """Calls ``on_wake(token)`` for each message on ``channel``, and ``on_ready()`` whenever it is subscribed anew."""
+
+    def __init__(
+        self, redis: Redis, channel: str, *, on_wake: Callable[[str], None], on_ready: Callable[[], None]
+    ) -> None:
+        self._redis = redis
+        self._channel = channel
+        self._on_wake = on_wake
+        self._on_ready = on_ready
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return once subscribed. Raises redis-py's errors."""
+        pubsub = await self._subscribe()
+        self._task = asyncio.create_task(self._listen(pubsub), name="gpu-wakes")
+
+    async def stop(self) -> None:
+        """Unsubscribe. Safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _subscribe(self) -> PubSub:
+        pubsub = self._redis.pubsub()
+        try:
+            await pubsub.subscribe(self._channel)
+            # The reply to SUBSCRIBE: before it nobody is counted as listening.
+            while await pubsub.get_message(timeout=None) is None:
+                pass
+        except BaseException:
+            await _close(pubsub)
+            raise
+        return pubsub
+
+    async def _listen(self, pubsub: PubSub | None) -> None:
+        while True:
+            try:
+                if pubsub is None:
+                    pubsub = await self._subscribe()
+                    self._on_ready()
+                await self._read(pubsub)
+            except (RedisError, OSError) as error:
+                log.warning("gpu.redis_silent", step="listen", error=str(error))
+            finally:
+                if pubsub is not None:
+                    await _close(pubsub)
+            pubsub = None
+            await asyncio.sleep(RETRY_S)
+
+    async def _read(self, pubsub: PubSub) -> None:
+        is_answered = True
+        while True:
+            message: dict[str, Any] | None = await pubsub.get_message(timeout=SILENT_S)
+            if message is None:
+                if not is_answered:
+                    msg = f"no answer within {SILENT_S:g} s"
+                    raise RedisConnectionError(msg)
+                await pubsub.ping()
+                is_answered = False
+                continue
+            is_answered = True
+            if message["type"] == "message":
+                data = message["data"]
+                self._on_wake(data.decode() if isinstance(data, bytes) else str(data))
+            elif message["type"] == "subscribe":
+                self._on_ready()  # redis-py has reconnected by itself
+
+
+async def _close(pubsub: PubSub) -> None:
+    with contextlib.suppress(RedisError, OSError):
+        await pubsub.aclose()

@@ -1,0 +1,211 @@
+"""The sentences of the builtin model: tools' documents put into words, nothing added. Pure.
+
+Each takes one document as ``worker/agent/look_up.py`` or ``changes.py`` makes it, and cites the scans it speaks of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
+
+from producer.contract import IMPACTS, JsonObject
+
+RANKS: Final = ("The worst", "The second worst", "The third worst", "The fourth worst", "The fifth worst")
+ANY: Final = frozenset({"barrier", "barriers", "problems", "issues", "violations", "findings"})
+MAX_LISTED: Final = 5
+
+
+def worst(told: JsonObject, rank: int) -> str:
+    """Say which page is the worst, or the ``rank``-th after it, and which come next."""
+    scans = [one for one in _objects(told.get("scans")) if _total(one) > 0]
+    looked = _number(_count(told, "pages"), "page")
+    if not scans:
+        return (
+            f"{looked} looked at, and no barrier was found that a machine can see." if _count(told, "pages") else NONE
+        )
+    if rank >= len(scans):
+        return f"There is none: of {looked} looked at, {_number(len(scans), 'page')} with barriers came first."
+    page = scans[rank]
+    said = f"{RANKS[rank]} barriers are on {_named(page)}: {_barriers(page)}{_mostly(page)} {_cite([page])}."
+    following = scans[rank + 1 : rank + 3]
+    if following:
+        said += f" Then come {_list(following)}."
+    return f"{said} {looked} looked at."
+
+
+def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
+    """Say what is new and what is fixed since a time, page by page."""
+    when = (
+        f"since {since} ({told.get('since')})"
+        if not is_assumed
+        else f"in the last seven days (since {told.get('since')})"
+    )
+    looked = _count(told, "pages")
+    if not looked:
+        return NONE
+    new, fixed = _count(told, "new_barriers"), _count(told, "fixed_barriers")
+    said = [f"{when[0].upper()}{when[1:]}: {_number(new, 'new barrier')}, {fixed} fixed, on {_number(looked, 'page')}."]
+    for one in _objects(told.get("changed")):
+        doubt = f", uncertain for {', '.join(map(str, one['uncertain']))}" if one.get("uncertain") else ""
+        parts = f"{_side(one, 'new')}, {_side(one, 'fixed')}{doubt}"
+        said.append(f"{_named(one)}: {parts} {_cite([one])}.")
+    if _count(told, "left_out"):
+        said.append(f"{_number(_count(told, 'left_out'), 'further changed page')} not listed.")
+    first = _objects(told.get("first_scanned"))
+    if first:
+        listed = ", ".join(f"{one.get('url')} {_cite([one])}" for one in first)
+        number = _count(told, "first_scanned_since")
+        said.append(f"Scanned for the first time in that time, so not compared: {number}, such as {listed}.")
+    if _count(told, "pages_not_compared"):
+        said.append(f"{_number(_count(told, 'pages_not_compared'), 'page')} could not be compared: too many at once.")
+    return " ".join(said)
+
+
+def count(told: JsonObject, named: Sequence[str]) -> str:
+    """Say how many barriers of a rule there are; of all rules, where the question names none."""
+    rules = cast("dict[str, JsonObject]", told.get("rules") or {})
+    looked = _number(_count(told, "pages"), "page")
+    rule = _rule_of(list(rules), named)
+    scans = _objects(told.get("scans"))
+    if rule is None:
+        if not _asks_for_all(named):
+            known = ", ".join(list(rules)[:10]) or "none"
+            return (
+                f"No page has barriers of a rule of that name. On {looked}, these rules fail: {known} {_cite(scans)}."
+            )
+        counts = cast("JsonObject", told.get("barriers_of_all_pages") or {})
+        impact = next((one.value for one in IMPACTS if one.value in named), "")
+        total = _count(counts, impact or "total")
+        return f"{_number(total, f'{impact} barrier'.strip())} on {looked} {_cite(scans)}."
+    sums = rules[rule]
+    having = [one for one in scans if rule in cast("JsonObject", one.get("rules") or {})]
+    cited = f" {_cite(having)}" if having else ""
+    over = told.get("rules_are_summed_over_pages")
+    bound = f", counted on the {over} worst of them" if over else ""
+    elements = _number(_count(sums, "elements"), "barrier")
+    return f"{elements} of {rule}, on {_count(sums, 'pages')} of {looked}{bound}{cited}."
+
+
+def about_scan(told: JsonObject) -> str:
+    """Say what one scan found."""
+    findings = _objects(told.get("findings"))
+    head = f"{_named(told)}, last seen so on {told.get('seen')}"
+    if told.get("status") == "partial":
+        head += ", read in part only"
+    if not findings:
+        return f"{head}: no barrier was found that a machine can see {_cite([told])}."
+    listed = [
+        f"{one.get('rule')} ({one.get('impact') or 'unrated'}, {_number(_count(one, 'elements'), 'element')})"
+        for one in findings
+    ]
+    more = f", and {_number(_count(told, 'left_out'), 'further rule')}" if _count(told, "left_out") else ""
+    return f"{head}: {_barriers(told)} {_cite([told])}. Failed rules, the worst first: {', '.join(listed)}{more}."
+
+
+def pages(told: JsonObject, name: str) -> str:
+    """List the pages of a name or group."""
+    scans = _objects(told.get("scans"))
+    total = _count(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
+    said = f"{_number(_count(told, 'pages'), 'page')} fit {name!r}, with {_number(total, 'barrier')}: {_list(scans)}."
+    left = _count(told, "left_out")
+    return f"{said} {_number(left, 'further page')} not listed." if left else said
+
+
+def no_page(name: str) -> str:
+    """Say that nothing has that name."""
+    return f"No scanned page has {name!r} in its address or title, and no group is named so."
+
+
+def queued(told: JsonObject) -> str:
+    """Say that a scan was asked for."""
+    return f"Queued a scan of {told.get('queued')} as job {told.get('job')}; its result comes later."
+
+
+def remembered(told: JsonObject) -> str:
+    """Say what is kept."""
+    return f"Remembered: {told.get('remembered')}"
+
+
+def recalled(told: JsonObject) -> str:
+    """Say what was kept."""
+    said = [f"{one.get('text')} ({str(one.get('said'))[:10]})" for one in _objects(told.get("remembered"))]
+    return f"You asked me to remember: {'; '.join(said)}." if said else "Nothing was asked to be remembered."
+
+
+NONE: Final = "No page has been scanned yet that fits the question."
+
+
+def _rule_of(rules: Sequence[str], named: Sequence[str]) -> str | None:
+    """Return the rule whose words the question names, the longest such name; the first of ``rules`` if several do."""
+    words = {
+        part for word in named for part in (*_forms(word), *(form for one in word.split("-") for form in _forms(one)))
+    }
+    fitting = [rule for rule in rules if rule in named or set(rule.split("-")) <= words]
+    return max(fitting, key=lambda rule: (rule in named, len(rule.split("-"))), default=None)
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    american = word.replace("colour", "color")
+    return (american, american.removesuffix("s"))
+
+
+def _asks_for_all(named: Sequence[str]) -> bool:
+    """Whether the word before "barriers" is none that could be a rule's name: "how many barriers are there"."""
+    place = next((at for at, word in enumerate(named) if word in ANY), -1)
+    return place > 0 and named[place - 1] in {
+        "many",
+        "often",
+        "accessibility",
+        "all",
+        *(impact.value for impact in IMPACTS),
+    }
+
+
+def _named(page: JsonObject) -> str:
+    title, url = str(page.get("title") or ""), str(page.get("url") or "a page without an address")
+    return f"\u201c{title}\u201d ({url})" if title else url
+
+
+def _barriers(page: JsonObject) -> str:
+    counts = cast("JsonObject", page.get("barriers") or {})
+    shares = [f"{counts[impact.value]} {impact.value}" for impact in reversed(IMPACTS) if counts.get(impact.value)]
+    said = _number(_total(page), "barrier")
+    return f"{said} ({', '.join(shares)})" if shares else said
+
+
+def _mostly(page: JsonObject) -> str:
+    rules = list(cast("JsonObject", page.get("rules") or {}).items())[:3]
+    return f", most of {', '.join(f'{rule} ({number})' for rule, number in rules)}" if rules else ""
+
+
+def _list(scans: Sequence[JsonObject]) -> str:
+    return ", ".join(f"{_named(one)} with {_total(one)} {_cite([one])}" for one in scans[:MAX_LISTED])
+
+
+def _side(change: JsonObject, name: str) -> str:
+    sums = cast("JsonObject", change.get(name) or {})
+    rules = ", ".join(f"{rule} {number}" for rule, number in sums.items() if rule != "total")
+    return f"{_count(sums, 'total')} {name}" + (f" ({rules})" if rules else "")
+
+
+def _total(page: JsonObject) -> int:
+    return _count(cast("JsonObject", page.get("barriers") or {}), "total")
+
+
+def _cite(scans: Iterable[JsonObject]) -> str:
+    ids = [str(one.get("scan")) for one in scans]
+    return f"[scan {', '.join(ids)}]" if ids else "(no scan)"
+
+
+def _count(fields: JsonObject, name: str) -> int:
+    value = fields.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _objects(value: Any) -> list[JsonObject]:
+    listed = cast("Iterable[object]", value) if isinstance(value, list) else ()
+    return [cast("JsonObject", one) for one in listed if isinstance(one, dict)]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

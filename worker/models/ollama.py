@@ -1,0 +1,272 @@
+"""Chat and embeddings on Ollama, through langchain-ollama; behind the protocols of ``protocols.py``.
+
+No answer is believed unchecked: a stream that ends without its last chunk, an answer cut at its limit, a prompt that
+the server cut, vectors of another shape are each a ``ModelError``. The libraries' client objects are made once a host
+and shared. Importing this file takes most of a second; ``routing.py`` does it only when Ollama is asked for. Who calls
+when is decided in ``gpu_calls.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from functools import partial, reduce
+from typing import Any, Final, cast
+
+import numpy as np
+import structlog
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_ollama import ChatOllama, OllamaEmbeddings
+from ollama import AsyncClient, EmbedResponse
+
+from producer.contract import JsonObject, Usage
+from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, SettingsError
+from worker.gpu.hosts import Host
+from worker.models.context_budget import check_budget, check_evaluated, cut_to
+from worker.models.gpu_calls import Done, GpuCalls
+from worker.models.ollama_errors import model_errors
+from worker.models.ollama_fleet import OllamaFleet
+from worker.models.ollama_http import ModelFacts, OllamaClient
+from worker.models.protocols import (
+    ChatReply,
+    EmbedReply,
+    Message,
+    Tool,
+    ToolCall,
+    Vectors,
+    add_usage,
+    check_vector,
+)
+from worker.models.task_prefixes import family_of
+from worker.settings import WorkerSettings
+
+EMBED_BATCH: Final = 32
+"""Texts of one call: enough to use the card, few enough that others get their turn."""
+
+log = structlog.get_logger()
+
+
+class OllamaChat:
+    """A chat model on the hosts of a fleet. Implements ``ChatModel``."""
+
+    def __init__(
+        self, name: str, fleet: OllamaFleet, calls: GpuCalls, settings: WorkerSettings, *, facts: ModelFacts
+    ) -> None:
+        self._name = name
+        self._calls = calls
+        self._context = min(settings.chat_num_ctx, facts.context or settings.chat_num_ctx)
+        self._max_output = settings.chat_max_output
+        self._timeout_s = settings.chat_timeout_s
+        self._stall_s = settings.chat_stall_s
+        self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
+
+    @property
+    def name(self) -> str:
+        """Return Ollama's name of the model."""
+        return self._name
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        """Return the whole answer.
+
+        Temperature 0: the same findings get the same words. Ollama ties a tool's answer to its call by their order.
+        Raises ``ContextExceeded`` before the call where the prompt may not fit, and every other ``ModelError``.
+        """
+        offered = [_tool(tool) for tool in tools]
+        texts = [*(_whole_text(message) for message in messages), *map(json.dumps, offered)]
+        options: dict[str, Any] = {"tools": offered} if offered else {}
+        if schema is not None:
+            options["format"] = schema  # a grammar for the answer, no part of the prompt
+        check_budget(texts, model=self._name, context=self._context, max_output=self._max_output)
+        ask = partial(self._ask, messages=messages, options=options)
+        done, usage = await self._calls.call("chat", self._name, ask)
+        text, calls = done.value
+        return ChatReply(text=text, model=self._name, usage=reduce(add_usage, usage), calls=calls)
+
+    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> ChatOllama:
+        return ChatOllama(
+            model=self._name,
+            base_url=client.host.address,
+            num_ctx=self._context,
+            num_predict=self._max_output,
+            temperature=0.0,
+            reasoning=settings.chat_think,
+            keep_alive=settings.model_keep_alive_s,
+            async_client_kwargs={"transport": client.transport},
+        )
+
+    async def _ask(
+        self, host: Host, *, messages: Sequence[Message], options: dict[str, Any]
+    ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
+        """Ask one host; the whole call and each silence in it are bounded."""
+        pieces: list[str] = []
+        calls: list[ToolCall] = []
+        last: dict[str, Any] = {}
+        limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
+        with model_errors(host.name, self._name, limit=limit):
+            async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
+                async for chunk in self._on[host.name].astream([_sent(one) for one in messages], **options):
+                    stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
+                    pieces.append(str(chunk.text))
+                    calls += _calls_in(chunk)
+                    last = chunk.response_metadata or last
+        text = "".join(pieces)
+        self._check(host.name, text, calls, last)
+        prompt_tokens, output_tokens = int(last.get("prompt_eval_count") or 0), int(last.get("eval_count") or 0)
+        check_evaluated(
+            [message.content for message in messages], prompt_tokens, model=self._name, context=self._context
+        )
+        return Done((text, tuple(calls)), prompt_tokens, output_tokens)
+
+    def _check(self, host: str, text: str, calls: Sequence[ToolCall], last: dict[str, Any]) -> None:
+        reason = last.get("done_reason")
+        if reason == "length":
+            what = "its answer" if text.strip() else "thinking, and answered nothing"
+            msg = (
+                f"{self._name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
+                f"ask for less at a time, or raise CHAT_MAX_OUTPUT"
+            )
+            raise AnswerTruncated(msg)
+        if not reason:
+            msg = f"{self._name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
+            raise AnswerIncomplete(msg)
+        if not text.strip() and not calls:
+            msg = f"{self._name!r} on {host!r} answered nothing (it ended with {reason!r})"
+            raise AnswerIncomplete(msg)
+
+
+def _sent(message: Message) -> BaseMessage:
+    match message.role:
+        case "system":
+            return SystemMessage(message.content)
+        case "user":
+            return HumanMessage(message.content)
+        case "tool":
+            return ToolMessage(message.content, tool_call_id=message.call_id)
+        case "assistant":
+            calls = [{"name": call.name, "args": call.arguments, "id": call.id} for call in message.calls]
+            return AIMessage(message.content, tool_calls=calls)
+
+
+def _calls_in(chunk: AIMessageChunk) -> list[ToolCall]:
+    return [ToolCall(call["name"], call["args"], call["id"] or "") for call in chunk.tool_calls]
+
+
+def _tool(tool: Tool) -> JsonObject:
+    about = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": about}
+
+
+def _whole_text(message: Message) -> str:
+    return message.content + "".join(call.name + json.dumps(call.arguments) for call in message.calls)
+
+
+class CountedEmbeddings(OllamaEmbeddings):
+    """OllamaEmbeddings that keeps the server's count of tokens, and lets it refuse a text instead of cutting it."""
+
+    async def aembed_counted(self, texts: Sequence[str]) -> EmbedResponse:
+        """Return the server's whole answer."""
+        client = cast("AsyncClient", self._async_client)
+        return await client.embed(
+            self.model, texts, truncate=False, options={"num_ctx": self.num_ctx}, keep_alive=self.keep_alive
+        )
+
+
+class OllamaEmbedder:
+    """An embedding model on the hosts of a fleet. Implements ``Embedder``.
+
+    Raises ``SettingsError`` when nobody knows how long its vectors are: neither setting, nor host, nor this release.
+    """
+
+    def __init__(
+        self, name: str, fleet: OllamaFleet, calls: GpuCalls, settings: WorkerSettings, *, facts: ModelFacts
+    ) -> None:
+        self._name = name
+        self._calls = calls
+        self._dims = settings.embedding_dims or facts.dims or family_of(name).dims
+        if not self._dims:
+            msg = (
+                f"EMBEDDING_MODEL is {name!r}, and no host of OLLAMA_BASE_URL tells how long its vectors are: "
+                f"start Ollama and type: ollama pull {name}; or set EMBEDDING_DIMS"
+            )
+            raise SettingsError(msg)
+        self._context = min(settings.embed_num_ctx, facts.context or settings.embed_num_ctx)
+        self._timeout_s = settings.embed_timeout_s
+        self._family = family_of(name)
+        self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
+
+    @property
+    def name(self) -> str:
+        """Return Ollama's name of the model."""
+        return self._name
+
+    @property
+    def dims(self) -> int:
+        """Length of every vector."""
+        return self._dims
+
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        """Embed texts that are kept, ``EMBED_BATCH`` a call. Raises ``ModelError``."""
+        return await self._embed([self._family.document + text for text in texts])
+
+    async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
+        """Embed texts that are looked up. Raises ``ModelError``."""
+        return await self._embed([self._family.query + text for text in texts])
+
+    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> CountedEmbeddings:
+        return CountedEmbeddings(
+            model=self._name,
+            base_url=client.host.address,
+            num_ctx=self._context,
+            keep_alive=settings.model_keep_alive_s,
+            async_client_kwargs={"transport": client.transport},
+        )
+
+    async def _embed(self, texts: Sequence[str]) -> EmbedReply:
+        sent = [cut_to(text, self._context - 2) for text in texts]  # 2: the marks around every text
+        was_cut = sum(before != after for before, after in zip(texts, sent, strict=True))
+        if was_cut:
+            log.warning("model.text_cut", model=self._name, texts=was_cut, context=self._context)
+        reply = EmbedReply(np.zeros((0, self._dims), dtype=np.float32), self._name, Usage())
+        for start in range(0, len(sent), EMBED_BATCH):
+            ask = partial(self._ask, texts=sent[start : start + EMBED_BATCH])
+            done, usage = await self._calls.call("embed", self._name, ask)
+            for vector in done.value:
+                check_vector(vector, dims=self._dims, model=self._name)
+            vectors = np.concatenate([reply.vectors, done.value])
+            reply = EmbedReply(vectors, self._name, reduce(add_usage, usage, reply.usage))
+        return reply
+
+    async def _ask(self, host: Host, texts: Sequence[str]) -> Done[Vectors]:
+        with model_errors(host.name, self._name, limit=f"{self._timeout_s:g} s"):
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._on[host.name].aembed_counted(texts)
+            vectors = unit_vectors(answer.embeddings)
+        if len(vectors) != len(texts):
+            msg = f"{self._name!r} on {host.name!r} gave {len(vectors)} vectors for {len(texts)} texts"
+            raise AnswerIncomplete(msg)
+        return Done(vectors, int(answer.prompt_eval_count or 0))
+
+
+async def facts_or_none(fleet: OllamaFleet, model: str) -> ModelFacts:
+    """Return what the hosts know of ``model``; nothing while none answers."""
+    try:
+        return await fleet.facts(model)
+    except ModelError as error:
+        log.warning("model.facts_unknown", model=model, error=str(error))
+        return ModelFacts()
+
+
+def unit_vectors(rows: Sequence[Sequence[float]]) -> Vectors:
+    """Return ``rows`` as ``float32[n, dims]`` of unit length; raise ``ValueError`` for rows of different lengths.
+
+    Ollama's vectors have unit length but for rounding; zeros and NaNs stay what they are and are found by the check.
+    """
+    vectors = np.asarray(rows, dtype=np.float32)
+    if vectors.ndim != 2:  # noqa: PLR2004  rows and columns
+        msg = f"vectors of shape {vectors.shape}: expected rows of numbers"
+        raise ValueError(msg)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths == 0.0, 1.0, lengths)).astype(np.float32)

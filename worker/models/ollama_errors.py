@@ -1,0 +1,95 @@
+"""Every way in which a call to Ollama fails, as an error of our tree. The only place that knows the libraries' errors.
+
+What was seen with langchain-ollama 1.1 and ollama 0.6: an error status is ``ResponseError`` with that status, an error
+in mid-stream one with -1; a refused connection is ``httpx.ConnectError`` from chat and ``ConnectionError`` from embed;
+a dropped one ``httpx.RemoteProtocolError``; half a line of JSON is a ``ValueError``; a line that is JSON of another
+shape comes up as whatever the parsing stumbled over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+from ollama import RequestError, ResponseError
+
+from producer.errors import (
+    AnswerIncomplete,
+    ContextExceeded,
+    ModelBusy,
+    ModelError,
+    ModelMissing,
+    ModelRefused,
+    ModelTimeout,
+    ModelUnreachable,
+)
+
+_OVER_CONTEXT: Final = ("context length", "context size", "exceed_context", "n_ctx")
+"""Words of the servers' messages about a prompt that is too long; the wording changed from release to release."""
+_MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
+"""What parsing an answer of the wrong shape ends in."""
+_NOT_FOUND, _TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 404, 429, 502, 503, 504
+
+
+@contextmanager
+def model_errors(host: str, model: str, *, limit: str = "the time given") -> Generator[None]:
+    """Raise our errors in place of the libraries'; ``limit`` says which bound a ``TimeoutError`` ran into."""
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        raise _of_status(error.response.status_code, error.response.reason_phrase, host, model) from error
+    except ResponseError as error:
+        raise _of_status(error.status_code, str(error.error), host, model) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
+        raise unreachable(host) from error
+    except (httpx.TimeoutException, TimeoutError) as error:
+        msg = f"{_named(model)}{host!r} did not answer within {limit}: look at the host's load and log"
+        raise ModelTimeout(msg) from error
+    except httpx.TransportError as error:
+        msg = f"{_named(model)}{host!r} dropped the connection before its answer was whole ({type(error).__name__})"
+        raise AnswerIncomplete(msg) from error
+    except (httpx.InvalidURL, RequestError) as error:
+        msg = f"{_named(model)}{host!r} cannot be asked: {one_line(str(error))}"
+        raise ModelRefused(msg) from error
+    except _MISSHAPEN as error:
+        msg = f"{_named(model)}{host!r} answered what is not the protocol: {one_line(str(error))}"
+        raise AnswerIncomplete(msg) from error
+
+
+def unreachable(host: str) -> ModelUnreachable:
+    """Return the error of a host where nothing listens."""
+    return ModelUnreachable(
+        f"no Ollama answers at {host!r}: start it there, or set OLLAMA_BASE_URL or CHAT_MODEL=builtin"
+    )
+
+
+def missing(host: str, model: str) -> ModelMissing:
+    """Return the error of a model that is not on the host, with what to type."""
+    return ModelMissing(f"model {model!r} is not on {host!r}; type there: ollama pull {model}")
+
+
+def one_line(text: str, *, limit: int = 300) -> str:
+    """Return a server's words on one line, cut."""
+    return " ".join(text.split())[:limit] or "it said nothing"
+
+
+def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
+    said = one_line(said)
+    if any(words in said.lower() for words in _OVER_CONTEXT):
+        return ContextExceeded(f"{_named(model)}{host!r} finds the text too long for its context: {said}")
+    if status == _NOT_FOUND and model:
+        return missing(host, model)
+    if status in {_TOO_MANY, _UNAVAILABLE}:
+        return ModelBusy(f"{_named(model)}{host!r} is overloaded ({status}): {said}")
+    if status in {_BAD_GATEWAY, _GATEWAY_TIMEOUT}:
+        return ModelUnreachable(f"{_named(model)}{host!r} has no Ollama behind its proxy ({status})")
+    if 400 <= status < 500:  # noqa: PLR2004  the client-error statuses of RFC 9110
+        return ModelRefused(f"{_named(model)}{host!r} refuses the request ({status}): {said}")
+    where = "in mid-answer" if status < 0 else f"({status})"
+    return ModelError(f"{_named(model)}{host!r} failed {where}: {said}; its log says more")
+
+
+def _named(model: str) -> str:
+    return f"model {model!r} on " if model else ""

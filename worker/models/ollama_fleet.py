@@ -1,0 +1,125 @@
+"""The Ollama hosts of one worker, and which of them have which model. Calls are made in ``gpu_calls.py``.
+
+Ollama being away, or a model not being there, ends nothing: it is logged with what to type, looked for again, and calls
+fail meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from producer.errors import ModelError
+from producer.gpu_view import LoadedModel
+from producer.keys import Keys
+from worker.gpu.hosts import Host
+from worker.gpu.pool import GpuPool
+from worker.gpu.scripts import Timing
+from worker.models.ollama_errors import missing
+from worker.models.ollama_http import ModelFacts, OllamaClient, full_name
+from worker.settings import WorkerSettings
+
+LOOK_AGAIN_S: Final = 30.0
+"""Between looks for a model that was missing or could not be looked for."""
+
+log = structlog.get_logger()
+
+
+class OllamaFleet:
+    """The hosts in OLLAMA_BASE_URL, with the pool of their slots. Open before use, close after."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        redis: Redis,
+        keys: Keys,
+        *,
+        worker: str = "",
+        timing: Timing | None = None,
+    ) -> None:
+        self.hosts = settings.ollama_hosts
+        self.pool = GpuPool(redis, keys, self.hosts, worker=worker, probe=self._check, timing=timing)
+        self.clients = {host.name: OllamaClient(host) for host in self.hosts}
+        self._models: tuple[str, ...] = ()
+        self._lacking: set[tuple[str, str]] = set()
+        self._unknown: set[str] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self, models: Iterable[str] = ()) -> None:
+        """Enrol the hosts and look for ``models``; what is missing is logged with what to type, and looked for again.
+
+        Raises redis-py's errors; nothing that Ollama does or does not do.
+        """
+        self._models = tuple(models)
+        await self.pool.open()
+        await self.look()
+        self._looking = asyncio.create_task(self._keep_looking(), name="ollama-look")
+
+    async def close(self) -> None:
+        """Give up all slots and connections. Safe to call twice."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+            self._looking = None
+        await self.pool.close()
+        await asyncio.gather(*(client.close() for client in self.clients.values()))
+
+    # ------------------------------------------------------------------------------------------ what is where
+
+    async def look(self) -> None:
+        """Look on every host for the models, and log what changed. A host that does not answer counts as having all."""
+        await asyncio.gather(*(self._look_on(host) for host in self.hosts))
+
+    def hosts_with(self, model: str) -> tuple[Host, ...]:
+        """Return the hosts that may have ``model``; raise ``ModelMissing`` when none has."""
+        hosts = tuple(host for host in self.hosts if (host.name, model) not in self._lacking)
+        if not hosts:
+            raise missing(self.hosts[0].name, model)
+        return hosts
+
+    async def facts(self, model: str) -> ModelFacts:
+        """Return what the first host that answers knows of ``model``. Raises ``ModelError`` when none does."""
+        failure: ModelError | None = None
+        for host in self.hosts_with(model):
+            try:
+                return await self.clients[host.name].facts(model)
+            except ModelError as error:
+                failure = error
+        raise failure or missing(self.hosts[0].name, model)
+
+    def note_missing(self, host: str, model: str) -> None:
+        """Take note that ``host`` does not have ``model``; it is not asked for it until a look finds it there."""
+        if (host, model) not in self._lacking:
+            self._lacking.add((host, model))
+            log.warning("model.missing", host=host, model=model, type=f"ollama pull {model}")
+
+    async def _look_on(self, host: Host) -> None:
+        try:
+            names = {name.lower() for name in await self.clients[host.name].names()}
+        except ModelError as error:
+            if host.name not in self._unknown:
+                log.warning("model.host_unreachable", host=host.name, error=str(error))
+            self._unknown.add(host.name)
+            return
+        self._unknown.discard(host.name)
+        for model in self._models:
+            place = (host.name, model)
+            if full_name(model).lower() in names:
+                if place in self._lacking:
+                    log.info("model.found", host=host.name, model=model)
+                self._lacking.discard(place)
+            else:
+                self.note_missing(host.name, model)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            if self._lacking or self._unknown:
+                await self.look()
+
+    async def _check(self, host: Host) -> Sequence[LoadedModel]:
+        return await self.clients[host.name].check()

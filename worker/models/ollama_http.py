@@ -1,0 +1,150 @@
+"""HTTP to one Ollama host: what is asked of it beside model calls, and a transport that knows when a call is over.
+
+A slot may be given back only when its HTTP response is closed, since Ollama goes on until then. Async generators close
+theirs when the garbage collector finds them; ``responses_closed`` does it at a known moment, whatever happened above.
+Environment proxies are not used: a model host is on the own network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import httpx
+
+from producer.errors import AnswerIncomplete
+from producer.gpu_view import LoadedModel
+from worker.gpu.hosts import Host
+from worker.models.ollama_errors import model_errors
+
+CONNECT_TIMEOUT_S: Final = 3.0
+LOOK_TIMEOUT_S: Final = 3.0
+"""For questions that need no GPU: a host that takes longer is not fit for work."""
+
+_OPEN: Final[ContextVar[list[TrackedStream] | None]] = ContextVar("open_responses", default=None)
+
+
+class TrackedStream(httpx.AsyncByteStream):
+    """A response's body that can be closed from outside, and closes once."""
+
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+        self._is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._inner:
+            yield part
+
+    async def aclose(self) -> None:
+        """Close the connection, or leave it to the next call if the body was read to its end. Safe to call twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._inner.aclose()
+
+
+class TrackedTransport(httpx.AsyncBaseTransport):
+    """httpx's own transport, noting each response in the ``responses_closed`` around its call."""
+
+    def __init__(self) -> None:
+        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=4, keepalive_expiry=30.0))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; return the response once its head is there."""
+        response = await self._inner.handle_async_request(request)
+        stream = TrackedStream(cast("httpx.AsyncByteStream", response.stream))
+        opened = _OPEN.get()
+        if opened is not None:
+            opened.append(stream)
+        return httpx.Response(
+            response.status_code, headers=response.headers, stream=stream, extensions=response.extensions
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def responses_closed() -> AsyncGenerator[None]:
+    """At the end, close every response that was opened inside, in this task or one started by it."""
+    opened: list[TrackedStream] = []
+    token = _OPEN.set(opened)
+    try:
+        yield
+    finally:
+        _OPEN.reset(token)
+        for stream in opened:
+            await stream.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a host knows of a model; 0 where it does not say."""
+
+    context: int = 0
+    dims: int = 0
+
+
+class OllamaClient:
+    """Asks one host about itself. Raises ``ModelError`` and its kin for everything that goes wrong."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.transport = TrackedTransport()
+        timeout = httpx.Timeout(LOOK_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        self._http = httpx.AsyncClient(base_url=host.address, transport=self.transport, timeout=timeout)
+
+    async def close(self) -> None:
+        """Close all connections to the host."""
+        await self._http.aclose()
+
+    async def check(self) -> tuple[LoadedModel, ...]:
+        """Return the models in the host's memory, if it answers at all."""
+        await self._ask("GET", "/api/version")
+        fields = await self._ask("GET", "/api/ps")
+        return tuple(_loaded(model) for model in _list(fields.get("models")))
+
+    async def names(self) -> frozenset[str]:
+        """Return the models that the host has, each name with its tag."""
+        fields = await self._ask("GET", "/api/tags")
+        return frozenset(str(model.get("model") or model.get("name") or "") for model in _list(fields.get("models")))
+
+    async def facts(self, model: str) -> ModelFacts:
+        """Return what the host knows of ``model``."""
+        fields = await self._ask("POST", "/api/show", model=model, json={"model": model})
+        info = cast("dict[str, Any]", fields.get("model_info") or {})
+        architecture = str(info.get("general.architecture", ""))
+        context, dims = (info.get(f"{architecture}.{name}") for name in ("context_length", "embedding_length"))
+        return ModelFacts(context if isinstance(context, int) else 0, dims if isinstance(dims, int) else 0)
+
+    async def _ask(self, method: str, path: str, *, model: str = "", json: Any = None) -> dict[str, Any]:
+        with model_errors(self.host.name, model):
+            response = await self._http.request(method, path, json=json)
+            response.raise_for_status()
+            fields: object = response.json()
+        if not isinstance(fields, dict):
+            msg = f"{self.host.name!r} answered {path} with no JSON object: is it an Ollama?"
+            raise AnswerIncomplete(msg)
+        return cast("dict[str, Any]", fields)
+
+
+def full_name(model: str) -> str:
+    """Return ``model`` with the tag Ollama takes where none is given."""
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+
+
+def _loaded(fields: dict[str, Any]) -> LoadedModel:
+    def number(name: str) -> int:
+        value = fields.get(name)
+        return value if isinstance(value, int) else 0
+
+    name = str(fields.get("name") or fields.get("model") or "")
+    return LoadedModel(name, number("size"), number("size_vram"), number("context_length"))
