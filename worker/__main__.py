@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from producer.connection import open_redis, redis_errors
 from producer.errors import SightlineError
 from producer.settings import misspelt, setting_names
-from worker.agent.handlers import scan
+from worker.agent.handlers import query, scan
 from worker.memory.indexes import redis_errors as memory_errors
 from worker.outcome import HandedBack, Lost, Retried
 from worker.resources import Resources, open_resources
@@ -37,7 +37,7 @@ def build_worker(settings: WorkerSettings, redis: Redis, *, burst: bool = False)
         await opened.aclose()
 
     return StreamWorker(
-        [func(scan, name="scan")],
+        [func(scan, name="scan"), func(query, name="query")],
         environment=settings.environment,
         lease_s=settings.lease_s,
         redis_pool=StreamPool.over(redis, environment=settings.environment),

@@ -6,18 +6,28 @@ end the start with one line. Nothing here lives longer than the worker; all that
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
+from producer.client import Client
+from producer.contract import JsonObject
 from producer.keys import Keys
+from worker.agent.answer_store import AnswerStore
+from worker.agent.job_secrets import LoadSecrets, secrets_of
+from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
-from worker.memory.checkpoints import scan_saver
+from worker.agent.tools import Toolbox
+from worker.memory.cache import AnswerCache
+from worker.memory.checkpoints import CONVERSATION_TTL_S, conversation_saver, scan_saver
 from worker.memory.history import History
-from worker.models.routing import chat_model, embedder
+from worker.memory.memories import MemoryStore
+from worker.memory.threads import Threads
+from worker.models.routing import Models, open_models
 from worker.politeness import HostGate, PoliteEngine
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.settings import WorkerSettings
@@ -31,7 +41,9 @@ class Resources:
     engine: ScanEngine
     history: History
     scan_graph: ScanGraph
+    query_graph: QueryGraph
     embedding_model: str
+    load_secrets: LoadSecrets
 
 
 @asynccontextmanager
@@ -41,21 +53,46 @@ async def open_resources(settings: WorkerSettings, redis: Redis) -> AsyncGenerat
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
     """
     keys = Keys(settings.environment)
-    embed = embedder(settings.embedding_model)
-    history = History(redis, keys, embed)
-    await history.ensure_index()
-    saver = await scan_saver(redis, keys)
     gate = HostGate(redis, keys, places=settings.host_places, gap_ms=settings.host_gap_ms)
-    async with ScanEngine(scan_settings(settings)) as engine:
+    async with open_models(settings, redis, keys) as models, ScanEngine(scan_settings(settings)) as engine:
+        history = History(redis, keys, models.embedder)
+        await history.ensure_index()
         graph = ScanGraph(
             engine=PoliteEngine(engine, gate),
-            chat=chat_model(settings.chat_model),
-            embedder=embed,
+            chat=models.chat,
+            embedder=models.embedder,
             history=history,
             environment=settings.environment,
-            checkpointer=saver,
+            checkpointer=await scan_saver(redis, keys),
         )
-        yield Resources(keys, engine, history, graph, settings.embedding_model)
+        asking = await query_graph(settings, redis, models, history)
+        yield Resources(keys, engine, history, graph, asking, settings.embedding_model, secrets_of(redis, keys))
+
+
+async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, history: History) -> QueryGraph:
+    """Return the graph that answers questions, its indexes created."""
+    keys = Keys(settings.environment)
+    cache = AnswerCache(redis, keys, models.embedder)
+    memories = MemoryStore(redis, keys, models.embedder, fields=("text",))
+    await cache.ensure_index()
+    await memories.ensure_index()
+    client = Client(settings, redis=redis)
+
+    async def submit(job_id: str, payload: JsonObject) -> object:
+        return await client.submit("scan", payload, job_id=job_id)
+
+    async def result_of(job_id: str) -> bytes | None:
+        return await cast("Awaitable[bytes | None]", redis.get(keys.result(job_id)))
+
+    tools = Toolbox(history=history, embedder=models.embedder, memories=memories, submit=submit, result_of=result_of)
+    return QueryGraph(
+        chat=models.chat,
+        tools=tools,
+        answers=AnswerStore(cache, model=models.chat.name, now_ms=history.now_ms),
+        threads=Threads(redis, keys),
+        checkpointer=await conversation_saver(redis, keys, ttl_s=CONVERSATION_TTL_S),
+        environment=settings.environment,
+    )
 
 
 def scan_settings(settings: WorkerSettings) -> ScanSettings:

@@ -28,6 +28,26 @@ schedule.fired            a schedule's time had come: batch
 dead.capped               the dead-letter stream is full, old ones go: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
+query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes
+query.answer_unusable     a model said nothing that can be shown: job_id, model, round
+query.thread_busy         a query waits for its conversation: job_id, waits_for, waited_s
+query.thread_lost         the hold of a conversation ran out under a query: job_id
+tool.failed               a tool could not do what was asked: tool, job_id, error
+tool.refused              a call was not run: tool, job_id
+gpu.slot_granted          a call got its slot (debug): host, kind, wait_ms, token
+gpu.slot_lost             a slot was lost during its call: host, kind, token, why
+gpu.host_set_aside        a model host failed its health check: host, reason
+gpu.host_still_down       … and failed it again (debug): host, fails, reason
+gpu.host_back             … and passed it again: host
+gpu.redis_silent          Redis did not answer the pool: step, error
+model.answered            a model call succeeded: kind, model, host, job_id, wait_ms, run_ms, tokens
+model.failed              a model call failed: kind, model, host, job_id, wait_ms, run_ms, error
+model.missing             a model is not on a host: host, model, type (the command to type)
+model.found               … and is there now: host, model
+model.host_unreachable    a host could not be asked for its models: host, error
+model.facts_unknown       no host told a model's limits: model, error
+model.text_cut            texts were longer than the embedding model reads: model, texts, context
+usage.not_counted         Redis did not take a call's usage: kind, model, error
 ========================  ======================================================================
 
 Events are past facts with fields, one JSON object a line. Never a prompt, a header, a cookie or a secret.
@@ -65,3 +85,6 @@ def configure_logging(*, level: Literal["debug", "info", "warning", "error"], fo
     )
     # The libraries' own chatter only when it warns; arq's lines tell what our events tell.
     logging.basicConfig(level=max(LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
+    # RedisVL logs a command that failed whole, page and all; what it raises is told by our events.
+    for name in ("redisvl", "[RedisVL]"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from producer.contract import Assessment, Changes, JsonObject, ScanResult, Usage, describe_invalid
+from producer.contract import Assessment, Changes, JsonObject, Priority, ScanResult, Usage, describe_invalid
 from producer.errors import ModelError
 from worker.agent.prompts import ASSESS_VERSION, REPAIR, AssessTask, assess_task, clip
 from worker.models.protocols import ChatModel, Message, add_usage
@@ -78,7 +78,7 @@ async def assess(
             draft = parse(reply.text)
         except ValidationError as error:
             reason = clip(describe_invalid(error))
-            messages += [Message("assistant", reply.text), Message("user", REPAIR.format(reason=reason))]
+            messages += [Message("assistant", reply.text), Message("user", REPAIR.replace("{reason}", reason))]
             continue
         return Verdict(accept(draft, task), reply.model, usage)
     return Verdict(None, f"none: {chat.name} did not answer in the form asked for: {reason}", usage)
@@ -106,18 +106,16 @@ def accept(draft: AssessmentDraft, task: AssessTask) -> Assessment:
     ``dropped`` counts those, ``left_out`` the findings the model was not shown, ``prompt`` names the prompt.
     """
     known = set(task.fingerprints)
-    kept: list[JsonObject] = []
+    kept: list[Priority] = []
     for priority in draft.priorities:
         if priority.fingerprint in known:
             known.remove(priority.fingerprint)
-            statements = {name: clip(getattr(priority, name), MAX_STATEMENT) for name in ("who", "why", "fix")}
-            kept.append({"fingerprint": priority.fingerprint, **statements})
-    return Assessment.model_validate(
-        {
-            "summary": clip(draft.summary, MAX_SUMMARY),
-            "priorities": kept,
-            "prompt": ASSESS_VERSION,
-            "dropped": len(draft.priorities) - len(kept),
-            "left_out": task.left_out,
-        }
+            who, why, fix = (clip(text, MAX_STATEMENT) for text in (priority.who, priority.why, priority.fix))
+            kept.append(Priority(fingerprint=priority.fingerprint, who=who, why=why, fix=fix))
+    return Assessment(
+        summary=clip(draft.summary, MAX_SUMMARY),
+        priorities=tuple(kept),
+        prompt=ASSESS_VERSION,
+        dropped=len(draft.priorities) - len(kept),
+        left_out=task.left_out,
     )

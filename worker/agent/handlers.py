@@ -11,12 +11,15 @@ from typing import Any, Final, Protocol, cast
 
 from pydantic import ValidationError
 
-from producer.contract import JsonObject, ScanRequest, ScanResult, describe_invalid
+from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.errors import InvalidJob
 from producer.keys import Keys
+from worker.agent.job_secrets import LoadSecrets
+from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
-from worker.agent.state import Recalled, ScanContext, ScanState, page_of, unpack_bytes
+from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, page_of, unpack_bytes
 from worker.memory.scan_record import document, host_of, signature
+from worker.models.serving import serving
 from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite, Write
 
 SHOT_TTL_S: Final = 7 * 86_400
@@ -40,19 +43,77 @@ class ScanResources(Protocol):
         """Name of the model of the history's vectors."""
         ...
 
+    @property
+    def load_secrets(self) -> LoadSecrets:
+        """What reads the secrets of a job."""
+        ...
+
+
+class QueryResources(Protocol):
+    """What ``query`` needs of ``ctx["resources"]``."""
+
+    @property
+    def query_graph(self) -> QueryGraph:
+        """The compiled graph."""
+        ...
+
 
 async def scan(ctx: dict[str, Any], **payload: Any) -> Commit:
     """Scan one page: ``payload`` is a ``ScanRequest``.
 
-    ``ctx`` holds ``resources`` and ``job_id``; ``secrets`` and ``progress`` where there are any. A page that cannot
-    be read is a result. Raises ``InvalidJob`` for a payload that is no scan request, and what the engine raises.
+    ``ctx`` holds ``resources`` and ``job_id``, and ``progress`` and ``lane`` where they are told. A page that cannot be
+    read is a result. Raises ``InvalidJob`` for a payload that is no scan request, and what the engine raises.
     """
     request = parse_request(payload)
     resources = cast("ScanResources", ctx["resources"])
     job_id = str(ctx["job_id"])
-    context = ScanContext(secrets=ctx.get("secrets"), on_progress=ctx.get("progress"))
-    state = await resources.scan_graph.run(job_id, request, context)
+    secrets = await resources.load_secrets(job_id)
+    context = ScanContext(secrets=secrets, on_progress=ctx.get("progress"))
+    with serving(job_id, ctx.get("lane", Lane.BATCH)):
+        state = await resources.scan_graph.run(job_id, request, context)
     return scan_commit(state, resources.keys, model=resources.embedding_model)
+
+
+async def query(ctx: dict[str, Any], **payload: Any) -> Commit:
+    """Answer one question: ``payload`` is a ``QueryRequest``.
+
+    ``ctx`` holds ``resources`` and ``job_id``, and ``progress`` and ``lane`` where they are told; ``score`` is when the
+    job was submitted, ms. Raises ``InvalidJob`` for a payload that is no question, ``ThreadBusy`` while another query
+    speaks in its conversation, and what the model raises.
+    """
+    request = parse_query(payload)
+    resources = cast("QueryResources", ctx["resources"])
+    context = QueryContext(submitted_ms=int(ctx.get("score") or 0), on_progress=ctx.get("progress"))
+    job_id = str(ctx["job_id"])
+    with serving(job_id, ctx.get("lane", Lane.INTERACTIVE)):
+        result = await resources.query_graph.run(job_id, request, context)
+    about: JsonObject = {"thread_id": result.thread_id, "cached": result.cached, "sources": list(result.sources)}
+    return Commit(result=result, event=about)
+
+
+def parse_query(payload: JsonObject) -> QueryRequest:
+    """Return the request, its site as a bare host; raises ``InvalidJob`` naming every field that is wrong."""
+    try:
+        request = QueryRequest.model_validate(payload)
+    except ValidationError as error:
+        msg = f"not a question: {describe_invalid(error)}"
+        raise InvalidJob(msg) from None
+    if not request.question.strip():
+        msg = "not a question: question is empty"
+        raise InvalidJob(msg)
+    return request.model_copy(update={"site": site_host(request.site)})
+
+
+def site_host(site: str) -> str:
+    """Return the host that ``site`` names, as an address or bare; raises ``InvalidJob`` where it names none."""
+    try:
+        host = host_of(site if "://" in site else f"//{site}") if site.strip() else ""
+    except ValueError:
+        host = ""
+    if site.strip() and (not host or any(char.isspace() for char in host)):
+        msg = f"site is {site[:100]!r}: expected a host such as shop.example"
+        raise InvalidJob(msg)
+    return host
 
 
 def parse_request(payload: JsonObject) -> ScanRequest:

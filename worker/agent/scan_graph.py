@@ -31,6 +31,7 @@ from worker.agent.state import (
     pack_bytes,
     page_of,
 )
+from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import compare, recorded_findings, search_text
 from worker.models.protocols import ChatModel, Embedder, Vector, add_usage
@@ -113,7 +114,8 @@ class ScanGraph:
         context = runtime.context
         request = ScanRequest.model_validate_json(state["request"])
         audit = await self._engine.audit(request, secrets=context.secrets, on_progress=context.on_progress)
-        return {"result": audit.result.model_dump_json(), "screenshot": pack_bytes(audit.screenshot)}
+        result = trim(audit.result, AUDIT_BYTES)
+        return {"result": result.model_dump_json(), "screenshot": pack_bytes(audit.screenshot)}
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
@@ -124,8 +126,10 @@ class ScanGraph:
         vector, usage, note = await self._embed(result)
         recalled = await self._look_back(result, page, state["job_id"])
         elsewhere = await self._look_around(result, page, vector)
-        recalled = recalled.model_copy(update={"elsewhere": elsewhere, "note": note})
-        result = self._timed(result, "recall", began).model_copy(update={"usage": add_usage(result.usage, usage)})
+        recalled = recalled.model_copy(update={"elsewhere": elsewhere})
+        result = self._timed(result, "recall", began).model_copy(
+            update={"usage": add_usage(result.usage, usage), "notes": (*result.notes, *note)}
+        )
         packed = "" if vector is None else pack_bytes(self._history.pack(vector))
         return {"result": result.model_dump_json(), "vector": packed, "recalled": recalled.model_dump_json()}
 
@@ -154,21 +158,19 @@ class ScanGraph:
         result = ScanResult.model_validate_json(state["result"])
         recalled = Recalled.model_validate_json(state["recalled"])
         seen_ms = await self._history.now_ms()
-        return {
-            "result": result.model_copy(update={"changes": recalled.changes}).model_dump_json(),
-            "seen_ms": seen_ms,
-        }
+        result = trim(result.model_copy(update={"changes": recalled.changes}), RECORD_BYTES)
+        return {"result": result.model_dump_json(), "seen_ms": seen_ms}
 
     # ------------------------------------------------------------------------------------------ steps
 
-    async def _embed(self, result: ScanResult) -> tuple[Vector | None, Usage, str]:
-        """Return the result's vector; None and the reason where the model fails: the findings go out all the same."""
+    async def _embed(self, result: ScanResult) -> tuple[Vector | None, Usage, tuple[str, ...]]:
+        """Return the result's vector; None and a note where the model fails: the findings go out all the same."""
         try:
             reply = await self._embedder.embed_documents([search_text(result)])
             self._history.pack(reply.vectors[0])
         except ModelError as error:
-            return None, Usage(), f"not embedded: {clip(str(error))}"
-        return reply.vectors[0], reply.usage, ""
+            return None, Usage(), (f"not found by meaning, and not compared with similar pages: {clip(str(error))}",)
+        return reply.vectors[0], reply.usage, ()
 
     async def _look_back(self, result: ScanResult, page: str, job_id: str) -> Recalled:
         """Compare with the newest scan of the page that was read whole; an unread page is compared with nothing."""

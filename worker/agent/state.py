@@ -1,4 +1,4 @@
-"""What the scan graph carries from node to node: plain JSON, because every step of it is kept in Redis.
+"""What the graphs are handed, and what the scan graph carries from node to node: JSON, as every step is kept in Redis.
 
 The checkpointer turns Decimals and timedeltas into 0 and revives dicts that look like LangChain objects; page text is
 hostile. So whatever came from outside is carried as one JSON *string*, which nothing looks into, and bytes as base64.
@@ -44,7 +44,7 @@ class Recalled(BaseModel):
     """What history had to say about the page.
 
     ``last_*`` describe the newest record of the page, '' and 0 if there is none. ``elsewhere`` counts, by rule, the
-    similar pages on which it fails too. ``note`` says why something is missing.
+    similar pages on which it fails too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,7 +54,6 @@ class Recalled(BaseModel):
     last_at_ms: int = 0
     changes: Changes | None = None
     elsewhere: dict[str, int] = {}
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,24 @@ class ScanContext:
 
     secrets: Secrets | None = None
     on_progress: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryContext:
+    """What one turn of a conversation is handed beside its state; never kept.
+
+    ``submitted_ms`` is when its job was submitted, Redis time. ``check`` raises once the conversation may be another's.
+    """
+
+    submitted_ms: int = 0
+    on_progress: Callable[[str], None] | None = None
+    check: Callable[[], None] = lambda: None
+
+    def step(self, name: str) -> None:
+        """Tell that a step begins, unless the conversation is no longer ours."""
+        self.check()
+        if self.on_progress is not None:
+            self.on_progress(name)
 
 
 class Engine(Protocol):

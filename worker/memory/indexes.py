@@ -72,7 +72,7 @@ async def claim_model(redis: Redis, key: str, embedder: Embedder, *, setting: st
         return
     msg = (
         f"{setting} is {embedder.name!r} ({embedder.dims} dimensions), but the index was built with {model!r} "
-        f"({dims} dimensions): set {setting}={model}; vectors of two models cannot be compared, and this release cannot make them anew"
+        f"({dims} dimensions), and vectors of two models cannot be compared: set {setting}={model}"
     )
     raise SettingsError(msg)
 

@@ -146,7 +146,7 @@ async def test_a_scan_is_got_by_its_id(redis: Redis, keys: Keys, history: Histor
     assert await history.get("none") is None
 
 
-async def test_another_embedding_model_is_refused_with_the_setting_to_restore(redis: Redis, keys: Keys, history: History):
+async def test_another_embedding_model_is_refused_with_what_to_set(redis: Redis, keys: Keys, history: History):
     with pytest.raises(SettingsError, match=r"'builtin'.*set EMBEDDING_MODEL=builtin"):
         await History(redis, keys, OtherEmbedder()).ensure_index()
 

@@ -11,7 +11,7 @@ from producer.errors import ModelError
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment import answer_schema, assess, reason_not_to_ask
 from worker.agent.prompts import ASSESS_VERSION
-from worker.models.protocols import ChatReply, Message
+from worker.models.protocols import ChatReply, Message, Tool
 
 
 class Scripted:
@@ -23,8 +23,11 @@ class Scripted:
         self.answers = list(answers)
         self.asked: list[list[Message]] = []
 
-    async def chat(self, messages: Sequence[Message], *, schema: JsonObject | None = None) -> ChatReply:
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
         assert schema is not None
+        assert not tools
         self.asked.append(list(messages))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -47,7 +50,8 @@ async def test_a_good_answer_is_taken_in_the_model_s_order():
     assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-label", "f-image-alt"]
     assert verdict.source == "scripted:1b"
     assert verdict.usage.output_tokens == 2
-    assert verdict.assessment.model_extra == {"prompt": ASSESS_VERSION, "dropped": 0, "left_out": 0}
+    assert verdict.assessment.prompt == ASSESS_VERSION
+    assert (verdict.assessment.dropped, verdict.assessment.left_out) == (0, 0)
 
 
 async def test_statements_about_no_finding_or_about_one_twice_are_dropped_and_counted():
@@ -55,8 +59,7 @@ async def test_statements_about_no_finding_or_about_one_twice_are_dropped_and_co
 
     assert verdict.assessment is not None
     assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-label"]
-    assert verdict.assessment.model_extra is not None
-    assert verdict.assessment.model_extra["dropped"] == 3
+    assert verdict.assessment.dropped == 3
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from producer.contract import Changes, Finding, Impact, Node
 from tests.support.scans import finding, scan_result
-from worker.agent.prompts import BUDGET_CHARS, MAX_EXAMPLES, MAX_TEXT, assess_task, clip
+from worker.agent.prompts import BUDGET_CHARS, MAX_EXAMPLES, MAX_TEXT, assess_task, clip, load_prompt, version_of
 
 
 def shown(findings: tuple[Finding, ...], budget_chars: int = BUDGET_CHARS) -> dict[str, object]:
@@ -71,3 +71,17 @@ def test_a_huge_page_stays_within_the_budget():
 @pytest.mark.parametrize(("text", "clipped"), [("a\n  b", "a b"), ("x" * 401, "x" * 399 + "…"), ("", "")])
 def test_a_cut_is_marked(text: str, clipped: str):
     assert clip(text, MAX_TEXT) == clipped
+
+
+def test_a_changed_prompt_has_another_version():
+    text = load_prompt("assess")
+
+    assert version_of("assess", text) == version_of("assess", text)
+    assert version_of("assess", text) != version_of("assess", text + " ")
+    assert version_of("assess", "ab", "c") != version_of("assess", "a", "bc")
+
+
+@pytest.mark.parametrize("name", ["assess", "repair", "ask", "nudge", "last_step"])
+def test_every_prompt_is_a_file_with_a_text(name: str):
+    assert len(load_prompt(name)) > 50
+    assert not load_prompt(name).endswith("\n")

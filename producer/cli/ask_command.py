@@ -1,0 +1,92 @@
+"""What ``sightline ask`` does: submit the question, wait for its answer, print it with its sources."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import click
+
+from producer.cli.ask import AskOptions
+from producer.cli.connect import with_client
+from producer.cli.terminal import is_terminal
+from producer.client import Client
+from producer.contract import JobState, JsonObject, QueryResult, Result
+from producer.errors import JobCancelled, JobDead, WaitTimeout
+from producer.reports.jsonl import line_of
+from producer.reports.plain_text import one_line, printable
+
+EXIT_INTERRUPTED: Final = 130
+_HOST: Final = re.compile(r"[^\s/:@?#]{1,255}|\[[0-9A-Fa-f:.]+\]")
+
+
+def run(question: str, options: AskOptions) -> int:
+    """Ask, print what came of it, and return the exit code.
+
+    Raises ``WaitTimeout``, and ``JobDead`` or ``JobCancelled`` where there is no answer.
+    """
+    payload = _payload(question, options)
+    as_line = options.as_json or not is_terminal()
+    job_id = ""
+
+    async def act(client: Client) -> Result | None:
+        nonlocal job_id
+        job_id = (await client.submit("query", payload)).job_id
+        return await client.wait(job_id, timeout_s=options.timeout_s) if options.waits else None
+
+    try:
+        result = with_client(act)
+    except KeyboardInterrupt:
+        how = f"the question goes on: sightline result {job_id} --wait" if job_id else "nothing was asked"
+        click.echo(f"sightline: stopped waiting; {how}", err=True)
+        return EXIT_INTERRUPTED
+    except WaitTimeout:
+        if as_line:
+            click.echo(line_of({"job_id": job_id, "state": "waiting"}))
+        raise
+    if result is None:
+        click.echo(line_of({"job_id": job_id}) if as_line else f"Asked. Next: sightline result {job_id} --wait")
+        return 0
+    _show(result, as_line=as_line)
+    return 0
+
+
+def _payload(question: str, options: AskOptions) -> JsonObject:
+    """Return the request's fields; raises ``UsageError`` for an empty question, and a site that is no host."""
+    if not question.strip():
+        msg = 'the question is empty: write it in quotes, such as "Which page has the worst barriers?"'
+        raise click.UsageError(msg)
+    if options.site and not _HOST.fullmatch(options.site):
+        msg = f"--site {options.site!r}: expected a host such as shop.example"
+        raise click.UsageError(msg)
+    fields = {"question": question, "thread_id": options.thread, "site": options.site}
+    return {**{name: value for name, value in fields.items() if value}, "use_cache": not options.no_cache}
+
+
+def _show(result: Result, *, as_line: bool) -> None:
+    """Print the answer; raises ``JobDead`` or ``JobCancelled`` where there is none."""
+    if as_line:
+        status = {"status": status_of(result)} if isinstance(result, QueryResult) else {}
+        click.echo(line_of({**result.model_dump(mode="json"), **status}))
+    if not isinstance(result, QueryResult):
+        reason = one_line(result.error.message if result.error else "it ended without an answer", limit=1000)
+        if result.state == JobState.CANCELLED:
+            raise JobCancelled(f"question {result.job_id!r} was cancelled: {reason}")
+        raise JobDead(f"question {result.job_id!r} has no answer: {reason}; see 'sightline dead show {result.job_id}'")
+    if not as_line:
+        click.echo(plain_answer(result))
+
+
+def status_of(result: QueryResult) -> str:
+    """Return ``cached`` for an answer that was given before, ``answered`` for a new one."""
+    return "cached" if result.cached else "answered"
+
+
+def plain_answer(result: QueryResult) -> str:
+    """Return the answer as a person reads it: text, sources, notes, and how to go on."""
+    lines = [printable(result.answer), ""]
+    if result.sources:
+        lines += ["Sources:", *(f"  scan {one_line(source)}" for source in result.sources)]
+    lines += [f"Note: {one_line(note)}" for note in result.notes]
+    about = f"status: {status_of(result)}   model: {one_line(result.model)}   prompt: {one_line(result.prompt)}"
+    return "\n".join([*lines, about, f"Go on with: --thread {one_line(result.thread_id)}"])

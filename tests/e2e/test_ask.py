@@ -1,0 +1,237 @@
+"""Questions on real parts: pages scanned, asked about from the command line, workers restarted in mid-conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from functools import partial
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.cli.ask_command import plain_answer
+from producer.client import Client
+from producer.contract import JobState, QueryResult
+from producer.keys import Keys
+from tests.e2e.conftest import Site
+from tests.support.queue import events_of, until
+from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from worker.agent.talk import parse_turns
+from worker.memory.checkpoints import conversation_saver
+from worker.memory.threads import thread_tag
+
+WAIT_S = 60
+WORST = "Which page has the worst barriers?"
+MANY = (
+    b'<!doctype html><html lang="en"><title>Many</title><main><h1>M</h1>'
+    + b'<img src="/x.png">' * 5
+    + b"</main></html>"
+)
+
+
+def ask(url: str, keys: Keys, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "producer.cli.main", "ask", *arguments],
+        cwd=ROOT,
+        env=environment_for(url, keys),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+
+async def answered(url: str, keys: Keys, *arguments: str) -> dict[str, Any]:
+    """What ``sightline ask … --wait --json`` prints."""
+    run = await asyncio.to_thread(ask, url, keys, *arguments, "--wait", "--json", "--timeout", "50")
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+async def has_begun(client: Client, job_id: str) -> bool:
+    return (await client.job(job_id)).state not in {JobState.QUEUED, JobState.SCHEDULED}
+
+
+async def turns_of(redis: Redis, keys: Keys, thread_id: str) -> list[str]:
+    """The questions that a conversation's newest step holds."""
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    name = f"{keys.environment}:talk:{thread_tag(thread_id)}"
+    kept = await saver.aget_tuple({"configurable": {"thread_id": name, "checkpoint_ns": ""}})
+    assert kept is not None
+    return [turn.question for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])]
+
+
+@pytest.fixture
+async def scanned(client: Client, start_worker: StartScanWorker, site: Site) -> subprocess.Popen[bytes]:
+    """Two pages in the history, the worse one first; returns the worker that runs."""
+    site.pages["/many"] = (200, "text/html", MANY)
+    worker = start_worker()
+    for page in ("many", "guilty"):
+        job = await client.submit("scan", {"url": f"{site.url}/{page}"}, job_id=page)
+        await client.wait(job.job_id, timeout_s=WAIT_S)
+    return worker
+
+
+async def test_a_conversation_goes_on_after_a_restart_of_its_worker(
+    scanned: subprocess.Popen[bytes], start_worker: StartScanWorker, site: Site, redis_url: str, keys: Keys
+):
+    first = await answered(redis_url, keys, WORST, "--thread", "audit: 1")
+    scanned.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(scanned.wait, 20)
+    start_worker()
+
+    second = await answered(redis_url, keys, "What is wrong with that page?", "--thread", "audit: 1")
+
+    assert first["answer"].startswith(
+        f"The worst barriers are on \u201cMany\u201d ({site.url}/many): 5 barriers (5 critical)"
+    )
+    assert (first["sources"], first["status"], first["model"]) == (["many", "guilty"], "answered", "builtin")
+    assert "Failed rules, the worst first: image-alt (critical, 5 elements)" in second["answer"]
+    assert second["sources"] == ["many"]
+    assert first["thread_id"] == second["thread_id"] == "audit: 1"
+
+
+async def test_a_worker_killed_among_queries_loses_none_and_doubles_no_turn(
+    scanned: subprocess.Popen[bytes], start_worker: StartScanWorker, client: Client, redis: Redis, keys: Keys
+):
+    questions = (WORST, *("What is wrong with that page?",) * 4)
+    jobs = [await client.submit("query", {"question": question, "thread_id": "a"}) for question in questions]
+    await until(partial(has_begun, client, jobs[0].job_id), what="the first query being run")
+    scanned.send_signal(signal.SIGKILL)
+    scanned.wait()
+
+    start_worker(LEASE_S="2")
+    results = [await client.wait(job.job_id, timeout_s=WAIT_S) for job in jobs]
+    last = await client.wait(
+        (await client.submit("query", {"question": "Hm?", "thread_id": "a"})).job_id, timeout_s=WAIT_S
+    )
+
+    assert [result.state for result in results] == [JobState.SUCCEEDED] * 5
+    assert [result.sources[0] for result in results if isinstance(result, QueryResult)] == ["many"] * 5
+    assert isinstance(last, QueryResult)
+    ends = [json.loads(line) for line in await events_of(redis, keys)]
+    assert sum(event["event"] == "job.succeeded" and event["kind"] == "query" for event in ends) == 6
+    assert await turns_of(redis, keys, "a") == [*questions, "Hm?"]
+
+
+async def test_questions_of_one_thread_are_answered_one_after_the_other_and_cost_no_attempt(
+    scanned: subprocess.Popen[bytes], start_worker: StartScanWorker, client: Client
+):
+    assert scanned.poll() is None
+    start_worker()
+    questions = (WORST, "And the second worst?", "What is wrong with that page?", "And the second worst?")
+    jobs = [await client.submit("query", {"question": question, "thread_id": "a"}) for question in questions]
+
+    results = [await client.wait(job.job_id, timeout_s=WAIT_S) for job in jobs]
+
+    assert [result.sources[0] for result in results if isinstance(result, QueryResult)] == [
+        "many", "guilty", "guilty", "guilty",
+    ]  # fmt: skip
+    assert [(await client.job(job.job_id)).attempt for job in jobs] == [1] * 4
+
+
+async def test_the_same_question_again_is_cached_until_somebody_scans(
+    scanned: subprocess.Popen[bytes], client: Client, site: Site, redis_url: str, keys: Keys
+):
+    assert scanned.poll() is None
+    first = await answered(redis_url, keys, WORST)
+    again = await answered(redis_url, keys, WORST)
+    fresh = await answered(redis_url, keys, WORST, "--no-cache")
+    await client.wait((await client.submit("scan", {"url": f"{site.url}/guilty"})).job_id, timeout_s=WAIT_S)
+    later = await answered(redis_url, keys, WORST)
+
+    assert [one["status"] for one in (first, again, fresh, later)] == ["answered", "cached", "answered", "answered"]
+    assert again["answer"] == first["answer"]
+    assert again["usage"]["cache_hit"]
+
+
+async def test_a_scan_that_the_user_asks_for_runs(scanned: subprocess.Popen[bytes], client: Client, site: Site):
+    assert scanned.poll() is None
+    before = site.log.count("/guilty")
+    asked = await client.submit("query", {"question": f"Scan {site.url}/guilty please"}, job_id="q")
+
+    answer = await client.wait(asked.job_id, timeout_s=WAIT_S)
+    result = await client.wait("q.scan0", timeout_s=WAIT_S)
+
+    assert isinstance(answer, QueryResult)
+    assert answer.answer == f"Queued a scan of {site.url}/guilty as job q.scan0; its result comes later."
+    assert result.state is JobState.SUCCEEDED
+    assert site.log.count("/guilty") == before + 1
+
+
+async def test_a_question_added_by_hand_is_answered(
+    scanned: subprocess.Popen[bytes], client: Client, redis: Redis, keys: Keys
+):
+    assert scanned.poll() is None
+    entry = await redis.xadd(keys.lane("interactive"), {"kind": "query", "payload": json.dumps({"question": WORST})})
+
+    result = await client.wait(f"interactive-{entry.decode()}", timeout_s=WAIT_S)
+
+    assert isinstance(result, QueryResult)
+    assert result.sources == ("many", "guilty")
+
+
+# ---------------------------------------------------------------------------------------------- the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["  "], "the question is empty"),
+        (["Why?", "--site", "not a host"], "--site 'not a host'"),
+        (["Why?", "--timeout", "0"], "timeout"),
+        ([], "QUESTION"),
+        (["x" * 20_001], "question"),
+    ],
+)
+def test_a_wrong_call_is_64(arguments: list[str], said: str, redis_url: str, keys: Keys):
+    run = ask(redis_url, keys, *arguments)
+
+    assert run.returncode == 64
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_without_a_worker_the_question_waits_and_the_command_says_how_to_go_on(redis_url: str, keys: Keys):
+    queued = ask(redis_url, keys, WORST)
+    late = ask(redis_url, keys, WORST, "--timeout", "0.3")
+
+    assert (queued.returncode, set(json.loads(queued.stdout))) == (0, {"job_id"})
+    assert late.returncode == 3
+    assert json.loads(late.stdout)["state"] == "waiting"
+    assert "sightline result" in late.stderr
+
+
+async def test_a_question_without_an_answer_is_2_and_says_why(client: Client, redis_url: str, keys: Keys):
+    waiting = asyncio.create_task(asyncio.to_thread(ask, redis_url, keys, WORST, "--wait"))
+    lane = keys.lane("interactive")
+    await until(lambda: client.redis.xlen(lane), what="the question in its lane")
+    ((_, fields),) = cast("list[Any]", await client.redis.xrange(lane))
+    job_id = fields[b"id"].decode()
+    await client.cancel(job_id)
+
+    run = await waiting
+
+    assert run.returncode == 2
+    assert f"question '{job_id}' was cancelled" in run.stderr
+
+
+def test_a_person_reads_the_answer_its_sources_its_notes_and_how_to_go_on():
+    result = QueryResult(
+        answer="The cart [scan s1].\x1b[31m", sources=("s1",), cached=True, thread_id="a", model="m:1b",
+        prompt="ask-1", notes=("given 3 s ago",),
+    )  # fmt: skip
+
+    assert plain_answer(result).splitlines() == [
+        "The cart [scan s1].[31m",
+        "",
+        "Sources:",
+        "  scan s1",
+        "Note: given 3 s ago",
+        "status: cached   model: m:1b   prompt: ask-1",
+        "Go on with: --thread a",
+    ]

@@ -1,0 +1,141 @@
+"""A query graph on the test's own keys, chat models that say what they are told to, and a history to ask about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from producer.contract import JsonObject, QueryRequest, QueryResult, ScanResult, Usage, page_id
+from producer.keys import Keys
+from worker.agent.answer_store import AnswerStore
+from worker.agent.query_graph import QueryGraph
+from worker.agent.state import QueryContext
+from worker.agent.tools import Toolbox
+from worker.memory.cache import AnswerCache
+from worker.memory.checkpoints import conversation_saver
+from worker.memory.history import History
+from worker.memory.memories import MemoryStore
+from worker.memory.scan_record import document, search_text
+from worker.memory.threads import Threads
+from worker.models.builtin import BuiltinChat, BuiltinEmbedder
+from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
+
+Step = str | ToolCall | Sequence[ToolCall] | Exception | Callable[[Sequence[Message]], Any]
+
+
+class ScriptedChat:
+    """Gives these steps in turn, the last one for ever: words, calls, an error, or what a function makes of it all."""
+
+    name = "scripted"
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.asked: list[list[Message]] = []
+        self.tools: list[tuple[str, ...]] = []
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        assert schema is None
+        self.asked.append(list(messages))
+        self.tools.append(tuple(tool.name for tool in tools))
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if callable(step):
+            step = step(messages)
+        if isinstance(step, Exception):
+            raise step
+        usage = Usage(calls=1, prompt_tokens=10, output_tokens=2)
+        if isinstance(step, str):
+            return ChatReply(step, "scripted:1b", usage)
+        calls = (step,) if isinstance(step, ToolCall) else tuple(step)
+        return ChatReply("", "scripted:1b", usage, calls)
+
+    @property
+    def told(self) -> list[str]:
+        """The tools' answers that the model was shown last."""
+        return [message.content for message in self.asked[-1] if message.role == "tool"]
+
+
+def call(name: str, **arguments: Any) -> ToolCall:
+    return ToolCall(name, arguments)
+
+
+@dataclass
+class Desk:
+    """Everything a question needs, on one environment. ``submitted`` lists the scans that were asked for."""
+
+    redis: Redis
+    keys: Keys
+    history: History
+    memories: MemoryStore
+    cache: AnswerCache
+    embedder: Embedder
+    submitted: list[tuple[str, JsonObject]] = field(default_factory=list[tuple[str, JsonObject]])
+    submit_fails: Exception | None = None
+
+    async def submit(self, job_id: str, payload: JsonObject) -> None:
+        if self.submit_fails is not None:
+            raise self.submit_fails
+        if job_id not in dict(self.submitted):
+            self.submitted.append((job_id, payload))
+
+    async def result_of(self, job_id: str) -> bytes | None:
+        return await self.redis.get(self.keys.result(job_id))
+
+    def toolbox(self) -> Toolbox:
+        return Toolbox(
+            history=self.history,
+            embedder=self.embedder,
+            memories=self.memories,
+            submit=self.submit,
+            result_of=self.result_of,
+        )
+
+    async def graph(self, chat: ChatModel | None = None) -> QueryGraph:
+        """Return a graph as another worker would make it: a saver of its own."""
+        model = chat or BuiltinChat()
+        return QueryGraph(
+            chat=model,
+            tools=self.toolbox(),
+            answers=AnswerStore(self.cache, model=model.name, now_ms=self.history.now_ms),
+            threads=Threads(self.redis, self.keys),
+            checkpointer=await conversation_saver(self.redis, self.keys, ttl_s=600),
+            environment=self.keys.environment,
+        )
+
+    async def ask(
+        self, chat: ChatModel | None, question: str, *, job: str = "q1", submitted_ms: int = 1, **fields: Any
+    ) -> QueryResult:
+        graph = await self.graph(chat)
+        request = QueryRequest(question=question, **fields)
+        return await graph.run(job, request, QueryContext(submitted_ms=submitted_ms))
+
+    async def record(self, result: ScanResult, *, at_ms: int = 0, seen_ms: int = 0) -> str:
+        """Put a scan into the history as finish.lua does, and raise its site's generation."""
+        at_ms = at_ms or await self.history.now_ms()
+        vector = (await self.embedder.embed_documents([search_text(result)])).vectors[0].tobytes()
+        page = page_id(result.url) if result.url else "html-1"
+        fields = document(
+            result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, vector=vector, model=self.embedder.name
+        )
+        key = self.keys.scan(result.scan_id)
+        await self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))
+        for site in ("", "shop.example"):
+            await self.redis.execute_command("HINCRBY", self.keys.site(site), "generation", 1)
+        return result.scan_id
+
+    async def memories_kept(self) -> list[str]:
+        return [str(item.value["text"]) for item in await self.memories.asearch((), limit=100)]
+
+
+async def open_desk(redis: Redis, keys: Keys, embedder: Embedder | None = None) -> Desk:
+    embedder = embedder or BuiltinEmbedder()
+    history = History(redis, keys, embedder)
+    memories = MemoryStore(redis, keys, embedder, fields=("text",))
+    cache = AnswerCache(redis, keys, embedder)
+    for one in (history, memories, cache):
+        await one.ensure_index()
+    return Desk(redis, keys, history, memories, cache, embedder)

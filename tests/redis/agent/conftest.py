@@ -1,0 +1,41 @@
+"""A desk to ask at, on keys of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.contract import Impact
+from producer.keys import Keys
+from tests.redis.agent.asking import Desk, open_desk
+from tests.support.scans import finding, scan_result
+from worker.memory.checkpoints import ScanSaver, scan_saver
+from worker.memory.history import History
+from worker.models.builtin import BuiltinEmbedder
+
+SHOP = "https://shop.example"
+
+
+@pytest.fixture
+async def desk(redis: Redis, keys: Keys) -> Desk:
+    return await open_desk(redis, keys)
+
+
+@pytest.fixture
+async def shop(desk: Desk) -> Desk:
+    """A desk with two pages in the history: the cart is worse than the home page."""
+    await desk.record(scan_result(finding("region", "h", impact=Impact.MINOR), url=f"{SHOP}/", scan_id="home-1"))
+    await desk.record(scan_result(finding("label", "c", "d"), url=f"{SHOP}/cart", title="Cart", scan_id="cart-1"))
+    return desk
+
+
+@pytest.fixture
+async def history(redis: Redis, keys: Keys) -> History:
+    history = History(redis, keys, BuiltinEmbedder())
+    await history.ensure_index()
+    return history
+
+
+@pytest.fixture
+async def saver(redis: Redis, keys: Keys) -> ScanSaver:
+    return await scan_saver(redis, keys)

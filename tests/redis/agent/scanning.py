@@ -1,0 +1,105 @@
+"""A scan graph on the test's own keys, with pages and models that do what they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.contract import JsonObject, ScanResult
+from producer.errors import ModelError
+from producer.keys import Keys
+from tests.support.scans import finding, scan_result
+from worker.agent.handlers import scan
+from worker.agent.job_secrets import LoadSecrets
+from worker.agent.scan_graph import ScanGraph
+from worker.agent.state import Engine
+from worker.memory.checkpoints import ScanSaver
+from worker.memory.history import History
+from worker.models.builtin import BuiltinChat, BuiltinEmbedder
+from worker.models.protocols import ChatModel, ChatReply, Embedder, EmbedReply, Message, Tool
+from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite
+from worker.scan.settings import Secrets
+
+HOME = "https://shop.example/home"
+BARRIERS = scan_result(finding("image-alt", "a", "b"), finding("label", "c"))
+
+
+async def no_secrets(job_id: str) -> Secrets | None:
+    del job_id
+    return None
+
+
+@dataclass(frozen=True)
+class Resources:
+    keys: Keys
+    scan_graph: ScanGraph
+    load_secrets: LoadSecrets = no_secrets
+    embedding_model: str = "builtin"
+
+
+def graph(
+    engine: Engine,
+    history: History,
+    keys: Keys,
+    *,
+    chat: ChatModel | None = None,
+    embedder: Embedder | None = None,
+    saver: ScanSaver | None = None,
+) -> ScanGraph:
+    return ScanGraph(
+        engine=engine,
+        chat=chat or BuiltinChat(),
+        embedder=embedder or BuiltinEmbedder(),
+        history=history,
+        environment=keys.environment,
+        checkpointer=saver,
+    )
+
+
+async def run(keys: Keys, scans: ScanGraph, job_id: str, **payload: Any) -> tuple[ScanResult, Commit]:
+    commit = await scan({"resources": Resources(keys, scans), "job_id": job_id}, **{"url": HOME, **payload})
+    assert isinstance(commit.result, ScanResult)
+    return commit.result, commit
+
+
+async def apply(redis: Redis, commit: Commit) -> None:
+    """Write what finish.lua would."""
+    for write in commit.writes:
+        match write:
+            case HashWrite(key, fields):
+                await redis.execute_command("HSET", key, *chain.from_iterable(fields.items()))
+            case CounterWrite(key, field, by):
+                await redis.execute_command("HINCRBY", key, field, by)
+            case StringWrite(key, value, ttl_s):
+                await redis.set(key, value, ex=ttl_s)
+
+
+async def hash_of(redis: Redis, key: str) -> dict[str, str]:
+    fields: dict[bytes, bytes] = await cast("Awaitable[Any]", redis.hgetall(key))
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+
+
+class StoppedModel(BuiltinChat):
+    """Says that it was asked, and never answers."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        del messages, schema, tools
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class FailingEmbedder(BuiltinEmbedder):
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        msg = f"nothing answers at the model server, asked for {len(texts)}"
+        raise ModelError(msg)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.contract import JsonObject
+from producer.errors import ModelError
+from producer.keys import Keys
+from tests.redis.agent.asking import Desk, ScriptedChat, call, open_desk
+from tests.support.scans import finding, scan_result
+from worker.models.builtin import BuiltinEmbedder
+from worker.models.protocols import EmbedReply
+
+WORST = "Which page has the worst barriers?"
+SHOP = "https://shop.example"
+
+
+async def test_the_same_question_is_answered_from_the_cache_until_the_next_scan(shop: Desk):
+    chat = ScriptedChat(call("search_scans", order="worst"), "The cart [scan cart-1].")
+    first = await shop.ask(chat, WORST, job="q1")
+    second = await shop.ask(chat, WORST, job="q2")
+    asked = len(chat.asked)
+
+    await shop.record(scan_result(url=f"{SHOP}/new", scan_id="new-1"))
+    third = await shop.ask(chat, WORST, job="q3")
+
+    assert (first.cached, second.cached, third.cached) == (False, True, False)
+    assert (second.answer, second.sources, second.model) == (first.answer, first.sources, "scripted:1b")
+    assert second.usage.cache_hit
+    assert "to the question: Which page has the worst barriers?" in second.notes[0]
+    assert (asked, len(chat.asked)) == (2, 3)
+
+
+async def test_a_caller_may_refuse_cached_answers(shop: Desk):
+    await shop.ask(None, WORST, job="q1")
+
+    assert not (await shop.ask(None, WORST, job="q2", use_cache=False)).cached
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"question": WORST}, {"question": WORST, "site": "shop.example"}),
+        ({"question": "What changed since 2026-11-01?"}, {"question": "What changed since 2026-11-02?"}),
+        ({"question": "Which pages are new?"}, {"question": "Which pages are old?"}),
+    ],
+)
+async def test_an_answer_is_not_given_to_another_question(shop: Desk, first: JsonObject, second: JsonObject):
+    chat = ScriptedChat(call("search_scans"), "The cart [scan cart-1].", call("search_scans"), "Home [scan home-1].")
+    await shop.ask(chat, job="q1", **first)
+
+    assert not (await shop.ask(chat, job="q2", **second)).cached
+
+
+async def test_the_same_words_after_other_turns_are_another_question(shop: Desk):
+    await shop.ask(None, WORST, job="q1", thread_id="a")
+    await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="a")
+
+    other = await shop.ask(None, "What is wrong with that page?", job="q3", thread_id="b")
+
+    assert not other.cached
+    assert "Which page do you mean?" in other.answer
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (call("recall"), "You like labels [scan cart-1]."),
+        (call("get_scan", scan="nope"), call("search_scans"), "The cart [scan cart-1]."),
+        (call("search_scans"), "The cart, without a source."),
+        (call("search_scans"), "The cart [scan cart-1], and [scan invented]."),
+    ],
+    ids=["memory", "failed tool", "no source", "invented source"],
+)
+async def test_an_answer_that_is_not_whole_or_not_for_all_is_not_given_again(shop: Desk, steps: tuple[Any, ...]):
+    await shop.ask(ScriptedChat(*steps), WORST, job="q1")
+
+    assert not (await shop.ask(ScriptedChat(*steps), WORST, job="q2")).cached
+
+
+async def test_a_cache_that_cannot_be_asked_costs_a_note_and_not_the_answer(redis: Redis, keys: Keys):
+    class Away(BuiltinEmbedder):
+        async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
+            msg = f"no host answers, asked for {len(texts)}"
+            raise ModelError(msg)
+
+    desk = await open_desk(redis, keys, Away())
+    await desk.record(scan_result(finding("label", "c"), scan_id="cart-1"))
+
+    result = await desk.ask(None, WORST)
+
+    assert result.sources == ("cart-1",)
+    assert "the cache was not asked: no host answers, asked for 1" in result.notes

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from producer.contract import JsonObject
+from producer.errors import ModelUnreachable, ThreadBusy
+from tests.redis.agent.asking import Desk, ScriptedChat, call
+from worker.agent.query_graph import QueryGraph
+from worker.agent.state import QueryContext
+from worker.agent.talk import Turn
+from worker.memory.threads import thread_tag
+from worker.models.protocols import ChatReply, Message, Tool
+
+WORST = "Which page has the worst barriers?"
+SHOP = "https://shop.example"
+
+
+class StoppedChat(ScriptedChat):
+    """Says that it was asked its last question, and never answers it."""
+
+    def __init__(self, *steps: Any) -> None:
+        super().__init__(*steps, "never")
+        self.stopped = asyncio.Event()
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        if len(self.steps) == 1:
+            self.stopped.set()
+            await asyncio.Event().wait()
+        return await super().chat(messages, schema=schema, tools=tools)
+
+
+async def killed(desk: Desk, question: str, chat: StoppedChat, **fields: Any) -> None:
+    """Run a query up to where ``chat`` stops, and end it there as a killed worker's is."""
+    running = asyncio.create_task(desk.ask(chat, question, **fields))
+    await asyncio.wait_for(chat.stopped.wait(), 20)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_turn_that_is_complete_is_answered_from_the_thread(shop: Desk):
+    chat = ScriptedChat(call("search_scans"), "The cart [scan cart-1].")
+    first = await shop.ask(chat, WORST, job="q1", thread_id="a", use_cache=False)
+    await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="a")
+
+    again = await shop.ask(ScriptedChat("Something else."), WORST, job="q1", thread_id="a", use_cache=False)
+    third = await shop.ask(ScriptedChat("Third."), "Third?", job="q3", thread_id="a")
+
+    assert again == first
+    assert len(chat.asked) == 2
+    assert third.answer == "Third."
+
+
+async def test_a_query_killed_while_the_model_answers_goes_on_with_another_worker_and_asks_no_tool_twice(shop: Desk):
+    doomed = StoppedChat(call("remember", words="red buttons"), call("request_scan", url=f"{SHOP}/new"))
+    question = f"Remember red buttons, and scan {SHOP}/new"
+    await killed(shop, question, doomed, thread_id="a")
+
+    chat = ScriptedChat("Done.")
+    result = await shop.ask(chat, question, job="q1", thread_id="a")
+    talk = ScriptedChat("Yes.")
+    await shop.ask(talk, "And now?", job="q2", thread_id="a")
+
+    assert result.answer == "Done."
+    assert result.usage.calls == 4
+    assert len(chat.asked) == 1
+    assert await shop.memories_kept() == ["red buttons"]
+    assert [job for job, _ in shop.submitted] == ["q1.scan1"]
+    assert [(one.role, one.content) for one in talk.asked[0][1:]] == [
+        ("user", question),
+        ("assistant", "Done."),
+        ("user", "And now?"),
+    ]
+
+
+async def test_a_turn_that_was_given_up_is_not_part_of_the_conversation(shop: Desk):
+    await killed(shop, "A question nobody waits for", StoppedChat(call("search_scans")), thread_id="a")
+    chat = ScriptedChat("The cart [scan cart-1].")
+
+    await shop.ask(chat, WORST, job="q2", thread_id="a")
+
+    assert [one.content for one in chat.asked[0][1:]] == [WORST]
+
+
+async def test_an_id_used_again_for_another_question_is_another_turn(shop: Desk):
+    first = await shop.ask(ScriptedChat("One."), "One?", job="q1", thread_id="a")
+    second = await shop.ask(ScriptedChat("Two."), "Two?", job="q1", thread_id="a")
+
+    assert (first.answer, second.answer) == ("One.", "Two.")
+
+
+async def test_a_model_that_is_away_is_raised_on_and_the_turn_goes_on_at_the_next_attempt(shop: Desk):
+    with pytest.raises(ModelUnreachable):
+        await shop.ask(ScriptedChat(call("search_scans"), ModelUnreachable("no host answers")), WORST, thread_id="a")
+    chat = ScriptedChat("The cart [scan cart-1].")
+
+    result = await shop.ask(chat, WORST, thread_id="a")
+
+    assert result.sources == ("cart-1",)
+    assert len(chat.told) == 1
+
+
+async def test_one_query_at_a_time_speaks_in_a_thread_and_others_speak_elsewhere(shop: Desk):
+    stopped = StoppedChat(call("search_scans"))
+    running = asyncio.create_task(shop.ask(stopped, WORST, job="q1", thread_id="a"))
+    await asyncio.wait_for(stopped.stopped.wait(), 20)
+
+    with pytest.raises(ThreadBusy, match="held by query 'q1'"):
+        await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="a", submitted_ms=2)
+    elsewhere = await shop.ask(None, WORST, job="q3", thread_id="b", submitted_ms=3)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    after = await shop.ask(None, "Who are you?", job="q2", thread_id="a", submitted_ms=2)
+
+    assert elsewhere.sources
+    assert after.answer
+
+
+async def test_a_worker_that_lost_the_conversation_keeps_no_step_of_it(shop: Desk):
+    lost = False
+
+    def check() -> None:
+        if lost:
+            msg = "lost"
+            raise ThreadBusy(msg, delay_s=1)
+
+    def lose(_: Sequence[Message]) -> str:
+        nonlocal lost
+        lost = True
+        return "An answer that comes too late."
+
+    graph = await shop.graph(ScriptedChat(lose))
+    with pytest.raises(ThreadBusy):
+        await speak_unheld(graph, check)
+    chat = ScriptedChat("In time.")
+
+    result = await shop.ask(chat, WORST, job="q1", thread_id="a")
+
+    assert result.answer == "In time."
+
+
+async def speak_unheld(graph: QueryGraph, check: Any) -> None:
+    """Run a turn whose hold is what ``check`` says."""
+    name = f"{graph._environment}:talk:{thread_tag('a')}"
+    await graph._speak(name, Turn(job_id="q1", question=WORST), QueryContext(check=check))

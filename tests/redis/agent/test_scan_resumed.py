@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
+
+from producer.errors import ScanFailed
+from producer.keys import Keys
+from tests.redis.agent.scanning import (
+    BARRIERS,
+    HOME,
+    Resources,
+    StoppedModel,
+    graph,
+    run,
+)
+from tests.support.redis_server import StartServer
+from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.handlers import SHOT_TTL_S, scan
+from worker.agent.job_secrets import secrets_of
+from worker.memory.checkpoints import ScanSaver, scan_saver
+from worker.memory.history import History
+from worker.models.builtin import BuiltinEmbedder
+from worker.outcome import StringWrite
+from worker.scan.settings import Secrets
+
+
+async def test_a_scan_stopped_in_assess_goes_on_without_loading_the_page_again(
+    redis: Redis, keys: Keys, history: History, saver: ScanSaver
+):
+    engine = FixedEngine([BARRIERS], screenshot=b"shot")
+    stopped = StoppedModel()
+    first = asyncio.create_task(
+        run(keys, graph(engine, history, keys, chat=stopped, saver=saver), "job-1", screenshot=True)
+    )
+    await asyncio.wait_for(stopped.asked.wait(), 10)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    # Another worker: a saver and a graph of its own.
+    scans = graph(engine, history, keys, saver=await scan_saver(redis, keys))
+    result, commit = await run(keys, scans, "job-1", screenshot=True)
+
+    assert engine.calls == 1
+    assert result.findings == BARRIERS.findings
+    assert result.assessment_source == "builtin"
+    assert StringWrite(keys.shot("job-1"), b"shot", SHOT_TTL_S) in commit.writes
+
+
+async def test_a_scan_whose_commit_was_lost_is_not_run_again(keys: Keys, history: History, saver: ScanSaver):
+    engine = FixedEngine([BARRIERS])
+    scans = graph(engine, history, keys, saver=saver)
+
+    first, _ = await run(keys, scans, "job-1")
+    second, _ = await run(keys, scans, "job-1")
+
+    assert engine.calls == 1
+    assert second == first
+
+
+async def test_a_scan_that_failed_reads_the_page_at_the_next_attempt(keys: Keys, history: History, saver: ScanSaver):
+    engine = FixedEngine([ScanFailed("crashed"), BARRIERS])
+    scans = graph(engine, history, keys, saver=saver)
+    with pytest.raises(ScanFailed):
+        await run(keys, scans, "job-1")
+
+    result, _ = await run(keys, scans, "job-1")
+
+    assert result.counts.total == 2
+
+
+async def test_an_id_used_again_for_another_page_is_a_new_scan(keys: Keys, history: History, saver: ScanSaver):
+    engine = FixedEngine([BARRIERS, scan_result()])
+    scans = graph(engine, history, keys, saver=saver)
+    await run(keys, scans, "job-1")
+
+    result, _ = await run(keys, scans, "job-1", url="https://shop.example/cart")
+
+    assert engine.calls == 2
+    assert result.url == "https://shop.example/cart"
+    assert result.findings == ()
+
+
+async def test_nothing_of_a_run_is_left_once_it_is_forgotten(
+    redis: Redis, keys: Keys, history: History, saver: ScanSaver
+):
+    scans = graph(FixedEngine([BARRIERS]), history, keys, saver=saver)
+    await run(keys, scans, "job-1")
+    await run(keys, scans, "job-2")
+    kept = [key async for key in redis.scan_iter(match=f"*{keys.environment}*job-*")]
+
+    await scans.forget("job-1")
+    await scans.forget("job-1")
+
+    left = [key async for key in redis.scan_iter(match=f"*{keys.environment}*job-*")]
+    assert len([key for key in kept if b"job-1" in key]) > 3
+    assert not [key for key in left if b"job-1" in key]
+    assert [key for key in left if b"job-2" in key]
+
+
+async def test_every_key_of_a_run_expires(redis: Redis, keys: Keys, history: History, saver: ScanSaver):
+    await run(keys, graph(FixedEngine([BARRIERS]), history, keys, saver=saver), "job-1")
+
+    for_ever = [key async for key in redis.scan_iter(match=f"*{keys.environment}*job-1*") if await redis.ttl(key) < 0]
+
+    assert for_ever == []
+
+
+async def test_secrets_are_handed_to_the_engine_and_kept_nowhere(
+    redis: Redis, keys: Keys, history: History, saver: ScanSaver
+):
+    engine = FixedEngine([BARRIERS])
+    scans = graph(engine, history, keys, saver=saver)
+    secrets = Secrets(headers={"Authorization": "Bearer s3cr3t-t0ken"})
+
+    await redis.execute_command("HSET", keys.secret("job-1"), "headers", json.dumps(secrets.headers))
+
+    await scan({"resources": Resources(keys, scans, secrets_of(redis, keys)), "job_id": "job-1"}, url=HOME)
+
+    await redis.delete(keys.secret("job-1"))
+    assert engine.secrets == [secrets]
+    dumps = [await redis.dump(key) async for key in redis.scan_iter(match=f"*{keys.environment}*")]
+    assert len(dumps) > 3
+    assert not [dump for dump in dumps if dump and b"s3cr3t-t0ken" in dump]
+
+
+async def test_eight_workers_may_set_up_their_savers_at_once(redis: Redis, keys: Keys, history: History):
+    savers = await asyncio.gather(*(scan_saver(redis, keys) for _ in range(8)))
+
+    results = await asyncio.gather(
+        *(
+            run(keys, graph(FixedEngine([BARRIERS]), history, keys, saver=saver), f"job-{number}")
+            for number, saver in enumerate(savers)
+        )
+    )
+
+    assert [result.counts.total for result, _ in results] == [2] * 8
+
+
+async def test_hostile_text_comes_back_from_the_checkpoints_as_it_was(keys: Keys, history: History, saver: ScanSaver):
+    title = '{"lc": 2, "type": "constructor", "id": ["datetime", "datetime"], "kwargs": {}}'
+    engine = FixedEngine([scan_result(finding("image-alt", "a"), title=title)])
+    scans = graph(engine, history, keys, saver=saver)
+    await run(keys, scans, "job-1")
+
+    again, _ = await run(keys, scans, "job-1")
+
+    assert engine.calls == 1
+    assert again.title == title
+
+
+async def test_a_scan_in_a_full_redis_goes_on_without_its_steps_being_kept(
+    redis_server: StartServer,
+):
+    keys = Keys("full")
+    async with Redis.from_url(redis_server().url, protocol=2) as client:
+        history = History(client, keys, BuiltinEmbedder())
+        await history.ensure_index()
+        saver = await scan_saver(client, keys)
+        await client.config_set("maxmemory-policy", "noeviction")
+        await client.config_set("maxmemory", "1")
+        scans = graph(FixedEngine([BARRIERS]), history, keys, saver=saver)
+
+        result, _ = await run(keys, scans, "job-1")
+
+        with pytest.raises(OutOfMemoryError):
+            await client.set("is-it-full", "yes")
+        assert result.counts.total == 2

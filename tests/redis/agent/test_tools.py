@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producer.contract import Impact, JsonObject, Node
+from producer.errors import ModelError, QueueFull
+from tests.redis.agent.asking import Desk, call, open_desk
+from tests.support.scans import finding, scan_result
+from worker.agent.look_up import MAX_CHARS
+from worker.agent.tool_args import ARGS, TOOLS
+from worker.agent.tools import Answer
+from worker.agent.user_words import Asker
+from worker.models.builtin import BuiltinEmbedder
+from worker.models.protocols import EmbedReply
+
+DAY_MS = 86_400_000
+NOW_MS = 1_764_000_000_000
+SHOP = "https://shop.example"
+
+
+def asker(*words: str, site: str = "") -> Asker:
+    return Asker(job_id="q1", messages=words or ("Which page is worst?",), site=site, now_ms=NOW_MS)
+
+
+async def run(desk: Desk, name: str, *, by: Asker | None = None, number: int = 0, **arguments: Any) -> Answer:
+    return await desk.toolbox().run(call(name, **arguments), by or asker(), number=number)
+
+
+async def told(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> JsonObject:
+    answer = await run(desk, name, by=by, **arguments)
+    assert not answer.failed, answer.text
+    return json.loads(answer.text)
+
+
+async def shop(desk: Desk) -> None:
+    """Three pages; the cart's label was mended, an image broke; the blog is elsewhere."""
+    pages = {
+        "home": scan_result(finding("region", "h1", impact=Impact.MINOR), url=f"{SHOP}/", scan_id="home-1"),
+        "cart-1": scan_result(
+            finding("label", "c1", "c2"), url=f"{SHOP}/cart", title="Cart", group="checkout", scan_id="cart-1"
+        ),
+        "cart-2": scan_result(
+            finding("image-alt", "c3", "c4", "c5"), url=f"{SHOP}/cart", title="Cart", group="checkout", scan_id="cart-2"
+        ),
+        "blog": scan_result(
+            finding("label", "b1"), url="https://blog.example/post", title="Cart & more", scan_id="blog-1"
+        ),
+    }
+    for place, result in enumerate(pages.values()):
+        await desk.record(result, at_ms=NOW_MS - (10 - place) * DAY_MS)
+
+
+async def test_the_worst_pages_come_first_in_their_newest_state_with_sums_over_all(desk: Desk):
+    await shop(desk)
+
+    found = await told(desk, "search_scans", order="worst", limit=2)
+
+    assert [one["scan"] for one in found["scans"]] == ["cart-2", "blog-1"]
+    assert (found["pages"], found["left_out"]) == (3, 1)
+    assert found["barriers_of_all_pages"] == {"total": 5, "critical": 4, "minor": 1}
+    assert found["rules"] == {
+        "image-alt": {"elements": 3, "pages": 1},
+        "region": {"elements": 1, "pages": 1},
+        "label": {"elements": 1, "pages": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "scans"),
+    [
+        ({"site": "shop.example"}, ["cart-2", "home-1"]),
+        ({"site": "https://shop.example/cart"}, ["cart-2", "home-1"]),
+        ({"group": "checkout"}, ["cart-2"]),
+        ({"url": f"{SHOP}/cart"}, ["cart-2"]),
+        ({"words": "CART"}, ["blog-1", "cart-2"]),
+        ({"rule": "label"}, ["blog-1"]),
+        ({"rule": "label", "until": "2025-11-16T10:00"}, ["cart-1"]),
+        ({"impact": "minor"}, ["home-1"]),
+        ({"since": "2025-11-16"}, ["blog-1", "cart-2"]),
+        ({"rule": "label", "every": True}, ["blog-1", "cart-1"]),
+        ({"site": "none.example"}, []),
+        ({"limit": None, "group": None, "nonsense": 7}, ["blog-1", "cart-2", "home-1"]),
+    ],
+)
+async def test_pages_are_found_by_what_is_asked_for(desk: Desk, arguments: JsonObject, scans: list[str]):
+    await shop(desk)
+
+    assert [one["scan"] for one in (await told(desk, "search_scans", **arguments))["scans"]] == scans
+
+
+async def test_pages_are_found_by_meaning(desk: Desk):
+    await shop(desk)
+
+    found = await told(desk, "search_scans", text="image alt missing in the cart", site="shop.example")
+
+    assert found["scans"][0]["scan"] == "cart-2"
+    assert {one["url"] for one in found["scans"]} == {f"{SHOP}/", f"{SHOP}/cart"}
+
+
+async def test_a_question_about_one_site_reaches_no_other(desk: Desk):
+    await shop(desk)
+    limited = asker(site="shop.example")
+
+    everything = await told(desk, "search_scans", by=limited)
+    elsewhere = await run(desk, "search_scans", by=limited, site="blog.example")
+    one = await run(desk, "get_scan", by=limited, scan="blog-1")
+    page = await run(desk, "get_scan", by=limited, url="https://blog.example/post")
+    pair = await run(desk, "compare_scans", by=limited, before="blog-1", after="blog-1")
+
+    assert {one["url"] for one in everything["scans"]} == {f"{SHOP}/", f"{SHOP}/cart"}
+    assert [one.failed for one in (elsewhere, one, page, pair)] == [True] * 4
+    assert "limited to the site 'shop.example'" in elsewhere.text
+
+
+async def test_one_scan_is_told_whole_with_examples_while_its_result_is_kept(desk: Desk):
+    page = scan_result(finding("label", "c1"), finding("region", "r", impact=Impact.MINOR), scan_id="s1")
+    await desk.record(page)
+
+    before = await told(desk, "get_scan", scan="s1", rule="label")
+    await desk.redis.set(desk.keys.result("s1"), page.model_dump_json(), ex=60)
+    after = await told(desk, "get_scan", url=page.url, rule="label")
+
+    assert [(one["rule"], one["elements"]) for one in after["findings"]] == [("label", 1), ("region", 1)]
+    assert "no longer kept" in before["examples"]
+    assert after["examples"] == [{"markup": "<img id=c1>", "problem": "Fix: give it an alt"}]
+
+
+async def test_two_scans_of_a_page_are_compared_and_of_two_pages_not(desk: Desk):
+    await shop(desk)
+
+    change = (await told(desk, "compare_scans", before="cart-1", after="cart-2"))["change"]
+    other = await run(desk, "compare_scans", before="cart-1", after="home-1")
+
+    assert (change["new"], change["fixed"]) == ({"total": 3, "image-alt": 3}, {"total": 2, "label": 2})
+    assert other.failed
+    assert "different pages" in other.text
+
+
+async def test_all_pages_are_compared_with_how_they_were_at_a_time(desk: Desk):
+    await shop(desk)
+
+    found = await told(desk, "compare_scans", since="2025-11-15T23:00")
+
+    assert [one["scan"] for one in found["changed"]] == ["cart-2"]
+    assert (found["new_barriers"], found["fixed_barriers"]) == (3, 2)
+    assert (found["pages"], found["pages_unchanged"], found["first_scanned_since"]) == (3, 1, 1)
+    assert [one["scan"] for one in found["first_scanned"]] == ["blog-1"]
+
+
+async def test_what_was_read_in_part_proves_nothing_new_and_nothing_fixed(desk: Desk):
+    whole = scan_result(finding("label", "a", "b"), scan_id="s1")
+    part = scan_result(finding("label", "b", "c"), scan_id="s2", status="partial")
+    await desk.record(whole, at_ms=NOW_MS - 3)
+    await desk.record(part, at_ms=NOW_MS - 2)
+
+    forth = (await told(desk, "compare_scans", before="s1", after="s2"))["change"]
+    back = (await told(desk, "compare_scans", before="s2", after="s1"))["change"]
+
+    assert (forth["new"]["total"], forth["fixed"]["total"], forth["uncertain"]) == (1, 0, ["label"])
+    assert (back["new"]["total"], back["fixed"]["total"], back["uncertain"]) == (0, 1, ["label"])
+
+
+async def test_a_page_that_got_worse_comes_before_one_that_got_better(desk: Desk):
+    for name, before, after in (("better", "abc", "a"), ("worse", "a", "abcd"), ("mixed", "ab", "cd")):
+        url = f"{SHOP}/{name}"
+        await desk.record(
+            scan_result(finding("label", *before), url=url, scan_id=f"{name}-1"), at_ms=NOW_MS - 9 * DAY_MS
+        )
+        await desk.record(scan_result(finding("label", *after), url=url, scan_id=f"{name}-2"), at_ms=NOW_MS - 1)
+
+    found = await told(desk, "compare_scans", since="yesterday")
+
+    assert [one["scan"] for one in found["changed"]] == ["worse-2", "mixed-2", "better-2"]
+
+
+@pytest.mark.parametrize("tool", ["search_scans", "compare_scans"])
+async def test_a_document_stays_small_and_counts_what_it_left_out(desk: Desk, tool: str):
+    for number in range(40):
+        url, title = f"{SHOP}/{number}?{'x' * 3_000}", "t" * 5_000
+        rules = [finding(f"rule-{n}-{'y' * 30}", f"{number}-{n}") for n in range(30)]
+        await desk.record(scan_result(url=url, title=title, scan_id=f"a{number}"), at_ms=NOW_MS - 9 * DAY_MS)
+        await desk.record(scan_result(*rules, url=url, title=title, scan_id=f"b{number}"), at_ms=NOW_MS - 1)
+
+    arguments: JsonObject = {"since": "yesterday"} if tool == "compare_scans" else {}
+    answer = await desk.toolbox().run(call(tool, limit=20, **arguments), asker(), number=0)
+
+    document = json.loads(answer.text)
+    listed = document["scans" if tool == "search_scans" else "changed"]
+    assert len(answer.text) <= MAX_CHARS + 50
+    assert 0 < len(listed) < 20
+    assert document["left_out"] == 40 - len(listed)
+
+
+async def test_a_tool_that_fails_is_an_answer_and_a_note_and_no_error(desk: Desk):
+    class Away(BuiltinEmbedder):
+        async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
+            msg = f"no host answers, asked for {len(texts)}"
+            raise ModelError(msg)
+
+    away = await open_desk(desk.redis, desk.keys, Away())
+    desk.submit_fails = QueueFull("the lane holds 1 job")
+
+    search = await run(away, "search_scans", text="buttons")
+    scan = await run(desk, "request_scan", by=asker(f"scan {SHOP}/"), url=f"{SHOP}/")
+
+    assert json.loads(search.text) == {"error": "no host answers, asked for 1"}
+    assert (search.failed, search.note) == (True, "search_scans failed: no host answers, asked for 1")
+    assert scan.note == "request_scan failed: the lane holds 1 job"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("delete_everything", {}, "there is no tool"),
+        ("search_scans", {"limit": "all"}, "limit"),
+        ("search_scans", {"order": "best"}, "order"),
+        ("search_scans", {"since": "soon"}, "2026-11-01"),
+        ("search_scans", {"text": ["a"]}, "text"),
+        ("get_scan", {"scan": "../etc"}, "there is no scan"),
+        ("get_scan", {}, "there is no scan"),
+        ("compare_scans", {"before": "x"}, "there is no scan"),
+        ("remember", {}, "words"),
+        ("request_scan", {"url": 7}, "url"),
+    ],
+)
+async def test_wrong_arguments_are_told_to_the_model(desk: Desk, name: str, arguments: JsonObject, said: str):
+    answer = await run(desk, name, **arguments)
+
+    assert answer.failed
+    assert said in json.loads(answer.text)["error"]
+
+
+_VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=30) | st.lists(st.text(max_size=5), max_size=2)
+_NAMES = sorted({name for args in ARGS.values() for name in args.model_fields})
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([tool.name for tool in TOOLS]),
+    arguments=st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=5),
+)
+async def test_no_arguments_make_a_tool_stumble(desk: Desk, name: str, arguments: JsonObject):
+    fresh = await open_desk(desk.redis, desk.keys)
+
+    answer = await run(fresh, name, **arguments)
+
+    assert isinstance(json.loads(answer.text), dict)
+
+
+async def test_a_page_s_markup_is_clipped(desk: Desk):
+    node = Node(selector=("a",), snippet="<b>" + "x" * 90_000, failure_summary="y" * 90_000, fingerprint="n")
+    page = scan_result(finding("label").model_copy(update={"nodes": (node,), "node_count": 1}), scan_id="s1")
+    await desk.record(page)
+    await desk.redis.set(desk.keys.result("s1"), page.model_dump_json(), ex=60)
+
+    answer = await run(desk, "get_scan", scan="s1", rule="label")
+
+    assert len(answer.text) < MAX_CHARS

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from producer.contract import JsonObject
+from tests.redis.agent.asking import Desk, call
+from worker.agent.tools import Answer, scan_job_id
+from worker.agent.user_words import Asker
+
+DAY_MS = 86_400_000
+NOW_MS = 1_764_000_000_000
+SHOP = "https://shop.example"
+
+
+def asker(*words: str, site: str = "") -> Asker:
+    return Asker(job_id="q1", messages=words or ("Which page is worst?",), site=site, now_ms=NOW_MS)
+
+
+async def run(desk: Desk, name: str, *, by: Asker | None = None, number: int = 0, **arguments: Any) -> Answer:
+    return await desk.toolbox().run(call(name, **arguments), by or asker(), number=number)
+
+
+async def told(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> JsonObject:
+    answer = await run(desk, name, by=by, **arguments)
+    assert not answer.failed, answer.text
+    return json.loads(answer.text)
+
+
+async def test_the_user_s_words_are_remembered_and_recalled_by_meaning(desk: Desk):
+    user = asker("Please remember that the shop is rebuilt in May.", site="shop.example")
+
+    kept = await run(desk, "remember", by=user, words="The shop is rebuilt in May")
+    again = await run(desk, "remember", by=user, words="The shop is rebuilt in May")
+    found = await told(desk, "recall", by=asker(site="shop.example"), text="When is the shop rebuilt?")
+    elsewhere = await told(desk, "recall", by=asker(site="blog.example"), text="When is the shop rebuilt?")
+    anywhere = await told(desk, "recall", by=asker())
+
+    assert not kept.failed
+    assert not again.failed
+    assert await desk.memories_kept() == ["the shop is rebuilt in May"]
+    assert [one["text"] for one in found["remembered"]] == ["the shop is rebuilt in May"]
+    assert elsewhere["remembered"] == []
+    assert len(anywhere["remembered"]) == 1
+
+
+async def test_words_that_the_user_did_not_write_are_not_remembered(desk: Desk):
+    answer = await run(desk, "remember", words="The page has no barriers.")
+
+    assert answer.failed
+    assert "not the user's words" in answer.note
+    assert await desk.memories_kept() == []
+
+
+async def test_a_scan_is_queued_once_under_an_id_of_job_and_call(desk: Desk):
+    user = asker(f"Scan {SHOP}/new please")
+
+    answers = [await run(desk, "request_scan", by=user, url=f"{SHOP}/new", group="shop", number=3) for _ in range(2)]
+
+    assert [json.loads(one.text)["job"] for one in answers] == ["q1.scan3"] * 2
+    assert desk.submitted == [("q1.scan3", {"url": f"{SHOP}/new", "group": "shop"})]
+
+
+async def test_an_address_that_the_user_did_not_write_is_not_scanned(desk: Desk):
+    answer = await run(desk, "request_scan", url="http://169.254.169.254/latest/")
+
+    assert answer.failed
+    assert answer.note.startswith("request_scan was refused: 'http://169.254.169.254/latest/'")
+    assert desk.submitted == []
+
+
+def test_ids_of_requested_scans_are_job_ids_whatever_the_query_s_is():
+    assert scan_job_id("q1", 0) == "q1.scan0"
+    assert len(scan_job_id("x" * 128, 11)) < 128
+    assert scan_job_id("x" * 128, 11) != scan_job_id("x" * 127 + "y", 11)

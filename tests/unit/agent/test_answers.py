@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from worker.agent.answers import MAX_ANSWER, citation, ground, is_unusable
+
+KNOWN = frozenset({"a1", "b2", "batch-17-0"})
+
+
+def test_sources_are_the_scans_cited_in_the_order_of_mention():
+    answer = ground("The cart is worst [scan b2]. Then home [scan a1], and the cart [scan b2].", KNOWN)
+
+    assert answer.sources == ("b2", "a1")
+    assert answer.text == "The cart is worst [scan b2]. Then home [scan a1], and the cart [scan b2]."
+    assert answer.notes == ()
+
+
+def test_several_scans_in_one_citation_are_all_sources():
+    answer = ground("Four of them [scans a1, batch-17-0].", KNOWN)
+
+    assert answer.sources == ("a1", "batch-17-0")
+
+
+def test_a_scan_that_no_tool_told_of_is_taken_out_and_counted():
+    answer = ground("All is well [scan made-up]. Home is not [scan a1, other].", KNOWN)
+
+    assert answer.text == "All is well. Home is not [scan a1]."
+    assert answer.sources == ("a1",)
+    assert answer.notes == ("the model cited 2 scans that no tool told of: taken out",)
+
+
+def test_what_citations_are_written_as_is_read_again():
+    assert ground(citation(["a1", "b2"]), KNOWN).sources == ("a1", "b2")
+
+
+def test_an_endless_answer_is_cut_and_says_so():
+    answer = ground("x" * (MAX_ANSWER * 2), KNOWN)
+
+    assert len(answer.text) == MAX_ANSWER
+    assert "cut" in answer.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n ", '{"name": "search_scans", "arguments": {}}', '```json\n{"tool": "recall"}\n```'],
+)
+def test_nothing_and_a_call_written_out_are_no_answers(text: str):
+    assert is_unusable(text)
+
+
+@pytest.mark.parametrize("text", ["No.", '{"worst": "cart"}', "[]", "{" * 100_000, '{"name": "Home"}'])
+def test_all_else_is_an_answer(text: str):
+    assert not is_unusable(text)

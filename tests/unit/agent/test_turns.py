@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from producer.contract import JsonObject, Usage
+from worker.agent.answers import NO_SOURCE
+from worker.agent.query_messages import NUDGE
+from worker.agent.talk import Turn
+from worker.agent.tools import Answer
+from worker.agent.turns import MAX_CALLS, MAX_WRITES, grounded, heard, reason_to_refuse, result_of, told
+from worker.models.protocols import ChatReply, ToolCall
+
+TURN = Turn(job_id="q", question="Which page is worst?")
+
+
+def reply(text: str = "", *calls: ToolCall) -> ChatReply:
+    return ChatReply(text, "m:1b", Usage(calls=1, prompt_tokens=5), calls)
+
+
+def call(name: str = "search_scans", **arguments: object) -> ToolCall:
+    return ToolCall(name, dict(arguments), "same-id")
+
+
+def after(turn: Turn, name: str, arguments: JsonObject, answer: Answer) -> Turn:
+    """The turn after one call and its answer."""
+    turn = heard(turn, reply("", ToolCall(name, arguments)), is_last=False)
+    asked = turn.said[-1].calls[0]
+    return told(turn, ToolCall(*asked), answer)
+
+
+def test_words_are_the_answer():
+    turn = heard(TURN, reply("The cart."), is_last=False, notes=("left out",))
+
+    assert (turn.answer, turn.model, turn.rounds, turn.notes) == ("The cart.", "m:1b", 1, ("left out",))
+    assert turn.usage.prompt_tokens == 5
+
+
+def test_calls_get_ids_of_their_own_even_if_the_model_repeats_one():
+    turn = heard(TURN, reply("", call(), call(limit=1)), is_last=False)
+
+    assert turn.answer is None
+    assert len({call_id for _, _, call_id in turn.said[-1].calls}) == 2
+
+
+def test_nothing_is_asked_for_again_and_the_last_time_told():
+    first = heard(TURN, reply("  "), is_last=False)
+    last = heard(first, reply('{"name": "recall"}'), is_last=True)
+
+    assert first.answer is None
+    assert first.said[-1].content == NUDGE
+    assert last.answer is not None
+    assert last.answer.startswith("There is no answer: asked 2 times, the model called 0 tools")
+    assert last.notes == ("the model gave no answer",)
+
+
+def test_calls_at_the_last_time_are_not_run():
+    turn = heard(TURN, reply("", call()), is_last=True)
+
+    assert turn.answer is not None
+    assert turn.said == ()
+
+
+def test_too_many_calls_at_a_time_are_refused_and_may_be_asked_again():
+    turn = heard(TURN, reply("", *(call(limit=n) for n in range(MAX_CALLS + 1))), is_last=False)
+
+    assert reason_to_refuse(turn, call(limit=MAX_CALLS - 1), MAX_CALLS - 1) == ""
+    assert "at most" in reason_to_refuse(turn, call(limit=MAX_CALLS), MAX_CALLS)
+
+
+def test_the_same_call_is_run_once_unless_it_failed():
+    worked = after(TURN, "search_scans", {"limit": 3}, Answer("{}"))
+    failed = after(TURN, "search_scans", {"limit": 3}, Answer("{}", failed=True))
+
+    assert "asked before" in reason_to_refuse(worked, call(limit=3), 0)
+    assert reason_to_refuse(worked, call(limit=4), 0) == ""
+    assert reason_to_refuse(failed, call(limit=3), 0) == ""
+
+
+def test_only_so_many_calls_leave_something_behind():
+    turn = TURN
+    for number in range(MAX_WRITES):
+        turn = after(turn, "request_scan", {"url": f"https://shop.example/{number}"}, Answer("{}"))
+
+    assert "at most" in reason_to_refuse(turn, call("request_scan", url="https://shop.example/x"), 0)
+    assert reason_to_refuse(turn, call("search_scans"), 0) == ""
+
+
+def test_an_answer_that_did_something_or_rests_on_a_failure_is_for_this_question_alone():
+    assert after(TURN, "search_scans", {}, Answer("{}")).is_cacheable
+    assert not after(TURN, "search_scans", {}, Answer("{}", failed=True)).is_cacheable
+    assert not after(TURN, "recall", {}, Answer("{}")).is_cacheable
+    assert not after(TURN, "remember", {}, Answer("{}")).is_cacheable
+
+
+def test_an_answer_without_a_source_says_so_unless_something_was_only_done():
+    looked = after(TURN, "search_scans", {}, Answer("{}", scans=("a1",))).model_copy(update={"answer": "Fine."})
+    cited = looked.model_copy(update={"answer": "Fine [scan a1]."})
+    done = after(TURN, "remember", {}, Answer("{}")).model_copy(update={"answer": "Remembered."})
+    refused = after(TURN, "remember", {}, Answer("{}", failed=True)).model_copy(update={"answer": "Remembered."})
+    none = TURN.model_copy(update={"answer": "Fine."})
+
+    noted = [NO_SOURCE in grounded(one, frozenset({"a1"})).notes for one in (looked, cited, done, refused, none)]
+
+    assert noted == [True, False, False, True, True]
+    assert grounded(cited, frozenset({"a1"})).sources == ("a1",)
+
+
+def test_the_result_names_its_model_its_prompt_and_what_it_lacks():
+    result = result_of(grounded(TURN.model_copy(update={"answer": "Fine.", "model": "m:1b"}), frozenset()))
+
+    assert (result.model, result.notes) == ("m:1b", (NO_SOURCE,))
+    assert result.prompt.startswith("ask-")

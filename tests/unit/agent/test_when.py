@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.agent.when import parse_when, time_of
+
+MONDAY_NOON = round(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-11-01", "2026-11-01T00:00Z"),
+        ("2026-11-01T10:30+01:00", "2026-11-01T09:30Z"),
+        ("today", "2026-11-23T00:00Z"),
+        ("Yesterday", "2026-11-22T00:00Z"),
+        ("Monday", "2026-11-23T00:00Z"),
+        ("last Friday", "2026-11-20T00:00Z"),
+        ("on Tuesday?", "2026-11-17T00:00Z"),
+        ("last week", "2026-11-16T12:00Z"),
+        ("a week ago", "2026-11-16T12:00Z"),
+        ("the last 3 days", "2026-11-20T12:00Z"),
+        ("two hours ago", "2026-11-23T10:00Z"),
+    ],
+)
+def test_a_time_is_read_as_people_write_it(text: str, time: str):
+    assert time_of(parse_when(text, now_ms=MONDAY_NOON)) == time
+
+
+@pytest.mark.parametrize("text", ["", "soon", "the redesign", "13", "2026-13-01", "last 9999 years", "now and then"])
+def test_what_is_no_time_is_refused_with_an_example(text: str):
+    with pytest.raises(ValueError, match="2026-11-01"):
+        parse_when(text, now_ms=MONDAY_NOON)
+
+
+@given(st.text(max_size=40))
+def test_no_text_makes_it_stumble(text: str):
+    try:
+        parse_when(text, now_ms=MONDAY_NOON)
+    except ValueError as error:
+        assert "expected a date" in str(error)  # noqa: PT017  most texts are no times

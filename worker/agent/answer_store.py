@@ -1,0 +1,81 @@
+"""The cache of answers as a conversation uses it: which answers may be given again, and to which question.
+
+An answer holds for its site, its model and prompt, the site's generation, the day, what was said before, and the words
+of the question that it hangs on (``user_words.deciding_words``). Only a whole answer with sources is kept, and none
+that rests on memories or did something. A model that cannot embed costs the cache, not the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from producer.contract import Usage
+from producer.errors import ModelError
+from worker.agent.prompts import clip
+from worker.agent.query_messages import ASK_VERSION
+from worker.agent.state import pack_bytes, unpack_bytes
+from worker.agent.talk import FinishedTurn, Turn, context_digest
+from worker.agent.user_words import deciding_words
+from worker.agent.when import day_of
+from worker.memory.cache import AnswerCache, CachedAnswer, Scope
+from worker.models.protocols import add_usage
+
+MAX_QUESTION: Final = 2_000
+"""Characters of a question that is looked up: of a longer one an embedding model may read only the beginning."""
+
+
+class AnswerStore:
+    """Looks up and keeps answers for one chat model. ``now_ms`` is Redis' time."""
+
+    def __init__(self, cache: AnswerCache, *, model: str, now_ms: Callable[[], Awaitable[int]]) -> None:
+        self._cache = cache
+        self._model = model
+        self._now_ms = now_ms
+
+    async def look_up(self, turn: Turn, turns: Sequence[FinishedTurn]) -> Turn:
+        """Return the turn with its time and scope set, and with its answer, if it was given before."""
+        asked_ms = await self._now_ms()
+        context = context_digest(turns, day_of(asked_ms), *deciding_words(turn.question))
+        generation = await self._cache.generation(turn.site)
+        turn = turn.model_copy(update={"asked_ms": asked_ms, "context": context, "generation": generation})
+        if not turn.use_cache or len(turn.question) > MAX_QUESTION:
+            return turn
+        try:
+            found = await self._cache.look_up(turn.question, self._scope(turn))
+        except ModelError as error:
+            return turn.model_copy(update={"notes": turn.noted(f"the cache was not asked: {clip(str(error))}")})
+        turn = turn.model_copy(update={"usage": add_usage(turn.usage, found.usage)})
+        if found.found is None:
+            return turn.model_copy(update={"vector": pack_bytes(found.vector.tobytes())})
+        return _answered(turn, found.found)
+
+    async def keep(self, turn: Turn) -> Turn:
+        """Keep the answer, if it may be given again; return the turn."""
+        vector = unpack_bytes(turn.vector)
+        if turn.is_cacheable and vector and turn.answer and turn.sources and not turn.notes:
+            about = {"sources": list(turn.sources), "model": turn.model}
+            numbers = np.frombuffer(vector, dtype=np.float32)
+            await self._cache.keep(turn.question, turn.answer, numbers, self._scope(turn), about=about)
+        return turn
+
+    def _scope(self, turn: Turn) -> Scope:
+        return Scope(
+            site=turn.site, generation=turn.generation, model=self._model, prompt=ASK_VERSION, context=turn.context
+        )
+
+
+def _answered(turn: Turn, found: CachedAnswer) -> Turn:
+    note = f"given {found.age_s:.0f} s ago to the question: {clip(found.question)}"
+    return turn.model_copy(
+        update={
+            "answer": found.answer,
+            "sources": tuple(str(one) for one in found.about.get("sources", ())),
+            "model": str(found.about.get("model", "")),
+            "cached": True,
+            "usage": add_usage(turn.usage, Usage(cache_hit=True)),
+            "notes": turn.noted(note),
+        }
+    )

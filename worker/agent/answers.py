@@ -1,0 +1,83 @@
+"""What may be shown of a model's answer, and what it rests on. Pure.
+
+An answer cites scans as ``[scan ID]``. Its sources are those of them that tools have really told of, or that an earlier
+answer of the conversation rests on; a made-up id is taken out of the text, and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from worker.agent.tool_args import ARGS
+
+MAX_ANSWER: Final = 20_000
+"""Characters of an answer that are kept: a model that goes on for longer is caught in a loop."""
+NO_SOURCE: Final = "the answer rests on no scan"
+_CITED: Final = re.compile(r" ?\[scans? ([A-Za-z0-9][A-Za-z0-9_., -]{0,1000})\]", re.IGNORECASE)
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """An answer with its sources, in the order of mention; ``notes`` say what is wrong with it."""
+
+    text: str
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def is_unusable(text: str) -> bool:
+    """Whether ``text`` cannot be shown as an answer: nothing at all, or a tool's call written out as JSON."""
+    bare = text.strip().removeprefix("```json").strip("` \n")
+    if not bare:
+        return True
+    try:
+        value: object = json.loads(bare)
+    except (ValueError, RecursionError):
+        return False
+    fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    return str(fields.get("name")) in ARGS or str(fields.get("tool")) in ARGS
+
+
+def ground(text: str, known: frozenset[str]) -> Grounded:
+    """Return the answer ``text``, its citations checked against the scans that are ``known``."""
+    notes: list[str] = []
+    text = text.strip()
+    if len(text) > MAX_ANSWER:
+        text = text[: MAX_ANSWER - 1] + "…"
+        notes.append(f"the answer was cut after {MAX_ANSWER} characters")
+    sources: dict[str, None] = {}
+    invented: set[str] = set()
+
+    def check(match: re.Match[str]) -> str:
+        ids = cast("list[str]", _ID.findall(match[1].replace("scan ", "")))
+        real = [one for one in ids if one in known]
+        sources.update(dict.fromkeys(real))
+        invented.update(set(ids) - known)
+        return f" [scan {', '.join(real)}]" if real else ""
+
+    text = _CITED.sub(check, text)
+    if invented:
+        notes.append(f"the model cited {_number(len(invented), 'scan')} that no tool told of: taken out")
+    return Grounded(text.strip(), tuple(sources), tuple(notes))
+
+
+def no_answer(asked: int, calls: int) -> str:
+    """Return what is shown when the model never came to an answer."""
+    return (
+        f"There is no answer: asked {_number(asked, 'time')}, the model called {_number(calls, 'tool')} "
+        f"and never answered in words."
+    )
+
+
+def citation(scan_ids: Sequence[str]) -> str:
+    """Return how an answer cites scans."""
+    return f"[scan {', '.join(scan_ids)}]"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,176 @@
+"""The query graph: ``begin → (think ⇄ act) → finish``. One run is one turn of one conversation.
+
+``begin`` looks into the cache, ``think`` asks the model, ``act`` runs the tools it asks for, ``finish`` checks the
+answer and keeps it. Every step is kept under the conversation's thread: a killed worker's turn goes on where it
+stopped, and a turn that is complete is answered from the thread, never spoken twice. The cache and the memories are
+written before the job's commit, under keys that a repetition writes again. One query at a time speaks in a thread
+(``memory/threads.py``). What follows from a reply is decided in ``turns.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, cast
+
+import structlog
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from producer.contract import QueryRequest, QueryResult
+from worker.agent.answer_store import AnswerStore
+from worker.agent.query_messages import prompt_of
+from worker.agent.state import QueryContext
+from worker.agent.talk import FinishedTurn, TalkState, Turn, asker_of, known_scans, pack_turns, parse_turns
+from worker.agent.tool_args import TOOLS
+from worker.agent.tools import Toolbox, refused
+from worker.agent.turns import MAX_ROUNDS, after_begin, after_think, grounded, heard, reason_to_refuse, result_of, told
+from worker.memory.checkpoints import SharedSaver
+from worker.memory.threads import Threads, thread_tag
+from worker.models.protocols import ChatModel, ToolCall
+
+RECURSION_LIMIT: Final = 2 * MAX_ROUNDS + 10
+
+Update = dict[str, str]
+log = structlog.get_logger()
+
+
+class QueryGraph:
+    """Answers questions with what it is handed. Safe for several conversations at once."""
+
+    def __init__(
+        self,
+        *,
+        chat: ChatModel,
+        tools: Toolbox,
+        answers: AnswerStore,
+        threads: Threads,
+        checkpointer: SharedSaver,
+        environment: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._chat = chat
+        self._tools = tools
+        self._answers = answers
+        self._threads = threads
+        self._checkpointer = checkpointer
+        self._environment = environment
+        self._clock = clock
+        graph = StateGraph(TalkState, context_schema=QueryContext)
+        graph.add_node("begin", self.begin)
+        graph.add_node("think", self.think)
+        graph.add_node("act", self.act)
+        graph.add_node("finish", self.finish)
+        graph.add_edge(START, "begin")
+        graph.add_conditional_edges("begin", after_begin)
+        graph.add_conditional_edges("think", after_think)
+        graph.add_edge("act", "think")
+        graph.add_edge("finish", END)
+        self._graph = graph.compile(checkpointer=checkpointer)
+
+    async def run(self, job_id: str, request: QueryRequest, context: QueryContext) -> QueryResult:
+        """Return the answer to the job's question, going on where an earlier run of it stopped.
+
+        Without a thread of its own the question begins one, named like the job. Raises ``ThreadBusy``, and what the
+        model raises.
+        """
+        thread_id = request.thread_id or job_id
+        tag = thread_tag(thread_id)
+        async with self._threads.hold(tag, job_id, submitted_ms=context.submitted_ms) as hold:
+            context = replace(context, check=hold.check)
+            name = f"{self._environment}:talk:{tag}"
+            turn = Turn(job_id=job_id, question=request.question, site=request.site, use_cache=request.use_cache)
+            result = await self._speak(name, turn, context)
+            await self._checkpointer.keep_newest(name)
+        return result.model_copy(update={"thread_id": thread_id})
+
+    async def _speak(self, name: str, turn: Turn, context: QueryContext) -> QueryResult:
+        """Return the answer to ``turn``: from the thread if it is complete there, by the rest of it if it was begun."""
+        config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
+        known = await self._graph.aget_state(config)
+        spoken = cast("TalkState", {"turns": "", "turn": "", **known.values})
+        done = _answer_in(spoken["turns"], turn)
+        if done is not None:
+            return done
+        is_begun = bool(known.next) and _is_same(spoken["turn"], turn)
+        given = None if is_begun else TalkState(turns=spoken["turns"], turn=turn.model_dump_json())
+        spoken = cast("TalkState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
+        done = _answer_in(spoken["turns"], turn)
+        if done is None:  # pragma: no cover  ``finish`` adds it
+            raise AssertionError
+        return done
+
+    # ------------------------------------------------------------------------------------------ nodes
+
+    async def begin(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+        """Set the turn's time and scope, and look for an answer given before."""
+        runtime.context.step("looking for an answer given before")
+        began = self._clock()
+        turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
+        return self._kept(turn, "cache", began, runtime)
+
+    async def think(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+        """Ask the model what to look up, or for the answer."""
+        runtime.context.step("thinking")
+        began = self._clock()
+        turn = Turn.model_validate_json(state["turn"])
+        is_last = turn.rounds + 1 >= MAX_ROUNDS
+        prompt = prompt_of(turn, parse_turns(state["turns"]), is_last=is_last)
+        reply = await self._chat.chat(prompt.messages, tools=() if is_last else TOOLS)
+        turn = heard(turn, reply, is_last=is_last, notes=prompt.notes)
+        return self._kept(turn, "think", began, runtime)
+
+    async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+        """Run the tools that the model asked for, one after the other."""
+        runtime.context.step("looking things up")
+        began = self._clock()
+        turn = Turn.model_validate_json(state["turn"])
+        asker = asker_of(turn, parse_turns(state["turns"]))
+        for place, (name, arguments, call_id) in enumerate(turn.said[-1].calls):
+            call = ToolCall(name, arguments, call_id)
+            reason = reason_to_refuse(turn, call, place)
+            answer = refused(call, asker, reason) if reason else await self._tools.run(call, asker, number=turn.calls)
+            turn = told(turn, call, answer)
+        return self._kept(turn, "act", began, runtime)
+
+    async def finish(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
+        """Check what the answer rests on, keep it for the same question asked again, and close the turn."""
+        runtime.context.step("answering")
+        turn, turns = Turn.model_validate_json(state["turn"]), parse_turns(state["turns"])
+        if not turn.cached:
+            turn = await self._answers.keep(grounded(turn, known_scans(turn, turns)))
+        result = result_of(turn)
+        log.info(
+            "query.answered",
+            job_id=turn.job_id,
+            model=result.model,
+            cached=result.cached,
+            rounds=turn.rounds,
+            tools=turn.calls,
+            sources=len(result.sources),
+            notes=len(result.notes),
+        )
+        finished = FinishedTurn(job_id=turn.job_id, question=turn.question, result=result)
+        runtime.context.check()
+        return {"turns": pack_turns((*turns, finished)), "turn": ""}
+
+    def _kept(self, turn: Turn, step: str, began: float, runtime: Runtime[QueryContext]) -> Update:
+        """Return the turn as it is kept, unless the conversation was lost meanwhile."""
+        runtime.context.check()
+        spent_ms = turn.timings_ms.get(step, 0) + round((self._clock() - began) * 1000)
+        return {"turn": turn.model_copy(update={"timings_ms": {**turn.timings_ms, step: spent_ms}}).model_dump_json()}
+
+
+def _answer_in(turns: str, turn: Turn) -> QueryResult | None:
+    finished = (one for one in parse_turns(turns) if (one.job_id, one.question) == (turn.job_id, turn.question))
+    return next((one.result for one in finished), None)
+
+
+def _is_same(text: str, turn: Turn) -> bool:
+    """Whether the turn that a killed worker left behind is this one: a later question gives it up."""
+    if not text:
+        return False
+    left = Turn.model_validate_json(text)
+    return (left.job_id, left.question, left.site) == (turn.job_id, turn.question, turn.site)

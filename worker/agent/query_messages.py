@@ -1,0 +1,114 @@
+"""What the chat model is asked in a conversation: the messages of one call, cut to its context. Pure.
+
+The user's questions stand as they are; all else that did not come from us is an answer of a tool, a JSON document of
+quotations. What has no room is left out from the oldest on, and said so, to the model and in the result's notes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from producer.contract import JsonObject
+from producer.errors import ContextExceeded
+from worker.agent.prompts import load_prompt, version_of
+from worker.agent.talk import FinishedTurn, Turn
+from worker.agent.tool_args import TOOLS
+from worker.agent.when import day_of
+from worker.models.context_budget import MESSAGE_TOKENS, most_tokens
+from worker.models.protocols import Message
+
+ASK_SYSTEM: Final = load_prompt("ask")
+NUDGE: Final = load_prompt("nudge")
+LAST_STEP: Final = load_prompt("last_step")
+_TOOLS_TEXT: Final = json.dumps([[tool.name, tool.description, tool.parameters] for tool in TOOLS])
+ASK_VERSION: Final = version_of("ask", ASK_SYSTEM, NUDGE, LAST_STEP, _TOOLS_TEXT)
+
+BUDGET_TOKENS: Final = 6_000
+"""Of all messages and the tools, at most: with an answer of 2,048 it fits the 8,192 that small models are run with."""
+MAX_TURNS_SHOWN: Final = 6
+MAX_EARLIER: Final = 1_500
+"""Characters of an earlier question or answer."""
+LEFT_OUT: Final = (
+    '{"left_out": "this answer was shown before and is left out for want of room; ask again if you need it"}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The messages of one call; ``notes`` say what was left out."""
+
+    messages: tuple[Message, ...]
+    notes: tuple[str, ...]
+
+
+def prompt_of(
+    turn: Turn, turns: Sequence[FinishedTurn], *, is_last: bool = False, budget_tokens: int = BUDGET_TOKENS
+) -> Prompt:
+    """Return what the model is asked next in ``turn``, after ``turns``. Raises ``ContextExceeded``.
+
+    The question and the newest answer of a tool always stay; first earlier turns are left out, then earlier answers of
+    tools.
+    """
+    shown = list(turns[-MAX_TURNS_SHOWN:])
+    said = [one.message() for one in turn.said]
+    if is_last:
+        said.append(Message("user", LAST_STEP))
+    cut = 0
+    while True:
+        messages = _messages(turn, shown, len(turns) - len(shown), said)
+        excess = sum(_tokens(message) for message in messages) + most_tokens(_TOOLS_TEXT) - budget_tokens
+        if excess <= 0:
+            break
+        if shown:
+            del shown[0]
+        elif (oldest := _oldest_answer(said)) is not None:
+            said[oldest] = replace(said[oldest], content=LEFT_OUT)
+            cut += 1
+        else:
+            msg = (
+                f"the question and what was looked up for it may have {excess} tokens more than fit into the model's "
+                f"context: ask a shorter question, or about one site, group or page"
+            )
+            raise ContextExceeded(msg)
+    return Prompt(messages, _notes(len(shown), len(turns), cut))
+
+
+def _notes(shown: int, turns: int, cut: int) -> tuple[str, ...]:
+    notes: list[str] = []
+    if shown < turns:
+        notes.append(f"of the conversation's {turns} earlier turns the model was shown the last {shown}")
+    if cut:
+        notes.append("the model was shown some answers of tools only once, for want of room")
+    return tuple(notes)
+
+
+def _messages(turn: Turn, shown: Sequence[FinishedTurn], left_out: int, said: Sequence[Message]) -> tuple[Message, ...]:
+    about: JsonObject = {"today": day_of(turn.asked_ms), "site": turn.site or "all", "earlier_turns_left_out": left_out}
+    system = Message("system", f"{ASK_SYSTEM}\n\n{json.dumps(about)}")
+    earlier = [
+        message
+        for one in shown
+        for message in (
+            Message("user", _clip(one.question)),
+            Message("assistant", _clip(one.result.answer)),
+        )
+    ]
+    return (system, *earlier, Message("user", turn.question), *said)
+
+
+def _oldest_answer(said: Sequence[Message]) -> int | None:
+    """Return where the oldest answer of a tool is that may go: not those after the model's last words."""
+    newest = max((at for at, message in enumerate(said) if message.role == "assistant"), default=0)
+    return next((at for at, one in enumerate(said[:newest]) if one.role == "tool" and one.content != LEFT_OUT), None)
+
+
+def _tokens(message: Message) -> int:
+    called = "".join(call.name + json.dumps(call.arguments) for call in message.calls)
+    return most_tokens(message.content + called) + MESSAGE_TOKENS
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= MAX_EARLIER else text[: MAX_EARLIER - 1] + "…"

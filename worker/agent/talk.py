@@ -1,0 +1,124 @@
+"""What a conversation carries from step to step and turn to turn: plain JSON, because every step is kept in Redis.
+
+``TalkState`` has two fields, both JSON *strings*, which the checkpointer does not look into: what was said may have
+come from a page. A turn is one question; it is its job's, and known by the job's id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final, TypedDict, cast
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from producer.contract import JsonObject, QueryResult, Usage
+from worker.agent.user_words import Asker
+from worker.models.protocols import Message, ToolCall
+
+MAX_TURNS: Final = 20
+"""Finished turns that are kept: more than any model's context holds."""
+
+
+class TalkState(TypedDict):
+    """State of one conversation: the finished turns and the one that is spoken or was last."""
+
+    turns: str
+    turn: str
+
+
+class Kept(BaseModel):
+    """Base of what is kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Said(Kept):
+    """One message of a turn, after the question.
+
+    ``calls`` are an assistant's, as name, arguments and id; ``failed`` marks a tool's answer that is none.
+    """
+
+    role: str
+    content: str
+    calls: tuple[tuple[str, JsonObject, str], ...] = ()
+    call_id: str = ""
+    tool: str = ""
+    failed: bool = False
+
+    def message(self) -> Message:
+        """Return it as a model gets it."""
+        calls = tuple(ToolCall(name, arguments, call_id) for name, arguments, call_id in self.calls)
+        return Message(cast("Any", self.role), self.content, calls=calls, call_id=self.call_id, tool=self.tool)
+
+
+class Turn(Kept):
+    """One question on its way to an answer.
+
+    ``scope`` and ``vector`` (base64) are for the cache, '' where the answer must not be kept there. ``scans`` are the
+    ids that tools have told of. ``rounds`` counts the model's answers, ``calls`` the tools run.
+    """
+
+    job_id: str
+    question: str
+    site: str = ""
+    use_cache: bool = True
+    asked_ms: int = 0
+    generation: int = 0
+    context: str = ""
+    vector: str = ""
+    said: tuple[Said, ...] = ()
+    scans: tuple[str, ...] = ()
+    rounds: int = 0
+    calls: int = 0
+    is_cacheable: bool = True
+    notes: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    model: str = ""
+    answer: str | None = None
+    sources: tuple[str, ...] = ()
+    cached: bool = False
+    timings_ms: dict[str, int] = {}
+
+    def noted(self, *notes: str) -> tuple[str, ...]:
+        """Return the notes with ``notes`` added, each once, none empty."""
+        return tuple(dict.fromkeys((*self.notes, *(note for note in notes if note))))
+
+
+class FinishedTurn(Kept):
+    """One question and its answer."""
+
+    job_id: str
+    question: str
+    result: QueryResult
+
+
+_FINISHED: Final = TypeAdapter(tuple[FinishedTurn, ...])
+
+
+def parse_turns(text: str) -> tuple[FinishedTurn, ...]:
+    """Return the finished turns, the oldest first."""
+    return _FINISHED.validate_json(text) if text else ()
+
+
+def pack_turns(turns: Sequence[FinishedTurn]) -> str:
+    """Return the newest ``MAX_TURNS`` of ``turns`` as JSON."""
+    return _FINISHED.dump_json(tuple(turns[-MAX_TURNS:])).decode()
+
+
+def asker_of(turn: Turn, turns: Sequence[FinishedTurn]) -> Asker:
+    """Return who asks: their words are the questions of this conversation."""
+    questions = (*(one.question for one in turns), turn.question)
+    return Asker(job_id=turn.job_id, messages=questions, site=turn.site, now_ms=turn.asked_ms)
+
+
+def known_scans(turn: Turn, turns: Sequence[FinishedTurn]) -> frozenset[str]:
+    """Return the ids of scans that may be cited: those told of in this turn, and the sources of earlier ones."""
+    return frozenset(turn.scans).union(*(one.result.sources for one in turns))
+
+
+def context_digest(turns: Sequence[FinishedTurn], *also: str) -> str:
+    """Return a digest of what was said before and of ``also``: an answer rests on it as well as on the question."""
+    whole = [[[one.question, one.result.answer] for one in turns], also]
+    return sha256(json.dumps(whole).encode()).hexdigest()[:32]

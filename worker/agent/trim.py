@@ -1,0 +1,88 @@
+"""Makes a scan's result small enough to be kept: nodes go, the least harmful first, and every count stays. Pure.
+
+``Finding.node_count`` goes on counting all nodes that were found, so ``is_trimmed`` marks what was cut; a note of the
+result says so in words. It is done before the result is kept for the first time, so that no step carries the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from producer.contract import MAX_RESULT_BYTES, Finding, ScanResult
+
+LATER_BYTES: Final = 500_000
+"""Room for what is added after the audit: the assessment (1,000 characters a statement), changes by fingerprint."""
+AUDIT_BYTES: Final = MAX_RESULT_BYTES - LATER_BYTES
+RECORD_BYTES: Final = MAX_RESULT_BYTES - 2_000
+"""The queue adds the job's id, kind and state, and the scan's id."""
+UNRATED: Final = -1
+NOTE_BYTES: Final = 200
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One finding with the number of nodes that stay, and what each weighs in bytes."""
+
+    finding: Finding
+    weights: list[int]
+    count: int
+
+    @property
+    def harm(self) -> tuple[int, bool]:
+        """Impact first; of two with the same, what needs review goes before what is certain."""
+        impact = self.finding.impact
+        return (UNRATED if impact is None else impact.rank, self.finding.outcome == "violation")
+
+
+def trim(result: ScanResult, max_bytes: int) -> ScanResult:
+    """Return ``result`` with as many nodes as fit into ``max_bytes`` of JSON; itself where all do.
+
+    Each finding keeps its first node for as long as others can go. Within one impact the finding with the most nodes
+    left gives first, so that many findings stay illustrated.
+    """
+    size = json_bytes(result)
+    if size <= max_bytes:
+        return result
+    kept = [_weighed(finding) for finding in (*result.findings, *result.incomplete)]
+    excess = size + NOTE_BYTES - max_bytes
+    for least in (1, 0):
+        for harm in sorted({one.harm for one in kept}):
+            excess = _cut([one for one in kept if one.harm == harm], excess, least=least)
+    return _rebuilt(result, kept)
+
+
+def json_bytes(result: ScanResult) -> int:
+    """Return the size of the result's JSON, as it is kept."""
+    return len(result.model_dump_json().encode())
+
+
+def _weighed(finding: Finding) -> _Kept:
+    # 1: the comma between two nodes.
+    weights = [len(node.model_dump_json().encode()) + 1 for node in finding.nodes]
+    return _Kept(finding, weights, len(weights))
+
+
+def _cut(kept: list[_Kept], excess: int, *, least: int) -> int:
+    """Take nodes from the ends, down to ``least`` each, until ``excess`` bytes are gone; return what is left of it."""
+    while excess > 0:
+        longest = max(kept, key=lambda one: one.count)
+        if longest.count <= least:
+            break
+        # Down to the next longest at once: taking them one by one is quadratic.
+        others = max((one.count for one in kept if one is not longest), default=least)
+        floor = max(least, min(others, longest.count - 1))
+        while longest.count > floor and excess > 0:
+            longest.count -= 1
+            excess -= longest.weights[longest.count]
+    return excess
+
+
+def _rebuilt(result: ScanResult, kept: list[_Kept]) -> ScanResult:
+    findings = tuple(one.finding.model_copy(update={"nodes": one.finding.nodes[: one.count]}) for one in kept)
+    cut = sum(len(one.weights) - one.count for one in kept)
+    note = f"{cut} elements are counted but not listed: the result would be over the limit of its size"
+    split = len(result.findings)
+    return result.model_copy(
+        update={"findings": findings[:split], "incomplete": findings[split:], "notes": (*result.notes, note)}
+    )

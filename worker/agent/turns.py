@@ -1,0 +1,126 @@
+"""What follows from a model's reply or a tool's answer in a turn: the decisions of the query graph. No I/O.
+
+``query_graph.py`` acts on them. A model may ask again and again, call what there is not, or say nothing: every turn
+ends after ``MAX_ROUNDS`` replies, and what went wrong is in its notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import structlog
+
+from producer.contract import QueryResult
+from worker.agent.answers import NO_SOURCE, ground, is_unusable, no_answer
+from worker.agent.query_messages import ASK_VERSION, NUDGE
+from worker.agent.talk import Said, TalkState, Turn
+from worker.agent.tool_args import WRITERS
+from worker.agent.tools import Answer
+from worker.models.protocols import ChatReply, ToolCall, add_usage
+
+MAX_ROUNDS: Final = 7
+"""Times the model is asked in one turn; the last time without tools."""
+MAX_CALLS: Final = 4
+"""Tools run for one reply of the model; further ones are refused."""
+MAX_WRITES: Final = 5
+"""Calls of one turn that may leave something behind."""
+MAX_REPLY: Final = 4_000
+"""Characters of what a model says beside its calls, or of an unusable answer, that are shown to it again."""
+PRIVATE: Final = frozenset({*WRITERS, "recall"})
+"""Tools after which an answer is for this question alone: it did something, or rests on what may change at any time."""
+
+log = structlog.get_logger()
+
+
+def after_begin(state: TalkState) -> Literal["think", "finish"]:
+    """Return the node after ``begin``."""
+    return "think" if Turn.model_validate_json(state["turn"]).answer is None else "finish"
+
+
+def after_think(state: TalkState) -> Literal["think", "act", "finish"]:
+    """Return the node after ``think``."""
+    turn = Turn.model_validate_json(state["turn"])
+    if turn.answer is not None:
+        return "finish"
+    return "act" if turn.said[-1].calls else "think"
+
+
+def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] = ()) -> Turn:
+    """Return the turn with the model's reply: calls to run, an answer, or a demand for one.
+
+    ``notes`` say what the model was not shown.
+    """
+    turn = turn.model_copy(
+        update={
+            "rounds": turn.rounds + 1,
+            "usage": add_usage(turn.usage, reply.usage),
+            "model": reply.model,
+            "notes": turn.noted(*notes),
+        }
+    )
+    if reply.calls and not is_last:
+        # Ids of our own: models give one id twice.
+        numbered = enumerate(reply.calls)
+        calls = tuple((call.name, call.arguments, f"call-{turn.rounds}-{place}") for place, call in numbered)
+        said = Said(role="assistant", content=reply.text[:MAX_REPLY], calls=calls)
+        return turn.model_copy(update={"said": (*turn.said, said)})
+    if not is_unusable(reply.text):
+        return turn.model_copy(update={"answer": reply.text})
+    log.warning("query.answer_unusable", job_id=turn.job_id, model=reply.model, round=turn.rounds)
+    if is_last:
+        words = no_answer(turn.rounds, turn.calls)
+        return turn.model_copy(update={"answer": words, "notes": turn.noted("the model gave no answer")})
+    nudge = (Said(role="assistant", content=reply.text[:MAX_REPLY]), Said(role="user", content=NUDGE))
+    return turn.model_copy(update={"said": (*turn.said, *nudge)})
+
+
+def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
+    """Return why a call is not run, '' if it is; ``place`` is its number among the calls of one reply."""
+    if place >= MAX_CALLS:
+        return f"at most {MAX_CALLS} calls at a time: ask for this one again"
+    answered = {one.call_id for one in turn.said if one.role == "tool" and not one.failed}
+    made = [asked for one in turn.said for asked in one.calls if asked[2] in answered]
+    if any((name, arguments) == (call.name, call.arguments) for name, arguments, _ in made):
+        return "asked before in this turn: the answer is above"
+    if call.name in WRITERS and sum(name in WRITERS for name, _, _ in made) >= MAX_WRITES:
+        return f"at most {MAX_WRITES} such calls for one question"
+    return ""
+
+
+def told(turn: Turn, call: ToolCall, answer: Answer) -> Turn:
+    """Return the turn with a tool's answer."""
+    said = Said(role="tool", content=answer.text, call_id=call.id, tool=call.name, failed=answer.failed)
+    return turn.model_copy(
+        update={
+            "said": (*turn.said, said),
+            "scans": tuple(dict.fromkeys((*turn.scans, *answer.scans))),
+            "calls": turn.calls + 1,
+            "is_cacheable": turn.is_cacheable and call.name not in PRIVATE and not answer.failed,
+            "notes": turn.noted(answer.note),
+        }
+    )
+
+
+def grounded(turn: Turn, known: frozenset[str]) -> Turn:
+    """Return the turn with its answer checked against the scans that are ``known``."""
+    checked = ground(turn.answer or "", known)
+    done = {one.tool for one in turn.said if one.role == "tool" and not one.failed}
+    # That something was remembered or queued is no statement about scans.
+    missing = NO_SOURCE if not checked.sources and not (done and done <= PRIVATE) else ""
+    notes = turn.noted(*checked.notes, missing)
+    return turn.model_copy(update={"answer": checked.text, "sources": checked.sources, "notes": notes})
+
+
+def result_of(turn: Turn) -> QueryResult:
+    """Return what the caller gets of a turn that is complete."""
+    return QueryResult(
+        answer=turn.answer or "",
+        sources=turn.sources,
+        cached=turn.cached,
+        model=turn.model,
+        prompt=ASK_VERSION,
+        notes=turn.notes,
+        usage=turn.usage,
+        timings_ms=turn.timings_ms,
+    )

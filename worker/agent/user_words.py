@@ -1,0 +1,123 @@
+"""What the user wrote, as against what pages and models say: the source of memories and of addresses to scan. Pure.
+
+A model asks for tools with arguments of its own making, and a page may have talked it into them. So whatever lasts or
+reaches out is looked up here in the user's own messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from producer.contract import check_url
+
+MAX_REMEMBERED: Final = 1_000
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DECIDING: Final = """
+no not never without only except but or and
+worst best worse better most least more less first second third last next previous oldest newest
+new fixed open old changed unchanged increased decreased up down
+critical serious moderate minor
+today yesterday tomorrow now day week month quarter year hour
+monday tuesday wednesday thursday friday saturday sunday
+january february march april may june july august september october november december
+one two three four five six seven eight nine ten all any every each
+"""
+DECIDING: Final = frozenset(_DECIDING.split())
+"""Words that turn a question into another one, and hardly move its vector."""
+
+_URL: Final = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
+_BARE: Final = re.compile(r"(?<![\w@/.:-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?(?:/[^\s<>\"'`]*)?", re.IGNORECASE)
+_QUOTES: Final = "\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
+_CLOSING: Final = ".,;:!?)]}" + _QUOTES
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and for what part of the web.
+
+    ``messages`` are the user's own messages in this conversation, the newest last; ``site`` is the one host that the
+    question is limited to, '' for none; ``now_ms`` is Redis' time at which it was asked.
+    """
+
+    job_id: str
+    messages: tuple[str, ...]
+    site: str = ""
+    now_ms: int = 0
+
+
+def normal_url(url: str) -> str:
+    """Return ``url`` in one spelling, without its fragment.
+
+    Raises ``ValueError`` for what is no http address, or has a user name or password in it.
+    """
+    parts = urlsplit(check_url(url))
+    if "@" in parts.netloc:
+        msg = f"{url[:200]!r} has a user name in it: expected a plain address"
+        raise ValueError(msg)
+    host = (parts.hostname or "").rstrip(".")
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    return urlunsplit((parts.scheme, host + port, parts.path or "/", parts.query, ""))
+
+
+def urls_in(texts: Iterable[str]) -> frozenset[str]:
+    """Return the addresses written in ``texts``, each in its one spelling; ``example.org/shop`` is one too."""
+    found: set[str] = set()
+    for text in texts:
+        whole = [match[0] for match in _URL.finditer(text)]
+        bare = [match[0] for match in _BARE.finditer(_URL.sub(" ", text))]
+        for url in (*whole, *(scheme + name for name in bare for scheme in ("http://", "https://"))):
+            try:
+                found.add(normal_url(url.rstrip(_CLOSING)))
+            except ValueError:
+                continue
+    return frozenset(found)
+
+
+def may_scan(url: str, asker: Asker) -> str:
+    """Return ``url`` in its one spelling, if the user wrote it or it is on the site asked about.
+
+    Raises ``ValueError`` for any other. A port that is not its scheme's own must have been written by the user.
+    """
+    wanted = normal_url(url)
+    parts = urlsplit(wanted)
+    is_on_site = bool(asker.site) and parts.hostname == asker.site and parts.port is None
+    if not is_on_site and wanted not in urls_in(asker.messages):
+        msg = f"{wanted[:200]!r} is neither an address that the user wrote nor on the site asked about"
+        raise ValueError(msg)
+    return wanted
+
+
+def own_words(words: str, asker: Asker) -> str:
+    """Return the part of the user's messages that ``words`` quotes, as the user wrote it.
+
+    Upper case and white space may differ. Raises ``ValueError`` for words that are not the user's.
+    """
+    sought = words.split()
+    if not sought or len(words) > MAX_REMEMBERED:
+        msg = f"expected 1 to {MAX_REMEMBERED} characters of the user's own words"
+        raise ValueError(msg)
+    pattern = re.compile(r"(?<!\w)" + r"\s+".join(re.escape(word) for word in sought) + r"(?!\w)", re.IGNORECASE)
+    for message in reversed(asker.messages):
+        match = pattern.search(message)
+        if match:
+            return " ".join(match[0].split())
+    msg = f"{words[:200]!r} are not the user's words: only what the user wrote is remembered, word for word"
+    raise ValueError(msg)
+
+
+def deciding_words(question: str) -> list[str]:
+    """Return the words of ``question`` that an answer hangs on: numbers, names, dates, addresses, opposites.
+
+    Two questions that differ in one of them have nearly the same vector and different answers.
+    """
+    found: set[str] = set()
+    for word in question.casefold().split():
+        bare = word.strip("([{" + _CLOSING)
+        if bare in DECIDING or (bare and not bare.isalpha()):
+            found.add(bare)
+    return sorted(found)

@@ -1,0 +1,87 @@
+"""Reads times as people and models write them: ``2026-11-01``, ``yesterday``, ``Monday``, ``3 days ago``. Pure; UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+DAY_MS: Final = 86_400_000
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_DAYS: Final = {"day": 1, "week": 7, "month": 30, "year": 365}
+_HOURS: Final = {"minute": 1 / 60, "hour": 1}
+_AGO: Final = re.compile(
+    r"(?:the )?(?:last |past )?(\d{1,4}|an?|[a-z]+)? ?(minute|hour|day|week|month|year)s?(?: ago)?"
+)
+MOST_DAYS: Final = 36_500
+
+EXPECTED: Final = "expected a date such as 2026-11-01, or words such as yesterday, Monday, last week or 3 days ago"
+
+
+def parse_when(text: str, *, now_ms: int) -> int:
+    """Return the beginning of the time that ``text`` names, in ms since the epoch; raise ``ValueError``.
+
+    A day begins at midnight UTC. ``last week`` and ``a week ago`` are seven days before now, a weekday is the latest
+    one that is over or today.
+    """
+    words = " ".join(text.lower().replace("the beginning of ", "").split()).strip(" .?!")
+    now = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
+    midnight = datetime.combine(now.date(), time(), tzinfo=UTC)
+    found = _named(words, now, midnight) or _ago(words, now) or _written(text.strip())
+    if found is None:
+        msg = f"{text[:60]!r} is no time: {EXPECTED}"
+        raise ValueError(msg)
+    return round(found.timestamp() * 1000)
+
+
+def day_of(at_ms: int) -> str:
+    """Return the day (UTC) of a time in ms, as ``yyyy-mm-dd``."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).date().isoformat()
+
+
+def time_of(at_ms: int) -> str:
+    """Return a time in ms as ``yyyy-mm-ddThh:mmZ``."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _named(words: str, now: datetime, midnight: datetime) -> datetime | None:
+    if words == "now":
+        return now
+    if words == "today":
+        return midnight
+    if words == "yesterday":
+        return midnight - timedelta(days=1)
+    day = words.removeprefix("last ").removeprefix("on ")
+    if day not in WEEKDAYS:
+        return None
+    back = (now.weekday() - WEEKDAYS.index(day)) % 7
+    return midnight - timedelta(days=back)
+
+
+def _ago(words: str, now: datetime) -> datetime | None:
+    match = _AGO.fullmatch(words)
+    if match is None:
+        return None
+    count = _count(match[1] or "one")
+    if count is None:
+        return None
+    unit = match[2]
+    hours = count * (_HOURS[unit] if unit in _HOURS else _DAYS[unit] * 24)
+    return now - timedelta(hours=hours) if hours <= MOST_DAYS * 24 else None
+
+
+def _count(word: str) -> int | None:
+    if word.isdecimal():
+        return int(word)
+    if word in {"a", "an"}:
+        return 1
+    return NUMBERS.index(word) if word in NUMBERS else None
+
+
+def _written(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
