@@ -61,6 +61,11 @@ class Entry:
     fields: Mapping[bytes, bytes]
 
     @property
+    def own_id(self) -> str:
+        """Job id of an entry that names none, or one that cannot be its."""
+        return f"{self.lane}-{self.id}"
+
+    @property
     def is_by_hand(self) -> bool:
         """Whether the payload travels in the entry: it was added with XADD, not by submit.lua."""
         return b"payload" in self.fields
@@ -253,13 +258,17 @@ class JobStream:
         return reply.decode()
 
     async def reject(self, entry: Entry, error: ErrorInfo) -> tuple[Standing, int]:
-        """Bury an entry that is no job, with its fields as they came; a caller who polls its id is told too."""
+        """Bury an entry that is no job, with its fields as they came; a caller who polls its id is told too.
+
+        An entry that names a job of somebody else is dead under its own id, and that job is left alone.
+        """
         result = encode_failure(entry.job_id, entry.kind, JobState.DEAD, error)
-        line = {"v": 1, "event": "job.rejected", "job_id": entry.job_id, "lane": entry.lane, "state": "dead"}
+        line = {"v": 1, "event": "job.rejected", "lane": entry.lane, "state": "dead"}
         event = json.dumps({**line, "error": {"type": error.type, "message": error.message}})
-        keys = (self._lane_keys[entry.lane], self.keys.dead, self.keys.events, self.keys.result(entry.job_id))
+        of_job = (self.keys.result(entry.job_id), self.keys.job(entry.job_id))
+        keys = (self._lane_keys[entry.lane], self.keys.dead, self.keys.events, *of_job)
         args = (*self._who, entry.id, entry.job_id, entry.lane, error.message, event, self.keys.events_live)
-        limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type)
+        limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type, entry.own_id)
         reply = await self._pipe.call(SCRIPTS["reject"], keys, (*args, *limits))
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 

@@ -129,7 +129,7 @@ class Site:
             request = _read(await reader.readuntil(b"\r\n\r\n"))
             self.requests.append(request)
             await self._answer(request, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._open.discard(task)

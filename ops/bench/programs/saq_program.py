@@ -1,0 +1,56 @@
+"""SAQ, in an environment of its own: its defaults, but for the jobs at a time."""
+# pyright: reportMissingImports=false
+# SAQ is not among the project's dependencies.
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from measure import AT_ONCE, hold, main, note_mark, note_started, one_by_one
+from saq import Queue, Worker
+
+
+async def _noop(_: dict[str, Any], *, n: int) -> int:
+    return n
+
+
+async def _mark(_: dict[str, Any], *, sent_at: float) -> None:
+    await note_mark(sent_at)
+
+
+async def _held(_: dict[str, Any], *, whose: str) -> None:
+    await hold(whose)
+
+
+class _Saq:
+    def work(self, url: str) -> None:
+        async def started(_: dict[str, Any]) -> None:
+            await note_started(url)
+
+        async def run() -> None:
+            queue = Queue.from_url(url)
+            await queue.connect()
+            functions = [("noop", _noop), ("mark", _mark), ("hold", _held)]
+            await Worker(queue, functions, concurrency=AT_ONCE, startup=started).start()
+
+        asyncio.run(run())
+
+    async def open(self, url: str) -> None:
+        self.queue = Queue.from_url(url)
+        await self.queue.connect()
+
+    async def enqueue(self, kind: str, **arguments: Any) -> None:
+        # By default SAQ tries a job once, so that one whose worker died would never run again.
+        options = {"retries": 2} if kind == "hold" else {}
+        await self.queue.enqueue(kind, **arguments, **options)
+
+    async def enqueue_many(self, count: int) -> None:
+        await one_by_one(self, count)
+
+    async def close(self) -> None:
+        await self.queue.disconnect()
+
+
+if __name__ == "__main__":
+    main(_Saq())

@@ -1,0 +1,52 @@
+"""Prints the rows and writes RESULTS.md: values side by side, verdicts, machine and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from contenders import ALL
+from rows import Row
+
+RESULTS: Final = Path(__file__).parent / "RESULTS.md"
+
+
+def markdown(rows: Sequence[Row], about: Sequence[str]) -> str:
+    """Return the whole page."""
+    names = [contender.name for contender in ALL]
+    lines = ["# Measured", "", "Written by `ops/bench/run.py`; methods in [README.md](README.md).", ""]
+    lines += [f"- {line}" for line in about]
+    lines += ["", f"| | unit | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
+    lines += [f"| {row.title} | {row.unit} | {' | '.join(row.values.get(n, '') for n in names)} |" for row in rows]
+    lines += ["", "| must (DESIGN §12) | |", "|---|---|"]
+    lines += [
+        f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.verdicts
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def machine(server: dict[str, Any], *, fsync: str, rounds: int) -> list[str]:
+    """Say on what, with what and when it was measured."""
+    pins = ", ".join(pin for contender in ALL for pin in contender.pins if pin.startswith(contender.name))
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return [
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {_processor()}, {platform.system()}",
+        f"load average at the start {load} (1, 5, 15 minutes): above 0.5, somebody else was using the machine",
+        f"Python {platform.python_version()}, Redis {server['redis_version']} with appendfsync {fsync}",
+        f"sightline {version('sightline')} with redis-py {version('redis')} and arq {version('arq')}; {pins}",
+        f"{rounds} rounds, medians",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

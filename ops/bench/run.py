@@ -1,0 +1,65 @@
+"""Measures the queue beside its peers: ``python ops/bench/run.py [row …]``; rows: pickup drain submit recovery memory.
+
+All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md.
+The exit code is 1 if a target is missed. Takes about four minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, cast
+
+from redis import Redis
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from contenders import ALL
+from report import RESULTS, machine, markdown
+from rows import ROWS, Bench, Row
+
+from worker.embedded import EmbeddedRedis
+
+
+def main() -> int:
+    """Measure, print, and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("rows", nargs="*", help=f"some of {', '.join(ROWS)}; all without")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--fsync", choices=["always", "everysec", "no"], default="everysec")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"no row {', '.join(sorted(unknown))}: expected some of {', '.join(ROWS)}")
+    for contender in ALL:
+        contender.install()
+    rows, about = measure(options.rows or list(ROWS), rounds=options.rounds, fsync=options.fsync)
+    page = markdown(rows, about)
+    print(page)
+    if options.write:
+        RESULTS.write_text(page)
+    return 0 if all(met for row in rows for _, met in row.verdicts) else 1
+
+
+def measure(names: list[str], *, rounds: int, fsync: str) -> tuple[list[Row], list[str]]:
+    """Return the rows, and lines that say how they were measured."""
+    rows: list[Row] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedRedis(Path(folder), config={"appendfsync": fsync}, die_with_parent=True) as server,
+        Redis.from_url(server.url) as redis,
+    ):
+        bench = Bench(server.url, redis, rounds)
+        about = machine(cast("dict[str, Any]", redis.info("server")), fsync=fsync, rounds=rounds)
+        for name in names:
+            began = time.monotonic()
+            rows += ROWS[name](bench)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return rows, about
+
+
+if __name__ == "__main__":
+    sys.exit(main())

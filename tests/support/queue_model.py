@@ -1,0 +1,222 @@
+"""What the queue promises, in plain Python: no Redis, no time. ``test_state_machine.py`` holds the scripts to it.
+
+The rules are those of DESIGN §2, told from the view of one delivery: it holds its job while no later delivery of the
+job was started, nothing has ended it, and the entry is still its consumer's. Nothing here looks at how Lua does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from producer.contract import FINAL_STATES, JobState, Lane
+
+WORKERS_TRIES = 3
+"""Tries where the job names none."""
+
+
+@dataclass(slots=True)
+class ModelBatch:
+    total: int = 0
+    ends: list[JobState] = field(default_factory=list[JobState])
+    is_sealed: bool = False
+    is_finished: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class ModelEntry:
+    """An entry of a lane; ``id`` is Redis' to give. ``owner`` is the consumer it was delivered to."""
+
+    lane: Lane
+    job_id: str
+    id: str = ""
+    owner: str = ""
+    is_silent: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class ModelJob:
+    """A job; without a state it is known by its entry only (added by hand, never started)."""
+
+    job_id: str
+    lane: Lane
+    state: JobState | None = JobState.QUEUED
+    tries: int = WORKERS_TRIES
+    batch: str = ""
+    entry: ModelEntry | None = None
+    attempt: int = 0
+    fence: int = 0
+    latest: ModelDelivery | None = None
+    is_cancel_asked: bool = False
+    progress: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in FINAL_STATES
+
+
+@dataclass(slots=True, eq=False)
+class ModelDelivery:
+    """One start of a job; ``ended_as`` is the state its commit left behind."""
+
+    job: ModelJob
+    entry: ModelEntry
+    consumer: str
+    attempt: int
+    is_exhausted: bool
+    ended_as: JobState | None = None
+
+    @property
+    def holds_job(self) -> bool:
+        """Whether a commit of this delivery counts."""
+        is_latest = self.job.latest is self and self.job.state is JobState.RUNNING
+        return is_latest and self.ended_as is None and self.entry.owner == self.consumer
+
+    def answers(self, state: JobState) -> set[str]:
+        """What a commit that leaves ``state`` behind may be answered; a repetition is never committed again."""
+        if self.holds_job:
+            return {"committed"}
+        if self.job.latest is not self or self.ended_as is None:
+            return {"lost"}
+        return {"already"} if self.ended_as is state is self.job.state else {"already", "lost"}
+
+
+class QueueModel:
+    """All jobs of one environment."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, ModelJob] = {}
+        self.lanes: dict[Lane, list[ModelEntry]] = {lane: [] for lane in Lane}
+        self.batches: dict[str, ModelBatch] = {}
+        self.dead: list[str] = []
+        self.events: list[tuple[str, str]] = []
+        self.commits = 0
+
+    # ------------------------------------------------------------------------------------------ producers
+
+    def submit(self, job_id: str, lane: Lane, *, tries: int, batch: str, is_deferred: bool) -> None:
+        job = self.jobs[job_id] = ModelJob(job_id, lane, tries=tries or WORKERS_TRIES, batch=batch)
+        if batch:
+            self.batches.setdefault(batch, ModelBatch()).total += 1
+        if is_deferred:
+            job.state = JobState.SCHEDULED
+        else:
+            self._enqueue(job)
+
+    def add_by_hand(self, lane: Lane, entry_id: str) -> str:
+        entry = ModelEntry(lane, f"{lane}-{entry_id}", entry_id)
+        self.lanes[lane].append(entry)
+        self.jobs[entry.job_id] = ModelJob(entry.job_id, lane, state=None, entry=entry)
+        return entry.job_id
+
+    def add_copy(self, job: ModelJob) -> None:
+        """Add an entry that names the job but is not its own."""
+        self.lanes[job.lane].append(ModelEntry(job.lane, job.job_id))
+
+    def cancel(self, job: ModelJob) -> JobState:
+        """Return the state after."""
+        assert job.state is not None, "expected a job that has a hash"
+        if job.state is JobState.RUNNING:
+            job.is_cancel_asked = True
+        elif not job.has_ended:
+            self._end(job, JobState.CANCELLED)  # its entry stays until a worker drops it
+        return job.state
+
+    def seal(self, batch_id: str) -> None:
+        self.batches.setdefault(batch_id, ModelBatch()).is_sealed = True
+        self._finish_batch(batch_id)
+
+    def replay(self, index: int) -> str:
+        """Queue the ``index``-th dead letter again; returns the answer."""
+        job = self.jobs[self.dead[index]]
+        if job.state is not JobState.DEAD:
+            return "busy"
+        del self.dead[index]
+        job.batch, job.attempt, job.is_cancel_asked, job.progress = "", 0, False, ""
+        self._enqueue(job)
+        return "queued"
+
+    # ------------------------------------------------------------------------------------------ workers
+
+    def claim(self, consumer: str, *, places: int, for_batch: int, turns: int) -> list[ModelEntry]:
+        """Deliver the oldest entries that wait: batch's turns, then interactive, then batch with what is left."""
+        first = self._deliver(Lane.BATCH, consumer, min(turns, for_batch))
+        interactive = self._deliver(Lane.INTERACTIVE, consumer, places - len(first))
+        left = min(places - len(first) - len(interactive), for_batch - len(first))
+        return [*interactive, *first, *self._deliver(Lane.BATCH, consumer, left)]
+
+    def reclaim(self, consumer: str, lane: Lane, count: int) -> list[ModelEntry]:
+        taken = [entry for entry in self.lanes[lane] if entry.owner and entry.is_silent][:count]
+        for entry in taken:
+            entry.owner, entry.is_silent = consumer, False
+        return taken
+
+    def start(self, consumer: str, entry: ModelEntry) -> ModelDelivery | str:
+        """Return the delivery, or why there is none."""
+        if entry not in self.lanes[entry.lane] or entry.owner != consumer:
+            return "lost"
+        job = self.jobs[entry.job_id]
+        if job.has_ended or job.entry is not entry:
+            self.lanes[entry.lane].remove(entry)
+            return "dropped"
+        is_exhausted = job.attempt >= job.tries
+        job.attempt += not is_exhausted
+        job.fence += 1
+        job.state = JobState.RUNNING
+        job.latest = ModelDelivery(job, entry, consumer, job.attempt, is_exhausted)
+        return job.latest
+
+    def end(self, delivery: ModelDelivery, state: JobState, *, attempt_returned: bool) -> None:
+        """Leave ``state`` behind for the job of a delivery that holds it: an end, a retry or a hand-back."""
+        assert delivery.holds_job, "expected a delivery that holds its job"
+        job, delivery.ended_as = delivery.job, state
+        self.lanes[delivery.entry.lane].remove(delivery.entry)
+        if state in FINAL_STATES:
+            self.commits += state is JobState.SUCCEEDED
+            if state is JobState.DEAD:
+                self.dead.append(job.job_id)
+            self._end(job, state)
+            return
+        job.state, job.progress = state, ""
+        if (attempt_returned or state is JobState.QUEUED) and not delivery.is_exhausted:
+            job.attempt -= 1  # a start over the limit has spent nothing to return
+        if state is JobState.QUEUED:
+            self._enqueue(job)
+        else:
+            self.events.append(("job.retried", job.job_id))
+
+    def promote(self, job: ModelJob) -> None:
+        self._enqueue(job)
+
+    # ------------------------------------------------------------------------------------------ parts
+
+    @property
+    def pending(self) -> list[ModelEntry]:
+        """The entries that some consumer holds."""
+        return [entry for lane in Lane for entry in self.lanes[lane] if entry.owner]
+
+    def in_state(self, *states: JobState) -> list[ModelJob]:
+        return [job for job in self.jobs.values() if job.state in states]
+
+    def _enqueue(self, job: ModelJob) -> None:
+        job.state = JobState.QUEUED
+        job.entry = ModelEntry(job.lane, job.job_id)
+        self.lanes[job.lane].append(job.entry)
+
+    def _deliver(self, lane: Lane, consumer: str, count: int) -> list[ModelEntry]:
+        taken = [entry for entry in self.lanes[lane] if not entry.owner][: max(0, count)]
+        for entry in taken:
+            entry.owner = consumer
+        return taken
+
+    def _end(self, job: ModelJob, state: JobState) -> None:
+        job.state = state
+        self.events.append((f"job.{state}", job.job_id))
+        if job.batch:
+            self.batches[job.batch].ends.append(state)
+            self._finish_batch(job.batch)
+
+    def _finish_batch(self, batch_id: str) -> None:
+        batch = self.batches[batch_id]
+        if batch.is_sealed and not batch.is_finished and len(batch.ends) == batch.total:
+            batch.is_finished = True
+            self.events.append(("batch.finished", batch_id))

@@ -1,0 +1,172 @@
+"""A walk through the queue's state machine: Redis and the model are told the same, and compared after each step.
+
+The steps themselves, and what must hold, are in ``test_state_machine.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from hypothesis.stateful import RuleBasedStateMachine
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import ErrorInfo, FunctionResult, JobState, Lane
+from producer.keys import GROUP, Keys
+from producer.settings import ClientSettings
+from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
+from tests.support.queue_picture import Picture, expected_by, found_in
+from worker.outcome import Commit, CounterWrite
+from worker.script_pipe import ScriptPipe
+from worker.stream import Delivery, Entry, JobStream, NotStarted
+
+CONSUMERS: Final = 2
+SILENT_MS: Final = 60_000
+BOOM: Final = ErrorInfo(type="Boom", message="it broke")
+
+T = TypeVar("T")
+
+
+def pick(things: list[T], which: int) -> T:
+    """One of a list that is only known when the step is taken; the newest for 0, which hypothesis likes best."""
+    return things[-1 - which % len(things)]
+
+
+@dataclass
+class World:
+    """What all walks of one run share: a loop, connections, and a number for each walk's environment."""
+
+    environment: str
+    loop: asyncio.AbstractEventLoop
+    redis: Redis
+    pipe: ScriptPipe
+    numbers: Iterator[int] = field(default_factory=count)
+
+
+@dataclass(slots=True, eq=False)
+class Consumer:
+    """One worker process: its name, and what it knows of entries and deliveries, true or stale."""
+
+    stream: JobStream
+    entries: list[tuple[Entry, ModelEntry]] = field(default_factory=list[tuple[Entry, ModelEntry]])
+    deliveries: list[tuple[Delivery, ModelDelivery]] = field(default_factory=list[tuple[Delivery, ModelDelivery]])
+
+
+class QueueWalk(RuleBasedStateMachine):
+    """The parts that steps are made of."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.keys = Keys(f"{world.environment}-{next(world.numbers)}")
+        self.client = Client(ClientSettings(environment=self.keys.environment), redis=world.redis)
+        self.model = QueueModel()
+        self.names = count()
+        self.consumers = [self.new_consumer() for _ in range(CONSUMERS)]
+        self.is_compared = False
+        self.run(self.consumers[0].stream.ensure_groups())
+
+    def run(self, act: Awaitable[T]) -> T:
+        """Do one thing to Redis; until the next comparison nobody knows whether the model still agrees."""
+        self.is_compared = False
+        return self.world.loop.run_until_complete(act)
+
+    def compare(self) -> None:
+        """Fail unless Redis is as the model says; learn the ids that Redis gave to new entries."""
+        found = self.run(found_in(self.world.redis, self.keys, self.model))
+        assert found == expected_by(self.model)
+        self._learn_ids(found)
+        self.is_compared = True
+
+    def clean(self) -> None:
+        self.run(self._clean())
+
+    # ------------------------------------------------------------------------------------------ who is there
+
+    @property
+    def known(self) -> list[ModelJob]:
+        """The jobs that have a hash."""
+        return [job for job in self.model.jobs.values() if job.state is not None]
+
+    @property
+    def holders(self) -> list[Consumer]:
+        return [consumer for consumer in self.consumers if consumer.entries]
+
+    @property
+    def runners(self) -> list[Consumer]:
+        return [consumer for consumer in self.consumers if consumer.deliveries]
+
+    @property
+    def has_waiting(self) -> bool:
+        return any(not entry.owner for lane in Lane for entry in self.model.lanes[lane])
+
+    def new_consumer(self) -> Consumer:
+        name = f"w{next(self.names)}"
+        return Consumer(JobStream(self.world.redis, self.world.pipe, self.keys, consumer=name, result_ttl_s=3600))
+
+    def delivery(self, who: int, which: int) -> tuple[JobStream, Delivery, ModelDelivery]:
+        consumer = pick(self.runners, who)
+        return consumer.stream, *pick(consumer.deliveries, which)
+
+    # ------------------------------------------------------------------------------------------ parts of steps
+
+    def now_held(self, consumer: Consumer, entries: list[Entry], expected: list[ModelEntry]) -> None:
+        assert [(entry.id, entry.job_id) for entry in entries] == [(entry.id, entry.job_id) for entry in expected]
+        consumer.entries.extend(zip(entries, expected, strict=True))
+
+    def start_held(self, consumer: Consumer, entry: Entry, expected: ModelEntry) -> bool:
+        """Start what is held; False if that came to nothing."""
+        answer = self.run(consumer.stream.start(entry, tries=WORKERS_TRIES))
+        started = self.model.start(consumer.stream.consumer, expected)
+        if isinstance(started, str):
+            assert answer == NotStarted(started)
+            return False
+        assert isinstance(answer, Delivery)
+        assert (answer.attempt, answer.fence) == (started.attempt, started.job.fence)
+        assert (answer.is_exhausted, answer.is_cancelled) == (started.is_exhausted, started.job.is_cancel_asked)
+        consumer.deliveries.append((answer, started))
+        return True
+
+    def end_delivery(
+        self, stream: JobStream, delivery: Delivery, expected: ModelDelivery, state: JobState, *, is_returned: bool
+    ) -> None:
+        """Commit what leaves ``state`` behind: an end, ``scheduled`` for a retry, ``queued`` for a hand-back."""
+        may = expected.answers(state)
+        answer = self.run(self._commit(stream, delivery, state, is_returned=is_returned))
+        assert answer in may
+        if answer == "committed":
+            self.model.end(expected, state, attempt_returned=is_returned)
+
+    async def _commit(self, stream: JobStream, delivery: Delivery, state: JobState, *, is_returned: bool) -> str:
+        match state:
+            case JobState.SUCCEEDED:
+                counted = CounterWrite(self.keys.site("x"), "commits", 1)
+                return await stream.finish(delivery, commit=Commit(FunctionResult(), writes=(counted,)))
+            case JobState.CANCELLED:
+                return await stream.finish_cancelled(delivery)
+            case JobState.DEAD:
+                return (await stream.bury(delivery, BOOM))[0]
+            case JobState.SCHEDULED:
+                return await stream.retry(delivery, delay_s=3600, error=BOOM, attempt_returned=is_returned)
+            case _:
+                return await stream.hand_back(delivery)
+
+    async def make_silent(self, entry: ModelEntry) -> None:
+        """Plant an old time of the last renewal."""
+        named: list[Any] = [entry.id]
+        lane, old_ms = self.keys.lane(entry.lane), 2 * SILENT_MS
+        await self.world.redis.xclaim(lane, GROUP, entry.owner, 0, named, idle=old_ms, justid=True)
+
+    def _learn_ids(self, found: Picture) -> None:
+        for lane in Lane:
+            for entry_id, entry in zip(found.entry_ids[lane], self.model.lanes[lane], strict=True):
+                entry.id = entry.id or entry_id
+
+    async def _clean(self) -> None:
+        found: list[Any] = [key async for key in self.world.redis.scan_iter(match=f"{self.keys.prefix}*", count=1000)]
+        if found:
+            await self.world.redis.unlink(*found)
