@@ -135,15 +135,19 @@ class Client:
         lane: Lane | str | None = None,
         batch: str | None = None,
         job_ids: Iterable[str] | None = None,
+        secrets: JsonObject | None = None,
     ) -> AsyncIterator[Submitted]:
         """Put many jobs into the queue, ``PIPELINED`` at a time, and yield each once in.
 
-        ``payloads`` may be a generator: memory stays bounded. Raises as ``submit`` does, at the first job refused;
-        those yielded before are in the queue.
+        ``payloads`` may be a generator: memory stays bounded. ``secrets`` are given to every job, as ``submit`` does.
+        Raises as ``submit`` does, at the first job refused; those yielded before are in the queue.
         """
         pairs = ((p, None) for p in payloads) if job_ids is None else zip(payloads, job_ids, strict=True)
         while chunk := list(islice(pairs, PIPELINED)):
-            jobs = [prepare(kind, payload, job_id=job_id, lane=lane, batch=batch) for payload, job_id in chunk]
+            jobs = [
+                prepare(kind, payload, job_id=job_id, lane=lane, batch=batch, secrets=secrets)
+                for payload, job_id in chunk
+            ]
             for job, reply in zip(jobs, await self._submit_chunk(jobs), strict=True):
                 if isinstance(reply, Exception):
                     with redis_errors(self.settings):

@@ -172,6 +172,11 @@ class Keys:
         """Start of the heartbeats' keys."""
         return f"{self.prefix}worker:"
 
+    @property
+    def waivers(self) -> str:
+        """Hash of JSON: barriers somebody decided to live with, by fingerprint."""
+        return f"{self.prefix}waivers"
+
     # ------------------------------------------------------------------------------------------ the GPU pool
 
     @property

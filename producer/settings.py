@@ -31,9 +31,7 @@ SettingsT = TypeVar("SettingsT", bound="ClientSettings")
 class ClientSettings(BaseModel):
     """What a client needs to know; ``ClientSettings.from_env(os.environ)`` reads it."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Where Redis answers: redis://, rediss:// (TLS) or unix://, database 0 only.

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import click
 
+from producer.cli.login_files import HEADERS_VARIABLE
 from producer.client import Client
 from producer.settings import ClientSettings, misspelt, setting_names
 
@@ -22,6 +23,11 @@ def read_settings() -> ClientSettings:
     for line in misspelt(os.environ, setting_names(ClientSettings)):
         click.echo(f"sightline: warning: {line}", err=True)
     return ClientSettings.from_env(os.environ)
+
+
+def headers_variable() -> str:
+    """Return the variable that holds the headers of pages behind a login, as it is; ``''`` where it is not set."""
+    return os.environ.get(HEADERS_VARIABLE, "")
 
 
 def with_client(action: Callable[[Client], Awaitable[T]]) -> T:

@@ -24,6 +24,7 @@ EXIT_PIPE_CLOSED: Final = 141
 ENTRY_POINTS: Final = "sightline.commands"
 
 _COMMANDS: Final = {
+    "ask": "producer.cli.ask:ask",
     "batch": "producer.cli.batch:batch",
     "dead": "producer.cli.dead:dead",
     "schedule": "producer.cli.schedule:schedule",
@@ -31,6 +32,7 @@ _COMMANDS: Final = {
     "result": "producer.cli.jobs:result",
     "scan": "producer.cli.scan:scan",
     "status": "producer.cli.jobs:status",
+    "waive": "producer.cli.waive:waive",
     "watch": "producer.cli.watch:watch",
 }
 

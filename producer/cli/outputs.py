@@ -53,7 +53,7 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
         ]
     for item in named:
         if item.path is not None:
-            _check_writable(item.path, creates_folder=output is not None and item.path.parent == Path(output))
+            check_writable(item.path, creates_folder=output is not None and item.path.parent == Path(output))
     return tuple(named)
 
 
@@ -65,12 +65,8 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
         if output.path is None:
             report(pages, context, sys.stdout)
             continue
-        try:
-            with _replacing(output.path) as out:
-                report(pages, context, out)
-        except OSError as error:
-            msg = f"cannot write {str(output.path)!r}: {error.strerror or error}"
-            raise InputError(msg) from None
+        with replacing(output.path) as out:
+            report(pages, context, out)
         written.append(output.path)
     return written
 
@@ -98,7 +94,8 @@ def _place(output: str, format_name: str, *, is_folder: bool) -> Path:
     return Path(output) / FORMATS[format_name].file_name if is_folder else Path(output)
 
 
-def _check_writable(path: Path, *, creates_folder: bool) -> None:
+def check_writable(path: Path, *, creates_folder: bool = False) -> None:
+    """Raise ``InputError`` where ``path`` cannot be written; with ``creates_folder`` its folder is made."""
     try:
         if creates_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,13 +116,17 @@ def _is_replaceable(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Generator[TextIO]:
+def replacing(path: Path) -> Generator[TextIO]:
+    """Open a file beside ``path`` for writing, and move it there once it is whole; raises ``InputError``."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part") if _is_replaceable(path) else path
     try:
         with part.open("w", encoding="utf-8", newline="") as out:
             yield out
         if part != path:
             part.replace(path)
+    except OSError as error:
+        msg = f"cannot write {str(path)!r}: {error.strerror or error}"
+        raise InputError(msg) from None
     finally:
         if part != path:
             part.unlink(missing_ok=True)

@@ -28,20 +28,30 @@ class ScanOptions:
     lane: str | None
     no_assess: bool
     as_json: bool
+    only_new: bool = False
+    baseline: str | None = None
+    write_baseline: str | None = None
+    header_file: str | None = None
+    cookie_file: str | None = None
+    storage_state: str | None = None
 
     @property
     def waits(self) -> bool:
         """Whether results are waited for: asked for, or needed by another option."""
-        return self.wait or bool(self.timeout_s or self.fail_on or self.formats or self.output or self.resume)
+        implied = (self.timeout_s, self.fail_on, self.formats, self.output, self.resume)
+        return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline)))
 
 
 @click.command(short_help="Scan pages, and with --wait report what was found.")
 @click.argument("urls", nargs=-1, metavar="URL...")
 @click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
-@click.option("--wait", is_flag=True, help="Wait for the results. The next five options imply it.")
+@click.option("--wait", is_flag=True, help="Wait for the results. The next eight options imply it.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
 @click.option("--fail-on", type=click.Choice(FAIL_ON), help="Exit 1 from this impact on.  [default: serious]")
+@click.option("--only-new", is_flag=True, help="Count what the page's previous scan did not have; show the rest.")
+@click.option("--baseline", type=click.Path(), metavar="F", help="Count what is not in this file of known barriers.")
+@click.option("--write-baseline", type=click.Path(), metavar="F", help="Write the barriers found to this file.")
 @click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; may be repeated.")
 @click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several.")
 @click.option("--resume", is_flag=True, help="Go on with --batch NAME: submit what it lacks, wait for all of it.")
@@ -49,6 +59,9 @@ class ScanOptions:
 @click.option("--id", "job_id", metavar="ID", help="Id of the job, for one page.")
 @click.option("--lane", type=click.Choice(LANES), help="Queue to wait in.  [default: batch]")
 @click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
+@click.option("--header-file", type=click.Path(), metavar="F", help="Login: lines of 'Name: value', or JSON.")
+@click.option("--cookie-file", type=click.Path(), metavar="F", help="Login: cookies, JSON or Netscape.")
+@click.option("--storage-state", type=click.Path(), metavar="F", help="Login: what Playwright saved.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a job, as it is done. Default in a pipe.")
 @click.pass_context
 def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **options: Any) -> None:
@@ -59,8 +72,13 @@ def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **o
     sightline scan --file urls.txt --format html=report.html --format junit=junit.xml
     cat urls.txt | sightline scan --file - --batch nightly-2026-11-23
     sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts
+    sightline scan --file urls.txt --only-new --fail-on serious
+    sightline scan --file urls.txt --baseline known.json --write-baseline known.json
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
+
+    A barrier that is known (--only-new, --baseline) or waived (see 'sightline waive') is reported, and fails nothing.
+    What opens pages behind a login comes from files, or from SIGHTLINE_HEADERS (JSON), and is kept until the job's end.
 
     Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
     is unreachable or the time ran out, 64 for a wrong call.

@@ -9,12 +9,16 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 import click
 
-from producer.cli.connect import with_client
-from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.cli.baseline import Barrier, baseline_text, fixed_in, read_baseline, renewed
+from producer.cli.connect import headers_variable, with_client
+from producer.cli.gate import Gate
+from producer.cli.login_files import check_one_site, read_secrets
+from producer.cli.outputs import Output, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, name_batch, pages_as_completed, submit
 from producer.cli.targets import Targets, read_targets
@@ -26,7 +30,9 @@ from producer.errors import ServiceError
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary
-from producer.reports.plain_text import counted
+from producer.reports.plain_text import counted, one_line
+from producer.reports.remarks import remarks
+from producer.waivers import Waivers
 
 EXIT_INTERRUPTED = 130
 SHOWN_JOBS = 20
@@ -44,7 +50,7 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
         outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
-        return _Waiting(plan, targets, queued, outputs, options).run()
+        return _Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options)).run()
     except KeyboardInterrupt:
         click.echo(f"sightline: stopped waiting; {_how_to_go_on(plan, queued)}", err=True)
         return EXIT_INTERRUPTED
@@ -78,7 +84,28 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
     lane = Lane(options.lane) if options.lane else None
     scan_options = {"standard": options.standard, "assess": not options.no_assess}
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
-    return ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume)
+    secrets = read_secrets(
+        header_file=options.header_file,
+        cookie_file=options.cookie_file,
+        storage_state=options.storage_state,
+        headers_variable=headers_variable(),
+    )
+    check_one_site(targets.urls, secrets)
+    return ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None)
+
+
+def _gate(options: ScanOptions) -> Gate:
+    """Return what is known beforehand; raises ``InputError`` for a baseline that cannot be read or written."""
+    if options.write_baseline:
+        check_writable(Path(options.write_baseline))
+    baseline = read_baseline(Path(options.baseline)) if options.baseline else None
+    return Gate(only_new=options.only_new, baseline=baseline)
+
+
+def _before(options: ScanOptions) -> frozenset[Barrier]:
+    """Return the baseline that --write-baseline renews: the one given, or the one it finds in its place."""
+    file = options.baseline or options.write_baseline
+    return read_baseline(Path(file)) if file and (options.baseline or Path(file).is_file()) else frozenset()
 
 
 def _how_to_go_on(plan: ScanPlan, queued: Queued) -> str:
@@ -139,6 +166,8 @@ class _Waiting:
     queued: Queued
     outputs: tuple[Output, ...]
     options: ScanOptions
+    gate: Gate
+    before: frozenset[Barrier]
     pages: list[Page] = field(default_factory=list[Page])
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
@@ -152,11 +181,33 @@ class _Waiting:
             context = ReportContext(datetime.now(UTC), fail_on=fail_on)
             for path in write_reports(self.outputs, self.pages, context):
                 click.echo(f"sightline: wrote {path}", err=True)
+        else:
+            for line in remarks(self.pages):
+                click.echo(f"sightline: {line}", err=True)
+        self._renew_baseline()
         if self.queued.found:
             click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
         return exit_code(self.summary, timed_out=self.timed_out)
 
+    def _renew_baseline(self) -> None:
+        """Name what of the baseline is fixed, and write the new one where it is asked for."""
+        fixed = fixed_in(self.before, self.pages)
+        place = "and taken from the baseline" if self.options.write_baseline else "and still in the baseline"
+        for barrier in fixed[:SHOWN_JOBS]:
+            what = f"{one_line(barrier.path)} {one_line(barrier.rule)} {one_line(barrier.fingerprint)}"
+            click.echo(f"sightline: fixed, {place}: {what}", err=True)
+        if len(fixed) > SHOWN_JOBS:
+            click.echo(f"sightline: and {counted(len(fixed) - SHOWN_JOBS, 'more fixed barrier')}", err=True)
+        if not self.options.write_baseline:
+            return
+        file = Path(self.options.write_baseline)
+        barriers = renewed(self.before, self.pages)
+        with replacing(file) as out:
+            out.write(baseline_text(barriers))
+        click.echo(f"sightline: wrote {file}: {counted(len(barriers), 'known barrier')}", err=True)
+
     async def _scan(self, client: Client) -> None:
+        self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
         await submit(client, self.plan, on_job=_say_nothing, queued=self.queued)
         with progress(len(self.queued.urls), shown=not self._streams) as advance:
             for page in self.targets.refused:
@@ -166,12 +217,18 @@ class _Waiting:
                 advance(page)
 
     def _take(self, page: Page) -> None:
+        page = self.gate.mark(page)
         self.summary.add(page, fail_on=threshold(self._fail_on))
         self.timed_out |= page.outcome == "waiting"
         if self._streams:
             click.echo(line_of(page.document()))
-        else:
+        if not self._streams or self._remembers or page.marks.is_set:
             self.pages.append(page)
+
+    @property
+    def _remembers(self) -> bool:
+        """Whether lines of JSON are not all that is wanted of the pages."""
+        return self.gate.baseline is not None or bool(self.options.write_baseline)
 
     @property
     def _fail_on(self) -> str:

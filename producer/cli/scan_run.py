@@ -20,7 +20,10 @@ from producer.reports.page import Page, page_of, waiting_page
 
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
-    """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url."""
+    """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
+
+    ``secrets`` open pages behind a login; they are in no payload and no repr.
+    """
 
     urls: Sequence[str]
     options: JsonObject
@@ -28,6 +31,7 @@ class ScanPlan:
     job_id: str = ""
     lane: Lane | None = None
     resume: bool = False
+    secrets: JsonObject | None = field(default=None, repr=False)
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each page."""
@@ -66,7 +70,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
     """
     if not plan.batch:
         payload = next(plan.payloads())
-        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane)
+        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=plan.secrets)
         if not submitted.created:
             msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
             raise InvalidJob(msg)
@@ -76,7 +80,9 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
         return
     if not plan.resume:
         await _refuse_complete_batch(client, plan.batch)
-    jobs = client.submit_many("scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids())
+    jobs = client.submit_many(
+        "scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids(), secrets=plan.secrets
+    )
     urls = iter(plan.urls)
     async for submitted in jobs:
         url = next(urls)

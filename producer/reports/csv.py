@@ -11,6 +11,7 @@ from typing import Final, TextIO
 
 from producer.contract import Finding
 from producer.reports.formats import ReportContext
+from producer.reports.marks import NO_MARKS, Marks
 from producer.reports.page import Page, elements, selector_text
 from producer.reports.plain_text import one_line
 
@@ -29,6 +30,7 @@ COLUMNS: Final = (
     "help_url",
     "fingerprint",
     "job_id",
+    "mark",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -48,12 +50,12 @@ def _rows(page: Page) -> Iterator[dict[str, str]]:
     if not page.findings and not review:
         yield about
     for finding in page.findings:
-        yield from ({**about, "kind": "barrier", **row} for row in _nodes(finding))
+        yield from ({**about, "kind": "barrier", **row} for row in _nodes(finding, page.marks))
     for finding in review:
-        yield from ({**about, "kind": "needs review", **row} for row in _nodes(finding))
+        yield from ({**about, "kind": "needs review", **row} for row in _nodes(finding, NO_MARKS))
 
 
-def _nodes(finding: Finding) -> Iterator[dict[str, str]]:
+def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
     about = {
         "impact": finding.impact.value if finding.impact else "",
         "rule": finding.rule,
@@ -68,11 +70,12 @@ def _nodes(finding: Finding) -> Iterator[dict[str, str]]:
             "snippet": node.snippet,
             "what_to_do": node.failure_summary,
             "fingerprint": node.fingerprint,
+            "mark": marks.text(finding, node),
         }
     hidden = elements(finding) - len(finding.nodes)
     if hidden:
         text = f"{hidden} more elements, left out of the result to keep it small"
-        yield {**about, "what_to_do": text, "fingerprint": finding.fingerprint}
+        yield {**about, "what_to_do": text, "fingerprint": finding.fingerprint, "mark": marks.text(finding)}
 
 
 def _cell(text: str) -> str:

@@ -33,6 +33,7 @@ from producer.reports.page import (
     summarise,
 )
 from producer.reports.plain_text import counted, one_line, printable
+from producer.reports.remarks import remarks
 from producer.reports.wcag import criterion_name, criterion_url
 
 MAX_NODES: Final = 25
@@ -80,6 +81,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         context=context,
         version=version("sightline"),
         max_nodes=MAX_NODES,
+        remarks=remarks(listed),
         style=Markup(style),  # noqa: S704  our own files, from the package
         script=Markup(script),  # noqa: S704  the same
         style_hash=_policy_hash(style),
@@ -119,14 +121,16 @@ _FUNCTIONS: Final = {
 def _verdict(summary: Summary, context: ReportContext) -> _Verdict:
     failing = ""
     if summary.failing and context.fail_on:
-        failing = f"{counted(summary.failing, 'page')} with findings that are {context.fail_on.value} or worse."
+        new = "new " if "new" in summary.marked else ""
+        failing = f"{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse."
     if summary.not_scanned:
         missing = f"{counted(summary.not_scanned, 'page')} could not be scanned, so this is not a pass."
         return _Verdict("worse", f"{missing} {failing}".rstrip())
     if failing:
         return _Verdict("bad", failing)
     if summary.total:
-        return _Verdict("some", "Barriers were found, none at or over the threshold.")
+        new = "new and " if "known" in summary.marked else ""
+        return _Verdict("some", f"Barriers were found, none {new}at or over the threshold.")
     return _Verdict("good", "No barriers were found.")
 
 

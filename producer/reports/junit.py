@@ -1,7 +1,8 @@
 """Report as JUnit XML: a suite a page, a test case a finding, for the test tab of a CI system.
 
-A finding at or over the threshold is a failure, one under it is skipped with the reason, and a page that could not be
-scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been scanned.
+A finding at or over the threshold is a failure; one under it, known or waived is skipped with the reason; a page that
+could not be scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been
+scanned.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from producer.contract import Finding, Impact
 from producer.reports.formats import ReportContext
+from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line
 
@@ -52,11 +54,16 @@ def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
     impact = impact_of(finding)
     case = TestCase(f"{one_line(finding.rule)}: {one_line(finding.help)}", classname=one_line(page.url), time=0.0)
     message = f"{impact.value}: {counted(elements(finding), 'element')}"
-    if fail_on is not None and impact.rank >= fail_on.rank:
-        case.result = [_filled(Failure(message, impact.value), _details(finding))]
+    marked = one_line(page.marks.finding_text(finding), limit=500)
+    message += f"; {marked}" if marked else ""
+    details = _details(finding, page.marks)
+    if page.marks.counted(finding) is None:
+        case.result = [_filled(Skipped(message, impact.value), details)]
+    elif fail_on is not None and impact.rank >= fail_on.rank:
+        case.result = [_filled(Failure(message, impact.value), details)]
     else:
         under = f"under --fail-on {fail_on.value}" if fail_on else "--fail-on never"
-        case.result = [_filled(Skipped(f"{message}; {under}", impact.value), _details(finding))]
+        case.result = [_filled(Skipped(f"{message}; {under}", impact.value), details)]
     return case
 
 
@@ -65,13 +72,15 @@ def _filled(result: Error | Failure | Skipped, text: str) -> Error | Failure | S
     return result
 
 
-def _details(finding: Finding) -> str:
+def _details(finding: Finding, marks: Marks) -> str:
     lines = [f"WCAG {', '.join(finding.criteria)}"] if finding.criteria else []
     lines.append(finding.help_url)
     for node in finding.nodes[:_NODES]:
-        lines += ["", selector_text(node.selector), node.snippet, node.failure_summary]
+        marked = marks.text(finding, node)
+        lines += ["", *([marked] if marked else []), selector_text(node.selector), node.snippet, node.failure_summary]
+        lines.append(f"fingerprint {node.fingerprint}")
     hidden = elements(finding) - min(len(finding.nodes), _NODES)
     if hidden > 0:
         lines += ["", f"and {counted(hidden, 'more element')}"]
-    lines.append(f"fingerprint {finding.fingerprint}")
+    lines += ["", f"fingerprint of the rule, on every page: {finding.fingerprint}"]
     return "\n".join(one_line(line) for line in lines)

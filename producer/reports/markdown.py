@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
-from producer.contract import IMPACTS
+from producer.contract import IMPACTS, Finding
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     Page,
@@ -25,6 +25,7 @@ from producer.reports.page import (
     summarise,
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.reports.remarks import remarks
 
 PAGES: Final = 50
 RULES: Final = 40
@@ -52,6 +53,9 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     if shown:
         _write_pages(out, shown, names)
     _write_rules(out, by_rule(listed), names)
+    if notes := remarks(listed):
+        out.write("\n")
+        out.writelines(f"- {text(line)}\n" for line in notes)
     out.write(f"\n<sub>Sightline, {context.generated_at:%Y-%m-%d %H:%M %Z}</sub>\n")
 
 
@@ -74,9 +78,11 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
     if summary.not_scanned:
         return f"**{counted(summary.not_scanned, 'page')} could not be scanned**, so this is not a pass."
     if summary.failing and context.fail_on:
-        return f"**{counted(summary.failing, 'page')} with findings that are {context.fail_on.value} or worse.**"
+        new = "new " if "new" in summary.marked else ""
+        return f"**{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse.**"
     if summary.total:
-        return "**Barriers were found**, none at or over the threshold."
+        new = "new and " if "known" in summary.marked else ""
+        return f"**Barriers were found**, none {new}at or over the threshold."
     return "**No barriers found.** Automatic checks find about a third of them; the rest takes people."
 
 
@@ -113,10 +119,9 @@ def _write_rules(out: TextIO, groups: Sequence[RuleGroup], names: dict[int, str]
         out.write(f"{_html(group.rule)}: {_html(group.finding.help)} ({place})</summary>\n\n")
         for page, finding in group.places[:PLACES]:
             first = code(selector_text(finding.nodes[0].selector), limit=_SELECTOR_CHARS) if finding.nodes else ""
-            more = elements(finding) - 1
-            out.write(
-                f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{f' +{more:,}' if more > 0 else ''}\n"
-            )
+            more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
+            name = code(middle_cut(names[id(page)], _LABEL_CHARS))
+            out.write(f"- {name} {first}{more}{_mark(page, finding)}\n")
         if len(group.places) > PLACES:
             out.write(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
         if group.advice and group.advice[0].fix:
@@ -127,6 +132,11 @@ def _write_rules(out: TextIO, groups: Sequence[RuleGroup], names: dict[int, str]
         out.write("\n</details>\n")
     if len(groups) > RULES:
         out.write(f"\n… and {counted(len(groups) - RULES, 'more rule')}.\n")
+
+
+def _mark(page: Page, finding: Finding) -> str:
+    marked = page.marks.finding_text(finding)
+    return f" ({text(marked)})" if marked else ""
 
 
 def _html(value: str) -> str:

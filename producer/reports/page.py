@@ -7,11 +7,12 @@ scanned everywhere; only ``passed`` is a pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from producer.contract import IMPACTS, Counts, Finding, Impact, JsonObject, Priority, Result, ScanResult, public_url
+from producer.reports.marks import NO_MARKS, Mark, Marks
 
 Outcome = Literal[
     "passed", "barriers", "partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"
@@ -31,7 +32,7 @@ class Page:
     """One page that was asked for and what came of it.
 
     ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
-    ended with one, also with a page that was unreachable.
+    ended with one, also with a page that was unreachable. ``marks`` says which barriers are known or waived.
     """
 
     url: str
@@ -40,6 +41,7 @@ class Page:
     result: ScanResult | None = None
     problem: str = ""
     error: str = ""
+    marks: Marks = NO_MARKS
 
     @property
     def is_scanned(self) -> bool:
@@ -56,10 +58,26 @@ class Page:
         """Elements that break a rule, by impact."""
         return self.result.barriers if self.result else Counts()
 
+    @property
+    def counted(self) -> Page:
+        """The page with the barriers that count for the gate alone: what is known or waived is left out."""
+        if self.result is None or not self.marks.is_set:
+            return self
+        findings = tuple(kept for finding in self.findings if (kept := self.marks.counted(finding)))
+        barriers = dict.fromkeys(IMPACTS, 0)
+        for finding in findings:
+            barriers[impact_of(finding)] += elements(finding)
+        counts = Counts.model_validate({impact.value: number for impact, number in barriers.items()})
+        return replace(self, result=self.result.model_copy(update={"findings": findings, "barriers": counts}))
+
     def document(self) -> JsonObject:
-        """Return the page as JSON: the result as it is in Redis, or the same fields as far as they are known."""
+        """Return the page as JSON: the result as it is in Redis, or the same fields as far as they are known.
+
+        ``marks`` is added where something is known beforehand.
+        """
         if self.result is not None:
-            return self.result.model_dump(mode="json")
+            marks = {"marks": self.marks.document(self.findings)} if self.marks.is_set else {}
+            return {**self.result.model_dump(mode="json"), **marks}
         error = {"type": self.error or "NotScanned", "message": self.problem}
         return {"v": 1, "job_id": self.job_id, "kind": "scan", "url": self.url, "state": self.outcome, "error": error}
 
@@ -99,10 +117,10 @@ def impact_of(finding: Finding) -> Impact:
 
 
 def fails(page: Page, fail_on: Impact | None) -> bool:
-    """Tell whether the page has a finding at or over ``fail_on``."""
+    """Tell whether the page has a finding at or over ``fail_on`` that is neither known nor waived."""
     if fail_on is None:
         return False
-    return any(impact_of(finding).rank >= fail_on.rank for finding in page.findings)
+    return any(impact_of(finding).rank >= fail_on.rank for finding in page.counted.findings)
 
 
 def selector_text(selector: Sequence[str | tuple[str, ...]]) -> str:
@@ -166,6 +184,7 @@ class Summary:
     not_scanned: int = 0
     failing: int = 0
     needs_review: int = 0
+    marked: dict[Mark, int] = field(default_factory=dict[Mark, int])
     elements: dict[Impact, int] = field(default_factory=lambda: dict.fromkeys(IMPACTS, 0))
 
     def add(self, page: Page, *, fail_on: Impact | None) -> None:
@@ -178,6 +197,9 @@ class Summary:
         self.needs_review += len(page.result.incomplete) if page.result else 0
         for finding in page.findings:
             self.elements[impact_of(finding)] += elements(finding)
+            for _, mark, number in page.marks.each(finding):
+                if mark:
+                    self.marked[mark] = self.marked.get(mark, 0) + number
 
     @property
     def total(self) -> int:
@@ -194,6 +216,7 @@ class Summary:
             "failing": self.failing,
             "needs_review": self.needs_review,
             "barriers": {impact.value: count for impact, count in self.elements.items()},
+            **({"marked": dict(self.marked)} if self.marked else {}),
         }
 
 

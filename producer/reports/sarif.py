@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from producer.contract import Finding, Impact, JsonObject
 from producer.reports.formats import ReportContext
+from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable
 
@@ -76,6 +77,7 @@ def _severity(finding: Finding) -> str:
 
 def _result(page: Page, finding: Finding, order: dict[str, int]) -> JsonObject:
     impact = impact_of(finding)
+    marked = one_line(page.marks.finding_text(finding), limit=500)
     where = f"{counted(elements(finding), 'element')} of {page.url}"
     return {
         "ruleId": finding.rule,
@@ -89,8 +91,32 @@ def _result(page: Page, finding: Finding, order: dict[str, int]) -> JsonObject:
             "sightlineFinding/v1": finding.fingerprint,
             "primaryLocationLineHash": finding.fingerprint,  # the only one GitHub looks at
         },
-        "properties": {"url": page.url, "impact": impact.value, "criteria": list(finding.criteria), "job": page.job_id},
+        "properties": {"url": page.url, "impact": impact.value, "criteria": list(finding.criteria), "job": page.job_id}
+        | ({"marks": marked} if marked else {}),
+        **_state(page.marks, finding),
     }
+
+
+def _state(marks: Marks, finding: Finding) -> JsonObject:
+    """Return what a viewer needs to tell new from known, and to hide what is waived whole."""
+    each = list(marks.each(finding))
+    found = {mark for _, mark, _ in each}
+    state: JsonObject = {}
+    if marks.known is not None:
+        compared = found - {"waived"}
+        state["baselineState"] = "updated" if len(compared) > 1 else "new" if compared == {"new"} else "unchanged"
+    if found == {"waived"}:
+        waivers = {waiver: None for node, _, _ in each if (waiver := marks.waiver_of(finding, node))}
+        state["suppressions"] = [
+            {
+                "kind": "external",
+                "status": "accepted",
+                "justification": one_line(waiver.text, limit=500),
+                "properties": waiver.document(),
+            }
+            for waiver in waivers
+        ]
+    return state
 
 
 def _first_advice(finding: Finding) -> str:

@@ -30,6 +30,7 @@ from producer.reports.page import (
     summarise,
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.reports.remarks import remarks
 
 _WIDE: Final = 72
 """Columns from which on the page table fits with a page name that can be told from its neighbour."""
@@ -53,9 +54,10 @@ _OUTCOME_WORD: Final = {"passed": "no barriers", "barriers": "barriers"}
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the broken rules, the pages and the sums; holds all pages in memory."""
+    """Write the broken rules, the pages and the sums of what counts for the gate; holds all pages in memory."""
     console = Console(file=out, width=context.width, highlight=False, markup=False, emoji=False)
-    listed = list(pages)
+    whole = list(pages)
+    listed = [page.counted for page in whole]
     names = [one_line(label) for label in labels(listed)]
     sites = sites_of(listed)
     heading = Text(context.title, style="bold")
@@ -72,6 +74,8 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         _print_page_list(console, listed, names)
     _print_problems(console, listed, names)
     _print_sums(console, summarise(listed, fail_on=context.fail_on), context)
+    for line in remarks(whole):
+        console.print(Text(line, style="dim"), overflow="fold")
 
 
 # ---------------------------------------------------------------------------------------------- pages
@@ -108,6 +112,8 @@ def _print_page_list(console: Console, pages: Sequence[Page], names: Sequence[st
 
 
 def _status(page: Page) -> Text:
+    if page.outcome == "barriers" and not page.findings:  # of a page as counted: all of it is known or waived
+        return Text("none new" if page.marks.known is not None else "all waived", style="dim")
     word = _OUTCOME_WORD.get(page.outcome, page.outcome)
     return Text(word, style=_OUTCOME_STYLE.get(page.outcome, "bold magenta"))
 
@@ -201,11 +207,13 @@ def _print_sums(console: Console, summary: Summary, context: ReportContext) -> N
         line.append(f", {summary.not_scanned:,} not scanned", style="bold magenta")
     console.print(line)
     if summary.total:
-        line = Text(f"{counted(summary.total, 'barrier')}: ", style="bold")
+        new = "new barrier" if summary.marked else "barrier"
+        line = Text(f"{counted(summary.total, new)}: ", style="bold")
         line.append_text(_impact_counts(Counts.model_validate({i.value: n for i, n in summary.elements.items()})))
         console.print(line)
     if summary.needs_review:
         console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))
     if context.fail_on:
-        text = f"{counted(summary.failing, 'page')} with findings that are {context.fail_on.value} or worse"
+        new = "new " if summary.marked else ""
+        text = f"{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse"
         console.print(Text(text, style="red" if summary.failing else "green"))

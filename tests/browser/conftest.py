@@ -46,7 +46,7 @@ def settings(browser_path: str) -> ScanSettings:
     return ScanSettings(
         allow_private=True,
         browser_path=browser_path,
-        load_limit_s=2.5,
+        load_limit_s=3.0,
         settle_limit_s=1.5,
         frame_limit_s=2.5,
         quiet_ms=100,

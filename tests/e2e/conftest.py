@@ -25,11 +25,15 @@ GUILTY = (
 
 
 class Site:
-    """A small site. ``hold`` makes every answer wait for ``release``; ``log`` lists the paths asked for."""
+    """A small site. ``hold`` makes every answer wait for ``release``.
+
+    ``log`` lists the paths asked for, ``headers`` what came with each.
+    """
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, str, bytes]] = {"/guilty": (200, "text/html", GUILTY)}
         self.log: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.gate = threading.Event()
         self.gate.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
@@ -54,6 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._site.log.append(self.path)
+        self._site.headers.append(dict(self.headers))
         self._site.gate.wait(60)
         status, kind, body = self._site.pages.get(self.path, (404, "text/html", b"<h1>Not here</h1>"))
         self.send_response(status)

@@ -2,7 +2,7 @@
 
 ``HOSTILE`` is data: a path on the site that ``misbehave`` prepared, the statuses that are right, and words the reason
 must hold. ``is_guilty`` pages have an image without a text alternative, which must be found whatever else they do; None
-where it depends on how far the browser came.
+where it depends on how far the browser came. ``is_slow`` ones only end at a limit, so they are visited once.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ class Hostile:
     reason: str = ""
     is_guilty: bool | None = False
     deadline_s: float = 6.0
+    is_slow: bool = False
 
 
 UNREACHABLE, PARTIAL, SCANNED = ("unreachable",), ("partial",), ("scanned",)
 
 HOSTILE: tuple[Hostile, ...] = (
-    Hostile("/pages/endless_script.html", PARTIAL, "did not", is_guilty=True),
-    Hostile("/pages/endless_timer.html", PARTIAL, "stopped", is_guilty=True),
-    Hostile("/pages/many_elements.html", ("unreachable", "partial")),
-    Hostile("/bomb", ("unreachable", "partial")),
+    Hostile("/pages/endless_script.html", PARTIAL, "did not", is_guilty=True, is_slow=True),
+    Hostile("/pages/endless_timer.html", PARTIAL, "stopped", is_guilty=True, is_slow=True),
+    Hostile("/pages/many_elements.html", ("unreachable", "partial"), is_slow=True),
+    Hostile("/bomb", ("unreachable", "partial"), is_slow=True),
     Hostile("/bomb-image", PARTIAL, "bytes", is_guilty=True),
-    Hostile("/drip", PARTIAL, "still arriving"),
-    Hostile("/drip-head", UNREACHABLE, "no answer"),
-    Hostile("/hang", UNREACHABLE, "no answer"),
+    Hostile("/drip", PARTIAL, "still arriving", is_slow=True),
+    Hostile("/drip-head", UNREACHABLE, "no answer", is_slow=True),
+    Hostile("/hang", UNREACHABLE, "no answer", is_slow=True),
     Hostile("/cut-off", UNREACHABLE, "cut off"),
     Hostile("/cut-off-chunks", UNREACHABLE, "cut off"),
     Hostile("/broken-off", UNREACHABLE, "not read whole"),
@@ -51,7 +52,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("/pages/meta_refresh.html", SCANNED, is_guilty=True),
     Hostile("/pages/popups.html", SCANNED, is_guilty=True),
     Hostile("/pages/dialogs.html", SCANNED, is_guilty=True),
-    Hostile("/pages/endless_dialogs.html", PARTIAL, is_guilty=True),
+    Hostile("/pages/endless_dialogs.html", PARTIAL, is_guilty=True, is_slow=True),
     Hostile("/download", UNREACHABLE, "download"),
     Hostile("/pages/memory_heap.html", UNREACHABLE, "died"),
     Hostile("/pages/memory_buffers.html", UNREACHABLE, "died"),
@@ -61,7 +62,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("/pages/clobbered_axe.html", SCANNED, is_guilty=True),
     Hostile("/strict-policy", SCANNED, is_guilty=True),
     Hostile("/pages/data_uris.html", SCANNED, is_guilty=True),
-    Hostile("/pages/deep_frames.html", SCANNED, is_guilty=True, deadline_s=30),
+    Hostile("/pages/deep_frames.html", SCANNED, is_guilty=True, deadline_s=30, is_slow=True),
     Hostile("/xml", UNREACHABLE, "only HTML"),
     Hostile("/pdf", UNREACHABLE),
     Hostile("/json", UNREACHABLE, "only HTML"),
@@ -77,7 +78,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("/pages/workers.html", SCANNED, is_guilty=True),
     Hostile("/pages/closes_itself.html", SCANNED, is_guilty=True),
     Hostile("/pages/odd_characters.html", SCANNED, is_guilty=True),
-    Hostile("/pages/long_names.html", ("scanned", "partial"), is_guilty=True, deadline_s=20),
+    Hostile("/pages/long_names.html", ("scanned", "partial"), is_guilty=True, deadline_s=20, is_slow=True),
     Hostile("/pages/many_sites.html", ("partial", "unreachable"), "frames of other sites", is_guilty=None),
 )
 

@@ -1,0 +1,77 @@
+"""What ``sightline scan`` knows beforehand: earlier scans, a baseline and waivers, put as marks on each page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from producer.cli.baseline import Barrier, path_of
+from producer.contract import Changes, ScanResult
+from producer.reports.marks import Marks, Waiver
+from producer.reports.page import Page
+
+NO_EARLIER_SCAN = "no earlier scan, so all its barriers are new"
+
+
+@dataclass(slots=True)
+class Gate:
+    """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with each page's previous scan."""
+
+    only_new: bool = False
+    baseline: frozenset[Barrier] | None = None
+    waivers: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
+    expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
+    _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
+
+    def __post_init__(self) -> None:
+        for barrier in self.baseline or ():
+            self._known.setdefault(barrier.path, set()).add(barrier.fingerprint)
+
+    def take_waivers(self, waivers: Iterable[Waiver], *, today: date) -> None:
+        """Keep the waivers: in force, or expired by ``today`` (UTC)."""
+        for waiver in waivers:
+            kept = self.expired if waiver.is_expired(today) else self.waivers
+            kept[waiver.fingerprint] = waiver
+
+    def mark(self, page: Page) -> Page:
+        """Return the page with its marks; a page without a result has no barriers to mark."""
+        if page.result is None:
+            return page
+        present = {finding.fingerprint for finding in page.findings}
+        present |= {node.fingerprint for finding in page.findings for node in finding.nodes}
+        marks = Marks(
+            waivers={name: waiver for name, waiver in self.waivers.items() if name in present},
+            expired={name: waiver for name, waiver in self.expired.items() if name in present},
+        )
+        if self.only_new or self.baseline is not None:
+            marks = self._compared(page, page.result, marks)
+        return replace(page, marks=marks)
+
+    def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
+        known = set(self._known.get(path_of(page.url), ()))
+        if not self.only_new:
+            return replace(marks, known=frozenset(known), note=_unlisted(result))
+        changes = result.changes
+        if changes is None or changes.previous is None:
+            note = "" if self.baseline is not None or not result.findings else NO_EARLIER_SCAN
+            return replace(marks, known=frozenset(known), note=note)
+        listed = {node.fingerprint for finding in result.findings for node in finding.nodes}
+        new = set(changes.new)
+        is_unlisted = bool(new - listed - known)
+        known |= listed - new
+        return replace(marks, known=frozenset(known), unlisted_new=is_unlisted, note=_uncertain(changes))
+
+
+def _uncertain(changes: Changes) -> str:
+    if not changes.uncertain:
+        return ""
+    rules = ", ".join(changes.uncertain)
+    return f"not every element was listed in both scans, so some may be new that count as known: {rules}"
+
+
+def _unlisted(result: ScanResult) -> str:
+    rules = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
+    if not rules:
+        return ""
+    return f"not every element is listed, so some may be new that count as known: {', '.join(rules)}"

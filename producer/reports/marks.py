@@ -1,0 +1,138 @@
+"""What is known beforehand of a page's barriers: new, known or waived. Pure.
+
+The gate counts what is neither known nor waived. Fingerprints are those of elements (``Node.fingerprint``). A waiver
+may name a finding's instead, which is the same on every page: it then covers the whole rule. Where marks come from is
+in ``cli/gate.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Literal
+
+from producer.contract import Finding, JsonObject, Node
+
+Mark = Literal["new", "known", "waived"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A barrier somebody decided to live with, why, and up to which day (UTC, included); None is for ever."""
+
+    fingerprint: str
+    reason: str
+    until: date | None = None
+
+    def is_expired(self, today: date) -> bool:
+        """Whether its last day is over."""
+        return self.until is not None and today > self.until
+
+    @property
+    def text(self) -> str:
+        """The decision in words: ``waived until 2027-01-31: the shop is replaced then``."""
+        return f"waived until {self.until}: {self.reason}" if self.until else f"waived: {self.reason}"
+
+    def document(self) -> JsonObject:
+        """Return the waiver as JSON."""
+        until = self.until.isoformat() if self.until else None
+        return {"fingerprint": self.fingerprint, "reason": self.reason, "until": until}
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is known of one page's barriers, by fingerprint.
+
+    ``known`` is None where nothing was compared. ``unlisted_new`` says that a new barrier is among those left out of
+    the result; ``note`` says in words what the comparison lacks.
+    """
+
+    known: frozenset[str] | None = None
+    waivers: Mapping[str, Waiver] = field(default_factory=dict[str, Waiver])
+    expired: Mapping[str, Waiver] = field(default_factory=dict[str, Waiver])
+    unlisted_new: bool = False
+    note: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to mark."""
+        return self.known is not None or bool(self.waivers) or bool(self.expired)
+
+    def waiver_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
+        """Return the waiver in force over an element; without ``node`` over those left out of the result."""
+        own = self.waivers.get(node.fingerprint) if node else None
+        return own or self.waivers.get(finding.fingerprint)
+
+    def expired_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
+        """Return the waiver that was over an element and is no more."""
+        own = self.expired.get(node.fingerprint) if node else None
+        return own or self.expired.get(finding.fingerprint)
+
+    def mark(self, finding: Finding, node: Node | None = None) -> Mark | None:
+        """Return the mark of an element; without ``node`` of those left out. None where there is nothing to say."""
+        if self.waiver_of(finding, node):
+            return "waived"
+        if self.known is None:
+            return None
+        if node is not None:
+            return "known" if node.fingerprint in self.known else "new"
+        has_known = any(listed.fingerprint in self.known for listed in finding.nodes)
+        return "known" if has_known and not self.unlisted_new else "new"
+
+    def each(self, finding: Finding) -> Iterator[tuple[Node | None, Mark | None, int]]:
+        """Yield the finding's elements with their marks, and last those left out as None with their number."""
+        for node in finding.nodes:
+            yield node, self.mark(finding, node), 1
+        hidden = finding.node_count - len(finding.nodes)
+        if hidden > 0 or not finding.nodes:
+            yield None, self.mark(finding), max(hidden, 0)
+
+    def counted(self, finding: Finding) -> Finding | None:
+        """Return the finding with the elements that count for the gate alone; None where none does."""
+        kept = [(node, number) for node, mark, number in self.each(finding) if mark in {None, "new"}]
+        if not kept:
+            return None
+        nodes = tuple(node for node, _ in kept if node is not None)
+        return finding.model_copy(update={"nodes": nodes, "node_count": sum(number for _, number in kept)})
+
+    def text(self, finding: Finding, node: Node | None = None) -> str:
+        """Return what a report says of an element: ``''``, ``new``, ``known``, or a waiver with reason and end."""
+        waiver = self.waiver_of(finding, node)
+        if waiver:
+            return waiver.text
+        expired = self.expired_of(finding, node)
+        lapsed = f"waiver expired on {expired.until}: {expired.reason}" if expired else ""
+        return ", ".join(part for part in (self.mark(finding, node) or "", lapsed) if part)
+
+    def finding_text(self, finding: Finding) -> str:
+        """Return what a report says of a finding: ``2 new, 1 known``, or one text where all its elements share it."""
+        texts: dict[str, int] = {}
+        for node, _, number in self.each(finding):
+            text = self.text(finding, node)
+            texts[text] = texts.get(text, 0) + max(number, 1)
+        if len(texts) == 1:
+            return next(iter(texts))
+        return ", ".join(f"{number:,} {text or 'other'}" for text, number in texts.items())
+
+    def document(self, findings: tuple[Finding, ...]) -> JsonObject:
+        """Return the marks of ``findings`` as JSON."""
+        marks: JsonObject = {}
+        used: dict[str, Waiver] = {}
+        lapsed: dict[str, Waiver] = {}
+        for finding in findings:
+            for node, mark, _ in self.each(finding):
+                if node is not None and mark:
+                    marks[node.fingerprint] = mark
+                for waiver, kept in ((self.waiver_of(finding, node), used), (self.expired_of(finding, node), lapsed)):
+                    if waiver:
+                        kept[waiver.fingerprint] = waiver
+        return {
+            "barriers": marks,
+            "waivers": [waiver.document() for waiver in used.values()],
+            "expired_waivers": [waiver.document() for waiver in lapsed.values()],
+            "note": self.note,
+        }
+
+
+NO_MARKS: Final = Marks()

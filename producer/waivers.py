@@ -1,0 +1,74 @@
+"""Waivers: barriers somebody decided to live with, kept in Redis by fingerprint until they are removed.
+
+A waiver past its last day stays listed, so that whoever meets the barrier again is told. What a waiver does is in
+``reports/marks.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from typing import Any, Final, cast
+
+from producer.client import Client
+from producer.connection import redis_errors
+from producer.contract import JsonObject
+from producer.errors import InvalidJob, UnknownJob
+from producer.reports.marks import Waiver
+
+FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}")
+MAX_REASON_CHARS: Final = 1000
+
+
+class Waivers:
+    """The waivers of a client's environment."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._redis = cast("Any", client.redis)
+        self._key = client.keys.waivers
+
+    async def add(self, waiver: Waiver) -> None:
+        """Keep the waiver, replacing one of its fingerprint; raises ``InvalidJob``."""
+        check_waiver(waiver)
+        with redis_errors(self._client.settings):
+            await self._redis.hset(self._key, waiver.fingerprint, json.dumps({"v": 1, **waiver.document()}))
+
+    async def all(self) -> list[Waiver]:
+        """Return the waivers by fingerprint; what cannot be read waives nothing and is left out."""
+        with redis_errors(self._client.settings):
+            fields = await self._redis.hgetall(self._key)
+        read = (_waiver(value) for value in fields.values())
+        return sorted((waiver for waiver in read if waiver), key=lambda waiver: waiver.fingerprint)
+
+    async def remove(self, fingerprint: str) -> None:
+        """Remove a waiver: the barrier counts again. Raises ``UnknownJob``."""
+        with redis_errors(self._client.settings):
+            removed = await self._redis.hdel(self._key, fingerprint)
+        if not removed:
+            environment = self._client.keys.environment
+            raise UnknownJob(
+                f"no waiver of {fingerprint!r} in environment {environment!r}: see 'sightline waive --list'"
+            )
+
+
+def check_waiver(waiver: Waiver) -> Waiver:
+    """Return ``waiver``; raises ``InvalidJob`` for a fingerprint that is none, and for a missing or endless reason."""
+    if not FINGERPRINT.fullmatch(waiver.fingerprint):
+        shown = waiver.fingerprint[:60]
+        msg = f"fingerprint {shown!r}: expected 24 hex digits, as reports show them beside each element"
+        raise InvalidJob(msg)
+    if not waiver.reason.strip() or len(waiver.reason) > MAX_REASON_CHARS:
+        msg = f"the reason of a waiver has {len(waiver.reason)} characters: expected 1 to {MAX_REASON_CHARS}"
+        raise InvalidJob(msg)
+    return waiver
+
+
+def _waiver(text: bytes) -> Waiver | None:
+    try:
+        fields = cast("JsonObject", json.loads(text))
+        until = date.fromisoformat(fields["until"]) if fields.get("until") else None
+        return check_waiver(Waiver(str(fields["fingerprint"]), str(fields["reason"]), until))
+    except (ValueError, TypeError, KeyError, AttributeError, InvalidJob):
+        return None

@@ -1,0 +1,57 @@
+"""Waivers: kept by fingerprint, in this environment alone, until they are removed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import date
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.errors import InvalidJob, UnknownJob
+from producer.keys import Keys
+from producer.reports.marks import Waiver
+from producer.waivers import Waivers
+from tests.support.queue import settings_for
+
+FIRST = Waiver("a" * 24, "the shop is replaced then", date(2027, 1, 31))
+SECOND = Waiver("b" * 24, "accepted")
+
+
+@pytest.fixture
+async def waivers(redis_url: str, keys: Keys) -> AsyncGenerator[Waivers]:
+    async with Client(settings_for(redis_url, keys)) as client:
+        yield Waivers(client)
+
+
+async def test_waivers_are_kept_replaced_and_removed(waivers: Waivers) -> None:
+    for waiver in (SECOND, Waiver("a" * 24, "before"), FIRST):
+        await waivers.add(waiver)
+
+    kept = await waivers.all()
+    await waivers.remove(FIRST.fingerprint)
+
+    assert kept == [FIRST, SECOND]
+    assert await waivers.all() == [SECOND]
+
+
+async def test_a_waiver_that_is_not_there_cannot_be_removed(waivers: Waivers) -> None:
+    with pytest.raises(UnknownJob, match="waive --list"):
+        await waivers.remove("c" * 24)
+
+
+@pytest.mark.parametrize(("fingerprint", "reason"), [("image-alt", "x"), ("A" * 24, "x"), ("a" * 24, " ")])
+async def test_what_is_no_waiver_is_refused(waivers: Waivers, fingerprint: str, reason: str) -> None:
+    with pytest.raises(InvalidJob):
+        await waivers.add(Waiver(fingerprint, reason))
+
+    assert await waivers.all() == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"fingerprint": 1}', '{"fingerprint": "x", "reason": "y"}'])
+async def test_what_cannot_be_read_waives_nothing(waivers: Waivers, redis: Redis, keys: Keys, text: str) -> None:
+    await cast("Any", redis).hset(keys.waivers, "a" * 24, text)
+
+    assert await waivers.all() == []
