@@ -6,6 +6,7 @@ end the start with one line. Nothing here lives longer than the worker; all that
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,19 +55,20 @@ async def open_resources(settings: WorkerSettings, redis: Redis) -> AsyncGenerat
     """
     keys = Keys(settings.environment)
     gate = HostGate(redis, keys, places=settings.host_places, gap_ms=settings.host_gap_ms)
-    async with open_models(settings, redis, keys) as models, ScanEngine(scan_settings(settings)) as engine:
+    async with open_models(settings, redis, keys) as models:
         history = History(redis, keys, models.embedder)
-        await history.ensure_index()
-        graph = ScanGraph(
-            engine=PoliteEngine(engine, gate),
-            chat=models.chat,
-            embedder=models.embedder,
-            history=history,
-            environment=settings.environment,
-            checkpointer=await scan_saver(redis, keys),
-        )
-        asking = await query_graph(settings, redis, models, history)
-        yield Resources(keys, engine, history, graph, asking, settings.embedding_model, secrets_of(redis, keys))
+        await history.ensure_index()  # before the browser: a Redis without search is told at once
+        async with ScanEngine(scan_settings(settings)) as engine:
+            graph = ScanGraph(
+                engine=PoliteEngine(engine, gate),
+                chat=models.chat,
+                embedder=models.embedder,
+                history=history,
+                environment=settings.environment,
+                checkpointer=await scan_saver(redis, keys),
+            )
+            asking = await query_graph(settings, redis, models, history)
+            yield Resources(keys, engine, history, graph, asking, settings.embedding_model, secrets_of(redis, keys))
 
 
 async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, history: History) -> QueryGraph:
@@ -96,11 +98,15 @@ async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, hi
 
 
 def scan_settings(settings: WorkerSettings) -> ScanSettings:
-    """Return the engine's part of the settings; one place of several is a question's, so fewer pages load at a time."""
+    """Return the engine's part of the settings.
+
+    One place of several is a question's, and pages beyond the cores only slow each other down. Where private
+    addresses may be scanned, our own Redis still may not.
+    """
     redis_port = urlsplit(settings.redis_url).port or 6379
     return ScanSettings(
         allow_private=settings.scan_allow_private,
         closed_ports=(redis_port,),
         browser_path=settings.browser_path or None,
-        max_concurrent=max(1, settings.max_jobs - 1),
+        max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
     )

@@ -33,7 +33,7 @@ from worker.claims import Claimer
 from worker.deliveries import Deliveries
 from worker.execute import Resolved, StopReason, resolve, run_hook
 from worker.leases import Leased, LeaseKeeper
-from worker.outcome import Cancelled, Dead, HandedBack, Outcome, Retried, Succeeded
+from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded
 from worker.places import Places
 from worker.script_pipe import ScriptPipe
 from worker.stream import Delivery, JobStream, Standing
@@ -295,7 +295,7 @@ class StreamWorker(Worker):
             self.jobs_retried += isinstance(outcome, Retried | HandedBack)
             self.jobs_failed += isinstance(outcome, Dead | Cancelled)
         if self.after_job_end:
-            await run_hook(self.after_job_end, {**ctx, "outcome": outcome})
+            await run_hook(self.after_job_end, {**ctx, "outcome": Lost() if standing == "lost" else outcome})
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, act: Callable[[Leased], None], leased: Leased) -> None:

@@ -25,6 +25,12 @@ lease.renewal_failed      Redis did not answer a renewal: error
 lease.loop_hung           the event loop stands still: leases are given up
 hook.failed               a hook raised after the outcome was clear: hook, error
 schedule.fired            a schedule's time had come: batch
+browser.started           Chromium runs: pid, version, sandbox
+browser.sandbox_off       … without its sandbox: reason
+browser.replaced          it died or hung, another one runs: scans
+browser.recycled          it had scanned enough or grown too large: scans
+browser.killed            it did not end by itself: pid, reason
+browser.page_killed       one page used too much memory: resident_mb, max_mb
 dead.capped               the dead-letter stream is full, old ones go: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
