@@ -101,12 +101,13 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
     """Return the engine's part of the settings.
 
     One place of several is a question's, and pages beyond the cores only slow each other down. Where private
-    addresses may be scanned, our own Redis still may not.
+    addresses may be scanned, our own Redis and Ollama still may not.
     """
     redis_port = urlsplit(settings.redis_url).port or 6379
+    ollama_ports = (urlsplit(host.address).port or 80 for host in settings.ollama_hosts)
     return ScanSettings(
         allow_private=settings.scan_allow_private,
-        closed_ports=(redis_port,),
+        closed_ports=(redis_port, *(port for port in ollama_ports if port not in {80, 443})),
         browser_path=settings.browser_path or None,
         max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
     )
