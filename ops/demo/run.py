@@ -25,10 +25,11 @@ from typing import Any, Final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from producer.client import Client
-from producer.contract import Impact, ScanRequest
+from producer.contract import Impact, QueryRequest, QueryResult, ScanRequest
 from producer.errors import SightlineError
 from producer.reports.formats import FORMATS, ReportContext, load_report
 from producer.reports.page import Page, page_of
+from producer.reports.plain_text import printable
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis
 
@@ -36,6 +37,7 @@ SITE: Final = Path(__file__).parent / "site"
 REPORTS: Final = Path("demo-report")
 ENVIRONMENT: Final = "demo"
 WORKERS: Final = 2
+QUESTIONS: Final = ("Which page has the worst barriers?", "What is wrong with that page?")
 DEADLINE_S: Final = 240.0
 """For all pages: the slowest machine that was tried needs a fifth of it."""
 STOP_S: Final = 20.0
@@ -67,6 +69,14 @@ class Worker:
 
     process: asyncio.subprocess.Process
     log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the demo has to show."""
+
+    pages: list[Page]
+    answers: list[tuple[str, str]]
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -144,6 +154,26 @@ async def scan(client: Client, base: str) -> list[Page]:
     return [pages[job_id] for job_id in jobs]
 
 
+async def ask(client: Client) -> list[tuple[str, str]]:
+    """Ask the questions in one conversation; returns each with its answer."""
+    answers: list[tuple[str, str]] = []
+    for question in QUESTIONS:
+        job = await client.submit("query", QueryRequest(question=question, thread_id="demo"))
+        result = await client.wait(job.job_id, timeout_s=DEADLINE_S)
+        if not isinstance(result, QueryResult):
+            msg = f"the question {question!r} was not answered: {result.error.message if result.error else 'no reason'}"
+            raise DemoFailed(msg)
+        sources = "".join(f"\n    source: {source}" for source in result.sources)
+        answers.append((question, result.answer + sources))
+    return answers
+
+
+async def scan_and_ask(client: Client, base: str) -> Outcome:
+    """Do the main job."""
+    pages = await scan(client, base)
+    return Outcome(pages, await ask(client))
+
+
 @contextmanager
 def _progress(total: int) -> Generator[Callable[[Page], object]]:
     """Draw a bar in a terminal, print a line a page elsewhere; yields what to call with each page."""
@@ -170,8 +200,8 @@ async def watch_over(running: Sequence[Worker]) -> None:
     raise DemoFailed(msg)
 
 
-async def demo() -> list[Page]:
-    """Start everything, scan, and stop everything; returns the pages."""
+async def demo() -> Outcome:
+    """Start everything, scan, ask, and stop everything."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-demo-")))
         print("Starting a Redis of its own, a web server for the sample shop, and two workers …", flush=True)
@@ -181,11 +211,13 @@ async def demo() -> list[Page]:
         settings = ClientSettings(redis_url=redis.url, environment=ENVIRONMENT)
         client = await stack.enter_async_context(Client(settings))
         print(f"Scanning {len(PAGES)} pages of {base} through the queue:", flush=True)
-        scanning = asyncio.create_task(scan(client, base))
+        scanning = asyncio.create_task(scan_and_ask(client, base))
         watching = asyncio.create_task(watch_over(running))
         try:
             await asyncio.wait((scanning, watching), return_when=asyncio.FIRST_COMPLETED)
-            return watching.result() or [] if watching.done() and not scanning.done() else scanning.result()
+            if not scanning.done():
+                watching.result()  # raises: a worker ended by itself
+            return await scanning
         finally:
             for task in (scanning, watching):
                 task.cancel()
@@ -209,13 +241,14 @@ The reports are in {REPORTS}/. Open {REPORTS}/report.html: it is what you would 
 Next:
   sightline up                                   a Redis and a worker of your own, until Ctrl-C
   sightline scan https://example.org/ --wait     in another terminal
+  sightline ask "Which page is worst?" --wait    an answer, with the scans it rests on
   sightline scan --help                          lists of pages, reports for CI, exit codes
 
 The shop and its barriers are explained in ops/demo/README.md.
 """
 
 
-async def _interruptible() -> list[Page]:
+async def _interruptible() -> Outcome:
     """Run the demo so that Ctrl-C and SIGTERM end it in order."""
     task = asyncio.create_task(demo())
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -226,14 +259,17 @@ async def _interruptible() -> list[Page]:
 def main() -> int:
     """Run the demo; returns the exit code."""
     try:
-        pages = asyncio.run(_interruptible())
-        write_reports(pages)
+        outcome = asyncio.run(_interruptible())
+        write_reports(outcome.pages)
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("demo: stopped; nothing is left running", file=sys.stderr)
         return 130
     except (DemoFailed, SightlineError, OSError) as error:
         print(f"demo: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    for question, answer in outcome.answers:
+        print(f"\n> {question}\n{printable(answer)}")
+    pages = outcome.pages
     missing = [page for page in pages if not page.is_scanned]
     if missing:
         print(f"demo: {len(missing)} of {len(pages)} pages were not scanned: {missing[0].problem}", file=sys.stderr)
