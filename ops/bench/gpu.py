@@ -65,12 +65,14 @@ def measure(journal: list[Call], *, workers: int, call_ms: float) -> Measured:
     )
 
 
-async def run(*, workers: int, calls: int, call_ms: float) -> Measured:
+async def run(*, workers: int, calls: int, call_ms: float, fsync: str) -> Measured:
     """Make ``calls`` calls from ``workers`` processes, two at a time in each, and measure."""
     share = -(-calls // workers)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        redis = await stack.enter_async_context(EmbeddedRedis(Path(folder), die_with_parent=True))
+        redis = await stack.enter_async_context(
+            EmbeddedRedis(Path(folder), config={"appendfsync": fsync}, die_with_parent=True)
+        )
         ollama = await stack.enter_async_context(OllamaServer(call_s=call_ms / 1000))
         where = ["--redis", redis.url, "--environment", "bench", "--ollama", ollama.url]
         children = [
@@ -96,9 +98,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--calls", type=int, default=400)
     parser.add_argument("--call-ms", type=float, default=200.0)
+    parser.add_argument("--fsync", choices=("everysec", "always"), default="everysec", help="as ops/redis.conf")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = asyncio.run(run(workers=options.workers, calls=options.calls, call_ms=options.call_ms))
+    found = asyncio.run(run(workers=options.workers, calls=options.calls, call_ms=options.call_ms, fsync=options.fsync))
     if options.json:
         print(json.dumps({**asdict(found), "is_good": found.is_good}))
     else:

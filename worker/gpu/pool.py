@@ -1,9 +1,10 @@
 """Waits for slots, holds them, gives them back: one pool a worker.
 
-A waiter asks once, then sleeps until its worker's channel (``wakes.py``) names it; it then confirms, which only one
-delivery of the grant can do. Every ``renew_s`` one script renews all that this worker holds or waits for, and says
-what was lost; while somebody waits, it also runs the moment the next lease ends, so that a dead holder's slot is not
-idle. Slots are given back even when their job is cancelled. Next: ``scripts.py``, then ``worker/lua/_gpu.lua``.
+A waiter asks once, then sleeps until its worker's channel (``wakes.py``) names it; it then checks that the grant is
+still its own and calls, while a heartbeat confirms the grant. Every ``renew_s`` one script renews all that this worker
+holds or waits for, and says what was lost; while somebody waits, it also runs the moment the next lease ends, so that a
+dead holder's slot is not idle. Slots are given back even when their job is cancelled. Next: ``scripts.py``, then
+``worker/lua/_gpu.lua``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -33,6 +35,8 @@ DEFAULT_WAIT_S: Final = 600.0
 """Longer than any fair wait: a worker's few calls against a card's few seconds each."""
 REDIS_RETRY_S: Final = 0.25
 """Between tries while Redis does not answer."""
+UNCONFIRMED_MARGIN: Final = 5
+"""Part of ``confirm_s`` before whose end a call is given up if no heartbeat has confirmed its grant."""
 LATE_S: Final = 0.002
 """After a lease's end that a waiter looks for it: Redis counts whole ms."""
 
@@ -73,7 +77,8 @@ class GpuPool:
         self._keys = keys
         self._worker = worker or f"gpu-{secrets.token_hex(4)}"
         self._scripts = PoolScripts(redis, keys, self.timing)
-        self._wakes = WakeListener(redis, keys.gpu_wake(self._worker), on_wake=self._wake, on_ready=self._tend_now)
+        self._tend_soon = asyncio.Event()
+        self._wakes = WakeListener(redis, keys.gpu_wake(self._worker), on_wake=self._wake, on_ready=self._tend_soon.set)
         self._health = HealthRounds(
             self._scripts, self.hosts, probe, redis=redis, keys=keys, every_s=self.timing.probe_down_s
         )
@@ -82,13 +87,12 @@ class GpuPool:
         self._held: dict[str, Slot] = {}
         self._errands: set[asyncio.Task[Any]] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._tend_soon = asyncio.Event()
 
     # ------------------------------------------------------------------------------------------ life
 
     async def open(self) -> None:
         """Enrol the hosts, check them once, listen for grants. Raises redis-py's errors."""
-        await self._scripts.tend(self.hosts, (), enrol=True)
+        await self._scripts.enrol(self.hosts)
         await self._wakes.start()
         await self._health.round()
         self._tasks = [
@@ -178,19 +182,25 @@ class GpuPool:
                 await self._errand(self._withdraw(waiter))
         wait_ms = round((loop.time() - began) * 1000)
         log.debug("gpu.slot_granted", host=answer.host, kind=waiter.ask.kind, wait_ms=wait_ms, token=token)
-        ends_at = asked_at + self.timing.lease_s - self.timing.margin_s
+        is_confirmed = answer.left_s > self.timing.confirm_s
+        if not is_confirmed:
+            self._tend_soon.set()
+        margin_s = self.timing.margin_s if is_confirmed else self.timing.confirm_s / UNCONFIRMED_MARGIN
+        ends_at = asked_at + answer.left_s - margin_s
         return Slot(token=token, kind=waiter.ask.kind, host=answer.host, wait_ms=wait_ms, ends_at=ends_at)
 
     async def _ask(self, waiter: _Waiter) -> Answer:
-        """Ask where the waiter stands, and in if it does not stand anywhere. A silent Redis counts as waiting."""
+        """Ask where the waiter stands, and in if it stands nowhere; a grant that is about to end is confirmed first.
+
+        A silent Redis counts as waiting.
+        """
         waiter.look.clear()
         try:
-            answer = Answer("gone")
-            if waiter.ask.seq:
-                answer = await self._scripts.confirm(waiter.ask.token)
-            if answer.verdict == "gone":
+            answer = await self._scripts.check(waiter.ask) if waiter.ask.seq else Answer("gone")
+            is_late = answer.verdict == "granted" and answer.left_s < self.timing.confirm_s / 2
+            if answer.verdict == "gone" or is_late:
                 answer = await self._scripts.acquire(waiter.ask)
-                waiter.ask = _placed(waiter.ask, answer.seq)
+                waiter.ask = replace(waiter.ask, seq=answer.seq)
         except (RedisError, OSError) as error:
             log.warning("gpu.redis_silent", step="acquire", error=str(error))
             return Answer("silent")
@@ -245,9 +255,6 @@ class GpuPool:
         if waiter is not None:
             waiter.look.set()
 
-    def _tend_now(self) -> None:
-        self._tend_soon.set()
-
     async def _tend(self) -> None:
         delay_s = self.timing.renew_s
         while True:
@@ -264,7 +271,7 @@ class GpuPool:
         """Renew, act on what Redis says, return the seconds until the next time."""
         held = dict(self._held)  # a verdict is on these: what was granted meanwhile is not known to it
         asked_at = asyncio.get_running_loop().time()
-        due_ms, verdicts = await self._scripts.tend(self.hosts, [*held, *self._waiters])
+        due_ms, verdicts = await self._scripts.tend(self.hosts, list(held), list(self._waiters))
         ends_at = asked_at + self.timing.lease_s - self.timing.margin_s
         for token, verdict in verdicts.items():
             if token in held:
@@ -289,8 +296,3 @@ class GpuPool:
             if verdict == "unserved":
                 self._unserved.add(token)
             waiter.look.set()
-
-
-def _placed(ask: Ask, seq: int) -> Ask:
-    """Return ``ask`` with the place it was given, which it keeps when it has to ask again."""
-    return Ask(ask.token, ask.kind, ask.priority, ask.worker, ask.job, ask.hosts, seq)

@@ -16,7 +16,7 @@ from producer.scripts import Arg, load_script, run_script
 from worker.gpu.hosts import Host, Kind
 
 ACQUIRE: Final = load_script("worker", "gpu_acquire")
-CONFIRM: Final = load_script("worker", "gpu_confirm")
+CHECK: Final = load_script("worker", "gpu_check")
 RELEASE: Final = load_script("worker", "gpu_release")
 TEND: Final = load_script("worker", "gpu_tend")
 PROBE: Final = load_script("worker", "gpu_probe")
@@ -58,11 +58,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An ask's standing: ``granted`` on ``host``, ``waiting``, ``gone``, or ``unserved`` (all hosts are down)."""
+    """An ask's standing: ``granted`` on ``host``, ``waiting``, ``gone``, or ``unserved`` (all hosts are down).
+
+    ``left_s`` is what is left of the lease; 0 unless granted.
+    """
 
     verdict: str
     host: str = ""
     seq: int = 0
+    left_s: float = 0.0
 
 
 class PoolScripts:
@@ -75,31 +79,37 @@ class PoolScripts:
         self._timing = timing
 
     async def acquire(self, ask: Ask) -> Answer:
-        """Ask for a slot, or learn how an earlier ask of the same token stands."""
+        """Ask for a slot, or learn how an earlier ask of the same token stands, and confirm its grant."""
         about = (ask.token, ask.kind, ask.priority, ask.worker, ask.job, self._keys.gpu_wake(ask.worker))
         reply = await self._run(
             ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *self._lease(), _ms(self._timing.grace_s)]
         )
-        return Answer(_text(reply[0]), _text(reply[1]), int(reply[2]))
+        left_s = self._timing.lease_s if _text(reply[0]) == "granted" else 0.0
+        return Answer(_text(reply[0]), _text(reply[1]), int(reply[2]), left_s)
 
-    async def confirm(self, token: str) -> Answer:
-        """Say that a grant was heard; only ``granted`` allows the call."""
-        reply = await self._run(CONFIRM, [token, *self._lease()])
-        return Answer(_text(reply[0]), _text(reply[1]))
+    async def check(self, ask: Ask) -> Answer:
+        """Learn how an ask stands, without a write; a grant found so must be confirmed, by ``tend``, before it ends."""
+        reply = await self._run(CHECK, [ask.token])
+        return Answer(_text(reply[0]), _text(reply[1]), ask.seq, int(reply[2]) / 1000)
 
     async def release(self, token: str) -> tuple[str, int]:
         """Give a slot back or stop waiting: ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""
         reply = await self._run(RELEASE, [token, *self._lease()])
         return _text(reply[0]), int(reply[1])
 
+    async def enrol(self, hosts: Iterable[Host]) -> None:
+        """Make the slots of ``hosts`` count from now on. Waits for a slow Redis: a worker's start is no call."""
+        await run_script(self._redis, TEND, self._pool_keys, self._tend_args(hosts, (), (), enrol=True))
+
     async def tend(
-        self, hosts: Iterable[Host], tokens: Sequence[str], *, enrol: bool = False
+        self, hosts: Iterable[Host], held: Sequence[str] = (), waiting: Sequence[str] = ()
     ) -> tuple[int, dict[str, str]]:
-        """Renew ``tokens`` and hand on what has come free; return ms until the next lease ends (-1: none), verdicts."""
-        timing = self._timing
-        limits = [_ms(timing.grace_s), _ms(timing.stale_s), _ms(timing.kept_s)]
-        reply = await self._run(TEND, [*self._lease(), *limits, _slots_json(hosts), int(enrol), *tokens])
-        return int(reply[0]), dict(zip(tokens, map(_text, reply[1:]), strict=True))
+        """Renew what is held and what waits, hand on what has come free.
+
+        Return ms until the next lease ends (-1: none), and a verdict for each token.
+        """
+        reply = await self._run(TEND, self._tend_args(hosts, held, waiting, enrol=False))
+        return int(reply[0]), dict(zip([*held, *waiting], map(_text, reply[1:]), strict=True))
 
     async def take_probes(self, hosts: Iterable[Host], *, early_s: float | None = None) -> frozenset[str]:
         """Return the names of the hosts that this worker is to check now; ``early_s`` after the last check at least."""
@@ -114,6 +124,13 @@ class PoolScripts:
         state = "down" if reason else "up"
         reply = await self._run(HEALTH, [host, state, reason, *self._lease(), _ms(self._timing.probe_down_s)])
         return int(reply[0]) == 1, int(reply[1])
+
+    def _tend_args(
+        self, hosts: Iterable[Host], held: Sequence[str], waiting: Sequence[str], *, enrol: bool
+    ) -> list[Arg]:
+        timing = self._timing
+        limits = (_ms(timing.grace_s), _ms(timing.stale_s), _ms(timing.kept_s))
+        return [*self._lease(), *limits, _slots_json(hosts), int(enrol), len(held), *held, *waiting]
 
     async def _run(self, script: Any, args: Sequence[Arg]) -> Any:
         """Run one script. ``TimeoutError``, an ``OSError``, when Redis does not answer within a renewal's time."""

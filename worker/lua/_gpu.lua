@@ -75,6 +75,16 @@ local function forget(token)
   redis.call('HDEL', CALLS, token)
 end
 
+-- Gives a holder its whole lease, counted from now.
+local function confirm(token, call, now, lease_ms)
+  if not call.host then return end
+  if not call.confirmed then
+    call.confirmed = true
+    write_call(token, call)
+  end
+  redis.call('ZADD', HOLDERS, ms(now + lease_ms), token)
+end
+
 -- Drops every holder whose lease has ended and every waiter that was silent for too long.
 local function prune(now)
   for _, set in ipairs({ HOLDERS, WAITERS }) do
@@ -159,7 +169,7 @@ local function next_for(slot, pass)
 end
 
 -- Gives every free slot to whoever is next, and wakes them. `own` is the token of the call that runs this script: it
--- reads its grant in the reply, needs no message and has its whole lease at once; the others have to confirm.
+-- reads its grant in the reply, needs no message and has its whole lease at once; the others are held to `confirm_ms`.
 local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   local pass, wake = { hosts = hosts, heard = {}, own = own }, {}
   for _, slot in ipairs({ 'chat', 'embed' }) do

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- none → waiting | holding. Repeating it with a token that is known tells how that one stands.
+-- none → waiting | holding. Repeated with a token that is known, it tells how that one stands, and confirms a grant.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token  2 kind: chat | embed  3 priority: interactive | batch  4 worker  5 job id or ''  6 channel of wakes
 --       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are enrolled
@@ -32,6 +32,7 @@ if not call then
   redis.call('ZADD', WAITERS, ms(now + lease_ms), token)
   redis.call('ZADD', queue_of(call), seq, token)
 end
+confirm(token, call, now, lease_ms)
 dispatch(hosts, now, lease_ms, confirm_ms, token)
 
 call = read_call(token)

@@ -3,9 +3,9 @@
 -- KEYS  as in _gpu.lua
 -- ARGV  1 lease ms  2 confirm ms  3 grace ms of hosts down  4 ms without a worker after which a host is struck off
 --       5 ms all keys are kept  6 the worker's hosts, JSON: host → {chat, embed}  7 '1': their slots count from now on
---       8… the worker's tokens
--- Returns {ms until the next lease ends or -1, then for each token: 'held' | 'granted' (confirm it) | 'waiting' |
---         'unserved' (all its hosts are down for long) | 'cut' (its host is down: give up the call) | 'gone'}
+--       8 how many calls it holds  9… their tokens, then the tokens of those that wait
+-- Returns {ms until the next lease ends or -1, then for each token: 'held' | 'granted' (its waiter has not heard it) |
+--         'waiting' | 'unserved' (all its hosts are down for long) | 'cut' (its host is down: give up the call) | 'gone'}
 --@include _common.lua
 --@include _gpu.lua
 
@@ -34,10 +34,11 @@ for name, host in pairs(hosts) do
   end
 end
 
-for i = 8, #ARGV do
+local last_held = 8 + tonumber(ARGV[8])
+for i = 9, #ARGV do
   local call = read_call(ARGV[i])
-  if call and call.confirmed then
-    redis.call('ZADD', HOLDERS, 'XX', ms(now + lease_ms), ARGV[i])
+  if call and i <= last_held then
+    confirm(ARGV[i], call, now, lease_ms)
   elseif call and not call.host then
     redis.call('ZADD', WAITERS, 'XX', ms(now + lease_ms), ARGV[i])
   end
@@ -46,7 +47,7 @@ dispatch(hosts, now, lease_ms, confirm_ms, '')
 
 local first = redis.call('ZRANGE', HOLDERS, 0, 0, 'WITHSCORES')
 local reply = { first[2] and math.max(0, tonumber(first[2]) - now) or -1 }
-for i = 8, #ARGV do
+for i = 9, #ARGV do
   local call = read_call(ARGV[i])
   local host = call and call.host and hosts[call.host]
   local verdict = 'gone'

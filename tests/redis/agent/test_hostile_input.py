@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from langgraph.runtime import Runtime
 
 from producer.contract import Finding, JsonObject, Node, QueryResult, ScanRequest, ScanResult, Usage
 from producer.errors import InvalidJob
@@ -16,7 +17,8 @@ from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.prompts import BUDGET_CHARS
 from worker.agent.scan_graph import ScanGraph
-from worker.agent.state import ScanContext
+from worker.agent.state import ScanContext, new_state
+from worker.agent.trim import AUDIT_BYTES
 from worker.models.builtin import BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, ToolCall
 
@@ -89,15 +91,18 @@ def hostile_page(place: str) -> ScanResult:
     return scan_result(whole, title=title, url=url, scan_id="s1")
 
 
-async def scan(desk: Desk, page: ScanResult, chat: ChatModel, job: str = "s1") -> ScanResult:
-    graph = ScanGraph(
+def scan_graph(desk: Desk, page: ScanResult, chat: ChatModel) -> ScanGraph:
+    return ScanGraph(
         engine=FixedEngine([page]),
         chat=chat,
         embedder=BuiltinEmbedder(),
         history=desk.history,
         environment=desk.keys.environment,
     )
-    state = await graph.run(job, ScanRequest(url=page.url), ScanContext())
+
+
+async def scan(desk: Desk, page: ScanResult, chat: ChatModel, job: str = "s1") -> ScanResult:
+    state = await scan_graph(desk, page, chat).run(job, ScanRequest(url=page.url), ScanContext())
     return ScanResult.model_validate_json(state["result"])
 
 
@@ -245,8 +250,11 @@ async def test_a_page_over_the_limit_of_a_result_is_trimmed_before_it_is_kept_an
     nodes = tuple(node.model_copy(update={"fingerprint": f"n{number}"}) for number in range(1_500))
     page = scan_result(finding("label").model_copy(update={"nodes": nodes, "node_count": 1_500}))
 
+    state = new_state("s1", ScanRequest(url=page.url).model_dump_json())
+    first = await scan_graph(desk, page, Says("{}")).audit(state, Runtime(context=ScanContext()))
     result = await scan(desk, page, Says("{}"))
 
+    assert len(str(first["result"])) <= AUDIT_BYTES
     assert len(result.model_dump_json()) < 4_000_000
     assert result.findings[0].is_trimmed
     assert result.findings[0].node_count == 1_500

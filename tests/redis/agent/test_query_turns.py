@@ -48,12 +48,17 @@ async def test_a_turn_that_is_complete_is_answered_from_the_thread(shop: Desk):
     first = await shop.ask(chat, WORST, job="q1", thread_id="a", use_cache=False)
     await shop.ask(None, "What is wrong with that page?", job="q2", thread_id="a")
 
-    again = await shop.ask(ScriptedChat("Something else."), WORST, job="q1", thread_id="a", use_cache=False)
-    third = await shop.ask(ScriptedChat("Third."), "Third?", job="q3", thread_id="a")
+    other, third = ScriptedChat("Something else."), ScriptedChat("Third.")
+    again = await shop.ask(other, WORST, job="q1", thread_id="a", use_cache=False)
+    await shop.ask(third, "Third?", job="q3", thread_id="a")
 
     assert again == first
-    assert len(chat.asked) == 2
-    assert third.answer == "Third."
+    assert other.asked == []
+    assert [one.content for one in third.asked[0] if one.role == "user"] == [
+        WORST,
+        "What is wrong with that page?",
+        "Third?",
+    ]
 
 
 async def test_a_query_killed_while_the_model_answers_goes_on_with_another_worker_and_asks_no_tool_twice(shop: Desk):
@@ -121,27 +126,26 @@ async def test_one_query_at_a_time_speaks_in_a_thread_and_others_speak_elsewhere
     assert after.answer
 
 
-async def test_a_worker_that_lost_the_conversation_keeps_no_step_of_it(shop: Desk):
-    lost = False
+@pytest.mark.parametrize("lost_at", range(1, 7))
+async def test_a_worker_that_lost_the_conversation_keeps_no_step_of_it(shop: Desk, lost_at: int):
+    checks = 0
 
     def check() -> None:
-        if lost:
+        nonlocal checks
+        checks += 1
+        if checks >= lost_at:
             msg = "lost"
             raise ThreadBusy(msg, delay_s=1)
 
-    def lose(_: Sequence[Message]) -> str:
-        nonlocal lost
-        lost = True
-        return "An answer that comes too late."
-
-    graph = await shop.graph(ScriptedChat(lose))
+    graph = await shop.graph(ScriptedChat("An answer that comes too late [scan cart-1]."))
     with pytest.raises(ThreadBusy):
         await speak_unheld(graph, check)
     chat = ScriptedChat("In time.")
 
-    result = await shop.ask(chat, WORST, job="q1", thread_id="a")
+    result = await shop.ask(chat, WORST, job="q2", thread_id="a", use_cache=False)
 
     assert result.answer == "In time."
+    assert [one.content for one in chat.asked[0][1:]] == [WORST]
 
 
 async def speak_unheld(graph: QueryGraph, check: Any) -> None:

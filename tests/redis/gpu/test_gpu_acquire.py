@@ -145,7 +145,7 @@ async def test_a_waiter_that_was_silent_for_too_long_is_dropped(scripts: PoolScr
         await scripts.release("holder")
 
         assert await holders(redis, keys) == {}
-        assert (await scripts.confirm("silent")).verdict == "gone"
+        assert (await scripts.check(ask("silent"))).verdict == "gone"
 
 
 async def test_a_call_does_not_wait_for_hosts_that_have_been_down_for_long(
@@ -159,4 +159,4 @@ async def test_a_call_does_not_wait_for_hosts_that_have_been_down_for_long(
     unserved = await scripts.acquire(ask("b"))
 
     assert (waiting.verdict, unserved.verdict) == ("waiting", "unserved")
-    assert (await scripts.confirm("b")).verdict == "gone"
+    assert (await scripts.check(ask("b"))).verdict == "gone"

@@ -79,7 +79,6 @@ async def test_a_key_of_the_wrong_type_stops_a_script_before_it_writes(
 
     for call in (
         scripts.acquire(ask("a")),
-        scripts.confirm("a"),
         scripts.release("a"),
         scripts.tend(ONE, ["a"]),
         scripts.report(GPU1, reason=""),
@@ -88,3 +87,10 @@ async def test_a_key_of_the_wrong_type_stops_a_script_before_it_writes(
             await call
 
     assert [key async for key in client.scan_iter(match=f"{keys.prefix}*")] == [keys.gpu_pool[place].encode()]
+
+
+async def test_a_check_meets_keys_of_the_wrong_type_in_words(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await cast("Any", redis).set(keys.gpu_calls, "somebody's")
+
+    with pytest.raises(ResponseError, match="WRONGKEY"):
+        await scripts.check(ask("a"))

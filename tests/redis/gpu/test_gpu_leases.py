@@ -1,4 +1,4 @@
-"""gpu_confirm.lua, gpu_release.lua and gpu_tend.lua, each alone, on a real Redis."""
+"""gpu_check.lua, gpu_release.lua and gpu_tend.lua, each alone, on a real Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.gpu import GPU1, GPU2, ONE, TWO, ask, expire, holders, host_r
 from worker.gpu.hosts import parse_hosts
 from worker.gpu.scripts import PoolScripts
 
-# ---------------------------------------------------------------------------------------------- gpu_confirm
+# ---------------------------------------------------------------------------------------------- gpu_check
 
 
 async def test_a_grant_holds_for_a_second_and_a_confirmed_one_for_the_whole_lease(
@@ -22,13 +22,26 @@ async def test_a_grant_holds_for_a_second_and_a_confirmed_one_for_the_whole_leas
         await scripts.acquire(ask("b"))
         await scripts.release("a")
         await ear.next()
-        before = await lease_ms(redis, keys, "b")
+        granted = await scripts.check(ask("b"))
 
-        answer = await scripts.confirm("b")
+        _, verdicts = await scripts.tend(ONE, ["b"])
 
-        assert answer.verdict == "granted"
-        assert 0 < before <= 1000
-        assert 5000 < await lease_ms(redis, keys, "b") <= 6000
+        assert (granted.verdict, granted.host) == ("granted", GPU1)
+        assert 0 < granted.left_s <= 1.0
+        assert verdicts == {"b": "held"}
+        assert 5.0 < (await scripts.check(ask("b"))).left_s <= 6.0
+
+
+async def test_asking_again_confirms_a_grant_too(scripts: PoolScripts, redis: Redis, keys: Keys):
+    async with listening(redis, keys):
+        await scripts.acquire(ask("a"))
+        await scripts.acquire(ask("b"))
+        await scripts.release("a")
+
+        answer = await scripts.acquire(ask("b"))
+
+        assert (answer.verdict, answer.left_s) == ("granted", 6.0)
+        assert await lease_ms(redis, keys, "b") > 5000
 
 
 async def test_a_grant_that_nobody_confirms_passes_on(scripts: PoolScripts, redis: Redis, keys: Keys):
@@ -39,9 +52,11 @@ async def test_a_grant_that_nobody_confirms_passes_on(scripts: PoolScripts, redi
         assert await ear.next() == "frozen"
         await expire(redis, keys.gpu_holders, "frozen")
 
-        late = await scripts.confirm("frozen")
+        late = await scripts.check(ask("frozen"))
+        _, verdicts = await scripts.tend(ONE, ["frozen"], ["c"])
 
         assert late.verdict == "gone"
+        assert verdicts == {"frozen": "gone", "c": "granted"}
         assert await ear.next() == "c"
 
 
@@ -49,7 +64,18 @@ async def test_a_call_that_waits_is_told_so(scripts: PoolScripts):
     await scripts.acquire(ask("a"))
     await scripts.acquire(ask("b"))
 
-    assert (await scripts.confirm("b")).verdict == "waiting"
+    assert (await scripts.check(ask("b"))).verdict == "waiting"
+
+
+async def test_a_check_writes_nothing(scripts: PoolScripts, redis: Redis):
+    client = cast("Any", redis)
+    await scripts.acquire(ask("a"))
+    await scripts.check(ask("a"))
+    before = (await client.info("persistence"))["rdb_changes_since_last_save"]
+
+    await scripts.check(ask("a"))
+
+    assert (await client.info("persistence"))["rdb_changes_since_last_save"] == before
 
 
 # ---------------------------------------------------------------------------------------------- gpu_release
@@ -109,7 +135,7 @@ async def test_tending_renews_what_is_held_and_what_waits(scripts: PoolScripts, 
     await client.zadd(keys.gpu_holders, {"a": soon})
     await client.zadd(keys.gpu_waiters, {"b": soon})
 
-    due_ms, verdicts = await scripts.tend(ONE, ["a", "b"])
+    due_ms, verdicts = await scripts.tend(ONE, ["a"], ["b"])
 
     assert verdicts == {"a": "held", "b": "waiting"}
     assert 5000 < due_ms <= 6000
@@ -122,10 +148,10 @@ async def test_tending_hands_on_the_slot_of_a_dead_holder(scripts: PoolScripts, 
         await scripts.acquire(ask("b"))
         await expire(redis, keys.gpu_holders, "dead")
 
-        due_ms, verdicts = await scripts.tend(ONE, ["b", "dead"])
+        due_ms, verdicts = await scripts.tend(ONE, ["dead"], ["b"])
 
         assert await ear.next() == "b"
-        assert verdicts == {"b": "granted", "dead": "gone"}
+        assert verdicts == {"dead": "gone", "b": "granted"}
         assert 0 <= due_ms <= 1000
 
 
@@ -135,7 +161,7 @@ async def test_tending_does_not_renew_a_grant_that_was_not_confirmed(scripts: Po
         await scripts.acquire(ask("b"))
         await scripts.release("a")
 
-        await scripts.tend(ONE, ["b"])
+        await scripts.tend(ONE, [], ["b"])
 
         assert await lease_ms(redis, keys, "b") <= 1000
 
@@ -157,7 +183,7 @@ async def test_a_waiter_learns_that_its_hosts_stay_down(scripts: PoolScripts, re
     await scripts.report(GPU1, reason="no answer")
     await set_host(redis, keys, GPU1, since_ms=1)
 
-    _, verdicts = await scripts.tend(ONE, ["b"])
+    _, verdicts = await scripts.tend(ONE, [], ["b"])
 
     assert verdicts["b"] == "unserved"
 
@@ -179,8 +205,8 @@ async def test_a_host_that_no_worker_names_is_struck_off_once_it_is_free(
 
 
 async def test_the_worker_that_opened_last_decides_on_the_slots(scripts: PoolScripts, redis: Redis, keys: Keys):
-    await scripts.tend(ONE, (), enrol=True)
-    await scripts.tend(parse_hosts(f"{GPU1}#chat=3"), (), enrol=True)
+    await scripts.enrol(ONE)
+    await scripts.enrol(parse_hosts(f"{GPU1}#chat=3"))
 
     await scripts.tend(ONE, ())
 
@@ -191,7 +217,7 @@ async def test_no_key_outlives_the_workers_by_more_than_a_minute(scripts: PoolSc
     await scripts.acquire(ask("a"))
     await scripts.acquire(ask("b"))
 
-    await scripts.tend(ONE, ["a", "b"])
+    await scripts.tend(ONE, ["a"], ["b"])
 
     client = cast("Any", redis)
     found = [key async for key in client.scan_iter(match=f"{keys.prefix}gpu:*")]

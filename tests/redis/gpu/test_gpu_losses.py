@@ -130,6 +130,31 @@ async def test_a_grant_that_its_worker_does_not_take_goes_to_the_next(open_pool:
     assert slot.wait_ms >= QUICK.confirm_s * 1000 - 5
 
 
+async def test_a_grant_that_no_heartbeat_confirms_is_given_up_in_time(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+):
+    pool = await open_pool("w1", timing=Timing(renew_s=600.0))
+    loop = asyncio.get_running_loop()
+
+    async def silent(*_: object, **__: object) -> None:
+        msg = "Redis does not answer"
+        raise ConnectionError(msg)
+
+    async def call() -> None:
+        async with pool.acquire("chat") as slot:
+            await slot.run(asyncio.Event().wait())
+
+    async with pool.acquire("chat"):
+        calling = asyncio.create_task(call())
+        await waiting(pool, 1)
+        monkeypatch.setattr(pool._scripts, "tend", silent)
+    began = loop.time()
+    with pytest.raises(SlotLost, match="could not be renewed"):
+        await calling
+
+    assert loop.time() - began < pool.timing.confirm_s
+
+
 # ---------------------------------------------------------------------------------------------- hosts
 
 
