@@ -18,11 +18,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from pydantic import BaseModel
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from producer.cancellation import cancel_job
 from producer.connection import open_redis, redis_errors
@@ -33,6 +32,7 @@ from producer.event_stream import Waiters, follow
 from producer.keys import Keys
 from producer.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
 from producer.records import BatchInfo, JobInfo, QueueInfo
+from producer.script_runner import ScriptRunner
 from producer.scripts import load_script, run_script
 from producer.settings import ClientSettings
 from producer.submission import SUBMIT, Submission, Submitted, prepare, read_answer
@@ -56,6 +56,7 @@ class Client:
         self.keys = Keys(self.settings.environment)
         self._redis = redis or open_redis(self.settings)
         self._owns_redis = redis is None
+        self._scripts = ScriptRunner(self._redis)
         self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
         self._memory_due_at = 0.0
         self._is_durable = False
@@ -74,6 +75,7 @@ class Client:
     async def close(self) -> None:
         """Close the connections. Jobs go on."""
         await self._waiters.close()
+        await self._scripts.close()
         if self._owns_redis:
             await self._redis.aclose()
 
@@ -115,7 +117,7 @@ class Client:
         with redis_errors(self.settings):
             if durable:
                 return await self._submit_durably(job)
-            reply = await run_script(self._redis, SUBMIT, job.keys(self.keys), self._submit_args(job))
+            reply = await self._scripts.run(SUBMIT, job.keys(self.keys), self._submit_args(job))
         return self._answered(job, reply)
 
     async def _submit_durably(self, job: Submission) -> Submitted:
@@ -155,16 +157,9 @@ class Client:
                 yield self._answered(job, reply)
 
     async def _submit_chunk(self, jobs: list[Submission]) -> list[Any]:
+        calls = [(job.keys(self.keys), self._submit_args(job)) for job in jobs]
         with redis_errors(self.settings):
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for job in jobs:
-                    keys = job.keys(self.keys)
-                    cast("Any", pipe).evalsha(SUBMIT.sha, len(keys), *keys, *self._submit_args(job))
-                replies = await pipe.execute(raise_on_error=False)
-            if any(isinstance(reply, NoScriptError) for reply in replies):
-                await self._redis.script_load(SUBMIT.text)
-                return await self._submit_chunk(jobs)  # repeated with the same ids and nonces: nothing is doubled
-        return replies
+            return await self._scripts.run_many(SUBMIT, calls)
 
     def _submit_args(self, job: Submission) -> list[Any]:
         now = time.monotonic()

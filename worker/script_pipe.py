@@ -2,7 +2,8 @@
 
 The start and the finish of a job are one script each; at thousands of jobs a second a round trip for every one
 would be most of the work. Calls of one tick are packed together, replies are read in order, and several ticks may
-be in flight at once. Nothing is repeated here: a lost connection fails its calls, and the caller, who knows what a
+be in flight at once. Packing is hiredis', in C: redis-py's asyncio connections pack in Python, which was a third of a
+worker's time. Nothing is repeated here: a lost connection fails its calls, and the caller, who knows what a
 repetition means, decides. A script Redis has forgotten (restart) is sent again with its text.
 """
 
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -79,12 +81,12 @@ class ScriptPipe:
                 return
             try:
                 connection = await self._connected()
-                commands = [_command(call) for call in calls]
+                packed = b"".join([pack_command(_command(call)) for call in calls])
                 if not self._unread:
                     self._oldest_unread_at = time.monotonic()
                 self._unread.extend(calls)
                 self._wake_reader.set()
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                await connection.send_packed_command(packed, check_health=False)
             except (RedisError, OSError) as error:
                 await self._fail(error)
                 _fail_calls(calls, error)

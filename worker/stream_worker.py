@@ -130,7 +130,8 @@ class StreamWorker(Worker):
         await self.stream.ensure_groups()
 
     async def _fire_schedules(self, pool: StreamPool) -> None:
-        fired = await Schedules(Client(self.client_settings, redis=pool)).fire_due(now=datetime.now(UTC))
+        async with Client(self.client_settings, redis=pool) as client:
+            fired = await Schedules(client).fire_due(now=datetime.now(UTC))
         for batch in fired:
             log.info("schedule.fired", batch=batch)
 
@@ -285,6 +286,7 @@ class StreamWorker(Worker):
             "job_try": delivery.attempt,
             "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
             "score": delivery.enqueued_ms,
+            "lane": delivery.lane,
             "progress": partial(self._note_progress, delivery),
         }
 
