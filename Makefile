@@ -3,11 +3,12 @@
 PYTHON ?= python3
 PYTEST_ARGS ?= tests
 LOCK_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lock clean
+.PHONY: help setup demo up test check bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +28,9 @@ test: $(READY) ## Run all tests; PYTEST_ARGS="tests/unit -k name" runs some
 
 check: $(READY) ## Lint, format, types, import contracts, shell, no addresses in lock and build files
 	@ops/setup/check.sh
+
+bench: setup ## Measure the queue, scans and the GPU pool beside their peers; BENCH_ARGS="drain submit" runs some rows
+	@$(BIN)/python ops/bench/run.py $(BENCH_ARGS)
 
 lock: ## Pin all dependencies anew in requirements.lock; LOCK_ARGS=--upgrade takes newer versions
 	@ops/setup/lock.sh "$(PYTHON)" $(LOCK_ARGS)
