@@ -16,7 +16,8 @@ local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled'
 if held ~= 'ok' then return held end
 
 local now = now_ms()
-redis.call('ZADD', scheduled, ms(now + tonumber(ARGV[6])), ARGV[5])
+local is_cancelled = redis.call('HEXISTS', job, 'cancel_ms') == 1 -- its next start ends it: no reason to wait
+redis.call('ZADD', scheduled, ms(now + (is_cancelled and 0 or tonumber(ARGV[6]))), ARGV[5])
 drop_entry(lane, ARGV[1], ARGV[3])
 redis.call('HSET', job, 'state', 'scheduled', 'entry', '', 'error', ARGV[7])
 redis.call('HDEL', job, 'worker', 'progress')

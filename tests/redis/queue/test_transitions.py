@@ -276,6 +276,17 @@ async def test_retry_schedules_and_keeps_the_attempt_spent(client: Client, strea
     assert await stream.retry(delivery, delay_s=60, error=BOOM) == "already"
 
 
+async def test_retry_of_a_cancelled_job_does_not_wait(client: Client, stream: JobStream):
+    job_id = await submitted(client)
+    delivery = await start_one(stream)
+    await client.cancel(job_id)
+
+    await stream.retry(delivery, delay_s=60, error=BOOM)
+
+    assert await stream.promote_due(limit=10) == 1
+    assert (await start_one(stream)).is_cancelled
+
+
 async def test_a_due_job_is_promoted_once_and_an_early_one_is_not(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
