@@ -33,6 +33,7 @@ class ScriptPipe:
         self._pool = pool
         self._connection: AbstractConnection | None = None
         self._pending: list[Call] = []
+        self._packed: list[bytes] = []
         self._unread: deque[Call] = deque()
         self._flush_due = False
         self._wake_reader = asyncio.Event()
@@ -44,14 +45,11 @@ class ScriptPipe:
         """Return a future of the script's reply.
 
         It fails with redis-py's ``ConnectionError`` when the reply was lost (the script may have run), and with
-        ``ResponseError`` for an error reply.
+        ``ResponseError`` for an error reply. Raises ``TypeError`` for an argument Redis has no form for.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._pending.append((future, script, keys, args))
-        if not self._flush_due:
-            self._flush_due = True
-            loop.call_soon(self._start_flush)
+        self._send((future, script, keys, args), ("EVALSHA", script.sha))
         return future
 
     async def close(self) -> None:
@@ -69,24 +67,31 @@ class ScriptPipe:
         await self._fail(RedisConnectionError(f"no reply from Redis within {limit_s:g} s"))
         return True
 
-    def _start_flush(self) -> None:
-        task = asyncio.ensure_future(self._flush())
-        task.add_done_callback(lambda done: done.exception())
+    def _send(self, call: Call, head: tuple[str, str]) -> None:
+        """Put the call into this tick's write. What cannot be packed is its caller's error, and nobody else's."""
+        _, _, keys, args = call
+        command: Any = (*head, len(keys), *keys, *args)
+        self._packed.append(pack_command(command))
+        self._pending.append(call)
+        if not self._flush_due:
+            self._flush_due = True
+            task = asyncio.ensure_future(self._flush())
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _flush(self) -> None:
         async with self._writing:
             self._flush_due = False
             calls, self._pending = self._pending, []
+            packed, self._packed = self._packed, []
             if not calls:
                 return
             try:
                 connection = await self._connected()
-                packed = b"".join([pack_command(_command(call)) for call in calls])
                 if not self._unread:
                     self._oldest_unread_at = time.monotonic()
                 self._unread.extend(calls)
                 self._wake_reader.set()
-                await connection.send_packed_command(packed, check_health=False)
+                await connection.send_packed_command(b"".join(packed), check_health=False)
             except (RedisError, OSError) as error:
                 await self._fail(error)
                 _fail_calls(calls, error)
@@ -123,11 +128,7 @@ class ScriptPipe:
         if future.done():
             return
         if isinstance(reply, NoScriptError):
-            full = Script(script.name, script.text, "")
-            self._pending.append((future, full, keys, args))
-            if not self._flush_due:
-                self._flush_due = True
-                asyncio.get_running_loop().call_soon(self._start_flush)
+            self._send((future, script, keys, args), ("EVAL", script.text))
         elif isinstance(reply, Exception):
             future.set_exception(reply)
         else:
@@ -142,13 +143,6 @@ class ScriptPipe:
             with contextlib.suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
             await self._pool.release(connection)
-
-
-def _command(call: Call) -> tuple[Any, ...]:
-    _, script, keys, args = call
-    if script.sha:
-        return ("EVALSHA", script.sha, len(keys), *keys, *args)
-    return ("EVAL", script.text, len(keys), *keys, *args)
 
 
 def _fail_calls(calls: Sequence[Call] | deque[Call], error: Exception) -> None:
