@@ -171,13 +171,14 @@ async def test_sigterm_hands_running_jobs_back_at_once_with_their_attempt(
 
 
 async def test_sigterm_lets_running_jobs_end_within_the_grace(
-    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
 ):
     leaving = start_worker("grace=20")
     job = await client.submit("held", {})
     await until(lambda: _has_runs(redis, keys, 1), what="the run")
 
     leaving.terminate()
+    await until(lambda: "worker.stopping" in (tmp_path / "workers.log").read_text(), what="the signal being heard")
     waiting = await client.submit("quick", {})
     await release(redis, keys)
     assert leaving.wait(10) == 0
