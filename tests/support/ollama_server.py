@@ -226,9 +226,10 @@ class OllamaServer:
             whole[:-1] = [protocol.piece(str(body["model"]), "", tool_calls=[{"function": self.tool_calls.popleft()}])]
         pieces = protocol.damaged(whole, fault.name, fault.tokens)
         await asyncio.sleep(self.call_s / 2)
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
+            if number == len(pieces) - 1:
+                await asyncio.sleep(self.call_s / 2)
             yield json.dumps(piece).encode() + b"\n"
-        await asyncio.sleep(self.call_s / 2)
         if fault.name == "stall":
             await asyncio.Event().wait()
         ends = {

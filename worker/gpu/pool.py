@@ -1,10 +1,8 @@
 """Waits for slots, holds them, gives them back: one pool a worker.
 
 A waiter asks once, then sleeps until its worker's channel (``wakes.py``) names it; it then checks that the grant is
-still its own and calls, while a heartbeat confirms the grant. Every ``renew_s`` one script renews all that this worker
-holds or waits for, and says what was lost; while somebody waits, it also runs the moment the next lease ends, so that a
-dead holder's slot is not idle. Slots are given back even when their job is cancelled. Next: ``scripts.py``, then
-``worker/lua/_gpu.lua``.
+still its own and calls, while the heartbeat (``heartbeat.py``) confirms the grant. Slots are given back even when their
+job is cancelled, and never before their call is closed. Next: ``scripts.py``, then ``worker/lua/_gpu.lua``.
 """
 
 from __future__ import annotations
@@ -26,32 +24,28 @@ from producer.errors import ModelBusy, ModelUnreachable
 from producer.gpu_view import GpuView, read_gpu
 from producer.keys import Keys
 from worker.gpu.health import HealthRounds, Probe
+from worker.gpu.heartbeat import Heartbeat
 from worker.gpu.hosts import Host, Kind
 from worker.gpu.scripts import Answer, Ask, PoolScripts, Timing
 from worker.gpu.slot import Slot
+from worker.gpu.waiter import Waiter
 from worker.gpu.wakes import WakeListener
 
 DEFAULT_WAIT_S: Final = 600.0
 """Longer than any fair wait: a worker's few calls against a card's few seconds each."""
 REDIS_RETRY_S: Final = 0.25
 """Between tries while Redis does not answer."""
+CONFIRM_AFTER: Final = 20
+"""Part of ``confirm_s`` after which a heartbeat confirms a grant."""
 UNCONFIRMED_MARGIN: Final = 5
 """Part of ``confirm_s`` before whose end a call is given up if no heartbeat has confirmed its grant."""
-LATE_S: Final = 0.002
-"""After a lease's end that a waiter looks for it: Redis counts whole ms."""
+CLOSE_S: Final = 2.0
+"""For calls to close their connections before their slots are given back for them."""
+STOPS: Final = "the worker stops"
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-
-class _Waiter:
-    """One call that wants a slot. ``look`` says that Redis has news of it."""
-
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
-        self.look = asyncio.Event()
-        self.asking: asyncio.Task[Answer] | None = None
 
 
 class GpuPool:
@@ -77,14 +71,17 @@ class GpuPool:
         self._keys = keys
         self._worker = worker or f"gpu-{secrets.token_hex(4)}"
         self._scripts = PoolScripts(redis, keys, self.timing)
-        self._tend_soon = asyncio.Event()
-        self._wakes = WakeListener(redis, keys.gpu_wake(self._worker), on_wake=self._wake, on_ready=self._tend_soon.set)
+        self._waiters: dict[str, Waiter] = {}
+        self._held: dict[str, Slot] = {}
+        self._heartbeat = Heartbeat(self._scripts, self.hosts, self.timing, held=self._held, waiters=self._waiters)
+        self._wakes = WakeListener(
+            redis, keys.gpu_wake(self._worker), on_wake=self._wake, on_ready=self._heartbeat.soon.set
+        )
         self._health = HealthRounds(
             self._scripts, self.hosts, probe, redis=redis, keys=keys, every_s=self.timing.probe_down_s
         )
-        self._waiters: dict[str, _Waiter] = {}
-        self._unserved: set[str] = set()
-        self._held: dict[str, Slot] = {}
+        self._is_closing = False
+        self._is_idle = asyncio.Event()
         self._errands: set[asyncio.Task[Any]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -96,14 +93,21 @@ class GpuPool:
         await self._wakes.start()
         await self._health.round()
         self._tasks = [
-            asyncio.create_task(self._tend(), name="gpu-tend"),
+            asyncio.create_task(self._heartbeat.run(), name="gpu-tend"),
             asyncio.create_task(self._health.run(), name="gpu-health"),
         ]
 
     async def close(self) -> None:
-        """Give everything back and stop. Calls still running lose their slots. Safe to call twice."""
+        """Give everything back and stop; calls still running or waiting are ended first. Safe to call twice."""
+        self._is_closing = True
         for slot in list(self._held.values()):
-            slot.lose("the worker stops")
+            slot.lose(STOPS)
+        for waiter in self._waiters.values():
+            waiter.look.set()
+        self._note_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._is_idle.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -112,6 +116,7 @@ class GpuPool:
             self._run_errand(self._release(token))
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self._wakes.stop()
+        await self._scripts.close()
 
     # ------------------------------------------------------------------------------------------ slots
 
@@ -128,15 +133,15 @@ class GpuPool:
         """Wait for a slot on one of ``hosts`` (default: any), and give it back at the end.
 
         Make the call inside ``slot.run``, and close it before the end. Raises ``ModelUnreachable`` when all hosts have
-        been down for ``grace_s``, ``ModelBusy`` after ``timeout_s``, and ``SlotLost`` at the end when the slot was lost
-        before: what was answered is void then.
+        been down for ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` at the
+        end when the slot was lost before: what was answered is void then.
         """
         for task in self._tasks:
             if task.done():
                 task.result()  # a bug in a loop of ours ends the job loudly, not the slots silently
         token = f"{self._worker}-{secrets.token_hex(6)}"
         ask = Ask(token, kind, Lane(priority), self._worker, job, tuple(self.hosts if hosts is None else hosts))
-        slot = await self._wait_for_slot(_Waiter(ask), timeout_s)
+        slot = await self._wait_for_slot(Waiter(ask), timeout_s)
         self._held[token] = slot
         try:
             yield slot
@@ -156,7 +161,7 @@ class GpuPool:
 
     # ------------------------------------------------------------------------------------------ steps
 
-    async def _wait_for_slot(self, waiter: _Waiter, timeout_s: float) -> Slot:
+    async def _wait_for_slot(self, waiter: Waiter, timeout_s: float) -> Slot:
         loop = asyncio.get_running_loop()
         began = loop.time()
         token = waiter.ask.token
@@ -165,9 +170,11 @@ class GpuPool:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
+                    self._check_open()
                     asked_at = loop.time()
                     waiter.asking = self._run_errand(self._ask(waiter))
                     answer = await asyncio.shield(waiter.asking)
+                    self._check_open()
                     if answer.verdict == "granted":
                         break
                     await self._until_news(waiter, answer)
@@ -176,20 +183,25 @@ class GpuPool:
             msg = f"no {waiter.ask.kind} slot within {timeout_s:g} s: the GPU is busy; add a host to OLLAMA_BASE_URL"
             raise ModelBusy(msg) from None
         finally:
-            del self._waiters[token]
-            self._unserved.discard(token)
             if not granted:
                 await self._errand(self._withdraw(waiter))
+            del self._waiters[token]
+            self._note_idle()
         wait_ms = round((loop.time() - began) * 1000)
         log.debug("gpu.slot_granted", host=answer.host, kind=waiter.ask.kind, wait_ms=wait_ms, token=token)
         is_confirmed = answer.left_s > self.timing.confirm_s
-        if not is_confirmed:
-            self._tend_soon.set()
+        if not is_confirmed:  # a moment later: the call itself goes first
+            loop.call_later(self.timing.confirm_s / CONFIRM_AFTER, self._heartbeat.soon.set)
         margin_s = self.timing.margin_s if is_confirmed else self.timing.confirm_s / UNCONFIRMED_MARGIN
         ends_at = asked_at + answer.left_s - margin_s
         return Slot(token=token, kind=waiter.ask.kind, host=answer.host, wait_ms=wait_ms, ends_at=ends_at)
 
-    async def _ask(self, waiter: _Waiter) -> Answer:
+    def _check_open(self) -> None:
+        if self._is_closing:
+            msg = f"no slot any more: {STOPS}"
+            raise ModelBusy(msg)
+
+    async def _ask(self, waiter: Waiter) -> Answer:
         """Ask where the waiter stands, and in if it stands nowhere; a grant that is about to end is confirmed first.
 
         A silent Redis counts as waiting.
@@ -206,26 +218,28 @@ class GpuPool:
             return Answer("silent")
         return answer
 
-    async def _until_news(self, waiter: _Waiter, answer: Answer) -> None:
-        if answer.verdict == "unserved" or waiter.ask.token in self._unserved:
+    async def _until_news(self, waiter: Waiter, answer: Answer) -> None:
+        if answer.verdict == "unserved" or waiter.is_unserved:
             names = ", ".join(repr(host.name) for host in waiter.ask.hosts)
             msg = f"no model host answers at {names}: start Ollama there, or set OLLAMA_BASE_URL or CHAT_MODEL=builtin"
             raise ModelUnreachable(msg)
         limit_s = REDIS_RETRY_S if answer.verdict == "silent" else None
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(waiter.look.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await waiter.look.wait()
 
     async def _give_back(self, slot: Slot) -> bool:
         """Return whether the slot was ours to the end; while Redis is silent our own clock decides."""
         slot.close()
         self._held.pop(slot.token, None)
+        self._note_idle()
         was_ours = slot.is_ours
         verdict, slot.ended_ms = await self._errand(self._release(slot.token))
         if verdict == "silent":
             return was_ours
         return was_ours and verdict == "released"
 
-    async def _withdraw(self, waiter: _Waiter) -> tuple[str, int]:
+    async def _withdraw(self, waiter: Waiter) -> tuple[str, int]:
         """Stop waiting; a question still under way is let through first, or it would be granted after the end."""
         if waiter.asking is not None:
             await asyncio.wait({waiter.asking})
@@ -248,51 +262,13 @@ class GpuPool:
         task.add_done_callback(self._errands.discard)
         return task
 
-    # ------------------------------------------------------------------------------------------ heartbeat
-
     def _wake(self, token: str) -> None:
         waiter = self._waiters.get(token)
         if waiter is not None:
             waiter.look.set()
 
-    async def _tend(self) -> None:
-        delay_s = self.timing.renew_s
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._tend_soon.wait(), delay_s)
-            self._tend_soon.clear()
-            try:
-                delay_s = await self._tend_once()
-            except (RedisError, OSError) as error:
-                log.warning("gpu.redis_silent", step="renew", error=str(error))
-                delay_s = REDIS_RETRY_S
-
-    async def _tend_once(self) -> float:
-        """Renew, act on what Redis says, return the seconds until the next time."""
-        held = dict(self._held)  # a verdict is on these: what was granted meanwhile is not known to it
-        asked_at = asyncio.get_running_loop().time()
-        due_ms, verdicts = await self._scripts.tend(self.hosts, list(held), list(self._waiters))
-        ends_at = asked_at + self.timing.lease_s - self.timing.margin_s
-        for token, verdict in verdicts.items():
-            if token in held:
-                self._note_held(held[token], verdict, ends_at)
-            else:
-                self._note_waiting(token, verdict)
-        if self._waiters and due_ms >= 0:
-            return min(self.timing.renew_s, due_ms / 1000 + LATE_S)
-        return self.timing.renew_s
-
-    def _note_held(self, slot: Slot, verdict: str, ends_at: float) -> None:
-        if verdict == "held":
-            slot.extend(ends_at)
-        elif slot.token in self._held:
-            why = "its host does not answer" if verdict == "cut" else "its lease ended"
-            log.warning("gpu.slot_lost", host=slot.host, kind=slot.kind, token=slot.token, why=why)
-            slot.lose(why)
-
-    def _note_waiting(self, token: str, verdict: str) -> None:
-        waiter = self._waiters.get(token)
-        if waiter is not None and verdict != "waiting":
-            if verdict == "unserved":
-                self._unserved.add(token)
-            waiter.look.set()
+    def _note_idle(self) -> None:
+        if self._held or self._waiters:
+            self._is_idle.clear()
+        else:
+            self._is_idle.set()

@@ -1,4 +1,4 @@
-"""The pool's Lua scripts as calls with types. Each may be repeated, so redis-py may reconnect and send it again."""
+"""The pool's Lua scripts as calls with types. Each may be repeated: whoever gets no reply asks again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
 
 from producer.contract import Lane
 from producer.keys import Keys
-from producer.scripts import Arg, load_script, run_script
+from producer.scripts import Arg, Script, load_script, run_script
 from worker.gpu.hosts import Host, Kind
+from worker.script_pipe import ScriptPipe
 
 ACQUIRE: Final = load_script("worker", "gpu_acquire")
 CHECK: Final = load_script("worker", "gpu_check")
@@ -70,10 +72,11 @@ class Answer:
 
 
 class PoolScripts:
-    """Runs the scripts for one worker."""
+    """Runs the scripts for one worker, on one connection of the client's pool: a hand-over waits for each of them."""
 
     def __init__(self, redis: Redis, keys: Keys, timing: Timing) -> None:
         self._redis = redis
+        self._pipe = ScriptPipe(cast("ConnectionPool", redis.connection_pool))
         self._keys = keys
         self._pool_keys = keys.gpu_pool
         self._timing = timing
@@ -115,8 +118,7 @@ class PoolScripts:
         """Return the names of the hosts that this worker is to check now; ``early_s`` after the last check at least."""
         times = [_ms(self._timing.probe_s), _ms(self._timing.probe_down_s), -1 if early_s is None else _ms(early_s)]
         args: list[Arg] = [*times, *(host.name for host in hosts)]
-        async with asyncio.timeout(self._timing.renew_s):
-            reply = await run_script(self._redis, PROBE, [self._keys.gpu_hosts], args)
+        reply = await self._run(PROBE, args, keys=[self._keys.gpu_hosts])
         return frozenset(map(_text, reply))
 
     async def report(self, host: str, *, reason: str) -> tuple[bool, int]:
@@ -132,10 +134,19 @@ class PoolScripts:
         limits = (_ms(timing.grace_s), _ms(timing.stale_s), _ms(timing.kept_s))
         return [*self._lease(), *limits, _slots_json(hosts), int(enrol), len(held), *held, *waiting]
 
-    async def _run(self, script: Any, args: Sequence[Arg]) -> Any:
+    async def close(self) -> None:
+        """Give the connection back. Safe to call twice."""
+        await self._pipe.close()
+
+    async def _run(self, script: Script, args: Sequence[Arg], *, keys: Sequence[str] = ()) -> Any:
         """Run one script. ``TimeoutError``, an ``OSError``, when Redis does not answer within a renewal's time."""
-        async with asyncio.timeout(self._timing.renew_s):
-            return await run_script(self._redis, script, self._pool_keys, args)
+        limit_s = self._timing.renew_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._pipe.call(script, keys or self._pool_keys, args)
+        except TimeoutError:
+            await self._pipe.reset_if_stuck(limit_s=limit_s)
+            raise
 
     def _lease(self) -> tuple[int, int]:
         return _ms(self._timing.lease_s), _ms(self._timing.confirm_s)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial, reduce
 from typing import Any, Final, cast
 
 import numpy as np
 import structlog
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from ollama import AsyncClient, EmbedResponse
 
@@ -45,6 +46,18 @@ EMBED_BATCH: Final = 32
 """Texts of one call: enough to use the card, few enough that others get their turn."""
 
 log = structlog.get_logger()
+
+
+class PlainChatOllama(ChatOllama):
+    """ChatOllama without LangChain's callbacks.
+
+    They would send prompts to a tracer that some variable of the environment turns on, and put the whole answer
+    together a second time while the slot is held.
+    """
+
+    def pieces(self, messages: list[BaseMessage], **options: Any) -> AsyncIterator[ChatGenerationChunk]:
+        """Yield the answer as it comes; the last piece has the server's counts in ``generation_info``."""
+        return self._astream(messages, **options)
 
 
 class OllamaChat:
@@ -85,8 +98,8 @@ class OllamaChat:
         text, calls = done.value
         return ChatReply(text=text, model=self._name, usage=reduce(add_usage, usage), calls=calls)
 
-    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> ChatOllama:
-        return ChatOllama(
+    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> PlainChatOllama:
+        return PlainChatOllama(
             model=self._name,
             base_url=client.host.address,
             num_ctx=self._context,
@@ -107,11 +120,11 @@ class OllamaChat:
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self._name, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
-                async for chunk in self._on[host.name].astream([_sent(one) for one in messages], **options):
+                async for chunk in self._on[host.name].pieces([_sent(one) for one in messages], **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
-                    pieces.append(str(chunk.text))
+                    pieces.append(chunk.text)
                     calls += _calls_in(chunk)
-                    last = chunk.response_metadata or last
+                    last = chunk.generation_info or last
         text = "".join(pieces)
         self._check(host.name, text, calls, last)
         prompt_tokens, output_tokens = int(last.get("prompt_eval_count") or 0), int(last.get("eval_count") or 0)
@@ -150,8 +163,9 @@ def _sent(message: Message) -> BaseMessage:
             return AIMessage(message.content, tool_calls=calls)
 
 
-def _calls_in(chunk: AIMessageChunk) -> list[ToolCall]:
-    return [ToolCall(call["name"], call["args"], call["id"] or "") for call in chunk.tool_calls]
+def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
+    message = cast("AIMessageChunk", chunk.message)
+    return [ToolCall(call["name"], call["args"], call["id"] or "") for call in message.tool_calls]
 
 
 def _tool(tool: Tool) -> JsonObject:

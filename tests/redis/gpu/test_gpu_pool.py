@@ -86,6 +86,59 @@ async def test_two_hosts_are_both_put_to_work(open_pool: OpenPool):
         assert {first.host, second.host} == {GPU1, GPU2}
 
 
+async def test_a_closing_pool_keeps_its_slot_until_the_call_is_closed(open_pool: OpenPool, redis: Redis, keys: Keys):
+    pool = await open_pool("w1")
+    held_at_the_end: list[dict[str, str]] = []
+    is_begun = asyncio.Event()
+
+    async def call() -> None:
+        is_begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            held_at_the_end.append(await holders(redis, keys))
+
+    async def make() -> None:
+        async with pool.acquire("chat") as slot:
+            await slot.run(call())
+
+    making = asyncio.create_task(make())
+    await is_begun.wait()
+
+    await pool.close()
+
+    with pytest.raises(SlotLost, match="the worker stops"):
+        await making
+    assert [len(held) for held in held_at_the_end] == [1]
+    assert await holders(redis, keys) == {}
+
+
+async def test_a_closing_pool_ends_its_waiters_and_grants_no_more(open_pool: OpenPool, redis: Redis, keys: Keys):
+    leaving, staying = await open_pool("w1"), await open_pool("w2")
+    async with staying.acquire("chat"):
+        waiter = asyncio.create_task(hold(leaving))
+        await waiting(staying, 1)
+
+        await leaving.close()
+
+        with pytest.raises(ModelBusy, match="the worker stops"):
+            await waiter
+        with pytest.raises(ModelBusy, match="the worker stops"):
+            await hold(leaving)
+        assert len((await staying.view()).waiters) == 0
+    assert await holders(redis, keys) == {}
+
+
+async def test_a_pool_closes_though_a_heartbeat_was_just_asked_for(open_pool: OpenPool):
+    pool = await open_pool("w1")
+
+    pool._heartbeat.soon.set()
+    await asyncio.sleep(0)  # the heartbeat's wait is over, and it has not run yet: wait_for would lose a cancellation
+
+    async with asyncio.timeout(5):
+        await pool.close()
+
+
 async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPool):
     leaving, staying = await open_pool("w1"), await open_pool("w2")
     held = asyncio.create_task(hold_for_ever(leaving))
@@ -96,7 +149,7 @@ async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPoo
     await leaving.close()
 
     await asyncio.wait_for(waiter, 2.0)
-    with pytest.raises(SlotLost, match="the worker stops"):
+    with pytest.raises((SlotLost, ModelBusy), match="the worker stops"):
         await held
 
 
