@@ -1,7 +1,7 @@
 # `make` alone lists the targets. They work in .venv, which `setup` makes from requirements.lock and keeps up to date.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= tests
+PYTEST_ARGS ?= tests --numprocesses auto --dist loadgroup
 LOCK_ARGS ?=
 BENCH_ARGS ?=
 BIN := .venv/bin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,12 @@ from tests.support.network import only_loopback
 from tests.support.redis_server import StartServer, delete_environment, start_or_skip
 from worker.embedded import EmbeddedRedis
 from worker.settings import WorkerSettings
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one process more than there are cores: many tests wait for leases and dead-lines, not for a processor."""
+    del config
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,8 @@ from worker.scan.engine import ScanEngine, ScanSettings
 DEMO = ROOT / "ops" / "demo"
 DEADLINE_S = 110
 
-pytestmark = pytest.mark.timeout(180)
+# One process runs them all: what they look at is one run of the demo.
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("demo site")]
 
 
 @dataclass(frozen=True)
