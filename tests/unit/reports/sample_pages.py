@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 from producer.contract import (
     Assessment,
@@ -20,6 +21,7 @@ from producer.contract import (
     ScanStatus,
 )
 from producer.reports.formats import ReportContext, load_report
+from producer.reports.marks import Marks, Waiver
 from producer.reports.page import Page, page_of, refused_page, waiting_page
 
 AT = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
@@ -116,6 +118,17 @@ def not_scanned() -> list[Page]:
 
 def every_kind() -> list[Page]:
     return [passed(), with_barriers(), *not_scanned()]
+
+
+def marked() -> list[Page]:
+    """A new and a known barrier on one page, a waived one and a lapsed waiver on another."""
+    waiver = Waiver("image-alt-n0", "the shop is replaced then", date(2027, 1, 31))
+    compared = Marks(known=frozenset({"image-alt-n0"}))
+    waived = Marks(waivers={"image-alt-n0": waiver}, expired={"label-n0": replace(waiver, fingerprint="label-n0")})
+    return [
+        replace(page_of(scan_result("/tea.html", finding(nodes=2))), marks=compared),
+        replace(page_of(scan_result("/basket.html", finding(), finding("label"))), marks=waived),
+    ]
 
 
 def hostile() -> Page:
