@@ -13,10 +13,10 @@ does not answer as it should. Next: ``submission.py``, ``event_stream.py``.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from itertools import islice
 from typing import Any, Final, Self
 
@@ -186,39 +186,34 @@ class Client:
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Result:
         """Return the result as soon as the job has ended, whatever its end; raises ``UnknownJob``, ``WaitTimeout``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                with redis_errors(self.settings):
-                    await self._waiters.ended(job_id)
-        except TimeoutError:
-            msg = f"job {job_id!r} has not ended within {timeout_s:g} s; it goes on: sightline result {job_id}"
-            raise WaitTimeout(msg) from None
-        result = await self.result(job_id)
-        return result if result is not None else await self._ended_without_result(job_id)
+        async with aclosing(self.as_completed([job_id], timeout_s=timeout_s)) as results:
+            return await anext(results)
 
-    async def as_completed(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> AsyncIterator[Result]:
-        """Yield the results of ``job_ids`` in the order in which the jobs end; raises as ``wait``."""
-        tasks = {asyncio.create_task(self.wait(job_id)) for job_id in job_ids}
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout_s is None else loop.time() + timeout_s
-        try:
-            while tasks:
-                left_s = None if deadline is None else max(0.0, deadline - loop.time())
-                done, tasks = await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    msg = f"{len(tasks)} jobs have not ended within {timeout_s:g} s; they go on"
-                    raise WaitTimeout(msg)
-                for task in done:
-                    yield task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    async def as_completed(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> AsyncGenerator[Result]:
+        """Yield the results of ``job_ids`` in the order in which the jobs end; raises as ``wait``.
+
+        Holds the ids and one result, however many jobs there are: fit for a batch of 100,000.
+        """
+        left = set(job_ids)
+        with redis_errors(self.settings):
+            async with aclosing(self._waiters.ends(left, timeout_s=timeout_s)) as ends:
+                try:
+                    async for job_id in ends:
+                        left.discard(job_id)
+                        yield await self._ended(job_id)
+                except TimeoutError:
+                    who = f"job {next(iter(left))!r} has" if len(left) == 1 else f"{len(left)} jobs have"
+                    goes_on = f"it goes on: sightline result {next(iter(left))}" if len(left) == 1 else "they go on"
+                    msg = f"{who} not ended within {timeout_s:g} s; {goes_on}"
+                    raise WaitTimeout(msg) from None
 
     async def _ended_of(self, job_ids: Iterable[str]) -> Iterable[str]:
         return await ended_of(self._redis, self.keys, job_ids)
 
-    async def _ended_without_result(self, job_id: str) -> Result:
+    async def _ended(self, job_id: str) -> Result:
+        result = await self.result(job_id)
+        if result is not None:
+            return result
         info = await self.job(job_id)
         return FunctionResult(job_id=job_id, kind=info.kind, state=info.state)
 

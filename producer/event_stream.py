@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
@@ -20,7 +21,13 @@ from producer.contract import Event
 
 BLOCK_MS: Final = 5_000
 READ_COUNT: Final = 1_000
+CHECKED_AT_ONCE: Final = 500
+"""Jobs asked about in one round trip."""
 ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
+
+
+Heard = asyncio.Queue[str | Exception]
+"""What one caller has yet to be told: ids of jobs that ended, or why nothing more will be heard."""
 
 
 async def newest_id(redis: Redis, key: str) -> str:
@@ -57,21 +64,42 @@ class Waiters:
         self._redis = redis
         self._key = key
         self._check = check
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, list[Heard]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._has_position: asyncio.Future[None] | None = None
 
-    async def ended(self, job_id: str) -> None:
-        """Return when the job's end has been announced, or was there before."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(job_id, []).append(future)
+    async def ends(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> AsyncGenerator[str]:
+        """Yield each of ``job_ids`` once, when its end has been announced, or was there before.
+
+        One reader and one queue however many they are: a batch of 100,000 costs some 300 bytes a job. Raises
+        ``TimeoutError``; those known to have ended are yielded before. Only the waiting is timed: a Redis command may
+        drop a cancellation (python/cpython#134471).
+        """
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        left = dict.fromkeys(job_ids)
+        heard = Heard()
+        for job_id in left:
+            self._waiting.setdefault(job_id, []).append(heard)
         try:
             await self._ensure_reading()
-            if job_id in await self._check([job_id]):
-                return
-            await future
+            unchecked = iter(list(left))
+            while left:
+                if chunk := list(islice(unchecked, CHECKED_AT_ONCE)):
+                    for job_id in await self._check(chunk):
+                        heard.put_nowait(job_id)
+                    if heard.empty():
+                        continue
+                async with asyncio.timeout_at(deadline):
+                    ended = await heard.get()
+                if isinstance(ended, Exception):
+                    raise ended
+                if ended in left:
+                    del left[ended]
+                    self._forget(ended, heard)
+                    yield ended
         finally:
-            self._forget(job_id, future)
+            for job_id in left:
+                self._forget(job_id, heard)
 
     async def close(self) -> None:
         """Stop reading; whoever still waits is cancelled."""
@@ -99,11 +127,18 @@ class Waiters:
                         last_id = row_id
                 except (RedisError, OSError):
                     await asyncio.sleep(1.0)  # the client behind has already retried with back-off
-                    self._wake(await self._check(list(self._waiting)))
+                    await self._check_all()
         except (RedisError, OSError) as error:
-            self._fail(error)
+            for heard in {id(heard): heard for waiting in self._waiting.values() for heard in waiting}.values():
+                heard.put_nowait(error)
             if not has_position.done():
                 has_position.set_exception(error)
+
+    async def _check_all(self) -> None:
+        waiting = iter(list(self._waiting))
+        while chunk := list(islice(waiting, CHECKED_AT_ONCE)):
+            for job_id in await self._check(chunk):
+                self._wake(job_id)
 
     def _tell(self, line: str) -> None:
         try:
@@ -111,22 +146,14 @@ class Waiters:
         except ValueError:
             return
         if isinstance(fields, dict) and fields.get("event") in ENDS:
-            self._wake([str(fields.get("job_id"))])
+            self._wake(str(fields.get("job_id")))
 
-    def _wake(self, job_ids: Iterable[str]) -> None:
-        for job_id in job_ids:
-            for future in self._waiting.get(job_id, ()):
-                if not future.done():
-                    future.set_result(None)
+    def _wake(self, job_id: str) -> None:
+        for heard in self._waiting.get(job_id, ()):
+            heard.put_nowait(job_id)
 
-    def _fail(self, error: Exception) -> None:
-        for futures in self._waiting.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
-
-    def _forget(self, job_id: str, future: asyncio.Future[None]) -> None:
-        left = [other for other in self._waiting.get(job_id, ()) if other is not future]
+    def _forget(self, job_id: str, heard: Heard) -> None:
+        left = [other for other in self._waiting.get(job_id, ()) if other is not heard]
         if left:
             self._waiting[job_id] = left
         else:

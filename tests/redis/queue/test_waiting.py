@@ -1,0 +1,76 @@
+"""Waiting for many jobs at once: one reader, few connections, and nothing that had ended is forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import JobState
+from producer.errors import UnknownJob, WaitTimeout
+from producer.keys import Keys
+from tests.support.queue import running_worker, settings_for
+
+WAIT_S = 60
+MANY = 3_000
+
+
+async def double(_: object, n: int) -> int:
+    return 2 * n
+
+
+async def test_thousands_of_jobs_are_awaited_over_a_handful_of_connections(
+    redis_url: str, keys: Keys, redis: Redis
+) -> None:
+    async with Client(settings_for(redis_url, keys)) as client:
+        ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(MANY)))]
+        before: Any = await redis.client_list()
+        ended: list[str] = []
+        most = 0
+        async with running_worker(redis_url, keys, [double], max_jobs=50):
+            async for result in client.as_completed(ids, timeout_s=WAIT_S):
+                if not len(ended) % 500:
+                    now: Any = await redis.client_list()
+                    most = max(most, len(now))
+                ended.append(result.job_id)
+
+    assert sorted(ended) == sorted(ids)
+    assert most - len(before) < 20  # the worker's own among them
+
+
+async def test_what_has_ended_is_yielded_before_the_time_is_up(redis_url: str, keys: Keys) -> None:
+    async with Client(settings_for(redis_url, keys)) as client:
+        ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(3)))]
+        await client.cancel(ids[1])
+
+        seen: list[str] = []
+        said = ""
+        try:
+            async for result in client.as_completed(ids, timeout_s=0.2):
+                seen += [result.job_id]
+        except WaitTimeout as error:
+            said = str(error)
+
+    assert seen == [ids[1]]
+    assert said == "2 jobs have not ended within 0.2 s; they go on"
+
+
+async def test_a_job_named_twice_is_yielded_once(redis_url: str, keys: Keys) -> None:
+    async with Client(settings_for(redis_url, keys)) as client:
+        job = await client.submit("double", {"n": 1})
+        await client.cancel(job.job_id)
+
+        states = [result.state async for result in client.as_completed([job.job_id] * 3, timeout_s=WAIT_S)]
+
+    assert states == [JobState.CANCELLED]
+
+
+async def test_a_job_nobody_submitted_is_said_among_those_awaited(redis_url: str, keys: Keys) -> None:
+    async with Client(settings_for(redis_url, keys)) as client:
+        job = await client.submit("double", {"n": 1})
+
+        with pytest.raises(UnknownJob, match="nobody"):
+            async for _ in client.as_completed([job.job_id, "nobody"], timeout_s=WAIT_S):
+                pass
