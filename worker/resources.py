@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
+from langgraph.store.base import TTLConfig
 from redis.asyncio import Redis
 
 from producer.client import Client
@@ -24,7 +25,7 @@ from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
 from worker.agent.tools import Toolbox
 from worker.memory.cache import AnswerCache
-from worker.memory.checkpoints import CONVERSATION_TTL_S, conversation_saver, scan_saver
+from worker.memory.checkpoints import conversation_saver, scan_saver
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.memory.threads import Threads
@@ -44,6 +45,7 @@ class Resources:
     scan_graph: ScanGraph
     query_graph: QueryGraph
     embedding_model: str
+    shot_ttl_s: int
     load_secrets: LoadSecrets
 
 
@@ -68,14 +70,25 @@ async def open_resources(settings: WorkerSettings, redis: Redis) -> AsyncGenerat
                 checkpointer=await scan_saver(redis, keys),
             )
             asking = await query_graph(settings, redis, models, history)
-            yield Resources(keys, engine, history, graph, asking, settings.embedding_model, secrets_of(redis, keys))
+            yield Resources(
+                keys=keys,
+                engine=engine,
+                history=history,
+                scan_graph=graph,
+                query_graph=asking,
+                embedding_model=settings.embedding_model,
+                shot_ttl_s=settings.screenshot_ttl_s,
+                load_secrets=secrets_of(redis, keys),
+            )
 
 
 async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, history: History) -> QueryGraph:
     """Return the graph that answers questions, its indexes created."""
     keys = Keys(settings.environment)
-    cache = AnswerCache(redis, keys, models.embedder)
-    memories = MemoryStore(redis, keys, models.embedder, fields=("text",))
+    cache = AnswerCache(
+        redis, keys, models.embedder, distance=settings.cache_distance_threshold, ttl_s=settings.cache_ttl_s
+    )
+    memories = MemoryStore(redis, keys, models.embedder, fields=("text",), ttl=memory_ttl(settings))
     await cache.ensure_index()
     await memories.ensure_index()
     client = Client(settings, redis=redis)
@@ -92,9 +105,14 @@ async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, hi
         tools=tools,
         answers=AnswerStore(cache, model=models.chat.name, now_ms=history.now_ms),
         threads=Threads(redis, keys),
-        checkpointer=await conversation_saver(redis, keys, ttl_s=CONVERSATION_TTL_S),
+        checkpointer=await conversation_saver(redis, keys, ttl_s=settings.conversation_ttl_s),
         environment=settings.environment,
     )
+
+
+def memory_ttl(settings: WorkerSettings) -> TTLConfig | None:
+    """Return LangGraph's form of MEMORY_TTL_S, in minutes; None for memories that are kept."""
+    return {"default_ttl": settings.memory_ttl_s / 60, "refresh_on_read": True} if settings.memory_ttl_s else None
 
 
 def scan_settings(settings: WorkerSettings) -> ScanSettings:

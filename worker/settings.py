@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from producer.settings import ClientSettings
+from producer.settings import DAY_S, ClientSettings
 from worker.gpu.hosts import Host, parse_hosts
 
 
@@ -78,6 +78,30 @@ class WorkerSettings(ClientSettings):
     def renew_s(self) -> float:
         """Seconds between renewals."""
         return self.lease_s / self.renewals_per_lease
+
+    # ------------------------------------------------------------------------------------------ memory
+
+    cache_ttl_s: Annotated[int, Field(ge=1, le=30 * DAY_S)] = 3_600
+    """Seconds an answer may be given again to nearly the same question, counted from when it was first given.
+
+    A new scan of its site ends it at once, whatever this says.
+    """
+
+    cache_distance_threshold: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Cosine distance up to which two questions count as the same one; 0 takes the same words only.
+
+    Too high, and questions get the answers of others; too low, and the model is asked again and again. It depends on
+    the embedding model: ``sightline doctor --cache`` shows what it would do.
+    """
+
+    conversation_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
+    """Seconds a conversation is remembered after its last question."""
+
+    memory_ttl_s: Annotated[int, Field(ge=0)] = 0
+    """Seconds a memory is kept after it was written or read last; 0 for ever."""
+
+    screenshot_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
+    """Seconds a screenshot is kept; with many of them, this is what fills the memory first."""
 
     # ------------------------------------------------------------------------------------------ models on Ollama
 

@@ -75,6 +75,12 @@ class Comparison:
         if before.page != after.page:
             msg = f"scans {before.scan_id!r} and {after.scan_id!r} are of different pages: expected two of one page"
             raise InvalidJob(msg)
+        if before.terms != after.terms:
+            msg = (
+                f"scans {before.scan_id!r} ({before.standard}) and {after.scan_id!r} ({after.standard}) held the "
+                f"page to different rules, parts or widths: expected two under the same"
+            )
+            raise InvalidJob(msg)
         told = changed(before, after).document()
         return Told({"between": [brief(before), brief(after)], "change": told}, (before.scan_id, after.scan_id))
 
@@ -82,8 +88,9 @@ class Comparison:
         since_ms = parse_when(args.since, now_ms=asker.now_ms)
         now = await self._look_up.pages(args, asker)
         then = await self._states_at(since_ms, args, asker)
-        moved = [(then[page.url], page) for page in now if page.url in then and then[page.url] != page.scan_id]
-        first = [page for page in now if page.url not in then]
+        known = [(then[page.url, page.terms], page) for page in now if (page.url, page.terms) in then]
+        moved = [(before, page) for before, page in known if before != page.scan_id]
+        first = [page for page in now if (page.url, page.terms) not in then]
         changes = await self._changes(moved[:MAX_COMPARED])
         changes.sort(key=lambda change: change.worse, reverse=True)
         real = [change for change in changes if change.new or change.fixed or change.uncertain]
@@ -104,11 +111,11 @@ class Comparison:
         told = fit(document, "changed", of=len(real))
         return Told(told.document, (*told.scans, *(page.scan_id for page in first[:MAX_FIRST])))
 
-    async def _states_at(self, at_ms: int, args: CompareScans, asker: Asker) -> dict[str, str]:
-        """Return the scan of each page's state at that time, by address; only pages that were read whole."""
+    async def _states_at(self, at_ms: int, args: CompareScans, asker: Asker) -> dict[tuple[str, str], str]:
+        """Return the scan of each page's state at that time, by address and terms; only pages that were read whole."""
         wanted = ScanFilter(host=site_filter(args.site, asker), group=args.group or None, begun_by_ms=at_ms)
-        states = await self._history.newest_of_pages(replace(wanted, status=READ[:1]))
-        return {page.url: page.scan_id for page in states}
+        states = await self._history.newest_of_pages(replace(wanted, status=READ[:1]), by_terms=True)
+        return {(page.url, page.terms): page.scan_id for page in states}
 
     async def _changes(self, moved: list[tuple[str, PageState]]) -> list[Change]:
         records = await self._history.get_many([one for before, after in moved for one in (before, after.scan_id)])

@@ -7,7 +7,7 @@ is in its ``Commit``, which finish.lua applies in one step; nothing is written b
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -17,12 +17,10 @@ from producer.keys import Keys
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
-from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, page_of, unpack_bytes
+from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, page_of, terms_of, unpack_bytes
 from worker.memory.scan_record import document, host_of, signature
 from worker.models.serving import serving
 from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite, Write
-
-SHOT_TTL_S: Final = 7 * 86_400
 
 
 class ScanResources(Protocol):
@@ -41,6 +39,11 @@ class ScanResources(Protocol):
     @property
     def embedding_model(self) -> str:
         """Name of the model of the history's vectors."""
+        ...
+
+    @property
+    def shot_ttl_s(self) -> int:
+        """Seconds a screenshot is kept."""
         ...
 
     @property
@@ -71,7 +74,7 @@ async def scan(ctx: dict[str, Any], **payload: Any) -> Commit:
     context = ScanContext(secrets=secrets, on_progress=ctx.get("progress"))
     with serving(job_id, ctx.get("lane", Lane.BATCH)):
         state = await resources.scan_graph.run(job_id, request, context)
-    return scan_commit(state, resources.keys, model=resources.embedding_model)
+    return scan_commit(state, resources.keys, model=resources.embedding_model, shot_ttl_s=resources.shot_ttl_s)
 
 
 async def query(ctx: dict[str, Any], **payload: Any) -> Commit:
@@ -125,7 +128,7 @@ def parse_request(payload: JsonObject) -> ScanRequest:
         raise InvalidJob(msg) from None
 
 
-def scan_commit(state: ScanState, keys: Keys, *, model: str) -> Commit:
+def scan_commit(state: ScanState, keys: Keys, *, model: str, shot_ttl_s: int) -> Commit:
     """Return what a finished scan leaves: result, history document, the site's counters, screenshot.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
@@ -141,14 +144,22 @@ def scan_commit(state: ScanState, keys: Keys, *, model: str) -> Commit:
     scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
     result = result.model_copy(update={"scan_id": scan_id, "screenshot": keys.shot(job_id) if shot else None})
     vector = unpack_bytes(state["vector"])
-    fields = document(result, page=page_of(request), at_ms=at_ms, seen_ms=seen_ms, vector=vector, model=model)
+    fields = document(
+        result,
+        page=page_of(request),
+        terms=terms_of(request),
+        at_ms=at_ms,
+        seen_ms=seen_ms,
+        vector=vector,
+        model=model,
+    )
     writes: list[Write] = [
         HashWrite(keys.scan(scan_id), fields),
         CounterWrite(keys.scan(scan_id), "times_seen", 1),
         *site_counters(result, keys, seen_ms),
     ]
     if shot:
-        writes.append(StringWrite(keys.shot(job_id), shot, SHOT_TTL_S))
+        writes.append(StringWrite(keys.shot(job_id), shot, shot_ttl_s))
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

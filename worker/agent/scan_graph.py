@@ -30,6 +30,7 @@ from worker.agent.state import (
     new_state,
     pack_bytes,
     page_of,
+    terms_of,
 )
 from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.memory.history import History, ScanFilter
@@ -122,9 +123,10 @@ class ScanGraph:
         _tell(runtime, "recalling")
         began = self._clock()
         result = ScanResult.model_validate_json(state["result"])
-        page = page_of(ScanRequest.model_validate_json(state["request"]))
+        request = ScanRequest.model_validate_json(state["request"])
+        page = page_of(request)
         vector, usage, note = await self._embed(result)
-        recalled = await self._look_back(result, page, state["job_id"])
+        recalled = await self._look_back(result, page, terms_of(request), state["job_id"])
         elsewhere = await self._look_around(result, page, vector)
         recalled = recalled.model_copy(update={"elsewhere": elsewhere})
         result = self._timed(result, "recall", began).model_copy(
@@ -172,9 +174,12 @@ class ScanGraph:
             return None, Usage(), (f"not found by meaning, and not compared with similar pages: {clip(str(error))}",)
         return reply.vectors[0], reply.usage, ()
 
-    async def _look_back(self, result: ScanResult, page: str, job_id: str) -> Recalled:
-        """Compare with the newest scan of the page that was read whole; an unread page is compared with nothing."""
-        last = await self._history.previous(page, before_job=job_id)
+    async def _look_back(self, result: ScanResult, page: str, terms: str, job_id: str) -> Recalled:
+        """Compare with the newest scan of the page under the same terms that was read whole.
+
+        An unread page is compared with nothing.
+        """
+        last = await self._history.previous(page, terms=terms, before_job=job_id)
         if last is None:
             return Recalled()
         about = Recalled(last_id=last.scan_id, last_signature=last.signature, last_at_ms=last.at_ms)
@@ -182,7 +187,7 @@ class ScanGraph:
             return about
         whole = last
         if last.status != "scanned":
-            whole = await self._history.previous(page, before_job=job_id, status="scanned")
+            whole = await self._history.previous(page, terms=terms, before_job=job_id, status="scanned")
         if whole is None:
             return about
         changes = compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")

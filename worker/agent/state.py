@@ -7,6 +7,7 @@ Headers, cookies and storage state are never part of the state: they are in ``Sc
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,6 +105,16 @@ def page_of(request: ScanRequest) -> str:
     if request.url is not None:
         return page_id(request.url)
     return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+
+
+def terms_of(request: ScanRequest) -> str:
+    """Return a digest of what the page was held to: only scans under the same terms can be compared.
+
+    What another standard or other rules find, or another part of the page or another width shows, is neither new nor
+    fixed.
+    """
+    terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
+    return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def pack_bytes(value: bytes | None) -> str:

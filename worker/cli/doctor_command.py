@@ -54,7 +54,7 @@ def compare_paraphrases(*, as_json: bool) -> int:
         return 0
     kinds = {True: "same", False: "other"}
     _say(f"{one.distance:.4f}  {kinds[one.asks_the_same]:<5}  {one.first}  /  {one.second}" for one in measured.pairs)
-    _say([advice(measured.pairs), use(measured.counts)])
+    _say([advice(measured.pairs, threshold=measured.threshold), use(measured.counts)])
     return 0
 
 

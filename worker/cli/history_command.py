@@ -160,9 +160,13 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, wanted: Want
 
 
 def _changes(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
-    """Yield what changed with each of a page's records, newest first, against the one read whole before it."""
+    """Yield what changed with each of a page's records, newest first.
+
+    It is compared with the one read whole before it under the same terms.
+    """
     for number, record in enumerate(records):
-        before = next((one for one in records[number + 1 :] if one.status == "scanned"), None)
+        older = (one for one in records[number + 1 :] if one.terms == record.terms)
+        before = next((one for one in older if one.status == "scanned"), None)
         if before is None or record.status not in {"scanned", "partial"}:
             yield None
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from producer.connection import open_redis, redis_errors
 from producer.keys import Keys
 from producer.reports.plain_text import counted
-from worker.memory.cache import DISTANCE, PARAPHRASES, SAME_MEANING, AnswerCache, distances
+from worker.memory.cache import PARAPHRASES, SAME_MEANING, AnswerCache, distances
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 
@@ -25,10 +25,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The pairs, and how often the cache was asked and what it came to (``AnswerCache.counts``)."""
+    """The pairs, how often the cache was asked and what it came to (``AnswerCache.counts``), and its threshold."""
 
     pairs: tuple[Pair, ...]
     counts: Mapping[str, int]
+    threshold: float
 
 
 async def measure(settings: WorkerSettings) -> Measured:
@@ -45,7 +46,7 @@ async def measure(settings: WorkerSettings) -> Measured:
         Pair(first, second, asks_the_same=number < SAME_MEANING, distance=distance)
         for number, (first, second, distance) in enumerate(measured)
     )
-    return Measured(tuple(pairs), counts)
+    return Measured(tuple(pairs), counts, settings.cache_distance_threshold)
 
 
 def use(counts: Mapping[str, int]) -> str:
@@ -59,7 +60,7 @@ def use(counts: Mapping[str, int]) -> str:
     return f"the cache was asked {counted(asked, 'time')} so far: {found}; {counted(misses, 'miss', 'misses')}"
 
 
-def advice(pairs: Sequence[Pair], *, threshold: float = DISTANCE) -> str:
+def advice(pairs: Sequence[Pair], *, threshold: float) -> str:
     """Return which thresholds would tell the pairs apart, and what the one in use does with them."""
     same = [pair.distance for pair in pairs if pair.asks_the_same]
     other = [pair.distance for pair in pairs if not pair.asks_the_same]
@@ -68,7 +69,8 @@ def advice(pairs: Sequence[Pair], *, threshold: float = DISTANCE) -> str:
     does = f"the threshold {threshold:g} finds {hits} of {len(same)} paraphrases"
     if wrong:
         return (
-            f"{does} and takes {len(wrong)} of {len(other)} other questions for the same: set it below {min(other):g}"
+            f"{does} and takes {len(wrong)} of {len(other)} other questions for the same: "
+            f"set CACHE_DISTANCE_THRESHOLD below {min(other):g}"
         )
     if max(same) < min(other):
         return f"{does}; anything from {max(same):g} to below {min(other):g} tells these pairs apart"

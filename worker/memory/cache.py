@@ -28,9 +28,6 @@ from producer.keys import Keys
 from worker.memory.indexes import as_text, ensure_index, exact_tag, is_missing_index, redis_errors
 from worker.models.protocols import Embedder, Vector, check_vector
 
-DISTANCE: Final = 0.1
-"""Cosine distance up to which two questions count as one, by default."""
-TTL_S: Final = 3_600
 NEAR_MISS: Final = 2.0
 """A nearest question within so many times the threshold is counted: many of them say that it is set too low."""
 PARAPHRASES: Final = (
@@ -109,7 +106,10 @@ class _SharedCache(SemanticCache):
 
 
 class AnswerCache:
-    """The semantic cache of one environment. Call ``ensure_index`` once before."""
+    """The semantic cache of one environment. Call ``ensure_index`` once before.
+
+    ``distance`` is cosine, up to which two questions count as one.
+    """
 
     def __init__(
         self,
@@ -117,8 +117,8 @@ class AnswerCache:
         keys: Keys,
         embedder: Embedder,
         *,
-        distance: float = DISTANCE,
-        ttl_s: int = TTL_S,
+        distance: float = 0.1,
+        ttl_s: int = 3_600,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis

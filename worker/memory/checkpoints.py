@@ -22,8 +22,6 @@ from worker.memory.indexes import redis_errors, search_errors
 
 SCAN_TTL_S: Final = 3_600
 """How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
-CONVERSATION_TTL_S: Final = 7 * 86_400
-"""How long a conversation in which nobody speaks is remembered."""
 SETUP_TRIES: Final = 5
 """Each try loses at most one of the two indexes to another worker; the rest is margin."""
 

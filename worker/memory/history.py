@@ -35,6 +35,7 @@ class ScanFilter:
     """
 
     page: str | None = None
+    terms: str | None = None
     not_page: str | None = None
     not_job: str | None = None
     host: str | None = None
@@ -51,6 +52,7 @@ class ScanFilter:
         """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
         tags = {
             "page": self.page,
+            "terms": self.terms,
             "host": self.host,
             "group": self.group,
             "rules": self.rule,
@@ -90,7 +92,7 @@ class Neighbour:
 
 def schema(keys: Keys, *, dims: int) -> IndexSchema:
     """Return the schema of the history's index: hashes under ``scan:``."""
-    tags = ("job", "page", "host", "group", "rules", "impacts", "criteria", "status")
+    tags = ("job", "page", "terms", "host", "group", "rules", "impacts", "criteria", "status")
     numbers = ("at_ms", "last_seen_ms", "total", "elements")
     vector = {**HNSW, "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
     fields: list[dict[str, Any]] = [
@@ -132,9 +134,11 @@ class History:
         fields = dict(zip(RETURNED, values, strict=True))
         return None if fields["page"] is None else parse(scan_id, fields)
 
-    async def previous(self, page: str, *, before_job: str, status: str | None = None) -> ScanRecord | None:
-        """Return the newest scan of ``page`` that is not ``before_job``'s own; with ``status``, the newest such."""
-        found = await self.find(ScanFilter(page=page, not_job=before_job, status=status), limit=1)
+    async def previous(
+        self, page: str, *, terms: str | None = None, before_job: str, status: str | None = None
+    ) -> ScanRecord | None:
+        """Return the newest scan of ``page`` that is not ``before_job``'s own, of these ``terms`` and ``status``."""
+        found = await self.find(ScanFilter(page=page, terms=terms, not_job=before_job, status=status), limit=1)
         return found[0] if found else None
 
     async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20, offset: int = 0) -> list[ScanRecord]:
@@ -158,13 +162,16 @@ class History:
         found = ((scan_id, dict(zip(RETURNED, row, strict=True))) for scan_id, row in zip(scan_ids, rows, strict=True))
         return [parse(scan_id, fields) for scan_id, fields in found if fields["page"] is not None]
 
-    async def newest_of_pages(self, wanted: ScanFilter = EVERYTHING, *, limit: int = MAX_PAGES) -> list[PageState]:
+    async def newest_of_pages(
+        self, wanted: ScanFilter = EVERYTHING, *, by_terms: bool = False, limit: int = MAX_PAGES
+    ) -> list[PageState]:
         """Return the newest state of each page that fits ``wanted``, the most recently seen pages first.
 
-        Of a ``begun_by_ms``, that is each page's state at that time.
+        Of a ``begun_by_ms``, that is each page's state at that time; ``by_terms`` that under each terms.
         """
-        prefix = self._keys.scan_prefix
-        return await newest_of_pages(self._redis, self._index, wanted.expression(), prefix=prefix, limit=limit)
+        group = ("page", "terms") if by_terms else ("page",)
+        prefix, within = self._keys.scan_prefix, wanted.expression()
+        return await newest_of_pages(self._redis, self._index, within, group=group, prefix=prefix, limit=limit)
 
     async def similar(self, vector: Vector, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
         """Return the scans nearest in meaning, nearest first. Raises ``ModelError`` for a vector that doesn't fit."""

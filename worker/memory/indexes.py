@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis.exceptions
 from redis.asyncio import Redis
@@ -43,9 +43,9 @@ def exact_tag(value: str) -> str:
 
 
 async def ensure_index(index: AsyncSearchIndex) -> None:
-    """Create ``index`` unless it is there. Safe to call twice and by many at once.
+    """Create ``index`` unless it is there; one of an earlier release gets the fields it lacks.
 
-    Raises ``RedisUnsuitable`` where Redis cannot search.
+    Safe to call twice and by many at once. Raises ``RedisUnsuitable`` where Redis cannot search.
     """
     async with search_errors():
         try:
@@ -54,6 +54,23 @@ async def ensure_index(index: AsyncSearchIndex) -> None:
             # Two workers looked, both saw nothing, both created: the second is told so.
             if "index already exists" not in str(error).lower():
                 raise
+        known = {_name_of(attribute) for attribute in (await index.info())["attributes"]}
+        for name in index.schema.fields.keys() - known:
+            await _add_field(index, name)
+
+
+def _name_of(attribute: Sequence[Any]) -> str:
+    words = [as_text(word) for word in attribute]
+    return words[words.index("attribute") + 1]
+
+
+async def _add_field(index: AsyncSearchIndex, name: str) -> None:
+    field = index.schema.fields[name].as_redis_field()
+    try:
+        await cast("Any", index.client).execute_command("FT.ALTER", index.name, "SCHEMA", "ADD", *field.redis_args())
+    except redis.exceptions.ResponseError as error:
+        if "duplicate field" not in str(error).lower():  # another worker was first
+            raise
 
 
 async def claim_model(redis: Redis, key: str, embedder: Embedder, *, setting: str = "EMBEDDING_MODEL") -> None:

@@ -23,7 +23,7 @@ from worker.memory.indexes import as_text, ensure_index, is_missing_index, searc
 MAX_PAGES: Final = 10_000
 """More pages than that, and a question should name a site or a group."""
 TIMEOUT_MS: Final = 10_000
-_PICKED: Final = ("__key", "url", "title", "group_name", "rules", "impacts", "barriers", "last_seen_ms")
+_PICKED: Final = ("__key", "terms", "url", "title", "group_name", "rules", "impacts", "barriers", "last_seen_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class PageState:
     """One page in its newest recorded state, in brief. ``rules`` and ``impacts`` are tags made by ``exact_tag``."""
 
     scan_id: str
+    terms: str
     url: str
     title: str
     group: str
@@ -46,13 +47,19 @@ class PageState:
 
 
 async def newest_of_pages(
-    redis: Redis, index: AsyncSearchIndex, within: FilterExpression | None, *, prefix: str, limit: int
+    redis: Redis,
+    index: AsyncSearchIndex,
+    within: FilterExpression | None,
+    *,
+    group: Sequence[str] = ("page",),
+    prefix: str,
+    limit: int,
 ) -> list[PageState]:
-    """Return the newest state of each page of ``within``, the most recently seen first, at most ``limit``.
+    """Return the newest state of each ``group`` of ``within``, the most recently seen first, at most ``limit``.
 
     Raises ``ServiceError`` when Redis needs ``TIMEOUT_MS``.
     """
-    command = _command(index.name, "*" if within is None else str(within), limit)
+    command = _command(index.name, "*" if within is None else str(within), group, limit)
     began = time.monotonic()
     rows = await _run(redis, index, command)
     if time.monotonic() - began >= TIMEOUT_MS / 1000:
@@ -61,11 +68,11 @@ async def newest_of_pages(
     return [_parse(row, prefix) for row in rows[1:]]
 
 
-def _command(index: str, query: str, limit: int) -> list[str]:
+def _command(index: str, query: str, group: Sequence[str], limit: int) -> list[str]:
     """Return FT.AGGREGATE as words; redis-py 5's builder knows no TIMEOUT."""
     loaded = [f"@{name}" for name in ("page", "at_ms", *_PICKED)]
     words = ["FT.AGGREGATE", index, query, "TIMEOUT", str(TIMEOUT_MS), "LOAD", str(len(loaded)), *loaded]
-    words += ["GROUPBY", "1", "@page"]
+    words += ["GROUPBY", str(len(group)), *(f"@{name}" for name in group)]
     for name in _PICKED:
         words += ["REDUCE", "FIRST_VALUE", "4", f"@{name}", "BY", "@at_ms", "DESC", "AS", f"newest_{name.strip('_')}"]
     words += ["SORTBY", "2", "@newest_last_seen_ms", "DESC", "MAX", str(limit), "LIMIT", "0", str(limit)]
@@ -89,6 +96,7 @@ def _parse(row: Sequence[Any], prefix: str) -> PageState:
     fields = {as_text(name): as_text(value) for name, value in zip(row[::2], row[1::2], strict=True)}
     return PageState(
         scan_id=fields["newest_key"].removeprefix(prefix),
+        terms=fields.get("newest_terms", ""),
         url=fields.get("newest_url", ""),
         title=fields.get("newest_title", ""),
         group=fields.get("newest_group_name", ""),

@@ -1,7 +1,8 @@
 """Drops old states of pages from the history; what a page looks like now, and what it is compared with, stays.
 
-Two walks over the documents, a batch at a time: the first finds of each page its newest record and its newest that was
-read whole, the second drops all others that are too old. Scans may land meanwhile: they only make more records old.
+Two walks over the documents, a batch at a time: the first finds of each page, under each terms it was held to, its
+newest record and its newest that was read whole, the second drops all others that are too old. Scans may land
+meanwhile: they only make more records old.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Pruned:
 class _Stub:
     key: str
     page: str
+    terms: str
     status: str
     last_seen_ms: int
 
@@ -54,10 +56,11 @@ async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = BA
 
 async def _kept(redis: Redis, keys: Keys, batch: int) -> frozenset[str]:
     """Return the documents that stay whatever their age."""
-    newest: dict[tuple[str, bool], tuple[int, str]] = {}
+    newest: dict[tuple[str, str, bool], tuple[int, str]] = {}
     async for stubs in _walk(redis, keys, batch):
         for stub in stubs:
-            for place in {(stub.page, False), (stub.page, stub.status == "scanned")}:
+            for is_whole in {False, stub.status == "scanned"}:
+                place = (stub.page, stub.terms, is_whole)
                 newest[place] = max(newest.get(place, (0, "")), (stub.last_seen_ms, stub.key))
     return frozenset(key for _, key in newest.values())
 
@@ -76,7 +79,7 @@ async def _walk(redis: Redis, keys: Keys, batch: int) -> AsyncIterator[list[_Stu
 async def _stubs(redis: Redis, names: list[str]) -> list[_Stub]:
     async with redis.pipeline(transaction=False) as pipe:
         for name in names:
-            cast("Any", pipe).hmget(name, ["page", "status", "last_seen_ms"])
+            cast("Any", pipe).hmget(name, ["page", "terms", "status", "last_seen_ms"])
         rows = await pipe.execute()
     found = [(name, *(as_text(value) for value in row)) for name, row in zip(names, rows, strict=True)]
-    return [_Stub(name, page, status, int(seen)) for name, page, status, seen in found if page and seen]
+    return [_Stub(name, page, terms, status, int(seen)) for name, page, terms, status, seen in found if page and seen]

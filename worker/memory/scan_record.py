@@ -44,7 +44,10 @@ class RecordedFinding:
 
 @dataclass(frozen=True, slots=True)
 class ScanRecord:
-    """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for."""
+    """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for.
+
+    ``terms`` is a digest of what the page was held to (``worker/agent/state.py``).
+    """
 
     scan_id: str
     page: str
@@ -55,6 +58,8 @@ class ScanRecord:
     status: str
     summary: str
     signature: str
+    standard: str
+    terms: str
     at_ms: int
     last_seen_ms: int
     times_seen: int
@@ -147,7 +152,9 @@ def search_text(result: ScanResult) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def document(result: ScanResult, *, page: str, at_ms: int, seen_ms: int, vector: bytes | None, model: str) -> Fields:
+def document(
+    result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen_ms: int, vector: bytes | None, model: str
+) -> Fields:
     """Return the hash of ``result``. ``vector`` is the bytes of ``float32[dims]``, checked before.
 
     ``result.scan_id`` names it; ``at_ms`` is when this state of the page was first seen, ``seen_ms`` when last.
@@ -159,6 +166,8 @@ def document(result: ScanResult, *, page: str, at_ms: int, seen_ms: int, vector:
     fields: Fields = {
         "job": exact_tag(result.scan_id),
         "page": page,
+        "terms": terms,
+        "standard": result.standard,
         "status": result.status,
         "host": exact_tag(host) if host else "",
         "group": exact_tag(result.group) if result.group else "",
@@ -212,7 +221,7 @@ def _unpack(item: JsonObject) -> RecordedFinding:
 
 
 RETURNED: Final[tuple[str, ...]] = (
-    "page", "url", "host_name", "group_name", "title", "status", "summary", "signature",
+    "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
     "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings",
 )  # fmt: skip
 """The fields ``parse`` reads; the vector is not among them."""
@@ -232,6 +241,8 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         status=text["status"],
         summary=text["summary"],
         signature=text["signature"],
+        standard=text["standard"],
+        terms=text["terms"],
         at_ms=int(text["at_ms"] or 0),
         last_seen_ms=int(text["last_seen_ms"] or 0),
         times_seen=int(text["times_seen"] or 0),

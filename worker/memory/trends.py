@@ -108,13 +108,13 @@ def difference(before: Counts, after: Counts) -> tuple[int, int, int, int]:
 def compare_groups(before: Sequence[PageState], after: Sequence[PageState]) -> tuple[GroupChange, ...]:
     """Return each group of ``after`` with what changed on its pages; a page counts in the group it is in now.
 
-    Pages without an address take no part: another text is another page.
+    Pages without an address take no part: another text is another page. States under other terms are never compared.
     """
-    then = {page_id(state.url): state for state in before if state.url}
+    then = {(page_id(state.url), state.terms): state for state in before if state.url}
     changes: defaultdict[str, list[PageChange]] = defaultdict(list)
     added: defaultdict[str, int] = defaultdict(int)
     for state in after:
-        old = then.get(page_id(state.url)) if state.url else None
+        old = then.get((page_id(state.url), state.terms)) if state.url else None
         if old is not None:
             page = PageChange(state.url, old.scan_id, state.scan_id, old.barriers, state.barriers)
             changes[state.group].append(page)
@@ -151,7 +151,8 @@ async def group_trends(
     """
     now = await history.newest_of_pages(ScanFilter(group=group, host=host, status="scanned"), limit=limit)
     # A page may have been in another group then.
-    then = await history.newest_of_pages(ScanFilter(host=host, status="scanned", begun_by_ms=since_ms), limit=limit)
+    was = ScanFilter(host=host, status="scanned", begun_by_ms=since_ms)
+    then = await history.newest_of_pages(was, by_terms=True, limit=limit)
     return Groups(compare_groups(then, now), is_part=limit in {len(now), len(then)})
 
 

@@ -40,6 +40,7 @@ class Resources:
     scan_graph: ScanGraph
     load_secrets: LoadSecrets = no_secrets
     embedding_model: str = "builtin"
+    shot_ttl_s: int = 604_800
 
 
 def graph(

@@ -17,7 +17,7 @@ from tests.redis.agent.scanning import (
     run,
 )
 from tests.support.scans import FixedEngine, finding, scan_result
-from worker.agent.handlers import SHOT_TTL_S, scan
+from worker.agent.handlers import scan
 from worker.memory.history import History
 from worker.outcome import StringWrite
 
@@ -58,6 +58,26 @@ async def test_the_second_scan_tells_what_is_new_and_what_is_fixed(redis: Redis,
     assert (second.changes.previous, second.changes.new, second.changes.fixed, second.changes.unchanged) == (
         "job-1", ("d",), ("a",), 2,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"standard": "wcag2a"}, {"viewport": {"width": 400}}, {"exclude": ["#ads"]}, {"disabled_rules": ["label"]}],
+)
+async def test_a_scan_is_compared_with_one_under_the_same_terms_alone(
+    redis: Redis, keys: Keys, history: History, other: JsonObject
+):
+    fewer = scan_result(finding("image-alt", "a"))
+    scans = graph(FixedEngine([BARRIERS, fewer, BARRIERS, fewer]), history, keys)
+    results: list[ScanResult] = []
+    for number, terms in enumerate(({}, other, {}, other)):
+        result, commit = await run(keys, scans, f"job-{number}", **terms)
+        await apply(redis, commit)
+        results.append(result)
+
+    compared = [one.changes and (one.changes.previous, one.changes.new, one.changes.fixed) for one in results]
+    assert compared == [None, None, ("job-0", (), ()), ("job-1", (), ())]
+    assert {record.scan_id: record.times_seen for record in await history.find()} == {"job-0": 2, "job-1": 2}
 
 
 async def test_an_unchanged_page_adds_no_document(redis: Redis, keys: Keys, history: History):
@@ -124,7 +144,7 @@ async def test_a_screenshot_is_committed_with_the_result(keys: Keys, history: Hi
     not_asked, _ = await run(keys, graph(engine, history, keys), "job-2")
 
     assert asked.screenshot == keys.shot("job-1")
-    assert StringWrite(keys.shot("job-1"), b"\x89PNG\x00\xff", SHOT_TTL_S) in commit.writes
+    assert StringWrite(keys.shot("job-1"), b"\x89PNG\x00\xff", 604_800) in commit.writes
     assert not_asked.screenshot is None
 
 

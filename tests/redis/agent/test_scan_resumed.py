@@ -19,7 +19,7 @@ from tests.redis.agent.scanning import (
 )
 from tests.support.redis_server import StartServer
 from tests.support.scans import FixedEngine, finding, scan_result
-from worker.agent.handlers import SHOT_TTL_S, scan
+from worker.agent.handlers import scan
 from worker.agent.job_secrets import secrets_of
 from worker.memory.checkpoints import ScanSaver, scan_saver
 from worker.memory.history import History
@@ -47,7 +47,7 @@ async def test_a_scan_stopped_in_assess_goes_on_without_loading_the_page_again(
     assert engine.calls == 1
     assert result.findings == BARRIERS.findings
     assert result.assessment_source == "builtin"
-    assert StringWrite(keys.shot("job-1"), b"shot", SHOT_TTL_S) in commit.writes
+    assert StringWrite(keys.shot("job-1"), b"shot", 604_800) in commit.writes
 
 
 async def test_a_scan_whose_commit_was_lost_is_not_run_again(keys: Keys, history: History, saver: ScanSaver):

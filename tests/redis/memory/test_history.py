@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 from producer.contract import Impact, ScanResult
 from producer.errors import ModelError, RedisUnsuitable, SettingsError
 from producer.keys import Keys
+from tests.support.queue import until
 from tests.support.scans import finding, scan_result, vector_of, wrong_vector
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import document, search_text
@@ -169,6 +171,19 @@ async def test_an_index_dropped_under_a_running_worker_is_built_again(redis: Red
 
     assert found is not None
     assert found.scan_id == "j1"
+
+
+async def test_an_index_of_an_earlier_release_gets_the_fields_it_lacks(redis: Redis, keys: Keys):
+    index = ("ON", "HASH", "PREFIX", "1", keys.scan_prefix)
+    await redis.execute_command("FT.CREATE", keys.scans_index, *index, "SCHEMA", "job", "TAG", "page", "TAG")
+    await keep(redis, keys, "j1", scan_result(finding("label", "a")))
+
+    histories = [History(redis, keys, BuiltinEmbedder()) for _ in range(4)]
+    await asyncio.gather(*(history.ensure_index() for history in histories))
+
+    wanted = ScanFilter(rule="label", status="scanned")
+    await until(partial(histories[0].find, wanted), what="the fields being indexed")
+    assert [one.record.scan_id for one in await histories[0].similar(vector_of("x"), wanted)] == ["j1"]
 
 
 async def test_two_environments_do_not_see_each_other(redis: Redis, keys: Keys, history: History):

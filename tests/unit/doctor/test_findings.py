@@ -117,7 +117,7 @@ def pair(distance: float, *, same: bool) -> Pair:
     [
         ((0.05, 0.2), (0.4,), "from 0.2 to below 0.4"),
         ((0.05, 0.5), (0.4,), "stay below 0.4"),
-        ((0.05,), (0.08,), "set it below 0.08"),
+        ((0.05,), (0.08,), "set CACHE_DISTANCE_THRESHOLD below 0.08"),
     ],
 )
 def test_advice_on_the_threshold_follows_from_the_distances(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from producer.contract import Counts
@@ -11,6 +13,7 @@ def state(scan_id: str, url: str, group: str, *, critical: int = 0, serious: int
     counts = Counts(critical=critical, serious=serious)
     return PageState(
         scan_id=scan_id,
+        terms="t",
         url=url,
         title="",
         group=group,
@@ -57,6 +60,14 @@ def test_pages_that_came_later_make_no_group_worse_and_pages_without_address_tak
     (group,) = compare_groups(before, after)
 
     assert (group.verdict, group.added, len(group.pages)) == ("same", 1, 1)
+
+
+def test_states_under_other_terms_are_never_compared():
+    before = [replace(state("aa", "https://a/", "g", critical=5), terms="aa"), state("a", "https://a/", "g")]
+
+    (group,) = compare_groups(before, [state("a2", "https://a/", "g", critical=1)])
+
+    assert (group.change, group.pages[0].before, group.added) == ((1, 0, 0, 0), "a", 0)
 
 
 def test_one_page_is_the_same_page_whatever_its_fragment():

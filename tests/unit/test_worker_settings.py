@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from producer.errors import SettingsError
+from worker.resources import memory_ttl
+from worker.settings import WorkerSettings
+
+
+def test_retention_is_what_the_design_says_until_somebody_says_otherwise():
+    usual = WorkerSettings()
+    own = WorkerSettings.from_env(
+        {
+            "CACHE_TTL_S": "60",
+            "CACHE_DISTANCE_THRESHOLD": "0.25",
+            "CONVERSATION_TTL_S": "3600",
+            "MEMORY_TTL_S": "90",
+            "SCREENSHOT_TTL_S": "120",
+        }
+    )
+
+    assert (usual.cache_ttl_s, usual.cache_distance_threshold, usual.conversation_ttl_s) == (3_600, 0.1, 604_800)
+    assert (usual.result_ttl_s, usual.screenshot_ttl_s, usual.memory_ttl_s) == (604_800, 604_800, 0)
+    assert memory_ttl(usual) is None
+    assert (own.cache_ttl_s, own.cache_distance_threshold, own.conversation_ttl_s) == (60, 0.25, 3_600)
+    assert memory_ttl(own) == {"default_ttl": 1.5, "refresh_on_read": True}
+    assert own.screenshot_ttl_s == 120
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("CACHE_TTL_S", "0", "expected at least 1"),
+        ("CACHE_DISTANCE_THRESHOLD", "1.5", "expected at most 1"),
+        ("CACHE_DISTANCE_THRESHOLD", "near", "expected a number"),
+        ("CONVERSATION_TTL_S", "1h", "expected a whole number"),
+        ("MEMORY_TTL_S", "-1", "expected at least 0"),
+        ("SCREENSHOT_TTL_S", "5", "expected at least 60"),
+    ],
+)
+def test_a_bad_retention_is_refused_in_words(name: str, value: str, expected: str):
+    with pytest.raises(SettingsError, match=f"{name} is '{value}': {expected}"):
+        WorkerSettings.from_env({name: value})
