@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench lock clean
+.PHONY: help setup demo up test check bench chaos soak lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ check: $(READY) ## Lint, format, types, import contracts, shell, no addresses in
 
 bench: setup ## Measure the queue, scans and the GPU pool beside their peers; BENCH_ARGS="drain submit" runs some rows
 	@$(BIN)/python ops/bench/run.py $(BENCH_ARGS)
+
+chaos: setup ## Break everything at once and count what was lost; MINUTES=10 SEED=1
+	@$(BIN)/python ops/chaos/run.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+soak: setup ## Look for what grows under a steady load; MINUTES=15
+	@$(BIN)/python ops/chaos/soak.py --minutes $(or $(MINUTES),15)
 
 lock: ## Pin all dependencies anew in requirements.lock; LOCK_ARGS=--upgrade takes newer versions
 	@ops/setup/lock.sh "$(PYTHON)" $(LOCK_ARGS)

@@ -1,0 +1,161 @@
+"""Does to the stage what the plan says: one coroutine a fault, found by its name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import urllib.request
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from journal import Journal
+from plan import Strike
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from stage import Stage, WorkerProcess
+
+from producer.contract import Lane
+from tests.support.processes_of import descendants
+
+SLOW_S: Final = 0.15
+OLLAMA_FAULTS: Final = (
+    {"name": "drop"},
+    {"name": "half_line"},
+    {"name": "stall"},
+    {"name": "no_done"},
+    {"name": "nonsense"},
+    {"name": "mid_error"},
+    {"name": "silence"},
+    {"name": "status", "status": 503, "text": "server busy"},
+    {"name": "status", "status": 500, "text": "runner died"},
+    {"name": "load", "seconds": 4.0},
+)
+GARBAGE: Final[tuple[dict[Any, Any], ...]] = (
+    {"kind": "scan", "payload": "{not json"},
+    {"kind": "scan", "payload": '{"url": 7}'},
+    {"kind": "nothing", "payload": "{}"},
+    {b"\xff\xfe": b"\x00" * 5_000},
+    {"payload": '{"url":"http://127.0.0.1/"}'},
+    {"kind": "scan", "v": "999", "payload": '{"url":"ftp://x"}'},
+)
+
+
+class Faults:
+    """Strikes a stage; ``done`` counts the faults that really struck."""
+
+    def __init__(self, stage: Stage, journal: Journal) -> None:
+        self.done: Counter[str] = Counter()
+        self._stage = stage
+        self._journal = journal
+        self._redis_lock = asyncio.Lock()
+        self._lasting: set[asyncio.Task[None]] = set()
+        self._acts: dict[str, Callable[[Strike], Awaitable[bool]]] = {
+            "worker_killed": self._signal(signal.SIGKILL),
+            "worker_terminated": self._signal(signal.SIGTERM),
+            "worker_frozen": self._freeze,
+            "redis_killed": self._kill_redis,
+            "connections_reset": self._reset,
+            "network_slow": self._slow_down,
+            "ollama_killed": self._kill_ollama,
+            "ollama_faults": self._spoil_answers,
+            "browser_killed": self._kill_browser,
+            "garbage_added": self._add_garbage,
+        }
+
+    async def run(self, plan: tuple[Strike, ...]) -> None:
+        """Carry the plan out in its time; return when nothing lasts any more."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for strike in plan:
+            await asyncio.sleep(max(0.0, began + strike.at_s - loop.time()))
+            task = asyncio.create_task(self._strike(strike))
+            self._lasting.add(task)
+            task.add_done_callback(self._lasting.discard)
+        await asyncio.gather(*self._lasting)
+
+    async def _strike(self, strike: Strike) -> None:
+        if await self._acts[strike.fault](strike):
+            self.done[strike.fault] += 1
+
+    def _worker(self, strike: Strike) -> WorkerProcess:
+        workers = self._stage.workers
+        return workers[int(strike.draw * len(workers))]
+
+    # ------------------------------------------------------------------------------------------ faults
+
+    def _signal(self, what: signal.Signals) -> Callable[[Strike], Awaitable[bool]]:
+        async def send(strike: Strike) -> bool:
+            return self._worker(strike).send(what)
+
+        return send
+
+    async def _freeze(self, strike: Strike) -> bool:
+        worker = self._worker(strike)
+        pid = worker.pid
+        has_struck = worker.send(signal.SIGSTOP)
+        await asyncio.sleep(strike.lasts_s)
+        if worker.pid == pid:
+            worker.send(signal.SIGCONT)
+        return has_struck
+
+    async def _kill_redis(self, strike: Strike) -> bool:
+        async with self._redis_lock:  # one at a time: a server that is being started cannot be started again
+            await asyncio.to_thread(self._stage.redis.kill)
+            await asyncio.sleep(strike.lasts_s)
+            await asyncio.to_thread(self._stage.redis.start)
+        return True
+
+    async def _reset(self, _: Strike) -> bool:
+        return self._stage.proxy.reset() > 0
+
+    async def _slow_down(self, strike: Strike) -> bool:
+        self._stage.proxy.delay_s = SLOW_S * strike.draw
+        await asyncio.sleep(strike.lasts_s)
+        self._stage.proxy.delay_s = 0.0
+        return True
+
+    async def _kill_ollama(self, strike: Strike) -> bool:
+        await self._stage.ollama.kill()
+        await asyncio.sleep(strike.lasts_s)
+        await self._stage.ollama.start()
+        return True
+
+    async def _spoil_answers(self, strike: Strike) -> bool:
+        begin = int(strike.draw * len(OLLAMA_FAULTS))
+        faults = [OLLAMA_FAULTS[begin], OLLAMA_FAULTS[begin - 1]]
+        return await asyncio.to_thread(_post, f"{self._stage.ollama.url}/stub/faults", {"faults": faults})
+
+    async def _kill_browser(self, strike: Strike) -> bool:
+        """Kill the browser, or one of its pages, of one worker."""
+        pid = self._worker(strike).pid
+        below = [] if pid is None else descendants(pid)
+        if not below:
+            return False
+        try:
+            os.kill(below[int(strike.draw * 997) % len(below)], signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    async def _add_garbage(self, strike: Strike) -> bool:
+        fields = GARBAGE[int(strike.draw * len(GARBAGE))]
+        lane = Lane.BATCH if strike.draw * 10 % 1 > 0.5 else Lane.INTERACTIVE  # noqa: PLR2004  even odds
+        try:
+            async with Redis.from_url(self._stage.redis.url) as redis:
+                entry = await redis.xadd(self._stage.keys.lane(lane), fields)
+        except (RedisError, OSError):
+            return False  # Redis was down
+        self._journal.note("garbage", entry=entry.decode(), lane=lane)
+        return True
+
+
+def _post(url: str, body: dict[str, Any]) -> bool:
+    request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")  # noqa: S310  our own stub
+    try:
+        with urllib.request.urlopen(request, timeout=2):  # noqa: S310  our own stub
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,51 @@
+"""What goes wrong, when and to whom: drawn from a seed alone, so that a run can be made again. No I/O."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+QUIET_S: Final = 3.0
+"""Before the first strike: there should be work to strike at."""
+MEAN_GAP_S: Final = 1.6
+"""Between two strikes, exponentially distributed: often two things are broken at once."""
+
+# Weight, and the shortest and longest seconds it lasts; 0 for what is over at once.
+FAULTS: Final[dict[str, tuple[int, float, float]]] = {
+    "worker_killed": (5, 0.0, 0.0),
+    "worker_frozen": (3, 1.0, 9.0),
+    "worker_terminated": (2, 0.0, 0.0),
+    "redis_killed": (2, 0.1, 5.0),
+    "connections_reset": (3, 0.0, 0.0),
+    "network_slow": (2, 1.0, 4.0),
+    "ollama_killed": (2, 0.5, 6.0),
+    "ollama_faults": (3, 0.0, 0.0),
+    "browser_killed": (3, 0.0, 0.0),
+    "garbage_added": (2, 0.0, 0.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault. ``at_s`` counts from the start; ``draw`` (0 to 1) decides what the fault leaves open: which worker."""
+
+    at_s: float
+    fault: str
+    lasts_s: float
+    draw: float
+
+
+def make_plan(seed: int, *, seconds: float) -> tuple[Strike, ...]:
+    """Return the strikes of a run, in order; the same for the same seed and length."""
+    dice = random.Random(seed)  # noqa: S311  a plan, not a secret
+    names = list(FAULTS)
+    weights = [weight for weight, _, _ in FAULTS.values()]
+    strikes: list[Strike] = []
+    at_s = QUIET_S
+    while at_s < seconds:
+        fault = dice.choices(names, weights)[0]
+        _, shortest_s, longest_s = FAULTS[fault]
+        strikes.append(Strike(at_s, fault, dice.uniform(shortest_s, longest_s), dice.random()))
+        at_s += dice.expovariate(1 / MEAN_GAP_S)
+    return tuple(strikes)
