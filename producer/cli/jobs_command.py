@@ -11,6 +11,7 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.cli.report_extras import Extras, read_extras
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
 from producer.cli.terminal import is_terminal
 from producer.cli.verdict import FINE, exit_code, threshold
@@ -68,7 +69,7 @@ def show_result(
     is_line = as_json or not (is_terminal() or formats or output)
     outputs = () if is_line else plan_outputs(formats, output, default="table")
     try:
-        result = with_client(lambda client: _result(client, job_id, waits_s))
+        result, extras = with_client(lambda client: _result(client, job_id, waits_s, outputs))
     except KeyboardInterrupt:
         click.echo(f"sightline: stopped waiting; the job goes on: sightline result {job_id} --wait", err=True)
         return 130
@@ -76,13 +77,21 @@ def show_result(
         click.echo(line_of(result.model_dump(mode="json")))
     _raise_for_end(result)
     if isinstance(result, ScanResult):
-        return _report(result, outputs, fail_on)
+        return _report(result, outputs, fail_on, extras)
     if not is_line:
         click.echo(_plain(result))
     return FINE
 
 
-async def _result(client: Client, job_id: str, waits_s: float | None) -> Result:
+async def _result(
+    client: Client, job_id: str, waits_s: float | None, outputs: Sequence[Output]
+) -> tuple[Result, Extras]:
+    result = await _awaited(client, job_id, waits_s)
+    pages = [page_of(result)] if isinstance(result, ScanResult) else []
+    return result, await read_extras(client, pages, outputs)
+
+
+async def _awaited(client: Client, job_id: str, waits_s: float | None) -> Result:
     if waits_s is not None:
         return await client.wait(job_id, timeout_s=None if waits_s == float("inf") else waits_s)
     result = await client.result(job_id)
@@ -106,9 +115,9 @@ def _raise_for_end(result: Result) -> None:
         raise JobCancelled(msg)
 
 
-def _report(result: ScanResult, outputs: Sequence[Output], fail_on: str) -> int:
+def _report(result: ScanResult, outputs: Sequence[Output], fail_on: str, extras: Extras) -> int:
     page = page_of(result)
-    context = ReportContext(datetime.now(UTC), fail_on=threshold(fail_on))
+    context = ReportContext(datetime.now(UTC), fail_on=threshold(fail_on), trends=extras.trends)
     for path in write_reports(outputs, [page], context):
         click.echo(f"sightline: wrote {path}", err=True)
     return exit_code(summarise([page], fail_on=context.fail_on), timed_out=False)

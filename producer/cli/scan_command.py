@@ -19,6 +19,7 @@ from producer.cli.connect import headers_variable, with_client
 from producer.cli.gate import Gate
 from producer.cli.login_files import check_one_site, read_secrets
 from producer.cli.outputs import Output, check_writable, plan_outputs, replacing, write_reports
+from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, name_batch, pages_as_completed, submit
 from producer.cli.targets import Targets, read_targets
@@ -171,6 +172,7 @@ class _Waiting:
     pages: list[Page] = field(default_factory=list[Page])
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
+    extras: Extras = field(default_factory=Extras)
 
     def run(self) -> int:
         with_client(self._scan)
@@ -178,7 +180,7 @@ class _Waiting:
         if not self._streams:
             place = {url: number for number, url in enumerate(self.plan.urls)}
             self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
-            context = ReportContext(datetime.now(UTC), fail_on=fail_on)
+            context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=self.extras.trends)
             for path in write_reports(self.outputs, self.pages, context):
                 click.echo(f"sightline: wrote {path}", err=True)
         else:
@@ -215,6 +217,7 @@ class _Waiting:
             async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
                 self._take(page)
                 advance(page)
+        self.extras = await read_extras(client, self.pages, self.outputs)
 
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)

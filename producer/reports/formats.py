@@ -6,8 +6,8 @@ a command pays only for what it writes. What a page is stands in ``page.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
@@ -17,6 +17,7 @@ from producer.errors import InputError
 if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
     from producer.contract import Impact
     from producer.reports.page import Page
+    from producer.site_days import Day
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,16 @@ class ReportContext:
     """What a report says beside the pages.
 
     ``generated_at`` has a time zone. ``fail_on`` is the impact from which on a finding fails the run; ``None`` never
-    fails. ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal.
+    fails. ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days
+    on which a host's pages were scanned, the first one first; ``notes`` is what the report lacks, in words.
     """
 
     generated_at: datetime
     title: str = "Accessibility report"
     fail_on: Impact | None = None
     width: int | None = None
+    trends: Mapping[str, Sequence[Day]] = field(default_factory=dict[str, "Sequence[Day]"])
+    notes: tuple[str, ...] = ()
 
 
 class Report(Protocol):

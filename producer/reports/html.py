@@ -1,8 +1,8 @@
 """Report as one HTML file: opens anywhere, loads nothing, filters and searches without a server.
 
-Scanned pages are hostile: the template escapes everything, links go to http and https only, and a content security
-policy lets the browser run the one script and the one style sheet of this file, by their hashes, and nothing else. The
-page is in ``assets/``; it must pass our own scan.
+Scanned pages are hostile: the templates escape everything, links go to http and https only, pictures are data, and a
+content security policy lets the browser run the one script and the one style sheet of this file, by their hashes, and
+nothing else. The page is in ``assets/``; it must pass our own scan. What is computed for it is in ``html_view.py``.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from producer.contract import IMPACTS, Impact
+from producer.reports import html_view
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     Page,
-    Summary,
     by_rule,
     elements,
     impact_of,
@@ -38,110 +36,78 @@ from producer.reports.wcag import criterion_name, criterion_url
 
 MAX_NODES: Final = 25
 """Elements shown of a finding: a browser opens 5,000 pages of them, not 5,000 pages of thousands."""
-_BAR_WIDTH: Final = 1000
-"""Of the chart, in the units of its viewBox."""
-_WORST_FIRST: Final = tuple(reversed(IMPACTS))
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One impact's part of the chart."""
-
-    impact: Impact
-    start: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """The sentence that everything else explains; ``kind`` is its colour."""
-
-    kind: str
-    text: str
+FIRST_NODES: Final = 3
+"""Elements of a finding that are shown without being asked for."""
+FIRST_RULES: Final = 10
+"""Broken rules that are shown without being asked for."""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the file piece by piece; holds all pages in memory, not the text."""
-    listed = list(pages)
-    summary = summarise(listed, fail_on=context.fail_on)
-    sites = sites_of(listed)
-    style, script = _asset("report.css"), _asset("report.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    stream = environment.from_string(_asset("report.html.jinja")).stream(
-        **_FUNCTIONS,
-        pages=listed,
-        labels=[one_line(label) for label in labels(listed)],
-        site=one_line(sites.pop()) if len(sites) == 1 else "",
-        summary=summary,
-        verdict=_verdict(summary, context),
-        groups=by_rule(listed),
-        impacts=[(impact, summary.elements[impact]) for impact in _WORST_FIRST],
-        order=_WORST_FIRST,
-        bar=_bar(summary),
-        context=context,
-        version=version("sightline"),
-        max_nodes=MAX_NODES,
-        remarks=remarks(listed),
-        style=Markup(style),  # noqa: S704  our own files, from the package
-        script=Markup(script),  # noqa: S704  the same
-        style_hash=_policy_hash(style),
-        script_hash=_policy_hash(script),
+    listed = html_view.worst_first(pages)
+    environment = Environment(
+        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    stream = environment.get_template("report.html.jinja", globals=_FUNCTIONS).stream(**_facts(listed, context))
     stream.enable_buffering(50)
     out.writelines(stream)
     out.write("\n")
 
 
-def _page_counts(page: Page) -> dict[Impact, int]:
-    counts = dict.fromkeys(_WORST_FIRST, 0)
-    for finding in page.findings:
-        counts[impact_of(finding)] += elements(finding)
-    return counts
+def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
+    summary = summarise(listed, fail_on=context.fail_on)
+    sites = sites_of(listed)
+    style, script = _asset("report.css"), _asset("report.js")
+    groups = by_rule(listed)
+    trends = (html_view.trend_of(host, days) for host, days in context.trends.items())
+    return {
+        "pages": listed,
+        "labels": [one_line(label) for label in labels(listed)],
+        "site": one_line(sites.pop()) if len(sites) == 1 else "",
+        "summary": summary,
+        "verdict": html_view.verdict_of(summary, context),
+        "since_before": html_view.since_before(listed),
+        "trends": [trend for trend in trends if trend],
+        "groups": groups,
+        "most": max((group.node_count for group in groups), default=1),
+        "impacts": [(impact, summary.elements[impact]) for impact in html_view.WORST_FIRST],
+        "context": context,
+        "version": version("sightline"),
+        "remarks": [*context.notes, *remarks(listed)],
+        "style": Markup(style),  # noqa: S704  our own files, from the package
+        "script": Markup(script),  # noqa: S704  the same
+        "style_hash": _policy_hash(style),
+        "script_hash": _policy_hash(script),
+    }
 
 
 def _is_link(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
-_FUNCTIONS: Final = {
+_FUNCTIONS: Final[dict[str, Any]] = {
+    "advice": html_view.advice,
+    "bar_of": html_view.bar_of,
     "counted": counted,
     "criterion_name": criterion_name,
     "criterion_url": criterion_url,
+    "day_text": html_view.day_text,
     "elements": elements,
+    "first_nodes": FIRST_NODES,
+    "first_rules": FIRST_RULES,
     "impact_of": impact_of,
     "is_link": _is_link,
+    "max_nodes": MAX_NODES,
     "one_line": one_line,
-    "page_counts": _page_counts,
+    "page_counts": html_view.page_counts,
+    "picture": html_view.picture,
     "printable": printable,
     "priorities": priorities,
     "selector_text": selector_text,
+    "shared_summary": html_view.shared_summary,
+    "steps": html_view.steps,
+    "trend_height": html_view.TREND_HEIGHT,
 }
-
-
-def _verdict(summary: Summary, context: ReportContext) -> _Verdict:
-    failing = ""
-    if summary.failing and context.fail_on:
-        new = "new " if "new" in summary.marked else ""
-        failing = f"{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse."
-    if summary.not_scanned:
-        missing = f"{counted(summary.not_scanned, 'page')} could not be scanned, so this is not a pass."
-        return _Verdict("worse", f"{missing} {failing}".rstrip())
-    if failing:
-        return _Verdict("bad", failing)
-    if summary.total:
-        new = "new and " if "known" in summary.marked else ""
-        return _Verdict("some", f"Barriers were found, none {new}at or over the threshold.")
-    return _Verdict("good", "No barriers were found.")
-
-
-def _bar(summary: Summary) -> Sequence[_Part]:
-    parts: list[_Part] = []
-    start = 0.0
-    for impact in _WORST_FIRST:
-        width = _BAR_WIDTH * summary.elements[impact] / max(summary.total, 1)
-        parts.append(_Part(impact, round(start, 1), round(width, 1)))
-        start += width
-    return parts
 
 
 def _asset(name: str) -> str:

@@ -6,7 +6,7 @@ scanned everywhere; only ``passed`` is a pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ class Page:
 
     ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
     ended with one, also with a page that was unreachable. ``marks`` says which barriers are known or waived.
+    ``pictures`` shows elements, by fingerprint: PNG, JPEG or WebP.
     """
 
     url: str
@@ -42,6 +43,7 @@ class Page:
     problem: str = ""
     error: str = ""
     marks: Marks = NO_MARKS
+    pictures: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
     @property
     def is_scanned(self) -> bool:

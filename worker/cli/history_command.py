@@ -20,6 +20,7 @@ from producer.errors import InputError
 from producer.keys import Keys
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
+from producer.site_days import Day, site_trend
 from worker.agent.when import parse_when
 from worker.cli.history_text import (
     Shown,
@@ -34,7 +35,7 @@ from worker.memory.indexes import redis_errors as search_errors
 from worker.memory.prune import prune
 from worker.memory.recorded import read_recorded, recorded_history
 from worker.memory.scan_record import ScanRecord, compare
-from worker.memory.trends import Day, Groups, group_trends, site_trend
+from worker.memory.trends import Groups, group_trends
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging

@@ -1,4 +1,4 @@
-"""What has become of sites and groups since a day: a site by its daily counts, groups by their pages then and now.
+"""What has become of groups since a day, by their pages then and now. A site's days are in ``producer/site_days.py``.
 
 A group is worse if the pages known at both times have more barriers than then: more critical ones, or as many of those
 and more serious ones, and so on down. Pages that came later are told apart: a group does not get worse by being scanned
@@ -9,42 +9,12 @@ can be checked.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, cast
-
-from redis.asyncio import Redis
 
 from producer.contract import Counts, page_id
-from producer.keys import Keys
 from worker.memory.history import History, ScanFilter
-from worker.memory.indexes import as_text
 from worker.memory.pages import MAX_PAGES, PageState
-
-COUNTED: Final = ("scans", "unread", "critical", "serious", "moderate", "minor", "new", "fixed")
-"""What ``site:<host>`` counts of a day."""
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact."""
-
-    day: str
-    scans: int = 0
-    unread: int = 0
-    critical: int = 0
-    serious: int = 0
-    moderate: int = 0
-    minor: int = 0
-    new: int = 0
-    fixed: int = 0
-
-    @property
-    def per_page(self) -> float:
-        """Barriers a page that was read: days with more scans are no worse for it."""
-        read = self.scans - self.unread
-        return (self.critical + self.serious + self.moderate + self.minor) / read if read > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,20 +124,3 @@ async def group_trends(
     was = ScanFilter(host=host, status="scanned", begun_by_ms=since_ms)
     then = await history.newest_of_pages(was, by_terms=True, limit=limit)
     return Groups(compare_groups(then, now), is_part=limit in {len(now), len(then)})
-
-
-async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int) -> list[Day]:
-    """Return the days of ``host`` ('' for all sites) from that of ``since_ms`` on, the first one first."""
-    fields = await cast("Any", redis).hgetall(keys.site(host))
-    since = datetime.fromtimestamp(since_ms / 1000, tz=UTC).date().isoformat()
-    return parse_days({as_text(name): as_text(value) for name, value in fields.items()}, since=since)
-
-
-def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:
-    """Return the days, from ``since`` (``yyyy-mm-dd``) on, that the fields of ``site:<host>`` count."""
-    days: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for name, value in fields.items():
-        day, _, what = name.partition(":")
-        if what in COUNTED and day >= since:
-            days[day][what] = int(value)
-    return [Day(day, **counts) for day, counts in sorted(days.items())]

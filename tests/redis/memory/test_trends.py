@@ -9,10 +9,11 @@ from redis.asyncio import Redis
 
 from producer.contract import Counts
 from producer.keys import Keys
+from producer.site_days import site_trend
 from tests.support.seeded_history import Nights, page
 from worker.memory.history import History
 from worker.memory.recorded import recorded_history
-from worker.memory.trends import Groups, group_trends, site_trend
+from worker.memory.trends import Groups, group_trends
 from worker.models.builtin import BuiltinEmbedder
 
 NIGHTS = 90

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from producer.contract import Counts
+from producer.site_days import Day, parse_days
 from worker.memory.pages import PageState
-from worker.memory.trends import Day, compare_groups, parse_days
+from worker.memory.trends import compare_groups
 
 
 def state(scan_id: str, url: str, group: str, *, critical: int = 0, serious: int = 0) -> PageState:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
+from producer.contract import Changes, Impact, Priority
+from producer.reports.formats import ReportContext, load_report
+from producer.reports.html_view import Step, advice, steps, trend_of
 from producer.reports.page import page_of, refused_page
 from producer.reports.wcag import criterion_name, criterion_url
+from producer.site_days import Day
 from tests.unit.reports import sample_pages as sample
 
 
@@ -61,7 +69,7 @@ def test_every_page_every_finding_and_its_advice_are_in_it() -> None:
     assert text.count('<details class="page') == 9
     assert text.count('<article class="finding') == 4
     assert "mend image-alt" in text
-    assert "Written by builtin" in text
+    assert "Put together by rule, without a language model." in text
 
 
 def test_a_criterion_links_to_its_explanation() -> None:
@@ -85,6 +93,96 @@ def test_addresses_of_criteria_are_made_as_w3c_makes_them() -> None:
     assert criterion_url("2.5.8") == base + "target-size-minimum"
     assert criterion_url("3.3.4") == base + "error-prevention-legal-financial-data"
     assert criterion_url("1.2.1") == base + "audio-only-and-video-only-prerecorded"
+
+
+def test_the_worst_page_comes_first_and_what_was_not_seen_before_it() -> None:
+    one_serious = page_of(sample.scan_result("/mild.html", sample.finding("label", Impact.SERIOUS)))
+    pages = [sample.passed(), one_serious, sample.with_barriers(), sample.not_scanned()[0]]
+
+    found = re.findall(r"<h3>(.*?)</h3>", sample.render("html", pages))
+
+    assert found == ["/gone.html", "/tea.html", "/mild.html", "/story.html"]
+
+
+def test_a_picture_is_shown_with_its_element_and_nothing_but_a_picture_is_embedded() -> None:
+    pictures = {"image-alt-n0": b"\x89PNG\r\n\x1a\nrest", "image-alt-n1": b"<svg onload=steal()>"}
+
+    outline = _Outline(sample.render("html", [replace(sample.with_barriers(), pictures=pictures)]))
+
+    sources = [value for tag, name, value in outline.attributes if (tag, name) == ("img", "src")]
+    assert sources == ["data:image/png;base64," + base64.b64encode(pictures["image-alt-n0"]).decode()]
+
+
+def test_a_trend_of_several_days_is_drawn_and_told_in_numbers() -> None:
+    days = [Day("2026-11-01", scans=3, unread=1, critical=5), Day("2026-11-20", scans=2, unread=2), Day("2026-11-23")]
+    context = ReportContext(sample.AT, trends={"shop.example": [*days, Day("2026-11-24", scans=2, serious=3, new=1)]})
+    out = io.StringIO()
+
+    load_report("html")([sample.passed()], context, out)
+
+    text = out.getvalue()
+    assert "<b>1.5 barriers a page</b> on 24 November 2026, 2.5 on 1 November 2026" in text
+    assert re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="15" height="([\d.]+)"/>', text) == [
+        ("critical", "2.5", "0.0", "72.0"),
+        ("serious", "22.5", "28.8", "43.2"),
+    ]
+    assert '<th scope="row">20 November 2026</th>' not in text, "nothing was read that day"
+
+
+def test_one_day_is_no_trend() -> None:
+    assert (
+        trend_of("shop.example", [Day("2026-11-01", scans=3, critical=5), Day("2026-11-02", scans=1, unread=1)]) is None
+    )
+
+
+def test_what_changed_since_the_previous_scans_is_summed_up() -> None:
+    changed = sample.scan_result("/tea.html", sample.finding(nodes=3)).model_copy(
+        update={"changes": Changes(previous="s1", new=("a",), fixed=("b", "c"), unchanged=2)}
+    )
+    first = sample.scan_result("/new.html", sample.finding()).model_copy(update={"changes": Changes(new=("d",))})
+
+    text = sample.render("html", [page_of(changed), page_of(first)])
+
+    assert "Since the previous scan of 1 page: 1 new, 2 fixed, 2 unchanged." in text
+
+
+AXE = "Fix any of the following:\n  No alt\n  No title\n\nFix all of the following:\n  Role is wrong"
+
+
+def test_axes_summary_is_taken_apart() -> None:
+    assert steps(AXE) == [
+        Step("Fix any of the following:", ("No alt", "No title")),
+        Step("Fix all of the following:", ("Role is wrong",)),
+    ]
+    assert steps("") == []
+    assert steps("  alone") == [Step("alone", ())]
+
+
+def test_what_all_elements_have_in_common_is_said_once() -> None:
+    text = sample.render("html", [page_of(sample.scan_result("/x", sample.finding(nodes=5)))])
+
+    assert text.count("Fix this") == 1
+
+
+@pytest.mark.parametrize(
+    ("item", "source", "told"),
+    [
+        (None, "qwen", []),
+        (Priority(fingerprint="f", who="all", why="loud", fix="do"), "qwen", ["all", "loud", "do"]),
+        (Priority(fingerprint="f", who="all", why="Impact critical.", fix="Fix this"), "builtin", ["all"]),
+        (Priority(fingerprint="f", fix="Fix t…"), "qwen", []),
+    ],
+)
+def test_advice_repeats_nothing_the_report_says_by_itself(item: Priority | None, source: str, told: list[str]) -> None:
+    assert [text for _, text in advice(sample.finding(), item, source)] == told
+
+
+def test_notes_on_what_the_report_lacks_are_in_it() -> None:
+    out = io.StringIO()
+
+    load_report("html")([sample.passed()], ReportContext(sample.AT, notes=("3 pictures left out",)), out)
+
+    assert "<li>3 pictures left out</li>" in out.getvalue()
 
 
 def test_elements_over_the_limit_are_counted_instead_of_shown() -> None:

@@ -1,0 +1,54 @@
+"""What ``site:<host>`` counts of each day (UTC): the trend of a site. finish.lua writes it with each scan, for ever."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+
+COUNTED: Final = ("scans", "unread", "critical", "serious", "moderate", "minor", "new", "fixed")
+"""What ``site:<host>`` counts of a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact."""
+
+    day: str
+    scans: int = 0
+    unread: int = 0
+    critical: int = 0
+    serious: int = 0
+    moderate: int = 0
+    minor: int = 0
+    new: int = 0
+    fixed: int = 0
+
+    @property
+    def per_page(self) -> float:
+        """Barriers a page that was read: days with more scans are no worse for it."""
+        read = self.scans - self.unread
+        return (self.critical + self.serious + self.moderate + self.minor) / read if read > 0 else 0.0
+
+
+async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int = 0) -> list[Day]:
+    """Return the days of ``host`` ('' for all sites) from that of ``since_ms`` on, the first one first."""
+    fields = await cast("Any", redis).hgetall(keys.site(host))
+    since = datetime.fromtimestamp(since_ms / 1000, tz=UTC).date().isoformat()
+    return parse_days({name.decode(): value.decode() for name, value in fields.items()}, since=since)
+
+
+def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:
+    """Return the days, from ``since`` (``yyyy-mm-dd``) on, that the fields of ``site:<host>`` count."""
+    days: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for name, value in fields.items():
+        day, _, what = name.partition(":")
+        if what in COUNTED and day >= since:
+            days[day][what] = int(value)
+    return [Day(day, **counts) for day, counts in sorted(days.items())]

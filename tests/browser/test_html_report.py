@@ -1,0 +1,159 @@
+"""The HTML report in a real browser: search, filters, keyboard, pictures, print, 500 pages; and our own scan of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from producer.contract import Finding, Impact, ScanRequest
+from producer.reports.formats import ReportContext, load_report
+from producer.reports.page import Page, page_of
+from producer.site_days import Day
+from tests.support.html_report import SHOWN, in_dark, search, select
+from tests.support.open_page import Scheme, opened
+from tests.support.site import PIXEL, Site
+from tests.unit.reports import sample_pages as sample
+from worker.scan.engine import ScanEngine
+
+pytestmark = pytest.mark.usefixtures("browser_path")
+DAYS = [Day(f"2026-11-{day}", scans=4, critical=day, serious=3, moderate=1, new=1) for day in range(10, 24)]
+
+
+def pages_of_all_kinds() -> list[Page]:
+    """Every outcome, every mark, and pictures."""
+    pictures = {"image-alt-n0": PIXEL, "image-alt-n1": PIXEL}
+    many = page_of(sample.scan_result("/many.html", sample.finding("label", nodes=9), title="Many"))
+    return [*sample.every_kind(), *(replace(page, pictures=pictures) for page in sample.marked()), many]
+
+
+def written(folder: Path, pages: Sequence[Page]) -> Path:
+    """The report as a file."""
+    path = folder / "report.html"
+    context = ReportContext(sample.AT, title="The shop", fail_on=Impact.SERIOUS, trends={"shop.example": DAYS})
+    with path.open("w", encoding="utf-8") as out:
+        load_report("html")(pages, context, out)
+    return path
+
+
+async def test_search_and_filters_show_what_fits_and_nothing_else(tmp_path: Path) -> None:
+    async with opened(written(tmp_path, pages_of_all_kinds()).as_uri()) as report:
+        everything = await report.run(SHOWN)
+        found = await search(report, "zooming")
+        nothing = await search(report, "no such words")
+        is_told = await report.run("document.getElementById('none').checkVisibility()")
+        await report.run("document.getElementById('reset').click()")
+        again = await report.run(SHOWN)
+        passed = await select(report, "status", "passed")
+        await select(report, "status", "")
+        waived = await select(report, "marks", "waived")
+
+    assert everything["said"] == "12 pages of 12, 7 findings"
+    assert (found["pages"], found["said"]) == (["/tea.html"], "1 page of 12, 1 finding")
+    assert (nothing["pages"], is_told) == ([], True)
+    assert again == everything
+    assert passed["pages"] == ["/story.html"]
+    assert (waived["pages"], waived["said"]) == (["/basket.html"], "1 page of 12, 1 finding")
+
+
+async def test_a_rule_of_the_table_leads_to_its_findings_alone_by_keyboard(tmp_path: Path) -> None:
+    async with opened(written(tmp_path, pages_of_all_kinds()).as_uri()) as report:
+        await report.run("document.querySelector('a[data-rule=label]').focus()")
+        await report.press("Enter")
+        shown = await report.run(SHOWN)
+
+    assert shown["pages"] == ["/many.html", "/basket.html"]
+    assert set(shown["rules"]) == {"label"}
+
+
+async def test_everything_is_reached_and_opened_by_keyboard(tmp_path: Path) -> None:
+    focused = "(document.activeElement.id || document.activeElement.className || document.activeElement.tagName)"
+    seen: list[str] = []
+    async with opened(written(tmp_path, [sample.with_barriers(), sample.passed()]).as_uri()) as report:
+        for _ in range(16):
+            await report.press("Tab")
+            seen.append(await report.run(focused))
+            if await report.run("document.activeElement.matches('details.page > summary')"):
+                break
+        await report.press("Enter")
+        await report.until("document.getElementById('page-1').open")
+        first = await report.run("document.activeElement.parentElement.id")
+
+    assert seen[0] == "skip"
+    assert {"search", "status", "expand"} <= set(seen)
+    assert first == "page-1"
+
+
+async def test_elements_have_their_pictures(tmp_path: Path) -> None:
+    async with opened(written(tmp_path, pages_of_all_kinds()).as_uri()) as report:
+        await report.run("document.getElementById('expand').click()")
+        await report.until("[...document.images].every((image) => image.complete)")
+        pictures = await report.run(
+            "[...document.images].map((image) => [image.closest('li').querySelector('code').textContent,"
+            " image.naturalWidth, image.checkVisibility(), image.alt])"
+        )
+
+    assert pictures == [
+        ["#image-alt-0", 1, True, "The element as it looked"],
+        ["#image-alt-1", 1, True, "The element as it looked"],
+        ["#image-alt-0", 1, True, "The element as it looked"],
+    ]
+
+
+async def test_nothing_is_cut_off_in_a_narrow_window(tmp_path: Path) -> None:
+    async with opened(written(tmp_path, pages_of_all_kinds()).as_uri(), width=320) as report:
+        await report.run("document.getElementById('expand').click()")
+        width = await report.run("document.documentElement.scrollWidth")
+
+    assert width == 320
+
+
+async def test_all_is_open_in_print_and_closed_again_after(tmp_path: Path) -> None:
+    is_closed = "[...document.querySelectorAll('.pages details')].filter((one) => !one.open).length"
+    async with opened(written(tmp_path, pages_of_all_kinds()).as_uri()) as report:
+        before = await report.run(is_closed)
+        await report.run("dispatchEvent(new Event('beforeprint'))")
+        printed = await report.run(is_closed)
+        await report.run("dispatchEvent(new Event('afterprint'))")
+        after = await report.run(is_closed)
+
+    assert before == after > 10
+    assert printed == 0
+
+
+async def test_500_pages_open_and_filter_at_once(tmp_path: Path) -> None:
+    rules = [sample.finding(f"rule-{number}", impact, nodes=6) for number, impact in enumerate(Impact)]
+    pages = [page_of(sample.scan_result(f"/page-{number}.html", *rules)) for number in range(500)]
+    path = written(tmp_path, pages)
+
+    async with opened(path.as_uri()) as report:
+        shown = await search(report, "page-499.html")
+        took_ms = await report.run(
+            "(() => { const box = document.querySelector('input[value=minor]'); const start = performance.now();"
+            " box.click(); document.body.offsetHeight; return performance.now() - start; })()"
+        )
+
+    assert shown["pages"] == ["/page-499.html"]
+    assert took_ms < 2000, "an answer a person waits for; some 100 ms on a machine that does nothing else"
+    assert path.stat().st_size < 8_000_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("rules", ["wcag22aa", "best-practice"])
+async def test_our_own_scan_finds_nothing_wrong_in_it(
+    engine: ScanEngine, site: Site, tmp_path: Path, scheme: Scheme, rules: str
+) -> None:
+    text = written(tmp_path, pages_of_all_kinds()).read_text().replace("<details ", "<details open ")
+    address = site.add(f"/report-{scheme}.html", in_dark(text) if scheme == "dark" else text)
+
+    result = (await engine.audit(ScanRequest(url=address, standard=rules, deadline_s=60))).result  # pyright: ignore[reportArgumentType]  # one of the contract's
+
+    assert result.status == "scanned"
+    assert [told(one) for one in (*result.findings, *result.incomplete)] == []
+
+
+def told(finding: Finding) -> str:
+    """A finding as a line, for the message of a test that fails."""
+    return f"{finding.rule}: {[(node.selector, node.failure_summary) for node in finding.nodes[:3]]}"

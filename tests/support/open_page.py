@@ -1,0 +1,81 @@
+"""One page open in a real browser, steered as a person would: type, click, press keys; look at what is shown."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from producer.contract import Viewport
+from worker.scan.browser import find_browser
+from worker.scan.chromium import Chromium
+from worker.scan.page import Page
+
+Scheme = Literal["light", "dark"]
+_KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+
+
+class OpenPage:
+    """Made by ``opened``."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    async def run(self, expression: str) -> Any:
+        """The value of a JavaScript expression in the page's own world, promises awaited."""
+        answer = await self._page.session.call(
+            "Runtime.evaluate",
+            {"expression": expression, "awaitPromise": True, "returnByValue": True, "userGesture": True},
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def until(self, condition: str) -> None:
+        """Wait until an expression is true; the page looks at every frame, for 20 s at most."""
+        wait = (
+            "new Promise((done) => { const end = Date.now() + 20000; const look = () => "
+            f"({condition}) ? done(true) : Date.now() > end ? done(false) : setTimeout(look, 20); look(); }})"
+        )
+        answer = await self._page.session.call(
+            "Runtime.evaluate", {"expression": wait, "awaitPromise": True, "returnByValue": True}, timeout_s=30
+        )
+        assert answer["result"].get("value") is True, f"never true: {condition}"
+
+    async def press(self, key: str) -> None:
+        """Press one key: ``Tab``, ``Enter`` or a space."""
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        down = {"key": key, "code": {" ": "Space"}.get(key, key), "windowsVirtualKeyCode": _KEYS[key], "text": text}
+        await self._page.session.call("Input.dispatchKeyEvent", {"type": "keyDown" if text else "rawKeyDown", **down})
+        await self._page.session.call("Input.dispatchKeyEvent", {"type": "keyUp", **down})
+
+    async def write(self, text: str) -> None:
+        """Type into the field that has the focus."""
+        await self._page.session.call("Input.insertText", {"text": text})
+
+    async def shot(self) -> bytes:
+        """A PNG of what is in the window."""
+        answer = await self._page.session.call("Page.captureScreenshot", {"format": "png"})
+        return base64.b64decode(answer["data"])
+
+    async def pdf(self) -> bytes:
+        """The page as it is printed."""
+        answer = await self._page.session.call("Page.printToPDF", {"printBackground": True}, timeout_s=60)
+        return base64.b64decode(answer["data"])
+
+
+@asynccontextmanager
+async def opened(address: str, *, width: int = 1280, scheme: Scheme = "light") -> AsyncGenerator[OpenPage]:
+    """Open ``address`` in a browser of its own; a window ``width`` wide. Nothing but files and data can be loaded."""
+    browser = await Chromium.launch(find_browser(), max_script_mb=512, max_renderer_mb=2048)
+    try:
+        viewport = Viewport(width=width, height=900)
+        page = await Page.open(browser, proxy_port=9, viewport=viewport, user_agent=browser.user_agent, world_script="")
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        await page.session.call("Emulation.setEmulatedMedia", media)
+        await page.session.call("Page.navigate", {"url": address}, timeout_s=30)
+        shown = OpenPage(page)
+        await shown.until("document.readyState === 'complete'")
+        yield shown
+    finally:
+        await browser.close()
