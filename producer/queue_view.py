@@ -37,7 +37,7 @@ async def batch_info(redis: Redis, keys: Keys, batch_id: str) -> BatchInfo:
 
 async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
     """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
-    lanes = {lane.value: await _lane_info(redis, keys, lane) for lane in Lane}
+    lanes = await lane_infos(redis, keys)
     scheduled = await redis.zcard(keys.scheduled)
     dead = await redis.xlen(keys.dead)
     found = [key async for key in redis.scan_iter(match=f"{keys.worker_prefix}*", count=1000)]
@@ -94,12 +94,26 @@ async def _position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> 
     return len(rows) if len(rows) < POSITION_LIMIT else None
 
 
-async def _lane_info(redis: Redis, keys: Keys, lane: Lane) -> LaneInfo:
-    key = keys.lane(lane)
+async def lane_infos(redis: Redis, keys: Keys) -> dict[str, LaneInfo]:
+    """Return each lane's depth, and how long the first job that waits has waited by Redis' clock."""
+    return {lane.value: await _lane_info(redis, keys.lane(lane)) for lane in Lane}
+
+
+async def _lane_info(redis: Redis, key: str) -> LaneInfo:
     length = await redis.xlen(key)
     groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(key)) if length else []
-    running = sum(group["pending"] for group in groups if group["name"] == GROUP.encode())
-    return LaneInfo(queued=max(0, length - running), running=running)
+    ours = next((group for group in groups if group["name"] == GROUP.encode()), None)
+    running = ours["pending"] if ours else 0
+    if length <= running:
+        return LaneInfo(queued=0, running=running)
+    delivered = ours["last-delivered-id"].decode() if ours else "0-0"
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.xrange(key, f"({delivered}", "+", count=1)
+        pipe.time()
+        rows, (seconds, micros) = await pipe.execute()
+    now_ms = seconds * 1000 + micros // 1000
+    oldest_ms = max(0, now_ms - int(rows[0][0].partition(b"-")[0])) if rows else None
+    return LaneInfo(queued=length - running, running=running, oldest_ms=oldest_ms)
 
 
 async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:

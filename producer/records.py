@@ -86,10 +86,11 @@ class BatchInfo:
 
 @dataclass(frozen=True, slots=True)
 class LaneInfo:
-    """One lane: jobs that wait, and jobs that workers hold."""
+    """One lane: jobs that wait, and jobs that workers hold; ``oldest_ms`` is the age of the first that waits."""
 
     queued: int
     running: int
+    oldest_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
-from typing import Any
+from contextlib import AbstractContextManager, AsyncExitStack
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from redis.asyncio import Redis
@@ -23,20 +25,27 @@ from worker.stream_pool import StreamPool
 from worker.stream_worker import StreamWorker, func
 from worker.telemetry import configure_logging
 
+if TYPE_CHECKING:
+    from worker.metrics.server import Metrics
+
 log = structlog.get_logger()
 
 
-def build_worker(settings: WorkerSettings, redis: Redis, *, burst: bool = False) -> StreamWorker:
+def build_worker(
+    settings: WorkerSettings, redis: Redis, *, metrics: Metrics | None = None, burst: bool = False
+) -> StreamWorker:
     """Return the worker of these settings; it opens its resources at start-up and closes them at shutdown."""
     opened = AsyncExitStack()
 
     async def open_all(ctx: dict[Any, Any]) -> None:
+        if metrics is not None:  # before the browser: a port that is taken is told at once
+            opened.enter_context(serving_metrics(metrics, settings, redis, worker))
         ctx["resources"] = await opened.enter_async_context(open_resources(settings, redis))
 
     async def close_all(_: dict[Any, Any]) -> None:
         await opened.aclose()
 
-    return StreamWorker(
+    worker = StreamWorker(
         [func(scan, name="scan"), func(query, name="query")],
         environment=settings.environment,
         lease_s=settings.lease_s,
@@ -51,6 +60,41 @@ def build_worker(settings: WorkerSettings, redis: Redis, *, burst: bool = False)
         job_completion_wait=int(settings.shutdown_grace_s),
         burst=burst,
     )
+    return worker
+
+
+def serving_metrics(
+    metrics: Metrics, settings: WorkerSettings, redis: Redis, worker: StreamWorker
+) -> AbstractContextManager[int]:
+    """Return what answers Prometheus inside its block. Entering raises ``SettingsError`` where the port is taken."""
+    from worker.metrics.shared import OwnFacts, StateCollector, read_shared  # noqa: PLC0415  only where it is used
+
+    async def read_own() -> OwnFacts:
+        resources: Resources | None = worker.ctx.get("resources")
+        return OwnFacts(
+            worker=worker.name,
+            version=version("sightline"),
+            places=worker.max_jobs,
+            running=len(worker.deliveries.running),
+            browser_bytes=await resources.engine.resident_mb() << 20 if resources else 0,
+        )
+
+    collector = StateCollector(
+        settings.environment,
+        asyncio.get_running_loop(),
+        read=partial(read_shared, redis, worker.keys),
+        read_own=read_own,
+    )
+    return metrics.serving(collector, host=settings.metrics_host, port=settings.metrics_port)
+
+
+def open_metrics(settings: WorkerSettings) -> Metrics | None:
+    """Return what counts this process's events, or None where nobody asks for it."""
+    if not settings.metrics_port:
+        return None
+    from worker.metrics.server import Metrics  # noqa: PLC0415  prometheus_client only where it is used
+
+    return Metrics(settings.environment)
 
 
 async def forget_scan(ctx: dict[Any, Any]) -> None:
@@ -61,12 +105,12 @@ async def forget_scan(ctx: dict[Any, Any]) -> None:
             await resources.scan_graph.forget(ctx["job_id"])
 
 
-async def run(settings: WorkerSettings, *, burst: bool = False) -> None:
+async def run(settings: WorkerSettings, *, metrics: Metrics | None = None, burst: bool = False) -> None:
     """Run one worker until SIGTERM or SIGINT, or in burst mode until there is nothing left to do."""
     redis = open_redis(settings)
     with redis_errors(settings):
         await redis.ping()
-        worker = build_worker(settings, redis, burst=burst)
+        worker = build_worker(settings, redis, metrics=metrics, burst=burst)
         try:
             await worker.main()
         finally:
@@ -77,10 +121,12 @@ def main(*, burst: bool = False) -> int:
     """Read the settings and run; returns the exit code."""
     try:
         settings = WorkerSettings.from_env(os.environ)
-        configure_logging(level=settings.log_level, form=settings.log_format)
+        metrics = open_metrics(settings)
+        watch = metrics.events.count if metrics else None
+        configure_logging(level=settings.log_level, form=settings.log_format, watch=watch)
         for hint in misspelt(os.environ, setting_names(WorkerSettings)):
             log.warning("settings.misspelt", hint=hint)
-        asyncio.run(run(settings, burst=burst))
+        asyncio.run(run(settings, metrics=metrics, burst=burst))
     except SightlineError as error:
         print(f"sightline: {error}", file=sys.stderr)  # noqa: T201  the user's answer, not a log
         return error.exit_code

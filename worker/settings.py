@@ -65,6 +65,12 @@ class WorkerSettings(ClientSettings):
     address: slots are counted by it. More slots than the card serves at once, and calls queue where nobody sees them.
     """
 
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port on which Prometheus may ask this worker; 0 is none. Each worker of a machine needs one of its own."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address that port is on. The metrics name hosts and models: beyond loopback, in a network of your own only."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe event that is logged."""
 

@@ -4,6 +4,7 @@
 event                     when, with which fields
 ========================  ======================================================================
 worker.started            after start-up: name, lanes, max_jobs, functions
+metrics.served            Prometheus may ask now: host, port
 worker.stopping           a signal came: signal, running
 worker.stopped            everything is handed back or done: counts
 job.finished              a delivery ended: job_id, kind, attempt, outcome, standing, run_ms, error, reason
@@ -34,6 +35,7 @@ browser.page_killed       one page used too much memory: resident_mb, max_mb
 dead.capped               the dead-letter stream is full, old ones go: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
+scan.finished             a page was read, or could not be: job_id, status, barriers
 query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes
 query.answer_unusable     a model said nothing that can be shown: job_id, model, round
 query.thread_busy         a query waits for its conversation: job_id, waits_for, waited_s
@@ -63,6 +65,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 import structlog
@@ -70,8 +73,16 @@ import structlog
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure_logging(*, level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
-    """Send structlog's events, and the libraries' own logs, to standard error. Once a process, before the first log."""
+def configure_logging(
+    *,
+    level: Literal["debug", "info", "warning", "error"],
+    form: Literal["json", "console"],
+    watch: Callable[[Any, str, Any], Any] | None = None,
+) -> None:
+    """Send structlog's events, and the libraries' own logs, to standard error. Once a process, before the first log.
+
+    ``watch`` is a structlog processor that sees every event of ``info`` and above, whatever ``level`` is.
+    """
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -79,13 +90,16 @@ def configure_logging(*, level: Literal["debug", "info", "warning", "error"], fo
     )
     structlog.configure(
         processors=[
+            *((watch, drop_below(LEVELS[level])) if watch else ()),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            min(LEVELS[level], logging.INFO) if watch else LEVELS[level]
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -94,3 +108,14 @@ def configure_logging(*, level: Literal["debug", "info", "warning", "error"], fo
     # RedisVL logs a command that failed whole, page and all; what it raises is told by our events.
     for name in ("redisvl", "[RedisVL]"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def drop_below(level: int) -> Callable[[Any, str, Any], Any]:
+    """Return a processor that ends the way of events below ``level``."""
+
+    def drop(_logger: object, method: str, event: Any) -> Any:
+        if LEVELS.get(method, logging.ERROR) < level:
+            raise structlog.DropEvent
+        return event
+
+    return drop

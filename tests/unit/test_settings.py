@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Annotated
 
@@ -185,3 +187,9 @@ def test_other_programs_variables_raise_no_suggestion() -> None:
 def test_an_address_whose_parts_are_unclear_is_shown_as_an_ellipsis() -> None:
     assert public_redis_url(f"redis://u:1/{SECRET}@h") == "…"
     assert public_redis_url("localhost:6379") == "localhost:6379"
+
+
+def test_a_worker_that_serves_no_metrics_loads_nothing_for_them() -> None:
+    code = "import sys, worker.__main__; sys.exit('prometheus_client' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
+import structlog
 from pydantic import ValidationError
 
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
@@ -21,6 +22,8 @@ from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, p
 from worker.memory.scan_record import document, host_of, signature
 from worker.models.serving import serving
 from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite, Write
+
+log = structlog.get_logger()
 
 
 class ScanResources(Protocol):
@@ -74,7 +77,9 @@ async def scan(ctx: dict[str, Any], **payload: Any) -> Commit:
     context = ScanContext(secrets=secrets, on_progress=ctx.get("progress"))
     with serving(job_id, ctx.get("lane", Lane.BATCH)):
         state = await resources.scan_graph.run(job_id, request, context)
-    return scan_commit(state, resources.keys, model=resources.embedding_model, shot_ttl_s=resources.shot_ttl_s)
+    commit = scan_commit(state, resources.keys, model=resources.embedding_model, shot_ttl_s=resources.shot_ttl_s)
+    log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
+    return commit
 
 
 async def query(ctx: dict[str, Any], **payload: Any) -> Commit:

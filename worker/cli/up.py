@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import click
@@ -39,7 +39,7 @@ def up(*, workers: int) -> None:
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
-        processes = [subprocess.Popen([sys.executable, "-m", "worker"], env=env) for _ in range(workers)]
+        processes = [subprocess.Popen([sys.executable, "-m", "worker"], env=env_of(env, n)) for n in range(workers)]
         sys.exit(wait_for(processes))
 
 
@@ -55,6 +55,12 @@ def redis_for(settings: ClientSettings) -> Generator[str]:
     data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     with EmbeddedRedis(data_home / "sightline" / "redis", port=6379, die_with_parent=True) as server:
         yield server.url
+
+
+def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
+    """Return the environment of worker ``number``; METRICS_PORT is the first one's, the others take those after it."""
+    port = env.get("METRICS_PORT", "")
+    return {**env, "METRICS_PORT": str(int(port) + number)} if port.isdecimal() and port != "0" else dict(env)
 
 
 def answers(url: str) -> bool:

@@ -73,6 +73,10 @@ class ScanEngine:
             browsers, self._browsers = self._browsers, None
             await browsers.close()
 
+    async def resident_mb(self) -> int:
+        """Return the browser's resident memory; 0 while it is closed, and where ``/proc`` is missing."""
+        return await self._browsers.resident_mb() if self._browsers else 0
+
     async def audit(
         self,
         request: ScanRequest,

@@ -53,6 +53,14 @@ class WarmBrowser:
                 self._retired.add(browser)
             await asyncio.shield(self._settle(browser))
 
+    async def resident_mb(self) -> int:
+        """Return the resident memory of all browsers that run; one that is gone takes none."""
+        total = 0
+        for browser in [*self._retired, *([self._current] if self._current else [])]:
+            with contextlib.suppress(BrowserGone):
+                total += await browser.resident_mb()
+        return total
+
     async def close(self) -> None:
         """End all browsers; safe to call twice."""
         browsers = [*self._retired, *([self._current] if self._current else [])]
