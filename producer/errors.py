@@ -131,7 +131,11 @@ class RunError(SightlineError):
 
 
 class PageUnreachable(RunError):
-    """The page could not be loaded, or could not be read whole."""
+    """The page could not be loaded, or could not be read whole; ``http_status`` where the server answered with one."""
+
+    def __init__(self, message: str, *, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
 
 
 class PageBlocked(RunError):

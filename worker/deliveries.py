@@ -8,6 +8,7 @@ Next: ``execute.py`` for the run, ``stream.py`` for the commits.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, assert_never
@@ -17,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.contract import JOB_ID, MAX_KIND_CHARS, ErrorInfo, decode_payload
+from producer.contract import JOB_ID, MAX_KIND_CHARS, WIRE_VERSION, ErrorInfo, decode_payload
 from producer.errors import InvalidJob
 from worker.execute import Hook, Resolved, Run, StopReason, decode_args, execute, run_hook
 from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
@@ -26,6 +27,10 @@ from worker.places import Places
 from worker.stream import DEAD_CAP, Delivery, Entry, JobStream, NotStarted, Standing
 
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
+NEWER_PAUSE_S: Final = 5.0
+"""Before a job of a newer release is offered again: by then a worker of that release may be there."""
+
+VERSION: Final = re.compile(rb"[1-9][0-9]{0,3}")
 
 log = structlog.get_logger()
 
@@ -179,6 +184,8 @@ class Deliveries:
     async def _perform(self, delivery: Delivery, ctx: dict[Any, Any]) -> Outcome:
         if delivery.is_cancelled:
             return Cancelled()
+        if delivery.version > WIRE_VERSION:
+            return Retried(NEWER_PAUSE_S, _newer(delivery.version), attempt_returned=True)
         if delivery.is_exhausted:
             return Dead(_exhausted(delivery))
         try:
@@ -248,12 +255,19 @@ def check_entry(entry: Entry) -> None:
         msg = f"the entry has no usable kind (its fields: {names}): expected kind and payload"
         raise InvalidJob(msg)
     version = entry.fields.get(b"v", b"1")
-    if version != b"1":
-        msg = f"the entry's version is {version[:20]!r}: this worker reads version 1"
+    if not VERSION.fullmatch(version):
+        msg = f"the entry's version is {version[:20]!r}: this worker reads versions 1 to {WIRE_VERSION}"
         raise InvalidJob(msg)
-    if entry.is_by_hand:
+    if entry.is_by_hand and int(version) <= WIRE_VERSION:  # what a newer one looks like is its own release's to say
         decode_payload(entry.fields[b"payload"])
         decode_args(entry.fields.get(b"args", b""))
+
+
+def _newer(version: int) -> ErrorInfo:
+    message = (
+        f"the job speaks version {version} of the contract, this worker {WIRE_VERSION}: it waits for a newer worker"
+    )
+    return ErrorInfo(type="NewerJob", message=message)
 
 
 def _exhausted(delivery: Delivery) -> ErrorInfo:
@@ -274,9 +288,11 @@ def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
         "job.finished",
         job_id=delivery.job_id,
         kind=delivery.kind,
+        lane=delivery.lane,
         attempt=delivery.attempt,
         outcome=type(outcome).__name__.lower(),
         standing=standing,
+        waited_ms=delivery.waited_ms,
         run_ms=int((time.monotonic() - delivery.started_at) * 1000),
         **({"error": error.type, "reason": error.message} if error else {}),
     )

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from producer.contract import JOB_ID, ErrorInfo, JobState, Lane
+from producer.contract import JOB_ID, WIRE_VERSION, ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.scripts import Arg, Script, load_script
 from worker.outcome import Commit, CounterWrite, HashWrite, Write, encode_failure, encode_value
@@ -73,7 +73,10 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One claim of a job by this worker; ``fence`` proves it is the latest. Times are Redis ms."""
+    """One claim of a job by this worker; ``fence`` proves it is the latest. Times are Redis ms.
+
+    ``version`` is that of the contract its producer spoke; ``waited_ms`` how long the entry lay in its lane.
+    """
 
     job_id: str
     kind: str
@@ -89,6 +92,8 @@ class Delivery:
     is_cancelled: bool = False
     is_exhausted: bool = False
     last_error: str = ""
+    version: int = WIRE_VERSION
+    waited_ms: int = 0
     started_at: float = field(default=0.0)
 
 
@@ -153,10 +158,11 @@ class JobStream:
         by_hand = entry.is_by_hand
         payload = entry.fields.get(b"payload", b"") if by_hand else b""
         args = entry.fields.get(b"args", b"") if by_hand else b""
+        version = entry.fields.get(b"v", b"") if by_hand else b""
         reply = await self._pipe.call(
             SCRIPTS["start"],
             (self._lane_keys[entry.lane], self.keys.job(entry.job_id)),
-            (*self._who, entry.id, entry.kind, entry.lane, tries, payload, args),
+            (*self._who, entry.id, entry.kind, entry.lane, tries, payload, args, version),
         )
         verdict = reply[0]
         if verdict not in (b"run", b"exhausted"):
@@ -176,6 +182,8 @@ class JobStream:
             is_cancelled=bool(reply[8]),
             is_exhausted=verdict == b"exhausted",
             last_error=reply[9].decode(),
+            version=reply[10],
+            waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
         )
 
     # ------------------------------------------------------------------------------------------ ending deliveries

@@ -7,7 +7,7 @@ worker.started            after start-up: name, lanes, max_jobs, functions
 metrics.served            Prometheus may ask now: host, port
 worker.stopping           a signal came: signal, running
 worker.stopped            everything is handed back or done: counts
-job.finished              a delivery ended: job_id, kind, attempt, outcome, standing, run_ms, error, reason
+job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error
 job.rejected              an entry was no job: job_id, entry, reason
 job.handed_back           a claim went back without a run: job_id, why
 job.requeued              a job whose stream was deleted is queued again: job_id

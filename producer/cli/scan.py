@@ -34,6 +34,10 @@ class ScanOptions:
     header_file: str | None = None
     cookie_file: str | None = None
     storage_state: str | None = None
+    sitemaps: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    ignore_robots: bool = False
 
     @property
     def waits(self) -> bool:
@@ -45,6 +49,10 @@ class ScanOptions:
 @click.command(short_help="Scan pages, and with --wait report what was found.")
 @click.argument("urls", nargs=-1, metavar="URL...")
 @click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
+@click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
+@click.option("--match", multiple=True, metavar="GLOB", help="Of sitemaps, only pages such as '/shop/*'; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Of sitemaps, no pages such as '*/print/*'; repeatable.")
+@click.option("--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
 @click.option("--wait", is_flag=True, help="Wait for the results. The next eight options imply it.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
@@ -74,6 +82,7 @@ def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **o
     sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts
     sightline scan --file urls.txt --only-new --fail-on serious
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
+    sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
 

@@ -22,7 +22,7 @@ from producer.cli.outputs import Output, check_writable, plan_outputs, replacing
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, name_batch, pages_as_completed, submit
-from producer.cli.targets import Targets, read_targets
+from producer.cli.targets import Sitemaps, Targets, read_targets
 from producer.cli.terminal import is_terminal, progress
 from producer.cli.verdict import NOT_SCANNED, exit_code, threshold
 from producer.client import Client
@@ -43,7 +43,9 @@ SHOWN_JOBS = 20
 def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     """Run the command and return its exit code."""
     _check(options)
-    targets = read_targets(urls, file)
+    targets = read_targets(urls, file, _sitemaps(options))
+    for remark in targets.remarks:
+        click.echo(f"sightline: {remark}", err=True)
     plan = _plan(targets, options)
     as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
     queued = Queued(plan.batch)
@@ -71,6 +73,15 @@ def _check(options: ScanOptions) -> None:
     if options.job_id and options.batch:
         msg = "--id is for one page, --batch names its jobs itself: give one of them"
         raise click.UsageError(msg)
+
+
+def _sitemaps(options: ScanOptions) -> Sitemaps:
+    filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
+    given = [name for name, value in filters.items() if value]
+    if given and not options.sitemaps:
+        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given"
+        raise click.UsageError(msg)
+    return Sitemaps(options.sitemaps, options.match, options.exclude, options.ignore_robots)
 
 
 def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:

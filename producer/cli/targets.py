@@ -1,34 +1,62 @@
-"""Which pages to scan: addresses from the command line and from files, each checked, none twice."""
+"""Which pages to scan: addresses from the command line, from files and from sitemaps, each checked, none twice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import IO
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from producer.contract import check_url
-from producer.errors import InputError
+from producer.addresses import normal_url
+from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
-from producer.reports.plain_text import one_line
+from producer.reports.plain_text import counted, one_line
+
+if TYPE_CHECKING:
+    from producer.robots import RobotsOfSites
+    from producer.sitemap import Listed
+
+SHOWN_PROBLEMS: Final = 20
+"""Addresses of a sitemap that are none, named one by one; more are a fault of its program's, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
+class Sitemaps:
+    """Sitemaps whose pages are to be scanned, and which of them."""
+
+    urls: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    ignore_robots: bool = False
+
+
+@dataclass(slots=True)
 class Targets:
-    """Addresses to scan, in the order given, and those that are none, with the reason."""
+    """Addresses to scan, in the order given; those that are none, with the reason; what to tell about the choice."""
 
-    urls: tuple[str, ...]
-    refused: tuple[Page, ...]
+    urls: tuple[str, ...] = ()
+    refused: tuple[Page, ...] = ()
+    remarks: list[str] = field(default_factory=list[str])
 
 
-def read_targets(given: Iterable[str], file: IO[str] | None) -> Targets:
-    """Return the targets; raises ``InputError`` where nothing was given, or nothing of it is an address."""
+def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps | None = None) -> Targets:
+    """Return the targets; raises ``InputError`` where nothing was given, or nothing of it is an address.
+
+    Raises ``PageUnreachable`` where a sitemap was all that was given, and cannot be loaded.
+    """
     urls: dict[str, None] = {}
     refused: dict[str, Page] = {}
     for text in (*given, *(_lines(file) if file else ())):
         try:
-            urls[check_url(text)] = None
+            urls[normal_url(text)] = None
         except ValueError as error:
             refused[text] = refused_page(one_line(text, limit=500), one_line(str(error), limit=600))
+    targets = Targets()
+    errors: list[SightlineError] = []
+    if sitemaps and sitemaps.urls:
+        _add_sitemaps(sitemaps, urls, refused, targets.remarks, errors)
+    if not urls and errors:
+        raise errors[0]
     if not urls and not refused:
         where = f"{file.name!r} has no addresses" if file else "nothing to scan"
         msg = f"{where}: expected addresses such as https://example.org/, one a line in a --file, '#' begins a comment"
@@ -37,7 +65,58 @@ def read_targets(given: Iterable[str], file: IO[str] | None) -> Targets:
         first, *others = refused.values()
         msg = first.problem + (f"; and {len(others)} more like it" if others else "")
         raise InputError(msg)
-    return Targets(tuple(urls), tuple(refused.values()))
+    targets.urls, targets.refused = tuple(urls), tuple(refused.values())
+    return targets
+
+
+def _add_sitemaps(
+    wanted: Sitemaps,
+    urls: dict[str, None],
+    refused: dict[str, Page],
+    remarks: list[str],
+    errors: list[SightlineError],
+) -> None:
+    from producer.robots import RobotsOfSites  # noqa: PLC0415  defusedxml, protego and ssl, for those who need them
+    from producer.sitemap import Choice, everything, read_sitemap  # noqa: PLC0415  the same
+
+    robots = RobotsOfSites()
+    choice = Choice(wanted.match, wanted.exclude, everything if wanted.ignore_robots else robots.allows)
+    for sitemap in _sitemap_addresses(wanted.urls, robots):
+        listed = read_sitemap(sitemap, choice)
+        urls.update(listed.pages)
+        remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
+        problems = list(listed.problems.items())
+        for address, error in problems[:SHOWN_PROBLEMS]:
+            refused[address] = refused_page(one_line(address, limit=500), one_line(str(error), limit=600))
+        if len(problems) > SHOWN_PROBLEMS:
+            more = f"{counted(len(problems) - SHOWN_PROBLEMS, 'more address')} in {sitemap!r} cannot be used either"
+            refused[more] = refused_page(one_line(sitemap, limit=500), one_line(more, limit=600))
+        if not listed.pages:
+            nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
+            errors.append(next(iter(listed.problems.values()), nothing))
+
+
+def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[str]:
+    """Yield the sitemaps; for the address of a whole site those that its robots.txt names, or the usual place."""
+    for text in given:
+        try:
+            address = normal_url(text)
+        except ValueError as error:
+            msg = f"--sitemap {error}"
+            raise InputError(msg) from None
+        parts = urlsplit(address)
+        is_site = parts.path == "/" and not parts.query
+        yield from (robots.sitemaps(address) or [f"{address}sitemap.xml"]) if is_site else [address]
+
+
+def _summary(listed: Listed) -> str:
+    """Return what was taken and what was not, in one line."""
+    text = f"{counted(len(listed.pages), 'page')} of {counted(listed.sitemaps, 'sitemap')}"
+    if not listed.left_out:
+        return text
+    reasons = (f"{n:,} {why} (such as {one_line(listed.examples[why])})" for why, n in listed.left_out.items())
+    hint = "; --ignore-robots takes those too" if "by robots.txt" in listed.left_out else ""
+    return f"{text}; left out: {', '.join(reasons)}{hint}"
 
 
 def _lines(file: IO[str]) -> Iterator[str]:

@@ -28,7 +28,7 @@ async def test_a_rejected_entry_leaves_the_job_it_names_and_its_result_alone(
 ):
     job = await client.submit("add", {"a": 7})
     await stream.finish(await start_one(stream), commit=None, value_json="7")
-    entry_id = await redis.xadd(keys.lane("batch"), {"id": job.job_id, "kind": "add", "v": "9", "payload": "{}"})
+    entry_id = await redis.xadd(keys.lane("batch"), {"id": job.job_id, "kind": "add", "v": "nine", "payload": "{}"})
 
     standing, _ = await stream.reject(await claim_one(stream), UNREADABLE)
 
@@ -46,7 +46,7 @@ async def test_who_waits_for_a_job_is_not_woken_by_garbage_of_its_name(
 ):
     job = await client.submit("add", {"a": 7}, defer_s=0.5)
     waiting = asyncio.create_task(client.wait(job.job_id, timeout_s=WAIT_S))
-    await redis.xadd(keys.lane("batch"), {"id": job.job_id, "kind": "add", "v": "9", "payload": "{}"})
+    await redis.xadd(keys.lane("batch"), {"id": job.job_id, "kind": "add", "v": "nine", "payload": "{}"})
 
     async with running_worker(redis_url, keys, [add]):
         result = await waiting

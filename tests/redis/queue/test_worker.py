@@ -175,7 +175,7 @@ async def test_garbage_lands_on_the_dead_letter_stream_and_the_worker_goes_on(
         {"kind": "add"},
         {"kind": "k" * 101, "payload": "{}"},
         {"kind": "add", "payload": "{}", "id": "no good"},
-        {"kind": "add", "payload": "{}", "v": "9"},
+        {"kind": "add", "payload": "{}", "v": "nine"},
         {b"\xff\xfe\x00": b"\x80" * 1000},
         {"kind": "add", "payload": "x" * 10_000_000},
         {"kind": "nobody-knows", "payload": "{}"},

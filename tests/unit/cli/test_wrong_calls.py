@@ -46,6 +46,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, PAGE + "tea", "--id", "a"], "is for one page: 2 were given"),
         (["scan", PAGE, "--id", "a:b"], "job id 'a:b'"),
         (["scan", PAGE, "--batch", "a b"], "'a b-"),
+        (["scan", PAGE, "--match", "/x", "--ignore-robots"], "--match and --ignore-robots choose among the pages of a"),
+        (["scan", "--sitemap", "sitemap.xml"], "--sitemap 'sitemap.xml' has no scheme"),
         (["scan", "--file", "missing.txt"], "'missing.txt': No such file"),
         (["scan", PAGE, "--baseline", "missing.json"], "cannot read the baseline 'missing.json'"),
         (["scan", PAGE, "--write-baseline", "missing/known.json"], "cannot write 'missing/known.json'"),
