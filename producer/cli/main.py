@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "result": "producer.cli.jobs:result",
     "scan": "producer.cli.scan:scan",
     "status": "producer.cli.jobs:status",
+    "top": "producer.cli.top:top",
     "waive": "producer.cli.waive:waive",
     "watch": "producer.cli.watch:watch",
 }

@@ -1,0 +1,235 @@
+"""Everything a person watches at one moment: lanes, workers, what they run, batches, GPU slots, rates, tokens, errors.
+
+Read-only, and cheap enough to be read every second: some ten commands, none of which walks more than the newest events.
+Times are Redis ms. What it looks like is ``cli/top_board.py``'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from producer.client import Client
+from producer.connection import redis_errors
+from producer.contract import Lane
+from producer.dead_letters import DeadLetter
+from producer.gpu_view import GpuView, read_gpu
+from producer.keys import GROUP
+from producer.records import BatchInfo, QueueInfo
+
+WINDOW_MS: Final = 60_000
+EVENTS_READ: Final = 1_000
+"""Newest events that rates are made of; where more than these came within the window, the window is shorter."""
+ENOUGH: Final = 10
+JOBS_READ: Final = 100
+PAYLOAD_READ: Final = 4_096
+"""Payloads up to this size are looked into for the address; a page sent as HTML is not."""
+ERRORS_KEPT: Final = 8
+_DONE: Final = ("succeeded", "cancelled", "dead", "retried")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """One job a worker holds; ``about`` is the page or the question, ``step`` what its run said last."""
+
+    job_id: str
+    worker: str
+    kind: str
+    about: str
+    step: str
+    attempt: int
+    batch: str
+    running_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What somebody may want to look at: a job that is ``dead`` (an entry that was no job, too), or was ``retried``."""
+
+    at_ms: int
+    what: str
+    job_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """How many deliveries ended in the last ``span_ms``, by outcome."""
+
+    span_ms: int
+    counts: Mapping[str, int]
+
+    def per_minute(self, outcome: str) -> float:
+        """Return the rate of one outcome."""
+        return self.counts.get(outcome, 0) * 60_000 / self.span_ms if self.span_ms else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What one model did today (UTC)."""
+
+    kind: str
+    model: str
+    calls: int
+    failed: int
+    prompt_tokens: int
+    output_tokens: int
+    wait_ms: int
+    gpu_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The whole of it."""
+
+    at_ms: int
+    environment: str
+    queue: QueueInfo
+    jobs: tuple[RunningJob, ...]
+    batches: tuple[BatchInfo, ...]
+    gpu: GpuView
+    recent: Recent
+    models: tuple[ModelUse, ...]
+    troubles: tuple[Trouble, ...]
+
+
+async def read_board(client: Client) -> Board:
+    """Read the board; raises ``RedisUnreachable`` or ``RedisUnsuitable``."""
+    redis, keys = cast("Any", client.redis), client.keys
+    queue = await client.queue()
+    with redis_errors(client.settings):
+        gpu = await read_gpu(client.redis, keys)
+        now = gpu.at_ms
+        day = datetime.fromtimestamp(now / 1000, tz=UTC).date().isoformat()
+        rows = await redis.xrevrange(keys.events, min=now - WINDOW_MS, count=EVENTS_READ)
+        jobs = await _jobs(client, now)
+        names = list(dict.fromkeys(job.batch for job in jobs if job.batch))
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.usage(day))
+            pipe.xrevrange(keys.dead, count=ERRORS_KEPT)
+            for name in names:
+                pipe.hgetall(keys.batch(name))
+            usage, letters, *counters = await pipe.execute()
+    events = [event for event in map(_event, rows) if event]
+    return Board(
+        at_ms=now,
+        environment=keys.environment,
+        queue=queue,
+        jobs=tuple(jobs),
+        batches=tuple(BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields),
+        gpu=gpu,
+        recent=recent_of(events, now_ms=now, is_cut=len(rows) == EVENTS_READ),
+        models=models_of({name.decode(): int(value) for name, value in usage.items()}),
+        troubles=troubles_of(events, [DeadLetter.of(entry.decode(), fields) for entry, fields in letters]),
+    )
+
+
+def recent_of(events: Sequence[Mapping[str, Any]], *, now_ms: int, is_cut: bool) -> Recent:
+    """Return the rates of ``events``, newest first; ``is_cut`` where older ones of the window were left out. Pure.
+
+    From ``ENOUGH`` events on the span begins with the oldest of them, so that work which has just begun is not told as
+    slow; fewer say nothing about speed and are set against the whole window.
+    """
+    counts = Counter(str(event.get("event", "")).removeprefix("job.") for event in events)
+    is_telling = is_cut or len(events) >= ENOUGH
+    span_ms = max(1, now_ms - int(events[-1]["at_ms"])) if is_telling else WINDOW_MS
+    return Recent(span_ms, {name: counts[name] for name in _DONE})
+
+
+def troubles_of(events: Iterable[Mapping[str, Any]], letters: Iterable[DeadLetter]) -> tuple[Trouble, ...]:
+    """Return the newest dead letters and the retries among ``events``, newest first. Pure."""
+    found = [
+        Trouble(letter.at_ms, "dead", letter.job_id, ": ".join(filter(None, (letter.error, letter.reason))))
+        for letter in letters
+    ]
+    for event in events:
+        if event.get("event") == "job.retried":
+            error = event.get("error")
+            fields = cast("Mapping[str, Any]", error if isinstance(error, dict) else {})
+            message = ": ".join(str(fields[name]) for name in ("type", "message") if fields.get(name))
+            found.append(Trouble(int(event["at_ms"]), "retried", str(event.get("job_id") or ""), message))
+    return tuple(sorted(found, key=lambda trouble: -trouble.at_ms)[:ERRORS_KEPT])
+
+
+def models_of(sums: Mapping[str, int]) -> tuple[ModelUse, ...]:
+    """Return a day's usage hash, ``<kind>:<what>:<model>`` → sum, by model. Pure."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for name, value in sums.items():
+        kind, _, rest = name.partition(":")
+        what, _, model = rest.partition(":")
+        found.setdefault((kind, model), {})[what] = value
+    names = ("calls", "failed", "prompt_tokens", "output_tokens", "wait_ms", "gpu_ms")
+    return tuple(
+        ModelUse(kind, model, *(sums_of.get(name, 0) for name in names))
+        for (kind, model), sums_of in sorted(found.items())
+    )
+
+
+def _event(row: tuple[bytes, Mapping[bytes, bytes]]) -> dict[str, Any] | None:
+    try:
+        event: object = json.loads(row[1].get(b"event", b""))
+    except ValueError:
+        return None
+    return {**event, "at_ms": int(row[0].partition(b"-")[0])} if isinstance(event, dict) else None
+
+
+async def _jobs(client: Client, now_ms: int) -> list[RunningJob]:
+    """Return what workers hold at this moment, oldest claim first; heartbeats are seconds behind."""
+    held = await _held(client)
+    redis, keys = cast("Any", client.redis), client.keys
+    async with redis.pipeline(transaction=False) as pipe:
+        for job_id in held:
+            pipe.hmget(keys.job(job_id), ("kind", "progress", "attempt", "batch", "started_ms"))
+            pipe.hstrlen(keys.job(job_id), "payload")
+        replies = await pipe.execute()
+        small = [job_id for job_id, size in zip(held, replies[1::2], strict=True) if 0 < size <= PAYLOAD_READ]
+        for job_id in small:
+            pipe.hget(keys.job(job_id), "payload")
+        payloads = dict(zip(small, await pipe.execute(), strict=True))
+    jobs: list[RunningJob] = []
+    for (job_id, worker), values in zip(held.items(), replies[::2], strict=True):
+        kind, progress, attempt, batch, started = (
+            value.decode("utf-8", "replace") if value else "" for value in values
+        )
+        if started:  # claimed and started, and its hash has not gone since
+            running_ms = max(0, now_ms - int(started))
+            about = _about(payloads.get(job_id))
+            jobs.append(RunningJob(job_id, worker, kind, about, progress, int(attempt or 0), batch, running_ms))
+    return jobs
+
+
+async def _held(client: Client) -> dict[str, str]:
+    """Return job id → worker of the entries that are pending."""
+    redis, keys = cast("Any", client.redis), client.keys
+    async with redis.pipeline(transaction=False) as pipe:
+        for lane in Lane:
+            pipe.xpending_range(keys.lane(lane), GROUP, "-", "+", JOBS_READ)
+        replies = await pipe.execute(raise_on_error=False)
+        pending = [
+            (lane, row["message_id"].decode(), row["consumer"].decode("utf-8", "replace"))
+            for lane, rows in zip(Lane, replies, strict=True)
+            if not isinstance(rows, Exception)  # no worker has made the group yet
+            for row in rows
+        ]
+        for lane, entry, _ in pending:
+            pipe.xrange(keys.lane(lane), entry, entry)
+        entries = await pipe.execute()
+    return {
+        rows[0][1].get(b"id", f"{lane}-{entry}".encode()).decode("utf-8", "replace"): worker
+        for (lane, entry, worker), rows in zip(pending, entries, strict=True)
+        if rows
+    }
+
+
+def _about(payload: bytes | None) -> str:
+    try:
+        fields: object = json.loads(payload or b"")
+    except ValueError:
+        return ""
+    if not isinstance(fields, dict):
+        return ""
+    return str(cast("dict[str, Any]", fields).get("url") or cast("dict[str, Any]", fields).get("question") or "")

@@ -1,0 +1,235 @@
+"""The live board as lines of text that fit the screen. Pure: a ``Board``, a width and a height in, ``Text`` out.
+
+What people look for first comes first: is work waiting, is somebody doing it, does it get done. Sections shrink before
+they disappear: few columns leave out what can be asked for elsewhere, few lines count what they cannot list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.text import Text
+
+from producer.board import Board, RunningJob, Trouble
+from producer.gpu_view import GpuHost
+from producer.records import BatchInfo, WorkerInfo
+from producer.reports.page import public_url
+from producer.reports.plain_text import counted, middle_cut, one_line
+
+NARROW: Final = 60
+"""Columns under which names are cut short and numbers lose their words."""
+ROOMY: Final = 100
+BAR: Final = 20
+_QUIET_S: Final = 21
+"""A worker beats every 10 s; one not heard of for longer has missed two."""
+_SHORTEST_LIST: Final = 2
+
+_DAY_MS: Final = 86_400_000
+
+Section = list[Text]
+
+
+def board_lines(board: Board, *, width: int, height: int | None = None) -> list[Text]:
+    """Return the board in at most ``width`` columns, and ``height`` lines where there is a limit."""
+    fixed = [_lanes(board, width), _rates(board, width), _batches(board, width), _gpu(board, width)]
+    lists = [_workers(board, width), _troubles(board.troubles, board.at_ms, width)]
+    if height is not None:
+        room = height - sum(len(section) + 1 for section in fixed if section) - 1
+        lists = _shortened(lists, room)
+    sections = [fixed[0], fixed[1], fixed[2], lists[0], fixed[3], lists[1]]
+    lines: list[Text] = []
+    for section in filter(None, sections):
+        lines += [Text(), *section] if lines else section
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _shortened(lists: Sequence[Section], room: int) -> list[Section]:
+    """Cut the lists to ``room`` lines together, the later one first; a cut list ends in how much is missing."""
+    first, second = lists
+    for_second = max(_SHORTEST_LIST, room - len(first) - 1)
+    second = _cut(second, for_second)
+    return [_cut(first, max(_SHORTEST_LIST, room - len(second) - 1)), second]
+
+
+def _cut(section: Section, room: int) -> Section:
+    if len(section) <= room:
+        return section
+    return [*section[: room - 1], Text(f"  … {len(section) - room + 1} more lines", style="dim")]
+
+
+# ---------------------------------------------------------------------------------------------- queue
+
+
+def _lanes(board: Board, width: int) -> Section:
+    heading = Text("Sightline", style="bold").append(f"  {board.environment}", style="not bold")
+    when = _clock(board.at_ms)
+    heading.append(" " * max(2, width - heading.cell_len - len(when))).append(when, style="not bold dim")
+    lines = [heading, Text()]
+    for name, lane in board.queue.lanes.items():
+        line = Text(f"{name:<11}")
+        line.append(f"{lane.queued:>8,}", style="bold" if lane.queued else "dim").append(" queued", style="dim")
+        line.append(f"{lane.running:>6,}", style="bold green" if lane.running else "dim").append(
+            " running", style="dim"
+        )
+        lines.append(line)
+    last = Text("scheduled  ").append(f"{board.queue.scheduled:>8,}", style="" if board.queue.scheduled else "dim")
+    last.append(f"{board.queue.dead:>13,}", style="bold red" if board.queue.dead else "dim")
+    lines.append(last.append(" dead", style="dim"))
+    return lines
+
+
+def _rates(board: Board, width: int) -> Section:
+    recent = board.recent
+    rate = recent.per_minute("succeeded")
+    line = (
+        Text("Rate       ").append(f"{rate:>8,.0f}", style="bold" if rate else "dim").append(" a minute", style="dim")
+    )
+    for outcome, style in (("retried", "yellow"), ("dead", "red"), ("cancelled", "default")):
+        if number := recent.counts.get(outcome, 0):
+            line.append(f"  {number:,} {outcome}", style=style)
+    lines = [line]
+    for use in board.models:
+        tokens = f"{use.prompt_tokens:,} in, {use.output_tokens:,} out"
+        who = one_line(use.model, limit=max(10, width - 52)) if width >= NARROW else ""
+        line = Text(f"{'Tokens' if use.kind == 'chat' else 'Embedding':<11}").append(f"{tokens} ")
+        line.append(f"today, {counted(use.calls, 'call')}" if width >= NARROW else "today", style="dim")
+        if who:
+            line.append(f", {who}", style="dim")
+        if use.failed:
+            line.append(f", {use.failed:,} failed", style="red")
+        lines.append(line)
+    return lines
+
+
+def _batches(board: Board, width: int) -> Section:
+    """Return a bar a batch, with the time its rest takes at the present rate of all jobs: at least so long."""
+    rate = board.recent.per_minute("succeeded")
+    longest = max((len(batch.batch_id) for batch in board.batches), default=0)
+    return [_batch(batch, rate, longest, width) for batch in board.batches]
+
+
+def _batch(batch: BatchInfo, rate: float, longest: int, width: int) -> Text:
+    share = batch.done / batch.total if batch.total else 0.0
+    size = BAR if width >= NARROW else 0
+    counts = f" {batch.done:,}/{batch.total:,}" + ("" if batch.sealed else "+")
+    left_min = (batch.total - batch.done) / rate if rate else None
+    tail = f", {duration(left_min * 60_000)} left" if left_min is not None and batch.sealed else ""
+    failed = f", {batch.dead:,} dead" if batch.dead else ""
+    name_width = max(8, min(longest, width - size - len(counts) - len(tail) - len(failed) - 2))
+    line = Text(f"{middle_cut(one_line(batch.batch_id), name_width):<{name_width}} ")
+    filled = round(share * size)
+    line.append("━" * filled, style="green").append("━" * (size - filled), style="dim")
+    return line.append(counts, style="bold").append(tail, style="dim").append(failed, style="red")
+
+
+# ---------------------------------------------------------------------------------------------- workers
+
+
+def _workers(board: Board, width: int) -> Section:
+    workers = board.queue.workers
+    if not workers:
+        waits = any(lane.queued for lane in board.queue.lanes.values())
+        style = "bold red" if waits else "bold yellow"
+        return [Text("No worker. Start one: sightline worker", style=style)]
+    lines = [Text(counted(len(workers), "worker"), style="bold")]
+    for worker in workers:
+        jobs = [job for job in board.jobs if job.worker == worker.name]
+        lines += [_worker(worker, len(jobs), board.at_ms, width), *(_job(job, width) for job in jobs)]
+    return lines
+
+
+def _worker(worker: WorkerInfo, running: int, now_ms: int, width: int) -> Text:
+    load = f"{running}/{worker.max_jobs}"
+    sums = f"{worker.complete:,} done" + (f", {worker.failed:,} failed" if worker.failed else "")
+    silent_s = max(0, now_ms - worker.at_ms) // 1000
+    where = f"{one_line(worker.host)}:{worker.pid}" if width >= ROOMY else ""
+    name = middle_cut(one_line(worker.name), max(12, min(40, width - len(load) - len(sums) - len(where) - 6)))
+    line = Text(f"{name}  ").append(load, style="green" if running else "dim").append(f"  {sums}", style="dim")
+    if where:
+        line.append(f"  {where}", style="dim")
+    if silent_s > _QUIET_S:
+        line.append(f"  silent for {silent_s} s", style="bold yellow")
+    return line
+
+
+def _job(job: RunningJob, width: int) -> Text:
+    step = one_line(job.step, limit=20)
+    attempt = f" attempt {job.attempt}" if job.attempt > 1 else ""
+    tail = f"  {step}{attempt}  {duration(job.running_ms)}" if width >= NARROW else f" {duration(job.running_ms)}"
+    about = public_url(job.about) if job.kind == "scan" else job.about
+    about = about.partition("://")[2] or about if width < ROOMY else about
+    room = width - 2 - len(job.kind) - 1 - len(tail)
+    line = Text("  ").append(one_line(job.kind), style="cyan")
+    return line.append(f" {middle_cut(one_line(about or job.job_id), max(8, room))}").append(tail, style="dim")
+
+
+# ---------------------------------------------------------------------------------------------- GPU
+
+
+def _gpu(board: Board, width: int) -> Section:
+    if not board.gpu.hosts:
+        return []
+    lines = [_host(host, width) for host in board.gpu.hosts]
+    waiting = board.gpu.waiters
+    if waiting:
+        longest = max(waiter.waited_ms for waiter in waiting)
+        known = [waiter.expected_ms for waiter in waiting if waiter.expected_ms is not None]
+        line = Text("  ").append(f"{counted(len(waiting), 'call')} waiting", style="yellow")
+        line.append(f", the longest for {duration(longest)}", style="dim")
+        lines.append(line.append(f", the last for {duration(max(known))} more", style="dim") if known else line)
+    return [Text("GPU slots", style="bold"), *lines]
+
+
+def _host(host: GpuHost, width: int) -> Text:
+    used = f"chat {host.chat_used}/{host.chat}, embed {host.embed_used}/{host.embed}"
+    line = Text(middle_cut(one_line(host.name), max(12, width - len(used) - 20))).append("  ")
+    if not host.is_up:
+        return line.append(f"set aside: {one_line(host.reason, limit=200)}", style="red")
+    line.append(used, style="green" if host.chat_used or host.embed_used else "dim")
+    if host.loaded and width >= NARROW:
+        models = ", ".join(one_line(model.name) for model in host.loaded)
+        line.append(f"  {models}, {host.vram_bytes / 1e9:.1f} GB", style="dim")
+    return line
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+
+def _troubles(troubles: Sequence[Trouble], now_ms: int, width: int) -> Section:
+    if not troubles:
+        return []
+    lines = [Text("Last errors", style="bold")]
+    for trouble in troubles:
+        is_today = now_ms - trouble.at_ms < _DAY_MS
+        line = Text(f"{_clock(trouble.at_ms) if is_today else _day(trouble.at_ms):<8} ", style="dim")
+        line.append(trouble.what, style="not dim red" if trouble.what == "dead" else "not dim yellow")
+        if width >= NARROW:
+            job_id = one_line(trouble.job_id)
+            line.append(f"  {job_id if width >= ROOMY else middle_cut(job_id, 12)} ")
+        lines.append(line.append(f" {one_line(trouble.message, limit=300)}", style="not dim"))
+    return lines
+
+
+def duration(ms: float) -> str:
+    """Return a duration as people say it: ``850 ms``, ``12 s``, ``4 min``, ``3 h 20 min``."""
+    seconds = ms / 1000
+    if seconds < 1:
+        return f"{ms:.0f} ms"
+    if seconds < 100:  # noqa: PLR2004  so that 90 s stays told in seconds
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:  # noqa: PLR2004  the same
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 6_000 else f"{minutes // 1440} days"  # noqa: PLR2004  100 h
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%H:%M:%S")
+
+
+def _day(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%d %b")
