@@ -29,6 +29,7 @@ from producer.contract import Event, FunctionResult, JobState, JsonObject, Lane,
 from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
 from producer.event_stream import Waiters, follow
+from producer.gpu_view import GpuView, read_gpu
 from producer.keys import Keys
 from producer.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
 from producer.records import BatchInfo, JobInfo, QueueInfo
@@ -271,3 +272,8 @@ class Client:
         """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
         with redis_errors(self.settings):
             return await queue_info(self._redis, self.keys)
+
+    async def gpu(self) -> GpuView:
+        """Return who holds the GPU's slots, who waits and for how long still; empty where no worker needs a GPU."""
+        with redis_errors(self.settings):
+            return await read_gpu(self._redis, self.keys)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -19,6 +19,7 @@ from producer.keys import Keys
 INTERACTIVE_IN_A_ROW = 4
 """As in ``worker/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
 KINDS = ("chat", "embed")
+PRIORITIES = ("interactive", "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,14 @@ class LoadedModel:
     size_bytes: int
     vram_bytes: int
     context: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What a health check found on a host that answers: ``missing`` are models that workers want and it lacks."""
+
+    loaded: tuple[LoadedModel, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class GpuHost:
     reason: str
     since_ms: int
     loaded: tuple[LoadedModel, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def vram_bytes(self) -> int:
@@ -81,6 +91,21 @@ class GpuWaiter:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuTotals:
+    """Sums over all calls of one kind and priority since the pool was first used; they only grow.
+
+    A pool that nobody uses for a minute forgets them and begins again at 0. ``held_ms`` over the time that passed and
+    the slots is how busy these were.
+    """
+
+    kind: str
+    priority: str
+    grants: int
+    wait_ms: int
+    held_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class GpuView:
     """The whole pool at one moment, read in one transaction."""
 
@@ -89,10 +114,15 @@ class GpuView:
     holders: tuple[GpuHolder, ...] = ()
     waiters: tuple[GpuWaiter, ...] = ()
     hold_ms: Mapping[str, int] = field(default_factory=dict[str, int])
+    totals: tuple[GpuTotals, ...] = ()
 
-    def waiter_of(self, job: str) -> GpuWaiter | None:
-        """Return the first call of ``job`` that waits."""
-        return next((waiter for waiter in self.waiters if waiter.job == job), None)
+    def of_job(self, job: str) -> GpuView:
+        """Return the view with the calls of ``job`` alone."""
+        return replace(
+            self,
+            holders=tuple(holder for holder in self.holders if holder.job == job),
+            waiters=tuple(waiter for waiter in self.waiters if waiter.job == job),
+        )
 
 
 async def read_gpu(redis: Redis, keys: Keys) -> GpuView:
@@ -139,7 +169,7 @@ def view_of(
         for token, end in leases.items()
         if calls.get(token, {}).get("host")
     )
-    seen = tuple(_host(name, about, loaded.get(name) or (), calls, leases) for name, about in sorted(hosts.items()))
+    seen = tuple(_host(name, about, loaded.get(name) or {}, calls, leases) for name, about in sorted(hosts.items()))
     hold_ms = {kind: state[f"hold_ms_{kind}"] for kind in KINDS if f"hold_ms_{kind}" in state}
     waiting = {token: calls[token] for token in alive if token in calls and not calls[token].get("host")}
     waiters: list[GpuWaiter] = []
@@ -153,7 +183,7 @@ def view_of(
             waiters.append(
                 GpuWaiter(*_about(token, waiting[token]), waited_ms=waited, position=place + 1, expected_ms=expected)
             )
-    return GpuView(now_ms, seen, holders, tuple(waiters), hold_ms)
+    return GpuView(now_ms, seen, holders, tuple(waiters), hold_ms, _totals(state))
 
 
 def served_order(tokens: Sequence[str], calls: Mapping[str, Any], turns: int) -> list[str]:
@@ -187,7 +217,7 @@ def _about(token: str, call: Mapping[str, Any]) -> tuple[str, str, str, str, str
 
 
 def _host(
-    name: str, about: Mapping[str, Any], loaded: Sequence[Any], calls: Mapping[str, Any], leases: Mapping[str, int]
+    name: str, about: Mapping[str, Any], seen: Mapping[str, Any], calls: Mapping[str, Any], leases: Mapping[str, int]
 ) -> GpuHost:
     used = [calls[token]["slot"] for token in leases if calls.get(token, {}).get("host") == name]
     return GpuHost(
@@ -200,8 +230,20 @@ def _host(
         reason=str(about["reason"]),
         since_ms=int(about["since_ms"]),
         loaded=tuple(
-            LoadedModel(str(m["name"]), int(m["size_bytes"]), int(m["vram_bytes"]), int(m["context"])) for m in loaded
+            LoadedModel(str(m["name"]), int(m["size_bytes"]), int(m["vram_bytes"]), int(m["context"]))
+            for m in seen.get("loaded", ())
         ),
+        missing=tuple(str(name) for name in seen.get("missing", ())),
+    )
+
+
+def _totals(state: Mapping[str, int]) -> tuple[GpuTotals, ...]:
+    return tuple(
+        GpuTotals(
+            kind, priority, *(state.get(f"{what}_{kind}_{priority}", 0) for what in ("grants", "wait_ms", "held_ms"))
+        )
+        for kind in KINDS
+        for priority in PRIORITIES
     )
 
 

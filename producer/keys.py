@@ -224,5 +224,14 @@ class Keys:
         return (self.gpu_hosts, self.gpu_state, self.gpu_calls, self.gpu_holders, self.gpu_waiters, *queues)
 
     def usage(self, day: str) -> str:
-        """Hash of one day's (``yyyy-mm-dd``, UTC) model usage: ``<kind>:<what>:<model>`` → sum."""
+        """Hash of one day's (``yyyy-mm-dd``, UTC) model calls: ``<kind>:<what>:<model>`` → sum; kept 400 days.
+
+        ``kind`` is ``chat`` or ``embed``. ``what`` is one of ``calls``, ``failed`` (of these), ``prompt_tokens``,
+        ``output_tokens``, ``wait_ms`` (for a slot) and ``gpu_ms`` (from the slot to the closed response); a sum of 0
+        is left out. ``model`` comes last and may hold colons: split at the first two.
+        """
         return f"{self.prefix}usage:{day}"
+
+    def counted(self, call_id: str) -> str:
+        """String: mark of a model call that is in its day's usage, for two minutes."""
+        return f"{self.prefix}counted:{call_id}"

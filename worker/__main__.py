@@ -40,7 +40,7 @@ def build_worker(
     async def open_all(ctx: dict[Any, Any]) -> None:
         if metrics is not None:  # before the browser: a port that is taken is told at once
             opened.enter_context(serving_metrics(metrics, settings, redis, worker))
-        ctx["resources"] = await opened.enter_async_context(open_resources(settings, redis))
+        ctx["resources"] = await opened.enter_async_context(open_resources(settings, redis, worker=worker.name))
 
     async def close_all(_: dict[Any, Any]) -> None:
         await opened.aclose()

@@ -50,14 +50,14 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: WorkerSettings, redis: Redis) -> AsyncGenerator[Resources]:
-    """Open everything on a Redis client that stays its owner's.
+async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str = "") -> AsyncGenerator[Resources]:
+    """Open everything on a Redis client that stays its owner's; ``worker`` is the name its model calls are shown by.
 
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
     """
     keys = Keys(settings.environment)
     gate = HostGate(redis, keys, places=settings.host_places, gap_ms=settings.host_gap_ms)
-    async with open_models(settings, redis, keys) as models:
+    async with open_models(settings, redis, keys, worker=worker) as models:
         history = History(redis, keys, models.embedder)
         await history.ensure_index()  # before the browser: a Redis without search is told at once
         async with ScanEngine(scan_settings(settings)) as engine:

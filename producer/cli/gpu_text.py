@@ -23,7 +23,15 @@ def gpu_lines(view: GpuView) -> Iterator[str]:
         )
         yield f"gpu {one_line(host.name)}: {state}; {slots}"
         for model in host.loaded:
-            yield f"  loaded   {one_line(model.name)}, {model.vram_bytes / 1e9:.1f} GB on the card"
+            on_card = f"{_gb(model.vram_bytes)} of {_gb(model.size_bytes)} GB on the card"
+            yield f"  loaded   {one_line(model.name)}, {on_card}"
+        for name in host.missing:
+            yield f"  missing  {one_line(name)}: type there: ollama pull {one_line(name)}"
+    yield from call_lines(view)
+
+
+def call_lines(view: GpuView) -> Iterator[str]:
+    """Yield the calls alone: who holds a slot, who waits for one."""
     for holder in view.holders:
         yield (
             f"  holds    {_caller(holder)}: {holder.kind} on {one_line(holder.host)} for {_seconds(holder.held_ms)}"
@@ -46,3 +54,7 @@ def _caller(call: GpuHolder | GpuWaiter) -> str:
 
 def _seconds(ms: int) -> str:
     return f"{ms / 1000:.1f} s"
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f}"

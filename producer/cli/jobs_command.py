@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from producer.cli.connect import with_client
+from producer.cli.gpu_text import call_lines, gpu_lines
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
@@ -18,6 +19,7 @@ from producer.cli.verdict import FINE, exit_code, threshold
 from producer.client import Client
 from producer.contract import JobState, QueryResult, Result, ScanResult, check_job_id
 from producer.errors import JobCancelled, JobDead, UnknownJob, WaitTimeout
+from producer.gpu_view import GpuView
 from producer.records import BatchInfo, JobInfo, QueueInfo
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
@@ -27,31 +29,33 @@ from producer.reports.plain_text import one_line, printable
 
 def show_status(name: str | None, *, as_json: bool) -> None:
     """Print the queue, or the job or batch called ``name``; a job comes before a batch of the same name."""
-    found = with_client(lambda client: _find(client, name))
+    found, gpu = with_client(lambda client: _find(client, name))
     if as_json or not is_terminal():
-        click.echo(line_of({"v": 1, **asdict(found)}))
+        click.echo(line_of({"v": 1, **asdict(found), **({"gpu": asdict(gpu)} if gpu else {})}))
         return
     match found:
         case JobInfo():
-            lines = job_lines(found)
+            lines = job_lines(found, gpu=call_lines(gpu) if gpu else ())
         case BatchInfo():
             lines = batch_lines(found)
         case QueueInfo():
-            lines = queue_lines(found, now_ms=int(time.time() * 1000))
+            lines = [*queue_lines(found, now_ms=int(time.time() * 1000)), *(gpu_lines(gpu) if gpu else ())]
     for line in lines:
         click.echo(line)
 
 
-async def _find(client: Client, name: str | None) -> JobInfo | BatchInfo | QueueInfo:
+async def _find(client: Client, name: str | None) -> tuple[JobInfo | BatchInfo | QueueInfo, GpuView | None]:
+    """Return what ``name`` is, and the GPU as far as it concerns it; None where nothing of the GPU is to be told."""
     if name is None:
-        return await client.queue()
+        return await client.queue(), await client.gpu()
     check_job_id(name)
     try:
-        return await client.job(name)
+        job = await client.job(name)
+        return job, (await client.gpu()).of_job(name) if job.state is JobState.RUNNING else None
     except UnknownJob:
         pass
     try:
-        return await client.batch(name)
+        return await client.batch(name), None
     except UnknownJob:
         where = f"in environment {client.settings.environment!r}"
         msg = f"no job or batch {name!r} {where}: ids are kept 7 days after the end"

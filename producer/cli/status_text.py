@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from producer.records import BatchInfo, JobInfo, QueueInfo
 from producer.reports.plain_text import counted, one_line
 
 
-def job_lines(job: JobInfo) -> Iterator[str]:
-    """Yield what is known of one job."""
+def job_lines(job: JobInfo, *, gpu: Iterable[str] = ()) -> Iterator[str]:
+    """Yield what is known of one job; ``gpu`` says how its model calls stand."""
     yield f"job {job.job_id}: {job.state}"
     if job.position is not None:
         yield f"  position    {job.position} in lane {job.lane}"
@@ -26,6 +26,7 @@ def job_lines(job: JobInfo) -> Iterator[str]:
             yield f"  {name:<11} {clock(at_ms)}"
     if job.progress and not job.state.is_final:
         yield f"  progress    {one_line(job.progress, limit=200)}"
+    yield from gpu
     if job.error:
         yield f"  last error  {one_line(job.error, limit=500)}"
     if job.state.is_final:

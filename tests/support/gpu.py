@@ -114,9 +114,9 @@ async def waiting(pool: GpuPool, count: int) -> None:
     await until(have)
 
 
-async def hold(pool: GpuPool) -> Slot:
+async def hold(pool: GpuPool, *, priority: str = "batch", job: str = "") -> Slot:
     """Take a chat slot and give it back."""
-    async with pool.acquire("chat") as slot:
+    async with pool.acquire("chat", priority=priority, job=job) as slot:
         pass
     return slot
 

@@ -18,20 +18,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.errors import ModelError
-from producer.gpu_view import LoadedModel
+from producer.gpu_view import HostReport
 from producer.keys import Keys
 from worker.gpu.hosts import Host
 from worker.gpu.scripts import PoolScripts
 
 EARLY_S: Final = 0.5
 """Least time between checks asked for by failed calls: a host that drops all of them is checked twice a second."""
-LOADED_KEPT_S: Final = 60
+REPORT_KEPT_S: Final = 60
+"""As long as the pool's other keys."""
 
 log = structlog.get_logger()
 
 
-Probe = Callable[[Host], Awaitable[Sequence[LoadedModel]]]
-"""Returns what a host has loaded; raises ``ModelError`` when it is not fit for work. Bounds its own time."""
+Probe = Callable[[Host], Awaitable[HostReport]]
+"""Returns what was found on a host; raises ``ModelError`` when it is not fit for work. Bounds its own time."""
 
 
 class HealthRounds:
@@ -79,10 +80,9 @@ class HealthRounds:
 
     async def _check_one(self, host: Host, probe: Probe) -> None:
         try:
-            loaded = await probe(host)
-            reason = ""
+            found, reason = await probe(host), ""
         except ModelError as error:
-            loaded, reason = (), " ".join(str(error).split())[:200]
+            found, reason = HostReport(), " ".join(str(error).split())[:200]
         changed, fails = await self._scripts.report(host.name, reason=reason)
         if changed and reason:
             log.warning("gpu.host_set_aside", host=host.name, reason=reason)
@@ -90,11 +90,11 @@ class HealthRounds:
             log.info("gpu.host_back", host=host.name)
         elif reason:
             log.debug("gpu.host_still_down", host=host.name, fails=fails, reason=reason)
-        await self._note_loaded(host, loaded)
+        await self._note(host, found)
 
-    async def _note_loaded(self, host: Host, loaded: Sequence[LoadedModel]) -> None:
+    async def _note(self, host: Host, found: HostReport) -> None:
         call = cast("Any", self._redis)
         async with call.pipeline(transaction=False) as pipe:
-            pipe.hset(self._keys.gpu_loaded, host.name, json.dumps([asdict(model) for model in loaded]))
-            pipe.expire(self._keys.gpu_loaded, LOADED_KEPT_S)
+            pipe.hset(self._keys.gpu_loaded, host.name, json.dumps(asdict(found)))
+            pipe.expire(self._keys.gpu_loaded, REPORT_KEPT_S)
             await pipe.execute()

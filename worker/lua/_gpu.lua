@@ -1,7 +1,8 @@
 -- Shared by the scripts of the GPU pool. Needs _common.lua before it. All of them take the same KEYS:
 --   1 hosts hash      host → JSON: chat and embed (slots), state up | down, fails, reason, since_ms, probe_ms, seen_ms
 --   2 state hash      seq (arrivals), turns_chat and turns_embed (interactive grants in a row while batch waited),
---                     hold_ms_chat and hold_ms_embed (how long a call holds a slot, smoothed)
+--                     hold_ms_chat and hold_ms_embed (how long a call holds a slot, smoothed); sums by kind and
+--                     priority: grants_chat_batch …, wait_ms_chat_batch … (until granted), held_ms_chat_batch …
 --   3 calls hash      token → JSON: kind, priority, worker, job, channel, hosts, seq, asked_ms;
 --                     of a holder also host, slot, granted_ms, confirmed
 --   4 holders zset    token → end of its lease, Redis ms
@@ -67,11 +68,16 @@ local function enrol_host(name, slots, now)
   return host
 end
 
-local function forget(token)
+local function count(what, call, by)
+  redis.call('HINCRBY', STATE, what .. '_' .. call.kind .. '_' .. call.priority, ms(by))
+end
+
+local function forget(token, now)
   local call = read_call(token)
   redis.call('ZREM', HOLDERS, token)
   redis.call('ZREM', WAITERS, token)
   if call then redis.call('ZREM', queue_of(call), token) end
+  if call and call.host then count('held_ms', call, math.max(0, now - call.granted_ms)) end
   redis.call('HDEL', CALLS, token)
 end
 
@@ -88,7 +94,7 @@ end
 -- Drops every holder whose lease has ended and every waiter that was silent for too long.
 local function prune(now)
   for _, set in ipairs({ HOLDERS, WAITERS }) do
-    for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', ms(now))) do forget(token) end
+    for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', ms(now))) do forget(token, now) end
   end
 end
 
@@ -182,6 +188,8 @@ local function dispatch(hosts, now, lease_ms, confirm_ms, own)
       redis.call('ZREM', WAITERS, token)
       redis.call('ZADD', HOLDERS, ms(now + (call.confirmed and lease_ms or confirm_ms)), token)
       write_call(token, call)
+      count('grants', call, 1)
+      count('wait_ms', call, math.max(0, now - call.asked_ms))
       hosts[found.host].used[slot] = hosts[found.host].used[slot] + 1
       if not call.confirmed then wake[#wake + 1] = { call.channel, token } end
     end

@@ -13,7 +13,7 @@ prune(now)
 local call, verdict = read_call(token), 'lost'
 if call then
   verdict = call.host and 'released' or 'withdrawn'
-  forget(token)
+  forget(token, now)
   if call.host and call.confirmed then
     local field, held = 'hold_ms_' .. call.kind, now - call.granted_ms
     local before = tonumber(redis.call('HGET', STATE, field) or held)

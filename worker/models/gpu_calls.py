@@ -43,8 +43,12 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Generic[T]):
-    """One try on one host; ``ended_ms`` is Redis time, 0 where Redis was silent. Either ``done`` or ``failure``."""
+    """One try on one host, ``token`` its slot's; either ``done`` or ``failure``.
 
+    ``ended_ms`` is Redis time, 0 where Redis was silent.
+    """
+
+    token: str
     host: str
     wait_ms: int
     run_ms: int
@@ -124,7 +128,7 @@ class GpuCalls:
         if slot is None:  # pragma: no cover  acquire raises instead
             raise AssertionError
         run_ms = round((ended - began) * 1000)
-        return Attempt(slot.host, slot.wait_ms, run_ms, slot.ended_ms, done, failure)
+        return Attempt(slot.token, slot.host, slot.wait_ms, run_ms, slot.ended_ms, done, failure)
 
     async def _record(self, kind: Kind, model: str, attempt: Attempt[T]) -> None:
         usage, failure = attempt.usage, attempt.failure
@@ -140,10 +144,17 @@ class GpuCalls:
             log.info("model.answered", **fields, prompt_tokens=usage.prompt_tokens, output_tokens=usage.output_tokens)
         else:
             log.warning("model.failed", **fields, error=f"{type(failure).__name__}: {failure}")
-        if attempt.ended_ms:
-            await self._usage.add(
-                at_ms=attempt.ended_ms, kind=kind, model=model, usage=usage, failed=failure is not None
-            )
+        if not attempt.ended_ms:
+            log.warning("usage.not_counted", kind=kind, model=model, error="Redis was silent at the call's end")
+            return
+        await self._usage.add(
+            at_ms=attempt.ended_ms,
+            kind=kind,
+            model=model,
+            usage=usage,
+            failed=failure is not None,
+            call_id=attempt.token,
+        )
 
 
 def is_worth_another(failure: ModelError, *, has_elsewhere: bool) -> bool:

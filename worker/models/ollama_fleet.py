@@ -7,14 +7,14 @@ fail meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 
 from producer.errors import ModelError
-from producer.gpu_view import LoadedModel
+from producer.gpu_view import HostReport
 from producer.keys import Keys
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
@@ -121,5 +121,6 @@ class OllamaFleet:
             if self._lacking or self._unknown:
                 await self.look()
 
-    async def _check(self, host: Host) -> Sequence[LoadedModel]:
-        return await self.clients[host.name].check()
+    async def _check(self, host: Host) -> HostReport:
+        loaded = await self.clients[host.name].check()
+        return HostReport(loaded, tuple(model for model in self._models if (host.name, model) in self._lacking))

@@ -1,12 +1,15 @@
 """Counts what models were used for, by day: ``usage:<yyyy-mm-dd>``, kept for 400 days.
 
-Written straight after each call, not with the job's result: a call of a job that is tried again has used the card too.
+Counted straight after each call and once (``worker/lua/usage.lua``), not with the job's commit: a call of a job that
+fails, is tried again or is killed has used the card, or cost money, too. So a day's sums are of calls that ended, and
+``usage`` in the results of its jobs may come to less. The fields are told in ``producer/keys.py``.
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -14,9 +17,13 @@ from redis.exceptions import RedisError
 
 from producer.contract import Usage
 from producer.keys import Keys
+from producer.scripts import Arg, load_script, run_script
 
 KEPT_S: Final = 400 * 86_400
 """A year and a month, so that a month can be set beside that of the year before."""
+MARK_KEPT_S: Final = 120
+"""Longer than a client goes on sending a command again."""
+ADD: Final = load_script("worker", "usage")
 
 log = structlog.get_logger()
 
@@ -28,8 +35,13 @@ class UsageLedger:
         self._redis = redis
         self._keys = keys
 
-    async def add(self, *, at_ms: int, kind: str, model: str, usage: Usage, failed: bool) -> None:
-        """Add one call at ``at_ms`` (Redis time). Fails no job: what Redis does not take is logged."""
+    async def add(
+        self, *, at_ms: int, kind: str, model: str, usage: Usage, failed: bool, call_id: str | None = None
+    ) -> None:
+        """Add one call that ended at ``at_ms`` (Redis time), once for each ``call_id``; by default every call is new.
+
+        Fails no job: what Redis does not take is logged.
+        """
         sums = {
             "calls": 1,
             "failed": int(failed),
@@ -38,14 +50,10 @@ class UsageLedger:
             "wait_ms": usage.gpu_wait_ms,
             "gpu_ms": usage.gpu_ms,
         }
-        key = self._keys.usage(datetime.fromtimestamp(at_ms / 1000, tz=UTC).date().isoformat())
-        call = cast("Any", self._redis)
+        day = datetime.fromtimestamp(at_ms / 1000, tz=UTC).date().isoformat()
+        keys = (self._keys.usage(day), self._keys.counted(call_id or secrets.token_hex(8)))
+        added: list[Arg] = [part for what, by in sums.items() if by for part in (f"{kind}:{what}:{model}", by)]
         try:
-            async with call.pipeline(transaction=True) as pipe:
-                for name, by in sums.items():
-                    if by:
-                        pipe.hincrby(key, f"{kind}:{name}:{model}", by)
-                pipe.expire(key, KEPT_S)
-                await pipe.execute()
+            await run_script(self._redis, ADD, keys, [KEPT_S, MARK_KEPT_S, *added])
         except (RedisError, OSError) as error:
             log.warning("usage.not_counted", model=model, kind=kind, error=str(error))

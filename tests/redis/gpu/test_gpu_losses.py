@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from producer.errors import ModelUnreachable, SlotLost
+from producer.gpu_view import HostReport
 from producer.keys import Keys
 from tests.support.gpu import (
     GPU1,
@@ -159,7 +160,7 @@ async def test_a_grant_that_no_heartbeat_confirms_is_given_up_in_time(
 
 
 async def test_a_call_fails_in_words_when_no_host_comes_back(open_pool: OpenPool):
-    async def dead(host: Host) -> tuple[()]:
+    async def dead(host: Host) -> HostReport:
         msg = f"nothing listens at {host.name}"
         raise ModelUnreachable(msg)
 
@@ -173,11 +174,11 @@ async def test_a_call_fails_in_words_when_no_host_comes_back(open_pool: OpenPool
 async def test_a_host_that_fails_is_set_aside_and_taken_back(open_pool: OpenPool):
     sick: set[str] = set()
 
-    async def probe(host: Host) -> tuple[()]:
+    async def probe(host: Host) -> HostReport:
         if host.name in sick:
             msg = "it does not answer"
             raise ModelUnreachable(msg)
-        return ()
+        return HostReport()
 
     pool = await open_pool("w1", hosts=TWO, probe=probe, timing=QUICK)
 
@@ -202,11 +203,11 @@ async def test_a_host_that_fails_is_set_aside_and_taken_back(open_pool: OpenPool
 async def test_a_call_on_a_host_that_hangs_is_cut_off(open_pool: OpenPool):
     sick = False
 
-    async def probe(_: Host) -> tuple[()]:
+    async def probe(_: Host) -> HostReport:
         if sick:
             msg = "it does not answer"
             raise ModelUnreachable(msg)
-        return ()
+        return HostReport()
 
     pool = await open_pool("w1", probe=probe, timing=QUICK)
 
@@ -224,10 +225,10 @@ async def test_a_suspected_host_is_checked_at_once(open_pool: OpenPool, redis: R
     checked: list[str] = []
     is_checked = asyncio.Event()
 
-    async def probe(host: Host) -> tuple[()]:
+    async def probe(host: Host) -> HostReport:
         checked.append(host.name)
         is_checked.set()
-        return ()
+        return HostReport()
 
     pool = await open_pool("w1", hosts=TWO, probe=probe)
     await set_host(redis, keys, GPU2, probe_ms=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -20,7 +22,7 @@ from producer.gpu_view import (
     served_order,
 )
 from producer.keys import Keys
-from tests.support.gpu import GPU1, GPU2, TWO, ask, expire, listening
+from tests.support.gpu import GPU1, GPU2, TWO, ask, expire, hold, listening, waiting
 from tests.support.ollama_models import OpenPool
 from worker.gpu.scripts import PoolScripts
 
@@ -48,8 +50,39 @@ async def test_the_view_tells_who_holds_what_and_who_waits(scripts: PoolScripts,
         (GPU1, 1, 1, True),
         (GPU2, 1, 0, True),
     ]
-    assert view.waiter_of("job-of-late") == view.waiters[1]
+    assert view.of_job("job-of-late").waiters == view.waiters[1:]
+    assert view.of_job("job-of-a").holders == view.holders[:1]
     assert all(5000 < holder.lease_ms <= 6000 for holder in view.holders)
+
+
+async def test_grants_waits_and_the_time_slots_were_held_add_up(open_pool: OpenPool):
+    pool = await open_pool("w1")
+
+    async with pool.acquire("chat") as first:
+        waiter = asyncio.create_task(hold(pool, priority="interactive"))
+        await waiting(pool, 1)
+    second = await waiter
+    totals = {(total.kind, total.priority): total for total in (await pool.view()).totals}
+
+    batch, interactive = totals["chat", "batch"], totals["chat", "interactive"]
+    assert (batch.grants, interactive.grants, totals["embed", "batch"].grants) == (1, 1, 0)
+    assert batch.wait_ms <= first.wait_ms + 1
+    assert 0 < interactive.wait_ms <= second.wait_ms + 1
+    assert interactive.wait_ms <= batch.held_ms  # it waited while the other one held
+
+
+async def test_a_dead_holders_time_counts_as_held(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await scripts.acquire(ask("dead"))
+    record = json.loads(await cast("Any", redis).hget(keys.gpu_calls, "dead"))
+    await cast("Any", redis).hset(
+        keys.gpu_calls, "dead", json.dumps(record | {"granted_ms": record["granted_ms"] - 5_000})
+    )
+    await expire(redis, keys.gpu_holders, "dead")
+
+    await scripts.tend(TWO, ())
+
+    totals = (await read_gpu(redis, keys)).totals
+    assert 5_000 <= next(one.held_ms for one in totals if (one.kind, one.priority) == ("chat", "batch")) < 60_000
 
 
 async def test_what_has_died_is_not_shown(scripts: PoolScripts, redis: Redis, keys: Keys):
@@ -123,15 +156,16 @@ def test_nothing_is_expected_of_hosts_that_are_down():
 def test_the_words_name_jobs_and_keep_terminals_safe():
     host = GpuHost(
         GPU1, 1, 1, 0, 0, is_up=False, reason="bad\x1b[2J news", since_ms=1000,
-        loaded=(LoadedModel("qwen3.5:4b", 3_300_000_000, 3_300_000_000, 8192),),
+        loaded=(LoadedModel("qwen3.5:4b", 3_300_000_000, 2_200_000_000, 8192),), missing=("nomic-embed-text",),
     )  # fmt: skip
     waiters = tuple(GpuWaiter(f"t{n}", "chat", "batch", "w1", f"job-{n}", 500, n + 1, 2000) for n in range(25))
 
     lines = list(gpu_lines(GpuView(61_000, (host,), (), waiters)))
 
     assert lines[0] == f"gpu {GPU1}: set aside for 60.0 s: bad [2J news; chat 0 of 1, embed 0 of 1 slots in use"
-    assert lines[1] == "  loaded   qwen3.5:4b, 3.3 GB on the card"
-    assert lines[2] == "  waits    job job-0 on w1: chat, number 1 (batch), for 0.5 s; expected wait about 2.0 s"
+    assert lines[1] == "  loaded   qwen3.5:4b, 2.2 of 3.3 GB on the card"
+    assert lines[2] == "  missing  nomic-embed-text: type there: ollama pull nomic-embed-text"
+    assert lines[3] == "  waits    job job-0 on w1: chat, number 1 (batch), for 0.5 s; expected wait about 2.0 s"
     assert lines[-1] == "  waits    5 more"
 
 
@@ -139,7 +173,7 @@ def test_every_key_of_the_pool_is_documented():
     keys = Keys()
     text = (ROOT / "ops/gpu.md").read_text("utf-8")
 
-    named = [*keys.gpu_pool, keys.gpu_loaded, keys.gpu_wake("NAME"), keys.usage("yyyy-mm-dd")]
+    named = [*keys.gpu_pool, keys.gpu_loaded, keys.gpu_wake("NAME"), keys.usage("yyyy-mm-dd"), keys.counted("TOKEN")]
 
     assert [key for key in named if f"`{key.removeprefix(keys.prefix)}`" not in text] == []
     lua = (ROOT / "worker/lua/_gpu.lua").read_text("utf-8")
