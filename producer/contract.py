@@ -25,6 +25,8 @@ MAX_PAYLOAD_BYTES: Final = 1_000_000
 MAX_RESULT_BYTES: Final = 4_000_000
 """Over it findings are trimmed node by node, and the result says so."""
 MAX_KIND_CHARS: Final = 100
+PAGE_SHOT: Final = "page"
+"""The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
 JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Job ids are parts of key names, file names and URLs: no colon, space or slash."""
 
@@ -101,8 +103,9 @@ class ScanRequest(Wire):
     """One page to scan.
 
     Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
-    that must appear besides. ``deadline_s`` bounds the whole scan. ``group`` names the template or section that
-    the page belongs to. Secrets (headers, storage state) are not part of it: see ``Keys.secret``.
+    that must appear besides. ``deadline_s`` bounds the whole scan. ``screenshot`` asks for pictures of the page and of
+    each finding's first few elements. ``group`` names the template or section that the page belongs to. Secrets
+    (headers, storage state) are not part of it: see ``Keys.secret``.
     """
 
     url: str | None = None
@@ -147,7 +150,8 @@ class QueryRequest(Wire):
 class Node(BaseModel):
     """One element that fails a rule: one barrier.
 
-    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
+    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first. In a scan
+    with pictures, nodes outside of frames also have ``box``: left, top, width, height in the page's pixels.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -285,8 +289,8 @@ class ScanResult(Result):
 
     ``status``: ``scanned`` (whole), ``partial`` (read in part: ``reason`` says which), ``unreachable``, ``blocked``
     (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
-    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``notes`` says
-    in words what is missing from the result, and why.
+    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``screenshot``
+    is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     """
 
     kind: str = "scan"

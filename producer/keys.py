@@ -82,7 +82,7 @@ class Keys:
         return f"{self.prefix}secret:{job_id}"
 
     def shot(self, job_id: str) -> str:
-        """String: a screenshot."""
+        """Hash: JPEGs of a scan's page (field ``page``) and of failing elements (field: the node's fingerprint)."""
         return f"{self.prefix}shot:{job_id}"
 
     def site(self, host: str) -> str:

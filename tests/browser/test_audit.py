@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
 
-from producer.contract import ScanRequest, ScanResult, Viewport
+from producer.contract import ScanRequest, ScanResult
 from producer.errors import InvalidJob
 from tests.support.hostile import GUILTY
 from tests.support.site import Site, free_port, redirect, reply
@@ -171,32 +170,6 @@ async def test_a_certificate_nobody_trusts_is_unreachable(engine: ScanEngine) ->
 
     assert result.status == "unreachable"
     assert "certificate is not valid" in result.reason
-
-
-async def test_a_picture_is_taken_when_asked_for_and_shows_where_the_barriers_are(
-    engine: ScanEngine, site: Site
-) -> None:
-    url = site.add("/tall", GUILTY.replace("<img ", '<div style="height:2000px"></div><img width=40 height=30 '))
-
-    request = ScanRequest(url=url, screenshot=True, viewport=Viewport(width=640, height=480))
-    audit = await engine.audit(request)
-
-    assert audit.screenshot is not None
-    assert audit.screenshot.startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", audit.screenshot[16:24])
-    node = audit.result.findings[0].nodes[0]
-    assert node.model_extra is not None
-    left, top, box_width, box_height = node.model_extra["box"]
-    assert width == 640
-    assert 0 <= left < width
-    assert 2000 < top < height
-    assert (box_width, box_height) == (40, 30)
-
-
-async def test_no_picture_is_taken_otherwise(engine: ScanEngine, site: Site) -> None:
-    audit = await engine.audit(ScanRequest(url=site.url("/pages/guilty.html")))
-
-    assert audit.screenshot is None
 
 
 async def test_the_page_is_told_who_calls(engine: ScanEngine, site: Site) -> None:

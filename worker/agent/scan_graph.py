@@ -29,6 +29,7 @@ from worker.agent.state import (
     ScanState,
     new_state,
     pack_bytes,
+    pack_shots,
     page_of,
     terms_of,
 )
@@ -116,7 +117,7 @@ class ScanGraph:
         request = ScanRequest.model_validate_json(state["request"])
         audit = await self._engine.audit(request, secrets=context.secrets, on_progress=context.on_progress)
         result = trim(audit.result, AUDIT_BYTES)
-        return {"result": result.model_dump_json(), "screenshot": pack_bytes(audit.screenshot)}
+        return {"result": result.model_dump_json(), "shots": pack_shots(audit.shots)}
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
