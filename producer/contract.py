@@ -216,11 +216,34 @@ class Priority(BaseModel):
     fix: str = ""
 
 
+class ReviewProposal(BaseModel):
+    """What a model proposes about one element that axe-core left for a person to judge. It still needs review.
+
+    Neither a finding nor the absence of one: it is in no count, and no gate, baseline or trend may read it. A report
+    shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``, the
+    model's name; ``look_at`` is what a person should look at to decide.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    fingerprint: str
+    rule: str
+    area: str
+    verdict: Literal["barrier", "no_barrier", "cannot_tell"]
+    why: str = ""
+    look_at: str = ""
+    source: str = ""
+
+
 class Assessment(BaseModel):
     """What the model wrote about the findings. Never the gate.
 
     ``prompt`` is the version of the prompt, ``dropped`` counts statements about no finding of this page, ``left_out``
-    the findings that the model was not shown for want of room.
+    the findings that the model was not shown for want of room. ``model_reason`` says why this model answered, '' where
+    it is simply the one of CHAT_MODEL. ``summary`` is empty where there was nothing but ``reviews`` to write.
+
+    ``reviews`` are proposals about what needs review, ``reviewed`` the version of the prompt by area that was asked
+    about, ``unreviewed`` the elements that need review and about which nothing is proposed.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -230,6 +253,10 @@ class Assessment(BaseModel):
     prompt: str = ""
     dropped: int = 0
     left_out: int = 0
+    model_reason: str = ""
+    reviews: tuple[ReviewProposal, ...] = ()
+    reviewed: dict[str, str] = {}
+    unreviewed: int = 0
 
 
 class Changes(BaseModel):
@@ -325,8 +352,9 @@ class ScanResult(Result):
 class QueryResult(Result):
     """One answer; ``sources`` are the ids of the scans it rests on.
 
-    ``model`` is what answered, by the prompt of version ``prompt``. ``notes`` says in words what the answer lacks: what
-    was left out for want of room, which tools failed or were refused, that it rests on no scan.
+    ``model`` is what answered, by the prompt of version ``prompt``; ``model_reason`` says why that one, '' where it is
+    simply the one of CHAT_MODEL. ``notes`` says in words what the answer lacks: what was left out for want of room,
+    which tools failed or were refused, that it rests on no scan.
     """
 
     kind: str = "query"
@@ -335,6 +363,7 @@ class QueryResult(Result):
     cached: bool = False
     thread_id: str = ""
     model: str = ""
+    model_reason: str = ""
     prompt: str = ""
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()

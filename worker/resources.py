@@ -68,6 +68,7 @@ async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str 
                 history=history,
                 environment=settings.environment,
                 checkpointer=await scan_saver(redis, keys),
+                review_areas=settings.review_areas,
             )
             asking = await query_graph(settings, redis, models, history)
             yield Resources(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, field_validator
 
 from producer.settings import DAY_S, ClientSettings
 from worker.gpu.hosts import Host, parse_hosts
+
+REVIEW_AREAS: Final = 2
+"""Beside the one call of the assessment: a page has undecided elements in two or three areas as a rule."""
 
 
 class WorkerSettings(ClientSettings):
@@ -140,6 +143,12 @@ class WorkerSettings(ClientSettings):
     """Length of the embedding model's vectors; 0 asks Ollama.
 
     Needed only where Ollama may be away at the start and the model is not one of those known here.
+    """
+
+    review_areas: Annotated[int, Field(ge=0, le=20)] = REVIEW_AREAS
+    """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0 for none.
+
+    Each is one more call of the model, so it is what makes scans of large sites wait for the GPU.
     """
 
     model_keep_alive_s: Annotated[int, Field(ge=-1)] = 1800

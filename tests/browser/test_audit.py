@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from producer.contract import ScanRequest, ScanResult
 from producer.errors import InvalidJob
 from tests.support.hostile import GUILTY
 from tests.support.site import Site, free_port, redirect, reply
+from worker.agent.review_areas import AREAS, UNASKED
+from worker.scan.axe import load_axe
 from worker.scan.engine import ScanEngine, Secrets
 
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
@@ -231,3 +234,21 @@ async def test_progress_is_told_step_by_step(engine: ScanEngine, site: Site) -> 
     await engine.audit(ScanRequest(url=site.url("/pages/clean.html"), screenshot=True), on_progress=steps.append)
 
     assert steps == ["loading", "auditing", "picture"]
+
+
+async def test_every_rule_that_axe_core_may_leave_undecided_has_an_area_to_be_asked_about(engine: ScanEngine) -> None:
+    known = sorted(UNASKED.union(*AREAS.values()))
+    # A rule can end incomplete if one of its checks has words for it, or if it is only ever a hint.
+    tell = f"""
+      const {{ rules, data }} = axe._audit, known = {json.dumps(known)};
+      const isOpen = (check) => data.checks[check.id ?? check]?.messages?.incomplete;
+      const open = rules.filter((rule) => rule.reviewOnFail || [...rule.any, ...rule.all, ...rule.none].some(isOpen));
+      const names = open.map((rule) => rule.id);
+      const without = names.filter((name) => !known.includes(name));
+      const gone = known.filter((name) => !names.includes(name));
+      document.title = `${{open.length > 40}} without: ${{without}}; gone: ${{gone}}`;"""
+    html = f"<!doctype html><title>?</title><script>{load_axe().text}</script><script>{tell}</script>"
+
+    result = (await engine.audit(ScanRequest(html=html, deadline_s=20))).result
+
+    assert result.title == "true without: ; gone:"
