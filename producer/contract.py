@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from producer.errors import InvalidJob, JobTooLarge
+from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
 
 WIRE_VERSION: Final = 1
 MAX_PAYLOAD_BYTES: Final = 1_000_000
@@ -481,11 +481,23 @@ def decode_payload(text: str | bytes) -> JsonObject:
 
 
 def decode_result(text: str | bytes) -> Result:
-    """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``."""
-    fields = cast("JsonObject", json.loads(text))
-    if fields.get("error") is not None:
+    """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``.
+
+    Raises ``RedisUnsuitable`` for what is no result of ours.
+    """
+    try:
+        fields = json.loads(text)
+        if isinstance(fields, dict) and cast("JsonObject", fields).get("error") is None:
+            return RESULTS.get(str(cast("JsonObject", fields).get("kind")), FunctionResult).model_validate(fields)
         return Result.model_validate(fields)
-    return RESULTS.get(str(fields.get("kind")), FunctionResult).model_validate(fields)
+    except ValidationError as error:
+        why = describe_invalid(error)
+    except (ValueError, RecursionError) as error:
+        why = str(error)
+    msg = (
+        f"what is kept as the job's result is none ({why[:300]}): another program wrote to this key, or a newer release"
+    )
+    raise RedisUnsuitable(msg)
 
 
 def page_id(url: str) -> str:
