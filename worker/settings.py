@@ -43,6 +43,12 @@ class WorkerSettings(ClientSettings):
     scan_allow_private: bool = False
     """Whether loopback and private addresses may be scanned: 1 on a developer's machine, 0 on a server."""
 
+    scan_allow_hosts: str = ""
+    """Hosts that may be scanned although their addresses are private, comma-separated; others stay closed.
+
+    ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``.
+    """
+
     host_places: Annotated[int, Field(ge=1, le=100)] = 4
     """Scans of one host at a time, over all workers.
 
