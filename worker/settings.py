@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from producer.settings import DAY_S, ClientSettings
 from worker.gpu.hosts import Host, parse_hosts
@@ -118,6 +119,29 @@ class WorkerSettings(ClientSettings):
     screenshot_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
     """Seconds a screenshot is kept; with many of them, this is what fills the memory first."""
 
+    # ------------------------------------------------------------------------------------------ a model in the cloud
+
+    fallback_model: str = ""
+    """A model at FALLBACK_BASE_URL for complex questions and while no Ollama answers; empty for none.
+
+    What pages say is then sent there. Needs the extra ``cloud``.
+    """
+
+    fallback_base_url: str = ""
+    """Where that model is: the address of any endpoint that speaks OpenAI's protocol, such as http://vllm:8000/v1."""
+
+    fallback_api_key: SecretStr = SecretStr("")
+    """The endpoint's key; never logged, nor in a result. Empty for an endpoint that wants none."""
+
+    fallback_api_key_file: str = ""
+    """File that holds the key, instead of FALLBACK_API_KEY."""
+
+    fallback_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of a day's chat calls (UTC, over all workers) that may go to the cloud; 1 for all that the rule sends.
+
+    Too low, and a long outage leaves scans without assessments; too high, and an outage costs what it costs.
+    """
+
     # ------------------------------------------------------------------------------------------ models on Ollama
 
     chat_num_ctx: Annotated[int, Field(ge=1024)] = 8192
@@ -162,6 +186,18 @@ class WorkerSettings(ClientSettings):
 
     gpu_wait_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds a model call waits for the GPU before it is given up."""
+
+    @field_validator("fallback_base_url")
+    @classmethod
+    def _fallback_is_an_address(cls, text: str) -> str:
+        parts = urlsplit(text)
+        if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
+            raise ValueError(msg)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            msg = "the address holds more than an address: put the key into FALLBACK_API_KEY or a file"
+            raise ValueError(msg)
+        return text
 
     @field_validator("ollama_base_url")
     @classmethod

@@ -57,6 +57,10 @@ model.found               … and is there now: host, model
 model.host_unreachable    a host could not be asked for its models: host, error
 model.facts_unknown       no host told a model's limits: model, error
 model.text_cut            texts were longer than the embedding model reads: model, texts, context
+cloud.failed              the cloud could not answer a call: job_id, error
+cloud.share_unknown       Redis did not say what is left of the cloud's share: error
+cloud.tokens_unknown      an endpoint told no tokens, so none are counted: model, host
+cloud.key_unencrypted     the key goes to an http:// endpoint: host
 usage.not_counted         Redis did not take a call's usage: kind, model, error
 ========================  ======================================================================
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.errors import InvalidJob
 from producer.keys import Keys
+from worker.agent.complexity import complexity
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
@@ -102,7 +103,7 @@ async def query(ctx: dict[str, Any], **payload: Any) -> Commit:
     resources = cast("QueryResources", ctx["resources"])
     context = QueryContext(submitted_ms=int(ctx.get("score") or 0), on_progress=ctx.get("progress"))
     job_id = str(ctx["job_id"])
-    with serving(job_id, ctx.get("lane", Lane.INTERACTIVE)):
+    with serving(job_id, ctx.get("lane", Lane.INTERACTIVE), complex_because=complexity(request.question)):
         result = await resources.query_graph.run(job_id, request, context)
     about: JsonObject = {"thread_id": result.thread_id, "cached": result.cached, "sources": list(result.sources)}
     return Commit(result=result, event=about)

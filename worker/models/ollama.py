@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import structlog
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from ollama import AsyncClient, EmbedResponse
@@ -24,6 +24,7 @@ from ollama import AsyncClient, EmbedResponse
 from producer.contract import JsonObject, Usage
 from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, SettingsError
 from worker.gpu.hosts import Host
+from worker.models.chat_messages import sent, tool_offer
 from worker.models.context_budget import check_budget, check_evaluated, cut_to
 from worker.models.gpu_calls import Done, GpuCalls
 from worker.models.ollama_errors import model_errors
@@ -87,7 +88,7 @@ class OllamaChat:
         Temperature 0: the same findings get the same words. Ollama ties a tool's answer to its call by their order.
         Raises ``ContextExceeded`` before the call where the prompt may not fit, and every other ``ModelError``.
         """
-        offered = [_tool(tool) for tool in tools]
+        offered = [tool_offer(tool) for tool in tools]
         texts = [*(_whole_text(message) for message in messages), *map(json.dumps, offered)]
         options: dict[str, Any] = {"tools": offered} if offered else {}
         if schema is not None:
@@ -120,7 +121,7 @@ class OllamaChat:
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self._name, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
-                async for chunk in self._on[host.name].pieces([_sent(one) for one in messages], **options):
+                async for chunk in self._on[host.name].pieces([sent(one) for one in messages], **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     pieces.append(chunk.text)
                     calls += _calls_in(chunk)
@@ -150,27 +151,9 @@ class OllamaChat:
             raise AnswerIncomplete(msg)
 
 
-def _sent(message: Message) -> BaseMessage:
-    match message.role:
-        case "system":
-            return SystemMessage(message.content)
-        case "user":
-            return HumanMessage(message.content)
-        case "tool":
-            return ToolMessage(message.content, tool_call_id=message.call_id)
-        case "assistant":
-            calls = [{"name": call.name, "args": call.arguments, "id": call.id} for call in message.calls]
-            return AIMessage(message.content, tool_calls=calls)
-
-
 def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
     message = cast("AIMessageChunk", chunk.message)
     return [ToolCall(call["name"], call["args"], call["id"] or "") for call in message.tool_calls]
-
-
-def _tool(tool: Tool) -> JsonObject:
-    about = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": about}
 
 
 def _whole_text(message: Message) -> str:
