@@ -48,14 +48,15 @@ class CounterWrite:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpiryWrite:
-    """``EXPIRE key ttl_s``, of a hash written before it."""
+class StringWrite:
+    """``SET key value EX ttl_s``."""
 
     key: str
+    value: bytes
     ttl_s: int
 
 
-Write = HashWrite | CounterWrite | ExpiryWrite
+Write = HashWrite | CounterWrite | StringWrite
 
 
 @dataclass(frozen=True, slots=True)

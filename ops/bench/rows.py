@@ -234,7 +234,7 @@ def _usage(redis: Redis, key: str) -> int:
     return int(cast("int | None", redis.memory_usage(key, samples=0)) or 0)
 
 
-ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
+QUEUE_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "pickup": pickup,
     "drain": drain,
     "submit": submit,

@@ -1,7 +1,9 @@
-"""Measures the queue beside its peers: ``python ops/bench/run.py [row …]``; rows: pickup drain submit recovery memory.
+"""Measures the queue beside its peers, and the GPU pool: ``python ops/bench/run.py [row …]``.
+
+Rows: pickup drain submit recovery memory gpu.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md.
-The exit code is 1 if a target is missed. Takes about four minutes.
+The exit code is 1 if a target is missed. Takes about six minutes.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from redis import Redis
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from contenders import ALL
+from gpu import gpu
 from report import RESULTS, machine, markdown
-from rows import ROWS, Bench, Row
+from rows import QUEUE_ROWS, Bench, Row
 
 from worker.embedded import EmbeddedRedis
+
+ROWS = {**QUEUE_ROWS, "gpu": gpu}
 
 
 def main() -> int:

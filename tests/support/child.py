@@ -60,11 +60,11 @@ class Child:
         msg = f"{self._command[2]} ended before it said {name!r}"
         raise AssertionError(msg)
 
-    async def events(self) -> list[dict[str, Any]]:
-        """All it says until its end."""
+    async def events(self, *, until: str) -> list[dict[str, Any]]:
+        """All it says up to the event of that name."""
         said: list[dict[str, Any]] = []
-        while text := await self.line(timeout_s=120):
-            said.append(json.loads(text))
+        while not said or said[-1]["event"] != until:
+            said.append(json.loads(await self.line(timeout_s=120)))
         return said
 
     def go(self) -> None:

@@ -101,17 +101,17 @@ async def lease_ms(redis: Redis, keys: Keys, token: str) -> float:
 async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = 5.0) -> None:
     """Wait until ``claim``, a question to Redis, holds."""
     async with asyncio.timeout(timeout_s):
-        while not await claim():
-            pass
+        while not await claim():  # noqa: ASYNC110  a key has no event to await
+            await asyncio.sleep(0.005)  # the processor is needed by those who are waited for
 
 
-async def waiting(pool: GpuPool, count: int) -> None:
+async def waiting(pool: GpuPool, count: int, *, timeout_s: float = 5.0) -> None:
     """Wait until ``count`` calls wait."""
 
     async def have() -> bool:
         return len((await pool.view()).waiters) == count
 
-    await until(have)
+    await until(have, timeout_s=timeout_s)
 
 
 async def hold(pool: GpuPool, *, priority: str = "batch", job: str = "") -> Slot:

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.errors import AnswerIncomplete, ModelBusy, SlotLost
+from producer.gpu_view import INTERACTIVE_IN_A_ROW
 from producer.keys import Keys
 from tests.support.gpu import (
     GPU1,
@@ -77,6 +78,29 @@ async def test_a_flood_of_questions_leaves_batch_one_grant_in_five(open_pool: Op
 
     for start in range(0, 50, 5):
         assert Counter(served[start : start + 5]) == {"interactive": 4, "batch": 1}
+
+
+@pytest.mark.parametrize(("turns", "before"), [(0, 0), (INTERACTIVE_IN_A_ROW, 1)], ids=["usual", "batch is due"])
+async def test_a_question_passes_two_hundred_waiting_scans(
+    open_pool: OpenPool, redis: Redis, keys: Keys, turns: int, before: int
+):
+    pools = [await open_pool(f"w{number}") for number in range(4)]
+    served: list[str] = []
+
+    async def call(pool: GpuPool, priority: str) -> None:
+        async with pool.acquire("chat", priority=priority):
+            served.append(priority)
+
+    async with pools[0].acquire("chat"):
+        calls = [asyncio.create_task(call(pools[number % 4], "batch")) for number in range(200)]
+        await waiting(pools[0], 200)
+        calls.append(asyncio.create_task(call(pools[3], "interactive")))
+        await waiting(pools[0], 201)
+        await cast("Any", redis).hset(keys.gpu_state, "turns_chat", turns)
+    await asyncio.gather(*calls)
+
+    assert served.index("interactive") == before
+    assert len(served) == 201
 
 
 async def test_two_hosts_are_both_put_to_work(open_pool: OpenPool):

@@ -1,0 +1,85 @@
+"""Scans in a real worker, browser and queue, with a model on Ollama's protocol: the GPU is held for its calls alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+import pytest
+
+from producer.client import Client
+from producer.contract import ScanResult
+from producer.gpu_view import GpuView
+from tests.support.ollama_server import Call, OllamaServer
+from tests.support.scan_worker import StartScanWorker
+from tests.support.site import Reply, Request, Site, reply
+
+WAIT_S = 90
+PAGE = '<!doctype html><html lang="en"><title>Shop</title><h1>Shop</h1><main><img src="/cup.png"></main></html>'
+OLLAMA = {"CHAT_MODEL": "qwen3.5:4b", "EMBEDDING_MODEL": "nomic-embed-text"}
+
+
+@dataclass
+class Held:
+    """A page whose answer waits for ``go``; when it was asked for, and when it had been sent, in monotonic seconds."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    times: list[float] = field(default_factory=list[float])
+
+    @property
+    def reply(self) -> Reply:
+        whole = reply(PAGE)
+
+        async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+            self.times.append(time.monotonic())
+            self.asked.set()
+            await asyncio.to_thread(self.go.wait, WAIT_S)
+            await whole(request, writer)
+            self.times.append(time.monotonic())
+
+        return answer
+
+
+@pytest.fixture
+def shop() -> Generator[Site]:
+    with Site() as site:
+        yield site
+
+
+async def test_a_page_that_loads_holds_no_slot(client: Client, start_worker: StartScanWorker, shop: Site):
+    slow = Held()
+    slow_url, quick_url = shop.add("/slow", slow.reply), shop.add("/quick", PAGE)
+    async with OllamaServer() as ollama:
+        start_worker(OLLAMA_BASE_URL=ollama.url, **OLLAMA)
+        waiting = await client.submit("scan", {"url": slow_url})
+        await asyncio.to_thread(slow.asked.wait, WAIT_S)
+
+        other = await client.submit("scan", {"url": quick_url})  # needs the one chat slot, and the one embed slot
+        quick = await client.wait(other.job_id, timeout_s=WAIT_S)
+        meanwhile = await client.gpu()
+        slow.go.set()
+        late = await client.wait(waiting.job_id, timeout_s=WAIT_S)
+
+    assert isinstance(quick, ScanResult)
+    assert isinstance(late, ScanResult)
+    assert [quick.assessment_source, late.assessment_source] == ["qwen3.5:4b", "qwen3.5:4b"]
+    assert calls_about(waiting.job_id, meanwhile) == []
+    asked_at, sent_at = slow.times
+    quick_calls, slow_calls = chat_calls(ollama, quick_url), chat_calls(ollama, slow_url)
+    assert all(asked_at < call.arrived < call.ended < sent_at for call in quick_calls)
+    assert all(sent_at < call.arrived for call in slow_calls)
+    assert (len(quick_calls), len(slow_calls)) == (quick.usage.calls - 1, late.usage.calls - 1)  # and one embedding
+
+
+def chat_calls(ollama: OllamaServer, url: str) -> list[Call]:
+    return [call for call in ollama.calls() if url in json.dumps(call.body)]
+
+
+def calls_about(job: str, gpu: GpuView) -> list[object]:
+    about = gpu.of_job(job)
+    return [*about.holders, *about.waiters]
