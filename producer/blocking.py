@@ -61,6 +61,7 @@ class BlockingClient:
     submit = _returns(Client.submit)
     submit_many = _yields(Client.submit_many)
     result = _returns(Client.result)
+    shots = _returns(Client.shots)
     wait = _returns(Client.wait)
     as_completed = _yields(Client.as_completed)
     job = _returns(Client.job)

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
 from itertools import islice
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from pydantic import BaseModel
 from redis.asyncio import Redis
@@ -184,6 +184,15 @@ class Client:
         with redis_errors(self.settings):
             text = await self._redis.get(self.keys.result(job_id))
         return decode_result(text) if text is not None else None
+
+    async def shots(self, job_id: str) -> dict[str, bytes]:
+        """Return the pictures of a scan that was asked for them: JPEGs by ``PAGE_SHOT`` or node fingerprint.
+
+        Empty where none were asked for or taken, and once they have expired.
+        """
+        with redis_errors(self.settings):
+            fields: dict[bytes, bytes] = await cast("Awaitable[Any]", self._redis.hgetall(self.keys.shot(job_id)))
+        return {name.decode(): picture for name, picture in fields.items()}
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Result:
         """Return the result as soon as the job has ended, whatever its end; raises ``UnknownJob``, ``WaitTimeout``."""

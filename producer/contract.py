@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from producer.errors import InvalidJob, JobTooLarge
+from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
 
 WIRE_VERSION: Final = 1
 MAX_PAYLOAD_BYTES: Final = 1_000_000
@@ -25,6 +25,8 @@ MAX_PAYLOAD_BYTES: Final = 1_000_000
 MAX_RESULT_BYTES: Final = 4_000_000
 """Over it findings are trimmed node by node, and the result says so."""
 MAX_KIND_CHARS: Final = 100
+PAGE_SHOT: Final = "page"
+"""The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
 JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Job ids are parts of key names, file names and URLs: no colon, space or slash."""
 
@@ -101,8 +103,9 @@ class ScanRequest(Wire):
     """One page to scan.
 
     Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
-    that must appear besides. ``deadline_s`` bounds the whole scan. ``group`` names the template or section that
-    the page belongs to. Secrets (headers, storage state) are not part of it: see ``Keys.secret``.
+    that must appear besides. ``deadline_s`` bounds the whole scan. ``screenshot`` asks for pictures of the page and of
+    each finding's first few elements. ``group`` names the template or section that the page belongs to. Secrets
+    (headers, storage state) are not part of it: see ``Keys.secret``.
     """
 
     url: str | None = None
@@ -147,7 +150,8 @@ class QueryRequest(Wire):
 class Node(BaseModel):
     """One element that fails a rule: one barrier.
 
-    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
+    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first. In a scan
+    with pictures, nodes outside of frames also have ``box``: left, top, width, height in the page's pixels.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -212,11 +216,34 @@ class Priority(BaseModel):
     fix: str = ""
 
 
+class ReviewProposal(BaseModel):
+    """What a model proposes about one element that axe-core left for a person to judge. It still needs review.
+
+    Neither a finding nor the absence of one: it is in no count, and no gate, baseline or trend may read it. A report
+    shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``, the
+    model's name; ``look_at`` is what a person should look at to decide.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    fingerprint: str
+    rule: str
+    area: str
+    verdict: Literal["barrier", "no_barrier", "cannot_tell"]
+    why: str = ""
+    look_at: str = ""
+    source: str = ""
+
+
 class Assessment(BaseModel):
     """What the model wrote about the findings. Never the gate.
 
     ``prompt`` is the version of the prompt, ``dropped`` counts statements about no finding of this page, ``left_out``
-    the findings that the model was not shown for want of room.
+    the findings that the model was not shown for want of room. ``model_reason`` says why this model answered, '' where
+    it is simply the one of CHAT_MODEL. ``summary`` is empty where there was nothing but ``reviews`` to write.
+
+    ``reviews`` are proposals about what needs review, ``reviewed`` the version of the prompt by area that was asked
+    about, ``unreviewed`` the elements that need review and about which nothing is proposed.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -226,6 +253,10 @@ class Assessment(BaseModel):
     prompt: str = ""
     dropped: int = 0
     left_out: int = 0
+    model_reason: str = ""
+    reviews: tuple[ReviewProposal, ...] = ()
+    reviewed: dict[str, str] = {}
+    unreviewed: int = 0
 
 
 class Changes(BaseModel):
@@ -285,8 +316,8 @@ class ScanResult(Result):
 
     ``status``: ``scanned`` (whole), ``partial`` (read in part: ``reason`` says which), ``unreachable``, ``blocked``
     (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
-    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``notes`` says
-    in words what is missing from the result, and why.
+    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``screenshot``
+    is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     """
 
     kind: str = "scan"
@@ -321,8 +352,9 @@ class ScanResult(Result):
 class QueryResult(Result):
     """One answer; ``sources`` are the ids of the scans it rests on.
 
-    ``model`` is what answered, by the prompt of version ``prompt``. ``notes`` says in words what the answer lacks: what
-    was left out for want of room, which tools failed or were refused, that it rests on no scan.
+    ``model`` is what answered, by the prompt of version ``prompt``; ``model_reason`` says why that one, '' where it is
+    simply the one of CHAT_MODEL. ``notes`` says in words what the answer lacks: what was left out for want of room,
+    which tools failed or were refused, that it rests on no scan.
     """
 
     kind: str = "query"
@@ -331,6 +363,7 @@ class QueryResult(Result):
     cached: bool = False
     thread_id: str = ""
     model: str = ""
+    model_reason: str = ""
     prompt: str = ""
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()
@@ -448,11 +481,23 @@ def decode_payload(text: str | bytes) -> JsonObject:
 
 
 def decode_result(text: str | bytes) -> Result:
-    """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``."""
-    fields = cast("JsonObject", json.loads(text))
-    if fields.get("error") is not None:
+    """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``.
+
+    Raises ``RedisUnsuitable`` for what is no result of ours.
+    """
+    try:
+        fields = json.loads(text)
+        if isinstance(fields, dict) and cast("JsonObject", fields).get("error") is None:
+            return RESULTS.get(str(cast("JsonObject", fields).get("kind")), FunctionResult).model_validate(fields)
         return Result.model_validate(fields)
-    return RESULTS.get(str(fields.get("kind")), FunctionResult).model_validate(fields)
+    except ValidationError as error:
+        why = describe_invalid(error)
+    except (ValueError, RecursionError) as error:
+        why = str(error)
+    msg = (
+        f"what is kept as the job's result is none ({why[:300]}): another program wrote to this key, or a newer release"
+    )
+    raise RedisUnsuitable(msg)
 
 
 def page_id(url: str) -> str:

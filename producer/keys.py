@@ -82,7 +82,7 @@ class Keys:
         return f"{self.prefix}secret:{job_id}"
 
     def shot(self, job_id: str) -> str:
-        """String: a screenshot."""
+        """Hash: JPEGs of a scan's page (field ``page``) and of failing elements (field: the node's fingerprint)."""
         return f"{self.prefix}shot:{job_id}"
 
     def site(self, host: str) -> str:
@@ -226,11 +226,16 @@ class Keys:
     def usage(self, day: str) -> str:
         """Hash of one day's (``yyyy-mm-dd``, UTC) model calls: ``<kind>:<what>:<model>`` → sum; kept 400 days.
 
-        ``kind`` is ``chat`` or ``embed``. ``what`` is one of ``calls``, ``failed`` (of these), ``prompt_tokens``,
-        ``output_tokens``, ``wait_ms`` (for a slot) and ``gpu_ms`` (from the slot to the closed response); a sum of 0
-        is left out. ``model`` comes last and may hold colons: split at the first two.
+        ``kind`` is ``chat``, ``embed`` or ``cloud``. ``what`` is one of ``calls``, ``failed`` (of these),
+        ``prompt_tokens``, ``output_tokens``, ``wait_ms`` (for a slot) and ``gpu_ms`` (from the slot to the closed
+        response); a sum of 0 is left out. ``model`` comes last and may hold colons: split at the first two.
         """
         return f"{self.prefix}usage:{day}"
+
+    @property
+    def cloud_share(self) -> str:
+        """Hash: today's chat calls, and how many of them were granted the cloud."""
+        return f"{self.prefix}cloud"
 
     def counted(self, call_id: str) -> str:
         """String: mark of a model call that is in its day's usage, for two minutes."""

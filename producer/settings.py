@@ -58,6 +58,15 @@ class ClientSettings(BaseModel):
     Too short, and a slow caller finds no result; too long, and results (up to 4 MB each) fill the memory.
     """
 
+    fallback_price_in: Annotated[float, Field(ge=0)] = 0.0
+    """What the cloud takes for a million tokens of prompt, in a currency of yours; 0 where nobody has said.
+
+    Only ``sightline usage`` reads it; wrong, and its sums are wrong.
+    """
+
+    fallback_price_out: Annotated[float, Field(ge=0)] = 0.0
+    """What the cloud takes for a million tokens of answer; 0 where nobody has said."""
+
     memory_limit_share: ClassVar[float] = 0.85
     """Share of Redis' maxmemory over which a submit is refused: the rest is for running jobs to commit."""
 
@@ -177,7 +186,11 @@ def _describe(error: ValidationError, model_cls: type[ClientSettings], values: M
             lines.append(message)
             continue
         name = str(item["loc"][0])
-        shown = public_redis_url(values[name]) if name == "redis_url" else values.get(name, "")
+        shown = values.get(name, "")
+        if name.endswith("_url"):
+            shown = public_redis_url(shown)
+        elif "key" in name.split("_"):
+            shown = UNCLEAR
         default = model_cls.model_fields[name].default
         lines.append(f"{name.upper()} is {shown!r}: {message} (default: {default!r})")
     return "; ".join(lines)

@@ -48,15 +48,14 @@ class CounterWrite:
 
 
 @dataclass(frozen=True, slots=True)
-class StringWrite:
-    """``SET key value EX ttl_s``."""
+class ExpiryWrite:
+    """``EXPIRE key ttl_s``, of a hash written before it."""
 
     key: str
-    value: bytes
     ttl_s: int
 
 
-Write = HashWrite | CounterWrite | StringWrite
+Write = HashWrite | CounterWrite | ExpiryWrite
 
 
 @dataclass(frozen=True, slots=True)

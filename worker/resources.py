@@ -68,6 +68,7 @@ async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str 
                 history=history,
                 environment=settings.environment,
                 checkpointer=await scan_saver(redis, keys),
+                review_areas=settings.review_areas,
             )
             asking = await query_graph(settings, redis, models, history)
             yield Resources(
@@ -125,6 +126,7 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
     ollama_ports = (urlsplit(host.address).port or 80 for host in settings.ollama_hosts)
     return ScanSettings(
         allow_private=settings.scan_allow_private,
+        allow_hosts=tuple(filter(None, (host.strip() for host in settings.scan_allow_hosts.split(",")))),
         closed_ports=(redis_port, *(port for port in ollama_ports if port not in {80, 443})),
         browser_path=settings.browser_path or None,
         max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from producer.settings import DAY_S, ClientSettings
 from worker.gpu.hosts import Host, parse_hosts
+
+REVIEW_AREAS: Final = 2
+"""Beside the one call of the assessment: a page has undecided elements in two or three areas as a rule."""
 
 
 class WorkerSettings(ClientSettings):
@@ -39,6 +43,12 @@ class WorkerSettings(ClientSettings):
 
     scan_allow_private: bool = False
     """Whether loopback and private addresses may be scanned: 1 on a developer's machine, 0 on a server."""
+
+    scan_allow_hosts: str = ""
+    """Hosts that may be scanned although their addresses are private, comma-separated; others stay closed.
+
+    ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``.
+    """
 
     host_places: Annotated[int, Field(ge=1, le=100)] = 4
     """Scans of one host at a time, over all workers.
@@ -109,6 +119,29 @@ class WorkerSettings(ClientSettings):
     screenshot_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
     """Seconds a screenshot is kept; with many of them, this is what fills the memory first."""
 
+    # ------------------------------------------------------------------------------------------ a model in the cloud
+
+    fallback_model: str = ""
+    """A model at FALLBACK_BASE_URL for complex questions and while no Ollama answers; empty for none.
+
+    What pages say is then sent there. Needs the extra ``cloud``.
+    """
+
+    fallback_base_url: str = ""
+    """Where that model is: the address of any endpoint that speaks OpenAI's protocol, such as http://vllm:8000/v1."""
+
+    fallback_api_key: SecretStr = SecretStr("")
+    """The endpoint's key; never logged, nor in a result. Empty for an endpoint that wants none."""
+
+    fallback_api_key_file: str = ""
+    """File that holds the key, instead of FALLBACK_API_KEY."""
+
+    fallback_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of a day's chat calls (UTC, over all workers) that may go to the cloud; 1 for all that the rule sends.
+
+    Too low, and a long outage leaves scans without assessments; too high, and an outage costs what it costs.
+    """
+
     # ------------------------------------------------------------------------------------------ models on Ollama
 
     chat_num_ctx: Annotated[int, Field(ge=1024)] = 8192
@@ -142,11 +175,29 @@ class WorkerSettings(ClientSettings):
     Needed only where Ollama may be away at the start and the model is not one of those known here.
     """
 
+    review_areas: Annotated[int, Field(ge=0, le=20)] = REVIEW_AREAS
+    """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0 for none.
+
+    Each is one more call of the model, so it is what makes scans of large sites wait for the GPU.
+    """
+
     model_keep_alive_s: Annotated[int, Field(ge=-1)] = 1800
     """Seconds Ollama keeps a model in the card's memory after a call; -1 for ever. 0 loads it anew for every call."""
 
     gpu_wait_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds a model call waits for the GPU before it is given up."""
+
+    @field_validator("fallback_base_url")
+    @classmethod
+    def _fallback_is_an_address(cls, text: str) -> str:
+        parts = urlsplit(text)
+        if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
+            raise ValueError(msg)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            msg = "the address holds more than an address: put the key into FALLBACK_API_KEY or a file"
+            raise ValueError(msg)
+        return text
 
     @field_validator("ollama_base_url")
     @classmethod

@@ -366,7 +366,7 @@ def _write_args(write: Write) -> list[Arg]:
         return ["HSET", len(flat), *flat]
     if isinstance(write, CounterWrite):
         return ["HINCRBY", 2, write.field, write.by]
-    return ["SET", 2, write.value, write.ttl_s]
+    return ["EXPIRE", 1, write.ttl_s]
 
 
 def _entries(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:

@@ -22,6 +22,7 @@ commit.refused            Redis refused a commit (a key of the wrong type): job_
 claim.paused              Redis refused or did not answer a claim: error, is_full
 stream.group_was_gone     somebody deleted a lane's group: lane
 stream.group_restored     … and it was made again: lane, requeued
+stream.group_not_restored … or could not be: error
 lease.renewal_failed      Redis did not answer a renewal: error
 lease.loop_hung           the event loop stands still: leases are given up
 hook.failed               a hook raised after the outcome was clear: hook, error
@@ -32,6 +33,7 @@ browser.replaced          it died or hung, another one runs: scans
 browser.recycled          it had scanned enough or grown too large: scans
 browser.killed            it did not end by itself: pid, reason
 browser.page_killed       one page used too much memory: resident_mb, max_mb
+library.warned            a library logged something: logger, said, error
 dead.capped               the dead-letter stream is full, old ones go: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
@@ -55,6 +57,10 @@ model.found               … and is there now: host, model
 model.host_unreachable    a host could not be asked for its models: host, error
 model.facts_unknown       no host told a model's limits: model, error
 model.text_cut            texts were longer than the embedding model reads: model, texts, context
+cloud.failed              the cloud could not answer a call: job_id, error
+cloud.share_unknown       Redis did not say what is left of the cloud's share: error
+cloud.tokens_unknown      an endpoint told no tokens, so none are counted: model, host
+cloud.key_unencrypted     the key goes to an http:// endpoint: host
 usage.not_counted         Redis did not take a call's usage: kind, model, error
 ========================  ======================================================================
 
@@ -66,10 +72,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
+MAX_SAID: Final = 300
+"""Characters of a library's line that are kept."""
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -104,10 +112,26 @@ def configure_logging(
         cache_logger_on_first_use=True,
     )
     # The libraries' own chatter only when it warns; arq's lines tell what our events tell.
-    logging.basicConfig(level=max(LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
+    logging.basicConfig(level=max(LEVELS[level], logging.WARNING), handlers=[_LibraryLog()], force=True)
     # RedisVL logs a command that failed whole, page and all; what it raises is told by our events.
     for name in ("redisvl", "[RedisVL]"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _LibraryLog(logging.Handler):
+    """Makes an event of each line that a library logs: its tracebacks are no JSON, and may quote what was sent."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log ``library.warned``; a record that cannot be put together is told by its template."""
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError):
+            said = str(record.msg)
+        raised = record.exc_info[1] if record.exc_info else None
+        error = {"error": type(raised).__name__} if raised is not None else {}
+        log = structlog.get_logger()
+        tell = log.error if record.levelno >= logging.ERROR else log.warning
+        tell("library.warned", logger=record.name, said=" ".join(said.split())[:MAX_SAID], **error)
 
 
 def drop_below(level: int) -> Callable[[Any, str, Any], Any]:

@@ -88,5 +88,7 @@ def plain_answer(result: QueryResult) -> str:
     if result.sources:
         lines += ["Sources:", *(f"  scan {one_line(source)}" for source in result.sources)]
     lines += [f"Note: {one_line(note)}" for note in result.notes]
+    if result.model_reason:
+        lines.append(f"Answered by {one_line(result.model)}: {one_line(result.model_reason)}")
     about = f"status: {status_of(result)}   model: {one_line(result.model)}   prompt: {one_line(result.prompt)}"
     return "\n".join([*lines, about, f"Go on with: --thread {one_line(result.thread_id)}"])

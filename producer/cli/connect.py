@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import click
@@ -18,11 +18,16 @@ from producer.settings import ClientSettings, misspelt, setting_names
 T = TypeVar("T")
 
 
-def read_settings() -> ClientSettings:
-    """Return the settings; warns on stderr of names that are nearly a setting's."""
+def environment() -> Mapping[str, str]:
+    """Return the variables, for what is started with them."""
+    return os.environ
+
+
+def read_settings(variables: Mapping[str, str] | None = None) -> ClientSettings:
+    """Return the settings, ``variables`` first; warns on stderr of names that are nearly a setting's."""
     for line in misspelt(os.environ, setting_names(ClientSettings)):
         click.echo(f"sightline: warning: {line}", err=True)
-    return ClientSettings.from_env(os.environ)
+    return ClientSettings.from_env({**os.environ, **(variables or {})})
 
 
 def headers_variable() -> str:
@@ -30,9 +35,12 @@ def headers_variable() -> str:
     return os.environ.get(HEADERS_VARIABLE, "")
 
 
-def with_client(action: Callable[[Client], Awaitable[T]]) -> T:
-    """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt."""
-    settings = read_settings()
+def with_client(action: Callable[[Client], Awaitable[T]], *, variables: Mapping[str, str] | None = None) -> T:
+    """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
+
+    ``variables`` win over the environment.
+    """
+    settings = read_settings(variables)
 
     async def act() -> T:
         _cancel_on_ctrl_c()

@@ -38,12 +38,13 @@ class ScanOptions:
     match: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     ignore_robots: bool = False
+    local: bool = False
 
     @property
     def waits(self) -> bool:
         """Whether results are waited for: asked for, or needed by another option."""
         implied = (self.timeout_s, self.fail_on, self.formats, self.output, self.resume)
-        return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline)))
+        return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
 @click.command(short_help="Scan pages, and with --wait report what was found.")
@@ -53,6 +54,7 @@ class ScanOptions:
 @click.option("--match", multiple=True, metavar="GLOB", help="Of sitemaps, only pages such as '/shop/*'; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Of sitemaps, no pages such as '*/print/*'; repeatable.")
 @click.option("--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids.")
+@click.option("--local", is_flag=True, help="Use a Redis and a worker of this run's own; localhost may be scanned.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
 @click.option("--wait", is_flag=True, help="Wait for the results. The next eight options imply it.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
@@ -77,6 +79,7 @@ def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **o
 
     \b
     sightline scan https://example.org/ --wait
+    sightline scan http://localhost:3000/ --local
     sightline scan --file urls.txt --format html=report.html --format junit=junit.xml
     cat urls.txt | sightline scan --file - --batch nightly-2026-11-23
     sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts

@@ -6,34 +6,32 @@ The order matters: what can be refused is refused before anything is queued. Nex
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from producer.cli.baseline import Barrier, baseline_text, fixed_in, read_baseline, renewed
-from producer.cli.connect import headers_variable, with_client
+from producer.cli import local
+from producer.cli.baseline import Barrier, read_baseline
+from producer.cli.connect import environment, headers_variable, with_client
 from producer.cli.gate import Gate
 from producer.cli.login_files import check_one_site, read_secrets
-from producer.cli.outputs import Output, check_writable, plan_outputs, replacing, write_reports
-from producer.cli.report_extras import Extras, read_extras
+from producer.cli.outputs import check_writable, plan_outputs
 from producer.cli.scan import ScanOptions
-from producer.cli.scan_run import Queued, ScanPlan, name_batch, pages_as_completed, submit
+from producer.cli.scan_run import Queued, ScanPlan, name_batch, submit
+from producer.cli.scan_waiting import Waiting
 from producer.cli.targets import Sitemaps, Targets, read_targets
-from producer.cli.terminal import is_terminal, progress
-from producer.cli.verdict import NOT_SCANNED, exit_code, threshold
+from producer.cli.terminal import is_terminal
+from producer.cli.verdict import NOT_SCANNED
 from producer.client import Client
 from producer.contract import Lane, check_job_id
 from producer.errors import ServiceError
-from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
-from producer.reports.page import Page, Summary
-from producer.reports.plain_text import counted, one_line
-from producer.reports.remarks import remarks
-from producer.waivers import Waivers
+from producer.reports.plain_text import counted
 
 EXIT_INTERRUPTED = 130
 SHOWN_JOBS = 20
@@ -53,14 +51,21 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
         outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
-        return _Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options)).run()
+        waiting = Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options))
+        with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
+            return waiting.run(partial(_with_service, service) if service else with_client)
     except KeyboardInterrupt:
-        click.echo(f"sightline: stopped waiting; {_how_to_go_on(plan, queued)}", err=True)
+        click.echo(f"sightline: stopped waiting; {_how_to_go_on(plan, queued, options)}", err=True)
         return EXIT_INTERRUPTED
     except (BrokenPipeError, ServiceError):
         if queued.urls:
-            click.echo(f"sightline: {_how_to_go_on(plan, queued)}", err=True)
+            click.echo(f"sightline: {_how_to_go_on(plan, queued, options)}", err=True)
         raise
+
+
+def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
+    """Run ``action`` with a client of the service, as long as that lives."""
+    with_client(lambda client: local.while_it_lives(service, action(client)), variables=service.settings)
 
 
 def _check(options: ScanOptions) -> None:
@@ -69,6 +74,10 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError(msg)
     if options.resume and not options.batch:
         msg = "--resume needs the --batch NAME to go on with"
+        raise click.UsageError(msg)
+    if options.local and (options.resume or options.only_new):
+        name, instead = ("--resume", "run it anew") if options.resume else ("--only-new", "use --baseline F")
+        msg = f"--local keeps nothing from run to run, so there is nothing for {name} to go by: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
         msg = "--id is for one page, --batch names its jobs itself: give one of them"
@@ -120,7 +129,9 @@ def _before(options: ScanOptions) -> frozenset[Barrier]:
     return read_baseline(Path(file)) if file and (options.baseline or Path(file).is_file()) else frozenset()
 
 
-def _how_to_go_on(plan: ScanPlan, queued: Queued) -> str:
+def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:
+    if options.local:
+        return "nothing goes on: --local has ended what it had started"
     if not plan.batch:
         job_id = plan.job_id
         is_in = f"the job goes on: sightline result {job_id} --wait"
@@ -153,10 +164,6 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
     return NOT_SCANNED if targets.refused else 0
 
 
-def _say_nothing(job_id: str, url: str, is_new: bool) -> None:
-    del job_id, url, is_new
-
-
 def _queued_line(queued: Queued) -> str:
     if not queued.batch:
         job_id = next(iter(queued.urls))
@@ -164,90 +171,3 @@ def _queued_line(queued: Queued) -> str:
     new = len(queued.urls) - queued.found
     known = f", {queued.found:,} were there before" if queued.found else ""
     return f"Queued {counted(new, 'page')} as batch {queued.batch}{known}. Next: sightline status {queued.batch}"
-
-
-# ---------------------------------------------------------------------------------------------- wait and report
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """One run that waits. Lines of JSON go out as pages come in, in that order; other reports keep the given order."""
-
-    plan: ScanPlan
-    targets: Targets
-    queued: Queued
-    outputs: tuple[Output, ...]
-    options: ScanOptions
-    gate: Gate
-    before: frozenset[Barrier]
-    pages: list[Page] = field(default_factory=list[Page])
-    summary: Summary = field(default_factory=Summary)
-    timed_out: bool = False
-    extras: Extras = field(default_factory=Extras)
-
-    def run(self) -> int:
-        with_client(self._scan)
-        fail_on = threshold(self._fail_on)
-        if not self._streams:
-            place = {url: number for number, url in enumerate(self.plan.urls)}
-            self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
-            context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=self.extras.trends)
-            for path in write_reports(self.outputs, self.pages, context):
-                click.echo(f"sightline: wrote {path}", err=True)
-        else:
-            for line in remarks(self.pages):
-                click.echo(f"sightline: {line}", err=True)
-        self._renew_baseline()
-        if self.queued.found:
-            click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
-        return exit_code(self.summary, timed_out=self.timed_out)
-
-    def _renew_baseline(self) -> None:
-        """Name what of the baseline is fixed, and write the new one where it is asked for."""
-        fixed = fixed_in(self.before, self.pages)
-        place = "and taken from the baseline" if self.options.write_baseline else "and still in the baseline"
-        for barrier in fixed[:SHOWN_JOBS]:
-            what = f"{one_line(barrier.path)} {one_line(barrier.rule)} {one_line(barrier.fingerprint)}"
-            click.echo(f"sightline: fixed, {place}: {what}", err=True)
-        if len(fixed) > SHOWN_JOBS:
-            click.echo(f"sightline: and {counted(len(fixed) - SHOWN_JOBS, 'more fixed barrier')}", err=True)
-        if not self.options.write_baseline:
-            return
-        file = Path(self.options.write_baseline)
-        barriers = renewed(self.before, self.pages)
-        with replacing(file) as out:
-            out.write(baseline_text(barriers))
-        click.echo(f"sightline: wrote {file}: {counted(len(barriers), 'known barrier')}", err=True)
-
-    async def _scan(self, client: Client) -> None:
-        self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
-        await submit(client, self.plan, on_job=_say_nothing, queued=self.queued)
-        with progress(len(self.queued.urls), shown=not self._streams) as advance:
-            for page in self.targets.refused:
-                self._take(page)
-            async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
-                self._take(page)
-                advance(page)
-        self.extras = await read_extras(client, self.pages, self.outputs)
-
-    def _take(self, page: Page) -> None:
-        page = self.gate.mark(page)
-        self.summary.add(page, fail_on=threshold(self._fail_on))
-        self.timed_out |= page.outcome == "waiting"
-        if self._streams:
-            click.echo(line_of(page.document()))
-        if not self._streams or self._remembers or page.marks.is_set:
-            self.pages.append(page)
-
-    @property
-    def _remembers(self) -> bool:
-        """Whether lines of JSON are not all that is wanted of the pages."""
-        return self.gate.baseline is not None or bool(self.options.write_baseline)
-
-    @property
-    def _fail_on(self) -> str:
-        return self.options.fail_on or "serious"
-
-    @property
-    def _streams(self) -> bool:
-        return len(self.outputs) == 1 and self.outputs[0] == Output("jsonl", None)

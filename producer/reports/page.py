@@ -11,7 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from producer.contract import IMPACTS, Counts, Finding, Impact, JsonObject, Priority, Result, ScanResult, public_url
+from producer.contract import (
+    IMPACTS,
+    Counts,
+    Finding,
+    Impact,
+    JsonObject,
+    Priority,
+    Result,
+    ReviewProposal,
+    ScanResult,
+    public_url,
+)
 from producer.reports.marks import NO_MARKS, Mark, Marks
 
 Outcome = Literal[
@@ -134,6 +145,12 @@ def priorities(page: Page) -> dict[str, Priority]:
     """Return what the model wrote, by the fingerprint of the finding or node it is about."""
     assessment = page.result.assessment if page.result else None
     return {item.fingerprint: item for item in assessment.priorities} if assessment else {}
+
+
+def proposals(page: Page) -> dict[str, ReviewProposal]:
+    """Return what a model proposes about elements that need review, by the node's fingerprint; nothing counts it."""
+    assessment = page.result.assessment if page.result else None
+    return {item.fingerprint: item for item in assessment.reviews} if assessment else {}
 
 
 @dataclass(slots=True)

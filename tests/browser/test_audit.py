@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import struct
+import json
 from pathlib import Path
 
 import pytest
 
-from producer.contract import ScanRequest, ScanResult, Viewport
+from producer.contract import ScanRequest, ScanResult
 from producer.errors import InvalidJob
 from tests.support.hostile import GUILTY
 from tests.support.site import Site, free_port, redirect, reply
+from worker.agent.review_areas import AREAS, UNASKED
+from worker.scan.axe import load_axe
 from worker.scan.engine import ScanEngine, Secrets
 
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
@@ -173,32 +175,6 @@ async def test_a_certificate_nobody_trusts_is_unreachable(engine: ScanEngine) ->
     assert "certificate is not valid" in result.reason
 
 
-async def test_a_picture_is_taken_when_asked_for_and_shows_where_the_barriers_are(
-    engine: ScanEngine, site: Site
-) -> None:
-    url = site.add("/tall", GUILTY.replace("<img ", '<div style="height:2000px"></div><img width=40 height=30 '))
-
-    request = ScanRequest(url=url, screenshot=True, viewport=Viewport(width=640, height=480))
-    audit = await engine.audit(request)
-
-    assert audit.screenshot is not None
-    assert audit.screenshot.startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", audit.screenshot[16:24])
-    node = audit.result.findings[0].nodes[0]
-    assert node.model_extra is not None
-    left, top, box_width, box_height = node.model_extra["box"]
-    assert width == 640
-    assert 0 <= left < width
-    assert 2000 < top < height
-    assert (box_width, box_height) == (40, 30)
-
-
-async def test_no_picture_is_taken_otherwise(engine: ScanEngine, site: Site) -> None:
-    audit = await engine.audit(ScanRequest(url=site.url("/pages/guilty.html")))
-
-    assert audit.screenshot is None
-
-
 async def test_the_page_is_told_who_calls(engine: ScanEngine, site: Site) -> None:
     await scan(engine, site.add("/who", GUILTY))
 
@@ -258,3 +234,21 @@ async def test_progress_is_told_step_by_step(engine: ScanEngine, site: Site) -> 
     await engine.audit(ScanRequest(url=site.url("/pages/clean.html"), screenshot=True), on_progress=steps.append)
 
     assert steps == ["loading", "auditing", "picture"]
+
+
+async def test_every_rule_that_axe_core_may_leave_undecided_has_an_area_to_be_asked_about(engine: ScanEngine) -> None:
+    known = sorted(UNASKED.union(*AREAS.values()))
+    # A rule can end incomplete if one of its checks has words for it, or if it is only ever a hint.
+    tell = f"""
+      const {{ rules, data }} = axe._audit, known = {json.dumps(known)};
+      const isOpen = (check) => data.checks[check.id ?? check]?.messages?.incomplete;
+      const open = rules.filter((rule) => rule.reviewOnFail || [...rule.any, ...rule.all, ...rule.none].some(isOpen));
+      const names = open.map((rule) => rule.id);
+      const without = names.filter((name) => !known.includes(name));
+      const gone = known.filter((name) => !names.includes(name));
+      document.title = `${{open.length > 40}} without: ${{without}}; gone: ${{gone}}`;"""
+    html = f"<!doctype html><title>?</title><script>{load_axe().text}</script><script>{tell}</script>"
+
+    result = (await engine.audit(ScanRequest(html=html, deadline_s=20))).result
+
+    assert result.title == "true without: ; gone:"

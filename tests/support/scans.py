@@ -86,7 +86,7 @@ class FixedEngine:
     """Answers with the next of ``pages``, the last one for ever; an exception among them is raised. Counts calls."""
 
     pages: Sequence[ScanResult | Exception]
-    screenshot: bytes | None = None
+    shots: dict[str, bytes] = field(default_factory=dict[str, bytes])
     calls: int = 0
     secrets: list[Secrets | None] = field(default_factory=list[Secrets | None])
 
@@ -105,6 +105,4 @@ class FixedEngine:
         if isinstance(page, Exception):
             raise page
         result = page if request.url is None else page.model_copy(update={"url": request.url, "final_url": request.url})
-        return Audit(
-            result.model_copy(update={"group": request.group}), self.screenshot if request.screenshot else None
-        )
+        return Audit(result.model_copy(update={"group": request.group}), self.shots if request.screenshot else {})

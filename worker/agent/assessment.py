@@ -6,8 +6,9 @@ findings go out without an assessment and the reason is told. Nothing here can c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -42,6 +43,29 @@ class AssessmentDraft(BaseModel):
     priorities: list[PriorityDraft]
 
 
+DraftT = TypeVar("DraftT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[DraftT]):
+    """An answer in the form asked for; ``repaired`` tells that it took a second try."""
+
+    draft: DraftT
+    model: str
+    model_reason: str
+    usage: Usage
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer in the form asked for, after a repair, or none at all: then the model ``failed``."""
+
+    reason: str
+    usage: Usage
+    failed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What came of asking. ``source`` is the model's name, or ``none: `` and the reason."""
@@ -49,6 +73,7 @@ class Verdict:
     assessment: Assessment | None
     source: str
     usage: Usage = field(default_factory=Usage)
+    repaired: bool = False
 
 
 def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
@@ -57,7 +82,27 @@ def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
         return "not asked for"
     if result.status in {"unreachable", "blocked"}:
         return f"the page is {result.status}"
-    return "" if result.findings else "no findings to assess"
+    return "" if result.findings or result.incomplete else "no findings to assess"
+
+
+async def ask_in_form(
+    chat: ChatModel, messages: Sequence[Message], form: type[DraftT], schema: JsonObject
+) -> Answered[DraftT] | NoAnswer:
+    """Return the answer of ``chat`` in ``form``, repaired once if need be. Raises nothing that the model can cause."""
+    told = list(messages)
+    usage, reason = Usage(), ""
+    for number in range(TRIES):
+        try:
+            reply = await chat.chat(told, schema=schema)
+        except ModelError as error:
+            return NoAnswer(f"{chat.name}: {clip(str(error))}", usage, failed=True)
+        usage = add_usage(usage, reply.usage)
+        try:
+            return Answered(parse(reply.text, form), reply.model, reply.reason, usage, repaired=number > 0)
+        except ValidationError as error:
+            reason = clip(describe_invalid(error))
+            told += [Message("assistant", reply.text), Message("user", REPAIR.replace("{reason}", reason))]
+    return NoAnswer(f"{chat.name} did not answer in the form asked for: {reason}", usage)
 
 
 async def assess(
@@ -65,23 +110,11 @@ async def assess(
 ) -> Verdict:
     """Return the verdict of ``chat`` on the findings of ``result``. Raises nothing that the model can cause."""
     task = assess_task(result, changes, elsewhere or {})
-    messages = list(task.messages)
-    usage = Usage()
-    reason = ""
-    for _ in range(TRIES):
-        try:
-            reply = await chat.chat(messages, schema=answer_schema(task.fingerprints))
-        except ModelError as error:
-            return Verdict(None, f"none: {chat.name}: {clip(str(error))}", usage)
-        usage = add_usage(usage, reply.usage)
-        try:
-            draft = parse(reply.text)
-        except ValidationError as error:
-            reason = clip(describe_invalid(error))
-            messages += [Message("assistant", reply.text), Message("user", REPAIR.replace("{reason}", reason))]
-            continue
-        return Verdict(accept(draft, task), reply.model, usage)
-    return Verdict(None, f"none: {chat.name} did not answer in the form asked for: {reason}", usage)
+    answer = await ask_in_form(chat, task.messages, AssessmentDraft, answer_schema(task.fingerprints))
+    if isinstance(answer, NoAnswer):
+        return Verdict(None, f"none: {answer.reason}", answer.usage)
+    assessment = accept(answer.draft, task).model_copy(update={"model_reason": answer.model_reason})
+    return Verdict(assessment, answer.model, answer.usage, answer.repaired)
 
 
 def answer_schema(fingerprints: tuple[str, ...]) -> JsonObject:
@@ -94,10 +127,10 @@ def answer_schema(fingerprints: tuple[str, ...]) -> JsonObject:
     return schema
 
 
-def parse(text: str) -> AssessmentDraft:
+def parse(text: str, form: type[DraftT]) -> DraftT:
     """Return the answer in ``text``, also out of a Markdown fence; raises ``ValidationError``."""
     start, end = text.find("{"), text.rfind("}")
-    return AssessmentDraft.model_validate_json(text[start : end + 1] if 0 <= start < end else text)
+    return form.model_validate_json(text[start : end + 1] if 0 <= start < end else text)
 
 
 def accept(draft: AssessmentDraft, task: AssessTask) -> Assessment:

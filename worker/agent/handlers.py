@@ -15,13 +15,23 @@ from pydantic import ValidationError
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.errors import InvalidJob
 from producer.keys import Keys
+from worker.agent.complexity import complexity
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
-from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, page_of, terms_of, unpack_bytes
+from worker.agent.state import (
+    QueryContext,
+    Recalled,
+    ScanContext,
+    ScanState,
+    page_of,
+    terms_of,
+    unpack_bytes,
+    unpack_shots,
+)
 from worker.memory.scan_record import document, host_of, signature
 from worker.models.serving import serving
-from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite, Write
+from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 
 log = structlog.get_logger()
 
@@ -93,7 +103,7 @@ async def query(ctx: dict[str, Any], **payload: Any) -> Commit:
     resources = cast("QueryResources", ctx["resources"])
     context = QueryContext(submitted_ms=int(ctx.get("score") or 0), on_progress=ctx.get("progress"))
     job_id = str(ctx["job_id"])
-    with serving(job_id, ctx.get("lane", Lane.INTERACTIVE)):
+    with serving(job_id, ctx.get("lane", Lane.INTERACTIVE), complex_because=complexity(request.question)):
         result = await resources.query_graph.run(job_id, request, context)
     about: JsonObject = {"thread_id": result.thread_id, "cached": result.cached, "sources": list(result.sources)}
     return Commit(result=result, event=about)
@@ -134,7 +144,7 @@ def parse_request(payload: JsonObject) -> ScanRequest:
 
 
 def scan_commit(state: ScanState, keys: Keys, *, model: str, shot_ttl_s: int) -> Commit:
-    """Return what a finished scan leaves: result, history document, the site's counters, screenshot.
+    """Return what a finished scan leaves: result, history document, the site's counters, pictures.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
     (same signature) is written over that one instead: history grows with change, not with scans.
@@ -143,11 +153,11 @@ def scan_commit(state: ScanState, keys: Keys, *, model: str, shot_ttl_s: int) ->
     request = ScanRequest.model_validate_json(state["request"])
     result = ScanResult.model_validate_json(state["result"])
     recalled = Recalled.model_validate_json(state["recalled"])
-    shot = unpack_bytes(state["screenshot"])
+    shots = unpack_shots(state["shots"])
     seen_ms = state["seen_ms"]
     is_same = bool(recalled.last_id) and recalled.last_signature == signature(result)
     scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
-    result = result.model_copy(update={"scan_id": scan_id, "screenshot": keys.shot(job_id) if shot else None})
+    result = result.model_copy(update={"scan_id": scan_id, "screenshot": keys.shot(job_id) if shots else None})
     vector = unpack_bytes(state["vector"])
     fields = document(
         result,
@@ -163,8 +173,8 @@ def scan_commit(state: ScanState, keys: Keys, *, model: str, shot_ttl_s: int) ->
         CounterWrite(keys.scan(scan_id), "times_seen", 1),
         *site_counters(result, keys, seen_ms),
     ]
-    if shot:
-        writes.append(StringWrite(keys.shot(job_id), shot, shot_ttl_s))
+    if shots:
+        writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

@@ -20,7 +20,8 @@ from langgraph.runtime import Runtime
 
 from producer.contract import ScanRequest, ScanResult, Usage
 from producer.errors import ModelError
-from worker.agent.assessment import Verdict, assess, reason_not_to_ask
+from worker.agent.appraisal import Appraised, appraise
+from worker.agent.assessment import Verdict, reason_not_to_ask
 from worker.agent.prompts import clip
 from worker.agent.state import (
     Engine,
@@ -29,6 +30,7 @@ from worker.agent.state import (
     ScanState,
     new_state,
     pack_bytes,
+    pack_shots,
     page_of,
     terms_of,
 )
@@ -36,6 +38,7 @@ from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import compare, recorded_findings, search_text
 from worker.models.protocols import ChatModel, Embedder, Vector, add_usage
+from worker.settings import REVIEW_AREAS
 
 Update = dict[str, str | int]
 """The fields of ``ScanState`` that a node changes."""
@@ -57,6 +60,7 @@ class ScanGraph:
         history: History,
         environment: str,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
+        review_areas: int = REVIEW_AREAS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
@@ -65,6 +69,7 @@ class ScanGraph:
         self._history = history
         self._environment = environment
         self._checkpointer = checkpointer
+        self._review_areas = review_areas
         self._clock = clock
         graph = StateGraph(ScanState, context_schema=ScanContext)
         graph.add_node("audit", self.audit)
@@ -116,7 +121,7 @@ class ScanGraph:
         request = ScanRequest.model_validate_json(state["request"])
         audit = await self._engine.audit(request, secrets=context.secrets, on_progress=context.on_progress)
         result = trim(audit.result, AUDIT_BYTES)
-        return {"result": result.model_dump_json(), "screenshot": pack_bytes(audit.screenshot)}
+        return {"result": result.model_dump_json(), "shots": pack_shots(audit.shots)}
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
@@ -142,16 +147,23 @@ class ScanGraph:
         wanted = ScanRequest.model_validate_json(state["request"]).assess
         why_not = reason_not_to_ask(result, wanted=wanted)
         if why_not:
-            verdict = Verdict(None, f"none: {why_not}")
+            appraised = Appraised(Verdict(None, f"none: {why_not}"))
         else:
             _tell(runtime, "assessing")
             began = self._clock()
-            verdict = await assess(self._chat, result, changes=recalled.changes, elsewhere=recalled.elsewhere)
+            appraised = await appraise(
+                self._chat,
+                result,
+                changes=recalled.changes,
+                elsewhere=recalled.elsewhere,
+                review_areas=self._review_areas,
+            )
             result = self._timed(result, "assess", began)
         update = {
-            "assessment": verdict.assessment,
-            "assessment_source": verdict.source,
-            "usage": add_usage(result.usage, verdict.usage),
+            "assessment": appraised.verdict.assessment,
+            "assessment_source": appraised.verdict.source,
+            "usage": add_usage(result.usage, appraised.verdict.usage),
+            "notes": (*result.notes, *appraised.notes),
         }
         return {"result": result.model_copy(update=update).model_dump_json()}
 

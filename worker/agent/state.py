@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, TypedDict
@@ -23,14 +23,14 @@ from worker.scan.settings import Audit, Secrets
 class ScanState(TypedDict):
     """State of one scan; a node returns the fields it changes.
 
-    ``request``, ``result`` and ``recalled`` are JSON of their models, ``vector`` and ``screenshot`` base64; '' stands
-    for none. There is a screenshot only where one was asked for.
+    ``request``, ``result`` and ``recalled`` are JSON of their models, ``vector`` is base64, ``shots`` JSON of base64;
+    '' stands for none. There are pictures only where they were asked for.
     """
 
     job_id: str
     request: str
     result: str
-    screenshot: str
+    shots: str
     vector: str
     recalled: str
     seen_ms: int
@@ -38,7 +38,7 @@ class ScanState(TypedDict):
 
 def new_state(job_id: str, request: str) -> ScanState:
     """Return the state a scan begins with."""
-    return ScanState(job_id=job_id, request=request, result="", screenshot="", vector="", recalled="", seen_ms=0)
+    return ScanState(job_id=job_id, request=request, result="", shots="", vector="", recalled="", seen_ms=0)
 
 
 class Recalled(BaseModel):
@@ -125,3 +125,13 @@ def pack_bytes(value: bytes | None) -> str:
 def unpack_bytes(text: str) -> bytes | None:
     """Return what ``pack_bytes`` packed; None for ''."""
     return b64decode(text) if text else None
+
+
+def pack_shots(shots: Mapping[str, bytes]) -> str:
+    """Return the pictures as JSON; '' for none."""
+    return json.dumps({name: pack_bytes(picture) for name, picture in shots.items()}) if shots else ""
+
+
+def unpack_shots(text: str) -> dict[str, bytes]:
+    """Return what ``pack_shots`` packed."""
+    return {name: b64decode(picture) for name, picture in json.loads(text).items()} if text else {}

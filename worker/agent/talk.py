@@ -76,6 +76,7 @@ class Turn(Kept):
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()
     model: str = ""
+    model_reason: str = ""
     answer: str | None = None
     sources: tuple[str, ...] = ()
     cached: bool = False

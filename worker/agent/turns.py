@@ -56,7 +56,8 @@ def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] =
             "rounds": turn.rounds + 1,
             "usage": add_usage(turn.usage, reply.usage),
             "model": reply.model,
-            "notes": turn.noted(*notes),
+            "model_reason": reply.reason,
+            "notes": turn.noted(*notes, *_joined(turn, reply)),
         }
     )
     if reply.calls and not is_last:
@@ -73,6 +74,11 @@ def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] =
         return turn.model_copy(update={"answer": words, "notes": turn.noted("the model gave no answer")})
     nudge = (Said(role="assistant", content=reply.text[:MAX_REPLY]), Said(role="user", content=NUDGE))
     return turn.model_copy(update={"said": (*turn.said, *nudge)})
+
+
+def _joined(turn: Turn, reply: ChatReply) -> tuple[str, ...]:
+    is_another = turn.model not in {"", reply.model}
+    return (f"{turn.model} looked things up, {reply.model} went on",) if is_another else ()
 
 
 def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
@@ -119,6 +125,7 @@ def result_of(turn: Turn) -> QueryResult:
         sources=turn.sources,
         cached=turn.cached,
         model=turn.model,
+        model_reason=turn.model_reason,
         prompt=ASK_VERSION,
         notes=turn.notes,
         usage=turn.usage,

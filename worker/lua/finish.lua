@@ -6,7 +6,7 @@
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 state after  6 result JSON  7 result ttl s, 0 = for ever,
 --       -1 = no result kept  8 job ttl s  9 event JSON  10 channel  11 batch id or ''
 --       then for each write: its command, how many values, the values:
---         HSET field value …   |  HINCRBY field by  |  SET value ttl_s
+--         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash
 -- Returns 'committed' | 'already' | 'lost'
 --@include _common.lua
 --@include _delivery.lua
@@ -22,7 +22,7 @@ if batch then check_type(batch, 'hash') end
 local at = 12
 for k = first_write, #KEYS do
   local command, count = ARGV[at], tonumber(ARGV[at + 1])
-  if command ~= 'SET' then check_type(KEYS[k], 'hash') end
+  check_type(KEYS[k], 'hash')
   if command == 'HINCRBY' then
     local old = redis.call('HGET', KEYS[k], ARGV[at + 2])
     if old and not string.match(old, '^-?%d+$') then
@@ -39,11 +39,7 @@ local now = now_ms()
 at = 12
 for k = first_write, #KEYS do
   local command, count = ARGV[at], tonumber(ARGV[at + 1])
-  if command == 'SET' then
-    redis.call('SET', KEYS[k], ARGV[at + 2], 'EX', ARGV[at + 3])
-  else
-    redis.call(command, KEYS[k], unpack(ARGV, at + 2, at + 1 + count))
-  end
+  redis.call(command, KEYS[k], unpack(ARGV, at + 2, at + 1 + count))
   at = at + 2 + count
 end
 if ARGV[7] == '0' then

@@ -78,7 +78,9 @@ class BuiltinChat:
             return ChatReply(text=step.text, model=NAME, usage=Usage(calls=1), calls=calls)
         task = _task(messages)
         if task is not None:
-            text = json.dumps(assess(task), ensure_ascii=False)
+            # Of what axe-core left undecided it proposes nothing: it judges nothing.
+            answer_to = assess(task) if task["task"] == "assess" else {"proposals": []}
+            text = json.dumps(answer_to, ensure_ascii=False)
         elif schema is None:
             text = (
                 "This is the builtin model: it restates findings and cannot answer questions. "
@@ -126,7 +128,7 @@ def assess(task: JsonObject) -> JsonObject:
 
 
 def _task(messages: Sequence[Message]) -> JsonObject | None:
-    """Return the first user message, if it is an assessment task; later ones are complaints about an answer."""
+    """Return the first user message, if it is a task; later ones are complaints about an answer."""
     first = next((message.content for message in messages if message.role == "user"), "")
     try:
         task: object = json.loads(first)
@@ -135,7 +137,7 @@ def _task(messages: Sequence[Message]) -> JsonObject | None:
     if not isinstance(task, dict):
         return None
     fields = cast("JsonObject", task)
-    return fields if fields.get("task") == "assess" else None
+    return fields if fields.get("task") in {"assess", "review"} else None
 
 
 def _order(finding: JsonObject) -> tuple[int, int, str]:

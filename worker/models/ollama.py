@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import structlog
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from ollama import AsyncClient, EmbedResponse
@@ -24,6 +24,7 @@ from ollama import AsyncClient, EmbedResponse
 from producer.contract import JsonObject, Usage
 from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, SettingsError
 from worker.gpu.hosts import Host
+from worker.models.chat_messages import sent, tool_offer
 from worker.models.context_budget import check_budget, check_evaluated, cut_to
 from worker.models.gpu_calls import Done, GpuCalls
 from worker.models.ollama_errors import model_errors
@@ -87,14 +88,13 @@ class OllamaChat:
         Temperature 0: the same findings get the same words. Ollama ties a tool's answer to its call by their order.
         Raises ``ContextExceeded`` before the call where the prompt may not fit, and every other ``ModelError``.
         """
-        offered = [_tool(tool) for tool in tools]
+        offered = [tool_offer(tool) for tool in tools]
         texts = [*(_whole_text(message) for message in messages), *map(json.dumps, offered)]
         options: dict[str, Any] = {"tools": offered} if offered else {}
         if schema is not None:
             options["format"] = schema  # a grammar for the answer, no part of the prompt
         check_budget(texts, model=self._name, context=self._context, max_output=self._max_output)
-        sent = [_sent(message) for message in messages]  # before the slot is held: others wait for it
-        ask = partial(self._ask, sent=sent, texts=[message.content for message in messages], options=options)
+        ask = partial(self._ask, messages=messages, options=options)
         done, usage = await self._calls.call("chat", self._name, ask)
         text, calls = done.value
         return ChatReply(text=text, model=self._name, usage=reduce(add_usage, usage), calls=calls)
@@ -112,7 +112,7 @@ class OllamaChat:
         )
 
     async def _ask(
-        self, host: Host, *, sent: list[BaseMessage], texts: Sequence[str], options: dict[str, Any]
+        self, host: Host, *, messages: Sequence[Message], options: dict[str, Any]
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
         """Ask one host; the whole call and each silence in it are bounded."""
         pieces: list[str] = []
@@ -121,7 +121,7 @@ class OllamaChat:
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self._name, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
-                async for chunk in self._on[host.name].pieces(sent, **options):
+                async for chunk in self._on[host.name].pieces([sent(one) for one in messages], **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     pieces.append(chunk.text)
                     calls += _calls_in(chunk)
@@ -129,7 +129,9 @@ class OllamaChat:
         text = "".join(pieces)
         self._check(host.name, text, calls, last)
         prompt_tokens, output_tokens = int(last.get("prompt_eval_count") or 0), int(last.get("eval_count") or 0)
-        check_evaluated(texts, prompt_tokens, model=self._name, context=self._context)
+        check_evaluated(
+            [message.content for message in messages], prompt_tokens, model=self._name, context=self._context
+        )
         return Done((text, tuple(calls)), prompt_tokens, output_tokens)
 
     def _check(self, host: str, text: str, calls: Sequence[ToolCall], last: dict[str, Any]) -> None:
@@ -149,27 +151,9 @@ class OllamaChat:
             raise AnswerIncomplete(msg)
 
 
-def _sent(message: Message) -> BaseMessage:
-    match message.role:
-        case "system":
-            return SystemMessage(message.content)
-        case "user":
-            return HumanMessage(message.content)
-        case "tool":
-            return ToolMessage(message.content, tool_call_id=message.call_id)
-        case "assistant":
-            calls = [{"name": call.name, "args": call.arguments, "id": call.id} for call in message.calls]
-            return AIMessage(message.content, tool_calls=calls)
-
-
 def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
     message = cast("AIMessageChunk", chunk.message)
     return [ToolCall(call["name"], call["args"], call["id"] or "") for call in message.tool_calls]
-
-
-def _tool(tool: Tool) -> JsonObject:
-    about = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": about}
 
 
 def _whole_text(message: Message) -> str:

@@ -1,6 +1,6 @@
 """What the agent asks of a model: ``ChatModel`` and ``Embedder``. No network, no model.
 
-Adapters (``builtin.py``, later Ollama and the cloud) implement these two protocols and nothing else; the agent
+Adapters (``builtin.py``, ``ollama.py``, ``cloud.py``) implement these two protocols and nothing else; the agent
 knows no adapter. Which one is used is decided in ``routing.py``. An adapter waits for its own GPU slot, bounds
 its own call and raises ``ModelError`` for everything that goes wrong in it, so that no library's exception
 reaches the agent.
@@ -67,13 +67,15 @@ class Message:
 class ChatReply:
     """One complete answer; ``usage`` counts this call alone. ``model`` is what really answered.
 
-    With ``calls`` the text may be empty, and the conversation goes on with their answers.
+    With ``calls`` the text may be empty, and the conversation goes on with their answers. ``reason`` says why this
+    model was asked, '' where it is simply the one of CHAT_MODEL.
     """
 
     text: str
     model: str
     usage: Usage
     calls: tuple[ToolCall, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,34 @@
-"""Which model answers: the one place that turns CHAT_MODEL and EMBEDDING_MODEL into adapters.
+"""Which model answers: the one place that turns CHAT_MODEL, EMBEDDING_MODEL and FALLBACK_MODEL into adapters.
 
-``open_models`` is what a worker uses. Nothing of Ollama is imported, and no host asked, where both are ``builtin``.
+``open_models`` is what a worker uses. Nothing of Ollama is imported, and no host asked, where both are ``builtin``;
+nothing of OpenAI's where there is no FALLBACK_MODEL. Which calls go to it is decided in ``fallback.py``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+import structlog
 from redis.asyncio import Redis
 
-from producer.errors import SettingsError
+from producer.errors import DependencyMissing, SettingsError
 from producer.keys import Keys
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
 from worker.models.builtin import NAME, BuiltinChat, BuiltinEmbedder
+from worker.models.cloud_share import CloudShare
+from worker.models.fallback import FallbackChat
 from worker.models.protocols import ChatModel, Embedder
+from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
+
+log = structlog.get_logger()
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,199}")
 
@@ -41,35 +50,87 @@ async def open_models(
 
     ``worker`` is this worker's name, unique a process; ``timing`` is the pool's where it is not the usual one. A model
     that is not pulled or an Ollama that is away is logged, with what to type, and ends nothing: calls fail with
-    ``ModelError`` until it is there. Raises ``SettingsError`` for a name that cannot be a model's.
+    ``ModelError`` until it is there. Raises ``SettingsError`` for a name that cannot be a model's or a fallback that is
+    not wholly set, and ``DependencyMissing`` where the extra for it is not installed.
     """
     for setting, name in (("CHAT_MODEL", settings.chat_model), ("EMBEDDING_MODEL", settings.embedding_model)):
         _check_name(setting, name)
+    async with AsyncExitStack() as stack:
+        models = await _local(settings, redis, keys, stack, worker=worker, timing=timing)
+        if settings.fallback_model:
+            cloud = _cloud(settings, redis, keys, stack)
+            share = CloudShare(redis, keys, settings.fallback_share)
+            models = replace(models, chat=FallbackChat(models.chat, cloud, share))
+        yield models
+
+
+async def _local(
+    settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack, *, worker: str, timing: Timing | None
+) -> Models:
+    """Return the models of CHAT_MODEL and EMBEDDING_MODEL; ``stack`` closes what they need."""
     wanted = [name for name in (settings.chat_model, settings.embedding_model) if name != NAME]
     if not wanted:
-        yield Models(chat_model(NAME), embedder(NAME))
-        return
+        return Models(chat_model(NAME), embedder(NAME))
     # Most of a second, and 30 MB: only where Ollama is asked for.
     from worker.models import ollama  # noqa: PLC0415
     from worker.models.gpu_calls import GpuCalls  # noqa: PLC0415
     from worker.models.ollama_fleet import OllamaFleet  # noqa: PLC0415
-    from worker.models.usage import UsageLedger  # noqa: PLC0415
 
     fleet = OllamaFleet(settings, redis, keys, worker=worker, timing=timing)
     calls = GpuCalls(fleet, UsageLedger(redis, keys), wait_s=settings.gpu_wait_s)
-    try:
-        await fleet.open(wanted)
-        facts = {name: await ollama.facts_or_none(fleet, name) for name in wanted}
-        chat, embed = settings.chat_model, settings.embedding_model
-        yield Models(
-            chat_model(NAME) if chat == NAME else ollama.OllamaChat(chat, fleet, calls, settings, facts=facts[chat]),
-            embedder(NAME)
-            if embed == NAME
-            else ollama.OllamaEmbedder(embed, fleet, calls, settings, facts=facts[embed]),
-            fleet.pool,
+    stack.push_async_callback(fleet.close)
+    await fleet.open(wanted)
+    facts = {name: await ollama.facts_or_none(fleet, name) for name in wanted}
+    chat, embed = settings.chat_model, settings.embedding_model
+    return Models(
+        chat_model(NAME) if chat == NAME else ollama.OllamaChat(chat, fleet, calls, settings, facts=facts[chat]),
+        embedder(NAME) if embed == NAME else ollama.OllamaEmbedder(embed, fleet, calls, settings, facts=facts[embed]),
+        fleet.pool,
+    )
+
+
+def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack) -> ChatModel:
+    """Return the model of FALLBACK_MODEL; ``stack`` closes it."""
+    _check_name("FALLBACK_MODEL", settings.fallback_model)
+    if not settings.fallback_base_url:
+        msg = (
+            f"FALLBACK_MODEL is {settings.fallback_model!r}, but FALLBACK_BASE_URL is not set: "
+            f"expected the endpoint's address, such as https://api.openai.com/v1"
         )
-    finally:
-        await fleet.close()
+        raise SettingsError(msg)
+    key = fallback_key(settings)
+    try:
+        from worker.models.cloud import CloudChat  # noqa: PLC0415  a second, and an extra that few install
+    except ModuleNotFoundError as error:
+        msg = f"FALLBACK_MODEL needs the package {error.name!r}: pip install 'sightline[cloud]', or unset it"
+        raise DependencyMissing(msg) from None
+    host = urlsplit(settings.fallback_base_url)
+    if key and host.scheme == "http" and host.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        log.warning("cloud.key_unencrypted", host=host.netloc)
+    cloud = CloudChat(settings, UsageLedger(redis, keys), api_key=key)
+    stack.push_async_callback(cloud.close)
+    return cloud
+
+
+def fallback_key(settings: WorkerSettings) -> str:
+    """Return the key of FALLBACK_API_KEY or of its file; raises ``SettingsError``, which never shows it."""
+    key, file = settings.fallback_api_key.get_secret_value(), settings.fallback_api_key_file
+    if key and file:
+        msg = "FALLBACK_API_KEY and FALLBACK_API_KEY_FILE are both set: expected one of them"
+        raise SettingsError(msg)
+    if file:
+        try:
+            key = Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"FALLBACK_API_KEY_FILE is {file!r}, which cannot be read: {type(error).__name__}"
+            raise SettingsError(msg) from None
+        if not key:
+            msg = f"FALLBACK_API_KEY_FILE is {file!r}, which is empty: expected the key"
+            raise SettingsError(msg)
+    if not all("!" <= char <= "~" for char in key):
+        msg = "the fallback's key holds a space or a character that no header can carry: expected the key alone"
+        raise SettingsError(msg)
+    return key
 
 
 def chat_model(name: str) -> ChatModel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -34,6 +34,15 @@ class UsageLedger:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+
+    async def add_now(self, *, kind: str, model: str, usage: Usage, failed: bool) -> None:
+        """Add one call that has just ended, for whom no script has told Redis' time. Fails no job."""
+        try:
+            seconds, micros = cast("tuple[int, int]", await cast("Any", self._redis).time())
+        except (RedisError, OSError) as error:
+            log.warning("usage.not_counted", model=model, kind=kind, error=str(error))
+            return
+        await self.add(at_ms=seconds * 1000 + micros // 1000, kind=kind, model=model, usage=usage, failed=failed)
 
     async def add(
         self, *, at_ms: int, kind: str, model: str, usage: Usage, failed: bool, call_id: str | None = None

@@ -76,10 +76,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """One scan: the result, and a PNG of the whole page where it was asked for.
+    """One scan: the result, and JPEGs by what they show (``Keys.shot``) where they were asked for.
 
-    With a screenshot, nodes of the top document carry ``box``: x, y, width, height in the picture's pixels.
+    With pictures, nodes of the top document carry ``box``: x, y, width, height in the page's pixels.
     """
 
     result: ScanResult
-    screenshot: bytes | None = None
+    shots: Mapping[str, bytes] = field(default_factory=dict[str, bytes])

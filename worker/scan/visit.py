@@ -6,7 +6,6 @@ that dies, is ``engine.py``'s business. Loading is in ``load.py``, axe-core in `
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Final
 
@@ -17,13 +16,12 @@ from worker.scan.chromium import Chromium
 from worker.scan.deadline import Deadline
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
+from worker.scan.pictures import take_pictures
 from worker.scan.proxy import ScanProxy, origin_of
 from worker.scan.result import Seen, make_result
 from worker.scan.settings import Audit, ScanSettings
 from worker.scan.verdict import Unread
 
-_MAX_SHOT_PIXELS: Final = 16_384
-"""Chromium draws no taller picture in one piece."""
 _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
 
@@ -70,9 +68,8 @@ class Visit:
             if not self._page.watch.crash:
                 await browser.check()
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page went away: {error}")))
-        picture = await self._picture()
         status: ScanStatus = "partial" if self._load.partial else "scanned"
-        return Audit(self._result(browser, status, report=report), picture)
+        return await self._with_pictures(self._result(browser, status, report=report))
 
     async def _audit(self) -> AxeReport:
         """Run axe-core; a page that goes elsewhere meanwhile is settled and audited again."""
@@ -115,25 +112,23 @@ class Visit:
             number = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
             self._load.partial.append(f"{number} could not be read ({shown})")
 
-    async def _picture(self) -> bytes | None:
-        """Return a PNG of the whole page; a page that cannot be drawn is still scanned."""
+    async def _with_pictures(self, result: ScanResult) -> Audit:
+        """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""
         facts = self._load.facts
         if not self._request.screenshot or facts is None:
-            return None
+            return Audit(result)
         self._on_progress("picture")
-        viewport = self._request.viewport
-        height = min(max(facts.height, viewport.height), _MAX_SHOT_PIXELS)
-        clip = {"x": 0, "y": 0, "width": viewport.width, "height": height, "scale": 1}
-        try:
-            shot = await self._page.session.call(
-                "Page.captureScreenshot",
-                {"format": "png", "clip": clip, "captureBeyondViewport": True, "optimizeForSpeed": True},
-                timeout_s=self._deadline.left_s,
-            )
-        except CallFailed:
-            return None
+        pictures = await take_pictures(
+            self._page,
+            result.findings,
+            viewport=self._request.viewport,
+            page_height=facts.height,
+            left_s=self._deadline.left_s,
+        )
         self._mark("picture")
-        return base64.b64decode(shot["data"])
+        timings_ms = {**self._timings, "total": self._deadline.spent_ms}
+        notes = (*result.notes, *([pictures.missing] if pictures.missing else []))
+        return Audit(result.model_copy(update={"timings_ms": timings_ms, "notes": notes}), pictures.shots)
 
     def _mark(self, step: str) -> None:
         self._timings[step] = self._deadline.spent_ms - sum(self._timings.values())

@@ -22,7 +22,7 @@ from worker.memory.checkpoints import ScanSaver
 from worker.memory.history import History
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, EmbedReply, Message, Tool
-from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite
+from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
 from worker.scan.settings import Secrets
 
 HOME = "https://shop.example/home"
@@ -76,8 +76,8 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.execute_command("HSET", key, *chain.from_iterable(fields.items()))
             case CounterWrite(key, field, by):
                 await redis.execute_command("HINCRBY", key, field, by)
-            case StringWrite(key, value, ttl_s):
-                await redis.set(key, value, ex=ttl_s)
+            case ExpiryWrite(key, ttl_s):
+                await redis.expire(key, ttl_s)
 
 
 async def hash_of(redis: Redis, key: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tests.redis.agent.scanning import (
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import scan
 from worker.memory.history import History
-from worker.outcome import StringWrite
+from worker.outcome import ExpiryWrite, HashWrite
 
 
 async def test_a_scan_commits_its_result_its_document_and_the_site_s_counts(redis: Redis, keys: Keys, history: History):
@@ -137,14 +137,15 @@ async def test_without_an_embedding_model_the_findings_are_delivered_and_kept(
     assert "vector" not in await hash_of(redis, keys.scan("job-1"))
 
 
-async def test_a_screenshot_is_committed_with_the_result(keys: Keys, history: History):
-    engine = FixedEngine([BARRIERS], screenshot=b"\x89PNG\x00\xff")
+async def test_pictures_are_committed_with_the_result(keys: Keys, history: History):
+    shots = {"page": b"\xff\xd8\xff\x00", "0123": b"\xff\xd8"}
+    engine = FixedEngine([BARRIERS], shots=shots)
 
     asked, commit = await run(keys, graph(engine, history, keys), "job-1", screenshot=True)
     not_asked, _ = await run(keys, graph(engine, history, keys), "job-2")
 
     assert asked.screenshot == keys.shot("job-1")
-    assert StringWrite(keys.shot("job-1"), b"\x89PNG\x00\xff", 604_800) in commit.writes
+    assert commit.writes[-2:] == (HashWrite(keys.shot("job-1"), shots), ExpiryWrite(keys.shot("job-1"), 604_800))
     assert not_asked.screenshot is None
 
 

@@ -24,14 +24,14 @@ from worker.agent.job_secrets import secrets_of
 from worker.memory.checkpoints import ScanSaver, scan_saver
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
-from worker.outcome import StringWrite
+from worker.outcome import HashWrite
 from worker.scan.settings import Secrets
 
 
 async def test_a_scan_stopped_in_assess_goes_on_without_loading_the_page_again(
     redis: Redis, keys: Keys, history: History, saver: ScanSaver
 ):
-    engine = FixedEngine([BARRIERS], screenshot=b"shot")
+    engine = FixedEngine([BARRIERS], shots={"page": b"shot"})
     stopped = StoppedModel()
     first = asyncio.create_task(
         run(keys, graph(engine, history, keys, chat=stopped, saver=saver), "job-1", screenshot=True)
@@ -47,7 +47,7 @@ async def test_a_scan_stopped_in_assess_goes_on_without_loading_the_page_again(
     assert engine.calls == 1
     assert result.findings == BARRIERS.findings
     assert result.assessment_source == "builtin"
-    assert StringWrite(keys.shot("job-1"), b"shot", 604_800) in commit.writes
+    assert HashWrite(keys.shot("job-1"), {"page": b"shot"}) in commit.writes
 
 
 async def test_a_scan_whose_commit_was_lost_is_not_run_again(keys: Keys, history: History, saver: ScanSaver):

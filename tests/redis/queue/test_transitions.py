@@ -12,7 +12,7 @@ from producer.client import Client
 from producer.contract import ErrorInfo, FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, pending, start_one, steal, steal_entry
-from worker.outcome import Commit, CounterWrite, HashWrite, StringWrite
+from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
 from worker.stream import Delivery, Entry, JobStream, NotStarted
 
 BOOM = ErrorInfo(type="Boom", message="it broke")
@@ -144,7 +144,8 @@ async def test_finish_commits_everything_in_one_step(client: Client, stream: Job
     writes = (
         HashWrite(keys.scan("s1"), {"title": "Shop", "vector": b"\x00\x01"}),
         CounterWrite(keys.site("example.org"), "generation", 1),
-        StringWrite(keys.shot("s1"), b"\x89PNG", 60),
+        HashWrite(keys.shot("s1"), {"page": b"\xff\xd8\xff"}),
+        ExpiryWrite(keys.shot("s1"), 60),
     )
 
     standing = await stream.finish(
@@ -157,6 +158,7 @@ async def test_finish_commits_everything_in_one_step(client: Client, stream: Job
     assert (result["job_id"], result["state"], result["value"]) == (job_id, "succeeded", 7)
     assert await redis.hget(keys.scan("s1"), "vector") == b"\x00\x01"  # pyright: ignore[reportGeneralTypeIssues]  # redis-py types it as sync
     assert await redis.hget(keys.site("example.org"), "generation") == b"1"  # pyright: ignore[reportGeneralTypeIssues]  # the same
+    assert await client.shots("s1") == {"page": b"\xff\xd8\xff"}
     assert 0 < await redis.ttl(keys.shot("s1")) <= 60
     assert await redis.xlen(keys.lane("batch")) == 0
     assert await pending(redis, keys) == 0

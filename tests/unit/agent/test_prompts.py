@@ -7,6 +7,7 @@ import pytest
 from producer.contract import Changes, Finding, Impact, Node
 from tests.support.scans import finding, scan_result
 from worker.agent.prompts import BUDGET_CHARS, MAX_EXAMPLES, MAX_TEXT, assess_task, clip, load_prompt, version_of
+from worker.agent.review_areas import AREAS
 
 
 def shown(findings: tuple[Finding, ...], budget_chars: int = BUDGET_CHARS) -> dict[str, object]:
@@ -81,7 +82,9 @@ def test_a_changed_prompt_has_another_version():
     assert version_of("assess", "ab", "c") != version_of("assess", "a", "bc")
 
 
-@pytest.mark.parametrize("name", ["assess", "repair", "ask", "nudge", "last_step"])
+@pytest.mark.parametrize(
+    "name", ["assess", "repair", "ask", "nudge", "last_step", "review", *(f"review/{area}" for area in AREAS)]
+)
 def test_every_prompt_is_a_file_with_a_text(name: str):
     assert len(load_prompt(name)) > 50
     assert not load_prompt(name).endswith("\n")

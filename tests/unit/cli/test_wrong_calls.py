@@ -48,6 +48,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, "--batch", "a b"], "'a b-"),
         (["scan", PAGE, "--match", "/x", "--ignore-robots"], "--match and --ignore-robots choose among the pages of a"),
         (["scan", "--sitemap", "sitemap.xml"], "--sitemap 'sitemap.xml' has no scheme"),
+        (["scan", PAGE, "--local", "--only-new"], "nothing for --only-new to go by: use --baseline F"),
+        (["scan", PAGE, "--local", "--batch", "b", "--resume"], "nothing for --resume to go by: run it anew"),
         (["scan", "--file", "missing.txt"], "'missing.txt': No such file"),
         (["scan", PAGE, "--baseline", "missing.json"], "cannot read the baseline 'missing.json'"),
         (["scan", PAGE, "--write-baseline", "missing/known.json"], "cannot write 'missing/known.json'"),

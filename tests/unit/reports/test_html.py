@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from producer.contract import Changes, Impact, Priority
+from producer.contract import Assessment, Changes, Impact, Priority, ReviewProposal
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.html_view import Step, advice, steps, trend_of
-from producer.reports.page import page_of, refused_page
+from producer.reports.page import page_of, refused_page, summarise
 from producer.reports.wcag import criterion_name, criterion_url
 from producer.site_days import Day
 from tests.unit.reports import sample_pages as sample
@@ -189,3 +189,22 @@ def test_elements_over_the_limit_are_counted_instead_of_shown() -> None:
     text = sample.render("html", [page_of(sample.scan_result("/x", sample.finding(nodes=40, trimmed=60)))])
 
     assert "and 75 more elements" in text
+
+
+def test_a_proposal_stands_beside_its_element_as_one_and_changes_no_count() -> None:
+    undecided = sample.finding("color-contrast", None, nodes=2).model_copy(update={"outcome": "incomplete"})
+    plain = sample.scan_result(incomplete=(undecided,))
+    proposal = ReviewProposal(
+        fingerprint=undecided.nodes[1].fingerprint, rule="color-contrast", area="contrast", verdict="barrier",
+        why="White on <b>cream</b>.", look_at="The banner.", source="m:1b",
+    )  # fmt: skip
+    proposed = plain.model_copy(update={"assessment": Assessment(summary="", reviews=(proposal,))})
+
+    text = sample.render("html", [page_of(proposed)])
+
+    assert text.count('class="proposal"') == 1
+    assert "Proposed by m:1b, for a person to decide: barrier." in text
+    assert "White on &lt;b&gt;cream&lt;/b&gt;. Look at: The banner." in text
+    assert 'class="assessment"' not in text
+    for fail_on in (Impact.MINOR, None):
+        assert summarise([page_of(proposed)], fail_on=fail_on) == summarise([page_of(plain)], fail_on=fail_on)

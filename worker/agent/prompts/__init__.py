@@ -3,7 +3,7 @@
 Whatever a page says (titles, markup, selectors, URLs) reaches a model only as string values inside one JSON document,
 after a system message that says so. A prompt's version is made of its name and a digest of its text, so that a changed
 prompt has a new one: it is named in results and in the cache's scope. ``models/builtin.py`` reads the same document.
-Next: ``query_messages.py``, what it is asked in a conversation.
+Next: ``query_messages.py``, what it is asked in a conversation; ``review_areas.py``, what about undecided elements.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final
 
-from producer.contract import Changes, Finding, JsonObject, ScanResult
+from producer.contract import Changes, Finding, JsonObject, Node, ScanResult
 from worker.models.protocols import Message
 
 BUDGET_CHARS: Final = 16_000
@@ -95,6 +95,12 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def node_quoted(node: Node) -> JsonObject:
+    """Return one element as a model is shown it, each text cut."""
+    selector = " ".join(part if isinstance(part, str) else " ".join(part) for part in node.selector)
+    return {"selector": clip(selector), "markup": clip(node.snippet), "problem": clip(node.failure_summary)}
+
+
 def _worst_first(finding: Finding) -> tuple[int, int, str]:
     return (-(finding.impact.rank if finding.impact else -1), -finding.node_count, finding.rule)
 
@@ -120,13 +126,7 @@ def _add_examples(entries: list[JsonObject], findings: list[Finding], budget_cha
         for entry, finding in zip(entries, findings, strict=False):
             if number >= len(finding.nodes):
                 continue
-            node = finding.nodes[number]
-            selector = " ".join(part if isinstance(part, str) else " ".join(part) for part in node.selector)
-            example = {
-                "selector": clip(selector),
-                "markup": clip(node.snippet),
-                "problem": clip(node.failure_summary),
-            }
+            example = node_quoted(finding.nodes[number])
             budget_chars -= len(json.dumps(example, ensure_ascii=False))
             if budget_chars < 0:
                 return

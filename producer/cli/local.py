@@ -1,0 +1,54 @@
+"""``--local``: a client of a Redis and a worker that live for one run; what they are is ``worker/local.py``'s."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from producer.errors import DependencyMissing, ServiceError
+
+GROUP: Final = "sightline.local"
+LOOKED_AT_EVERY_S: Final = 0.2
+
+T = TypeVar("T")
+
+
+class Service(Protocol):
+    """What runs for one run."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The variables of its client."""
+        ...
+
+    def why_dead(self) -> str | None:
+        """Return why its worker has ended, None while it lives."""
+        ...
+
+
+def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextManager[Service]:
+    """Return what starts and ends it; raises ``DependencyMissing`` where the worker's package is not installed."""
+    found = next(iter(entry_points(group=GROUP)), None)
+    try:
+        make = cast("Any", found).load() if found else None
+    except ModuleNotFoundError:
+        make = None
+    if make is None:
+        raise DependencyMissing("--local runs a worker on this machine: install sightline[worker]")
+    return make(environ, urls)
+
+
+async def while_it_lives(service: Service, action: Awaitable[T]) -> T:
+    """Return what ``action`` returns; raises ``ServiceError`` with its last words where the worker ends before."""
+    task = asyncio.ensure_future(action)
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOKED_AT_EVERY_S))[0]:
+            if (words := service.why_dead()) is not None:
+                raise ServiceError(f"the worker of --local has ended: {words}")
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

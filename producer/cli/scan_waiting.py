@@ -1,0 +1,120 @@
+"""One run of ``sightline scan`` that waits: take the pages as they come, mark them, report them, give the exit code.
+
+What is known beforehand (waivers, baseline) is ``gate.py``'s, what a report looks like ``producer/reports``'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from producer.cli.baseline import Barrier, baseline_text, fixed_in, renewed
+from producer.cli.gate import Gate
+from producer.cli.outputs import Output, replacing, write_reports
+from producer.cli.report_extras import Extras, read_extras
+from producer.cli.scan import ScanOptions
+from producer.cli.scan_run import Queued, ScanPlan, pages_as_completed, submit
+from producer.cli.targets import Targets
+from producer.cli.terminal import progress
+from producer.cli.verdict import exit_code, threshold
+from producer.client import Client
+from producer.reports.formats import ReportContext
+from producer.reports.jsonl import line_of
+from producer.reports.page import Page, Summary
+from producer.reports.plain_text import counted, one_line
+from producer.reports.remarks import remarks
+from producer.waivers import Waivers
+
+SHOWN_BARRIERS = 20
+"""Fixed barriers named one by one; more are counted."""
+
+WithClient = Callable[[Callable[[Client], Awaitable[None]]], None]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One run that waits. Lines of JSON go out as pages come in, in that order; other reports keep the given order."""
+
+    plan: ScanPlan
+    targets: Targets
+    queued: Queued
+    outputs: tuple[Output, ...]
+    options: ScanOptions
+    gate: Gate
+    before: frozenset[Barrier]
+    pages: list[Page] = field(default_factory=list[Page])
+    summary: Summary = field(default_factory=Summary)
+    timed_out: bool = False
+    extras: Extras = field(default_factory=Extras)
+
+    def run(self, with_client: WithClient) -> int:
+        """Scan and report; returns the exit code."""
+        with_client(self._scan)
+        fail_on = threshold(self._fail_on)
+        if not self._streams:
+            place = {url: number for number, url in enumerate(self.plan.urls)}
+            self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
+            context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=self.extras.trends)
+            for path in write_reports(self.outputs, self.pages, context):
+                click.echo(f"sightline: wrote {path}", err=True)
+        else:
+            for line in remarks(self.pages):
+                click.echo(f"sightline: {line}", err=True)
+        self._renew_baseline()
+        if self.queued.found:
+            click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
+        return exit_code(self.summary, timed_out=self.timed_out)
+
+    def _renew_baseline(self) -> None:
+        """Name what of the baseline is fixed, and write the new one where it is asked for."""
+        fixed = fixed_in(self.before, self.pages)
+        place = "and taken from the baseline" if self.options.write_baseline else "and still in the baseline"
+        for barrier in fixed[:SHOWN_BARRIERS]:
+            what = f"{one_line(barrier.path)} {one_line(barrier.rule)} {one_line(barrier.fingerprint)}"
+            click.echo(f"sightline: fixed, {place}: {what}", err=True)
+        if len(fixed) > SHOWN_BARRIERS:
+            click.echo(f"sightline: and {counted(len(fixed) - SHOWN_BARRIERS, 'more fixed barrier')}", err=True)
+        if not self.options.write_baseline:
+            return
+        file = Path(self.options.write_baseline)
+        barriers = renewed(self.before, self.pages)
+        with replacing(file) as out:
+            out.write(baseline_text(barriers))
+        click.echo(f"sightline: wrote {file}: {counted(len(barriers), 'known barrier')}", err=True)
+
+    async def _scan(self, client: Client) -> None:
+        self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
+        with progress(len(self.plan.urls), may_mix=self._streams) as bar:
+            await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
+            for page in self.targets.refused:
+                self._take(page)
+            async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
+                self._take(page)
+                bar.advance(page)
+        self.extras = await read_extras(client, self.pages, self.outputs)
+
+    def _take(self, page: Page) -> None:
+        page = self.gate.mark(page)
+        self.summary.add(page, fail_on=threshold(self._fail_on))
+        self.timed_out |= page.outcome == "waiting"
+        if self._streams:
+            click.echo(line_of(page.document()))
+        if not self._streams or self._remembers or page.marks.is_set:
+            self.pages.append(page)
+
+    @property
+    def _remembers(self) -> bool:
+        """Whether lines of JSON are not all that is wanted of the pages."""
+        return self.gate.baseline is not None or bool(self.options.write_baseline)
+
+    @property
+    def _fail_on(self) -> str:
+        return self.options.fail_on or "serious"
+
+    @property
+    def _streams(self) -> bool:
+        return len(self.outputs) == 1 and self.outputs[0] == Output("jsonl", None)

@@ -1,0 +1,79 @@
+"""Pictures of a page and of what fails on it, when they are asked for."""
+
+from __future__ import annotations
+
+import struct
+
+from producer.contract import PAGE_SHOT, ScanRequest, Viewport
+from tests.support.hostile import GUILTY
+from tests.support.site import Site
+from worker.scan import pictures
+from worker.scan.engine import ScanEngine
+from worker.scan.pictures import CROPS_PER_FINDING, MARGIN, MAX_ALL_BYTES, MAX_HEIGHT
+from worker.scan.settings import Audit
+
+NOISE = """<canvas id=noise width=1200 height=9000></canvas><script>
+const paper = document.getElementById("noise").getContext("2d"), image = paper.createImageData(1200, 9000);
+for (let i = 0, n = 1; i < image.data.length; i++) { n = n * 1664525 + 1013904223 >>> 0; image.data[i] = n >>> 24; }
+paper.putImageData(image, 0, 0);</script>"""
+
+
+def jpeg_size(picture: bytes) -> tuple[int, int]:
+    """Return width and height from the frame header (ITU T.81, B.2.2)."""
+    assert picture.startswith(b"\xff\xd8")
+    at = 2
+    while picture[at + 1] not in {0xC0, 0xC1, 0xC2}:
+        at += 2 + int.from_bytes(picture[at + 2 : at + 4])
+    height, width = struct.unpack(">HH", picture[at + 5 : at + 9])
+    return width, height
+
+
+async def photographed(engine: ScanEngine, url: str) -> Audit:
+    viewport = Viewport(width=640, height=480)
+    return await engine.audit(ScanRequest(url=url, screenshot=True, viewport=viewport, deadline_s=30))
+
+
+async def test_a_picture_shows_the_page_and_each_barrier(engine: ScanEngine, site: Site) -> None:
+    spacer = '<div style="height:2000px"></div><img width=40 height=30 style="display:block;margin:50px" '
+    url = site.add("/tall", GUILTY.replace("<img ", spacer))
+
+    audit = await photographed(engine, url)
+
+    node = audit.result.findings[0].nodes[0]
+    assert node.model_extra is not None
+    left, top, *size = node.model_extra["box"]
+    width, height = jpeg_size(audit.shots[PAGE_SHOT])
+    assert set(audit.shots) == {PAGE_SHOT, node.fingerprint}
+    assert width == 640
+    assert left == 58
+    assert 2000 < top < height
+    assert size == [40, 30]
+    assert jpeg_size(audit.shots[node.fingerprint]) == (40 + 2 * MARGIN, 30 + 2 * MARGIN)
+
+
+async def test_only_a_findings_first_nodes_that_can_be_seen_are_cropped(engine: ScanEngine, site: Site) -> None:
+    images = '<img src=x width=9 height=9 style="position:absolute;left:-99px"><img src=x hidden>' + "<img src=x>" * 9
+    url = site.add("/many-images", GUILTY.replace("<img ", f"{images}<img "))
+
+    audit = await photographed(engine, url)
+
+    assert len(audit.result.findings[0].nodes) > 9
+    assert len(audit.shots) == 1 + CROPS_PER_FINDING
+
+
+async def test_no_picture_is_taken_unless_asked_for(engine: ScanEngine, site: Site) -> None:
+    audit = await engine.audit(ScanRequest(url=site.url("/pages/guilty.html")))
+
+    assert audit.shots == {}
+    assert "picture" not in audit.result.timings_ms
+
+
+async def test_pictures_stay_small_and_a_page_of_any_height_is_drawn(engine: ScanEngine, site: Site) -> None:
+    noisy = await photographed(engine, site.add("/noise", GUILTY.replace("<img ", f"{NOISE}<img ")))
+    tower = GUILTY.replace("<img ", '<div style="height:200000px"></div><img ')
+    endless = await photographed(engine, site.add("/tower", tower))
+
+    assert sum(map(len, noisy.shots.values())) <= MAX_ALL_BYTES
+    assert len(noisy.shots[PAGE_SHOT]) <= pictures.MAX_PAGE_BYTES
+    assert jpeg_size(endless.shots[PAGE_SHOT]) == (640, MAX_HEIGHT)
+    assert endless.result.status == "scanned"

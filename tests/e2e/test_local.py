@@ -1,0 +1,110 @@
+"""``scan --local``: a Redis and a worker of one run's own, and nothing of it left, however the run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Site
+from tests.support.processes_of import all_gone, descendants
+from tests.support.queue import until
+from tests.support.scan_worker import ROOT, need_browser
+
+WAIT_S = 90
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> Start:
+    need_browser()
+
+    def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        environment = {**inherited, "TMPDIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1", **variables}
+        process = subprocess.Popen[str](
+            [sys.executable, "-m", "producer.cli.main", "scan", *arguments],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        children.append(process)  # pyright: ignore[reportArgumentType]  # ended with the test whatever it speaks
+        return process
+
+    return start
+
+
+@pytest.fixture
+def elsewhere() -> Generator[Site]:
+    """A second site on this machine, which nobody asked to scan."""
+    site = Site()
+    yield site
+    site.close()
+
+
+def test_a_page_on_this_machine_is_scanned_and_nothing_is_left(
+    start: Start, site: Site, elsewhere: Site, tmp_path: Path
+) -> None:
+    page = f"<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img src={elsewhere.url}/secret.png></main>"
+    site.pages["/page"] = (200, "text/html", page.encode())
+
+    process = start(f"{site.url}/page", "--local")
+    out, err = process.communicate(timeout=WAIT_S)
+
+    result = json.loads(out)
+    assert (process.returncode, err) == (1, "")
+    assert [finding["rule"] for finding in result["findings"]] == ["image-alt"]
+    assert result["assessment_source"] == "builtin"
+    assert elsewhere.log == []  # the given host and port are open, the rest of this machine is not
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)])
+async def test_however_it_ends_it_leaves_no_process_and_no_file(
+    start: Start, site: Site, tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    site.gate.clear()
+    process = start(f"{site.url}/guilty", "--local")
+    await until(lambda: site.log, what="the page to be asked for")
+    below = descendants(process.pid)
+
+    process.send_signal(how)
+    _, err = process.communicate(timeout=WAIT_S)
+
+    assert process.returncode == code
+    assert len(below) >= 4  # Redis, worker, browser, and the shells that watch
+    assert all_gone(below, within_s=30)
+    await until(lambda: not any(tmp_path.iterdir()), what="the files to be removed")
+    if how is signal.SIGINT:
+        assert err == "sightline: stopped waiting; nothing goes on: --local has ended what it had started\n"
+
+
+def test_a_worker_that_cannot_start_is_the_error_and_not_an_endless_wait(
+    start: Start, site: Site, tmp_path: Path
+) -> None:
+    process = start(f"{site.url}/guilty", "--local", BROWSER_PATH="/nowhere/chromium")
+    out, err = process.communicate(timeout=WAIT_S)
+
+    assert (process.returncode, out) == (3, "")
+    assert "the worker of --local has ended: there is no browser at '/nowhere/chromium'" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_private_host_that_is_not_this_machine_stays_closed(start: Start, tmp_path: Path) -> None:
+    del tmp_path
+    process = start("http://10.255.255.1/", "--local", "--format", "json")
+    out, _ = process.communicate(timeout=WAIT_S)
+
+    [page] = json.loads(out)["pages"]
+    assert process.returncode == 2
+    assert page["status"] == "blocked"
+    assert "rule 'private'" in page["reason"]

@@ -1,0 +1,82 @@
+"""The contract answers whatever is sent with a value or with the error it promises, and what it sends it can read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.addresses import normal_url
+from producer.contract import Result, check_url, decode_payload, decode_result, encode_payload, page_id
+from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
+from tests.fuzz.strange import BYTES, JSON, TEXT, as_json, objects_with
+from worker.agent.handlers import parse_query, parse_request
+
+SCAN_FIELDS = ("url", "html", "standard", "include", "exclude", "viewport", "wait_for", "group", "v", "assess")
+QUERY_FIELDS = ("question", "thread_id", "site", "use_cache", "v")
+RESULT_FIELDS = ("kind", "state", "job_id", "error", "findings", "url", "status", "usage", "v", "answer", "sources")
+
+
+@given(st.one_of(BYTES, JSON.map(as_json), TEXT))
+def test_a_payload_is_an_object_or_refused(raw: str | bytes):
+    with contextlib.suppress(InvalidJob):
+        assert isinstance(decode_payload(raw), dict)
+
+
+@given(objects_with(*SCAN_FIELDS))
+def test_what_is_sent_can_be_read(payload: dict[str, Any]):
+    try:
+        sent = encode_payload(payload)
+    except (InvalidJob, JobTooLarge):
+        return
+
+    assert decode_payload(sent) == json.loads(sent)
+
+
+@given(objects_with(*SCAN_FIELDS))
+def test_a_scan_request_is_valid_or_named_wrong(payload: dict[str, Any]):
+    try:
+        request = parse_request(payload)
+    except InvalidJob as error:
+        assert "not a scan request: " in str(error)
+    else:
+        assert request.url is None or check_url(request.url)
+
+
+@given(objects_with(*QUERY_FIELDS))
+def test_a_question_is_valid_or_named_wrong(payload: dict[str, Any]):
+    try:
+        request = parse_query(payload)
+    except InvalidJob as error:
+        assert str(error)
+    else:
+        assert request.question.strip()
+
+
+@given(st.one_of(BYTES, JSON.map(as_json), objects_with(*RESULT_FIELDS).map(as_json)))
+def test_a_result_key_holds_a_result_or_is_said_not_to(raw: str | bytes):
+    try:
+        assert isinstance(decode_result(raw), Result)
+    except RedisUnsuitable as error:
+        assert "result" in str(error)
+
+
+@given(st.one_of(TEXT, TEXT.map(lambda text: f"http://{text}"), TEXT.map(lambda text: f"https://shop.example/{text}")))
+def test_an_address_has_one_spelling_or_is_refused(text: str):
+    try:
+        once = normal_url(text)
+    except ValueError:
+        return
+
+    assert normal_url(once) == once
+    assert len(page_id(once)) == 24
+
+
+@pytest.mark.parametrize("raw", ["[]", "7", "null", "{", '"x"'])
+def test_what_is_no_object_is_no_result(raw: str):
+    with pytest.raises(RedisUnsuitable, match="result"):
+        decode_result(raw)

@@ -1,0 +1,48 @@
+"""A file that calls itself a sitemap gives addresses or says what is wrong with it, whatever is in it."""
+
+from __future__ import annotations
+
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+from protego import Protego
+
+from producer.sitemap import _Malformed, locations
+from tests.fuzz.strange import BYTES, TEXT
+
+TAGS = st.sampled_from(["urlset", "sitemapindex", "url", "sitemap", "loc", "lastmod", "html"])
+PARTS = st.one_of(
+    TEXT,
+    TAGS.map(lambda tag: f"<{tag}>"),
+    TAGS.map(lambda tag: f"</{tag}>"),
+    st.sampled_from(
+        ['<?xml version="1.0"?>', "<!DOCTYPE x [<!ENTITY a 'b'>]>", "&a;", "<![CDATA[", "]]>", "<!--", "-->"]
+    ),
+)
+FILES = st.one_of(
+    BYTES,
+    st.lists(PARTS, max_size=12).map(lambda parts: "".join(parts).encode("utf-8", "surrogatepass")),
+    st.lists(TEXT, max_size=4).map(
+        lambda texts: ("<urlset>" + "".join(f"<url><loc>{t}</loc></url>" for t in texts) + "</urlset>").encode(
+            "utf-8", "surrogatepass"
+        )
+    ),
+)
+
+
+@given(FILES)
+def test_a_file_gives_addresses_or_a_reason(content: bytes):
+    try:
+        found = list(locations(io.BytesIO(content), "http://shop.example/sitemap.xml"))  # type: ignore[arg-type]  # a reader of bytes
+    except _Malformed as error:
+        assert "sitemap.xml" in str(error)
+    else:
+        assert all(kind in {"url", "sitemap"} and text == text.strip() != "" for kind, text in found)
+
+
+@given(st.lists(st.one_of(TEXT, st.sampled_from(["User-agent: *", "Disallow: /", "Crawl-delay: x", "Allow: *$"]))))
+def test_any_robots_txt_can_be_read(lines: list[str]):
+    rules = Protego.parse("\n".join(lines))
+
+    assert rules.can_fetch("http://shop.example/", "Sightline") in {True, False}

@@ -1,0 +1,195 @@
+"""Backup and restore on real servers: what is refused, what breaks, and that nothing is done by halves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.support.redis_server import StartServer
+from worker.backup.offer import Offer
+from worker.embedded import EmbeddedRedis
+
+
+def run(server: EmbeddedRedis | str, *words: str) -> subprocess.CompletedProcess[str]:
+    url = server if isinstance(server, str) else server.url
+    return subprocess.run(
+        [sys.executable, "-m", "producer.cli.main", *words],
+        env={"REDIS_URL": url, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def filled(redis_server: StartServer) -> EmbeddedRedis:
+    server = redis_server()
+    with Redis.from_url(server.url) as client:
+        client.execute_command("FT.CREATE", "idx", "PREFIX", "1", "d:", "SCHEMA", "t", "TAG")
+        client.hset("d:1", "t", "yes")
+        client.execute_command("JSON.SET", "j", "$", '{"a": 1}')
+        client.set("for a while", "x", ex=1000)
+        client.xadd("s", {"a": "b"})
+        client.xgroup_create("s", "g", id="0")
+        client.xreadgroup("g", "c", {"s": ">"})
+    return server
+
+
+def test_a_snapshot_of_one_server_is_restored_into_another_with_a_password(
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path
+) -> None:
+    made = run(filled, "backup", str(tmp_path / "b"))
+    target = redis_server(config={"requirepass": "a:b/c@d?e", "masterauth": "kept"})
+
+    restored = run(target, "restore", str(tmp_path / "b"))
+
+    assert made.returncode == 0, made.stderr
+    assert "about 4 keys" in made.stdout
+    assert restored.returncode == 0, restored.stderr
+    assert "restored 4 keys and 1 indexes" in restored.stdout
+    target.restart()  # what was restored is in its append-only file
+    with Redis.from_url(target.url) as client:
+        assert client.execute_command("FT.SEARCH", "idx", "@t:{yes}", "NOCONTENT") == [1, b"d:1"]
+        assert client.execute_command("JSON.GET", "j", "$.a") == b"[1]"
+        assert 900 < client.ttl("for a while") <= 1000  # pyright: ignore[reportOperatorIssue]  # a blocking client
+        assert client.xpending("s", "g")["pending"] == 1  # pyright: ignore[reportIndexIssue]  # a blocking client
+        assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "b/dump.rdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_redis_that_holds_anything_is_refused_and_left_alone(
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path
+) -> None:
+    run(filled, "backup", str(tmp_path / "b"))
+    target = redis_server()
+    with Redis.from_url(target.url) as client:
+        client.set("mine", "1")
+
+        refused = run(target, "restore", str(tmp_path / "b"))
+
+        assert refused.returncode == 3
+        assert "not empty (1 keys, 0 indexes)" in refused.stderr
+        assert client.keys() == [b"mine"]
+
+
+def test_a_damaged_an_unfinished_and_a_missing_backup_are_named(filled: EmbeddedRedis, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    run(filled, "backup", str(folder))
+    again = run(filled, "backup", str(folder))
+    whole = (folder / "dump.rdb").read_bytes()
+    (folder / "dump.rdb").write_bytes(whole[:-20] + b"x" * 20)
+    damaged = run(filled, "restore", str(folder))
+    (folder / "manifest.json").unlink()
+    unfinished = run(filled, "restore", str(folder))
+
+    assert again.returncode == damaged.returncode == unfinished.returncode == 64
+    assert "is not empty" in again.stderr
+    assert "is damaged: its SHA-256" in damaged.stderr
+    assert "it has no manifest.json" in unfinished.stderr
+    assert "Traceback" not in again.stderr + damaged.stderr + unfinished.stderr
+
+
+def test_a_backup_of_a_newer_redis_is_refused(filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path) -> None:
+    run(filled, "backup", str(tmp_path / "b"))
+    manifest = json.loads((tmp_path / "b/manifest.json").read_text())
+    (tmp_path / "b/manifest.json").write_text(json.dumps({**manifest, "redis_version": "99.1.0"}))
+
+    refused = run(redis_server(), "restore", str(tmp_path / "b"))
+
+    assert refused.returncode == 3
+    assert "the backup is of Redis 99.1.0" in refused.stderr
+
+
+def test_a_snapshot_that_ends_redis_is_told_and_its_data_folder_stays_empty(
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path
+) -> None:
+    run(filled, "backup", str(tmp_path / "b"))
+    snapshot = (tmp_path / "b/dump.rdb").read_bytes()
+    (tmp_path / "b/dump.rdb").write_bytes(snapshot[:-8] + b"8 wrong!")  # its checksum
+    manifest = json.loads((tmp_path / "b/manifest.json").read_text())
+    digest = hashlib.sha256((tmp_path / "b/dump.rdb").read_bytes()).hexdigest()
+    (tmp_path / "b/manifest.json").write_text(json.dumps({**manifest, "sha256": digest}))
+    target = redis_server()
+
+    refused = run(target, "restore", str(tmp_path / "b"))
+
+    assert refused.returncode == 3
+    assert "its log says why it cannot load the backup" in refused.stderr
+    target.start()
+    with Redis.from_url(target.url) as client:
+        assert client.dbsize() == 0
+
+
+def test_a_redis_that_cannot_call_back_is_a_primary_again_with_its_old_settings(
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.backup import restore  # noqa: PLC0415
+    from worker.cli import backup_command  # noqa: PLC0415
+
+    run(filled, "backup", str(tmp_path / "b"))
+    target = redis_server(config={"masterauth": "kept"})
+    monkeypatch.setattr(restore, "CALL_BACK_WITHIN_S", 1.0)
+    monkeypatch.setenv("REDIS_URL", target.url)
+
+    with pytest.raises(restore.ServiceError, match=r"did not call back at 192\.0\.2\.1:\d+: run restore where it can"):
+        backup_command.put_back(tmp_path / "b", address="192.0.2.1", port=0)
+
+    with Redis.from_url(target.url, decode_responses=True) as client:
+        assert client.config_get("masterauth") == {"masterauth": "kept"}
+        assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client
+
+
+def test_a_full_disk_leaves_no_backup_and_no_half_of_one(filled: EmbeddedRedis, tmp_path: Path) -> None:
+    with Redis.from_url(filled.url) as client:
+        client.set("large", b"x" * 3_000_000)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
+        "from producer.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    )
+
+    full = subprocess.run(
+        [sys.executable, "-c", code, "backup", str(tmp_path / "b")],
+        env={"REDIS_URL": filled.url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert full.returncode == 64, full.stderr
+    assert "cannot be written: File too large: free some space" in full.stderr
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_a_user_without_the_right_is_told_which(redis_server: StartServer, tmp_path: Path) -> None:
+    server = redis_server(config={"user": "weak on >pw ~* +@all -sync -psync"})
+
+    refused = run(server.url.replace("redis://", "redis://weak:pw@"), "backup", str(tmp_path / "b"))
+
+    assert refused.returncode == 3
+    assert "needs the command SYNC" in refused.stderr
+    assert not (tmp_path / "b/manifest.json").exists()
+
+
+def test_nobody_without_the_token_is_given_the_snapshot(tmp_path: Path) -> None:
+    (tmp_path / "dump.rdb").write_bytes(b"REDIS secret")
+    with (
+        Offer(tmp_path / "dump.rdb", host="127.0.0.1") as offer,
+        socket.create_connection(("127.0.0.1", offer.port), timeout=10) as stranger,
+    ):
+        stranger.sendall(b"*2\r\n$4\r\nAUTH\r\n$5\r\nguess\r\n*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n")
+        stranger.shutdown(socket.SHUT_WR)
+        said = b"".join(iter(lambda: stranger.recv(4096), b""))
+
+    assert said == b"-NOAUTH Authentication required.\r\n" * 2
+    assert not offer.called.is_set()

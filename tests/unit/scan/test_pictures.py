@@ -1,0 +1,53 @@
+"""Which elements are shown, and how much around them."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.contract import Finding, Node
+from worker.scan.pictures import CROPS_PER_FINDING, MARGIN, MAX_CROP, MAX_CROPS, Box, crop_of, crops_wanted
+
+PAGE = Box(0, 0, 1280, 2000)
+
+
+def finding(rule: str, *boxes: list[int] | None) -> Finding:
+    nodes = tuple(
+        Node.model_validate({"selector": ["a"], "snippet": "", "fingerprint": f"{rule}-{i}", "box": box})
+        for i, box in enumerate(boxes)
+    )
+    return Finding(rule=rule, help="", help_url="", nodes=nodes, node_count=len(nodes), fingerprint=rule)
+
+
+def test_an_element_is_shown_with_a_margin() -> None:
+    assert crop_of([100, 200, 50, 20], PAGE) == Box(100 - MARGIN, 200 - MARGIN, 50 + 2 * MARGIN, 20 + 2 * MARGIN)
+
+
+def test_a_crop_ends_with_the_page() -> None:
+    assert crop_of([0, 1990, 1280, 50], PAGE) == Box(0, 1990 - MARGIN, 1280, 10 + MARGIN)
+
+
+def test_a_large_element_is_shown_from_its_top() -> None:
+    crop = crop_of([0, 0, 1280, 2000], PAGE)
+
+    assert crop is not None
+    assert (crop.width, crop.height) == MAX_CROP
+
+
+@pytest.mark.parametrize("box", [[5, 5, 0, 9], [-300, 5, 100, 10], [5, -300, 10, 10], [5, 2100, 9, 9], [1400, 5, 9, 9]])
+def test_what_cannot_be_seen_is_not_shown(box: list[int]) -> None:
+    assert crop_of(box, PAGE) is None
+
+
+def test_each_finding_shows_its_first_nodes_and_nodes_in_frames_are_passed_over() -> None:
+    seen = [[i, i, 9, 9] for i in range(9)]
+
+    wanted = crops_wanted([finding("image-alt", None, *seen), finding("label", [5, 5, 0, 0])], PAGE)
+
+    assert list(wanted) == [f"image-alt-{i}" for i in range(1, CROPS_PER_FINDING + 1)]
+
+
+def test_the_worst_findings_are_shown_where_there_are_too_many() -> None:
+    wanted = crops_wanted([finding(f"rule{i}", *([[1, 1, 9, 9]] * 3)) for i in range(50)], PAGE)
+
+    assert len(wanted) == MAX_CROPS
+    assert next(iter(wanted)) == "rule0-0"

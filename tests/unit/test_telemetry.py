@@ -1,0 +1,61 @@
+"""The log is one JSON object a line, whoever logs, and the catalogue of events is whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Generator
+
+import pytest
+import structlog
+
+from tests.support.scan_worker import ROOT
+from worker import telemetry
+
+LOGGED = re.compile(r"\b(?:log\.(?:debug|info|warning|error)|tell|level)\(\s*\"([a-z_.]+)\"")
+LISTED = re.compile(r"^([a-z]+\.[a-z_]+) +\S", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Generator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_every_event_is_in_the_catalogue_and_the_catalogue_names_no_other():
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "worker").rglob("*.py")]
+    logged = {name for source in sources for name in LOGGED.findall(source)}
+
+    listed = set(LISTED.findall(telemetry.__doc__ or ""))
+
+    assert logged - listed == set()
+    assert listed - logged == set()
+
+
+def test_what_a_library_logs_is_an_event_without_its_traceback(capsys: pytest.CaptureFixture[str]):
+    telemetry.configure_logging(level="info", form="json")
+
+    lost = ConnectionError("lost: " + "page " * 500)
+    logging.getLogger("langgraph.checkpoint").error("TTL of %s\nnot set", "key" * 500, exc_info=lost)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    event = json.loads(lines[0])
+    assert event["event"] == "library.warned"
+    assert event["logger"] == "langgraph.checkpoint"
+    assert event["error"] == "ConnectionError"
+    assert event["said"].startswith("TTL of keykey")
+    assert len(event["said"]) <= telemetry.MAX_SAID
+
+
+def test_a_librarys_chatter_is_dropped(capsys: pytest.CaptureFixture[str]):
+    telemetry.configure_logging(level="info", form="json")
+
+    logging.getLogger("arq.worker").info("10 jobs done")
+
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,115 @@
+"""A backup on disk: ``dump.rdb`` and ``manifest.json``, which is written last. Without a manifest it is no backup."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from producer.errors import InputError
+
+SNAPSHOT: Final = "dump.rdb"
+MANIFEST: Final = "manifest.json"
+CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds. ``keys`` is about: it was asked just before the snapshot; ``sha256`` is of the snapshot."""
+
+    made_at: str
+    redis_version: str
+    modules: tuple[str, ...]
+    keys: int
+    bytes: int
+    sha256: str
+    v: int = 1
+
+
+def prepare(folder: Path) -> None:
+    """Make ``folder`` for its owner alone; raises ``InputError`` if it holds anything but a broken attempt."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = {path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"}
+        probe = folder / f"{SNAPSHOT}.part"
+        probe.touch(mode=0o600)
+    except OSError as error:
+        msg = f"{str(folder)!r} cannot be written: {error.strerror}"
+        raise InputError(msg) from None
+    if held:
+        msg = f"{str(folder)!r} is not empty ({min(held)!r}): name a new folder for each backup"
+        raise InputError(msg)
+
+
+def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+    """Write the snapshot to disk, whole or not at all; returns its size and SHA-256. Raises ``InputError``."""
+    part, digest, size = folder / f"{SNAPSHOT}.part", hashlib.sha256(), 0
+    try:
+        with part.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                digest.update(piece)
+                size += len(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(folder / SNAPSHOT)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        msg = f"{str(part)!r} cannot be written: {error.strerror or error}: free some space, or name another folder"
+        raise InputError(msg) from None
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return size, digest.hexdigest()
+
+
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, and the folder to disk."""
+    part = folder / f"{MANIFEST}.part"
+    with part.open("w") as file:
+        json.dump(asdict(manifest), file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(folder / MANIFEST)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check(folder: Path) -> Manifest:
+    """Return the manifest of a backup that is whole; raises ``InputError`` naming what is wrong with it."""
+    try:
+        fields: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        fields["modules"] = tuple(fields["modules"])
+        manifest = Manifest(**fields)
+    except FileNotFoundError:
+        msg = f"{str(folder)!r} is no backup: it has no {MANIFEST}, which 'sightline backup' writes last"
+        raise InputError(msg) from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        msg = f"{str(folder / MANIFEST)!r} cannot be read: {error}"
+        raise InputError(msg) from None
+    found = _digest(folder / SNAPSHOT)
+    if found != manifest.sha256:
+        name, short = str(folder / SNAPSHOT), manifest.sha256[:16]
+        msg = f"{name!r} is damaged: its SHA-256 is {found[:16]}…, the manifest says {short}…"
+        raise InputError(msg)
+    return manifest
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be read: {error.strerror}"
+        raise InputError(msg) from None
+    return digest.hexdigest()

@@ -1,0 +1,174 @@
+"""Puts a backup into an empty Redis: for as long as the transfer takes, that Redis is a replica of this process.
+
+Redis itself loads the snapshot, so indexes, times to live and modules' data come back as they were, and its append-only
+file is written anew. Nothing is restored over anything: a Redis with a key or an index in it is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis import Redis
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+
+from producer.errors import RedisUnsuitable, ServiceError
+from worker.backup.folder import Manifest
+from worker.backup.offer import Offer
+
+CALL_BACK_WITHIN_S: Final = 20.0
+STANDSTILL_S: Final = 120.0
+AWAY_S: Final = 5.0
+"""A Redis that cannot make sense of a snapshot ends itself."""
+POLL_S: Final = 0.05
+NEEDED_MODULES: Final = frozenset({"search", "ReJSON"})
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What is in Redis now."""
+
+    keys: int
+    indexes: int
+
+
+def check_target(redis: Redis, manifest: Manifest) -> None:
+    """Raise ``RedisUnsuitable`` unless this Redis is empty, a primary, and can read the backup."""
+    info = {**_info(redis, "server"), **_info(redis, "replication"), **_info(redis, "cluster")}
+    if info["role"] != "master" or int(info.get("cluster_enabled", 0)):
+        msg = "this Redis is a replica or part of a cluster: restore into a single primary (redis-cli REPLICAOF NO ONE)"
+        raise RedisUnsuitable(msg)
+    if _version(info["redis_version"]) < _version(manifest.redis_version):
+        msg = f"the backup is of Redis {manifest.redis_version}, this one is {info['redis_version']}: use one as new"
+        raise RedisUnsuitable(msg)
+    missing = NEEDED_MODULES.intersection(manifest.modules).difference(modules_of(redis))
+    if missing:
+        msg = f"this Redis lacks {', '.join(sorted(missing))}, which the backup needs: use redis:8 or Redis Stack"
+        raise RedisUnsuitable(msg)
+    keys, indexes = redis.dbsize(), indexes_of(redis)
+    if keys or indexes:
+        msg = (
+            f"this Redis is not empty ({keys} keys, {len(indexes)} indexes), and nothing is restored over anything: "
+            f"stop all workers, then start Redis on a new data folder, or empty it yourself with FLUSHALL"
+        )
+        raise RedisUnsuitable(msg)
+
+
+def restore(redis: Redis, offer: Offer, *, address: str) -> Restored:
+    """Let this Redis load what ``offer`` gives at ``address``; returns when it is loaded, indexed and on disk.
+
+    Raises ``ServiceError`` where it does not call back or cannot load it; it is an empty primary again then.
+    """
+    with _replicating(redis, offer, address):
+        _until(
+            offer.called.is_set,
+            within_s=CALL_BACK_WITHIN_S,
+            what=f"Redis did not call back at {address}:{offer.port}: run restore where it can (in Compose: docker "
+            f"compose run --rm worker sightline restore DIR), or name this machine as Redis sees it with --address",
+        )
+        _until(
+            lambda: _is_loaded(redis, offer), within_s=STANDSTILL_S, what="Redis does not go on loading: see its log"
+        )
+    _until(lambda: _is_on_disk(redis), within_s=STANDSTILL_S, what="the append-only file is not written: see its log")
+    indexes = indexes_of(redis)
+    _until(
+        lambda: all(_is_indexed(redis, name) for name in indexes), within_s=STANDSTILL_S, what="an index is not rebuilt"
+    )
+    return Restored(int(cast("Any", redis.dbsize())), len(indexes))
+
+
+def own_address(redis: Redis) -> str:
+    """Return this machine's address as seen from its connection to Redis."""
+    connection: Any = redis.connection_pool.get_connection("PING")
+    try:
+        sock: socket.socket = connection._sock  # noqa: SLF001  redis-py does not tell
+        return "127.0.0.1" if sock.family == socket.AF_UNIX else sock.getsockname()[0]
+    finally:
+        redis.connection_pool.release(connection)
+
+
+def modules_of(redis: Redis) -> tuple[str, ...]:
+    """Return the names of the loaded modules."""
+    loaded = cast("list[dict[Any, Any]]", redis.module_list())
+    names = [module.get("name") or module.get(b"name") for module in loaded]
+    return tuple(sorted(name.decode() if isinstance(name, bytes) else str(name) for name in names))
+
+
+def indexes_of(redis: Redis) -> list[str]:
+    """Return the names of the search indexes; none where there is no search."""
+    try:
+        names = cast("list[bytes]", redis.execute_command("FT._LIST"))
+    except ResponseError:
+        return []
+    return [name.decode() for name in names]
+
+
+@contextmanager
+def _replicating(redis: Redis, offer: Offer, address: str) -> Generator[None]:
+    """Make this Redis a replica of ``offer`` inside the block, and a primary with its old settings after it."""
+    before = {name: _setting(redis, name) for name in ("masterauth", "masteruser")}
+    try:
+        redis.config_set("masterauth", offer.token)
+        redis.config_set("masteruser", "")
+        redis.execute_command("REPLICAOF", address, offer.port)
+        yield
+    finally:
+        with suppress(RedisError, OSError):  # one that has ended has forgotten both
+            redis.execute_command("REPLICAOF", "NO", "ONE")
+            for name, value in before.items():
+                redis.config_set(name, value)
+
+
+def _setting(redis: Redis, name: str) -> str:
+    values = cast("dict[Any, Any]", redis.config_get(name))
+    value = next(iter(values.values()), b"")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _is_loaded(redis: Redis, offer: Offer) -> bool:
+    if offer.failed.is_set():
+        msg = "Redis could not load the backup, and says why in its log; it is empty again"
+        raise ServiceError(msg)
+    about = _info(redis, "replication")
+    return offer.sent.is_set() and about.get("master_link_status") == "up"
+
+
+def _is_on_disk(redis: Redis) -> bool:
+    about = _info(redis, "persistence")
+    waiting = ("loading", "aof_rewrite_in_progress", "aof_rewrite_scheduled")
+    return not any(int(about.get(name, 0)) for name in waiting)
+
+
+def _is_indexed(redis: Redis, name: str) -> bool:
+    rows = cast("list[Any]", redis.execute_command("FT.INFO", name))
+    about = dict(zip(rows[::2], rows[1::2], strict=False))
+    return float(about.get(b"percent_indexed", 1)) >= 1
+
+
+def _until(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
+    end = heard = time.monotonic()
+    while time.monotonic() < end + within_s:
+        try:
+            if is_so():
+                return
+            heard = time.monotonic()
+        except BusyLoadingError:
+            heard = time.monotonic()
+        except (RedisError, OSError):
+            if time.monotonic() > heard + AWAY_S:
+                msg = f"Redis has not answered for {AWAY_S:.0f} s, or ended: its log says why it cannot load the backup"
+                raise ServiceError(msg) from None
+        time.sleep(POLL_S)
+    raise ServiceError(what)
+
+
+def _info(redis: Redis, section: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", redis.info(section))
+
+
+def _version(text: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(text).split(".")[:2] if part.isdecimal())

@@ -1,0 +1,64 @@
+"""Receives a snapshot of a running Redis: a point in time, whole, without stopping anybody.
+
+SYNC makes Redis fork and write what it held at that moment (a BGSAVE), wait for the end, and send it. Writes that come
+meanwhile are not in it. Source: "Redis replication", ``SYNC``; the same is what ``redis-cli --rdb`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+from redis import Redis
+
+from producer.errors import RedisUnsuitable
+
+SILENCE_S: Final = 60.0
+"""Redis says it is alive every 10 s while it writes the snapshot."""
+CHUNK: Final = 1 << 20
+MAGIC: Final = b"REDIS"
+END: Final = 0xFF
+"""Opcode before the checksum that ends a snapshot."""
+CHECKSUM_BYTES: Final = 8
+
+
+def receive(redis: Redis) -> Iterator[bytes]:
+    """Give the snapshot in pieces. Raises ``RedisUnsuitable`` for a refused or broken one, and redis-py's errors."""
+    pool = redis.connection_pool
+    connection: Any = pool.get_connection("SYNC")
+    try:
+        connection.send_command("SYNC")
+        # redis-py has no way to read what is not a reply; nothing is buffered before the first one.
+        sock = connection._sock  # noqa: SLF001
+        sock.settimeout(SILENCE_S)
+        with sock.makefile("rb") as stream:
+            yield from _pieces(stream)
+    except TimeoutError:
+        msg = f"Redis said nothing for {SILENCE_S:.0f} s while it made the snapshot: look at its log and try again"
+        raise RedisUnsuitable(msg) from None
+    finally:
+        connection.disconnect()
+        pool.release(connection)
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    line = b"\n"
+    while line == b"\n":  # a sign of life
+        line = stream.readline()
+    if not line.startswith(b"$") or not line[1:].strip().isdigit():
+        said = line.decode("utf-8", "replace").strip().lstrip("-") or "it closed the connection"
+        msg = f"Redis gives no snapshot ({said}): the user in REDIS_URL needs the command SYNC, on a Redis of your own"
+        raise RedisUnsuitable(msg)
+    left = int(line[1:])
+    last = b""
+    while left:
+        piece = stream.read(min(CHUNK, left))
+        if not piece:
+            msg = f"the snapshot broke off {left} bytes before its end: is the network slow? see Redis' log"
+            raise RedisUnsuitable(msg)
+        left -= len(piece)
+        last = (last + piece)[-CHECKSUM_BYTES - 1 :]
+        yield piece
+    if last[:1] != bytes([END]):
+        msg = "what Redis sent does not end as a snapshot does: try again"
+        raise RedisUnsuitable(msg)

@@ -1,0 +1,128 @@
+"""A Redis and a worker for one run of ``sightline scan --local``: started, used, and gone afterwards, whatever happens.
+
+The program that asked for them may end by SIGKILL: two shells, one that watches Redis and one that watches the worker,
+hold a pipe of its and act when that closes. All files are in one temporary folder, the browser's profile too. Found by
+the client's package through the entry point group ``sightline.local``, so that it imports nothing of this one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from worker.embedded import EmbeddedRedis
+
+ENVIRONMENT: Final = "local"
+_STOP_S: Final = 5
+_FAST: Final = {"appendonly": "no"}
+"""What is thrown away need not reach the disk."""
+_END_ALL: Final = (
+    'read -r _; kill "$1"; for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$1" || break; sleep 0.5; done; '
+    'kill -9 "$1"; sleep 0.2; rm -rf "$2"'
+)
+"""Waits for the end of a pipe that only the asking program holds open; then ends the worker and removes the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalService:
+    """``settings`` are the variables of a client of this service."""
+
+    settings: Mapping[str, str]
+    worker: subprocess.Popen[bytes]
+    log: Path
+
+    def why_dead(self) -> str | None:
+        """Return the worker's last words once it has ended, None while it lives."""
+        if self.worker.poll() is None:
+            return None
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1].removeprefix("sightline: ") if lines else f"it ended with {self.worker.returncode}"
+
+
+@contextmanager
+def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[LocalService]:
+    """Start both, give the service, end both. Loopback hosts among ``urls`` may be scanned, each with its port alone.
+
+    Models are built in where ``environ`` names none. Raises ``DependencyMissing`` where this machine cannot run Redis.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="sightline-local-"))
+    with _removed(folder), EmbeddedRedis(folder / "redis", config=_FAST, die_with_parent=True) as server:
+        settings = {"REDIS_URL": server.url, "ENVIRONMENT": ENVIRONMENT}
+        allowed = ",".join(filter(None, (environ.get("SCAN_ALLOW_HOSTS", ""), *loopback_hosts(urls))))
+        variables = {
+            "CHAT_MODEL": "builtin",
+            "EMBEDDING_MODEL": "builtin",
+            "LOG_FORMAT": "console",
+            **environ,
+            **settings,
+            "SCAN_ALLOW_HOSTS": allowed,
+            "SHUTDOWN_GRACE_S": "0",
+            "TMPDIR": str(folder),
+        }
+        log = folder / "worker.log"
+        with log.open("wb") as out:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "worker"],
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,  # Ctrl-C is for the asking program, which then ends the worker
+            )
+        watch = subprocess.Popen(  # noqa: S603  our own words, a number and a folder of our own
+            ["/bin/sh", "-c", _END_ALL, "sh", str(worker.pid), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield LocalService(settings, worker, log)
+        finally:
+            watch.kill()  # before the worker's number can become another process's
+            watch.wait()
+            _end(worker)
+
+
+def loopback_hosts(urls: Iterable[str]) -> list[str]:
+    """Return ``host:port`` of each address on this machine, a network for IPv6, as SCAN_ALLOW_HOSTS takes them."""
+    found: dict[str, None] = {}
+    for url in urls:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            if host == "localhost" or host.endswith(".localhost"):
+                found[f"{host}:{port}"] = None
+            continue
+        if address.is_loopback:
+            found[f"{host}:{port}" if address.version == 4 else f"{host}/128"] = None  # noqa: PLR2004  IPv4
+    return list(found)
+
+
+@contextmanager
+def _removed(folder: Path) -> Generator[None]:
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.terminate()
+    try:
+        worker.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()

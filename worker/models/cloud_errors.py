@@ -1,0 +1,74 @@
+"""Every way in which a call to an OpenAI-compatible endpoint fails, as an error of our tree, and without the key."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+import openai
+
+from producer.errors import (
+    AnswerIncomplete,
+    ContextExceeded,
+    ModelBusy,
+    ModelError,
+    ModelMissing,
+    ModelRefused,
+    ModelTimeout,
+    ModelUnreachable,
+)
+from worker.models.ollama_errors import one_line
+
+_OVER_CONTEXT: Final = ("context_length", "context length", "maximum context", "too many tokens")
+_MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What parsing an answer of the wrong shape ends in."""
+_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
+
+
+@contextmanager
+def cloud_errors(host: str, model: str, *, secret: str, limit: str) -> Generator[None]:
+    """Raise our errors in place of the libraries'; ``secret`` is in no message ."""
+    try:
+        yield
+    except (openai.OpenAIError, httpx.HTTPError, TimeoutError, *_MISSHAPEN) as error:
+        failure = _ours(error, f"model {model!r} at {host!r}", limit)
+        # From None: the library's error may quote the key.
+        raise type(failure)(without(secret, str(failure))) from None
+
+
+def without(secret: str, text: str) -> str:
+    """Return ``text`` with ``secret`` taken out."""
+    return text.replace(secret, "…") if secret else text
+
+
+def _ours(error: Exception, who: str, limit: str) -> ModelError:
+    match error:
+        case openai.APITimeoutError() | httpx.TimeoutException() | TimeoutError():
+            return ModelTimeout(f"{who} did not answer within {limit}")
+        case openai.APIStatusError():
+            return _of_status(error, who)
+        case openai.APIConnectionError() if isinstance(error.__cause__, httpx.ConnectError):
+            return ModelUnreachable(f"{who} cannot be reached: look at FALLBACK_BASE_URL and the network")
+        case openai.APIConnectionError() | httpx.HTTPError():
+            return AnswerIncomplete(f"{who} dropped the connection before its answer was whole")
+        case openai.APIError():
+            return ModelError(f"{who} failed in mid-answer: {one_line(error.message)}")
+        case _:
+            return AnswerIncomplete(f"{who} answered what is not the protocol: {one_line(str(error))}")
+
+
+def _of_status(error: openai.APIStatusError, who: str) -> ModelError:
+    status, said = error.status_code, one_line(error.message)
+    if status in {_UNAUTHORISED, _FORBIDDEN}:
+        return ModelRefused(f"{who} refuses the key ({status}): look at FALLBACK_API_KEY or FALLBACK_API_KEY_FILE")
+    if any(words in said.lower() for words in _OVER_CONTEXT):
+        return ContextExceeded(f"{who} finds the prompt too long: {said}")
+    if status == _NOT_FOUND:
+        return ModelMissing(f"{who} is not there (404): look at FALLBACK_MODEL and FALLBACK_BASE_URL")
+    if status == _TOO_MANY:
+        return ModelBusy(f"{who} takes no more calls now (429): {said}")
+    if status >= 500:  # noqa: PLR2004  the server-error statuses of RFC 9110
+        return ModelError(f"{who} failed ({status}): {said}")
+    return ModelRefused(f"{who} refuses the request ({status}): {said}")

@@ -1,0 +1,119 @@
+"""Takes pictures of a page and of the elements that fail: only when asked for, after axe-core is done.
+
+Which elements, and how much around them, is decided by pure functions; the size of all of it is bounded. A page that
+cannot be drawn is still scanned. What becomes of the pictures: ``producer/keys.py``, ``shot``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from producer.contract import PAGE_SHOT, Finding, Viewport
+from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.page import Page
+
+MAX_HEIGHT: Final = 16_384
+"""Chromium draws no taller picture in one piece; a taller page is shown down to there."""
+MAX_CROPS: Final = 60
+CROPS_PER_FINDING: Final = 3
+MARGIN: Final = 12
+"""Pixels around an element: it is recognised by what stands next to it."""
+MAX_CROP: Final = (1_280, 600)
+MAX_PAGE_BYTES: Final = 1_500_000
+MAX_ALL_BYTES: Final = 4_000_000
+"""What one scan may put into Redis by pictures."""
+LIMIT_S: Final = 15.0
+_QUALITY: Final = 80
+_SMALLER: Final = ((_QUALITY, 1.0), (60, 0.5), (50, 0.25))
+"""Quality and scale of the page's picture, until it is small enough."""
+
+
+class Box(NamedTuple):
+    """A rectangle in the page's pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(slots=True)
+class Pictures:
+    """JPEGs: ``shots`` by ``PAGE_SHOT`` or node fingerprint; ``missing`` says in words what there is none of."""
+
+    shots: dict[str, bytes]
+    missing: str = ""
+
+
+def crop_of(box: Sequence[int], page: Box) -> Box | None:
+    """Return what to show of an element: its box, a margin around it, cut to the page; None where nothing is seen."""
+    left, top, width, height = box
+    if width <= 0 or height <= 0:
+        return None
+    x, y = max(left - MARGIN, page.left), max(top - MARGIN, page.top)
+    right = min(left + width + MARGIN, page.left + page.width, x + MAX_CROP[0])
+    bottom = min(top + height + MARGIN, page.top + page.height, y + MAX_CROP[1])
+    is_outside = left >= right or top >= bottom or left + width <= x or top + height <= y
+    return None if is_outside else Box(x, y, right - x, bottom - y)
+
+
+def crops_wanted(findings: Iterable[Finding], page: Box) -> dict[str, Box]:
+    """Return the crops by node fingerprint: of each finding the first few nodes that can be seen, worst finding first.
+
+    Nodes in frames have no box and no crop.
+    """
+    wanted: dict[str, Box] = {}
+    for finding in findings:
+        boxes = ((node.fingerprint, (node.model_extra or {}).get("box")) for node in finding.nodes)
+        crops = ((name, crop) for name, box in boxes if box and (crop := crop_of(box, page)))
+        wanted.update(pair for pair, _ in zip(crops, range(CROPS_PER_FINDING), strict=False))
+    return dict(list(wanted.items())[:MAX_CROPS])
+
+
+async def take_pictures(
+    page: Page, findings: Sequence[Finding], *, viewport: Viewport, page_height: int, left_s: float
+) -> Pictures:
+    """Return the page's picture and the crops, as far as time and size allow. Never raises for the page's sake."""
+    whole = Box(0, 0, viewport.width, min(max(page_height, viewport.height), MAX_HEIGHT))
+    pictures = Pictures({})
+    try:
+        async with asyncio.timeout(min(LIMIT_S, left_s)):
+            await _take_page(page, whole, pictures)
+            await _take_crops(page, crops_wanted(findings, whole), pictures)
+    except (CallFailed, TimeoutError) as error:
+        pictures.missing = f"not all pictures could be taken: {str(error) or 'there was no time left'}"
+    return pictures
+
+
+async def _take_page(page: Page, whole: Box, pictures: Pictures) -> None:
+    for quality, scale in _SMALLER:
+        shot = await _capture(page, whole, quality=quality, scale=scale)
+        if len(shot) <= MAX_PAGE_BYTES:
+            pictures.shots[PAGE_SHOT] = shot
+            return
+    pictures.missing = f"the page's picture is larger than {MAX_PAGE_BYTES:,} bytes even at a quarter of its size"
+
+
+async def _take_crops(page: Page, wanted: dict[str, Box], pictures: Pictures) -> None:
+    """Take each crop once; elements in the same place share it."""
+    taken: dict[Box, bytes] = {}
+    size = sum(map(len, pictures.shots.values()))
+    for name, crop in wanted.items():
+        if crop not in taken:
+            taken[crop] = await _capture(page, crop, quality=_QUALITY, scale=1.0)
+        size += len(taken[crop])
+        if size > MAX_ALL_BYTES:
+            pictures.missing = f"only {MAX_ALL_BYTES:,} bytes of pictures are kept of a scan"
+            return
+        pictures.shots[name] = taken[crop]
+
+
+async def _capture(page: Page, box: Box, *, quality: int, scale: float) -> bytes:
+    clip: JsonObject = {"x": box.left, "y": box.top, "width": box.width, "height": box.height, "scale": scale}
+    asked: JsonObject = {"format": "jpeg", "quality": quality, "clip": clip, "captureBeyondViewport": True}
+    shot = await page.session.call("Page.captureScreenshot", {**asked, "optimizeForSpeed": True}, timeout_s=LIMIT_S)
+    return base64.b64decode(shot["data"])
