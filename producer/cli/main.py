@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "scan": "producer.cli.scan:scan",
     "status": "producer.cli.jobs:status",
     "top": "producer.cli.top:top",
+    "usage": "producer.cli.usage:usage",
     "waive": "producer.cli.waive:waive",
     "watch": "producer.cli.watch:watch",
 }

@@ -1,0 +1,61 @@
+"""What models were used for over some days, and what the cloud takes for as many tokens. Sums of ``usage:<day>``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, cast
+
+from producer.board import ModelUse, models_of
+from producer.client import Client
+from producer.connection import redis_errors
+
+MILLION: Final = 1_000_000
+MAX_DAYS: Final = 400
+"""As long as they are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the cloud takes for a million tokens, in a currency of the user's; 0 and 0 where nobody has said."""
+
+    prompt: float
+    output: float
+
+    @property
+    def are_known(self) -> bool:
+        """Whether somebody has said."""
+        return bool(self.prompt or self.output)
+
+    def of(self, use: ModelUse) -> float | None:
+        """Return what the cloud takes for the tokens of ``use``; None for embeddings and where no price is known."""
+        if use.kind == "embed" or not self.are_known:
+            return None
+        return (use.prompt_tokens * self.prompt + use.output_tokens * self.output) / MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class UsageView:
+    """The sums by model from ``first`` to ``last`` (UTC), both included."""
+
+    first: date
+    last: date
+    models: tuple[ModelUse, ...]
+
+
+async def read_usage(client: Client, *, days: int) -> UsageView:
+    """Sum the last ``days`` days, today's among them, by Redis' clock; raises ``RedisUnreachable``."""
+    with redis_errors(client.settings):
+        seconds, _ = cast("tuple[int, int]", await client.redis.time())
+        last = datetime.fromtimestamp(seconds, tz=UTC).date()
+        first = last - timedelta(days=days - 1)
+        async with client.redis.pipeline(transaction=False) as pipe:
+            for number in range(days):
+                pipe.hgetall(client.keys.usage((first + timedelta(days=number)).isoformat()))
+            found: Sequence[dict[bytes, bytes]] = await pipe.execute()
+    sums = Counter[str]()
+    for fields in found:
+        sums.update({name.decode(): int(value) for name, value in fields.items()})
+    return UsageView(first, last, models_of(sums))

@@ -1,0 +1,111 @@
+"""``sightline usage``: sums over days as workers write them, with the prices that somebody has said and no others."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from redis.asyncio import Redis
+from rich.console import Console
+
+from producer.board import ModelUse
+from producer.cli.usage_command import print_usage, span
+from producer.client import Client
+from producer.contract import Usage
+from producer.keys import Keys
+from producer.usage_view import Prices, read_usage
+from tests.support.queue import settings_for
+from tests.support.scan_worker import environment_for
+from worker.models.usage import UsageLedger
+
+DAY_MS = 86_400_000
+LOCAL = Usage(prompt_tokens=1_000_000, output_tokens=100_000, calls=1, gpu_wait_ms=500, gpu_ms=90_000)
+CLOUD = Usage(prompt_tokens=10_000, output_tokens=1_000, calls=1)
+
+
+@pytest.fixture
+async def counted(redis: Redis, keys: Keys) -> int:
+    """Two local calls, one of them a week ago, a failed one, an embedding and one in the cloud; returns now, ms."""
+    ledger = UsageLedger(redis, keys)
+    now = int((await redis.time())[0]) * 1000
+    for at in (now, now - 7 * DAY_MS):
+        await ledger.add(at_ms=at, kind="chat", model="qwen3.5:4b", usage=LOCAL, failed=False)
+    await ledger.add(at_ms=now, kind="chat", model="qwen3.5:4b", usage=Usage(gpu_ms=10_000), failed=True)
+    await ledger.add(at_ms=now, kind="embed", model="nomic-embed-text", usage=Usage(prompt_tokens=50), failed=False)
+    await ledger.add_now(kind="cloud", model="big-model", usage=CLOUD, failed=False)
+    return now
+
+
+async def test_days_are_summed_by_model_today_s_among_them(counted: int, redis_url: str, keys: Keys):
+    async with Client(settings_for(redis_url, keys)) as client:
+        week, more = await read_usage(client, days=7), await read_usage(client, days=8)
+
+    assert [(use.kind, use.model) for use in week.models] == [
+        ("chat", "qwen3.5:4b"), ("cloud", "big-model"), ("embed", "nomic-embed-text"),
+    ]  # fmt: skip
+    assert week.models[0] == ModelUse("chat", "qwen3.5:4b", 2, 1, 1_000_000, 100_000, 500, 100_000)
+    assert more.models[0].prompt_tokens == 2_000_000
+    assert week.last == datetime.fromtimestamp(counted / 1000, tz=UTC).date()
+
+
+def run(redis_url: str, keys: Keys, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "producer.cli.main", "usage", *arguments]
+    environment = environment_for(redis_url, keys, **variables)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+async def test_the_cloud_s_price_stands_beside_what_ran_here(counted: int, redis_url: str, keys: Keys):
+    assert counted
+
+    priced = run(redis_url, keys, "--days", "7", FALLBACK_PRICE_IN="2", FALLBACK_PRICE_OUT="10")
+    unpriced = run(redis_url, keys, "--days", "7")
+
+    told, untold = json.loads(priced.stdout), json.loads(unpriced.stdout)
+    assert [one["cloud_price"] for one in told["models"]] == [3.0, 0.03, None]
+    assert (told["spent"], told["not_spent"]) == (0.03, 3.0)
+    assert [one["cloud_price"] for one in untold["models"]] == [None] * 3
+    assert (untold["spent"], untold["not_spent"]) == (None, None)
+
+
+@pytest.mark.parametrize(("days", "said"), [("0", "days"), ("401", "days"), ("many", "days")])
+def test_a_wrong_call_is_64(redis_url: str, keys: Keys, days: str, said: str):
+    done = run(redis_url, keys, "--days", days)
+
+    assert done.returncode == 64
+    assert said in done.stderr
+
+
+def test_a_wrong_price_is_64_and_no_redis_is_3(redis_url: str, keys: Keys):
+    wrong = run(redis_url, keys, FALLBACK_PRICE_IN="cheap")
+    away = run(redis_url, keys, REDIS_URL="redis://127.0.0.1:9/0")
+
+    assert (wrong.returncode, away.returncode) == (64, 3)
+    assert "FALLBACK_PRICE_IN is 'cheap': expected a number" in wrong.stderr
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_person_reads_a_table_and_how_to_see_prices(counted: int, redis_url: str, keys: Keys, width: int):
+    assert counted
+    async with Client(settings_for(redis_url, keys)) as client:
+        view = await read_usage(client, days=1)
+
+    def shown(prices: Prices) -> str:
+        out = io.StringIO()
+        print_usage(Console(file=out, width=width), view, prices)
+        return out.getvalue()
+
+    assert "Spent in the cloud: 0.03. Not spent, as it ran here: 3.00" in " ".join(shown(Prices(2, 10)).split())
+    assert "Set FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT" in shown(Prices(0, 0))
+    assert "qwen3.5:4b" in shown(Prices(2, 10))
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0, "-"), (400, "0.4 s"), (12_000, "12 s"), (180_000, "3 min"), (7_500_000, "2 h 5 min")],
+)
+def test_times_are_told_as_people_read_them(ms: int, text: str):
+    assert span(ms) == text
