@@ -27,9 +27,14 @@ from producer.reports.page import (
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 
+MAX_CHARS: Final = 65_000
+"""A little under what GitHub takes, for the caller's own line before or after."""
 PAGES: Final = 50
 RULES: Final = 40
 PLACES: Final = 5
+NOTES: Final = 30
+_ROOM: Final = 200
+"""Characters kept for saying what was left out."""
 _LABEL_CHARS: Final = 80
 _SELECTOR_CHARS: Final = 120
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
@@ -43,20 +48,50 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the sums, the pages worst first, and the broken rules; holds all pages in memory."""
     listed = list(pages)
     names = dict(zip(map(id, listed), labels(listed), strict=True))
+    head, foot = _head(listed, context), _foot(listed, context)
+    left = MAX_CHARS - len(head) - len(foot) - _ROOM
+    shown = sorted((page for page in listed if page.outcome != "passed"), key=_worst_first)
+    rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
+    groups = by_rule(listed)
+    blocks = _fitting((_rule(group, names) for group in groups[:RULES]), left - sum(map(len, rows)))
+    out.write(head)
+    if shown:
+        heads = [impact.value.capitalize() for impact in reversed(IMPACTS)]
+        out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")
+        out.writelines(rows)
+        out.write(_left_out(len(shown) - len(rows), "more page"))
+    out.writelines(blocks)
+    out.write(_left_out(len(groups) - len(blocks), "more rule"))
+    out.write(foot)
+
+
+def _head(listed: Sequence[Page], context: ReportContext) -> str:
     summary = summarise(listed, fail_on=context.fail_on)
     sites = sites_of(listed)
-    where = f" of {code(sites.pop())}" if len(sites) == 1 else ""
-    out.write(f"## {text(context.title)}\n\n")
-    out.write(f"{_verdict(summary, context)}\n\n")
-    out.write(f"{_sums(summary)}{where}.\n")
-    shown = sorted((page for page in listed if page.outcome != "passed"), key=_worst_first)
-    if shown:
-        _write_pages(out, shown, names)
-    _write_rules(out, by_rule(listed), names)
-    if notes := remarks(listed):
-        out.write("\n")
-        out.writelines(f"- {text(line)}\n" for line in notes)
-    out.write(f"\n<sub>Sightline, {context.generated_at:%Y-%m-%d %H:%M %Z}</sub>\n")
+    where = f" of {code(sites.pop(), limit=200)}" if len(sites) == 1 else ""
+    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary)}{where}.\n"
+
+
+def _foot(listed: Sequence[Page], context: ReportContext) -> str:
+    notes = remarks(listed)
+    lines = [f"- {text(one_line(line, limit=400))}\n" for line in notes[:NOTES]]
+    told = "\n" + "".join(lines) + _left_out(len(notes) - len(lines), "more note") if notes else ""
+    return f"{told}\n<sub>Sightline, {context.generated_at:%Y-%m-%d %H:%M %Z}</sub>\n"
+
+
+def _fitting(blocks: Iterable[str], chars: int) -> list[str]:
+    """Return the first blocks that have room in ``chars`` together."""
+    kept: list[str] = []
+    for block in blocks:
+        chars -= len(block)
+        if chars < 0:
+            break
+        kept.append(block)
+    return kept
+
+
+def _left_out(number: int, what: str) -> str:
+    return f"\n… and {counted(number, what)}; all are in the other reports.\n" if number > 0 else ""
 
 
 def text(value: str) -> str:
@@ -99,39 +134,36 @@ def _worst_first(page: Page) -> tuple[bool, list[int]]:
     return page.is_scanned, [counts[impact] for impact in reversed(IMPACTS)]
 
 
-def _write_pages(out: TextIO, pages: Sequence[Page], names: dict[int, str]) -> None:
-    heads = [impact.value.capitalize() for impact in reversed(IMPACTS)]
-    out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")
-    for page in pages[:PAGES]:
-        is_read = page.is_scanned or bool(page.findings)
-        counts = [f"{getattr(page.barriers, i.value):,}" if is_read else "" for i in reversed(IMPACTS)]
-        status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(page.problem)[:300]}"
-        out.write(f"| {code(middle_cut(names[id(page)], _LABEL_CHARS))} | {status} | {' | '.join(counts)} |\n")
-    if len(pages) > PAGES:
-        out.write(f"\n… and {counted(len(pages) - PAGES, 'more page')}.\n")
+def _row(page: Page, names: dict[int, str]) -> str:
+    is_read = page.is_scanned or bool(page.findings)
+    counts = [f"{getattr(page.barriers, i.value):,}" if is_read else "" for i in reversed(IMPACTS)]
+    status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(page.problem[:300])}"
+    return f"| {code(middle_cut(names[id(page)], _LABEL_CHARS))} | {status} | {' | '.join(counts)} |\n"
 
 
-def _write_rules(out: TextIO, groups: Sequence[RuleGroup], names: dict[int, str]) -> None:
-    for group in groups[:RULES]:
-        place = f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"
+def _rule(group: RuleGroup, names: dict[int, str]) -> str:
+    """Return one rule as a block that opens: where it is broken, how to mend it, where it is explained."""
+    place = f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"
+    lines = [
+        f"\n<details><summary><b>{group.impact.value}</b> {_html(group.rule)}: {_html(group.finding.help)} ({place})"
+    ]
+    lines.append("</summary>\n\n")
+    lines += [_place(page, finding, names) for page, finding in group.places[:PLACES]]
+    if len(group.places) > PLACES:
+        lines.append(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
+    if group.advice and group.advice[0].fix:
+        lines.append(f"\nFix, by {text(group.advice[1])}: {text(group.advice[0].fix[:600])}\n")
+    if group.finding.help_url.startswith("https://"):
+        link = re.sub(r"[^A-Za-z0-9:/?=&#._-]", "", group.finding.help_url)
         criteria = f", WCAG {', '.join(map(text, group.finding.criteria))}" if group.finding.criteria else ""
-        out.write(f"\n<details><summary><b>{group.impact.value}</b> ")
-        out.write(f"{_html(group.rule)}: {_html(group.finding.help)} ({place})</summary>\n\n")
-        for page, finding in group.places[:PLACES]:
-            first = code(selector_text(finding.nodes[0].selector), limit=_SELECTOR_CHARS) if finding.nodes else ""
-            more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
-            name = code(middle_cut(names[id(page)], _LABEL_CHARS))
-            out.write(f"- {name} {first}{more}{_mark(page, finding)}\n")
-        if len(group.places) > PLACES:
-            out.write(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
-        if group.advice and group.advice[0].fix:
-            out.write(f"\nFix, by {text(group.advice[1])}: {text(group.advice[0].fix[:600])}\n")
-        if group.finding.help_url.startswith("https://"):
-            link = re.sub(r"[^A-Za-z0-9:/?=&#._-]", "", group.finding.help_url)
-            out.write(f"\n[About this rule]({link}){criteria}\n")
-        out.write("\n</details>\n")
-    if len(groups) > RULES:
-        out.write(f"\n… and {counted(len(groups) - RULES, 'more rule')}.\n")
+        lines.append(f"\n[About this rule]({link}){criteria}\n")
+    return "".join([*lines, "\n</details>\n"])
+
+
+def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:
+    first = code(selector_text(finding.nodes[0].selector), limit=_SELECTOR_CHARS) if finding.nodes else ""
+    more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
+    return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{_mark(page, finding)}\n"
 
 
 def _mark(page: Page, finding: Finding) -> str:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from producer.reports.markdown import code, text
-from producer.reports.page import page_of
+from producer.reports.page import page_of, refused_page
 from tests.unit.reports import sample_pages as sample
 
 COMMENT_CHARS = 65_536
@@ -60,6 +60,21 @@ def test_thousands_of_pages_and_rules_fit_into_a_comment() -> None:
     assert len(made) < COMMENT_CHARS
     assert "and 950 more pages" in made
     assert "and 2,960 more rules" in made
+
+
+def test_long_texts_of_pages_fit_too_and_what_was_cut_is_told() -> None:
+    long = "&" * 5000
+    broken = [sample.finding(f"{long}{n}", help_text=long, snippet=long) for n in range(60)]
+    lost = [refused_page(f"https://x{n}.example/{long}", long) for n in range(80)]
+    worst = page_of(sample.scan_result(f"/{long}", *broken, title=long))
+
+    made = sample.render("markdown", [worst, *lost])
+
+    assert COMMENT_CHARS * 0.8 < len(made) < COMMENT_CHARS
+    cut = re.findall(r"… and (\d+) more (page|rule)s?; all are in the other reports", made)
+    assert [what for _, what in cut] == ["page", "rule"]
+    assert made.count("\n| `") + int(cut[0][0]) == 81
+    assert made.count("<details>") + int(cut[1][0]) == 60
 
 
 def test_the_verdict_comes_first_and_a_missing_page_outranks_findings() -> None:
