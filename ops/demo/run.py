@@ -24,6 +24,8 @@ from typing import Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from producer.cli.outputs import Output
+from producer.cli.report_extras import read_extras
 from producer.client import Client
 from producer.contract import Impact, QueryRequest, QueryResult, ScanRequest
 from producer.errors import SightlineError
@@ -141,7 +143,9 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 async def scan(client: Client, base: str) -> list[Page]:
     """Submit the shop's pages as one batch and return them, in their order, once all are scanned."""
     urls = [base + name for name in PAGES]
-    requests = (ScanRequest(url=url, group="repaired" if "/repaired/" in url else "shop") for url in urls)
+    requests = (
+        ScanRequest(url=url, group="repaired" if "/repaired/" in url else "shop", screenshot=True) for url in urls
+    )
     batch = f"demo-{datetime.now(UTC):%H%M%S}"
     jobs = [job.job_id async for job in client.submit_many("scan", requests, batch=batch)]
     await client.seal_batch(batch)
@@ -151,7 +155,8 @@ async def scan(client: Client, base: str) -> list[Page]:
         async for result in client.as_completed(jobs, timeout_s=DEADLINE_S):
             pages[result.job_id] = page_of(result, url=url_of[result.job_id])
             advance(pages[result.job_id])
-    return [pages[job_id] for job_id in jobs]
+    extras = await read_extras(client, [pages[job_id] for job_id in jobs], [Output("html", None)])
+    return list(extras.pages)
 
 
 async def ask(client: Client) -> list[tuple[str, str]]:

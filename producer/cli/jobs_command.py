@@ -81,7 +81,7 @@ def show_result(
         click.echo(line_of(result.model_dump(mode="json")))
     _raise_for_end(result)
     if isinstance(result, ScanResult):
-        return _report(result, outputs, fail_on, extras)
+        return _report(outputs, fail_on, extras)
     if not is_line:
         click.echo(_plain(result))
     return FINE
@@ -119,12 +119,11 @@ def _raise_for_end(result: Result) -> None:
         raise JobCancelled(msg)
 
 
-def _report(result: ScanResult, outputs: Sequence[Output], fail_on: str, extras: Extras) -> int:
-    page = page_of(result)
-    context = ReportContext(datetime.now(UTC), fail_on=threshold(fail_on), trends=extras.trends)
-    for path in write_reports(outputs, [page], context):
+def _report(outputs: Sequence[Output], fail_on: str, extras: Extras) -> int:
+    context = ReportContext(datetime.now(UTC), fail_on=threshold(fail_on), trends=extras.trends, notes=extras.notes)
+    for path in write_reports(outputs, extras.pages, context):
         click.echo(f"sightline: wrote {path}", err=True)
-    return exit_code(summarise([page], fail_on=context.fail_on), timed_out=False)
+    return exit_code(summarise(extras.pages, fail_on=context.fail_on), timed_out=False)
 
 
 def _plain(result: Result) -> str:

@@ -1,35 +1,74 @@
-"""What the HTML report shows beside results, read from Redis after the last of them: the trends of sites."""
+"""What the HTML report shows beside results, read from Redis after the last of them: pictures, trends of sites."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from producer.cli.outputs import Output
 from producer.client import Client
 from producer.connection import redis_errors
+from producer.reports.html_view import worst_first
 from producer.reports.page import Page
+from producer.reports.plain_text import counted
 from producer.site_days import Day, site_trend
 
 MAX_HOSTS: Final = 4
 """Trends drawn in one report; more sites than that are a list to compare, not a chart."""
+MAX_PICTURE_BYTES: Final = 16_000_000
+"""Of pictures in one report: it is a file to pass on, and opens at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """``trends`` has the days of each host."""
+    """``pages`` with pictures, in the given order; ``trends`` has the days of hosts, ``notes`` what is left out."""
 
-    trends: dict[str, Sequence[Day]] = field(default_factory=dict[str, Sequence[Day]])
+    pages: tuple[Page, ...] = ()
+    trends: Mapping[str, Sequence[Day]] = field(default_factory=dict[str, Sequence[Day]])
+    notes: tuple[str, ...] = ()
 
 
 async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[Output]) -> Extras:
     """Return what the outputs show beside ``pages``; nothing is read for formats that show nothing of it."""
+    listed = tuple(pages)
     if not any(output.format == "html" for output in outputs):
-        return Extras()
+        return Extras(listed)
+    pictured, notes = await _pictured(client, listed)
+    return Extras(pictured, await _trends(client, listed), notes)
+
+
+async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
+    """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
+    left, lost, gone = MAX_PICTURE_BYTES, 0, 0
+    found: dict[int, dict[str, bytes]] = {}
+    for page in worst_first(pages):
+        if page.result is None or page.result.screenshot is None or not page.findings:
+            continue
+        shots = await client.shots(page.job_id)
+        gone += not shots
+        kept = found.setdefault(id(page), {})
+        for name in (node.fingerprint for finding in page.findings for node in finding.nodes):
+            size = len(shots.get(name, b""))
+            if 0 < size <= left and name not in kept:
+                kept[name] = shots[name]
+                left -= size
+            elif size > left:
+                lost += 1
+    notes = (
+        f"{counted(lost, 'picture')} left out: a report holds {MAX_PICTURE_BYTES // 1_000_000} MB of them"
+        if lost
+        else "",
+        f"the pictures of {counted(gone, 'page')} are no longer kept" if gone else "",
+    )
+    pictured = (replace(page, pictures=found[id(page)]) if id(page) in found else page for page in pages)
+    return tuple(pictured), tuple(filter(None, notes))
+
+
+async def _trends(client: Client, pages: Iterable[Page]) -> dict[str, Sequence[Day]]:
     hosts = sorted({urlsplit(page.result.url).hostname or "" for page in pages if page.result} - {""})
     if len(hosts) > MAX_HOSTS:
-        return Extras()
+        return {}
     with redis_errors(client.settings):
-        return Extras({host: await site_trend(client.redis, client.keys, host) for host in hosts})
+        return {host: await site_trend(client.redis, client.keys, host) for host in hosts}

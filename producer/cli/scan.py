@@ -28,6 +28,7 @@ class ScanOptions:
     lane: str | None
     no_assess: bool
     as_json: bool
+    screenshot: bool = False
     only_new: bool = False
     baseline: str | None = None
     write_baseline: str | None = None
@@ -69,6 +70,7 @@ class ScanOptions:
 @click.option("--id", "job_id", metavar="ID", help="Id of the job, for one page.")
 @click.option("--lane", type=click.Choice(LANES), help="Queue to wait in.  [default: batch]")
 @click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
+@click.option("--screenshot", is_flag=True, help="Take pictures: the HTML report shows the failing elements.")
 @click.option("--header-file", type=click.Path(), metavar="F", help="Login: lines of 'Name: value', or JSON.")
 @click.option("--cookie-file", type=click.Path(), metavar="F", help="Login: cookies, JSON or Netscape.")
 @click.option("--storage-state", type=click.Path(), metavar="F", help="Login: what Playwright saved.")

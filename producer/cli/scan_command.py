@@ -28,7 +28,7 @@ from producer.cli.targets import Sitemaps, Targets, read_targets
 from producer.cli.terminal import is_terminal
 from producer.cli.verdict import NOT_SCANNED
 from producer.client import Client
-from producer.contract import Lane, check_job_id
+from producer.contract import JsonObject, Lane, check_job_id
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -103,7 +103,9 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
     if batch:
         check_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
-    scan_options = {"standard": options.standard, "assess": not options.no_assess}
+    scan_options: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
+    if options.screenshot:  # only then: the ids of a batch's jobs are made of it
+        scan_options["screenshot"] = True
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     secrets = read_secrets(
         header_file=options.header_file,

@@ -58,7 +58,8 @@ class Waiting:
         if not self._streams:
             place = {url: number for number, url in enumerate(self.plan.urls)}
             self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
-            context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=self.extras.trends)
+            now, extras = datetime.now(UTC), self.extras
+            context = ReportContext(now, fail_on=fail_on, trends=extras.trends, notes=extras.notes)
             for path in write_reports(self.outputs, self.pages, context):
                 click.echo(f"sightline: wrote {path}", err=True)
         else:
@@ -96,6 +97,7 @@ class Waiting:
                 self._take(page)
                 bar.advance(page)
         self.extras = await read_extras(client, self.pages, self.outputs)
+        self.pages = list(self.extras.pages)
 
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)

@@ -139,6 +139,21 @@ async def test_search_filters_and_rules_of_the_report_work_without_a_server(demo
     assert set(label["rules"]) == {"label"}
 
 
+async def test_the_guilty_elements_are_pictured(demo: Demo) -> None:
+    sizes = "[...document.images].map((image) => [image.naturalWidth, image.naturalHeight, image.checkVisibility()])"
+    async with opened((demo.reports / "report.html").as_uri()) as report:
+        await report.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+        await report.until("[...document.images].every((image) => image.complete)")
+        pictures = await report.run(sizes)
+        of_buttons = await report.run(
+            "document.querySelectorAll('#page-1 article[data-rule=button-name] img.crop').length"
+        )
+
+    assert len(pictures) > 40
+    assert [picture for picture in pictures if min(picture[:2]) < 5 or not picture[2]] == []
+    assert of_buttons == 3, "the first three of eight"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_our_own_scan_finds_nothing_wrong_in_the_report(demo: Demo, served: Site, scheme: str) -> None:
     report = (demo.reports / "report.html").read_text().replace("<details ", "<details open ")

@@ -1,0 +1,73 @@
+"""``sightline scan --screenshot -o report.html``: pictures of what fails, and the site's trend. All parts are real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.cli import report_extras
+from producer.cli.outputs import Output
+from producer.client import Client
+from producer.keys import Keys
+from producer.reports.page import page_of
+from tests.e2e.conftest import Site
+from tests.support.open_page import opened
+from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+
+BUTTON = b"<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1><button style='width:90px;height:40px'>"
+HTML = (Output("html", None),)
+
+
+def scanned(url: str, report: Path, environment: dict[str, str]) -> int:
+    """Scan a page into a report, with pictures; the exit code."""
+    command = [sys.executable, "-m", "producer.cli.main", "scan", url, "--screenshot", "-o", str(report)]
+    return subprocess.run(command, cwd=ROOT, env=environment, timeout=90, check=False).returncode
+
+
+async def test_the_report_shows_the_element_the_trend_and_what_changed(
+    start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys, redis_url: str, tmp_path: Path
+) -> None:
+    start_worker()
+    site.pages["/shop"] = (200, "text/html", BUTTON)
+    await cast("Any", redis).hset(
+        keys.site("127.0.0.1"), mapping={"2020-02-01:scans": 2, "2020-02-01:critical": 6, "2020-02-01:serious": 1}
+    )
+    report = tmp_path / "report.html"
+
+    codes = [scanned(f"{site.url}/shop", report, environment_for(redis_url, keys)) for _ in range(2)]
+
+    async with opened(report.as_uri()) as page:
+        await page.until("[...document.images].every((image) => image.complete)")
+        pictures = await page.run("[...document.images].map((image) => [image.naturalWidth, image.naturalHeight])")
+    text = report.read_text()
+    assert codes == [1, 1]
+    assert len(pictures) == 1
+    assert pictures[0] >= [90, 40]
+    assert "<b>1.0 barriers a page</b> on" in text
+    assert ", 3.5 on 1 February 2020" in text
+    assert "Since the previous scan of 1 page: 0 new, 0 fixed, 1 unchanged." in text
+
+
+async def test_pictures_are_bounded_and_what_is_left_out_is_told(
+    start_worker: StartScanWorker, site: Site, redis: Redis, client: Client, keys: Keys, monkeypatch: Any
+) -> None:
+    start_worker()
+    site.pages["/shop"] = (200, "text/html", BUTTON)
+    job = await client.submit("scan", {"url": f"{site.url}/shop", "screenshot": True})
+    page = page_of(await client.wait(job.job_id, timeout_s=60))
+
+    pictured = await report_extras.read_extras(client, [page], HTML)
+    table = await report_extras.read_extras(client, [page], [Output("table", None)])
+    monkeypatch.setattr(report_extras, "MAX_PICTURE_BYTES", 100)
+    full = await report_extras.read_extras(client, [page], HTML)
+    await redis.delete(keys.shot(job.job_id))
+    gone = await report_extras.read_extras(client, [page], HTML)
+
+    assert [len(one.pictures) for one in (*pictured.pages, *table.pages, *full.pages, *gone.pages)] == [1, 0, 0, 0]
+    assert (pictured.notes, table.notes) == ((), ())
+    assert full.notes == ("1 picture left out: a report holds 0 MB of them",)
+    assert gone.notes == ("the pictures of 1 page are no longer kept",)
