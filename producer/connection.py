@@ -69,7 +69,7 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
         return QueueFull(f"Redis at {where!r} is at its maxmemory: wait for jobs to finish, or raise maxmemory")
     if isinstance(error, ReadOnlyError):
         return RedisUnsuitable(f"Redis at {where!r} is read-only (a replica?): point REDIS_URL at the primary")
-    if isinstance(error, NoPermissionError):
+    if isinstance(error, NoPermissionError) or "ACL failure" in str(error):
         return RedisUnsuitable(f"Redis at {where!r} does not permit this to the user in REDIS_URL: {error}")
     if isinstance(error, ResponseError):
         return RedisUnsuitable(f"Redis at {where!r} refused the command: {error}")

@@ -40,7 +40,7 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
     lanes = await lane_infos(redis, keys)
     scheduled = await redis.zcard(keys.scheduled)
     dead = await redis.xlen(keys.dead)
-    found = [key async for key in redis.scan_iter(match=f"{keys.worker_prefix}*", count=1000)]
+    found = [keys.worker(name) for name in await _consumers(redis, keys)]
     beats = [beat for beat in (await redis.mget(found) if found else ()) if beat is not None]
     workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)
     return QueueInfo(lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers))
@@ -92,6 +92,19 @@ async def _position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> 
     delivered = next((g["last-delivered-id"] for g in groups if g["name"] == GROUP.encode()), b"0-0").decode()
     rows = await redis.xrange(lane_key, f"({delivered}", entry or "+", count=POSITION_LIMIT)
     return len(rows) if len(rows) < POSITION_LIMIT else None
+
+
+async def _consumers(redis: Redis, keys: Keys) -> list[str]:
+    """Return the names of all who have read a lane of late: every worker does, and no walk of all keys is needed."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for lane in Lane:
+            pipe.xinfo_consumers(keys.lane(lane), GROUP)
+        replies = await pipe.execute(raise_on_error=False)
+    rows = [row for reply in replies if not isinstance(reply, Exception) for row in reply]
+    for reply in replies:
+        if isinstance(reply, Exception) and "NOGROUP" not in str(reply) and "no such key" not in str(reply):
+            raise reply
+    return sorted({row["name"].decode() for row in rows})
 
 
 async def lane_infos(redis: Redis, keys: Keys) -> dict[str, LaneInfo]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -38,6 +39,12 @@ class ClientSettings(BaseModel):
 
     A wrong host ends every call with RedisUnreachable after the connection timeout. Holds the password, if any:
     show ``public_redis_url`` instead.
+    """
+
+    redis_password_file: str = ""
+    """File that holds Redis' password, in any characters, such as a secret of Compose or Kubernetes.
+
+    Where REDIS_URL holds one too, the start is refused: one of them would be wrong unseen.
     """
 
     environment: str = "dev"
@@ -106,6 +113,9 @@ def read_env(model_cls: type[SettingsT], environ: Mapping[str, str]) -> Settings
     """
     given = {name: environ.get(name.upper(), "").strip() for name in model_cls.model_fields}
     values = {name: value for name, value in given.items() if value}
+    if path := values.get("redis_password_file"):
+        default: str = model_cls.model_fields["redis_url"].default
+        values["redis_url"] = with_password_of(path, values.get("redis_url", default))
     try:
         return model_cls.model_validate(values)
     except ValidationError as error:
@@ -150,6 +160,27 @@ def check_redis_url(url: str) -> str:
         msg = f"database {database!r}, but search works on database 0 only: end the address with /0"
         raise ValueError(msg)
     return url
+
+
+def with_password_of(path: str, url: str) -> str:
+    """Return ``url`` with the password in the file ``path``, a final line end left out; raises ``SettingsError``."""
+    parts = urlsplit(url)
+    if parts.password is not None or "password=" in parts.query:
+        msg = "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other: take one of them away"
+        raise SettingsError(msg)
+    try:
+        password = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        msg = (
+            f"REDIS_PASSWORD_FILE is {path!r}, which cannot be read ({why}): name a file that holds the password alone"
+        )
+        raise SettingsError(msg) from None
+    if not password:
+        msg = f"REDIS_PASSWORD_FILE is {path!r}, which is empty: write the password into it"
+        raise SettingsError(msg)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
 
 def public_redis_url(url: str) -> str:

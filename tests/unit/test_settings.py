@@ -7,10 +7,12 @@ import inspect
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError
+from redis.connection import parse_url
 
 from producer.errors import SettingsError
 from producer.settings import ClientSettings, misspelt, public_redis_url, read_env, setting_names
@@ -193,3 +195,35 @@ def test_a_worker_that_serves_no_metrics_loads_nothing_for_them() -> None:
     code = "import sys, worker.__main__; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_a_password_file_may_hold_any_characters_and_is_never_shown(tmp_path: Path) -> None:
+    strange = "a:b/c@d?e #%"
+    (tmp_path / "password").write_text(f"{strange}\n")
+
+    settings = ClientSettings.from_env(
+        {"REDIS_URL": "redis://worker@redis:6379/0", "REDIS_PASSWORD_FILE": str(tmp_path / "password")}
+    )
+
+    assert parse_url(settings.redis_url)["password"] == strange
+    assert parse_url(settings.redis_url)["username"] == "worker"
+    assert "d%3Fe" not in repr(settings)
+    assert settings.public_redis_url == "redis://redis:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("url", "content", "expected"),
+    [
+        ("redis://:x@h", "y", "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other"),
+        ("redis://h", "", "is empty: write the password into it"),
+        ("redis://h", None, "cannot be read"),
+    ],
+)
+def test_a_password_file_that_cannot_be_used_is_refused(
+    tmp_path: Path, url: str, content: str | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / "password").write_text(content)
+
+    with pytest.raises(SettingsError, match=expected):
+        ClientSettings.from_env({"REDIS_URL": url, "REDIS_PASSWORD_FILE": str(tmp_path / "password")})

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Starts Redis with two users, whose passwords are in files: in no image, environment or process list.
+# usage: redis-start.sh CONF ACL_TEMPLATE SECRETS_DIR RUN_DIR [option of redis-server …]
+# SECRETS_DIR holds redis_password (all rights) and producer_password (submits and reads). ENVIRONMENT: as the workers'.
+set -eu
+conf=$1 template=$2 secrets=$3 run=$4
+shift 4
+
+# hash FILE: the SHA-256 of a password; a final newline is not part of it.
+hash() {
+  [ -s "$1" ] || { echo "redis-start: $1 is missing or empty: write a password into it (ops/passwords.sh does)" >&2; exit 78; }
+  printf '%s' "$(cat "$1")" | sha256sum | cut -d ' ' -f 1
+}
+
+environment=${ENVIRONMENT:-prod}
+case $environment in
+  '' | *[!a-z0-9_-]*)
+    echo "redis-start: ENVIRONMENT is '$environment': expected 1 to 32 characters of a-z, 0-9, _ and -" >&2
+    exit 78
+    ;;
+esac
+default=$(hash "$secrets/redis_password")
+producer=$(hash "$secrets/producer_password")
+umask 077
+sed -e "s/DEFAULT_SHA256/$default/; s/PRODUCER_SHA256/$producer/; s/ENVIRONMENT/$environment/g" "$template" >"$run/users.acl"
+# The image's own entry point gives up root before it starts redis-server; that user must be able to read the file.
+if [ "$(id -u)" = 0 ] && id redis >/dev/null 2>&1; then
+  chown redis "$run/users.acl"
+  exec docker-entrypoint.sh redis-server "$conf" --aclfile "$run/users.acl" "$@"
+fi
+exec redis-server "$conf" --aclfile "$run/users.acl" "$@"
