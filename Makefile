@@ -26,7 +26,7 @@ test: $(READY) ## Run all tests; PYTEST_ARGS="tests/unit -k name" runs some
 	@ops/setup/programs.sh || echo "setup: going on without it; tests that need it are skipped, or fail where CI is set"
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(READY) ## Lint, format, types, import contracts, shell, no addresses in lock and build files
+check: $(READY) ## Lint, format, types, import contracts, shell, deployment files, no addresses in lock and build files
 	@ops/setup/check.sh
 
 bench: setup ## Measure the queue, scans and the GPU pool beside their peers; BENCH_ARGS="drain submit" runs some rows

@@ -7,3 +7,5 @@ for name in redis producer grafana; do
   [ -s "$name-password" ] || head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n' >"$name-password"
   chmod 644 "$name-password"
 done
+printf '{"redis://redis:6379": "%s"}' "$(cat redis-password)" >exporter-password
+chmod 644 exporter-password

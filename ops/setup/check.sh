@@ -34,6 +34,7 @@ check "import contracts" "$bin/lint-imports" --no-cache
 mapfile -t shell < <(shell_files)
 check "shell" "$bin/shellcheck" --external-sources "${shell[@]}"
 check "no addresses" no_addresses
+check "deployment files" env PYTHONPATH=. "$bin/python" ops/setup/deployment.py
 
 if [ "${#failed[@]}" -gt 0 ]; then
   printf 'check: failed: %s\n' "$(IFS=,; echo "${failed[*]}")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure of the two programs that are no Python packages: a Redis with search, and a browser. What is there
-# already is found in well under a second.
+# Makes sure of the programs that are no Python packages: a Redis with search, a browser, and for the tests a Prometheus.
+# What is there already is found in well under a second.
 set -eu
 cd "$(dirname "$0")/../.."
 # shellcheck source=ops/setup/step.sh
@@ -9,4 +9,6 @@ cd "$(dirname "$0")/../.."
 status=0
 step "Redis" .venv/bin/python -m worker.embedded --fetch || status=$?
 step "browser" .venv/bin/python -m worker.scan.browser --install || status=$?
+# Only the tests of metrics and alerts need it: without it they are skipped, or fail where CI is set.
+step "Prometheus" ops/setup/prometheus.sh || echo "setup: going on without Prometheus"
 exit "$status"

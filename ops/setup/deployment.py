@@ -1,0 +1,282 @@
+"""Checks what can be checked of compose, Dockerfile and Kubernetes files without running them; a line for each problem.
+
+Part of ``make check``. Schemas are in ``ops/schemas``; what they cannot know (our settings, streams, grace periods) is
+checked in words here. What nobody has run is in ``ops/not-run.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+import yaml
+
+from producer import errors as tree_of_errors
+from producer.errors import SettingsError, SightlineError
+from producer.keys import GROUP, Keys
+from producer.settings import setting_names
+from worker.settings import WorkerSettings
+
+ROOT: Final = Path(__file__).parents[2]
+VARIABLE: Final = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
+Tree = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with Compose's ``!reset``, which takes a value of the file before away."""
+
+
+def _nothing(_loader: yaml.SafeLoader, _node: yaml.Node) -> None:
+    """Read ``!reset`` as a value that is not there."""
+
+
+_Loader.add_constructor("!reset", _nothing)
+
+
+def load(path: Path) -> list[Tree]:
+    """Return the documents of a YAML file."""
+    return [tree for tree in yaml.load_all(path.read_text(), Loader=_Loader) if tree]
+
+
+def schema(root: Path, name: str) -> Tree:
+    """Return one of the schemas kept here."""
+    return json.loads((root / "ops/schemas" / name).read_text())
+
+
+def against(what: str, tree: Any, rules: Tree) -> Iterator[str]:
+    """Give what the schema says against ``tree``."""
+    for error in jsonschema.Draft7Validator(rules).iter_errors(tree):
+        yield f"{what}: {'/'.join(str(part) for part in error.absolute_path)}: {error.message[:200]}"
+
+
+# ---------------------------------------------------------------------------------------------- compose
+
+
+def compose(root: Path) -> Iterator[str]:
+    """Give the problems of the Compose files."""
+    rules = schema(root, "compose-spec.json")
+    [tree] = load(root / "docker-compose.yml")
+    [cpu] = load(root / "ops/compose.cpu.yml")
+    yield from against("docker-compose.yml", tree, rules)
+    yield from against("compose.cpu.yml", {"services": {name: {} for name in cpu["services"]}}, rules)
+    services: dict[str, Tree] = tree["services"]
+    yield from (f"compose.cpu.yml: no service {name!r}" for name in set(cpu["services"]) - set(services))
+    made = (root / "ops/passwords.sh").read_text()
+    for name, secret in tree["secrets"].items():
+        if Path(secret["file"]).name.removesuffix("-password") not in made:
+            yield f"docker-compose.yml: secret {name!r}: ops/passwords.sh does not write {secret['file']}"
+    for name, service in services.items():
+        for problem in _service(root, service, services, tree):
+            yield f"docker-compose.yml: {name}: {problem}"
+    worker = services["worker"]
+    yield from environment("docker-compose.yml: worker", worker["environment"])
+    yield from grace("docker-compose.yml: worker", worker["environment"], worker["stop_grace_period"])
+
+
+def _service(root: Path, service: Tree, services: Mapping[str, Tree], tree: Tree) -> Iterator[str]:
+    ports = [str(port) for port in service.get("ports", ())]
+    yield from (f"port {port} is not on loopback" for port in ports if not port.startswith("127.0.0.1:"))
+    if "image" in service and ":" not in service["image"]:
+        yield f"image {service['image']} has no version"
+    undeclared = set(service.get("secrets", ())).difference(tree["secrets"])
+    yield from (f"secret {secret} is not declared" for secret in undeclared)
+    yield from _waits(service.get("depends_on", {}), services)
+    yield from _mounts(root, service.get("volumes", ()), tree["volumes"])
+
+
+def _waits(depends_on: Mapping[str, Tree], services: Mapping[str, Tree]) -> Iterator[str]:
+    for other, how in depends_on.items():
+        if other not in services:
+            yield f"depends on {other}, which is no service"
+        elif how["condition"] == "service_healthy" and "healthcheck" not in services[other]:
+            yield f"waits for the health of {other}, which has no health check"
+
+
+def _mounts(root: Path, volumes: Iterable[str], declared: Mapping[str, object]) -> Iterator[str]:
+    for source in (volume.partition(":")[0] for volume in volumes):
+        if source.startswith(".") and not (root / source).exists():
+            yield f"mounts {source}, which is not there"
+        if not source.startswith(".") and source not in declared:
+            yield f"volume {source} is not declared"
+
+
+def environment(what: str, given: Mapping[str, str]) -> Iterator[str]:
+    """Give the variables that a worker does not know or refuses."""
+    known = setting_names(WorkerSettings)
+    values = {name: VARIABLE.sub(r"\1", str(value)) for name, value in given.items()}
+    yield from (f"{what}: {name} is no setting" for name in values if name not in known)
+    try:
+        WorkerSettings.from_env({name: value for name, value in values.items() if name != "REDIS_PASSWORD_FILE"})
+    except SettingsError as error:
+        yield f"{what}: {error}"
+
+
+def grace(what: str, given: Mapping[str, str], period: str | int) -> Iterator[str]:
+    """Give a problem where a worker would be killed before it has handed its jobs back."""
+    settings = WorkerSettings.from_env({"SHUTDOWN_GRACE_S": str(given["SHUTDOWN_GRACE_S"])})
+    needed_s = settings.shutdown_grace_s + settings.lease_s
+    if float(str(period).removesuffix("s")) <= needed_s:
+        yield f"{what}: it is killed after {period}, and needs {needed_s:g} s (SHUTDOWN_GRACE_S and a lease)"
+
+
+# ---------------------------------------------------------------------------------------------- Dockerfile
+
+
+def dockerfile(root: Path) -> Iterator[str]:
+    """Give the problems of the image: what it copies, whose it is, what it installs."""
+    text = re.sub(r"\\\n", " ", (root / "ops/Dockerfile").read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    stages: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("FROM "):
+            image, _, name = line.removeprefix("FROM ").partition(" AS ")
+            stages[name] = []
+            if ":" not in image or image.endswith(":latest"):
+                yield f"Dockerfile: {image} has no version"
+        stages[list(stages)[-1]].append(line)
+    yield from _copies(root, lines)
+    for line in lines:
+        if "pip install" in line and "--require-hashes" not in line and "--no-deps" not in line:
+            yield f"Dockerfile: an installation without hashes: {line[:80]}"
+    for name in ("producer", "worker"):
+        users = [line.split()[1] for line in stages[name] if line.startswith("USER ")]
+        if not users or not users[-1].isdecimal() or users[-1] == "0":
+            yield f"Dockerfile: {name} runs as {users or 'root'}: expected a number that is not 0"
+    worker = "\n".join(stages["worker"])
+    if 'ENTRYPOINT ["tini"' not in worker:
+        yield "Dockerfile: worker has no init: Chromium's processes would stay as zombies"
+    if '"sightline", "worker", "--check"' not in worker:
+        yield "Dockerfile: worker has no health check"
+
+
+def _copies(root: Path, lines: Iterable[str]) -> Iterator[str]:
+    allowed = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for line in lines:
+        sources = line.split()[1:-1] if line.startswith("COPY ") and "--from=" not in line else ()
+        for source in sources:
+            if not (root / source).exists() or source not in allowed:
+                yield f"Dockerfile: COPY {source}: it is not there, or .dockerignore leaves it out"
+
+
+# ---------------------------------------------------------------------------------------------- Kubernetes
+
+
+def kubernetes(root: Path) -> Iterator[str]:
+    """Give the problems of ``ops/k8s``; kustomize itself looks at it too where kubectl is there."""
+    folder = root / "ops/k8s"
+    [kustomization] = load(folder / "kustomization.yaml")
+    missing = [name for name in kustomization["resources"] if not (folder / name).exists()]
+    yield from (f"kustomization.yaml: {name} is not there" for name in missing)
+    objects = [tree for name in kustomization["resources"] if name not in missing for tree in load(folder / name)]
+    native, keda = schema(root, "kubernetes-1.31.json"), schema(root, "keda-2.17.json")
+    for tree in objects:
+        what = f"{tree['kind']} {tree['metadata']['name']}"
+        if tree["kind"] in native["kinds"]:
+            yield from against(
+                what, tree, {"$ref": f"#/$defs/{native['kinds'][tree['kind']]}", "$defs": native["$defs"]}
+            )
+        elif tree["kind"] in keda:
+            yield from against(what, tree, closed(keda[tree["kind"]]))
+        else:
+            yield f"{what}: no schema of this kind is kept"
+    literals: list[str] = kustomization["configMapGenerator"][0]["literals"]
+    settings = dict(literal.split("=", 1) for literal in literals)
+    yield from environment("kustomization.yaml", settings)
+    by_kind: dict[str, Tree] = {tree["kind"]: tree for tree in objects}
+    pod = by_kind["Deployment"]["spec"]["template"]
+    yield from grace("Deployment", settings, pod["spec"]["terminationGracePeriodSeconds"])
+    for kind, path in (
+        ("Deployment", "selector"),
+        ("PodDisruptionBudget", "selector"),
+        ("NetworkPolicy", "podSelector"),
+    ):
+        if kind not in by_kind:
+            yield f"kustomization.yaml: it has no {kind}"
+        elif not by_kind[kind]["spec"][path]["matchLabels"].items() <= pod["metadata"]["labels"].items():
+            yield f"{kind}: it selects no worker"
+    yield from _triggers(by_kind["ScaledObject"], Keys(settings["ENVIRONMENT"]))
+    yield from _kustomized(folder)
+
+
+def _triggers(scaled: Tree, keys: Keys) -> Iterator[str]:
+    seen = {
+        (t["metadata"]["stream"], c) for t in scaled["spec"]["triggers"] for c in t["metadata"] if c.endswith("Count")
+    }
+    wanted = {(keys.lane(lane), c) for lane in ("interactive", "batch") for c in ("lagCount", "pendingEntriesCount")}
+    yield from (f"ScaledObject: no trigger for {count} of {stream}" for stream, count in wanted - seen)
+    yield from (f"ScaledObject: {stream} is no lane of ours" for stream, _ in seen - wanted)
+    if {trigger["metadata"]["consumerGroup"] for trigger in scaled["spec"]["triggers"]} != {GROUP}:
+        yield f"ScaledObject: the consumer group is {GROUP!r}"
+
+
+def _kustomized(folder: Path) -> Iterator[str]:
+    if shutil.which("kubectl"):
+        done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            yield f"kustomize: {done.stderr.strip()[:300]}"
+
+
+def closed(rules: Tree) -> Tree:
+    """Return the schema of a custom resource with no room for unknown fields, as the API server checks it."""
+    if rules.get("type") == "object" and "properties" in rules:
+        inner = {name: closed(rule) for name, rule in rules["properties"].items()}
+        return {**rules, "properties": inner, "additionalProperties": False}
+    if rules.get("type") == "array":
+        return {**rules, "items": closed(rules["items"])}
+    return rules
+
+
+# ---------------------------------------------------------------------------------------------- the runbook
+
+
+def alerts(root: Path) -> Iterator[str]:
+    """Give the alerts without a test or without an entry in the runbook, and the entries without an alert."""
+    rules = [
+        rule for tree in load(root / "ops/prometheus/alerts.yml") for group in tree["groups"] for rule in group["rules"]
+    ]
+    named = {rule["alert"] for rule in rules}
+    [tests] = load(root / "ops/prometheus/alerts.test.yml")
+    fired = {case["alertname"] for test in tests["tests"] for case in test["alert_rule_test"] if case["exp_alerts"]}
+    entries = set(re.findall(r"^### (Sightline\w+)$", (root / "ops/runbook.md").read_text(), re.MULTILINE))
+    yield from (f"alert {name}: no test makes it fire" for name in named - fired)
+    yield from (f"alert {name}: ops/runbook.md has no entry '### {name}'" for name in named - entries)
+    yield from (f"ops/runbook.md: {name} is no alert" for name in entries - named)
+    for rule in rules:
+        if rule["annotations"]["runbook"] != f"ops/runbook.md#{rule['alert'].lower()}":
+            yield f"alert {rule['alert']}: its runbook annotation does not point at its entry"
+
+
+def errors(root: Path) -> Iterator[str]:
+    """Give the errors that the runbook does not explain, and rows of the runbook that are no errors."""
+    known = {name for name, kind in vars(tree_of_errors).items() if _is_leaf(kind)}
+    rows = set(re.findall(r"^\| `(\w+)` \|", (root / "ops/runbook.md").read_text(), re.MULTILINE))
+    yield from (f"ops/runbook.md: no row for the error {name}" for name in sorted(known - rows))
+    yield from (f"ops/runbook.md: {name} is no error" for name in sorted(rows - known))
+
+
+def _is_leaf(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, SightlineError) and not kind.__subclasses__()
+
+
+def problems(root: Path = ROOT) -> list[str]:
+    """Return all of them."""
+    return [problem for check in (compose, dockerfile, kubernetes, alerts, errors) for problem in check(root)]
+
+
+def main() -> int:
+    """Print the problems; the exit code is 1 if there are any."""
+    found = problems()
+    for problem in found:
+        print(problem)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

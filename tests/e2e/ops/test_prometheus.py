@@ -1,0 +1,113 @@
+"""A real Prometheus asks two real workers under load: every panel of the dashboard has data, and alerts fire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from producer.client import Client
+from producer.keys import Keys
+from tests.e2e.conftest import Site, client, site, start_worker
+from tests.support.child import Child
+from tests.support.metrics import free_port
+from tests.support.processes import children
+from tests.support.prometheus import Prometheus, find_program, running_prometheus
+from tests.support.queue import until
+from tests.support.scan_worker import StartScanWorker
+
+__all__ = ["children", "client", "site", "start_worker"]
+
+OPS = Path(__file__).parents[3] / "ops"
+WAIT_S = 90
+
+
+def panel_queries(environment: str) -> dict[str, str]:
+    dashboard = json.loads((OPS / "grafana/sightline.json").read_text())
+    found = {
+        f"{panel['title']} {target['refId']}": target["expr"]
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+    }
+    return {
+        name: text.replace("$environment", environment).replace("$__rate_interval", "60s")
+        for name, text in found.items()
+    }
+
+
+def quick_rules() -> str:
+    """The alerts as they are, but for their patience."""
+    text = (OPS / "prometheus/alerts.yml").read_text()
+    return re.sub(r"for: \d+m", "for: 1s", text).replace("offset 15m", "offset 3s")
+
+
+async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
+    client: Client, start_worker: StartScanWorker, site: Site, keys: Keys, tmp_path: Path
+):
+    find_program("prometheus")
+    ports = [free_port(), free_port()]
+    async with Child("tests.support.ollama_server", "--call-ms", "100") as ollama:
+        models = {
+            "CHAT_MODEL": "qwen3.5:4b",
+            "EMBEDDING_MODEL": "nomic-embed-text",
+            "OLLAMA_BASE_URL": await ollama.line(),
+        }
+        workers = [start_worker(METRICS_PORT=str(port), **models) for port in ports]
+        with running_prometheus(tmp_path, quick_rules(), ports) as prometheus:
+            load = asyncio.create_task(keep_busy(client, site))
+            queries = panel_queries(keys.environment)
+
+            without = await wait_for_data(prometheus, queries)
+
+            assert not without
+            assert workers_seen(prometheus) == 2
+            assert "SightlineNoWorkers" not in prometheus.firing()
+            await until(lambda: "SightlineDeadLetters" in prometheus.firing(), what="the alert of dead letters")
+            load.cancel()
+            for worker in workers:
+                worker.kill()
+            await until(lambda: "SightlineNoWorkers" in prometheus.firing(), what="the alert of no workers")
+
+
+async def keep_busy(client: Client, site: Site) -> None:
+    """Scans, questions and jobs that die, until cancelled."""
+    number = 0
+    while True:
+        number += 1
+        jobs: list[Any] = [await client.submit("scan", {"url": f"{site.url}/guilty?{number}"}) for _ in range(4)]
+        jobs.append(await client.submit("query", {"question": "Which page has the worst barriers?"}))
+        await client.submit("no such kind", {})
+        for job in jobs:
+            await client.wait(job.job_id, timeout_s=WAIT_S)
+
+
+async def wait_for_data(prometheus: Prometheus, queries: dict[str, str]) -> list[str]:
+    """Return the queries that have no data at the deadline."""
+    await until(prometheus.is_ready, what="Prometheus")
+    waiting = dict(queries)
+    deadline = asyncio.get_running_loop().time() + WAIT_S
+    while waiting and asyncio.get_running_loop().time() < deadline:
+        for name in list(waiting):
+            if await asyncio.to_thread(prometheus.query, waiting[name]):
+                del waiting[name]
+        await asyncio.sleep(0.2)
+    return sorted(waiting)
+
+
+def workers_seen(prometheus: Prometheus) -> float:
+    return prometheus.query("count(sightline_worker_info)")[0][1]
+
+
+def test_each_alert_fires_when_it_should_and_says_what_it_should() -> None:
+    done = subprocess.run(
+        [find_program("promtool"), "test", "rules", OPS / "prometheus/alerts.test.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,94 @@
+"""A real Prometheus for tests: found on the PATH or where ``ops/setup/prometheus.sh`` puts it, started, asked."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.metrics import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def find_program(name: str) -> str:
+    """The program's path; skips the test where it is not there, fails it when CI is set."""
+    ours = ROOT / ".cache/prometheus/usr/bin" / name
+    found = str(ours) if ours.exists() else shutil.which(name)
+    if found:
+        return found
+    reason = f"NO {name.upper()}, NOT TESTED: type ops/setup/prometheus.sh"
+    if os.environ.get("CI", "").lower() in {"", "0", "false"}:
+        pytest.skip(reason)
+    pytest.fail(reason, pytrace=False)
+
+
+class Prometheus:
+    """One server, asked over its HTTP API."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """What an instant query gives: labels and value; values that are no number are left out."""
+        reply = self._json(f"/api/v1/query?query={quote(expression)}")
+        rows = [(row["metric"], float(row["value"][1])) for row in reply["data"]["result"]]
+        return [(labels, value) for labels, value in rows if math.isfinite(value)]
+
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire."""
+        alerts = self._json("/api/v1/alerts")["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    def is_ready(self) -> bool:
+        try:
+            return self._get("/-/ready")[0] == 200
+        except OSError:
+            return False
+
+    def _json(self, path: str) -> dict[str, Any]:
+        status, body = self._get(path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_prometheus(folder: Path, rules: str, ports: Sequence[int]) -> Generator[Prometheus]:
+    """A Prometheus that asks ``ports`` every second and evaluates ``rules``; its data goes with it."""
+    port = free_port()
+    (folder / "rules.yml").write_text(rules)
+    targets = ", ".join(f'"127.0.0.1:{number}"' for number in ports)
+    (folder / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+        "rule_files: [rules.yml]\n"
+        f"scrape_configs: [{{job_name: sightline, static_configs: [{{targets: [{targets}]}}]}}]\n"
+    )
+    with tempfile.TemporaryDirectory() as data, (folder / "prometheus.log").open("wb") as log:
+        command = [find_program("prometheus"), f"--config.file={folder}/prometheus.yml"]
+        command += [f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}"]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield Prometheus(port)
+        finally:
+            process.kill()
+            process.wait()

@@ -1,0 +1,77 @@
+"""The check of the deployment files finds what is wrong with them: each mistake here is one that people make."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+COMPOSE, IMAGE, K8S = "docker-compose.yml", "ops/Dockerfile", "ops/k8s"
+
+
+@pytest.fixture(scope="module")
+def deployment() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("deployment", ROOT / "ops/setup/deployment.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["deployment"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for name in (COMPOSE, ".dockerignore", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "ops", tmp_path / "ops", ignore=shutil.ignore_patterns("demo", "bench"))
+    for name in ("producer", "worker"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Path) -> None:
+    assert deployment.problems(copy) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        (COMPOSE, "restart: unless-stopped", "restarts: unless-stopped", "'restarts' does not match"),
+        (COMPOSE, "127.0.0.1:6379:6379", "6379:6379", "redis: port 6379:6379 is not on loopback"),
+        (COMPOSE, "image: redis:8", "image: redis", "redis: image redis has no version"),
+        (COMPOSE, "- redis:/data", "- radis:/data", "redis: volume radis is not declared"),
+        (COMPOSE, "./ops/users.acl", "./ops/user.acl", "redis: mounts ./ops/user.acl, which is not there"),
+        (COMPOSE, "CHAT_MODEL: ${CHAT_MODEL:-qwen3.5:4b}\n      EMB", "CHAT_MODEL: x\n      EMB", ""),
+        (COMPOSE, 'SHUTDOWN_GRACE_S: "60"', 'SHUTDOWN_GRACE_S: "600"', "killed after 90s, and needs 610 s"),
+        (COMPOSE, 'METRICS_PORT: "9464"', 'METRICS_PORTS: "9464"', "worker: METRICS_PORTS is no setting"),
+        (IMAGE, "USER 10001\n# tini", "# tini", "worker runs as root"),
+        (IMAGE, "COPY ops/worker.lock ./", "COPY ops/work.lock ./", "COPY ops/work.lock: it is not there"),
+        (IMAGE, "--require-hashes --requirement worker.lock", "--requirement worker.lock", "without hashes"),
+        (f"{K8S}/worker.yaml", "runAsNonRoot: true", "runAsNotRoot: true", "'runAsNotRoot' was unexpected"),
+        (f"{K8S}/worker.yaml", "PeriodSeconds: 90", "PeriodSeconds: 30", "killed after 30"),
+        (f"{K8S}/scaling.yaml", "cooldownPeriod: 300", "coolDownPeriod: 300", "'coolDownPeriod' was unexpected"),
+        (f"{K8S}/scaling.yaml", 'lagCount: "10"', 'streamLength: "10"', "no trigger for lagCount of"),
+        (f"{K8S}/scaling.yaml", "consumerGroup: workers", "consumerGroup: worker", "consumer group"),
+        (f"{K8S}/kustomization.yaml", "- network.yaml", "- networks.yaml", "networks.yaml is not there"),
+        (f"{K8S}/kustomization.yaml", "ENVIRONMENT=prod", "ENVIRONMENT=Prod!", "ENVIRONMENT is 'Prod!'"),
+        ("ops/runbook.md", "### SightlineRedisDown", "### SightlineRedisAway", "ops/runbook.md has no entry"),
+        ("ops/runbook.md", "| `QueueFull` |", "| QueueFull |", "no row for the error QueueFull"),
+        ("ops/prometheus/alerts.test.yml", "SightlineRedisDisk", "Other", "no test makes it fire"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(deployment: ModuleType, copy: Path, file: str, old: str, new: str, expected: str) -> None:
+    text = (copy / file).read_text()
+    assert old in text
+    (copy / file).write_text(text.replace(old, new))
+
+    try:
+        found = deployment.problems(copy)
+    except deployment.SettingsError as error:
+        found = [str(error)]
+
+    assert [line for line in found if expected in line] if expected else found == []
