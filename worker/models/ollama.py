@@ -29,7 +29,7 @@ from worker.models.context_budget import check_budget, check_evaluated, cut_to
 from worker.models.gpu_calls import Done, GpuCalls
 from worker.models.ollama_errors import model_errors
 from worker.models.ollama_fleet import OllamaFleet
-from worker.models.ollama_http import ModelFacts, OllamaClient
+from worker.models.ollama_http import ModelFacts, OllamaClient, trusted
 from worker.models.protocols import (
     ChatReply,
     EmbedReply,
@@ -94,7 +94,8 @@ class OllamaChat:
         if schema is not None:
             options["format"] = schema  # a grammar for the answer, no part of the prompt
         check_budget(texts, model=self._name, context=self._context, max_output=self._max_output)
-        ask = partial(self._ask, messages=messages, options=options)
+        prompt = [sent(message) for message in messages]  # made before the slot is held: others wait for it
+        ask = partial(self._ask, prompt=prompt, texts=[message.content for message in messages], options=options)
         done, usage = await self._calls.call("chat", self._name, ask)
         text, calls = done.value
         return ChatReply(text=text, model=self._name, usage=reduce(add_usage, usage), calls=calls)
@@ -109,10 +110,11 @@ class OllamaChat:
             reasoning=settings.chat_think,
             keep_alive=settings.model_keep_alive_s,
             async_client_kwargs={"transport": client.transport},
+            sync_client_kwargs={"verify": trusted()},  # never used, but always made
         )
 
     async def _ask(
-        self, host: Host, *, messages: Sequence[Message], options: dict[str, Any]
+        self, host: Host, *, prompt: list[BaseMessage], texts: Sequence[str], options: dict[str, Any]
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
         """Ask one host; the whole call and each silence in it are bounded."""
         pieces: list[str] = []
@@ -121,7 +123,7 @@ class OllamaChat:
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self._name, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
-                async for chunk in self._on[host.name].pieces([sent(one) for one in messages], **options):
+                async for chunk in self._on[host.name].pieces(prompt, **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     pieces.append(chunk.text)
                     calls += _calls_in(chunk)
@@ -129,9 +131,7 @@ class OllamaChat:
         text = "".join(pieces)
         self._check(host.name, text, calls, last)
         prompt_tokens, output_tokens = int(last.get("prompt_eval_count") or 0), int(last.get("eval_count") or 0)
-        check_evaluated(
-            [message.content for message in messages], prompt_tokens, model=self._name, context=self._context
-        )
+        check_evaluated(texts, prompt_tokens, model=self._name, context=self._context)
         return Done((text, tuple(calls)), prompt_tokens, output_tokens)
 
     def _check(self, host: str, text: str, calls: Sequence[ToolCall], last: dict[str, Any]) -> None:
@@ -219,6 +219,7 @@ class OllamaEmbedder:
             num_ctx=self._context,
             keep_alive=settings.model_keep_alive_s,
             async_client_kwargs={"transport": client.transport},
+            sync_client_kwargs={"verify": trusted()},  # never used, but always made
         )
 
     async def _embed(self, texts: Sequence[str]) -> EmbedReply:

@@ -23,6 +23,7 @@ from tests.support.gpu import (
     hold,
     hold_for_ever,
     holders,
+    lease_ms,
     listening,
     set_host,
     until,
@@ -37,11 +38,17 @@ from worker.gpu.slot import Slot
 # ---------------------------------------------------------------------------------------------- leases
 
 
-async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenPool):
-    pool = await open_pool("w1", timing=QUICK)
+async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenPool, redis: Redis, keys: Keys):
+    pool = await open_pool("w1", timing=Timing(renew_s=0.05))
 
     async with pool.acquire("chat") as slot:
-        await slot.run(asyncio.sleep(2.5 * QUICK.lease_s))
+        for _ in range(3):
+            before = slot._ends_at
+            now_s, _ = await cast("Any", redis).time()
+            await cast("Any", redis).zadd(keys.gpu_holders, {slot.token: (int(now_s) + 4) * 1000}, xx=True)
+
+            await until(lambda: _has_left(redis, keys, slot.token, 5_000), timeout_s=4)
+            await until(lambda before=before: _is_later(slot, before), timeout_s=4)
 
     assert not slot.lost.is_set()
 
@@ -49,7 +56,7 @@ async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenP
 async def test_a_call_whose_slot_was_given_away_is_ended_and_its_answer_void(
     open_pool: OpenPool, redis: Redis, keys: Keys
 ):
-    pool, other = await open_pool("w1", timing=QUICK), await open_pool("w2", timing=QUICK)
+    pool, other = await open_pool("w1", timing=Timing(renew_s=0.1)), await open_pool("w2")
     ended = asyncio.Event()
 
     async def endless() -> None:
@@ -292,6 +299,14 @@ async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_poo
         await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     await asyncio.wait_for(waiter, 5.0)
+
+
+async def _has_left(redis: Redis, keys: Keys, token: str, ms: int) -> bool:
+    return await lease_ms(redis, keys, token) > ms
+
+
+async def _is_later(slot: Slot, before: float) -> bool:
+    return slot._ends_at > before
 
 
 async def _not(claim: Any) -> bool:
