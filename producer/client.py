@@ -250,8 +250,8 @@ class Client:
         """
         await self.batch(batch_id)
         with redis_errors(self.settings):
-            job_ids = await jobs_of_batch(self._redis, self.keys, batch_id)
-        return {job_id: await self.cancel(job_id) for job_id in job_ids}
+            jobs = await jobs_of_batch(self._redis, self.keys, batch_id)
+        return {job_id: await self.cancel(job_id) for job_id, state in jobs.items() if not state.is_final}
 
     async def batch(self, batch_id: str) -> BatchInfo:
         """Return a batch's counters; raises ``UnknownJob``."""

@@ -82,7 +82,7 @@ ScanStatus = Literal["scanned", "partial", "unreachable", "blocked"]
 class Wire(BaseModel):
     """Base of all that is sent: unknown fields are kept and sent on."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     v: int = WIRE_VERSION
 
@@ -93,7 +93,7 @@ class Wire(BaseModel):
 class Viewport(BaseModel):
     """Size of the page's window in CSS pixels."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     width: Annotated[int, Field(ge=200, le=4000)] = 1280
     height: Annotated[int, Field(ge=200, le=4000)] = 800
@@ -154,7 +154,7 @@ class Node(BaseModel):
     with pictures, nodes outside of frames also have ``box``: left, top, width, height in the page's pixels.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     selector: tuple[str | tuple[str, ...], ...]
     snippet: str
@@ -169,7 +169,7 @@ class Finding(BaseModel):
     ``criteria`` are WCAG success criteria such as ``1.4.3``.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     rule: str
     outcome: Literal["violation", "incomplete"] = "violation"
@@ -192,7 +192,7 @@ class Finding(BaseModel):
 class Counts(BaseModel):
     """A number for each impact."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     critical: int = 0
     serious: int = 0
@@ -208,7 +208,7 @@ class Counts(BaseModel):
 class Priority(BaseModel):
     """One step of the order in which the model would mend the page."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     fingerprint: str
     who: str = ""
@@ -224,7 +224,7 @@ class ReviewProposal(BaseModel):
     model's name; ``look_at`` is what a person should look at to decide.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     fingerprint: str
     rule: str
@@ -246,7 +246,7 @@ class Assessment(BaseModel):
     about, ``unreviewed`` the elements that need review and about which nothing is proposed.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     summary: str
     priorities: tuple[Priority, ...] = ()
@@ -265,7 +265,7 @@ class Changes(BaseModel):
     ``uncertain`` names the rules of which not every element was known in both scans.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     previous: str | None = None
     new: tuple[str, ...] = ()
@@ -277,7 +277,7 @@ class Changes(BaseModel):
 class Usage(BaseModel):
     """Tokens and times of the model calls of one job."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -290,7 +290,7 @@ class Usage(BaseModel):
 class ErrorInfo(BaseModel):
     """Why a job ended without a result: the error's class name and its message, no traceback."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str
     message: str

@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
-from producer.contract import JobState, Lane
-from producer.errors import UnknownJob
+from producer.contract import JobState, Lane, decode_payload
+from producer.errors import InvalidJob, UnknownJob
 from producer.keys import GROUP, Keys
 from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 
@@ -63,21 +63,39 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
     return ended
 
 
-async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> list[str]:
-    """Return the ids of a batch's jobs that have not ended. Walks all job hashes: for people, not for loops."""
-    found: list[str] = []
+async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, JobState]:
+    """Return the jobs of a batch, oldest first. Walks all job hashes: for people, not for loops."""
+    found: list[tuple[int, int, str, JobState]] = []
     prefix = keys.job("")
     names = [name.decode() async for name in redis.scan_iter(match=f"{prefix}*", count=1000)]
     for start in range(0, len(names), 1000):
         chunk = names[start : start + 1000]
         async with redis.pipeline(transaction=False) as pipe:
             for name in chunk:
-                pipe.hmget(name, ["batch", "state"])
+                pipe.hmget(name, ["batch", "state", "enqueued_ms", "entry"])
             replies = await pipe.execute()
-        for name, (batch, state) in zip(chunk, replies, strict=True):
-            if batch == batch_id.encode() and state is not None and not JobState(state.decode()).is_final:
-                found.append(name.removeprefix(prefix))
-    return found
+        for name, (batch, state, enqueued_ms, entry) in zip(chunk, replies, strict=True):
+            if batch == batch_id.encode() and state is not None:
+                number = int((entry or b"").partition(b"-")[2] or 0)  # of those of one millisecond
+                found.append((int(enqueued_ms or 0), number, name.removeprefix(prefix), JobState(state.decode())))
+    return {job_id: state for *_, job_id, state in sorted(found)}
+
+
+async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict[str, str]:
+    """Return the address that each job was asked to scan, ``''`` for a job of another kind."""
+    ids = list(job_ids)
+    urls: dict[str, str] = {}
+    for start in range(0, len(ids), 500):
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id in ids[start : start + 500]:
+                pipe.hget(keys.job(job_id), "payload")
+            payloads = await pipe.execute()
+        for job_id, payload in zip(ids[start : start + 500], payloads, strict=True):
+            try:
+                urls[job_id] = str(decode_payload(payload or b"{}").get("url") or "")
+            except InvalidJob:
+                urls[job_id] = ""
+    return urls
 
 
 def unknown_job(job_id: str, keys: Keys) -> UnknownJob:

@@ -1,6 +1,6 @@
-"""Measures the queue beside its peers, and the GPU pool: ``python ops/bench/run.py [row …]``.
+"""Measures the queue beside its peers, the GPU pool and the command line: ``python ops/bench/run.py [row …]``.
 
-Rows: pickup drain submit recovery memory gpu.
+Rows: pickup drain submit recovery memory gpu start pages.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md.
 The exit code is 1 if a target is missed. Takes about six minutes.
@@ -19,6 +19,7 @@ from redis import Redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from cli_rows import CLI_ROWS
 from contenders import ALL
 from gpu import gpu
 from report import RESULTS, machine, markdown
@@ -26,7 +27,7 @@ from rows import QUEUE_ROWS, Bench, Row
 
 from worker.embedded import EmbeddedRedis
 
-ROWS = {**QUEUE_ROWS, "gpu": gpu}
+ROWS = {**QUEUE_ROWS, "gpu": gpu, **CLI_ROWS}
 
 
 def main() -> int:
@@ -39,7 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}: expected some of {', '.join(ROWS)}")
-    for contender in ALL:
+    for contender in ALL if not options.rows or set(options.rows) & set(QUEUE_ROWS) else ():
         contender.install()
     rows, about = measure(options.rows or list(ROWS), rounds=options.rounds, fsync=options.fsync)
     page = markdown(rows, about)

@@ -22,8 +22,8 @@ def status(name: str | None, *, as_json: bool) -> None:
     show_status(name, as_json=as_json)
 
 
-@click.command(short_help="Show the result of a job.")
-@click.argument("job_id", metavar="JOB")
+@click.command(short_help="Show the result of a job, or report a batch.")
+@click.argument("job_id", metavar="JOB|BATCH")
 @click.option("--wait", is_flag=True, help="Wait for the result.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
 @click.option(
@@ -44,11 +44,12 @@ def result(
     output: str | None,
     as_json: bool,
 ) -> None:
-    """Show the result of a job: a report in a terminal, JSON in a pipe. Exit codes are those of scan.
+    """Show the result of a job, or report a batch: a table in a terminal, JSON in a pipe. Exit codes are those of scan.
 
     \b
     sightline result 3f2b8c6e5a --wait --timeout 120
     sightline result 3f2b8c6e5a --format html -o page.html
+    sightline result nightly-20261125T0300 --format html -o nightly.html
     """  # noqa: D301  \b is click's mark for lines to keep
     from producer.cli.jobs_command import show_result  # noqa: PLC0415  --help needs none of it
 

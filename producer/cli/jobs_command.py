@@ -65,7 +65,7 @@ async def _find(client: Client, name: str | None) -> tuple[JobInfo | BatchInfo |
 def show_result(
     job_id: str, waits_s: float | None, *, fail_on: str, formats: Sequence[str], output: str | None, as_json: bool
 ) -> int:
-    """Print the result and return the exit code; ``waits_s`` None does not wait.
+    """Print the result of a job, or report a batch, and return the exit code; ``waits_s`` None does not wait.
 
     Raises ``WaitTimeout`` where there is none yet, ``JobDead`` and ``JobCancelled`` where there will be none.
     """
@@ -77,6 +77,8 @@ def show_result(
     except KeyboardInterrupt:
         click.echo(f"sightline: stopped waiting; the job goes on: sightline result {job_id} --wait", err=True)
         return 130
+    except UnknownJob as error:
+        return _batch_result(job_id, waits_s, error, fail_on=fail_on, outputs=outputs)
     if is_line:
         click.echo(line_of(result.model_dump(mode="json")))
     _raise_for_end(result)
@@ -85,6 +87,18 @@ def show_result(
     if not is_line:
         click.echo(_plain(result))
     return FINE
+
+
+def _batch_result(
+    name: str, waits_s: float | None, error: UnknownJob, *, fail_on: str, outputs: Sequence[Output]
+) -> int:
+    """Report the batch called ``name``; raises ``error`` where there is none either."""
+    from producer.cli.batch_result import show_batch_result  # noqa: PLC0415  a job's result needs none of it
+
+    try:
+        return show_batch_result(name, waits_s, fail_on=fail_on, outputs=outputs or (Output("jsonl", None),))
+    except UnknownJob as unknown:
+        raise (unknown if "no longer kept" in str(unknown) else error) from None
 
 
 async def _result(

@@ -16,18 +16,18 @@ LANES: Final = ("interactive", "batch")
 class ScanOptions:
     """The options as given; ``None`` and empty are not given."""
 
-    standard: str
-    wait: bool
-    timeout_s: float | None
-    fail_on: str | None
-    formats: tuple[str, ...]
-    output: str | None
-    resume: bool
-    batch: str | None
-    job_id: str | None
-    lane: str | None
-    no_assess: bool
-    as_json: bool
+    standard: str = "wcag22aa"
+    wait: bool = False
+    timeout_s: float | None = None
+    fail_on: str | None = None
+    formats: tuple[str, ...] = ()
+    output: str | None = None
+    resume: bool = False
+    batch: str | None = None
+    job_id: str | None = None
+    lane: str | None = None
+    no_assess: bool = False
+    as_json: bool = False
     screenshot: bool = False
     only_new: bool = False
     baseline: str | None = None

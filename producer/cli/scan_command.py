@@ -142,7 +142,8 @@ def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:
     if not queued.is_complete:
         return f"not all of batch {plan.batch} is queued: {again}"
     number = counted(len(queued.urls), "job")
-    return f"{number} in batch {plan.batch}; see 'sightline status {plan.batch}', or {again}"
+    goes_on = f"{number} in batch {plan.batch} go on: sightline result {plan.batch} --wait"
+    return f"{goes_on}; or {again}" if options.only_new or options.baseline or options.write_baseline else goes_on
 
 
 # ---------------------------------------------------------------------------------------------- queue only

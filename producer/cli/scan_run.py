@@ -101,7 +101,8 @@ async def pages_as_completed(client: Client, queued: Queued, *, timeout_s: float
             yield page_of(result, url=left.pop(result.job_id))
     except WaitTimeout:
         for job_id, url in left.items():
-            problem = f"no result within {timeout_s:g} s; the job goes on: sightline result {job_id}"
+            late = f"within {timeout_s:g} s" if timeout_s else "yet"
+            problem = f"no result {late}; the job goes on: sightline result {job_id}"
             yield waiting_page(url, job_id=job_id, problem=problem)
 
 

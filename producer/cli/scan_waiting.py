@@ -90,7 +90,8 @@ class Waiting:
     async def _scan(self, client: Client) -> None:
         self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
         with progress(len(self.plan.urls), may_mix=self._streams) as bar:
-            await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
+            if not self.queued.is_complete:
+                await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
             for page in self.targets.refused:
                 self._take(page)
             async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):

@@ -194,8 +194,7 @@ async def test_ctrl_c_while_waiting_is_130_and_says_how_to_resume(
     _, said = waiting.communicate(timeout=WAIT_S)
     assert waiting.returncode == 130
     [line] = said.splitlines()
-    assert line.startswith("sightline: stopped waiting; 2 jobs in batch b1; see 'sightline status b1'")
-    assert line.endswith("or repeat the command with --batch b1 --resume")
+    assert line == "sightline: stopped waiting; 2 jobs in batch b1 go on: sightline result b1 --wait"
     assert json.loads(call("status", "b1").stdout)["total"] == 2
 
 
@@ -227,7 +226,7 @@ def test_a_pipe_closed_early_is_quiet_about_it_and_says_how_to_go_on(
     assert waiting.returncode == 141
     assert "Traceback" not in said
     assert "Exception ignored" not in said
-    assert "--batch b1 --resume" in said
+    assert "sightline result b1 --wait" in said
 
 
 # ---------------------------------------------------------------------------------------------- result, cancel, watch

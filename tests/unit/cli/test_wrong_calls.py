@@ -63,7 +63,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["waive", "--list", "--remove", "a" * 24], "give one of FINGERPRINT"),
         (["waive", "--list", "--until", "2999-01-01"], "need a FINGERPRINT"),
         (["status", "a:b"], "job id 'a:b'"),
-        (["result"], "Missing argument 'JOB'"),
+        (["result"], "Missing argument 'JOB|BATCH'"),
         (["result", "x", "--json", "--format", "html"], "--json goes to stdout"),
         (["cancel", "no good"], "job id 'no good'"),
         (["watch", "--since", "yesterday"], "expected the id of an event"),

@@ -1,0 +1,104 @@
+"""Five thousand pages from the command line: queued, interrupted, scanned meanwhile, and reported whole afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.contract import ScanResult
+from producer.keys import Keys
+from tests.support.queue import events_of, running_worker, until
+from tests.support.scan_worker import ROOT, environment_for
+from worker.outcome import Commit
+from worker.stream_worker import func
+
+PAGES = 5_000
+WAIT_S = 100
+MAX_MB = 150
+"""Of the program, Python and its packages included; a client that kept a task or a result a page took 400 and more."""
+
+StartCli = Callable[..., subprocess.Popen[str]]
+
+
+async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
+    """What a scan leaves, without its browser: whoever waits cannot tell the difference."""
+    del ctx
+    if payload["url"].endswith("/13"):
+        raise ValueError("this page kills its scan")
+    return Commit(result=ScanResult(url=payload["url"], status="scanned"), event={"url": payload["url"]})
+
+
+@pytest.fixture
+def cli(redis_url: str, keys: Keys) -> StartCli:
+    def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "producer.cli.main", *arguments]
+        environment = environment_for(redis_url, keys)
+        return subprocess.Popen[str](command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE, **options)
+
+    return start
+
+
+async def test_five_thousand_pages_are_queued_interrupted_and_reported_whole(
+    cli: StartCli, redis_url: str, keys: Keys, redis: Redis, tmp_path: Path
+) -> None:
+    pages = [f"https://shop.example/{number}" for number in range(PAGES)]
+    (tmp_path / "urls.txt").write_text("\n".join([*pages, *pages[:100]]))
+    waiting = cli("scan", "--file", str(tmp_path / "urls.txt"), "--batch", "big", "--wait", stdout=subprocess.DEVNULL)
+    sealed: Any = keys.batch("big"), "sealed"
+    await until(lambda: redis.hget(*sealed), what="the batch to be in")
+    await until(lambda: _reads_events(redis), what="the program to wait")
+
+    waiting.send_signal(signal.SIGINT)
+    _, said = await asyncio.to_thread(waiting.communicate, timeout=WAIT_S)
+    async with running_worker(redis_url, keys, [func(scan, name="scan")], max_jobs=50):
+        out = (tmp_path / "out.jsonl").open("w")
+        resumed = cli("result", "big", "--wait", stdout=out)
+        _, status, used = await asyncio.to_thread(os.wait4, resumed.pid, 0)
+        out.close()
+
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    events = [json.loads(line)["event"] for line in await events_of(redis, keys)]
+    assert (waiting.returncode, said) == (130, f"{STOPPED}\n")
+    assert sorted(line["url"] for line in lines) == sorted(pages)
+    assert [line["url"] for line in lines if line["state"] == "failed"] == ["https://shop.example/13"]
+    assert os.waitstatus_to_exitcode(status) == 2  # one page could not be scanned, and spoiled no other
+    assert events.count("batch.finished") == 1
+    assert used.ru_maxrss < MAX_MB * 1024
+    assert resumed.stderr is not None
+    resumed.stderr.close()
+
+
+STOPPED = "sightline: stopped waiting; 5,000 jobs in batch big go on: sightline result big --wait"
+
+
+async def _reads_events(redis: Redis) -> bool:
+    connections: Any = await redis.client_list()
+    return any(connection["cmd"] == "xread" for connection in connections)
+
+
+async def test_a_batch_that_is_not_done_is_reported_as_far_as_it_is(cli: StartCli) -> None:
+    queued = cli("scan", "https://shop.example/1", "https://shop.example/2", "--batch", "b", stdout=subprocess.PIPE)
+    await asyncio.to_thread(queued.communicate, timeout=WAIT_S)
+
+    early = cli("result", "b", "--format", "json", stdout=subprocess.PIPE)
+    out, _ = await asyncio.to_thread(early.communicate, timeout=WAIT_S)
+    nobody = cli("result", "nobody", stdout=subprocess.PIPE)
+    _, said = await asyncio.to_thread(nobody.communicate, timeout=WAIT_S)
+
+    assert early.returncode == 3
+    assert [(page["url"], page["state"]) for page in json.loads(out)["pages"]] == [
+        ("https://shop.example/1", "waiting"),
+        ("https://shop.example/2", "waiting"),
+    ]
+    assert nobody.returncode == 64
+    assert "no job 'nobody'" in said
