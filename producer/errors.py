@@ -13,6 +13,7 @@
     │   ├── RedisUnsuitable             it answers, but lacks search, or rights, or is misconfigured
     │   ├── QueueFull                   the backlog or the memory limit is reached; nothing was written
     │   ├── NotDurable                  the acknowledgement asked for cannot be given; the job is queued
+    │   ├── IndexMoved                  a reindex ended during a search; the next one goes to the new index
     │   ├── WaitTimeout                 no result within the time given; the job goes on
     │   └── DependencyMissing           a program or package this command needs is not installed
     ├── JobFailed                    2  the job ended without a result
@@ -98,6 +99,10 @@ class QueueFull(ServiceError):
 
 class NotDurable(ServiceError):
     """The job is queued, but Redis did not confirm that it is on disk."""
+
+
+class IndexMoved(ServiceError):
+    """A reindex ended during a search: the same search goes to the new index."""
 
 
 class WaitTimeout(ServiceError):

@@ -104,19 +104,24 @@ class Keys:
         return f"{self.scan_prefix}{scan_id}"
 
     @property
-    def scans_meta(self) -> str:
-        """Hash: the model of the history's vectors, and their dimensions."""
-        return f"{self.scans_index}:meta"
+    def embedding(self) -> str:
+        """Hash: the generations of vectors, each with its model and dimensions."""
+        return f"{self.prefix}embedding"
+
+    @property
+    def mending(self) -> str:
+        """String: a worker embeds what lacks a vector; a minute."""
+        return f"{self.prefix}mending"
+
+    @staticmethod
+    def index_of(index: str, generation: int) -> str:
+        """Return the name of a generation's index; the first one's is ``index``."""
+        return index if generation == 1 else f"{index}:{generation}"
 
     @property
     def memories_index(self) -> str:
         """RediSearch index of the long-term memories."""
         return f"{self.prefix}memories"
-
-    @property
-    def memories_meta(self) -> str:
-        """Hash: the model of the memories' vectors, and their dimensions."""
-        return f"{self.memories_index}:meta"
 
     @property
     def memory_prefix(self) -> str:

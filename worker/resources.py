@@ -26,10 +26,13 @@ from worker.agent.scan_graph import ScanGraph
 from worker.agent.tools import Toolbox
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver, scan_saver
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
+from worker.memory.mending import keep_mended
 from worker.memory.threads import Threads
-from worker.models.routing import Models, open_models
+from worker.models.protocols import ChatModel
+from worker.models.routing import open_models
 from worker.politeness import HostGate, PoliteEngine
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.settings import WorkerSettings
@@ -44,7 +47,6 @@ class Resources:
     history: History
     scan_graph: ScanGraph
     query_graph: QueryGraph
-    embedding_model: str
     shot_ttl_s: int
     load_secrets: LoadSecrets
 
@@ -58,38 +60,35 @@ async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str 
     keys = Keys(settings.environment)
     gate = HostGate(redis, keys, places=settings.host_places, gap_ms=settings.host_gap_ms)
     async with open_models(settings, redis, keys, worker=worker) as models:
-        history = History(redis, keys, models.embedder)
+        vectors = Embeddings(redis, keys, models.embedder, models.open_embedder)
+        history = History(vectors)
         await history.ensure_index()  # before the browser: a Redis without search is told at once
-        async with ScanEngine(scan_settings(settings)) as engine:
+        async with keep_mended(vectors), ScanEngine(scan_settings(settings)) as engine:
             graph = ScanGraph(
                 engine=PoliteEngine(engine, gate),
                 chat=models.chat,
-                embedder=models.embedder,
                 history=history,
                 environment=settings.environment,
                 checkpointer=await scan_saver(redis, keys),
                 review_areas=settings.review_areas,
             )
-            asking = await query_graph(settings, redis, models, history)
+            asking = await query_graph(settings, models.chat, vectors, history)
             yield Resources(
                 keys=keys,
                 engine=engine,
                 history=history,
                 scan_graph=graph,
                 query_graph=asking,
-                embedding_model=settings.embedding_model,
                 shot_ttl_s=settings.screenshot_ttl_s,
                 load_secrets=secrets_of(redis, keys),
             )
 
 
-async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, history: History) -> QueryGraph:
+async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:
     """Return the graph that answers questions, its indexes created."""
-    keys = Keys(settings.environment)
-    cache = AnswerCache(
-        redis, keys, models.embedder, distance=settings.cache_distance_threshold, ttl_s=settings.cache_ttl_s
-    )
-    memories = MemoryStore(redis, keys, models.embedder, fields=("text",), ttl=memory_ttl(settings))
+    redis, keys = vectors.redis, vectors.keys
+    cache = AnswerCache(vectors, distance=settings.cache_distance_threshold, ttl_s=settings.cache_ttl_s)
+    memories = MemoryStore(vectors, fields=("text",), ttl=memory_ttl(settings))
     await cache.ensure_index()
     await memories.ensure_index()
     client = Client(settings, redis=redis)
@@ -100,11 +99,11 @@ async def query_graph(settings: WorkerSettings, redis: Redis, models: Models, hi
     async def result_of(job_id: str) -> bytes | None:
         return await cast("Awaitable[bytes | None]", redis.get(keys.result(job_id)))
 
-    tools = Toolbox(history=history, embedder=models.embedder, memories=memories, submit=submit, result_of=result_of)
+    tools = Toolbox(history=history, memories=memories, submit=submit, result_of=result_of)
     return QueryGraph(
-        chat=models.chat,
+        chat=chat,
         tools=tools,
-        answers=AnswerStore(cache, model=models.chat.name, now_ms=history.now_ms),
+        answers=AnswerStore(cache, model=chat.name, now_ms=history.now_ms),
         threads=Threads(redis, keys),
         checkpointer=await conversation_saver(redis, keys, ttl_s=settings.conversation_ttl_s),
         environment=settings.environment,

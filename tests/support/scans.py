@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from producer.contract import Counts, Finding, Impact, Node, ScanRequest, ScanResult, ScanStatus
-from worker.models.builtin import hash_text
+from worker.memory.embeddings import Embedded, Placed
+from worker.memory.generations import Generation
+from worker.models.builtin import DIMS, hash_text
 from worker.models.protocols import Vector
 from worker.scan.settings import Audit, Secrets
 
@@ -74,6 +76,19 @@ def scan_result(
 def vector_of(text: str) -> Vector:
     """The builtin vector of ``text``."""
     return hash_text(text)
+
+
+GENERATION = Generation(1, "builtin", DIMS)
+
+
+def placed(text: str) -> Placed:
+    """The builtin vector of ``text``, for the first generation's index."""
+    return Placed(hash_text(text), GENERATION)
+
+
+def embedded(text: str) -> Embedded:
+    """``text`` with its builtin vector of the first generation."""
+    return Embedded(text, {1: hash_text(text).tobytes()})
 
 
 def wrong_vector(length: int) -> Vector:

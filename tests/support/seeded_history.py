@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from producer.contract import Impact, ScanResult, page_id
 from producer.keys import Keys
-from tests.support.scans import finding, scan_result, vector_of
+from tests.support.scans import embedded, finding, scan_result
 from worker.agent.handlers import site_counters
 from worker.memory.scan_record import document, search_text, signature
 from worker.outcome import CounterWrite
@@ -41,8 +41,8 @@ class Nights:
             last_id, at_ms = f"{result.url.rpartition('/')[2]}-{night}", seen_ms
         self._last[page] = (last_id, state, at_ms)
         result = result.model_copy(update={"scan_id": last_id})
-        vector = vector_of(search_text(result)).tobytes()
-        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms, vector=vector, model="builtin")
+        text = embedded(search_text(result))
+        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms, embedded=text)
         self._pipe.execute_command("HSET", self._keys.scan(last_id), *chain.from_iterable(fields.items()))
         self._pipe.hincrby(self._keys.scan(last_id), "times_seen", 1)
         for write in site_counters(result, self._keys, seen_ms):

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-import numpy as np
-
 from producer.contract import Usage
 from producer.errors import ModelError
 from worker.agent.prompts import clip
 from worker.agent.query_messages import ASK_VERSION
-from worker.agent.state import pack_bytes, unpack_bytes
 from worker.agent.talk import FinishedTurn, Turn, context_digest
 from worker.agent.user_words import deciding_words
 from worker.agent.when import day_of
 from worker.memory.cache import AnswerCache, CachedAnswer, Scope
+from worker.memory.embeddings import Placed
 from worker.models.protocols import add_usage
 
 MAX_QUESTION: Final = 2_000
@@ -49,16 +47,15 @@ class AnswerStore:
             return turn.model_copy(update={"notes": turn.noted(f"the cache was not asked: {clip(str(error))}")})
         turn = turn.model_copy(update={"usage": add_usage(turn.usage, found.usage)})
         if found.found is None:
-            return turn.model_copy(update={"vector": pack_bytes(found.vector.tobytes())})
+            return turn.model_copy(update={"vector": found.placed.pack()})
         return _answered(turn, found.found)
 
     async def keep(self, turn: Turn) -> Turn:
         """Keep the answer, if it may be given again; return the turn."""
-        vector = unpack_bytes(turn.vector)
-        if turn.is_cacheable and vector and turn.answer and turn.sources and not turn.notes:
+        placed = Placed.parse(turn.vector)
+        if turn.is_cacheable and placed and turn.answer and turn.sources and not turn.notes:
             about = {"sources": list(turn.sources), "model": turn.model}
-            numbers = np.frombuffer(vector, dtype=np.float32)
-            await self._cache.keep(turn.question, turn.answer, numbers, self._scope(turn), about=about)
+            await self._cache.keep(turn.question, turn.answer, placed, self._scope(turn), about=about)
         return turn
 
     def _scope(self, turn: Turn) -> Scope:

@@ -26,9 +26,9 @@ from worker.agent.state import (
     ScanState,
     page_of,
     terms_of,
-    unpack_bytes,
     unpack_shots,
 )
+from worker.memory.embeddings import Embedded
 from worker.memory.scan_record import document, host_of, signature
 from worker.models.serving import serving
 from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
@@ -47,11 +47,6 @@ class ScanResources(Protocol):
     @property
     def scan_graph(self) -> ScanGraph:
         """The compiled graph."""
-        ...
-
-    @property
-    def embedding_model(self) -> str:
-        """Name of the model of the history's vectors."""
         ...
 
     @property
@@ -87,7 +82,7 @@ async def scan(ctx: dict[str, Any], **payload: Any) -> Commit:
     context = ScanContext(secrets=secrets, on_progress=ctx.get("progress"))
     with serving(job_id, ctx.get("lane", Lane.BATCH)):
         state = await resources.scan_graph.run(job_id, request, context)
-    commit = scan_commit(state, resources.keys, model=resources.embedding_model, shot_ttl_s=resources.shot_ttl_s)
+    commit = scan_commit(state, resources.keys, shot_ttl_s=resources.shot_ttl_s)
     log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
     return commit
 
@@ -143,7 +138,7 @@ def parse_request(payload: JsonObject) -> ScanRequest:
         raise InvalidJob(msg) from None
 
 
-def scan_commit(state: ScanState, keys: Keys, *, model: str, shot_ttl_s: int) -> Commit:
+def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
     """Return what a finished scan leaves: result, history document, the site's counters, pictures.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
@@ -158,15 +153,13 @@ def scan_commit(state: ScanState, keys: Keys, *, model: str, shot_ttl_s: int) ->
     is_same = bool(recalled.last_id) and recalled.last_signature == signature(result)
     scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
     result = result.model_copy(update={"scan_id": scan_id, "screenshot": keys.shot(job_id) if shots else None})
-    vector = unpack_bytes(state["vector"])
     fields = document(
         result,
         page=page_of(request),
         terms=terms_of(request),
         at_ms=at_ms,
         seen_ms=seen_ms,
-        vector=vector,
-        model=model,
+        embedded=Embedded.parse(state["embedded"]),
     )
     writes: list[Write] = [
         HashWrite(keys.scan(scan_id), fields),

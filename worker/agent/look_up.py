@@ -24,7 +24,6 @@ from worker.memory.history import History, ScanFilter
 from worker.memory.indexes import exact_tag
 from worker.memory.pages import MAX_PAGES, PageState
 from worker.memory.scan_record import ScanRecord, host_of
-from worker.models.protocols import Embedder
 
 MAX_READ: Final = 1_000
 """Records read for the sums over rules: one question costs Redis a few MB at most."""
@@ -54,11 +53,8 @@ class Told:
 class LookUp:
     """Answers the reading tools from the history. ``result_of`` gives a job's result while it is kept."""
 
-    def __init__(
-        self, history: History, embedder: Embedder, *, result_of: Callable[[str], Awaitable[str | bytes | None]]
-    ) -> None:
+    def __init__(self, history: History, *, result_of: Callable[[str], Awaitable[str | bytes | None]]) -> None:
         self._history = history
-        self._embedder = embedder
         self._result_of = result_of
 
     async def search(self, args: SearchScans, asker: Asker) -> Told:
@@ -125,8 +121,7 @@ class LookUp:
         return found[0]
 
     async def _by_meaning(self, args: SearchScans, asker: Asker) -> Told:
-        reply = await self._embedder.embed_queries([args.text])
-        near = await self._history.similar(reply.vectors[0], _filter(args, asker, READ), limit=NEIGHBOURS)
+        near = await self._history.search(args.text, _filter(args, asker, READ), limit=NEIGHBOURS)
         records = {one.record.page: one.record for one in reversed(near)}
         listed = list(reversed(records.values()))
         return _listing([brief(one) for one in listed[: args.limit]], more=len(listed) > args.limit)

@@ -29,15 +29,15 @@ from worker.agent.state import (
     ScanContext,
     ScanState,
     new_state,
-    pack_bytes,
     pack_shots,
     page_of,
     terms_of,
 )
 from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
+from worker.memory.embeddings import Embedded
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import compare, recorded_findings, search_text
-from worker.models.protocols import ChatModel, Embedder, Vector, add_usage
+from worker.models.protocols import ChatModel, add_usage
 from worker.settings import REVIEW_AREAS
 
 Update = dict[str, str | int]
@@ -56,7 +56,6 @@ class ScanGraph:
         *,
         engine: Engine,
         chat: ChatModel,
-        embedder: Embedder,
         history: History,
         environment: str,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
@@ -65,7 +64,6 @@ class ScanGraph:
     ) -> None:
         self._engine = engine
         self._chat = chat
-        self._embedder = embedder
         self._history = history
         self._environment = environment
         self._checkpointer = checkpointer
@@ -130,15 +128,15 @@ class ScanGraph:
         result = ScanResult.model_validate_json(state["result"])
         request = ScanRequest.model_validate_json(state["request"])
         page = page_of(request)
-        vector, usage, note = await self._embed(result)
+        embedded, usage, note = await self._embed(result)
         recalled = await self._look_back(result, page, terms_of(request), state["job_id"])
-        elsewhere = await self._look_around(result, page, vector)
+        elsewhere = await self._look_around(result, page, embedded)
         recalled = recalled.model_copy(update={"elsewhere": elsewhere})
         result = self._timed(result, "recall", began).model_copy(
             update={"usage": add_usage(result.usage, usage), "notes": (*result.notes, *note)}
         )
-        packed = "" if vector is None else pack_bytes(self._history.pack(vector))
-        return {"result": result.model_dump_json(), "vector": packed, "recalled": recalled.model_dump_json()}
+        update = {"result": result.model_dump_json(), "recalled": recalled.model_dump_json()}
+        return {**update, "embedded": embedded.pack()}
 
     async def assess(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Ask the model what the findings mean and what to mend first."""
@@ -177,14 +175,19 @@ class ScanGraph:
 
     # ------------------------------------------------------------------------------------------ steps
 
-    async def _embed(self, result: ScanResult) -> tuple[Vector | None, Usage, tuple[str, ...]]:
-        """Return the result's vector; None and a note where the model fails: the findings go out all the same."""
+    async def _embed(self, result: ScanResult) -> tuple[Embedded, Usage, tuple[str, ...]]:
+        """Return the result's text and vectors.
+
+        Where the model fails there is none, and a note: the findings go out all the same, and the vector is made later
+        (``memory/mending.py``).
+        """
+        text = search_text(result)
         try:
-            reply = await self._embedder.embed_documents([search_text(result)])
-            self._history.pack(reply.vectors[0])
+            (embedded,), usage = await self._history.vectors.documents([text])
         except ModelError as error:
-            return None, Usage(), (f"not found by meaning, and not compared with similar pages: {clip(str(error))}",)
-        return reply.vectors[0], reply.usage, ()
+            note = f"not found by meaning yet, and not compared with similar pages: {clip(str(error))}"
+            return Embedded(text, {}), Usage(), (note,)
+        return embedded, usage, ()
 
     async def _look_back(self, result: ScanResult, page: str, terms: str, job_id: str) -> Recalled:
         """Compare with the newest scan of the page under the same terms that was read whole.
@@ -205,12 +208,13 @@ class ScanGraph:
         changes = compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")
         return about.model_copy(update={"changes": changes})
 
-    async def _look_around(self, result: ScanResult, page: str, vector: Vector | None) -> dict[str, int]:
+    async def _look_around(self, result: ScanResult, page: str, embedded: Embedded) -> dict[str, int]:
         """Count, by rule of ``result``, the similar pages on which it fails too."""
-        if vector is None or not result.findings:
+        placed = embedded.placed((await self._history.vectors.record()).active)
+        if placed is None or not result.findings:
             return {}
         wanted = ScanFilter(not_page=page, status="scanned")
-        near = await self._history.similar(vector, wanted, limit=NEIGHBOURS)
+        near = await self._history.similar(placed, wanted, limit=NEIGHBOURS)
         nearest = {one.record.page: one.record for one in reversed(near) if one.distance <= NEAR}
         rules = {finding.rule for finding in result.findings}
         shared = [rules & {finding.rule for finding in record.findings} for record in nearest.values()]

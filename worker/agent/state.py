@@ -23,22 +23,22 @@ from worker.scan.settings import Audit, Secrets
 class ScanState(TypedDict):
     """State of one scan; a node returns the fields it changes.
 
-    ``request``, ``result`` and ``recalled`` are JSON of their models, ``vector`` is base64, ``shots`` JSON of base64;
-    '' stands for none. There are pictures only where they were asked for.
+    ``request``, ``result`` and ``recalled`` are JSON of their models, ``embedded`` is what ``Embedded.pack`` packed,
+    ``shots`` JSON of base64; '' stands for none. There are pictures only where they were asked for.
     """
 
     job_id: str
     request: str
     result: str
     shots: str
-    vector: str
+    embedded: str
     recalled: str
     seen_ms: int
 
 
 def new_state(job_id: str, request: str) -> ScanState:
     """Return the state a scan begins with."""
-    return ScanState(job_id=job_id, request=request, result="", shots="", vector="", recalled="", seen_ms=0)
+    return ScanState(job_id=job_id, request=request, result="", shots="", embedded="", recalled="", seen_ms=0)
 
 
 class Recalled(BaseModel):

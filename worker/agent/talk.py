@@ -56,8 +56,8 @@ class Said(Kept):
 class Turn(Kept):
     """One question on its way to an answer.
 
-    ``scope`` and ``vector`` (base64) are for the cache, '' where the answer must not be kept there. ``scans`` are the
-    ids that tools have told of. ``rounds`` counts the model's answers, ``calls`` the tools run.
+    ``scope`` and ``vector`` (``Placed.pack``) are for the cache, '' where the answer must not be kept there. ``scans``
+    are the ids that tools have told of. ``rounds`` counts the model's answers, ``calls`` the tools run.
     """
 
     job_id: str

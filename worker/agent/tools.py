@@ -26,7 +26,7 @@ from worker.agent.tool_args import ARGS, WRITERS, CompareScans, GetScan, Recall,
 from worker.agent.user_words import Asker, may_scan, own_words
 from worker.agent.when import time_of
 from worker.memory.history import History
-from worker.models.protocols import Embedder, ToolCall
+from worker.models.protocols import ToolCall
 
 MAX_RECALLED: Final = 5
 MEMORIES: Final = "words"
@@ -57,12 +57,11 @@ class Toolbox:
         self,
         *,
         history: History,
-        embedder: Embedder,
         memories: BaseStore,
         submit: Submit,
         result_of: Callable[[str], Awaitable[str | bytes | None]],
     ) -> None:
-        self._look_up = LookUp(history, embedder, result_of=result_of)
+        self._look_up = LookUp(history, result_of=result_of)
         self._comparison = Comparison(history, self._look_up)
         self._memories = memories
         self._submit = submit

@@ -9,7 +9,7 @@ import click
 @click.option("--cache", is_flag=True, help="Show how far apart the embedding model puts paraphrases.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
 def doctor(*, cache: bool, as_json: bool) -> int:
-    r"""Look at all that Sightline needs, and say of each whether it is well and what to do if not.
+    """Look at all that Sightline needs, and say of each whether it is well and what to do if not.
 
     Nothing is changed. The exit code is 0, or 3 if there is an error. --cache shows the cosine distances between
     questions that ask the same, and between some that do not, for choosing the cache's threshold.
@@ -17,7 +17,7 @@ def doctor(*, cache: bool, as_json: bool) -> int:
     \b
     sightline doctor
     sightline doctor --cache
-    """
+    """  # noqa: D301  \b is click's mark for lines to keep
     from worker.cli.doctor_command import compare_paraphrases, look_at_all  # noqa: PLC0415  --help needs none of it
 
     return compare_paraphrases(as_json=as_json) if cache else look_at_all(as_json=as_json)

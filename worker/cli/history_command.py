@@ -30,13 +30,13 @@ from worker.cli.history_text import (
     group_lines,
     scan_lines,
 )
-from worker.memory.history import History, ScanFilter
+from worker.memory.history import ScanFilter
 from worker.memory.indexes import redis_errors as search_errors
 from worker.memory.prune import prune
-from worker.memory.recorded import read_recorded, recorded_history
+from worker.memory.recorded import recorded_history
 from worker.memory.scan_record import ScanRecord, compare
 from worker.memory.trends import Groups, group_trends
-from worker.models.routing import open_models
+from worker.models.routing import open_embedders
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging
 
@@ -139,17 +139,11 @@ def prune_old(older_than: str, *, as_json: bool) -> None:
 
 async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, wanted: Wanted) -> list[Shown]:
     within = wanted.filter(await _now_ms(redis))
-    recorded = await read_recorded(redis, keys.scans_meta)
+    if wanted.search is not None:
+        return await _search(settings, redis, keys, wanted.search, within, limit=wanted.limit)
     history = await recorded_history(redis, keys)
     if history is None:
         return []
-    if wanted.search is not None:
-        # The model that the history was made with, whatever this shell's settings say.
-        chosen = {"chat_model": "builtin", "embedding_model": recorded.model, "embedding_dims": recorded.dims}
-        async with open_models(settings.model_copy(update=chosen), redis, keys, worker="history") as models:
-            reply = await models.embedder.embed_queries([wanted.search])
-            near = History(redis, keys, models.embedder).similar(reply.vectors[0], within, limit=wanted.limit)
-            return [Shown(one.record, distance=one.distance) for one in await near]
     # One more, which the last is compared with.
     records = await history.find(within, limit=wanted.limit + 1)
     if wanted.url is None:
@@ -158,6 +152,16 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, wanted: Want
         Shown(record, changes=changes)
         for record, changes in zip(records[: wanted.limit], _changes(records), strict=False)
     ]
+
+
+async def _search(
+    settings: WorkerSettings, redis: Redis, keys: Keys, text: str, within: ScanFilter, *, limit: int
+) -> list[Shown]:
+    """Search by meaning, with the model that the history was made with, whatever this shell's settings say."""
+    async with open_embedders(settings, redis, keys, worker="history") as open_embedder:
+        history = await recorded_history(redis, keys, open_embedder)
+        found = await history.search(text, within, limit=limit) if history else []
+    return [Shown(one.record, distance=one.distance) for one in found]
 
 
 def _changes(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:

@@ -23,7 +23,7 @@ from worker.embedded import EmbeddedRedis
 @click.command(short_help="Start a Redis if none is configured, and workers.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many workers to start.")
 def up(*, workers: int) -> None:
-    r"""Start what Sightline needs on this machine, until Ctrl-C.
+    """Start what Sightline needs on this machine, until Ctrl-C.
 
     With REDIS_URL set, that Redis is used. Without, one that answers on 127.0.0.1:6379 is, and where none does, an
     embedded one is started there; its data is kept between runs.
@@ -32,7 +32,7 @@ def up(*, workers: int) -> None:
     Examples:
       sightline up --workers 2
       CHAT_MODEL=builtin EMBEDDING_MODEL=builtin SCAN_ALLOW_PRIVATE=1 sightline up
-    """
+    """  # noqa: D301  \b is click's mark for lines to keep
     settings = ClientSettings.from_env(os.environ)
     with redis_for(settings) as url:
         env = {**os.environ, "REDIS_URL": url}

@@ -17,7 +17,7 @@ from producer.errors import ServiceError
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
 @click.option("--check", is_flag=True, help="Exit 0 if a worker of this host has reported in the last 30 s, else 3.")
 def worker(*, max_jobs: int | None, burst: bool, check: bool) -> None:
-    r"""Run one worker until SIGTERM or Ctrl-C.
+    """Run one worker until SIGTERM or Ctrl-C.
 
     Settings come from the environment: REDIS_URL, ENVIRONMENT, CHAT_MODEL, EMBEDDING_MODEL, SCAN_ALLOW_PRIVATE, …
 
@@ -26,7 +26,7 @@ def worker(*, max_jobs: int | None, burst: bool, check: bool) -> None:
       sightline worker
       CHAT_MODEL=builtin EMBEDDING_MODEL=builtin sightline worker --burst
       sightline worker --check
-    """
+    """  # noqa: D301  \b is click's mark for lines to keep
     if check:
         asyncio.run(check_health())
         return

@@ -1,7 +1,8 @@
-"""The search indexes of scans and memories: there, whole, and of the embedding model in use."""
+"""The search indexes of scans and memories: there, whole, of the embedding model in use; and a change of that model."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -9,9 +10,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from producer.keys import Keys
+from producer.reports.plain_text import counted
 from worker.doctor.line import Line, error, ok, warning
+from worker.memory.embeddings import Embeddings
+from worker.memory.generations import Generation, Record, read_record
+from worker.memory.history import scan_documents
 from worker.memory.indexes import as_text, is_missing_index
-from worker.memory.recorded import Recorded, read_recorded
+from worker.memory.memories import memory_documents
 
 VECTOR_OPTION: Final = "dim"
 
@@ -26,8 +31,8 @@ class IndexFacts:
     dims: int
 
 
-async def read_index(redis: Redis, name: str) -> IndexFacts | None:
-    """Return what Redis knows of the index; None where there is none of that name."""
+async def read_index(redis: Redis, name: str, *, field: str) -> IndexFacts | None:
+    """Return what Redis knows of the index with the vectors ``field``; None where there is none of that name."""
     try:
         info = await cast("Any", redis).ft(name).info()
     except ResponseError as refused:
@@ -38,39 +43,57 @@ async def read_index(redis: Redis, name: str) -> IndexFacts | None:
         documents=int(float(info.get("num_docs", 0))),
         failures=int(float(info.get("hash_indexing_failures", 0))),
         is_building=bool(int(float(info.get("indexing", 0)))),
-        dims=_dims(info.get("attributes", [])),
+        dims=_dims(info.get("attributes", []), field),
     )
 
 
 async def index_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> list[Line]:
-    """Return a line for each index. ``model`` is EMBEDDING_MODEL; ``dims`` of its vectors, 0 where nobody knows."""
-    named = {
-        "index of scans": (keys.scans_index, keys.scans_meta),
-        "index of memories": (keys.memories_index, keys.memories_meta),
-    }
+    """Return the lines of the indexes. ``model`` is EMBEDDING_MODEL; ``dims`` of its vectors, 0 where nobody knows."""
+    record = await read_record(redis, keys)
+    if record is None:
+        return [warning("indexes", "there are none yet", "start a worker, which makes them: sightline worker")]
+    vectors = Embeddings(redis, keys)
+    kinds = {"index of scans": scan_documents(vectors), "index of memories": memory_documents(vectors)}
     lines: list[Line] = []
-    for subject, (index, meta) in named.items():
-        facts, recorded = await read_index(redis, index), await read_recorded(redis, meta)
-        lines.append(index_line(subject, facts, recorded, model=model, dims=dims))
-    return lines
+    lacking: dict[Generation, int] = {}
+    for subject, documents in kinds.items():
+        facts = await read_index(redis, documents.index(record.active).name, field=record.active.field)
+        lines.append(index_line(subject, facts, record.active))
+        for generation in record.live:
+            is_there = await read_index(redis, documents.index(generation).name, field=generation.field) is not None
+            number = await documents.count_lacking(generation) if is_there else 0
+            lacking[generation] = lacking.get(generation, 0) + number
+    return [vectors_line(record, model=model, dims=dims), *lines, *reindex_lines(record, lacking)]
 
 
-def index_line(subject: str, facts: IndexFacts | None, recorded: Recorded, *, model: str, dims: int) -> Line:
+def vectors_line(record: Record, *, model: str, dims: int) -> Line:
+    """Return what is to be said of EMBEDDING_MODEL beside the model that the indexes were built with."""
+    active, subject = record.active, "vectors"
+    about = f"made by {active}"
+    if any(one.model == model and dims in {0, one.dims} for one in record.live):
+        return ok(subject, about)
+    if model == active.model:
+        text = f"{about}, but that model's are {dims} numbers long now: workers will not start"
+        return error(
+            subject, text, f"set EMBEDDING_DIMS={active.dims} if it can; or type: sightline reindex --to {model}"
+        )
+    if model == record.previous:
+        text = f"{about}; EMBEDDING_MODEL still names {model!r}, the one before"
+        return warning(subject, text, f"set EMBEDDING_MODEL={active.model}")
+    text = f"{about}, but EMBEDDING_MODEL is {model!r}: workers will not start"
+    return error(
+        subject, text, f"set EMBEDDING_MODEL={active.model}; to change the model: sightline reindex --to {model}"
+    )
+
+
+def index_line(subject: str, facts: IndexFacts | None, generation: Generation) -> Line:
     """Return what is to be said of one index."""
-    if facts is None and not recorded.model:
-        return warning(subject, "there is none yet", "start a worker, which makes it: sightline worker")
-    if recorded.model and recorded.model != model:
-        text = f"built with {recorded.model!r}, but EMBEDDING_MODEL is {model!r}: workers will not start"
-        return error(subject, text, f"set EMBEDDING_MODEL={recorded.model}")
     if facts is None:
         return error(subject, "it is gone", "restart a worker, which builds it again from the documents")
-    if not recorded.model:
-        return error(subject, "nothing tells its embedding model", "restart a worker, which records it")
-    if recorded.dims != facts.dims or dims not in {0, recorded.dims}:
-        lengths = f"recorded {recorded.dims}, index {facts.dims}, model {dims or 'unknown'}"
-        text = f"lengths of vectors differ ({lengths}): searches by meaning fail"
-        return error(subject, text, "set EMBEDDING_MODEL and EMBEDDING_DIMS as they were when it was built")
-    about = f"{facts.documents:,} documents, model {recorded.model!r}, {recorded.dims} dimensions"
+    if generation.dims != facts.dims:
+        text = f"its vectors are {facts.dims} numbers long, the model's {generation.dims}: searches by meaning fail"
+        return error(subject, text, "drop it, and restart a worker, which builds it again: redis-cli FT.DROPINDEX")
+    about = f"{facts.documents:,} documents"
     if facts.is_building:
         return warning(subject, f"{about}; it is being built", "wait: until then searches find a part")
     if facts.failures:
@@ -79,9 +102,26 @@ def index_line(subject: str, facts: IndexFacts | None, recorded: Recorded, *, mo
     return ok(subject, about)
 
 
-def _dims(attributes: Any) -> int:
+def reindex_lines(record: Record, lacking: Mapping[Generation, int]) -> list[Line]:
+    """Return what is to be said of vectors that are missing, and of a change of model under way."""
+    lines: list[Line] = []
+    if lacking.get(record.active):
+        text = f"{counted(lacking[record.active], 'document')} found by everything but meaning yet"
+        lines.append(warning("vectors", text, "workers make the missing vectors within minutes, if the model answers"))
+    if record.coming:
+        text = f"a change to {record.coming} is under way or was stopped, {lacking[record.coming]:,} documents to go"
+        lines.append(
+            warning("reindex", text, f"if it was stopped, go on: sightline reindex --to {record.coming.model}")
+        )
+    if record.retired:
+        text = f"vectors of {record.retired} are left from a change that was stopped at its end"
+        lines.append(warning("reindex", text, f"remove them: sightline reindex --to {record.active.model}"))
+    return lines
+
+
+def _dims(attributes: Any, field: str) -> int:
     for attribute in attributes:
-        names = [as_text(part).lower() for part in attribute]
-        if VECTOR_OPTION in names:
-            return int(as_text(attribute[names.index(VECTOR_OPTION) + 1]))
+        words = [as_text(part).lower() for part in attribute]
+        if VECTOR_OPTION in words and field in words:
+            return int(words[words.index(VECTOR_OPTION) + 1])
     return 0

@@ -9,6 +9,7 @@ from producer.connection import open_redis, redis_errors
 from producer.keys import Keys
 from producer.reports.plain_text import counted
 from worker.memory.cache import PARAPHRASES, SAME_MEANING, AnswerCache, distances
+from worker.memory.embeddings import Embeddings
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 
@@ -39,7 +40,7 @@ async def measure(settings: WorkerSettings) -> Measured:
         with redis_errors(settings):
             async with open_models(settings, redis, keys, worker="doctor") as models:
                 measured = await distances(models.embedder, PARAPHRASES)
-                counts = await AnswerCache(redis, keys, models.embedder).counts()
+                counts = await AnswerCache(Embeddings(redis, keys)).counts()
     finally:
         await redis.aclose()
     pairs = (

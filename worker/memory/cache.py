@@ -25,8 +25,10 @@ from redisvl.utils.vectorize import BaseVectorizer
 
 from producer.contract import Usage
 from producer.keys import Keys
+from worker.memory.embeddings import Embeddings, Placed
+from worker.memory.generations import Generation
 from worker.memory.indexes import as_text, ensure_index, exact_tag, is_missing_index, redis_errors
-from worker.models.protocols import Embedder, Vector, check_vector
+from worker.models.protocols import Embedder
 
 NEAR_MISS: Final = 2.0
 """A nearest question within so many times the threshold is counted: many of them say that it is set too low."""
@@ -74,10 +76,10 @@ class CachedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a look-up came to; the vector is for ``keep``. ``usage`` is the embedding's."""
+    """What a look-up came to; ``placed`` is for ``keep``. ``usage`` is the embedding's."""
 
     found: CachedAnswer | None
-    vector: Vector
+    placed: Placed
     usage: Usage
 
 
@@ -88,11 +90,11 @@ class _Dims(BaseVectorizer):
 class _SharedCache(SemanticCache):
     """A ``SemanticCache`` that does no I/O when it is made, uses the worker's client and lets answers grow old."""
 
-    def __init__(self, client: Redis, *, name: str, embedder: Embedder, ttl_s: int) -> None:
+    def __init__(self, client: Redis, *, name: str, generation: Generation, ttl_s: int) -> None:
         super().__init__(
             name=name,
             ttl=ttl_s,
-            vectorizer=_Dims(model=embedder.name, dims=embedder.dims),
+            vectorizer=_Dims(model=generation.model, dims=generation.dims),
             filterable_fields=[{"name": "scope", "type": "tag"}],
             create_index=False,
         )
@@ -113,30 +115,27 @@ class AnswerCache:
 
     def __init__(
         self,
-        redis: Redis,
-        keys: Keys,
-        embedder: Embedder,
+        vectors: Embeddings,
         *,
         distance: float = 0.1,
         ttl_s: int = 3_600,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._redis = redis
-        self._keys = keys
-        self._embedder = embedder
+        self._redis = vectors.redis
+        self._keys = vectors.keys
+        self._vectors = vectors
         self._distance = distance
+        self._ttl_s = ttl_s
         self._clock = clock
-        # Another model is another cache: old answers end with their TTL. No such name is the beginning of another.
-        name = keys.cache(f"{embedder.dims}:{exact_tag(embedder.name)}")
-        self._cache = _SharedCache(redis, name=name, embedder=embedder, ttl_s=ttl_s)
-        self._index = AsyncSearchIndex(self._cache.index.schema, redis_client=redis)
+        self._caches: dict[Generation, _SharedCache] = {}
 
     async def ensure_index(self) -> None:
         """Create the index unless it is there. Safe to call twice and by many at once.
 
         Raises ``RedisUnsuitable`` without search.
         """
-        await ensure_index(self._index)
+        await self._vectors.claim()
+        await self._ensure((await self._vectors.record()).active)
 
     async def generation(self, site: str) -> int:
         """Return the generation of ``site``, '' for all sites: how many scans of it were committed."""
@@ -144,24 +143,26 @@ class AnswerCache:
 
     async def look_up(self, question: str, scope: Scope) -> Lookup:
         """Return the answer to the nearest question in ``scope``, if it is near enough, and count what it came to."""
-        reply = await self._embedder.embed_queries([question])
-        vector = check_vector(reply.vectors[0], dims=self._embedder.dims, model=self._embedder.name)
-        nearest = await self._nearest(vector, scope)
+        placed, usage = await self._vectors.query(question)
+        nearest = await self._nearest(placed, scope)
         found = nearest if nearest is not None and nearest.distance <= self._distance else None
         outcome = "hits" if found else "misses" if nearest is None else "near_misses"
         await self._count(outcome, age_s=found.age_s if found else 0.0)
-        return Lookup(found, vector, reply.usage)
+        return Lookup(found, placed, usage)
 
     async def keep(
-        self, question: str, answer: str, vector: Vector, scope: Scope, *, about: Mapping[str, Any] | None = None
+        self, question: str, answer: str, placed: Placed, scope: Scope, *, about: Mapping[str, Any] | None = None
     ) -> None:
-        """Keep ``answer`` for ``scope``; ``about`` is JSON that comes back with it, such as its sources."""
-        checked = check_vector(vector, dims=self._embedder.dims, model=self._embedder.name)
+        """Keep ``answer`` for ``scope``; ``about`` is JSON that comes back with it, such as its sources.
+
+        Raises ``ModelError`` for a vector that doesn't fit.
+        """
+        placed.blob()
         with redis_errors():
-            await self._cache.astore(
+            await self._cache(placed.generation).astore(
                 question,
                 answer,
-                vector=cast("list[float]", checked.tolist()),
+                vector=cast("list[float]", placed.vector.tolist()),
                 metadata={"about": json.dumps(dict(about or {})), "kept_s": self._clock()},
                 filters={"scope": scope.tag},
             )
@@ -175,21 +176,32 @@ class AnswerCache:
         fields = await cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(self._keys.cache_stats))
         return {as_text(name): int(as_text(value)) for name, value in fields.items()}
 
-    async def _nearest(self, vector: Vector, scope: Scope) -> CachedAnswer | None:
+    def _cache(self, generation: Generation) -> _SharedCache:
+        """Return the cache of a generation: old answers are of no use to another model, and end with their TTL."""
+        if generation not in self._caches:
+            name = cache_index(self._keys, generation)
+            self._caches[generation] = _SharedCache(self._redis, name=name, generation=generation, ttl_s=self._ttl_s)
+        return self._caches[generation]
+
+    async def _ensure(self, generation: Generation) -> None:
+        await ensure_index(AsyncSearchIndex(self._cache(generation).index.schema, redis_client=self._redis))
+
+    async def _nearest(self, placed: Placed, scope: Scope) -> CachedAnswer | None:
         within = min(2.0, self._distance * NEAR_MISS)
+        cache = self._cache(placed.generation)
         asked: dict[str, Any] = {
-            "vector": vector.tolist(),
+            "vector": placed.vector.tolist(),
             "distance_threshold": within,
             "filter_expression": Tag("scope") == scope.tag,
         }
         with redis_errors():
             try:
-                rows = await self._cache.acheck(**asked)
+                rows = await cache.acheck(**asked)
             except RedisSearchError as error:
                 if not is_missing_index(error):
                     raise
-                await self.ensure_index()
-                rows = await self._cache.acheck(**asked)
+                await self._ensure(placed.generation)
+                rows = await cache.acheck(**asked)
         return self._parse(rows[0]) if rows else None
 
     def _parse(self, row: Mapping[str, Any]) -> CachedAnswer:
@@ -207,6 +219,11 @@ class AnswerCache:
             pipe.hincrby(self._keys.cache_stats, outcome, 1)
             pipe.hincrby(self._keys.cache_stats, "hit_age_s", round(age_s))
             await pipe.execute()
+
+
+def cache_index(keys: Keys, generation: Generation) -> str:
+    """Return the name of the index of a model's cached answers: no such name is the beginning of another."""
+    return keys.cache(f"{generation.dims}:{exact_tag(generation.model)}")
 
 
 async def distances(embedder: Embedder, pairs: Sequence[tuple[str, str]] = PARAPHRASES) -> list[tuple[str, str, float]]:

@@ -2,26 +2,27 @@
 
 It writes no document: a scan's document is prepared as plain fields (``scan_record.document``) and committed by
 finish.lua in one step with the result; RediSearch indexes what Lua writes. Documents are kept for ever. The model
-of the vectors is recorded in a hash beside the index (``indexes.claim_model``).
+of the vectors is recorded in ``generations.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
-from redis.asyncio import Redis
-from redisvl.index import AsyncSearchIndex
 from redisvl.query import FilterQuery, VectorQuery
 from redisvl.query.filter import FilterExpression, Num, Tag
 from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
-from worker.memory.indexes import claim_model, ensure_index, exact_tag, run_query
+from worker.memory.documents import Documents, index_schema
+from worker.memory.embeddings import Embeddings, Placed
+from worker.memory.generations import Generation
+from worker.memory.indexes import exact_tag
 from worker.memory.pages import MAX_PAGES, PageState, newest_of_pages
 from worker.memory.scan_record import RETURNED, ScanRecord, parse
-from worker.models.protocols import Embedder, Vector, check_vector
 
 HNSW: Final = {"algorithm": "hnsw", "m": 16, "ef_construction": 200, "ef_runtime": 64}
 """A search among 100,000 scans must take 5 ms; FLAT takes 2 ms for 10,000 and grows with them."""
@@ -90,38 +91,40 @@ class Neighbour:
     distance: float
 
 
-def schema(keys: Keys, *, dims: int) -> IndexSchema:
-    """Return the schema of the history's index: hashes under ``scan:``."""
+def schema(keys: Keys, generation: Generation) -> IndexSchema:
+    """Return the schema of the history's index in one generation: hashes under ``scan:``."""
     tags = ("job", "page", "terms", "host", "group", "rules", "impacts", "criteria", "status")
     numbers = ("at_ms", "last_seen_ms", "total", "elements")
-    vector = {**HNSW, "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in tags),
         *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in numbers),
         *({"name": name, "type": "text"} for name in ("title", "summary")),
-        {"name": "vector", "type": "vector", "attrs": vector},
     ]
-    # With the colon: RediSearch would take ``scans:meta`` for a document of the prefix ``scan``.
-    index = {"name": keys.scans_index, "prefix": keys.scan_prefix, "storage_type": "hash"}
-    return IndexSchema.from_dict({"index": index, "fields": fields})
+    name = keys.index_of(keys.scans_index, generation.number)
+    return index_schema(name, keys.scan_prefix, fields, generation, HNSW)
+
+
+def scan_documents(vectors: Embeddings) -> Documents:
+    """Return the scans' documents of one environment."""
+    return Documents(vectors, partial(schema, vectors.keys))
 
 
 class History:
-    """The scan history of one environment, on a Redis client that is shared and stays its owner's."""
+    """The scan history of one environment; ``vectors`` are what it is searched by."""
 
-    def __init__(self, redis: Redis, keys: Keys, embedder: Embedder) -> None:
-        self._redis = redis
-        self._keys = keys
-        self._embedder = embedder
-        self._index = AsyncSearchIndex(schema(keys, dims=embedder.dims), redis_client=redis)
+    def __init__(self, vectors: Embeddings) -> None:
+        self._redis = vectors.redis
+        self._keys = vectors.keys
+        self.vectors = vectors
+        self._documents = scan_documents(vectors)
 
     async def ensure_index(self) -> None:
         """Create the index and record its model unless both are there. Safe to call twice and by many at once.
 
         Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
         """
-        await claim_model(self._redis, self._keys.scans_meta, self._embedder)
-        await ensure_index(self._index)
+        await self.vectors.claim()
+        await self._documents.ensure()
 
     async def now_ms(self) -> int:
         """Return Redis' time."""
@@ -150,7 +153,7 @@ class History:
             sort_by=("last_seen_ms", "DESC"),
         )
         query.paging(offset, limit)
-        rows = await run_query(self._index, query)
+        rows = await self._documents.run(query)
         return [self._record(row) for row in rows]
 
     async def get_many(self, scan_ids: Sequence[str]) -> list[ScanRecord]:
@@ -171,23 +174,27 @@ class History:
         """
         group = ("page", "terms") if by_terms else ("page",)
         prefix, within = self._keys.scan_prefix, wanted.expression()
-        return await newest_of_pages(self._redis, self._index, within, group=group, prefix=prefix, limit=limit)
+        return await newest_of_pages(self._redis, self._documents, within, group=group, prefix=prefix, limit=limit)
 
-    async def similar(self, vector: Vector, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
-        """Return the scans nearest in meaning, nearest first. Raises ``ModelError`` for a vector that doesn't fit."""
+    async def search(self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
+        """Return the scans nearest in meaning to ``text``, nearest first. Raises ``ModelError``."""
+        found, _ = await self.vectors.looked_up(text, lambda placed: self.similar(placed, wanted, limit=limit))
+        return found
+
+    async def similar(self, placed: Placed, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
+        """Return the scans nearest in meaning, nearest first.
+
+        Raises ``ModelError`` for a vector that doesn't fit, ``IndexMoved`` for one of a generation that has ended.
+        """
         query = VectorQuery(
-            vector=self.pack(vector),
-            vector_field_name="vector",
+            vector=placed.blob(),
+            vector_field_name=placed.generation.field,
             filter_expression=wanted.expression(),
             return_fields=list(RETURNED),
             num_results=limit,
         )
-        rows = await run_query(self._index, query)
+        rows = await self._documents.run(query, generation=placed.generation)
         return [Neighbour(self._record(row), float(row["vector_distance"])) for row in rows]
-
-    def pack(self, vector: Vector) -> bytes:
-        """Return the bytes of ``vector`` as the index takes them; raises ``ModelError`` for one that doesn't fit."""
-        return check_vector(vector, dims=self._embedder.dims, model=self._embedder.name).tobytes()
 
     def _record(self, row: dict[str, Any]) -> ScanRecord:
         return parse(str(row["id"]).removeprefix(self._keys.scan_prefix), row)

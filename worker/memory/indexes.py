@@ -1,4 +1,4 @@
-"""Creates search indexes, and keeps record of the model their vectors come from.
+"""Creates search indexes, and makes RedisVL's errors those of Redis.
 
 Workers start together and create the same index at the same time, so everything here may be repeated and raced.
 What the indexes hold is told in ``history.py`` and ``memories.py``. RediSearch must be there, and works on
@@ -15,13 +15,10 @@ from hashlib import sha256
 from typing import Any, Final, cast
 
 import redis.exceptions
-from redis.asyncio import Redis
 from redisvl.exceptions import RedisSearchError, RedisVLError
 from redisvl.index import AsyncSearchIndex
-from redisvl.query.query import BaseQuery
 
-from producer.errors import RedisUnsuitable, ServiceError, SettingsError
-from worker.models.protocols import Embedder
+from producer.errors import RedisUnsuitable, ServiceError
 
 _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,64}")
 _DIGEST_MARK: Final = "~"
@@ -73,27 +70,6 @@ async def _add_field(index: AsyncSearchIndex, name: str) -> None:
             raise
 
 
-async def claim_model(redis: Redis, key: str, embedder: Embedder, *, setting: str = "EMBEDDING_MODEL") -> None:
-    """Record ``embedder`` in the hash ``key`` as the model of an index, or check that it is the recorded one.
-
-    The first worker of all decides; both fields are written in one transaction. Raises ``SettingsError`` for
-    another model or other dimensions: their vectors cannot be compared.
-    """
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.hsetnx(key, "model", embedder.name)
-        pipe.hsetnx(key, "dims", str(embedder.dims))
-        pipe.hmget(key, ["model", "dims"])
-        replies = await pipe.execute()
-    model, dims = (as_text(value) for value in replies[2])
-    if (model, dims) == (embedder.name, str(embedder.dims)):
-        return
-    msg = (
-        f"{setting} is {embedder.name!r} ({embedder.dims} dimensions), but the index was built with {model!r} "
-        f"({dims} dimensions), and vectors of two models cannot be compared: set {setting}={model}"
-    )
-    raise SettingsError(msg)
-
-
 @contextmanager
 def redis_errors() -> Generator[None]:
     """Raise the Redis error that RedisVL wrapped: a lost connection must stay one, or nobody tries again.
@@ -130,19 +106,6 @@ async def search_errors() -> AsyncGenerator[None]:
             msg = "Redis searches in database 0 only: end REDIS_URL with /0"
             raise RedisUnsuitable(msg) from error
         raise
-
-
-async def run_query(index: AsyncSearchIndex, query: BaseQuery) -> list[dict[str, Any]]:
-    """Return the rows that ``query`` finds; an index that was dropped under the running worker is built again first."""
-    async with search_errors():
-        try:
-            return await index.query(query)
-        except RedisSearchError as error:
-            if not is_missing_index(error):
-                raise
-        await ensure_index(index)
-        await wait_until_indexed(index)
-        return await index.query(query)
 
 
 async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBUILD_S) -> None:

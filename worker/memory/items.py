@@ -18,8 +18,10 @@ from redisvl.query.filter import FilterExpression, Tag
 from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
+from worker.memory.documents import index_schema
+from worker.memory.embeddings import Embedded
+from worker.memory.generations import EMBEDDED, NEVER, Generation
 from worker.memory.indexes import as_text
-from worker.models.protocols import Vector
 
 MAX_FACETS: Final = 64
 """Texts of one memory by which it can be found in the index; one that has more is found by reading it."""
@@ -35,20 +37,14 @@ _OPERATORS: Final = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
 Namespace = tuple[str, ...]
 
 
-def index_schema(keys: Keys, *, dims: int) -> IndexSchema:
-    """Return the schema of the memories' index. FLAT: exact below any filter, and memories are few."""
-    vector = {"algorithm": "flat", "dims": dims, "datatype": "float32", "distance_metric": "cosine"}
+def schema(keys: Keys, generation: Generation) -> IndexSchema:
+    """Return the schema of the memories' index in one generation. FLAT: exact below any filter; memories are few."""
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in ("kind", "prefixes", "facets")),
         {"name": "updated_us", "type": "numeric", "attrs": {"sortable": True}},
-        {"name": "vector", "type": "vector", "attrs": vector},
     ]
-    index = {
-        "name": keys.memories_index,
-        "prefix": keys.memory_prefix,
-        "storage_type": "hash",
-    }
-    return IndexSchema.from_dict({"index": index, "fields": fields})
+    name = keys.index_of(keys.memories_index, generation.number)
+    return index_schema(name, keys.memory_prefix, fields, generation, {"algorithm": "flat"})
 
 
 def item_id(namespace: Namespace, key: str) -> str:
@@ -133,14 +129,15 @@ def document_keys(key: str) -> list[str]:
     return [key, *(f"{key}:{number}" for number in range(1, MAX_TEXTS))]
 
 
-def documents(key: str, fields: Mapping[str, str], vectors: Sequence[Vector]) -> dict[str, dict[str, str | bytes]]:
+def documents(key: str, fields: Mapping[str, str], texts: Sequence[Embedded]) -> dict[str, dict[str, str | bytes]]:
     """Return the hashes of the memory at ``key``, by key: its own, and one for each further text."""
-    if not vectors:
-        return {key: {**fields, "kind": "unembedded"}}
-    first, *others = [vector.tobytes() for vector in vectors]
-    found: dict[str, dict[str, str | bytes]] = {key: {**fields, "kind": "item", "vector": first}}
-    for further, vector in zip(document_keys(key)[1:], others, strict=False):
-        found[further] = {"kind": "text", "prefixes": fields["prefixes"], "facets": fields["facets"], "vector": vector}
+    if not texts:
+        return {key: {**fields, "kind": "unembedded", EMBEDDED: NEVER}}
+    first, *others = texts
+    found: dict[str, dict[str, str | bytes]] = {key: {**fields, "kind": "item", **first.fields()}}
+    about = {"kind": "text", "prefixes": fields["prefixes"], "facets": fields["facets"]}
+    for further, text in zip(document_keys(key)[1:], others, strict=False):
+        found[further] = {**about, **text.fields()}
     return found
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from langgraph.store.base import (
@@ -27,33 +28,31 @@ from langgraph.store.base import (
     TTLConfig,
     validate_op_namespace,
 )
-from redis.asyncio import Redis
 from redis.commands.search.aggregation import AggregateRequest
-from redisvl.index import AsyncSearchIndex
 from redisvl.query import FilterQuery, VectorQuery
 from redisvl.query.filter import FilterExpression, Tag
 
-from producer.keys import Keys
-from worker.memory.indexes import as_text, claim_model, ensure_index, run_query, search_errors
+from worker.memory.documents import Documents
+from worker.memory.embeddings import Embedded, Embeddings, Placed
+from worker.memory.indexes import as_text
 from worker.memory.items import (
     FIELDS,
     Namespace,
     check_filter,
     document_keys,
     documents,
-    index_schema,
     item_id,
     list_matching,
     matches,
     pack_item,
     parse_item,
     parse_namespace,
+    schema,
     scope,
     search_item,
     texts_of,
     ttl_seconds,
 )
-from worker.models.protocols import Embedder, Vector, check_vector
 
 PAGE: Final = 200
 """Candidates read at a time while a filter is applied to them."""
@@ -64,31 +63,27 @@ Found = list[tuple[str, float | None]]
 """Item ids with their scores, best first."""
 
 
+def memory_documents(vectors: Embeddings) -> Documents:
+    """Return the memories' documents of one environment."""
+    return Documents(vectors, partial(schema, vectors.keys))
+
+
 class MemoryStore(BaseStore):
     """LangGraph's store on one environment's memories. Call ``ensure_index`` once before.
 
-    ``fields`` are the paths of a value that are embedded unless a put says otherwise; ``$`` is the whole value. The
-    client stays its owner's. Sync methods work from any thread but the event loop's.
+    ``fields`` are the paths of a value that are embedded unless a put says otherwise; ``$`` is the whole value.
+    Sync methods work from any thread but the event loop's.
     """
 
     supports_ttl = True
 
-    def __init__(
-        self,
-        redis: Redis,
-        keys: Keys,
-        embedder: Embedder,
-        *,
-        fields: Sequence[str] = ("$",),
-        ttl: TTLConfig | None = None,
-    ) -> None:
-        self._redis = redis
-        self._prefix = keys.memory_prefix
-        self._meta = keys.memories_meta
-        self._embedder = embedder
+    def __init__(self, vectors: Embeddings, *, fields: Sequence[str] = ("$",), ttl: TTLConfig | None = None) -> None:
+        self._redis = vectors.redis
+        self._prefix = vectors.keys.memory_prefix
+        self._vectors = vectors
         self._fields = tuple(fields)
         self.ttl_config = ttl
-        self._index = AsyncSearchIndex(index_schema(keys, dims=embedder.dims), redis_client=redis)
+        self._documents = memory_documents(vectors)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def ensure_index(self) -> None:
@@ -97,8 +92,8 @@ class MemoryStore(BaseStore):
         Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
         """
         self._loop = asyncio.get_running_loop()
-        await claim_model(self._redis, self._meta, self._embedder)
-        await ensure_index(self._index)
+        await self._vectors.claim()
+        await self._documents.ensure()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Run ``ops`` from another thread than the event loop's; from that one it would wait for itself."""
@@ -160,7 +155,7 @@ class MemoryStore(BaseStore):
         within = scope(op.namespace_prefix, wanted)
         needed = op.offset + op.limit
         if op.query:
-            found = await self._nearest(op.query, within, wanted, needed)
+            found, _ = await self._vectors.looked_up(op.query, partial(self._nearest, within, wanted, needed))
             if len(found) < needed:
                 # What has no vector comes after what has: it is in the namespace, and it fits the filter.
                 found += await self._newest(within & (Tag("kind") == "unembedded"), wanted, needed - len(found))
@@ -180,20 +175,19 @@ class MemoryStore(BaseStore):
         for start in itertools.count(step=count):
             query = FilterQuery(filter_expression=within, return_fields=["kind"], sort_by=("updated_us", "DESC"))
             query.paging(start, count)
-            rows = await run_query(self._index, query)
+            rows = await self._documents.run(query)
             found += await self._matching([(self._id(row["id"]), None) for row in rows], wanted)
             if len(found) >= needed or len(rows) < count:
                 break
         return found[:needed]
 
-    async def _nearest(self, text: str, within: FilterExpression, wanted: Mapping[str, Any], needed: int) -> Found:
+    async def _nearest(self, within: FilterExpression, wanted: Mapping[str, Any], needed: int, placed: Placed) -> Found:
         """Return memories that match, nearest in meaning first; one with several texts counts by its nearest."""
-        reply = await self._embedder.embed_queries([text])
-        vector = check_vector(reply.vectors[0], dims=self._embedder.dims, model=self._embedder.name).tobytes()
+        vector, generation = placed.blob(), placed.generation
         count = max(PAGE, needed)
         while True:
-            query = VectorQuery(vector, "vector", filter_expression=within, num_results=count)
-            rows = await run_query(self._index, query)
+            query = VectorQuery(vector, generation.field, filter_expression=within, num_results=count)
+            rows = await self._documents.run(query, generation=generation)
             best: dict[str, float] = {}
             for row in rows:
                 best.setdefault(self._id(row["id"]), 1.0 - float(row["vector_distance"]))
@@ -221,8 +215,7 @@ class MemoryStore(BaseStore):
                 known = condition.path
         query = str(scope(known, {}) & (Tag("kind") == ["item", "unembedded"]))
         request = AggregateRequest(query).load(cast("Any", "ns")).group_by(["@ns"]).limit(0, MAX_NAMESPACES).dialect(2)
-        async with search_errors():
-            rows = (await self._index.aggregate(request)).rows
+        rows = (await self._documents.attempt(lambda index: index.aggregate(request))).rows
         return list_matching((parse_namespace(as_text(row[1])) for row in rows), op)
 
     def _id(self, key: Any) -> str:
@@ -233,7 +226,7 @@ class MemoryStore(BaseStore):
 
     async def _put(self, puts: Mapping[str, PutOp]) -> None:
         """Write or delete each memory with all its texts, in one transaction."""
-        vectors = await self._embed(puts)
+        embedded = await self._embed(puts)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             for one in puts:
@@ -250,21 +243,18 @@ class MemoryStore(BaseStore):
                 fields = pack_item(op.namespace, op.key, op.value)
                 fields |= {"created_us": as_text(created_us) or str(written_us), "updated_us": str(written_us)}
                 fields |= {"ttl_s": str(ttl_s)}
-                for key, document in documents(self._prefix + one, fields, vectors[one]).items():
+                for key, document in documents(self._prefix + one, fields, embedded[one]).items():
                     pipe.hset(key, mapping=cast("dict[Any, Any]", document))
                     if ttl_s:
                         pipe.expire(key, ttl_s)
             await pipe.execute()
 
-    async def _embed(self, puts: Mapping[str, PutOp]) -> dict[str, list[Vector]]:
-        """Return the vectors of each memory's texts, embedded in one call."""
+    async def _embed(self, puts: Mapping[str, PutOp]) -> dict[str, list[Embedded]]:
+        """Return each memory's texts with their vectors, embedded in one call."""
         texts = {one: texts_of(op, self._fields) for one, op in puts.items()}
         flat = [text for one in texts.values() for text in one]
-        if not flat:
-            return {one: [] for one in puts}
-        reply = await self._embedder.embed_documents(flat)
-        checked = iter([check_vector(v, dims=self._embedder.dims, model=reply.model) for v in reply.vectors])
-        return {one: [next(checked) for _ in listed] for one, listed in texts.items()}
+        embedded = iter((await self._vectors.documents(flat))[0] if flat else ())
+        return {one: [next(embedded) for _ in listed] for one, listed in texts.items()}
 
     async def _refresh(self, ttls: Mapping[str, int]) -> None:
         """Begin the TTLs of memories anew, in s."""

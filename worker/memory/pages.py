@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 from redisvl.index import AsyncSearchIndex
 from redisvl.query.filter import FilterExpression
 
 from producer.contract import Counts
 from producer.errors import ServiceError
-from worker.memory.indexes import as_text, ensure_index, is_missing_index, search_errors, wait_until_indexed
+from worker.memory.documents import Documents
+from worker.memory.indexes import as_text
 
 MAX_PAGES: Final = 10_000
 """More pages than that, and a question should name a site or a group."""
@@ -48,7 +48,7 @@ class PageState:
 
 async def newest_of_pages(
     redis: Redis,
-    index: AsyncSearchIndex,
+    documents: Documents,
     within: FilterExpression | None,
     *,
     group: Sequence[str] = ("page",),
@@ -59,9 +59,14 @@ async def newest_of_pages(
 
     Raises ``ServiceError`` when Redis needs ``TIMEOUT_MS``.
     """
-    command = _command(index.name, "*" if within is None else str(within), group, limit)
+    query = "*" if within is None else str(within)
+    raw = cast("Any", redis)  # redis-py 5 types its answer as what only a pipeline gives
+
+    async def act(index: AsyncSearchIndex) -> list[Any]:
+        return await raw.execute_command(*_command(index.name, query, group, limit))
+
     began = time.monotonic()
-    rows = await _run(redis, index, command)
+    rows = await documents.attempt(act)
     if time.monotonic() - began >= TIMEOUT_MS / 1000:
         msg = f"grouping the history by page took over {TIMEOUT_MS / 1000:g} s: ask about one site or group"
         raise ServiceError(msg)
@@ -77,19 +82,6 @@ def _command(index: str, query: str, group: Sequence[str], limit: int) -> list[s
         words += ["REDUCE", "FIRST_VALUE", "4", f"@{name}", "BY", "@at_ms", "DESC", "AS", f"newest_{name.strip('_')}"]
     words += ["SORTBY", "2", "@newest_last_seen_ms", "DESC", "MAX", str(limit), "LIMIT", "0", str(limit)]
     return [*words, "DIALECT", "2"]
-
-
-async def _run(redis: Redis, index: AsyncSearchIndex, command: list[str]) -> list[Any]:
-    raw = cast("Any", redis)  # redis-py 5 types its answer as what only a pipeline gives
-    async with search_errors():
-        try:
-            return await raw.execute_command(*command)
-        except ResponseError as error:
-            if not is_missing_index(error):
-                raise
-        await ensure_index(index)
-        await wait_until_indexed(index)
-        return await raw.execute_command(*command)
 
 
 def _parse(row: Sequence[Any], prefix: str) -> PageState:

@@ -1,7 +1,8 @@
 """One document of the scan history, as plain values. Pure: no Redis, no clock.
 
 A document is a hash: tags and numbers that are searched, texts that are read, the fingerprints of the barriers that
-were found, and the vector. An unchanged page gets no new document; its last one says when it was last seen so
+were found, the text that was embedded and its vectors. An unchanged page gets no new document; its last one says when
+it was last seen so
 (``signature`` tells whether it is unchanged). ``history.py`` stores and finds them.
 """
 
@@ -15,12 +16,16 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanResult
+from worker.memory.embeddings import Embedded
 from worker.memory.indexes import as_text, exact_tag
 
 MAX_FINGERPRINTS: Final = 2_000
 """Node fingerprints kept of one scan, about 55 KB: documents stay for ever. What is over is counted, not listed."""
 MAX_TITLE: Final = 300
 MAX_SUMMARY: Final = 2_000
+
+MAX_TEXT: Final = 8_000
+"""Characters that are embedded, and kept for the next model: about as many as embedding models read."""
 
 Fields = dict[str, str | bytes | int | float]
 
@@ -149,13 +154,11 @@ def search_text(result: ScanResult) -> str:
         lines.append(f"{finding.rule.replace('-', ' ')}: {finding.help} {impact} {criteria}".strip())
     if result.status == "scanned" and not result.findings:
         lines.append("no barriers found")
-    return "\n".join(line for line in lines if line)
+    return "\n".join(line for line in lines if line)[:MAX_TEXT]
 
 
-def document(
-    result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen_ms: int, vector: bytes | None, model: str
-) -> Fields:
-    """Return the hash of ``result``. ``vector`` is the bytes of ``float32[dims]``, checked before.
+def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen_ms: int, embedded: Embedded) -> Fields:
+    """Return the hash of ``result``; ``embedded`` is its ``search_text`` with the vectors that it has.
 
     ``result.scan_id`` names it; ``at_ms`` is when this state of the page was first seen, ``seen_ms`` when last.
     Without a vector the document is found by everything but meaning; a field that does not apply is left out, since
@@ -191,7 +194,7 @@ def document(
         "barriers": result.barriers.model_dump_json(),
         "findings": json.dumps([_pack(finding) for finding in findings], separators=(",", ":")),
     }
-    return kept if vector is None else kept | {"vector": vector, "model": model}
+    return kept | embedded.fields()
 
 
 def _tags(values: Iterable[str]) -> str:

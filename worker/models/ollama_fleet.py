@@ -59,6 +59,13 @@ class OllamaFleet:
         await self.look()
         self._looking = asyncio.create_task(self._keep_looking(), name="ollama-look")
 
+    async def seek(self, models: Iterable[str]) -> None:
+        """Look for ``models`` too, from now on."""
+        new = tuple(model for model in models if model not in self._models)
+        if new:
+            self._models += new
+            await self.look()
+
     async def close(self) -> None:
         """Give up all slots and connections. Safe to call twice."""
         if self._looking is not None:

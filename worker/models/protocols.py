@@ -8,7 +8,7 @@ reaches the agent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -128,6 +128,13 @@ class Embedder(Protocol):
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         """Embed texts that are looked up; some models want another prefix for them. Raises ``ModelError``."""
         ...
+
+
+OpenEmbedder = Callable[[str, int], Awaitable[Embedder]]
+"""Gives the embedder of a model's name and the length of its vectors, 0 where the model is to tell it.
+
+Raises ``SettingsError`` for a name that can be no model's, or whose vectors' length nobody knows.
+"""
 
 
 def add_usage(first: Usage, second: Usage) -> Usage:

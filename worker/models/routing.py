@@ -6,12 +6,10 @@ nothing of OpenAI's where there is no FALLBACK_MODEL. Which calls go to it is de
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -24,21 +22,21 @@ from worker.gpu.scripts import Timing
 from worker.models.builtin import NAME, BuiltinChat, BuiltinEmbedder
 from worker.models.cloud_share import CloudShare
 from worker.models.fallback import FallbackChat
-from worker.models.protocols import ChatModel, Embedder
+from worker.models.protocols import ChatModel, Embedder, OpenEmbedder
+from worker.models.shelf import Shelf, check_name
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
 log = structlog.get_logger()
 
-_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,199}")
-
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The models of one worker; ``pool`` is None where no model needs a GPU."""
+    """The models of one worker; ``pool`` is None where no model needs a GPU. ``open_embedder`` gives others later."""
 
     chat: ChatModel
     embedder: Embedder
+    open_embedder: OpenEmbedder
     pool: GpuPool | None = None
 
 
@@ -54,7 +52,7 @@ async def open_models(
     not wholly set, and ``DependencyMissing`` where the extra for it is not installed.
     """
     for setting, name in (("CHAT_MODEL", settings.chat_model), ("EMBEDDING_MODEL", settings.embedding_model)):
-        _check_name(setting, name)
+        check_name(setting, name)
     async with AsyncExitStack() as stack:
         models = await _local(settings, redis, keys, stack, worker=worker, timing=timing)
         if settings.fallback_model:
@@ -68,30 +66,29 @@ async def _local(
     settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack, *, worker: str, timing: Timing | None
 ) -> Models:
     """Return the models of CHAT_MODEL and EMBEDDING_MODEL; ``stack`` closes what they need."""
-    wanted = [name for name in (settings.chat_model, settings.embedding_model) if name != NAME]
-    if not wanted:
-        return Models(chat_model(NAME), embedder(NAME))
-    # Most of a second, and 30 MB: only where Ollama is asked for.
-    from worker.models import ollama  # noqa: PLC0415
-    from worker.models.gpu_calls import GpuCalls  # noqa: PLC0415
-    from worker.models.ollama_fleet import OllamaFleet  # noqa: PLC0415
+    shelf = Shelf(settings, redis, keys, worker=worker, timing=timing)
+    stack.push_async_callback(shelf.close)
+    await shelf.look_for(settings.chat_model, settings.embedding_model)
+    chat = await shelf.chat(settings.chat_model)
+    embed = await shelf.embedder(settings.embedding_model, settings.embedding_dims)
+    return Models(chat, embed, shelf.embedder, shelf.pool)
 
-    fleet = OllamaFleet(settings, redis, keys, worker=worker, timing=timing)
-    calls = GpuCalls(fleet, UsageLedger(redis, keys), wait_s=settings.gpu_wait_s)
-    stack.push_async_callback(fleet.close)
-    await fleet.open(wanted)
-    facts = {name: await ollama.facts_or_none(fleet, name) for name in wanted}
-    chat, embed = settings.chat_model, settings.embedding_model
-    return Models(
-        chat_model(NAME) if chat == NAME else ollama.OllamaChat(chat, fleet, calls, settings, facts=facts[chat]),
-        embedder(NAME) if embed == NAME else ollama.OllamaEmbedder(embed, fleet, calls, settings, facts=facts[embed]),
-        fleet.pool,
-    )
+
+@asynccontextmanager
+async def open_embedders(
+    settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = ""
+) -> AsyncGenerator[OpenEmbedder]:
+    """Give what opens embedders by name, whatever EMBEDDING_MODEL is; it raises as ``open_models`` does."""
+    shelf = Shelf(settings, redis, keys, worker=worker)
+    try:
+        yield shelf.embedder
+    finally:
+        await shelf.close()
 
 
 def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack) -> ChatModel:
     """Return the model of FALLBACK_MODEL; ``stack`` closes it."""
-    _check_name("FALLBACK_MODEL", settings.fallback_model)
+    check_name("FALLBACK_MODEL", settings.fallback_model)
     if not settings.fallback_base_url:
         msg = (
             f"FALLBACK_MODEL is {settings.fallback_model!r}, but FALLBACK_BASE_URL is not set: "
@@ -145,12 +142,6 @@ def embedder(name: str) -> Embedder:
     if name == NAME:
         return BuiltinEmbedder()
     raise _needs_server("EMBEDDING_MODEL", name)
-
-
-def _check_name(setting: str, name: str) -> None:
-    if not _MODEL.fullmatch(name):
-        msg = f"{setting} is {name!r}: expected a model's name such as 'qwen3.5:4b', or {NAME!r}"
-        raise SettingsError(msg)
 
 
 def _needs_server(setting: str, name: str) -> SettingsError:

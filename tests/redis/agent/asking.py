@@ -16,6 +16,7 @@ from worker.agent.state import QueryContext
 from worker.agent.tools import Toolbox
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.memory.scan_record import document, search_text
@@ -88,7 +89,6 @@ class Desk:
     def toolbox(self) -> Toolbox:
         return Toolbox(
             history=self.history,
-            embedder=self.embedder,
             memories=self.memories,
             submit=self.submit,
             result_of=self.result_of,
@@ -116,11 +116,9 @@ class Desk:
     async def record(self, result: ScanResult, *, at_ms: int = 0, seen_ms: int = 0) -> str:
         """Put a scan into the history as finish.lua does, and raise its site's generation."""
         at_ms = at_ms or await self.history.now_ms()
-        vector = (await self.embedder.embed_documents([search_text(result)])).vectors[0].tobytes()
+        (embedded,), _ = await Embeddings(self.redis, self.keys, self.embedder).documents([search_text(result)])
         page = page_id(result.url) if result.url else "html-1"
-        fields = document(
-            result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, vector=vector, model=self.embedder.name
-        )
+        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=embedded)
         key = self.keys.scan(result.scan_id)
         await self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))
         for site in ("", "shop.example"):
@@ -133,9 +131,9 @@ class Desk:
 
 async def open_desk(redis: Redis, keys: Keys, embedder: Embedder | None = None) -> Desk:
     embedder = embedder or BuiltinEmbedder()
-    history = History(redis, keys, embedder)
-    memories = MemoryStore(redis, keys, embedder, fields=("text",))
-    cache = AnswerCache(redis, keys, embedder)
+    history = History(Embeddings(redis, keys, embedder))
+    memories = MemoryStore(Embeddings(redis, keys, embedder), fields=("text",))
+    cache = AnswerCache(Embeddings(redis, keys, embedder))
     for one in (history, memories, cache):
         await one.ensure_index()
     return Desk(redis, keys, history, memories, cache, embedder)

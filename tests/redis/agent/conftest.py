@@ -10,6 +10,7 @@ from producer.keys import Keys
 from tests.redis.agent.asking import Desk, open_desk
 from tests.support.scans import finding, scan_result
 from worker.memory.checkpoints import ScanSaver, scan_saver
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
 
@@ -31,7 +32,7 @@ async def shop(desk: Desk) -> Desk:
 
 @pytest.fixture
 async def history(redis: Redis, keys: Keys) -> History:
-    history = History(redis, keys, BuiltinEmbedder())
+    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
     await history.ensure_index()
     return history
 

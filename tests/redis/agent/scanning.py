@@ -21,7 +21,7 @@ from worker.agent.state import Engine
 from worker.memory.checkpoints import ScanSaver
 from worker.memory.history import History
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
-from worker.models.protocols import ChatModel, ChatReply, Embedder, EmbedReply, Message, Tool
+from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
 from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
 from worker.scan.settings import Secrets
 
@@ -39,7 +39,6 @@ class Resources:
     keys: Keys
     scan_graph: ScanGraph
     load_secrets: LoadSecrets = no_secrets
-    embedding_model: str = "builtin"
     shot_ttl_s: int = 604_800
 
 
@@ -49,13 +48,11 @@ def graph(
     keys: Keys,
     *,
     chat: ChatModel | None = None,
-    embedder: Embedder | None = None,
     saver: ScanSaver | None = None,
 ) -> ScanGraph:
     return ScanGraph(
         engine=engine,
         chat=chat or BuiltinChat(),
-        embedder=embedder or BuiltinEmbedder(),
         history=history,
         environment=keys.environment,
         checkpointer=saver,

@@ -19,7 +19,6 @@ from worker.agent.prompts import BUDGET_CHARS
 from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import ScanContext, new_state
 from worker.agent.trim import AUDIT_BYTES
-from worker.models.builtin import BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, ToolCall
 
 INJECTION = (
@@ -95,7 +94,6 @@ def scan_graph(desk: Desk, page: ScanResult, chat: ChatModel) -> ScanGraph:
     return ScanGraph(
         engine=FixedEngine([page]),
         chat=chat,
-        embedder=BuiltinEmbedder(),
         history=desk.history,
         environment=desk.keys.environment,
     )

@@ -18,6 +18,7 @@ from tests.redis.agent.scanning import (
 )
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import scan
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.outcome import ExpiryWrite, HashWrite
 
@@ -128,11 +129,12 @@ async def test_the_same_rule_on_a_similar_page_is_told_to_the_model(redis: Redis
 async def test_without_an_embedding_model_the_findings_are_delivered_and_kept(
     redis: Redis, keys: Keys, history: History
 ):
-    result, commit = await run(keys, graph(FixedEngine([BARRIERS]), history, keys, embedder=FailingEmbedder()), "job-1")
+    away = History(Embeddings(redis, keys, FailingEmbedder()))
+    result, commit = await run(keys, graph(FixedEngine([BARRIERS]), away, keys), "job-1")
 
     await apply(redis, commit)
     assert result.counts.total == 2
-    assert result.notes[0].startswith("not found by meaning, and not compared with similar pages: nothing answers")
+    assert result.notes[0].startswith("not found by meaning yet, and not compared with similar pages: nothing answers")
     assert [record.scan_id for record in await history.find()] == ["job-1"]
     assert "vector" not in await hash_of(redis, keys.scan("job-1"))
 

@@ -22,6 +22,7 @@ from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import scan
 from worker.agent.job_secrets import secrets_of
 from worker.memory.checkpoints import ScanSaver, scan_saver
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
 from worker.outcome import HashWrite
@@ -157,7 +158,7 @@ async def test_a_scan_in_a_full_redis_goes_on_without_its_steps_being_kept(
 ):
     keys = Keys("full")
     async with Redis.from_url(redis_server().url, protocol=2) as client:
-        history = History(client, keys, BuiltinEmbedder())
+        history = History(Embeddings(client, keys, BuiltinEmbedder()))
         await history.ensure_index()
         saver = await scan_saver(client, keys)
         await client.config_set("maxmemory-policy", "noeviction")

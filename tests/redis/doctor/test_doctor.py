@@ -19,6 +19,7 @@ from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Level, Line
 from worker.doctor.paraphrases import measure, use
 from worker.memory.cache import AnswerCache, Scope
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.models.builtin import BuiltinEmbedder
@@ -35,8 +36,8 @@ async def lines_of(settings: WorkerSettings) -> dict[str, Line]:
 
 
 async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, keys: Keys):
-    await History(redis, keys, BuiltinEmbedder()).ensure_index()
-    await MemoryStore(redis, keys, BuiltinEmbedder()).ensure_index()
+    await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+    await MemoryStore(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await redis.set(keys.worker("w1"), json.dumps({"name": "w1", "host": "h", "max_jobs": 3}), ex=30)
 
     lines = await lines_of(settings_of(redis_url, keys))
@@ -45,21 +46,24 @@ async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, key
     assert memory.level is Level.WARNING
     assert {subject: line for subject, line in lines.items() if line.level is not Level.OK} == {}
     assert {"redis", "modules", "eviction", "disk", "lifetimes", "workers", "dead letters", "browser"} < lines.keys()
-    assert "256 dimensions" in lines["index of scans"].text
+    assert lines["vectors"].text == "made by 'builtin' (256 dimensions)"
     assert "no Ollama is needed" in lines["CHAT_MODEL"].text
 
 
 async def test_another_model_a_dropped_index_and_dead_letters_are_noticed(redis_url: str, redis: Redis, keys: Keys):
-    await History(redis, keys, BuiltinEmbedder()).ensure_index()
-    await MemoryStore(redis, keys, BuiltinEmbedder()).ensure_index()
+    await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+    await MemoryStore(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await redis.execute_command("FT.DROPINDEX", keys.memories_index)
-    await redis.hset(keys.scans_meta, "model", "nomic-embed-text")  # pyright: ignore[reportGeneralTypeIssues]  # redis-py 5 types it for both kinds of client
+    await redis.execute_command("HSET", keys.embedding, "active", "1:256:nomic-embed-text")
     await redis.xadd(keys.dead, {"id": "j1"})
 
     lines = await lines_of(settings_of(redis_url, keys))
 
-    assert lines["index of scans"].level is Level.ERROR
-    assert lines["index of scans"].todo == "set EMBEDDING_MODEL=nomic-embed-text"
+    assert lines["vectors"].level is Level.ERROR
+    assert lines["vectors"].todo == (
+        "set EMBEDDING_MODEL=nomic-embed-text; to change the model: sightline reindex --to builtin"
+    )
+    assert lines["index of scans"].level is Level.OK
     assert lines["index of memories"].level is Level.ERROR
     assert "dead list" in lines["dead letters"].todo
 
@@ -144,7 +148,7 @@ async def test_ollama_and_its_models_are_looked_for(redis_url: str, keys: Keys):
 async def test_the_distances_of_the_model_in_use_are_measured_and_the_cache_s_use_is_told(
     redis_url: str, redis: Redis, keys: Keys
 ):
-    cache = AnswerCache(redis, keys, BuiltinEmbedder())
+    cache = AnswerCache(Embeddings(redis, keys, BuiltinEmbedder()))
     await cache.ensure_index()
     await cache.look_up("what is WCAG?", Scope(site="", generation=0, model="m", prompt="p"))
 
@@ -165,5 +169,5 @@ def test_the_command_exits_by_what_it_found(redis_url: str, keys: Keys, model: s
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == code
-    assert {line["subject"] for line in lines} > {"redis", "eviction", "index of scans", "browser"}
+    assert {line["subject"] for line in lines} > {"redis", "eviction", "indexes", "browser"}
     assert all(set(line) == {"v", "level", "subject", "text", "todo"} for line in lines)

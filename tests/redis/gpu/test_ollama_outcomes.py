@@ -16,13 +16,14 @@ from tests.support.ollama_models import Open, pool_of
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import FixedEngine
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
 from worker.models.routing import Models
 
 
 async def scanned(models: Models, redis: Redis, keys: Keys) -> ScanResult:
-    history = History(redis, keys, BuiltinEmbedder())
+    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
     await history.ensure_index()
     result, _ = await run(keys, graph(FixedEngine([BARRIERS]), history, keys, chat=models.chat), "job-1")
     return result

@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 from producer.contract import Usage
 from producer.errors import ModelError
 from producer.keys import Keys
-from tests.support.scans import vector_of, wrong_vector
+from tests.support.scans import GENERATION, placed, wrong_vector
 from worker.memory.cache import AnswerCache, Scope, distances
+from worker.memory.embeddings import Embeddings, Placed
 from worker.models.builtin import DIMS, BuiltinEmbedder
 from worker.models.protocols import EmbedReply, Vectors
 
@@ -46,7 +47,7 @@ class Clock:
 
 @pytest.fixture
 async def cache(redis: Redis, keys: Keys) -> AnswerCache:
-    cache = AnswerCache(redis, keys, BuiltinEmbedder())
+    cache = AnswerCache(Embeddings(redis, keys, BuiltinEmbedder()))
     await cache.ensure_index()
     return cache
 
@@ -56,16 +57,16 @@ async def kept(redis: Redis, keys: Keys) -> list[bytes]:
 
 
 async def keep(cache: AnswerCache, question: str = QUESTION, scope: Scope = SCOPE, answer: str = "The cart.") -> None:
-    await cache.keep(question, answer, vector_of(question), scope, about={"sources": ["job-1"]})
+    await cache.keep(question, answer, placed(question), scope, about={"sources": ["job-1"]})
 
 
 async def test_a_question_of_the_same_meaning_gets_the_answer_given_before(redis: Redis, keys: Keys):
     clock = Clock()
     meaning = Scripted({"what is WCAG?": 0.0, "explain WCAG to me": 0.09, "what is ARIA?": 0.15, "who?": 0.9})
-    cache = AnswerCache(redis, keys, meaning, clock=clock)
+    cache = AnswerCache(Embeddings(redis, keys, meaning), clock=clock)
     await cache.ensure_index()
     first = await cache.look_up("what is WCAG?", SCOPE)
-    await cache.keep("what is WCAG?", "A standard.", first.vector, SCOPE, about={"sources": ["job-1"]})
+    await cache.keep("what is WCAG?", "A standard.", first.placed, SCOPE, about={"sources": ["job-1"]})
     clock.now += 30
 
     second = await cache.look_up("explain WCAG to me", SCOPE)
@@ -112,7 +113,7 @@ SCOPES = st.builds(Scope, site=TEXTS, generation=st.integers(0, 3), model=TEXTS,
 )
 async def test_no_two_scopes_share_an_answer(redis_url: str, keys: Keys, scopes: list[Scope]):
     async with Redis.from_url(redis_url, protocol=2) as redis:
-        cache = AnswerCache(redis, keys, BuiltinEmbedder())
+        cache = AnswerCache(Embeddings(redis, keys, BuiltinEmbedder()))
         await cache.ensure_index()
         await redis.unlink("none", *await kept(redis, keys))
         for number, scope in enumerate(scopes):
@@ -125,7 +126,10 @@ async def test_no_two_scopes_share_an_answer(redis_url: str, keys: Keys, scopes:
 
 async def test_two_environments_share_no_answer_even_if_one_s_name_begins_the_other_s(redis: Redis, keys: Keys):
     longer = Keys(f"{keys.environment}-x")
-    one, other = AnswerCache(redis, keys, BuiltinEmbedder()), AnswerCache(redis, longer, BuiltinEmbedder())
+    one, other = (
+        AnswerCache(Embeddings(redis, keys, BuiltinEmbedder())),
+        AnswerCache(Embeddings(redis, longer, BuiltinEmbedder())),
+    )
     await asyncio.gather(one.ensure_index(), other.ensure_index())
     await keep(other)
 
@@ -133,7 +137,7 @@ async def test_two_environments_share_no_answer_even_if_one_s_name_begins_the_ot
 
 
 async def test_an_answer_does_not_live_longer_for_being_read(redis: Redis, keys: Keys):
-    cache = AnswerCache(redis, keys, BuiltinEmbedder(), ttl_s=3_600)
+    cache = AnswerCache(Embeddings(redis, keys, BuiltinEmbedder()), ttl_s=3_600)
     await cache.ensure_index()
     await keep(cache)
     (key,) = await kept(redis, keys)
@@ -170,13 +174,13 @@ async def test_odd_questions_are_kept_and_found(cache: AnswerCache, question: st
 
 async def test_a_vector_of_the_wrong_length_is_refused(redis: Redis, keys: Keys, cache: AnswerCache):
     with pytest.raises(ModelError, match="float32"):
-        await cache.keep(QUESTION, "x", wrong_vector(3), SCOPE)
+        await cache.keep(QUESTION, "x", Placed(wrong_vector(3), GENERATION), SCOPE)
 
     assert await kept(redis, keys) == []
 
 
 async def test_eight_workers_may_open_the_cache_at_once(redis: Redis, keys: Keys):
-    caches = [AnswerCache(redis, keys, BuiltinEmbedder()) for _ in range(8)]
+    caches = [AnswerCache(Embeddings(redis, keys, BuiltinEmbedder())) for _ in range(8)]
 
     await asyncio.gather(*(cache.ensure_index() for cache in caches))
 

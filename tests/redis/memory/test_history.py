@@ -12,7 +12,8 @@ from producer.contract import Impact, ScanResult
 from producer.errors import ModelError, RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from tests.support.queue import until
-from tests.support.scans import finding, scan_result, vector_of, wrong_vector
+from tests.support.scans import GENERATION, embedded, finding, placed, scan_result, wrong_vector
+from worker.memory.embeddings import Embeddings, Placed
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import document, search_text
 from worker.models.builtin import BuiltinEmbedder
@@ -32,7 +33,7 @@ class OtherEmbedder(BuiltinEmbedder):
 
 @pytest.fixture
 async def history(redis: Redis, keys: Keys) -> History:
-    history = History(redis, keys, BuiltinEmbedder())
+    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
     await history.ensure_index()
     return history
 
@@ -42,13 +43,13 @@ async def keep(
 ) -> None:
     """Write the document as finish.lua does."""
     result = result.model_copy(update={"scan_id": scan_id})
-    vector = vector_of(search_text(result)).tobytes()
-    fields = document(result, page=page, at_ms=seen_ms, seen_ms=seen_ms, vector=vector, model="builtin")
+    text = embedded(search_text(result))
+    fields = document(result, page=page, at_ms=seen_ms, seen_ms=seen_ms, embedded=text)
     await redis.execute_command("HSET", keys.scan(scan_id), *chain.from_iterable(fields.items()))
 
 
 async def test_eight_workers_may_create_the_index_at_once(redis: Redis, keys: Keys):
-    histories = [History(redis, keys, BuiltinEmbedder()) for _ in range(8)]
+    histories = [History(Embeddings(redis, keys, BuiltinEmbedder())) for _ in range(8)]
 
     await asyncio.gather(*(history.ensure_index() for history in histories))
     await histories[0].ensure_index()
@@ -88,8 +89,8 @@ async def test_similar_scans_come_nearest_first(redis: Redis, keys: Keys, histor
     await keep(redis, keys, "images", scan_result(finding("image-alt", "a"), title="Gallery of pictures"))
     await keep(redis, keys, "forms", scan_result(finding("label", "b"), title="Order form for shoes"), page="p2")
 
-    near = await history.similar(vector_of("an order form with labels"))
-    others = await history.similar(vector_of("an order form with labels"), ScanFilter(not_page="p2"))
+    near = await history.similar(placed("an order form with labels"))
+    others = await history.similar(placed("an order form with labels"), ScanFilter(not_page="p2"))
 
     assert [one.record.scan_id for one in near] == ["forms", "images"]
     assert near[0].distance < near[1].distance
@@ -126,7 +127,7 @@ async def test_scans_are_found_by_exact_filters(
     await keep(redis, keys, "b", other, page="p2", seen_ms=2_000)
 
     assert {record.scan_id for record in await history.find(wanted)} == expected
-    assert {one.record.scan_id for one in await history.similar(vector_of("x"), wanted)} == expected
+    assert {one.record.scan_id for one in await history.similar(placed("x"), wanted)} == expected
 
 
 async def test_pages_of_a_listing_neither_repeat_nor_skip(redis: Redis, keys: Keys, history: History):
@@ -150,17 +151,15 @@ async def test_a_scan_is_got_by_its_id(redis: Redis, keys: Keys, history: Histor
 
 async def test_another_embedding_model_is_refused_with_what_to_set(redis: Redis, keys: Keys, history: History):
     with pytest.raises(SettingsError, match=r"'builtin'.*set EMBEDDING_MODEL=builtin"):
-        await History(redis, keys, OtherEmbedder()).ensure_index()
+        await History(Embeddings(redis, keys, OtherEmbedder())).ensure_index()
 
-    assert await redis.execute_command("HMGET", keys.scans_meta, "model", "dims") == [b"builtin", b"256"]
+    assert await redis.execute_command("HGET", keys.embedding, "active") == b"1:256:builtin"
     await history.ensure_index()
 
 
 async def test_a_vector_of_the_wrong_length_is_refused(history: History):
     with pytest.raises(ModelError, match="float32"):
-        await history.similar(wrong_vector(768))
-    with pytest.raises(ModelError, match="float32"):
-        history.pack(wrong_vector(255))
+        await history.similar(Placed(wrong_vector(768), GENERATION))
 
 
 async def test_an_index_dropped_under_a_running_worker_is_built_again(redis: Redis, keys: Keys, history: History):
@@ -178,17 +177,17 @@ async def test_an_index_of_an_earlier_release_gets_the_fields_it_lacks(redis: Re
     await redis.execute_command("FT.CREATE", keys.scans_index, *index, "SCHEMA", "job", "TAG", "page", "TAG")
     await keep(redis, keys, "j1", scan_result(finding("label", "a")))
 
-    histories = [History(redis, keys, BuiltinEmbedder()) for _ in range(4)]
+    histories = [History(Embeddings(redis, keys, BuiltinEmbedder())) for _ in range(4)]
     await asyncio.gather(*(history.ensure_index() for history in histories))
 
     wanted = ScanFilter(rule="label", status="scanned")
     await until(partial(histories[0].find, wanted), what="the fields being indexed")
-    assert [one.record.scan_id for one in await histories[0].similar(vector_of("x"), wanted)] == ["j1"]
+    assert [one.record.scan_id for one in await histories[0].similar(placed("x"), wanted)] == ["j1"]
 
 
 async def test_two_environments_do_not_see_each_other(redis: Redis, keys: Keys, history: History):
     other = Keys(f"{keys.environment}-b")
-    elsewhere = History(redis, other, BuiltinEmbedder())
+    elsewhere = History(Embeddings(redis, other, BuiltinEmbedder()))
     await elsewhere.ensure_index()
     await keep(redis, other, "j1", scan_result())
 
@@ -207,11 +206,11 @@ class WithoutSearch(Redis):
 async def test_a_redis_without_search_is_called_unsuitable(redis_url: str, keys: Keys):
     async with WithoutSearch.from_url(redis_url, protocol=2) as client:
         with pytest.raises(RedisUnsuitable, match="search module"):
-            await History(client, keys, BuiltinEmbedder()).ensure_index()
+            await History(Embeddings(client, keys, BuiltinEmbedder())).ensure_index()
 
 
 async def test_database_one_is_called_unsuitable(redis_url: str, keys: Keys):
     async with Redis.from_url(redis_url.removesuffix("/0") + "/1", protocol=2) as client:
         with pytest.raises(RedisUnsuitable, match="database 0"):
-            await History(client, keys, BuiltinEmbedder()).ensure_index()
-        await client.delete(keys.scans_meta)
+            await History(Embeddings(client, keys, BuiltinEmbedder())).ensure_index()
+        await client.delete(keys.embedding)

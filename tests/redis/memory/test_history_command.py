@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from tests.support.scan_worker import ROOT, environment_for
 from tests.support.seeded_history import DAY_MS, Nights, page
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
 
@@ -45,7 +46,7 @@ def seeded(redis_url: str, keys: Keys) -> None:
 
     async def seed() -> None:
         async with Redis.from_url(redis_url, protocol=2) as redis:
-            await History(redis, keys, BuiltinEmbedder()).ensure_index()
+            await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
             nights = Nights(redis, keys, first_ms=round(time.time() * 1000) - 10 * DAY_MS)
             for night in range(10):
                 nights.scan(night, page(CART, "checkout", critical=1 if night < 5 else 2))

@@ -17,10 +17,11 @@ from typing_extensions import TypedDict
 
 from producer.keys import Keys
 from tests.support.redis_server import delete_environment
-from tests.support.scans import finding, scan_result, vector_of
+from tests.support.scans import embedded, finding, placed, scan_result
 from worker.doctor.lifetimes import take_sample
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.checkpoints import conversation_saver
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History, ScanFilter
 from worker.memory.memories import MemoryStore
 from worker.memory.prune import prune
@@ -42,8 +43,7 @@ def several(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 
 async def keep_scan(redis: Redis, keys: Keys, scan_id: str, *, group: str = "", host: str = "a.example") -> None:
     result = scan_result(finding("label", "n"), scan_id=scan_id, group=group, url=f"https://{host}/")
-    vector = vector_of("forms").tobytes()
-    fields = document(result, page="p1", at_ms=1, seen_ms=1, vector=vector, model="builtin")
+    fields = document(result, page="p1", at_ms=1, seen_ms=1, embedded=embedded("forms"))
     await redis.execute_command("HSET", keys.scan(scan_id), *chain.from_iterable(fields.items()))
 
 
@@ -78,21 +78,21 @@ async def test_environments_share_nothing(redis_url: str, keys: Keys, suffixes: 
 
 async def fill(redis: Redis, keys: Keys, mark: str) -> None:
     """Put the same names into each memory of an environment, with its mark."""
-    store, cache = MemoryStore(redis, keys, FORMS), AnswerCache(redis, keys, FORMS)
-    await History(redis, keys, FORMS).ensure_index()
+    store, cache = MemoryStore(Embeddings(redis, keys, FORMS)), AnswerCache(Embeddings(redis, keys, FORMS))
+    await History(Embeddings(redis, keys, FORMS)).ensure_index()
     await store.ensure_index()
     await cache.ensure_index()
     await keep_scan(redis, keys, f"job-{mark}")
     await store.aput(("user",), "key", {"text": mark})
-    await cache.keep(QUESTION, mark, vector_of(QUESTION), SCOPE)
+    await cache.keep(QUESTION, mark, placed(QUESTION), SCOPE)
 
 
 async def look(redis: Redis, keys: Keys) -> dict[str, Any]:
     """What an environment shows of itself, by each way of looking."""
-    store, history = MemoryStore(redis, keys, FORMS), History(redis, keys, FORMS)
+    store, history = MemoryStore(Embeddings(redis, keys, FORMS)), History(Embeddings(redis, keys, FORMS))
     kept = await store.aget(("user",), "key")
-    answer = (await AnswerCache(redis, keys, FORMS).look_up(QUESTION, SCOPE)).found
-    near = await history.similar(vector_of("forms"))
+    answer = (await AnswerCache(Embeddings(redis, keys, FORMS)).look_up(QUESTION, SCOPE)).found
+    near = await history.similar(placed("forms"))
     return {
         "scans": [record.scan_id.removeprefix("job-") for record in await history.find()],
         "like": [one.record.scan_id.removeprefix("job-") for one in near],
@@ -105,7 +105,7 @@ async def look(redis: Redis, keys: Keys) -> dict[str, Any]:
 
 async def empty(redis: Redis, keys: Keys) -> None:
     """Delete what can be deleted."""
-    await MemoryStore(redis, keys, FORMS).adelete(("user",), "key")
+    await MemoryStore(Embeddings(redis, keys, FORMS)).adelete(("user",), "key")
     await redis.unlink(keys.scan("job-0"), keys.scan("job-1"), keys.scan("job-2"))
     await prune(redis, keys, older_than_ms=10**15)
 
@@ -119,13 +119,13 @@ async def empty(redis: Redis, keys: Keys) -> None:
 @example(groups=["x" * 10_000, "x" * 10_001])
 async def test_scans_are_found_in_their_own_group_alone(redis_url: str, keys: Keys, groups: list[str]):
     async with Redis.from_url(redis_url, protocol=2) as redis:
-        history = History(redis, keys, FORMS)
+        history = History(Embeddings(redis, keys, FORMS))
         await history.ensure_index()
         for number, group in enumerate(groups):
             await keep_scan(redis, keys, str(number), group=group)
 
         found = [await history.find(ScanFilter(group=group)) for group in groups]
-        near = [await history.similar(vector_of("forms"), ScanFilter(group=group)) for group in groups]
+        near = [await history.similar(placed("forms"), ScanFilter(group=group)) for group in groups]
         await redis.unlink(*(keys.scan(str(number)) for number in range(len(groups))))
 
     own = [[str(number)] for number in range(len(groups))]
@@ -142,7 +142,7 @@ HOSTS = st.from_regex(r"[a-zA-Z0-9-]{1,8}(\.[a-z]{1,4}){0,2}", fullmatch=True).m
 @example(hosts=["a-b.example", "a.example"], asked="a,b")
 async def test_scans_are_found_on_their_own_site_alone(redis_url: str, keys: Keys, hosts: list[str], asked: str):
     async with Redis.from_url(redis_url, protocol=2) as redis:
-        history = History(redis, keys, FORMS)
+        history = History(Embeddings(redis, keys, FORMS))
         await history.ensure_index()
         for host in hosts:
             await keep_scan(redis, keys, host, host=host)
@@ -161,7 +161,7 @@ async def test_a_scan_makes_the_answers_of_its_own_site_old_and_no_other_s(
     redis_url: str, keys: Keys, sites: list[str]
 ):
     async with Redis.from_url(redis_url, protocol=2) as redis:
-        cache = AnswerCache(redis, keys, FORMS)
+        cache = AnswerCache(Embeddings(redis, keys, FORMS))
         await redis.execute_command("HINCRBY", keys.site(sites[0]), "generation", 1)
 
         generations = [await cache.generation(site) for site in sites]

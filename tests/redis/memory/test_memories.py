@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 from producer.errors import SettingsError
 from producer.keys import Keys
 from tests.support.scans import vector_of
+from worker.memory.embeddings import Embeddings
 from worker.memory.items import MAX_FACETS, MAX_TEXTS
 from worker.memory.memories import MemoryStore
 from worker.models.builtin import DIMS, BuiltinEmbedder
@@ -54,7 +55,7 @@ async def embed(texts: Sequence[str]) -> list[list[float]]:
 
 
 async def opened(redis: Redis, keys: Keys, **options: Any) -> MemoryStore:
-    store = MemoryStore(redis, keys, BuiltinEmbedder(), **options)
+    store = MemoryStore(Embeddings(redis, keys, BuiltinEmbedder()), **options)
     await store.ensure_index()
     return store
 
@@ -399,7 +400,7 @@ class OtherEmbedder(BuiltinEmbedder):
 
 async def test_another_embedding_model_is_refused(redis: Redis, keys: Keys, store: MemoryStore):
     with pytest.raises(SettingsError, match="set EMBEDDING_MODEL=builtin"):
-        await MemoryStore(redis, keys, OtherEmbedder()).ensure_index()
+        await MemoryStore(Embeddings(redis, keys, OtherEmbedder())).ensure_index()
     await store.ensure_index()
 
 

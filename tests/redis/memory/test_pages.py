@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from producer.contract import Impact, ScanResult
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result
+from worker.memory.embeddings import Embedded, Embeddings
 from worker.memory.history import History, ScanFilter
 from worker.memory.pages import PageState
 from worker.memory.scan_record import document
@@ -23,7 +24,7 @@ class Recorder:
     keys: Keys
 
     async def add(self, page: str, result: ScanResult, *, at_ms: int, seen_ms: int = 0) -> str:
-        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, vector=None, model="builtin")
+        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=Embedded("t", {}))
         key = self.keys.scan(result.scan_id)
         await self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))
         return result.scan_id
@@ -31,7 +32,7 @@ class Recorder:
 
 @pytest.fixture
 async def history(redis: Redis, keys: Keys) -> History:
-    history = History(redis, keys, BuiltinEmbedder())
+    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
     await history.ensure_index()
     return history
 

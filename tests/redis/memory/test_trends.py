@@ -11,6 +11,7 @@ from producer.contract import Counts
 from producer.keys import Keys
 from producer.site_days import site_trend
 from tests.support.seeded_history import Nights, page
+from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.recorded import recorded_history
 from worker.memory.trends import Groups, group_trends
@@ -24,7 +25,7 @@ SHOP, BLOG = "https://shop.example", "https://blog.example"
 @pytest.fixture
 async def nights(redis: Redis, keys: Keys) -> Nights:
     """Checkout gets worse on night 40, product better on 50; cart is down since 60; a page comes on 70; help stays."""
-    await History(redis, keys, BuiltinEmbedder()).ensure_index()
+    await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     nights = Nights(redis, keys, first_ms=FIRST_MS)
     for night in range(NIGHTS):
         nights.scan(night, page(f"{SHOP}/pay", "checkout", critical=1 if night < 40 else 3))

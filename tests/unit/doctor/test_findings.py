@@ -6,40 +6,69 @@ import pytest
 
 from producer.keys import Keys
 from producer.records import LaneInfo, QueueInfo, WorkerInfo
-from worker.doctor.index_health import IndexFacts, index_line
+from worker.doctor.index_health import IndexFacts, index_line, reindex_lines, vectors_line
 from worker.doctor.lifetimes import kind_of
 from worker.doctor.line import Level
 from worker.doctor.paraphrases import Pair, advice
 from worker.doctor.staff import browser_line, model_line, queue_lines
-from worker.memory.recorded import Recorded
+from worker.memory.generations import Generation, Record
 
 KEYS = Keys("prod")
 WHOLE = IndexFacts(documents=12, failures=0, is_building=False, dims=768)
-NOMIC = Recorded("nomic-embed-text", 768)
+NOMIC = Generation(1, "nomic-embed-text", 768)
+MXBAI = Generation(2, "mxbai", 1024)
 
 
 @pytest.mark.parametrize(
-    ("facts", "recorded", "dims", "level", "said"),
+    ("facts", "level", "said"),
     [
-        (WHOLE, NOMIC, 768, Level.OK, "12 documents"),
-        (WHOLE, NOMIC, 0, Level.OK, "12 documents"),
-        (None, Recorded("", 0), 768, Level.WARNING, "none yet"),
-        (None, NOMIC, 768, Level.ERROR, "gone"),
-        (WHOLE, Recorded("", 0), 768, Level.ERROR, "nothing tells"),
-        (WHOLE, Recorded("mxbai", 768), 768, Level.ERROR, "built with 'mxbai'"),
-        (WHOLE, NOMIC, 1024, Level.ERROR, "model 1024"),
-        (IndexFacts(12, 0, is_building=False, dims=256), NOMIC, 768, Level.ERROR, "index 256"),
-        (IndexFacts(12, 3, is_building=False, dims=768), NOMIC, 768, Level.WARNING, "could not index 3"),
-        (IndexFacts(12, 0, is_building=True, dims=768), NOMIC, 768, Level.WARNING, "being built"),
+        (WHOLE, Level.OK, "12 documents"),
+        (None, Level.ERROR, "gone"),
+        (IndexFacts(12, 0, is_building=False, dims=256), Level.ERROR, "256 numbers long"),
+        (IndexFacts(12, 3, is_building=False, dims=768), Level.WARNING, "could not index 3"),
+        (IndexFacts(12, 0, is_building=True, dims=768), Level.WARNING, "being built"),
     ],
 )
-def test_an_index_is_judged_by_its_record_and_its_model(
-    facts: IndexFacts | None, recorded: Recorded, dims: int, level: Level, said: str
-):
-    line = index_line("index of scans", facts, recorded, model="nomic-embed-text", dims=dims)
+def test_an_index_is_judged_by_what_redis_tells(facts: IndexFacts | None, level: Level, said: str):
+    line = index_line("index of scans", facts, NOMIC)
 
     assert (line.level, said in line.text) == (level, True)
     assert bool(line.todo) is (level is not Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("record", "model", "dims", "level", "todo"),
+    [
+        (Record(NOMIC), "nomic-embed-text", 768, Level.OK, ""),
+        (Record(NOMIC), "nomic-embed-text", 0, Level.OK, ""),
+        (Record(NOMIC, coming=MXBAI), "mxbai", 1024, Level.OK, ""),
+        (
+            Record(MXBAI, previous="nomic-embed-text"),
+            "nomic-embed-text",
+            768,
+            Level.WARNING,
+            "set EMBEDDING_MODEL=mxbai",
+        ),
+        (Record(NOMIC), "mxbai", 1024, Level.ERROR, "sightline reindex --to mxbai"),
+        (Record(NOMIC), "nomic-embed-text", 512, Level.ERROR, "sightline reindex --to nomic-embed-text"),
+    ],
+)
+def test_the_embedding_model_is_judged_by_the_record(record: Record, model: str, dims: int, level: Level, todo: str):
+    line = vectors_line(record, model=model, dims=dims)
+
+    assert line.level is level
+    assert todo in line.todo
+
+
+def test_missing_vectors_and_a_change_of_model_are_told_with_what_to_type():
+    lines = reindex_lines(Record(NOMIC, coming=MXBAI), {NOMIC: 2, MXBAI: 1_234})
+    left = reindex_lines(Record(MXBAI, retired=NOMIC), {MXBAI: 0})
+
+    assert [line.text.partition(" ")[0] for line in lines] == ["2", "a"]
+    assert "1,234 documents to go" in lines[1].text
+    assert "sightline reindex --to mxbai" in lines[1].todo
+    assert "sightline reindex --to mxbai" in left[0].todo
+    assert reindex_lines(Record(NOMIC), {NOMIC: 0}) == []
 
 
 @pytest.mark.parametrize(

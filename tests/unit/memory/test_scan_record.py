@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.contract import Changes, Impact, ScanResult
-from tests.support.scans import finding, scan_result, vector_of
+from tests.support.scans import finding, scan_result
+from worker.memory.embeddings import Embedded
 from worker.memory.indexes import exact_tag
 from worker.memory.scan_record import (
     MAX_FINGERPRINTS,
@@ -20,7 +21,7 @@ from worker.memory.scan_record import (
 
 
 def record_of(result: ScanResult, scan_id: str = "before") -> ScanRecord:
-    fields = document(result, page="p1", at_ms=1_000, seen_ms=2_000, vector=None, model="builtin")
+    fields = document(result, page="p1", at_ms=1_000, seen_ms=2_000, embedded=Embedded("t", {}))
     return parse(scan_id, fields)
 
 
@@ -43,14 +44,11 @@ def test_a_document_keeps_what_history_needs():
 
 
 def test_a_document_without_a_vector_has_no_vector_field():
-    vector = vector_of("x").tobytes()
+    without = document(scan_result(), page="p", at_ms=1, seen_ms=1, embedded=Embedded("x", {}))
+    with_two = document(scan_result(), page="p", at_ms=1, seen_ms=1, embedded=Embedded("x", {1: b"old", 3: b"new"}))
 
-    without = document(scan_result(), page="p", at_ms=1, seen_ms=1, vector=None, model="m")
-    with_one = document(scan_result(), page="p", at_ms=1, seen_ms=1, vector=vector, model="m")
-
-    assert "vector" not in without
-    assert "model" not in without
-    assert with_one["vector"] == vector
+    assert (without["text"], without["embedded"], "vector" in without) == ("x", "", False)
+    assert (with_two["embedded"], with_two["vector"], with_two["vector_3"]) == ("1,3", b"old", b"new")
 
 
 def test_changes_are_told_by_node_and_rule():

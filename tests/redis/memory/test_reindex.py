@@ -1,0 +1,438 @@
+"""A change of the embedding model while scans and memories are written: nothing lost, searches all the while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from producer.contract import Usage
+from producer.errors import IndexMoved, InputError, ModelError, ServiceError, SettingsError
+from producer.keys import Keys
+from producer.scripts import run_script
+from tests.support.queue import until
+from tests.support.scans import finding, placed, scan_result
+from worker.memory.cache import AnswerCache, Scope
+from worker.memory.embeddings import Embedded, Embeddings
+from worker.memory.generations import Generation, Record, read_record
+from worker.memory.history import History, ScanFilter
+from worker.memory.memories import MemoryStore
+from worker.memory.mending import EMBED, all_documents, keep_mended, mend_in_turn
+from worker.memory.reindex import BEGIN, END, SWITCH, Progress, Reindexed, Tell, reindex
+from worker.memory.scan_record import document, search_text
+from worker.models.builtin import BuiltinEmbedder, hash_text
+from worker.models.protocols import Embedder, EmbedReply
+
+OLD = Generation(1, "builtin", 256)
+NEW = Generation(2, "other", 64)
+NAMES = ("cart", "form", "help", "home")
+
+
+@dataclass
+class OtherEmbedder:
+    """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls."""
+
+    name: str = "other"
+    dims: int = 64
+    down: int = -1
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        self.calls += 1
+        await self.hold.wait()
+        if self.down >= 0 and self.calls > self.down:
+            msg = "nothing answers at the model server"
+            raise ModelError(msg)
+        folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
+        vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
+        return EmbedReply(vectors.astype(np.float32), self.name, Usage(calls=1))
+
+    async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
+        return await self.embed_documents(texts)
+
+
+class Environment:
+    """One environment with a history, memories and a worker that may embed with both models."""
+
+    def __init__(self, redis: Redis, keys: Keys, other: OtherEmbedder) -> None:
+        self.redis, self.keys, self.other = redis, keys, other
+        self.embeddings = self.worker()
+        self.history = History(self.embeddings)
+        self.memories = MemoryStore(self.embeddings, fields=("text", "more"))
+
+    def worker(self, chosen: Embedder | None = None) -> Embeddings:
+        async def open_embedder(name: str, dims: int) -> Embedder:
+            known: dict[str, Embedder] = {"builtin": BuiltinEmbedder(), "other": self.other}
+            assert known[name].dims == dims
+            return known[name]
+
+        return Embeddings(self.redis, self.keys, chosen or BuiltinEmbedder(), open_embedder)
+
+    async def scan(self, name: str, embedded: Embedded | None = None) -> None:
+        """Write a scan's document as finish.lua does."""
+        result = scan_result(finding("label", "n"), url=f"https://shop.example/{name}", title=name, scan_id=name)
+        if embedded is None:
+            (embedded,), _ = await self.embeddings.documents([search_text(result)])
+        fields = document(result, page=name, at_ms=1, seen_ms=1, embedded=embedded)
+        await self.redis.execute_command("HSET", self.keys.scan(name), *chain.from_iterable(fields.items()))
+
+    async def reindex(self, to: Embedder | None = None, tell: Tell | None = None) -> Reindexed:
+        return await reindex(self.worker(), to or self.other, tell=tell or (lambda _: None))
+
+    async def record(self) -> Record:
+        record = await read_record(self.redis, self.keys)
+        assert record is not None
+        return record
+
+    async def fields(self, key: str) -> dict[str, bytes]:
+        found = await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(key))
+        return {name.decode(): value for name, value in found.items()}
+
+    async def is_whole(self, generation: Generation) -> bool:
+        """Whether every document has its vectors of ``generation``."""
+        return not sum([await kind.count_lacking(generation) for kind in all_documents(self.embeddings)])
+
+    async def indexes(self) -> set[str]:
+        names = cast("list[bytes]", await self.redis.execute_command("FT._LIST"))
+        return {name.decode() for name in names if name.startswith(self.keys.prefix.encode())}
+
+
+@pytest.fixture
+async def place(redis: Redis, keys: Keys) -> Environment:
+    place = Environment(redis, keys, OtherEmbedder())
+    await place.history.ensure_index()
+    await place.memories.ensure_index()
+    for name in NAMES:
+        await place.scan(name)
+    await place.memories.aput(("user",), "tea", {"text": "likes tea", "more": "and green cups"})
+    await place.memories.aput(("user",), "bare", {"n": 1}, index=False)
+    return place
+
+
+async def test_all_vectors_are_made_anew_and_the_old_ones_go(place: Environment):
+    told: list[Progress] = []
+
+    done = await place.reindex(tell=told.append)
+
+    assert (done.what, done.model, done.dims, done.written, done.documents) == ("moved", "other", 64, 6, 7)
+    assert await place.record() == Record(NEW, previous="builtin")
+    for key in [*(place.keys.scan(name) for name in NAMES)]:
+        fields = await place.fields(key)
+        assert len(fields["vector_2"]) == 64 * 4
+        assert "vector" not in fields
+    assert [one.record.scan_id for one in await place.history.search("form", limit=1)] == ["form"]
+    assert [item.key for item in await place.memories.asearch(("user",), query="green cups")] == ["tea", "bare"]
+    assert await place.indexes() == {f"{place.keys.scans_index}:2", f"{place.keys.memories_index}:2"}
+    assert [one.step for one in told] == ["embedding", "embedding", "cleaning", "cleaning"]
+    assert (told[0].done, told[0].total) == (4, 6)
+
+
+async def test_searches_go_on_and_what_is_written_meanwhile_has_vectors_of_both(place: Environment):
+    place.other.hold.clear()
+    moving = asyncio.create_task(place.reindex())
+    await until(lambda: place.other.calls, what="the first batch being embedded")
+
+    during = [one.record.scan_id for one in await place.history.search("cart", limit=1)]
+    writing = asyncio.create_task(place.scan("late"))
+    remembering = asyncio.create_task(place.memories.aput(("user",), "late", {"text": "late words"}))
+    await asyncio.sleep(0)
+    record = await place.record()
+    place.other.hold.set()
+    await asyncio.gather(moving, writing, remembering)
+
+    assert during == ["cart"]
+    assert record == Record(OLD, coming=NEW)
+    late = await place.fields(place.keys.scan("late"))
+    assert {"1", "2"} >= set(late["embedded"].decode().split(",")) >= {"2"}
+    assert [one.record.scan_id for one in await place.history.search("late", limit=1)] == ["late"]
+    assert [item.key for item in await place.memories.asearch(("user",), query="late words", limit=1)] == ["late"]
+
+
+async def test_a_reindex_that_failed_half_way_goes_on_where_it_was(place: Environment):
+    for number in range(70):
+        await place.scan(f"more-{number}")
+    place.other.down = 1
+
+    with pytest.raises(ModelError):
+        await place.reindex()
+    still = await place.record()
+    found = [one.record.scan_id for one in await place.history.search("form", limit=1)]
+    place.other.down, place.other.calls = -1, 0
+    done = await place.reindex()
+
+    assert still == Record(OLD, coming=NEW)
+    assert found == ["form"]
+    assert done.written == 4 + 70 + 2 - 32
+    assert (await place.record()).active == NEW
+
+
+async def test_what_a_worker_commits_with_the_old_vector_alone_is_found_before_and_after_the_switch(
+    place: Environment,
+):
+    old_only = Embedded("slow text", {1: hash_text("slow text").tobytes()})
+
+    committed: dict[str, asyncio.Task[None]] = {}
+
+    def commit_late(progress: Progress) -> None:
+        if progress.step not in committed:
+            committed[progress.step] = asyncio.create_task(place.scan(f"during-{progress.step}", old_only))
+
+    await place.reindex(tell=commit_late)
+    await asyncio.gather(*committed.values())
+    await place.scan("after", old_only)
+    before = await place.history.search("slow text", limit=3)
+
+    mended = await mend_in_turn(place.embeddings)
+
+    assert "during-embedding" in {one.record.scan_id for one in before if one.distance < 0.01}
+    assert "after" not in {one.record.scan_id for one in before}
+    assert mended >= 1
+    assert await place.is_whole(NEW)
+    near = await place.history.search("slow text", limit=3)
+    assert {one.record.scan_id for one in near if one.distance < 0.01} == {
+        "during-embedding", "during-cleaning", "after",
+    }  # fmt: skip
+
+
+async def test_naming_the_model_in_use_gives_a_change_up_and_leaves_nothing_of_it(place: Environment):
+    place.other.down = 1
+    for number in range(40):
+        await place.scan(f"more-{number}")
+    with pytest.raises(ModelError):
+        await place.reindex()
+
+    done = await place.reindex(BuiltinEmbedder())
+
+    assert (done.what, done.model) == ("given up", "builtin")
+    assert await place.record() == Record(OLD)
+    assert "vector_2" not in await place.fields(place.keys.scan("cart"))
+    assert await place.indexes() == {place.keys.scans_index, place.keys.memories_index}
+    assert [one.record.scan_id for one in await place.history.search("cart", limit=1)] == ["cart"]
+
+
+async def test_there_and_back_again_uses_no_number_twice(place: Environment):
+    await place.reindex()
+
+    done = await place.reindex(BuiltinEmbedder())
+
+    assert (done.what, (await place.record()).active) == ("moved", Generation(3, "builtin", 256))
+    assert {name for name in await place.fields(place.keys.scan("cart")) if name.startswith("vector")} == {"vector_3"}
+    assert [one.record.scan_id for one in await place.history.search("help", limit=1)] == ["help"]
+
+
+async def test_two_commands_at_once_come_to_the_same_end(place: Environment):
+    done = await asyncio.gather(*(place.reindex() for _ in range(3)))
+
+    assert {one.model for one in done} == {"other"}
+    assert await place.record() == Record(NEW, previous="builtin")
+    assert await place.is_whole(NEW)
+
+
+async def test_a_third_model_is_refused_while_a_change_is_under_way(place: Environment):
+    place.other.down = 0
+    with pytest.raises(ModelError):
+        await place.reindex()
+
+    with pytest.raises(InputError, match="finish it with: sightline reindex --to other"):
+        await place.reindex(OtherEmbedder("third"))
+
+
+async def test_without_any_vectors_there_is_nothing_to_move(redis: Redis, keys: Keys):
+    with pytest.raises(SettingsError, match="set EMBEDDING_MODEL=other, and start a worker"):
+        await reindex(Embeddings(redis, keys), OtherEmbedder())
+    with pytest.raises(ServiceError, match="start a worker"):
+        await Embeddings(redis, keys).record()
+
+
+# ---------------------------------------------------------------------------------------------- the setting
+
+
+async def test_a_changed_setting_is_refused_with_the_command_to_type_unless_a_reindex_explains_it(place: Environment):
+    place.other.down = 0
+    with pytest.raises(SettingsError, match=r"type: sightline reindex --to other; .*set EMBEDDING_MODEL=builtin"):
+        await place.worker(OtherEmbedder()).claim()
+    with pytest.raises(ModelError):
+        await place.reindex()
+
+    await place.worker(OtherEmbedder()).claim()
+    place.other.down = -1
+    await place.reindex()
+
+    await place.worker(OtherEmbedder()).claim()
+    await place.worker(BuiltinEmbedder()).claim()
+    with pytest.raises(SettingsError, match="reindex --to third"):
+        await place.worker(OtherEmbedder("third")).claim()
+    with pytest.raises(SettingsError, match=r"'other' \(64 dimensions\)"):
+        await place.worker(OtherEmbedder(dims=128)).claim()
+
+
+async def test_a_search_in_a_generation_that_has_ended_says_so_and_builds_nothing(place: Environment):
+    await place.reindex()
+
+    with pytest.raises(IndexMoved, match="moved from 'builtin'"):
+        await place.history.similar(placed("cart"))
+    assert await place.indexes() == {f"{place.keys.scans_index}:2", f"{place.keys.memories_index}:2"}
+    # A filter needs no vector: it goes to the index there is.
+    assert len(await place.history.find(ScanFilter(host="shop.example"))) == len(NAMES)
+
+
+async def test_an_index_dropped_during_a_reindex_is_made_again(place: Environment):
+    place.other.down = 0
+    with pytest.raises(ModelError):
+        await place.reindex()
+    for name in await place.indexes():
+        await place.redis.execute_command("FT.DROPINDEX", name)
+    place.other.down = -1
+
+    found = [one.record.scan_id for one in await place.history.search("form", limit=1)]
+    await place.reindex()
+
+    assert found == ["form"]
+    assert [one.record.scan_id for one in await place.history.search("form", limit=1)] == ["form"]
+
+
+async def test_a_memory_written_again_during_a_reindex_keeps_no_vector_of_its_old_words(place: Environment):
+    place.other.down = 1
+    for number in range(40):
+        await place.scan(f"more-{number}")
+    with pytest.raises(ModelError):
+        await place.reindex()
+    place.other.down = -1
+
+    await place.memories.aput(("user",), "tea", {"text": "hates tea"})
+    await place.reindex()
+
+    (item,) = await place.memories.asearch(("user",), query="hates tea", limit=1)
+    assert (item.value, round(item.score or 0, 3)) == ({"text": "hates tea"}, 1.0)
+
+
+async def test_an_answer_kept_before_the_change_is_not_given_by_the_new_model(place: Environment):
+    scope = Scope(site="", generation=0, model="m", prompt="p")
+    cache = AnswerCache(place.embeddings)
+    await cache.ensure_index()
+    asked = await cache.look_up("what is WCAG?", scope)
+    await cache.keep("what is WCAG?", "A standard.", asked.placed, scope)
+    await place.reindex()
+
+    after = await cache.look_up("what is WCAG?", scope)
+    await cache.keep("what is WCAG?", "A standard.", after.placed, scope)
+    again = await cache.look_up("what is WCAG?", scope)
+
+    assert after.found is None
+    assert again.found is not None
+    # A question that was asked before the change and is answered after it: kept where nobody looks, and no error.
+    await cache.keep("what is WCAG?", "A standard.", asked.placed, scope)
+
+
+# ---------------------------------------------------------------------------------------------- mending
+
+
+async def test_a_document_written_while_the_model_was_away_gets_its_vector_later(place: Environment):
+    await place.scan("lost", Embedded("a lost text", {}))
+
+    async with keep_mended(place.embeddings, every_s=0.05):
+        await until(partial(place.is_whole, OLD), what="the missing vector")
+
+    assert (await place.history.search("a lost text", limit=1))[0].record.scan_id == "lost"
+
+
+async def test_one_worker_of_all_mends_within_a_minute(place: Environment):
+    await place.scan("lost", Embedded("a lost text", {}))
+
+    written = await asyncio.gather(*(mend_in_turn(place.worker()) for _ in range(6)))
+
+    assert sorted(written) == [0, 0, 0, 0, 0, 1]
+    assert 0 < await place.redis.pttl(place.keys.mending) <= 60_000
+
+
+async def test_a_document_of_an_earlier_release_without_a_text_is_looked_at_once(place: Environment):
+    await place.redis.execute_command("HSET", place.keys.scan("ancient"), "page", "p9", "status", "scanned")
+
+    first = await mend_in_turn(place.embeddings, every_s=0.001)
+
+    assert first == 1
+    assert (await place.fields(place.keys.scan("ancient")))["embedded"] == b"never"
+    assert await place.is_whole(OLD)
+
+
+async def test_a_failing_model_ends_no_worker(place: Environment):
+    await place.reindex()
+    await place.scan("lost", Embedded("a lost text", {}))
+    place.other.down, place.other.calls = 0, 0
+
+    async with keep_mended(place.embeddings, every_s=0.02):
+        await until(lambda: place.other.calls > 1, what="a second try")
+        place.other.down = -1
+        await until(partial(place.is_whole, NEW), what="the missing vector")
+
+
+# ---------------------------------------------------------------------------------------------- scripts
+
+
+async def embed(redis: Redis, key: str, text: str, number: str = "2") -> int:
+    return int(await run_script(redis, EMBED, [key], [text, number, f"vector_{number}", b"new"]))
+
+
+async def test_a_vector_is_written_to_the_text_it_was_made_of_alone(redis: Redis, keys: Keys):
+    key = keys.scan("s")
+    await redis.execute_command("HSET", key, "text", "a", "embedded", "1", "vector", "old")
+
+    wrong = await embed(redis, key, "b")
+    gone = await embed(redis, keys.scan("none"), "a")
+    right = [await embed(redis, key, "a") for _ in range(2)]
+    other = await embed(redis, key, "a", "12")
+
+    assert (wrong, gone, right, other) == (0, 0, [1, 1], 1)
+    fields = await cast("Awaitable[dict[bytes, bytes]]", redis.hgetall(key))
+    assert fields == {
+        b"text": b"a", b"embedded": b"1,2,12", b"vector": b"old", b"vector_2": b"new", b"vector_12": b"new",
+    }  # fmt: skip
+    assert not await redis.exists(keys.scan("none"))
+
+
+async def test_a_key_of_another_type_is_refused_before_anything_is_written(redis: Redis, keys: Keys):
+    await redis.set(keys.scan("s"), "x")
+    await redis.set(keys.embedding, "x")
+
+    for script, args in ((EMBED, ["a", "2", "v", "x"]), (BEGIN, ["1:m"]), (SWITCH, ["2:1:m", "m"]), (END, ["1:1:m"])):
+        key = keys.scan("s") if script is EMBED else keys.embedding
+        with pytest.raises(ResponseError, match="expected a hash"):
+            await run_script(redis, script, [key], args)
+        assert await redis.get(key) == b"x"
+
+
+async def test_the_record_moves_only_along_its_transitions(redis: Redis, keys: Keys):
+    async def run(script: Any, *args: str) -> Any:
+        reply = await run_script(redis, script, [keys.embedding], args)
+        return [one.decode() for one in reply] if isinstance(reply, list) else reply
+
+    assert await run(BEGIN, "64:other") == ["none", ""]
+    await Embeddings(redis, keys, BuiltinEmbedder()).claim()
+
+    assert await run(BEGIN, "256:builtin") == ["same", "1:256:builtin"]
+    assert await run(BEGIN, "64:other") == ["begun", "2:64:other"]
+    assert await run(BEGIN, "64:other") == ["going on", "2:64:other"]
+    # Other dims are another model.
+    assert await run(BEGIN, "32:other") == ["busy", "2:64:other"]
+    assert await run(SWITCH, "3:64:other", "builtin") == b"moved"
+    assert await run(SWITCH, "2:64:other", "builtin") == b"switched"
+    assert await run(SWITCH, "2:64:other", "builtin") == b"already"
+    assert await run(BEGIN, "1:third") == ["retired", "1:256:builtin"]
+    assert await run(END, "2:64:other") == 0
+    assert await run(END, "1:256:builtin") == 1
+    assert await run(END, "1:256:builtin") == 0
+    assert await run(BEGIN, "1:third") == ["begun", "3:1:third"]
+    assert await run(BEGIN, "64:other") == ["given up", "3:1:third"]
+    assert await read_record(redis, keys) == Record(NEW, retired=Generation(3, "third", 1), previous="builtin")

@@ -1,0 +1,34 @@
+#!lua
+-- the record of generations → with one that is coming, of another model; or, for the active model, without one.
+-- KEYS  1 record hash
+-- ARGV  1 dims:model
+-- Returns { what, generation }:
+--   'begun' | 'going on'   the coming generation is of this model
+--   'busy'                 another model's is coming
+--   'retired'              what an earlier change left is to be removed first (its cleaning was interrupted)
+--   'given up'             this model is the active one, and the coming one is retired unused
+--   'same'                 this model is the active one, and nothing is under way
+--   'none'                 no worker has begun yet
+--@include _common.lua
+
+check_type(KEYS[1], 'hash')
+local held = redis.call('HMGET', KEYS[1], 'active', 'coming', 'retired')
+local active, coming, retired = held[1], held[2], held[3]
+
+local function is_wanted(generation)
+  return string.gsub(generation, '^%d+:', '') == ARGV[1]
+end
+
+if not active then return { 'none', '' } end
+if retired then return { 'retired', retired } end
+if is_wanted(active) then
+  if not coming then return { 'same', active } end
+  redis.call('HDEL', KEYS[1], 'coming')
+  redis.call('HSET', KEYS[1], 'retired', coming)
+  return { 'given up', coming }
+end
+if coming then return { is_wanted(coming) and 'going on' or 'busy', coming } end
+-- A number is never used again: what a slow worker writes under an old one is found and removed.
+local begun = redis.call('HINCRBY', KEYS[1], 'count', 1) .. ':' .. ARGV[1]
+redis.call('HSET', KEYS[1], 'coming', begun)
+return { 'begun', begun }

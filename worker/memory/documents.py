@@ -1,0 +1,136 @@
+"""One kind of documents and its search index, one a generation; an index lost under a running worker is made again.
+
+``history.py`` and ``memories.py`` say what the documents are; both are hashes that others write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
+
+import redis.exceptions
+from redisvl.exceptions import RedisSearchError
+from redisvl.index import AsyncSearchIndex
+from redisvl.query import CountQuery, FilterQuery
+from redisvl.query.filter import FilterExpression, Tag
+from redisvl.query.query import BaseQuery
+from redisvl.schema import IndexSchema
+
+from producer.errors import IndexMoved
+from worker.memory.embeddings import Embeddings
+from worker.memory.generations import EMBEDDED, NEVER, Generation
+from worker.memory.indexes import ensure_index, is_missing_index, search_errors, wait_until_indexed
+
+T = TypeVar("T")
+FLOAT32: Final = {"datatype": "float32", "distance_metric": "cosine"}
+
+
+def index_schema(
+    name: str, prefix: str, fields: Sequence[Mapping[str, Any]], generation: Generation, algorithm: Mapping[str, Any]
+) -> IndexSchema:
+    """Return the schema of one generation's index of the hashes under ``prefix``."""
+    # With the colon: RediSearch would take ``scans:meta`` for a document of the prefix ``scan``.
+    index = {"name": name, "prefix": prefix, "storage_type": "hash"}
+    vector = {**algorithm, **FLOAT32, "dims": generation.dims}
+    own = [{"name": EMBEDDED, "type": "tag"}, {"name": generation.field, "type": "vector", "attrs": vector}]
+    return IndexSchema.from_dict({"index": index, "fields": [*fields, *own]})
+
+
+class Documents:
+    """The documents of one kind; ``schema`` gives the index of a generation."""
+
+    def __init__(self, vectors: Embeddings, schema: Callable[[Generation], IndexSchema]) -> None:
+        self._vectors = vectors
+        self._schema = schema
+        self._indexes: dict[Generation, AsyncSearchIndex] = {}
+
+    def index(self, generation: Generation) -> AsyncSearchIndex:
+        """Return the index of a generation, made or not."""
+        if generation not in self._indexes:
+            self._indexes[generation] = AsyncSearchIndex(self._schema(generation), redis_client=self._vectors.redis)
+        return self._indexes[generation]
+
+    async def ensure(self, generation: Generation | None = None) -> None:
+        """Create the index of ``generation``, or the active one, unless it is there. Safe to call twice and by many."""
+        await ensure_index(self.index(generation or (await self._vectors.record()).active))
+
+    async def run(self, query: BaseQuery, *, generation: Generation | None = None) -> list[dict[str, Any]]:
+        """Return the rows that ``query`` finds in the index of ``generation``, or the active one."""
+        return await self.attempt(lambda index: index.query(query), generation=generation)
+
+    async def attempt(
+        self, act: Callable[[AsyncSearchIndex], Awaitable[T]], *, generation: Generation | None = None
+    ) -> T:
+        """Return what ``act`` makes of the index of ``generation``, or the active one; one that is lost is made again.
+
+        Raises ``IndexMoved`` for a generation that is no longer live.
+        """
+        wanted = generation or (await self._vectors.record()).active
+        try:
+            return await self._act(act, wanted)
+        except IndexMoved:
+            if generation is not None:
+                raise
+        return await self._act(act, (await self._vectors.record()).active)
+
+    async def _act(self, act: Callable[[AsyncSearchIndex], Awaitable[T]], generation: Generation) -> T:
+        index = self.index(generation)
+        async with search_errors():
+            try:
+                return await act(index)
+            except (RedisSearchError, redis.exceptions.ResponseError) as error:
+                if not is_missing_index(error):
+                    raise
+            await self._rebuild(generation)
+            return await act(index)
+
+    async def _rebuild(self, generation: Generation) -> None:
+        """Make a lost index again. Raises ``IndexMoved`` if it was not lost, but dropped at the end of a reindex."""
+        index = self.index(generation)
+        await self._check_live(generation)
+        await ensure_index(index)
+        try:
+            await self._check_live(generation)
+        except IndexMoved:
+            # The reindex ended between the look and the creation: nobody else would drop it.
+            await self.drop(generation)
+            raise
+        await wait_until_indexed(index)
+
+    async def _check_live(self, generation: Generation) -> None:
+        record = await self._vectors.record()
+        if generation not in record.live:
+            msg = f"the indexes moved from {generation} to {record.active}: try again"
+            raise IndexMoved(msg)
+
+    async def drop(self, generation: Generation) -> None:
+        """Drop the index of a generation, not its documents. Safe to call twice."""
+        async with search_errors():
+            try:
+                await self.index(generation).delete(drop=False)
+            except (RedisSearchError, redis.exceptions.ResponseError) as error:
+                if not is_missing_index(error):
+                    raise
+
+    # ------------------------------------------------------------------------------------------ what lacks a vector
+
+    async def count(self, generation: Generation) -> int:
+        """Return how many documents the index of ``generation`` has."""
+        return await self._count(CountQuery(FilterExpression("*")), generation)
+
+    async def count_lacking(self, generation: Generation) -> int:
+        """Return how many documents have no vector of ``generation`` yet, and may have a text."""
+        return await self._count(CountQuery(_lacking(generation)), generation)
+
+    async def _count(self, query: CountQuery, generation: Generation) -> int:
+        return int(cast("Any", await self.run(query, generation=generation)))  # RedisVL answers a count with a number
+
+    async def lacking(self, generation: Generation, *, limit: int) -> list[tuple[str, str]]:
+        """Return the keys and texts of documents without a vector of ``generation``; '' for one without a text."""
+        query = FilterQuery(filter_expression=_lacking(generation), return_fields=["text"], num_results=limit)
+        rows = await self.run(query, generation=generation)
+        return [(str(row["id"]), str(row.get("text", ""))) for row in rows]
+
+
+def _lacking(generation: Generation) -> FilterExpression:
+    return Tag(EMBEDDED) != [str(generation.number), NEVER]

@@ -1,0 +1,203 @@
+"""Turns texts into vectors of the generations that the record names, whatever this worker was started with.
+
+The record is read for each text, so that every worker notices a ``sightline reindex`` at once. A document committed
+just as another generation was announced may lack its vector, and so does one that was made while the model server was
+away: ``mending.py`` finds both by their tag ``embedded`` and embeds them later.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+import structlog
+from redis.asyncio import Redis
+
+from producer.contract import Usage
+from producer.errors import IndexMoved, ModelError, ServiceError, SettingsError
+from producer.keys import Keys
+from worker.memory.generations import (
+    EMBEDDED,
+    FIRST,
+    Generation,
+    Record,
+    begin_record,
+    read_record,
+    vector_field,
+)
+from worker.models.protocols import Embedder, OpenEmbedder, Vector, add_usage, check_vector
+
+T = TypeVar("T")
+NOTHING: Final = Usage()
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A vector and the generation in which it may be looked up."""
+
+    vector: Vector
+    generation: Generation
+
+    def blob(self) -> bytes:
+        """Return the vector as Redis takes it; raises ``ModelError`` for one that doesn't fit."""
+        model, dims = self.generation.model, self.generation.dims
+        return check_vector(self.vector, dims=dims, model=model).tobytes()
+
+    def pack(self) -> str:
+        """Return it as one line of text."""
+        return f"{b64encode(self.vector.tobytes()).decode()} {self.generation.pack()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Placed | None:
+        """Return what ``pack`` packed; None for ''."""
+        blob, _, packed = text.partition(" ")
+        generation = Generation.parse(packed)
+        return None if generation is None else cls(np.frombuffer(b64decode(blob), dtype=np.float32), generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A text and its vectors by number of generation, as bytes of ``float32[dims]``; what lacks is mended later."""
+
+    text: str
+    vectors: Mapping[int, bytes]
+
+    def fields(self) -> dict[str, str | bytes]:
+        """Return the fields of its document. All are written, so that none is left of another text."""
+        blobs = {vector_field(number): blob for number, blob in self.vectors.items()}
+        return {"text": self.text, EMBEDDED: ",".join(map(str, self.vectors)), **blobs}
+
+    def placed(self, generation: Generation) -> Placed | None:
+        """Return its vector of ``generation``; None if it has none."""
+        blob = self.vectors.get(generation.number)
+        return None if blob is None else Placed(np.frombuffer(blob, dtype=np.float32), generation)
+
+    def pack(self) -> str:
+        """Return it as JSON."""
+        return json.dumps([self.text, {number: b64encode(blob).decode() for number, blob in self.vectors.items()}])
+
+    @classmethod
+    def parse(cls, text: str) -> Embedded:
+        """Return what ``pack`` packed; one of nothing for ''."""
+        words, blobs = json.loads(text) if text else ("", {})
+        return cls(words, {int(number): b64decode(blob) for number, blob in blobs.items()})
+
+
+class Embeddings:
+    """Embeds for one environment, on a Redis client that stays its owner's.
+
+    ``chosen`` is EMBEDDING_MODEL's embedder, with which an environment without a record begins; ``open_embedder`` gives
+    those of other generations.
+    """
+
+    def __init__(
+        self, redis: Redis, keys: Keys, chosen: Embedder | None = None, open_embedder: OpenEmbedder | None = None
+    ) -> None:
+        self.redis = redis
+        self.keys = keys
+        self._chosen = chosen
+        self._open = open_embedder
+        self._embedders: dict[Generation, Embedder] = {}
+        self._seen: Record | None = None
+
+    async def claim(self) -> None:
+        """Record the chosen model as the one of all vectors, or check that it is. Safe to call twice and by many.
+
+        A model that a reindex is on its way to, or came from, will do: the recorded one is used, and the log says so.
+        Raises ``SettingsError`` for any other: vectors of two models cannot be compared.
+        """
+        if self._chosen is None:
+            await self.record()
+            return
+        chosen = Generation(FIRST, self._chosen.name, self._chosen.dims)
+        await begin_record(self.redis, self.keys, chosen)
+        record = await self.record()
+        if any((one.model, one.dims) == (chosen.model, chosen.dims) for one in record.live):
+            return
+        if chosen.model == record.previous:
+            log.warning("settings.model_moved", given=chosen.model, used=record.active.model)
+            return
+        msg = (
+            f"EMBEDDING_MODEL is {chosen}, but the indexes were built with {record.active}, and vectors of two models "
+            f"cannot be compared: to change the model, type: sightline reindex --to {chosen.model}; "
+            f"to keep it, set EMBEDDING_MODEL={record.active.model}"
+        )
+        raise SettingsError(msg)
+
+    async def record(self) -> Record:
+        """Return the generations as they are now. Raises ``ServiceError`` where no worker has begun with one."""
+        found = await read_record(self.redis, self.keys)
+        if found is None and self._seen is not None:
+            # Redis lost all it had under the running worker.
+            await begin_record(self.redis, self.keys, self._seen.active)
+            found = await read_record(self.redis, self.keys)
+        if found is None:
+            msg = f"environment {self.keys.environment!r} has no indexes yet: start a worker: sightline worker"
+            raise ServiceError(msg)
+        self._seen = found
+        return found
+
+    async def query(self, text: str) -> tuple[Placed, Usage]:
+        """Return the vector to look ``text`` up by. Raises ``ModelError``."""
+        generation = (await self.record()).active
+        reply = await (await self._embedder(generation)).embed_queries([text])
+        vector = check_vector(reply.vectors[0], dims=generation.dims, model=generation.model)
+        return Placed(vector, generation), reply.usage
+
+    async def looked_up(self, text: str, look: Callable[[Placed], Awaitable[T]]) -> tuple[T, Usage]:
+        """Return what ``look`` finds by ``text``; once more if a reindex ended meanwhile. Raises ``ModelError``."""
+        placed, usage = await self.query(text)
+        try:
+            return await look(placed), usage
+        except IndexMoved:
+            placed, more = await self.query(text)
+            return await look(placed), add_usage(usage, more)
+
+    async def documents(self, texts: Sequence[str]) -> tuple[list[Embedded], Usage]:
+        """Return the texts with their vectors of all live generations, one call a model.
+
+        Raises ``ModelError`` where the active model fails; that the coming one does is logged, and mended.
+        """
+        record = await self.record()
+        blobs, usage = await self.embed(record.active, texts)
+        rows = {record.active.number: blobs}
+        if record.coming is not None:
+            try:
+                rows[record.coming.number], more = await self.embed(record.coming, texts)
+                usage = add_usage(usage, more)
+            except (ModelError, SettingsError) as error:
+                log.warning("reindex.model_failed", model=record.coming.model, error=str(error))
+        return [
+            Embedded(text, {number: listed[place] for number, listed in rows.items()})
+            for place, text in enumerate(texts)
+        ], usage
+
+    async def embed(self, generation: Generation, texts: Sequence[str]) -> tuple[list[bytes], Usage]:
+        """Return the vectors of ``texts`` in ``generation``, checked, as Redis takes them. Raises ``ModelError``."""
+        if not texts:
+            return [], NOTHING
+        reply = await (await self._embedder(generation)).embed_documents(texts)
+        checked = [check_vector(one, dims=generation.dims, model=generation.model) for one in reply.vectors]
+        return [vector.tobytes() for vector in checked], reply.usage
+
+    async def _embedder(self, generation: Generation) -> Embedder:
+        """Return the embedder of a generation; opened once."""
+        known = self._embedders.get(generation)
+        if known is None:
+            known = self._embedders[generation] = await self._opened(generation)
+        return known
+
+    async def _opened(self, generation: Generation) -> Embedder:
+        chosen = self._chosen
+        if chosen is not None and (chosen.name, chosen.dims) == (generation.model, generation.dims):
+            return chosen
+        if self._open is None:
+            msg = f"the model {generation.model!r} was not opened, and something was to be embedded with it"
+            raise ModelError(msg)
+        return await self._open(generation.model, generation.dims)

@@ -1,0 +1,197 @@
+"""Moves an environment from one embedding model to another while everything goes on: ``sightline reindex``.
+
+Named steps, each of which may be broken off and done again: announce the new generation (from then on workers embed new
+documents for both), make its indexes, embed the old documents, switch, look once more for what a worker committed with
+the old vector alone, remove the old generation. What a still slower worker commits after that is mended by the workers
+themselves (``mending.py``). The state is the record (``generations.py``) and the documents' tag ``embedded``; the
+command that runs this keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from redis.exceptions import ResponseError
+
+from producer.errors import InputError, ServiceError, SettingsError
+from producer.scripts import load_script, run_script
+from worker.memory.cache import cache_index
+from worker.memory.embeddings import Embeddings
+from worker.memory.generations import VECTOR, Generation
+from worker.memory.indexes import as_text, is_missing_index, wait_until_indexed
+from worker.memory.mending import all_documents, mend
+from worker.models.protocols import Embedder
+
+BEGIN: Final = load_script("worker", "reindex_begin")
+SWITCH: Final = load_script("worker", "reindex_switch")
+END: Final = load_script("worker", "reindex_end")
+INDEXED_S: Final = 3_600.0
+"""A new index has to be filled with tags and numbers before it tells what lacks a vector: minutes for a million."""
+SWEEPS: Final = 100
+"""Looks for what lacks a vector before the switch; each finds what was committed during the one before."""
+CLEAN_BATCH: Final = 500
+
+Step = Literal["embedding", "cleaning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a step is; ``total`` grows while scans land."""
+
+    step: Step
+    done: int
+    total: int
+
+
+Tell = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What a reindex came to: the model in use, how many vectors were written now, and how many documents there are."""
+
+    model: str
+    dims: int
+    written: int
+    documents: int
+    what: Literal["moved", "unchanged", "given up"]
+
+
+async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _: None) -> Reindexed:
+    """Move to the model ``to``, going on where an earlier run was stopped.
+
+    Raises ``InputError`` while another model's reindex is under way, ``SettingsError`` before a worker has ever run,
+    ``ModelError`` and Redis' errors; then nothing is lost, and the same call goes on.
+    """
+    what: Literal["moved", "unchanged", "given up"] = "unchanged"
+    written = 0
+    while True:
+        said, generation = await _begin(embeddings, to)
+        match said:
+            case "begun" | "going on":
+                written += await _fill(embeddings, generation, tell)
+                await _switch(embeddings, generation)
+                what = "moved"
+            case "retired" | "given up":
+                # Before the old vectors go: what was committed with them alone gets new ones.
+                written += await _sweep(embeddings, (await embeddings.record()).active, tell)
+                await _remove(embeddings, generation, tell)
+                what = "given up" if said == "given up" else what
+            case "same":
+                written += await _sweep(embeddings, generation, tell)
+                total = sum([await kind.count(generation) for kind in all_documents(embeddings)])
+                return Reindexed(generation.model, generation.dims, written, total, what)
+            case _:
+                raise _refusal(embeddings, said, generation, to)
+
+
+async def _begin(embeddings: Embeddings, to: Embedder) -> tuple[str, Generation]:
+    reply = await run_script(embeddings.redis, BEGIN, [embeddings.keys.embedding], [f"{to.dims}:{to.name}"])
+    said, packed = (as_text(part) for part in reply)
+    return said, Generation.parse(packed) or Generation(0, to.name, to.dims)
+
+
+def _refusal(embeddings: Embeddings, said: str, other: Generation, to: Embedder) -> Exception:
+    if said == "busy":
+        return InputError(
+            f"a change to {other} is under way: finish it with: sightline reindex --to {other.model}; or give it up by "
+            f"naming the model that is in use; then: sightline reindex --to {to.name}"
+        )
+    return SettingsError(
+        f"environment {embeddings.keys.environment!r} has no vectors yet: set EMBEDDING_MODEL={to.name}, and start a "
+        f"worker"
+    )
+
+
+async def _fill(embeddings: Embeddings, generation: Generation, tell: Tell) -> int:
+    """Make the generation's indexes and embed all documents for it; returns how many were written."""
+    for documents in all_documents(embeddings):
+        await documents.ensure(generation)
+        await wait_until_indexed(documents.index(generation), timeout_s=INDEXED_S)
+    return await _sweep(embeddings, generation, tell)
+
+
+async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> int:
+    """Embed until no document lacks a vector of ``generation``; returns how many were written."""
+    kinds = all_documents(embeddings)
+    total = 0
+    for _ in range(SWEEPS):
+        lacking = sum([await kind.count_lacking(generation) for kind in kinds])
+        if not lacking:
+            return total
+        done = 0
+        for kind in kinds:
+            async for written in mend(embeddings, kind, generation):
+                done += written
+                tell(Progress("embedding", done, max(done, lacking)))
+        total += done
+    msg = f"documents without a vector of {generation} come faster than they are embedded: try again at a quieter time"
+    raise ServiceError(msg)
+
+
+async def _switch(embeddings: Embeddings, generation: Generation) -> None:
+    """Make ``generation`` the active one; an index lost meanwhile is made again first."""
+    for documents in all_documents(embeddings):
+        await documents.ensure(generation)
+    active = (await embeddings.record()).active
+    said = await run_script(embeddings.redis, SWITCH, [embeddings.keys.embedding], [generation.pack(), active.model])
+    if as_text(said) == "moved":
+        msg = f"the change to {generation} was given up by another command meanwhile"
+        raise ServiceError(msg)
+
+
+async def _remove(embeddings: Embeddings, retired: Generation, tell: Tell) -> None:
+    """Drop the indexes of ``retired`` and the vectors that belong to no live generation."""
+    for documents in all_documents(embeddings):
+        await documents.drop(retired)
+    record = await embeddings.record()
+    if (retired.model, retired.dims) not in {(one.model, one.dims) for one in record.live}:
+        await _drop_cache(embeddings, retired)
+    kept = {one.field for one in record.live}
+    done = 0
+    async for keys in _walk(embeddings):
+        await _clean(embeddings, keys, kept)
+        done += len(keys)
+        tell(Progress("cleaning", done, done))
+    await run_script(embeddings.redis, END, [embeddings.keys.embedding], [retired.pack()])
+
+
+async def _drop_cache(embeddings: Embeddings, retired: Generation) -> None:
+    """Drop the index of the model's cached answers; they end with their TTL."""
+    try:
+        await cast("Any", embeddings.redis).execute_command("FT.DROPINDEX", cache_index(embeddings.keys, retired))
+    except ResponseError as error:
+        if not is_missing_index(error):
+            raise
+
+
+async def _walk(embeddings: Embeddings) -> AsyncIterator[list[str]]:
+    """Yield the keys of all documents, a batch at a time."""
+    for prefix in (embeddings.keys.scan_prefix, embeddings.keys.memory_prefix):
+        cursor = 0
+        while True:
+            cursor, names = await embeddings.redis.scan(cursor, match=f"{prefix}*", count=CLEAN_BATCH)
+            if names:
+                yield [as_text(name) for name in names]
+            if int(cursor) == 0:
+                break
+
+
+async def _clean(embeddings: Embeddings, keys: list[str], kept: set[str]) -> None:
+    """Delete the vectors in ``keys`` whose fields are not ``kept``: those of ``retired``, and what is left of older."""
+    async with embeddings.redis.pipeline(transaction=False) as pipe:
+        for key in keys:
+            cast("Any", pipe).hkeys(key)
+        fields = await pipe.execute()
+    async with embeddings.redis.pipeline(transaction=False) as pipe:
+        for key, names in zip(keys, fields, strict=True):
+            dead = [name for name in map(as_text, names) if _is_vector(name) and name not in kept]
+            if dead:
+                cast("Any", pipe).hdel(key, *dead)
+        await pipe.execute()
+
+
+def _is_vector(field: str) -> bool:
+    return field == VECTOR or (field.startswith(f"{VECTOR}_") and field.removeprefix(f"{VECTOR}_").isdecimal())
