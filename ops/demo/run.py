@@ -11,9 +11,11 @@ import asyncio
 import functools
 import http.server
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -32,6 +34,7 @@ from producer.errors import SightlineError
 from producer.reports.formats import FORMATS, ReportContext, load_report
 from producer.reports.page import Page, page_of
 from producer.reports.plain_text import printable
+from producer.reports.table import write_overview
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis
 
@@ -168,8 +171,7 @@ async def ask(client: Client) -> list[tuple[str, str]]:
         if not isinstance(result, QueryResult):
             msg = f"the question {question!r} was not answered: {result.error.message if result.error else 'no reason'}"
             raise DemoFailed(msg)
-        sources = "".join(f"\n    source: {source}" for source in result.sources)
-        answers.append((question, result.answer + sources))
+        answers.append((question, result.answer))
     return answers
 
 
@@ -230,18 +232,20 @@ async def demo() -> Outcome:
 
 
 def write_reports(pages: Sequence[Page]) -> None:
-    """Print the table, and write every other format into ``demo-report``."""
+    """Print the pages and the sums, and write every format into ``demo-report``."""
     context = ReportContext(datetime.now(UTC), title="Moss & Kettle, a sample shop", fail_on=Impact.SERIOUS)
     print()
-    load_report("table")(pages, context, sys.stdout)
+    write_overview(pages, context, sys.stdout)
     REPORTS.mkdir(exist_ok=True)
     for made in FORMATS.values():
         with (REPORTS / made.file_name).open("w", encoding="utf-8", newline="") as out:
             load_report(made.name)(pages, context, out)
 
 
-NEXT: Final = f"""
-The reports are in {REPORTS}/. Open {REPORTS}/report.html: it is what you would pass on.
+NEXT: Final = """
+The report to open and to pass on, with pictures of the elements that fail:
+  {report}
+All other formats are beside it.
 
 Next:
   sightline up                                   a Redis and a worker of your own, until Ctrl-C
@@ -249,8 +253,14 @@ Next:
   sightline ask "Which page is worst?" --wait    an answer, with the scans it rests on
   sightline scan --help                          lists of pages, reports for CI, exit codes
 
-The shop and its barriers are explained in ops/demo/README.md.
+The shop and its barriers are explained in ops/demo/README.md. 'sightline' is in .venv/bin.
 """
+
+
+def said(question: str, answer: str) -> str:
+    """Return a question and its answer, wrapped to the terminal."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    return f"\n> {question}\n{textwrap.fill(printable(answer), width)}"
 
 
 async def _interruptible() -> Outcome:
@@ -273,13 +283,13 @@ def main() -> int:
         print(f"demo: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     for question, answer in outcome.answers:
-        print(f"\n> {question}\n{printable(answer)}")
+        print(said(question, answer))
     pages = outcome.pages
     missing = [page for page in pages if not page.is_scanned]
     if missing:
         print(f"demo: {len(missing)} of {len(pages)} pages were not scanned: {missing[0].problem}", file=sys.stderr)
         return 1
-    print(NEXT)
+    print(NEXT.format(report=(REPORTS / FORMATS["html"].file_name).absolute().as_uri()))
     return 0
 
 

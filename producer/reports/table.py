@@ -55,7 +55,7 @@ _OUTCOME_WORD: Final = {"passed": "no barriers", "barriers": "barriers"}
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the broken rules, the pages and the sums of what counts for the gate; holds all pages in memory."""
-    console = Console(file=out, width=context.width, highlight=False, markup=False, emoji=False)
+    console = _console(context, out)
     whole = list(pages)
     listed = [page.counted for page in whole]
     names = [one_line(label) for label in labels(listed)]
@@ -68,17 +68,31 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     for group in by_rule(listed):
         _print_rule(console, group, named)
     console.print()
+    _print_overview(console, listed, context)
+    for line in remarks(whole):
+        console.print(Text(line, style="dim"), overflow="fold")
+
+
+def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write the pages and the sums alone."""
+    _print_overview(_console(context, out), [page.counted for page in pages], context)
+
+
+def _console(context: ReportContext, out: TextIO) -> Console:
+    return Console(file=out, width=context.width, highlight=False, markup=False, emoji=False)
+
+
+# ---------------------------------------------------------------------------------------------- pages
+
+
+def _print_overview(console: Console, listed: Sequence[Page], context: ReportContext) -> None:
+    names = [one_line(label) for label in labels(listed)]
     if console.width >= _WIDE:
         console.print(_page_table(listed, names, console.width))
     else:
         _print_page_list(console, listed, names)
     _print_problems(console, listed, names)
     _print_sums(console, summarise(listed, fail_on=context.fail_on), context)
-    for line in remarks(whole):
-        console.print(Text(line, style="dim"), overflow="fold")
-
-
-# ---------------------------------------------------------------------------------------------- pages
 
 
 def _page_table(pages: Sequence[Page], names: Sequence[str], width: int) -> Table:

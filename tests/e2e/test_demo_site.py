@@ -80,6 +80,8 @@ def test_the_demo_ends_well_and_says_what_to_type_next(demo: Demo) -> None:
     assert (demo.code, demo.errors) == (0, "")
     assert "12 pages: 9 with barriers, 3 without" in demo.said
     assert "sightline scan https://example.org/ --wait" in demo.said
+    assert (demo.reports / "report.html").as_uri() in demo.said
+    assert len(demo.said.splitlines()) < 70, "what a person reads"
 
 
 def test_the_shop_has_the_barriers_its_readme_names_and_no_others(demo: Demo) -> None:
@@ -166,6 +168,29 @@ async def test_our_own_scan_finds_nothing_wrong_in_the_report(demo: Demo, served
 
     assert [audit.result.status for audit in audits] == ["scanned", "scanned"]
     assert [one.rule for audit in audits for one in (*audit.result.findings, *audit.result.incomplete)] == []
+
+
+def test_a_script_makes_the_readmes_pictures_and_they_are_small(demo: Demo, tmp_path: Path) -> None:
+    command = [sys.executable, str(DEMO / "screenshot.py"), str(demo.reports / "report.html"), str(tmp_path)]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+    made = {path.name: path.read_bytes()[:24] for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_bytes()[:24] for path in (DEMO / "pictures").iterdir()}
+    assert done.returncode == 0, done.stderr
+    assert made == kept, "names, and the width and height in the PNGs' heads"
+    assert all(path.stat().st_size < 200_000 for path in (DEMO / "pictures").iterdir())
+    named = re.findall(r"ops/demo/pictures/[\w.-]+", (ROOT / "README.md").read_text())
+    assert {Path(name).name for name in named} == set(kept)
+
+
+def test_pictures_of_no_report_say_what_to_do(tmp_path: Path) -> None:
+    command = [sys.executable, str(DEMO / "screenshot.py"), str(tmp_path / "none.html")]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+    assert done.returncode == 1
+    assert "run 'make demo' first" in done.stderr
 
 
 # ---------------------------------------------------------------------------------------------- ended early

@@ -9,6 +9,7 @@ import pytest
 from producer.contract import Impact
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.page import page_of
+from producer.reports.table import write_overview
 from tests.unit.reports import sample_pages as sample
 
 
@@ -95,3 +96,12 @@ def test_no_colour_is_used_with_no_color_set(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nothing_but_text_goes_into_a_pipe() -> None:
     assert "\x1b" not in sample.render("table", sample.every_kind())
+
+
+def test_the_overview_has_the_pages_and_the_sums_and_no_rule() -> None:
+    out = io.StringIO()
+
+    write_overview(sample.every_kind(), ReportContext(sample.AT, fail_on=Impact.SERIOUS, width=80), out)
+
+    assert out.getvalue() in sample.render("table", sample.every_kind())
+    assert out.getvalue().startswith("Page")
