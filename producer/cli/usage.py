@@ -14,7 +14,11 @@ def usage(*, days: int, as_json: bool) -> None:
     Prices are yours to say: FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, in any currency. Beside a
     local model they say what its tokens would have cost in the cloud; beside the cloud's, what they cost. Calls that
     failed have used the card, and count; answers from the cache are no calls. The builtin models are not counted.
-    """
+
+    \b
+    sightline usage
+    sightline usage --days 7 --json
+    """  # noqa: D301  \b is click's mark for lines to keep
     from producer.cli import usage_command  # noqa: PLC0415  --help needs none of it
 
     usage_command.show(days=days, as_json=as_json)

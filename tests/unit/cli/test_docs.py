@@ -1,0 +1,69 @@
+"""What the docs say of the command line is what the program does: the page of helps, and every call in the README."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from producer.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[3]
+MAKE = runpy.run_path(str(ROOT / "ops/cli/make.py"))
+PAGES = ("README.md", "ops/other-languages.md", "ops/cli.md")
+
+
+def leaves() -> Iterator[tuple[str, click.Command]]:
+    root = cli.make_context("sightline", [], resilient_parsing=True)
+    for name, command, _ in MAKE["commands"](cli, root):
+        if not isinstance(command, click.Group):
+            yield name, command
+
+
+def calls(page: str) -> Iterator[str]:
+    """Every ``sightline …`` line in the page's code blocks, without its comment, up to a pipe."""
+    for block in re.findall(r"```\w*\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            found = re.match(r"\s*(?:[A-Z_]+=\S+ )*(?:cat \S+ \| )?sightline (.*)", line)
+            if found:
+                yield re.split(r"\s+#\s|\s\|\s|\s{4,}", found[1])[0]
+
+
+def test_the_page_of_helps_is_what_the_program_prints() -> None:
+    page = (ROOT / "ops/cli.md").read_text()
+
+    assert page == MAKE["page"](), "run: .venv/bin/python ops/cli/make.py"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in leaves()])
+def test_the_help_of_every_command_has_an_example_of_it(name: str) -> None:
+    help_text = dict(leaves())[name].help or ""
+
+    usual = name.removesuffix(" list")  # a group may do that without being told
+    assert re.search(rf"^\s*(?:\S+=\S+ )*(?:.* \| )?{usual}\b", help_text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("page", "call"), [(page, call) for page in PAGES for call in calls(page)])
+def test_a_documented_call_is_one_the_program_takes(
+    page: str, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "urls.txt").write_text("https://example.org/\n")
+    context = cli.make_context("sightline", [], resilient_parsing=True)
+    command: click.Command = cli
+    words = shlex.split(call)
+    if "..." in call or "…" in call or any(word.isupper() and word in {"COMMAND", "[OPTIONS]"} for word in words):
+        pytest.skip(f"a form, not a call: {call}")
+
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words[0]) if words and not words[0].startswith("-") else None
+        if found is None:
+            break
+        command, words = found, words[1:]
+
+    command.make_context(page, words, parent=None)  # raises a UsageError for what it does not know
