@@ -20,11 +20,13 @@ BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
 """Five minutes: longer than a restart of Redis or Ollama, short enough that a night's batch ends in the night."""
 
+FULL_PAUSE_S: Final = 5.0
+"""A full Redis is nobody's failure: its jobs wait, however long it is full, and spend no attempt."""
+
 _TRANSIENT: Final = (
     ConnectionError,
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
-    redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
 )
 """Errors of the surroundings, worth another attempt whoever raises them."""
@@ -136,13 +138,15 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
 
     arq's ``Retry`` (known by its ``defer_score``, ms, so that only one file imports arq) waits as long as it says.
     A bug does not get better by repetition: any error that is neither transient nor a ``Retry`` ends the job. Waiting
-    for a conversation costs no attempt.
+    for a conversation, or for room in a full Redis, costs no attempt.
     """
     asked_ms: int | None = getattr(error, "defer_score", None)
     wants_retry = hasattr(error, "defer_score")
     info = describe(error)
     if isinstance(error, ThreadBusy):
         return Retried(error.delay_s, info, attempt_returned=True)
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return Retried(FULL_PAUSE_S * (1 + random()), info, attempt_returned=True)
     if not wants_retry and not is_transient(error):
         return Dead(info)
     if attempt >= tries:

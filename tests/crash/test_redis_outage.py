@@ -94,31 +94,38 @@ async def test_an_outage_longer_than_the_lease_steals_no_healthy_job(
     assert counts == dict.fromkeys(jobs, 1)
 
 
-async def test_at_maxmemory_producers_are_refused_running_jobs_commit_and_all_goes_on_below(
+async def test_at_maxmemory_producers_are_refused_running_jobs_end_or_wait_nothing_is_evicted_and_all_goes_on_below(
     redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
 ):
-    server = redis_server()
+    server, gate = redis_server(), tmp_path / "open"
     start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, "lease=3")
     async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
-        job = await client.submit("held", {})
-        await until(lambda: _runs(redis, 1), what="the running job")
+        commits = await client.submit("held_by_file", {"path": str(gate)})
+        writes = await client.submit("held_then_writes", {"path": str(gate)}, tries=1)
+        await until(lambda: _runs(redis, 2), what="both jobs running")
         await redis.set("ballast", b"x" * 4_000_000)
-        used = (await redis.info("memory"))["used_memory"]
         waiting = await client.submit("quick", {"n": 1}, defer_s=0.2)
-        await redis.config_set("maxmemory", used)
+        await redis.config_set("maxmemory", (await redis.info("memory"))["used_memory"])
 
         with pytest.raises(QueueFull):
             await client.submit("quick", {"n": 2})
-        await redis.config_set("maxmemory", 0)
-        await redis.set(f"{KEYS.prefix}release", "1")
-        await redis.config_set("maxmemory", used)
-        committed = await client.wait(job.job_id, timeout_s=WAIT_S)
+        gate.touch()
+        committed = await client.wait(commits.job_id, timeout_s=WAIT_S)
+        await until(lambda: _is(client, writes.job_id, JobState.SCHEDULED), what="the job that must write put off")
+        put_off = await client.job(writes.job_id)
+        evicted = (await redis.info("stats"))["evicted_keys"]
         await redis.delete("ballast")
         await redis.config_set("maxmemory", 0)
-        later = await client.wait(waiting.job_id, timeout_s=WAIT_S)
+        await redis.zadd(KEYS.scheduled, {writes.job_id: 1})  # its time is now
+        later = [await client.wait(job.job_id, timeout_s=WAIT_S) for job in (waiting, writes)]
+        counts = await count_ends(redis)
 
     assert committed.state is JobState.SUCCEEDED
-    assert later.state is JobState.SUCCEEDED
+    assert put_off.attempt == 0
+    assert "maxmemory" in put_off.error
+    assert evicted == 0
+    assert {result.state for result in later} == {JobState.SUCCEEDED}
+    assert counts == dict.fromkeys((commits.job_id, writes.job_id, waiting.job_id), 1)
 
 
 async def test_a_read_only_redis_stops_the_worker_only_while_it_lasts(
@@ -152,3 +159,7 @@ async def _runs(redis: Redis, count: int) -> bool:
 async def _renewed_since(redis: Redis, idle_ms: int) -> bool:
     rows = await redis.xpending_range(KEYS.lane("batch"), "workers", "-", "+", 10)
     return bool(rows) and all(row["time_since_delivered"] < idle_ms for row in rows)
+
+
+async def _is(client: Client, job_id: str, state: JobState) -> bool:
+    return (await client.job(job_id)).state is state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -30,10 +31,21 @@ def children() -> Generator[list[subprocess.Popen[bytes]]]:
 
 
 def start_program(
-    children: list[subprocess.Popen[bytes]], log_file: Path, url: str, environment: str, *options: str
+    children: list[subprocess.Popen[bytes]],
+    log_file: Path,
+    url: str,
+    environment: str,
+    *options: str,
+    tree: Path = ROOT,
 ) -> subprocess.Popen[bytes]:
+    """Start ``worker_program`` as it is in ``tree``."""
     command = [sys.executable, "-m", "tests.support.worker_program", url, environment, *options]
     with log_file.open("ab") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=tree, env=environment_of(tree), stdout=log, stderr=log)
     children.append(process)
     return process
+
+
+def environment_of(tree: Path) -> dict[str, str]:
+    """The environment in which Python imports the product from ``tree``."""
+    return {**os.environ, "PYTHONPATH": str(tree)}

@@ -80,6 +80,13 @@ async def held_by_file(ctx: dict[Any, Any], path: str) -> str:
     return f"done by {os.getpid()}"
 
 
+async def held_then_writes(ctx: dict[Any, Any], path: str) -> str:
+    """As ``held_by_file``, and then it needs Redis to take something."""
+    await held_by_file(ctx, path)
+    await ctx["redis"].rpush(f"{ctx['prefix']}written", str(ctx["job_id"]))
+    return f"written by {os.getpid()}"
+
+
 async def busy(ctx: dict[Any, Any], seconds: float) -> str:
     """Keeps the loop busy, as a long regular expression would."""
     await note(ctx)
@@ -105,7 +112,7 @@ def main(url: str, environment: str, *pairs: str) -> None:
     if options.get("die"):
         DEATHS[options["die"]]()
     worker = StreamWorker(
-        [func(f, max_tries=3) for f in (quick, held, held_by_file, busy, suicide)],
+        [func(f, max_tries=3) for f in (quick, held, held_by_file, held_then_writes, busy, suicide)],
         environment=environment,
         lease_s=float(options.get("lease", "1.5")),
         max_jobs=int(options.get("max_jobs", "4")),

@@ -45,6 +45,13 @@ def test_what_follows_from_an_error(error: Exception, outcome: type):
     assert isinstance(decide(error, attempt=1, tries=3, random=always(0.5)), outcome)
 
 
+def test_a_full_redis_spends_no_attempt_however_often_it_is_full():
+    outcome = decide(redis.exceptions.OutOfMemoryError("full"), attempt=3, tries=3, random=always(0.5))
+
+    assert isinstance(outcome, Retried)
+    assert outcome.attempt_returned
+
+
 def test_a_retry_waits_as_long_as_it_says():
     outcome = decide(Retry(defer=3), attempt=1, tries=3, random=always(0.5))
 
