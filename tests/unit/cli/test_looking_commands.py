@@ -12,7 +12,7 @@ from producer.contract import IMPACTS
 from worker.cli import history
 
 
-@pytest.mark.parametrize("arguments", [["doctor"], ["history"], ["history", "prune"]])
+@pytest.mark.parametrize("arguments", [["doctor"], ["eval"], ["history"], ["history", "prune"]])
 def test_the_help_loads_click_and_nothing_else(arguments: list[str]) -> None:
     script = (
         f"import sys, json\nfrom producer.cli.main import run\nassert run({[*arguments, '--help']!r}) == 0\n"

@@ -1,0 +1,126 @@
+"""What a model's answers are worth, as counts that can be added up. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from producer.contract import QueryResult, Usage
+from worker.agent.assessment import Verdict
+from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
+from worker.models.protocols import add_usage
+
+INVENTED = "that no tool told of"
+"""In the note of an answer that cites a scan there is not (``answers.py``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many."""
+
+    got: int = 0
+    of: int = 0
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.got + other.got, self.of + other.of)
+
+    def __str__(self) -> str:
+        return f"{100 * self.got / self.of:.0f} % ({self.got}/{self.of})" if self.of else "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One model's scores.
+
+    ``form``: assessments that fit the schema, after a repair at most; ``at_once``: without one. ``grounded``:
+    statements about a finding of the page, and answers that rest on the scans they must and cite none there is not.
+    ``fixes``, ``who``: findings whose mend and people are right, those not spoken of being wrong. ``order``: pages
+    whose first step is right. ``answers``: questions answered right, on the right scans. ``missed`` says of each wrong
+    one what was expected.
+    """
+
+    form: Share = Share()
+    at_once: Share = Share()
+    grounded: Share = Share()
+    fixes: Share = Share()
+    who: Share = Share()
+    order: Share = Share()
+    answers: Share = Share()
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    models: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+
+    def __add__(self, other: Scores) -> Scores:
+        both = {
+            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self) if one.name in _SUM
+        }
+        return Scores(
+            **both,
+            usage=add_usage(self.usage, other.usage),
+            models=tuple(dict.fromkeys((*self.models, *other.models))),
+            prompts=tuple(dict.fromkeys((*self.prompts, *other.prompts))),
+        )
+
+
+_SUM = frozenset({"form", "at_once", "grounded", "fixes", "who", "order", "answers", "seconds", "missed"})
+
+
+def score_assessment(page: LabelledPage, verdict: Verdict, *, seconds: float) -> Scores:
+    """Return the scores of one page's assessment."""
+    assessment = verdict.assessment
+    if assessment is None:
+        nothing = Share(0, len(page.findings))
+        return Scores(
+            form=Share(0, 1), at_once=Share(0, 1), fixes=nothing, who=nothing, order=Share(0, 1), usage=verdict.usage,
+            seconds=seconds, missed=(f"{page.url}: no assessment ({verdict.source})",),
+        )  # fmt: skip
+    said = {priority.fingerprint: priority for priority in assessment.priorities}
+    labels = [(label, said.get(f"f-{label.rule}")) for label in page.findings]
+    fixed = [label.rule for label, one in labels if one is not None and has(label.fix, one.fix)]
+    helped = [label.rule for label, one in labels if one is not None and has(label.who, f"{one.who} {one.why}")]
+    first = assessment.priorities[0].fingerprint.removeprefix("f-") if assessment.priorities else "nothing"
+    missed = [
+        f"{page.url}: {label.rule}: the fix should have /{label.fix}/: {one.fix if one else 'not spoken of'}"
+        for label, one in labels
+        if label.rule not in fixed
+    ]
+    if first not in page.first:
+        missed.append(f"{page.url}: begins with {first}: expected one of {', '.join(page.first)}")
+    total = len(page.findings)
+    return Scores(
+        form=Share(1, 1),
+        at_once=Share(int(not verdict.repaired), 1),
+        grounded=Share(len(said), len(said) + assessment.dropped),
+        fixes=Share(len(fixed), total),
+        who=Share(len(helped), total),
+        order=Share(int(first in page.first), 1),
+        usage=verdict.usage,
+        seconds=seconds,
+        models=(verdict.source,),
+        prompts=(assessment.prompt,),
+        missed=tuple(missed),
+    )
+
+
+def score_answer(label: LabelledQuestion, result: QueryResult | str, *, seconds: float) -> Scores:
+    """Return the scores of one answer; ``result`` is a reason where there is none."""
+    where = f"{label.question!r}" + (f" on {label.site}" if label.site else "")
+    if isinstance(result, str):
+        missed = (f"{where}: no answer ({result})",)
+        return Scores(grounded=Share(0, 1), answers=Share(0, 1), seconds=seconds, missed=missed)
+    wrong = [f"should rest on scan {source}" for source in label.sources if source not in result.sources]
+    invented = [note for note in result.notes if INVENTED in note]
+    is_grounded = not wrong and not invented
+    wrong += [f"should have /{pattern}/" for pattern in label.says if not has(pattern, result.answer)]
+    wrong += [f"must not have /{pattern}/" for pattern in label.never if has(pattern, result.answer)]
+    missed = (f"{where}: {'; '.join((*wrong, *invented))}: {result.answer}",) if wrong or invented else ()
+    return Scores(
+        grounded=Share(int(is_grounded), 1),
+        answers=Share(int(not wrong), 1),
+        usage=result.usage,
+        seconds=seconds,
+        models=(result.model,),
+        prompts=(result.prompt,),
+        missed=missed,
+    )
