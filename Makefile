@@ -1,7 +1,7 @@
 # `make` alone lists the targets. They work in .venv, which `setup` makes from requirements.lock and keeps up to date.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= tests --numprocesses auto --dist loadgroup
+PYTEST_ARGS ?=
 LOCK_ARGS ?=
 BENCH_ARGS ?=
 BIN := .venv/bin
@@ -24,7 +24,7 @@ up: setup ## Run a Redis of its own, if REDIS_URL names none, and workers, until
 
 test: $(READY) ## Run all tests; PYTEST_ARGS="tests/unit -k name" runs some
 	@ops/setup/programs.sh || echo "setup: going on without it; tests that need it are skipped, or fail where CI is set"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@ops/setup/tests.sh $(PYTEST_ARGS)
 
 check: $(READY) ## Lint, format, types, import contracts, shell, deployment files, no addresses in lock and build files
 	@ops/setup/check.sh

@@ -15,8 +15,8 @@ from tests.support.processes_of import descendants, resident_mb, settled
 from tests.support.site import Site
 from worker.scan.engine import ScanEngine, ScanSettings
 
-# One process runs them all: what they look at is one run of all pages.
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("hostile pages")]
+# Alone: whether a page is too slow is a matter of a processor that nobody else uses.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.alone]
 
 ROUNDS = 2
 PROCESSES = 5

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the tests: with arguments, pytest with these; without, all of them, side by side, and then those that need the
+# machine for themselves.
+# usage: ops/setup/tests.sh [argument of pytest …]
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+pytest=(.venv/bin/python -m pytest)
+
+if [ $# -gt 0 ]; then
+  exec "${pytest[@]}" "$@"
+fi
+status=0
+"${pytest[@]}" tests -m "not alone" --numprocesses auto --dist loadgroup || status=$?
+"${pytest[@]}" tests -m alone || status=$?
+exit "$status"
