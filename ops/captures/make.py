@@ -1,0 +1,154 @@
+"""Photographs the program at work, scanning the sample shop: ``python ops/captures/make.py``.
+
+Real Redis, real workers, real pages; each command runs in a pseudo-terminal of 80 or 120 columns, and what it wrote
+there is kept as text and as SVG. Nothing is drawn by hand: to change a picture, change the program.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+OUT: Final = ROOT / "ops/captures"
+SITE: Final = ROOT / "ops/demo/site"
+WIDTHS: Final = (80, 120)
+ROUNDS: Final = 4
+"""Times the shop's pages are listed, each time as other addresses: enough work to watch."""
+TABLED: Final = ("/index.html", "/journal.html", "/kettle.html", "/story.html")
+AT_WORK: Final = re.compile(rb"Scanning: [1-9]")
+_FRAME: Final = re.compile(r"\r\x1b\[2K|\x1b\[1A\x1b\[2K")
+_FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+sys.path.insert(0, str(ROOT))
+from worker.embedded import EmbeddedRedis  # noqa: E402  after the path is set
+
+
+def main() -> int:
+    """Take all pictures; returns the exit code."""
+    with tempfile.TemporaryDirectory() as folder, shop() as url, EmbeddedRedis(Path(folder)) as server:
+        settings = {"REDIS_URL": server.url, "CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin"}
+        environment = {
+            **os.environ,
+            **settings,
+            "SCAN_ALLOW_PRIVATE": "1",
+            "HOST_PLACES": "10",
+            "TERM": "xterm-256color",
+        }
+        with workers(2, environment):
+            for width in WIDTHS:
+                pages = [f"{url}/{page.name}" for page in sorted(SITE.glob("*.html"))]
+                listed = Path(folder) / "urls.txt"
+                listed.write_text("\n".join(f"{page}?{n}" for n in range(ROUNDS) for page in pages))
+                photograph(width, environment, listed, pages)
+    return 0
+
+
+def photograph(width: int, environment: dict[str, str], listed: Path, pages: list[str]) -> None:
+    """Take the pictures of one width: the bar and the board in the midst of a batch, then the table of the pages."""
+    boards: list[str] = []
+
+    def look() -> None:
+        time.sleep(4)  # the camera waits for the workers to be in full swing; nothing depends on how long
+        boards.append(shown(["top", "--once"], width, environment))
+
+    scan = ["scan", "--file", str(listed), "--batch", f"nightly-{width}", "--fail-on", "never", "-o", os.devnull]
+    drawn = shown([*scan, "--format", "jsonl"], width, environment, on_work=look)
+    frames = [frame for frame in _FRAME.split(drawn) if AT_WORK.search(frame.encode())]
+    keep("progress", width, frames[len(frames) * 2 // 3])
+    keep("top", width, boards[0])
+    few = [page for page in pages if page.endswith(TABLED)]
+    table = shown(["scan", *few, "--wait", "--fail-on", "serious"], width, environment)
+    keep("table", width, _FRAME.split(table)[-1])  # what stands there once the bar has gone
+
+
+def shown(
+    arguments: list[str], width: int, environment: dict[str, str], *, on_work: Callable[[], None] | None = None
+) -> str:
+    """Return all that a command writes to a terminal of ``width`` columns; ``on_work`` is called once it has begun."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    command = [sys.executable, "-m", "producer.cli.main", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while piece := _read(ours):
+        seen += piece
+        if on_work is not None and AT_WORK.search(seen):
+            threading.Thread(target=on_work).start()
+            on_work = None
+    os.close(ours)
+    process.wait()
+    return seen.decode()
+
+
+def keep(name: str, width: int, drawn: str) -> None:
+    """Write a picture as text and as SVG."""
+    text = Text.from_ansi("\n".join(line.rstrip() for line in drawn.replace("\r", "").rstrip().split("\n")))
+    (OUT / f"{name}-{width}.txt").write_text("\n".join(line.rstrip() for line in text.plain.splitlines()) + "\n")
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=width, file=nowhere, force_terminal=True, color_system="truecolor")
+        console.print(text, soft_wrap=True)
+        svg = _FONTS.sub("", console.export_svg(title=f"sightline, {width} columns", unique_id=f"{name}{width}"))
+    (OUT / f"{name}-{width}.svg").write_text(svg)
+    print(f"wrote ops/captures/{name}-{width}.txt and .svg")
+
+
+@contextmanager
+def shop() -> Generator[str]:
+    """Serve the sample shop."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def workers(count: int, environment: dict[str, str]) -> Generator[None]:
+    """Run workers until the end of the block."""
+    quiet = subprocess.DEVNULL
+    command = [sys.executable, "-m", "worker"]
+    running = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65_536)
+    except OSError:  # how Linux says that the other end is closed
+        return b""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
