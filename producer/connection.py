@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -47,13 +45,20 @@ def open_redis(settings: ClientSettings) -> Redis:
     )
 
 
-@contextmanager
-def redis_errors(settings: ClientSettings) -> Generator[None]:
-    """Raise our errors in place of redis-py's."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise explained(error, settings) from error
+class redis_errors:  # noqa: N801  read as a function; a class because a generator is most of what an empty with costs
+    """Raise our errors in place of redis-py's, inside a ``with``."""
+
+    __slots__ = ("_settings",)
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RedisError | OSError):
+            raise explained(error, self._settings) from error
 
 
 def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:

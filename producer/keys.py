@@ -7,7 +7,7 @@ their keys from here and build none. The table of keys and their lives is in ``o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from producer.errors import SettingsError
@@ -27,6 +27,8 @@ class Keys:
     """
 
     environment: str = "dev"
+    prefix: str = field(init=False, repr=False, compare=False)
+    """Start of every key, with its colon."""
 
     def __post_init__(self) -> None:
         if not _ENVIRONMENT.fullmatch(self.environment):
@@ -35,11 +37,7 @@ class Keys:
                 f"such as 'dev' or 'prod-eu'"
             )
             raise SettingsError(msg)
-
-    @property
-    def prefix(self) -> str:
-        """Start of every key, with its colon."""
-        return f"sightline:{self.environment}:"
+        object.__setattr__(self, "prefix", f"sightline:{self.environment}:")
 
     def lane(self, lane: str) -> str:
         """Stream of the jobs that wait or run in ``lane``."""

@@ -1,8 +1,7 @@
-"""Runs scripts over one held connection: what a submit costs is mostly the client's own work.
+"""Runs scripts over one connection that is kept: what a submit costs is mostly the client's own work.
 
-redis-py's pool looks at the socket before every command and packs in Python; together that was more than half of a
-submit. Here a connection is kept, commands are packed by hiredis in C, and many go out in one write. A lost connection
-is made anew with the client's back-off and the calls are sent again: only scripts that bear repetition may be run.
+Calls of several tasks share the connection; many calls of one task go out in one write. A lost connection is made anew
+with the client's back-off and the calls are sent again: only scripts that bear repetition may be run.
 """
 
 from __future__ import annotations
@@ -13,21 +12,23 @@ from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import NoScriptError, ResponseError
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
 
 from producer.scripts import Arg, Script
+from producer.wire import Wire
 
 Call = tuple[Sequence[str], Sequence[Arg]]
 
 
 class ScriptRunner:
-    """One connection of a client's pool, for one caller at a time; the others wait their turn."""
+    """One connection of a client's pool."""
 
     def __init__(self, redis: Redis) -> None:
         self._pool = cast("ConnectionPool", redis.connection_pool)
-        self._connection: AbstractConnection | None = None
-        self._turn = asyncio.Lock()
+        self._wire: Wire | None = None
+        self._opening = asyncio.Lock()
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Return the script's reply; raises redis-py's errors."""
@@ -38,42 +39,57 @@ class ScriptRunner:
 
     async def run_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Return the replies in order, an error reply as its exception; raises ``ConnectionError`` and the like."""
-        async with self._turn:
-            connection = self._connection = self._connection or await self._pool.get_connection()
-            try:
-                replies = await self._exchange(connection, ("EVALSHA", script.sha), calls)
-                if any(isinstance(reply, NoScriptError) for reply in replies):
-                    replies = await self._exchange(connection, ("EVAL", script.text), calls)
-            except BaseException:
-                await connection.disconnect(nowait=True)  # replies nobody has read would be the next caller's
-                raise
+        replies = await self._exchange(("EVALSHA", script.sha), calls)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            replies = await self._exchange(("EVAL", script.text), calls)
         return replies
 
     async def close(self) -> None:
         """Give the connection back. Safe to call twice."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.release()
 
-    async def _exchange(
-        self, connection: AbstractConnection, head: tuple[str, str], calls: Sequence[Call]
-    ) -> list[Any]:
+    async def _exchange(self, head: tuple[str, str], calls: Sequence[Call]) -> list[Any]:
         commands: list[Any] = [(*head, len(keys), *keys, *args) for keys, args in calls]
         packed = b"".join(map(pack_command, commands))
+        wire = self._wire
+        if wire is None or wire.is_lost:
+            wire = await self._open()
+        try:
+            return await _replies(wire, packed, len(calls))
+        except (RedisConnectionError, OSError):
 
-        async def attempt() -> list[Any]:
-            await connection.send_packed_command(packed, check_health=False)
-            return [await _reply(connection) for _ in calls]
+            async def attempt() -> list[Any]:
+                return await _replies(await self._open(), packed, len(calls))
 
-        async def start_over(_: Exception) -> None:
-            await connection.disconnect(nowait=True)
+            async def wait(_: Exception) -> None:
+                """Nothing to clear away: a lost wire is not used again."""
 
-        return await connection.retry.call_with_retry(attempt, start_over)
+            return await wire.retry.call_with_retry(attempt, wait)
+
+    async def _open(self) -> Wire:
+        """Return the wire of all calls; opens it anew when it is lost."""
+        async with self._opening:
+            if self._wire is None or self._wire.is_lost:
+                await self.close()
+                self._wire = await Wire.open(self._pool)
+            return self._wire
 
 
-async def _reply(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response(disable_decoding=True)
-    except ResponseError as error:
-        return error
+def _replies(wire: Wire, packed: bytes, count: int) -> asyncio.Future[list[Any]]:
+    """Send, and return a future of all replies; it fails with the first one that is a ``ConnectionError``."""
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    replies: list[Any] = []
+
+    def take(reply: Any) -> None:
+        replies.append(reply)
+        if future.done():
+            return
+        if isinstance(reply, RedisConnectionError):
+            future.set_exception(reply)
+        elif len(replies) == count:
+            future.set_result(replies)
+
+    wire.send(packed, [take] * count)
+    return future

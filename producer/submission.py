@@ -5,10 +5,9 @@ Shared by the client and by the worker's ``StreamPool``, so that a job has one s
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -43,9 +42,9 @@ class Submitted:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Submission:
-    """A job about to be submitted. ``given_id`` marks an id the caller chose, which may be taken."""
+    """A job about to be submitted; ``nonce`` tells a repetition of this very call from another job of that id."""
 
     job_id: str
     kind: str
@@ -55,9 +54,8 @@ class Submission:
     delay_ms: int = 0
     tries: int = 0
     batch: str = ""
-    given_id: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    nonce: str = field(default_factory=lambda: secrets.token_hex(4))
+    nonce: str = ""
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
@@ -89,8 +87,9 @@ def prepare(
     ``JobTooLarge``. A kind of your own takes any JSON object.
     """
     fields = _checked(kind, payload)
+    chance = token_hex(20)
     return Submission(
-        job_id=check_job_id(job_id) if job_id is not None else uuid.uuid4().hex,
+        job_id=check_job_id(job_id) if job_id is not None else chance[:32],
         kind=_check_kind(kind),
         lane=_lane(kind, lane),
         payload=encode_payload(fields),
@@ -98,8 +97,8 @@ def prepare(
         delay_ms=max(0, int(defer_s * 1000)),
         tries=tries or 0,
         batch=check_job_id(batch) if batch else "",
-        given_id=job_id is not None,
-        secrets=_encoded_secrets(secrets or {}),
+        secrets=_encoded_secrets(secrets) if secrets else (),
+        nonce=chance[32:],
     )
 
 

@@ -20,8 +20,10 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from producer.contract import Lane
 from producer.keys import GROUP
+from worker.entries import Entry
+from worker.lanes import LANES
 from worker.places import Places
-from worker.stream import LANES, Entry, JobStream
+from worker.stream import JobStream
 
 BLOCK_MS: Final = 5_000
 """Longest blocking read; an idle consumer is seen by Redis at least this often."""
@@ -169,9 +171,9 @@ class Claimer:
     async def _restore_groups(self) -> None:
         """Make deleted groups anew, and queue again the jobs of a lane whose stream was deleted with it."""
         try:
-            for lane in await self._stream.ensure_groups():
+            for lane in await self._stream.lanes.ensure_groups():
                 log.error("stream.group_was_gone", lane=lane)
-                requeued = await self._stream.requeue_vanished(
+                requeued = await self._stream.lanes.requeue_vanished(
                     lane, on_found=lambda job_id: log.warning("job.requeued", job_id=job_id)
                 )
                 log.warning("stream.group_restored", lane=lane, requeued=requeued)
@@ -197,7 +199,7 @@ class Claimer:
             if not self.is_stopping:
                 await self.pause(error)
             return
-        entries = self._stream.entries_of(reply)
+        entries = self._stream.read(reply)
         if entries:
             self._drained[lane].clear()
             self._places.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))

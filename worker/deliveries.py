@@ -8,7 +8,6 @@ Next: ``execute.py`` for the run, ``stream.py`` for the commits.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, assert_never
@@ -18,19 +17,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.contract import JOB_ID, MAX_KIND_CHARS, WIRE_VERSION, ErrorInfo, decode_payload
+from producer.contract import WIRE_VERSION, ErrorInfo
 from producer.errors import InvalidJob
-from worker.execute import Hook, Resolved, Run, StopReason, decode_args, execute, run_hook
+from worker.entries import Entry, check_entry
+from worker.execute import Hook, Resolved, Run, StopReason, execute, run_hook
 from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
 from worker.places import Places
-from worker.stream import DEAD_CAP, Delivery, Entry, JobStream, NotStarted, Standing
+from worker.stream import DEAD_CAP, Delivery, JobStream, NotStarted, Standing
 
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Before a job of a newer release is offered again: by then a worker of that release may be there."""
-
-VERSION: Final = re.compile(rb"[1-9][0-9]{0,3}")
 
 log = structlog.get_logger()
 
@@ -242,25 +240,6 @@ class Deliveries:
                 return "lost"
             case _:
                 assert_never(outcome)
-
-
-def check_entry(entry: Entry) -> None:
-    """Raise ``InvalidJob`` for an entry that cannot be a job, before anything is written for it."""
-    given = entry.fields.get(b"id")
-    if given is not None and not JOB_ID.fullmatch(given.decode("utf-8", "replace")):
-        msg = f"the entry's id is {given[:60]!r}: expected 1 to 128 letters, digits, '_', '-' or '.'"
-        raise InvalidJob(msg)
-    if not entry.kind or len(entry.kind) > MAX_KIND_CHARS:
-        names = ", ".join(sorted(name[:40].decode("utf-8", "replace") for name in list(entry.fields)[:10])) or "none"
-        msg = f"the entry has no usable kind (its fields: {names}): expected kind and payload"
-        raise InvalidJob(msg)
-    version = entry.fields.get(b"v", b"1")
-    if not VERSION.fullmatch(version):
-        msg = f"the entry's version is {version[:20]!r}: this worker reads versions 1 to {WIRE_VERSION}"
-        raise InvalidJob(msg)
-    if entry.is_by_hand and int(version) <= WIRE_VERSION:  # what a newer one looks like is its own release's to say
-        decode_payload(entry.fields[b"payload"])
-        decode_args(entry.fields.get(b"args", b""))
 
 
 def _newer(version: int) -> ErrorInfo:

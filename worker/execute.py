@@ -13,12 +13,13 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.errors import InvalidJob
+from worker.entries import decode_args
 from worker.outcome import (
     Cancelled,
     Commit,
@@ -93,21 +94,6 @@ def resolve(delivery: Delivery, functions: Mapping[str, Any], *, default_timeout
     return Resolved(
         function.coroutine, decode_args(delivery.args), decode_payload(delivery.payload or b"{}"), timeout_s
     )
-
-
-def decode_args(text: bytes) -> tuple[Any, ...]:
-    """Return the positional arguments; raises ``InvalidJob`` unless ``text`` is empty or a JSON list."""
-    if not text:
-        return ()
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        msg = f"args is not JSON: {error}"
-        raise InvalidJob(msg) from None
-    if not isinstance(value, list):
-        msg = f"args is a JSON {type(value).__name__}: expected a list"
-        raise InvalidJob(msg)
-    return tuple(cast("list[Any]", value))
 
 
 async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start: Hook | None = None) -> Outcome:

@@ -164,8 +164,8 @@ def describe(error: BaseException) -> ErrorInfo:
 
 def encode_value(job_id: str, kind: str, value_json: str) -> str:
     """Return the JSON of a ``FunctionResult`` around a value that is JSON already; the hot path of plain functions."""
-    head = json.dumps({"v": 1, "job_id": job_id, "kind": kind, "state": "succeeded", "error": None})
-    return f'{head[:-1]}, "value": {value_json}}}'
+    about = f'"job_id": {json.dumps(job_id)}, "kind": {json.dumps(kind)}, "state": "succeeded", "error": null'
+    return f'{{"v": 1, {about}, "value": {value_json}}}'
 
 
 def encode_failure(job_id: str, kind: str, state: JobState, error: ErrorInfo | None) -> str:

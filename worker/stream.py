@@ -8,16 +8,18 @@ runs in a thread of its own, ``leases.py``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
-from producer.contract import JOB_ID, WIRE_VERSION, ErrorInfo, JobState, Lane
+from producer.contract import WIRE_VERSION, ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.scripts import Arg, Script, load_script
+from worker.bulk import BulkScript
+from worker.entries import Entry, entries_of
+from worker.lanes import LANES, Lanes
 from worker.outcome import Commit, CounterWrite, HashWrite, Write, encode_failure, encode_value
 from worker.script_pipe import ScriptPipe
 
@@ -26,11 +28,8 @@ DEAD_CAP: Final = 10_000
 MAX_DEAD_VALUE_BYTES: Final = 100_000
 """A value of garbage is cut to this on the dead-letter stream."""
 KEEP_FINISHED_S: Final = 7 * 86_400
-LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
 
 Standing = Literal["committed", "already", "lost"]
-RawEntry = tuple[bytes, Sequence[bytes] | None]
-
 SCRIPTS: Final[Mapping[str, Script]] = {
     name: load_script("worker", name)
     for name in (
@@ -42,33 +41,9 @@ SCRIPTS: Final[Mapping[str, Script]] = {
         "hand_back",
         "bury",
         "reject",
-        "promote",
         "progress",
-        "reap",
-        "requeue",
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of a lane, claimed but not started."""
-
-    id: str
-    lane: Lane
-    job_id: str
-    kind: str
-    fields: Mapping[bytes, bytes]
-
-    @property
-    def own_id(self) -> str:
-        """Job id of an entry that names none, or one that cannot be its."""
-        return f"{self.lane}-{self.id}"
-
-    @property
-    def is_by_hand(self) -> bool:
-        """Whether the payload travels in the entry: it was added with XADD, not by submit.lua."""
-        return b"payload" in self.fields
 
 
 @dataclass(slots=True, eq=False)
@@ -113,31 +88,21 @@ class JobStream:
         self.consumer = consumer
         self._pipe = pipe
         self._result_ttl_s = result_ttl_s
+        self.lanes = Lanes(redis, pipe, keys)
         self._lane_keys = {lane: keys.lane(lane) for lane in LANES}
         self._who: tuple[Arg, ...] = (GROUP, consumer)
+        self._worker_json = json.dumps(consumer)
+        self._starts = BulkScript(pipe, SCRIPTS["start"], args=self._who)
+        ends = (*self._who, KEEP_FINISHED_S, keys.events_live)
+        self._finishes = BulkScript(pipe, SCRIPTS["finish"], keys=(keys.events,), args=ends)
 
     # ------------------------------------------------------------------------------------------ taking jobs
-
-    async def ensure_groups(self) -> list[Lane]:
-        """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
-
-        Returns the lanes where it was missing. Safe to call by many at once.
-        """
-        made: list[Lane] = []
-        for lane in LANES:
-            try:
-                await self.redis.xgroup_create(self._lane_keys[lane], GROUP, id="0", mkstream=True)
-                made.append(lane)
-            except ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
-        return made
 
     async def claim(self, *, places: int, for_batch: int, turns: int) -> list[Entry]:
         """Take up to ``places`` entries at once, without waiting; interactive first but for batch's ``turns``."""
         keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
         interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, places, for_batch, turns))
-        return _entries(Lane.INTERACTIVE, interactive) + _entries(Lane.BATCH, batch)
+        return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
         """Take over up to ``count`` entries that nobody renewed for ``min_idle_ms``; returns the next cursor too.
@@ -146,23 +111,22 @@ class JobStream:
         """
         args = (*self._who, min_idle_ms, cursor, count)
         following, rows = await self._pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
-        return following.decode(), _entries(lane, rows)
+        return following.decode(), entries_of(lane, rows)
 
-    def entries_of(self, reply: Sequence[Any] | None) -> list[Entry]:
+    def read(self, reply: Sequence[Any] | None) -> list[Entry]:
         """Return the entries of a raw XREADGROUP reply over the lanes."""
         lanes = {key.encode(): lane for lane, key in self._lane_keys.items()}
-        return [entry for name, rows in reply or () for entry in _entries(lanes[name], rows)]
+        return [entry for name, rows in reply or () for entry in entries_of(lanes[name], rows)]
 
     async def start(self, entry: Entry, *, tries: int) -> Delivery | NotStarted:
         """Make the claimed entry a running delivery; counts the attempt. Raises redis-py's errors."""
-        by_hand = entry.is_by_hand
-        payload = entry.fields.get(b"payload", b"") if by_hand else b""
-        args = entry.fields.get(b"args", b"") if by_hand else b""
-        version = entry.fields.get(b"v", b"") if by_hand else b""
-        reply = await self._pipe.call(
-            SCRIPTS["start"],
+        payload = entry.fields.get(b"payload", b"")
+        args = entry.fields.get(b"args", b"") if payload else b""
+        version = entry.fields.get(b"v", b"") if payload else b""
+        reply = await self._starts.call(
             (self._lane_keys[entry.lane], self.keys.job(entry.job_id)),
-            (*self._who, entry.id, entry.kind, entry.lane, tries, payload, args, version),
+            (entry.id, entry.kind, entry.lane, tries, payload, args, version),
+            size=len(payload) + len(args),
         )
         verdict = reply[0]
         if verdict not in (b"run", b"exhausted"):
@@ -214,19 +178,17 @@ class JobStream:
     async def _end(
         self, delivery: Delivery, state: JobState, result: str, commit: Commit | None, result_ttl_s: int | None
     ) -> Standing:
-        keys = [*self._held_keys(delivery), *self._end_keys(delivery)]
+        keys = [*self._held_keys(delivery), self.keys.result(delivery.job_id), self.keys.secret(delivery.job_id)]
         ttl_s = self._result_ttl_s if result_ttl_s is None else result_ttl_s
-        event = _event_json(f"job.{state}", delivery, state, self.consumer, commit.event if commit else {})
-        args: list[Arg] = [
-            *self._held_args(delivery),
-            *(state, result, ttl_s, KEEP_FINISHED_S, event, self.keys.events_live, delivery.batch),
-        ]
+        event = self._event_head(f"job.{state}", delivery, state, commit.event if commit else {})
+        args: list[Arg] = [delivery.entry, delivery.fence, state, result, ttl_s, event, delivery.batch]
         if delivery.batch:
             keys.append(self.keys.batch(delivery.batch))
         for write in commit.writes if commit else ():
             keys.append(write.key)
             args.extend(_write_args(write))
-        reply = await self._pipe.call(SCRIPTS["finish"], keys, args)
+        size = len(result) + sum(len(arg) for arg in args[7:] if isinstance(arg, str | bytes))
+        reply = await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
         return reply.decode()
 
     async def bury(self, delivery: Delivery, error: ErrorInfo) -> tuple[Standing, int]:
@@ -235,7 +197,7 @@ class JobStream:
         if delivery.batch:
             keys.append(self.keys.batch(delivery.batch))
         about = {"error": {"type": error.type, "message": error.message}}
-        event = _event_json("job.dead", delivery, JobState.DEAD, self.consumer, about)
+        event = self._event_head("job.dead", delivery, JobState.DEAD, about) + "}"
         result = encode_failure(delivery.job_id, delivery.kind, JobState.DEAD, error)
         ends = (delivery.job_id, result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live)
         args = (*self._held_args(delivery), *ends, delivery.batch, error.type, error.message, DEAD_CAP)
@@ -248,7 +210,7 @@ class JobStream:
         """Commit a retry: the job waits on the scheduled set."""
         keys = (*self._held_keys(delivery), self.keys.scheduled, self.keys.events)
         about = {"error": {"type": error.type, "message": error.message}, "delay_ms": int(delay_s * 1000)}
-        event = _event_json("job.retried", delivery, JobState.SCHEDULED, self.consumer, about)
+        event = self._event_head("job.retried", delivery, JobState.SCHEDULED, about) + "}"
         reason = json.dumps(about["error"])
         returned = int(attempt_returned and not delivery.is_exhausted)
         tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, returned)
@@ -287,51 +249,6 @@ class JobStream:
         )
         return reply == b"kept"
 
-    # ------------------------------------------------------------------------------------------ upkeep
-
-    async def promote_due(self, *, limit: int) -> int:
-        """Queue up to ``limit`` scheduled jobs that are due; several workers may do so at once."""
-        seconds, micros = await self.redis.time()
-        now_ms = seconds * 1000 + micros // 1000
-        due = [raw.decode() for raw in await self.redis.zrangebyscore(self.keys.scheduled, "-inf", now_ms, 0, limit)]
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for job_id in due:
-                pipe.hget(self.keys.job(job_id), "lane")
-            lanes = [lane.decode() if lane else Lane.BATCH for lane in await pipe.execute()]
-        calls = [
-            self._pipe.call(
-                SCRIPTS["promote"], (self.keys.scheduled, self.keys.job(job_id), self.keys.lane(lane)), (job_id, lane)
-            )
-            for job_id, lane in zip(due, lanes, strict=True)
-        ]
-        return sum([await call == b"queued" for call in calls])
-
-    async def reap_consumers(self, *, idle_ms: int) -> int:
-        """Remove consumers that hold nothing and were silent for ``idle_ms``."""
-        calls = [self._pipe.call(SCRIPTS["reap"], (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
-        return sum([await call for call in calls])
-
-    async def requeue_vanished(self, lane: Lane, *, on_found: Callable[[str], None]) -> int:
-        """Queue again the jobs of ``lane`` whose stream somebody deleted. Walks all job hashes: for emergencies."""
-        queued = 0
-        prefix = self.keys.job("")
-        async for raw in self.redis.scan_iter(match=f"{prefix}*", count=500):
-            job_id = raw.decode().removeprefix(prefix)
-            keys = (self._lane_keys[lane], self.keys.job(job_id))
-            if await self._pipe.call(SCRIPTS["requeue"], keys, (job_id, lane)) == b"queued":
-                on_found(job_id)
-                queued += 1
-        return queued
-
-    async def depth(self) -> tuple[int, int]:
-        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled."""
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for key in self._lane_keys.values():
-                pipe.xlen(key)
-            pipe.zcard(self.keys.scheduled)
-            *lanes, scheduled = await pipe.execute()
-        return sum(lanes), scheduled
-
     # ------------------------------------------------------------------------------------------ parts
 
     def _held_keys(self, delivery: Delivery) -> tuple[str, str]:
@@ -343,21 +260,19 @@ class JobStream:
     def _end_keys(self, delivery: Delivery) -> tuple[str, str, str]:
         return self.keys.result(delivery.job_id), self.keys.events, self.keys.secret(delivery.job_id)
 
-
-def _event_json(name: str, delivery: Delivery, state: JobState, worker: str, extra: Mapping[str, Any]) -> str:
-    fields = {
-        "v": 1,
-        "event": name,
-        "job_id": delivery.job_id,
-        "kind": delivery.kind,
-        "lane": delivery.lane,
-        "state": state,
-        "attempt": delivery.attempt,
-        "worker": worker,
-    }
-    if delivery.batch:
-        fields["batch"] = delivery.batch
-    return json.dumps({**extra, **fields})
+    def _event_head(self, name: str, delivery: Delivery, state: JobState, extra: Mapping[str, Any]) -> str:
+        """Return the event's JSON without its closing brace: Lua adds the time. Not json.dumps: one for each job."""
+        about = (
+            f'"v": 1, "event": "{name}", "job_id": "{delivery.job_id}", "kind": {json.dumps(delivery.kind)}, '
+            f'"lane": "{delivery.lane}", "state": "{state}", "attempt": {delivery.attempt}, '
+            f'"worker": {self._worker_json}'
+        )
+        if delivery.batch:
+            about += f', "batch": {json.dumps(delivery.batch)}'
+        if extra:
+            more = json.dumps({name: value for name, value in extra.items() if f'"{name}": ' not in about})[1:-1]
+            about = f"{about}, {more}" if more else about
+        return "{" + about
 
 
 def _write_args(write: Write) -> list[Arg]:
@@ -367,15 +282,3 @@ def _write_args(write: Write) -> list[Arg]:
     if isinstance(write, CounterWrite):
         return ["HINCRBY", 2, write.field, write.by]
     return ["EXPIRE", 1, write.ttl_s]
-
-
-def _entries(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
-    return [_entry(lane, entry_id.decode(), flat or ()) for entry_id, flat in rows]
-
-
-def _entry(lane: Lane, entry_id: str, flat: Sequence[bytes]) -> Entry:
-    fields = dict(zip(flat[::2], flat[1::2], strict=False))
-    given = fields.get(b"id", b"").decode("utf-8", "replace")
-    kind = fields.get(b"kind", b"").decode("utf-8", "replace")
-    job_id = given if JOB_ID.fullmatch(given) else f"{lane}-{entry_id}"
-    return Entry(entry_id, lane, job_id, kind, fields)

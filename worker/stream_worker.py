@@ -127,7 +127,7 @@ class StreamWorker(Worker):
             fire_schedules=partial(self._fire_schedules, pool),
             pipe_watch=lambda: self._pipe.reset_if_stuck(limit_s=STUCK_AFTER_S),
         )
-        await self.stream.ensure_groups()
+        await self.stream.lanes.ensure_groups()
 
     async def _fire_schedules(self, pool: StreamPool) -> None:
         async with Client(self.client_settings, redis=pool) as client:
@@ -202,7 +202,7 @@ class StreamWorker(Worker):
             await asyncio.sleep(0.02)
             if self.deliveries.tasks:
                 continue
-            if 0 <= self.max_burst_jobs <= self._claimed or await self.stream.depth() == (0, 0):
+            if 0 <= self.max_burst_jobs <= self._claimed or await self.stream.lanes.depth() == (0, 0):
                 return
 
     async def record_health(self) -> None:

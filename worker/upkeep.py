@@ -17,9 +17,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from producer.errors import SightlineError
+from worker.entries import Entry
+from worker.lanes import LANES
 from worker.leases import LeaseKeeper
 from worker.places import Places
-from worker.stream import LANES, Entry, JobStream
+from worker.stream import JobStream
 
 RECLAIM_EVERY_S: Final = 2.0
 HEARTBEAT_EVERY_S: Final = 10.0
@@ -121,7 +123,7 @@ class Upkeep:
                 self._begin(entry)
 
     async def _promote(self) -> None:
-        promoted = await self._stream.promote_due(limit=PROMOTE_AT_ONCE)
+        promoted = await self._stream.lanes.promote_due(limit=PROMOTE_AT_ONCE)
         if promoted:
             log.info("jobs.promoted", count=promoted)
 
@@ -131,4 +133,4 @@ class Upkeep:
         await self._stream.redis.set(key, json.dumps(about), ex=HEARTBEAT_TTL_S)
 
     async def _reap(self) -> None:
-        await self._stream.reap_consumers(idle_ms=SILENT_CONSUMER_MS)
+        await self._stream.lanes.reap_consumers(idle_ms=SILENT_CONSUMER_MS)

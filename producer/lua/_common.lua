@@ -11,11 +11,16 @@ local function ms(number)
 end
 
 -- Scripts are not rolled back: each key's type is checked before the first write.
-local function check_type(key, expected)
+local function wrong_type(key, expected)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= expected then
-    error({ err = 'WRONGKEY ' .. key .. ' is a ' .. found .. ': expected a ' .. expected })
+    return redis.error_reply('WRONGKEY ' .. key .. ' is a ' .. found .. ': expected a ' .. expected)
   end
+end
+
+local function check_type(key, expected)
+  local wrong = wrong_type(key, expected)
+  if wrong then error(wrong) end
 end
 
 -- A JSON object's text with the time put in before its closing brace.
@@ -23,8 +28,10 @@ local function stamped(line, now)
   return string.sub(line, 1, -2) .. ',"at_ms":' .. ms(now) .. '}'
 end
 
+local EVENTS_KEPT = '100000'
+
 local function add_event(events, line)
-  redis.call('XADD', events, 'MAXLEN', '~', '100000', '*', 'event', line)
+  redis.call('XADD', events, 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', line)
 end
 
 local FINAL = { succeeded = true, cancelled = true, dead = true }

@@ -15,22 +15,23 @@ local batch = ARGV[8] ~= '' and KEYS[4] or nil
 local secret = ARGV[12] and KEYS[#KEYS] or nil
 local delay_ms = tonumber(ARGV[6])
 
-check_type(job, 'hash')
-check_type(lane, 'stream')
-check_type(scheduled, 'zset')
+-- A read tells the type as well as TYPE does, and is needed anyway.
+local held = redis.pcall('HMGET', job, 'state', 'nonce', 'kind')
+local backlog = redis.pcall('XLEN', lane)
+if held.err then check_type(job, 'hash') end
+if type(backlog) == 'table' then check_type(lane, 'stream') end
+if delay_ms > 0 then check_type(scheduled, 'zset') end
 if batch then check_type(batch, 'hash') end
 if secret then check_type(secret, 'hash') end
 
 local now = now_ms()
-if redis.call('EXISTS', job) == 1 then
-  local held = redis.call('HMGET', job, 'state', 'nonce')
+if held[1] or held[3] then
   redis.call('HSET', job, 'seen_ms', ms(now)) -- always a write: WAITAOF on this connection then means something
   if ARGV[9] ~= '' and held[2] == ARGV[9] then return { 'created' } end
   return { 'duplicate', held[1] or '' }
 end
 if batch and redis.call('HGET', batch, 'sealed') == '1' then return { 'sealed' } end
 
-local backlog = redis.call('XLEN', lane)
 if backlog >= tonumber(ARGV[10]) then return { 'full', 'backlog', backlog, tonumber(ARGV[10]) } end
 local share = tonumber(ARGV[11])
 if share > 0 then
@@ -47,13 +48,20 @@ if delay_ms > 0 then
 else
   entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', ARGV[2])
 end
-redis.call('HSET', job, 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', 0, 'fence', 0,
-  'enqueued_ms', ms(now), 'entry', entry, 'payload', ARGV[4])
-if ARGV[5] ~= '' then redis.call('HSET', job, 'args', ARGV[5]) end
-if ARGV[7] ~= '0' then redis.call('HSET', job, 'tries', ARGV[7]) end
-if ARGV[9] ~= '' then redis.call('HSET', job, 'nonce', ARGV[9]) end
+local fields = { 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', '0', 'fence', '0',
+  'enqueued_ms', ms(now), 'entry', entry, 'payload', ARGV[4] }
+local function also(name, value, none)
+  if value ~= none then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+end
+also('args', ARGV[5], '')
+also('tries', ARGV[7], '0')
+also('batch', ARGV[8], '')
+also('nonce', ARGV[9], '')
+redis.call('HSET', job, unpack(fields))
 if batch then
-  redis.call('HSET', job, 'batch', ARGV[8])
   redis.call('HSETNX', batch, 'created_ms', ms(now))
   redis.call('HINCRBY', batch, 'total', 1)
 end

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from producer.contract import JOB_ID, Lane
 from producer.errors import InvalidJob
 from tests.fuzz.strange import BYTES, JSON, as_json
-from worker.deliveries import check_entry
-from worker.stream import _entry
+from worker.entries import check_entry, entries_of
 
 NAMES = st.one_of(st.sampled_from([b"id", b"kind", b"payload", b"args", b"v"]), BYTES)
 VALUES = st.one_of(BYTES, JSON.map(as_json).map(str.encode), st.sampled_from([b"scan", b"1", b"{}", b"[]", b"job-1"]))
@@ -19,7 +18,7 @@ VALUES = st.one_of(BYTES, JSON.map(as_json).map(str.encode), st.sampled_from([b"
 def test_an_entry_can_be_a_job_or_is_refused_with_a_reason(pairs: list[tuple[bytes, bytes]]):
     flat = [part for pair in pairs for part in pair]
 
-    entry = _entry(Lane.BATCH, "1-1", flat)
+    (entry,) = entries_of(Lane.BATCH, [(b"1-1", flat)])
 
     assert JOB_ID.fullmatch(entry.job_id)
     try:

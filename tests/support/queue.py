@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
 from producer.settings import ClientSettings
+from worker.entries import Entry
 from worker.script_pipe import ScriptPipe
-from worker.stream import Delivery, Entry, JobStream
+from worker.stream import Delivery, JobStream
 from worker.stream_pool import StreamPool, connections_of
 from worker.stream_worker import StreamWorker
 
@@ -29,7 +30,7 @@ async def open_stream(redis: Redis, keys: Keys, *, consumer: str = "w1") -> Asyn
     """A consumer that acts only when told to."""
     pipe = ScriptPipe(connections_of(redis))
     stream = JobStream(redis, pipe, keys, consumer=consumer, result_ttl_s=3600)
-    await stream.ensure_groups()
+    await stream.lanes.ensure_groups()
     try:
         yield stream
     finally:

@@ -20,9 +20,10 @@ from producer.keys import GROUP, Keys
 from producer.settings import ClientSettings
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
+from worker.entries import Entry
 from worker.outcome import Commit, CounterWrite
 from worker.script_pipe import ScriptPipe
-from worker.stream import Delivery, Entry, JobStream, NotStarted
+from worker.stream import Delivery, JobStream, NotStarted
 
 CONSUMERS: Final = 2
 SILENT_MS: Final = 60_000
@@ -68,7 +69,7 @@ class QueueWalk(RuleBasedStateMachine):
         self.names = count()
         self.consumers = [self.new_consumer() for _ in range(CONSUMERS)]
         self.is_compared = False
-        self.run(self.consumers[0].stream.ensure_groups())
+        self.run(self.consumers[0].stream.lanes.ensure_groups())
 
     def run(self, act: Awaitable[T]) -> T:
         """Do one thing to Redis; until the next comparison nobody knows whether the model still agrees."""

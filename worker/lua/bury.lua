@@ -16,7 +16,7 @@ check_type(events, 'stream')
 check_type(dead, 'stream')
 if batch then check_type(batch, 'hash') end
 local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'dead')
-if held ~= 'ok' then return { held } end
+if held ~= 'ok' then return held.err and held or { held } end
 
 local now = now_ms()
 local kept = redis.call('HMGET', job, 'kind', 'lane', 'attempt', 'payload', 'args', 'tries')

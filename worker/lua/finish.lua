@@ -1,61 +1,99 @@
 #!lua flags=allow-oom
--- running → succeeded | cancelled, in one step: what the job wrote, its result, acknowledgement, state, batch counter
--- and event; PUBLISH last. Committed once whatever happens: repeat it after a lost reply.
--- KEYS  1 lane stream  2 job hash  3 result string  4 events stream  5 secret hash  6 batch hash (only with a batch)
---       then a key for each write
--- ARGV  1 group  2 consumer  3 entry id  4 fence  5 state after  6 result JSON  7 result ttl s, 0 = for ever,
---       -1 = no result kept  8 job ttl s  9 event JSON  10 channel  11 batch id or ''
+-- running → succeeded | cancelled, for each of some deliveries of one consumer: what the job wrote, its result,
+-- acknowledgement, state, batch counter and event, all in one step; PUBLISH last. Each is fenced by itself and committed
+-- once whatever happens: repeat it after a lost reply.
+-- KEYS  1 events stream, then for each delivery: lane stream, job hash, result string, secret hash,
+--       batch hash (only with a batch), a key for each write
+-- ARGV  1 group  2 consumer  3 job ttl s  4 channel, then for each delivery:
+--       1 how many keys it has  2 how many arguments  3 entry id  4 fence  5 state after  6 result JSON
+--       7 result ttl s, 0 = for ever, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
 --       then for each write: its command, how many values, the values:
 --         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash
--- Returns 'committed' | 'already' | 'lost'
+-- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, or a counter that is
+--         no number, stands in the way: nothing of that delivery is written then
 --@include _common.lua
 --@include _delivery.lua
 
-local lane, job, result, events, secret = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local batch = ARGV[11] ~= '' and KEYS[6] or nil
-local first_write = batch and 7 or 6
-
-check_type(lane, 'stream')
-check_type(job, 'hash')
+local events = KEYS[1]
 check_type(events, 'stream')
-if batch then check_type(batch, 'hash') end
-local at = 12
-for k = first_write, #KEYS do
-  local command, count = ARGV[at], tonumber(ARGV[at + 1])
-  check_type(KEYS[k], 'hash')
-  if command == 'HINCRBY' then
-    local old = redis.call('HGET', KEYS[k], ARGV[at + 2])
-    if old and not string.match(old, '^-?%d+$') then
-      error({ err = 'WRONGKEY ' .. KEYS[k] .. ' holds ' .. old .. ' in ' .. ARGV[at + 2] .. ': expected a number' })
-    end
-  end
-  at = at + 2 + count
-end
-
-local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
-if held ~= 'ok' then return held end
-
 local now = now_ms()
-at = 12
-for k = first_write, #KEYS do
-  local command, count = ARGV[at], tonumber(ARGV[at + 1])
-  redis.call(command, KEYS[k], unpack(ARGV, at + 2, at + 1 + count))
-  at = at + 2 + count
+local now_text = ms(now)
+local done, lines, secrets = {}, {}, {}
+
+-- What stands in the way of a delivery's writes, or nil. `k` and `a` are where its keys and arguments begin.
+local function obstacle(k, a, first_write)
+  if ARGV[a + 8] ~= '' then
+    local wrong = wrong_type(KEYS[k + 4], 'hash')
+    if wrong then return wrong end
+  end
+  local at = a + 9
+  for w = first_write, k + ARGV[a] - 1 do
+    local command, count = ARGV[at], tonumber(ARGV[at + 1])
+    local wrong = wrong_type(KEYS[w], 'hash')
+    if wrong then return wrong end
+    if command == 'HINCRBY' then
+      local old = redis.call('HGET', KEYS[w], ARGV[at + 2])
+      if old and not string.match(old, '^-?%d+$') then
+        return redis.error_reply('WRONGKEY ' .. KEYS[w] .. ' holds ' .. old .. ' in ' .. ARGV[at + 2] .. ': expected a number')
+      end
+    end
+    at = at + 2 + count
+  end
 end
-if ARGV[7] == '0' then
-  redis.call('SET', result, ARGV[6])
-elseif ARGV[7] ~= '-1' then
-  redis.call('SET', result, ARGV[6], 'EX', ARGV[7])
+
+local function write(k, a, first_write)
+  local at = a + 9
+  for w = first_write, k + ARGV[a] - 1 do
+    local command, count = ARGV[at], tonumber(ARGV[at + 1])
+    redis.call(command, KEYS[w], unpack(ARGV, at + 2, at + 1 + count))
+    at = at + 2 + count
+  end
 end
-drop_entry(lane, ARGV[1], ARGV[3])
-redis.call('HSET', job, 'state', ARGV[5], 'finished_ms', ms(now))
-redis.call('HDEL', job, 'error')
-redis.call('EXPIRE', job, ARGV[8])
-redis.call('DEL', secret)
-local line = stamped(ARGV[9], now)
-add_event(events, line)
-local batch_line = batch and count_in_batch(batch, ARGV[11], ARGV[5], now, ARGV[8])
-if batch_line then add_event(events, batch_line) end
-redis.call('PUBLISH', ARGV[10], line)
-if batch_line then redis.call('PUBLISH', ARGV[10], batch_line) end
-return 'committed'
+
+local function add_line(line)
+  redis.call('XADD', events, '*', 'event', line)
+  lines[#lines + 1] = line
+end
+
+local function finish(k, a)
+  local lane, job, result = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+  local entry, state, ttl_s, batch_id = ARGV[a + 2], ARGV[a + 4], ARGV[a + 6], ARGV[a + 8]
+  local first_write = batch_id == '' and k + 4 or k + 5
+  local held, had_error = standing(lane, job, ARGV[1], ARGV[2], entry, ARGV[a + 3], state)
+  if held ~= 'ok' then return held end
+  local wrong = obstacle(k, a, first_write)
+  if wrong then return wrong end
+
+  write(k, a, first_write)
+  if ttl_s == '0' then
+    redis.call('SET', result, ARGV[a + 5])
+  elseif ttl_s ~= '-1' then
+    redis.call('SET', result, ARGV[a + 5], 'EX', ttl_s)
+  end
+  redis.call('HSET', job, 'state', state, 'finished_ms', now_text)
+  if had_error then redis.call('HDEL', job, 'error') end
+  redis.call('EXPIRE', job, ARGV[3])
+  secrets[#secrets + 1] = KEYS[k + 3]
+  done[lane] = done[lane] or {}
+  table.insert(done[lane], entry)
+  add_line(ARGV[a + 7] .. ',"at_ms":' .. now_text .. '}')
+  local batch_line = batch_id ~= '' and count_in_batch(KEYS[k + 4], batch_id, state, now, ARGV[3])
+  if batch_line then add_line(batch_line) end
+  return 'committed'
+end
+
+local answers, k, a = {}, 2, 5
+while k <= #KEYS do
+  answers[#answers + 1] = finish(k, a)
+  k, a = k + ARGV[a], a + ARGV[a + 1]
+end
+for lane, entries in pairs(done) do
+  redis.call('XACK', lane, ARGV[1], unpack(entries))
+  redis.call('XDEL', lane, unpack(entries))
+end
+if #secrets > 0 then
+  redis.call('DEL', unpack(secrets))
+  redis.call('XTRIM', events, 'MAXLEN', '~', EVENTS_KEPT)
+end
+for _, line in ipairs(lines) do redis.call('PUBLISH', ARGV[4], line) end
+return answers

@@ -230,7 +230,7 @@ class QueueMachine(QueueWalk):
         job = pick(self.model.in_state(JobState.SCHEDULED), which)
         self.run(self.world.redis.zadd(self.keys.scheduled, {job.job_id: 1}, xx=True))
 
-        assert self.run(self.consumers[who].stream.promote_due(limit=10)) == 1
+        assert self.run(self.consumers[who].stream.lanes.promote_due(limit=10)) == 1
         self.model.promote(job)
 
     @precondition(lambda self: self.may("tend"))
@@ -239,8 +239,8 @@ class QueueMachine(QueueWalk):
         self.taken["tend"] += 1
         stream = self.consumers[who].stream
 
-        assert self.run(stream.promote_due(limit=10)) == 0
-        self.run(stream.reap_consumers(idle_ms=0))
+        assert self.run(stream.lanes.promote_due(limit=10)) == 0
+        self.run(stream.lanes.reap_consumers(idle_ms=0))
 
     # ------------------------------------------------------------------------------------------ what must hold
 

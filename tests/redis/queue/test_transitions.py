@@ -12,8 +12,9 @@ from producer.client import Client
 from producer.contract import ErrorInfo, FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, pending, start_one, steal, steal_entry
+from worker.entries import Entry
 from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
-from worker.stream import Delivery, Entry, JobStream, NotStarted
+from worker.stream import Delivery, JobStream, NotStarted
 
 BOOM = ErrorInfo(type="Boom", message="it broke")
 
@@ -285,7 +286,7 @@ async def test_retry_of_a_cancelled_job_does_not_wait(client: Client, stream: Jo
 
     await stream.retry(delivery, delay_s=60, error=BOOM)
 
-    assert await stream.promote_due(limit=10) == 1
+    assert await stream.lanes.promote_due(limit=10) == 1
     assert (await start_one(stream)).is_cancelled
 
 
@@ -296,7 +297,7 @@ async def test_a_due_job_is_promoted_once_and_an_early_one_is_not(
     due = await submitted(client, defer_s=60)
     await redis.zadd(keys.scheduled, {due: 1})
 
-    promoted = [await stream.promote_due(limit=10), await stream.promote_due(limit=10)]
+    promoted = [await stream.lanes.promote_due(limit=10), await stream.lanes.promote_due(limit=10)]
 
     assert promoted == [1, 0]
     assert (await claim_one(stream)).job_id == due
@@ -306,7 +307,7 @@ async def test_a_due_job_is_promoted_once_and_an_early_one_is_not(
 async def test_a_leftover_on_the_scheduled_set_is_cleared_away(stream: JobStream, redis: Redis, keys: Keys):
     await redis.zadd(keys.scheduled, {"ghost": 1})
 
-    assert await stream.promote_due(limit=10) == 0
+    assert await stream.lanes.promote_due(limit=10) == 0
     assert await redis.zcard(keys.scheduled) == 0
 
 
@@ -424,7 +425,7 @@ async def test_only_consumers_that_hold_nothing_are_removed(
     async with open_stream(redis, keys, consumer="idle") as idle:
         await idle.claim(places=1, for_batch=1, turns=0)
 
-    removed = await stream.reap_consumers(idle_ms=0)
+    removed = await stream.lanes.reap_consumers(idle_ms=0)
 
     names = {info["name"] for info in await redis.xinfo_consumers(keys.lane("batch"), GROUP)}
     assert removed >= 1
@@ -442,8 +443,8 @@ async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream:
     await redis.delete(keys.lane("batch"))
     found: list[str] = []
 
-    made = await stream.ensure_groups()
-    queued = await stream.requeue_vanished(Lane.BATCH, on_found=found.append)
+    made = await stream.lanes.ensure_groups()
+    queued = await stream.lanes.requeue_vanished(Lane.BATCH, on_found=found.append)
 
     assert made == [Lane.BATCH]
     assert (queued, found) == (1, [waiting])

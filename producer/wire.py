@@ -1,0 +1,108 @@
+"""One connection of a redis-py pool with its socket in our hands: commands go out in the call, replies by callback.
+
+redis-py makes the connection (TLS, password, database) and takes it back. Between, its layers are left out: they pack
+in Python, look at the socket before each command and wake a task for each reply, which together cost more than a submit
+or a commit itself. Replies come in the order of the commands; who sends what, and what a lost reply means, is the
+caller's. Next: ``script_runner.py`` for clients, ``worker/script_pipe.py`` for workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Self, cast
+
+import hiredis
+from redis._parsers import BaseParser
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+Listener = Callable[[Any], None]
+"""Called once, with the reply as bytes, numbers and lists; an error reply, or a lost connection, as its exception."""
+
+_NOTHING_YET: Final = object()
+
+
+class Wire(asyncio.Protocol):
+    """A connection that is open until it is lost or released."""
+
+    def __init__(self, pool: ConnectionPool, connection: AbstractConnection) -> None:
+        self._pool = pool
+        self._connection = connection
+        stream: Any = connection._writer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public way to the socket
+        self._transport: asyncio.Transport = stream.transport
+        self._before = self._transport.get_protocol()
+        parse_error = cast("Any", BaseParser).parse_error
+        self._reader = hiredis.Reader(replyError=parse_error, notEnoughData=_NOTHING_YET)
+        self._listeners: deque[Listener] = deque()
+        self._lost: RedisError | None = None
+        self._heard_at = 0.0
+        self._transport.set_protocol(self)
+
+    @classmethod
+    async def open(cls, pool: ConnectionPool) -> Self:
+        """Take a connection out of ``pool``; raises redis-py's errors."""
+        return cls(pool, await pool.get_connection())
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._lost is not None
+
+    @property
+    def retry(self) -> Retry:
+        """The pool's policy of reconnecting."""
+        return self._connection.retry
+
+    @property
+    def silent_s(self) -> float:
+        """How long the next reply has been awaited, in s; 0 when none is."""
+        return time.monotonic() - self._heard_at if self._listeners else 0.0
+
+    def send(self, packed: bytes, listeners: Iterable[Listener]) -> None:
+        """Send whole commands, one listener each. On a lost connection the listeners are told at once."""
+        if self._lost is not None:
+            for listener in listeners:
+                listener(self._lost)
+            return
+        if not self._listeners:
+            self._heard_at = time.monotonic()
+        self._listeners.extend(listeners)
+        self._transport.write(packed)
+
+    def data_received(self, data: bytes) -> None:
+        """Tell the listeners."""
+        self._heard_at = time.monotonic()
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets(False)) is not _NOTHING_YET:  # noqa: FBT003  as bytes; hiredis takes no keyword
+                if self._listeners and not isinstance(reply, hiredis.PushNotification):
+                    self._listeners.popleft()(reply)
+        except hiredis.HiredisError as error:
+            self.lose(f"Redis' answer cannot be read: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the listeners, and the protocol that redis-py waits for."""
+        self.lose(str(exc) if exc else "Redis closed the connection")
+        self._before.connection_lost(exc)
+
+    def lose(self, why: str) -> None:
+        """Give the connection up: whoever still listens gets a ``ConnectionError``. Safe to call twice."""
+        if self._lost is None:
+            self._lost = RedisConnectionError(why)
+            self._transport.abort()
+        listeners, self._listeners = self._listeners, deque()
+        for listener in listeners:
+            listener(self._lost)
+
+    async def release(self) -> None:
+        """Lose the connection and give its place back to the pool. Call it once."""
+        self.lose("the connection was closed")
+        with contextlib.suppress(RedisError, OSError):
+            await self._connection.disconnect(nowait=True)
+        await self._pool.release(self._connection)

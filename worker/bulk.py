@@ -1,0 +1,84 @@
+"""Calls of one script by many tasks, all of a loop tick in one EVALSHA.
+
+A script call costs Redis about as much again as the commands in it, and its reply wakes the worker. So the scripts of
+the hot path (start.lua, finish.lua) take many deliveries at once and judge each by itself: their reply has a part for
+each call, which may be an error of that call alone. Who calls them one by one, as every task does, need not know.
+Next: ``script_pipe.py``, which carries the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from producer.scripts import Arg, Script
+from worker.script_pipe import ScriptPipe
+
+MOST_AT_ONCE: Final = 16
+"""Parts in one call. Redis serves nobody else meanwhile, for about half a millisecond; and while it works on one half
+of a worker's jobs, the worker works on the other."""
+MOST_BYTES: Final = 1_000_000
+
+Part = tuple["asyncio.Future[Any]", Sequence[str], Sequence[Arg]]
+
+
+class BulkScript:
+    """One script that takes ``keys`` and ``args`` once, and then keys and arguments for each call."""
+
+    def __init__(self, pipe: ScriptPipe, script: Script, *, keys: Sequence[str] = (), args: Sequence[Arg] = ()) -> None:
+        self._pipe = pipe
+        self._script = script
+        self._keys = tuple(keys)
+        self._args = tuple(args)
+        self._parts: list[Part] = []
+        self._bytes = 0
+
+    def call(self, keys: Sequence[str], args: Sequence[Arg], *, size: int = 0) -> asyncio.Future[Any]:
+        """Return a future of this call's part of the reply; it fails as ``ScriptPipe.call`` does.
+
+        ``size`` is what the call adds to the others of its tick, in bytes, where that is much.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if not self._parts:
+            loop.call_soon(self._flush)
+        self._parts.append((future, keys, args))
+        self._bytes += size
+        if len(self._parts) >= MOST_AT_ONCE or self._bytes >= MOST_BYTES:
+            self._flush()
+        return future
+
+    def _flush(self) -> None:
+        parts, self._parts, self._bytes = self._parts, [], 0
+        if parts:
+            self._send(parts)
+
+    def _send(self, parts: list[Part]) -> None:
+        keys, args = list(self._keys), list(self._args)
+        for _, own_keys, own_args in parts:
+            keys += own_keys
+            args += own_args
+        try:
+            reply = self._pipe.call(self._script, keys, args, at_once=True)
+        except (TypeError, ValueError) as error:  # Redis has no form for an argument: its caller's error alone
+            if len(parts) > 1:
+                for part in parts:
+                    self._send([part])
+            elif not parts[0][0].done():
+                parts[0][0].set_exception(error)
+            return
+        reply.add_done_callback(partial(_hand_out, parts))
+
+
+def _hand_out(parts: list[Part], reply: asyncio.Future[Any]) -> None:
+    error = reply.exception()
+    answers: list[Any] = [error] * len(parts) if error else reply.result()
+    for (future, _, _), answer in zip(parts, answers, strict=True):
+        if future.done():
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
