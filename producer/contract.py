@@ -474,7 +474,7 @@ def decode_payload(text: str | bytes) -> JsonObject:
         msg = f"the payload has {len(text)} bytes: at most {MAX_PAYLOAD_BYTES} are accepted"
         raise InvalidJob(msg)
     try:
-        value: object = json.loads(text)
+        value: object = json.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
         msg = f"the payload is not JSON: {error}"
         raise InvalidJob(msg) from None

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, Final, Protocol, assert_never
+from collections.abc import Callable, Hashable
+from typing import Any, Final, assert_never, cast
 
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,52 +19,22 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.contract import WIRE_VERSION, ErrorInfo
 from producer.errors import InvalidJob
+from worker.deadlines import Deadlines
 from worker.entries import Entry, check_entry
-from worker.execute import Hook, Resolved, Run, StopReason, execute, run_hook
+from worker.execute import Run, StopReason, execute, run_hook
+from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
-from worker.places import Places
+from worker.places import Place, Places
 from worker.stream import DEAD_CAP, Delivery, JobStream, NotStarted, Standing
 
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Before a job of a newer release is offered again: by then a worker of that release may be there."""
 
+UNWELCOME: Final = (Dead, Retried, Lost)
+
 log = structlog.get_logger()
-
-
-class Functions(Protocol):
-    """What the worker tells about its job functions."""
-
-    def tries_of(self, kind: str) -> int:
-        """Return how often a job of ``kind`` may be tried."""
-        ...
-
-    def resolve(self, delivery: Delivery) -> Resolved:
-        """Return what to call; raises ``InvalidJob``."""
-        ...
-
-    def result_ttl_s(self, kind: str) -> int | None:
-        """Return how long the result is kept: None is the default, 0 for ever, -1 not at all."""
-        ...
-
-    def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
-        """Return the ctx the job function gets."""
-        ...
-
-    @property
-    def on_job_start(self) -> Hook | None:
-        """Hook before the run; its error is the job's."""
-        ...
-
-    @property
-    def on_job_end(self) -> Hook | None:
-        """Hook after the run, before the commit."""
-        ...
-
-    async def after(self, ctx: dict[Any, Any], outcome: Outcome, standing: Standing) -> None:
-        """Take note of an end."""
-        ...
 
 
 class Deliveries:
@@ -75,7 +45,7 @@ class Deliveries:
         stream: JobStream,
         leases: LeaseKeeper,
         places: Places,
-        functions: Functions,
+        functions: JobFunctions,
         *,
         on_place_freed: Callable[[], None],
     ) -> None:
@@ -85,6 +55,7 @@ class Deliveries:
         self._functions = functions
         self._on_place_freed = on_place_freed
         self._runs: dict[LeaseId, Run] = {}
+        self._deadlines = Deadlines(_out_of_time)
         self.tasks: set[asyncio.Task[None]] = set()
         self.is_stopping = False
         self.refusals = 0
@@ -97,9 +68,8 @@ class Deliveries:
     def begin(self, entry: Entry) -> None:
         """Take charge of a claimed entry."""
         surplus = self.is_stopping or self._places.for_lane(entry.lane) <= 0
-        if not surplus:
-            self._places.take(entry.lane)
-        task = asyncio.create_task(self._hand_on(entry) if surplus else self._deliver(entry))
+        act = self._hand_on(entry) if surplus else self._deliver(entry, self._places.take(entry.lane))
+        task = asyncio.create_task(act)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -122,27 +92,33 @@ class Deliveries:
         _, waiting = await asyncio.wait(set(self.tasks), timeout=timeout_s)
         return not waiting
 
-    async def _deliver(self, entry: Entry) -> None:
+    async def _deliver(self, entry: Entry, place: Place) -> None:
         try:
             delivery = await self._start(entry)
             if delivery is not None:
-                await self._carry(delivery)
+                await self._carry(delivery, place)
         except (RedisError, OSError) as error:
             log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
         finally:
-            self._places.give_back(entry.lane)
-            self._on_place_freed()
+            self._free(place)
 
-    async def _carry(self, delivery: Delivery) -> None:
+    async def _carry(self, delivery: Delivery, place: Place) -> None:
         self._leases.hold(delivery)
         try:
             ctx = self._functions.ctx_of(delivery)
             outcome = await self._perform(delivery, ctx)
-            standing = await self._commit(delivery, outcome)
+            if self._functions.after_job_end is None:  # nothing of the job's runs any more: the next one may
+                self._free(place)
+            standing = await self._commit(delivery, outcome, place)
             _log_end(delivery, outcome, standing)
             await self._functions.after(ctx, outcome, standing)
         finally:
             self._leases.release(delivery)
+
+    def _free(self, place: Place) -> None:
+        if place.is_held:
+            place.give_back()
+            self._on_place_freed()
 
     async def _hand_on(self, entry: Entry) -> None:
         """Give an entry to somebody with a place: start it, so that it is ours to move, and hand it back."""
@@ -190,21 +166,34 @@ class Deliveries:
             resolved = self._functions.resolve(delivery)
         except InvalidJob as error:
             return Dead(describe(error))
-        run = self._runs[lease_id(delivery)] = Run(delivery)
+        lease, run = lease_id(delivery), Run(delivery)
+        self._runs[lease] = run
+        if resolved.timeout_s:
+            self._deadlines.begin(run, resolved.timeout_s)
         try:
             outcome = await execute(run, resolved, ctx, on_start=self._functions.on_job_start)
         finally:
-            del self._runs[lease_id(delivery)]
+            del self._runs[lease]
+            if resolved.timeout_s:
+                self._deadlines.end(run, resolved.timeout_s)
         if self._functions.on_job_end is not None:
             await run_hook(self._functions.on_job_end, ctx)
         return outcome
 
-    async def _commit(self, delivery: Delivery, outcome: Outcome) -> Standing:
-        """Commit until Redis has answered; each script knows a repetition by its fence."""
+    async def _commit(self, delivery: Delivery, outcome: Outcome, place: Place) -> Standing:
+        """Commit until Redis has answered; each script knows a repetition by its fence.
+
+        While Redis refuses, the place is taken: jobs whose ends cannot be kept must not pile up.
+        """
         pause_s = 0.05
         while True:
             try:
                 return await self._commit_once(delivery, outcome)
+            except (TypeError, ValueError) as error:
+                if isinstance(outcome, Dead):
+                    raise
+                outcome = Dead(ErrorInfo(type="InvalidResult", message=f"Redis has no form for it: {error}"))
+                continue
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 log.warning("commit.repeated", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
             except RedisError as error:
@@ -214,6 +203,7 @@ class Deliveries:
                 log.error("commit.refused", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
                 if self.is_stopping:
                     raise
+            place.take()
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_COMMIT_PAUSE_S)
 
@@ -242,6 +232,10 @@ class Deliveries:
                 assert_never(outcome)
 
 
+def _out_of_time(run: Hashable) -> None:
+    cast("Run", run).stop(StopReason.TIMEOUT)
+
+
 def _newer(version: int) -> ErrorInfo:
     message = (
         f"the job speaks version {version} of the contract, this worker {WIRE_VERSION}: it waits for a newer worker"
@@ -261,7 +255,7 @@ def _warn_if_capped(length: int) -> None:
 
 
 def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
-    level = log.warning if isinstance(outcome, Dead | Retried | Lost) or standing == "lost" else log.info
+    level = log.warning if standing == "lost" or isinstance(outcome, UNWELCOME) else log.info
     error = getattr(outcome, "error", None)
     level(
         "job.finished",

@@ -1,7 +1,7 @@
 """Runs one delivery and says what it came to.
 
-The steps, in order: ``resolve`` the function and its arguments, start the time-out, ``perform``, ``normalise`` what
-was returned or raised into one ``Outcome``. Committing the outcome is ``stream_worker.py``'s; the policy of retries is
+The steps, in order: ``resolve`` the function and its arguments, ``execute`` it, ``normalise`` what was returned or
+raised into one ``Outcome``. Its time-out and the commit are ``deliveries.py``'s; the policy of retries is
 ``outcome.decide``. The only broad catch of the product is here: whatever a job function or a hook raises.
 """
 
@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -41,6 +41,8 @@ Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
 INSIST_AFTER_S = 5.0
 """What a cancelled job gets to clean up after itself before it is cancelled again."""
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 log = structlog.get_logger()
 
 
@@ -63,7 +65,7 @@ class Resolved:
     timeout_s: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """One run in progress; ``stop`` may be called from any callback of the loop, the first reason counts."""
 
@@ -98,9 +100,7 @@ def resolve(delivery: Delivery, functions: Mapping[str, Any], *, default_timeout
 
 async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start: Hook | None = None) -> Outcome:
     """Run the function to its end and return the outcome; an error of ``on_start`` is the job's. Never raises."""
-    loop = asyncio.get_running_loop()
     run.task = asyncio.current_task()
-    timer = loop.call_later(resolved.timeout_s, run.stop, StopReason.TIMEOUT) if resolved.timeout_s else None
     try:
         if on_start is not None:
             await on_start(ctx)
@@ -117,8 +117,6 @@ async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start
         return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)
     finally:
         run.task = None
-        if timer is not None:
-            timer.cancel()
 
 
 async def run_hook(hook: Hook, ctx: dict[Any, Any]) -> None:
@@ -136,11 +134,12 @@ def normalise_value(value: object) -> Outcome:
     if value is None:
         return Succeeded(None)
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _JSON.encode(value)
+        size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError) as error:
         return Dead(ErrorInfo(type="InvalidResult", message=f"the function returned what JSON cannot carry: {error}"))
-    if len(text) > MAX_RESULT_BYTES:
-        limit = f"the result has {len(text)} characters: at most {MAX_RESULT_BYTES} bytes are kept"
+    if size > MAX_RESULT_BYTES:
+        limit = f"the result has {size} bytes: at most {MAX_RESULT_BYTES} are kept"
         return Dead(ErrorInfo(type="InvalidResult", message=limit))
     return Succeeded(None, text)
 

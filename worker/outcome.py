@@ -158,7 +158,7 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
 
 def describe(error: BaseException) -> ErrorInfo:
     """Return the error's class name and message, one line, at most 2,000 characters."""
-    message = " ".join(str(error).split())[:2000]
+    message = " ".join(str(error).split())[:2000].encode("utf-8", "replace").decode()
     return ErrorInfo(type=type(error).__name__, message=message or type(error).__name__)
 
 

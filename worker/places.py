@@ -48,10 +48,29 @@ class Places:
         earned = self.credit + interactive - (BATCH_SHARE - 1) * batch
         self.credit = max(1 - BATCH_SHARE, min(earned, BATCH_SHARE - 1))
 
-    def take(self, lane: Lane) -> None:
+    def take(self, lane: Lane) -> Place:
         """Take one place."""
-        self.taken[lane] += 1
+        place = Place(self, lane)
+        place.take()
+        return place
 
-    def give_back(self, lane: Lane) -> None:
-        """Free one place."""
-        self.taken[lane] -= 1
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One place of a lane, held or not; to take what is held and to give back what is not changes nothing."""
+
+    places: Places
+    lane: Lane
+    is_held: bool = False
+
+    def take(self) -> None:
+        """Hold it, even if by now there is none: then none is free until more are given back than taken."""
+        if not self.is_held:
+            self.is_held = True
+            self.places.taken[self.lane] += 1
+
+    def give_back(self) -> None:
+        """Free it."""
+        if self.is_held:
+            self.is_held = False
+            self.places.taken[self.lane] -= 1

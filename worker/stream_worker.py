@@ -31,12 +31,12 @@ from producer.schedules import Schedules
 from producer.settings import ClientSettings
 from worker.claims import Claimer
 from worker.deliveries import Deliveries
-from worker.execute import Resolved, StopReason, resolve, run_hook
+from worker.execute import StopReason
+from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseKeeper
-from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded
 from worker.places import Places
 from worker.script_pipe import ScriptPipe
-from worker.stream import Delivery, JobStream, Standing
+from worker.stream import JobStream
 from worker.stream_pool import StreamPool, connections_of, sync_twin
 from worker.upkeep import STUCK_AFTER_S, Upkeep
 
@@ -112,7 +112,8 @@ class StreamWorker(Worker):
             on_lost=partial(_from_thread, loop, self._lease_lost),
             on_cancel=partial(_from_thread, loop, self._cancel_seen),
         )
-        self.deliveries = Deliveries(self.stream, self.leases, self.places, self, on_place_freed=self._look_again)
+        functions = JobFunctions(self, note_progress=self.stream.note_progress)
+        self.deliveries = Deliveries(self.stream, self.leases, self.places, functions, on_place_freed=self._look_again)
         self.claimer = Claimer(self.stream, self.places, begin=self._begin)
         self.claimer.may_claim = self._within_burst
         self.upkeep = Upkeep(
@@ -252,52 +253,6 @@ class StreamWorker(Worker):
     def _cancel_seen(self, leased: Leased) -> None:
         if self.deliveries.stop_run(leased, StopReason.CANCELLED):
             log.info("job.cancel_seen", job_id=leased.job_id)
-
-    # ------------------------------------------------------------------------------------------ functions and hooks
-
-    def tries_of(self, kind: str) -> int:
-        """Return how often a job of ``kind`` may be tried; unknown kinds as by default."""
-        function = self.functions.get(kind)
-        return getattr(function, "max_tries", None) or self.max_tries
-
-    def resolve(self, delivery: Delivery) -> Resolved:
-        """Return what to call for ``delivery``; raises ``InvalidJob``."""
-        return resolve(delivery, self.functions, default_timeout_s=self.job_timeout_s)
-
-    def result_ttl_s(self, kind: str) -> int | None:
-        """Return how long a result of ``kind`` is kept: 0 for ever, -1 not at all, in s."""
-        function = self.functions[kind]
-        forever = self.keep_result_forever if function.keep_result_forever is None else function.keep_result_forever
-        if forever:
-            return 0
-        ttl_s = self.keep_result_s if function.keep_result_s is None else function.keep_result_s
-        return max(1, int(ttl_s)) if ttl_s else -1
-
-    def _note_progress(self, delivery: Delivery, text: str) -> None:
-        """Send the note on its way; a lost one is no loss."""
-        note = asyncio.ensure_future(self.stream.note_progress(delivery, text))
-        note.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
-        """Return the ctx a job function gets: the worker's, what arq adds, and ``ctx["progress"](text)``."""
-        return {
-            **self.ctx,
-            "job_id": delivery.job_id,
-            "job_try": delivery.attempt,
-            "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
-            "score": delivery.enqueued_ms,
-            "lane": delivery.lane,
-            "progress": partial(self._note_progress, delivery),
-        }
-
-    async def after(self, ctx: dict[Any, Any], outcome: Outcome, standing: Standing) -> None:
-        """Count a committed end, and run arq's ``after_job_end``."""
-        if standing != "lost":
-            self.jobs_complete += isinstance(outcome, Succeeded)
-            self.jobs_retried += isinstance(outcome, Retried | HandedBack)
-            self.jobs_failed += isinstance(outcome, Dead | Cancelled)
-        if self.after_job_end:
-            await run_hook(self.after_job_end, {**ctx, "outcome": Lost() if standing == "lost" else outcome})
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, act: Callable[[Leased], None], leased: Leased) -> None:
