@@ -31,7 +31,12 @@ async def test_runs_are_stopped_when_they_are_due_whatever_their_length():
 async def test_a_run_that_ended_in_time_is_left_alone_and_the_next_one_is_not():
     due = asyncio.Event()
     stopped: list[object] = []
-    deadlines = Deadlines(lambda run: (stopped.append(run), due.set()))
+
+    def stop(run: object) -> None:
+        stopped.append(run)
+        due.set()
+
+    deadlines = Deadlines(stop)
 
     deadlines.begin("ended", 0.01)
     deadlines.end("ended", 0.01)
