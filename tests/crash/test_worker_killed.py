@@ -32,16 +32,34 @@ async def release(redis: Redis, keys: Keys) -> None:
 
 
 async def one_end_each(redis: Redis, keys: Keys, job_ids: list[str]) -> None:
-    """Assert that each job has one result and one event, and that nothing waits or is held."""
+    """Assert that each job has one result, one event and one history document, and that nothing waits or is held."""
     ends = [json.loads(line) for line in await events_of(redis, keys)]
     assert sorted(end["job_id"] for end in ends if end["event"] == "job.succeeded") == sorted(job_ids)
+    assert await redis.exists(*(keys.result(job_id) for job_id in job_ids)) == len(job_ids)
+    assert await redis.exists(*(keys.scan(job_id) for job_id in job_ids)) == len(job_ids)
+    assert await cast("Any", redis).hget(keys.site("history"), "writes") == str(len(job_ids)).encode()
     assert await redis.xlen(keys.lane("batch")) == 0
     assert await pending(redis, keys) == 0
 
 
-@pytest.mark.parametrize("point", ["in-claim", "before-start", "after-start", "before-commit", "after-commit"])
+async def written_by(redis: Redis, keys: Keys, job_id: str) -> int:
+    """The process whose run the history document tells of."""
+    return int(await cast("Any", redis).hget(keys.scan(job_id), "by"))
+
+
+@pytest.mark.parametrize(
+    ("point", "runs"),
+    [
+        ("in-claim", 1),
+        ("before-start", 1),
+        ("after-start", 1),
+        ("in-run", 2),
+        ("before-commit", 2),
+        ("after-commit", 1),
+    ],
+)
 async def test_a_job_survives_its_workers_death_at_any_point(
-    point: str, client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+    point: str, runs: int, client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
     job = await client.submit("quick", {"n": 7})
     doomed = start_worker(f"die={point}")
@@ -53,53 +71,50 @@ async def test_a_job_survives_its_workers_death_at_any_point(
 
     assert isinstance(result, FunctionResult)
     assert result.value == 7
+    assert len(await runs_of(redis, keys)) == runs
     await one_end_each(redis, keys, [job.job_id])
 
 
-async def test_ten_jobs_held_by_a_killed_worker_all_end_once(
+async def test_a_job_survives_the_death_of_a_worker_that_waited_for_it(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
+    doomed = start_worker("die=in-blocking-read")
+    await until(lambda: _has_workers(client, 1), what="the worker")
+    job = await client.submit("quick", {"n": 7})
+    await until(lambda: doomed.poll() is not None, what="the worker's death")
+
+    start_worker()
+    await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert len(await runs_of(redis, keys)) == 1
+    await one_end_each(redis, keys, [job.job_id])
+
+
+async def test_ten_jobs_held_by_a_killed_worker_run_again_within_15_s_with_the_default_lease(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    doomed = start_worker("lease=10", "max_jobs=11")
     jobs = [(await client.submit("held", {})).job_id for _ in range(10)]
-    doomed = start_worker("max_jobs=11")
     await until(lambda: _has_runs(redis, keys, 10), what="ten running jobs")
-    doomed.kill()
-    doomed.wait()
-    await release(redis, keys)
-
-    start_worker("max_jobs=11")
-    for job_id in jobs:
-        assert (await client.wait(job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
-
-    await one_end_each(redis, keys, jobs)
-    assert [(await client.job(job_id)).attempt for job_id in jobs] == [2] * 10
-
-
-async def test_with_the_default_lease_a_killed_workers_job_runs_again_within_15_s(
-    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
-):
-    doomed = start_worker("lease=10")
-    job = await client.submit("held", {})
-    await until(lambda: _has_runs(redis, keys, 1), what="the first run")
-    start_worker("lease=10")
+    start_worker("lease=10", "max_jobs=11")
     await until(lambda: _has_workers(client, 2), what="the second worker")
     doomed.kill()
     killed_at = time.monotonic()
 
-    await until(lambda: _has_runs(redis, keys, 2), what="the second run")
+    await until(lambda: _has_runs(redis, keys, 20), what="the ten second runs")
     took_s = time.monotonic() - killed_at
     await release(redis, keys)
+    for job_id in jobs:
+        assert (await client.wait(job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
 
-    assert (await client.wait(job.job_id, timeout_s=WAIT_S)).state is JobState.SUCCEEDED
     assert took_s <= 15
-    await one_end_each(redis, keys, [job.job_id])
+    assert [(await client.job(job_id)).attempt for job_id in jobs] == [2] * 10
+    await one_end_each(redis, keys, jobs)
 
 
 async def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
 ):
-    def said() -> str:
-        return (tmp_path / "workers.log").read_text()
-
     frozen = start_worker()
     job = await client.submit("held", {})
     await until(lambda: _has_runs(redis, keys, 1), what="the first run")
@@ -110,11 +125,36 @@ async def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
     result = await client.wait(job.job_id, timeout_s=WAIT_S)
 
     frozen.send_signal(signal.SIGCONT)
-    await until(lambda: "outcome=lost" in said() or "standing=lost" in said(), what="the woken worker's refusal")
+    await until(lambda: _was_refused(tmp_path), what="the woken worker's refusal")
 
     assert isinstance(result, FunctionResult)
     assert result.value == f"done by {other.pid}"
     assert await client.result(job.job_id) == result
+    assert await written_by(redis, keys, job.job_id) == other.pid
+    await one_end_each(redis, keys, [job.job_id])
+
+
+async def test_a_woken_worker_that_claims_its_job_anew_commits_the_new_delivery_only(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
+):
+    frozen = start_worker()
+    job = await client.submit("held", {})
+    await until(lambda: _has_runs(redis, keys, 1), what="the first run")
+    frozen.send_signal(signal.SIGSTOP)
+    other = start_worker()
+    await until(lambda: _has_runs(redis, keys, 2), what="the second run")
+    other.terminate()
+    assert other.wait(WAIT_S) == 0
+    handed_back = await client.job(job.job_id)
+    await release(redis, keys)
+
+    frozen.send_signal(signal.SIGCONT)
+    await until(lambda: _was_refused(tmp_path), what="the refusal of the woken worker's first delivery")
+    await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert (handed_back.state, handed_back.attempt) == (JobState.QUEUED, 1)
+    assert [pid for _, pid in await runs_of(redis, keys)] == [frozen.pid, other.pid, frozen.pid]
+    assert (await client.job(job.job_id)).attempt == 2
     await one_end_each(redis, keys, [job.job_id])
 
 
@@ -193,3 +233,8 @@ async def _has_runs(redis: Redis, keys: Keys, count: int) -> bool:
 
 async def _has_workers(client: Client, count: int) -> bool:
     return len((await client.queue()).workers) >= count
+
+
+def _was_refused(tmp_path: Path) -> bool:
+    said = (tmp_path / "workers.log").read_text()
+    return "outcome=lost" in said or "standing=lost" in said

@@ -15,8 +15,11 @@ from typing import Any
 
 from arq.worker import func
 
+from producer.contract import FunctionResult
 from producer.keys import Keys
+from worker.claims import LaneReader
 from worker.deliveries import Deliveries
+from worker.outcome import Commit, CounterWrite, HashWrite
 from worker.stream import JobStream
 from worker.stream_pool import StreamPool
 from worker.stream_worker import StreamWorker
@@ -52,24 +55,41 @@ def die_before(owner: type, method: str) -> None:
 
 DEATHS = {
     "in-claim": lambda: die_after(JobStream, "claim"),
+    "in-blocking-read": lambda: die_after(LaneReader, "read"),
     "before-start": lambda: die_before(JobStream, "start"),
     "after-start": lambda: die_before(Deliveries, "_carry"),
+    "in-run": lambda: die_before(Running, "go_on"),
     "before-commit": lambda: die_before(Deliveries, "_commit"),
     "after-commit": lambda: die_after(JobStream, "finish"),
 }
 
 
-async def quick(ctx: dict[Any, Any], n: int = 0) -> int:
+class Running:
+    """A job in the middle of its run; a class, so that a worker can be told to die there."""
+
+    async def go_on(self) -> None:
+        """Nothing more to do."""
+
+
+async def quick(ctx: dict[Any, Any], n: int = 0) -> Commit:
     await note(ctx)
-    return n
+    await Running().go_on()
+    return recorded(ctx, n)
 
 
-async def held(ctx: dict[Any, Any]) -> str:
+async def held(ctx: dict[Any, Any]) -> Commit:
     """Runs until somebody sets ``<prefix>release``."""
     await note(ctx)
     while not await ctx["redis"].exists(f"{ctx['prefix']}release"):  # noqa: ASYNC110  a key has no event to await
         await asyncio.sleep(0.02)
-    return f"done by {os.getpid()}"
+    return recorded(ctx, f"done by {os.getpid()}")
+
+
+def recorded(ctx: dict[Any, Any], value: Any) -> Commit:
+    """A result with a history document that tells who wrote it, and a count of such writes."""
+    keys: Keys = ctx["keys"]
+    by = HashWrite(keys.scan(ctx["job_id"]), {"by": os.getpid()})
+    return Commit(FunctionResult(value=value), writes=(by, CounterWrite(keys.site("history"), "writes", 1)))
 
 
 async def held_by_file(ctx: dict[Any, Any], path: str) -> str:
@@ -118,7 +138,7 @@ def main(url: str, environment: str, *pairs: str) -> None:
         max_jobs=int(options.get("max_jobs", "4")),
         job_completion_wait=int(options.get("grace", "0")),
         redis_pool=StreamPool.from_url(url),
-        ctx={"prefix": Keys(environment).prefix},
+        ctx={"prefix": Keys(environment).prefix, "keys": Keys(environment)},
         poll_delay=0.1,
     )
     worker.run()
