@@ -1,6 +1,6 @@
 """Measures the queue beside its peers, the GPU pool and the command line: ``python ops/bench/run.py [row …]``.
 
-Rows: pickup drain submit recovery memory gpu start pages.
+Rows: pickup drain submit recovery memory gpu start pages history cache growth.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md.
 The exit code is 1 if a target is missed. Takes about six minutes.
@@ -22,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from cli_rows import CLI_ROWS
 from contenders import ALL
 from gpu import gpu
+from memory_rows import MEMORY_ROWS
 from report import RESULTS, machine, markdown
 from rows import QUEUE_ROWS, Bench, Row
 
 from worker.embedded import EmbeddedRedis
 
-ROWS = {**QUEUE_ROWS, "gpu": gpu, **CLI_ROWS}
+ROWS = {**QUEUE_ROWS, "gpu": gpu, **CLI_ROWS, **MEMORY_ROWS}
 
 
 def main() -> int:

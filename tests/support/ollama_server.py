@@ -72,7 +72,8 @@ class _Reader(asyncio.StreamReader):
 class OllamaServer:
     """The stub. ``call_s`` is how long a chat call takes; ``answers`` are given in turn, then ``answer`` for ever.
 
-    ``tool_calls`` (name and arguments) are asked for in turn, one a call, where the request offers tools.
+    ``tool_calls`` (name and arguments) are asked for in turn, one a call, where the request offers tools. A text that
+    ends with one of ``meanings`` gets the vector that begins with its numbers.
     """
 
     def __init__(self, *models: StubModel, call_s: float = 0.0, port: int = 0) -> None:
@@ -83,6 +84,7 @@ class OllamaServer:
         self.faults: deque[Fault] = deque()
         self.answers: deque[str] = deque()
         self.tool_calls: deque[dict[str, Any]] = deque()
+        self.meanings: dict[str, list[float]] = {}
         self.answer = "These images need alternative text."
         self.loaded: dict[str, int] = {}
         self.hangs = False
@@ -248,7 +250,7 @@ class OllamaServer:
 
     async def _embed(self, writer: asyncio.StreamWriter, body: Body, fault: Fault) -> bool:
         dims = fault.tokens if fault.name == "dims" else self.models[protocol.full(str(body["model"]))].dims
-        answer = protocol.embeddings(body, dims)
+        answer = protocol.embeddings(body, dims, self.meanings)
         if fault.name == "too_few":
             answer["embeddings"] = answer["embeddings"][:-1]
         raw = json.dumps(answer).encode()

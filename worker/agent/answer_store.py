@@ -1,8 +1,9 @@
 """The cache of answers as a conversation uses it: which answers may be given again, and to which question.
 
 An answer holds for its site, its model and prompt, the site's generation, the day, what was said before, and the words
-of the question that it hangs on (``user_words.deciding_words``). Only a whole answer with sources is kept, and none
-that rests on memories or did something. A model that cannot embed costs the cache, not the answer.
+of the question that it hangs on (``user_words.deciding_words``). Only a whole answer with sources is kept, or one that
+looked nothing up, and none that rests on memories or did something. A model that cannot embed costs the cache, not the
+answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from producer.contract import Usage
 from producer.errors import ModelError
+from worker.agent.answers import NO_SOURCE
 from worker.agent.prompts import clip
 from worker.agent.query_messages import ASK_VERSION
 from worker.agent.talk import FinishedTurn, Turn, context_digest
@@ -53,8 +55,8 @@ class AnswerStore:
     async def keep(self, turn: Turn) -> Turn:
         """Keep the answer, if it may be given again; return the turn."""
         placed = Placed.parse(turn.vector)
-        if turn.is_cacheable and placed and turn.answer and turn.sources and not turn.notes:
-            about = {"sources": list(turn.sources), "model": turn.model}
+        if turn.is_cacheable and placed and turn.answer and _is_for_all(turn):
+            about = {"sources": list(turn.sources), "model": turn.model, "notes": list(turn.notes)}
             await self._cache.keep(turn.question, turn.answer, placed, self._scope(turn), about=about)
         return turn
 
@@ -62,6 +64,14 @@ class AnswerStore:
         return Scope(
             site=turn.site, generation=turn.generation, model=self._model, prompt=ASK_VERSION, context=turn.context
         )
+
+
+def _is_for_all(turn: Turn) -> bool:
+    """Whether an answer may be given to others: it names its scans, or looked nothing up and says so.
+
+    What somebody asked about WCAG itself needs no scan.
+    """
+    return not turn.notes if turn.sources else turn.calls == 0 and turn.notes == (NO_SOURCE,)
 
 
 def _answered(turn: Turn, found: CachedAnswer) -> Turn:
@@ -73,6 +83,6 @@ def _answered(turn: Turn, found: CachedAnswer) -> Turn:
             "model": str(found.about.get("model", "")),
             "cached": True,
             "usage": add_usage(turn.usage, Usage(cache_hit=True)),
-            "notes": turn.noted(note),
+            "notes": turn.noted(*(str(one) for one in found.about.get("notes", ())), note),
         }
     )

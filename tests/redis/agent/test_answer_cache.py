@@ -12,7 +12,7 @@ from producer.keys import Keys
 from tests.redis.agent.asking import Desk, ScriptedChat, call, open_desk
 from tests.support.scans import finding, scan_result
 from worker.models.builtin import BuiltinEmbedder
-from worker.models.protocols import EmbedReply
+from worker.models.protocols import ChatReply, EmbedReply, Message
 
 WORST = "Which page has the worst barriers?"
 SHOP = "https://shop.example"
@@ -92,6 +92,24 @@ async def test_an_answer_that_is_not_whole_or_not_for_all_is_not_given_again(sho
     await shop.ask(ScriptedChat(*steps), WORST, job="q1")
 
     assert not (await shop.ask(ScriptedChat(*steps), WORST, job="q2")).cached
+
+
+async def test_a_scan_that_lands_while_the_question_is_answered_leaves_no_stale_answer(shop: Desk):
+    class Landing(ScriptedChat):
+        """A scan of the site ends while the model thinks."""
+
+        async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
+            await shop.record(scan_result(url=f"{SHOP}/new", scan_id=f"new-{len(self.asked)}"))
+            return await super().chat(messages, **options)
+
+    stale = ScriptedChat(call("search_scans", order="worst"), "The cart [scan cart-1].")
+    during = Landing(call("search_scans", order="worst"), "The cart [scan cart-1].")
+
+    first = await shop.ask(during, WORST, job="q1", site="shop.example")
+    second = await shop.ask(stale, WORST, job="q2", site="shop.example")
+    third = await shop.ask(stale, WORST, job="q3", site="shop.example")
+
+    assert (first.cached, second.cached, third.cached) == (False, False, True)
 
 
 async def test_a_cache_that_cannot_be_asked_costs_a_note_and_not_the_answer(redis: Redis, keys: Keys):

@@ -94,6 +94,26 @@ async def test_a_follow_up_carries_the_turn_before(asked: Asked):
     ]
 
 
+async def test_what_is_asked_in_other_words_costs_one_model_call(asked: Asked):
+    # Cosine distances: 0.05 between the first two, 0.2 from the third to the first.
+    asked.server.meanings = {
+        "what is WCAG?": [1.0, 0.0],
+        "explain WCAG to me": [0.95, (1 - 0.95**2) ** 0.5],
+        "what is ARIA?": [0.8, -0.6],
+    }
+    asked.server.answers.extend(["The Web Content Accessibility Guidelines.", "Roles, states and properties."])
+
+    first = await asked.ask("what is WCAG?", job="q1")
+    second = await asked.ask("explain WCAG to me", job="q2")
+    third = await asked.ask("what is ARIA?", job="q3")
+
+    assert (first.cached, second.cached, third.cached) == (False, True, False)
+    assert second.answer == first.answer == "The Web Content Accessibility Guidelines."
+    assert second.notes[0] == first.notes[0] == "the answer rests on no scan"
+    assert "to the question: what is WCAG?" in second.notes[1]
+    assert len(asked.server.calls()) == 2
+
+
 async def test_an_answer_that_ran_into_its_limit_is_a_failure_and_no_answer(asked: Asked):
     asked.server.faults.append(Fault("length"))
 

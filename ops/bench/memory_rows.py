@@ -1,0 +1,227 @@
+"""The rows of DESIGN §12 about the memories: search among 100,000 scans, cache hits, what an unchanged page costs.
+
+The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
+model runs here and the time of a search depends on their number and length. Methods in words: README.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from redis.asyncio import Redis
+from rows import Bench, Row
+
+from producer.contract import Counts, Finding, Impact, Node, ScanResult, Usage
+from producer.keys import Keys
+from worker.memory.cache import AnswerCache, Scope
+from worker.memory.embeddings import Embedded, Embeddings, Placed
+from worker.memory.generations import Generation
+from worker.memory.history import History, ScanFilter
+from worker.memory.scan_record import document, search_text
+from worker.models.protocols import EmbedReply
+
+SCANS: Final = 100_000
+DIMS: Final = 768
+CLUSTERS: Final = 500
+SPREAD: Final = 0.6
+"""Noise in a cluster: two of its vectors are at a cosine distance of about 0.25, vectors of two clusters at about 1."""
+QUERIES: Final = 200
+NEAREST: Final = 10
+SEARCH_MUST_MS: Final = 5.0
+RECALL_MUST: Final = 0.95
+NIGHTS: Final = 30
+PAGES: Final = 100
+GROWTH_MUST: Final = 1.2
+GENERATION: Final = Generation(1, "synthetic", DIMS)
+KEYS: Final = Keys("bench")
+
+Matrix = NDArray[np.float32]
+
+
+class Synthetic:
+    """An embedder that gives one vector for every text."""
+
+    name = GENERATION.model
+    dims = DIMS
+
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        """Return the same vector for each text."""
+        row = np.zeros((1, DIMS), dtype=np.float32)
+        row[0, 0] = 1.0
+        return EmbedReply(np.repeat(row, len(texts), axis=0), self.name, Usage())
+
+    embed_queries = embed_documents
+
+
+def history(bench: Bench) -> list[Row]:
+    """The ten scans nearest to a vector, among 100,000, without a filter and on one site; beside an exact search."""
+    bench.fresh()
+    found = asyncio.run(_search(bench.url))
+    row = Row(f"history search over {SCANS:,} scans, {DIMS} dimensions", "p50 / p99 ms")
+    row.values = {"sightline": f"{found['p50']:.2f} / {found['p99']:.2f}; on one site {found['site_p50']:.2f}"}
+    row.verdicts = [
+        (f"p50 {found['p50']:.2f} ms, must be ≤ {SEARCH_MUST_MS:g} ms", found["p50"] <= SEARCH_MUST_MS),
+        (f"recall@{NEAREST} {found['recall']:.3f}, must be ≥ {RECALL_MUST}", found["recall"] >= RECALL_MUST),
+    ]
+    return [row]
+
+
+def cache(bench: Bench) -> list[Row]:
+    """An answer that is in the cache, among 1,000: look-up and count, without the embedding of the question."""
+    bench.fresh()
+    took_ms = asyncio.run(_hits(bench.url))
+    row = Row("cache hit among 1,000 answers, without the embedding", "p50 / p99 ms")
+    row.values = {"sightline": f"{statistics.median(took_ms):.2f} / {statistics.quantiles(took_ms, n=100)[98]:.2f}"}
+    return [row]
+
+
+def growth(bench: Bench) -> list[Row]:
+    """What a page of 60 barriers, one of its site's 100, takes in Redis after 30 unchanged nightly scans."""
+    bench.fresh()
+    one, many = asyncio.run(_nights(bench.url))
+    row = Row(f"a page after {NIGHTS} unchanged nightly scans, with its share of its site's counts", "bytes")
+    row.values = {"sightline": f"{many // PAGES:,}; after one scan {one // PAGES:,}"}
+    row.verdicts = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
+    return [row]
+
+
+# ---------------------------------------------------------------------------------------------- history
+
+
+async def _search(url: str) -> dict[str, float]:
+    chance = np.random.default_rng(7)
+    vectors = clustered(chance, SCANS)
+    wanted = clustered(chance, QUERIES, centres=vectors[chance.integers(0, SCANS, QUERIES)])
+    async with Redis.from_url(url, protocol=2) as redis:
+        past = History(Embeddings(redis, KEYS, Synthetic()))
+        await past.ensure_index()
+        await _seed(redis, vectors)
+        times: list[float] = []
+        hits = 0
+        for query in wanted:
+            began = time.perf_counter()
+            near = await past.similar(Placed(query, GENERATION), limit=NEAREST)
+            times.append((time.perf_counter() - began) * 1000)
+            exact = np.argpartition(-(vectors @ query), NEAREST)[:NEAREST]
+            hits += len({one.record.scan_id for one in near} & {f"s{number}" for number in exact})
+        on_site: list[float] = []
+        for query in wanted[:50]:
+            began = time.perf_counter()
+            await past.similar(Placed(query, GENERATION), ScanFilter(host="site7.example"), limit=NEAREST)
+            on_site.append((time.perf_counter() - began) * 1000)
+    return {
+        "p50": statistics.median(times),
+        "p99": statistics.quantiles(times, n=100)[98],
+        "site_p50": statistics.median(on_site),
+        "recall": hits / (QUERIES * NEAREST),
+    }
+
+
+def clustered(chance: np.random.Generator, count: int, *, centres: Matrix | None = None) -> Matrix:
+    """Return unit vectors around ``centres``, or around some of our own."""
+    if centres is not None:
+        middles = centres
+    else:
+        around = chance.normal(size=(CLUSTERS, DIMS)).astype(np.float32)
+        around /= np.linalg.norm(around, axis=1, keepdims=True)
+        middles = around[chance.integers(0, CLUSTERS, count)]
+    noise = chance.normal(scale=SPREAD / np.sqrt(DIMS), size=(count, DIMS)).astype(np.float32)
+    rows = middles + noise
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+async def _seed(redis: Redis, vectors: Matrix, *, batch: int = 1_000) -> None:
+    for start in range(0, len(vectors), batch):
+        async with redis.pipeline(transaction=False) as pipe:
+            for number in range(start, min(start + batch, len(vectors))):
+                page = _page(f"s{number}", host=f"site{number % 100}.example", barriers=2)
+                text = Embedded(search_text(page), {1: vectors[number].tobytes()})
+                fields = document(page, page=f"p{number}", at_ms=number, seen_ms=number, embedded=text)
+                pipe.execute_command("HSET", KEYS.scan(page.scan_id), *chain.from_iterable(fields.items()))
+            await pipe.execute()
+
+
+def _page(scan_id: str, *, host: str, barriers: int) -> ScanResult:
+    nodes = tuple(
+        Node(selector=(f"#n{number}",), snippet="<img>", fingerprint=f"{scan_id}-{number:020d}")
+        for number in range(barriers)
+    )
+    finding = Finding(
+        rule="image-alt",
+        impact=Impact.CRITICAL,
+        criteria=("1.1.1",),
+        help="Images must have alternative text",
+        nodes=nodes,
+        node_count=barriers,
+        fingerprint=f"{scan_id}-image-alt",
+    )
+    return ScanResult(
+        scan_id=scan_id,
+        url=f"https://{host}/{scan_id}",
+        title=f"Page {scan_id}",
+        status="scanned",
+        findings=(finding,),
+        counts=Counts(critical=1),
+        barriers=Counts(critical=barriers),
+    )
+
+
+# ---------------------------------------------------------------------------------------------- cache
+
+
+async def _hits(url: str) -> list[float]:
+    rows = clustered(np.random.default_rng(11), 1_000)
+    scope = Scope(site="", generation=0, model="m", prompt="p")
+    async with Redis.from_url(url, protocol=2) as redis:
+        answers = AnswerCache(Embeddings(redis, KEYS, Synthetic()))
+        await answers.ensure_index()
+        for number, vector in enumerate(rows):
+            await answers.keep(f"question {number}", "An answer.", Placed(vector, GENERATION), scope)
+        first = Placed((await Synthetic().embed_queries(["x"])).vectors[0], GENERATION)
+        await answers.keep("the question", "The answer.", first, scope)
+        times: list[float] = []
+        for _ in range(300):
+            began = time.perf_counter()
+            found = await answers.look_up("the question", scope)
+            times.append((time.perf_counter() - began) * 1000)
+            if found.found is None or found.found.answer != "The answer.":
+                msg = "the answer that was kept was not found"
+                raise RuntimeError(msg)
+    return times
+
+
+# ---------------------------------------------------------------------------------------------- growth
+
+
+async def _nights(url: str) -> tuple[int, int]:
+    """Return the bytes after one scan and after all, as handlers and finish.lua leave them."""
+    from tests.support.seeded_history import Nights  # noqa: PLC0415  the tests' writer of what workers write
+
+    sizes: list[int] = []
+    async with Redis.from_url(url, protocol=2) as redis:
+        # In mid-month, so that no night is another month's.
+        nights = Nights(redis, KEYS, first_ms=1_790_000_000_000)
+        for night in range(NIGHTS):
+            for number in range(PAGES):
+                nights.scan(night, _page(f"page-{number}", host="shop.example", barriers=60))
+            await nights.commit()
+            if night in {0, NIGHTS - 1}:
+                sizes.append(await _bytes_of(redis))
+    return sizes[0], sizes[1]
+
+
+async def _bytes_of(redis: Redis) -> int:
+    total = 0
+    async for key in redis.scan_iter(match=f"{KEYS.prefix}*"):
+        total += int(await cast("Any", redis).memory_usage(key, samples=0) or 0)
+    return total
+
+
+MEMORY_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {"history": history, "cache": cache, "growth": growth}
