@@ -6,9 +6,10 @@ A page that was first scanned in the time asked about has not become worse: it i
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 
 from producer.contract import JsonObject
 from producer.errors import InvalidJob
@@ -24,6 +25,7 @@ from worker.memory.scan_record import ScanRecord, compare
 MAX_COMPARED: Final = 300
 """Pages whose states are read and compared: those seen most recently."""
 MAX_FIRST: Final = 5
+MAX_GROUPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Comparison:
             "fixed_barriers": sum(change.fixed.total() for change in changes),
             "first_scanned_since": len(first),
             "first_scanned": [_first(page) for page in first[:MAX_FIRST]],
+            "groups": _groups(real),
             "changed": [change.document() for change in real[: args.limit]],
         }
         if len(moved) > MAX_COMPARED:
@@ -109,7 +112,8 @@ class Comparison:
         if len(now) >= MAX_PAGES:
             document["more_pages_than"] = MAX_PAGES
         told = fit(document, "changed", of=len(real))
-        return Told(told.document, (*told.scans, *(page.scan_id for page in first[:MAX_FIRST])))
+        examples = (str(one["scan"]) for one in cast("list[JsonObject]", document["groups"]))
+        return Told(told.document, (*told.scans, *(page.scan_id for page in first[:MAX_FIRST]), *examples))
 
     async def _states_at(self, at_ms: int, args: CompareScans, asker: Asker) -> dict[tuple[str, str], str]:
         """Return the scan of each page's state at that time, by address and terms; only pages that were read whole."""
@@ -122,6 +126,28 @@ class Comparison:
         known = {record.scan_id: record for record in records}
         pairs = ((known.get(before), known.get(after.scan_id)) for before, after in moved)
         return [changed(before, after) for before, after in pairs if before is not None and after is not None]
+
+
+def _groups(changes: Sequence[Change]) -> list[JsonObject]:
+    """Return the groups of the pages that changed, the worst first, each with the scan of the page that changed most.
+
+    ``changes`` come with those first that got worse by most.
+    """
+    by_group: defaultdict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_group[change.after.group].append(change)
+    told: list[JsonObject] = [
+        {
+            "group": clip(name, 120),
+            "new": sum(change.new.total() for change in listed),
+            "fixed": sum(change.fixed.total() for change in listed),
+            "pages": len(listed),
+            "scan": listed[0].after.scan_id,
+        }
+        for name, listed in by_group.items()
+        if name
+    ]
+    return sorted(told, key=lambda one: one["fixed"] - one["new"])[:MAX_GROUPS]
 
 
 def changed(before: ScanRecord, after: ScanRecord) -> Change:

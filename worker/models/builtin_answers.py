@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from producer.contract import JsonObject
-from worker.models.builtin_words import about_scan, changes, count, no_page, pages, queued, recalled, remembered, worst
+from worker.models.builtin_words import (
+    about_scan,
+    changes,
+    count,
+    groups,
+    no_page,
+    pages,
+    queued,
+    recalled,
+    remembered,
+    worst,
+)
 from worker.models.protocols import Message, ToolCall
 
 CAN: Final = (
@@ -112,6 +123,8 @@ def _changed(question: str, talk: Talk) -> Next | None:
     match = _SINCE.search(question) or _ENDING_TIME.search(question)
     since = match[1] if match else "last week"
     asked = {"since": since, "limit": 5, **_filters(question)}
+    if re.search(r"\bgroups\b", question, re.IGNORECASE):
+        return _ask(talk, "compare_scans", asked, lambda told: groups(told, since))
     return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, is_assumed=match is None))
 
 

@@ -61,6 +61,22 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
     return " ".join(said)
 
 
+def groups(told: JsonObject, since: str) -> str:
+    """Say which groups got worse and which better since a time, each with the scan of its most changed page."""
+    named = [(one, _count(one, "new") - _count(one, "fixed")) for one in _objects(told.get("groups"))]
+    when = f"since {since} ({told.get('since')})"
+    parts = [
+        "; ".join(
+            f"\u201c{one.get('group')}\u201d ({one.get('new')} new, {one.get('fixed')} fixed){_cite([one])}"
+            for one, step in named
+            if (step > 0) is is_worse and step
+        )
+        for is_worse in (True, False)
+    ]
+    worse = f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."
+    return f"{worse} Better: {parts[1]}." if parts[1] else worse
+
+
 def count(told: JsonObject, named: Sequence[str]) -> str:
     """Say how many barriers of a rule there are; of all rules, where the question names none."""
     rules = cast("dict[str, JsonObject]", told.get("rules") or {})
