@@ -76,6 +76,8 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
         return RedisUnsuitable(f"Redis at {where!r} is read-only (a replica?): point REDIS_URL at the primary")
     if isinstance(error, NoPermissionError) or "ACL failure" in str(error):
         return RedisUnsuitable(f"Redis at {where!r} does not permit this to the user in REDIS_URL: {error}")
+    if "MISCONF" in str(error):
+        return RedisUnsuitable(f"Redis at {where!r} cannot write to its disk and takes nothing: free some space there")
     if isinstance(error, ResponseError):
         return RedisUnsuitable(f"Redis at {where!r} refused the command: {error}")
     return RedisUnreachable(

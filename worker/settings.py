@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from producer.settings import DAY_S, ClientSettings
 from worker.gpu.hosts import Host, parse_hosts
@@ -204,6 +204,16 @@ class WorkerSettings(ClientSettings):
     def _ollama_hosts_are_usable(cls, text: str) -> str:
         parse_hosts(text)
         return text
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> Self:
+        if self.chat_max_output >= self.chat_num_ctx:
+            msg = (
+                f"CHAT_MAX_OUTPUT is {self.chat_max_output} and CHAT_NUM_CTX {self.chat_num_ctx}: an answer is part of "
+                f"the context, and no room is left for a prompt; lower the first or raise the second"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def ollama_hosts(self) -> tuple[Host, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from urllib.parse import quote
 
 import pytest
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from producer.client import Client
@@ -20,9 +18,8 @@ from producer.contract import JobState
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from producer.settings import ClientSettings
-from tests.support.metrics import free_port
 from tests.support.queue import running_worker
-from worker.redis_build import fetch
+from tests.support.started_redis import started_redis
 
 ROOT = Path(__file__).parents[2]
 ADMIN, PRODUCER = "a:b/c@d?e", "p/w #1"
@@ -34,33 +31,8 @@ WAIT_S = 15
 def port(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
     """A server with the two users; ``redis_url`` sees to it that there is a build to start."""
     assert redis_url
-    tmp_path = tmp_path_factory.mktemp("acl")
-    (tmp_path / "redis_password").write_text(f"{ADMIN}\n")
-    (tmp_path / "producer_password").write_text(PRODUCER)
-    port, home = free_port(), fetch()
-    files = [ROOT / "ops/redis.conf", ROOT / "ops/users.acl", tmp_path, tmp_path]
-    modules = [word for name in ("redisearch.so", "rejson.so") for word in ("--loadmodule", f"{home}/lib/{name}")]
-    options = ["--port", port, "--bind", "127.0.0.1", "--dir", tmp_path, "--locale-collate", "C", *modules]
-    path = f"{home}/bin:{os.environ['PATH']}"
-    command = [str(word) for word in (ROOT / "ops/redis-start.sh", *files, *options)]
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(command, env={"PATH": path, "ENVIRONMENT": "prod"}, stdout=log, stderr=log)
-    with Redis(port=port, password=ADMIN) as admin:
-        deadline = time.monotonic() + WAIT_S
-        while not _answers(admin):
-            assert server.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    yield port
-    server.kill()
-    server.wait()
-
-
-def _answers(client: Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except RedisConnectionError:
-        return False
+    with started_redis(tmp_path_factory.mktemp("acl"), admin=ADMIN, producer=PRODUCER) as server:
+        yield server.port
 
 
 def url(port: int, user: str, password: str) -> str:

@@ -1,0 +1,142 @@
+"""What a worker and a producer say and do when their surroundings are wrong: refused in words, or survived."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from producer.client import Client
+from producer.contract import JobState
+from producer.errors import RedisUnsuitable, SettingsError
+from producer.keys import Keys
+from producer.settings import ClientSettings
+from tests.support.processes import ROOT, environment_of
+from tests.support.queue import running_worker, until
+from tests.support.redis_server import StartServer
+from tests.support.started_redis import started_redis
+from worker.__main__ import main
+from worker.stream_worker import func
+
+WAIT_S = 60
+KEYS = Keys("prod")
+PASSWORD = "0pen"  # noqa: S105  of a server of this test's own
+
+
+def worker(**variables: str) -> subprocess.CompletedProcess[str]:
+    env = {**environment_of(ROOT), "CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", **variables}
+    command = [sys.executable, "-m", "worker"]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=WAIT_S)
+
+
+def test_a_worker_with_a_wrong_password_ends_with_the_line_to_change(redis_server: StartServer) -> None:
+    server = redis_server(config={"requirepass": PASSWORD})
+
+    ended = worker(REDIS_URL=f"redis://:wrong@127.0.0.1:{server.port}")
+
+    assert ended.returncode == RedisUnsuitable.exit_code
+    assert "refuses the password: put it into REDIS_URL" in ended.stderr
+    assert "wrong" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"ENVIRONMENT": "prod:eu*"}, "ENVIRONMENT is 'prod:eu*': expected 1 to 32 characters"),
+        ({"ENVIRONMENT": "pröd"}, "ENVIRONMENT is 'pröd': expected 1 to 32 characters"),
+        ({"REDIS_URL": "redis://:x@h", "REDIS_PASSWORD_FILE": "/dev/null"}, "contradict each other"),
+        ({"CHAT_NUM_CTX": "2048", "CHAT_MAX_OUTPUT": "4096"}, "CHAT_MAX_OUTPUT is 4096 and CHAT_NUM_CTX 2048"),
+        ({"JOB_TIMEOUT_S": "5", "LEASE_S": "x"}, "LEASE_S is 'x': expected a number"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused_at_the_start(
+    variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    code = main()
+
+    assert code == SettingsError.exit_code
+    assert expected in capsys.readouterr().err
+
+
+def test_a_client_waits_for_a_redis_that_loads_its_data(redis_server: StartServer) -> None:
+    server = redis_server(config={"key-load-delay": "300"})  # µs a command
+    with BlockingRedis.from_url(server.url) as redis, redis.pipeline(transaction=False) as pipe:
+        for number in range(5000):
+            pipe.set(f"key:{number}", 1)
+        pipe.execute()
+    server.kill()
+    code = (
+        "import asyncio, os\n"
+        "from producer.client import Client\n"
+        "async def main():\n"
+        "    async with Client() as client:\n"
+        "        print((await client.submit('quick', {})).created)\n"
+        "asyncio.run(main())"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**environment_of(ROOT), "REDIS_URL": server.url, "ENVIRONMENT": "prod"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    server.start()  # returns when all is loaded; the client has been trying meanwhile
+    said, complaint = child.communicate(timeout=WAIT_S)
+
+    assert said.strip() == "True", complaint
+
+
+async def test_a_full_disk_refuses_submits_in_words_and_running_jobs_commit_when_there_is_room(tmp_path: Path) -> None:
+    async def held(ctx: dict[Any, Any]) -> str:
+        await until((tmp_path / "open").exists, what="the gate")
+        return str(ctx["job_id"])
+
+    with started_redis(tmp_path, admin=PASSWORD, max_file_blocks=4000) as server:
+        url = f"redis://:{PASSWORD}@127.0.0.1:{server.port}"
+        async with Client(ClientSettings(redis_url=url, environment="prod")) as client, Redis.from_url(url) as redis:
+            async with running_worker(url, KEYS, [func(held, name="held")]):
+                job = await client.submit("held", {})
+                await until(lambda: _is_running(client, job.job_id), what="the running job")
+                await _fill(redis)
+
+                with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
+                    await client.submit("held", {})
+                (tmp_path / "open").touch()
+                await until(lambda: _has_error(redis), what="Redis' own word for it")
+                server.free_the_disk()
+
+                result = await client.wait(job.job_id, timeout_s=WAIT_S)
+            events = await redis.xlen(KEYS.events)
+
+    assert result.state is JobState.SUCCEEDED
+    assert events == 1
+
+
+async def _fill(redis: Redis) -> None:
+    """Write until Redis refuses: it notices a failed write at the next turn."""
+    for number in range(1000):
+        try:
+            await redis.set(f"ballast:{number % 4}", b"x" * 100_000)
+        except ResponseError as error:
+            assert "MISCONF" in str(error)  # noqa: PT017  the way out of the loop
+            return
+    pytest.fail("Redis never refused a write")
+
+
+async def _is_running(client: Client, job_id: str) -> bool:
+    return (await client.job(job_id)).state is JobState.RUNNING
+
+
+async def _has_error(redis: Redis) -> bool:
+    return cast("dict[str, Any]", await redis.info("persistence"))["aof_last_write_status"] == "err"

@@ -1,0 +1,72 @@
+"""A Redis as Compose starts it: by ops/redis-start.sh, with ops/redis.conf and the users of ops/users.acl."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tests.support.metrics import free_port
+from worker.redis_build import fetch
+
+OPS = Path(__file__).parents[2] / "ops"
+START_WITHIN_S = 20
+NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+@dataclass(frozen=True)
+class StartedRedis:
+    """One such server, environment ``prod``."""
+
+    port: int
+    pid: int
+    log: Path
+
+    def free_the_disk(self) -> None:
+        """Take the limit of its files away."""
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, NO_LIMIT)
+
+
+@contextmanager
+def started_redis(
+    folder: Path, *, admin: str, producer: str = "p", max_file_blocks: int = 0, options: Sequence[str] = ()
+) -> Generator[StartedRedis]:
+    """Start it; a file of it may have ``max_file_blocks`` blocks of 512 bytes, which stands for a full disk."""
+    (folder / "redis_password").write_text(f"{admin}\n")
+    (folder / "producer_password").write_text(producer)
+    port, home, log = free_port(), fetch(), folder / "log"
+    modules = [word for name in ("redisearch.so", "rejson.so") for word in ("--loadmodule", f"{home}/lib/{name}")]
+    start = [OPS / "redis-start.sh", OPS / "redis.conf", OPS / "users.acl", folder, folder]
+    start += ["--port", port, "--bind", "127.0.0.1", "--dir", folder, "--locale-collate", "C", *modules, *options]
+    limited = f'trap "" XFSZ; ulimit -S -f {max_file_blocks}; exec "$@"'
+    command = ["sh", "-c", limited, "sh", *start] if max_file_blocks else start
+    env = {"PATH": f"{home}/bin:{os.environ['PATH']}", "ENVIRONMENT": "prod"}
+    with log.open("wb") as out:
+        server = subprocess.Popen([str(word) for word in command], env=env, stdout=out, stderr=out)
+    try:
+        with Redis(port=port, password=admin) as client:
+            deadline = time.monotonic() + START_WITHIN_S
+            while not _answers(client):
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        yield StartedRedis(port, server.pid, log)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except (RedisConnectionError, BusyLoadingError):
+        return False
