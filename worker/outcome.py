@@ -57,7 +57,23 @@ class ExpiryWrite:
     ttl_s: int
 
 
-Write = HashWrite | CounterWrite | ExpiryWrite
+@dataclass(frozen=True, slots=True)
+class EventWrite:
+    """``XADD key * event line``: a further event. The completion event, added after it, keeps the stream short."""
+
+    key: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishWrite:
+    """``PUBLISH key line``; ``key`` is a channel."""
+
+    key: str
+    line: str
+
+
+Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite
 
 
 @dataclass(frozen=True, slots=True)

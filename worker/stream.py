@@ -20,7 +20,16 @@ from producer.scripts import Arg, Script, load_script
 from worker.bulk import BulkScript
 from worker.entries import Entry, entries_of
 from worker.lanes import LANES, Lanes
-from worker.outcome import Commit, CounterWrite, HashWrite, Write, encode_failure, encode_value
+from worker.outcome import (
+    Commit,
+    CounterWrite,
+    EventWrite,
+    HashWrite,
+    PublishWrite,
+    Write,
+    encode_failure,
+    encode_value,
+)
 from worker.script_pipe import ScriptPipe
 
 DEAD_CAP: Final = 10_000
@@ -281,4 +290,8 @@ def _write_args(write: Write) -> list[Arg]:
         return ["HSET", len(flat), *flat]
     if isinstance(write, CounterWrite):
         return ["HINCRBY", 2, write.field, write.by]
+    if isinstance(write, EventWrite):
+        return ["XADD", 3, "*", "event", write.line]
+    if isinstance(write, PublishWrite):
+        return ["PUBLISH", 1, write.line]
     return ["EXPIRE", 1, write.ttl_s]

@@ -62,6 +62,10 @@ def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
         yield one_line(str(status))
     elif isinstance(barriers, int):
         yield counted(barriers, "barrier")
+    if event.event == "scan.regressed":
+        counts = (f"{more[name]} {name}" for name in ("critical", "serious") if more.get(name))
+        yield one_line(f"new: {', '.join(counts)}")
+        yield one_line(", ".join(map(str, more.get("rules") or ())), limit=200)
     if event.event.startswith("batch."):
         counts = (f"{more[name]} {name}" for name in ("succeeded", "dead", "cancelled") if more.get(name))
         yield one_line(", ".join(counts))

@@ -18,6 +18,7 @@ from producer.keys import Keys
 from worker.agent.complexity import complexity
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.query_graph import QueryGraph
+from worker.agent.regression import regression_writes
 from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import (
     QueryContext,
@@ -168,6 +169,7 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
     ]
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
+    writes += regression_writes(result, keys, job_id=job_id, seen_ms=seen_ms)
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

@@ -8,7 +8,8 @@
 --       1 how many keys it has  2 how many arguments  3 entry id  4 fence  5 state after  6 result JSON
 --       7 result ttl s, 0 = for ever, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
 --       then for each write: its command, how many values, the values:
---         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash
+--         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
+--         PUBLISH line, the key being its channel
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, or a counter that is
 --         no number, stands in the way: nothing of that delivery is written then
 --@include _common.lua
@@ -29,7 +30,7 @@ local function obstacle(k, a, first_write)
   local at = a + 9
   for w = first_write, k + ARGV[a] - 1 do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
-    local wrong = wrong_type(KEYS[w], 'hash')
+    local wrong = wrong_type(KEYS[w], command == 'XADD' and 'stream' or 'hash')
     if wrong then return wrong end
     if command == 'HINCRBY' then
       local old = redis.call('HGET', KEYS[w], ARGV[at + 2])

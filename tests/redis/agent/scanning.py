@@ -22,7 +22,7 @@ from worker.memory.checkpoints import ScanSaver
 from worker.memory.history import History
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
-from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
+from worker.outcome import Commit, CounterWrite, EventWrite, ExpiryWrite, HashWrite, PublishWrite
 from worker.scan.settings import Secrets
 
 HOME = "https://shop.example/home"
@@ -75,6 +75,10 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.execute_command("HINCRBY", key, field, by)
             case ExpiryWrite(key, ttl_s):
                 await redis.expire(key, ttl_s)
+            case EventWrite(key, line):
+                await redis.xadd(key, {"event": line})
+            case PublishWrite(key, line):
+                await redis.publish(key, line)
 
 
 async def hash_of(redis: Redis, key: str) -> dict[str, str]:

@@ -1,0 +1,47 @@
+"""A scheduled scan that finds a page worse than before says so once, to the event stream and to who listens."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from producer.cli.watch_command import event_line
+from producer.client import Client
+from producer.contract import Event
+from producer.keys import Keys
+from producer.schedules import Schedule, Schedules
+from tests.e2e.conftest import GUILTY, Site
+from tests.support.queue import events_of, until
+from tests.support.scan_worker import StartScanWorker
+
+CLEAN = GUILTY.replace(b'<img src="/cup.png">', b"<p>Tea</p>")
+
+
+async def test_a_scheduled_scan_tells_of_new_serious_barriers_once(
+    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+) -> None:
+    heard: list[dict[str, Any]] = []
+    schedules, began = Schedules(client), datetime.now(UTC)
+    await schedules.add(Schedule("daily", "0 3 * * *", "scan", ({"url": f"{site.url}/page"},)), now=began)
+    start_worker()
+    async with redis.pubsub() as listener:
+        await listener.subscribe(keys.events_live)
+        await listener.get_message(timeout=10)  # that it is subscribed
+        for days, body in ((1, CLEAN), (2, GUILTY), (3, GUILTY), (4, CLEAN)):
+            site.pages["/page"] = (200, "text/html", body)
+            [batch] = await schedules.fire_due(now=began + timedelta(days=days))
+            await until(lambda batch=batch: redis.hget(keys.batch(batch), "finished_ms"), what=f"{batch} to finish")
+        while message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.5):
+            heard.append(json.loads(message["data"] or b""))
+    events = [json.loads(line) for line in await events_of(redis, keys)]
+    [event] = [one for one in events if one["event"] == "scan.regressed"]
+    assert re.search(r"scan\.regressed +\S+/page  new: 1 critical  image-alt", event_line(Event.model_validate(event)))
+    assert (event["critical"], event["serious"], event["new"], event["rules"]) == (1, 0, 1, ["image-alt"])
+    assert event["url"] == f"{site.url}/page"
+    assert event["job_id"].startswith("daily-")
+    assert [one for one in heard if one["event"] == "scan.regressed"] == [event]
+    assert [one["event"] for one in events].count("job.succeeded") == 4
