@@ -3,7 +3,7 @@
 Rows: pickup drain submit recovery memory gpu start pages history cache growth.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md.
-The exit code is 1 if a target is missed. Takes about six minutes.
+The exit code is 1 if a target is missed. Takes about ten minutes.
 """
 
 from __future__ import annotations

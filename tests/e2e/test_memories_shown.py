@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from producer.client import Client
 from producer.contract import Changes, QueryResult, ScanResult
 from producer.keys import Keys
 from tests.e2e.conftest import Site
-from tests.support.queue import settings_for
+from tests.support.queue import settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, StartScanWorker, environment_for, need_browser, start_scan_worker
 from tests.support.seeded_history import DAY_MS, Nights, page
@@ -158,7 +159,9 @@ def shop(mark: str, *parts: str, wrap: str = "") -> tuple[int, str, bytes]:
 
 
 @pytest.fixture
-async def changes(client: Client, start_worker: StartScanWorker, site: Site) -> list[tuple[ScanResult, Changes]]:
+async def changes(
+    client: Client, start_worker: StartScanWorker, site: Site, keys: Keys
+) -> list[tuple[ScanResult, Changes]]:
     """What each scan of one page told: as it is, shuffled, and with one barrier mended and one added."""
     start_worker()
     told: list[tuple[ScanResult, Changes]] = []
@@ -172,7 +175,15 @@ async def changes(client: Client, start_worker: StartScanWorker, site: Site) -> 
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
         assert isinstance(result, ScanResult)
         told.append((result, result.changes or Changes()))
+    await until(partial(is_forgotten, client.redis, keys), what="the finished scans' steps being dropped")
     return told
+
+
+async def is_forgotten(redis: Redis, keys: Keys) -> bool:
+    """Whether no step of a finished scan is kept."""
+    return not await redis.keys(f"*{keys.environment}*:scan:*checkpoint*") and not [
+        name for name in await redis.keys(f"{keys.prefix}checkpoint*") if b":scan:" in name
+    ]
 
 
 async def test_a_shuffled_page_is_unchanged_and_one_mended_and_one_added_are_exactly_those(

@@ -7,8 +7,9 @@ its job's end; conversations live until nobody has spoken for their TTL. What is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import redis.exceptions
 from langchain_core.runnables import RunnableConfig
@@ -18,7 +19,9 @@ from redis.asyncio import Redis
 from redisvl.exceptions import RedisSearchError
 
 from producer.keys import Keys
-from worker.memory.indexes import redis_errors, search_errors
+from worker.memory.indexes import is_missing_index, redis_errors, search_errors, wait_until_indexed
+
+T = TypeVar("T")
 
 SCAN_TTL_S: Final = 3_600
 """How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
@@ -27,12 +30,14 @@ SETUP_TRIES: Final = 5
 
 
 class SharedSaver(AsyncRedisSaver):
-    """An ``AsyncRedisSaver`` that raises Redis' own errors, so that a lost connection is tried again."""
+    """An ``AsyncRedisSaver`` that raises Redis' own errors, so that a lost connection is tried again.
+
+    Indexes that were dropped under the running worker are made again: the steps are still there.
+    """
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the newest step of a thread, or the one that ``config`` names."""
-        with redis_errors():
-            return await super().aget_tuple(config)
+        return await self._indexed(partial(super().aget_tuple, config))
 
     async def aput(
         self,
@@ -43,18 +48,29 @@ class SharedSaver(AsyncRedisSaver):
         stream_mode: str = "values",
     ) -> RunnableConfig:
         """Keep a step."""
-        with redis_errors():
-            return await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+        return await self._indexed(partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all that is kept of a thread."""
-        with redis_errors():
-            await super().adelete_thread(thread_id)
+        await self._indexed(partial(super().adelete_thread, thread_id))
 
     async def keep_newest(self, thread_id: str) -> None:
         """Delete all steps of a thread but the newest: a conversation's last step holds all of it. Safe to repeat."""
+        await self._indexed(partial(self.aprune, [thread_id], keep_last=1))
+
+    async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``act`` does, on indexes that are there."""
         with redis_errors():
-            await self.aprune([thread_id], keep_last=1)
+            try:
+                return await act()
+            except (RedisSearchError, redis.exceptions.ResponseError) as error:
+                if not is_missing_index(error):
+                    raise
+        await _set_up(self)
+        for index in (self.checkpoints_index, self.checkpoint_writes_index):
+            await wait_until_indexed(index)
+        with redis_errors():
+            return await act()
 
 
 class ScanSaver(SharedSaver):
