@@ -83,7 +83,7 @@ def restore(redis: Redis, offer: Offer, *, address: str) -> Restored:
 
 def own_address(redis: Redis) -> str:
     """Return this machine's address as seen from its connection to Redis."""
-    connection: Any = redis.connection_pool.get_connection("PING")
+    connection: Any = redis.connection_pool.get_connection()
     try:
         sock: socket.socket = connection._sock  # noqa: SLF001  redis-py does not tell
         return "127.0.0.1" if sock.family == socket.AF_UNIX else sock.getsockname()[0]

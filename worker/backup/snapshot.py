@@ -25,7 +25,7 @@ CHECKSUM_BYTES: Final = 8
 def receive(redis: Redis) -> Iterator[bytes]:
     """Give the snapshot in pieces. Raises ``RedisUnsuitable`` for a refused or broken one, and redis-py's errors."""
     pool = redis.connection_pool
-    connection: Any = pool.get_connection("SYNC")
+    connection: Any = pool.get_connection()
     try:
         connection.send_command("SYNC")
         # redis-py has no way to read what is not a reply; nothing is buffered before the first one.

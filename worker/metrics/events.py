@@ -7,6 +7,7 @@ are in seconds, as Prometheus wants them. A label's values are a closed set, so 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from functools import cache
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -26,12 +27,12 @@ class EventCounts:
     def __init__(self, environment: str, registry: CollectorRegistry) -> None:
         def counter(name: str, about: str, *labels: str) -> Callable[..., Counter]:
             family = Counter(f"sightline_{name}", about, ("environment", *labels), registry=registry)
-            return lambda *values: family.labels(environment, *values)
+            return cache(lambda *values: family.labels(environment, *values))
 
         def histogram(name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Histogram]:
             labelnames = ("environment", *labels)
             family = Histogram(f"sightline_{name}", about, labelnames, registry=registry, buckets=buckets)
-            return lambda *values: family.labels(environment, *values)
+            return cache(lambda *values: family.labels(environment, *values))
 
         self._events = counter("events", "Events logged, by name; the catalogue is in worker/telemetry.py", "event")
         self._ended = counter("deliveries", "Deliveries that ended", "kind", "lane", "outcome")

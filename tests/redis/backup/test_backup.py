@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from producer.cli import main
 from tests.support.redis_server import StartServer
+from worker.backup import restore
 from worker.backup.offer import Offer
+from worker.cli import backup_command
 from worker.embedded import EmbeddedRedis
 
 
-def run(server: EmbeddedRedis | str, *words: str) -> subprocess.CompletedProcess[str]:
-    url = server if isinstance(server, str) else server.url
-    return subprocess.run(
-        [sys.executable, "-m", "producer.cli.main", *words],
-        env={"REDIS_URL": url, "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(server: EmbeddedRedis | str, *words: str) -> Done:
+    """What ``sightline words…`` comes to, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("REDIS_URL", server if isinstance(server, str) else server.url)
+        code = main.run(words)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -110,8 +120,9 @@ def test_a_backup_of_a_newer_redis_is_refused(filled: EmbeddedRedis, redis_serve
 
 
 def test_a_snapshot_that_ends_redis_is_told_and_its_data_folder_stays_empty(
-    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path
+    filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(restore, "AWAY_S", 1.0)
     run(filled, "backup", str(tmp_path / "b"))
     snapshot = (tmp_path / "b/dump.rdb").read_bytes()
     (tmp_path / "b/dump.rdb").write_bytes(snapshot[:-8] + b"8 wrong!")  # its checksum
@@ -132,9 +143,6 @@ def test_a_snapshot_that_ends_redis_is_told_and_its_data_folder_stays_empty(
 def test_a_redis_that_cannot_call_back_is_a_primary_again_with_its_old_settings(
     filled: EmbeddedRedis, redis_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from worker.backup import restore  # noqa: PLC0415
-    from worker.cli import backup_command  # noqa: PLC0415
-
     run(filled, "backup", str(tmp_path / "b"))
     target = redis_server(config={"masterauth": "kept"})
     monkeypatch.setattr(restore, "CALL_BACK_WITHIN_S", 1.0)
