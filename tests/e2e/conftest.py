@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ from producer.client import Client
 from producer.keys import Keys
 from tests.support.processes import children
 from tests.support.queue import settings_for
-from tests.support.scan_worker import StartScanWorker, need_browser, start_scan_worker
+from tests.support.scan_worker import ROOT, StartScanWorker, environment_for, need_browser, start_scan_worker
 
 __all__ = ["children"]
 
@@ -90,3 +91,26 @@ def start_worker(
 async def client(redis_url: str, keys: Keys) -> AsyncGenerator[Client]:
     async with Client(settings_for(redis_url, keys)) as client:
         yield client
+
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def call(redis_url: str, keys: Keys) -> Call:
+    """Runs ``sightline`` with arguments, on the test's keys; variables may be given by name."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "producer.cli.main", *arguments],
+            cwd=ROOT,
+            env=environment_for(redis_url, keys, **variables),
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run

@@ -1,12 +1,9 @@
-"""A pipeline that fails on new barriers only: by history, by a baseline file, and with waivers. All parts are real."""
+"""Waivers and logins of ``sightline scan``; the gate itself is in ``test_gate.py``. All parts are real."""
 
 from __future__ import annotations
 
 import json
 import secrets
-import subprocess
-import sys
-from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +11,10 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.e2e.conftest import Site
-from tests.support.redis_server import delete_environment
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from tests.e2e.conftest import Call, Site
+from tests.support.scan_worker import StartScanWorker
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 NEW = "<button id='pay'></button>"
-GATE = ("--only-new", "--fail-on", "serious", "--timeout", "60")
 
 
 def page(more: str = "") -> tuple[int, str, bytes]:
@@ -37,44 +31,8 @@ def shop(site: Site) -> Site:
     return site
 
 
-@pytest.fixture
-def call(redis_url: str, keys: Keys) -> Call:
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "producer.cli.main", *arguments],
-            cwd=ROOT,
-            env=environment_for(redis_url, keys, **variables),
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
-
-
-@pytest.fixture
-def fresh(redis_url: str) -> Generator[Keys]:
-    """An environment without a past, as a Redis of a pipeline's own is."""
-    keys = Keys(environment=f"t{secrets.token_hex(8)}")
-    yield keys
-    delete_environment(redis_url, keys)
-
-
 def pages_of(shop: Site) -> tuple[str, str]:
     return f"{shop.url}/shop", f"{shop.url}/tea"
-
-
-def marks_of(report: Any) -> dict[str, list[str]]:
-    """The marks of the rules of all pages."""
-    marks: dict[str, list[str]] = {}
-    for page in report["pages"]:
-        for finding in page.get("findings", []):
-            for node in finding["nodes"]:
-                marks.setdefault(finding["rule"], []).append(page["marks"]["barriers"][node["fingerprint"]])
-    return marks
 
 
 async def kept_of_jobs(redis: Redis, keys: Keys) -> bytes:
@@ -87,27 +45,6 @@ async def kept_of_jobs(redis: Redis, keys: Keys) -> bytes:
             found.append(await redis.get(key))
     assert len(found) > 2, "nothing was looked at"
     return repr(found).encode()
-
-
-def test_only_a_new_barrier_fails_and_the_table_names_it_alone(
-    call: Call, start_worker: StartScanWorker, shop: Site, tmp_path: Path
-) -> None:
-    start_worker()
-    first = call("scan", *pages_of(shop), *GATE, "--format", "table")
-    same = call("scan", *pages_of(shop), *GATE, "--format", "table")
-    shop.pages["/shop"] = page(NEW)
-
-    worse = call("scan", *pages_of(shop), *GATE, "--format", "table", "--format", f"json={tmp_path / 'all.json'}")
-
-    assert (first.returncode, same.returncode, worse.returncode) == (1, 0, 1)
-    assert "2 pages: no earlier scan, so all its barriers are new" in first.stdout
-    assert "image-alt" not in same.stdout
-    assert "2 known barriers not counted" in same.stdout
-    assert "button-name" in worse.stdout
-    assert "image-alt" not in worse.stdout
-    assert "1 page with new findings that are serious or worse" in worse.stdout
-    report = json.loads((tmp_path / "all.json").read_text())
-    assert marks_of(report) == {"button-name": ["new"], "image-alt": ["known", "known"]}
 
 
 def test_a_waived_barrier_is_0_and_listed_until_its_waiver_is_removed(
@@ -148,41 +85,6 @@ async def test_an_expired_waiver_counts_again_and_is_named(
 
     assert answer.returncode == 1
     assert f"the waiver of {finding['fingerprint']} expired on 2001-05-31 (gone in May)" in answer.stderr
-
-
-def test_a_page_that_cannot_be_scanned_is_2_and_the_others_are_reported(
-    call: Call, start_worker: StartScanWorker, shop: Site
-) -> None:
-    start_worker()
-    call("scan", *pages_of(shop), "--wait")
-    shop.pages["/shop"] = page(NEW)
-
-    answer = call("scan", *pages_of(shop), f"{shop.url}/missing", *GATE, "--format", "table")
-
-    assert answer.returncode == 2
-    assert "button-name" in answer.stdout
-    assert "Not scanned, so not a pass: 1 page" in answer.stdout
-
-
-def test_a_baseline_does_the_same_where_redis_is_thrown_away(
-    call: Call, start_worker: StartScanWorker, shop: Site, fresh: Keys, tmp_path: Path
-) -> None:
-    baseline = str(tmp_path / "known.json")
-    start_worker()
-    written = call("scan", *pages_of(shop), "--write-baseline", baseline, "--fail-on", "never")
-    start_worker(ENVIRONMENT=fresh.environment)
-    gate = ("--baseline", baseline, "--fail-on", "serious", "--timeout", "60", "--format", "table")
-    same = call("scan", *pages_of(shop), *gate, ENVIRONMENT=fresh.environment)
-    shop.pages["/shop"], shop.pages["/tea"] = page(NEW), (200, "text/html", page()[2].replace(b"<img", b"<img alt=''"))
-
-    worse = call("scan", *pages_of(shop), *gate, ENVIRONMENT=fresh.environment)
-    missing = call("scan", *pages_of(shop), f"{shop.url}/missing", *gate, ENVIRONMENT=fresh.environment)
-
-    assert (written.returncode, same.returncode, worse.returncode, missing.returncode) == (0, 0, 1, 2)
-    assert "button-name" in worse.stdout
-    assert "image-alt" not in worse.stdout
-    assert "button-name" in missing.stdout
-    assert "sightline: fixed, and still in the baseline: /tea image-alt" in worse.stderr
 
 
 @pytest.mark.parametrize("kind", ["header", "variable", "cookie"])
