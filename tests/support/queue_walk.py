@@ -121,7 +121,25 @@ class QueueWalk(RuleBasedStateMachine):
 
     def start_held(self, consumer: Consumer, entry: Entry, expected: ModelEntry) -> bool:
         """Start what is held; False if that came to nothing."""
-        answer = self.run(consumer.stream.start(entry, tries=WORKERS_TRIES))
+        return self._now_started(consumer, expected, self.run(consumer.stream.start(entry, tries=WORKERS_TRIES)))
+
+    def start_together(self, consumer: Consumer) -> None:
+        """Start all that is held in one script call; what was started before is started again."""
+        starts = [consumer.stream.start(entry, tries=WORKERS_TRIES) for entry, _ in consumer.entries]
+        answers = self.run(asyncio.gather(*starts))
+        for (_, expected), answer in zip(consumer.entries, answers, strict=True):
+            self._now_started(consumer, expected, answer)
+
+    def end_together(self, consumer: Consumer, first: int, state: JobState) -> None:
+        """Finish the deliveries from the ``first`` on in one script call."""
+        deliveries = consumer.deliveries[first:]
+        ends = [self._commit(consumer.stream, delivery, state, is_returned=False) for delivery, _ in deliveries]
+        for (_, expected), answer in zip(deliveries, self.run(asyncio.gather(*ends)), strict=True):
+            assert answer in expected.answers(state)
+            if answer == "committed":
+                self.model.end(expected, state, attempt_returned=False)
+
+    def _now_started(self, consumer: Consumer, expected: ModelEntry, answer: Delivery | NotStarted) -> bool:
         started = self.model.start(consumer.stream.consumer, expected)
         if isinstance(started, str):
             assert answer == NotStarted(started)
@@ -141,6 +159,23 @@ class QueueWalk(RuleBasedStateMachine):
         assert answer in may
         if answer == "committed":
             self.model.end(expected, state, attempt_returned=is_returned)
+
+    def run_newest(self, consumer: Consumer, state: JobState) -> None:
+        if self.start_held(consumer, *consumer.entries[-1]):
+            self.end_delivery(consumer.stream, *consumer.deliveries[-1], state, is_returned=False)
+
+    @property
+    def due(self) -> dict[str, ModelJob]:
+        """What is due though its delay is not over: the retry of a cancelled job does not wait."""
+        return {job.job_id: job for job in self.model.in_state(JobState.SCHEDULED) if job.is_cancel_asked}
+
+    def promote_due(self, who: int, jobs: dict[str, ModelJob]) -> None:
+        if jobs:
+            self.run(self.world.redis.zadd(self.keys.scheduled, dict.fromkeys(jobs, 1), xx=True))
+
+        assert self.run(self.consumers[who].stream.lanes.promote_due(limit=10)) == len(jobs)
+        for job_id in sorted(jobs):  # of one score, Redis takes them by name
+            self.model.promote(jobs[job_id])
 
     async def _commit(self, stream: JobStream, delivery: Delivery, state: JobState, *, is_returned: bool) -> str:
         match state:

@@ -31,7 +31,6 @@ SEQUENCES: Final = int(os.environ.get("QUEUE_SEQUENCES", "500"))
 STEPS: Final = int(os.environ.get("QUEUE_STEPS", "25"))
 MOST_JOBS: Final = 3
 """At once; more would meet each other less often."""
-ALL: Final = 100
 AT_MOST: Final = {
     "submit_again": 1,
     "add_by_hand": 1,
@@ -166,7 +165,16 @@ class QueueMachine(QueueWalk):
     @rule(who=WHO, state=OUTCOMES)
     def run_one(self, who: int, state: JobState) -> None:
         self.claim(who, 1, 1, 0)
-        self._run_newest(self.consumers[who], state)
+        self.run_newest(self.consumers[who], state)
+
+    @precondition(lambda self: self.has_waiting)
+    @rule(who=WHO, is_cancelled=st.booleans())
+    def run_together(self, who: int, is_cancelled: bool) -> None:
+        """Start all that waits in one script call, and end all of it in another."""
+        self.claim(who, MOST_JOBS + 2, MOST_JOBS + 2, 0)
+        consumer, first = self.consumers[who], len(self.consumers[who].deliveries)
+        self.start_together(consumer)
+        self.end_together(consumer, first, JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED)
 
     @precondition(lambda self: self.runners)
     @rule(who=WHO, which=ANY, state=OUTCOMES, is_returned=st.booleans())
@@ -220,7 +228,7 @@ class QueueMachine(QueueWalk):
     @rule(who=WHO, which=ANY, is_started=st.booleans())
     def take_over(self, who: int, which: int, is_started: bool) -> None:
         self.expire(which)
-        self.reclaim(who, pick(self.model.pending, which).lane, ALL)
+        self.reclaim(who, pick(self.model.pending, which).lane, 100)
         if is_started:
             self.start_held(self.consumers[who], *self.consumers[who].entries[-1])
 
@@ -228,19 +236,15 @@ class QueueMachine(QueueWalk):
     @rule(which=ANY, who=WHO)
     def promote(self, which: int, who: int) -> None:
         job = pick(self.model.in_state(JobState.SCHEDULED), which)
-        self.run(self.world.redis.zadd(self.keys.scheduled, {job.job_id: 1}, xx=True))
 
-        assert self.run(self.consumers[who].stream.lanes.promote_due(limit=10)) == 1
-        self.model.promote(job)
+        self.promote_due(who, {job.job_id: job, **self.due})
 
     @precondition(lambda self: self.may("tend"))
     @rule(who=WHO)
-    def tend_when_nothing_is_due(self, who: int) -> None:
+    def tend(self, who: int) -> None:
         self.taken["tend"] += 1
-        stream = self.consumers[who].stream
-
-        assert self.run(stream.lanes.promote_due(limit=10)) == 0
-        self.run(stream.lanes.reap_consumers(idle_ms=0))
+        self.promote_due(who, self.due)
+        self.run(self.consumers[who].stream.lanes.reap_consumers(idle_ms=0))
 
     # ------------------------------------------------------------------------------------------ what must hold
 
@@ -264,19 +268,15 @@ class QueueMachine(QueueWalk):
         self.compare()  # gives the new entries their ids
         while self.model.pending:
             self.take_over(0, 0, is_started=False)
-            self._run_newest(self.consumers[0], JobState.SUCCEEDED)
+            self.run_newest(self.consumers[0], JobState.SUCCEEDED)
         while self.has_waiting:
             self.claim(0, 1, 1, 0)
-            self._run_newest(self.consumers[0], JobState.SUCCEEDED)
+            self.run_newest(self.consumers[0], JobState.SUCCEEDED)
         for batch in list(self.model.batches):
             self.seal(batch)
         self.compare()
         assert all(job.has_ended for job in self.model.jobs.values())
         assert all(batch.is_finished for batch in self.model.batches.values())
-
-    def _run_newest(self, consumer: Consumer, state: JobState) -> None:
-        if self.start_held(consumer, *consumer.entries[-1]):
-            self.end_delivery(consumer.stream, *consumer.deliveries[-1], state, is_returned=False)
 
 
 @pytest.mark.timeout(max(120, SEQUENCES))
