@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import click
@@ -47,10 +49,39 @@ def test_a_client_command_imports_nothing_of_a_worker(command: str) -> None:
     assert not loaded & set(HEAVY)
 
 
-def test_submitting_a_page_loads_no_report_writer() -> None:
-    loaded = loaded_by("import producer.cli.scan_command")
+ACTING = sorted(path.stem for path in Path(main.__file__).parent.glob("*_command.py"))
+"""The modules that do what commands say; each is imported when its command runs."""
 
-    assert not loaded & {"rich", "jinja2", "junitparser", *HEAVY}
+
+@pytest.fixture(scope="module")
+def floor() -> set[str]:
+    """What comes with the three packages that every command stands on."""
+    return loaded_by(
+        "import click, redis.asyncio, hiredis, annotated_types\nfrom pydantic import BaseModel, field_validator"
+    )
+
+
+@pytest.mark.parametrize("module", ACTING)
+def test_what_a_command_imports_is_pinned_to_click_redis_and_pydantic(module: str, floor: set[str]) -> None:
+    loaded = loaded_by(f"import producer.cli.{module}")
+
+    assert loaded - floor - sys.stdlib_module_names == {"producer", *ALSO.get(module, ())}
+
+
+ALSO = {"usage_command": ("rich",)}
+"""What a command loads besides, in any case."""
+
+
+def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:
+    script = "import sys, producer.cli.scan_command, producer.cli.top_command\nprint(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(ast.literal_eval(done.stdout))
+
+    assert not loaded & {"producer.sitemap", "producer.robots", "producer.download", "protego", "rich.live"}
+    assert not {name for name in loaded if name.startswith("producer.reports.")} & REPORTS
+
+
+REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sarif", "markdown", "csv")}
 
 
 def test_choices_are_those_of_the_contract() -> None:

@@ -1,0 +1,78 @@
+"""The command line in forty columns and without colour: nothing breaks over the edge, nothing is painted."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from typing import Any
+
+import pytest
+
+from producer.contract import ScanResult
+from producer.keys import Keys
+from tests.support.queue import running_worker
+from tests.support.scan_worker import ROOT, environment_for
+from tests.support.scans import finding, scan_result
+from worker.outcome import Commit
+from worker.stream_worker import func
+
+PAGES = [f"https://shop.example/collections/spring/{number}/a-rather-long-name" for number in range(6)]
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
+    del ctx
+    found = scan_result(finding("image-alt", "a", "b"), url=payload["url"])
+    return Commit(result=ScanResult.model_validate(found.model_dump()), event={"url": payload["url"]})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (("scan", *PAGES, "--wait"), "12 critical"),
+        (("scan", *PAGES, "--batch", "b"), "Queued 6 pages as batch b"),
+        (("top", "--once"), "1 worker"),
+        (("status",), "1 worker"),
+    ],
+)
+async def test_forty_columns_without_colour(
+    arguments: tuple[str, ...], wanted: str, redis_url: str, keys: Keys
+) -> None:
+    environment = environment_for(redis_url, keys, TERM="xterm-256color", NO_COLOR="1")
+    async with running_worker(redis_url, keys, [func(scan, name="scan")]):
+        shown = await asyncio.to_thread(_shown, arguments, environment)
+
+    lines = [line for frame in re.split(r"[\r\n]|\x1b\[2K|\x1b\[1A", shown) for line in [_ESCAPE.sub("", frame)]]
+    drawn = [line for line in lines if line.startswith(("Scanning", "Queueing"))]
+    assert wanted in " ".join(shown.split())
+    assert "Traceback" not in shown
+    assert not [code for code in _COLOUR.findall(shown) if re.search(r"\b(3[0-7]|4[0-7]|9[0-7]|38|48)\b", code)]
+    assert max(map(len, drawn), default=0) <= 40
+
+
+def _shown(arguments: tuple[str, ...], environment: dict[str, str]) -> str:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    command = [sys.executable, "-m", "producer.cli.main", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 65_536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    os.close(ours)
+    process.wait(60)
+    return seen.decode()
