@@ -252,3 +252,13 @@ async def test_every_rule_that_axe_core_may_leave_undecided_has_an_area_to_be_as
     result = (await engine.audit(ScanRequest(html=html, deadline_s=20))).result
 
     assert result.title == "true without: ; gone:"
+
+
+async def test_what_was_cut_of_a_page_is_marked(engine: ScanEngine) -> None:
+    html = f'<!doctype html><html lang="en"><title>{"t" * 600}</title><main><h1>x</h1><img src="{"s" * 3_000}"></main>'
+
+    result = (await engine.audit(ScanRequest(html=html, deadline_s=20))).result
+
+    (node,) = next(one for one in result.findings if one.rule == "image-alt").nodes
+    assert (len(result.title), result.title[-1]) == (500, "…")
+    assert node.snippet.endswith('...">')  # axe-core's own mark

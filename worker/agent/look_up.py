@@ -31,6 +31,8 @@ MAX_CHARS: Final = 5_000
 """Of one document: two fit into a small model's context beside the question."""
 MAX_URL: Final = 300
 MAX_RULES: Final = 20
+MAX_BRIEF_RULES: Final = 8
+"""Of a scan that is one of several."""
 MAX_EXAMPLES: Final = 3
 NEIGHBOURS: Final = 40
 READ: Final = ("scanned", "partial")
@@ -85,6 +87,7 @@ class LookUp:
         findings = sorted(record.findings, key=lambda one: (-(one.impact.rank if one.impact else -1), -one.node_count))
         document = brief(record)
         del document["rules"]
+        document.pop("rules_left_out", None)
         document["assessed"] = clip(record.summary)
         document["findings"] = [
             {
@@ -150,7 +153,8 @@ def brief(record: ScanRecord) -> JsonObject:
         "seen": time_of(record.last_seen_ms),
         "since": time_of(record.at_ms),
         "barriers": counted(record.barriers),
-        "rules": {one.rule: one.node_count for one in rules[:8]},
+        "rules": {one.rule: one.node_count for one in rules[:MAX_BRIEF_RULES]},
+        **({"rules_left_out": len(rules) - MAX_BRIEF_RULES} if len(rules) > MAX_BRIEF_RULES else {}),
     }
 
 

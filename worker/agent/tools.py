@@ -112,7 +112,7 @@ class Toolbox:
         found = [
             item
             for place in places
-            for item in await self._memories.asearch(place, query=args.text or None, limit=MAX_RECALLED)
+            for item in await self._memories.asearch(place, query=args.text or None, limit=MAX_RECALLED + 1)
         ]
         found.sort(key=lambda item: (item.score or 0.0, item.updated_at), reverse=True)
         said = [
@@ -123,7 +123,7 @@ class Toolbox:
             }
             for item in found[:MAX_RECALLED]
         ]
-        return Told({"remembered": said}, ())
+        return Told({"remembered": said, "there_is_more": len(found) > MAX_RECALLED}, ())
 
     async def _request_scan(self, args: RequestScan, asker: Asker, number: int) -> Told:
         url = may_scan(args.url, asker)

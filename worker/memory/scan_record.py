@@ -180,8 +180,8 @@ def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen
         "url": result.url,
         "host_name": host,
         "group_name": result.group,
-        "title": result.title[:MAX_TITLE],
-        "summary": result.assessment.summary[:MAX_SUMMARY] if result.assessment else "",
+        "title": _cut(result.title, MAX_TITLE),
+        "summary": _cut(result.assessment.summary, MAX_SUMMARY) if result.assessment else "",
     }
     kept = {name: value for name, value in fields.items() if value != ""}
     kept |= {
@@ -195,6 +195,11 @@ def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen
         "findings": json.dumps([_pack(finding) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return ``text``, at most ``limit`` characters of it; a cut is marked."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _tags(values: Iterable[str]) -> str:

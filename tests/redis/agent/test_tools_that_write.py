@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from producer.contract import JsonObject
 from tests.redis.agent.asking import Desk, call
 from worker.agent.tools import Answer, scan_job_id
@@ -42,6 +44,17 @@ async def test_the_user_s_words_are_remembered_and_recalled_by_meaning(desk: Des
     assert [one["text"] for one in found["remembered"]] == ["the shop is rebuilt in May"]
     assert elsewhere["remembered"] == []
     assert len(anywhere["remembered"]) == 1
+
+
+@pytest.mark.parametrize(("kept", "there_is_more"), [(5, False), (6, True)])
+async def test_recall_says_whether_there_is_more_than_it_tells(desk: Desk, kept: int, there_is_more: bool):
+    for number in range(kept):
+        words = f"rule {number} of the shop"
+        await run(desk, "remember", by=asker(f"Remember: {words}"), words=words, number=number)
+
+    told_of = await told(desk, "recall")
+
+    assert (len(told_of["remembered"]), told_of["there_is_more"]) == (5, there_is_more)
 
 
 async def test_words_that_the_user_did_not_write_are_not_remembered(desk: Desk):

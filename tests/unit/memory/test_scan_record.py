@@ -29,6 +29,12 @@ def changes(before: ScanResult, now: ScanResult, *, is_whole: bool = True) -> Ch
     return compare(record_of(before), recorded_findings(now.findings), is_whole=is_whole)
 
 
+def test_a_title_that_was_cut_is_marked():
+    long, short = (record_of(scan_result(title="t" * count)).title for count in (301, 300))
+
+    assert (len(long), long[-1], short) == (300, "…", "t" * 300)
+
+
 def test_a_document_keeps_what_history_needs():
     page = scan_result(finding("image-alt", "a", "b"), finding("label", "c", impact=Impact.SERIOUS), group="shop, new")
 

@@ -7,6 +7,11 @@
   const MAX_CHARS = 2000;
   // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
   const cut = (text) => String(text ?? "").slice(0, MAX_CHARS).toWellFormed();
+  // What people read is marked where it was cut.
+  const shown = (text) => {
+    const whole = String(text ?? "");
+    return whole.length > MAX_CHARS ? `${cut(whole.slice(0, MAX_CHARS - 1))}…` : cut(whole);
+  };
   const cutAll = (target) => (Array.isArray(target) ? target.map(cutAll) : cut(target));
   const partials = [];
 
@@ -49,8 +54,8 @@
   const packNode = (node, withBoxes) => ({
     target: cutAll(node.target),
     ancestry: cutAll(node.ancestry),
-    html: cut(node.html),
-    summary: cut(node.failureSummary),
+    html: shown(node.html),
+    summary: shown(node.failureSummary),
     impact: node.impact,
     ...(withBoxes ? { box: boxOf(node.target) } : {}),
   });

@@ -19,13 +19,15 @@
   const heading = all.call(document, "h1")[0];
   // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
   const cut = (text, length) => String(text).slice(0, length).toWellFormed();
+  // What people read is marked where it was cut.
+  const shown = (text, length) => (String(text).length > length ? `${cut(text, length - 1)}…` : cut(text, length));
   return {
     still_ms: globalThis.sightlineStillMs(),
     elements,
     is_bare: text === "" || /^(loading|please wait|wird geladen|bitte warten|chargement)\W*$/i.test(text),
     content_type: own(Document.prototype, "contentType"),
-    title: cut(own(Document.prototype, "title"), 500),
-    heading: heading ? cut(heading.textContent, 200).trim() : "",
+    title: shown(own(Document.prototype, "title"), 500),
+    heading: heading ? shown(heading.textContent, 200).trim() : "",
     href: cut(location.href, 4000),
     height: Math.ceil(own(Document.prototype, "scrollingElement")?.scrollHeight ?? 0),
   };
