@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench chaos soak fuzz lock clean
+.PHONY: help setup demo up test check bench chaos soak fuzz mutants lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ chaos: setup ## Break everything at once and count what was lost; MINUTES=10 SEE
 
 soak: setup ## Look for what grows under a steady load; MINUTES=15
 	@$(BIN)/python ops/chaos/soak.py --minutes $(or $(MINUTES),15)
+
+mutants: setup ## Take one promise out at a time and see that the tests notice
+	@$(BIN)/python tests/mutants/run.py
 
 fuzz: $(READY) ## Try contract, entries, sitemaps and model output with made-up input; MINUTES=5
 	@$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),5)

@@ -2,7 +2,8 @@
 
 Rows: pickup drain submit recovery memory gpu start pages history cache growth.
 
-All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md.
+All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md,
+and a plot of the rows with peers into results.svg.
 The exit code is 1 if a target is missed. Takes about ten minutes.
 """
 
@@ -23,6 +24,7 @@ from cli_rows import CLI_ROWS
 from contenders import ALL
 from gpu import gpu
 from memory_rows import MEMORY_ROWS
+from plot import PLOT, bars, svg
 from report import RESULTS, machine, markdown
 from rows import QUEUE_ROWS, Bench, Row
 
@@ -37,7 +39,7 @@ def main() -> int:
     parser.add_argument("rows", nargs="*", help=f"some of {', '.join(ROWS)}; all without")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fsync", choices=["always", "everysec", "no"], default="everysec")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and {PLOT.name}")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}: expected some of {', '.join(ROWS)}")
@@ -48,6 +50,7 @@ def main() -> int:
     print(page)
     if options.write:
         RESULTS.write_text(page)
+        PLOT.write_text(svg(bars(rows)))
     return 0 if all(met for row in rows for _, met in row.verdicts) else 1
 
 

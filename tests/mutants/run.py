@@ -1,0 +1,112 @@
+"""Takes one promise out of the product at a time and sees that the tests notice: ``make mutants``.
+
+Each ``*.patch`` beside this file begins with what it takes out and which tests must then fail. It is applied to a copy
+of HEAD, never to the work tree. The tests named are first run on the copy as it is, where they must pass. Exit code 1
+when a mutant survives. That every patch still fits is checked with all tests (``test_patches.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from rich.console import Console
+from rich.table import Table
+
+HERE: Final = Path(__file__).resolve().parent
+ROOT: Final = HERE.parents[1]
+LIMIT_S: Final = 600
+FAILED: Final = 1
+"""pytest's exit code when tests ran and failed; any other means that they did not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One patch: ``what`` it takes out, and the arguments of pytest for the tests that must catch it."""
+
+    path: Path
+    what: str
+    caught_by: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the two lines before the patch itself."""
+        what, caught_by = path.read_text(encoding="utf-8").splitlines()[:2]
+        return cls(path, what.removeprefix("what: "), tuple(caught_by.removeprefix("caught by: ").split()))
+
+
+def all_mutants() -> list[Mutant]:
+    """Return the mutants, by name."""
+    return [Mutant.read(path) for path in sorted(HERE.glob("*.patch"))]
+
+
+def apply(mutant: Mutant, folder: Path, *, only_check: bool = False) -> None:
+    """Apply the patch below ``folder``. Raises ``CalledProcessError`` where it does not fit."""
+    options = ["--check"] if only_check else []
+    # Outside a repository, so that the patch is of the folder's files and no index is asked.
+    environment = {
+        **os.environ,
+        "GIT_DIR": str(folder / "no-repository"),
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+    }
+    command = ["git", "apply", *options, "-C1", "--recount", str(mutant.path)]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+
+
+def copy_of_head(folder: Path) -> None:
+    """Write the files of HEAD below ``folder``."""
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x"], cwd=folder, input=archive, check=True)
+
+
+def run_tests(folder: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
+    """Return pytest's exit code and the first test that failed."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "CI": "true"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    failed = [line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return done.returncode, failed[0].rpartition("::")[2] if failed else done.stdout[-300:]
+
+
+def judge(mutant: Mutant) -> tuple[bool, str]:
+    """Return whether the mutant was caught, and by what; or why not."""
+    with tempfile.TemporaryDirectory(prefix="sightline-mutant-") as name:
+        folder = Path(name)
+        copy_of_head(folder)
+        status, said = run_tests(folder, mutant.caught_by)
+        if status != 0:
+            return False, f"the tests fail without it: {said}"
+        apply(mutant, folder)
+        status, said = run_tests(folder, mutant.caught_by)
+    return status == FAILED, said if status == FAILED else f"pytest ended with {status}: {said}"
+
+
+def main() -> int:
+    """Judge the mutants named, or all; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="parts of the patches' names; all without")
+    options = parser.parse_args()
+    wanted = [m for m in all_mutants() if not options.names or any(name in m.path.name for name in options.names)]
+    table = Table("taken out", "caught", "by", "s")
+    survivors = 0
+    for mutant in wanted:
+        began = time.monotonic()
+        is_caught, by = judge(mutant)
+        survivors += not is_caught
+        table.add_row(mutant.what, "yes" if is_caught else "NO", by, f"{time.monotonic() - began:.0f}")
+        print(f"{mutant.path.stem}: {'caught' if is_caught else 'SURVIVED'}: {by}", flush=True)  # noqa: T201  a program
+    Console(highlight=False, width=130).print(table)
+    return 1 if survivors or not wanted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Every mutant still fits the code, so that ``make mutants`` can be run any day."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.mutants.run import ROOT, Mutant, all_mutants, apply
+
+
+@pytest.mark.parametrize("mutant", all_mutants(), ids=lambda mutant: mutant.path.stem)
+def test_a_mutant_fits_the_code_and_names_tests_there_are(mutant: Mutant):
+    if shutil.which("git") is None:
+        pytest.fail("git is needed to check the patches")
+
+    try:
+        apply(mutant, ROOT, only_check=True)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"{mutant.path.name} does not fit: {error.stderr}")
+    files = [ROOT / argument.partition("::")[0] for argument in mutant.caught_by if argument.startswith("tests/")]
+    assert files
+    assert all(file.exists() for file in files)
