@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import io
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import IO, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import XMLParser
 
 from producer.addresses import normal_url
 from producer.download import download, site_name
@@ -28,7 +28,14 @@ MAX_SITEMAPS: Final = 2_000
 MAX_DEPTH: Final = 5
 """The protocol allows one index over sitemaps; some sites nest them once or twice more."""
 MAX_ADDRESS_CHARS: Final = 8_192
+MAX_PROBLEMS: Final = 1_000
+"""Kept one by one; more are counted."""
 _SNIFFED: Final = 1_024
+_PIECE: Final = 65_536
+_LONGEST_TAG: Final = 1 << 20
+_DEEPEST: Final = 32
+_MOST_WORDS: Final = 1_000
+"""Names of elements and attributes: a sitemap with images, news and translations has some thirty."""
 
 LeftOut = Counter[str]
 
@@ -122,7 +129,10 @@ class _Walk:
         try:
             target = _address(text)
         except ValueError as error:
-            self._listed.problems.setdefault(text[:300], InputError(str(error)))
+            if len(self._listed.problems) < MAX_PROBLEMS:
+                self._listed.problems.setdefault(text[:300], InputError(str(error)))
+            else:
+                self._listed.leave_out(text, "that are no addresses")
             return
         if site_name(target) not in self._sites:
             self._listed.leave_out(target, "of other sites")
@@ -173,7 +183,7 @@ def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
 
     Raises ``_Malformed``, after what came before the fault.
     """
-    stream = io.BufferedReader(body, buffer_size=65_536)
+    stream = io.BufferedReader(body, buffer_size=_PIECE)
     _check_xml(stream.peek(_SNIFFED)[:_SNIFFED], name)
     try:
         yield from _locations(stream, name)
@@ -181,23 +191,72 @@ def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
         raise _Malformed(f"{name!r} is not whole, or no XML: {error}") from None
     except DefusedXmlException:
         raise _Malformed(f"{name!r} declares a document type or entities: a sitemap has neither") from None
+    except (LookupError, ValueError) as error:
+        raise _Malformed(f"{name!r} has an encoding that is not read ({error}): expected UTF-8") from None
 
 
-def _locations(stream: IO[bytes], name: str) -> Iterator[tuple[str, str]]:
-    root = None
-    for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
-        tag = element.tag.rpartition("}")[2]
-        if event == "start":
-            if root is None:
-                root = element
-                if tag not in {"urlset", "sitemapindex"}:
-                    raise _Malformed(f"{name!r} is a <{tag[:40]}> document: expected <urlset> or <sitemapindex>")
-            continue
-        if tag in {"url", "sitemap"} and root is not None:
-            for child in element:
-                if child.tag.rpartition("}")[2] == "loc" and (text := (child.text or "").strip()):
-                    yield tag, text
-            root.clear()
+def _locations(stream: io.BufferedReader[Any], name: str) -> Iterator[tuple[str, str]]:
+    entries = _Entries(name)
+    parser = XMLParser(target=entries, forbid_dtd=True)
+    seen, silent = 0, 0
+    while piece := stream.read1(_PIECE):
+        parser.feed(piece)
+        yield from entries.taken()
+        silent = 0 if entries.events > seen else silent + len(piece)
+        seen = entries.events
+        if silent > _LONGEST_TAG:
+            raise _Malformed(f"{name!r} has a tag or comment of more than {_LONGEST_TAG // 2**20} MB")
+    parser.close()
+    yield from entries.taken()
+
+
+class _Entries:
+    """What the parser tells goes here instead of into a tree: a hostile file would grow one without an entry in it."""
+
+    def __init__(self, name: str) -> None:
+        self.events = 0
+        self._name = name
+        self._path: list[str] = []
+        self._words: set[str] = set()
+        self._text: list[str] = []
+        self._found: list[tuple[str, str]] = []
+
+    def taken(self) -> list[tuple[str, str]]:
+        """Return what was found since it was asked last."""
+        found, self._found = self._found, []
+        return found
+
+    def start(self, tag: str, attributes: Iterable[str]) -> None:
+        self.events += 1
+        self._path.append(tag.rpartition("}")[2])
+        self._words.update((tag, *attributes))
+        self._text.clear()
+        if len(self._path) == 1 and self._path[0] not in {"urlset", "sitemapindex"}:
+            raise _Malformed(
+                f"{self._name!r} is a <{self._path[0][:40]}> document: expected <urlset> or <sitemapindex>"
+            )
+        if len(self._path) > _DEEPEST or len(self._words) > _MOST_WORDS:
+            # The parser itself keeps each open element and each name.
+            raise _Malformed(f"{self._name!r} is nested too deep or has too many kinds of elements for a sitemap")
+
+    def data(self, text: str) -> None:
+        self.events += 1
+        if self._path[-1] == "loc" and sum(map(len, self._text)) <= MAX_ADDRESS_CHARS:
+            self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        del tag
+        self.events += 1
+        match self._path:
+            case [_, "url" | "sitemap" as kind, "loc"] if text := "".join(self._text).strip():
+                self._found.append((kind, text))
+            case _:
+                pass
+        self._path.pop()
+        self._text.clear()
+
+    def close(self) -> None:
+        """End with nothing to return: what was found is taken as it comes."""
 
 
 def _check_xml(head: bytes, name: str) -> None:

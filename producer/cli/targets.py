@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
@@ -106,7 +107,20 @@ def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[
             raise InputError(msg) from None
         parts = urlsplit(address)
         is_site = parts.path == "/" and not parts.query
-        yield from (robots.sitemaps(address) or [f"{address}sitemap.xml"]) if is_site else [address]
+        yield from (_named_by(robots, address) or [f"{address}sitemap.xml"]) if is_site else [address]
+
+
+def _named_by(robots: RobotsOfSites, site: str) -> list[str]:
+    """Return the sitemaps that robots.txt names on its own site: it cannot make this machine ask another one."""
+    from producer.download import site_name  # noqa: PLC0415  as above
+
+    named: dict[str, None] = {}
+    for text in robots.sitemaps(site):
+        with contextlib.suppress(ValueError):  # as with any line of robots.txt that makes no sense
+            address = normal_url(text)
+            if site_name(address) == site_name(site):
+                named[address] = None
+    return list(named)
 
 
 def _summary(listed: Listed) -> str:

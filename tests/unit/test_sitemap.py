@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+import tracemalloc
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler
 
@@ -122,6 +123,11 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b'<!DOCTYPE x [<!ENTITY a "b">]><urlset/>', "declares a document type or entities"),
         (b"<urlset><url>", "is not whole, or no XML"),
         (b"\x1f\x8bnot really gzip", "could not be loaded"),
+        (b'<?xml version="1.0" encoding="none-such"?><urlset/>', "has an encoding that is not read"),
+        (b'<?xml version="1.0" encoding="utf-7"?><urlset/>', "has an encoding that is not read"),
+        (b"<urlset>" + b"<a>" * 40, "is nested too deep"),
+        (b"<urlset>" + b"".join(b"<a%d/>" % number for number in range(1_001)), "too many kinds of elements"),
+        (b"<urlset><!--" + b" " * 1_200_000, "has a tag or comment of more than 1 MB"),
     ],
 )
 def test_what_is_no_sitemap_is_said_with_its_address(site: SmallSite, body: bytes, said: str) -> None:
@@ -166,6 +172,22 @@ def test_a_bomb_and_a_drip_end_at_their_limits(site: SmallSite, monkeypatch: pyt
     for name, said in (("bomb", "has more than 1 MB"), ("drip", "has not come whole within 0.3 s")):
         [problem] = read_sitemap(f"{site.url}/{name}.xml", Choice()).problems.values()
         assert said in str(problem)
+
+
+def test_a_file_of_what_is_no_entry_takes_no_memory(site: SmallSite) -> None:
+    strange, wrong = b"<a/>" * 30_000, b"".join(b"<url><loc>%d</loc></url>" % number for number in range(5_000))
+    site.files["/s.xml"] = b"<urlset>" + strange + b"<url>" + strange + b"</url>" + wrong + b"</urlset>"
+
+    tracemalloc.start()
+    try:
+        listed = read_sitemap(f"{site.url}/s.xml", Choice())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2_500_000
+    assert len(listed.problems) == sitemap.MAX_PROBLEMS
+    assert listed.left_out["that are no addresses"] == 5_000 - sitemap.MAX_PROBLEMS
 
 
 def test_redirects_are_followed_within_the_site_alone(site: SmallSite) -> None:
@@ -241,6 +263,19 @@ def test_the_address_of_a_site_finds_the_sitemaps_its_robots_txt_names(site: Sma
 
     assert named.urls == (f"{site.url}/1", f"{site.url}/2")
     assert usual.urls == (f"{site.url}/3",)
+
+
+def test_robots_txt_names_no_sitemap_of_another_site(site: SmallSite) -> None:
+    elsewhere = f"http://localhost:{site.host.rpartition(':')[2]}/inside.xml"
+    named = ("not an address", "file:///etc/passwd", elsewhere, f"{site.url}/one.xml")
+    site.files["/robots.txt"] = "".join(f"Sitemap: {one}\n" for one in named).encode()
+    site.files["/one.xml"] = urlset(f"{site.url}/1")
+    site.files["/inside.xml"] = urlset(elsewhere)
+
+    targets = read_targets([], None, Sitemaps((site.url,)))
+
+    assert targets.urls == (f"{site.url}/1",)
+    assert "/inside.xml" not in site.asked
 
 
 def test_a_broken_sitemap_among_good_ones_is_a_page_not_scanned_and_alone_it_is_the_error(site: SmallSite) -> None:
