@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from producer.contract import JobState
 from producer.keys import Keys
+from producer.reports.plain_text import counted
 from worker.doctor.line import Line, ok, warning
 from worker.memory.indexes import as_text
 
@@ -74,7 +75,7 @@ async def _look(redis: Redis, mortal: Sequence[tuple[str, str]], sample: Sample)
 def lifetime_line(sample: Sample) -> Line:
     """Return what the sample shows."""
     part = "" if sample.is_whole else " (a part of all)"
-    about = f"{sample.seen:,} keys that should end were looked at{part}"
+    about = f"looked at {counted(sample.seen, 'key')} that should end{part}"
     if not sample.lasting:
         return ok("lifetimes", f"{about}: each has a TTL")
     kinds = ", ".join(f"{number:,} of {kind}" for kind, number in sorted(sample.lasting.items()))

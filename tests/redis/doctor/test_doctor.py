@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from producer.keys import Keys
+from producer.keys import GROUP, Keys
 from tests.support.ollama_server import OllamaServer
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for
@@ -38,6 +38,8 @@ async def lines_of(settings: WorkerSettings) -> dict[str, Line]:
 async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, keys: Keys):
     await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await MemoryStore(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+    await redis.xgroup_create(keys.lane("batch"), GROUP, id="0", mkstream=True)
+    await redis.xgroup_createconsumer(keys.lane("batch"), GROUP, "w1")
     await redis.set(keys.worker("w1"), json.dumps({"name": "w1", "host": "h", "max_jobs": 3}), ex=30)
 
     lines = await lines_of(settings_of(redis_url, keys))
