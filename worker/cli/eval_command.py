@@ -11,6 +11,7 @@ import click
 
 from producer.cli.terminal import is_terminal
 from producer.connection import open_redis, redis_errors
+from producer.contract import JsonObject
 from producer.keys import Keys
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line
@@ -45,7 +46,7 @@ def run(*, misses: bool, as_json: bool) -> None:
     configure_logging(level="error", form="console")
     scores = asyncio.run(score(settings))
     if as_json:
-        click.echo(line_of({"v": 1, **asdict(scores), "usage": scores.usage.model_dump()}))
+        click.echo(line_of(document(scores)))
         return
     click.echo(table(scores))
     if misses:
@@ -65,6 +66,11 @@ async def score(settings: WorkerSettings) -> Scores:
                 apart = settings.model_copy(update={"environment": keys.environment})
                 graph = await query_graph(apart, models.chat, vectors, history)
                 return assessed + await run_questions(graph, questions, tell=_tell)
+
+
+def document(scores: Scores) -> JsonObject:
+    """Return the scores as JSON."""
+    return {"v": 1, **asdict(scores), "usage": scores.usage.model_dump()}
 
 
 def table(scores: Scores) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from producer.contract import Assessment, Priority, QueryResult, Usage
+from producer.reports.jsonl import line_of
 from worker.agent.assessment import Verdict
 from worker.agent.evaluation.labels import has, load_findings, load_questions
 from worker.agent.evaluation.scores import Scores, Share, score_answer, score_assessment
+from worker.cli.eval_command import document
 
 FINDINGS, QUESTIONS = load_findings(), load_questions()
 PAGE = FINDINGS.pages[0]
@@ -94,3 +98,10 @@ def test_scores_are_added_up():
     assert str(total.form) == "100 % (1/1)"
     assert str(Scores().form) == "-"
     assert "no answer (ModelUnreachable: gone)" in total.missed[-1]
+
+
+def test_a_machine_reads_every_share():
+    told = json.loads(line_of(document(Scores(form=Share(7, 8), models=("m:1b",)))))
+
+    assert (told["v"], told["form"], told["models"]) == (1, {"got": 7, "of": 8}, ["m:1b"])
+    assert set(told) >= {"at_once", "grounded", "fixes", "who", "order", "answers", "usage", "seconds", "missed"}
