@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from producer.contract import JsonObject, Usage
 from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, ModelRefused
 from worker.models.chat_messages import sent, tool_offer
-from worker.models.cloud_errors import cloud_errors
+from worker.models.cloud_errors import cloud_errors, words_without
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall
 from worker.models.serving import now_serving
 from worker.models.usage import UsageLedger
@@ -135,7 +135,7 @@ class CloudChat:
             raise AnswerIncomplete(msg)
         calls = tuple(_call(call, who) for call in message.tool_call_chunks)
         if not text.strip() and not calls:
-            msg = f"{who} answered nothing (it ended with {reason!r})"
+            msg = f"{who} answered nothing (it ended with {words_without(self._key, str(reason))!r})"
             raise AnswerIncomplete(msg)
         return ChatReply(text, self._name, self._cost(message), calls)
 

@@ -29,38 +29,37 @@ _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 
 @contextmanager
 def cloud_errors(host: str, model: str, *, secret: str, limit: str) -> Generator[None]:
-    """Raise our errors in place of the libraries'; ``secret`` is in no message ."""
+    """Raise our errors in place of the libraries'; ``secret`` is in no message, nor a part of it where one is cut."""
     try:
         yield
     except (openai.OpenAIError, httpx.HTTPError, TimeoutError, *_MISSHAPEN) as error:
-        failure = _ours(error, f"model {model!r} at {host!r}", limit)
         # From None: the library's error may quote the key.
-        raise type(failure)(without(secret, str(failure))) from None
+        raise _ours(error, f"model {model!r} at {host!r}", limit, secret) from None
 
 
-def without(secret: str, text: str) -> str:
-    """Return ``text`` with ``secret`` taken out."""
-    return text.replace(secret, "…") if secret else text
+def words_without(secret: str, text: str) -> str:
+    """Return an endpoint's words on one line, ``secret`` taken out of them before they are cut."""
+    return one_line(text.replace(secret, "…") if secret else text)
 
 
-def _ours(error: Exception, who: str, limit: str) -> ModelError:
+def _ours(error: Exception, who: str, limit: str, secret: str) -> ModelError:
     match error:
         case openai.APITimeoutError() | httpx.TimeoutException() | TimeoutError():
             return ModelTimeout(f"{who} did not answer within {limit}")
         case openai.APIStatusError():
-            return _of_status(error, who)
+            return _of_status(error, who, secret)
         case openai.APIConnectionError() if isinstance(error.__cause__, httpx.ConnectError):
             return ModelUnreachable(f"{who} cannot be reached: look at FALLBACK_BASE_URL and the network")
         case openai.APIConnectionError() | httpx.HTTPError():
             return AnswerIncomplete(f"{who} dropped the connection before its answer was whole")
         case openai.APIError():
-            return ModelError(f"{who} failed in mid-answer: {one_line(error.message)}")
+            return ModelError(f"{who} failed in mid-answer: {words_without(secret, error.message)}")
         case _:
-            return AnswerIncomplete(f"{who} answered what is not the protocol: {one_line(str(error))}")
+            return AnswerIncomplete(f"{who} answered what is not the protocol: {words_without(secret, str(error))}")
 
 
-def _of_status(error: openai.APIStatusError, who: str) -> ModelError:
-    status, said = error.status_code, one_line(error.message)
+def _of_status(error: openai.APIStatusError, who: str, secret: str) -> ModelError:
+    status, said = error.status_code, words_without(secret, error.message)
     if status in {_UNAUTHORISED, _FORBIDDEN}:
         return ModelRefused(f"{who} refuses the key ({status}): look at FALLBACK_API_KEY or FALLBACK_API_KEY_FILE")
     if any(words in said.lower() for words in _OVER_CONTEXT):

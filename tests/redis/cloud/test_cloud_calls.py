@@ -170,6 +170,18 @@ async def test_a_key_in_a_server_s_own_words_is_taken_out(open_worker: OpenModel
     assert KEY not in f"{caught.value} {logs}"
 
 
+async def test_no_part_of_a_key_is_left_where_a_servers_words_are_cut(open_worker: OpenModels, cloud: OpenAIServer):
+    cloud.faults.extend(CloudFault("status", 400, f"{'x' * length} {KEY}") for length in range(240, 300, 3))
+    models = await open_worker()
+
+    with capture_logs() as logs:
+        for _ in range(20):
+            with pytest.raises(errors.ModelRefused, match="xxx"):
+                await cloud_of(models).chat(ASK)
+
+    assert KEY[:3] not in str(logs)
+
+
 async def test_nothing_at_the_address_is_unreachable(open_worker: OpenModels):
     models = await open_worker(fallback_base_url="http://127.0.0.1:9/v1")
 
