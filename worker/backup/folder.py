@@ -35,8 +35,7 @@ def prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = {path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"}
-        probe = folder / f"{SNAPSHOT}.part"
-        probe.touch(mode=0o600)
+        os.close(_new(folder / f"{SNAPSHOT}.part"))
     except OSError as error:
         msg = f"{str(folder)!r} cannot be written: {error.strerror}"
         raise InputError(msg) from None
@@ -49,7 +48,7 @@ def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
     """Write the snapshot to disk, whole or not at all; returns its size and SHA-256. Raises ``InputError``."""
     part, digest, size = folder / f"{SNAPSHOT}.part", hashlib.sha256(), 0
     try:
-        with part.open("wb") as file:
+        with os.fdopen(_new(part), "wb") as file:
             for piece in pieces:
                 file.write(piece)
                 digest.update(piece)
@@ -65,6 +64,15 @@ def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
         part.unlink(missing_ok=True)
         raise
     return size, digest.hexdigest()
+
+
+def _new(path: Path) -> int:
+    """Return a handle of a file that did not exist, for its owner alone: what an earlier attempt left is not trusted.
+
+    Whoever made the folder may have put a link there, or a file of his own, to get at the secrets in a snapshot.
+    """
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
 def seal(folder: Path, manifest: Manifest) -> None:

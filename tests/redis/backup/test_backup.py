@@ -91,6 +91,26 @@ def test_a_redis_that_holds_anything_is_refused_and_left_alone(
         assert client.keys() == [b"mine"]
 
 
+def test_what_lies_in_a_backup_s_place_is_neither_followed_nor_written_to(
+    filled: EmbeddedRedis, tmp_path: Path
+) -> None:
+    linked, owned, elsewhere = tmp_path / "linked", tmp_path / "owned", tmp_path / "elsewhere"
+    for folder in (linked, owned):
+        folder.mkdir()
+    elsewhere.write_text("mine")
+    (linked / "dump.rdb.part").symlink_to(elsewhere)
+    (owned / "dump.rdb.part").touch(mode=0o666)
+    (owned / "dump.rdb.part").chmod(0o666)
+
+    codes = [run(filled, "backup", str(folder)).returncode for folder in (linked, owned)]
+
+    assert codes == [0, 0]
+    assert elsewhere.read_text() == "mine"
+    for folder in (linked, owned):
+        assert not (folder / "dump.rdb").is_symlink()
+        assert (folder / "dump.rdb").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_damaged_an_unfinished_and_a_missing_backup_are_named(filled: EmbeddedRedis, tmp_path: Path) -> None:
     folder = tmp_path / "b"
     run(filled, "backup", str(folder))
