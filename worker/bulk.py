@@ -61,20 +61,17 @@ class BulkScript:
             keys += own_keys
             args += own_args
         try:
-            reply = self._pipe.call(self._script, keys, args, at_once=True)
+            self._pipe.send_now(self._script, keys, args, partial(_hand_out, parts))
         except (TypeError, ValueError) as error:  # Redis has no form for an argument: its caller's error alone
             if len(parts) > 1:
                 for part in parts:
                     self._send([part])
             elif not parts[0][0].done():
                 parts[0][0].set_exception(error)
-            return
-        reply.add_done_callback(partial(_hand_out, parts))
 
 
-def _hand_out(parts: list[Part], reply: asyncio.Future[Any]) -> None:
-    error = reply.exception()
-    answers: list[Any] = [error] * len(parts) if error else reply.result()
+def _hand_out(parts: list[Part], reply: Any) -> None:
+    answers: list[Any] = [reply] * len(parts) if isinstance(reply, Exception) else reply
     for (future, _, _), answer in zip(parts, answers, strict=True):
         if future.done():
             continue

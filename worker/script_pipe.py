@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError, RedisError
 from producer.scripts import Arg, Script
 from producer.wire import Listener, Wire
 
-Call = tuple["asyncio.Future[Any]", Script, Sequence[str], Sequence[Arg]]
+Call = tuple[Listener, Script, Sequence[str], Sequence[Arg]]
 
 
 class ScriptPipe:
@@ -33,19 +33,24 @@ class ScriptPipe:
         self._listeners: list[Listener] = []
         self._opening: asyncio.Task[None] | None = None
 
-    def call(
-        self, script: Script, keys: Sequence[str], args: Sequence[Arg], *, at_once: bool = False
-    ) -> asyncio.Future[Any]:
-        """Return a future of the script's reply; ``at_once`` does not wait for the other calls of this tick.
+    def call(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> asyncio.Future[Any]:
+        """Return a future of the script's reply.
 
         It fails with redis-py's ``ConnectionError`` when the reply was lost (the script may have run), and with
         ``ResponseError`` for an error reply. Raises ``TypeError`` for an argument Redis has no form for.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._send((future, script, keys, args), ("EVALSHA", script.sha))
-        if at_once:
-            self._flush()
+        self.send(script, keys, args, partial(_settle, future))
         return future
+
+    def send(self, script: Script, keys: Sequence[str], args: Sequence[Arg], listener: Listener) -> None:
+        """Call the script, and ``listener`` with its reply or its error, once. Raises as ``call``."""
+        self._send((listener, script, keys, args), ("EVALSHA", script.sha))
+
+    def send_now(self, script: Script, keys: Sequence[str], args: Sequence[Arg], listener: Listener) -> None:
+        """Do the same without waiting for the other calls of this tick."""
+        self.send(script, keys, args, listener)
+        self._flush()
 
     async def close(self) -> None:
         """Fail what is still waiting and give up the connection."""
@@ -104,12 +109,16 @@ class ScriptPipe:
             listener(error if isinstance(error, RedisError) else RedisConnectionError(str(error)))
 
     def _take(self, call: Call, reply: Any) -> None:
-        future = call[0]
-        if future.done():
-            return
         if isinstance(reply, NoScriptError):
             self._send(call, ("EVAL", call[1].text))
-        elif isinstance(reply, Exception):
-            future.set_exception(reply)
         else:
-            future.set_result(reply)
+            call[0](reply)
+
+
+def _settle(future: asyncio.Future[Any], reply: Any) -> None:
+    if future.done():
+        return
+    if isinstance(reply, Exception):
+        future.set_exception(reply)
+    else:
+        future.set_result(reply)

@@ -35,9 +35,9 @@ PREFIXED = Script("prefixed", TEXT, hashlib.sha1(TEXT.encode()).hexdigest())  # 
 class CountingPipe(ScriptPipe):
     calls = 0
 
-    def call(self, *args: Any, **options: Any) -> asyncio.Future[Any]:
+    def send(self, *args: Any, **options: Any) -> None:
         self.calls += 1
-        return super().call(*args, **options)
+        super().send(*args, **options)
 
 
 @pytest.fixture
