@@ -56,7 +56,8 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
     """
     folder = Path(tempfile.mkdtemp(prefix="sightline-local-"))
     with _removed(folder), EmbeddedRedis(folder / "redis", config=_FAST, die_with_parent=True) as server:
-        settings = {"REDIS_URL": server.url, "ENVIRONMENT": ENVIRONMENT}
+        # Empty is unset: a password is another Redis', and a port may be another worker's.
+        settings = {"REDIS_URL": server.url, "REDIS_PASSWORD_FILE": "", "ENVIRONMENT": ENVIRONMENT}
         allowed = ",".join(filter(None, (environ.get("SCAN_ALLOW_HOSTS", ""), *loopback_hosts(urls))))
         variables = {
             "CHAT_MODEL": "builtin",
@@ -66,6 +67,7 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
             **settings,
             "SCAN_ALLOW_HOSTS": allowed,
             "SHUTDOWN_GRACE_S": "0",
+            "METRICS_PORT": "",
             "TMPDIR": str(folder),
         }
         log = folder / "worker.log"

@@ -57,7 +57,9 @@ def test_a_page_on_this_machine_is_scanned_and_nothing_is_left(
     page = f"<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img src={elsewhere.url}/secret.png></main>"
     site.pages["/page"] = (200, "text/html", page.encode())
 
-    process = start(f"{site.url}/page", "--local")
+    # Settings of another Redis and of another worker on this machine are none of its business.
+    others = {"REDIS_PASSWORD_FILE": "/nowhere", "METRICS_PORT": elsewhere.url.rpartition(":")[2]}
+    process = start(f"{site.url}/page", "--local", **others)
     out, err = process.communicate(timeout=WAIT_S)
 
     result = json.loads(out)
