@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from producer.errors import InputError
 
@@ -94,14 +96,17 @@ def seal(folder: Path, manifest: Manifest) -> None:
 def check(folder: Path) -> Manifest:
     """Return the manifest of a backup that is whole; raises ``InputError`` naming what is wrong with it."""
     try:
-        fields: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        fields["modules"] = tuple(fields["modules"])
-        manifest = Manifest(**fields)
+        manifest = TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
         msg = f"{str(folder)!r} is no backup: it has no {MANIFEST}, which 'sightline backup' writes last"
         raise InputError(msg) from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        msg = f"{str(folder / MANIFEST)!r} cannot be read: {error}"
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        msg = f"{str(folder / MANIFEST)!r} is not what 'sightline backup' writes: {where}: {first['msg']}"
+        raise InputError(msg) from None
+    except OSError as error:
+        msg = f"{str(folder / MANIFEST)!r} cannot be read: {error.strerror}"
         raise InputError(msg) from None
     found = _digest(folder / SNAPSHOT)
     if found != manifest.sha256:

@@ -91,6 +91,29 @@ def test_a_redis_that_holds_anything_is_refused_and_left_alone(
         assert client.keys() == [b"mine"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "the file: "),
+        ("{", "the file: Invalid JSON"),
+        ('{"v": 1}', "made_at: Field required"),
+        (None, "sha256: Input should be a valid string"),
+    ],
+)
+def test_a_manifest_that_is_none_is_said_on_one_line(
+    filled: EmbeddedRedis, tmp_path: Path, text: str | None, said: str
+) -> None:
+    run(filled, "backup", str(tmp_path / "b"))
+    manifest = tmp_path / "b/manifest.json"
+    manifest.write_text(text or json.dumps({**json.loads(manifest.read_text()), "sha256": 5}))
+
+    refused = run(filled, "restore", str(tmp_path / "b"))
+
+    assert refused.returncode == 64
+    assert said in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
 def test_what_lies_in_a_backup_s_place_is_neither_followed_nor_written_to(
     filled: EmbeddedRedis, tmp_path: Path
 ) -> None:
