@@ -161,7 +161,7 @@ def cancel_named(name: str, *, as_json: bool) -> int:
 
 async def _cancel(client: Client, name: str) -> dict[str, JobState]:
     """Cancel what is called ``name``; a job comes before a batch of the same name."""
-    found = await _find(client, name)
+    found, _ = await _find(client, name)
     return await client.cancel_batch(name) if isinstance(found, BatchInfo) else {name: await client.cancel(name)}
 
 

@@ -260,6 +260,17 @@ def test_a_queued_job_is_cancelled_at_once_and_its_result_is_2(call: Call, shop:
     assert "job 'mine' was cancelled" in answer.stderr
 
 
+def test_a_batch_is_cancelled_by_its_name(call: Call, shop: Site) -> None:
+    call("scan", f"{shop.url}/guilty", f"{shop.url}/clean", "--batch", "nightly")
+
+    cancelled = call("cancel", "nightly")
+    again = call("cancel", "nightly")
+
+    assert [json.loads(line)["state"] for line in cancelled.stdout.splitlines()] == ["cancelled", "cancelled"]
+    assert json.loads(call("status", "nightly").stdout)["cancelled"] == 2
+    assert (again.returncode, again.stdout) == (0, "")
+
+
 async def test_watch_shows_events_and_says_from_where_to_go_on(
     program: Callable[..., subprocess.Popen[str]], call: Call, shop: Site
 ) -> None:
