@@ -39,7 +39,7 @@ GARBAGE: Final[tuple[dict[Any, Any], ...]] = (
     {"kind": "nothing", "payload": "{}"},
     {b"\xff\xfe": b"\x00" * 5_000},
     {"payload": '{"url":"http://127.0.0.1/"}'},
-    {"kind": "scan", "v": "999", "payload": '{"url":"ftp://x"}'},
+    {"kind": "scan", "v": "x", "payload": '{"url":"ftp://x"}'},
 )
 
 

@@ -50,6 +50,24 @@ class SharedSaver(AsyncRedisSaver):
         """Keep a step."""
         return await self._indexed(partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode))
 
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Keep what a node returned.
+
+        A worker that was frozen may do so after its step was pruned: langgraph-checkpoint-redis 0.5.2 then leaves a
+        stub of the step that lives for ever. To be removed when its merge takes a TTL.
+        """
+        await super().aput_writes(config, writes, task_id, task_path)
+        about = config.get("configurable", {})
+        step = (about["thread_id"], about.get("checkpoint_ns", ""), about["checkpoint_id"])
+        with redis_errors():
+            await self._redis.expire(self._make_redis_checkpoint_key(*step), self._ttl_s, nx=True)
+
+    @property
+    def _ttl_s(self) -> int:
+        return round((self.ttl_config or {})["default_ttl"] * 60)
+
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all that is kept of a thread."""
         await self._indexed(partial(super().adelete_thread, thread_id))

@@ -99,3 +99,18 @@ async def test_a_redis_that_went_away_is_called_by_its_name(redis_server: StartS
 
         with pytest.raises(RedisConnectionError):
             await talk.ainvoke({"turns": ["q"]}, thread(Keys("gone"), "a"), durability="sync")
+
+
+async def test_what_a_woken_worker_writes_to_a_step_that_was_pruned_ends_by_itself(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk = conversation(saver)
+    await talk.ainvoke({"turns": ["first"]}, thread(keys, "a"), durability="sync")
+    old = (await talk.aget_state(thread(keys, "a"))).config
+    await talk.ainvoke({"turns": ["second"]}, thread(keys, "a"), durability="sync")
+    await saver.keep_newest(f"{keys.environment}:talk:a")
+
+    await saver.aput_writes(old, [("turns", ["late"])], "task")
+
+    ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys)}
+    assert len(ttls) > len([key for key in ttls if b"latest" in key]) + 1  # the newest step, and what came late
+    assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
