@@ -14,9 +14,11 @@ JsonObject = dict[str, Any]
 _CRITERION: Final = re.compile(r"wcag(\d)(\d)(\d+)")
 
 
-def read_findings(rules: Iterable[JsonObject], outcome: Literal["violation", "incomplete"]) -> tuple[Finding, ...]:
-    """Return one finding a rule, worst impact first, then by rule."""
-    found = [_read_finding(rule, outcome) for rule in rules]
+def read_findings(
+    rules: Iterable[JsonObject], outcome: Literal["violation", "incomplete"], *, page: str = ""
+) -> tuple[Finding, ...]:
+    """Return one finding a rule, worst impact first, then by rule; ``page`` is the address they were found at."""
+    found = [_read_finding(rule, outcome, page) for rule in rules]
     return tuple(sorted(found, key=lambda finding: (-(finding.impact.rank if finding.impact else -1), finding.rule)))
 
 
@@ -42,9 +44,10 @@ def _counts(pairs: Iterable[tuple[Impact | None, int]]) -> Counts:
     return Counts(**{impact.value: sums[impact] for impact in Impact})
 
 
-def _read_finding(rule: JsonObject, outcome: Literal["violation", "incomplete"]) -> Finding:
+def _read_finding(rule: JsonObject, outcome: Literal["violation", "incomplete"], page: str) -> Finding:
     nodes: list[JsonObject] = rule["nodes"]
-    names = node_fingerprints(rule["id"], ((_tuples(node["ancestry"]), node["html"]) for node in nodes))
+    seen = ((_tuples(node["ancestry"]), node["html"]) for node in nodes)
+    names = node_fingerprints(rule["id"], seen, page=page)
     return Finding(
         rule=rule["id"],
         outcome=outcome,

@@ -9,7 +9,8 @@ The rule. A node's fingerprint is 24 hex digits of the SHA-256 of:
 3. the element's tag and its *written* attributes (``_WRITTEN``: what an author means, such as ``name``, ``href``,
    ``alt``), sorted. Classes, ids, styles and data attributes are left out: builds and frameworks make them. Query
    strings and hashes in file names are cut, digits in texts are all alike (prices, counters and dates move, the
-   barrier stays);
+   barrier stays). Addresses on the page's own origin lose it (``https://shop.example/a`` is ``/a``): a preview
+   deployment has other host names and the same barriers;
 4. the element's text, as far as axe-core's snippet carries it;
 5. its number among the nodes of that rule for which all of this is equal, in page order. Equal barriers are thus
    counted, not told apart: mending one of three removes the third.
@@ -26,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Final
+from urllib.parse import urlsplit
 
 Ancestry = tuple[str | tuple[str, ...], ...]
 """axe-core's: a selector a frame, or a list of them where shadow roots are crossed; outermost first."""
@@ -44,6 +46,7 @@ _MEANINGLESS: Final = frozenset(
 _POSITION: Final = re.compile(r":nth-child\(\d+\)")
 _GENERATED: Final = re.compile(r"(?=[0-9a-z]*\d)(?=[0-9a-z]*[a-z])[0-9a-z]{8,}|[0-9a-f-]{32,}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\d+")
+_USUAL_PORT: Final = {"http": 80, "https": 443}
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -52,12 +55,16 @@ def finding_fingerprint(rule: str, outcome: str) -> str:
     return _digest(("finding", rule, outcome))
 
 
-def node_fingerprints(rule: str, nodes: Iterable[tuple[Ancestry, str]]) -> list[str]:
-    """Return a fingerprint for each node of one rule, given as ancestry and snippet, in page order."""
+def node_fingerprints(rule: str, nodes: Iterable[tuple[Ancestry, str]], *, page: str = "") -> list[str]:
+    """Return a fingerprint for each node of one rule, given as ancestry and snippet, in page order.
+
+    ``page`` is the address of the page they are on.
+    """
+    origin = _origin(page)
     seen: Counter[tuple[str, ...]] = Counter()
     fingerprints: list[str] = []
     for ancestry, snippet in nodes:
-        identity = (rule, *map(meaningful_path, ancestry), *signature(snippet))
+        identity = (rule, *map(meaningful_path, ancestry), *signature(snippet, origin=origin))
         seen[identity] += 1
         fingerprints.append(_digest((*identity, str(seen[identity]))))
     return fingerprints
@@ -70,13 +77,13 @@ def meaningful_path(selectors: str | tuple[str, ...]) -> str:
     return " > ".join(tag for i, tag in enumerate(tags) if i == len(tags) - 1 or tag not in _MEANINGLESS)
 
 
-def signature(snippet: str) -> tuple[str, ...]:
+def signature(snippet: str, *, origin: str = "") -> tuple[str, ...]:
     """Return tag, written attributes and text of a snippet's first element, normalised."""
     reader = _FirstElement()
     reader.feed(snippet)
     reader.close()
     attributes = sorted(
-        f"{name}={_normalise_address(value) if name in _ADDRESSES else _normalise_text(value)}"
+        f"{name}={_normalise_address(value, origin) if name in _ADDRESSES else _normalise_text(value)}"
         for name, value in reader.attributes
         if name in _WRITTEN
     )
@@ -105,10 +112,35 @@ def _normalise_text(text: str) -> str:
     return _NUMBER.sub("0", _SPACE.sub(" ", text).strip())[:_MAX_TEXT_CHARS]
 
 
-def _normalise_address(address: str) -> str:
+def _normalise_address(address: str, origin: str) -> str:
+    address = address.strip()
     if address.startswith("data:"):
         return hashlib.sha256(address.encode()).hexdigest()
-    return _GENERATED.sub("*", address.partition("#")[0].partition("?")[0])
+    path = address.partition("#")[0].partition("?")[0]
+    return _GENERATED.sub("*", _without_origin(path, origin))
+
+
+def _without_origin(address: str, origin: str) -> str:
+    """Return an absolute or ``//`` address on ``origin`` from its path on; any other one as it is."""
+    start, slashes, rest = address.partition("//")
+    host, slash, path = rest.partition("/")
+    is_absolute = bool(slashes) and (start == "" or start.endswith(":"))
+    if not is_absolute or not origin or _origin(f"{start or origin.partition('//')[0]}//{host}") != origin:
+        return address
+    return f"{slash or '/'}{path}"
+
+
+def _origin(address: str) -> str:
+    """Return the origin of an http or https address, its usual port left out; '' for any other (RFC 6454)."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in _USUAL_PORT or not parts.hostname:
+        return ""
+    shown = "" if port in {None, _USUAL_PORT[parts.scheme]} else f":{port}"
+    return f"{parts.scheme}://{parts.hostname}{shown}"
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -43,7 +43,8 @@ def make_result(
     timings_ms: dict[str, int],
 ) -> ScanResult:
     """Return the result of one visit; job, assessment and history are filled in by others."""
-    findings = read_findings(seen.report.violations, "violation")
+    page = seen.facts.href if seen.facts else ""
+    findings = read_findings(seen.report.violations, "violation", page=page)
     document = seen.watch.document
     return ScanResult(
         url=public_url(request.url or ""),
@@ -56,7 +57,7 @@ def make_result(
         http_status=document.status if document else None,
         engine=engine,
         findings=findings,
-        incomplete=read_findings(seen.report.incomplete, "incomplete"),
+        incomplete=read_findings(seen.report.incomplete, "incomplete", page=page),
         counts=count_rules(findings),
         barriers=count_barriers(findings),
         timings_ms=timings_ms,

@@ -108,3 +108,45 @@ def test_names_are_unique_on_a_page_and_do_not_depend_on_order(snippets: list[st
 @given(st.text(max_size=200))
 def test_any_snippet_has_a_name(snippet: str) -> None:
     assert len(one("html > body", snippet)) == 24
+
+
+@pytest.mark.parametrize(
+    ("page", "src"),
+    [
+        ("https://shop.example/teas", "https://shop.example/img/tin.png"),
+        ("https://SHOP.example:443/", "https://shop.example/img/tin.png"),
+        ("https://pr-7.preview.example/teas", "https://pr-7.preview.example/img/tin.png"),
+        ("http://127.0.0.1:8000/teas", "http://127.0.0.1:8000/img/tin.png?v=2"),
+        ("http://[::1]:8000/", "//[::1]:8000/img/tin.png"),
+        ("https://shop.example/", "/img/tin.png"),
+        ("about:blank", "/img/tin.png"),
+    ],
+)
+def test_a_barrier_has_one_name_on_every_host_that_serves_the_page(page: str, src: str) -> None:
+    assert node_fingerprints("image-alt", [((BEFORE[0],), f'<img src="{src}">')], page=page) == [one(*BEFORE)]
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        "https://cdn.example/img/tin.png",
+        "http://shop.example/img/tin.png",
+        "https://shop.example.evil/img/tin.png",
+        "https://shop.example:8443/img/tin.png",
+        "//cdn.example/img/tin.png",
+        "https://[broken/img/tin.png",
+        "/redirect/https://shop.example/img/tin.png",
+    ],
+)
+def test_an_address_elsewhere_keeps_its_host(src: str) -> None:
+    found = node_fingerprints("image-alt", [((BEFORE[0],), f'<img src="{src}">')], page="https://shop.example/")
+
+    assert found != [one(*BEFORE)]
+    assert found == [one(BEFORE[0], f'<img src="{src}">')]
+
+
+def test_a_link_to_the_front_page_is_one_however_it_is_written() -> None:
+    page = "https://shop.example/teas"
+    nodes = [(("a",), f'<a href="{href}"></a>') for href in ("/", "https://shop.example", "https://shop.example/")]
+
+    assert len({node_fingerprints("link-name", [node], page=page)[0] for node in nodes}) == 1

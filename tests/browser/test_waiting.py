@@ -1,0 +1,45 @@
+"""How long a page is waited for, and that where it is served does not matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from producer.contract import ScanRequest, ScanResult
+from tests.support.site import Site
+from worker.scan.engine import ScanEngine, ScanSettings
+
+
+async def scan(engine: ScanEngine, url: str) -> ScanResult:
+    return (await engine.audit(ScanRequest(url=url, deadline_s=20))).result
+
+
+def rules_of(result: ScanResult) -> set[str]:
+    return {finding.rule for finding in result.findings}
+
+
+async def test_a_page_served_by_two_hosts_has_the_same_barriers_on_both(engine: ScanEngine) -> None:
+    seen: list[set[str]] = []
+    for _ in range(2):
+        with Site() as served:
+            images = f'<img src="{served.url("/logo.png")}"><a href="{served.url("/")}"></a>'
+            result = await scan(engine, served.add("/home", f'<html lang="en"><title>Home</title>{images}'))
+        seen.append({node.fingerprint for finding in result.findings for node in finding.nodes})
+
+    assert len(seen[0]) > 1
+    assert seen[0] == seen[1]
+
+
+async def test_a_page_without_scripts_is_not_waited_for_and_one_with_scripts_is(
+    settings: ScanSettings, site: Site
+) -> None:
+    late = "<script>setTimeout(() => document.body.append(new Image()), 900)</script>"
+    refresh = '<meta http-equiv="refresh" content="1;url=/pages/guilty.html">'
+    quiet_ms = 1_500
+    async with ScanEngine(replace(settings, quiet_ms=quiet_ms, settle_limit_s=10)) as patient:
+        still = await scan(patient, site.url("/pages/guilty.html"))
+        scripted = await scan(patient, site.add("/late-image", f'<html lang="en"><title>Late</title><p>Hi</p>{late}'))
+        refreshed = await scan(patient, site.add("/leaves", refresh))
+
+    assert still.timings_ms["load"] < quiet_ms <= scripted.timings_ms["load"]
+    assert rules_of(scripted) == {"image-alt"}
+    assert refreshed.final_url == site.url("/pages/guilty.html")
