@@ -63,7 +63,7 @@ async def take(address: str) -> dict[str, bytes]:
 async def _shot(browser: Chromium, address: str, picture: Picture) -> bytes:
     viewport = Viewport(width=picture.width, height=picture.height)
     page = await Page.open(
-        browser, proxy_port=_NO_PROXY, viewport=viewport, user_agent=browser.user_agent, world_script=""
+        browser, proxy_port=_NO_PROXY, viewport=viewport, user_agent=browser.user_agent, start_script=""
     )
     call = page.session.call
     media = {"features": [{"name": "prefers-color-scheme", "value": picture.scheme}]}

@@ -12,7 +12,7 @@ import pytest
 from producer.contract import Finding, ScanRequest, Viewport
 from tests.support.hostile import GUILTY
 from tests.support.site import Site, free_port, reply
-from worker.scan.axe import load_axe, options_for, world_script
+from worker.scan.axe import load_axe, options_for
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.scan.guard import Guard
@@ -44,7 +44,7 @@ async def run_in_page(browser_path: str, url: str, settings: ScanSettings) -> di
     try:
         async with ScanProxy(Guard(settings), max_bytes=10**8) as proxy:
             page = await Page.open(
-                browser, proxy_port=proxy.port, viewport=Viewport(), user_agent="test", world_script=world_script()
+                browser, proxy_port=proxy.port, viewport=Viewport(), user_agent="test", start_script=""
             )
             await page.session.call("Page.navigate", {"url": url})
             assert await page.until(lambda: page.watch.is_loaded and not page.watch.inflight, timeout_s=10)

@@ -70,7 +70,7 @@ async def opened(address: str, *, width: int = 1280, scheme: Scheme = "light") -
     browser = await Chromium.launch(find_browser(), max_script_mb=512, max_renderer_mb=2048)
     try:
         viewport = Viewport(width=width, height=900)
-        page = await Page.open(browser, proxy_port=9, viewport=viewport, user_agent=browser.user_agent, world_script="")
+        page = await Page.open(browser, proxy_port=9, viewport=viewport, user_agent=browser.user_agent, start_script="")
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         await page.session.call("Emulation.setEmulatedMedia", media)
         await page.session.call("Page.navigate", {"url": address}, timeout_s=30)

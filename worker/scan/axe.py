@@ -27,7 +27,9 @@ _DEPTH: Final[dict[Standard, int]] = {"wcag2a": 1, "wcag2aa": 2, "wcag21aa": 3, 
 _MERGE_SHARE: Final = 0.3
 """Of the time left for frames, kept for merging what was read: late frames must not cost the page its result."""
 _LEAST_S: Final = 0.05
-_LOAD: Final = "Object.hasOwn(globalThis, 'sightlineLoad') && (sightlineLoad(), true)"
+_LOADED: Final = -1
+_LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
+"""``_LOADED``, or how many frames the document has."""
 _IS_ERROR_PAGE: Final = "location.protocol === 'chrome-error:'"
 
 
@@ -67,15 +69,19 @@ def script(name: str) -> str:
 
 
 @cache
-def world_script() -> str:
-    """Return the script that every document of a page gets in our world: it loads axe-core when it is called for.
+def audit_script() -> str:
+    """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
+    return f"if (!Object.hasOwn(globalThis, 'axe')) {{{load_axe().text}}}\n{script('audit')}"
 
-    Given to a session once, it costs a page with fifty frames one transfer instead of fifty.
+
+@cache
+def shared_script() -> str:
+    """Return the script that makes ``audit_script`` callable, for all documents of a process at once.
+
+    Given to a session once, it costs a page with fifty frames one transfer instead of fifty; a page without frames is
+    better off with ``audit_script``, as V8 then reads the text once.
     """
-    return (
-        "globalThis.sightlineLoad = () => { "
-        f"if (!Object.hasOwn(globalThis, 'axe')) {{{load_axe().text}}}\n{script('audit')} }};"
-    )
+    return f"globalThis.sightlineLoad = () => {{ {audit_script()} }};"
 
 
 def tags_of(standard: Standard) -> list[str]:
@@ -116,6 +122,7 @@ class AxeRun:
         self._frames = 0
         self._reserve_s = 0.0
         self._unread: dict[str, str] = {}
+        self._shared: set[str] = set()
 
     async def run(self, *, max_nodes: int, with_boxes: bool) -> AxeReport:
         """Return the merged report.
@@ -147,8 +154,13 @@ class AxeRun:
     async def _load(self, session: Session, frame_id: str, limit_s: float) -> int:
         """Return the frame's world with axe-core loaded in it."""
         world = await self._page.world(session, frame_id, timeout_s=limit_s)
-        if not await self._page.evaluate(session, world, _LOAD, timeout_s=limit_s):
-            await self._page.evaluate(session, world, f"{world_script()}; sightlineLoad()", timeout_s=limit_s)
+        found = await self._page.evaluate(session, world, _LOAD, timeout_s=limit_s)
+        if found > 0 and session.session_id not in self._shared:
+            self._shared.add(session.session_id)
+            await self._page.give_script(session, shared_script(), timeout_s=limit_s)
+            found = await self._page.evaluate(session, world, _LOAD, timeout_s=limit_s)
+        if found != _LOADED:
+            await self._page.evaluate(session, world, audit_script(), timeout_s=limit_s, by_value=False)
         return world
 
     async def _children(self, session: Session, world: int, context: str, limit_s: float) -> list[JsonObject]:

@@ -28,6 +28,15 @@ _PROFILE_PREFIX: Final = "sightline-browser-"
 # Redirections instead of inherited descriptors: Chromium wants its pipe at 3 and 4, wherever ours are.
 _PIPE_SHELL: Final = ("/bin/sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null', "sh")
 
+_FEATURES_OFF: Final = (
+    "Translate",
+    "OptimizationHints",
+    "MediaRouter",
+    "AutofillServerCommunication",
+    "DialMediaRouteProvider",
+    # It starts a second process in every context, in advance of a second site that a scan never visits.
+    "SpareRendererForSitePerProcess",
+)
 _FLAGS: Final = (
     "--headless",
     "--remote-debugging-pipe",
@@ -64,7 +73,7 @@ _FLAGS: Final = (
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--dns-prefetch-disable",
-    "--disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,DialMediaRouteProvider",
+    f"--disable-features={','.join(_FEATURES_OFF)}",
     "--block-new-web-contents",
 )
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from producer.contract import ScanRequest
 from producer.errors import ScanFailed
-from worker.scan.axe import load_axe, world_script
+from worker.scan.axe import load_axe, script
 from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone, CallFailed
 from worker.scan.chromium import Chromium, remove_stale_profiles
@@ -123,7 +123,7 @@ class ScanEngine:
                 proxy_port=proxy.port,
                 viewport=request.viewport,
                 user_agent=user_agent(browser.user_agent),
-                world_script=world_script(),
+                start_script=script("document_start"),
             )
             try:
                 await log_in(page, request.url, secrets)

@@ -42,9 +42,9 @@ class ScriptFailed(Exception):
 class Page:
     """A page of one scan; made by ``open``, ended by ``close``."""
 
-    def __init__(self, browser: Chromium, world_script: str) -> None:
+    def __init__(self, browser: Chromium, start_script: str) -> None:
         self._browser = browser
-        setup = {"source": world_script, "worldName": WORLD}
+        setup = {"source": start_script, "worldName": WORLD}
         self._setup = (*_SETUP, ("Page.addScriptToEvaluateOnNewDocument", setup))
         self._context_id = ""
         self._attached: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
@@ -56,13 +56,14 @@ class Page:
 
     @classmethod
     async def open(
-        cls, browser: Chromium, *, proxy_port: int, viewport: Viewport, user_agent: str, world_script: str
+        cls, browser: Chromium, *, proxy_port: int, viewport: Viewport, user_agent: str, start_script: str
     ) -> Page:
         """Return a blank page, ready to navigate; nothing of it is left when this fails.
 
-        ``world_script`` runs in our world of every document before the page's own scripts.
+        ``start_script`` runs in our world of a document right before the first script of its page; never where the page
+        has none.
         """
-        page = cls(browser, world_script)
+        page = cls(browser, start_script)
         try:
             async with asyncio.timeout(_OPEN_LIMIT_S):
                 await page._open(proxy_port, viewport, user_agent)
@@ -141,6 +142,11 @@ class Page:
             "Page.createIsolatedWorld", {"frameId": frame_id, "worldName": WORLD}, timeout_s=timeout_s
         )
         return int(made["executionContextId"])
+
+    async def give_script(self, session: Session, source: str, *, timeout_s: float) -> None:
+        """Run a script in our world of the session's documents, and of those to come that have scripts."""
+        script = {"source": source, "worldName": WORLD, "runImmediately": True}
+        await session.call("Page.addScriptToEvaluateOnNewDocument", script, timeout_s=timeout_s)
 
     async def evaluate(
         self, session: Session, world: int, expression: str, *, timeout_s: float, by_value: bool = True

@@ -17,6 +17,7 @@ from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.page import Page, literal
 
 _LOOK_EVERY_S: Final = 0.05
+_LEAST_S: Final = 0.01
 _ANSWER_LIMIT_S: Final = 2.0
 _BARE_FACTOR: Final = 10
 """A page with no text yet must be still for this many times longer."""
@@ -26,6 +27,8 @@ _BARE_FACTOR: Final = 10
 class Facts:
     """The page as our isolated world sees it."""
 
+    is_still: bool
+    """Nothing in it can change it: it has no scripts, no frames, no refresh."""
     still_ms: float
     elements: int
     is_bare: bool
@@ -98,10 +101,11 @@ async def wait_until_still(
     while True:
         facts = await read_facts(page)
         now_s = time.monotonic()
-        needed_ms = quiet_ms * (_BARE_FACTOR if facts.is_bare else 1)
         network_ms = (now_s - max(watch.last_network_s, start_s - quiet_ms / 1000)) * 1000
-        is_network_still = not watch.inflight and network_ms >= quiet_ms
-        is_dom_still = facts.still_ms >= needed_ms
+        network_left_ms = 0 if facts.is_still else quiet_ms - network_ms
+        dom_left_ms = 0 if facts.is_still else quiet_ms * (_BARE_FACTOR if facts.is_bare else 1) - facts.still_ms
+        is_network_still = not watch.inflight and network_left_ms <= 0
+        is_dom_still = dom_left_ms <= 0
         if (is_network_still and is_dom_still) or watch.navigations != navigations or is_over():
             waited.network = waited.dom = ""
             return facts
@@ -109,4 +113,7 @@ async def wait_until_still(
             waited.network = "" if is_network_still else f"{len(watch.inflight)} requests open after {timeout_s:.1f} s"
             waited.dom = "" if is_dom_still else f"still changing after {timeout_s:.1f} s"
             return facts
-        await asyncio.sleep(_LOOK_EVERY_S)
+        left_s = max(network_left_ms, dom_left_ms) / 1000
+        await page.until(
+            lambda: is_over() or watch.navigations != navigations, timeout_s=min(max(left_s, _LEAST_S), _LOOK_EVERY_S)
+        )

@@ -3,15 +3,9 @@
 (() => {
   const own = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get.call(document);
   const all = Document.prototype.getElementsByTagName;
-  if (!Object.hasOwn(globalThis, "sightlineStillMs")) {
-    let changed = performance.now();
-    const observer = new MutationObserver(() => { changed = performance.now(); });
-    observer.observe(document, {
-      subtree: true, childList: true, characterData: true, attributes: true,
-      attributeFilter: ["class", "hidden", "aria-hidden", "aria-busy", "open", "src", "alt", "aria-label"],
-    });
-    globalThis.sightlineStillMs = () => performance.now() - changed;
-  }
+  // A document without scripts and frames changes by itself only where it sends itself elsewhere.
+  const isStill = !Object.hasOwn(globalThis, "sightlineStillMs") && window.length === 0 &&
+    Document.prototype.querySelector.call(document, "meta[http-equiv=refresh i]") === null;
   const elements = all.call(document, "*").length;
   const body = own(Document.prototype, "body");
   // Layout for the text is only worth it where there could be none of it.
@@ -22,7 +16,8 @@
   // What people read is marked where it was cut.
   const shown = (text, length) => (String(text).length > length ? `${cut(text, length - 1)}…` : cut(text, length));
   return {
-    still_ms: globalThis.sightlineStillMs(),
+    is_still: isStill,
+    still_ms: Object.hasOwn(globalThis, "sightlineStillMs") ? globalThis.sightlineStillMs() : performance.now(),
     elements,
     is_bare: text === "" || /^(loading|please wait|wird geladen|bitte warten|chargement)\W*$/i.test(text),
     content_type: own(Document.prototype, "contentType"),
