@@ -16,7 +16,8 @@ from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from tests.support.site import Site
 
-pytestmark = pytest.mark.timeout(240)
+# Alone: memory and deadlines are those of a machine that nobody else uses.
+pytestmark = [pytest.mark.timeout(240), pytest.mark.alone]
 
 ROUNDS = 2
 HEAVY = frozenset({"/bomb-image", "/pages/memory_heap.html", "/pages/memory_buffers.html", "/pages/many_sites.html"})
