@@ -29,7 +29,7 @@ test: $(READY) ## Run all tests; PYTEST_ARGS="tests/unit -k name" runs some
 check: $(READY) ## Lint, format, types, import contracts, shell, deployment files, no addresses in lock and build files
 	@ops/setup/check.sh
 
-bench: setup ## Measure the queue, scans and the GPU pool beside their peers; BENCH_ARGS="drain submit" runs some rows
+bench: setup ## Measure queue, scans, GPU pool and memories beside their peers; BENCH_ARGS="drain submit" runs some rows
 	@$(BIN)/python ops/bench/run.py $(BENCH_ARGS)
 
 chaos: setup ## Break everything at once and count what was lost; MINUTES=10 SEED=1

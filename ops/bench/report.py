@@ -22,12 +22,19 @@ def markdown(rows: Sequence[Row], about: Sequence[str]) -> str:
     lines = ["# Measured", "", "Written by `ops/bench/run.py`; methods in [README.md](README.md).", ""]
     lines += [f"- {line}" for line in about]
     lines += ["", f"| | unit | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
-    lines += [f"| {row.title} | {row.unit} | {' | '.join(row.values.get(n, '') for n in names)} |" for row in rows]
+    lines += [f"| {row.title} | {row.unit} | {' | '.join(_cells(row, names))} |" for row in rows]
     lines += ["", "| must (DESIGN §12) | |", "|---|---|"]
     lines += [
         f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.verdicts
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row, names: Sequence[str]) -> list[str]:
+    """Return the row's cells; peers that have no column stand behind our number."""
+    others = "".join(f"; {name} {value}" for name, value in row.values.items() if name not in names)
+    own, *peers = (row.values.get(name, "") for name in names)
+    return [own + others, *peers]
 
 
 def machine(server: dict[str, Any], *, fsync: str, rounds: int) -> list[str]:

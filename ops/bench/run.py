@@ -1,6 +1,6 @@
-"""Measures the queue beside its peers, the GPU pool and the command line: ``python ops/bench/run.py [row …]``.
+"""Measures queue, scans, GPU pool, memories and command line beside their peers: ``python ops/bench/run.py [row …]``.
 
-Rows: pickup drain submit recovery memory gpu start pages history cache growth.
+Rows: pickup drain submit recovery memory gpu scans start pages history cache growth.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md,
 and a plot of the rows with peers into results.svg.
@@ -27,10 +27,11 @@ from memory_rows import MEMORY_ROWS
 from plot import PLOT, bars, svg
 from report import RESULTS, machine, markdown
 from rows import QUEUE_ROWS, Bench, Row
+from scan import scans
 
 from worker.embedded import EmbeddedRedis
 
-ROWS = {**QUEUE_ROWS, "gpu": gpu, **CLI_ROWS, **MEMORY_ROWS}
+ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **MEMORY_ROWS}
 
 
 def main() -> int:

@@ -1,16 +1,14 @@
 """Scans a minute beside pa11y-ci (axe runner) and @axe-core/cli: same pages, same rules, same cores, in one run.
 
-``.venv/bin/python ops/bench/scan.py [--rounds N] [--copies N]``. The sample shop is served on loopback by a process of
-its own. Each tool scans the same addresses, two at a time: ours through the queue (submit to last result, one worker
-already up), pa11y-ci with ``concurrency: 2``, @axe-core/cli as two processes with half of the addresses each. The
-peers come from npm, pinned, into ``.cache/bench/node``; their Chromium is Debian's, driven by chromium-driver. Rules:
-tags wcag2a, wcag2aa, wcag21a, wcag21aa, the most that pa11y's WCAG2AA asks of axe-core. Tools that are missing are
-said to be missing, never guessed.
+The sample shop is served on loopback by a process of its own. Each tool scans the same addresses, two at a time: ours
+through the queue (submit to last result, one worker already up), pa11y-ci with ``concurrency: 2``, @axe-core/cli as
+two processes with half of the addresses each. The peers come from npm, pinned, into ``.cache/bench/node``; their
+Chromium is Debian's, driven by chromium-driver. Rules: tags wcag2a, wcag2aa, wcag21a, wcag21aa, the most that pa11y's
+WCAG2AA asks of axe-core. Tools that are missing are said to be missing, never guessed.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -21,10 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from contenders import SIGHTLINE
+
+if TYPE_CHECKING:
+    from rows import Bench
+
+from rows import Row
 
 from producer.client import Client
 from producer.contract import ScanResult
@@ -48,7 +53,10 @@ SERVER: Final = (
     "print(s.server_port, flush=True); s.serve_forever()"
 )
 
-Run = Callable[[list[str]], float]
+COPIES: Final = 3
+"""How often each page is scanned in a round."""
+SCANS_MUST: Final = 1.5
+WORKER_MUST_MB: Final = 130
 
 
 @contextmanager
@@ -156,49 +164,41 @@ def scan_axe_cli(urls: list[str]) -> float:
     return took_s
 
 
-def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process and its children, MB (Linux)."""
+def resident_mb(pid: int, *, generations: int = 6) -> float:
+    """Return the resident memory of a process and its children, MB (Linux); ``generations`` 0 leaves them out."""
     listing = subprocess.run(["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=True).stdout
     rows = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
     family, total_kb = {pid}, 0
-    for _ in range(6):
+    for _ in range(generations):
         family |= {child for child, parent, _ in rows if parent in family}
     for child, _, rss_kb in rows:
         total_kb += rss_kb if child in family else 0
     return total_kb / 1024
 
 
-def main() -> None:
-    """Run the rounds and print the table as Markdown."""
-    options = argparse.ArgumentParser(description="scans a minute, side by side")
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--copies", type=int, default=3, help="how often each of the 12 pages is scanned a round")
-    given = options.parse_args()
+def scans(bench: Bench) -> list[Row]:
+    """Scans a minute; cold start and one warm scan of ours, and memory: of the worker alone, and with its browser."""
     install_peers()
-    took: dict[str, list[float]] = {"Sightline": [], "pa11y-ci": [], "@axe-core/cli": []}
+    took: dict[str, list[float]] = {SIGHTLINE.name: [], "pa11y-ci": [], "@axe-core/cli": []}
     with tempfile.TemporaryDirectory() as folder, served_site() as base, our_worker(Path(folder)) as ours:
         settings, cold_s, pid = ours
-        urls = addresses(base, given.copies)
-        for number in range(given.rounds):
+        alone_mb = resident_mb(pid, generations=0)
+        urls = addresses(base, COPIES)
+        for number in range(bench.rounds):
             seconds, whole = asyncio.run(scan_ours(settings, [f"{url}&round={number}" for url in urls]))
             if whole != len(urls):
                 sys.exit(f"ours scanned {whole} of {len(urls)} pages whole")
-            took["Sightline"].append(seconds)
+            took[SIGHTLINE.name].append(seconds)
             took["pa11y-ci"].append(scan_pa11y(urls))
             took["@axe-core/cli"].append(scan_axe_cli(urls))
         warm_s, _ = asyncio.run(scan_ours(settings, [f"{base}/kettle.html?warm"]))
         memory_mb = resident_mb(pid)
     rates = {tool: len(urls) * 60 / statistics.median(seconds) for tool, seconds in took.items()}
-    fastest = max(rate for tool, rate in rates.items() if tool != "Sightline")
-    print(f"| tool | scans a minute, median of {given.rounds} x {len(urls)} pages | beside ours |")
-    print("|---|---|---|")
-    for tool, rate in rates.items():
-        print(f"| {tool} | {rate:.0f} | {rates['Sightline'] / rate:.2f} |")
-    verdict = "met" if rates["Sightline"] >= 1.5 * fastest else "MISSED"
-    print(f"\nTarget: at least 1.5 x the faster peer: {rates['Sightline'] / fastest:.2f}, {verdict}.")
-    print(f"Cold start of a worker {cold_s:.1f} s; one warm scan, submit to result, {warm_s:.2f} s;")
-    print(f"resident memory of worker and browser after all scans {memory_mb:.0f} MB.")
-
-
-if __name__ == "__main__":
-    main()
+    times = rates[SIGHTLINE.name] / max(rate for tool, rate in rates.items() if tool != SIGHTLINE.name)
+    first = Row("scans a minute, 12 pages, two at a time", "scans/min", {tool: f"{r:.0f}" for tool, r in rates.items()})
+    first.verdicts = [(f"{times:.2f} times the faster peer, must be ≥ {SCANS_MUST}", times >= SCANS_MUST)]
+    second = Row("cold start; one warm scan, submit to result", "s", {SIGHTLINE.name: f"{cold_s:.1f}; {warm_s:.2f}"})
+    third = Row("memory of a worker alone; with its browser after the scans", "MB")
+    third.values = {SIGHTLINE.name: f"{alone_mb:.0f}; {memory_mb:.0f}"}
+    third.verdicts = [(f"alone {alone_mb:.0f} MB, must be ≤ {WORKER_MUST_MB} MB", alone_mb <= WORKER_MUST_MB)]
+    return [first, second, third]
