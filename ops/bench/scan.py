@@ -112,7 +112,13 @@ async def scan_ours(settings: ClientSettings, urls: list[str]) -> tuple[float, i
 
 
 def install_peers() -> None:
-    """Install the pinned peers, unless they are there; their own browser downloads are not wanted."""
+    """Install the pinned peers, unless they are there, and as root Debian's driver of @axe-core/cli's browser.
+
+    The peers' own browser downloads are not wanted.
+    """
+    if shutil.which("chromedriver") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-q"], check=True)
+        subprocess.run(["apt-get", "install", "-qy", "--no-install-recommends", "chromium-driver"], check=True)
     if (NODE / "node_modules" / ".bin" / "axe").exists():
         return
     NODE.mkdir(parents=True, exist_ok=True)
