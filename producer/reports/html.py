@@ -31,7 +31,7 @@ from producer.reports.page import (
     sites_of,
     summarise,
 )
-from producer.reports.plain_text import counted, one_line, printable
+from producer.reports.plain_text import counted, middle_cut, one_line, printable
 from producer.reports.remarks import remarks
 from producer.reports.wcag import criterion_name, criterion_url
 
@@ -99,6 +99,7 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "impact_of": impact_of,
     "is_link": _is_link,
     "max_nodes": MAX_NODES,
+    "middle_cut": middle_cut,
     "one_line": one_line,
     "page_counts": html_view.page_counts,
     "picture": html_view.picture,

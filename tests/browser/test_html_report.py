@@ -102,12 +102,34 @@ async def test_elements_have_their_pictures(tmp_path: Path) -> None:
     ]
 
 
-async def test_nothing_is_cut_off_in_a_narrow_window(tmp_path: Path) -> None:
-    async with opened(written(tmp_path, pages_of_all_kinds()).as_uri(), width=320) as report:
+@pytest.mark.parametrize("width", [320, 1400])
+async def test_nothing_is_cut_off_or_sticks_out_in_a_narrow_and_a_wide_window(tmp_path: Path, width: int) -> None:
+    hostile = sample.finding(sample.HOSTILE * 3, help_text="x" * 300, snippet="y" * 900, nodes=4)
+    endless = page_of(sample.scan_result(f"/{'z' * 700}?{'&'.join(['tracking=1'] * 60)}", hostile, title="w" * 400))
+    async with opened(written(tmp_path, [endless, *pages_of_all_kinds()]).as_uri(), width=width) as report:
         await report.run("document.getElementById('expand').click()")
-        width = await report.run("document.documentElement.scrollWidth")
+        whole = await report.run("document.documentElement.scrollWidth")
+        over = await report.run(
+            "[...document.querySelectorAll('section > *, article, .body')].filter((one) =>"
+            " one.getBoundingClientRect().right > one.closest('section').getBoundingClientRect().right).length"
+        )
+        heading = await report.run(
+            "[...document.querySelectorAll('h3')].find((one) => one.textContent.includes('zzz')).offsetHeight"
+        )
 
-    assert width == 320
+    assert whole == width
+    assert over == 0
+    assert heading < 330, "the whole address is inside; a heading is to be read at a glance"
+
+
+async def test_a_single_page_without_barriers_has_nothing_to_filter(tmp_path: Path) -> None:
+    seen = "document.getElementById('filter').checkVisibility()"
+    async with opened(written(tmp_path, [sample.passed()]).as_uri()) as report:
+        alone = await report.run(seen)
+    async with opened(written(tmp_path, [sample.with_barriers()]).as_uri()) as report:
+        with_findings = await report.run(seen)
+
+    assert (alone, with_findings) == (False, True)
 
 
 async def test_all_is_open_in_print_and_closed_again_after(tmp_path: Path) -> None:

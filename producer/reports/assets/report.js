@@ -121,7 +121,7 @@
   });
   addEventListener("afterprint", () => { closed.forEach((details) => { details.open = false; }); });
   addEventListener("hashchange", openTarget);
-  byId("filter").hidden = false;
+  byId("filter").hidden = all.length < 2 && !all.some((page) => page.findings.length);
   byId("expand").hidden = all.length < 2;
   shortenRules();
   openTarget();
