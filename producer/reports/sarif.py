@@ -2,7 +2,8 @@
 
 A finding's fingerprint is its ``partialFingerprints``, so a viewer knows it again in the next run. Locations are
 relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the address is in the message and
-in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed.
+in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. A file
+is kept within what GitHub takes; what is left out for it is counted in a notification.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from producer.reports.page import Page, elements, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+RESULTS: Final = 25_000
+"""Of a run: GitHub rejects a file with more, the whole of it."""
 LOCATIONS: Final = 100
 """Elements of a result: GitHub shows no more."""
+ALL_LOCATIONS: Final = 100_000
+"""Elements of a run, some 40 MB of text: GitHub takes 10 MB packed."""
 
 _LEVEL: Final = {Impact.CRITICAL: "error", Impact.SERIOUS: "error", Impact.MODERATE: "warning", Impact.MINOR: "note"}
 
@@ -34,7 +39,9 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         for finding in page.findings:
             rules.setdefault(finding.rule, finding)
     order = {rule: number for number, rule in enumerate(sorted(rules))}
-    results = [_result(page, finding, order) for page in listed for finding in page.findings]
+    found = [(page, finding) for page in listed for finding in page.findings]
+    kept = _most_telling(found)
+    shown = max(1, min(LOCATIONS, ALL_LOCATIONS // max(len(kept), 1)))
     driver = {
         "name": "Sightline",
         "version": version("sightline"),
@@ -44,15 +51,27 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         "tool": {"driver": driver},
         "automationDetails": {"id": "sightline/"},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(listed, context)],
+        "invocations": [_invocation(listed, context, left_out=len(found) - len(kept))],
         "artifacts": [
             _artifact(page) for page in {page.url: page for page in listed}.values() if urlsplit(page.url).netloc
         ],
-        "results": results,
+        "results": [_result(page, finding, order, shown) for page, finding in kept],
         "properties": {"pages": len(listed), "failOn": context.fail_on.value if context.fail_on else "never"},
     }
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, ensure_ascii=True, indent=1)
     out.write("\n")
+
+
+def _most_telling(found: list[tuple[Page, Finding]]) -> list[tuple[Page, Finding]]:
+    """Return at most ``RESULTS`` of the findings, in their order: those that count for the gate, the worst first."""
+
+    def rank(number: int) -> tuple[bool, int]:
+        page, finding = found[number]
+        return page.marks.counted(finding) is None, -impact_of(finding).rank
+
+    if len(found) <= RESULTS:
+        return found
+    return [found[number] for number in sorted(sorted(range(len(found)), key=rank)[:RESULTS])]
 
 
 def _rule(finding: Finding) -> JsonObject:
@@ -75,7 +94,7 @@ def _severity(finding: Finding) -> str:
     return {"error": "error", "warning": "warning", "note": "recommendation"}[_LEVEL[impact_of(finding)]]
 
 
-def _result(page: Page, finding: Finding, order: dict[str, int]) -> JsonObject:
+def _result(page: Page, finding: Finding, order: dict[str, int], shown: int) -> JsonObject:
     impact = impact_of(finding)
     marked = one_line(page.marks.finding_text(finding), limit=500)
     where = f"{counted(elements(finding), 'element')} of {page.url}"
@@ -86,7 +105,7 @@ def _result(page: Page, finding: Finding, order: dict[str, int]) -> JsonObject:
         "message": {
             "text": f"{printable(finding.help) or finding.rule} ({impact.value}): {where}{_first_advice(finding)}"
         },
-        "locations": _locations(page, finding),
+        "locations": _locations(page, finding, shown),
         "partialFingerprints": {
             "sightlineFinding/v1": finding.fingerprint,
             "primaryLocationLineHash": finding.fingerprint,  # the only one GitHub looks at
@@ -124,7 +143,7 @@ def _first_advice(finding: Finding) -> str:
     return f". {one_line(summary, limit=500)}" if summary else ""
 
 
-def _locations(page: Page, finding: Finding) -> list[JsonObject]:
+def _locations(page: Page, finding: Finding, shown: int) -> list[JsonObject]:
     if not finding.nodes:
         return [{"physicalLocation": _physical(page.url)}]
     return [
@@ -132,7 +151,7 @@ def _locations(page: Page, finding: Finding) -> list[JsonObject]:
             "physicalLocation": _physical(page.url, snippet=printable(node.snippet)),
             "logicalLocations": [{"fullyQualifiedName": one_line(selector_text(node.selector)), "kind": "element"}],
         }
-        for node in finding.nodes[:LOCATIONS]
+        for node in finding.nodes[:shown]
     ]
 
 
@@ -159,13 +178,15 @@ def _artifact(page: Page) -> JsonObject:
     return artifact
 
 
-def _invocation(pages: Sequence[Page], context: ReportContext) -> JsonObject:
+def _invocation(pages: Sequence[Page], context: ReportContext, *, left_out: int) -> JsonObject:
     problems = [page for page in pages if not page.is_scanned]
     ended = context.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = [_notification(page) for page in problems]
+    if left_out:
+        text = f"{counted(left_out, 'finding')} left out: code scanning takes {RESULTS:,}; all are in the other reports"
+        told.append({"level": "warning", "message": {"text": text}, "descriptor": {"id": "LeftOut"}})
     invocation: JsonObject = {"executionSuccessful": not problems, "endTimeUtc": ended}
-    if problems:
-        invocation["toolExecutionNotifications"] = [_notification(page) for page in problems]
-    return invocation
+    return {**invocation, "toolExecutionNotifications": told} if told else invocation
 
 
 def _notification(page: Page) -> JsonObject:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from producer.contract import Impact
+from producer.reports import sarif
 from producer.reports.page import Page, page_of
 from producer.reports.sarif import relative_uri
 from tests.unit.reports import sample_pages as sample
@@ -96,3 +97,34 @@ def test_a_run_that_scanned_all_pages_is_successful_also_with_findings() -> None
 
     assert invocation["executionSuccessful"] is True
     assert "toolExecutionNotifications" not in invocation
+
+
+def test_a_file_stays_within_what_code_scanning_takes_and_says_what_it_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sarif, "RESULTS", 3)
+    monkeypatch.setattr(sarif, "ALL_LOCATIONS", 6)
+    pages = [
+        page_of(sample.scan_result(f"/{impact.value}", sample.finding(impact.value, impact, nodes=5)))
+        for impact in (Impact.MINOR, Impact.CRITICAL, Impact.MODERATE, Impact.SERIOUS)
+    ]
+
+    run = run_of(pages)
+
+    assert [result["ruleId"] for result in run["results"]] == ["critical", "moderate", "serious"]
+    assert {len(result["locations"]) for result in run["results"]} == {2}
+    [told] = run["invocations"][0]["toolExecutionNotifications"]
+    assert told["message"]["text"].startswith("1 finding left out: code scanning takes 3")
+    assert run["invocations"][0]["executionSuccessful"] is True
+
+
+def test_of_too_many_findings_a_waived_one_is_left_out_before_a_milder_one_that_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages = [*sample.marked(), page_of(sample.scan_result("/new", sample.finding("milder", Impact.MINOR)))]
+    monkeypatch.setattr(sarif, "RESULTS", 3)
+
+    kept = run_of(pages)["results"]
+
+    assert [result["ruleId"] for result in kept] == ["image-alt", "label", "milder"]
+    assert not any("suppressions" in result for result in kept)
