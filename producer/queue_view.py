@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from producer.contract import JobState, Lane, decode_payload
-from producer.errors import InvalidJob, UnknownJob
+from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
 from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 
@@ -64,10 +65,20 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
 
 
 async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, JobState]:
-    """Return the jobs of a batch, oldest first. Walks all job hashes: for people, not for loops."""
+    """Return the jobs of a batch, oldest first. Walks all job hashes: for people, not for loops.
+
+    Raises ``RedisUnsuitable`` for a user who may not list keys, such as ``producer`` of ``ops/users.acl``.
+    """
     found: list[tuple[int, int, str, JobState]] = []
     prefix = keys.job("")
-    names = [name.decode() async for name in redis.scan_iter(match=f"{prefix}*", count=1000)]
+    try:
+        names = [name.decode() async for name in redis.scan_iter(match=f"{prefix}*", count=1000)]
+    except NoPermissionError:
+        msg = (
+            f"the user in REDIS_URL may not list keys (SCAN), and a batch's jobs are found so: repeat the scan with "
+            f"'--batch {batch_id} --resume', which needs no list, or ask as a user with that right"
+        )
+        raise RedisUnsuitable(msg) from None
     for start in range(0, len(names), 1000):
         chunk = names[start : start + 1000]
         async with redis.pipeline(transaction=False) as pipe:

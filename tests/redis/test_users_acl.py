@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from producer.client import Client
-from producer.contract import JobState
+from producer.contract import JobState, ScanResult
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.support.queue import running_worker
 from tests.support.started_redis import started_redis
+from worker.outcome import Commit
+from worker.stream_worker import func
 
 ROOT = Path(__file__).parents[2]
 ADMIN, PRODUCER = "a:b/c@d?e", "p/w #1"
@@ -69,6 +73,35 @@ async def test_a_producer_is_told_in_words_what_it_may_not_do(port: int) -> None
 
         with pytest.raises(RedisUnsuitable, match="does not permit this to the user in REDIS_URL"):
             await client.cancel(job.job_id)
+
+
+async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
+    del ctx
+    return Commit(result=ScanResult(url=payload["url"], status="scanned"), event={"url": payload["url"]})
+
+
+async def test_a_pipelines_commands_need_no_more_than_the_producers_rights(port: int, tmp_path: Path) -> None:
+    variables = {**os.environ, "REDIS_URL": url(port, "producer", PRODUCER), "ENVIRONMENT": "prod"}
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "producer.cli.main", *words]
+        return subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    known, html = str(tmp_path / "known.json"), str(tmp_path / "r.html")
+    pages = ("https://shop.example/1", "https://shop.example/2", "--batch", "ci")
+    looks = [("status", "ci"), ("top", "--once"), ("dead", "list"), ("waive", "--list"), ("schedule", "list")]
+    async with running_worker(url(port, "", ADMIN), KEYS, [func(scan, name="scan")]):
+        scanned = await asyncio.to_thread(
+            call, "scan", *pages, "--timeout", "50", "--only-new", "--write-baseline", known
+        )
+        again = ("scan", *pages, "--resume", "--format", "html", "-o", html)
+        later = (asyncio.to_thread(call, *words) for words in (again, *looks, ("result", "ci")))
+        *done, refused = await asyncio.gather(*later)
+
+    assert [(one.args[3:], one.stderr) for one in (scanned, *done) if one.returncode] == []
+    assert refused.returncode == 3
+    assert "may not list keys (SCAN)" in refused.stderr
+    assert "repeat the scan with '--batch ci --resume'" in refused.stderr
 
 
 LANE, ELSEWHERE = KEYS.lane("batch"), Keys("dev")
