@@ -2,7 +2,7 @@
 
 A schedule fires by submitting a batch whose job ids are made of its name and its due time, so that several workers, or
 one that died in between, fire it once. A missed time (no worker ran) fires once when one does, not once for every
-miss. Times are UTC.
+miss. Times are UTC, by Redis' clock: that of one worker may be wrong.
 """
 
 from __future__ import annotations
@@ -107,8 +107,11 @@ class Schedules:
         self._redis = cast("Any", client.redis)
         self._key = client.keys.schedules
 
-    async def add(self, schedule: Schedule, *, now: datetime) -> None:
-        """Keep the schedule, replacing one of its name; its first time is after ``now``. Raises ``InvalidJob``."""
+    async def add(self, schedule: Schedule, *, now: datetime | None = None) -> None:
+        """Keep the schedule, replacing one of its name; its first time is after ``now``. Raises ``InvalidJob``.
+
+        ``now`` is Redis' time where it is not given.
+        """
         if not NAME.fullmatch(schedule.name):
             msg = f"schedule name {schedule.name!r}: expected 1 to 64 letters, digits, '_' or '-'"
             raise InvalidJob(msg)
@@ -116,8 +119,9 @@ class Schedules:
             msg = f"schedule {schedule.name!r} has nothing to submit: give at least one URL"
             raise InvalidJob(msg)
         Cron.parse(schedule.cron)
-        fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: int(now.timestamp() * 1000)}
         with redis_errors(self._client.settings):
+            now_ms = int((now or await self._now()).timestamp() * 1000)
+            fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: now_ms}
             await self._redis.hset(self._key, mapping=fields)
 
     async def all(self) -> list[Schedule]:
@@ -139,12 +143,13 @@ class Schedules:
             )
             raise UnknownJob(msg)
 
-    async def fire_due(self, *, now: datetime) -> list[str]:
+    async def fire_due(self, *, now: datetime | None = None) -> list[str]:
         """Submit every schedule whose time has come since it fired last; returns the ids of the batches.
 
-        Safe to call by many at once and again after a crash in between.
+        ``now`` is Redis' time where it is not given. Safe to call by many at once and again after a crash in between.
         """
         fired: list[str] = []
+        now = now or await self._now()
         for schedule in await self.all():
             due = Cron.parse(schedule.cron).previous(now)
             last_ms = int(await self._redis.hget(self._key, schedule.name + _FIRED) or 0)
@@ -154,6 +159,10 @@ class Schedules:
             await self._redis.hset(self._key, schedule.name + _FIRED, int(due.timestamp() * 1000))
             fired.append(schedule.batch_id(due))
         return fired
+
+    async def _now(self) -> datetime:
+        seconds, micros = await self._redis.time()
+        return datetime.fromtimestamp(seconds + micros / 1_000_000, tz=UTC)
 
     async def _fire(self, schedule: Schedule, due: datetime) -> None:
         batch = schedule.batch_id(due)

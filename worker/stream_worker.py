@@ -132,7 +132,7 @@ class StreamWorker(Worker):
 
     async def _fire_schedules(self, pool: StreamPool) -> None:
         async with Client(self.client_settings, redis=pool) as client:
-            fired = await Schedules(client).fire_due(now=datetime.now(UTC))
+            fired = await Schedules(client).fire_due()
         for batch in fired:
             log.info("schedule.fired", batch=batch)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import click
 
@@ -34,7 +33,7 @@ def add_schedule(name: str, cron: str, urls: Sequence[str], file: str | None, op
         raise InputError(targets.refused[0].problem)
     payloads = tuple({"url": url, **options} for url in targets.urls)
     schedule = Schedule(name, cron, "scan", payloads)
-    with_client(lambda client: Schedules(client).add(schedule, now=datetime.now(UTC)))
+    with_client(lambda client: Schedules(client).add(schedule))
     click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")
 
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import redis.exceptions
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.redis.aio import AsyncRedisSaver
+from langgraph.checkpoint.redis.key_registry import AsyncCheckpointKeyRegistry
 from redis.asyncio import Redis
 from redisvl.exceptions import RedisSearchError
+from redisvl.query import FilterQuery
+from redisvl.query.filter import Tag
 
 from producer.keys import Keys
-from worker.memory.indexes import is_missing_index, redis_errors, search_errors, wait_until_indexed
+from worker.memory.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
 
 T = TypeVar("T")
 
 SCAN_TTL_S: Final = 3_600
 """How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
+MOST_STEPS: Final = 10_000
+"""Of one conversation, deleted at a time: a turn has ten or so."""
 SETUP_TRIES: Final = 5
 """Each try loses at most one of the two indexes to another worker; the rest is margin."""
 
@@ -73,8 +78,30 @@ class SharedSaver(AsyncRedisSaver):
         await self._indexed(partial(super().adelete_thread, thread_id))
 
     async def keep_newest(self, thread_id: str) -> None:
-        """Delete all steps of a thread but the newest: a conversation's last step holds all of it. Safe to repeat."""
-        await self._indexed(partial(self.aprune, [thread_id], keep_last=1))
+        """Delete all steps of a thread but the one written last, which holds all of a conversation. Safe to repeat.
+
+        langgraph-checkpoint-redis 0.5.2 has ``aprune``, which keeps the step of the highest id. Ids are made of the
+        clock of whoever wrote: that of a worker whose clock is behind was deleted, and the conversation with it.
+        """
+        await self._indexed(partial(self._keep_newest, thread_id))
+
+    async def _keep_newest(self, thread_id: str) -> None:
+        newest = await cast("Any", self._redis).get(self._make_redis_checkpoint_latest_key(thread_id, ""))
+        steps = await self.checkpoints_index.search(
+            FilterQuery(
+                filter_expression=Tag("thread_id") == thread_id,
+                return_fields=["checkpoint_id"],
+                num_results=MOST_STEPS,
+            )
+        )
+        old = [step for step in steps.docs if newest and step.id != as_text(newest)]
+        gone = [step.id for step in old]
+        writes = cast("AsyncCheckpointKeyRegistry", self._key_registry)
+        for step in old:
+            of_step = (thread_id, "", step.checkpoint_id)
+            gone += [*await writes.get_write_keys(*of_step), writes.make_write_keys_zset_key(*of_step)]
+        if gone:
+            await self._redis.delete(*gone)
 
     async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
         """Return what ``act`` does, on indexes that are there."""

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from typing import Annotated, Any, TypedDict
+import time
+from typing import Annotated, Any, TypedDict, cast
+from uuid import UUID
 
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint
 from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -114,3 +116,27 @@ async def test_what_a_woken_worker_writes_to_a_step_that_was_pruned_ends_by_itse
     ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys)}
     assert len(ttls) > len([key for key in ttls if b"latest" in key]) + 1  # the newest step, and what came late
     assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
+
+
+async def test_the_newest_step_is_the_one_written_last_though_its_writers_clock_is_behind(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk, of_a = conversation(saver), thread(keys, "a")
+    await talk.ainvoke({"turns": ["first"]}, of_a, durability="sync")
+    known = await saver.aget_tuple(of_a)
+    assert known is not None
+    hour_ago = uuid6_of((time.time_ns() // 100) - 36_000_000_000)  # as a worker an hour behind would name its step
+    step = {**known.checkpoint, "id": hour_ago, "channel_values": {"turns": ["first", "second"]}}
+    await saver.aput(known.config, cast("Checkpoint", step), known.metadata, {})
+
+    await saver.keep_newest(f"{keys.environment}:talk:a")
+
+    assert (await talk.aget_state(of_a)).values == {"turns": ["first", "second"]}
+    assert len([key for key in await keys_of(redis, keys) if b"checkpoint:" in key]) == 1
+    assert [key for key in await keys_of(redis, keys) if known.checkpoint["id"].encode() in key] == []
+
+
+def uuid6_of(ticks: int) -> str:
+    """The id that LangGraph gives a step at that time, 100 ns since 1970."""
+    since_1582 = ticks + 0x01B21DD213814000
+    number = (since_1582 >> 12) << 80 | 6 << 76 | (since_1582 & 0xFFF) << 64 | 1 << 63
+    return str(UUID(int=number))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 from redis.asyncio import Redis
@@ -56,6 +57,24 @@ async def test_a_schedule_fires_once_when_its_time_has_come(client: Client, redi
     assert (early, due, again) == ([], ["nightly-20260505T0300"], [])
     assert (info.total, info.sealed) == (2, True)
     assert await redis.xlen(keys.lane("batch")) == 2
+
+
+async def test_redis_clock_decides_though_this_machines_is_an_hour_ahead(
+    client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr("producer.schedules.datetime", Ahead)
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    schedules = Schedules(client)
+    later = Schedule("later", f"{soon:%M %H} * * *", "scan", NIGHTLY.payloads)
+    await schedules.add(later, now=soon - timedelta(hours=1))
+
+    assert await schedules.fire_due() == []
+    assert await redis.xlen(keys.lane("batch")) == 0
 
 
 async def test_several_workers_that_look_at_once_submit_each_job_once(client: Client, redis: Redis, keys: Keys):
