@@ -128,6 +128,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._endpoint = endpoint
         super().__init__(*args)  # pyright: ignore[reportArgumentType]  # request, address and server, as the server gives them
 
+    def do_GET(self) -> None:
+        """The list of models, to who knows the key; a fault's status is given here too."""
+        endpoint = self._endpoint
+        fault = endpoint.faults.popleft() if endpoint.faults else CloudFault("none")
+        if fault.name == "status":
+            self._send(fault.status, _error(fault.text, None))
+        elif endpoint.key and self.headers.get("Authorization") != f"Bearer {endpoint.key}":
+            self._send(401, _error("Incorrect API key provided", "invalid_api_key"))
+        else:
+            self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+
     def do_POST(self) -> None:
         endpoint = self._endpoint
         body: Body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

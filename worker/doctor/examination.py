@@ -10,6 +10,7 @@ from producer.connection import open_redis, redis_errors
 from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.queue_view import queue_info
+from worker.doctor.fallback import fallback_lines
 from worker.doctor.index_health import index_lines
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Line, error, warning
@@ -23,7 +24,7 @@ async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = ()) -> 
     lines = [warning("settings", hint, "rename it, or leave it if another program wants it") for hint in misspelt]
     models = await look_at_models(settings)
     lines += await _redis_lines(settings, dims=models.dims)
-    return [*lines, browser_line(settings.browser_path), *models.lines]
+    return [*lines, browser_line(settings.browser_path), *models.lines, *await fallback_lines(settings)]
 
 
 async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:

@@ -88,14 +88,7 @@ async def open_embedders(
 
 def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack) -> ChatModel:
     """Return the model of FALLBACK_MODEL; ``stack`` closes it."""
-    check_name("FALLBACK_MODEL", settings.fallback_model)
-    if not settings.fallback_base_url:
-        msg = (
-            f"FALLBACK_MODEL is {settings.fallback_model!r}, but FALLBACK_BASE_URL is not set: "
-            f"expected the endpoint's address, such as https://api.openai.com/v1"
-        )
-        raise SettingsError(msg)
-    key = fallback_key(settings)
+    key = fallback_settings(settings)
     try:
         from worker.models.cloud import CloudChat  # noqa: PLC0415  a second, and an extra that few install
     except ModuleNotFoundError as error:
@@ -107,6 +100,18 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitS
     cloud = CloudChat(settings, UsageLedger(redis, keys), api_key=key)
     stack.push_async_callback(cloud.close)
     return cloud
+
+
+def fallback_settings(settings: WorkerSettings) -> str:
+    """Return the fallback's key, ``''`` for none; raises ``SettingsError`` where the fallback is not wholly set."""
+    check_name("FALLBACK_MODEL", settings.fallback_model)
+    if not settings.fallback_base_url:
+        msg = (
+            f"FALLBACK_MODEL is {settings.fallback_model!r}, but FALLBACK_BASE_URL is not set: "
+            f"expected the endpoint's address, such as https://api.openai.com/v1"
+        )
+        raise SettingsError(msg)
+    return fallback_key(settings)
 
 
 def fallback_key(settings: WorkerSettings) -> str:
