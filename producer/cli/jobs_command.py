@@ -98,7 +98,9 @@ def _batch_result(
     try:
         return show_batch_result(name, waits_s, fail_on=fail_on, outputs=outputs or (Output("jsonl", None),))
     except UnknownJob as unknown:
-        raise (unknown if "no longer kept" in str(unknown) else error) from None
+        if "no longer kept" in str(unknown):
+            raise
+        raise UnknownJob(str(error).replace("no job ", "no job or batch ", 1)) from None
 
 
 async def _result(

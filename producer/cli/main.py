@@ -65,6 +65,21 @@ class LazyGroup(click.Group):
         except ModuleNotFoundError as error:
             raise _missing(error, f"the command {cmd_name!r}") from None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; the error for an unknown one names the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches  # noqa: PLC0415  for those who mistype
+
+            nearest = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not nearest or args[0].startswith("-"):
+                raise
+            msg = f"No such command {args[0]!r}: did you mean {nearest[0]!r}?"
+            raise click.UsageError(msg, ctx) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a closed pipe passes click, which would end the program with a code of ours: 1."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -64,10 +65,18 @@ def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps 
         raise InputError(msg)
     if not urls:
         first, *others = refused.values()
-        msg = first.problem + (f"; and {len(others)} more like it" if others else "")
+        msg = first.problem + (f"; and {len(others)} more like it" if others else _file_hint(next(iter(refused))))
         raise InputError(msg)
     targets.urls, targets.refused = tuple(urls), tuple(refused.values())
     return targets
+
+
+def _file_hint(text: str) -> str:
+    """Return how a file of addresses is given, where ``text`` is the name of one."""
+    with contextlib.suppress(OSError):  # too long for a name
+        if Path(text).is_file():
+            return f"; for the addresses in that file write --file {text}"
+    return ""
 
 
 def _add_sitemaps(

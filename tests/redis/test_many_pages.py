@@ -115,4 +115,4 @@ async def test_a_batch_that_is_not_done_is_reported_as_far_as_it_is(cli: StartCl
         ("https://shop.example/2", "waiting"),
     ]
     assert nobody.returncode == 64
-    assert "no job 'nobody'" in said
+    assert "no job or batch 'nobody'" in said

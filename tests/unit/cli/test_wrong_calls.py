@@ -68,7 +68,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["cancel", "no good"], "job id 'no good'"),
         (["watch", "--since", "yesterday"], "expected the id of an event"),
         (["batch", "close"], "Missing argument 'BATCH'"),
-        (["scna", PAGE], "No such command 'scna'"),
+        (["scna", PAGE], "No such command 'scna': did you mean 'scan'?"),
+        (["qwertz", PAGE], "No such command 'qwertz'; see"),
+        (["scan", "x" * 300], "has no scheme"),
         (["--wait"], "No such option"),
     ],
 )
@@ -90,6 +92,15 @@ def test_a_file_without_addresses_is_named(tmp_path: Path, capsys: pytest.Captur
 
     assert code == 64
     assert "'urls.txt' has no addresses" in capsys.readouterr().err
+
+
+def test_a_file_given_as_an_address_is_told_how_to_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "urls.txt").write_text(PAGE)
+
+    code = run(["scan", "urls.txt"])
+
+    assert code == 64
+    assert "for the addresses in that file write --file urls.txt" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
