@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.scan.fingerprint import finding_fingerprint, meaningful_path, node_fingerprints
@@ -105,6 +105,8 @@ def test_names_are_unique_on_a_page_and_do_not_depend_on_order(snippets: list[st
     assert set(node_fingerprints("rule", list(reversed(nodes)))) == set(names)
 
 
+@example("<div><xmp><![foo[ bar</xmp></div>")
+@example("<div><noscript><![if x")
 @given(st.text(max_size=200))
 def test_any_snippet_has_a_name(snippet: str) -> None:
     assert len(one("html > body", snippet)) == 24
