@@ -1,9 +1,9 @@
 """Decides which addresses a scan may reach. Pure: it resolves nothing and opens nothing; ``proxy.py`` asks it.
 
 Refused by rule: ``metadata`` (cloud credentials), ``unspecified``, ``loopback``, ``link-local``, ``multicast``,
-``private``, ``cgnat`` (RFC 6598), ``reserved`` (all else that is not globally reachable, IANA special-purpose
-registries), ``closed-port``.
-IPv4 inside IPv6 (mapped, compatible, 6to4, Teredo, NAT64) is judged as the IPv4 address it is.
+``private`` (site-local IPv6 too), ``cgnat`` (RFC 6598), ``reserved`` (all else that is not globally reachable, IANA
+special-purpose registries), ``closed-port``.
+IPv4 inside IPv6 (mapped, compatible, translated, 6to4, Teredo, NAT64) is judged as the IPv4 address it is.
 """
 
 from __future__ import annotations
@@ -39,10 +39,14 @@ _RANGES: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
             ipaddress.ip_network("172.16.0.0/12"),
             ipaddress.ip_network("192.168.0.0/16"),
             ipaddress.ip_network("fc00::/7"),
+            ipaddress.ip_network("fec0::/10"),
         ),
     ),
+    # Which of these ``is_global`` knows depends on Python's release.
+    ("reserved", tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "64:ff9b:1::/48", "100:0:0:1::/64", "5f00::/16")))),
 )
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_WRAPPED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96")))
+"""NAT64 (RFC 6052) and IPv4-translated addresses (RFC 2765)."""
 _COMPATIBLE: Final = ipaddress.ip_network("::/96")
 _NO_IPV4: Final = ipaddress.ip_network("::/112")
 """``::`` and ``::1``, which stand for themselves, and their neighbours."""
@@ -116,7 +120,7 @@ def embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    is_wrapped = address in _NAT64 or (address in _COMPATIBLE and address not in _NO_IPV4)
+    is_wrapped = any(address in network for network in _WRAPPED) or (address in _COMPATIBLE and address not in _NO_IPV4)
     return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if is_wrapped else None
 
 
