@@ -75,10 +75,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final, Literal
 
 import structlog
+
+from producer.reports.plain_text import printable
 
 MAX_SAID: Final = 300
 """Characters of a library's line that are kept."""
@@ -107,6 +109,7 @@ def configure_logging(
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *((fit_for_a_terminal,) if form == "console" else ()),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -136,6 +139,11 @@ class _LibraryLog(logging.Handler):
         log = structlog.get_logger()
         tell = log.error if record.levelno >= logging.ERROR else log.warning
         tell("library.warned", logger=record.name, said=" ".join(said.split())[:MAX_SAID], **error)
+
+
+def fit_for_a_terminal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take control characters out of an event's texts: some are a page's or a model's. JSON escapes them by itself."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def drop_below(level: int) -> Callable[[Any, str, Any], Any]:

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Generator
+from typing import Literal
 
 import pytest
 import structlog
@@ -59,3 +60,17 @@ def test_a_librarys_chatter_is_dropped(capsys: pytest.CaptureFixture[str]):
     logging.getLogger("arq.worker").info("10 jobs done")
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_page_or_model_steers_the_terminal_of_who_reads_the_log(
+    form: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
+):
+    telemetry.configure_logging(level="info", form=form)
+
+    structlog.get_logger().warning("model.failed", error="\x1b[2Jgone", host="\x9b2J\u202eevil", model="a\nb.c level=error")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "gone" in lines[0]
+    assert all(character.isprintable() for character in lines[0])
