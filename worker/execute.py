@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 
@@ -100,22 +100,23 @@ def resolve(delivery: Delivery, functions: Mapping[str, Any], *, default_timeout
 
 async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start: Hook | None = None) -> Outcome:
     """Run the function to its end and return the outcome; an error of ``on_start`` is the job's. Never raises."""
-    run.task = asyncio.current_task()
+    run.task = cast("asyncio.Task[Any]", asyncio.current_task())
     try:
         if on_start is not None:
             await on_start(ctx)
         value = await resolved.function(ctx, *resolved.args, **resolved.kwargs)
         return normalise_value(value)
     except asyncio.CancelledError as error:
-        outcome = _stopped(run, resolved, error)
-        if run.stopped_by is not None and run.task is not None:
-            while run.task.uncancel():  # the cancellation was for the job; the delivery goes on to its commit
-                pass
-        return outcome
+        return _stopped(run, resolved, error)
     except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
+        if run.stopped_by is not None:  # it stumbled over its own end: a TaskGroup tells that instead of the cancellation
+            return _stopped(run, resolved, error)
         delivery = run.delivery
         return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)
     finally:
+        if run.stopped_by is not None:
+            while run.task.uncancel():  # the cancellation was for the job; the delivery goes on to its commit
+                pass
         run.task = None
 
 
@@ -144,7 +145,7 @@ def normalise_value(value: object) -> Outcome:
     return Succeeded(None, text)
 
 
-def _stopped(run: Run, resolved: Resolved, error: asyncio.CancelledError) -> Outcome:
+def _stopped(run: Run, resolved: Resolved, error: BaseException) -> Outcome:
     delivery = run.delivery
     match run.stopped_by:
         case StopReason.TIMEOUT:

@@ -6,13 +6,14 @@ Every worker does all of it; each step is one atomic script, so several at once 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from producer.contract import Lane
+from producer.contract import JOB_ID, Lane
 from producer.keys import GROUP, Keys
 from producer.scripts import load_script
 from worker.script_pipe import ScriptPipe
@@ -22,6 +23,8 @@ LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
 PROMOTE: Final = load_script("worker", "promote")
 REAP: Final = load_script("worker", "reap")
 REQUEUE: Final = load_script("worker", "requeue")
+
+log = structlog.get_logger()
 
 
 class Lanes:
@@ -52,18 +55,33 @@ class Lanes:
         """Queue up to ``limit`` scheduled jobs that are due; several workers may do so at once."""
         seconds, micros = await self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
-        due = [raw.decode() for raw in await self._redis.zrangebyscore(self._keys.scheduled, "-inf", now_ms, 0, limit)]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in due:
-                pipe.hget(self._keys.job(job_id), "lane")
-            lanes = [lane.decode() if lane else Lane.BATCH for lane in await pipe.execute()]
+        due = cast("list[bytes]", await self._redis.zrangebyscore(self._keys.scheduled, "-inf", now_ms, 0, limit))
         calls = [
             self._pipe.call(
-                PROMOTE, (self._keys.scheduled, self._keys.job(job_id), self._keys.lane(lane)), (job_id, lane)
+                PROMOTE, (self._keys.scheduled, self._keys.job(job_id), self._lane_keys[lane]), (job_id, lane)
             )
-            for job_id, lane in zip(due, lanes, strict=True)
+            for job_id, lane in await self._known(due)
         ]
         return sum([await call == b"queued" for call in calls])
+
+    async def _known(self, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
+        """Return the jobs among members of the scheduled set, with their lanes.
+
+        What is no job was written by hand; it is taken out, or it would stop those behind it for ever.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for member in due:
+                pipe.hget(self._keys.job(member.decode("utf-8", "replace")), "lane")
+            lanes = await pipe.execute(raise_on_error=False)
+        known: list[tuple[str, Lane]] = []
+        for member, found in zip(due, lanes, strict=True):
+            job_id = member.decode("utf-8", "replace")
+            if JOB_ID.fullmatch(job_id) and not isinstance(found, ResponseError):
+                known.append((job_id, Lane.INTERACTIVE if found == b"interactive" else Lane.BATCH))
+            else:
+                await self._redis.zrem(self._keys.scheduled, member)
+                log.error("scheduled.no_job", member=job_id[:140], error=str(found) if found else "")
+        return known
 
     async def reap_consumers(self, *, idle_ms: int) -> int:
         """Remove consumers that hold nothing and were silent for ``idle_ms``."""

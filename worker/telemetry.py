@@ -14,6 +14,7 @@ job.requeued              a job whose stream was deleted is queued again: job_id
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
 jobs.promoted             scheduled jobs became due: count
+scheduled.no_job          something on the scheduled set is none and was taken out: member, error
 jobs.reclaimed            jobs of a silent worker were taken over: lane, count, job_ids
 entry.dropped             a claimed entry's job had ended or moved: job_id, entry, why
 delivery.left_to_reclaim  Redis did not answer a start: job_id, entry, error

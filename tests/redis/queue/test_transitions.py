@@ -311,6 +311,19 @@ async def test_a_leftover_on_the_scheduled_set_is_cleared_away(stream: JobStream
     assert await redis.zcard(keys.scheduled) == 0
 
 
+async def test_what_is_no_job_on_the_scheduled_set_stops_no_job_behind_it(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    await redis.set(keys.job("broken"), "not a hash")
+    await redis.zadd(keys.scheduled, {"broken": 1, b"\xff\xfe": 2, "a,b": 3})
+    due = await submitted(client, defer_s=60)
+    await redis.zadd(keys.scheduled, {due: 4})
+
+    assert await stream.lanes.promote_due(limit=10) == 1
+    assert (await claim_one(stream)).job_id == due
+    assert await redis.zcard(keys.scheduled) == 0
+
+
 # ---------------------------------------------------------------------------------------------- hand back, bury, reject
 
 

@@ -324,6 +324,41 @@ async def test_unstarted_and_running_jobs_are_handed_back_when_the_worker_closes
     assert await redis.xlen(keys.lane("batch")) == 1
 
 
+async def stumbles_over_its_end(ctx: dict[Any, Any]) -> None:
+    ctx["running"].set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        msg = "cleaning up failed"
+        raise RuntimeError(msg)
+
+
+async def test_a_job_that_fails_while_it_is_stopped_is_handed_back_not_dead(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    running = asyncio.Event()
+    async with running_worker(
+        redis_url, keys, [stumbles_over_its_end], ctx={"running": running}, job_completion_wait=0
+    ):
+        job = await client.submit("stumbles_over_its_end", {})
+        await asyncio.wait_for(running.wait(), WAIT_S)
+
+    fields = await job_fields(redis, keys, job.job_id)
+    assert (fields["state"], fields["attempt"]) == ("queued", "0")
+    assert await redis.xlen(keys.dead) == 0
+
+
+async def test_a_job_that_fails_while_it_is_cancelled_is_cancelled(client: Client, redis_url: str, keys: Keys):
+    running = asyncio.Event()
+    async with running_worker(redis_url, keys, [stumbles_over_its_end], ctx={"running": running}):
+        job = await client.submit("stumbles_over_its_end", {})
+        await asyncio.wait_for(running.wait(), WAIT_S)
+        await client.cancel(job.job_id)
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.CANCELLED
+
+
 async def test_waiting_for_many_jobs_needs_no_polling(client: Client, redis_url: str, keys: Keys):
     async with running_worker(redis_url, keys, [add], max_jobs=10):
         jobs = [job.job_id async for job in client.submit_many("add", ({"a": n} for n in range(200)))]
