@@ -126,12 +126,7 @@ class Schedules:
 
     async def all(self) -> list[Schedule]:
         """Return the schedules, by name; what cannot be read is left out."""
-        with redis_errors(self._client.settings):
-            fields = await self._redis.hgetall(self._key)
-        return sorted(
-            (_schedule(value) for name, value in fields.items() if not name.endswith(_FIRED.encode())),
-            key=lambda schedule: schedule.name,
-        )
+        return [schedule for schedule in (await self._read()).values() if schedule is not None]
 
     async def remove(self, name: str) -> None:
         """Remove a schedule; what it has submitted goes on. Raises ``UnknownJob``."""
@@ -147,22 +142,42 @@ class Schedules:
         """Submit every schedule whose time has come since it fired last; returns the ids of the batches.
 
         ``now`` is Redis' time where it is not given. Safe to call by many at once and again after a crash in between.
+        One that cannot be fired keeps no other from it: ``InvalidJob`` names them all in the end.
         """
         fired: list[str] = []
         now = now or await self._now()
-        for schedule in await self.all():
-            due = Cron.parse(schedule.cron).previous(now)
-            last_ms = int(await self._redis.hget(self._key, schedule.name + _FIRED) or 0)
-            if due.timestamp() * 1000 <= last_ms:
-                continue
-            await self._fire(schedule, due)
-            await self._redis.hset(self._key, schedule.name + _FIRED, int(due.timestamp() * 1000))
-            fired.append(schedule.batch_id(due))
+        wrong: list[str] = []
+        for name, schedule in (await self._read()).items():
+            try:
+                fired += await self._fire_if_due(name, schedule, now)
+            except InvalidJob as error:
+                wrong.append(f"schedule {name!r}: {error}")
+        if wrong:
+            raise InvalidJob("; ".join(wrong))
         return fired
 
     async def _now(self) -> datetime:
         seconds, micros = await self._redis.time()
         return datetime.fromtimestamp(seconds + micros / 1_000_000, tz=UTC)
+
+    async def _read(self) -> dict[str, Schedule | None]:
+        """Return the schedules by name; None for one that cannot be read."""
+        with redis_errors(self._client.settings):
+            fields = await self._redis.hgetall(self._key)
+        names = sorted(name for name in fields if not name.endswith(_FIRED.encode()))
+        return {name.decode("utf-8", "replace"): _schedule(fields[name]) for name in names}
+
+    async def _fire_if_due(self, name: str, schedule: Schedule | None, now: datetime) -> list[str]:
+        if schedule is None or schedule.name != name or not NAME.fullmatch(name):
+            msg = "it cannot be read: remove it, and add it with 'sightline schedule add'"
+            raise InvalidJob(msg)
+        due = Cron.parse(schedule.cron).previous(now)
+        last_ms = await self._redis.hget(self._key, name + _FIRED) or b"0"
+        if last_ms.isdigit() and due.timestamp() * 1000 <= int(last_ms):
+            return []
+        await self._fire(schedule, due)
+        await self._redis.hset(self._key, name + _FIRED, int(due.timestamp() * 1000))
+        return [schedule.batch_id(due)]
 
     async def _fire(self, schedule: Schedule, due: datetime) -> None:
         batch = schedule.batch_id(due)
@@ -177,10 +192,13 @@ class Schedules:
         await self._client.seal_batch(batch, create=True)
 
 
-def _schedule(value: bytes) -> Schedule:
-    fields = json.loads(value)
-    payloads: Sequence[JsonObject] = fields["payloads"]
-    return Schedule(fields["name"], fields["cron"], fields["kind"], tuple(payloads))
+def _schedule(value: bytes) -> Schedule | None:
+    try:
+        fields: Any = json.loads(value)
+        payloads: Sequence[JsonObject] = fields["payloads"]
+        return Schedule(str(fields["name"]), str(fields["cron"]), str(fields["kind"]), tuple(payloads))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _values(text: str, what: str, low: int, high: int) -> frozenset[int]:

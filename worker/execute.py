@@ -109,7 +109,7 @@ async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start
     except asyncio.CancelledError as error:
         return _stopped(run, resolved, error)
     except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
-        if run.stopped_by is not None:  # it stumbled over its own end: a TaskGroup tells that instead of the cancellation
+        if run.stopped_by is not None:  # it stumbled over its end; a TaskGroup raises that, not the cancellation
             return _stopped(run, resolved, error)
         delivery = run.delivery
         return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)

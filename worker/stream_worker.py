@@ -101,7 +101,7 @@ class StreamWorker(Worker):
         self.ctx["redis"] = pool
         self._pipe = ScriptPipe(connections_of(pool))
         self.stream = JobStream(
-            pool, self._pipe, self.keys, consumer=self.name, result_ttl_s=int(self.keep_result_s or 3600)
+            pool, self._pipe, self.keys, consumer=self.name, result_ttl_s=max(1, int(self.keep_result_s or 3600))
         )
         loop = asyncio.get_running_loop()
         self.leases = LeaseKeeper(

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.errors import SightlineError
+from producer.errors import RedisUnreachable, SightlineError
 from worker.entries import Entry
 from worker.lanes import LANES
 from worker.leases import LeaseKeeper
@@ -33,6 +35,8 @@ STUCK_AFTER_S: Final = 30.0
 SCHEDULES_EVERY_S: Final = 10.0
 PROMOTE_AT_ONCE: Final = 500
 TICK_S: Final = 1.0
+OUTAGES: Final = (RedisConnectionError, RedisTimeoutError, OSError, RedisUnreachable)
+"""Errors after which Redis may have been away: a refusal is an answer."""
 
 log = structlog.get_logger()
 
@@ -98,7 +102,8 @@ class Upkeep:
         try:
             await act()
         except (RedisError, OSError, SightlineError) as error:
-            self._up_since = time.monotonic()
+            if isinstance(error, OUTAGES):
+                self._up_since = time.monotonic()
             log.warning("upkeep.failed", step=name, error=str(error))
 
     @property

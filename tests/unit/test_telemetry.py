@@ -68,7 +68,9 @@ def test_no_page_or_model_steers_the_terminal_of_who_reads_the_log(
 ):
     telemetry.configure_logging(level="info", form=form)
 
-    structlog.get_logger().warning("model.failed", error="\x1b[2Jgone", host="\x9b2J\u202eevil", model="a\nb.c level=error")
+    structlog.get_logger().warning(
+        "model.failed", error="\x1b[2Jgone", host="\x9b2J\u202eevil", model="a\nb.c level=error"
+    )
 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1

@@ -165,3 +165,25 @@ async def _is_idle_for(redis: Redis, keys: Keys, least_ms: int) -> bool:
 async def _interactive_is_fresh(redis: Redis, keys: Keys) -> bool:
     rows = await redis.xpending_range(keys.lane("interactive"), GROUP, "-", "+", 1)
     return int(rows[0]["time_since_delivered"]) < 50
+
+
+async def test_a_job_hash_that_somebody_overwrote_costs_no_other_job_its_lease(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, keeper: LeaseKeeper, told: dict[str, list[str]]
+):
+    await client.submit("add", {}, job_id="broken")
+    await client.submit("add", {}, job_id="sound")
+    deliveries = [await start_one(stream), await start_one(stream)]
+    await redis.delete(keys.job("broken"))
+    await redis.set(keys.job("broken"), "not a hash")
+    for delivery in deliveries:
+        await redis.xclaim(keys.lane("batch"), GROUP, "w1", 0, [delivery.entry], idle=60_000, justid=True)
+        keeper.hold(delivery)
+
+    keeper.start()
+
+    async def is_renewed() -> bool:
+        rows = await redis.xpending_range(keys.lane("batch"), GROUP, deliveries[1].entry, deliveries[1].entry, 1)
+        return int(rows[0]["time_since_delivered"]) < 30_000
+
+    await until(is_renewed, what="the renewal of the other job")
+    await until(lambda: "broken" in told["lost"], what="the word that the broken one is lost")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Self
+from typing import Any, Self, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -135,3 +135,20 @@ async def test_an_ended_batch_is_announced_for_a_schedule_too(client: Client, re
         await client.cancel(f"nightly-20260505T0300.{number}")
 
     assert json.loads((await events_of(redis, keys))[-1])["event"] == "batch.finished"
+
+
+@pytest.mark.parametrize(
+    "written", ["not json", "[]", '{"name": "abc", "cron": "* * * * *"}', "\\xff", '{"name": "other"}']
+)
+async def test_a_schedule_that_cannot_be_read_keeps_no_other_from_firing(
+    client: Client, redis: Redis, keys: Keys, written: str
+):
+    schedules = Schedules(client)
+    await schedules.add(NIGHTLY, now=NOW)
+    await cast("Any", redis).hset(keys.schedules, "abc", written)
+
+    with pytest.raises(InvalidJob, match=r"'abc'.*cannot be read.*schedule add"):
+        await schedules.fire_due(now=NOW + timedelta(hours=15))
+
+    assert await redis.xlen(keys.lane("batch")) == 2
+    assert [schedule.name for schedule in await schedules.all()] == ["nightly"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -315,7 +316,7 @@ async def test_what_is_no_job_on_the_scheduled_set_stops_no_job_behind_it(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     await redis.set(keys.job("broken"), "not a hash")
-    await redis.zadd(keys.scheduled, {"broken": 1, b"\xff\xfe": 2, "a,b": 3})
+    await redis.zadd(keys.scheduled, cast("Any", {"broken": 1, b"\xff\xfe": 2, "a,b": 3}))
     due = await submitted(client, defer_s=60)
     await redis.zadd(keys.scheduled, {due: 4})
 
