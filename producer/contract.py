@@ -104,8 +104,9 @@ class ScanRequest(Wire):
 
     Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
     that must appear besides. ``deadline_s`` bounds the whole scan. ``screenshot`` asks for pictures of the page and of
-    each finding's first few elements. ``group`` names the template or section that the page belongs to. Secrets
-    (headers, storage state) are not part of it: see ``Keys.secret``.
+    each finding's first few elements. ``group`` names the template or section that the page belongs to. Scans of the
+    page's host begin ``host_gap_ms`` apart, where its robots.txt asks for that (Crawl-delay), or as HOST_GAP_MS says if
+    that is more. Secrets (headers, storage state) are not part of it: see ``Keys.secret``.
     """
 
     url: str | None = None
@@ -121,6 +122,7 @@ class ScanRequest(Wire):
     screenshot: bool = False
     assess: bool = True
     group: Annotated[str, Field(max_length=200)] = ""
+    host_gap_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
 
     @field_validator("url")
     @classmethod

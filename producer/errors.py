@@ -36,7 +36,9 @@
 
     Signal                              not failures: they steer a delivery and never leave the worker
     ├── LeaseLost                       another worker holds the job; whatever this one did is discarded
-    └── ThreadBusy                      another query speaks in the conversation; this one waits, no attempt spent
+    └── Busy                            what the job needs is another's now; it waits, no attempt spent
+        ├── ThreadBusy                  another query speaks in the conversation
+        └── HostBusy                    other scans have all places of the page's host
 
 A message names the thing with ``!r``, says what was expected, and what to do next. No message holds a
 secret: URLs are shown without their user-info part.
@@ -211,9 +213,17 @@ class LeaseLost(Signal):
     """Another worker holds the job now."""
 
 
-class ThreadBusy(Signal):
-    """Another query speaks in the conversation: this one looks again in ``delay_s``."""
+class Busy(Signal):
+    """What the job needs is another's now: it looks again in ``delay_s``."""
 
     def __init__(self, message: str, *, delay_s: float) -> None:
         super().__init__(message)
         self.delay_s = delay_s
+
+
+class ThreadBusy(Busy):
+    """Another query speaks in the conversation."""
+
+
+class HostBusy(Busy):
+    """Other scans have all places of the page's host."""

@@ -6,6 +6,7 @@ Blocking; each site is asked once.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ AGENT: Final = "Sightline"
 """The name robots.txt may call us by; ``*`` is meant too."""
 MAX_BYTES: Final = 512_000
 """What is read of a file; RFC 9309 asks for 500 KiB at least."""
+MOST_GAP_MS: Final = 60_000
+"""What a site gets if it asks for more: some ask for hours, and mean that nobody shall come."""
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 
 
@@ -36,6 +39,12 @@ class RobotsOfSites:
         """Return the sitemaps that robots.txt of the site names."""
         rules = self._of(url)
         return [] if rules is None else list(rules.sitemaps)
+
+    def gap_ms(self, url: str) -> int:
+        """Return the ms that robots.txt of the site asks for between two pages; ``MOST_GAP_MS`` at most."""
+        rules = self._of(url)
+        asked_s = rules.crawl_delay(AGENT) if rules is not None else None
+        return min(MOST_GAP_MS, max(0, round(asked_s * 1000))) if asked_s and math.isfinite(asked_s) else 0
 
     def _of(self, url: str) -> Protego | None:
         parts = urlsplit(url)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import redis.exceptions
 
 from producer.contract import ErrorInfo, FunctionResult, JobState, Result
-from producer.errors import ThreadBusy
+from producer.errors import Busy
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
@@ -154,12 +154,12 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
 
     arq's ``Retry`` (known by its ``defer_score``, ms, so that only one file imports arq) waits as long as it says.
     A bug does not get better by repetition: any error that is neither transient nor a ``Retry`` ends the job. Waiting
-    for a conversation, or for room in a full Redis, costs no attempt.
+    for a conversation, a host, or room in a full Redis costs no attempt.
     """
     asked_ms: int | None = getattr(error, "defer_score", None)
     wants_retry = hasattr(error, "defer_score")
     info = describe(error)
-    if isinstance(error, ThreadBusy):
+    if isinstance(error, Busy):
         return Retried(error.delay_s, info, attempt_returned=True)
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return Retried(FULL_PAUSE_S * (1 + random()), info, attempt_returned=True)

@@ -1,16 +1,18 @@
 """Keeps scans of one host few and apart, over all workers: a site is to be examined, not to be brought down.
 
-A host has ``places`` for scans at a time, and ``gap_ms`` pass between two beginnings; enter_host.lua keeps count.
-A scan that has to wait waits in its worker. A place is held for as long as a scan may take, so that a worker that is
-killed closes nothing for long.
+A host has ``places`` for scans at a time, and a gap passes between two beginnings; enter_host.lua keeps count. A scan
+waits in its worker for a while, and then gives its place there to a scan of another host (``HostBusy``). A place is a
+lease that is renewed while the scan runs, so that a worker that is killed closes nothing for long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from random import random
+from time import monotonic
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,39 +20,75 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.contract import ScanRequest
+from producer.errors import HostBusy
 from producer.keys import Keys
-from producer.scripts import load_script, run_script
+from producer.scripts import Arg, load_script, run_script
 from worker.agent.state import Engine
 from worker.scan.settings import Audit, Secrets
 
 ENTER: Final = load_script("worker", "enter_host")
 LEAVE: Final = load_script("worker", "leave_host")
-MARGIN_S: Final = 30.0
-"""Beyond the scan's own deadline: the browser's start and end."""
+HOLD_S: Final = 30.0
+"""A killed worker's place is free after it."""
+RENEWALS_PER_HOLD: Final = 3
+PATIENCE_S: Final = 30.0
+"""Of a scan that waits in its worker, where it keeps scans of other hosts from running."""
 
 
 class HostGate:
     """The places of every host, seen by one worker."""
 
-    def __init__(self, redis: Redis, keys: Keys, *, places: int, gap_ms: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        places: int,
+        gap_ms: int,
+        hold_s: float = HOLD_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._places = places
         self._gap_ms = gap_ms
+        self._hold_s = hold_s
+        self._patience_s = patience_s
 
     @asynccontextmanager
-    async def place(self, host: str, *, hold_s: float) -> AsyncGenerator[None]:
-        """Wait for a place of ``host`` and hold it, at most for ``hold_s``. Redis errors pass through."""
+    async def place(self, host: str, *, gap_ms: int = 0) -> AsyncGenerator[None]:
+        """Wait for a place of ``host`` and hold it; beginnings are ``gap_ms`` apart, or the gate's own if that is more.
+
+        Raises ``HostBusy`` when there was none for a while; Redis errors pass through.
+        """
         token = secrets.token_hex(8)
         keys = (self._keys.host_places(host), self._keys.host_began(host))
-        args = (token, self._places, self._gap_ms, int(hold_s * 1000))
-        while wait_ms := int(await run_script(self._redis, ENTER, keys, args)):  # noqa: ASYNC110  Redis says how long
-            await asyncio.sleep(wait_ms / 1000)
+        args = (token, self._places, max(gap_ms, self._gap_ms), int(self._hold_s * 1000))
+        await self._enter(host, keys, args)
+        keeping = asyncio.create_task(self._keep(keys, args), name="host-keep")
         try:
             yield
         finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             with suppress(RedisError, OSError):  # the place comes free by its time
                 await asyncio.shield(run_script(self._redis, LEAVE, keys[:1], (token,)))
+
+    async def _enter(self, host: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
+        began = monotonic()
+        while wait_ms := int(await run_script(self._redis, ENTER, keys, args)):
+            left_s = self._patience_s - (monotonic() - began)
+            if wait_ms / 1000 > left_s:
+                msg = f"host {host!r} has no place for another scan now: this one waits for one"
+                # Those who wait come back one after the other, not all at once.
+                raise HostBusy(msg, delay_s=wait_ms / 1000 + random() * self._patience_s)  # noqa: S311  a pause
+            await asyncio.sleep(wait_ms / 1000)
+
+    async def _keep(self, keys: Sequence[str], args: Sequence[Arg]) -> None:
+        while True:
+            await asyncio.sleep(self._hold_s / RENEWALS_PER_HOLD)
+            with suppress(RedisError, OSError):  # the next renewal may go through
+                await run_script(self._redis, ENTER, keys, args)
 
 
 class PoliteEngine:
@@ -67,11 +105,11 @@ class PoliteEngine:
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> Audit:
-        """Return what the engine returns; HTML given inline has no host and waits for nobody."""
+        """Return what the engine returns; HTML given inline has no host and waits for nobody. Raises ``HostBusy``."""
         host = urlsplit(request.url).hostname if request.url else None
         if not host:
             return await self._engine.audit(request, secrets=secrets, on_progress=on_progress)
         if on_progress is not None:
             on_progress("waiting for the host")
-        async with self._gate.place(host, hold_s=request.deadline_s + MARGIN_S):
+        async with self._gate.place(host, gap_ms=request.host_gap_ms):
             return await self._engine.audit(request, secrets=secrets, on_progress=on_progress)

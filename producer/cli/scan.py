@@ -54,7 +54,9 @@ class ScanOptions:
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
 @click.option("--match", multiple=True, metavar="GLOB", help="Of sitemaps, only pages such as '/shop/*'; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Of sitemaps, no pages such as '*/print/*'; repeatable.")
-@click.option("--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids.")
+@click.option(
+    "--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids, and without its delay."
+)
 @click.option("--local", is_flag=True, help="Use a Redis and a worker of this run's own; localhost may be scanned.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
 @click.option("--wait", is_flag=True, help="Wait for the results. The next eight options imply it.")

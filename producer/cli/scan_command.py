@@ -114,7 +114,7 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         headers_variable=headers_variable(),
     )
     check_one_site(targets.urls, secrets)
-    return ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None)
+    return ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None, targets.gaps_ms)
 
 
 def _gate(options: ScanOptions) -> Gate:

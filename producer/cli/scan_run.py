@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,7 +22,8 @@ from producer.reports.page import Page, page_of, waiting_page
 class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
 
-    ``secrets`` open pages behind a login; they are in no payload and no repr.
+    ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
+    a site asks for by then. ``secrets`` open pages behind a login; they are in no payload and no repr.
     """
 
     urls: Sequence[str]
@@ -32,15 +33,18 @@ class ScanPlan:
     lane: Lane | None = None
     resume: bool = False
     secrets: JsonObject | None = field(default=None, repr=False)
+    gaps_ms: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each page."""
-        return ({"url": url, **self.options} for url in self.urls)
+        for url in self.urls:
+            gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
+            yield {"url": url, **self.options, **gap}
 
     def job_ids(self) -> Iterator[str]:
         """Yield the job id of each page of a batch."""
-        for payload in self.payloads():
-            digest = hashlib.sha256(encode_payload(payload).encode()).hexdigest()
+        for url in self.urls:
+            digest = hashlib.sha256(encode_payload({"url": url, **self.options}).encode()).hexdigest()
             yield f"{self.batch}-{digest[:16]}"
 
 

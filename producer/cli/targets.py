@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -34,11 +36,15 @@ class Sitemaps:
 
 @dataclass(slots=True)
 class Targets:
-    """Addresses to scan, in the order given; those that are none, with the reason; what to tell about the choice."""
+    """Addresses to scan, in the order given; those that are none, with the reason; what to tell about the choice.
+
+    ``gaps_ms`` has the addresses whose site's robots.txt asks for so many ms between two pages.
+    """
 
     urls: tuple[str, ...] = ()
     refused: tuple[Page, ...] = ()
     remarks: list[str] = field(default_factory=list[str])
+    gaps_ms: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps | None = None) -> Targets:
@@ -56,7 +62,7 @@ def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps 
     targets = Targets()
     errors: list[SightlineError] = []
     if sitemaps and sitemaps.urls:
-        _add_sitemaps(sitemaps, urls, refused, targets.remarks, errors)
+        _add_sitemaps(sitemaps, urls, refused, targets, errors)
     if not urls and errors:
         raise errors[0]
     if not urls and not refused:
@@ -83,7 +89,7 @@ def _add_sitemaps(
     wanted: Sitemaps,
     urls: dict[str, None],
     refused: dict[str, Page],
-    remarks: list[str],
+    targets: Targets,
     errors: list[SightlineError],
 ) -> None:
     from producer.robots import RobotsOfSites  # noqa: PLC0415  defusedxml, protego and ssl, for those who need them
@@ -94,7 +100,9 @@ def _add_sitemaps(
     for sitemap in _sitemap_addresses(wanted.urls, robots):
         listed = read_sitemap(sitemap, choice)
         urls.update(listed.pages)
-        remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
+        targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
+        if not wanted.ignore_robots:
+            _note_gaps(listed.pages, robots, targets)
         problems = list(listed.problems.items())
         for address, error in problems[:SHOWN_PROBLEMS]:
             refused[address] = refused_page(one_line(address, limit=500), one_line(str(error), limit=600))
@@ -104,6 +112,17 @@ def _add_sitemaps(
         if not listed.pages:
             nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
             errors.append(next(iter(listed.problems.values()), nothing))
+
+
+def _note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:
+    """Note the gaps that robots.txt of the pages' sites asks for, and tell how long that takes."""
+    slow = {url: gap_ms for url in pages if (gap_ms := robots.gap_ms(url))}
+    targets.gaps_ms.update(slow)
+    by_site = Counter(urlsplit(url).netloc for url in slow)
+    for site, number in by_site.items():
+        gap_s = max(gap_ms for url, gap_ms in slow.items() if urlsplit(url).netloc == site) / 1000
+        took = f"{counted(number, 'page')} take {timedelta(seconds=round(gap_s * (number - 1)))} at least"
+        targets.remarks.append(f"robots.txt of {one_line(site, limit=300)} asks for {gap_s:g} s between pages: {took}")
 
 
 def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[str]:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from producer import download, sitemap
+from producer.cli.scan_run import ScanPlan
 from producer.cli.targets import Sitemaps, read_targets
 from producer.errors import InputError, PageUnreachable
 from producer.sitemap import Choice, read_sitemap
@@ -240,6 +241,26 @@ def test_robots_txt_is_honoured_unless_told_otherwise(site: SmallSite) -> None:
     )
     assert remark.endswith("; --ignore-robots takes those too")
     assert len(everything.urls) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "gap_ms"),
+    [("10", 10_000), ("0.5", 500), ("86400", 60_000), ("-3", 0), ("soon", 0), ("nan", 0), ("1e400", 0)],
+)
+def test_the_pages_of_a_sitemap_are_as_far_apart_as_robots_txt_asks(site: SmallSite, asked: str, gap_ms: int) -> None:
+    site.files["/robots.txt"] = f"User-agent: *\nCrawl-delay: {asked}\n".encode()
+    site.files["/s.xml"] = urlset(f"{site.url}/a", f"{site.url}/b")
+    given = Sitemaps((f"{site.url}/s.xml",))
+
+    targets = read_targets([f"{site.url}/named"], None, given)
+    payloads = list(ScanPlan(targets.urls, {}, "b", gaps_ms=targets.gaps_ms).payloads())
+
+    assert [payload.get("host_gap_ms", 0) for payload in payloads] == [0, gap_ms, gap_ms]
+    assert any("asks for" in remark for remark in targets.remarks) is (gap_ms > 0)
+    assert read_targets([], None, Sitemaps(given.urls, ignore_robots=True)).gaps_ms == {}
+    assert list(ScanPlan(targets.urls, {}, "b").job_ids()) == list(
+        ScanPlan(targets.urls, {}, "b", gaps_ms=targets.gaps_ms).job_ids()
+    )
 
 
 @pytest.mark.parametrize(("status", "pages"), [(404, 1), (403, 1), (503, 0)])
