@@ -71,6 +71,7 @@ class BlockingClient:
     seal_batch = _returns(Client.seal_batch)
     events = _yields(Client.events)
     queue = _returns(Client.queue)
+    gpu = _returns(Client.gpu)
 
     def __init__(self, settings: ClientSettings | None = None, *, redis: Redis | None = None) -> None:
         self._loop = asyncio.new_event_loop()

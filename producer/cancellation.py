@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -10,9 +12,12 @@ from redis.asyncio import Redis
 from producer.contract import ErrorInfo, FunctionResult, JobState
 from producer.keys import Keys
 from producer.queue_view import unknown_job
+from producer.script_runner import ScriptRunner
 from producer.scripts import Arg, load_script, run_script
 
 CANCEL: Final = load_script("producer", "cancel")
+TOGETHER: Final = 500
+_KNOWN: Final = ("kind", "lane", "batch")
 
 
 async def cancel_job(redis: Redis, keys: Keys, job_id: str, *, result_ttl_s: int, job_ttl_s: int) -> JobState:
@@ -21,17 +26,45 @@ async def cancel_job(redis: Redis, keys: Keys, job_id: str, *, result_ttl_s: int
     Raises ``UnknownJob``. Redis errors pass through. Safe to call twice.
     """
     while True:
-        known = await cast("Any", redis).hmget(keys.job(job_id), "kind", "lane", "batch")
-        kind, lane, batch = ((part or b"").decode() for part in known)
-        named = [keys.job(job_id), keys.scheduled, keys.result(job_id), keys.events, keys.secret(job_id)]
-        named += [keys.batch(batch)] if batch else []
-        event = _event(job_id, kind, lane, batch)
-        args: list[Arg] = [job_id, _result(job_id, kind), event, keys.events_live, result_ttl_s, job_ttl_s, batch]
+        known = await cast("Any", redis).hmget(keys.job(job_id), *_KNOWN)
+        named, args = _call(keys, job_id, known, (result_ttl_s, job_ttl_s))
         state = (await run_script(redis, CANCEL, named, args)).decode()
         if state == "unknown":
             raise unknown_job(job_id, keys)
         if state != "moved":
             return JobState(state)
+
+
+async def cancel_jobs(
+    redis: Redis, scripts: ScriptRunner, keys: Keys, job_ids: Iterable[str], *, result_ttl_s: int, job_ttl_s: int
+) -> dict[str, JobState]:
+    """Do as ``cancel_job`` for each of ``job_ids``, ``TOGETHER`` a round trip; those that are gone are left out."""
+    left = iter(job_ids)
+    states: dict[str, JobState] = {}
+    while chunk := list(islice(left, TOGETHER)):
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id in chunk:
+                pipe.hmget(keys.job(job_id), list(_KNOWN))
+            known = await pipe.execute()
+        ttls = (result_ttl_s, job_ttl_s)
+        calls = [_call(keys, job_id, fields, ttls) for job_id, fields in zip(chunk, known, strict=True)]
+        for job_id, reply in zip(chunk, await scripts.run_many(CANCEL, calls), strict=True):
+            if isinstance(reply, Exception):
+                raise reply
+            if reply == b"moved":  # replayed between the two round trips, and of no batch since
+                states[job_id] = await cancel_job(redis, keys, job_id, result_ttl_s=result_ttl_s, job_ttl_s=job_ttl_s)
+            elif reply != b"unknown":
+                states[job_id] = JobState(reply.decode())
+    return states
+
+
+def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[int, int]) -> tuple[list[str], list[Arg]]:
+    """Return KEYS and ARGV of cancel.lua; ``known`` is what the job's hash says of ``_KNOWN``."""
+    kind, lane, batch = ((part or b"").decode() for part in known)
+    named = [keys.job(job_id), keys.scheduled, keys.result(job_id), keys.events, keys.secret(job_id)]
+    named += [keys.batch(batch)] if batch else []
+    event = _event(job_id, kind, lane, batch)
+    return named, [job_id, _result(job_id, kind), event, keys.events_live, *ttls, batch]
 
 
 def _result(job_id: str, kind: str) -> str:

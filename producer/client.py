@@ -23,7 +23,7 @@ from typing import Any, Final, Self, cast
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from producer.cancellation import cancel_job
+from producer.cancellation import cancel_job, cancel_jobs
 from producer.connection import open_redis, redis_errors
 from producer.contract import Event, FunctionResult, JobState, JsonObject, Lane, Result, decode_result
 from producer.durability import check_durable, run_durably
@@ -251,7 +251,11 @@ class Client:
         await self.batch(batch_id)
         with redis_errors(self.settings):
             jobs = await jobs_of_batch(self._redis, self.keys, batch_id)
-        return {job_id: await self.cancel(job_id) for job_id, state in jobs.items() if not state.is_final}
+            left = (job_id for job_id, state in jobs.items() if not state.is_final)
+            ttl_s = self.settings.result_ttl_s
+            return await cancel_jobs(
+                self._redis, self._scripts, self.keys, left, result_ttl_s=ttl_s, job_ttl_s=KEEP_FINISHED_S
+            )
 
     async def batch(self, batch_id: str) -> BatchInfo:
         """Return a batch's counters; raises ``UnknownJob``."""

@@ -23,13 +23,16 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FIRED: Final = ":fired"
 """Suffix of the field that holds the time, ms, at which a schedule fired last; no name has a colon."""
 _RANGES: Final = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
-_LONGEST_GAP: Final = timedelta(days=366 * 8 + 1)
-"""29 February comes again after eight years at the latest."""
+_LONGEST_GAP: Final = timedelta(days=366 * 12 + 1)
+"""29 February comes again after eight years at the latest, 1 February on a Monday after twelve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A five-field cron line. As in cron, day of month and day of week are alternatives where both are limited."""
+    """A five-field cron line. As in cron, day of month and day of week are alternatives where both are limited.
+
+    A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit (crontab(5)).
+    """
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -48,7 +51,7 @@ class Cron:
             raise InvalidJob(msg)
         sets = [_values(text, *bounds) for text, bounds in zip(fields, _RANGES, strict=True)]
         weekdays = frozenset(day % 7 for day in sets[4])
-        made = cls(sets[0], sets[1], sets[2], sets[3], weekdays, fields[2] == "*", fields[4] == "*")
+        made = cls(sets[0], sets[1], sets[2], sets[3], weekdays, fields[2][0] == "*", fields[4][0] == "*")
         made.previous(datetime.now(UTC))  # 31 February never comes
         return made
 

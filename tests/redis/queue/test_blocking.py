@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from producer import BlockingClient
+from producer import BlockingClient, Client
 from producer.contract import FunctionResult, JobState
 from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
 from producer.keys import Keys
@@ -61,3 +61,9 @@ def test_it_closes_twice_without_complaint(redis_url: str, keys: Keys):
     client.close()
 
     assert not client._thread.is_alive()
+
+
+def test_it_has_every_method_of_the_async_client():
+    methods = {name for name in vars(Client) if not name.startswith("_")} - {"redis"}
+
+    assert methods - set(dir(BlockingClient)) == set()

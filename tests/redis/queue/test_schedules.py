@@ -31,6 +31,7 @@ NIGHTLY = Schedule("nightly", "0 3 * * *", "scan", ({"url": "https://example.org
         ("0 0 * * 7", datetime(2026, 5, 3, 0, 0, tzinfo=UTC)),
         ("0 0 29 2 *", datetime(2024, 2, 29, 0, 0, tzinfo=UTC)),
         ("0 0 1 * 6", datetime(2026, 5, 2, 0, 0, tzinfo=UTC)),
+        ("0 0 */2 * 1", datetime(2026, 4, 27, 0, 0, tzinfo=UTC)),
     ],
 )
 def test_the_latest_time_a_cron_line_names(line: str, expected: datetime):

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
+from producer import cancellation
 from producer.client import Client
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
@@ -168,16 +169,24 @@ async def test_cancelling_what_does_not_exist_is_an_error(client: Client):
         await client.cancel("nobody")
 
 
-async def test_a_batch_is_cancelled_whole_and_others_are_left_alone(client: Client):
-    mine = [job.job_id async for job in client.submit_many("add", ({"n": n} for n in range(3)), batch="mine")]
+async def test_a_batch_is_cancelled_whole_some_at_a_time_and_others_are_left_alone(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cancellation, "TOGETHER", 2)
+    mine = [job.job_id async for job in client.submit_many("add", ({"n": n} for n in range(6)), batch="mine")]
+    delivery = await start_one(stream)
     other = await client.submit("add", {"n": 9}, batch="other")
     await client.seal_batch("mine")
 
     states = await client.cancel_batch("mine")
+    again = await client.cancel_batch("mine")
+    told = "cancel_ms" in await job_fields(redis, keys, delivery.job_id)
 
     info = await client.batch("mine")
-    assert states == dict.fromkeys(mine, JobState.CANCELLED)
-    assert (info.cancelled, info.finished_ms is not None) == (3, True)
+    assert states == dict.fromkeys(mine, JobState.CANCELLED) | {delivery.job_id: JobState.RUNNING}
+    assert again == {delivery.job_id: JobState.RUNNING}
+    assert told
+    assert (info.cancelled, info.done) == (5, 5)
     assert (await client.job(other.job_id)).state is JobState.QUEUED
 
 
