@@ -88,7 +88,7 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
     """Return the graph that answers questions, its indexes created."""
     redis, keys = vectors.redis, vectors.keys
     cache = AnswerCache(vectors, distance=settings.cache_distance_threshold, ttl_s=settings.cache_ttl_s)
-    memories = MemoryStore(vectors, fields=("text",), ttl=memory_ttl(settings))
+    memories = MemoryStore(vectors, fields=("text",), ttl=memory_ttl(settings), most=settings.memory_most)
     await cache.ensure_index()
     await memories.ensure_index()
     client = Client(settings, redis=redis)

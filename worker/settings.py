@@ -116,6 +116,18 @@ class WorkerSettings(ClientSettings):
     memory_ttl_s: Annotated[int, Field(ge=0)] = 0
     """Seconds a memory is kept after it was written or read last; 0 for ever."""
 
+    memory_most: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    """Memories kept of one site, and of all sites together; then each new one takes the place of the oldest. 0 for all.
+
+    Searches among them are exact, so their time grows with their number.
+    """
+
+    usage_ttl_s: Annotated[int, Field(ge=DAY_S)] = 400 * DAY_S
+    """Seconds a day's sums of model calls are kept: a year and a month, to set a month beside that of the year before.
+
+    All workers should have the same: whoever counts a call of a day says how long that day is kept.
+    """
+
     screenshot_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
     """Seconds a screenshot is kept; with many of them, this is what fills the memory first."""
 

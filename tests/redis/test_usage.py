@@ -17,6 +17,7 @@ from producer.cli.usage_command import print_usage, span
 from producer.client import Client
 from producer.contract import Usage
 from producer.keys import Keys
+from producer.settings import DAY_S
 from producer.usage_view import Prices, read_usage
 from tests.support.queue import settings_for
 from tests.support.scan_worker import environment_for
@@ -30,7 +31,7 @@ CLOUD = Usage(prompt_tokens=10_000, output_tokens=1_000, calls=1)
 @pytest.fixture
 async def counted(redis: Redis, keys: Keys) -> int:
     """Two local calls, one of them a week ago, a failed one, an embedding and one in the cloud; returns now, ms."""
-    ledger = UsageLedger(redis, keys)
+    ledger = UsageLedger(redis, keys, ttl_s=400 * DAY_S)
     now = int((await redis.time())[0]) * 1000
     for at in (now, now - 7 * DAY_MS):
         await ledger.add(at_ms=at, kind="chat", model="qwen3.5:4b", usage=LOCAL, failed=False)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
+import structlog
 from langgraph.store.base import (
     BaseStore,
     GetOp,
@@ -59,6 +60,8 @@ PAGE: Final = 200
 MAX_NAMESPACES: Final = 1_000_000
 """RediSearch gives ten rows unless told how many."""
 
+log = structlog.get_logger()
+
 Found = list[tuple[str, float | None]]
 """Item ids with their scores, best first."""
 
@@ -71,18 +74,22 @@ def memory_documents(vectors: Embeddings) -> Documents:
 class MemoryStore(BaseStore):
     """LangGraph's store on one environment's memories. Call ``ensure_index`` once before.
 
-    ``fields`` are the paths of a value that are embedded unless a put says otherwise; ``$`` is the whole value.
+    ``fields`` are the paths of a value that are embedded unless a put says otherwise; ``$`` is the whole value. Of more
+    than ``most`` memories at and below a namespace that is written to, those written longest ago go; 0 is no limit.
     Sync methods work from any thread but the event loop's.
     """
 
     supports_ttl = True
 
-    def __init__(self, vectors: Embeddings, *, fields: Sequence[str] = ("$",), ttl: TTLConfig | None = None) -> None:
+    def __init__(
+        self, vectors: Embeddings, *, fields: Sequence[str] = ("$",), ttl: TTLConfig | None = None, most: int = 0
+    ) -> None:
         self._redis = vectors.redis
         self._prefix = vectors.keys.memory_prefix
         self._vectors = vectors
         self._fields = tuple(fields)
         self.ttl_config = ttl
+        self._most = most
         self._documents = memory_documents(vectors)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -129,6 +136,9 @@ class MemoryStore(BaseStore):
                     results.append(None)
         if puts:
             await self._put(puts)
+            if self._most:
+                for namespace in {op.namespace for op in puts.values() if op.value is not None}:
+                    await self._drop_oldest(namespace)
         return results
 
     # ------------------------------------------------------------------------------------------ reading
@@ -248,6 +258,19 @@ class MemoryStore(BaseStore):
                     if ttl_s:
                         pipe.expire(key, ttl_s)
             await pipe.execute()
+
+    async def _drop_oldest(self, namespace: Namespace) -> None:
+        """Drop what is over the limit; what a killed worker left over goes with the next write."""
+        query = FilterQuery(
+            filter_expression=scope(namespace, {}) & (Tag("kind") == ["item", "unembedded"]),
+            return_fields=["kind"],
+            sort_by=("updated_us", "DESC"),
+        )
+        query.paging(self._most, PAGE)
+        over = [self._prefix + self._id(row["id"]) for row in await self._documents.run(query)]
+        if over:
+            await self._redis.unlink(*(key for one in over for key in document_keys(one)))
+            log.warning("memory.dropped", namespace=namespace[0], memories=len(over), most=self._most)
 
     async def _embed(self, puts: Mapping[str, PutOp]) -> dict[str, list[Embedded]]:
         """Return each memory's texts with their vectors, embedded in one call."""

@@ -97,7 +97,7 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitS
     host = urlsplit(settings.fallback_base_url)
     if key and host.scheme == "http" and host.hostname not in {"localhost", "127.0.0.1", "::1"}:
         log.warning("cloud.key_unencrypted", host=host.netloc)
-    cloud = CloudChat(settings, UsageLedger(redis, keys), api_key=key)
+    cloud = CloudChat(settings, UsageLedger(redis, keys, ttl_s=settings.usage_ttl_s), api_key=key)
     stack.push_async_callback(cloud.close)
     return cloud
 

@@ -96,7 +96,8 @@ class Shelf:
                 fleet = OllamaFleet(settings, self._redis, self._keys, worker=self._worker, timing=self._timing)
                 self._fleet = fleet  # closed even if it cannot be opened
                 await fleet.open(names)
-                self._calls = GpuCalls(fleet, UsageLedger(self._redis, self._keys), wait_s=settings.gpu_wait_s)
+                usage = UsageLedger(self._redis, self._keys, ttl_s=settings.usage_ttl_s)
+                self._calls = GpuCalls(fleet, usage, wait_s=settings.gpu_wait_s)
             else:
                 await self._fleet.seek(names)
             return self._fleet, self._calls

@@ -1,4 +1,4 @@
-"""Counts what models were used for, by day: ``usage:<yyyy-mm-dd>``, kept for 400 days.
+"""Counts what models were used for, by day: ``usage:<yyyy-mm-dd>``, kept for USAGE_TTL_S.
 
 Counted straight after each call and once (``worker/lua/usage.lua``), not with the job's commit: a call of a job that
 fails, is tried again or is killed has used the card, or cost money, too. So a day's sums are of calls that ended, and
@@ -19,8 +19,6 @@ from producer.contract import Usage
 from producer.keys import Keys
 from producer.scripts import Arg, load_script, run_script
 
-KEPT_S: Final = 400 * 86_400
-"""A year and a month, so that a month can be set beside that of the year before."""
 MARK_KEPT_S: Final = 120
 """Longer than a client goes on sending a command again."""
 ADD: Final = load_script("worker", "usage")
@@ -29,11 +27,12 @@ log = structlog.get_logger()
 
 
 class UsageLedger:
-    """Adds calls to the day's sums."""
+    """Adds calls to the day's sums, which are kept for ``ttl_s`` after the last of them."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, ttl_s: int) -> None:
         self._redis = redis
         self._keys = keys
+        self._ttl_s = ttl_s
 
     async def add_now(self, *, kind: str, model: str, usage: Usage, failed: bool) -> None:
         """Add one call that has just ended, for whom no script has told Redis' time. Fails no job."""
@@ -63,6 +62,6 @@ class UsageLedger:
         keys = (self._keys.usage(day), self._keys.counted(call_id or secrets.token_hex(8)))
         added: list[Arg] = [part for what, by in sums.items() if by for part in (f"{kind}:{what}:{model}", by)]
         try:
-            await run_script(self._redis, ADD, keys, [KEPT_S, MARK_KEPT_S, *added])
+            await run_script(self._redis, ADD, keys, [self._ttl_s, MARK_KEPT_S, *added])
         except (RedisError, OSError) as error:
             log.warning("usage.not_counted", model=model, kind=kind, error=str(error))

@@ -22,6 +22,7 @@ from producer.errors import (
     SettingsError,
 )
 from producer.keys import Keys
+from producer.settings import DAY_S
 from tests.support.gpu import holders
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, StubModel
@@ -240,7 +241,7 @@ async def test_a_response_that_nobody_closed_is_closed_at_the_end_of_the_call(ol
 async def test_a_slot_is_not_given_back_before_its_response_is_closed(ollama: OllamaServer, redis: Redis, keys: Keys):
     ollama.faults.append(Fault("stall"))
     fleet = OllamaFleet(WorkerSettings(ollama_base_url=ollama.url), redis, keys)
-    calls = GpuCalls(fleet, UsageLedger(redis, keys), wait_s=5)
+    calls = GpuCalls(fleet, UsageLedger(redis, keys, ttl_s=400 * DAY_S), wait_s=5)
     left_open: list[httpx.Response] = []
 
     async def forgetful(host: Host) -> Done[None]:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from producer.contract import Usage
 from producer.keys import Keys
 from producer.scripts import run_script
+from producer.settings import DAY_S
 from worker.models.usage import ADD, UsageLedger
 
 NEW_YEAR_MS = 1_798_761_600_000
@@ -23,7 +24,7 @@ async def sums(redis: Redis, keys: Keys, day: str) -> dict[str, int]:
 
 
 async def test_a_call_is_added_to_its_days_sums(redis: Redis, keys: Keys):
-    ledger = UsageLedger(redis, keys)
+    ledger = UsageLedger(redis, keys, ttl_s=400 * DAY_S)
     usage = Usage(prompt_tokens=100, output_tokens=20, calls=1, gpu_wait_ms=30, gpu_ms=400)
 
     for at_ms in (NEW_YEAR_MS - 1, NEW_YEAR_MS, NEW_YEAR_MS + 1):
@@ -41,7 +42,7 @@ async def test_a_call_is_added_to_its_days_sums(redis: Redis, keys: Keys):
 
 
 async def test_a_call_that_is_counted_again_adds_nothing(redis: Redis, keys: Keys):
-    ledger = UsageLedger(redis, keys)
+    ledger = UsageLedger(redis, keys, ttl_s=400 * DAY_S)
 
     for _ in range(2):
         await ledger.add(at_ms=NEW_YEAR_MS, kind="embed", model="m", usage=Usage(), failed=True, call_id="w1-77")
@@ -57,7 +58,7 @@ async def test_a_key_of_the_wrong_type_is_left_alone_and_fails_no_job(redis: Red
     with pytest.raises(ResponseError, match="WRONGKEY"):
         await run_script(redis, ADD, [day, keys.counted("w1-77")], [60, 60, "chat:calls:m", 1])
     with capture_logs() as logs:
-        await UsageLedger(redis, keys).add(
+        await UsageLedger(redis, keys, ttl_s=400 * DAY_S).add(
             at_ms=NEW_YEAR_MS, kind="chat", model="m", usage=Usage(), failed=False, call_id="w1-77"
         )
 

@@ -417,3 +417,19 @@ async def test_an_index_dropped_under_a_running_worker_is_built_again(redis: Red
     await redis.execute_command("FT.DROPINDEX", f"{keys.prefix}memories")
 
     assert [item.key for item in await store.asearch(("a",), query="x")] == ["k"]
+
+
+async def test_of_too_many_memories_of_a_scope_the_oldest_go(redis: Redis, keys: Keys):
+    store = await opened(redis, keys, fields=("text", "more"), most=3)
+
+    for number in range(5):
+        await store.aput(("shop",), f"k{number}", {"text": f"word {number}", "more": f"and {number}"})
+    await store.aput(("other",), "k", {"text": "elsewhere"})
+    await store.aput(("shop",), "k2", {"text": "written again"})
+
+    kept = await store.asearch(("shop",), limit=10)
+    by_meaning = await store.asearch(("shop",), query="word", limit=10)
+    assert [item.key for item in kept] == ["k2", "k4", "k3"]
+    assert sorted(item.key for item in by_meaning) == ["k2", "k3", "k4"]
+    assert len(await store.asearch(("other",))) == 1
+    assert len([key async for key in redis.scan_iter(f"{keys.memory_prefix}*")]) == 6
