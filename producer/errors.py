@@ -46,7 +46,7 @@ secret: URLs are shown without their user-info part.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class SightlineError(Exception):
@@ -159,6 +159,9 @@ class ModelError(RunError):
     """A model call failed."""
 
     retryable = True
+
+    spent: Any = None
+    """What the failed calls cost, a ``Usage``; None where nothing was called."""
 
 
 class ModelUnreachable(ModelError):

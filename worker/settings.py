@@ -151,7 +151,8 @@ class WorkerSettings(ClientSettings):
     fallback_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of a day's chat calls (UTC, over all workers) that may go to the cloud; 1 for all that the rule sends.
 
-    Too low, and a long outage leaves scans without assessments; too high, and an outage costs what it costs.
+    Too low, and a long outage leaves scans without assessments; too high, and an outage costs what it costs. Questions
+    that wait while no Ollama answers go there beyond it; 0 sends nothing there.
     """
 
     # ------------------------------------------------------------------------------------------ models on Ollama

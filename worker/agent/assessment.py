@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from producer.contract import Assessment, Changes, JsonObject, Priority, ScanResult, Usage, describe_invalid
 from producer.errors import ModelError
 from worker.agent.prompts import ASSESS_VERSION, REPAIR, AssessTask, assess_task, clip
-from worker.models.protocols import ChatModel, Message, add_usage
+from worker.models.protocols import ChatModel, Message, add_usage, spent_on
 
 MAX_SUMMARY: Final = 2_000
 MAX_STATEMENT: Final = 1_000
@@ -95,7 +95,7 @@ async def ask_in_form(
         try:
             reply = await chat.chat(told, schema=schema)
         except ModelError as error:
-            return NoAnswer(f"{chat.name}: {clip(str(error))}", usage, failed=True)
+            return NoAnswer(f"{chat.name}: {clip(str(error))}", add_usage(usage, spent_on(error)), failed=True)
         usage = add_usage(usage, reply.usage)
         try:
             return Answered(parse(reply.text, form), reply.model, reply.reason, usage, repaired=number > 0)

@@ -37,7 +37,7 @@ from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.memory.embeddings import Embedded
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import compare, recorded_findings, search_text
-from worker.models.protocols import ChatModel, add_usage
+from worker.models.protocols import ChatModel, add_usage, spent_on
 from worker.settings import REVIEW_AREAS
 
 Update = dict[str, str | int]
@@ -186,7 +186,7 @@ class ScanGraph:
             (embedded,), usage = await self._history.vectors.documents([text])
         except ModelError as error:
             note = f"not found by meaning yet, and not compared with similar pages: {clip(str(error))}"
-            return Embedded(text, {}), Usage(), (note,)
+            return Embedded(text, {}), spent_on(error), (note,)
         return embedded, usage, ()
 
     async def _look_back(self, result: ScanResult, page: str, terms: str, job_id: str) -> Recalled:

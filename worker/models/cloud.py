@@ -97,11 +97,14 @@ class CloudChat:
             # As `response_format` the library would parse the stream itself, and fail where the caller repairs.
             options["extra_body"] = {"response_format": form}
         began = monotonic()
+        spent = Usage(calls=1)
         try:
             whole = await self._ask(messages, options)
-            reply = self._checked(whole)
+            spent = self._cost(cast("AIMessageChunk", whole.message))
+            reply = self._checked(whole, spent)
         except ModelError as error:
-            await self._record(began, Usage(calls=1), error)
+            error.spent = spent
+            await self._record(began, spent, error)
             raise
         await self._record(began, reply.usage, None)
         return reply
@@ -120,7 +123,7 @@ class CloudChat:
             raise AnswerIncomplete(msg)
         return whole
 
-    def _checked(self, whole: ChatGenerationChunk) -> ChatReply:
+    def _checked(self, whole: ChatGenerationChunk, cost: Usage) -> ChatReply:
         message = cast("AIMessageChunk", whole.message)
         text, reason = whole.text, (whole.generation_info or {}).get("finish_reason")
         who = f"{self._name!r} at {self._host!r}"
@@ -137,7 +140,7 @@ class CloudChat:
         if not text.strip() and not calls:
             msg = f"{who} answered nothing (it ended with {words_without(self._key, str(reason))!r})"
             raise AnswerIncomplete(msg)
-        return ChatReply(text, self._name, self._cost(message), calls)
+        return ChatReply(text, self._name, cost, calls)
 
     def _cost(self, message: AIMessageChunk) -> Usage:
         told = message.usage_metadata

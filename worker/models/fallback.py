@@ -2,7 +2,9 @@
 
 The rule, whole: a call goes to the cloud when its question is complex (``worker/agent/complexity.py`` says so, by
 ``serving``), when no Ollama answers or none has the model, or when the prompt does not fit the local context; and only
-while the day's share lasts. Nothing else does: a busy GPU, a slow or a wrong answer stay local. Every answer says why.
+while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane, which a person
+waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a slow or a wrong
+answer stay local. Every answer says why.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from producer.contract import JsonObject
+from producer.contract import JsonObject, Lane, Usage
 from producer.errors import ContextExceeded, ModelError, ModelMissing, ModelUnreachable
 from worker.models.cloud_share import CloudShare
-from worker.models.protocols import ChatModel, ChatReply, Message, Tool
+from worker.models.protocols import ChatModel, ChatReply, Message, Tool, add_usage, spent_on
 from worker.models.serving import now_serving
 
 SPENT = "the cloud's share of today is spent (FALLBACK_SHARE)"
@@ -41,35 +43,51 @@ class FallbackChat:
     ) -> ChatReply:
         """Return the answer of one of the two, with the reason where it is not simply the local one's."""
         why = now_serving().complex_because
-        aside = ""
+        aside, spent = "", Usage()
         if await self.share.count(is_wanted=bool(why)):
             try:
                 reply = await self.cloud.chat(messages, schema=schema, tools=tools)
             except ModelError as error:
                 _log_failed(error)
-                aside = f"{why}, but the cloud failed: {error}"
+                aside, spent = f"{why}, but the cloud failed: {error}", spent_on(error)
             else:
                 return replace(reply, reason=why)
         elif why:
             aside = f"{why}, but {SPENT}"
         try:
             reply = await self.local.chat(messages, schema=schema, tools=tools)
-        except (ModelUnreachable, ModelMissing, ContextExceeded) as error:
+        except ModelError as error:
+            error.spent = add_usage(spent, spent_on(error))
+            if not isinstance(error, ModelUnreachable | ModelMissing | ContextExceeded):
+                raise
             return await self._instead(error, messages, schema, tools)
-        return replace(reply, reason=aside)
+        return replace(reply, reason=aside, usage=add_usage(spent, reply.usage))
 
     async def _instead(
         self, error: ModelError, messages: Sequence[Message], schema: JsonObject | None, tools: Sequence[Tool]
     ) -> ChatReply:
         """Ask the cloud after the local model's ``error``; raises that error, with what else went wrong."""
-        if not await self.share.ask():
-            raise type(error)(f"{error}; {SPENT}") from error
+        is_free = _is_awaited(error) and self.share.share > 0
+        if not is_free and not await self.share.ask():
+            raise _again(error, f"{error}; {SPENT}", spent_on(error)) from error
         try:
             reply = await self.cloud.chat(messages, schema=schema, tools=tools)
         except ModelError as failure:
             _log_failed(failure)
-            raise type(error)(f"{error}; the cloud failed too: {failure}") from failure
-        return replace(reply, reason=reason_for(error))
+            spent = add_usage(spent_on(error), spent_on(failure))
+            raise _again(error, f"{error}; the cloud failed too: {failure}", spent) from failure
+        return replace(reply, reason=reason_for(error), usage=add_usage(spent_on(error), reply.usage))
+
+
+def _is_awaited(error: ModelError) -> bool:
+    """Whether somebody waits for an answer while no local model can give one: a job of the interactive lane."""
+    return now_serving().lane is Lane.INTERACTIVE and isinstance(error, ModelUnreachable | ModelMissing)
+
+
+def _again(error: ModelError, message: str, spent: Usage) -> ModelError:
+    told = type(error)(message)
+    told.spent = spent
+    return told
 
 
 def reason_for(error: ModelError) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
@@ -19,6 +20,7 @@ from worker.gpu.hosts import Host, Kind
 from worker.gpu.slot import Slot
 from worker.models.ollama_fleet import OllamaFleet
 from worker.models.ollama_http import responses_closed
+from worker.models.protocols import add_usage, spent_on
 from worker.models.serving import now_serving
 from worker.models.usage import UsageLedger
 
@@ -59,7 +61,8 @@ class Attempt(Generic[T]):
     @property
     def usage(self) -> Usage:
         """What the try cost."""
-        prompt, output = (self.done.prompt_tokens, self.done.output_tokens) if self.done else (0, 0)
+        told = spent_on(self.failure) if self.failure else self.done
+        prompt, output = (told.prompt_tokens, told.output_tokens) if told else (0, 0)
         return Usage(prompt_tokens=prompt, output_tokens=output, calls=1, gpu_wait_ms=self.wait_ms, gpu_ms=self.run_ms)
 
 
@@ -77,13 +80,17 @@ class GpuCalls:
         """Return what ``make`` gives on a host that has ``model``, and what each try cost.
 
         ``make`` bounds its own time and raises ``ModelError``. Raises the last failure when no try is left, and for
-        want of a slot ``ModelBusy`` or ``ModelUnreachable``.
+        want of a slot ``ModelBusy`` or ``ModelUnreachable``; its ``spent`` is what all tries cost.
         """
         avoided: set[str] = set()
         spent: list[Usage] = []
         for left in reversed(range(TRIES + len(self._fleet.hosts) - 1)):
             hosts = self._fleet.hosts_with(model)
-            attempt = await self._attempt(kind, make, [h for h in hosts if h.name not in avoided] or hosts)
+            try:
+                attempt = await self._attempt(kind, make, [h for h in hosts if h.name not in avoided] or hosts)
+            except ModelError as error:  # no slot
+                error.spent = reduce(add_usage, spent, Usage())
+                raise
             await self._record(kind, model, attempt)
             spent.append(attempt.usage)
             if attempt.done is not None:
@@ -95,6 +102,7 @@ class GpuCalls:
                 self._fleet.note_missing(attempt.host, model)
             elsewhere = [h for h in hosts if h.name not in avoided]
             if not left or not is_worth_another(failure, has_elsewhere=bool(elsewhere)):
+                failure.spent = reduce(add_usage, spent)
                 raise failure
             if not isinstance(failure, SlotLost | ModelMissing | ModelBusy):
                 self._fleet.pool.suspect(attempt.host)

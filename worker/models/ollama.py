@@ -129,9 +129,13 @@ class OllamaChat:
                     calls += _calls_in(chunk)
                     last = chunk.generation_info or last
         text = "".join(pieces)
-        self._check(host.name, text, calls, last)
         prompt_tokens, output_tokens = int(last.get("prompt_eval_count") or 0), int(last.get("eval_count") or 0)
-        check_evaluated(texts, prompt_tokens, model=self._name, context=self._context)
+        try:
+            self._check(host.name, text, calls, last)
+            check_evaluated(texts, prompt_tokens, model=self._name, context=self._context)
+        except ModelError as error:
+            error.spent = Usage(prompt_tokens=prompt_tokens, output_tokens=output_tokens)
+            raise
         return Done((text, tuple(calls)), prompt_tokens, output_tokens)
 
     def _check(self, host: str, text: str, calls: Sequence[ToolCall], last: dict[str, Any]) -> None:

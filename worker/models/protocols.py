@@ -149,6 +149,11 @@ def add_usage(first: Usage, second: Usage) -> Usage:
     )
 
 
+def spent_on(error: ModelError) -> Usage:
+    """Return what the calls cost that ended in ``error``."""
+    return error.spent if isinstance(error.spent, Usage) else Usage()
+
+
 def check_vector(vector: Vector, *, dims: int, model: str) -> Vector:
     """Return ``vector`` as it is; raise ``ModelError`` unless it is ``dims`` finite numbers of unit length.
 

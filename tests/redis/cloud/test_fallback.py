@@ -86,6 +86,19 @@ async def test_without_ollama_the_cloud_answers_for_its_share_and_then_nobody(
     assert len(cloud.calls) == 2
 
 
+@pytest.mark.parametrize(("share", "answered"), [(0.1, 8), (0.0, 0)])
+async def test_without_ollama_the_cloud_answers_every_question_that_waits_unless_it_is_off(
+    open_worker: OpenModels, cloud: OpenAIServer, share: float, answered: int
+):
+    models = await open_worker(fallback_share=share)
+
+    with serving("q1", "interactive"):
+        answers = await asyncio.gather(*(models.chat.chat(ASK) for _ in range(8)), return_exceptions=True)
+
+    assert sum(isinstance(one, ChatReply) for one in answers) == answered
+    assert len(cloud.calls) == answered
+
+
 async def test_a_model_that_is_not_pulled_and_a_prompt_that_does_not_fit_go_to_the_cloud(
     open_worker: OpenModels,
 ):

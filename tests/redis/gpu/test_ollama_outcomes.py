@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -98,3 +98,20 @@ async def test_a_scan_without_any_ollama_keeps_its_findings_and_says_what_to_sta
     assert "no model host answers" in result.assessment_source
     assert "start Ollama there" in result.assessment_source
     assert await holders(redis, keys) == {}
+
+
+@pytest.mark.parametrize(("fault", "calls"), [("length", 1), ("drop", 3)])
+async def test_what_failed_calls_cost_is_in_the_scans_usage(
+    open_with: Open, ollama: OllamaServer, redis: Redis, keys: Keys, fault: str, calls: int
+):
+    fails(Fault(fault))(ollama)
+    models = await open_with(ollama.url, embedding_model="builtin")
+
+    usage = (await scanned(models, redis, keys)).usage
+
+    # And one call of the builtin embedder.
+    assert usage.calls == calls + 1
+    assert (usage.output_tokens > 0) is (fault == "length")
+    (day,) = [key async for key in redis.scan_iter(keys.usage("*"))]
+    sums = await cast("Any", redis).hgetall(day)
+    assert int(sums.get(b"chat:output_tokens:qwen3.5:4b", 0)) == usage.output_tokens
