@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from producer import connection
 from producer.cli.main import run
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -17,6 +18,7 @@ PAGE = "https://shop.example/"
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REDIS_URL", NOWHERE)
     monkeypatch.setenv("ENVIRONMENT", "nowhere")
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)  # the back-off of all five takes 3 s, and Redis stays away
     monkeypatch.chdir(tmp_path)
 
 
