@@ -26,7 +26,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the suites; holds all pages in memory, because the counts come first in XML."""
     report = JUnitXml(context.title)
     for page in pages:
-        report.add_testsuite(_suite(page, context))
+        report.append(_suite(page, context))  # add_testsuite() compares it with all others: 17 s for 5,000 pages
     suites = list(report)
     # update_statistics() would add skipped="…", which Jenkins' XSD does not know at the root
     report.tests = sum(suite.tests or 0 for suite in suites)
