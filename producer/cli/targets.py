@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from producer.addresses import normal_url
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
-from producer.reports.plain_text import counted, one_line
+from producer.reports.plain_text import counted, middle_cut, one_line
 
 if TYPE_CHECKING:
     from producer.robots import RobotsOfSites
@@ -58,7 +58,7 @@ def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps 
         try:
             urls[normal_url(text)] = None
         except ValueError as error:
-            refused[text] = refused_page(one_line(text, limit=500), one_line(str(error), limit=600))
+            refused[text] = refused_page(one_line(text, limit=500), middle_cut(one_line(str(error)), 600))
     targets = Targets()
     errors: list[SightlineError] = []
     if sitemaps and sitemaps.urls:
@@ -105,7 +105,7 @@ def _add_sitemaps(
             _note_gaps(listed.pages, robots, targets)
         problems = list(listed.problems.items())
         for address, error in problems[:SHOWN_PROBLEMS]:
-            refused[address] = refused_page(one_line(address, limit=500), one_line(str(error), limit=600))
+            refused[address] = refused_page(one_line(address, limit=500), middle_cut(one_line(str(error)), 600))
         if len(problems) > SHOWN_PROBLEMS:
             more = f"{counted(len(problems) - SHOWN_PROBLEMS, 'more address')} in {sitemap!r} cannot be used either"
             refused[more] = refused_page(one_line(sitemap, limit=500), one_line(more, limit=600))

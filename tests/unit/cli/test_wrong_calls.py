@@ -72,7 +72,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["batch", "close"], "Missing argument 'BATCH'"),
         (["scna", PAGE], "No such command 'scna': did you mean 'scan'?"),
         (["qwertz", PAGE], "No such command 'qwertz'; see"),
-        (["scan", "x" * 300], "has no scheme"),
+        (["scan", "x" * 5000], "has no scheme"),
         (["--wait"], "No such option"),
     ],
 )
