@@ -5,6 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 
@@ -16,7 +17,8 @@ from tests.support.scans import GENERATION, embedded, finding, placed, scan_resu
 from worker.memory.embeddings import Embeddings, Placed
 from worker.memory.history import History, ScanFilter
 from worker.memory.scan_record import document, search_text
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin import DIMS, BuiltinEmbedder
+from worker.models.protocols import Vectors
 
 
 class OtherEmbedder(BuiltinEmbedder):
@@ -155,6 +157,29 @@ async def test_another_embedding_model_is_refused_with_what_to_set(redis: Redis,
 
     assert await redis.execute_command("HGET", keys.embedding, "active") == b"1:256:builtin"
     await history.ensure_index()
+
+
+async def test_pages_that_are_nearly_the_same_do_not_hide_each_other(redis: Redis, keys: Keys, history: History):
+    random = np.random.default_rng(1)
+
+    def near_to(centre: Vectors, count: int, apart: float) -> Vectors:
+        rows = centre + apart * random.normal(size=(count, DIMS)) / np.sqrt(DIMS)
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    template = near_to(np.zeros((1, DIMS), dtype=np.float32), 1, 1.0)
+    twins, queries = near_to(template, 4_000, 0.05), near_to(template, 20, 0.3)
+    async with redis.pipeline(transaction=False) as pipe:
+        for number, vector in enumerate(twins):
+            pipe.hset(keys.scan(f"s{number}"), mapping={"page": f"p{number}", "vector": vector.tobytes()})
+        await pipe.execute()
+
+    found = 0
+    for query in queries:
+        near = await history.similar(Placed(query, GENERATION), limit=10)
+        nearest = {f"s{number}" for number in np.argsort(-(twins @ query))[:10]}
+        found += len(nearest & {one.record.scan_id for one in near})
+
+    assert found >= 0.9 * 20 * 10
 
 
 async def test_a_vector_of_the_wrong_length_is_refused(history: History):
