@@ -89,7 +89,7 @@ class WakeListener:
             is_answered = True
             if message["type"] == "message":
                 data = message["data"]
-                self._on_wake(data.decode() if isinstance(data, bytes) else str(data))
+                self._on_wake(data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data))
             elif message["type"] == "subscribe":
                 self._on_ready()  # redis-py has reconnected by itself
 

@@ -91,8 +91,8 @@ class Connection:
     async def close(self) -> None:
         """Close both ends; Chromium ends when its pipe does. Safe to call twice."""
         self._pump.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._pump
+        # Not awaited itself: whatever ended it has ended every call already, and a cancellation of ours is passed on.
+        await asyncio.wait([self._pump])
         self._end()
         self._writer.close()
         with contextlib.suppress(OSError):

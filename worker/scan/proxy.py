@@ -183,9 +183,13 @@ class ScanProxy:
 
 
 def origin_of(url: str) -> tuple[str, int]:
-    """Return host and port of an http or https URL, as the proxy's ``faults`` are keyed."""
-    parts = urlsplit(url)
-    return (parts.hostname or "", parts.port or (443 if parts.scheme in {"https", "wss"} else 80))
+    """Return host and port of an http or https URL, as the proxy's ``faults`` are keyed; no host for what is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # cut in the middle of its port, say
+        return ("", 0)
+    return (parts.hostname or "", port or (443 if parts.scheme in {"https", "wss"} else 80))
 
 
 async def _open_first(addresses: Sequence[str], request: Request) -> Streams:

@@ -15,6 +15,8 @@ from worker.scan.watch import Watch
 
 _HOPS_SHOWN: Final = 20
 """As many as a browser follows of one server."""
+_MOST_SHOWN: Final = 50
+"""Refusals and unread frames that are named: a page can make thousands, and the result must fit into Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,10 @@ def _more(seen: Seen) -> dict[str, Any]:
     said: dict[str, Any] = {
         "waited": seen.waited.as_dict() if seen.facts else {},
         "redirects": [{"status": hop.status, "url": public_url(hop.url)} for hop in watch.redirects[:_HOPS_SHOWN]],
-        "refused": [refusal.describe() for refusal in seen.refusals],
-        "unread_frames": seen.report.unread_frames,
+        "refused": [refusal.describe() for refusal in seen.refusals[:_MOST_SHOWN]],
+        "refused_left_out": max(0, len(seen.refusals) - _MOST_SHOWN),
+        "unread_frames": dict(list(seen.report.unread_frames.items())[:_MOST_SHOWN]),
+        "unread_frames_left_out": max(0, len(seen.report.unread_frames) - _MOST_SHOWN),
         "soft_404": seen.is_soft_404,
         "failed_requests": watch.failed_requests,
         "popups_closed": watch.popups,

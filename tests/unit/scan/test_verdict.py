@@ -99,3 +99,8 @@ def test_a_page_that_calls_itself_missing_is_a_soft_404(title: str) -> None:
 @pytest.mark.parametrize("title", ["Shop", "Lost and found", "Page 4 of 40", "Peugeot 4045"])
 def test_other_pages_are_not(title: str) -> None:
     assert not is_soft_404(title, title)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://shop.example:99999999/", "http://shop.example:8x/"])
+def test_a_document_whose_address_is_cut_or_none_is_judged_all_the_same(url: str) -> None:
+    assert judged(MainDocument(url, "1", status=200, is_whole=True)) == ""
