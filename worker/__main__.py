@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from contextlib import AbstractContextManager, AsyncExitStack
@@ -41,6 +42,7 @@ def build_worker(
         if metrics is not None:  # before the browser: a port that is taken is told at once
             opened.enter_context(serving_metrics(metrics, settings, redis, worker))
         ctx["resources"] = await opened.enter_async_context(open_resources(settings, redis, worker=worker.name))
+        spare_collections_what_stays()
 
     async def close_all(_: dict[Any, Any]) -> None:
         await opened.aclose()
@@ -61,6 +63,16 @@ def build_worker(
         burst=burst,
     )
     return worker
+
+
+def spare_collections_what_stays() -> None:
+    """Keep the libraries' 150,000 objects, which live as long as the process, out of garbage collections.
+
+    Each full one stopped the event loop for 40 to 150 ms to look at them, and came only once there was a quarter as
+    much garbage. Safe to call twice.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def serving_metrics(

@@ -120,5 +120,6 @@ def _settle(future: asyncio.Future[Any], reply: Any) -> None:
         return
     if isinstance(reply, Exception):
         future.set_exception(reply)
+        future.exception()  # asked for: a caller cancelled in this very tick never does, and asyncio would log it
     else:
         future.set_result(reply)

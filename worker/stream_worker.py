@@ -24,6 +24,7 @@ from typing import Any, Final
 import structlog
 from arq.connections import create_pool as create_arq_pool
 from arq.worker import Worker, func
+from redis.exceptions import RedisError
 
 from producer.client import Client
 from producer.keys import Keys
@@ -179,11 +180,16 @@ class StreamWorker(Worker):
             return
         if self.main_task is not None and not self.main_task.done():
             await asyncio.wait([self.main_task])
-        await self.pool.delete(self.health_check_key, self.keys.worker(self.name))
-        if self.on_shutdown:
-            await self.on_shutdown(self.ctx)
-        await self.pool.aclose(close_connection_pool=True)
-        self._pool = None
+        try:
+            await self.pool.delete(self.health_check_key, self.keys.worker(self.name))
+        except (RedisError, OSError) as error:
+            log.warning("worker.heartbeat_left", name=self.name, error=str(error))  # it ends by itself
+        try:
+            if self.on_shutdown:
+                await self.on_shutdown(self.ctx)
+        finally:
+            await self.pool.aclose(close_connection_pool=True)
+            self._pool = None
 
     def handle_sig(self, signum: signal.Signals) -> None:
         """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""

@@ -7,6 +7,7 @@ worker.started            after start-up: name, lanes, max_jobs, functions
 metrics.served            Prometheus may ask now: host, port
 worker.stopping           a signal came: signal, running
 worker.stopped            everything is handed back or done: counts
+worker.heartbeat_left     Redis was away at the end, so the worker is shown for 30 s more: name, error
 job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error
 job.rejected              an entry was no job: job_id, entry, reason
 job.handed_back           a claim went back without a run: job_id, why

@@ -38,7 +38,7 @@ class Rounds:
     ended: dict[str, list[Ended]]
     processes: tuple[int, int]
     errors: list[str]
-    resident_mb: tuple[int, int]
+    resident_mb: tuple[float, float]
 
 
 def rules_of(result: ScanResult) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,10 @@ from producer.errors import RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.support.processes import ROOT, environment_of
+from tests.support.processes_of import all_gone, descendants
 from tests.support.queue import running_worker, until
 from tests.support.redis_server import StartServer
+from tests.support.scan_worker import need_browser, start_scan_worker
 from tests.support.started_redis import started_redis
 from worker.__main__ import main
 from worker.stream_worker import func
@@ -66,6 +69,28 @@ def test_settings_that_cannot_be_meant_are_refused_at_the_start(
 
     assert code == SettingsError.exit_code
     assert expected in capsys.readouterr().err
+
+
+async def test_a_worker_stopped_while_redis_is_away_ends_in_order_and_leaves_no_browser(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    need_browser()
+    server, log = redis_server(), tmp_path / "worker.log"
+    process = start_scan_worker(children, log, server.url, KEYS, TMPDIR=str(tmp_path))
+    await until(lambda: "worker.started" in log.read_text(), what="the worker")
+    browsers = descendants(process.pid)
+
+    server.kill()
+    process.terminate()
+    code = await asyncio.to_thread(process.wait, WAIT_S)
+
+    said = log.read_text()
+    assert code == 0, said
+    assert "worker.heartbeat_left" in said
+    assert "library.warned" not in said
+    assert browsers
+    assert all_gone(browsers, within_s=10)
+    assert [path.name for path in await asyncio.to_thread(lambda: list(tmp_path.glob("sightline-browser-*")))] == []
 
 
 def test_a_client_waits_for_a_redis_that_loads_its_data(redis_server: StartServer) -> None:

@@ -47,7 +47,7 @@ async def scanned(client: Client, site: Site, pages: list[Hostile]) -> AsyncGene
         yield page_of[result.job_id], result
 
 
-async def at_rest(worker: subprocess.Popen[bytes], client: Client, site: Site, *, processes: int) -> tuple[int, int]:
+async def at_rest(worker: subprocess.Popen[bytes], client: Client, site: Site, *, processes: int) -> tuple[int, float]:
     """Return the worker's processes and their memory in MB, after some honest scans and once it is quiet again."""
     async for _, result in scanned(client, site, [HONEST] * 6):
         assert result.status == "scanned", result.reason

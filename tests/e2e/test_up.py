@@ -37,5 +37,18 @@ async def test_up_runs_workers_until_sigterm_and_leaves_none(
     assert (await client.queue()).workers == ()
 
 
+def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):
+    need_browser()
+    code = "import gc, worker.__main__ as m; m.main(burst=True); print(gc.get_freeze_count(), len(gc.get_objects()))"
+
+    said = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment_for(redis_url, keys), stderr=subprocess.DEVNULL
+    )
+
+    frozen, others = map(int, said.split())
+    assert frozen > 50_000
+    assert others < frozen / 10
+
+
 async def _has_workers(client: Client, count: int) -> bool:
     return len((await client.queue()).workers) == count

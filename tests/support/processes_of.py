@@ -25,9 +25,9 @@ def descendants(pid: int | None = None) -> list[int]:
     return found
 
 
-def resident_mb(pids: list[int]) -> int:
+def resident_mb(pids: list[int]) -> float:
     """Return the resident memory of the processes together."""
-    return sum(_resident_pages(pid) for pid in pids) * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return sum(_resident_pages(pid) for pid in pids) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 async def settled(is_reached: Callable[[], bool], *, within_s: float = 5.0) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from collections.abc import AsyncGenerator
 
@@ -49,6 +50,18 @@ async def test_an_error_reply_is_its_callers_alone(pipe: ScriptPipe):
     with pytest.raises(ResponseError, match="not today"):
         await bad
     assert [await good, await late] == [b"1", b"2"]
+
+
+async def test_an_error_that_its_caller_never_asks_for_is_not_logged(pipe: ScriptPipe):
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    refused = pipe.call(BROKEN, (), ())
+    await asyncio.wait([refused])
+
+    del refused
+    gc.collect()
+
+    assert told == []
 
 
 async def test_an_argument_redis_has_no_form_for_is_its_callers_alone(pipe: ScriptPipe):
