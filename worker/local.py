@@ -1,8 +1,8 @@
 """A Redis and a worker for one run of ``sightline scan --local``: started, used, and gone afterwards, whatever happens.
 
-The program that asked for them may end by SIGKILL: two shells, one that watches Redis and one that watches the worker,
-hold a pipe of its and act when that closes. All files are in one temporary folder, the browser's profile too. Found by
-the client's package through the entry point group ``sightline.local``, so that it imports nothing of this one.
+The program that asked for them may end by SIGKILL: both are tied to it (``lifeline.py``, ``embedded.py``). All files
+are in one temporary folder, the browser's profile too. Found by the client's package through the entry point group
+``sightline.local``, so that it imports nothing of this one.
 """
 
 from __future__ import annotations
@@ -20,16 +20,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from worker.embedded import EmbeddedRedis
+from worker.lifeline import tied
 
 ENVIRONMENT: Final = "local"
 _STOP_S: Final = 5
 _FAST: Final = {"appendonly": "no"}
 """What is thrown away need not reach the disk."""
-_END_ALL: Final = (
-    'read -r _; kill "$1"; for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$1" || break; sleep 0.5; done; '
-    'kill -9 "$1"; sleep 0.2; rm -rf "$2"'
-)
-"""Waits for the end of a pipe that only the asking program holds open; then ends the worker and removes the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +68,17 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
         }
         log = folder / "worker.log"
         with log.open("wb") as out:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "worker"],
+            worker = subprocess.Popen(  # noqa: S603  our own program
+                tied([sys.executable, "-m", "worker"], remove=folder),
                 env=variables,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,  # Ctrl-C is for the asking program, which then ends the worker
             )
-        watch = subprocess.Popen(  # noqa: S603  our own words, a number and a folder of our own
-            ["/bin/sh", "-c", _END_ALL, "sh", str(worker.pid), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         try:
             yield LocalService(settings, worker, log)
         finally:
-            watch.kill()  # before the worker's number can become another process's
-            watch.wait()
             _end(worker)
 
 
@@ -128,3 +115,5 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         worker.kill()
         worker.wait()
+    if worker.stdin is not None:
+        worker.stdin.close()

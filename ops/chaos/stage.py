@@ -1,7 +1,8 @@
 """Everything that can be broken, as processes of its own: Redis behind a proxy, Ollama, a site, the workers.
 
-A worker that ends, however it ends, is started again after a moment, as a container's restart policy would. The data
-of Redis and the temporary files of the workers are below one folder, so that what is left over can be seen.
+A worker that ends, however it ends, is started again after a moment, as a container's restart policy would. All of
+them end with this process, even if it is killed. The data of Redis and the temporary files of the workers are below one
+folder, so that what is left over can be seen.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from producer.keys import Keys
 from tests.support.processes_of import descendants
 from tests.support.site import Reply, Request, Site, free_port, reply
 from worker.embedded import EmbeddedRedis
+from worker.lifeline import tied
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ENVIRONMENT: Final = "chaos"
@@ -101,10 +103,10 @@ class WorkerProcess:
         while not self._is_ending:
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "worker"),
+                    *tied((sys.executable, "-m", "worker")),
                     cwd=ROOT,
                     env={**environment, **self._variables},
-                    stdin=asyncio.subprocess.DEVNULL,
+                    stdin=asyncio.subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
@@ -138,7 +140,10 @@ class OllamaProcess:
         if self._process is not None:
             return
         command = (sys.executable, "-m", "tests.support.ollama_server", "--port", str(self.port), "--call-ms", "150")
-        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(
+            *tied(command), cwd=ROOT, stdin=pipe, stdout=pipe, start_new_session=True
+        )
         assert self._process.stdout is not None  # noqa: S101  asked for above
         await self._process.stdout.readline()
 

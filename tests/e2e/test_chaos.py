@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.scan_worker import ROOT, need_browser
 
 SECONDS = 45
@@ -32,3 +34,16 @@ def test_chaos_loses_nothing_and_doubles_nothing(redis_url: str):
     assert run.returncode == 0, said
     assert "jobs succeeded" in said
     assert said.count(" yes ") == 8
+
+
+def test_a_chaos_that_is_killed_leaves_no_process(redis_url: str, tmp_path: Path):
+    del redis_url  # as above
+    need_browser()
+    command = [sys.executable, "ops/chaos/run.py", "--minutes", "5", "--seed", "11", "--workers", "1"]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}) as run:
+        until_within(lambda: any(b"chrom" in command_of(pid) for pid in descendants(run.pid)), seconds=60)
+        below = descendants(run.pid)
+        run.kill()
+
+    assert len(below) >= 4  # Redis, Ollama, worker, browser
+    assert all_gone(below, within_s=30)

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.support.processes_of import all_gone, descendants
+from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.queue import until
 from tests.support.scan_worker import ROOT, need_browser
 
@@ -83,11 +84,37 @@ async def test_however_it_ends_it_leaves_no_process_and_no_file(
     _, err = process.communicate(timeout=WAIT_S)
 
     assert process.returncode == code
-    assert len(below) >= 4  # Redis, worker, browser, and the shells that watch
+    assert len(below) >= 4  # Redis and the shell that watches it, worker, browser
     assert all_gone(below, within_s=30)
     await until(lambda: not any(tmp_path.iterdir()), what="the files to be removed")
     if how is signal.SIGINT:
         assert err == "sightline: stopped waiting; nothing goes on: --local has ended what it had started\n"
+
+
+@pytest.mark.parametrize("later_s", [0.0, 0.002, 0.02])
+def test_a_kill_in_the_moment_its_worker_starts_leaves_no_process_and_no_file(
+    start: Start, site: Site, tmp_path: Path, later_s: float
+) -> None:
+    process = start(f"{site.url}/guilty", "--local")
+    until_within(lambda: any(b"\0worker\0" in command_of(pid) for pid in descendants(process.pid)), seconds=WAIT_S)
+    time.sleep(later_s)
+
+    process.kill()
+    process.wait()
+
+    until_within(lambda: not [pid for pid in every_process() if str(tmp_path).encode() in environment(pid)], seconds=30)
+    until_within(lambda: not any(tmp_path.iterdir()), seconds=30)
+
+
+def every_process() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+
+
+def environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_worker_that_cannot_start_is_the_error_and_not_an_endless_wait(

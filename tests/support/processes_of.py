@@ -40,6 +40,22 @@ async def settled(is_reached: Callable[[], bool], *, within_s: float = 5.0) -> b
     return True
 
 
+def command_of(pid: int) -> bytes:
+    """Return the process's command line, words ended by zero bytes; empty for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def until_within(is_reached: Callable[[], bool], *, seconds: float) -> None:
+    """Return as soon as ``is_reached()``; fail after ``seconds``."""
+    end_s = time.monotonic() + seconds
+    while not is_reached():
+        assert time.monotonic() < end_s, f"not reached within {seconds:g} s"
+        time.sleep(0.002)
+
+
 def all_gone(pids: list[int], *, within_s: float) -> bool:
     """Wait until none of the processes runs any more; False at the limit."""
     end_s = time.monotonic() + within_s
