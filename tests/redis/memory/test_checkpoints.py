@@ -83,6 +83,13 @@ async def test_one_conversation_is_deleted_and_no_other(redis: Redis, keys: Keys
     }
 
 
+async def test_what_was_spoken_leaves_nothing_in_the_workers_memory(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    await conversation(saver).ainvoke({"turns": ["question"]}, thread(keys, "a"), durability="sync")
+
+    assert saver._key_cache == {}
+
+
 async def test_eight_workers_may_set_up_conversations_at_once(redis: Redis, keys: Keys):
     savers = await asyncio.gather(*(conversation_saver(redis, keys, ttl_s=600) for _ in range(8)))
 
