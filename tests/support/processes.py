@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -37,11 +37,14 @@ def start_program(
     environment: str,
     *options: str,
     tree: Path = ROOT,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``worker_program`` as it is in ``tree``."""
     command = [sys.executable, "-m", "tests.support.worker_program", url, environment, *options]
     with log_file.open("ab") as log:
-        process = subprocess.Popen(command, cwd=tree, env=environment_of(tree), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=tree, env={**environment_of(tree), **(variables or {})}, stdout=log, stderr=log
+        )
     children.append(process)
     return process
 
