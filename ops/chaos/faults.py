@@ -21,6 +21,8 @@ from producer.contract import Lane
 from tests.support.processes_of import descendants
 
 SLOW_S: Final = 0.15
+CLOCK_WRONG_S: Final = 3600.0
+"""At most, either way."""
 OLLAMA_FAULTS: Final = (
     {"name": "drop"},
     {"name": "half_line"},
@@ -63,6 +65,7 @@ class Faults:
             "ollama_faults": self._spoil_answers,
             "browser_killed": self._kill_browser,
             "garbage_added": self._add_garbage,
+            "clock_jumped": self._jump,
         }
 
     async def run(self, plan: tuple[Strike, ...]) -> None:
@@ -138,6 +141,11 @@ class Faults:
             os.kill(below[int(strike.draw * 997) % len(below)], signal.SIGKILL)
         except ProcessLookupError:
             return False
+        return True
+
+    async def _jump(self, strike: Strike) -> bool:
+        """Set one worker's wall clock, ahead or behind."""
+        self._worker(strike).set_clock(wrong_s=(strike.draw * 997 % 2 - 1) * CLOCK_WRONG_S)
         return True
 
     async def _add_garbage(self, strike: Strike) -> bool:

@@ -23,6 +23,7 @@ FAULTS: Final[dict[str, tuple[int, float, float]]] = {
     "ollama_faults": (3, 0.0, 0.0),
     "browser_killed": (3, 0.0, 0.0),
     "garbage_added": (2, 0.0, 0.0),
+    "clock_jumped": (2, 0.0, 0.0),
 }
 
 

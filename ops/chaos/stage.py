@@ -52,6 +52,7 @@ class WorkerProcess:
     def __init__(self, name: str, variables: dict[str, str], folder: Path) -> None:
         self.ends: Counter[int] = Counter()
         self.temp = folder / f"{name}-tmp"
+        self.clock = folder / f"{name}-clock"
         self._log = folder / f"{name}.log"
         self._variables = variables
         self._process: asyncio.subprocess.Process | None = None
@@ -83,6 +84,10 @@ class WorkerProcess:
             os.kill(self.pid, what)
         return True
 
+    def set_clock(self, *, wrong_s: float) -> None:
+        """Make its wall clock wrong by so much, from now on and in the processes that follow."""
+        self.clock.write_text(str(wrong_s))
+
     async def end(self) -> int | None:
         """Stop for good, in order; return the exit code, None for one that had to be killed."""
         self._is_ending = True
@@ -99,7 +104,13 @@ class WorkerProcess:
         return self._process.returncode if self._process else None
 
     async def _keep_alive(self) -> None:
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TMPDIR": str(self.temp)}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "TMPDIR": str(self.temp),
+            "PYTHONPATH": str(ROOT / "tests/support/wrong_clock"),
+            "WRONG_CLOCK": str(self.clock),
+        }
         while not self._is_ending:
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
