@@ -35,8 +35,7 @@ from tests.support.processes_of import descendants, resident_mb
 
 EVERY_S: Final = 3.0
 WARM_UP_SHARE: Final = 1 / 3
-"""Of the run, left out. In its first 1,000 jobs a worker fills the caches of its libraries: pydantic's alone keeps
-16,384 strings, of which a scan brings some 40 new ones, so that it fills ever more slowly (ops/chaos/README.md)."""
+"""Of the run, left out: connections, caches of libraries and malloc's arenas fill first (ops/chaos/README.md)."""
 OUTSTANDING: Final = 6
 JOBS_A_SAMPLE: Final = 60
 """Redis rounds its allocations up: few jobs are mostly noise."""
