@@ -91,6 +91,7 @@ async def test_two_workers_keep_a_hosts_places_together(
     jobs = [(await client.submit("scan", {"url": f"{site.url}/guilty", "assess": False})).job_id for _ in range(4)]
 
     await until(lambda: waiting(client, jobs, 3), what="one scan at the page and three that wait for the host")
+    await until(lambda: bool(site.log), what="the page's request")  # "loading" is said before it is sent
     asked = list(site.log)
     site.gate.set()
     results = [result async for result in client.as_completed(jobs, timeout_s=60)]
