@@ -76,10 +76,14 @@ class LaneReader:
             await self._pool.release(connection)
 
     async def _connect(self) -> AbstractConnection:
-        self._connection = await self._pool.get_connection()
-        await self._connection.send_command("CLIENT", "ID")
-        self._client_id = int(cast("Any", await self._connection.read_response()))
-        return self._connection
+        self._connection = connection = await self._pool.get_connection()
+        try:
+            await connection.send_command("CLIENT", "ID")
+            self._client_id = int(cast("Any", await connection.read_response()))
+        except BaseException:  # a reply that comes later would be taken for the next one's
+            await self.close()
+            raise
+        return connection
 
 
 class Claimer:
@@ -169,13 +173,10 @@ class Claimer:
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
     async def _restore_groups(self) -> None:
-        """Make deleted groups anew, and queue again the jobs of a lane whose stream was deleted with it."""
+        """Make deleted groups anew, with the jobs of a stream that was deleted."""
         try:
-            for lane in await self._stream.lanes.ensure_groups():
+            for lane, requeued in (await self._stream.lanes.ensure_groups()).items():
                 log.error("stream.group_was_gone", lane=lane)
-                requeued = await self._stream.lanes.requeue_vanished(
-                    lane, on_found=lambda job_id: log.warning("job.requeued", job_id=job_id)
-                )
                 log.warning("stream.group_restored", lane=lane, requeued=requeued)
         except (RedisError, OSError) as error:
             log.warning("stream.group_not_restored", error=str(error))

@@ -6,8 +6,9 @@ Every worker does all of it; each step is one atomic script, so several at once 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -24,6 +25,8 @@ PROMOTE: Final = load_script("worker", "promote")
 REAP: Final = load_script("worker", "reap")
 REQUEUE: Final = load_script("worker", "requeue")
 
+WALK_AT_ONCE: Final = 500
+
 log = structlog.get_logger()
 
 
@@ -36,20 +39,33 @@ class Lanes:
         self._keys = keys
         self._lane_keys = {lane: keys.lane(lane) for lane in LANES}
 
-    async def ensure_groups(self) -> list[Lane]:
+    async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
 
-        Returns the lanes where it was missing. Safe to call by many at once.
+        Where it is missing, the stream may have been deleted: first, the jobs that have lost their entries are queued
+        again. The group comes last, so that whoever is killed on the way leaves the rest to the next. Returns the lanes
+        where it was missing, with the number of those jobs. Safe to call by many at once.
         """
-        made: list[Lane] = []
-        for lane in LANES:
+        made: dict[Lane, int] = {}
+        for lane, key in self._lane_keys.items():
+            if await self._has_group(key):
+                continue
+            made[lane] = await self._requeue_vanished(lane)
             try:
-                await self._redis.xgroup_create(self._lane_keys[lane], GROUP, id="0", mkstream=True)
-                made.append(lane)
+                await self._redis.xgroup_create(key, GROUP, id="0", mkstream=True)
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
         return made
+
+    async def _has_group(self, key: str) -> bool:
+        try:
+            groups = cast("list[dict[str, Any]]", await self._redis.xinfo_groups(key))
+        except ResponseError as error:
+            if "no such key" in str(error):
+                return False
+            raise
+        return any(group["name"] == GROUP.encode() for group in groups)
 
     async def promote_due(self, *, limit: int) -> int:
         """Queue up to ``limit`` scheduled jobs that are due; several workers may do so at once."""
@@ -76,7 +92,10 @@ class Lanes:
         known: list[tuple[str, Lane]] = []
         for member, found in zip(due, lanes, strict=True):
             job_id = member.decode("utf-8", "replace")
-            if JOB_ID.fullmatch(job_id) and not isinstance(found, ResponseError):
+            is_overwritten = isinstance(found, ResponseError) and str(found).startswith("WRONGTYPE")
+            if isinstance(found, Exception) and not is_overwritten:
+                raise found  # Redis refuses for now: that says nothing of the job
+            if JOB_ID.fullmatch(job_id) and not is_overwritten:
                 known.append((job_id, Lane.INTERACTIVE if found == b"interactive" else Lane.BATCH))
             else:
                 await self._redis.zrem(self._keys.scheduled, member)
@@ -88,17 +107,22 @@ class Lanes:
         calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
         return sum([await call for call in calls])
 
-    async def requeue_vanished(self, lane: Lane, *, on_found: Callable[[str], None]) -> int:
-        """Queue again the jobs of ``lane`` whose stream somebody deleted. Walks all job hashes: for emergencies."""
-        queued = 0
+    async def _requeue_vanished(self, lane: Lane) -> int:
+        """Queue again the jobs of ``lane`` that have no entry there. Walks all job hashes."""
+        queued, cursor = 0, 0
         prefix = self._keys.job("")
-        async for raw in self._redis.scan_iter(match=f"{prefix}*", count=500):
-            job_id = raw.decode().removeprefix(prefix)
-            keys = (self._lane_keys[lane], self._keys.job(job_id))
-            if await self._pipe.call(REQUEUE, keys, (job_id, lane)) == b"queued":
-                on_found(job_id)
-                queued += 1
-        return queued
+        while True:
+            cursor, found = await self._redis.scan(cursor, match=f"{prefix}*", count=WALK_AT_ONCE)
+            names = (raw.decode("utf-8", "replace").removeprefix(prefix) for raw in cast("list[bytes]", found))
+            jobs = [name for name in names if JOB_ID.fullmatch(name)]
+            keys = ((self._lane_keys[lane], self._keys.job(job_id)) for job_id in jobs)
+            calls = [self._pipe.call(REQUEUE, pair, (job_id, lane)) for pair, job_id in zip(keys, jobs, strict=True)]
+            for job_id, answer in zip(jobs, await asyncio.gather(*calls), strict=True):
+                if answer == b"queued":
+                    log.warning("job.requeued", job_id=job_id)
+                    queued += 1
+            if not cursor:
+                return queued
 
     async def depth(self) -> tuple[int, int]:
         """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled."""

@@ -7,8 +7,7 @@
 
 local lane, job = KEYS[1], KEYS[2]
 check_type(lane, 'stream')
-check_type(job, 'hash')
-local held = redis.call('HMGET', job, 'state', 'lane', 'entry', 'kind')
+local held = redis.pcall('HMGET', job, 'state', 'lane', 'entry', 'kind') -- an error has no lane: what is no job stops no other
 if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end
 if held[3] and held[3] ~= '' and #redis.call('XRANGE', lane, held[3], held[3]) > 0 then return 'kept' end
 local entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', held[4] or '')

@@ -447,24 +447,6 @@ async def test_only_consumers_that_hold_nothing_are_removed(
     assert b"idle" not in names
 
 
-async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream: JobStream, redis: Redis, keys: Keys):
-    waiting = await submitted(client)
-    finished = await submitted(client)
-    entries = await stream.claim(places=2, for_batch=2, turns=0)
-    done = await stream.start(next(entry for entry in entries if entry.job_id == finished), tries=3)
-    assert isinstance(done, Delivery)
-    await stream.finish(done, commit=None)
-    await redis.delete(keys.lane("batch"))
-    found: list[str] = []
-
-    made = await stream.lanes.ensure_groups()
-    queued = await stream.lanes.requeue_vanished(Lane.BATCH, on_found=found.append)
-
-    assert made == [Lane.BATCH]
-    assert (queued, found) == (1, [waiting])
-    assert (await start_one(stream)).job_id == waiting
-
-
 async def test_entries_of_both_lanes_with_one_id_are_told_apart(stream: JobStream, redis: Redis, keys: Keys):
     for lane in Lane:
         await redis.xadd(keys.lane(lane), {"kind": "k", "payload": "{}"}, id="5-1")

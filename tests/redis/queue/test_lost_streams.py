@@ -1,0 +1,106 @@
+"""A stream or group that somebody deleted: its jobs are queued again, also after a walk that was cut short."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from producer.client import Client
+from producer.contract import JobState, Lane
+from producer.keys import Keys
+from tests.support.queue import open_stream, running_worker, start_one
+from worker.stream import Delivery, JobStream
+
+WAIT_S = 15
+
+
+async def echo(_: dict[Any, Any], n: int = 0) -> int:
+    return n
+
+
+async def submitted(client: Client) -> str:
+    return (await client.submit("echo", {})).job_id
+
+
+async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+    waiting = await submitted(client)
+    finished = await submitted(client)
+    entries = await stream.claim(places=2, for_batch=2, turns=0)
+    done = await stream.start(next(entry for entry in entries if entry.job_id == finished), tries=3)
+    assert isinstance(done, Delivery)
+    await stream.finish(done, commit=None)
+    await redis.delete(keys.lane("batch"))
+
+    made = await stream.lanes.ensure_groups()
+
+    assert made == {Lane.BATCH: 1}
+    assert (await start_one(stream)).job_id == waiting
+
+
+async def test_what_is_no_job_hides_no_job_of_a_deleted_stream(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    waiting = await submitted(client)
+    await redis.set(keys.job("overwritten"), "no hash")
+    await cast("Any", redis).hset(keys.job("").encode() + b"\xff", "state", "queued")
+    await redis.delete(keys.lane("batch"))
+
+    assert await stream.lanes.ensure_groups() == {Lane.BATCH: 1}
+    assert (await start_one(stream)).job_id == waiting
+
+
+async def test_a_walk_that_is_cut_short_is_walked_again(
+    client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    async with open_stream(redis, keys) as stream:
+        jobs = {await submitted(client) for _ in range(3)}
+        await redis.delete(keys.lane("batch"))
+        with monkeypatch.context() as cut:
+
+            def lost(*_: object) -> None:
+                raise RedisConnectionError("cut")
+
+            cut.setattr("worker.script_pipe.ScriptPipe.call", lost)
+            with pytest.raises(RedisConnectionError):
+                await stream.lanes.ensure_groups()
+
+        made = await stream.lanes.ensure_groups()
+
+        assert made == {Lane.BATCH: 3}
+        assert {(await start_one(stream)).job_id for _ in jobs} == jobs
+
+
+async def test_a_stream_deleted_while_no_worker_ran_loses_no_job(
+    client: Client, redis: Redis, redis_url: str, keys: Keys
+):
+    async with open_stream(redis, keys):
+        before = await submitted(client)
+    await redis.delete(keys.lane("batch"))
+    after = await submitted(client)  # makes the stream anew, without a group
+
+    async with running_worker(redis_url, keys, [echo]):
+        states = [(await client.wait(job_id, timeout_s=WAIT_S)).state for job_id in (before, after)]
+
+    assert states == [JobState.SUCCEEDED, JobState.SUCCEEDED]
+
+
+async def test_due_jobs_stay_while_redis_refuses_to_tell_of_them(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    job = await client.submit("echo", {}, defer_s=60)
+    await redis.zadd(keys.scheduled, {job.job_id: 1})  # due
+    refusal = ResponseError("BUSY Redis is busy running a script")
+
+    async def refused(*_: object, **__: object) -> list[Any]:
+        return [refusal]
+
+    with monkeypatch.context() as busy:
+        busy.setattr("redis.asyncio.client.Pipeline.execute", refused)
+        with pytest.raises(ResponseError, match="BUSY"):
+            await stream.lanes.promote_due(limit=10)
+
+    assert await redis.zscore(keys.scheduled, job.job_id) is not None
