@@ -150,11 +150,11 @@ class JobStream:
             tries=reply[3],
             payload=reply[4],
             args=reply[5],
-            batch=reply[6].decode(),
+            batch=reply[6].decode("utf-8", "replace"),
             enqueued_ms=int(reply[7]),
             is_cancelled=bool(reply[8]),
             is_exhausted=verdict == b"exhausted",
-            last_error=reply[9].decode(),
+            last_error=reply[9].decode("utf-8", "replace"),
             version=reply[10],
             waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
         )

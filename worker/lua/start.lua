@@ -16,6 +16,11 @@
 
 local now = ms(now_ms())
 
+-- A count as the job's hash has it; nil where somebody wrote something else there.
+local function whole(text)
+  return text and string.match(text, '^%d+$') and #text <= 15 and tonumber(text) or nil
+end
+
 local function start(lane, job, entry, kind, lane_name, own_tries, payload, args, version)
   local pending = redis.pcall('XPENDING', lane, ARGV[1], entry, entry, 1, ARGV[2])
   if pending.err then return pending end
@@ -34,14 +39,14 @@ local function start(lane, job, entry, kind, lane_name, own_tries, payload, args
     return { 'dropped', held[1] }
   end
 
-  local tries, fence = tonumber(held[4] or own_tries), tonumber(held[12] or 0) + 1
-  local verdict, attempt = 'run', tonumber(held[3] or 0) + 1
+  local tries, fence = whole(held[4]) or tonumber(own_tries), (whole(held[12]) or 0) + 1
+  local verdict, attempt = 'run', (whole(held[3]) or 0) + 1
   if attempt > tries then
     verdict, attempt = 'exhausted', attempt - 1
   end
   redis.call('HSET', job, 'state', 'running', 'worker', ARGV[2], 'attempt', attempt, 'fence', fence, 'started_ms', now)
-  return { verdict, fence, attempt, tries, held[5] or '', held[6] or '', held[7] or '', held[8] or now,
-    held[9] and 1 or 0, held[10] or '', tonumber(held[11]) or 1, now }
+  return { verdict, fence, attempt, tries, held[5] or '', held[6] or '', held[7] or '',
+    whole(held[8]) or now, held[9] and 1 or 0, held[10] or '', whole(held[11]) or 1, now }
 end
 
 local answers = {}

@@ -13,7 +13,7 @@ from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, running_worker, start_one
 from worker.outcome import describe
-from worker.stream import JobStream
+from worker.stream import Delivery, JobStream
 
 WAIT_S = 15
 UNREADABLE = describe(ValueError("unreadable"))
@@ -52,3 +52,20 @@ async def test_who_waits_for_a_job_is_not_woken_by_garbage_of_its_name(
         result = await waiting
 
     assert result.state is JobState.SUCCEEDED
+
+
+async def test_a_job_hash_with_nonsense_for_numbers_keeps_no_other_job_from_its_start(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    jobs = [(await client.submit("add", {"a": number})).job_id for number in range(2)]
+    nonsense = {"attempt": "soon", "tries": "nan", "fence": "inf", "enqueued_ms": "never", "v": "x", "error": b"\xff"}
+    await cast("Any", redis).hset(keys.job(jobs[0]), mapping=nonsense)
+    entries = await stream.claim(places=2, for_batch=2, turns=0)
+
+    broken, healthy = await asyncio.gather(*(stream.start(entry, tries=3) for entry in entries))
+
+    assert isinstance(broken, Delivery)
+    assert isinstance(healthy, Delivery)
+    assert (broken.fence, broken.attempt, broken.tries) == (1, 1, 3)
+    assert await stream.finish(broken, commit=None) == "committed"
+    assert await stream.finish(healthy, commit=None) == "committed"
