@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ async def count_ends(redis: Redis) -> dict[str, int]:
     return counts
 
 
+async def workers_heard(client: Client, number: int) -> bool:
+    return len((await client.queue()).workers) == number
+
+
 async def test_every_durable_job_ends_once_though_redis_is_killed_under_load(
     redis_server: StartServer, children: list[subprocess.Popen[bytes]], tmp_path: Path
 ):
@@ -45,6 +50,7 @@ async def test_every_durable_job_ends_once_though_redis_is_killed_under_load(
     for _ in range(2):
         start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, "lease=3")
     async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
+        await until(partial(workers_heard, client, 2), what="both workers")  # one that starts without a Redis ends
         acknowledged: list[str] = []
 
         async def produce() -> None:

@@ -53,6 +53,21 @@ async def test_what_is_no_job_hides_no_job_of_a_deleted_stream(
     assert (await start_one(stream)).job_id == waiting
 
 
+async def test_a_job_whose_entry_id_another_job_has_in_the_new_stream_is_queued_again(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    first = await submitted(client)
+    entry = await cast("Any", redis).hget(keys.job(first), "entry")
+    await redis.delete(keys.lane("batch"))
+    await redis.xadd(keys.lane("batch"), {"id": "other", "kind": "echo", "payload": "{}"}, id=entry)
+    await redis.xadd(keys.lane("batch"), {"kind": "echo", "payload": "{}"})
+
+    assert await stream.lanes.ensure_groups() == {Lane.BATCH: 1}
+    assert await stream.lanes.ensure_groups() == {}
+    started = {(await start_one(stream)).job_id for _ in range(3)}
+    assert {"other", first} < started
+
+
 async def test_a_walk_that_is_cut_short_is_walked_again(
     client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
