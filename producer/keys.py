@@ -111,6 +111,11 @@ class Keys:
         """String: a worker embeds what lacks a vector; a minute."""
         return f"{self.prefix}mending"
 
+    @property
+    def cleaning(self) -> str:
+        """String: a worker has deleted vectors of generations that have ended; a day."""
+        return f"{self.prefix}cleaning"
+
     @staticmethod
     def index_of(index: str, generation: int) -> str:
         """Return the name of a generation's index; the first one's is ``index``."""

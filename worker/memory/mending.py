@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from producer.errors import SightlineError
 from producer.scripts import load_script, run_script
+from worker.memory.cleaning import clean_in_turn
 from worker.memory.documents import Documents
 from worker.memory.embeddings import Embeddings
 from worker.memory.generations import NEVER, Generation
@@ -57,7 +58,7 @@ async def mend(embeddings: Embeddings, documents: Documents, generation: Generat
 
 @contextlib.asynccontextmanager
 async def keep_mended(embeddings: Embeddings, *, every_s: float = MEND_S) -> AsyncGenerator[None]:
-    """Mend the active generation from time to time while the body runs."""
+    """Mend the active generation, and clean what is left of ended ones, from time to time while the body runs."""
     task = asyncio.create_task(_keep_mending(embeddings, every_s), name="mend-vectors")
     try:
         yield
@@ -69,6 +70,7 @@ async def keep_mended(embeddings: Embeddings, *, every_s: float = MEND_S) -> Asy
 async def _keep_mending(embeddings: Embeddings, every_s: float) -> None:
     while True:
         try:
+            await clean_in_turn(embeddings)
             await mend_in_turn(embeddings, every_s=every_s)
         except (SightlineError, RedisError, OSError) as error:
             log.warning("vectors.not_mended", error=f"{type(error).__name__}: {error}")

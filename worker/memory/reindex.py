@@ -2,14 +2,14 @@
 
 Named steps, each of which may be broken off and done again: announce the new generation (from then on workers embed new
 documents for both), make its indexes, embed the old documents, switch, look once more for what a worker committed with
-the old vector alone, remove the old generation. What a still slower worker commits after that is mended by the workers
-themselves (``mending.py``). The state is the record (``generations.py``) and the documents' tag ``embedded``; the
-command that runs this keeps nothing.
+the old vector alone, remove the old generation. What a still slower worker commits after that is mended and cleaned by
+the workers themselves (``mending.py``, ``cleaning.py``), or by the same command given again. The state is the record
+(``generations.py``) and the documents' tag ``embedded``; the command that runs this keeps nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -18,8 +18,9 @@ from redis.exceptions import ResponseError
 from producer.errors import InputError, ServiceError, SettingsError
 from producer.scripts import load_script, run_script
 from worker.memory.cache import cache_index
+from worker.memory.cleaning import clean, make_due
 from worker.memory.embeddings import Embeddings
-from worker.memory.generations import VECTOR, Generation
+from worker.memory.generations import Generation
 from worker.memory.indexes import as_text, is_missing_index, wait_until_indexed
 from worker.memory.mending import all_documents, mend
 from worker.models.protocols import Embedder
@@ -31,7 +32,6 @@ INDEXED_S: Final = 3_600.0
 """A new index has to be filled with tags and numbers before it tells what lacks a vector: minutes for a million."""
 SWEEPS: Final = 100
 """Looks for what lacks a vector before the switch; each finds what was committed during the one before."""
-CLEAN_BATCH: Final = 500
 
 Step = Literal["embedding", "cleaning"]
 
@@ -81,6 +81,8 @@ async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _
                 what = "given up" if said == "given up" else what
             case "same":
                 written += await _sweep(embeddings, generation, tell)
+                if what == "unchanged":
+                    await _clean(embeddings, tell)
                 total = sum([await kind.count(generation) for kind in all_documents(embeddings)])
                 return Reindexed(generation.model, generation.dims, written, total, what)
             case _:
@@ -149,13 +151,16 @@ async def _remove(embeddings: Embeddings, retired: Generation, tell: Tell) -> No
     record = await embeddings.record()
     if (retired.model, retired.dims) not in {(one.model, one.dims) for one in record.live}:
         await _drop_cache(embeddings, retired)
-    kept = {one.field for one in record.live}
-    done = 0
-    async for keys in _walk(embeddings):
-        await _clean(embeddings, keys, kept)
-        done += len(keys)
-        tell(Progress("cleaning", done, done))
+    await _clean(embeddings, tell)
+    await make_due(embeddings)
     await run_script(embeddings.redis, END, [embeddings.keys.embedding], [retired.pack()])
+
+
+async def _clean(embeddings: Embeddings, tell: Tell) -> None:
+    done = 0
+    async for looked_at, _ in clean(embeddings):
+        done += looked_at
+        tell(Progress("cleaning", done, done))
 
 
 async def _drop_cache(embeddings: Embeddings, retired: Generation) -> None:
@@ -165,33 +170,3 @@ async def _drop_cache(embeddings: Embeddings, retired: Generation) -> None:
     except ResponseError as error:
         if not is_missing_index(error):
             raise
-
-
-async def _walk(embeddings: Embeddings) -> AsyncIterator[list[str]]:
-    """Yield the keys of all documents, a batch at a time."""
-    for prefix in (embeddings.keys.scan_prefix, embeddings.keys.memory_prefix):
-        cursor = 0
-        while True:
-            cursor, names = await embeddings.redis.scan(cursor, match=f"{prefix}*", count=CLEAN_BATCH)
-            if names:
-                yield [as_text(name) for name in names]
-            if int(cursor) == 0:
-                break
-
-
-async def _clean(embeddings: Embeddings, keys: list[str], kept: set[str]) -> None:
-    """Delete the vectors in ``keys`` whose fields are not ``kept``: those of ``retired``, and what is left of older."""
-    async with embeddings.redis.pipeline(transaction=False) as pipe:
-        for key in keys:
-            cast("Any", pipe).hkeys(key)
-        fields = await pipe.execute()
-    async with embeddings.redis.pipeline(transaction=False) as pipe:
-        for key, names in zip(keys, fields, strict=True):
-            dead = [name for name in map(as_text, names) if _is_vector(name) and name not in kept]
-            if dead:
-                cast("Any", pipe).hdel(key, *dead)
-        await pipe.execute()
-
-
-def _is_vector(field: str) -> bool:
-    return field == VECTOR or (field.startswith(f"{VECTOR}_") and field.removeprefix(f"{VECTOR}_").isdecimal())

@@ -3,122 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
+from collections.abc import Awaitable
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from producer.contract import Usage
 from producer.errors import IndexMoved, InputError, ModelError, ServiceError, SettingsError
 from producer.keys import Keys
 from producer.scripts import run_script
 from tests.support.queue import until
-from tests.support.scans import finding, placed, scan_result
+from tests.support.scans import placed
+from tests.support.two_models import NAMES, NEW, OLD, Environment, OtherEmbedder
 from worker.memory.cache import AnswerCache, Scope
+from worker.memory.cleaning import CLEAN
 from worker.memory.embeddings import Embedded, Embeddings
 from worker.memory.generations import Generation, Record, read_record
-from worker.memory.history import History, ScanFilter
-from worker.memory.memories import MemoryStore
-from worker.memory.mending import EMBED, all_documents, keep_mended, mend_in_turn
-from worker.memory.reindex import BEGIN, END, SWITCH, Progress, Reindexed, Tell, reindex
-from worker.memory.scan_record import document, search_text
+from worker.memory.history import ScanFilter
+from worker.memory.mending import EMBED, mend_in_turn
+from worker.memory.reindex import BEGIN, END, SWITCH, Progress, reindex
 from worker.models.builtin import BuiltinEmbedder, hash_text
-from worker.models.protocols import Embedder, EmbedReply
-
-OLD = Generation(1, "builtin", 256)
-NEW = Generation(2, "other", 64)
-NAMES = ("cart", "form", "help", "home")
-
-
-@dataclass
-class OtherEmbedder:
-    """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls."""
-
-    name: str = "other"
-    dims: int = 64
-    down: int = -1
-    hold: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: int = 0
-
-    def __post_init__(self) -> None:
-        self.hold.set()
-
-    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
-        self.calls += 1
-        await self.hold.wait()
-        if self.down >= 0 and self.calls > self.down:
-            msg = "nothing answers at the model server"
-            raise ModelError(msg)
-        folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
-        vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
-        return EmbedReply(vectors.astype(np.float32), self.name, Usage(calls=1))
-
-    async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
-        return await self.embed_documents(texts)
-
-
-class Environment:
-    """One environment with a history, memories and a worker that may embed with both models."""
-
-    def __init__(self, redis: Redis, keys: Keys, other: OtherEmbedder) -> None:
-        self.redis, self.keys, self.other = redis, keys, other
-        self.embeddings = self.worker()
-        self.history = History(self.embeddings)
-        self.memories = MemoryStore(self.embeddings, fields=("text", "more"))
-
-    def worker(self, chosen: Embedder | None = None) -> Embeddings:
-        async def open_embedder(name: str, dims: int) -> Embedder:
-            known: dict[str, Embedder] = {"builtin": BuiltinEmbedder(), "other": self.other}
-            assert known[name].dims == dims
-            return known[name]
-
-        return Embeddings(self.redis, self.keys, chosen or BuiltinEmbedder(), open_embedder)
-
-    async def scan(self, name: str, embedded: Embedded | None = None) -> None:
-        """Write a scan's document as finish.lua does."""
-        result = scan_result(finding("label", "n"), url=f"https://shop.example/{name}", title=name, scan_id=name)
-        if embedded is None:
-            (embedded,), _ = await self.embeddings.documents([search_text(result)])
-        fields = document(result, page=name, at_ms=1, seen_ms=1, embedded=embedded)
-        await self.redis.execute_command("HSET", self.keys.scan(name), *chain.from_iterable(fields.items()))
-
-    async def reindex(self, to: Embedder | None = None, tell: Tell | None = None) -> Reindexed:
-        return await reindex(self.worker(), to or self.other, tell=tell or (lambda _: None))
-
-    async def record(self) -> Record:
-        record = await read_record(self.redis, self.keys)
-        assert record is not None
-        return record
-
-    async def fields(self, key: str) -> dict[str, bytes]:
-        found = await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(key))
-        return {name.decode(): value for name, value in found.items()}
-
-    async def is_whole(self, generation: Generation) -> bool:
-        """Whether every document has its vectors of ``generation``."""
-        return not sum([await kind.count_lacking(generation) for kind in all_documents(self.embeddings)])
-
-    async def indexes(self) -> set[str]:
-        names = cast("list[bytes]", await self.redis.execute_command("FT._LIST"))
-        return {name.decode() for name in names if name.startswith(self.keys.prefix.encode())}
-
-
-@pytest.fixture
-async def place(redis: Redis, keys: Keys) -> Environment:
-    place = Environment(redis, keys, OtherEmbedder())
-    await place.history.ensure_index()
-    await place.memories.ensure_index()
-    for name in NAMES:
-        await place.scan(name)
-    await place.memories.aput(("user",), "tea", {"text": "likes tea", "more": "and green cups"})
-    await place.memories.aput(("user",), "bare", {"n": 1}, index=False)
-    return place
 
 
 async def test_all_vectors_are_made_anew_and_the_old_ones_go(place: Environment):
@@ -339,48 +244,6 @@ async def test_an_answer_kept_before_the_change_is_not_given_by_the_new_model(pl
     await cache.keep("what is WCAG?", "A standard.", asked.placed, scope)
 
 
-# ---------------------------------------------------------------------------------------------- mending
-
-
-async def test_a_document_written_while_the_model_was_away_gets_its_vector_later(place: Environment):
-    await place.scan("lost", Embedded("a lost text", {}))
-
-    async with keep_mended(place.embeddings, every_s=0.05):
-        await until(partial(place.is_whole, OLD), what="the missing vector")
-
-    assert (await place.history.search("a lost text", limit=1))[0].record.scan_id == "lost"
-
-
-async def test_one_worker_of_all_mends_within_a_minute(place: Environment):
-    await place.scan("lost", Embedded("a lost text", {}))
-
-    written = await asyncio.gather(*(mend_in_turn(place.worker()) for _ in range(6)))
-
-    assert sorted(written) == [0, 0, 0, 0, 0, 1]
-    assert 0 < await place.redis.pttl(place.keys.mending) <= 60_000
-
-
-async def test_a_document_of_an_earlier_release_without_a_text_is_looked_at_once(place: Environment):
-    await place.redis.execute_command("HSET", place.keys.scan("ancient"), "page", "p9", "status", "scanned")
-
-    first = await mend_in_turn(place.embeddings, every_s=0.001)
-
-    assert first == 1
-    assert (await place.fields(place.keys.scan("ancient")))["embedded"] == b"never"
-    assert await place.is_whole(OLD)
-
-
-async def test_a_failing_model_ends_no_worker(place: Environment):
-    await place.reindex()
-    await place.scan("lost", Embedded("a lost text", {}))
-    place.other.down, place.other.calls = 0, 0
-
-    async with keep_mended(place.embeddings, every_s=0.02):
-        await until(lambda: place.other.calls > 1, what="a second try")
-        place.other.down = -1
-        await until(partial(place.is_whole, NEW), what="the missing vector")
-
-
 # ---------------------------------------------------------------------------------------------- scripts
 
 
@@ -409,7 +272,13 @@ async def test_a_key_of_another_type_is_refused_before_anything_is_written(redis
     await redis.set(keys.scan("s"), "x")
     await redis.set(keys.embedding, "x")
 
-    for script, args in ((EMBED, ["a", "2", "v", "x"]), (BEGIN, ["1:m"]), (SWITCH, ["2:1:m", "m"]), (END, ["1:1:m"])):
+    for script, args in (
+        (CLEAN, ["9"]),
+        (EMBED, ["a", "2", "v", "x"]),
+        (BEGIN, ["1:m"]),
+        (SWITCH, ["2:1:m", "m"]),
+        (END, ["1:1:m"]),
+    ):
         key = keys.scan("s") if script is EMBED else keys.embedding
         with pytest.raises(ResponseError, match="expected a hash"):
             await run_script(redis, script, [key], args)

@@ -1,0 +1,107 @@
+"""Vectors of a generation that has ended, committed after the reindex went by, are deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from functools import partial
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.errors import ModelError
+from producer.keys import Keys
+from producer.scripts import run_script
+from tests.support.queue import until
+from tests.support.two_models import NAMES, Environment
+from worker.memory.cleaning import CLEAN, clean, clean_in_turn
+from worker.memory.embeddings import Embedded
+from worker.memory.mending import BATCH, keep_mended
+from worker.models.builtin import hash_text
+
+
+def of_both(text: str) -> Embedded:
+    """What a worker has that embedded a text while OLD and NEW were live."""
+    return Embedded(text, {1: hash_text(text).tobytes(), 2: b"\0\0\x80\x3f" * 64})
+
+
+async def test_an_old_vector_committed_after_the_reindex_is_deleted_by_a_worker_within_a_minute(place: Environment):
+    await place.reindex()
+    await place.scan("late", of_both("late words"))
+    before = await place.fields(place.keys.scan("late"))
+
+    async with keep_mended(place.embeddings, every_s=60):
+        await until(partial(place.lacks, place.keys.scan("late"), "vector"), what="the old vector being deleted")
+
+    after = await place.fields(place.keys.scan("late"))
+    assert after == {name: value for name, value in before.items() if name != "vector"}
+    assert [one.record.scan_id for one in await place.history.search("form", limit=1)] == ["form"]
+
+
+async def test_an_old_vector_committed_after_the_reindex_is_deleted_by_the_next_one(place: Environment):
+    await place.reindex()
+    await place.scan("late", of_both("late words"))
+
+    again = await place.reindex()
+
+    assert (again.what, again.written, again.documents) == ("unchanged", 0, 8)
+    assert await place.lacks(place.keys.scan("late"), "vector")
+    assert "vector_2" in await place.fields(place.keys.scan("late"))
+
+
+async def test_one_worker_of_all_cleans_in_a_day_and_after_each_reindex(place: Environment):
+    assert await clean_in_turn(place.embeddings) == 0
+    assert 0 < await place.redis.pttl(place.keys.cleaning) <= 86_400_000
+    await place.reindex()
+    for number in range(60):
+        await place.scan(f"late-{number}", of_both("late words"))
+
+    cleaned = await asyncio.gather(*(clean_in_turn(place.worker()) for _ in range(6)))
+
+    assert sorted(cleaned) == [0, 0, 0, 0, 0, 60]
+    assert all([await place.lacks(place.keys.scan(f"late-{number}"), "vector") for number in range(60)])
+
+
+async def test_cleaning_beside_a_reindex_takes_no_vector_of_its_generations(place: Environment):
+    place.other.down = 1
+    for number in range(40):
+        await place.scan(f"more-{number}")
+    with pytest.raises(ModelError):
+        await place.reindex()
+    names = [place.keys.scan(name) for name in (*NAMES, *(f"more-{number}" for number in range(40)))]
+    before = [await place.fields(name) for name in names]
+
+    cleaned = sum([count async for _, count in clean(place.embeddings)])
+
+    assert cleaned == 0
+    assert [await place.fields(name) for name in names] == before
+    assert sum("vector_2" in fields for fields in before) == BATCH
+
+
+async def test_what_is_no_document_stands_in_no_cleaners_way(place: Environment):
+    await place.reindex()
+    await place.scan("late", of_both("late words"))
+    await place.redis.set(place.keys.scan("strange"), "x")
+
+    await place.reindex()
+
+    assert await place.redis.get(place.keys.scan("strange")) == b"x"
+    assert await place.lacks(place.keys.scan("late"), "vector")
+
+
+async def test_cleaning_stops_at_its_most_and_says_where(redis: Redis, keys: Keys):
+    documents = [keys.scan(f"s{number}") for number in range(5)]
+    for key in documents:
+        await redis.execute_command("HSET", key, "vector", "1", "vector_2", "2", "vector_12", "12", "vector_x", "x")
+    await redis.execute_command("HSET", documents[1], "embedded", "1")
+    await redis.execute_command("HDEL", documents[0], "vector", "vector_12")
+
+    without_record = await run_script(redis, CLEAN, [keys.embedding, *documents], [2])
+    await redis.execute_command("HSET", keys.embedding, "active", "2:64:other", "retired", "1:256:builtin")
+    first = await run_script(redis, CLEAN, [keys.embedding, *documents], [2])
+    rest = await run_script(redis, CLEAN, [keys.embedding, *documents[3:]], [2])
+
+    assert (without_record, first, rest) == ([5, 0], [3, 2], [2, 2])
+    held = [set(await cast("Awaitable[list[bytes]]", redis.hkeys(key))) for key in documents]
+    assert [names - {b"embedded"} for names in held] == [{b"vector_2", b"vector_x"}] * 5

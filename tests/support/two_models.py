@@ -1,0 +1,106 @@
+"""An environment with a history, memories and two embedding models to move its vectors between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import cast
+
+import numpy as np
+from redis.asyncio import Redis
+
+from producer.contract import Usage
+from producer.errors import ModelError
+from producer.keys import Keys
+from tests.support.scans import finding, scan_result
+from worker.memory.embeddings import Embedded, Embeddings
+from worker.memory.generations import Generation, Record, read_record
+from worker.memory.history import History
+from worker.memory.memories import MemoryStore
+from worker.memory.mending import all_documents
+from worker.memory.reindex import Reindexed, Tell, reindex
+from worker.memory.scan_record import document, search_text
+from worker.models.builtin import BuiltinEmbedder, hash_text
+from worker.models.protocols import Embedder, EmbedReply
+
+OLD = Generation(1, "builtin", 256)
+NEW = Generation(2, "other", 64)
+NAMES = ("cart", "form", "help", "home")
+
+
+@dataclass
+class OtherEmbedder:
+    """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls."""
+
+    name: str = "other"
+    dims: int = 64
+    down: int = -1
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
+        self.calls += 1
+        await self.hold.wait()
+        if self.down >= 0 and self.calls > self.down:
+            msg = "nothing answers at the model server"
+            raise ModelError(msg)
+        folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
+        vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
+        return EmbedReply(vectors.astype(np.float32), self.name, Usage(calls=1))
+
+    async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
+        return await self.embed_documents(texts)
+
+
+class Environment:
+    """One environment with a history, memories and a worker that may embed with both models."""
+
+    def __init__(self, redis: Redis, keys: Keys, other: OtherEmbedder) -> None:
+        self.redis, self.keys, self.other = redis, keys, other
+        self.embeddings = self.worker()
+        self.history = History(self.embeddings)
+        self.memories = MemoryStore(self.embeddings, fields=("text", "more"))
+
+    def worker(self, chosen: Embedder | None = None) -> Embeddings:
+        async def open_embedder(name: str, dims: int) -> Embedder:
+            known: dict[str, Embedder] = {"builtin": BuiltinEmbedder(), "other": self.other}
+            assert known[name].dims == dims
+            return known[name]
+
+        return Embeddings(self.redis, self.keys, chosen or BuiltinEmbedder(), open_embedder)
+
+    async def scan(self, name: str, embedded: Embedded | None = None) -> None:
+        """Write a scan's document as finish.lua does."""
+        result = scan_result(finding("label", "n"), url=f"https://shop.example/{name}", title=name, scan_id=name)
+        if embedded is None:
+            (embedded,), _ = await self.embeddings.documents([search_text(result)])
+        fields = document(result, page=name, at_ms=1, seen_ms=1, embedded=embedded)
+        await self.redis.execute_command("HSET", self.keys.scan(name), *chain.from_iterable(fields.items()))
+
+    async def reindex(self, to: Embedder | None = None, tell: Tell | None = None) -> Reindexed:
+        return await reindex(self.worker(), to or self.other, tell=tell or (lambda _: None))
+
+    async def record(self) -> Record:
+        record = await read_record(self.redis, self.keys)
+        assert record is not None
+        return record
+
+    async def fields(self, key: str) -> dict[str, bytes]:
+        found = await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(key))
+        return {name.decode(): value for name, value in found.items()}
+
+    async def is_whole(self, generation: Generation) -> bool:
+        """Whether every document has its vectors of ``generation``."""
+        return not sum([await kind.count_lacking(generation) for kind in all_documents(self.embeddings)])
+
+    async def lacks(self, key: str, name: str) -> bool:
+        return name not in await self.fields(key)
+
+    async def indexes(self) -> set[str]:
+        names = cast("list[bytes]", await self.redis.execute_command("FT._LIST"))
+        return {name.decode() for name in names if name.startswith(self.keys.prefix.encode())}

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- vectors of generations that have ended → gone. Which have ended says the record, read in the same step: a reindex
+-- that was announced a moment ago loses nothing. What is no hash is no document, and stays.
+-- KEYS  1 record hash, then documents
+-- ARGV  1 the most documents that are cleaned by one call: each is put into the search indexes again, which takes ms
+-- Returns { how many documents were looked at, how many of them were cleaned }: go on behind the former
+--@include _common.lua
+
+check_type(KEYS[1], 'hash')
+local live = {}
+for _, generation in ipairs(redis.call('HMGET', KEYS[1], 'active', 'coming')) do
+  if generation then live[string.match(generation, '^%d+')] = true end
+end
+-- Redis lost all it had: nothing says what the vectors are of.
+if not next(live) then return { #KEYS - 1, 0 } end
+
+local function dead_fields(key)
+  local dead = {}
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    local number = field == 'vector' and '1' or string.match(field, '^vector_(%d+)$')
+    if number and not live[number] then dead[#dead + 1] = field end
+  end
+  return dead
+end
+
+local cleaned = 0
+for at = 2, #KEYS do
+  if cleaned == tonumber(ARGV[1]) then return { at - 2, cleaned } end
+  if redis.call('TYPE', KEYS[at]).ok == 'hash' then
+    local dead = dead_fields(KEYS[at])
+    if #dead > 0 then
+      redis.call('HDEL', KEYS[at], unpack(dead))
+      cleaned = cleaned + 1
+    end
+  end
+end
+return { #KEYS - 1, cleaned }
