@@ -9,7 +9,8 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
-from producer.contract import ErrorInfo, FunctionResult, JobState
+from producer import contract
+from producer.contract import JobState
 from producer.keys import Keys
 from producer.queue_view import unknown_job
 from producer.script_runner import ScriptRunner
@@ -68,8 +69,8 @@ def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[in
 
 
 def _result(job_id: str, kind: str) -> str:
-    error = ErrorInfo(type="JobCancelled", message="cancelled on request")
-    result = FunctionResult(job_id=job_id, kind=kind, state=JobState.CANCELLED, error=error)
+    error = contract.ErrorInfo(type="JobCancelled", message="cancelled on request")
+    result = contract.FunctionResult(job_id=job_id, kind=kind, state=JobState.CANCELLED, error=error)
     return result.model_dump_json(exclude={"value"})
 
 

@@ -18,14 +18,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
 from itertools import islice
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
-from pydantic import BaseModel
 from redis.asyncio import Redis
 
+from producer import contract
 from producer.cancellation import cancel_job, cancel_jobs
 from producer.connection import open_redis, redis_errors
-from producer.contract import Event, FunctionResult, JobState, JsonObject, Lane, Result, decode_result
+from producer.contract import JobState, JsonObject, Lane
 from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
 from producer.event_stream import Waiters, follow
@@ -38,6 +38,11 @@ from producer.scripts import load_script, run_script
 from producer.settings import ClientSettings
 from producer.submission import SUBMIT, Submission, Submitted, prepare, read_answer
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from producer.contract import Event, Result
+
 KEEP_FINISHED_S: Final = 7 * 86_400
 PIPELINED: Final = 500
 """Jobs in one round trip of ``submit_many``: bounds the client's memory, and how long Redis is busy with one client."""
@@ -46,7 +51,7 @@ MEMORY_CHECK_EVERY_S: Final = 0.5
 
 SEAL: Final = load_script("producer", "seal")
 
-Payload = BaseModel | JsonObject
+Payload: TypeAlias = "BaseModel | JsonObject"
 
 
 class Client:
@@ -183,7 +188,7 @@ class Client:
         """Return the result, or None while there is none. ``error`` is set for a job that was cancelled or died."""
         with redis_errors(self.settings):
             text = await self._redis.get(self.keys.result(job_id))
-        return decode_result(text) if text is not None else None
+        return contract.decode_result(text) if text is not None else None
 
     async def shots(self, job_id: str) -> dict[str, bytes]:
         """Return the pictures of a scan that was asked for them: JPEGs by ``PAGE_SHOT`` or node fingerprint.
@@ -225,7 +230,7 @@ class Client:
         if result is not None:
             return result
         info = await self.job(job_id)
-        return FunctionResult(job_id=job_id, kind=info.kind, state=info.state)
+        return contract.FunctionResult(job_id=job_id, kind=info.kind, state=info.state)
 
     # ------------------------------------------------------------------------------------------ look and steer
 

@@ -11,13 +11,15 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from itertools import islice
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producer.contract import Event
+from producer import contract
+
+if TYPE_CHECKING:
+    from producer.contract import Event
 
 BLOCK_MS: Final = 5_000
 READ_COUNT: Final = 1_000
@@ -50,8 +52,8 @@ async def follow(redis: Redis, key: str, *, since: str, is_endless: bool) -> Asy
         rows = await read_after(redis, key, last_id, block_ms=BLOCK_MS if is_endless else None)
         for row_id, line in rows:
             last_id = row_id
-            with contextlib.suppress(ValueError, ValidationError):  # what others put there by hand is not ours to show
-                yield Event.model_validate({**json.loads(line), "id": row_id})
+            with contextlib.suppress(ValueError):  # what others put there by hand is not ours to show
+                yield contract.Event.model_validate({**json.loads(line), "id": row_id})
         if not rows and not is_endless:
             return
 

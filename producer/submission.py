@@ -8,26 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ValidationError
-
-from producer.contract import (
-    MAX_KIND_CHARS,
-    JsonObject,
-    Lane,
-    QueryRequest,
-    ScanRequest,
-    check_job_id,
-    describe_invalid,
-    encode_payload,
-)
+from producer import contract
+from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
 from producer.errors import InvalidJob, QueueFull
 from producer.keys import Keys
 from producer.scripts import Arg, load_script
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 SUBMIT: Final = load_script("producer", "submit")
-REQUESTS: Final[dict[str, type[BaseModel]]] = {"scan": ScanRequest, "query": QueryRequest}
 SECRETS: Final = ("headers", "cookies", "storage_state")
 """What a scan behind a login may be given; kept apart from the job, and only until its end."""
 LANES: Final = {"query": Lane.INTERACTIVE}
@@ -86,7 +78,7 @@ def prepare(
     Raises ``InvalidJob`` for a payload that does not fit its kind, an id, lane or batch that cannot be one, and
     ``JobTooLarge``. A kind of your own takes any JSON object.
     """
-    fields = _checked(kind, payload)
+    fields = contract.request_fields(kind, payload)
     chance = token_hex(20)
     return Submission(
         job_id=check_job_id(job_id) if job_id is not None else chance[:32],
@@ -133,18 +125,6 @@ def _full(reply: Sequence[Any], lane_key: str) -> QueueFull:
     return QueueFull(
         f"Redis uses {share} of its maxmemory ({have} of {limit} bytes): nothing was queued; raise maxmemory"
     )
-
-
-def _checked(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
-    model = REQUESTS.get(kind)
-    if isinstance(payload, BaseModel):
-        return payload.model_dump(mode="json", exclude_defaults=True)
-    if model is None:
-        return payload
-    try:
-        return model.model_validate(payload).model_dump(mode="json", exclude_defaults=True)
-    except ValidationError as error:
-        raise InvalidJob(f"{kind}: {describe_invalid(error)}") from None
 
 
 def _check_kind(kind: str) -> str:

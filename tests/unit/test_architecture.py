@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from producer import contract
+
 _ROOT = Path(__file__).parents[2]
 _LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
 
@@ -42,7 +44,7 @@ def test_every_import_contract_holds() -> None:
     [
         ("producer/keys.py", "import arq", "The client is light"),
         ("producer/errors.py", "from worker import stream", "The client is light"),
-        ("producer/contract.py", "import redis", "The contract does no I/O"),
+        ("producer/contract/urls.py", "import redis", "The contract does no I/O"),
         ("producer/settings.py", "import producer.cli", "The client's imports point one way"),
         ("worker/models/__init__.py", "import worker.agent", "The worker's imports point one way"),
         ("worker/scan/__init__.py", "import redis", "Scans know no queues"),
@@ -62,3 +64,20 @@ def test_an_import_the_wrong_way_breaks_its_contract(tmp_path: Path, module: str
 
     assert run.returncode == 1, run.stdout + run.stderr
     assert any(name.startswith(contract) for name in _broken(run.stdout)), run.stdout
+
+
+def test_every_name_of_the_contract_is_found_and_nothing_else() -> None:
+    for name in contract.__all__:
+        assert getattr(contract, name) is not None
+
+    with pytest.raises(AttributeError, match="no attribute 'ScanReques'"):
+        getattr(contract, "ScanReques")  # noqa: B009  pyright would find it
+
+
+def test_the_plain_parts_of_the_contract_come_without_pydantic() -> None:
+    names = "Lane, JobState, check_job_id, check_url, encode_payload, decode_payload"
+    script = f"import sys; from producer.contract import {names}; print('pydantic' in sys.modules)"
+
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert run.stdout.strip() == "False"

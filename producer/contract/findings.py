@@ -1,0 +1,82 @@
+"""What axe-core found on a page: rules, and the elements that fail them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from producer.contract.terms import Impact
+
+
+class Node(BaseModel):
+    """One element that fails a rule: one barrier.
+
+    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first. In a scan
+    with pictures, nodes outside of frames also have ``box``: left, top, width, height in the page's pixels.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    selector: tuple[str | tuple[str, ...], ...]
+    snippet: str
+    failure_summary: str = ""
+    fingerprint: str
+
+
+class Finding(BaseModel):
+    """One axe rule that failed (``violation``) or needs review (``incomplete``) on one page.
+
+    ``node_count`` counts all nodes found, also those that were trimmed from ``nodes`` to keep the result small.
+    ``criteria`` are WCAG success criteria such as ``1.4.3``.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    rule: str
+    outcome: Literal["violation", "incomplete"] = "violation"
+    impact: Impact | None = None
+    criteria: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    help: str = ""
+    help_url: str = ""
+    description: str = ""
+    nodes: tuple[Node, ...] = ()
+    node_count: int = 0
+    fingerprint: str
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether nodes were left out."""
+        return self.node_count > len(self.nodes)
+
+
+class Counts(BaseModel):
+    """A number for each impact."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    critical: int = 0
+    serious: int = 0
+    moderate: int = 0
+    minor: int = 0
+
+    @property
+    def total(self) -> int:
+        """Sum over the impacts."""
+        return self.critical + self.serious + self.moderate + self.minor
+
+
+class Changes(BaseModel):
+    """Barriers against the previous scan of the same URL, by node fingerprint.
+
+    ``uncertain`` names the rules of which not every element was known in both scans.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    previous: str | None = None
+    new: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    unchanged: int = 0
+    uncertain: tuple[str, ...] = ()

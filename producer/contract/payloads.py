@@ -1,0 +1,68 @@
+"""A job as it is submitted: its id, its payload as JSON, and how large it may be. Needs no pydantic.
+
+Whether the fields fit the kind is checked by ``requests.py``'s models.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final, cast
+
+from producer.contract.terms import JsonObject
+from producer.errors import InvalidJob, JobTooLarge
+
+MAX_PAYLOAD_BYTES: Final = 1_000_000
+"""Payloads are kept in Redis memory until 7 days after the end; a page's HTML fits, a video does not."""
+MAX_RESULT_BYTES: Final = 4_000_000
+"""Over it findings are trimmed node by node, and the result says so."""
+MAX_KIND_CHARS: Final = 100
+JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+"""Job ids are parts of key names, file names and URLs: no colon, space or slash."""
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Made once: json.dumps makes an encoder for each call, which costs more than a small payload."""
+
+
+def check_job_id(job_id: str) -> str:
+    """Return ``job_id``; raise ``InvalidJob`` unless it matches ``JOB_ID``."""
+    if not JOB_ID.fullmatch(job_id):
+        msg = (
+            f"job id {job_id[:140]!r}: expected 1 to 128 letters, digits, '_', '-' or '.', "
+            f"beginning with a letter or digit"
+        )
+        raise InvalidJob(msg)
+    return job_id
+
+
+def encode_payload(payload: JsonObject) -> str:
+    """Return the payload's JSON.
+
+    Raises ``InvalidJob`` for what JSON cannot carry, ``JobTooLarge`` over ``MAX_PAYLOAD_BYTES``.
+    """
+    try:
+        text = _COMPACT.encode(payload)
+        size = len(text) if text.isascii() else len(text.encode())
+    except (TypeError, ValueError) as error:
+        msg = f"the payload cannot be sent as JSON: {error}"
+        raise InvalidJob(msg) from None
+    if size > MAX_PAYLOAD_BYTES:
+        msg = f"the payload has {size} bytes: at most {MAX_PAYLOAD_BYTES} are accepted; send a URL instead of a page"
+        raise JobTooLarge(msg)
+    return text
+
+
+def decode_payload(text: str | bytes) -> JsonObject:
+    """Return the payload's fields; raise ``InvalidJob`` for all that is not one JSON object within the limit."""
+    if len(text) > MAX_PAYLOAD_BYTES:
+        msg = f"the payload has {len(text)} bytes: at most {MAX_PAYLOAD_BYTES} are accepted"
+        raise InvalidJob(msg)
+    try:
+        value: object = json.loads(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError) as error:
+        msg = f"the payload is not JSON: {error}"
+        raise InvalidJob(msg) from None
+    if not isinstance(value, dict):
+        msg = f'the payload is a JSON {type(value).__name__}: expected an object such as {{"url": "https://…"}}'
+        raise InvalidJob(msg)
+    return cast("JsonObject", value)

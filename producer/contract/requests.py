@@ -1,0 +1,87 @@
+"""What may be asked for: one page to scan, one question; and whether a payload is that."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from producer.contract.message import Wire, describe_invalid
+from producer.contract.terms import JsonObject, Standard
+from producer.contract.urls import check_url
+from producer.errors import InvalidJob
+
+
+class Viewport(BaseModel):
+    """Size of the page's window in CSS pixels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    width: Annotated[int, Field(ge=200, le=4000)] = 1280
+    height: Annotated[int, Field(ge=200, le=4000)] = 800
+
+
+class ScanRequest(Wire):
+    """One page to scan.
+
+    Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
+    that must appear besides. ``deadline_s`` bounds the whole scan. ``screenshot`` asks for pictures of the page and of
+    each finding's first few elements. ``group`` names the template or section that the page belongs to. Scans of the
+    page's host begin ``host_gap_ms`` apart, where its robots.txt asks for that (Crawl-delay), or as HOST_GAP_MS says if
+    that is more. Secrets (headers, storage state) are not part of it: see ``Keys.secret``.
+    """
+
+    url: str | None = None
+    html: str | None = None
+    standard: Standard = "wcag22aa"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    disabled_rules: tuple[str, ...] = ()
+    viewport: Viewport = Viewport()
+    wait_until: Literal["load", "domcontentloaded"] = "load"
+    wait_for: str | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+    screenshot: bool = False
+    assess: bool = True
+    group: Annotated[str, Field(max_length=200)] = ""
+    host_gap_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_http(cls, url: str | None) -> str | None:
+        return None if url is None else check_url(url)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ScanRequest:
+        if (self.url is None) == (self.html is None):
+            msg = "expected exactly one of url and html"
+            raise ValueError(msg)
+        return self
+
+
+class QueryRequest(Wire):
+    """One question about what was found; ``site`` limits it to one host."""
+
+    question: Annotated[str, Field(min_length=1, max_length=20_000)]
+    thread_id: Annotated[str, Field(max_length=200)] = ""
+    site: Annotated[str, Field(max_length=255)] = ""
+    use_cache: bool = True
+
+
+REQUESTS: Final[dict[str, type[Wire]]] = {"scan": ScanRequest, "query": QueryRequest}
+
+
+def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
+    """Return what is sent of ``payload``; raises ``InvalidJob`` where it does not fit ``kind``, one of ``REQUESTS``.
+
+    A kind of your own takes any JSON object.
+    """
+    if isinstance(payload, BaseModel):
+        return payload.model_dump(mode="json", exclude_defaults=True)
+    model = REQUESTS.get(kind)
+    if model is None:
+        return payload
+    try:
+        return model.model_validate(payload).model_dump(mode="json", exclude_defaults=True)
+    except ValidationError as error:
+        raise InvalidJob(f"{kind}: {describe_invalid(error)}") from None

@@ -1,0 +1,133 @@
+"""What ``result:<id>`` holds, by the kind of the job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from producer.contract.assessment import Assessment
+from producer.contract.findings import Changes, Counts, Finding
+from producer.contract.message import Wire, describe_invalid
+from producer.contract.terms import JobState, JsonObject, ScanStatus
+from producer.errors import RedisUnsuitable
+
+
+class Usage(BaseModel):
+    """Tokens and times of the model calls of one job."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+    gpu_wait_ms: int = 0
+    gpu_ms: int = 0
+    cache_hit: bool = False
+
+
+class ErrorInfo(BaseModel):
+    """Why a job ended without a result: the error's class name and its message, no traceback."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    type: str
+    message: str
+
+
+class Result(Wire):
+    """What ``result:<id>`` holds; every kind of job adds its fields. ``error`` is set unless it succeeded."""
+
+    job_id: str = ""
+    kind: str = ""
+    state: JobState = JobState.SUCCEEDED
+    error: ErrorInfo | None = None
+
+
+class FunctionResult(Result):
+    """Result of a job that is neither a scan nor a query: the function's JSON-able return value."""
+
+    value: Any = None
+
+
+class ScanResult(Result):
+    """One scan of one page.
+
+    ``status``: ``scanned`` (whole), ``partial`` (read in part: ``reason`` says which), ``unreachable``, ``blocked``
+    (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
+    ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``screenshot``
+    is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
+    """
+
+    kind: str = "scan"
+    scan_id: str = ""
+    url: str = ""
+    final_url: str = ""
+    title: str = ""
+    group: str = ""
+    status: ScanStatus
+    reason: str = ""
+    standard: str = "wcag22aa"
+    http_status: int | None = None
+    engine: dict[str, str] = Field(default_factory=dict[str, str])
+    findings: tuple[Finding, ...] = ()
+    incomplete: tuple[Finding, ...] = ()
+    counts: Counts = Counts()
+    barriers: Counts = Counts()
+    screenshot: str | None = None
+    assessment: Assessment | None = None
+    assessment_source: str = "none: not asked for"
+    changes: Changes | None = None
+    notes: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    timings_ms: dict[str, int] = Field(default_factory=dict[str, int])
+
+    @property
+    def is_pass(self) -> bool:
+        """Whether the whole page was read and no rule is violated."""
+        return self.status == "scanned" and not self.findings
+
+
+class QueryResult(Result):
+    """One answer; ``sources`` are the ids of the scans it rests on.
+
+    ``model`` is what answered, by the prompt of version ``prompt``; ``model_reason`` says why that one, '' where it is
+    simply the one of CHAT_MODEL. ``notes`` says in words what the answer lacks: what was left out for want of room,
+    which tools failed or were refused, that it rests on no scan.
+    """
+
+    kind: str = "query"
+    answer: str = ""
+    sources: tuple[str, ...] = ()
+    cached: bool = False
+    thread_id: str = ""
+    model: str = ""
+    model_reason: str = ""
+    prompt: str = ""
+    notes: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    timings_ms: dict[str, int] = Field(default_factory=dict[str, int])
+
+
+RESULTS: Final[dict[str, type[Result]]] = {"scan": ScanResult, "query": QueryResult}
+
+
+def decode_result(text: str | bytes) -> Result:
+    """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``.
+
+    Raises ``RedisUnsuitable`` for what is no result of ours.
+    """
+    try:
+        fields = json.loads(text)
+        if isinstance(fields, dict) and cast("JsonObject", fields).get("error") is None:
+            return RESULTS.get(str(cast("JsonObject", fields).get("kind")), FunctionResult).model_validate(fields)
+        return Result.model_validate(fields)
+    except ValidationError as error:
+        why = describe_invalid(error)
+    except (ValueError, RecursionError) as error:
+        why = str(error)
+    msg = (
+        f"what is kept as the job's result is none ({why[:300]}): another program wrote to this key, or a newer release"
+    )
+    raise RedisUnsuitable(msg)

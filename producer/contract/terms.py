@@ -1,0 +1,57 @@
+"""The words of the contract: states, lanes, impacts. Needs no pydantic."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+WIRE_VERSION: Final = 1
+PAGE_SHOT: Final = "page"
+"""The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
+
+JsonObject = dict[str, Any]
+Standard = Literal["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+ScanStatus = Literal["scanned", "partial", "unreachable", "blocked"]
+
+
+class JobState(StrEnum):
+    """State of a job in its hash; the last three are final."""
+
+    QUEUED = "queued"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows this state, short of a replay."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES: Final = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD})
+
+
+class Lane(StrEnum):
+    """One stream each; interactive is served first."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+class Impact(StrEnum):
+    """Impact of a finding, in axe-core's words, from least to worst."""
+
+    MINOR = "minor"
+    MODERATE = "moderate"
+    SERIOUS = "serious"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for minor to 3 for critical."""
+        return IMPACTS.index(self)
+
+
+IMPACTS: Final = tuple(Impact)
