@@ -43,14 +43,15 @@ class BulkScript:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._parts:
-            loop.call_soon(self._flush)
+            loop.call_soon(self.flush)
         self._parts.append((future, keys, args))
         self._bytes += size
         if len(self._parts) >= MOST_AT_ONCE or self._bytes >= MOST_BYTES:
-            self._flush()
+            self.flush()
         return future
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what has gathered, without waiting for the end of the tick."""
         parts, self._parts, self._bytes = self._parts, [], 0
         if parts:
             self._send(parts)
@@ -77,5 +78,6 @@ def _hand_out(parts: list[Part], reply: Any) -> None:
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)
+            future.exception()  # asked for: a task cancelled before its first step never does, and asyncio would log it
         else:
             future.set_result(answer)

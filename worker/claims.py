@@ -9,81 +9,24 @@ happens to an entry then is in ``deliveries.py``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from producer.contract import Lane
-from producer.keys import GROUP
 from worker.entries import Entry
+from worker.lane_reader import LaneReader
 from worker.lanes import LANES
 from worker.places import Places
 from worker.stream import JobStream
 
-BLOCK_MS: Final = 5_000
-"""Longest blocking read; an idle consumer is seen by Redis at least this often."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
 
 log = structlog.get_logger()
-
-
-class LaneReader:
-    """A blocking XREADGROUP on one lane, over a connection that nothing else uses."""
-
-    def __init__(self, redis: Redis, key: str, *, consumer: str) -> None:
-        self._redis = redis
-        self._pool = cast("ConnectionPool", redis.connection_pool)
-        self._key = key
-        self._consumer = consumer
-        self._connection: AbstractConnection | None = None
-        self._client_id = 0
-
-    async def read(self) -> Sequence[Any] | None:
-        """Return the raw reply with at most one entry, or None after ``BLOCK_MS`` or ``unblock``."""
-        connection = self._connection or await self._connect()
-        try:
-            args = (GROUP, self._consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._key, ">")
-            await connection.send_command("XREADGROUP", "GROUP", *args)
-            async with asyncio.timeout(BLOCK_MS / 1000 + 10):
-                return cast("Sequence[Any] | None", await connection.read_response(disable_decoding=True))
-        except ResponseError:
-            raise
-        except TimeoutError:
-            await self.close()
-            return None
-        except BaseException:
-            await self.close()
-            raise
-
-    async def unblock(self) -> None:
-        """Make ``read`` return at once; does nothing when it is not waiting."""
-        if self._client_id:
-            with contextlib.suppress(RedisError, OSError):
-                await self._redis.execute_command("CLIENT UNBLOCK", self._client_id)
-
-    async def close(self) -> None:
-        """Give up the connection; what it was about to receive stays pending and is reclaimed."""
-        connection, self._connection, self._client_id = self._connection, None, 0
-        if connection is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
-
-    async def _connect(self) -> AbstractConnection:
-        self._connection = connection = await self._pool.get_connection()
-        try:
-            await connection.send_command("CLIENT", "ID")
-            self._client_id = int(cast("Any", await connection.read_response()))
-        except BaseException:  # a reply that comes later would be taken for the next one's
-            await self.close()
-            raise
-        return connection
 
 
 class Claimer:
@@ -95,9 +38,7 @@ class Claimer:
         self._begin = begin
         self._look = asyncio.Event()
         self._drained = {lane: asyncio.Event() for lane in LANES}
-        self._readers = {
-            lane: LaneReader(stream.redis, stream.keys.lane(lane), consumer=stream.consumer) for lane in LANES
-        }
+        self._readers = {lane: self._reader(lane) for lane in LANES}
         self._pause_s = FIRST_PAUSE_S
         self.is_stopping = False
         self.may_claim: Callable[[int], int] = lambda places: places
@@ -139,6 +80,11 @@ class Claimer:
         for reader in self._readers.values():
             await reader.close()
 
+    def _reader(self, lane: Lane) -> LaneReader:
+        stream = self._stream
+        arrived = partial(self._arrived, lane)
+        return LaneReader(stream.redis, stream.keys.lane(lane), consumer=stream.consumer, arrived=arrived)
+
     async def _fill(self) -> None:
         places = self.may_claim(self._places.free)
         if places <= 0:
@@ -155,8 +101,7 @@ class Claimer:
         batch = sum(entry.lane is Lane.BATCH for entry in entries)
         interactive = len(entries) - batch
         self._places.note_claim(interactive=interactive, batch=batch)
-        for entry in entries:
-            self._begin(entry)
+        self._begin_all(entries)
         if batch < min(for_batch, places - interactive):
             self._drained[Lane.BATCH].set()
         if len(entries) < places:
@@ -195,15 +140,19 @@ class Claimer:
 
     async def _read_once(self, lane: Lane) -> None:
         try:
-            reply = await self._readers[lane].read()
+            await self._readers[lane].read()
         except (RedisError, OSError) as error:
             if not self.is_stopping:
                 await self.pause(error)
-            return
-        entries = self._stream.read(reply)
-        if entries:
-            self._drained[lane].clear()
-            self._places.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
-            for entry in entries:
-                self._begin(entry)
-            self._look.set()
+
+    def _arrived(self, lane: Lane, reply: Sequence[Any]) -> None:
+        """Begin what a blocking read of ``lane`` has brought; the rest can wait until its start is on its way."""
+        self._begin_all(self._stream.read(lane, reply))
+        self._drained[lane].clear()
+        self._places.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
+        self._look.set()
+
+    def _begin_all(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._begin(entry)
+        self._stream.send_starts()

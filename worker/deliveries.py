@@ -26,11 +26,14 @@ from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
 from worker.places import Place, Places
-from worker.stream import DEAD_CAP, Delivery, JobStream, NotStarted, Standing
+from worker.stream import DEAD_CAP, Delivery, JobStream, NotStarted, Standing, started
 
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Before a job of a newer release is offered again: by then a worker of that release may be there."""
+
+Start = InvalidJob | asyncio.Future[Any]
+"""A start on its way, or why there can be none."""
 
 UNWELCOME: Final = (Dead, Retried, Lost)
 
@@ -66,9 +69,10 @@ class Deliveries:
         return [run.delivery for run in self._runs.values()]
 
     def begin(self, entry: Entry) -> None:
-        """Take charge of a claimed entry."""
+        """Take charge of a claimed entry; its start is sent before its task has begun."""
         surplus = self.is_stopping or self._places.for_lane(entry.lane) <= 0
-        act = self._hand_on(entry) if surplus else self._deliver(entry, self._places.take(entry.lane))
+        start = self._begin_start(entry)
+        act = self._hand_on(entry, start) if surplus else self._deliver(entry, start, self._places.take(entry.lane))
         task = asyncio.create_task(act)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -92,9 +96,9 @@ class Deliveries:
         _, waiting = await asyncio.wait(set(self.tasks), timeout=timeout_s)
         return not waiting
 
-    async def _deliver(self, entry: Entry, place: Place) -> None:
+    async def _deliver(self, entry: Entry, start: Start, place: Place) -> None:
         try:
-            delivery = await self._start(entry)
+            delivery = await self._started(entry, start)
             if delivery is not None:
                 await self._carry(delivery, place)
         except (RedisError, OSError) as error:
@@ -120,23 +124,28 @@ class Deliveries:
             place.give_back()
             self._on_place_freed()
 
-    async def _hand_on(self, entry: Entry) -> None:
-        """Give an entry to somebody with a place: start it, so that it is ours to move, and hand it back."""
+    async def _hand_on(self, entry: Entry, start: Start) -> None:
+        """Give an entry to somebody with a place: once it is started, and so ours to move, it is handed back."""
         try:
-            delivery = await self._start(entry)
+            delivery = await self._started(entry, start)
             if delivery is not None:
                 await self._stream.hand_back(delivery)
                 log.info("job.handed_back", job_id=delivery.job_id, why="no place")
         except (RedisError, OSError) as error:
             log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
 
-    async def _start(self, entry: Entry) -> Delivery | None:
+    def _begin_start(self, entry: Entry) -> Start:
         try:
             check_entry(entry)
         except InvalidJob as error:
-            await self._reject(entry, describe(error))
+            return error
+        return self._stream.begin_start(entry, tries=self._functions.tries_of(entry.kind))
+
+    async def _started(self, entry: Entry, start: Start) -> Delivery | None:
+        if isinstance(start, InvalidJob):
+            await self._reject(entry, describe(start))
             return None
-        delivery = await self._stream.start(entry, tries=self._functions.tries_of(entry.kind))
+        delivery = started(entry, await start)
         if isinstance(delivery, Delivery):
             delivery.started_at = time.monotonic()
             return delivery

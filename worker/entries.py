@@ -64,11 +64,13 @@ def check_entry(entry: Entry) -> None:
         names = ", ".join(sorted(name[:40].decode("utf-8", "replace") for name in list(fields)[:10])) or "none"
         msg = f"the entry has no usable kind (its fields: {names}): expected kind and payload"
         raise InvalidJob(msg)
-    version = fields.get(b"v", b"1")
-    if not VERSION.fullmatch(version):
+    version = fields.get(b"v")
+    if version is not None and not VERSION.fullmatch(version):
         msg = f"the entry's version is {version[:20]!r}: this worker reads versions 1 to {WIRE_VERSION}"
         raise InvalidJob(msg)
-    if entry.is_by_hand and int(version) <= WIRE_VERSION:  # what a newer one looks like is its own release's to say
+    if (
+        entry.is_by_hand and int(version or 1) <= WIRE_VERSION
+    ):  # what a newer one looks like is its own release's to say
         decode_payload(fields[b"payload"])
         decode_args(fields.get(b"args", b""))
 

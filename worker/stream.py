@@ -7,6 +7,7 @@ runs in a thread of its own, ``leases.py``.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,31 @@ class NotStarted:
     why: str
 
 
+def started(entry: Entry, reply: Sequence[Any]) -> Delivery | NotStarted:
+    """Return what start.lua has made of ``entry``."""
+    verdict = reply[0]
+    if verdict not in (b"run", b"exhausted"):
+        return NotStarted(verdict.decode())
+    return Delivery(
+        job_id=entry.job_id,
+        kind=entry.kind,
+        lane=entry.lane,
+        entry=entry.id,
+        fence=reply[1],
+        attempt=reply[2],
+        tries=reply[3],
+        payload=reply[4],
+        args=reply[5],
+        batch=reply[6].decode("utf-8", "replace"),
+        enqueued_ms=int(reply[7]),
+        is_cancelled=bool(reply[8]),
+        is_exhausted=verdict == b"exhausted",
+        last_error=reply[9].decode("utf-8", "replace"),
+        version=reply[10],
+        waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
+    )
+
+
 class JobStream:
     """The lanes of one environment, seen by one consumer."""
 
@@ -122,42 +148,28 @@ class JobStream:
         following, rows = await self._pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
         return following.decode(), entries_of(lane, rows)
 
-    def read(self, reply: Sequence[Any] | None) -> list[Entry]:
-        """Return the entries of a raw XREADGROUP reply over the lanes."""
-        lanes = {key.encode(): lane for lane, key in self._lane_keys.items()}
-        return [entry for name, rows in reply or () for entry in entries_of(lanes[name], rows)]
+    def read(self, lane: Lane, reply: Sequence[Any]) -> list[Entry]:
+        """Return the entries of a raw XREADGROUP reply that brought some of ``lane``."""
+        return entries_of(lane, reply[0][1])
 
     async def start(self, entry: Entry, *, tries: int) -> Delivery | NotStarted:
         """Make the claimed entry a running delivery; counts the attempt. Raises redis-py's errors."""
+        return started(entry, await self.begin_start(entry, tries=tries))
+
+    def begin_start(self, entry: Entry, *, tries: int) -> asyncio.Future[Any]:
+        """Send the start of ``entry`` with this tick's others; returns a future of what ``started`` reads."""
         payload = entry.fields.get(b"payload", b"")
         args = entry.fields.get(b"args", b"") if payload else b""
         version = entry.fields.get(b"v", b"") if payload else b""
-        reply = await self._starts.call(
+        return self._starts.call(
             (self._lane_keys[entry.lane], self.keys.job(entry.job_id)),
             (entry.id, entry.kind, entry.lane, tries, payload, args, version),
             size=len(payload) + len(args),
         )
-        verdict = reply[0]
-        if verdict not in (b"run", b"exhausted"):
-            return NotStarted(verdict.decode())
-        return Delivery(
-            job_id=entry.job_id,
-            kind=entry.kind,
-            lane=entry.lane,
-            entry=entry.id,
-            fence=reply[1],
-            attempt=reply[2],
-            tries=reply[3],
-            payload=reply[4],
-            args=reply[5],
-            batch=reply[6].decode("utf-8", "replace"),
-            enqueued_ms=int(reply[7]),
-            is_cancelled=bool(reply[8]),
-            is_exhausted=verdict == b"exhausted",
-            last_error=reply[9].decode("utf-8", "replace"),
-            version=reply[10],
-            waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
-        )
+
+    def send_starts(self) -> None:
+        """Send the starts of this tick now."""
+        self._starts.flush()
 
     # ------------------------------------------------------------------------------------------ ending deliveries
 

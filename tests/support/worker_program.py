@@ -17,7 +17,6 @@ from arq.worker import func
 
 from producer.contract import FunctionResult
 from producer.keys import Keys
-from worker.claims import LaneReader
 from worker.deliveries import Deliveries
 from worker.outcome import Commit, CounterWrite, HashWrite
 from worker.stream import JobStream
@@ -47,7 +46,7 @@ def die_after(owner: type, method: str) -> None:
 def die_before(owner: type, method: str) -> None:
     """Make this process end where ``owner.method`` would begin."""
 
-    async def never(*_: object, **__: object) -> None:
+    def never(*_: object, **__: object) -> None:
         die()
 
     setattr(owner, method, never)
@@ -55,8 +54,8 @@ def die_before(owner: type, method: str) -> None:
 
 DEATHS = {
     "in-claim": lambda: die_after(JobStream, "claim"),
-    "in-blocking-read": lambda: die_after(LaneReader, "read"),
-    "before-start": lambda: die_before(JobStream, "start"),
+    "in-blocking-read": lambda: die_before(JobStream, "read"),
+    "before-start": lambda: die_before(JobStream, "begin_start"),
     "after-start": lambda: die_before(Deliveries, "_carry"),
     "in-run": lambda: die_before(Running, "go_on"),
     "before-commit": lambda: die_before(Deliveries, "_commit"),

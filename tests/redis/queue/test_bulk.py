@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 from collections.abc import AsyncGenerator
@@ -90,6 +91,19 @@ async def test_an_error_in_an_answer_is_its_callers_alone(bulk: BulkScript):
 
     assert (good, late) == (b"pgood", b"plate")
     assert isinstance(bad, ResponseError)
+
+
+async def test_an_error_that_nobody_awaits_is_not_logged(bulk: BulkScript):
+    logged: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+
+    abandoned = bulk.call((), ("bad",))  # its task was cancelled before its first step
+    assert await bulk.call((), ("good",)) == b"pgood"
+    assert abandoned.done()
+    del abandoned
+    gc.collect()
+
+    assert logged == []
 
 
 async def test_an_argument_redis_has_no_form_for_spoils_no_other_call(bulk: BulkScript):
