@@ -104,9 +104,11 @@ class Command:
     async def killed_at(self, moment: Callable[[], bool], *arguments: str) -> None:
         """Start it, and SIGKILL it at that moment."""
         doomed = await asyncio.create_subprocess_exec(*self.words(*arguments), cwd=ROOT, env=self.variables)
-        await until(moment, what="the moment to kill the command")
-        doomed.kill()
-        await doomed.wait()
+        try:
+            await until(moment, what="the moment to kill the command")
+        finally:
+            doomed.kill()
+            await doomed.wait()
 
 
 async def seed(redis: Redis, keys: Keys) -> list[str]:

@@ -18,7 +18,8 @@ from worker.stream import Delivery, JobStream
 from worker.stream_pool import StreamPool, connections_of
 from worker.stream_worker import StreamWorker
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
+"""After which a wait has failed. No promise (those measure their time): a command may take 20 s to start."""
 
 
 def settings_for(url: str, keys: Keys, **fields: Any) -> ClientSettings:
