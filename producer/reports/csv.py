@@ -9,11 +9,13 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
-from producer.contract import Finding
+from producer.contract import Finding, ReviewProposal
+from producer.reports.failure_summary import summary_line
 from producer.reports.formats import ReportContext
 from producer.reports.marks import NO_MARKS, Marks
-from producer.reports.page import Page, elements, selector_text
+from producer.reports.page import Page, elements, proposals, selector_text
 from producer.reports.plain_text import one_line
+from producer.reports.reviews import verdict_word
 
 COLUMNS: Final = (
     "page",
@@ -31,6 +33,9 @@ COLUMNS: Final = (
     "fingerprint",
     "job_id",
     "mark",
+    "proposal",
+    "proposed_by",
+    "proposal_why",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -51,8 +56,10 @@ def _rows(page: Page) -> Iterator[dict[str, str]]:
         yield about
     for finding in page.findings:
         yield from ({**about, "kind": "barrier", **row} for row in _nodes(finding, page.marks))
+    by_node = proposals(page)
     for finding in review:
-        yield from ({**about, "kind": "needs review", **row} for row in _nodes(finding, NO_MARKS))
+        for row in _nodes(finding, NO_MARKS):
+            yield {**about, "kind": "needs review", **row, **_proposed(by_node.get(row["fingerprint"]))}
 
 
 def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
@@ -68,7 +75,7 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
             **about,
             "selector": selector_text(node.selector),
             "snippet": node.snippet,
-            "what_to_do": node.failure_summary,
+            "what_to_do": summary_line(node.failure_summary),
             "fingerprint": node.fingerprint,
             "mark": marks.text(finding, node),
         }
@@ -76,6 +83,14 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
     if hidden:
         text = f"{hidden} more elements, left out of the result to keep it small"
         yield {**about, "what_to_do": text, "fingerprint": finding.fingerprint, "mark": marks.text(finding)}
+
+
+def _proposed(proposal: ReviewProposal | None) -> dict[str, str]:
+    """Return what a model proposes about an element that needs review, for a person to decide."""
+    if proposal is None:
+        return {}
+    why = f"{proposal.why} Look at: {proposal.look_at}" if proposal.look_at else proposal.why
+    return {"proposal": verdict_word(proposal), "proposed_by": proposal.source, "proposal_why": why}
 
 
 def _cell(text: str) -> str:

@@ -18,6 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from producer.reports import html_view
+from producer.reports.failure_summary import steps
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     Page,
@@ -108,7 +109,7 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "proposals": proposals,
     "selector_text": selector_text,
     "shared_summary": html_view.shared_summary,
-    "steps": html_view.steps,
+    "steps": steps,
     "trend_height": html_view.TREND_HEIGHT,
 }
 

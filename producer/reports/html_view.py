@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final
 
 from producer.contract import IMPACTS, Finding, Impact, Priority
+from producer.reports.failure_summary import summary_line
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, Summary, elements, impact_of
 from producer.reports.plain_text import counted, one_line
@@ -54,14 +55,6 @@ class Trend:
     def width(self) -> int:
         """Of the chart, in pixels."""
         return COLUMN_WIDTH * len(self.days)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What axe-core says is to be done: a heading, and one line for each way or part."""
-
-    heading: str
-    items: tuple[str, ...]
 
 
 def verdict_of(summary: Summary, context: ReportContext) -> Verdict:
@@ -147,19 +140,6 @@ def worst_first(pages: Iterable[Page]) -> list[Page]:
     return sorted(pages, key=lambda page: (page.is_scanned, [-number for number in page_counts(page).values()]))
 
 
-def steps(summary: str) -> list[Step]:
-    """Return axe-core's failure summary in parts: a line that begins a part, and the indented ones under it."""
-    found: list[tuple[str, list[str]]] = []
-    for line in summary.splitlines():
-        if not line.strip():
-            continue
-        if line[0].isspace() and found:
-            found[-1][1].append(one_line(line))
-        else:
-            found.append((one_line(line), []))
-    return [Step(heading, tuple(items)) for heading, items in found]
-
-
 def shared_summary(finding: Finding, *, limit: int) -> str:
     """Return the failure summary that the first ``limit`` elements have in common; ``''`` where they differ."""
     summaries = {node.failure_summary for node in finding.nodes[:limit]}
@@ -173,8 +153,10 @@ def advice(finding: Finding, item: Priority | None, source: str) -> list[tuple[s
     """
     if item is None:
         return []
-    summary = one_line(finding.nodes[0].failure_summary) if finding.nodes else ""
-    is_repeated = bool(item.fix) and summary.startswith(one_line(item.fix).removesuffix("…").rstrip())
+    summary = finding.nodes[0].failure_summary if finding.nodes else ""
+    fix = one_line(item.fix).removesuffix("…").rstrip()
+    # Releases up to 0.1 put the summary's lines together without anything between.
+    is_repeated = bool(fix) and any(line.startswith(fix) for line in (summary_line(summary), one_line(summary)))
     written = (
         ("Who is affected", item.who),
         ("Why", "" if source == "builtin" else item.why),

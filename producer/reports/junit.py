@@ -2,7 +2,7 @@
 
 A finding at or over the threshold is a failure; one under it, known or waived is skipped with the reason; a page that
 could not be scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been
-scanned.
+scanned; its output lists what a person has to review, with what a model proposes about it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from producer.contract import Finding, Impact
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
-from producer.reports.page import Page, elements, impact_of, selector_text
+from producer.reports.page import Page, elements, impact_of, proposals, selector_text
 from producer.reports.plain_text import counted, one_line
+from producer.reports.reviews import proposal_line
 
 _NODES = 20
 """Elements listed in a failure's text: CI systems show it in a narrow box."""
@@ -44,10 +45,29 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
     if not page.is_scanned:
         problem = one_line(page.problem)
         scanned.result = [_filled(Error(f"{page.outcome}: {problem}", page.error or "NotScanned"), problem)]
+    told = _to_review(page)
+    if told:
+        scanned.system_out = told
     suite.add_testcase(scanned)
     for finding in page.findings:
         suite.add_testcase(_case(page, finding, context.fail_on))
     return suite
+
+
+def _to_review(page: Page) -> str:
+    """Return what a person has to judge, a line a finding, and under it what a model proposes about its elements."""
+    lines: list[str] = []
+    by_node = proposals(page)
+    for finding in page.result.incomplete if page.result else ():
+        about = f"{one_line(finding.rule)}: {one_line(finding.help)}"
+        lines.append(f"for a person to review: {about} ({counted(elements(finding), 'element')})")
+        said = [(node, by_node[node.fingerprint]) for node in finding.nodes if node.fingerprint in by_node]
+        lines += [
+            f"  {one_line(selector_text(node.selector))}: proposed by {one_line(proposal.source)}, counted nowhere: "
+            f"{proposal_line(proposal)}"
+            for node, proposal in said[:_NODES]
+        ]
+    return "\n".join(lines)
 
 
 def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:

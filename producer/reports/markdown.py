@@ -26,6 +26,7 @@ from producer.reports.page import (
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
+from producer.reports.reviews import Proposed, barriers_first, proposal_line, proposals_line, proposed
 
 MAX_CHARS: Final = 65_000
 """A little under what GitHub takes, for the caller's own line before or after."""
@@ -33,10 +34,12 @@ PAGES: Final = 50
 RULES: Final = 40
 PLACES: Final = 5
 NOTES: Final = 30
+REVIEWS: Final = 20
 _ROOM: Final = 200
 """Characters kept for saying what was left out."""
 _LABEL_CHARS: Final = 80
 _SELECTOR_CHARS: Final = 120
+_WHY_CHARS: Final = 400
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
 _REFERENCE: Final = re.compile(r"((?<!&)[@#])(?=\w)")
 """Begins a mention or the number of an issue; a backslash does not stop GitHub, a word joiner does."""
@@ -54,6 +57,8 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     groups = by_rule(listed)
     blocks = _fitting((_rule(group, names) for group in groups[:RULES]), left - sum(map(len, rows)))
+    found = barriers_first(proposed(listed))
+    looks = _fitting((_look(one, names) for one in found[:REVIEWS]), left - sum(map(len, [*rows, *blocks])))
     out.write(head)
     if shown:
         heads = [impact.value.capitalize() for impact in reversed(IMPACTS)]
@@ -62,6 +67,12 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         out.write(_left_out(len(shown) - len(rows), "more page"))
     out.writelines(blocks)
     out.write(_left_out(len(groups) - len(blocks), "more rule"))
+    if looks:
+        about = _html(proposals_line(found))
+        out.write(f"\n<details><summary><b>for a person to decide</b>, counted nowhere: {about}</summary>\n\n")
+        out.writelines(looks)
+        out.write(_left_out(len(found) - len(looks), "more element"))
+        out.write("\n</details>\n")
     out.write(foot)
 
 
@@ -69,7 +80,7 @@ def _head(listed: Sequence[Page], context: ReportContext) -> str:
     summary = summarise(listed, fail_on=context.fail_on)
     sites = sites_of(listed)
     where = f" of {code(sites.pop(), limit=200)}" if len(sites) == 1 else ""
-    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary)}{where}.\n"
+    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary, where)}.\n"
 
 
 def _foot(listed: Sequence[Page], context: ReportContext) -> str:
@@ -121,10 +132,14 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
     return "**No barriers found.** Automatic checks find about a third of them; the rest takes people."
 
 
-def _sums(summary: Summary) -> str:
+def _sums(summary: Summary, where: str) -> str:
     counts = ", ".join(f"{summary.elements[i]:,} {i.value}" for i in reversed(IMPACTS) if summary.elements[i])
-    pages = f"{counted(summary.pages, 'page')}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
-    return pages + (f"; {counted(summary.total, 'barrier')} ({counts})" if counts else "")
+    pages = (
+        f"{counted(summary.pages, 'page')}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
+    )
+    found = f"; {counted(summary.total, 'barrier')} ({counts})" if counts else ""
+    review = f"; {counted(summary.needs_review, 'finding')} for a person to review" if summary.needs_review else ""
+    return pages + found + review
 
 
 def _worst_first(page: Page) -> tuple[bool, list[int]]:
@@ -137,7 +152,7 @@ def _worst_first(page: Page) -> tuple[bool, list[int]]:
 def _row(page: Page, names: dict[int, str]) -> str:
     is_read = page.is_scanned or bool(page.findings)
     counts = [f"{getattr(page.barriers, i.value):,}" if is_read else "" for i in reversed(IMPACTS)]
-    status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(page.problem[:300])}"
+    status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(one_line(page.problem, limit=300))}"
     return f"| {code(middle_cut(names[id(page)], _LABEL_CHARS))} | {status} | {' | '.join(counts)} |\n"
 
 
@@ -152,7 +167,7 @@ def _rule(group: RuleGroup, names: dict[int, str]) -> str:
     if len(group.places) > PLACES:
         lines.append(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
     if group.advice and group.advice[0].fix:
-        lines.append(f"\nFix, by {text(group.advice[1])}: {text(group.advice[0].fix[:600])}\n")
+        lines.append(f"\nFix, by {text(group.advice[1])}: {text(one_line(group.advice[0].fix, limit=600))}\n")
     if group.finding.help_url.startswith("https://"):
         link = re.sub(r"[^A-Za-z0-9:/?=&#._-]", "", group.finding.help_url)
         criteria = f", WCAG {', '.join(map(text, group.finding.criteria))}" if group.finding.criteria else ""
@@ -164,6 +179,12 @@ def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:
     first = code(selector_text(finding.nodes[0].selector), limit=_SELECTOR_CHARS) if finding.nodes else ""
     more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
     return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{_mark(page, finding)}\n"
+
+
+def _look(one: Proposed, names: dict[int, str]) -> str:
+    where = code(middle_cut(names[id(one.page)], _LABEL_CHARS))
+    selector = code(selector_text(one.node.selector), limit=_SELECTOR_CHARS)
+    return f"- {where} {selector} {text(one.finding.rule)}: {text(proposal_line(one.proposal, limit=_WHY_CHARS))}\n"
 
 
 def _mark(page: Page, finding: Finding) -> str:

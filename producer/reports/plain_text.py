@@ -13,15 +13,29 @@ _UNFIT: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS: Final = frozenset("\u200c\u200d")
 """Zero-width joiners: Persian, Hindi and emoji need them, and they cannot reorder anything."""
 
+_LONG_WORD: Final = 24
+"""Characters that are given up at most to end behind a whole word: an address or a selector is cut where it is."""
+
 
 def one_line(text: str, *, limit: int | None = None) -> str:
     """Return ``text`` as one printable line, runs of white space and unfit characters as one space.
 
-    With ``limit`` a longer text is cut there and ends in ``…``.
+    With ``limit`` a longer text is cut as ``cut`` does.
     """
     fit = "".join(" " if _is_unfit(character) else character for character in text)
     line = " ".join(fit.split())
-    return line if limit is None or len(line) <= limit else line[: max(limit - 1, 0)].rstrip() + "…"
+    return line if limit is None else cut(line, limit)
+
+
+def cut(line: str, limit: int) -> str:
+    """Return at most ``limit`` characters of ``line``; a cut ends in ``…``, behind a whole word if one ends near."""
+    if len(line) <= limit:
+        return line
+    head = line[: max(limit - 1, 0)]
+    if not line[len(head)].isspace():
+        end = max(head.rfind(" "), 0)
+        head = head[:end] if len(head) - end <= min(_LONG_WORD, limit // 3) else head
+    return head.rstrip(" ,;:") + "…"
 
 
 def printable(text: str) -> str:

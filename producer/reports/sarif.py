@@ -3,7 +3,8 @@
 A finding's fingerprint is its ``partialFingerprints``, so a viewer knows it again in the next run. Locations are
 relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the address is in the message and
 in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. A file
-is kept within what GitHub takes; what is left out for it is counted in a notification.
+is kept within what GitHub takes; what is left out for it is counted in a notification. What needs review is no result,
+since GitHub would raise an alert for it: the run's properties have its number, and what a model proposes about it.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from typing import Final, TextIO
 from urllib.parse import quote, urlsplit
 
 from producer.contract import Finding, Impact, JsonObject
+from producer.reports.failure_summary import summary_line
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable
+from producer.reports.reviews import Proposed, barriers_first, proposed, verdict_word
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
 """Of a run: GitHub rejects a file with more, the whole of it."""
 LOCATIONS: Final = 100
 """Elements of a result: GitHub shows no more."""
+PROPOSALS: Final = 1_000
+"""Of a run; all are in the JSON report."""
 ALL_LOCATIONS: Final = 100_000
 """Elements of a run, some 40 MB of text: GitHub takes 10 MB packed."""
 
@@ -56,7 +61,12 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
             _artifact(page) for page in {page.url: page for page in listed}.values() if urlsplit(page.url).netloc
         ],
         "results": [_result(page, finding, order, shown) for page, finding in kept],
-        "properties": {"pages": len(listed), "failOn": context.fail_on.value if context.fail_on else "never"},
+        "properties": {
+            "pages": len(listed),
+            "failOn": context.fail_on.value if context.fail_on else "never",
+            "needsReview": sum(len(page.result.incomplete) for page in listed if page.result),
+            "proposals": [_proposal(one) for one in barriers_first(proposed(listed))[:PROPOSALS]],
+        },
     }
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, ensure_ascii=True, indent=1)
     out.write("\n")
@@ -116,6 +126,19 @@ def _result(page: Page, finding: Finding, order: dict[str, int], shown: int) -> 
     }
 
 
+def _proposal(one: Proposed) -> JsonObject:
+    said = one.proposal
+    words = {"why": said.why, "lookAt": said.look_at, "proposedBy": said.source}
+    return {
+        "url": one.page.url,
+        "rule": one.finding.rule,
+        "element": one_line(selector_text(one.node.selector)),
+        "fingerprint": said.fingerprint,
+        "verdict": verdict_word(said),
+        **{name: one_line(text, limit=500) for name, text in words.items() if text},
+    }
+
+
 def _state(marks: Marks, finding: Finding) -> JsonObject:
     """Return what a viewer needs to tell new from known, and to hide what is waived whole."""
     each = list(marks.each(finding))
@@ -140,7 +163,7 @@ def _state(marks: Marks, finding: Finding) -> JsonObject:
 
 def _first_advice(finding: Finding) -> str:
     summary = finding.nodes[0].failure_summary if finding.nodes else ""
-    return f". {one_line(summary, limit=500)}" if summary else ""
+    return f". {one_line(summary_line(summary), limit=500)}" if summary else ""
 
 
 def _locations(page: Page, finding: Finding, shown: int) -> list[JsonObject]:

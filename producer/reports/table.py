@@ -31,6 +31,7 @@ from producer.reports.page import (
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
+from producer.reports.reviews import Proposed, barriers_first, proposal_line, proposals_line, proposed, verdict_word
 
 _WIDE: Final = 72
 """Columns from which on the page table fits with a page name that can be told from its neighbour."""
@@ -67,6 +68,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     named = dict(zip(map(id, listed), names, strict=True))
     for group in by_rule(listed):
         _print_rule(console, group, named)
+    _print_proposals(console, barriers_first(proposed(listed)), named)
     console.print()
     _print_overview(console, listed, context)
     for line in remarks(whole):
@@ -162,9 +164,11 @@ def _print_rule(console: Console, group: RuleGroup, names: dict[int, str]) -> No
     heading.append(group.impact.value, style=_STYLE[group.impact]).append("  ")
     heading.append(group.rule, style="bold").append("  ")
     heading.append(one_line(group.finding.help))
-    if group.finding.criteria:
-        heading.append(f"  WCAG {', '.join(group.finding.criteria)}", style="dim")
-    console.print(heading)
+    criteria = f"WCAG {', '.join(group.finding.criteria)}" if group.finding.criteria else ""
+    fits = len(heading) + 2 + len(criteria) <= console.width
+    console.print(heading.append(f"  {criteria}", style="dim") if criteria and fits else heading)
+    if criteria and not fits:
+        console.print(_indented(Text(criteria, style="dim")))
     console.print(_places(group, names, console.width - _INDENT))
     hidden = len(group.places) - _PLACES
     if hidden > 0:
@@ -197,6 +201,30 @@ def _places(group: RuleGroup, names: dict[int, str], room: int) -> Padding:
 
 def _indented(content: Text | Table) -> Padding:
     return Padding(content, (0, 0, 0, _INDENT), expand=False)
+
+
+def _print_proposals(console: Console, found: Sequence[Proposed], names: dict[int, str]) -> None:
+    """Print what a model proposes about elements that need review, two lines each; a person decides."""
+    if not found:
+        return
+    console.print()
+    heading = Text("review", style="bold blue").append(f"  {proposals_line(found)}", style="default")
+    console.print(heading.append("; a person decides", style="dim"))
+    room = console.width - _INDENT
+    for one in found[:_PLACES]:
+        rule = f"  {one_line(one.finding.rule, limit=40)}"
+        name = middle_cut(names[id(one.page)], max(room * 2 // 5, 12))
+        selector = one_line(selector_text(one.node.selector), limit=max(room - len(name) - len(rule) - 2, 8))
+        place = Text.assemble((name, ""), "  ", (selector, "cyan"), (rule, "dim"))
+        console.print(_indented(place), overflow="ellipsis", no_wrap=True)
+        said = Text(proposal_line(one.proposal, limit=max(_FIX_LINES * (room - 2) - 8, 40)))
+        said.stylize("bold", 0, len(verdict_word(one.proposal)))
+        console.print(Padding(said, (0, 0, 0, _INDENT + 2), expand=False))
+    hidden = len(found) - _PLACES
+    if hidden > 0:
+        console.print(
+            _indented(Text(f"and {counted(hidden, 'more element')}; all are in the HTML report", style="dim"))
+        )
 
 
 # ---------------------------------------------------------------------------------------------- sums

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from producer.contract import IMPACTS, Counts, JsonObject, ScanResult, page_id
 from producer.errors import InvalidJob
+from producer.reports.failure_summary import summary_line
 from worker.agent.prompts import clip
 from worker.agent.tool_args import GetScan, Pages, SearchScans
 from worker.agent.user_words import Asker
@@ -138,7 +139,7 @@ class LookUp:
         except ValidationError:
             return "not kept"
         nodes = [node for one in result.findings if one.rule == rule for node in one.nodes[:MAX_EXAMPLES]]
-        return [{"markup": clip(node.snippet), "problem": clip(node.failure_summary)} for node in nodes]
+        return [{"markup": clip(node.snippet), "problem": clip(summary_line(node.failure_summary))} for node in nodes]
 
 
 def brief(record: ScanRecord) -> JsonObject:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Literal
 
 from producer.contract import (
     Assessment,
@@ -17,6 +18,7 @@ from producer.contract import (
     Node,
     Priority,
     Result,
+    ReviewProposal,
     ScanResult,
     ScanStatus,
 )
@@ -24,6 +26,7 @@ from producer.reports.formats import ReportContext, load_report
 from producer.reports.marks import Marks, Waiver
 from producer.reports.page import Page, page_of, refused_page, waiting_page
 
+Verdict = Literal["barrier", "no_barrier", "cannot_tell"]
 AT = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 SITE = "https://shop.example"
 HOSTILE = (
@@ -98,6 +101,20 @@ def with_barriers() -> Page:
     worst = finding(nodes=3)
     milder = finding("meta-viewport", Impact.MODERATE, help_text="Zooming must not be disabled")
     return page_of(scan_result("/tea.html", milder, worst, incomplete=(finding("color-contrast", Impact.SERIOUS),)))
+
+
+def with_proposals(*verdicts: Verdict, why: str = "The words lie on a photograph.") -> Page:
+    """A page without barriers whose elements need review, with what the model m:1b proposes about the first of them."""
+    undecided = finding("color-contrast", None, nodes=len(verdicts) + 1, help_text="Text needs contrast")
+    said = tuple(
+        ReviewProposal(
+            fingerprint=node.fingerprint, rule=undecided.rule, area="contrast", verdict=verdict, why=why,
+            look_at="The sky.", source="m:1b",
+        )
+        for node, verdict in zip(undecided.nodes, verdicts, strict=False)
+    )  # fmt: skip
+    result = scan_result("/photo.html", incomplete=(undecided,))
+    return page_of(result.model_copy(update={"assessment": Assessment(summary="", reviews=said)}))
 
 
 def not_scanned() -> list[Page]:

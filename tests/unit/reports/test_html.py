@@ -13,7 +13,7 @@ import pytest
 
 from producer.contract import Assessment, Changes, Impact, Priority, ReviewProposal
 from producer.reports.formats import ReportContext, load_report
-from producer.reports.html_view import Step, advice, steps, trend_of
+from producer.reports.html_view import advice, trend_of
 from producer.reports.page import page_of, refused_page, summarise
 from producer.reports.wcag import criterion_name, criterion_url
 from producer.site_days import Day
@@ -146,22 +146,20 @@ def test_what_changed_since_the_previous_scans_is_summed_up() -> None:
     assert "Since the previous scan of 1 page: 1 new, 2 fixed, 2 unchanged." in text
 
 
-AXE = "Fix any of the following:\n  No alt\n  No title\n\nFix all of the following:\n  Role is wrong"
-
-
-def test_axes_summary_is_taken_apart() -> None:
-    assert steps(AXE) == [
-        Step("Fix any of the following:", ("No alt", "No title")),
-        Step("Fix all of the following:", ("Role is wrong",)),
-    ]
-    assert steps("") == []
-    assert steps("  alone") == [Step("alone", ())]
-
-
 def test_what_all_elements_have_in_common_is_said_once() -> None:
     text = sample.render("html", [page_of(sample.scan_result("/x", sample.finding(nodes=5)))])
 
     assert text.count("Fix this") == 1
+
+
+@pytest.mark.parametrize("fix", ["Fix any of the following: No alt; No…", "Fix any of the following: No alt No title"])
+def test_advice_in_one_line_repeats_no_summary_of_several(fix: str) -> None:
+    many = sample.finding()
+    node = many.nodes[0].model_copy(update={"failure_summary": "Fix any of the following:\n  No alt\n  No title"})
+
+    told = advice(many.model_copy(update={"nodes": (node,)}), Priority(fingerprint="f", fix=fix), "builtin")
+
+    assert told == []
 
 
 @pytest.mark.parametrize(

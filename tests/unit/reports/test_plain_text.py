@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,21 @@ def test_one_line_never_breaks_the_line_nor_commands_the_terminal(text: str) -> 
 @given(st.text(), st.integers(min_value=1, max_value=50))
 def test_one_line_keeps_to_its_limit(text: str, limit: int) -> None:
     assert len(one_line(text, limit=limit)) <= limit
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("attribute does not exist", 20, "attribute does not…"),
+        ("attribute does not exist", 19, "attribute does not…"),
+        ("the first, the second", 11, "the first…"),
+        ("a/path/without/a/blank", 10, "a/path/wi…"),
+        ("no: " + "x" * 60, 50, "no: " + "x" * 45 + "…"),
+        ("whole", 5, "whole"),
+    ],
+)
+def test_a_cut_ends_behind_a_word_unless_that_costs_much(text: str, limit: int, shown: str) -> None:
+    assert one_line(text, limit=limit) == shown
 
 
 @given(st.text(), st.integers(min_value=2, max_value=50))

@@ -16,6 +16,8 @@ from importlib.resources import files
 from typing import Final
 
 from producer.contract import Changes, Finding, JsonObject, Node, ScanResult
+from producer.reports.failure_summary import summary_line
+from producer.reports.plain_text import cut
 from worker.models.protocols import Message
 
 BUDGET_CHARS: Final = 16_000
@@ -91,14 +93,17 @@ def assess_task(
 
 def clip(text: str, limit: int = MAX_TEXT) -> str:
     """Return ``text`` on one line, at most ``limit`` characters; a cut is marked with an ellipsis."""
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return cut(" ".join(text.split()), limit)
 
 
 def node_quoted(node: Node) -> JsonObject:
     """Return one element as a model is shown it, each text cut."""
     selector = " ".join(part if isinstance(part, str) else " ".join(part) for part in node.selector)
-    return {"selector": clip(selector), "markup": clip(node.snippet), "problem": clip(node.failure_summary)}
+    return {
+        "selector": clip(selector),
+        "markup": clip(node.snippet),
+        "problem": clip(summary_line(node.failure_summary)),
+    }
 
 
 def _worst_first(finding: Finding) -> tuple[int, int, str]:

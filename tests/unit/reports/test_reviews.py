@@ -1,0 +1,142 @@
+"""What a model proposes about elements that need review: shown by every report as a proposal, counted by none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from producer.contract import Impact
+from producer.reports.markdown import MAX_CHARS
+from producer.reports.sarif import PROPOSALS
+from tests.unit.reports import sample_pages as sample
+
+FORMATS = ("table", "json", "jsonl", "csv", "markdown", "junit", "sarif", "html")
+
+
+def verdicts(verdict: sample.Verdict, number: int) -> list[sample.Verdict]:
+    return [verdict] * number
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_report_shows_a_proposal_with_its_model(name: str) -> None:
+    with_it = sample.render(name, [sample.with_proposals("barrier")])
+    without = sample.render(name, [sample.with_proposals()])
+
+    assert "The words lie on a photograph." in with_it
+    assert "m:1b" in with_it.replace("&#58;", ":")
+    assert "m:1b" not in without.replace("&#58;", ":")
+
+
+def test_the_table_puts_barriers_first_and_says_who_decides() -> None:
+    text = sample.render("table", [sample.with_proposals("no_barrier", "cannot_tell", "barrier")])
+
+    start = text.index("review  ")
+    assert text[start:].splitlines()[:7] == [
+        "review  m:1b proposes of 3 elements: barrier 1, no barrier 1, cannot tell 1; a ",
+        "person decides",
+        "    /photo.html  #color-contrast-2  color-contrast",
+        "      barrier: The words lie on a photograph. Look at: The sky.",
+        "    /photo.html  #color-contrast-1  color-contrast",
+        "      cannot tell: The words lie on a photograph. Look at: The sky.",
+        "    /photo.html  #color-contrast-0  color-contrast",
+    ]
+    assert text.splitlines()[-3:] == [
+        "1 page: 0 with barriers, 1 without",
+        "1 finding for a person to review",
+        "0 pages with findings that are serious or worse",
+    ]
+
+
+def test_the_table_shows_the_first_few_and_how_many_more() -> None:
+    text = sample.render("table", [sample.with_proposals(*verdicts("barrier", 7))])
+
+    assert text.count("barrier: The words") == 4
+    assert "and 3 more elements; all are in the HTML report" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_line_of_a_long_proposal_is_wider_than_the_terminal(width: int) -> None:
+    text = sample.render("table", [sample.with_proposals("barrier", why="word " * 300)], width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_markdown_folds_them_away_below_the_rules() -> None:
+    text = sample.render("markdown", [sample.with_barriers(), sample.with_proposals("barrier", "no_barrier")])
+
+    block = text[text.index("<details><summary><b>for a person to decide</b>") :]
+    assert "m&#58;1b proposes of 2 elements&#58; barrier 1, no barrier 1</summary>" in block
+    assert "- `/photo.html` `#color-contrast-0` color-contrast: barrier\\: The words lie on a photograph." in block
+    assert "2 findings for a person to review." in text
+    assert text.index("image-alt") < text.index("for a person to decide")
+
+
+def test_markdown_stays_within_a_comment_with_any_number_of_them() -> None:
+    pages = [sample.with_proposals(*verdicts("barrier", 30), why="*|`@all " * 100) for _ in range(50)]
+
+    text = sample.render("markdown", pages)
+
+    assert len(text) <= MAX_CHARS
+    assert "… and 1,480 more elements; all are in the other reports." in text
+
+
+def test_csv_has_them_in_columns_of_their_own() -> None:
+    text = sample.render("csv", [sample.with_proposals("cannot_tell", why="=1+1")])
+
+    first, second = csv.DictReader(io.StringIO(text, newline=""))
+    assert (first["kind"], first["proposal"], first["proposed_by"]) == ("needs review", "cannot tell", "m:1b")
+    assert first["proposal_why"] == "'=1+1 Look at: The sky."
+    assert (second["kind"], second["proposal"], second["proposal_why"]) == ("needs review", "", "")
+
+
+def test_junit_tells_them_in_the_output_of_the_page_and_fails_nothing() -> None:
+    root = ET.fromstring(sample.render("junit", [sample.with_proposals("barrier")], fail_on=Impact.MINOR))  # noqa: S314  our own output
+
+    (case,) = root.iter("testcase")
+    assert case.findtext("system-out") == (
+        "for a person to review: color-contrast: Text needs contrast (2 elements)\n"
+        "  #color-contrast-0: proposed by m:1b, counted nowhere: barrier: The words lie on a photograph. "
+        "Look at: The sky."
+    )
+    assert (root.get("failures"), root.get("errors"), case.find("failure")) == ("0", "0", None)
+
+
+def test_sarif_has_them_beside_the_results_so_that_nobody_raises_an_alert() -> None:
+    (run,) = json.loads(sample.render("sarif", [sample.with_proposals("no_barrier")]))["runs"]
+
+    assert run["results"] == []
+    assert run["properties"]["needsReview"] == 1
+    assert run["properties"]["proposals"] == [
+        {
+            "url": "https://shop.example/photo.html",
+            "rule": "color-contrast",
+            "element": "#color-contrast-0",
+            "fingerprint": "color-contrast-n0",
+            "verdict": "no barrier",
+            "why": "The words lie on a photograph.",
+            "lookAt": "The sky.",
+            "proposedBy": "m:1b",
+        }
+    ]
+
+
+def test_sarif_keeps_to_the_most_telling_ones() -> None:
+    page = sample.with_proposals(*verdicts("no_barrier", PROPOSALS), "barrier")
+
+    (run,) = json.loads(sample.render("sarif", [page]))["runs"]
+
+    listed = run["properties"]["proposals"]
+    assert (len(listed), listed[0]["verdict"]) == (PROPOSALS, "barrier")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_proposal_about_a_hostile_page_is_fit_to_print(name: str) -> None:
+    text = sample.render(name, [sample.with_proposals("barrier", why=sample.HOSTILE)])
+
+    assert "\x1b[2J" not in text
+    assert name in {"json", "jsonl", "csv", "sarif", "table"} or "<script>steal()" not in text
+    assert name == "html" or "\n::error::x" not in text
