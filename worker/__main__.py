@@ -18,6 +18,7 @@ from producer.connection import open_redis, redis_errors
 from producer.errors import SightlineError
 from producer.settings import misspelt, setting_names
 from worker.agent.handlers import query, scan
+from worker.allocator import keep_large_blocks_apart
 from worker.memory.indexes import redis_errors as memory_errors
 from worker.outcome import HandedBack, Lost, Retried
 from worker.resources import Resources, open_resources
@@ -131,6 +132,7 @@ async def run(settings: WorkerSettings, *, metrics: Metrics | None = None, burst
 
 def main(*, burst: bool = False) -> int:
     """Read the settings and run; returns the exit code."""
+    keep_large_blocks_apart()
     try:
         settings = WorkerSettings.from_env(os.environ)
         metrics = open_metrics(settings)
