@@ -170,6 +170,10 @@ class Keys:
         """String: when the last scan of the host began, Redis ms."""
         return f"{self.prefix}polite:{host}:began"
 
+    def host_away(self, host: str) -> str:
+        """Sorted set: token of a scan that was sent away from the host → by when it is back, Redis ms."""
+        return f"{self.prefix}polite:{host}:away"
+
     @property
     def schedules(self) -> str:
         """Hash of JSON: schedules by name, and when each fired last."""

@@ -1,8 +1,9 @@
 """Keeps scans of one host few and apart, over all workers: a site is to be examined, not to be brought down.
 
 A host has ``places`` for scans at a time, and a gap passes between two beginnings; enter_host.lua keeps count. A scan
-waits in its worker for a while, and then gives its place there to a scan of another host (``HostBusy``). A place is a
-lease that is renewed while the scan runs, so that a worker that is killed closes nothing for long.
+waits in its worker for a while, and then gives its place there to a scan of another host (``HostBusy``); the more do
+so, the later it comes again (ops/decisions/0014-scans-sent-away-from-a-host.md). A place is a lease that is renewed
+while the scan runs, so that a worker that is killed closes nothing for long.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ HOLD_S: Final = 30.0
 RENEWALS_PER_HOLD: Final = 3
 PATIENCE_S: Final = 30.0
 """Of a scan that waits in its worker, where it keeps scans of other hosts from running."""
+AWAY_S: Final = 3_600.0
+"""The longest that a scan stays away for the sake of others: those may have been cancelled, and the host be idle."""
 
 
 class HostGate:
@@ -47,6 +50,7 @@ class HostGate:
         gap_ms: int,
         hold_s: float = HOLD_S,
         patience_s: float = PATIENCE_S,
+        random: Callable[[], float] = random,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -54,6 +58,7 @@ class HostGate:
         self._gap_ms = gap_ms
         self._hold_s = hold_s
         self._patience_s = patience_s
+        self._random = random
 
     @asynccontextmanager
     async def place(self, host: str, *, gap_ms: int = 0) -> AsyncGenerator[None]:
@@ -62,7 +67,7 @@ class HostGate:
         Raises ``HostBusy`` when there was none for a while; Redis errors pass through.
         """
         token = secrets.token_hex(8)
-        keys = (self._keys.host_places(host), self._keys.host_began(host))
+        keys = (self._keys.host_places(host), self._keys.host_began(host), self._keys.host_away(host))
         args = (token, self._places, max(gap_ms, self._gap_ms), int(self._hold_s * 1000))
         await self._enter(host, keys, args)
         keeping = asyncio.create_task(self._keep(keys, args), name="host-keep")
@@ -76,19 +81,28 @@ class HostGate:
 
     async def _enter(self, host: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
         began = monotonic()
-        while wait_ms := int(await run_script(self._redis, ENTER, keys, args)):
+        while True:
             left_s = self._patience_s - (monotonic() - began)
-            if wait_ms / 1000 > left_s:
+            wait_s, spread_s = await self._ask(keys, args, left_s=left_s)
+            if not wait_s:
+                return
+            if wait_s > left_s:
                 msg = f"host {host!r} has no place for another scan now: this one waits for one"
                 # Those who wait come back one after the other, not all at once.
-                raise HostBusy(msg, delay_s=wait_ms / 1000 + random() * self._patience_s)  # noqa: S311  a pause
-            await asyncio.sleep(wait_ms / 1000)
+                raise HostBusy(msg, delay_s=wait_s + self._random() * spread_s)
+            await asyncio.sleep(wait_s)
+
+    async def _ask(self, keys: Sequence[str], args: Sequence[Arg], *, left_s: float) -> tuple[float, float]:
+        """Return after how long to ask again, 0 with a place, and over what time to spread it for those sent away."""
+        times = (int(seconds * 1000) for seconds in (left_s, self._patience_s, AWAY_S))
+        wait_ms, spread_ms = await run_script(self._redis, ENTER, keys, (*args, *times))
+        return wait_ms / 1000, spread_ms / 1000
 
     async def _keep(self, keys: Sequence[str], args: Sequence[Arg]) -> None:
         while True:
             await asyncio.sleep(self._hold_s / RENEWALS_PER_HOLD)
             with suppress(RedisError, OSError):  # the next renewal may go through
-                await run_script(self._redis, ENTER, keys, args)
+                await self._ask(keys, args, left_s=0.0)
 
 
 class PoliteEngine:

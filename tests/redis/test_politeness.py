@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from redis.asyncio import Redis
@@ -20,6 +19,19 @@ HOST = "shop.example"
 def gates(redis: Redis, keys: Keys, count: int = 2, *, places: int = 2, gap_ms: int = 0) -> list[HostGate]:
     """One gate for each of ``count`` workers."""
     return [HostGate(redis, keys, places=places, gap_ms=gap_ms) for _ in range(count)]
+
+
+async def enter(
+    redis: Redis, keys: Keys, token: str, *, places: int = 9, gap_ms: int = 0, hold_ms: int = 60_000, left_ms: int = 0
+) -> list[int]:
+    """Ask as a gate does, for a scan that can wait for ``left_ms``."""
+    named = (keys.host_places(HOST), keys.host_began(HOST), keys.host_away(HOST))
+    return await run_script(redis, ENTER, named, (token, places, gap_ms, hold_ms, left_ms, 30_000, 3_600_000))
+
+
+async def send_away(redis: Redis, keys: Keys, count: int, *, gap_ms: int) -> list[int]:
+    """Have so many scans come in vain; return over what times, in ms, they were to spread their return."""
+    return [(await enter(redis, keys, f"scan {n}", gap_ms=gap_ms))[1] for n in range(count)]
 
 
 async def test_two_workers_keep_the_hosts_limit_together(redis: Redis, keys: Keys):
@@ -52,16 +64,20 @@ async def test_hosts_do_not_wait_for_each_other(redis: Redis, keys: Keys):
 
 async def test_beginnings_are_kept_apart(redis: Redis, keys: Keys):
     first, second = gates(redis, keys, places=10, gap_ms=300)
-    began: list[float] = []
+    all_in = asyncio.Barrier(3)
 
-    async def scan(gate: HostGate) -> None:
+    async def scan(gate: HostGate) -> list[float]:
         async with gate.place(HOST):
-            began.append(time.monotonic())
+            await all_in.wait()
+            held = [until_ms for _, until_ms in await redis.zrange(keys.host_places(HOST), 0, -1, withscores=True)]
+            await all_in.wait()
+        return held
 
-    await asyncio.gather(scan(first), scan(second), scan(first))
+    async with asyncio.timeout(20):
+        held, *_ = await asyncio.gather(scan(first), scan(second), scan(first))
 
-    assert began[1] - began[0] >= 0.29
-    assert began[2] - began[1] >= 0.29
+    assert held[1] - held[0] >= 300
+    assert held[2] - held[1] >= 300
 
 
 async def test_a_killed_workers_place_comes_free_when_its_time_is_up(redis: Redis, keys: Keys):
@@ -92,12 +108,10 @@ async def test_a_place_is_given_back_whatever_ends_the_scan(redis: Redis, keys: 
 
 
 async def test_asking_again_after_a_lost_reply_takes_one_place(redis: Redis, keys: Keys):
-    named = (keys.host_places(HOST), keys.host_began(HOST))
+    answers = [await enter(redis, keys, "token", places=1, gap_ms=1000) for _ in range(2)]
+    other, _ = await enter(redis, keys, "other", places=1)
 
-    answers = [await run_script(redis, ENTER, named, ("token", 1, 1000, 60_000)) for _ in range(2)]
-    other = await run_script(redis, ENTER, named, ("other", 1, 0, 60_000))
-
-    assert answers == [0, 0]
+    assert answers == [[0, 0], [0, 0]]
     assert other > 0
 
 
@@ -111,10 +125,8 @@ async def test_what_a_host_leaves_in_redis_expires(redis: Redis, keys: Keys):
 
 
 async def test_a_short_hold_does_not_end_anothers_longer_one(redis: Redis, keys: Keys):
-    named = (keys.host_places(HOST), keys.host_began(HOST))
-
-    await run_script(redis, ENTER, named, ("long", 9, 0, 60_000))
-    await run_script(redis, ENTER, named, ("short", 9, 0, 1_000))
+    await enter(redis, keys, "long", hold_ms=60_000)
+    await enter(redis, keys, "short", hold_ms=1_000)
 
     assert await redis.pttl(keys.host_places(HOST)) > 30_000
 
@@ -149,10 +161,55 @@ async def test_a_scan_that_cannot_begin_for_long_gives_its_place_in_the_worker_b
 
 async def test_the_gap_a_site_asks_for_counts_where_it_is_the_larger_one(redis: Redis, keys: Keys):
     (gate,) = gates(redis, keys, 1, places=10, gap_ms=1)
-    began: list[float] = []
+    began: list[int] = []
 
     for _ in range(2):
         async with gate.place(HOST, gap_ms=300):
-            began.append(time.monotonic())
+            began.append(int(await redis.get(keys.host_began(HOST)) or 0))
 
-    assert began[1] - began[0] >= 0.29
+    assert began[1] - began[0] >= 300
+
+
+async def test_the_more_scans_wait_for_a_host_the_longer_each_stays_away(redis: Redis, keys: Keys):
+    await enter(redis, keys, "the one that runs", gap_ms=60_000)
+
+    spreads = await send_away(redis, keys, 400, gap_ms=60_000)
+
+    assert spreads[0] == 30_000
+    assert spreads[100] == 60_000 * 100 / 4
+    assert spreads[-1] == 3_600_000
+    assert 3_600_000 < await redis.pttl(keys.host_away(HOST)) <= 3_660_000
+
+
+async def test_scans_that_did_not_come_back_in_time_keep_no_other_away(redis: Redis, keys: Keys):
+    await enter(redis, keys, "the one that runs", gap_ms=60_000)
+    await redis.zadd(keys.host_away(HOST), {f"cancelled {n}": 1 for n in range(400)})
+
+    spreads = await send_away(redis, keys, 1, gap_ms=60_000)
+
+    assert spreads == [30_000]
+
+
+async def test_a_scan_that_can_wait_in_its_worker_is_not_sent_away(redis: Redis, keys: Keys):
+    await enter(redis, keys, "the one that runs", gap_ms=20_000)
+
+    wait_ms, spread_ms = await enter(redis, keys, "the next", gap_ms=20_000, left_ms=30_000)
+
+    assert 0 < wait_ms <= 20_000
+    assert spread_ms == 0
+    assert await redis.zcard(keys.host_away(HOST)) == 0
+
+
+async def test_scans_of_a_large_site_with_a_long_crawl_delay_come_again_within_the_hour_not_all_the_time(
+    redis: Redis, keys: Keys
+):
+    gate = HostGate(redis, keys, places=4, gap_ms=0, random=lambda: 1.0)
+    async with gate.place(HOST):
+        pass
+    await send_away(redis, keys, 400, gap_ms=60_000)
+
+    with pytest.raises(HostBusy) as busy:
+        async with gate.place(HOST, gap_ms=60_000):
+            pass
+
+    assert 3_600 < busy.value.delay_s <= 3_660
