@@ -1,9 +1,11 @@
 """Looks for what grows under a steady load, nothing broken: ``python ops/chaos/soak.py --minutes 15``.
 
-Samples the memory of workers, browsers and Redis, open files, and how long scans take from submission to end. The
-verdict on each is its slope after the warm-up, extrapolated to an hour, with its error: ``level`` only where the run
-was long and quiet enough to have seen growth that matters, ``GROWS`` where it did, ``unclear`` where neither can be
-said. Redis keeps finished jobs for days, so there the bytes a job costs count, early against late.
+The load comes in rounds, each of the same jobs; between two nothing is under way. Then the memory of workers, browsers
+and Redis and the open files are read: what a page in the making takes comes and goes, what is left behind stays. How
+long scans take under load counts too. The verdict on each row is its slope after the warm-up, extrapolated to an hour,
+with its error: ``level`` only where the run was long and quiet enough to have seen growth that matters, ``GROWS`` where
+it did, ``unclear`` where neither can be said. Redis keeps finished jobs for days, so there the bytes a job costs count,
+early against late.
 
 Exit code 0 when all is level, 1 when something grows, 2 when something is unclear.
 """
@@ -12,10 +14,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -30,17 +34,29 @@ from slope import Slope, slope_of
 from stage import ENVIRONMENT, Stage
 
 from producer.client import Client
+from producer.contract import JsonObject
 from producer.settings import ClientSettings
 from tests.support.processes_of import descendants, resident_mb
 
-EVERY_S: Final = 3.0
-WARM_UP_SHARE: Final = 1 / 3
-"""Of the run, left out: connections, caches of libraries and malloc's arenas fill first (ops/chaos/README.md)."""
 OUTSTANDING: Final = 6
-JOBS_A_SAMPLE: Final = 60
-"""Redis rounds its allocations up: few jobs are mostly noise."""
+VISITS: Final = 6
+"""Of each page in a round: it changes at every third (stage.py), so that every round leaves much the same."""
+CONVERSATIONS: Final = 9
+QUESTIONS: Final = 2
+"""To each conversation in a round."""
+TURNS: Final = 9
+"""Questions until a conversation is followed by another. They do so at different times, as many in each round."""
+REST_S: Final = 1.0
+"""From the last job's end to the reading, for its page's processes and connections to end."""
+WARM_UP_SHARE: Final = 1 / 3
+"""Of the run, left out: connections, caches of libraries and malloc's heap fill first (ops/chaos/README.md)."""
+FEWEST: Final = 6
+"""Samples that a line is drawn through."""
+KEYS_A_TIME: Final = 1_000
 MEMORY: Final = 0.10
 """Of the mean, in an hour: 1 kB left behind by each scan would be as much of a worker."""
+FILES: Final = 0.30
+"""They are counted whole: the first and only one more of 48 in the ten minutes that count is up to 19 % an hour."""
 DRIFT: Final = 0.50
 """The same for what scatters more."""
 
@@ -60,11 +76,11 @@ class Samples:
         times.append(time.monotonic() - self.began)
         values.append(value)
 
-    def slopes(self) -> dict[str, Slope]:
-        """Return the slope of each row after the warm-up."""
+    def slopes(self) -> dict[str, Slope | None]:
+        """Return the slope of each row after the warm-up; None where there is too little to tell."""
         first = (time.monotonic() - self.began) * WARM_UP_SHARE
         kept = {n: [(t, v) for t, v in zip(*row, strict=True) if t >= first] for n, row in self.rows.items()}
-        return {name: slope_of(*zip(*pairs, strict=True)) for name, pairs in kept.items() if len(pairs) > 5}  # noqa: PLR2004
+        return {n: slope_of(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST else None for n, pairs in kept.items()}
 
 
 async def soak(folder: Path, *, seconds: float, workers: int) -> Samples:
@@ -76,46 +92,66 @@ async def soak(folder: Path, *, seconds: float, workers: int) -> Samples:
         )
         redis = await stack.enter_async_context(Redis.from_url(stage.redis.url))
         samples = Samples()
-        until = time.monotonic() + seconds
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(OUTSTANDING):
-                tasks.create_task(_load(client, stage, samples, number, until))
-            tasks.create_task(_sample(stage, redis, samples, until))
+        held, number = 0, 0
+        while time.monotonic() - samples.began < seconds:
+            jobs = a_round(number, stage.urls)
+            await _do(jobs, client, samples)
+            await asyncio.sleep(REST_S)
+            _read_processes(stage, samples)
+            before, held = held, await _kept_bytes(redis)
+            if number:
+                samples.add("Redis, bytes a finished job", (held - before) / len(jobs), limit=DRIFT)
+            number += 1
         return samples
 
 
-async def _load(client: Client, stage: Stage, samples: Samples, number: int, until: float) -> None:
-    """Keep one job under way; every fifth is a question."""
-    turn = 0
-    while time.monotonic() < until:
-        turn += 1
-        began = time.monotonic()
-        if turn % 5 == 0:
-            payload = {"question": "Which page has the worst barriers?", "thread_id": f"soak-{number}-{turn // 50}"}
-            job = await client.submit("query", {**payload, "use_cache": False})
-        else:
-            job = await client.submit("scan", {"url": stage.urls[(number + turn) % len(stage.urls)]})
-        await client.wait(job.job_id, timeout_s=120)
-        if turn % 5:
-            samples.add("scan, submitted to ended, s", time.monotonic() - began, limit=DRIFT)
+def a_round(number: int, urls: Sequence[str]) -> list[tuple[str, JsonObject]]:
+    """Return the jobs of a round, kinds and payloads: three scans and a question in turn."""
+    scans = [("scan", {"url": url}) for _ in range(VISITS) for url in urls]
+    questions: list[tuple[str, JsonObject]] = []
+    for turn, conversation in itertools.product(range(QUESTIONS), range(CONVERSATIONS)):
+        thread = f"soak-{conversation}-{(number * QUESTIONS + turn + conversation) // TURNS}"
+        question = {"question": "Which page has the worst barriers?", "thread_id": thread, "use_cache": False}
+        questions.append(("query", question))
+    share = len(scans) // len(questions)
+    return [job for n, asked in enumerate(questions) for job in (*scans[n * share : (n + 1) * share], asked)]
 
 
-async def _sample(stage: Stage, redis: Redis, samples: Samples, until: float) -> None:
-    bytes_before, jobs_before = 0, 0
-    while time.monotonic() < until:
-        pids = [worker.pid for worker in stage.workers if worker.pid]
-        below = [pid for worker in pids for pid in descendants(worker)]
-        samples.add("workers, resident MB", resident_mb(pids))
-        samples.add("browsers, resident MB", resident_mb(below))
-        samples.add("open files of workers", sum(map(_open_files, pids)))
-        held_bytes = int((await redis.memory_stats())["dataset.bytes"])
-        jobs = await redis.xlen(stage.keys.events)  # one event a job, when nothing is retried
-        if jobs - jobs_before >= JOBS_A_SAMPLE:
-            if bytes_before:
-                cost = (held_bytes - bytes_before) / (jobs - jobs_before)
-                samples.add("Redis, bytes a finished job", cost, limit=DRIFT)
-            bytes_before, jobs_before = held_bytes, jobs
-        await asyncio.sleep(EVERY_S)
+async def _do(jobs: Sequence[tuple[str, JsonObject]], client: Client, samples: Samples) -> None:
+    """Have all of them done, a few under way at a time."""
+    left = iter(jobs)
+
+    async def load() -> None:
+        for kind, payload in left:
+            began = time.monotonic()
+            job = await client.submit(kind, payload)
+            await client.wait(job.job_id, timeout_s=120)
+            if kind == "scan":
+                samples.add("scan, submitted to ended, s", time.monotonic() - began, limit=DRIFT)
+
+    async with asyncio.TaskGroup() as loaders:
+        for _ in range(OUTSTANDING):
+            loaders.create_task(load())
+
+
+def _read_processes(stage: Stage, samples: Samples) -> None:
+    below = {worker.pid: descendants(worker.pid) for worker in stage.workers if worker.pid}
+    samples.add("workers, resident MB", resident_mb(list(below)))
+    if all(below.values()):  # one that has retired its browser starts the next with its next scan
+        samples.add("browsers, resident MB", sum(map(resident_mb, below.values())))
+        samples.add("open files of workers", sum(map(_open_files, below)), limit=FILES)
+
+
+async def _kept_bytes(redis: Redis) -> int:
+    """Return what all keys take together: Redis' memory as a whole grows in steps, with its tables and indexes."""
+    held = 0
+    keys = [key async for key in redis.scan_iter(count=KEYS_A_TIME)]
+    for first in range(0, len(keys), KEYS_A_TIME):
+        async with redis.pipeline(transaction=False) as pipe:
+            for key in keys[first : first + KEYS_A_TIME]:
+                pipe.memory_usage(key, samples=0)
+            held += sum(size or 0 for size in await pipe.execute())  # None: its time was up meanwhile
+    return held
 
 
 def _open_files(pid: int) -> int:
@@ -131,10 +167,10 @@ def show(samples: Samples) -> int:
         table.add_column(heading, justify="left" if not heading else "right")
     verdicts: set[str] = set()
     for name, slope in samples.slopes().items():
-        verdict = slope.verdict(samples.limits[name])
+        verdict = slope.verdict(samples.limits[name]) if slope else "unclear"
         verdicts.add(verdict)
-        gain = f"{slope.hourly:+.1%} ± {slope.error:.1%}"
-        table.add_row(name, f"{slope.mean:,.1f}", gain, f"{samples.limits[name]:.0%}", verdict)
+        seen = (f"{slope.mean:,.1f}", f"{slope.hourly:+.1%} ± {slope.error:.1%}") if slope else ("", "too few samples")
+        table.add_row(name, *seen, f"{samples.limits[name]:.0%}", verdict)
     console = Console(highlight=False, width=110)
     console.print(table)
     if "unclear" in verdicts:
