@@ -165,10 +165,7 @@ def _print_rule(console: Console, group: RuleGroup, names: dict[int, str]) -> No
     heading.append(group.rule, style="bold").append("  ")
     heading.append(one_line(group.finding.help))
     criteria = f"WCAG {', '.join(group.finding.criteria)}" if group.finding.criteria else ""
-    fits = len(heading) + 2 + len(criteria) <= console.width
-    console.print(heading.append(f"  {criteria}", style="dim") if criteria and fits else heading)
-    if criteria and not fits:
-        console.print(_indented(Text(criteria, style="dim")))
+    _print_hanging(console, heading, tail=criteria)
     console.print(_places(group, names, console.width - _INDENT))
     hidden = len(group.places) - _PLACES
     if hidden > 0:
@@ -199,6 +196,20 @@ def _places(group: RuleGroup, names: dict[int, str], room: int) -> Padding:
     return _indented(grid)
 
 
+def _print_hanging(console: Console, heading: Text, *, tail: str) -> None:
+    """Print a heading; what doesn't fit in its first line stands under it, indented, ``tail`` always in one piece."""
+    lines = [heading] if len(heading) <= console.width else list(heading.wrap(console, console.width - _INDENT))
+    for line in lines:
+        line.rstrip()
+    if len(lines[-1]) + 2 + len(tail) <= console.width - (_INDENT if len(lines) > 1 else 0):
+        lines[-1].append(f"  {tail}" if tail else "", style="dim")
+    else:
+        lines.append(Text(tail, style="dim"))
+    console.print(lines[0])
+    for line in lines[1:]:
+        console.print(_indented(line))
+
+
 def _indented(content: Text | Table) -> Padding:
     return Padding(content, (0, 0, 0, _INDENT), expand=False)
 
@@ -209,7 +220,7 @@ def _print_proposals(console: Console, found: Sequence[Proposed], names: dict[in
         return
     console.print()
     heading = Text("review", style="bold blue").append(f"  {proposals_line(found)}", style="default")
-    console.print(heading.append("; a person decides", style="dim"))
+    _print_hanging(console, heading, tail="a person decides")
     room = console.width - _INDENT
     for one in found[:_PLACES]:
         rule = f"  {one_line(one.finding.rule, limit=40)}"

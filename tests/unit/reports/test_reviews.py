@@ -36,8 +36,8 @@ def test_the_table_puts_barriers_first_and_says_who_decides() -> None:
 
     start = text.index("review  ")
     assert text[start:].splitlines()[:7] == [
-        "review  m:1b proposes of 3 elements: barrier 1, no barrier 1, cannot tell 1; a ",
-        "person decides",
+        "review  m:1b proposes of 3 elements: barrier 1, no barrier 1, cannot tell 1",
+        "    a person decides",
         "    /photo.html  #color-contrast-2  color-contrast",
         "      barrier: The words lie on a photograph. Look at: The sky.",
         "    /photo.html  #color-contrast-1  color-contrast",

@@ -57,6 +57,27 @@ def test_the_sums_come_last() -> None:
     ]
 
 
+def test_a_heading_that_does_not_fit_hangs_and_keeps_its_criteria_whole() -> None:
+    help_text = "Elements must meet minimum color contrast ratio thresholds"
+    page = page_of(sample.scan_result("/x", sample.finding("color-contrast", Impact.SERIOUS, help_text=help_text)))
+
+    narrow = sample.render("table", [page], width=72).splitlines()
+    wide = sample.render("table", [page], width=120).splitlines()
+
+    start = narrow.index("serious  color-contrast  Elements must meet minimum color contrast")
+    assert narrow[start + 1 : start + 3] == ["    ratio thresholds  WCAG 1.1.1", "    /x  #color-contrast-0"]
+    assert f"serious  color-contrast  {help_text}  WCAG 1.1.1" in wide
+
+
+def test_criteria_that_do_not_fit_stand_in_a_line_of_their_own() -> None:
+    page = page_of(sample.scan_result("/x", sample.finding(help_text="Images must have text that tells")))
+
+    lines = sample.render("table", [page], width=60).splitlines()
+
+    start = lines.index("critical  image-alt  Images must have text that tells")
+    assert lines[start + 1] == "    WCAG 1.1.1"
+
+
 def test_advice_names_who_wrote_it() -> None:
     text = sample.render("table", [sample.with_barriers()])
 
