@@ -13,6 +13,7 @@ from typing import TextIO
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from producer.contract import Finding, Impact
+from producer.reports.failure_summary import summary_line
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, proposals, selector_text
@@ -97,8 +98,8 @@ def _details(finding: Finding, marks: Marks) -> str:
     lines.append(finding.help_url)
     for node in finding.nodes[:_NODES]:
         marked = marks.text(finding, node)
-        lines += ["", *([marked] if marked else []), selector_text(node.selector), node.snippet, node.failure_summary]
-        lines.append(f"fingerprint {node.fingerprint}")
+        lines += ["", *([marked] if marked else []), selector_text(node.selector), node.snippet]
+        lines += [summary_line(node.failure_summary), f"fingerprint {node.fingerprint}"]
     hidden = elements(finding) - min(len(finding.nodes), _NODES)
     if hidden > 0:
         lines += ["", f"and {counted(hidden, 'more element')}"]

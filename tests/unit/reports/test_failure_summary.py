@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from producer.reports.failure_summary import Step, steps, summary_line
+from producer.reports.page import page_of
+from tests.unit.reports import sample_pages as sample
 
 AXE = "Fix any of the following:\n  No alt\n  No title\n\nFix all of the following:\n  Role is wrong"
 
@@ -33,3 +35,13 @@ def test_each_part_has_a_heading_and_its_ways() -> None:
 )
 def test_on_one_line_the_ways_are_told_apart(summary: str, line: str) -> None:
     assert summary_line(summary) == line
+
+
+@pytest.mark.parametrize("name", ["csv", "junit", "sarif"])
+def test_reports_of_one_line_an_element_tell_the_ways_apart(name: str) -> None:
+    found = sample.finding()
+    node = found.nodes[0].model_copy(update={"failure_summary": AXE})
+
+    text = sample.render(name, [page_of(sample.scan_result("/x", found.model_copy(update={"nodes": (node,)})))])
+
+    assert "Fix any of the following: No alt; No title. Role is wrong" in text
