@@ -107,6 +107,7 @@ def keep(name: str, width: int, drawn: str) -> None:
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=width, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(text, soft_wrap=True)
+        console.print()  # or the tails of the last line's letters are cut off
         svg = _FONTS.sub("", console.export_svg(title=f"sightline, {width} columns", unique_id=f"{name}{width}"))
     (OUT / f"{name}-{width}.svg").write_text(svg)
     print(f"wrote ops/captures/{name}-{width}.txt and .svg")
