@@ -17,11 +17,11 @@ import structlog
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from producer.contract import Lane
+from producer.scripts import Arg
 from worker.entries import Entry
-from worker.lane_reader import LaneReader
 from worker.lanes import LANES
 from worker.places import Places
-from worker.stream import JobStream
+from worker.stream import Answer, JobStream
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
@@ -30,15 +30,28 @@ log = structlog.get_logger()
 
 
 class Claimer:
-    """Keeps the places filled until told to stop. ``begin`` is called with each entry; it must not block."""
+    """Keeps the places filled until told to stop.
 
-    def __init__(self, stream: JobStream, places: Places, *, begin: Callable[[Entry], None]) -> None:
+    ``begin`` is called with each entry, and start.lua's answer if it is started already; it must not block. ``tries``
+    returns those of a job function, then kind and tries of each that has its own.
+    """
+
+    def __init__(
+        self,
+        stream: JobStream,
+        places: Places,
+        *,
+        begin: Callable[[Entry, Answer | None], None],
+        tries: Callable[[], Sequence[Arg]],
+    ) -> None:
         self._stream = stream
         self._places = places
         self._begin = begin
+        self._tries = tries
         self._look = asyncio.Event()
         self._drained = {lane: asyncio.Event() for lane in LANES}
-        self._readers = {lane: self._reader(lane) for lane in LANES}
+        self._newest = dict.fromkeys(LANES, "0-0")
+        self._readers = {lane: stream.reader(lane, arrived=partial(self._arrived, lane)) for lane in LANES}
         self._pause_s = FIRST_PAUSE_S
         self.is_stopping = False
         self.may_claim: Callable[[int], int] = lambda places: places
@@ -80,19 +93,18 @@ class Claimer:
         for reader in self._readers.values():
             await reader.close()
 
-    def _reader(self, lane: Lane) -> LaneReader:
-        stream = self._stream
-        arrived = partial(self._arrived, lane)
-        return LaneReader(stream.redis, stream.keys.lane(lane), consumer=stream.consumer, arrived=arrived)
-
     async def _fill(self) -> None:
+        """Claim for the free places, of the lanes that nobody reads: a read starts what it finds unknown to us."""
         places = self.may_claim(self._places.free)
-        if places <= 0:
+        for_interactive = 0 if self._drained[Lane.INTERACTIVE].is_set() else places
+        for_batch = 0 if self._drained[Lane.BATCH].is_set() else min(places, self._places.for_batch)
+        if for_interactive <= 0 and for_batch <= 0:
             return
-        for_batch = min(places, self._places.for_batch)
         turns = self._places.batch_turns(places)
         try:
-            entries = await self._stream.claim(places=places, for_batch=for_batch, turns=turns)
+            entries = await self._stream.claim(
+                places=places, for_interactive=for_interactive, for_batch=for_batch, turns=turns
+            )
         except (RedisError, OSError) as error:
             await self.pause(error)
             self._look.set()
@@ -101,10 +113,10 @@ class Claimer:
         batch = sum(entry.lane is Lane.BATCH for entry in entries)
         interactive = len(entries) - batch
         self._places.note_claim(interactive=interactive, batch=batch)
-        self._begin_all(entries)
-        if batch < min(for_batch, places - interactive):
+        self._begin_all([(entry, None) for entry in entries])
+        if for_batch and batch < min(for_batch, places - interactive):
             self._drained[Lane.BATCH].set()
-        if len(entries) < places:
+        if for_interactive and len(entries) < places:
             self._drained[Lane.INTERACTIVE].set()
 
     async def pause(self, error: Exception) -> None:
@@ -139,20 +151,24 @@ class Claimer:
                 drained.clear()  # the next free place makes `run` look again
 
     async def _read_once(self, lane: Lane) -> None:
+        args = self._stream.read_args(lane, newest=self._newest[lane], tries=self._tries())
         try:
-            await self._readers[lane].read()
+            await self._readers[lane].read(args)
         except (RedisError, OSError) as error:
             if not self.is_stopping:
                 await self.pause(error)
+                self._drained[lane].clear()  # until it is read again, it is claimed from
+                self._look.set()
 
-    def _arrived(self, lane: Lane, reply: Sequence[Any]) -> None:
-        """Begin what a blocking read of ``lane`` has brought; the rest can wait until its start is on its way."""
-        self._begin_all(self._stream.read(lane, reply))
+    def _arrived(self, lane: Lane, reply: Sequence[Any], answer: Answer) -> None:
+        """Begin what a blocking read of ``lane`` has brought; the rest can wait until that is done."""
+        self._begin_all(self._stream.read(lane, reply, answer))
         self._drained[lane].clear()
         self._places.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
         self._look.set()
 
-    def _begin_all(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self._begin(entry)
+    def _begin_all(self, entries: Iterable[tuple[Entry, Answer | None]]) -> None:
+        for entry, answer in entries:
+            self._newest[entry.lane] = entry.id
+            self._begin(entry, answer)
         self._stream.send_starts()

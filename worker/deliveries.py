@@ -26,14 +26,14 @@ from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
 from worker.places import Place, Places
-from worker.stream import DEAD_CAP, Delivery, JobStream, NotStarted, Standing, started
+from worker.stream import DEAD_CAP, Answer, Delivery, JobStream, NotStarted, Standing, started
 
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Before a job of a newer release is offered again: by then a worker of that release may be there."""
 
-Start = InvalidJob | asyncio.Future[Any]
-"""A start on its way, or why there can be none."""
+Start = InvalidJob | asyncio.Future[Any] | Answer
+"""A start on its way or done, or why there can be none."""
 
 UNWELCOME: Final = (Dead, Retried, Lost)
 
@@ -68,10 +68,10 @@ class Deliveries:
         """Return the deliveries that run now."""
         return [run.delivery for run in self._runs.values()]
 
-    def begin(self, entry: Entry) -> None:
-        """Take charge of a claimed entry; its start is sent before its task has begun."""
+    def begin(self, entry: Entry, answer: Answer | None = None) -> None:
+        """Take charge of a claimed entry. Its start is sent before its task has begun, unless ``answer`` says it is."""
         surplus = self.is_stopping or self._places.for_lane(entry.lane) <= 0
-        start = self._begin_start(entry)
+        start = answer or self._begin_start(entry)
         act = self._hand_on(entry, start) if surplus else self._deliver(entry, start, self._places.take(entry.lane))
         task = asyncio.create_task(act)
         self.tasks.add(task)
@@ -145,7 +145,10 @@ class Deliveries:
         if isinstance(start, InvalidJob):
             await self._reject(entry, describe(start))
             return None
-        delivery = started(entry, await start)
+        is_read = not isinstance(start, asyncio.Future)
+        delivery = started(entry, start if is_read else await start)
+        if is_read and isinstance(delivery, Delivery) and self._leases.loop_was_frozen:
+            delivery = delivery if await self._stream.holds(delivery) else NotStarted("lost")
         if isinstance(delivery, Delivery):
             delivery.started_at = time.monotonic()
             return delivery

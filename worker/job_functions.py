@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from producer.scripts import Arg
 from worker.execute import Hook, Resolved, resolve, run_hook
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded
 from worker.stream import Delivery, Standing
@@ -45,6 +46,11 @@ class JobFunctions:
         """Return how often a job of ``kind`` may be tried; unknown kinds as by default."""
         function = self._options.functions.get(kind)
         return getattr(function, "max_tries", None) or self._options.max_tries
+
+    def tries(self) -> list[Arg]:
+        """Return the tries of a kind by default, then kind and tries of each function that has its own."""
+        own = {kind: getattr(function, "max_tries", None) for kind, function in self._options.functions.items()}
+        return [self._options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
 
     def resolve(self, delivery: Delivery) -> Resolved:
         """Return what to call for ``delivery``; raises ``InvalidJob``."""

@@ -1,7 +1,9 @@
 """A blocking read of one lane, on a connection of its own that sees nothing else.
 
-What a read brings is handed over in the callback that received it, not to a task that first has to wake up: an idle
-worker begins its next job that much sooner (decision 0012). Next: ``claims.py``, which says when to read.
+Right behind each read goes a script, which Redis runs when the read is served: it starts what the read has brought,
+and both answers come home together. They are handed over in the callback that received them, not to a task that first
+has to wake up. An idle worker begins its next job that much sooner (decision 0012). Next: ``claims.py``, which says
+when to read.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import Any, Final, cast
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from producer.keys import GROUP
+from producer.scripts import Arg, Script
 from producer.wire import Wire
 
 BLOCK_MS: Final = 5_000
@@ -24,27 +28,34 @@ BLOCK_MS: Final = 5_000
 ANSWER_S: Final = 10.0
 """How much later than that an answer may come before the connection is given up: a half-open socket never answers."""
 
-Arrived = Callable[[Sequence[Any]], None]
-"""Takes the raw reply of an XREADGROUP that brought something."""
+Arrived = Callable[[Sequence[Any], Sequence[Any]], None]
+"""Takes the raw reply of an XREADGROUP, and of the script; one of them may be empty."""
 
 
 class LaneReader:
-    """A blocking XREADGROUP on the lane ``key``; ``arrived`` is called with each reply that has an entry."""
+    """A blocking XREADGROUP on the lane ``key``, and ``script`` on it; ``arrived`` gets what either has brought."""
 
-    def __init__(self, redis: Redis, key: str, *, consumer: str, arrived: Arrived) -> None:
+    def __init__(self, redis: Redis, key: str, *, consumer: str, script: Script, arrived: Arrived) -> None:
         self._redis = redis
         self._pool = cast("ConnectionPool", redis.connection_pool)
+        self._key = key
+        self._script = script
+        self._is_known = False
         self._arrived = arrived
         words: Any = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", key, ">")
-        self._command = pack_command(words)
+        self._read = pack_command(words)
         self._wire: Wire | None = None
         self._client_id = 0
 
-    async def read(self) -> bool:
-        """Wait for one entry; returns whether one came before ``BLOCK_MS`` or ``unblock``. Raises redis-py's errors."""
+    async def read(self, args: Sequence[Arg]) -> bool:
+        """Wait for one entry; returns whether something came before ``BLOCK_MS`` or ``unblock``.
+
+        ``args`` are the script's. Raises redis-py's errors of the read; that the script failed is nobody's loss.
+        """
         wire = self._wire or await self._open()
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        wire.send(self._command, [lambda reply: self._take(reply, done)])
+        replies: list[Any] = []
+        wire.send(self._read + self._packed(args), [replies.append, lambda reply: self._take(replies[0], reply, done)])
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + ANSWER_S):
                 return await done
@@ -71,6 +82,7 @@ class LaneReader:
 
     async def _open(self) -> Wire:
         self._wire = wire = await Wire.open(self._pool)
+        self._is_known = False  # the server may have been restarted, and forgets scripts then
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         who: Any = ("CLIENT", "ID")
         wire.send(pack_command(who), [lambda reply: _settle(told, reply)])
@@ -82,15 +94,26 @@ class LaneReader:
             raise
         return wire
 
-    def _take(self, reply: Any, done: asyncio.Future[bool]) -> None:
+    def _packed(self, args: Sequence[Arg]) -> bytes:
+        head = ("EVALSHA", self._script.sha) if self._is_known else ("EVAL", self._script.text)
+        command: Any = (*head, 1, self._key, *args)
+        return pack_command(command)
+
+    def _take(self, reply: Any, started: Any, done: asyncio.Future[bool]) -> None:
         if done.done():  # nobody waits any more: what came stays pending and is reclaimed
             return
+        self._is_known = not isinstance(started, NoScriptError)
+        if isinstance(started, RedisConnectionError) or isinstance(reply, Exception):
+            _settle(done, started if isinstance(started, RedisConnectionError) else reply)
+            return
+        started = () if isinstance(started, Exception) else started
         try:
-            if reply and not isinstance(reply, Exception):
-                self._arrived(reply)
+            if reply or started:
+                self._arrived(reply or (), started)
         except Exception as error:  # noqa: BLE001  the reader's task raises it; here it would only be logged
-            reply = error
-        _settle(done, reply if isinstance(reply, Exception) else bool(reply))
+            _settle(done, error)
+        else:
+            _settle(done, bool(reply or started))
 
 
 def _settle(future: asyncio.Future[Any], reply: Any) -> None:

@@ -24,6 +24,11 @@ from producer.scripts import Script, load_script
 LOOP_HUNG_S: Final = 60.0
 """A loop this long without a tick is taken for dead."""
 
+FROZEN_S: Final = 5.0
+"""A loop this long without a tick was frozen; leases are longer."""
+WAKING_S: Final = 1.0
+"""What it had not read by then is read within this time."""
+
 RENEW: Final = load_script("worker", "renew")
 _LOST, _CANCEL = 0, 2
 
@@ -73,6 +78,7 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._ticked_at = time.monotonic()
+        self._woke_at = -WAKING_S
         self._up_since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
@@ -98,7 +104,16 @@ class LeaseKeeper:
 
     def tick(self) -> None:
         """Say that the event loop is alive; call it every second from the loop."""
-        self._ticked_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._ticked_at > FROZEN_S:
+            self._woke_at = now
+        self._ticked_at = now
+
+    @property
+    def loop_was_frozen(self) -> bool:
+        """Whether the event loop stood still until just now: what Redis told it may be long out of date."""
+        now = time.monotonic()
+        return now - self._ticked_at > FROZEN_S or now - self._woke_at < WAKING_S
 
     @property
     def up_since(self) -> float:

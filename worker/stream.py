@@ -20,6 +20,7 @@ from producer.keys import GROUP, Keys
 from producer.scripts import Arg, Script, load_script
 from worker.bulk import BulkScript
 from worker.entries import Entry, entries_of
+from worker.lane_reader import Arrived, LaneReader
 from worker.lanes import LANES, Lanes
 from worker.outcome import (
     Commit,
@@ -46,6 +47,8 @@ SCRIPTS: Final[Mapping[str, Script]] = {
         "claim",
         "reclaim",
         "start",
+        "start_read",
+        "renew",
         "finish",
         "retry",
         "hand_back",
@@ -89,7 +92,11 @@ class NotStarted:
     why: str
 
 
-def started(entry: Entry, reply: Sequence[Any]) -> Delivery | NotStarted:
+Answer = Sequence[Any]
+"""What start.lua says of one entry."""
+
+
+def started(entry: Entry, reply: Answer) -> Delivery | NotStarted:
     """Return what start.lua has made of ``entry``."""
     verdict = reply[0]
     if verdict not in (b"run", b"exhausted"):
@@ -133,10 +140,16 @@ class JobStream:
 
     # ------------------------------------------------------------------------------------------ taking jobs
 
-    async def claim(self, *, places: int, for_batch: int, turns: int) -> list[Entry]:
-        """Take up to ``places`` entries at once, without waiting; interactive first but for batch's ``turns``."""
+    async def claim(
+        self, *, places: int, for_batch: int, turns: int, for_interactive: int | None = None
+    ) -> list[Entry]:
+        """Take up to ``places`` entries at once, without waiting; interactive first but for batch's ``turns``.
+
+        ``for_interactive`` and ``for_batch``: how many places the lane may take; 0 leaves it alone.
+        """
         keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
-        interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, places, for_batch, turns))
+        of_lanes = (places if for_interactive is None else for_interactive, for_batch)
+        interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, places, *of_lanes, turns))
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
@@ -148,9 +161,27 @@ class JobStream:
         following, rows = await self._pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
         return following.decode(), entries_of(lane, rows)
 
-    def read(self, lane: Lane, reply: Sequence[Any]) -> list[Entry]:
-        """Return the entries of a raw XREADGROUP reply that brought some of ``lane``."""
-        return entries_of(lane, reply[0][1])
+    def reader(self, lane: Lane, *, arrived: Arrived) -> LaneReader:
+        """Return a blocking reader of ``lane``, which starts what it reads; ``read`` tells what has arrived."""
+        script = SCRIPTS["start_read"]
+        return LaneReader(self.redis, self._lane_keys[lane], consumer=self.consumer, script=script, arrived=arrived)
+
+    def read_args(self, lane: Lane, *, newest: str, tries: Sequence[Arg]) -> tuple[Arg, ...]:
+        """Return what a reader needs for its script: the ``newest`` entry id known of the lane; ``tries`` of jobs."""
+        return (*self._who, lane, self.keys.job(""), newest, *tries)
+
+    def read(self, lane: Lane, reply: Sequence[Any], answer: Sequence[Any]) -> list[tuple[Entry, Answer | None]]:
+        """Return the entries that a reader brought, each with what start.lua would have said if it is started.
+
+        One that is started and not in ``reply`` was claimed before, and its reply lost.
+        """
+        entries = entries_of(lane, reply[0][1]) if reply else []
+        if not answer:
+            return [(entry, None) for entry in entries]
+        entry_id, job_id, kind, start = answer
+        started_id = entry_id.decode()
+        others: list[tuple[Entry, Answer | None]] = [(entry, None) for entry in entries if entry.id != started_id]
+        return [*others, (Entry(started_id, lane, job_id.decode(), kind.decode("utf-8", "replace"), {}), start)]
 
     async def start(self, entry: Entry, *, tries: int) -> Delivery | NotStarted:
         """Make the claimed entry a running delivery; counts the attempt. Raises redis-py's errors."""
@@ -170,6 +201,12 @@ class JobStream:
     def send_starts(self) -> None:
         """Send the starts of this tick now."""
         self._starts.flush()
+
+    async def holds(self, delivery: Delivery) -> bool:
+        """Renew ``delivery`` and return whether it still holds its job."""
+        args = (*self._who, delivery.entry, delivery.fence)
+        verdicts = await self._pipe.call(SCRIPTS["renew"], self._held_keys(delivery), args)
+        return bool(verdicts[0])
 
     # ------------------------------------------------------------------------------------------ ending deliveries
 

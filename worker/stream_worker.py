@@ -32,12 +32,13 @@ from producer.schedules import Schedules
 from producer.settings import ClientSettings
 from worker.claims import Claimer
 from worker.deliveries import Deliveries
+from worker.entries import Entry
 from worker.execute import StopReason
 from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseKeeper
 from worker.places import Places
 from worker.script_pipe import ScriptPipe
-from worker.stream import JobStream
+from worker.stream import Answer, JobStream
 from worker.stream_pool import StreamPool, connections_of, sync_twin
 from worker.upkeep import STUCK_AFTER_S, Upkeep
 
@@ -115,7 +116,7 @@ class StreamWorker(Worker):
         )
         functions = JobFunctions(self, note_progress=self.stream.note_progress)
         self.deliveries = Deliveries(self.stream, self.leases, self.places, functions, on_place_freed=self._look_again)
-        self.claimer = Claimer(self.stream, self.places, begin=self._begin)
+        self.claimer = Claimer(self.stream, self.places, begin=self._begin, tries=functions.tries)
         self.claimer.may_claim = self._within_burst
         self.upkeep = Upkeep(
             self.stream,
@@ -248,9 +249,9 @@ class StreamWorker(Worker):
     def _look_again(self) -> None:
         self.claimer.look_again()
 
-    def _begin(self, entry: Any) -> None:
+    def _begin(self, entry: Entry, answer: Answer | None = None) -> None:
         self._claimed += 1
-        self.deliveries.begin(entry)
+        self.deliveries.begin(entry, answer)
 
     def _lease_lost(self, leased: Leased) -> None:
         if self.deliveries.stop_run(leased, StopReason.LEASE_LOST):

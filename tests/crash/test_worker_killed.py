@@ -16,6 +16,7 @@ from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.processes import StartWorker
 from tests.support.queue import events_of, pending, until
+from worker.leases import FROZEN_S
 
 WAIT_S = 30
 
@@ -140,19 +141,20 @@ async def test_a_woken_worker_that_claims_its_job_anew_commits_the_new_delivery_
     frozen = start_worker()
     job = await client.submit("held", {})
     await until(lambda: _has_runs(redis, keys, 1), what="the first run")
+    await until(lambda: _is_read(redis), what="its waiting for a second")
     frozen.send_signal(signal.SIGSTOP)
     other = start_worker()
     await until(lambda: _has_runs(redis, keys, 2), what="the second run")
     other.terminate()
     assert other.wait(WAIT_S) == 0
-    handed_back = await client.job(job.job_id)
+    handed_back = await client.job(job.job_id)  # to the frozen one, which waits for its next job
     await release(redis, keys)
 
     frozen.send_signal(signal.SIGCONT)
     await until(lambda: _was_refused(tmp_path), what="the refusal of the woken worker's first delivery")
     await client.wait(job.job_id, timeout_s=WAIT_S)
 
-    assert (handed_back.state, handed_back.attempt) == (JobState.QUEUED, 1)
+    assert (handed_back.state, handed_back.attempt) == (JobState.RUNNING, 2)
     assert [pid for _, pid in await runs_of(redis, keys)] == [frozen.pid, other.pid, frozen.pid]
     assert (await client.job(job.job_id)).attempt == 2
     await one_end_each(redis, keys, [job.job_id])
@@ -238,3 +240,35 @@ async def _has_workers(client: Client, count: int) -> bool:
 def _was_refused(tmp_path: Path) -> bool:
     said = (tmp_path / "workers.log").read_text()
     return "outcome=lost" in said or "standing=lost" in said
+
+
+@pytest.mark.parametrize("tries", [None, 1])
+async def test_a_job_read_by_a_frozen_idle_worker_is_run_by_another_and_not_by_the_woken_one(
+    tries: int | None, client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    frozen = start_worker("lease=2")
+    first = await client.submit("quick", {})
+    await client.wait(first.job_id, timeout_s=WAIT_S)
+    await until(lambda: _is_read(redis), what="an idle worker")
+    frozen.send_signal(signal.SIGSTOP)
+    frozen_at = time.monotonic()
+    job = await client.submit("quick", {"n": 7}, tries=tries)
+    await until(lambda: pending(redis, keys), what="the read")
+
+    other = start_worker("lease=2")
+    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+    await until(lambda: time.monotonic() > frozen_at + FROZEN_S + 0.5, what="a freeze long enough to be noticed")
+    frozen.send_signal(signal.SIGCONT)
+    again = [(await client.submit("quick", {})).job_id for _ in range(20)]
+    for job_id in again:
+        await client.wait(job_id, timeout_s=WAIT_S)
+
+    assert isinstance(result, FunctionResult)
+    assert (await runs_of(redis, keys))[:2] == [(first.job_id, frozen.pid), (job.job_id, other.pid)]
+    assert [pid for run, pid in await runs_of(redis, keys) if run == job.job_id] == [other.pid]
+    await one_end_each(redis, keys, [first.job_id, job.job_id, *again])
+
+
+async def _is_read(redis: Redis) -> bool:
+    """Whether both lanes are read: two clients are blocked."""
+    return int((await redis.info("clients"))["blocked_clients"]) >= 2

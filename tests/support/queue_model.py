@@ -144,6 +144,15 @@ class QueueModel:
         left = min(places - len(first) - len(interactive), for_batch - len(first))
         return [*interactive, *first, *self._deliver(Lane.BATCH, consumer, left)]
 
+    def read(self, consumer: str, lane: Lane) -> list[ModelEntry]:
+        """Deliver the oldest entry of one lane that waits."""
+        return self._deliver(lane, consumer, 1)
+
+    def starts_when_read(self, entry: ModelEntry) -> bool:
+        """Whether a read starts it, too: a submitted job's own entry, unless it would be the last attempt."""
+        job = self.jobs[entry.job_id]
+        return job.state is JobState.QUEUED and job.entry is entry and job.attempt + 1 < job.tries
+
     def reclaim(self, consumer: str, lane: Lane, count: int) -> list[ModelEntry]:
         taken = [entry for entry in self.lanes[lane] if entry.owner and entry.is_silent][:count]
         for entry in taken:

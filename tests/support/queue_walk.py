@@ -17,13 +17,14 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import ErrorInfo, FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
+from producer.scripts import run_script
 from producer.settings import ClientSettings
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
 from worker.entries import Entry
 from worker.outcome import Commit, CounterWrite
 from worker.script_pipe import ScriptPipe
-from worker.stream import Delivery, JobStream, NotStarted
+from worker.stream import SCRIPTS, Answer, Delivery, JobStream, NotStarted, started
 
 CONSUMERS: Final = 2
 SILENT_MS: Final = 60_000
@@ -55,6 +56,7 @@ class Consumer:
     stream: JobStream
     entries: list[tuple[Entry, ModelEntry]] = field(default_factory=list[tuple[Entry, ModelEntry]])
     deliveries: list[tuple[Delivery, ModelDelivery]] = field(default_factory=list[tuple[Delivery, ModelDelivery]])
+    newest: dict[Lane, str] = field(default_factory=lambda: dict.fromkeys(Lane, "0-0"))
 
 
 class QueueWalk(RuleBasedStateMachine):
@@ -119,6 +121,25 @@ class QueueWalk(RuleBasedStateMachine):
         assert [(entry.id, entry.job_id) for entry in entries] == [(entry.id, entry.job_id) for entry in expected]
         consumer.entries.extend(zip(entries, expected, strict=True))
 
+    def claim_now(self, consumer: Consumer, wants: dict[str, int]) -> None:
+        entries = self.run(consumer.stream.claim(**wants))
+        consumer.newest.update((entry.lane, entry.id) for entry in entries)
+        self.now_held(consumer, entries, self.model.claim(consumer.stream.consumer, **wants))
+
+    def read_now(self, consumer: Consumer, lane: Lane) -> None:
+        """Read the next entry and start it, as a blocking reader does; what is not plain is only held."""
+        found = self.run(self._read(consumer, lane))
+        new = self.model.read(consumer.stream.consumer, lane)
+        assert {entry.id for entry in new} <= {entry.id for entry, _ in found}
+        for entry, answer in found:
+            expected = next(one for one in self.model.lanes[lane] if one.id == entry.id)
+            consumer.newest[lane] = entry.id
+            assert expected not in new or (answer is not None) is self.model.starts_when_read(expected)
+            if answer is None:
+                consumer.entries.append((entry, expected))
+            else:
+                assert self._now_started(consumer, expected, started(entry, answer))
+
     def start_held(self, consumer: Consumer, entry: Entry, expected: ModelEntry) -> bool:
         """Start what is held; False if that came to nothing."""
         return self._now_started(consumer, expected, self.run(consumer.stream.start(entry, tries=WORKERS_TRIES)))
@@ -139,15 +160,27 @@ class QueueWalk(RuleBasedStateMachine):
             if answer == "committed":
                 self.model.end(expected, state, attempt_returned=False)
 
+    async def _read(self, consumer: Consumer, lane: Lane) -> list[tuple[Entry, Answer | None]]:
+        key = self.keys.lane(lane)
+        args = consumer.stream.read_args(lane, newest=consumer.newest[lane], tries=[WORKERS_TRIES])
+        reply: Any = await self.world.redis.xreadgroup(GROUP, consumer.stream.consumer, {key: ">"}, count=1)
+        answer = await run_script(self.world.redis, SCRIPTS["start_read"], [key], args)
+        flat = [
+            (entry_id, [item for pair in fields.items() for item in pair])
+            for _, rows in reply
+            for entry_id, fields in rows
+        ]
+        return consumer.stream.read(lane, [(key, flat)] if flat else (), answer)
+
     def _now_started(self, consumer: Consumer, expected: ModelEntry, answer: Delivery | NotStarted) -> bool:
-        started = self.model.start(consumer.stream.consumer, expected)
-        if isinstance(started, str):
-            assert answer == NotStarted(started)
+        modelled = self.model.start(consumer.stream.consumer, expected)
+        if isinstance(modelled, str):
+            assert answer == NotStarted(modelled)
             return False
         assert isinstance(answer, Delivery)
-        assert (answer.attempt, answer.fence) == (started.attempt, started.job.fence)
-        assert (answer.is_exhausted, answer.is_cancelled) == (started.is_exhausted, started.job.is_cancel_asked)
-        consumer.deliveries.append((answer, started))
+        assert (answer.attempt, answer.fence) == (modelled.attempt, modelled.job.fence)
+        assert (answer.is_exhausted, answer.is_cancelled) == (modelled.is_exhausted, modelled.job.is_cancel_asked)
+        consumer.deliveries.append((answer, modelled))
         return True
 
     def end_delivery(

@@ -1,10 +1,10 @@
-"""The blocking read of one lane: what arrives is begun in the callback, and nothing is taken that nobody begins."""
+"""The blocking read of one lane: what it brings is started on the way home, and nothing is taken that nobody begins."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -12,23 +12,34 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from producer.client import Client
-from producer.contract import Lane
+from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
-from tests.support.queue import pending, until
+from producer.scripts import Arg
+from tests.support.queue import job_fields, open_stream, pending, until
 from worker.entries import Entry
 from worker.lane_reader import LaneReader
-from worker.stream import Delivery, JobStream, started
+from worker.stream import Answer, Delivery, JobStream, started
 
 
-class Arrivals(list[Entry]):
+class Arrivals(list[tuple[Entry, Answer | None]]):
     """Takes what a reader brings, as a claimer does."""
 
     def __init__(self, stream: JobStream) -> None:
         super().__init__()
         self.stream = stream
 
-    def __call__(self, reply: Sequence[Any]) -> None:
-        self += self.stream.read(Lane.BATCH, reply)
+    def __call__(self, reply: Sequence[Any], answer: Answer) -> None:
+        self += self.stream.read(Lane.BATCH, reply, answer)
+
+    @property
+    def job_ids(self) -> list[str]:
+        return [entry.job_id for entry, _ in self]
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What of it is started."""
+        found = [started(entry, answer) for entry, answer in self if answer]
+        return [one for one in found if isinstance(one, Delivery)]
 
 
 @pytest.fixture
@@ -37,15 +48,21 @@ def arrivals(stream: JobStream) -> Arrivals:
 
 
 @pytest.fixture
-async def reader(redis: Redis, keys: Keys, arrivals: Arrivals) -> AsyncGenerator[LaneReader]:
-    reader = LaneReader(redis, keys.lane(Lane.BATCH), consumer="w1", arrived=arrivals)
+async def reader(stream: JobStream, arrivals: Arrivals) -> AsyncGenerator[LaneReader]:
+    reader = stream.reader(Lane.BATCH, arrived=arrivals)
     yield reader
     await reader.close()
 
 
-async def reading(redis: Redis, reader: LaneReader) -> asyncio.Task[bool]:
+@pytest.fixture
+def args(stream: JobStream) -> tuple[Arg, ...]:
+    """What a worker says that has seen nothing of the lane."""
+    return stream.read_args(Lane.BATCH, newest="0-0", tries=[3, "fragile", 1, "robust", 9])
+
+
+async def reading(redis: Redis, reader: LaneReader, args: tuple[Arg, ...]) -> asyncio.Task[bool]:
     """A read that Redis holds."""
-    task = asyncio.create_task(reader.read())
+    task = asyncio.create_task(reader.read(args))
 
     async def is_blocked() -> bool:
         clients = await redis.client_list()
@@ -55,43 +72,42 @@ async def reading(redis: Redis, reader: LaneReader) -> asyncio.Task[bool]:
     return task
 
 
-async def test_what_comes_is_handed_over(
-    redis: Redis, keys: Keys, client: Client, reader: LaneReader, arrivals: Arrivals
+# ---------------------------------------------------------------------------------------------- the connection
+
+
+async def test_what_comes_is_handed_over_started(
+    redis: Redis, keys: Keys, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
 ):
-    read = await reading(redis, reader)
+    read = await reading(redis, reader, args)
     job = await client.submit("add", {"a": 1})
 
     assert await read is True
-    assert [(entry.job_id, entry.kind, entry.lane) for entry in arrivals] == [(job.job_id, "add", Lane.BATCH)]
+    (delivery,) = arrivals.deliveries
+    assert (delivery.job_id, delivery.kind, delivery.lane) == (job.job_id, "add", Lane.BATCH)
+    assert (delivery.attempt, delivery.tries, delivery.fence, delivery.payload) == (1, 3, 1, b'{"a":1}')
+    assert (await job_fields(redis, keys, job.job_id))["state"] == "running"
     assert await pending(redis, keys) == 1
 
 
-async def test_the_start_is_on_its_way_before_any_task_has_woken(
-    redis: Redis, keys: Keys, client: Client, stream: JobStream
+async def test_what_was_started_by_a_read_is_committed_as_any_other(
+    redis: Redis,
+    keys: Keys,
+    client: Client,
+    stream: JobStream,
+    reader: LaneReader,
+    args: tuple[Arg, ...],
+    arrivals: Arrivals,
 ):
-    starts: list[tuple[Entry, asyncio.Future[Any]]] = []
-    unsent: list[int] = []
+    job = await client.submit("add", {})
+    await reader.read(args)
 
-    def arrived(reply: Sequence[Any]) -> None:
-        starts.extend((entry, stream.begin_start(entry, tries=3)) for entry in stream.read(Lane.BATCH, reply))
-        stream.send_starts()
-        unsent.append(len(stream._starts._parts) + len(stream._pipe._packed))
-
-    reader = LaneReader(redis, keys.lane(Lane.BATCH), consumer="w1", arrived=arrived)
-    await client.submit("add", {})
-    await stream.start((await stream.claim(places=1, for_batch=1, turns=0))[0], tries=3)  # the pipe is open
-    read = await reading(redis, reader)
-    await client.submit("add", {})
-    await read
-    await reader.close()
-
-    assert unsent == [0]
-    entry, reply = starts[0]
-    assert isinstance(started(entry, await reply), Delivery)
+    assert await stream.finish(arrivals.deliveries[0], commit=None) == "committed"
+    assert (await client.wait(job.job_id, timeout_s=5)).state is JobState.SUCCEEDED
+    assert await pending(redis, keys) == 0
 
 
-async def test_it_comes_home_when_told(redis: Redis, reader: LaneReader, arrivals: Arrivals):
-    read = await reading(redis, reader)
+async def test_it_comes_home_when_told(redis: Redis, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals):
+    read = await reading(redis, reader, args)
     await reader.unblock()
 
     assert await read is False
@@ -99,37 +115,37 @@ async def test_it_comes_home_when_told(redis: Redis, reader: LaneReader, arrival
 
 
 async def test_it_reads_again_after_a_lost_connection(
-    redis: Redis, client: Client, reader: LaneReader, arrivals: Arrivals
+    redis: Redis, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
 ):
-    read = await reading(redis, reader)
+    read = await reading(redis, reader, args)
     await redis.client_kill_filter(_id=str(reader._client_id))
     with pytest.raises(RedisConnectionError):
         await read
     job = await client.submit("add", {})
 
-    assert await reader.read() is True
-    assert [entry.job_id for entry in arrivals] == [job.job_id]
+    assert await reader.read(args) is True
+    assert arrivals.job_ids == [job.job_id]
 
 
 async def test_an_answer_that_is_an_error_leaves_the_connection(
-    redis: Redis, keys: Keys, client: Client, reader: LaneReader, arrivals: Arrivals
+    redis: Redis, keys: Keys, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
 ):
     await redis.xgroup_destroy(keys.lane(Lane.BATCH), GROUP)
     with pytest.raises(ResponseError, match="NOGROUP"):
-        await reader.read()
+        await reader.read(args)
     before = reader._client_id
     await redis.xgroup_create(keys.lane(Lane.BATCH), GROUP, id="0", mkstream=True)
     job = await client.submit("add", {})
 
-    assert await reader.read() is True
-    assert [entry.job_id for entry in arrivals] == [job.job_id]
+    assert await reader.read(args) is True
+    assert arrivals.job_ids == [job.job_id]
     assert reader._client_id == before
 
 
 async def test_a_cancelled_read_takes_nothing_any_more(
-    redis: Redis, client: Client, stream: JobStream, reader: LaneReader, arrivals: Arrivals
+    redis: Redis, client: Client, stream: JobStream, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
 ):
-    read = await reading(redis, reader)
+    read = await reading(redis, reader, args)
     read.cancel()
     await asyncio.gather(read, return_exceptions=True)
     await client.submit("add", {})
@@ -138,16 +154,133 @@ async def test_a_cancelled_read_takes_nothing_any_more(
     assert arrivals == []
 
 
-@pytest.mark.usefixtures("stream")
-async def test_an_error_of_who_takes_it_is_raised_by_the_read(redis: Redis, keys: Keys, client: Client):
-    def fail(_: Sequence[Any]) -> None:
+async def test_an_error_of_who_takes_it_is_raised_by_the_read(
+    redis: Redis, keys: Keys, client: Client, stream: JobStream, args: tuple[Arg, ...]
+):
+    def fail(*_: Sequence[Any]) -> None:
         raise LookupError("a bug")
 
-    reader = LaneReader(redis, keys.lane(Lane.BATCH), consumer="w1", arrived=fail)
-    read = await reading(redis, reader)
+    reader = stream.reader(Lane.BATCH, arrived=fail)
+    read = await reading(redis, reader, args)
     await client.submit("add", {})
 
     with pytest.raises(LookupError, match="a bug"):
         await read
     await reader.close()
     assert await pending(redis, keys) == 1  # and so it is reclaimed
+
+
+async def test_a_script_that_redis_has_forgotten_costs_one_start_its_head_start(
+    redis: Redis, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+):
+    await client.submit("add", {})
+    await reader.read(args)
+    await redis.script_flush()
+    for _ in range(2):
+        await client.submit("add", {})
+        await reader.read(args)
+
+    assert [answer is not None for _, answer in arrivals] == [True, False, True]
+
+
+# ---------------------------------------------------------------------------------------------- start_read.lua
+
+
+async def test_tries_are_those_of_the_job_its_function_or_the_worker(
+    client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+):
+    for kind, tries in (("robust", None), ("add", None), ("robust", 2)):
+        await client.submit(kind, {}, tries=tries)
+        await reader.read(args)
+
+    assert [delivery.tries for delivery in arrivals.deliveries] == [9, 3, 2]
+
+
+@pytest.mark.parametrize(("kind", "tries"), [("fragile", None), ("add", 1)])
+async def test_the_last_attempt_is_left_to_a_worker_that_is_awake(
+    kind: str,
+    tries: int | None,
+    redis: Redis,
+    keys: Keys,
+    client: Client,
+    stream: JobStream,
+    reader: LaneReader,
+    args: tuple[Arg, ...],
+    arrivals: Arrivals,
+):
+    job = await client.submit(kind, {}, tries=tries)
+    await reader.read(args)
+
+    entry, answer = arrivals[0]
+    assert (entry.job_id, answer) == (job.job_id, None)
+    assert (await job_fields(redis, keys, job.job_id))["attempt"] == "0"
+    assert isinstance(await stream.start(entry, tries=1), Delivery)
+
+
+async def test_what_is_no_plain_job_is_left_as_it_is(
+    redis: Redis, keys: Keys, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+):
+    cancelled = (await client.submit("add", {})).job_id
+    await client.cancel(cancelled)
+    overwritten = (await client.submit("add", {})).job_id
+    await redis.set(keys.job(overwritten), "in the way")
+    gone = (await client.submit("add", {})).job_id
+    await redis.delete(keys.job(gone))
+    copied = (await client.submit("add", {}, lane="interactive")).job_id
+    by_hand = {"kind": "add", "payload": "{}"}
+    for fields in (by_hand, {"id": copied, "kind": "add"}, {"id": "../x", "kind": "add"}, {"id": copied}):
+        await cast("Any", redis).xadd(keys.lane(Lane.BATCH), fields)
+    before = await client.job(copied)
+    for _ in range(7):
+        await reader.read(args)
+
+    assert arrivals.job_ids[:3] == [cancelled, overwritten, gone]
+    assert [answer for _, answer in arrivals] == [None] * 7
+    assert await redis.get(keys.job(overwritten)) == b"in the way"
+    assert await redis.exists(keys.job(gone)) == 0
+    assert await client.job(copied) == before
+
+
+async def test_what_the_worker_knows_of_is_not_started(
+    redis: Redis, keys: Keys, client: Client, stream: JobStream, reader: LaneReader
+):
+    await client.submit("add", {})
+    (claimed,) = await stream.claim(places=1, for_batch=1, turns=0)
+    read = await reading(redis, reader, stream.read_args(Lane.BATCH, newest=claimed.id, tries=[3]))
+    await reader.unblock()
+
+    assert await read is False
+    assert (await job_fields(redis, keys, claimed.job_id))["state"] == "queued"
+
+
+async def test_a_claim_whose_answer_was_lost_is_found_by_the_next_read(
+    redis: Redis, client: Client, stream: JobStream, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+):
+    job = await client.submit("add", {})
+    await stream.claim(places=1, for_batch=1, turns=0)  # and nobody hears of it
+    read = await reading(redis, reader, args)
+    await reader.unblock()
+
+    assert await read is True
+    assert [delivery.job_id for delivery in arrivals.deliveries] == [job.job_id]
+
+
+async def test_what_another_worker_was_given_or_lost_is_not_started(
+    redis: Redis,
+    keys: Keys,
+    client: Client,
+    stream: JobStream,
+    reader: LaneReader,
+    args: tuple[Arg, ...],
+):
+    async with open_stream(redis, keys, consumer="w2") as other:
+        for _ in range(2):
+            await client.submit("add", {})
+        theirs, lost = await other.claim(places=2, for_batch=2, turns=0)
+    await stream.reclaim(Lane.BATCH, cursor=lost.id, count=1, min_idle_ms=0)
+    read = await reading(redis, reader, args)
+    await reader.unblock()
+
+    assert await read is False
+    for entry in (theirs, lost):
+        assert (await job_fields(redis, keys, entry.job_id))["state"] == "queued"

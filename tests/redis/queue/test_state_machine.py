@@ -142,11 +142,12 @@ class QueueMachine(QueueWalk):
     @precondition(lambda self: self.has_waiting)
     @rule(who=WHO, places=st.integers(1, 3), for_batch=st.integers(0, 3), turns=st.integers(0, 1))
     def claim(self, who: int, places: int, for_batch: int, turns: int) -> None:
-        consumer, wants = self.consumers[who], {"places": places, "for_batch": min(places, for_batch), "turns": turns}
+        self.claim_now(self.consumers[who], {"places": places, "for_batch": min(places, for_batch), "turns": turns})
 
-        entries = self.run(consumer.stream.claim(**wants))
-
-        self.now_held(consumer, entries, self.model.claim(consumer.stream.consumer, **wants))
+    @precondition(lambda self: self.has_waiting)
+    @rule(who=WHO, lane=LANES)
+    def read(self, who: int, lane: Lane) -> None:
+        self.read_now(self.consumers[who], lane)
 
     @precondition(lambda self: self.holders)
     @rule(who=WHO, which=ANY)

@@ -1,0 +1,38 @@
+-- The start of one entry that is pending for the consumer; shared by start.lua and start_read.lua. Needs _common.lua and
+-- _delivery.lua before it. What it returns is told in start.lua.
+
+local now = ms(now_ms())
+
+-- A count as the job's hash has it; nil where somebody wrote something else there.
+local function whole(text)
+  return text and string.match(text, '^%d+$') and #text <= 15 and tonumber(text) or nil
+end
+
+-- `own_tries`: those of the function; `payload`, `args`, `version`: of an entry added by hand, or ''.
+local function start(group, consumer, lane, job, entry, kind, lane_name, own_tries, payload, args, version)
+  local pending = redis.pcall('XPENDING', lane, group, entry, entry, 1, consumer)
+  if pending.err then return pending end
+  if #pending == 0 then return { 'lost' } end
+  local held = redis.pcall('HMGET', job, 'state', 'entry', 'attempt', 'tries', 'payload', 'args', 'batch',
+    'enqueued_ms', 'cancel_ms', 'error', 'v', 'fence')
+  if held.err then return wrong_type(job, 'hash') end
+  if not held[1] then
+    if payload == '' then return { 'missing' } end
+    redis.call('HSET', job, 'kind', kind, 'lane', lane_name, 'enqueued_ms', now, 'entry', entry, 'payload', payload)
+    if args ~= '' then redis.call('HSET', job, 'args', args) end
+    if version ~= '' then redis.call('HSET', job, 'v', version) end
+    held = { 'queued', entry, '0', false, payload, args, false, now, false, false, version, held[12] }
+  elseif held[2] ~= entry or FINAL[held[1]] then
+    drop_entry(lane, group, entry)
+    return { 'dropped', held[1] }
+  end
+
+  local tries, fence = whole(held[4]) or tonumber(own_tries), (whole(held[12]) or 0) + 1
+  local verdict, attempt = 'run', (whole(held[3]) or 0) + 1
+  if attempt > tries then
+    verdict, attempt = 'exhausted', attempt - 1
+  end
+  redis.call('HSET', job, 'state', 'running', 'worker', consumer, 'attempt', attempt, 'fence', fence, 'started_ms', now)
+  return { verdict, fence, attempt, tries, held[5] or '', held[6] or '', held[7] or '',
+    whole(held[8]) or now, held[9] and 1 or 0, held[10] or '', whole(held[11]) or 1, now }
+end
