@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import SecretStr
 
+from producer.errors import SettingsError
 from producer.settings import DAY_S, ClientSettings
+from producer.variables import Within
 from worker.gpu.hosts import Host, parse_hosts
 
+NO_KEY: Final = SecretStr("")
 REVIEW_AREAS: Final = 2
 """Beside the one call of the assessment: a page has undecided elements in two or three areas as a rule."""
 
 
+def _check_endpoint(text: str) -> None:
+    """Raise ``ValueError`` unless ``text`` is empty, or an address and nothing more."""
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
+        raise ValueError(msg)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        msg = "the address holds more than an address: put the key into FALLBACK_API_KEY or a file"
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class WorkerSettings(ClientSettings):
     """What a worker needs to know; ``WorkerSettings.from_env(os.environ)`` reads it."""
 
-    max_jobs: Annotated[int, Field(ge=1, le=1000)] = 3
+    max_jobs: Annotated[int, Within(ge=1, le=1000)] = 3
     """Jobs one worker runs at a time: two scans on two cores, and a place kept for a question.
 
     Higher, and pages load at the same time until the CPU is short and deadlines pass; 1 keeps no place.
     """
 
-    lease_s: Annotated[float, Field(ge=1, le=600)] = 10.0
+    lease_s: Annotated[float, Within(ge=1, le=600)] = 10.0
     """Seconds a job stays its worker's without a renewal; renewed every third of it.
 
     Shorter, and a slow network loses jobs to other workers; longer, and a killed worker's jobs wait as long.
     """
 
-    job_timeout_s: Annotated[float, Field(ge=1)] = 900.0
+    job_timeout_s: Annotated[float, Within(ge=1)] = 900.0
     """Seconds a job may run before it is ended as dead; scans have a shorter deadline of their own."""
 
-    max_tries: Annotated[int, Field(ge=1, le=100)] = 3
+    max_tries: Annotated[int, Within(ge=1, le=100)] = 3
     """How often a job is tried before it goes to the dead-letter stream."""
 
-    shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
+    shutdown_grace_s: Annotated[float, Within(ge=0)] = 30.0
     """Seconds running jobs get to end after SIGTERM before they are handed back.
 
     Keep it under the orchestrator's own grace (Compose: stop_grace_period), or jobs are killed instead.
@@ -50,13 +66,13 @@ class WorkerSettings(ClientSettings):
     ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``.
     """
 
-    host_places: Annotated[int, Field(ge=1, le=100)] = 4
+    host_places: Annotated[int, Within(ge=1, le=100)] = 4
     """Scans of one host at a time, over all workers.
 
     Too high, and a small site is brought down by its own examination; too low, and workers wait.
     """
 
-    host_gap_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
+    host_gap_ms: Annotated[int, Within(ge=0, le=600_000)] = 0
     """Least milliseconds between the beginnings of two scans of one host, over all workers."""
 
     browser_path: str = ""
@@ -68,14 +84,14 @@ class WorkerSettings(ClientSettings):
     embedding_model: str = "nomic-embed-text"
     """Ollama's name of the embedding model, or ``builtin``. The history remembers which model it was made with."""
 
-    ollama_base_url: str = "http://127.0.0.1:11434"
+    ollama_base_url: Annotated[str, parse_hosts] = "http://127.0.0.1:11434"
     """Where Ollama answers: one or more addresses, comma-separated, each with its slots if they are not 1 and 1.
 
     ``http://gpu1:11434#chat=1,embed=1,http://gpu2:11434#chat=2,embed=0``. All workers must give a host the same
     address: slots are counted by it. More slots than the card serves at once, and calls queue where nobody sees them.
     """
 
-    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    metrics_port: Annotated[int, Within(ge=0, le=65535)] = 0
     """Port on which Prometheus may ask this worker; 0 is none. Each worker of a machine needs one of its own."""
 
     metrics_host: str = "127.0.0.1"
@@ -97,38 +113,38 @@ class WorkerSettings(ClientSettings):
 
     # ------------------------------------------------------------------------------------------ memory
 
-    cache_ttl_s: Annotated[int, Field(ge=1, le=30 * DAY_S)] = 3_600
+    cache_ttl_s: Annotated[int, Within(ge=1, le=30 * DAY_S)] = 3_600
     """Seconds an answer may be given again to nearly the same question, counted from when it was first given.
 
     A new scan of its site ends it at once, whatever this says.
     """
 
-    cache_distance_threshold: Annotated[float, Field(ge=0, le=1)] = 0.1
+    cache_distance_threshold: Annotated[float, Within(ge=0, le=1)] = 0.1
     """Cosine distance up to which two questions count as the same one; 0 takes the same words only.
 
     Too high, and questions get the answers of others; too low, and the model is asked again and again. It depends on
     the embedding model: ``sightline doctor --cache`` shows what it would do.
     """
 
-    conversation_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
+    conversation_ttl_s: Annotated[int, Within(ge=60)] = 7 * DAY_S
     """Seconds a conversation is remembered after its last question."""
 
-    memory_ttl_s: Annotated[int, Field(ge=0)] = 0
+    memory_ttl_s: Annotated[int, Within(ge=0)] = 0
     """Seconds a memory is kept after it was written or read last; 0 for ever."""
 
-    memory_most: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    memory_most: Annotated[int, Within(ge=0, le=1_000_000)] = 1_000
     """Memories kept of one site, and of all sites together; then each new one takes the place of the oldest. 0 for all.
 
     Searches among them are exact, so their time grows with their number.
     """
 
-    usage_ttl_s: Annotated[int, Field(ge=DAY_S)] = 400 * DAY_S
+    usage_ttl_s: Annotated[int, Within(ge=DAY_S)] = 400 * DAY_S
     """Seconds a day's sums of model calls are kept: a year and a month, to set a month beside that of the year before.
 
     All workers should have the same: whoever counts a call of a day says how long that day is kept.
     """
 
-    screenshot_ttl_s: Annotated[int, Field(ge=60)] = 7 * DAY_S
+    screenshot_ttl_s: Annotated[int, Within(ge=60)] = 7 * DAY_S
     """Seconds a screenshot is kept; with many of them, this is what fills the memory first."""
 
     # ------------------------------------------------------------------------------------------ a model in the cloud
@@ -139,16 +155,16 @@ class WorkerSettings(ClientSettings):
     What pages say is then sent there. Needs the extra ``cloud``.
     """
 
-    fallback_base_url: str = ""
+    fallback_base_url: Annotated[str, _check_endpoint] = ""
     """Where that model is: the address of any endpoint that speaks OpenAI's protocol, such as http://vllm:8000/v1."""
 
-    fallback_api_key: SecretStr = SecretStr("")
+    fallback_api_key: SecretStr = NO_KEY
     """The endpoint's key; never logged, nor in a result. Empty for an endpoint that wants none."""
 
     fallback_api_key_file: str = ""
     """File that holds the key, instead of FALLBACK_API_KEY."""
 
-    fallback_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    fallback_share: Annotated[float, Within(ge=0, le=1)] = 0.1
     """Share of a day's chat calls (UTC, over all workers) that may go to the cloud; 1 for all that the rule sends.
 
     Too low, and a long outage leaves scans without assessments; too high, and an outage costs what it costs. Questions
@@ -157,76 +173,57 @@ class WorkerSettings(ClientSettings):
 
     # ------------------------------------------------------------------------------------------ models on Ollama
 
-    chat_num_ctx: Annotated[int, Field(ge=1024)] = 8192
+    chat_num_ctx: Annotated[int, Within(ge=1024)] = 8192
     """Tokens of context the chat model is loaded with, prompt and answer together; the same for every call.
 
     Larger takes memory of the card; smaller, and prompts are refused as too long. Other programs that use the model
     with another context make Ollama load it anew at every turn.
     """
 
-    chat_max_output: Annotated[int, Field(ge=64)] = 2048
+    chat_max_output: Annotated[int, Within(ge=64)] = 2048
     """Tokens an answer may have; it is part of the context. An answer that needs more is a failed one."""
 
     chat_think: bool = False
     """Whether a thinking model thinks before it answers; its thoughts take time and count as output."""
 
-    chat_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+    chat_timeout_s: Annotated[float, Within(gt=0)] = 300.0
     """Seconds one chat call may take from the moment it has a slot, loading the model included."""
 
-    chat_stall_s: Annotated[float, Field(gt=0)] = 60.0
+    chat_stall_s: Annotated[float, Within(gt=0)] = 60.0
     """Seconds between two pieces of an answer after which it is given up."""
 
-    embed_num_ctx: Annotated[int, Field(ge=256)] = 2048
+    embed_num_ctx: Annotated[int, Within(ge=256)] = 2048
     """Tokens of one text that the embedding model reads; longer texts are cut, and the log says so."""
 
-    embed_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    embed_timeout_s: Annotated[float, Within(gt=0)] = 120.0
     """Seconds one embedding call may take from the moment it has a slot, loading the model included."""
 
-    embedding_dims: Annotated[int, Field(ge=0)] = 0
+    embedding_dims: Annotated[int, Within(ge=0)] = 0
     """Length of the embedding model's vectors; 0 asks Ollama.
 
     Needed only where Ollama may be away at the start and the model is not one of those known here.
     """
 
-    review_areas: Annotated[int, Field(ge=0, le=20)] = REVIEW_AREAS
+    review_areas: Annotated[int, Within(ge=0, le=20)] = REVIEW_AREAS
     """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0 for none.
 
     Each is one more call of the model, so it is what makes scans of large sites wait for the GPU.
     """
 
-    model_keep_alive_s: Annotated[int, Field(ge=-1)] = 1800
+    model_keep_alive_s: Annotated[int, Within(ge=-1)] = 1800
     """Seconds Ollama keeps a model in the card's memory after a call; -1 for ever. 0 loads it anew for every call."""
 
-    gpu_wait_s: Annotated[float, Field(gt=0)] = 600.0
+    gpu_wait_s: Annotated[float, Within(gt=0)] = 600.0
     """Seconds a model call waits for the GPU before it is given up."""
 
-    @field_validator("fallback_base_url")
-    @classmethod
-    def _fallback_is_an_address(cls, text: str) -> str:
-        parts = urlsplit(text)
-        if text and (parts.scheme not in {"http", "https"} or not parts.hostname):
-            msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
-            raise ValueError(msg)
-        if parts.username or parts.password or parts.query or parts.fragment:
-            msg = "the address holds more than an address: put the key into FALLBACK_API_KEY or a file"
-            raise ValueError(msg)
-        return text
-
-    @field_validator("ollama_base_url")
-    @classmethod
-    def _ollama_hosts_are_usable(cls, text: str) -> str:
-        parse_hosts(text)
-        return text
-
-    @model_validator(mode="after")
-    def _settings_fit_together(self) -> Self:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.chat_max_output >= self.chat_num_ctx:
             msg = (
                 f"CHAT_MAX_OUTPUT is {self.chat_max_output} and CHAT_NUM_CTX {self.chat_num_ctx}: an answer is part of "
                 f"the context, and no room is left for a prompt; lower the first or raise the second"
             )
-            raise ValueError(msg)
-        return self
+            raise SettingsError(msg)
 
     @property
     def ollama_hosts(self) -> tuple[Host, ...]:

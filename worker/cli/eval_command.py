@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
@@ -63,7 +63,7 @@ async def score(settings: WorkerSettings) -> Scores:
             async with throwaway(redis) as keys:
                 vectors = Embeddings(redis, keys, models.embedder, models.open_embedder)
                 history = await fill(vectors, questions)
-                apart = settings.model_copy(update={"environment": keys.environment})
+                apart = replace(settings, environment=keys.environment)
                 graph = await query_graph(apart, models.chat, vectors, history)
                 return assessed + await run_questions(graph, questions, tell=_tell)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from redis.asyncio import Redis
@@ -77,7 +78,7 @@ class Shelf:
         fleet, calls = await self._hosts(name)
         from worker.models import ollama  # noqa: PLC0415  as above
 
-        settings = self._settings.model_copy(update={"embedding_dims": dims})
+        settings = replace(self._settings, embedding_dims=dims)
         return ollama.OllamaEmbedder(name, fleet, calls, settings, facts=await ollama.facts_or_none(fleet, name))
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from producer.keys import Keys
@@ -41,7 +42,7 @@ async def open_worker(
     async with AsyncExitStack() as stack:
 
         async def open_one(**settings: Any) -> Models:
-            given = {
+            given: dict[str, Any] = {
                 "chat_model": "qwen3.5:4b",
                 "embedding_model": "builtin",
                 "ollama_base_url": NOBODY,
@@ -51,7 +52,8 @@ async def open_worker(
                 "fallback_share": 1.0,
                 **settings,
             }
-            chosen = WorkerSettings.model_validate(given)
+            given["fallback_api_key"] = SecretStr(given["fallback_api_key"])
+            chosen = WorkerSettings(**given)
             return await stack.enter_async_context(open_models(chosen, redis, keys, timing=QUICK))
 
         yield open_one

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from tests.support.openai_server import KEY, MODEL, CloudFault, OpenAIServer
 from worker.doctor.fallback import fallback_lines
@@ -13,8 +14,9 @@ from worker.settings import WorkerSettings
 
 
 async def told(**settings: Any) -> tuple[Level, str]:
-    given = {"fallback_model": MODEL, "fallback_api_key": KEY, **settings}
-    [line] = await fallback_lines(WorkerSettings.model_validate(given))
+    given: dict[str, Any] = {"fallback_model": MODEL, "fallback_api_key": KEY, **settings}
+    given["fallback_api_key"] = SecretStr(given["fallback_api_key"])
+    [line] = await fallback_lines(WorkerSettings(**given))
     assert KEY not in f"{line.text} {line.todo}"
     return line.level, f"{line.text} → {line.todo}"
 

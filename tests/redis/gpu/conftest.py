@@ -57,7 +57,7 @@ async def open_with(redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -
     async with AsyncExitStack() as stack:
 
         async def open_one(url: str, **settings: Any) -> Models:
-            chosen = WorkerSettings.model_validate({"ollama_base_url": url, **settings})
+            chosen = WorkerSettings(ollama_base_url=url, **settings)
             return await stack.enter_async_context(open_models(chosen, redis, keys, worker="w1", timing=QUICK))
 
         yield open_one
