@@ -52,7 +52,7 @@ async def follow(redis: Redis, key: str, *, since: str, is_endless: bool) -> Asy
         rows = await read_after(redis, key, last_id, block_ms=BLOCK_MS if is_endless else None)
         for row_id, line in rows:
             last_id = row_id
-            with contextlib.suppress(ValueError):  # what others put there by hand is not ours to show
+            with contextlib.suppress(ValueError, TypeError):  # what others put there by hand is not ours to show
                 yield contract.Event.model_validate({**json.loads(line), "id": row_id})
         if not rows and not is_endless:
             return

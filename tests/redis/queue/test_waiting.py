@@ -74,3 +74,13 @@ async def test_a_job_nobody_submitted_is_said_among_those_awaited(redis_url: str
         with pytest.raises(UnknownJob, match="nobody"):
             async for _ in client.as_completed([job.job_id, "nobody"], timeout_s=WAIT_S):
                 pass
+
+
+async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(redis_url: str, keys: Keys) -> None:
+    async with Client(settings_for(redis_url, keys)) as client:
+        for line in ("[1]", "7", "no JSON", '{"at_ms": "soon"}', '{"event": "job.queued", "job_id": "j"}'):
+            await client.redis.xadd(keys.events, {"event": line})
+
+        events = [event async for event in client.events(since="0", follow_new=False)]
+
+    assert [(event.event, event.job_id) for event in events] == [("job.queued", "j")]
