@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from producer import contract
 from producer.cli.ask import AskOptions
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
 from producer.client import Client
-from producer.contract import JobState, JsonObject, QueryResult, Result
+from producer.contract import JobState, JsonObject
 from producer.errors import JobCancelled, JobDead, WaitTimeout
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line, printable
+
+if TYPE_CHECKING:
+    from producer.contract import QueryResult, Result
 
 EXIT_INTERRUPTED: Final = 130
 _HOST: Final = re.compile(r"[^\s/:@?#]{1,255}|\[[0-9A-Fa-f:.]+\]")
@@ -66,9 +70,9 @@ def _payload(question: str, options: AskOptions) -> JsonObject:
 def _show(result: Result, *, as_line: bool) -> None:
     """Print the answer; raises ``JobDead`` or ``JobCancelled`` where there is none."""
     if as_line:
-        status = {"status": status_of(result)} if isinstance(result, QueryResult) else {}
+        status = {"status": status_of(result)} if isinstance(result, contract.QueryResult) else {}
         click.echo(line_of({**result.model_dump(mode="json"), **status}))
-    if not isinstance(result, QueryResult):
+    if not isinstance(result, contract.QueryResult):
         reason = one_line(result.error.message if result.error else "it ended without an answer", limit=1000)
         if result.state == JobState.CANCELLED:
             raise JobCancelled(f"question {result.job_id!r} was cancelled: {reason}")

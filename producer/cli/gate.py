@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from producer.cli.baseline import Barrier, path_of
-from producer.contract import Changes, ScanResult
 from producer.reports.marks import Marks, Waiver
 from producer.reports.page import Page
+
+if TYPE_CHECKING:
+    from producer.contract import Changes, ScanResult
 
 NO_EARLIER_SCAN = "no earlier scan, so all its barriers are new"
 

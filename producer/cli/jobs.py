@@ -1,4 +1,4 @@
-"""``sightline status``, ``result`` and ``cancel``: their options. What they do is in ``jobs_command.py``."""
+"""``sightline status``, ``result`` and ``cancel``: their options. Next: ``jobs_command.py``, ``result_command.py``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def result(
     sightline result 3f2b8c6e5a --format html -o page.html
     sightline result nightly-20261125T0300 --format html -o nightly.html
     """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.jobs_command import show_result  # noqa: PLC0415  --help needs none of it
+    from producer.cli.result_command import show_result  # noqa: PLC0415  --help needs none of it
 
     if as_json and (formats or output):
         msg = "--json goes to stdout as it is: leave out --format and --output, or write --format jsonl=PATH"
@@ -63,8 +63,7 @@ def result(
 @click.command(short_help="Cancel a job or a batch.")
 @click.argument("name", metavar="JOB|BATCH")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
-@click.pass_context
-def cancel(context: click.Context, name: str, *, as_json: bool) -> None:
+def cancel(name: str, *, as_json: bool) -> None:
     """Cancel a job, or all jobs of a batch.
 
     One that waits ends at once, one that runs is told within 5 seconds, an ended one stays as it is.
@@ -75,4 +74,4 @@ def cancel(context: click.Context, name: str, *, as_json: bool) -> None:
     """  # noqa: D301  \b is click's mark for lines to keep
     from producer.cli.jobs_command import cancel_named  # noqa: PLC0415  --help needs none of it
 
-    context.exit(cancel_named(name, as_json=as_json))
+    cancel_named(name, as_json=as_json)

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from producer.cli.outputs import Output
 from producer.client import Client
 from producer.connection import redis_errors
-from producer.reports.html_view import worst_first
 from producer.reports.page import Page
 from producer.reports.plain_text import counted
 from producer.site_days import Day, site_trend
@@ -41,6 +40,8 @@ async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[O
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
     """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
+    from producer.reports.html_view import worst_first  # noqa: PLC0415  for the one format that shows pictures
+
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0
     found: dict[int, dict[str, bytes]] = {}
     for page in worst_first(pages):

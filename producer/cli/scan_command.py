@@ -23,7 +23,6 @@ from producer.cli.login_files import check_one_site, read_secrets
 from producer.cli.outputs import check_writable, plan_outputs
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, name_batch, submit
-from producer.cli.scan_waiting import Waiting
 from producer.cli.targets import Sitemaps, Targets, read_targets
 from producer.cli.terminal import is_terminal
 from producer.cli.verdict import NOT_SCANNED
@@ -50,6 +49,8 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     try:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
+        from producer.cli.scan_waiting import Waiting  # noqa: PLC0415  who only submits reports nothing
+
         outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
         waiting = Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options))
         with local.start(environment(), plan.urls) if options.local else nullcontext() as service:

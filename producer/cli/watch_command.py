@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
@@ -13,10 +13,12 @@ from producer.cli.connect import with_client
 from producer.cli.status_text import clock
 from producer.cli.terminal import is_terminal
 from producer.client import Client
-from producer.contract import Event
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, one_line
+
+if TYPE_CHECKING:
+    from producer.contract import Event
 
 EXIT_INTERRUPTED: Final = 130
 _EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
-from producer.contract import (
-    IMPACTS,
-    Counts,
-    Finding,
-    Impact,
-    JsonObject,
-    Priority,
-    Result,
-    ReviewProposal,
-    ScanResult,
-    public_url,
-)
+from producer import contract
+from producer.contract import IMPACTS, Impact, JsonObject, public_url
 from producer.reports.marks import NO_MARKS, Mark, Marks
+
+if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
+    from producer.contract import Counts, Finding, Priority, Result, ReviewProposal, ScanResult
 
 Outcome = Literal[
     "passed", "barriers", "partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"
@@ -69,7 +62,7 @@ class Page:
     @property
     def barriers(self) -> Counts:
         """Elements that break a rule, by impact."""
-        return self.result.barriers if self.result else Counts()
+        return self.result.barriers if self.result else contract.Counts()
 
     @property
     def counted(self) -> Page:
@@ -80,7 +73,7 @@ class Page:
         barriers = dict.fromkeys(IMPACTS, 0)
         for finding in findings:
             barriers[impact_of(finding)] += elements(finding)
-        counts = Counts.model_validate({impact.value: number for impact, number in barriers.items()})
+        counts = contract.Counts.model_validate({impact.value: number for impact, number in barriers.items()})
         return replace(self, result=self.result.model_copy(update={"findings": findings, "barriers": counts}))
 
     def document(self) -> JsonObject:
@@ -97,7 +90,7 @@ class Page:
 
 def page_of(result: Result, *, url: str = "") -> Page:
     """Return the page of a scan's result; ``url`` is what was asked for, which a job without a result has lost."""
-    if isinstance(result, ScanResult) and result.error is None:
+    if isinstance(result, contract.ScanResult) and result.error is None:
         shown = url or result.url or result.final_url or f"job {result.job_id}"
         if result.status == "scanned":
             return Page(public_url(shown), "barriers" if result.findings else "passed", result.job_id, result)
@@ -160,7 +153,7 @@ class RuleGroup:
     rule: str
     impact: Impact
     finding: Finding
-    places: list[tuple[Page, Finding]] = field(default_factory=list[tuple[Page, Finding]])
+    places: list[tuple[Page, Finding]] = field(default_factory=list["tuple[Page, Finding]"])
 
     @property
     def node_count(self) -> int:

@@ -40,7 +40,7 @@ def test_a_client_command_imports_nothing_of_a_worker(command: str) -> None:
     module = main._COMMANDS[command].partition(":")[0]
     code = (
         f"import importlib, importlib.util as u\nimportlib.import_module({module!r})\n"
-        f"for name in ({module!r} + '_command', 'producer.cli.jobs_command'):\n"
+        f"for name in ({module!r} + '_command', 'producer.cli.jobs_command', 'producer.cli.result_command'):\n"
         "    if u.find_spec(name): importlib.import_module(name)"
     )
 
@@ -55,14 +55,12 @@ ACTING = sorted(path.stem for path in Path(main.__file__).parent.glob("*_command
 
 @pytest.fixture(scope="module")
 def floor() -> set[str]:
-    """What comes with the three packages that every command stands on."""
-    return loaded_by(
-        "import click, redis.asyncio, hiredis, annotated_types\nfrom pydantic import BaseModel, field_validator"
-    )
+    """What comes with the two packages that every command stands on."""
+    return loaded_by("import click, redis.asyncio, hiredis")
 
 
 @pytest.mark.parametrize("module", ACTING)
-def test_what_a_command_imports_is_pinned_to_click_redis_and_pydantic(module: str, floor: set[str]) -> None:
+def test_what_a_command_imports_is_pinned_to_click_and_redis(module: str, floor: set[str]) -> None:
     loaded = loaded_by(f"import producer.cli.{module}")
 
     assert loaded - floor - sys.stdlib_module_names == {"producer", *ALSO.get(module, ())}
@@ -72,8 +70,25 @@ ALSO = {"usage_command": ("rich",)}
 """What a command loads besides, in any case."""
 
 
+def test_a_library_client_loads_no_pydantic_until_it_has_a_use_for_it(floor: set[str]) -> None:
+    loaded = loaded_by("from producer import BlockingClient, Client\nfrom producer.settings import ClientSettings")
+
+    assert loaded - floor - sys.stdlib_module_names == {"producer"}
+
+
+def test_the_end_looks_for_no_cycles_and_does_what_was_registered() -> None:
+    script = (
+        "import atexit, gc, sys\nfrom producer.cli.main import main\nsys.argv[1:] = ['--version']\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > len(sys.modules)))\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:
-    script = "import sys, producer.cli.scan_command, producer.cli.top_command\nprint(sorted(sys.modules))"
+    script = "import sys, producer.cli.scan_command, producer.cli.top_command, producer.cli.result_command"
+    script += "\nprint(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(ast.literal_eval(done.stdout))
 
@@ -81,7 +96,7 @@ def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:
     assert not {name for name in loaded if name.startswith("producer.reports.")} & REPORTS
 
 
-REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sarif", "markdown", "csv")}
+REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "html_view", "junit", "sarif", "markdown", "csv")}
 
 
 def test_choices_are_those_of_the_contract() -> None:

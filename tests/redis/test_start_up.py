@@ -1,0 +1,62 @@
+"""What a command has imported once it has done its work with a real Redis: start-up is most of what is waited for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from producer.keys import Keys
+from tests.support.scan_worker import ROOT, environment_for
+
+RUN = """
+import sys
+from producer.cli.main import run
+code = run(sys.argv[1:])
+print(code, *sys.modules, file=sys.stderr)
+"""
+PLAIN = {"terms", "urls", "payloads"}
+
+
+def loaded_by(url: str, keys: Keys, *arguments: str) -> tuple[int, set[str]]:
+    """Run one command; return its exit code and every module that it loaded."""
+    command = [sys.executable, "-c", RUN, *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment_for(url, keys), capture_output=True, text=True, check=True, timeout=60
+    )
+    code, *modules = done.stderr.splitlines()[-1].split()
+    return int(code), set(modules)
+
+
+def parts_of_the_contract(modules: set[str]) -> set[str]:
+    return {name.rpartition(".")[2] for name in modules if name.startswith("producer.contract.")}
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("status",), 0),
+        (("status", "nobody"), 64),
+        (("top", "--once", "--json"), 0),
+        (("result", "nobody", "--json"), 64),
+        (("cancel", "nobody"), 64),
+        (("dead", "list"), 0),
+        (("waive", "--list"), 0),
+        (("schedule", "list"), 0),
+    ],
+)
+def test_who_only_looks_loads_no_pydantic(redis_url: str, keys: Keys, command: tuple[str, ...], code: int) -> None:
+    ended, modules = loaded_by(redis_url, keys, *command)
+
+    assert ended == code
+    assert not {"pydantic", "pydantic_core", "rich", "jinja2"} & modules
+    assert parts_of_the_contract(modules) == PLAIN
+
+
+def test_who_only_submits_loads_the_models_of_requests_alone(redis_url: str, keys: Keys) -> None:
+    code, modules = loaded_by(redis_url, keys, "scan", "https://shop.example/", "--json")
+
+    assert code == 0
+    assert parts_of_the_contract(modules) == PLAIN | {"message", "requests"}
+    assert not {"rich", "producer.cli.scan_waiting", "producer.cli.report_extras"} & modules
