@@ -40,8 +40,11 @@ async def newest_id(redis: Redis, key: str) -> str:
 
 async def read_after(redis: Redis, key: str, last_id: str, *, block_ms: int | None) -> list[tuple[str, str]]:
     """Return up to ``READ_COUNT`` (id, line) after ``last_id``; waits up to ``block_ms`` for the first."""
-    reply = await redis.xread({key: last_id}, count=READ_COUNT, block=block_ms)
-    rows = reply[0][1] if reply else []
+    reply: Any = await redis.xread({key: last_id}, count=READ_COUNT, block=block_ms)
+    if isinstance(reply, dict):  # RESP3, as an arq program's pool may speak it
+        rows = [row for some in cast("dict[bytes, list[list[Any]]]", reply).values() for part in some for row in part]
+    else:
+        rows = reply[0][1] if reply else []
     return [(row_id.decode(), fields.get(b"event", b"{}").decode("utf-8", "replace")) for row_id, fields in rows]
 
 

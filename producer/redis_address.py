@@ -14,7 +14,7 @@ UNCLEAR: Final = "…"
 
 
 def check_redis_url(url: str) -> str:
-    """Return ``url``; raise ``ValueError`` unless it is a Redis URL of database 0. Never quotes the password."""
+    """Return ``url``; raise ``ValueError`` unless it is database 0 of a Redis, in RESP2. Never quotes the password."""
     if public_redis_url(url) == UNCLEAR:
         msg = (
             "expected an address such as redis://127.0.0.1:6379/0; "
@@ -30,6 +30,9 @@ def check_redis_url(url: str) -> str:
     database = parse_qs(parts.query).get("db", [path])[-1] or "0"
     if not (database.isdecimal() and int(database) == 0):
         msg = f"database {database!r}, but search works on database 0 only: end the address with /0"
+        raise ValueError(msg)
+    if parse_qs(parts.query).get("protocol", ["2"])[-1] != "2":
+        msg = "protocol=3, but redis-py reads the answers of a search in RESP2 only: leave it out of the address"
         raise ValueError(msg)
     return url
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from redis.exceptions import OutOfMemoryError, RedisError
@@ -19,6 +19,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from producer.contract import Lane
 from producer.scripts import Arg
 from worker.entries import Entry
+from worker.lane_reader import Reply
 from worker.lanes import LANES
 from worker.places import Places
 from worker.stream import Answer, JobStream
@@ -61,13 +62,21 @@ class Claimer:
         self._look.set()
 
     async def run(self) -> None:
-        """Claim until ``stop``; survives whatever Redis answers."""
+        """Claim until ``stop``; survives whatever Redis answers.
+
+        Raises what has ended a reader: its lane is not claimed from meanwhile, and would be nobody's.
+        """
         readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in LANES]
+        for reader in readers:
+            reader.add_done_callback(lambda _: self._look.set())
         self._look.set()
         try:
             while not self.is_stopping:
                 await self._look.wait()
                 self._look.clear()
+                for reader in readers:
+                    if reader.done():
+                        reader.result()
                 if not self.is_stopping:
                     await self._fill()
         finally:
@@ -160,7 +169,7 @@ class Claimer:
                 self._drained[lane].clear()  # until it is read again, it is claimed from
                 self._look.set()
 
-    def _arrived(self, lane: Lane, reply: Sequence[Any], answer: Answer) -> None:
+    def _arrived(self, lane: Lane, reply: Reply, answer: Answer) -> None:
         """Begin what a blocking read of ``lane`` has brought; the rest can wait until that is done."""
         self._begin_all(self._stream.read(lane, reply, answer))
         self._drained[lane].clear()

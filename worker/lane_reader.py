@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from hiredis import pack_command
@@ -28,7 +28,9 @@ BLOCK_MS: Final = 5_000
 ANSWER_S: Final = 10.0
 """How much later than that an answer may come before the connection is given up: a half-open socket never answers."""
 
-Arrived = Callable[[Sequence[Any], Sequence[Any]], None]
+Reply = Sequence[Any] | Mapping[bytes, Any]
+"""The raw reply of an XREADGROUP; a map of streams where the connection speaks RESP3."""
+Arrived = Callable[[Reply, Sequence[Any]], None]
 """Takes the raw reply of an XREADGROUP, and of the script; one of them may be empty."""
 
 

@@ -20,7 +20,7 @@ from producer.keys import GROUP, Keys
 from producer.scripts import Arg, Script, load_script
 from worker.bulk import BulkScript
 from worker.entries import Entry, entries_of
-from worker.lane_reader import Arrived, LaneReader
+from worker.lane_reader import Arrived, LaneReader, Reply
 from worker.lanes import LANES, Lanes
 from worker.outcome import (
     Commit,
@@ -170,12 +170,13 @@ class JobStream:
         """Return what a reader needs for its script: the ``newest`` entry id known of the lane; ``tries`` of jobs."""
         return (*self._who, lane, self.keys.job(""), newest, *tries)
 
-    def read(self, lane: Lane, reply: Sequence[Any], answer: Sequence[Any]) -> list[tuple[Entry, Answer | None]]:
+    def read(self, lane: Lane, reply: Reply, answer: Sequence[Any]) -> list[tuple[Entry, Answer | None]]:
         """Return the entries that a reader brought, each with what start.lua would have said if it is started.
 
         One that is started and not in ``reply`` was claimed before, and its reply lost.
         """
-        entries = entries_of(lane, reply[0][1]) if reply else []
+        lanes = list(reply.items()) if isinstance(reply, Mapping) else reply  # RESP3 has a map for it
+        entries = entries_of(lane, lanes[0][1]) if lanes else []
         if not answer:
             return [(entry, None) for entry in entries]
         entry_id, job_id, kind, start = answer

@@ -57,6 +57,11 @@ def test_an_address_of_database_0_is_accepted(url: str) -> None:
     assert ClientSettings.from_env({"REDIS_URL": url}).redis_url == url
 
 
+def test_an_address_that_asks_for_resp3_is_refused_because_search_is_not_read_in_it() -> None:
+    with pytest.raises(SettingsError, match="leave it out of the address"):
+        ClientSettings.from_env({"REDIS_URL": "redis://h/0?protocol=3"})
+
+
 @pytest.mark.parametrize("url", ["redis://h/1", "redis://h?db=2", "unix:///s?db=3", "redis://h/0?db=1", "redis://h/x"])
 def test_another_database_is_refused_because_search_needs_database_0(url: str) -> None:
     with pytest.raises(SettingsError, match="search works on database 0 only"):
@@ -98,7 +103,7 @@ def test_a_wrong_address_given_in_python_is_refused_without_its_password() -> No
 
 
 def test_repr_and_str_show_the_host_but_never_the_password() -> None:
-    settings = ClientSettings(redis_url=f"redis://user:{SECRET}@h:1/0?protocol=3")
+    settings = ClientSettings(redis_url=f"redis://user:{SECRET}@h:1/0?protocol=2")
 
     shown = f"{settings!r} {settings}"
 

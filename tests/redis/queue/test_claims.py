@@ -113,3 +113,28 @@ async def test_what_was_started_for_a_loop_that_was_frozen_is_run_only_if_it_is_
         fields = await job_fields(redis, keys, job.job_id)
 
     assert (fields["state"], fields["attempt"]) == ("running" if is_stolen else "succeeded", "1")
+
+
+async def test_a_bug_that_ends_a_reader_ends_the_worker(
+    client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise LookupError("a bug")
+
+    async def work() -> None:
+        async with running_worker(redis_url, keys, [func(brief, name="brief")]) as worker:
+            await until(lambda: worker.claimer._readers[Lane.BATCH]._client_id, what="the lane read")
+            monkeypatch.setattr(worker.stream, "read", fail)
+            await client.submit("brief", {})
+            await until(lambda: worker.main_task and worker.main_task.done(), what="the end of the worker")
+
+    with pytest.raises(LookupError, match="a bug"):
+        await work()
+
+
+async def test_an_arq_program_whose_connections_speak_resp3_reads_lanes_and_results(redis_url: str, keys: Keys):
+    async with running_worker(f"{redis_url}?protocol=3", keys, [func(brief, name="brief", keep_result=60)]) as worker:
+        await until(lambda: worker.claimer._readers[Lane.BATCH]._client_id, what="the lane read")
+        job = await worker.ctx["redis"].enqueue_job("brief")
+
+        assert await job.result(timeout=WAIT_S) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import pytest
@@ -17,7 +17,7 @@ from producer.keys import GROUP, Keys
 from producer.scripts import Arg
 from tests.support.queue import job_fields, open_stream, pending, until
 from worker.entries import Entry
-from worker.lane_reader import LaneReader
+from worker.lane_reader import LaneReader, Reply
 from worker.stream import Answer, Delivery, JobStream, started
 
 
@@ -28,7 +28,7 @@ class Arrivals(list[tuple[Entry, Answer | None]]):
         super().__init__()
         self.stream = stream
 
-    def __call__(self, reply: Sequence[Any], answer: Answer) -> None:
+    def __call__(self, reply: Reply, answer: Answer) -> None:
         self += self.stream.read(Lane.BATCH, reply, answer)
 
     @property
@@ -157,7 +157,7 @@ async def test_a_cancelled_read_takes_nothing_any_more(
 async def test_an_error_of_who_takes_it_is_raised_by_the_read(
     redis: Redis, keys: Keys, client: Client, stream: JobStream, args: tuple[Arg, ...]
 ):
-    def fail(*_: Sequence[Any]) -> None:
+    def fail(*_: object) -> None:
         raise LookupError("a bug")
 
     reader = stream.reader(Lane.BATCH, arrived=fail)
