@@ -2,7 +2,7 @@
 
 A field's type says what its variable may hold; ``Annotated`` adds checks, which raise ``ValueError`` with what was
 expected. Plain Python: every command reads settings, and pydantic would be a third of a short one's time
-(``ops/decisions/0012-settings-without-pydantic.md``).
+(``ops/decisions/0015-settings-without-pydantic.md``).
 """
 
 from __future__ import annotations
