@@ -107,6 +107,8 @@ async def workers(count: int, *, redis_url: str, folder: Path) -> AsyncGenerator
     env = {
         **os.environ,
         "REDIS_URL": redis_url,
+        "REDIS_PASSWORD_FILE": "",  # empty is unset: a password is another Redis', and a port another worker's
+        "METRICS_PORT": "",
         "ENVIRONMENT": ENVIRONMENT,
         "SCAN_ALLOW_PRIVATE": "1",
         "CHAT_MODEL": "builtin",

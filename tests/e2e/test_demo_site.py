@@ -50,6 +50,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     done = subprocess.run(
         [sys.executable, str(DEMO / "run.py")],
         cwd=folder,
+        # Settings of another Redis and of other workers on this machine are none of its business.
+        env={**os.environ, "REDIS_PASSWORD_FILE": "/nowhere", "METRICS_PORT": "9464"},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -10,8 +10,10 @@ from pathlib import Path
 from producer.client import Client
 from producer.contract import ScanResult
 from producer.keys import Keys
+from producer.settings import ClientSettings
 from tests.e2e.conftest import Site
 from tests.support.queue import until
+from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 
 
@@ -35,6 +37,26 @@ async def test_up_runs_workers_until_sigterm_and_leaves_none(
     assert isinstance(result, ScanResult)
     assert code == 0
     assert (await client.queue()).workers == ()
+
+
+async def test_up_hands_the_password_of_a_file_to_its_workers(
+    redis_server: StartServer, children: list[subprocess.Popen[bytes]], keys: Keys, tmp_path: Path
+):
+    need_browser()
+    server = redis_server(config={"requirepass": "of-a-file"})
+    (tmp_path / "password").write_text("of-a-file\n")
+    url = f"redis://127.0.0.1:{server.url.rpartition(':')[2]}"
+    env = environment_for(url, keys, REDIS_PASSWORD_FILE=str(tmp_path / "password"))
+    command = [sys.executable, "-m", "producer.cli.main", "up"]
+    with (tmp_path / "up.log").open("wb") as log:
+        up = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)  # noqa: ASYNC220  as above
+    children.append(up)
+
+    async with Client(ClientSettings(redis_url=server.url, environment=keys.environment)) as client:
+        await until(lambda: _has_workers(client, 1), what="a worker")
+    up.send_signal(signal.SIGTERM)
+
+    assert up.wait(40) == 0
 
 
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):

@@ -35,7 +35,7 @@ def up(*, workers: int) -> None:
     """  # noqa: D301  \b is click's mark for lines to keep
     settings = ClientSettings.from_env(os.environ)
     with redis_for(settings) as url:
-        env = {**os.environ, "REDIS_URL": url}
+        env = {**os.environ, "REDIS_URL": url, "REDIS_PASSWORD_FILE": ""}  # the URL has the password by now, if any
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
