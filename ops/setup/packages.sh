@@ -18,6 +18,8 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   say "$python is Python $version: 3.11 or newer is needed; name one: make PYTHON=python3.12"
   exit 1
 fi
+# A shell in which .venv is active names that one's Python, which is about to be removed.
+python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
 
 # Debian ships Python without the part that puts pip into a virtual environment.
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
