@@ -24,8 +24,8 @@ from producer.scripts import Script, load_script
 LOOP_HUNG_S: Final = 60.0
 """A loop this long without a tick is taken for dead."""
 
-FROZEN_S: Final = 5.0
-"""A loop this long without a tick was frozen; leases are longer."""
+FROZEN_S: Final = 2.5
+"""A loop this long without a tick (one a second) was frozen: others may have taken over what it holds."""
 WAKING_S: Final = 1.0
 """What it had not read by then is read within this time."""
 
