@@ -122,7 +122,7 @@ class Auditor:
             turns = [] if kept is None else parse_turns(kept.checkpoint["channel_values"].get("turns", ""))
             spoken = [turn.job_id for turn in turns]
             if spoken != job_ids[-len(spoken) :] or (job_ids and not spoken):
-                wrong.append(f"thread {thread}: asked {job_ids[-5:]}, spoken {spoken[-5:]}")
+                wrong.append(f"thread {thread}: asked {job_ids[-max(len(spoken), 5) :]}, spoken {spoken}")
         return wrong
 
     async def _garbage_buried(self) -> list[str]:
