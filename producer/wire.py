@@ -106,3 +106,14 @@ class Wire(asyncio.Protocol):
         with contextlib.suppress(RedisError, OSError):
             await self._connection.disconnect(nowait=True)
         await self._pool.release(self._connection)
+
+
+def settle(future: asyncio.Future[Any], reply: Any) -> None:
+    """Give a future the reply, or the error that it is; nothing to one that nobody awaits any more."""
+    if future.done():
+        return
+    if isinstance(reply, Exception):
+        future.set_exception(reply)
+        future.exception()  # asked for: a caller cancelled in this very tick never does, and asyncio would log it
+    else:
+        future.set_result(reply)

@@ -20,19 +20,20 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from producer.contract import WIRE_VERSION, ErrorInfo
 from producer.errors import InvalidJob
 from worker.deadlines import Deadlines
+from worker.delivery import Answer, Delivery, NotStarted, started
 from worker.entries import Entry, check_entry
 from worker.execute import Run, StopReason, execute, run_hook
 from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
 from worker.places import Place, Places
-from worker.stream import DEAD_CAP, Answer, Delivery, JobStream, NotStarted, Standing, started
+from worker.stream import DEAD_CAP, JobStream, Standing
 
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Before a job of a newer release is offered again: by then a worker of that release may be there."""
 
-Start = InvalidJob | asyncio.Future[Any] | Answer
+Start = InvalidJob | asyncio.Future[Answer]
 """A start on its way or done, or why there can be none."""
 
 UNWELCOME: Final = (Dead, Retried, Lost)
@@ -71,7 +72,7 @@ class Deliveries:
     def begin(self, entry: Entry, answer: Answer | None = None) -> None:
         """Take charge of a claimed entry. Its start is sent before its task has begun, unless ``answer`` says it is."""
         surplus = self.is_stopping or self._places.for_lane(entry.lane) <= 0
-        start = answer or self._begin_start(entry)
+        start = self._begin_start(entry) if answer is None else _done(answer)
         act = self._hand_on(entry, start) if surplus else self._deliver(entry, start, self._places.take(entry.lane))
         task = asyncio.create_task(act)
         self.tasks.add(task)
@@ -145,10 +146,10 @@ class Deliveries:
         if isinstance(start, InvalidJob):
             await self._reject(entry, describe(start))
             return None
-        is_read = not isinstance(start, asyncio.Future)
-        delivery = started(entry, start if is_read else await start)
-        if is_read and isinstance(delivery, Delivery) and self._leases.loop_was_frozen:
-            delivery = delivery if await self._stream.holds(delivery) else NotStarted("lost")
+        delivery = started(entry, await start)
+        is_doubtful = self._leases.loop_was_frozen
+        if isinstance(delivery, Delivery) and is_doubtful and not await self._stream.holds(delivery):
+            delivery = NotStarted("lost")
         if isinstance(delivery, Delivery):
             delivery.started_at = time.monotonic()
             return delivery
@@ -242,6 +243,12 @@ class Deliveries:
                 return "lost"
             case _:
                 assert_never(outcome)
+
+
+def _done(answer: Answer) -> asyncio.Future[Answer]:
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    future.set_result(answer)
+    return future
 
 
 def _out_of_time(run: Hashable) -> None:

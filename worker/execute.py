@@ -19,6 +19,7 @@ import structlog
 
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.errors import InvalidJob
+from worker.delivery import Delivery
 from worker.entries import decode_args
 from worker.outcome import (
     Cancelled,
@@ -33,7 +34,6 @@ from worker.outcome import (
     decide,
     describe,
 )
-from worker.stream import Delivery
 
 JobFunction = Callable[..., Awaitable[Any]]
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]

@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from producer.keys import GROUP
 from producer.scripts import Arg, Script
-from producer.wire import Wire
+from producer.wire import Wire, settle
 
 BLOCK_MS: Final = 5_000
 """Longest blocking read; an idle consumer is seen by Redis at least this often."""
@@ -87,7 +87,7 @@ class LaneReader:
         self._is_known = False  # the server may have been restarted, and forgets scripts then
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         who: Any = ("CLIENT", "ID")
-        wire.send(pack_command(who), [lambda reply: _settle(told, reply)])
+        wire.send(pack_command(who), [lambda reply: settle(told, reply)])
         try:
             async with asyncio.timeout(ANSWER_S):
                 self._client_id = int(await told)
@@ -106,22 +106,13 @@ class LaneReader:
             return
         self._is_known = not isinstance(started, NoScriptError)
         if isinstance(started, RedisConnectionError) or isinstance(reply, Exception):
-            _settle(done, started if isinstance(started, RedisConnectionError) else reply)
+            settle(done, started if isinstance(started, RedisConnectionError) else reply)
             return
         started = () if isinstance(started, Exception) else started
         try:
             if reply or started:
                 self._arrived(reply or (), started)
         except Exception as error:  # noqa: BLE001  the reader's task raises it; here it would only be logged
-            _settle(done, error)
+            settle(done, error)
         else:
-            _settle(done, bool(reply or started))
-
-
-def _settle(future: asyncio.Future[Any], reply: Any) -> None:
-    if future.done():
-        return
-    if isinstance(reply, Exception):
-        future.set_exception(reply)
-    else:
-        future.set_result(reply)
+            settle(done, bool(reply or started))

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from producer.scripts import Arg, Script
-from producer.wire import Listener, Wire
+from producer.wire import Listener, Wire, settle
 
 Call = tuple[Listener, Script, Sequence[str], Sequence[Arg]]
 
@@ -40,7 +40,7 @@ class ScriptPipe:
         ``ResponseError`` for an error reply. Raises ``TypeError`` for an argument Redis has no form for.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.send(script, keys, args, partial(_settle, future))
+        self.send(script, keys, args, partial(settle, future))
         return future
 
     def send(self, script: Script, keys: Sequence[str], args: Sequence[Arg], listener: Listener) -> None:
@@ -113,13 +113,3 @@ class ScriptPipe:
             self._send(call, ("EVAL", call[1].text))
         else:
             call[0](reply)
-
-
-def _settle(future: asyncio.Future[Any], reply: Any) -> None:
-    if future.done():
-        return
-    if isinstance(reply, Exception):
-        future.set_exception(reply)
-        future.exception()  # asked for: a caller cancelled in this very tick never does, and asyncio would log it
-    else:
-        future.set_result(reply)

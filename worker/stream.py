@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
 
-from producer.contract import WIRE_VERSION, ErrorInfo, JobState, Lane
+from producer.contract import ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.scripts import Arg, Script, load_script
 from worker.bulk import BulkScript
+from worker.delivery import Answer, Delivery, NotStarted, started
 from worker.entries import Entry, entries_of
 from worker.lane_reader import Arrived, LaneReader, Reply
 from worker.lanes import LANES, Lanes
@@ -57,68 +57,6 @@ SCRIPTS: Final[Mapping[str, Script]] = {
         "progress",
     )
 }
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One claim of a job by this worker; ``fence`` proves it is the latest. Times are Redis ms.
-
-    ``version`` is that of the contract its producer spoke; ``waited_ms`` how long the entry lay in its lane.
-    """
-
-    job_id: str
-    kind: str
-    lane: Lane
-    entry: str
-    fence: int
-    attempt: int
-    tries: int
-    payload: bytes
-    args: bytes
-    batch: str
-    enqueued_ms: int
-    is_cancelled: bool = False
-    is_exhausted: bool = False
-    last_error: str = ""
-    version: int = WIRE_VERSION
-    waited_ms: int = 0
-    started_at: float = field(default=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class NotStarted:
-    """An entry that did not become a delivery: ``dropped``, ``missing`` or ``lost``."""
-
-    why: str
-
-
-Answer = Sequence[Any]
-"""What start.lua says of one entry."""
-
-
-def started(entry: Entry, reply: Answer) -> Delivery | NotStarted:
-    """Return what start.lua has made of ``entry``."""
-    verdict = reply[0]
-    if verdict not in (b"run", b"exhausted"):
-        return NotStarted(verdict.decode())
-    return Delivery(
-        job_id=entry.job_id,
-        kind=entry.kind,
-        lane=entry.lane,
-        entry=entry.id,
-        fence=reply[1],
-        attempt=reply[2],
-        tries=reply[3],
-        payload=reply[4],
-        args=reply[5],
-        batch=reply[6].decode("utf-8", "replace"),
-        enqueued_ms=int(reply[7]),
-        is_cancelled=bool(reply[8]),
-        is_exhausted=verdict == b"exhausted",
-        last_error=reply[9].decode("utf-8", "replace"),
-        version=reply[10],
-        waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
-    )
 
 
 class JobStream:

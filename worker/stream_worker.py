@@ -32,13 +32,14 @@ from producer.schedules import Schedules
 from producer.settings import ClientSettings
 from worker.claims import Claimer
 from worker.deliveries import Deliveries
+from worker.delivery import Answer
 from worker.entries import Entry
 from worker.execute import StopReason
 from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseKeeper
 from worker.places import Places
 from worker.script_pipe import ScriptPipe
-from worker.stream import Answer, JobStream
+from worker.stream import JobStream
 from worker.stream_pool import StreamPool, connections_of, sync_twin
 from worker.upkeep import STUCK_AFTER_S, Upkeep
 

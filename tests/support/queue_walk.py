@@ -21,10 +21,11 @@ from producer.scripts import run_script
 from producer.settings import ClientSettings
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
+from worker.delivery import Answer, Delivery, NotStarted, started
 from worker.entries import Entry
 from worker.outcome import Commit, CounterWrite
 from worker.script_pipe import ScriptPipe
-from worker.stream import SCRIPTS, Answer, Delivery, JobStream, NotStarted, started
+from worker.stream import SCRIPTS, JobStream
 
 CONSUMERS: Final = 2
 SILENT_MS: Final = 60_000

@@ -16,9 +16,10 @@ from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.scripts import Arg
 from tests.support.queue import job_fields, open_stream, pending, until
+from worker.delivery import Answer, Delivery, started
 from worker.entries import Entry
 from worker.lane_reader import LaneReader, Reply
-from worker.stream import Answer, Delivery, JobStream, started
+from worker.stream import JobStream
 
 
 class Arrivals(list[tuple[Entry, Answer | None]]):

@@ -13,7 +13,8 @@ from producer.client import Client
 from producer.contract import JobState, Lane
 from producer.keys import Keys
 from tests.support.queue import open_stream, running_worker, start_one
-from worker.stream import Delivery, JobStream
+from worker.delivery import Delivery
+from worker.stream import JobStream
 
 WAIT_S = 15
 

@@ -13,9 +13,10 @@ from producer.client import Client
 from producer.contract import ErrorInfo, FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, pending, start_one, steal, steal_entry
+from worker.delivery import Delivery, NotStarted
 from worker.entries import Entry
 from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
-from worker.stream import Delivery, JobStream, NotStarted
+from worker.stream import JobStream
 
 BOOM = ErrorInfo(type="Boom", message="it broke")
 
