@@ -113,7 +113,7 @@ class EmbeddedRedis:
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         wanted = self.port
         for _ in range(1 if wanted else _PORT_TRIES):
-            self.port = wanted or _free_port()
+            self.port = wanted or free_port()
             try:
                 self._launch(home)
                 if self._await_ready():
@@ -251,7 +251,7 @@ class EmbeddedRedis:
             self._watch = None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody listens on at this moment."""
     while True:
         port = secrets.choice(_FREE_PORTS)

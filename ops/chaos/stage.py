@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,8 +22,8 @@ from tcp_proxy import TcpProxy
 
 from producer.keys import Keys
 from tests.support.processes_of import descendants
-from tests.support.site import Reply, Request, Site, free_port, reply
-from worker.embedded import EmbeddedRedis
+from tests.support.site import Reply, Request, Site, reply
+from worker.embedded import EmbeddedRedis, free_port
 from worker.lifeline import tied
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -156,13 +156,16 @@ class OllamaProcess:
             *tied(command), cwd=ROOT, stdin=pipe, stdout=pipe, start_new_session=True
         )
         assert self._process.stdout is not None  # noqa: S101  asked for above
-        await self._process.stdout.readline()
+        if not await self._process.stdout.readline():
+            msg = f"the stub of an Ollama ended at once: is port {self.port} taken?"
+            raise OSError(msg)
 
     async def kill(self) -> None:
         """End it as a crash would. Safe to call twice."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            with suppress(ProcessLookupError):  # it has ended by itself
+                process.kill()
             await process.wait()
 
 

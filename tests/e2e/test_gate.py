@@ -20,7 +20,8 @@ import pytest
 from tests.e2e.conftest import Call
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, StartScanWorker
-from tests.support.site import Site, free_port
+from tests.support.site import Site
+from worker.embedded import free_port
 
 DEMO = ROOT / "ops" / "demo" / "site"
 PAGES = ("kettle.html", "story.html")

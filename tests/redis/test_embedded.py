@@ -119,9 +119,9 @@ def test_a_free_port_that_somebody_takes_meanwhile_is_given_up_for_another(
     monkeypatch: pytest.MonkeyPatch, redis_server: StartServer
 ) -> None:
     taken = redis_server().port
-    free = embedded._free_port()
+    free = embedded.free_port()
     ports = iter([taken, free])
-    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+    monkeypatch.setattr(embedded, "free_port", lambda: next(ports))
 
     server = redis_server()
 

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from http.client import HTTPConnection
 
 from prometheus_client.parser import text_string_to_metric_families
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def free_port() -> int:
-    """A port nobody listens on now; the moment until it is used is short."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def scrape(port: int) -> Samples:

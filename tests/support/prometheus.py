@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.metrics import free_port
+from worker.embedded import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -54,13 +53,6 @@ def reply(
         await writer.drain()
 
     return answer
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def redirect(target: str, status: str = "302 Found") -> Reply:

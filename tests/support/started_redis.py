@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.support.metrics import free_port
+from worker.embedded import free_port
 from worker.redis_build import fetch
 
 OPS = Path(__file__).parents[2] / "ops"
