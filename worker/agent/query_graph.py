@@ -27,7 +27,7 @@ from worker.agent.talk import FinishedTurn, TalkState, Turn, asker_of, known_sca
 from worker.agent.tool_args import TOOLS
 from worker.agent.tools import Toolbox, refused
 from worker.agent.turns import MAX_ROUNDS, after_begin, after_think, grounded, heard, reason_to_refuse, result_of, told
-from worker.memory.checkpoints import SharedSaver
+from worker.memory.checkpoints import ConversationSaver
 from worker.memory.threads import Threads, thread_tag
 from worker.models.protocols import ChatModel, ToolCall
 
@@ -47,7 +47,7 @@ class QueryGraph:
         tools: Toolbox,
         answers: AnswerStore,
         threads: Threads,
-        checkpointer: SharedSaver,
+        checkpointer: ConversationSaver,
         environment: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,8 +82,9 @@ class QueryGraph:
             context = replace(context, check=hold.check)
             name = f"{self._environment}:talk:{tag}"
             turn = Turn(job_id=job_id, question=request.question, site=request.site, use_cache=request.use_cache)
-            result = await self._speak(name, turn, context)
-            await self._checkpointer.keep_newest(name)
+            with self._checkpointer.held(hold):
+                result = await self._speak(name, turn, context)
+                await self._checkpointer.keep_newest(name)
         return result.model_copy(update={"thread_id": thread_id})
 
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> QueryResult:

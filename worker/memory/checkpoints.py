@@ -7,7 +7,9 @@ its job's end; conversations live until nobody has spoken for their TTL. What is
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -22,16 +24,26 @@ from redisvl.query import FilterQuery
 from redisvl.query.filter import Tag
 
 from producer.keys import Keys
+from producer.scripts import Arg, Script, load_script, run_script
 from worker.memory.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
+from worker.memory.threads import Hold, thread_lost
 
 T = TypeVar("T")
+
+STEP: Final = load_script("worker", "thread_step")
+FORGET: Final = load_script("worker", "thread_forget")
 
 SCAN_TTL_S: Final = 3_600
 """How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
 MOST_STEPS: Final = 10_000
 """Of one conversation, deleted at a time: a turn has ten or so."""
+FORGOTTEN_AT_ONCE: Final = 1_000
 SETUP_TRIES: Final = 5
 """Each try loses at most one of the two indexes to another worker; the rest is margin."""
+
+
+_HOLD: ContextVar[Hold | None] = ContextVar("hold", default=None)
+_IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
 
 
 class SharedSaver(AsyncRedisSaver):
@@ -112,7 +124,10 @@ class SharedSaver(AsyncRedisSaver):
             of_step = (thread_id, "", step.checkpoint_id)
             gone += [*await writes.get_write_keys(*of_step), writes.make_write_keys_zset_key(*of_step)]
         if gone:
-            await self._redis.delete(*gone)
+            await self._forget(gone)
+
+    async def _forget(self, keys: Sequence[str]) -> None:
+        await self._redis.delete(*keys)
 
     async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
         """Return what ``act`` does, on indexes that are there."""
@@ -127,6 +142,68 @@ class SharedSaver(AsyncRedisSaver):
             await wait_until_indexed(index)
         with redis_errors():
             return await act()
+
+
+class ConversationSaver(SharedSaver):
+    """Keeps the steps of conversations. Within ``held`` it does so only while the conversation is the query's.
+
+    langgraph-checkpoint-redis 0.5.2 writes the step, and then which is the newest, in calls that know no condition. So
+    the second is let write to a key that nobody reads; thread_step.lua does what it should. To be removed when
+    ``aput`` takes a condition.
+    """
+
+    @contextmanager
+    def held(self, hold: Hold) -> Generator[None]:
+        """Write under ``hold`` while the body runs."""
+        before = _HOLD.set(hold)
+        try:
+            yield
+        finally:
+            _HOLD.reset(before)
+
+    def _make_redis_checkpoint_latest_key(self, thread_id: str, checkpoint_ns: str) -> str:
+        key = super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
+        return f"{key}:aside" if _IS_ASIDE.get() else key
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        stream_mode: str = "values",
+    ) -> RunnableConfig:
+        """Keep a step; raises ``ThreadBusy`` if the conversation has become another query's."""
+        hold = _HOLD.get()
+        if hold is None:
+            return await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+        before = _IS_ASIDE.set(True)
+        try:
+            kept = await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+            about = kept.get("configurable", {})
+            of_thread = (about["thread_id"], about["checkpoint_ns"])
+            aside = self._make_redis_checkpoint_latest_key(*of_thread)
+        finally:
+            _IS_ASIDE.reset(before)
+        step = self._make_redis_checkpoint_key(*of_thread, about["checkpoint_id"])
+        keys = (hold.key, self._make_redis_checkpoint_latest_key(*of_thread), aside)
+        await self._while_held(STEP, keys, (hold.token, step, self._ttl_s))
+        return kept
+
+    async def _forget(self, keys: Sequence[str]) -> None:
+        hold = _HOLD.get()
+        if hold is None:
+            await super()._forget(keys)
+            return
+        for first in range(0, len(keys), FORGOTTEN_AT_ONCE):
+            some = keys[first : first + FORGOTTEN_AT_ONCE]
+            await self._while_held(FORGET, (hold.key, *some), (hold.token,))
+
+    async def _while_held(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> None:
+        with redis_errors():
+            said = await run_script(cast("Redis", self._redis), script, keys, args)
+        if said == b"lost":
+            raise thread_lost()
 
 
 class ScanSaver(SharedSaver):
@@ -168,12 +245,12 @@ async def scan_saver(client: Redis, keys: Keys, *, ttl_s: int = SCAN_TTL_S) -> S
     return saver
 
 
-async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> SharedSaver:
+async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> ConversationSaver:
     """Return a saver for conversations, its indexes created; reading one begins its TTL anew.
 
     Raises ``RedisUnsuitable`` where Redis cannot search.
     """
-    saver = SharedSaver(**_options(client, keys, ttl_s))
+    saver = ConversationSaver(**_options(client, keys, ttl_s))
     await _set_up(saver)
     return saver
 

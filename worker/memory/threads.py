@@ -3,8 +3,8 @@
 A waiting query gives its place in the worker back (``ThreadBusy``) and comes again; the order is that of submission.
 Another delivery of the query that holds the conversation takes it over: the earlier delivery is dead or has lost its
 job. Redis' clock decides; the holder stops by its own clock before its lease ends there. The lease is checked before
-each step of a graph, but a step is not written under it in one atomic call: a worker that freezes between the check and
-the write, for longer than the lease, may write one step of a conversation that another has gone on with.
+each step of a graph, and a step becomes the conversation's newest under the lease's token in one atomic call
+(``checkpoints.py``): what a worker writes that was frozen between the two changes nothing.
 """
 
 from __future__ import annotations
@@ -45,9 +45,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A conversation that is this query's. ``check`` raises ``ThreadBusy`` once it may be another's."""
+    """A conversation that is this query's. ``check`` raises ``ThreadBusy`` once it may be another's.
+
+    Redis knows it is by the ``token`` in the hash ``key``.
+    """
 
     check: Callable[[], None]
+    key: str
+    token: str
 
 
 def thread_tag(thread_id: str) -> str:
@@ -100,7 +105,7 @@ class Threads:
             async with asyncio.timeout(None) as limit:
                 keeping = asyncio.create_task(self._keep(key, token, holding, limit), name="thread-keep")
                 try:
-                    yield Hold(holding.check)
+                    yield Hold(holding.check, key, token)
                 finally:
                     keeping.cancel()
                     await asyncio.gather(keeping, return_exceptions=True)
@@ -108,7 +113,7 @@ class Threads:
             if not holding.is_lost:
                 raise
             log.warning("query.thread_lost", job_id=job_id)
-            raise _lost() from None
+            raise thread_lost() from None
         finally:
             # What is not released ends with its lease.
             with suppress(RedisError, OSError):
@@ -157,9 +162,10 @@ class _Holding:
     def check(self) -> None:
         if self.is_lost or self.left_s <= 0:
             self.is_lost = True
-            raise _lost()
+            raise thread_lost()
 
 
-def _lost() -> ThreadBusy:
+def thread_lost() -> ThreadBusy:
+    """Return the error of a query whose conversation has become another's."""
     msg = "the hold of the conversation ran out before the query had ended: it is tried again"
     return ThreadBusy(msg, delay_s=SHORTEST_WAIT_S)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from producer.contract import JsonObject
+from producer.contract import JsonObject, QueryRequest
 from producer.errors import ModelUnreachable, ThreadBusy
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from worker.agent.query_graph import QueryGraph
@@ -152,3 +152,30 @@ async def speak_unheld(graph: QueryGraph, check: Any) -> None:
     """Run a turn whose hold is what ``check`` says."""
     name = f"{graph._environment}:talk:{thread_tag('a')}"
     await graph._speak(name, Turn(job_id="q1", question=WORST), QueryContext(check=check))
+
+
+async def test_a_step_that_a_frozen_worker_writes_when_it_wakes_takes_no_later_turn_away(shop: Desk):
+    frozen, awake = asyncio.Event(), asyncio.Event()
+    graph = await shop.graph(ScriptedChat("One."))
+    saver = graph._checkpointer
+    aput = saver.aput
+
+    async def frozen_before_the_last_step(*args: Any) -> Any:
+        if args[1]["channel_values"].get("turns"):
+            frozen.set()
+            await awake.wait()
+        return await aput(*args)
+
+    saver.aput = frozen_before_the_last_step  # type: ignore[method-assign]
+    request = QueryRequest(question="One?", thread_id="a")
+    first = asyncio.create_task(graph.run("q1", request, QueryContext(submitted_ms=1)))
+    await asyncio.wait_for(frozen.wait(), 20)
+    await shop.ask(ScriptedChat("One."), "One?", job="q1", thread_id="a")  # by the worker that took the job over
+    await shop.ask(ScriptedChat("Two."), "Two?", job="q2", thread_id="a")
+    awake.set()
+    (answer,) = await asyncio.gather(first, return_exceptions=True)
+    chat = ScriptedChat("Three.")
+    await shop.ask(chat, "Three?", job="q3", thread_id="a")
+
+    assert [one.content for one in chat.asked[0] if one.role == "user"] == ["One?", "Two?", "Three?"]
+    assert isinstance(answer, ThreadBusy)

@@ -13,9 +13,12 @@ from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from producer.errors import ThreadBusy
 from producer.keys import Keys
+from producer.scripts import run_script
 from tests.support.redis_server import StartServer
-from worker.memory.checkpoints import conversation_saver
+from worker.memory.checkpoints import FORGET, STEP, conversation_saver
+from worker.memory.threads import Hold
 
 
 class Talk(TypedDict):
@@ -147,3 +150,66 @@ def uuid6_of(ticks: int) -> str:
     since_1582 = ticks + 0x01B21DD213814000
     number = (since_1582 >> 12) << 80 | 6 << 76 | (since_1582 & 0xFFF) << 64 | 1 << 63
     return str(UUID(int=number))
+
+
+# ---------------------------------------------------------------------------------------------- under a hold
+
+
+async def test_a_step_becomes_the_newest_only_under_the_hold(redis: Redis, keys: Keys):
+    held, newest, aside = keys.thread("t-a"), f"{keys.prefix}newest", f"{keys.prefix}aside"
+    await cast("Any", redis).hset(held, "token", "mine")
+    said: list[bytes] = []
+    for token, step in (("mine", "one"), ("other", "two"), ("", "three")):
+        await redis.set(aside, step)
+        said.append(await run_script(redis, STEP, [held, newest, aside], [token, step, 60]))
+    await cast("Any", redis).hdel(held, "token")
+    said.append(await run_script(redis, STEP, [held, newest, aside], ["mine", "four", 60]))
+
+    assert said == [b"kept", b"lost", b"lost", b"lost"]
+    assert await redis.get(newest) == b"one"
+    assert 0 < await redis.ttl(newest) <= 60
+    assert await redis.exists(aside) == 0
+
+
+async def test_steps_are_deleted_only_under_the_hold(redis: Redis, keys: Keys):
+    held, steps = keys.thread("t-a"), [f"{keys.prefix}step-{n}" for n in range(3)]
+    await cast("Any", redis).hset(held, "token", "mine")
+    await redis.mset(dict.fromkeys(steps, "x"))
+
+    assert await run_script(redis, FORGET, [held, *steps], ["other"]) == b"lost"
+    assert await redis.exists(*steps) == 3
+    assert await run_script(redis, FORGET, [held, *steps[:2]], ["mine"]) == b"gone"
+    assert await redis.exists(*steps) == 1
+
+
+@pytest.mark.parametrize("act", ["keep_newest", "step"])
+async def test_who_has_lost_the_conversation_is_told_and_changes_nothing(redis: Redis, keys: Keys, act: str):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    talk, of_a = conversation(saver), thread(keys, "a")
+    for word in ("first", "second"):
+        await talk.ainvoke({"turns": [word]}, of_a, durability="sync")
+    before = await keys_of(redis, keys)
+
+    late = {
+        "step": lambda: talk.ainvoke({"turns": ["late"]}, of_a, durability="sync"),
+        "keep_newest": lambda: saver.keep_newest(f"{keys.environment}:talk:a"),
+    }
+    with pytest.raises(ThreadBusy), saver.held(Hold(lambda: None, keys.thread("t-a"), "not mine")):
+        await late[act]()
+
+    assert set(before) <= set(await keys_of(redis, keys))
+    assert (await talk.aget_state(of_a)).values["turns"][-1] != "late"
+
+
+async def test_a_turn_under_a_hold_leaves_no_key_without_its_ttl(redis: Redis, keys: Keys):
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    hold = Hold(lambda: None, keys.thread("t-a"), "mine")
+    await cast("Any", redis).hset(hold.key, "token", "mine")
+    with saver.held(hold):
+        await conversation(saver).ainvoke({"turns": ["first"]}, thread(keys, "a"), durability="sync")
+        await saver.keep_newest(f"{keys.environment}:talk:a")
+
+    ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys) if key != hold.key.encode()}
+    assert ttls
+    assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
+    assert not [key for key in ttls if b"aside" in key]
