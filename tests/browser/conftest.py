@@ -6,7 +6,6 @@ Without a browser they are skipped, loudly; where CI is set they fail.
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest_asyncio
 
 from producer.errors import DependencyMissing
 from tests.support.hostile import misbehave
+from tests.support.missing import not_tested
 from tests.support.site import Site
 from worker.scan.browser import find_browser
 from worker.scan.engine import ScanEngine, ScanSettings
@@ -35,9 +35,7 @@ def browser_path() -> str:
     try:
         return str(find_browser())
     except DependencyMissing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"the browser tests need a browser: {missing}")
-        pytest.skip(f"NOT TESTED, there is no browser: {missing}")
+        not_tested(f"no browser: {missing}")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import subprocess
 import tempfile
@@ -15,8 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
+from tests.support.missing import not_tested
 from worker.embedded import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -26,12 +24,7 @@ def find_program(name: str) -> str:
     """The program's path; skips the test where it is not there, fails it when CI is set."""
     ours = ROOT / ".cache/prometheus/usr/bin" / name
     found = str(ours) if ours.exists() else shutil.which(name)
-    if found:
-        return found
-    reason = f"NO {name.upper()}, NOT TESTED: type ops/setup/prometheus.sh"
-    if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-        pytest.skip(reason)
-    pytest.fail(reason, pytrace=False)
+    return found or not_tested(f"no {name}: type ops/setup/prometheus.sh")
 
 
 class Prometheus:

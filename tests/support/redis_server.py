@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-import pytest
 from redis import Redis
 
 from producer.errors import DependencyMissing
 from producer.keys import Keys
+from tests.support.missing import not_tested
 from worker.embedded import EmbeddedRedis
 from worker.redis_build import fetch
 
@@ -37,12 +36,9 @@ def _why_missing() -> str:
 
 def start_or_skip(server: EmbeddedRedis) -> EmbeddedRedis:
     """Start ``server``; where this machine cannot, skip the test, or fail it when CI is set."""
-    if not (missing := _why_missing()):
-        return server.start()
-    reason = f"NO REDIS, NOT TESTED: {missing}"
-    if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-        pytest.skip(reason)
-    pytest.fail(reason, pytrace=False)
+    if missing := _why_missing():
+        not_tested(f"no Redis: {missing}")
+    return server.start()
 
 
 def delete_environment(url: str, keys: Keys) -> None:

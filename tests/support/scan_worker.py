@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from producer.errors import DependencyMissing
 from producer.keys import Keys
+from tests.support.missing import not_tested
 from worker.scan.browser import find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,9 +37,7 @@ def need_browser() -> None:
     try:
         find_browser(None)
     except DependencyMissing as error:
-        if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-            pytest.skip(f"NO BROWSER, NOT TESTED: {error}")
-        pytest.fail(f"NO BROWSER: {error}", pytrace=False)
+        not_tested(f"no browser: {error}")
 
 
 def start_scan_worker(

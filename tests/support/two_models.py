@@ -9,6 +9,7 @@ from itertools import chain
 from typing import cast
 
 import numpy as np
+import pytest
 from redis.asyncio import Redis
 
 from producer.contract import Usage
@@ -84,6 +85,14 @@ class Environment:
 
     async def reindex(self, to: Embedder | None = None, tell: Tell | None = None) -> Reindexed:
         return await reindex(self.worker(), to or self.other, tell=tell or (lambda _: None))
+
+    async def broken_off_reindex(self) -> None:
+        """A reindex of 44 scans that ends after its first batch: the model goes away."""
+        self.other.down = 1
+        for number in range(40):
+            await self.scan(f"more-{number}")
+        with pytest.raises(ModelError):
+            await self.reindex()
 
     async def record(self) -> Record:
         record = await read_record(self.redis, self.keys)

@@ -112,11 +112,7 @@ async def test_what_a_worker_commits_with_the_old_vector_alone_is_found_before_a
 
 
 async def test_naming_the_model_in_use_gives_a_change_up_and_leaves_nothing_of_it(place: Environment):
-    place.other.down = 1
-    for number in range(40):
-        await place.scan(f"more-{number}")
-    with pytest.raises(ModelError):
-        await place.reindex()
+    await place.broken_off_reindex()
 
     done = await place.reindex(BuiltinEmbedder())
 
@@ -212,11 +208,7 @@ async def test_an_index_dropped_during_a_reindex_is_made_again(place: Environmen
 
 
 async def test_a_memory_written_again_during_a_reindex_keeps_no_vector_of_its_old_words(place: Environment):
-    place.other.down = 1
-    for number in range(40):
-        await place.scan(f"more-{number}")
-    with pytest.raises(ModelError):
-        await place.reindex()
+    await place.broken_off_reindex()
     place.other.down = -1
 
     await place.memories.aput(("user",), "tea", {"text": "hates tea"})

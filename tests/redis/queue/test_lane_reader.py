@@ -18,72 +18,62 @@ from producer.scripts import Arg
 from tests.support.queue import job_fields, open_stream, pending, until
 from worker.delivery import Answer, Delivery, started
 from worker.entries import Entry
-from worker.lane_reader import LaneReader, Reply
+from worker.lane_reader import Reply
 from worker.stream import JobStream
 
 
-class Arrivals(list[tuple[Entry, Answer | None]]):
-    """Takes what a reader brings, as a claimer does."""
+class ReadLane:
+    """The batch lane as a worker reads it that knows of no entry, and what that has brought."""
 
-    def __init__(self, stream: JobStream) -> None:
-        super().__init__()
-        self.stream = stream
+    def __init__(self, redis: Redis, stream: JobStream) -> None:
+        self.reader = stream.reader(Lane.BATCH, arrived=self._take)
+        self.found: list[tuple[Entry, Answer | None]] = []
+        self._redis, self._stream = redis, stream
 
-    def __call__(self, reply: Reply, answer: Answer) -> None:
-        self += self.stream.read(Lane.BATCH, reply, answer)
+    async def read(self, *, newest: str = "0-0") -> bool:
+        tries: list[Arg] = [3, "fragile", 1, "robust", 9]
+        return await self.reader.read(self._stream.read_args(Lane.BATCH, newest=newest, tries=tries))
+
+    async def reading(self, *, newest: str = "0-0") -> asyncio.Task[bool]:
+        """Begin a read; return it once Redis holds it."""
+        task = asyncio.create_task(self.read(newest=newest))
+        await until(self._is_blocked, what="a blocked reader")
+        return task
 
     @property
     def job_ids(self) -> list[str]:
-        return [entry.job_id for entry, _ in self]
+        return [entry.job_id for entry, _ in self.found]
 
     @property
     def deliveries(self) -> list[Delivery]:
         """What of it is started."""
-        found = [started(entry, answer) for entry, answer in self if answer]
-        return [one for one in found if isinstance(one, Delivery)]
+        answers = [started(entry, answer) for entry, answer in self.found if answer]
+        return [one for one in answers if isinstance(one, Delivery)]
+
+    def _take(self, reply: Reply, answer: Answer) -> None:
+        self.found += self._stream.read(Lane.BATCH, reply, answer)
+
+    async def _is_blocked(self) -> bool:
+        clients = await self._redis.client_list()
+        return any(int(one["id"]) == self.reader._client_id and "b" in one["flags"] for one in clients)
 
 
 @pytest.fixture
-def arrivals(stream: JobStream) -> Arrivals:
-    return Arrivals(stream)
-
-
-@pytest.fixture
-async def reader(stream: JobStream, arrivals: Arrivals) -> AsyncGenerator[LaneReader]:
-    reader = stream.reader(Lane.BATCH, arrived=arrivals)
-    yield reader
-    await reader.close()
-
-
-@pytest.fixture
-def args(stream: JobStream) -> tuple[Arg, ...]:
-    """What a worker says that has seen nothing of the lane."""
-    return stream.read_args(Lane.BATCH, newest="0-0", tries=[3, "fragile", 1, "robust", 9])
-
-
-async def reading(redis: Redis, reader: LaneReader, args: tuple[Arg, ...]) -> asyncio.Task[bool]:
-    """A read that Redis holds."""
-    task = asyncio.create_task(reader.read(args))
-
-    async def is_blocked() -> bool:
-        clients = await redis.client_list()
-        return any(int(one["id"]) == reader._client_id and "b" in one["flags"] for one in clients)
-
-    await until(is_blocked, what="a blocked reader")
-    return task
+async def lane(redis: Redis, stream: JobStream) -> AsyncGenerator[ReadLane]:
+    lane = ReadLane(redis, stream)
+    yield lane
+    await lane.reader.close()
 
 
 # ---------------------------------------------------------------------------------------------- the connection
 
 
-async def test_what_comes_is_handed_over_started(
-    redis: Redis, keys: Keys, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
-):
-    read = await reading(redis, reader, args)
+async def test_what_comes_is_handed_over_started(redis: Redis, keys: Keys, client: Client, lane: ReadLane):
+    read = await lane.reading()
     job = await client.submit("add", {"a": 1})
 
     assert await read is True
-    (delivery,) = arrivals.deliveries
+    (delivery,) = lane.deliveries
     assert (delivery.job_id, delivery.kind, delivery.lane) == (job.job_id, "add", Lane.BATCH)
     assert (delivery.attempt, delivery.tries, delivery.fence, delivery.payload) == (1, 3, 1, b'{"a":1}')
     assert (await job_fields(redis, keys, job.job_id))["state"] == "running"
@@ -95,106 +85,97 @@ async def test_what_was_started_by_a_read_is_committed_as_any_other(
     keys: Keys,
     client: Client,
     stream: JobStream,
-    reader: LaneReader,
-    args: tuple[Arg, ...],
-    arrivals: Arrivals,
+    lane: ReadLane,
 ):
     job = await client.submit("add", {})
-    await reader.read(args)
+    await lane.read()
 
-    assert await stream.finish(arrivals.deliveries[0], commit=None) == "committed"
+    assert await stream.finish(lane.deliveries[0], commit=None) == "committed"
     assert (await client.wait(job.job_id, timeout_s=5)).state is JobState.SUCCEEDED
     assert await pending(redis, keys) == 0
 
 
-async def test_it_comes_home_when_told(redis: Redis, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals):
-    read = await reading(redis, reader, args)
-    await reader.unblock()
+async def test_it_comes_home_when_told(lane: ReadLane):
+    read = await lane.reading()
+    await lane.reader.unblock()
 
     assert await read is False
-    assert arrivals == []
+    assert lane.found == []
 
 
-async def test_it_reads_again_after_a_lost_connection(
-    redis: Redis, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
-):
-    read = await reading(redis, reader, args)
-    await redis.client_kill_filter(_id=str(reader._client_id))
+async def test_it_reads_again_after_a_lost_connection(redis: Redis, client: Client, lane: ReadLane):
+    read = await lane.reading()
+    await redis.client_kill_filter(_id=str(lane.reader._client_id))
     with pytest.raises(RedisConnectionError):
         await read
     job = await client.submit("add", {})
 
-    assert await reader.read(args) is True
-    assert arrivals.job_ids == [job.job_id]
+    assert await lane.read() is True
+    assert lane.job_ids == [job.job_id]
 
 
 async def test_an_answer_that_is_an_error_leaves_the_connection(
-    redis: Redis, keys: Keys, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+    redis: Redis, keys: Keys, client: Client, lane: ReadLane
 ):
     await redis.xgroup_destroy(keys.lane(Lane.BATCH), GROUP)
     with pytest.raises(ResponseError, match="NOGROUP"):
-        await reader.read(args)
-    before = reader._client_id
+        await lane.read()
+    before = lane.reader._client_id
     await redis.xgroup_create(keys.lane(Lane.BATCH), GROUP, id="0", mkstream=True)
     job = await client.submit("add", {})
 
-    assert await reader.read(args) is True
-    assert arrivals.job_ids == [job.job_id]
-    assert reader._client_id == before
+    assert await lane.read() is True
+    assert lane.job_ids == [job.job_id]
+    assert lane.reader._client_id == before
 
 
-async def test_a_cancelled_read_takes_nothing_any_more(
-    redis: Redis, client: Client, stream: JobStream, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
-):
-    read = await reading(redis, reader, args)
+async def test_a_cancelled_read_takes_nothing_any_more(client: Client, stream: JobStream, lane: ReadLane):
+    read = await lane.reading()
     read.cancel()
     await asyncio.gather(read, return_exceptions=True)
     await client.submit("add", {})
 
     assert len(await stream.claim(places=1, for_batch=1, turns=0)) == 1
-    assert arrivals == []
+    assert lane.found == []
 
 
 async def test_an_error_of_who_takes_it_is_raised_by_the_read(
-    redis: Redis, keys: Keys, client: Client, stream: JobStream, args: tuple[Arg, ...]
+    redis: Redis, keys: Keys, client: Client, lane: ReadLane, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_: object) -> None:
         raise LookupError("a bug")
 
-    reader = stream.reader(Lane.BATCH, arrived=fail)
-    read = await reading(redis, reader, args)
+    monkeypatch.setattr(lane.reader, "_arrived", fail)
+    read = await lane.reading()
     await client.submit("add", {})
 
     with pytest.raises(LookupError, match="a bug"):
         await read
-    await reader.close()
     assert await pending(redis, keys) == 1  # and so it is reclaimed
 
 
 async def test_a_script_that_redis_has_forgotten_costs_one_start_its_head_start(
-    redis: Redis, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+    redis: Redis, client: Client, lane: ReadLane
 ):
     await client.submit("add", {})
-    await reader.read(args)
+    await lane.read()
     await redis.script_flush()
     for _ in range(2):
         await client.submit("add", {})
-        await reader.read(args)
+        await lane.read()
 
-    assert [answer is not None for _, answer in arrivals] == [True, False, True]
+    assert [answer is not None for _, answer in lane.found] == [True, False, True]
 
 
 # ---------------------------------------------------------------------------------------------- start_read.lua
 
 
-async def test_tries_are_those_of_the_job_its_function_or_the_worker(
-    client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
-):
+async def test_tries_are_those_of_the_job_its_function_or_the_worker(client: Client, lane: ReadLane):
     for kind, tries in (("robust", None), ("add", None), ("robust", 2)):
         await client.submit(kind, {}, tries=tries)
-        await reader.read(args)
+        await lane.read()
 
-    assert [delivery.tries for delivery in arrivals.deliveries] == [9, 3, 2]
+    assert [delivery.tries for delivery in lane.deliveries] == [9, 3, 2]
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("fragile", None), ("add", 1)])
@@ -205,22 +186,18 @@ async def test_the_last_attempt_is_left_to_a_worker_that_is_awake(
     keys: Keys,
     client: Client,
     stream: JobStream,
-    reader: LaneReader,
-    args: tuple[Arg, ...],
-    arrivals: Arrivals,
+    lane: ReadLane,
 ):
     job = await client.submit(kind, {}, tries=tries)
-    await reader.read(args)
+    await lane.read()
 
-    entry, answer = arrivals[0]
+    entry, answer = lane.found[0]
     assert (entry.job_id, answer) == (job.job_id, None)
     assert (await job_fields(redis, keys, job.job_id))["attempt"] == "0"
     assert isinstance(await stream.start(entry, tries=1), Delivery)
 
 
-async def test_what_is_no_plain_job_is_left_as_it_is(
-    redis: Redis, keys: Keys, client: Client, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
-):
+async def test_what_is_no_plain_job_is_left_as_it_is(redis: Redis, keys: Keys, client: Client, lane: ReadLane):
     cancelled = (await client.submit("add", {})).job_id
     await client.cancel(cancelled)
     overwritten = (await client.submit("add", {})).job_id
@@ -233,37 +210,37 @@ async def test_what_is_no_plain_job_is_left_as_it_is(
         await cast("Any", redis).xadd(keys.lane(Lane.BATCH), fields)
     before = await client.job(copied)
     for _ in range(7):
-        await reader.read(args)
+        await lane.read()
 
-    assert arrivals.job_ids[:3] == [cancelled, overwritten, gone]
-    assert [answer for _, answer in arrivals] == [None] * 7
+    assert lane.job_ids[:3] == [cancelled, overwritten, gone]
+    assert [answer for _, answer in lane.found] == [None] * 7
     assert await redis.get(keys.job(overwritten)) == b"in the way"
     assert await redis.exists(keys.job(gone)) == 0
     assert await client.job(copied) == before
 
 
 async def test_what_the_worker_knows_of_is_not_started(
-    redis: Redis, keys: Keys, client: Client, stream: JobStream, reader: LaneReader
+    redis: Redis, keys: Keys, client: Client, stream: JobStream, lane: ReadLane
 ):
     await client.submit("add", {})
     (claimed,) = await stream.claim(places=1, for_batch=1, turns=0)
-    read = await reading(redis, reader, stream.read_args(Lane.BATCH, newest=claimed.id, tries=[3]))
-    await reader.unblock()
+    read = await lane.reading(newest=claimed.id)
+    await lane.reader.unblock()
 
     assert await read is False
     assert (await job_fields(redis, keys, claimed.job_id))["state"] == "queued"
 
 
 async def test_a_claim_whose_answer_was_lost_is_found_by_the_next_read(
-    redis: Redis, client: Client, stream: JobStream, reader: LaneReader, args: tuple[Arg, ...], arrivals: Arrivals
+    client: Client, stream: JobStream, lane: ReadLane
 ):
     job = await client.submit("add", {})
     await stream.claim(places=1, for_batch=1, turns=0)  # and nobody hears of it
-    read = await reading(redis, reader, args)
-    await reader.unblock()
+    read = await lane.reading()
+    await lane.reader.unblock()
 
     assert await read is True
-    assert [delivery.job_id for delivery in arrivals.deliveries] == [job.job_id]
+    assert [delivery.job_id for delivery in lane.deliveries] == [job.job_id]
 
 
 async def test_what_another_worker_was_given_or_lost_is_not_started(
@@ -271,16 +248,15 @@ async def test_what_another_worker_was_given_or_lost_is_not_started(
     keys: Keys,
     client: Client,
     stream: JobStream,
-    reader: LaneReader,
-    args: tuple[Arg, ...],
+    lane: ReadLane,
 ):
     async with open_stream(redis, keys, consumer="w2") as other:
         for _ in range(2):
             await client.submit("add", {})
         theirs, lost = await other.claim(places=2, for_batch=2, turns=0)
     await stream.reclaim(Lane.BATCH, cursor=lost.id, count=1, min_idle_ms=0)
-    read = await reading(redis, reader, args)
-    await reader.unblock()
+    read = await lane.reading()
+    await lane.reader.unblock()
 
     assert await read is False
     for entry in (theirs, lost):
