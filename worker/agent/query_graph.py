@@ -95,7 +95,7 @@ class QueryGraph:
         done = _answer_in(spoken["turns"], turn)
         if done is not None:
             return done
-        is_begun = bool(known.next) and _is_same(spoken["turn"], turn)
+        is_begun = _is_same(spoken["turn"], turn)
         given = None if is_begun else TalkState(turns=spoken["turns"], turn=turn.model_dump_json())
         spoken = cast("TalkState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
         done = _answer_in(spoken["turns"], turn)

@@ -95,9 +95,10 @@ class ScanGraph:
             # The id was used for another page before; that page's findings are not this one's.
             await self.forget(job_id)
             known = await self._graph.aget_state(config)
-        if known.values and not known.next:
+        # Not by ``known.next``: between a node's return and its step it is empty, too.
+        if known.values.get("seen_ms"):
             return cast("ScanState", known.values)
-        given = None if known.next else start
+        given = None if known.values else start
         return cast("ScanState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
 
     async def forget(self, job_id: str) -> None:

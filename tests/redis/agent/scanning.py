@@ -18,7 +18,7 @@ from worker.agent.handlers import scan
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import Engine
-from worker.memory.checkpoints import ScanSaver
+from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history import History
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
@@ -105,3 +105,19 @@ class FailingEmbedder(BuiltinEmbedder):
     async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
         msg = f"nothing answers at the model server, asked for {len(texts)}"
         raise ModelError(msg)
+
+
+class Killed(Exception):
+    """Ends a run where a kill would."""
+
+
+def kill_before_step(saver: SharedSaver, step: int) -> None:
+    """Let ``saver`` keep what the nodes return, and their steps up to that of number ``step``; -1 is the input."""
+    aput = saver.aput
+
+    async def put(*args: Any) -> Any:
+        if args[2]["step"] == step:
+            raise Killed
+        return await aput(*args)
+
+    saver.aput = put  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ import pytest
 from producer.contract import JsonObject, QueryRequest
 from producer.errors import ModelUnreachable, ThreadBusy
 from tests.redis.agent.asking import Desk, ScriptedChat, call
+from tests.redis.agent.scanning import Killed, kill_before_step
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.agent.talk import Turn
@@ -33,6 +34,20 @@ class StoppedChat(ScriptedChat):
             self.stopped.set()
             await asyncio.Event().wait()
         return await super().chat(messages, schema=schema, tools=tools)
+
+
+class SteadyChat(ScriptedChat):
+    """Gives the step that follows from how many answers of tools it is shown, however often it is asked."""
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        steps = list(self.steps)
+        self.steps = steps[sum(message.role == "tool" for message in messages) :]
+        try:
+            return await super().chat(messages, schema=schema, tools=tools)
+        finally:
+            self.steps = steps
 
 
 async def killed(desk: Desk, question: str, chat: StoppedChat, **fields: Any) -> None:
@@ -81,6 +96,25 @@ async def test_a_query_killed_while_the_model_answers_goes_on_with_another_worke
         ("assistant", "Done."),
         ("user", "And now?"),
     ]
+
+
+@pytest.mark.parametrize("step", range(-1, 8))
+async def test_a_query_killed_between_what_a_node_returned_and_its_step_goes_on_there(shop: Desk, step: int):
+    chat = SteadyChat(call("request_scan", url=f"{SHOP}/new"), call("search_scans"), "Done.")
+    request = QueryRequest(question=f"Scan {SHOP}/new", thread_id="a", use_cache=False)
+    graph = await shop.graph(chat)
+    kill_before_step(graph._checkpointer, step)
+    with pytest.raises(Killed):
+        await graph.run("q1", request, QueryContext(submitted_ms=1))
+
+    result = await (await shop.graph(chat)).run("q1", request, QueryContext(submitted_ms=1))
+    talk = ScriptedChat("Yes.")
+    await shop.ask(talk, "And now?", job="q2", thread_id="a")
+
+    assert result.answer == "Done."
+    assert len(chat.asked) == 3
+    assert [job for job, _ in shop.submitted] == ["q1.scan0"]
+    assert [one.content for one in talk.asked[0] if one.role == "user"] == [request.question, "And now?"]
 
 
 async def test_a_turn_that_was_given_up_is_not_part_of_the_conversation(shop: Desk):

@@ -12,9 +12,11 @@ from producer.keys import Keys
 from tests.redis.agent.scanning import (
     BARRIERS,
     HOME,
+    Killed,
     Resources,
     StoppedModel,
     graph,
+    kill_before_step,
     run,
 )
 from tests.support.redis_server import StartServer
@@ -49,6 +51,24 @@ async def test_a_scan_stopped_in_assess_goes_on_without_loading_the_page_again(
     assert result.findings == BARRIERS.findings
     assert result.assessment_source == "builtin"
     assert HashWrite(keys.shot("job-1"), {"page": b"shot"}) in commit.writes
+
+
+@pytest.mark.parametrize("step", range(-1, 5))
+async def test_a_scan_killed_between_what_a_node_returned_and_its_step_goes_on_there(
+    redis: Redis, keys: Keys, history: History, saver: ScanSaver, step: int
+):
+    engine = FixedEngine([BARRIERS])
+    kill_before_step(saver, step)
+    with pytest.raises(Killed):
+        await run(keys, graph(engine, history, keys, saver=saver), "job-1")
+
+    result, commit = await run(keys, graph(engine, history, keys, saver=await scan_saver(redis, keys)), "job-1")
+
+    assert engine.calls == 1
+    assert result.assessment_source == "builtin"
+    document = commit.writes[0]
+    assert isinstance(document, HashWrite)
+    assert int(document.fields["last_seen_ms"]) > 0
 
 
 async def test_a_scan_whose_commit_was_lost_is_not_run_again(keys: Keys, history: History, saver: ScanSaver):
