@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.contract import Lane
+from producer.client import Client
+from producer.contract import ErrorInfo, Lane
 from producer.keys import GROUP, Keys
 from producer.settings import ClientSettings
 from worker.delivery import Delivery
@@ -21,6 +22,18 @@ from worker.stream_worker import StreamWorker
 
 DEADLINE_S = 60.0
 """After which a wait has failed. No promise (those measure their time): a command may take 20 s to start."""
+
+BOOM = ErrorInfo(type="Boom", message="it broke")
+
+
+async def add(_: dict[Any, Any], a: int, b: int = 0) -> int:
+    """The job of those tests that need any."""
+    return a + b
+
+
+async def submitted(client: Client, **options: Any) -> str:
+    """Submit one job of ``add``; return its id."""
+    return (await client.submit("add", {"a": 1}, **options)).job_id
 
 
 def settings_for(url: str, keys: Keys, **fields: Any) -> ClientSettings:

@@ -15,10 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine
 from redis.asyncio import Redis
 
 from producer.client import Client
-from producer.contract import ErrorInfo, FunctionResult, JobState, Lane
+from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.scripts import run_script
 from producer.settings import ClientSettings
+from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
 from worker.delivery import Answer, Delivery, NotStarted, started
@@ -29,7 +30,6 @@ from worker.stream import SCRIPTS, JobStream
 
 CONSUMERS: Final = 2
 SILENT_MS: Final = 60_000
-BOOM: Final = ErrorInfo(type="Boom", message="it broke")
 
 T = TypeVar("T")
 

@@ -6,14 +6,12 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client import Client
-from producer.contract import ErrorInfo, JobState
+from producer.contract import JobState
 from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
-from tests.support.queue import claim_one, start_one
+from tests.support.queue import BOOM, claim_one, start_one
 from worker.stream import JobStream
-
-BOOM = ErrorInfo(type="Boom", message="it broke")
 
 
 async def buried(client: Client, stream: JobStream, *, batch: str | None = None) -> str:

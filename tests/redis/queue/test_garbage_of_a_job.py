@@ -11,17 +11,13 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
-from tests.support.queue import claim_one, events_of, running_worker, start_one
+from tests.support.queue import add, claim_one, events_of, running_worker, start_one
 from worker.delivery import Delivery
 from worker.outcome import describe
 from worker.stream import JobStream
 
 WAIT_S = 15
 UNREADABLE = describe(ValueError("unreadable"))
-
-
-async def add(_: dict[Any, Any], a: int) -> int:
-    return a
 
 
 async def test_a_rejected_entry_leaves_the_job_it_names_and_its_result_alone(

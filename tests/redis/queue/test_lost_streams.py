@@ -12,19 +12,11 @@ from redis.exceptions import ResponseError
 from producer.client import Client
 from producer.contract import JobState, Lane
 from producer.keys import Keys
-from tests.support.queue import open_stream, running_worker, start_one
+from tests.support.queue import add, open_stream, running_worker, start_one, submitted
 from worker.delivery import Delivery
 from worker.stream import JobStream
 
 WAIT_S = 15
-
-
-async def echo(_: dict[Any, Any], n: int = 0) -> int:
-    return n
-
-
-async def submitted(client: Client) -> str:
-    return (await client.submit("echo", {})).job_id
 
 
 async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream: JobStream, redis: Redis, keys: Keys):
@@ -60,8 +52,8 @@ async def test_a_job_whose_entry_id_another_job_has_in_the_new_stream_is_queued_
     first = await submitted(client)
     entry = await cast("Any", redis).hget(keys.job(first), "entry")
     await redis.delete(keys.lane("batch"))
-    await redis.xadd(keys.lane("batch"), {"id": "other", "kind": "echo", "payload": "{}"}, id=entry)
-    await redis.xadd(keys.lane("batch"), {"kind": "echo", "payload": "{}"})
+    await redis.xadd(keys.lane("batch"), {"id": "other", "kind": "add", "payload": '{"a": 1}'}, id=entry)
+    await redis.xadd(keys.lane("batch"), {"kind": "add", "payload": '{"a": 1}'})
 
     assert await stream.lanes.ensure_groups() == {Lane.BATCH: 1}
     assert await stream.lanes.ensure_groups() == {}
@@ -98,7 +90,7 @@ async def test_a_stream_deleted_while_no_worker_ran_loses_no_job(
     await redis.delete(keys.lane("batch"))
     after = await submitted(client)  # makes the stream anew, without a group
 
-    async with running_worker(redis_url, keys, [echo]):
+    async with running_worker(redis_url, keys, [add]):
         states = [(await client.wait(job_id, timeout_s=WAIT_S)).state for job_id in (before, after)]
 
     assert states == [JobState.SUCCEEDED, JobState.SUCCEEDED]
@@ -107,7 +99,7 @@ async def test_a_stream_deleted_while_no_worker_ran_loses_no_job(
 async def test_due_jobs_stay_while_redis_refuses_to_tell_of_them(
     client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    job = await client.submit("echo", {}, defer_s=60)
+    job = await client.submit("add", {"a": 1}, defer_s=60)
     await redis.zadd(keys.scheduled, {job.job_id: 1})  # due
     refusal = ResponseError("BUSY Redis is busy running a script")
 

@@ -1,0 +1,87 @@
+"""retry.lua, promote.lua and hand_back.lua: a job that is to run again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.keys import Keys
+from tests.support.queue import BOOM, claim_one, job_fields, start_one, submitted
+from worker.stream import JobStream
+
+
+async def test_retry_schedules_and_keeps_the_attempt_spent(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+    job_id = await submitted(client)
+    delivery = await start_one(stream)
+
+    standing = await stream.retry(delivery, delay_s=60, error=BOOM)
+
+    fields = await job_fields(redis, keys, job_id)
+    assert standing == "committed"
+    assert (fields["state"], fields["attempt"]) == ("scheduled", "1")
+    assert json.loads(fields["error"]) == {"type": "Boom", "message": "it broke"}
+    assert await redis.xlen(keys.lane("batch")) == 0
+    assert await stream.retry(delivery, delay_s=60, error=BOOM) == "already"
+
+
+async def test_retry_of_a_cancelled_job_does_not_wait(client: Client, stream: JobStream):
+    job_id = await submitted(client)
+    delivery = await start_one(stream)
+    await client.cancel(job_id)
+
+    await stream.retry(delivery, delay_s=60, error=BOOM)
+
+    assert await stream.lanes.promote_due(limit=10) == 1
+    assert (await start_one(stream)).is_cancelled
+
+
+async def test_a_due_job_is_promoted_once_and_an_early_one_is_not(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    early = await submitted(client, defer_s=60)
+    due = await submitted(client, defer_s=60)
+    await redis.zadd(keys.scheduled, {due: 1})
+
+    promoted = [await stream.lanes.promote_due(limit=10), await stream.lanes.promote_due(limit=10)]
+
+    assert promoted == [1, 0]
+    assert (await claim_one(stream)).job_id == due
+    assert await redis.zscore(keys.scheduled, early) is not None
+
+
+async def test_a_leftover_on_the_scheduled_set_is_cleared_away(stream: JobStream, redis: Redis, keys: Keys):
+    await redis.zadd(keys.scheduled, {"ghost": 1})
+
+    assert await stream.lanes.promote_due(limit=10) == 0
+    assert await redis.zcard(keys.scheduled) == 0
+
+
+async def test_what_is_no_job_on_the_scheduled_set_stops_no_job_behind_it(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    await redis.set(keys.job("broken"), "not a hash")
+    await redis.zadd(keys.scheduled, cast("Any", {"broken": 1, b"\xff\xfe": 2, "a,b": 3}))
+    due = await submitted(client, defer_s=60)
+    await redis.zadd(keys.scheduled, {due: 4})
+
+    assert await stream.lanes.promote_due(limit=10) == 1
+    assert (await claim_one(stream)).job_id == due
+    assert await redis.zcard(keys.scheduled) == 0
+
+
+async def test_hand_back_returns_the_attempt_and_queues_the_job_again(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    delivery = await start_one(stream)
+
+    assert await stream.hand_back(delivery) == "committed"
+    assert await stream.hand_back(delivery) == "already"
+
+    fields = await job_fields(redis, keys, job_id)
+    again = await start_one(stream)
+    assert (fields["state"], fields["attempt"]) == ("queued", "0")
+    assert (again.job_id, again.attempt, again.fence) == (job_id, 1, 2)

@@ -1,0 +1,130 @@
+"""claim.lua and start.lua: who gets which job, and what a start counts."""
+
+from __future__ import annotations
+
+import json
+
+from redis.asyncio import Redis
+
+from producer.client import Client
+from producer.contract import Lane
+from producer.keys import Keys
+from tests.support.queue import claim_one, events_of, job_fields, start_one, steal_entry, submitted
+from worker.delivery import Delivery, NotStarted
+from worker.entries import Entry
+from worker.stream import JobStream
+
+
+async def test_claim_takes_interactive_first_and_batch_with_the_places_left(client: Client, stream: JobStream):
+    batch = [await submitted(client) for _ in range(3)]
+    interactive = [await submitted(client, lane="interactive") for _ in range(2)]
+
+    entries = await stream.claim(places=4, for_batch=4, turns=0)
+
+    assert [entry.job_id for entry in entries] == [*interactive, *batch[:2]]
+
+
+async def test_claim_gives_batch_its_turns_before_interactive(client: Client, stream: JobStream):
+    batch = [await submitted(client) for _ in range(2)]
+    for _ in range(5):
+        await submitted(client, lane="interactive")
+
+    entries = await stream.claim(places=2, for_batch=1, turns=1)
+
+    assert [entry.lane for entry in entries] == [Lane.INTERACTIVE, Lane.BATCH]
+    assert entries[1].job_id == batch[0]
+
+
+async def test_claim_leaves_batch_alone_where_it_has_no_place(client: Client, stream: JobStream):
+    await submitted(client)
+
+    assert await stream.claim(places=1, for_batch=0, turns=0) == []
+
+
+async def test_start_counts_the_attempt_and_raises_the_fence(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+
+    delivery = await start_one(stream)
+
+    fields = await job_fields(redis, keys, job_id)
+    assert (delivery.attempt, delivery.fence, delivery.tries) == (1, 1, 3)
+    assert json.loads(delivery.payload) == {"a": 1}
+    assert (fields["state"], fields["worker"], fields["attempt"]) == ("running", "w1", "1")
+
+
+async def test_start_of_an_entry_added_by_hand_makes_the_job(stream: JobStream, redis: Redis, keys: Keys):
+    entry_id = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": '{"url":"https://example.org/"}'})
+
+    delivery = await start_one(stream)
+
+    assert delivery.job_id == f"batch-{entry_id.decode()}"
+    assert (await job_fields(redis, keys, delivery.job_id))["state"] == "running"
+
+
+async def test_start_is_refused_to_a_consumer_that_does_not_hold_the_entry(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    entry = await claim_one(stream)
+    await steal_entry(redis, keys, entry.lane, entry.id, by="other")
+
+    answer = await stream.start(entry, tries=3)
+
+    assert answer == NotStarted("lost")
+    assert (await job_fields(redis, keys, job_id))["attempt"] == "0"
+
+
+async def test_start_drops_the_entry_of_a_cancelled_job(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+    job_id = await submitted(client)
+    entry = await claim_one(stream)
+    await client.cancel(job_id)
+
+    answer = await stream.start(entry, tries=3)
+
+    assert answer == NotStarted("dropped")
+    assert await redis.xlen(keys.lane("batch")) == 0
+    assert len(await events_of(redis, keys)) == 1
+
+
+async def test_start_says_when_there_is_neither_job_nor_payload(stream: JobStream, redis: Redis, keys: Keys):
+    await redis.xadd(keys.lane("batch"), {"id": "ghost", "kind": "scan"})
+
+    assert await stream.start(await claim_one(stream), tries=3) == NotStarted("missing")
+
+
+async def test_start_over_the_limit_is_exhausted_and_spends_nothing(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    entry = await claim_one(stream)
+    for _ in range(2):
+        assert isinstance(await stream.start(entry, tries=2), Delivery)
+
+    third = await stream.start(entry, tries=2)
+
+    assert isinstance(third, Delivery)
+    assert third.is_exhausted
+    assert (third.attempt, third.fence) == (2, 3)
+    assert (await job_fields(redis, keys, job_id))["attempt"] == "2"
+
+
+async def test_start_tells_of_a_cancellation_that_came_while_nobody_ran_the_job(client: Client, stream: JobStream):
+    job_id = await submitted(client)
+    first = await start_one(stream)
+    await client.cancel(job_id)
+    await stream.hand_back(first)
+
+    second = await start_one(stream)
+
+    assert second.is_cancelled
+
+
+async def test_entries_of_both_lanes_with_one_id_are_told_apart(stream: JobStream, redis: Redis, keys: Keys):
+    for lane in Lane:
+        await redis.xadd(keys.lane(lane), {"kind": "k", "payload": "{}"}, id="5-1")
+
+    entries: list[Entry] = await stream.claim(places=2, for_batch=2, turns=0)
+
+    assert {entry.job_id for entry in entries} == {"interactive-5-1", "batch-5-1"}
