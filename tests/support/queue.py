@@ -31,6 +31,12 @@ async def add(_: dict[Any, Any], a: int, b: int = 0) -> int:
     return a + b
 
 
+async def forever(ctx: dict[Any, Any]) -> None:
+    """A job that only a cancellation ends; ``ctx["running"]`` tells when it runs."""
+    ctx["running"].set()
+    await asyncio.Event().wait()
+
+
 async def submitted(client: Client, **options: Any) -> str:
     """Submit one job of ``add``; return its id."""
     return (await client.submit("add", {"a": 1}, **options)).job_id

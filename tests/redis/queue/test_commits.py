@@ -27,6 +27,10 @@ async def half_a_pair(_: dict[Any, Any]) -> str:
     return "\ud83d"
 
 
+async def returns_a_set(_: dict[Any, Any]) -> set[int]:
+    return {1}
+
+
 async def raises_half_a_pair(_: dict[Any, Any]) -> None:
     msg = "broken \ud83d"
     raise RuntimeError(msg)
@@ -54,7 +58,7 @@ def held_commits(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return may_commit
 
 
-@pytest.mark.parametrize("function", [half_a_pair, writes_nothing_redis_knows, results_half_a_pair])
+@pytest.mark.parametrize("function", [half_a_pair, returns_a_set, writes_nothing_redis_knows, results_half_a_pair])
 async def test_what_has_no_form_in_redis_is_dead_and_says_so(
     function: Any, client: Client, redis_url: str, keys: Keys, redis: Redis
 ):

@@ -10,8 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from producer.client import Client
-from producer.contract import JobState, Lane
-from producer.keys import Keys
+from producer.contract import FunctionResult, JobState, Lane
+from producer.keys import GROUP, Keys
 from tests.support.queue import add, open_stream, running_worker, start_one, submitted
 from worker.delivery import Delivery
 from worker.stream import JobStream
@@ -94,6 +94,27 @@ async def test_a_stream_deleted_while_no_worker_ran_loses_no_job(
         states = [(await client.wait(job_id, timeout_s=WAIT_S)).state for job_id in (before, after)]
 
     assert states == [JobState.SUCCEEDED, JobState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("what", ["group", "stream"])
+async def test_a_group_or_stream_deleted_under_the_worker_loses_no_job(
+    client: Client, redis_url: str, keys: Keys, redis: Redis, what: str
+):
+    async with running_worker(redis_url, keys, [add], allow_abort_jobs=False) as worker:
+        await client.wait((await client.submit("add", {"a": 1})).job_id, timeout_s=WAIT_S)
+        worker.allow_pick_jobs = False
+        job = await client.submit("add", {"a": 2})
+        if what == "group":
+            await redis.xgroup_destroy(keys.lane("batch"), GROUP)
+        else:
+            await redis.delete(keys.lane("batch"))
+        worker.allow_pick_jobs = True
+        worker.claimer.look_again()
+
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert isinstance(result, FunctionResult)
+    assert result.value == 2
 
 
 async def test_due_jobs_stay_while_redis_refuses_to_tell_of_them(

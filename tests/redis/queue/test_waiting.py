@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client import Client
-from producer.contract import JobState
+from producer.contract import FunctionResult, JobState
 from producer.errors import UnknownJob, WaitTimeout
 from producer.keys import Keys
-from tests.support.queue import running_worker, settings_for
+from tests.support.queue import running_worker
 
 WAIT_S = 60
 MANY = 3_000
@@ -22,65 +22,61 @@ async def double(_: object, n: int) -> int:
 
 
 async def test_thousands_of_jobs_are_awaited_over_a_handful_of_connections(
-    redis_url: str, keys: Keys, redis: Redis
+    client: Client, redis_url: str, keys: Keys, redis: Redis
 ) -> None:
-    async with Client(settings_for(redis_url, keys)) as client:
-        ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(MANY)))]
-        before: Any = await redis.client_list()
-        ended: list[str] = []
-        most = 0
-        async with running_worker(redis_url, keys, [double], max_jobs=50):
-            async for result in client.as_completed(ids, timeout_s=WAIT_S):
-                if not len(ended) % 500:
-                    now: Any = await redis.client_list()
-                    most = max(most, len(now))
-                ended.append(result.job_id)
+    ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(MANY)))]
+    before: Any = await redis.client_list()
+    values: dict[str, object] = {}
+    most = 0
+    async with running_worker(redis_url, keys, [double], max_jobs=50):
+        async for result in client.as_completed(ids, timeout_s=WAIT_S):
+            if not len(values) % 500:
+                now: Any = await redis.client_list()
+                most = max(most, len(now))
+            assert isinstance(result, FunctionResult)
+            values[result.job_id] = result.value
 
-    assert sorted(ended) == sorted(ids)
+    assert values == {job_id: 2 * n for n, job_id in enumerate(ids)}
     assert most - len(before) < 20  # the worker's own among them
 
 
-async def test_what_has_ended_is_yielded_before_the_time_is_up(redis_url: str, keys: Keys) -> None:
-    async with Client(settings_for(redis_url, keys)) as client:
-        ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(3)))]
-        await client.cancel(ids[1])
+async def test_what_has_ended_is_yielded_before_the_time_is_up(client: Client) -> None:
+    ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(3)))]
+    await client.cancel(ids[1])
 
-        seen: list[str] = []
-        said = ""
-        try:
-            async for result in client.as_completed(ids, timeout_s=0.2):
-                seen += [result.job_id]
-        except WaitTimeout as error:
-            said = str(error)
+    seen: list[str] = []
+    said = ""
+    try:
+        async for result in client.as_completed(ids, timeout_s=0.2):
+            seen += [result.job_id]
+    except WaitTimeout as error:
+        said = str(error)
 
     assert seen == [ids[1]]
     assert said == "2 jobs have not ended within 0.2 s; they go on"
 
 
-async def test_a_job_named_twice_is_yielded_once(redis_url: str, keys: Keys) -> None:
-    async with Client(settings_for(redis_url, keys)) as client:
-        job = await client.submit("double", {"n": 1})
-        await client.cancel(job.job_id)
+async def test_a_job_named_twice_is_yielded_once(client: Client) -> None:
+    job = await client.submit("double", {"n": 1})
+    await client.cancel(job.job_id)
 
-        states = [result.state async for result in client.as_completed([job.job_id] * 3, timeout_s=WAIT_S)]
+    states = [result.state async for result in client.as_completed([job.job_id] * 3, timeout_s=WAIT_S)]
 
     assert states == [JobState.CANCELLED]
 
 
-async def test_a_job_nobody_submitted_is_said_among_those_awaited(redis_url: str, keys: Keys) -> None:
-    async with Client(settings_for(redis_url, keys)) as client:
-        job = await client.submit("double", {"n": 1})
+async def test_a_job_nobody_submitted_is_said_among_those_awaited(client: Client) -> None:
+    job = await client.submit("double", {"n": 1})
 
-        with pytest.raises(UnknownJob, match="nobody"):
-            async for _ in client.as_completed([job.job_id, "nobody"], timeout_s=WAIT_S):
-                pass
+    with pytest.raises(UnknownJob, match="nobody"):
+        async for _ in client.as_completed([job.job_id, "nobody"], timeout_s=WAIT_S):
+            pass
 
 
-async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(redis_url: str, keys: Keys) -> None:
-    async with Client(settings_for(redis_url, keys)) as client:
-        for line in ("[1]", "7", "no JSON", '{"at_ms": "soon"}', '{"event": "job.queued", "job_id": "j"}'):
-            await client.redis.xadd(keys.events, {"event": line})
+async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(client: Client, keys: Keys) -> None:
+    for line in ("[1]", "7", "no JSON", '{"at_ms": "soon"}', '{"event": "job.queued", "job_id": "j"}'):
+        await client.redis.xadd(keys.events, {"event": line})
 
-        events = [event async for event in client.events(since="0", follow_new=False)]
+    events = [event async for event in client.events(since="0", follow_new=False)]
 
     assert [(event.event, event.job_id) for event in events] == [("job.queued", "j")]

@@ -1,0 +1,111 @@
+"""Running jobs that are stopped: cancelled, out of time, or handed back when their worker closes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+from arq.worker import func
+from redis.asyncio import Redis
+
+import worker.execute
+from producer.client import Client
+from producer.contract import JobState
+from producer.keys import Keys
+from tests.support.queue import forever, job_fields, running_worker
+
+WAIT_S = 15
+
+
+async def test_a_job_over_its_time_is_dead_and_says_so(client: Client, redis_url: str, keys: Keys):
+    ctx = {"running": asyncio.Event()}
+    async with running_worker(redis_url, keys, [func(forever, timeout=0.1)], ctx=ctx):
+        job = await client.submit("forever", {})
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.error is not None
+    assert result.error.message == "the job ran into its time-out of 0.1 s"
+
+
+async def test_a_running_job_is_cancelled_within_five_seconds(client: Client, redis_url: str, keys: Keys):
+    ctx = {"running": asyncio.Event()}
+    async with running_worker(redis_url, keys, [forever], ctx=ctx, lease_s=10):
+        job = await client.submit("forever", {})
+        await asyncio.wait_for(ctx["running"].wait(), WAIT_S)
+
+        state = await client.cancel(job.job_id)
+        result = await client.wait(job.job_id, timeout_s=5)
+
+    assert state is JobState.RUNNING
+    assert result.state is JobState.CANCELLED
+
+
+async def deaf_at_first(ctx: dict[Any, Any]) -> None:
+    """Swallows its first cancellation, as a library may."""
+    ctx["running"].set()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+
+
+async def test_a_job_that_swallows_its_cancellation_is_cancelled_again(
+    client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(worker.execute, "INSIST_AFTER_S", 0.1)
+    ctx = {"running": asyncio.Event()}
+    async with running_worker(redis_url, keys, [func(deaf_at_first, timeout=0.1)], ctx=ctx):
+        job = await client.submit("deaf_at_first", {})
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.error is not None
+    assert "time-out" in result.error.message
+
+
+async def test_unstarted_and_running_jobs_are_handed_back_when_the_worker_closes(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    ctx = {"running": asyncio.Event()}
+    job = await client.submit("forever", {})
+    async with running_worker(redis_url, keys, [forever], ctx=ctx, lease_s=10):
+        await asyncio.wait_for(ctx["running"].wait(), WAIT_S)
+
+    fields = await job_fields(redis, keys, job.job_id)
+    assert (fields["state"], fields["attempt"]) == ("queued", "0")
+    assert await redis.xlen(keys.lane("batch")) == 1
+
+
+async def stumbles_over_its_end(ctx: dict[Any, Any]) -> None:
+    ctx["running"].set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        msg = "cleaning up failed"
+        raise RuntimeError(msg)
+
+
+async def test_a_job_that_fails_while_it_is_stopped_is_handed_back_not_dead(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    running = asyncio.Event()
+    async with running_worker(
+        redis_url, keys, [stumbles_over_its_end], ctx={"running": running}, job_completion_wait=0
+    ):
+        job = await client.submit("stumbles_over_its_end", {})
+        await asyncio.wait_for(running.wait(), WAIT_S)
+
+    fields = await job_fields(redis, keys, job.job_id)
+    assert (fields["state"], fields["attempt"]) == ("queued", "0")
+    assert await redis.xlen(keys.dead) == 0
+
+
+async def test_a_job_that_fails_while_it_is_cancelled_is_cancelled(client: Client, redis_url: str, keys: Keys):
+    running = asyncio.Event()
+    async with running_worker(redis_url, keys, [stumbles_over_its_end], ctx={"running": running}):
+        job = await client.submit("stumbles_over_its_end", {})
+        await asyncio.wait_for(running.wait(), WAIT_S)
+        await client.cancel(job.job_id)
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.CANCELLED
