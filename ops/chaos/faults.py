@@ -53,7 +53,6 @@ class Faults:
         self._stage = stage
         self._journal = journal
         self._redis_lock = asyncio.Lock()
-        self._lasting: set[asyncio.Task[None]] = set()
         self._acts: dict[str, Callable[[Strike], Awaitable[bool]]] = {
             "worker_killed": self._signal(signal.SIGKILL),
             "worker_terminated": self._signal(signal.SIGTERM),
@@ -69,15 +68,13 @@ class Faults:
         }
 
     async def run(self, plan: tuple[Strike, ...]) -> None:
-        """Carry the plan out in its time; return when nothing lasts any more."""
+        """Carry the plan out in its time; return when nothing lasts any more. What a fault raises ends it."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for strike in plan:
-            await asyncio.sleep(max(0.0, began + strike.at_s - loop.time()))
-            task = asyncio.create_task(self._strike(strike))
-            self._lasting.add(task)
-            task.add_done_callback(self._lasting.discard)
-        await asyncio.gather(*self._lasting)
+        async with asyncio.TaskGroup() as lasting:
+            for strike in plan:
+                await asyncio.sleep(max(0.0, began + strike.at_s - loop.time()))
+                lasting.create_task(self._strike(strike))
 
     async def _strike(self, strike: Strike) -> None:
         if await self._acts[strike.fault](strike):

@@ -28,7 +28,7 @@ from auditor import Auditor
 from crowd import Crowd
 from faults import Faults
 from journal import Journal
-from plan import make_plan
+from plan import Strike, make_plan
 from stage import ENVIRONMENT, Stage
 
 from producer.client import Client
@@ -66,9 +66,8 @@ async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Out
         client = await stack.enter_async_context(Client(settings))
         crowd, faults = Crowd(client, journal, stage.urls, seed=seed), Faults(stage, journal)
         async with asyncio.TaskGroup() as both:
-            both.create_task(faults.run(make_plan(seed, seconds=seconds)))
+            both.create_task(_break(stage, faults, make_plan(seed, seconds=seconds)))
             both.create_task(crowd.run(seconds=seconds))
-            both.create_task(_make_whole_after(stage, seconds))
         stuck: list[str] = []
         try:
             async with asyncio.timeout(CALM_S):
@@ -89,9 +88,9 @@ async def chaos(folder: Path, *, seconds: float, seed: int, workers: int) -> Out
     return outcome
 
 
-async def _make_whole_after(stage: Stage, seconds: float) -> None:
-    """Bring everything back at the end of the time: producers wait for answers that only a whole stage gives."""
-    await asyncio.sleep(seconds + 0.5)
+async def _break(stage: Stage, faults: Faults, plan: tuple[Strike, ...]) -> None:
+    """Carry the plan out, then bring everything back: producers wait for answers that only a whole stage gives."""
+    await faults.run(plan)
     await stage.make_whole()
 
 

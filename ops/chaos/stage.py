@@ -133,6 +133,7 @@ class OllamaProcess:
     def __init__(self) -> None:
         self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -148,8 +149,20 @@ class OllamaProcess:
 
     async def start(self) -> None:
         """Start it unless it runs; return when it listens."""
-        if self._process is not None:
-            return
+        async with self._one_at_a_time:
+            if self._process is None:
+                await self._start()
+
+    async def kill(self) -> None:
+        """End it as a crash would; one that is being started, when it has. Safe to call twice."""
+        async with self._one_at_a_time:
+            process, self._process = self._process, None
+            if process is not None:
+                with suppress(ProcessLookupError):  # it has ended by itself
+                    process.kill()
+                await process.wait()
+
+    async def _start(self) -> None:
         command = (sys.executable, "-m", "tests.support.ollama_server", "--port", str(self.port), "--call-ms", "150")
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
@@ -159,14 +172,6 @@ class OllamaProcess:
         if not await self._process.stdout.readline():
             msg = f"the stub of an Ollama ended at once: is port {self.port} taken?"
             raise OSError(msg)
-
-    async def kill(self) -> None:
-        """End it as a crash would. Safe to call twice."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):  # it has ended by itself
-                process.kill()
-            await process.wait()
 
 
 class Stage:

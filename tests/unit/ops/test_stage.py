@@ -1,0 +1,35 @@
+"""What chaos breaks: two faults of one thing, one within the other."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "ops" / "chaos"))
+
+from stage import OllamaProcess  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
+
+
+async def test_an_ollama_killed_while_it_is_started_ends_and_can_be_started_again():
+    async with OllamaProcess() as ollama:
+        await ollama.kill()
+
+        await asyncio.gather(ollama.start(), ollama.kill(), ollama.start(), ollama.start())
+
+        await _answers(ollama.port)
+        await ollama.kill()
+        assert await _refuses(ollama.port)
+
+
+async def _answers(port: int) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+
+
+async def _refuses(port: int) -> bool:
+    try:
+        await _answers(port)
+    except ConnectionRefusedError:
+        return True
+    return False
