@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -23,9 +24,25 @@ from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable
 from producer.settings import ClientSettings
 
 CONNECT_TIMEOUT_S: Final = 5.0
+SILENT_S: Final = 10
+"""After so long without a sign of Redis' machine a connection is lost: a router that forgets one tells nobody.
+It is the kernels that ask each other, so a Redis may be busy or frozen. Left to itself, Linux waits for 15 minutes."""
 ATTEMPTS: Final = 5
 """Reconnections before a call gives up: with the back-off below about three seconds, the time a restart takes."""
 _TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
+_KEEPALIVE: Final[dict[str, Any]] = {
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value
+        for name, value in {
+            "TCP_KEEPIDLE": SILENT_S // 2,
+            "TCP_KEEPINTVL": 1,
+            "TCP_KEEPCNT": SILENT_S // 2,
+            "TCP_USER_TIMEOUT": SILENT_S * 1000,
+        }.items()
+        if hasattr(socket, name)  # macOS has some of them only
+    },
+}
 
 
 def open_redis(settings: ClientSettings) -> Redis:
@@ -36,7 +53,7 @@ def open_redis(settings: ClientSettings) -> Redis:
     return Redis.from_url(
         settings.redis_url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
-        **({} if settings.redis_url.startswith("unix:") else {"socket_keepalive": True}),
+        **({} if settings.redis_url.startswith("unix:") else _KEEPALIVE),
         health_check_interval=30,
         # OSError is a refused connection, which redis-py 5 does not try again by itself.
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, cast("Any", _TRIED_AGAIN)),

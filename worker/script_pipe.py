@@ -62,7 +62,7 @@ class ScriptPipe:
         if wire is not None:
             await wire.release()
 
-    async def reset_if_stuck(self, *, limit_s: float) -> bool:
+    def reset_if_stuck(self, *, limit_s: float) -> bool:
         """Drop the connection when a reply has been awaited for ``limit_s``: a half-open socket never answers."""
         if self._wire is None or self._wire.silent_s < limit_s:
             return False

@@ -55,7 +55,7 @@ class Upkeep:
         poll_s: float,
         beat: Callable[[], Awaitable[None]],
         describe: Callable[[], dict[str, Any]],
-        pipe_watch: Callable[[], Awaitable[bool]],
+        pipe_watch: Callable[[], object],
         fire_schedules: Callable[[], Awaitable[object]],
     ) -> None:
         self._stream = stream
@@ -84,7 +84,6 @@ class Upkeep:
                 await self._step("reap", REAP_EVERY_S, self._reap)
                 await self._step("beat", self._poll_s, self._beat)
                 await self._step("schedules", SCHEDULES_EVERY_S, self._fire_schedules)
-                await self._step("pipe", STUCK_AFTER_S / 3, self._pipe_watch)
                 await asyncio.sleep(self._poll_s)
         finally:
             ticker.cancel()
@@ -92,6 +91,7 @@ class Upkeep:
 
     def _tick(self) -> None:
         self._leases.tick()
+        self._pipe_watch()  # no step: those wait for the pipe themselves
         self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     async def _step(self, name: str, every_s: float, act: Callable[[], Awaitable[object]]) -> None:

@@ -145,7 +145,7 @@ class PoolScripts:
             async with asyncio.timeout(limit_s):
                 return await self._pipe.call(script, keys or self._pool_keys, args)
         except TimeoutError:
-            await self._pipe.reset_if_stuck(limit_s=limit_s)
+            self._pipe.reset_if_stuck(limit_s=limit_s)
             raise
 
     def _lease(self) -> tuple[int, int]:

@@ -30,8 +30,8 @@ def upkeep_of(stream: JobStream, redis_url: str, keys: Keys, *, begun: list[Entr
     async def fails() -> None:
         raise failure
 
-    async def nothing() -> bool:
-        return False
+    async def nothing() -> None:
+        pass
 
     leases = LeaseKeeper(
         lambda: blocking_redis.Redis.from_url(redis_url),
@@ -50,7 +50,7 @@ def upkeep_of(stream: JobStream, redis_url: str, keys: Keys, *, begun: list[Entr
         poll_s=0.05,
         beat=fails,
         describe=lambda: {"name": stream.consumer},
-        pipe_watch=nothing,
+        pipe_watch=lambda: None,
         fire_schedules=nothing,
     )
 
