@@ -1,4 +1,4 @@
-"""An environment whose vectors can be moved from one embedding model to another."""
+"""A store of memories, and an environment whose vectors can be moved from one embedding model to another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
+from tests.support.memory_store import opened
 from tests.support.two_models import NAMES, Environment, OtherEmbedder
+from worker.memory.memories import MemoryStore
+
+
+@pytest.fixture
+async def store(redis: Redis, keys: Keys) -> MemoryStore:
+    return await opened(redis, keys, fields=("text",))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Nothing put into one environment, site, group or conversation is got, found, listed or deleted in another.
 
-Namespaces of memories are in ``test_memories.py``, scopes of the cache in ``test_cache.py``.
+Namespaces of memories are in ``test_namespaces.py``, scopes of the cache in ``test_cache.py``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,36 @@
+"""Stores of memories on the test's own keys: one for a test, or one for each example of a property."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from worker.memory.embeddings import Embeddings
+from worker.memory.memories import MemoryStore
+from worker.models.builtin import BuiltinEmbedder
+
+REAL_REDIS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+_numbers = itertools.count()
+
+
+async def opened(redis: Redis, keys: Keys, **options: Any) -> MemoryStore:
+    store = MemoryStore(Embeddings(redis, keys, BuiltinEmbedder()), **options)
+    await store.ensure_index()
+    return store
+
+
+@asynccontextmanager
+async def example_of(redis_url: str, keys: Keys, **options: Any) -> AsyncGenerator[MemoryStore]:
+    """A store in an environment of its own for one example of a property, without its index afterwards."""
+    part = Keys(f"{keys.environment}-{next(_numbers)}")
+    async with Redis.from_url(redis_url, protocol=2) as redis:
+        yield await opened(redis, part, **options)
+        await redis.execute_command("FT.DROPINDEX", f"{part.prefix}memories", "DD")
