@@ -1,4 +1,4 @@
-"""Slots that are lost: leases that end, hosts that fail, a Redis that is away."""
+"""Slots whose leases end: the call is ended, its answer void, the slot another's."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
-from structlog.testing import capture_logs
 
-from producer.errors import ModelUnreachable, SlotLost
-from producer.gpu_view import HostReport
+from producer.errors import SlotLost
 from producer.keys import Keys
 from tests.support.gpu import (
     GPU1,
-    GPU2,
     QUICK,
-    TWO,
     ask,
     expire,
     hold,
@@ -25,17 +21,12 @@ from tests.support.gpu import (
     holders,
     lease_ms,
     listening,
-    set_host,
     until,
     waiting,
 )
 from tests.support.ollama_models import OpenPool
-from tests.support.redis_server import StartServer
-from worker.gpu.hosts import Host
 from worker.gpu.scripts import Timing
 from worker.gpu.slot import Slot
-
-# ---------------------------------------------------------------------------------------------- leases
 
 
 async def test_a_held_slot_is_renewed_for_as_long_as_it_is_held(open_pool: OpenPool, redis: Redis, keys: Keys):
@@ -163,151 +154,9 @@ async def test_a_grant_that_no_heartbeat_confirms_is_given_up_in_time(
     assert loop.time() - began < pool.timing.confirm_s
 
 
-# ---------------------------------------------------------------------------------------------- hosts
-
-
-async def test_a_call_fails_in_words_when_no_host_comes_back(open_pool: OpenPool):
-    async def dead(host: Host) -> HostReport:
-        msg = f"nothing listens at {host.name}"
-        raise ModelUnreachable(msg)
-
-    pool = await open_pool("w1", probe=dead, timing=QUICK)
-
-    with pytest.raises(ModelUnreachable, match="no model host answers at 'http://gpu1:1'"):
-        async with pool.acquire("chat"):
-            pass
-
-
-async def test_a_host_that_fails_is_set_aside_and_taken_back(open_pool: OpenPool):
-    sick: set[str] = set()
-
-    async def probe(host: Host) -> HostReport:
-        if host.name in sick:
-            msg = "it does not answer"
-            raise ModelUnreachable(msg)
-        return HostReport()
-
-    pool = await open_pool("w1", hosts=TWO, probe=probe, timing=QUICK)
-
-    async def is_up(name: str) -> bool:
-        return next(host.is_up for host in (await pool.view()).hosts if host.name == name)
-
-    with capture_logs() as logs:
-        sick.add(GPU1)
-        await until(lambda: _not(is_up(GPU1)))
-        async with pool.acquire("chat") as slot:
-            while_down = slot.host
-        sick.clear()
-        await until(lambda: is_up(GPU1))
-        async with pool.acquire("chat") as slot:
-            after = slot.host
-
-    assert (while_down, after) == (GPU2, GPU1)
-    told = [entry["event"] for entry in logs if entry["event"] in {"gpu.host_set_aside", "gpu.host_back"}]
-    assert told == ["gpu.host_set_aside", "gpu.host_back"]
-
-
-async def test_a_call_on_a_host_that_hangs_is_cut_off(open_pool: OpenPool):
-    sick = False
-
-    async def probe(_: Host) -> HostReport:
-        if sick:
-            msg = "it does not answer"
-            raise ModelUnreachable(msg)
-        return HostReport()
-
-    pool = await open_pool("w1", probe=probe, timing=QUICK)
-
-    async def hang() -> None:
-        nonlocal sick
-        async with pool.acquire("chat") as slot:
-            sick = True
-            await asyncio.wait_for(slot.run(asyncio.Event().wait()), 5.0)
-
-    with pytest.raises(SlotLost, match="its host does not answer"):
-        await hang()
-
-
-async def test_a_suspected_host_is_checked_at_once(open_pool: OpenPool, redis: Redis, keys: Keys):
-    checked: list[str] = []
-    is_checked = asyncio.Event()
-
-    async def probe(host: Host) -> HostReport:
-        checked.append(host.name)
-        is_checked.set()
-        return HostReport()
-
-    pool = await open_pool("w1", hosts=TWO, probe=probe)
-    await set_host(redis, keys, GPU2, probe_ms=1)
-    checked.clear()
-    is_checked.clear()
-
-    pool.suspect(GPU2)
-
-    await asyncio.wait_for(is_checked.wait(), 0.5)
-    assert checked == [GPU2]
-
-
-# ---------------------------------------------------------------------------------------------- outages
-
-
-async def test_an_outage_of_redis_ends_calls_in_time_and_waiters_wait_on(
-    open_pool: OpenPool, redis_server: StartServer
-):
-    server = redis_server()
-    pool = await open_pool("w1", url=server.url, timing=QUICK)
-    loop = asyncio.get_running_loop()
-    waiters: list[asyncio.Task[Any]] = []
-    times: list[float] = []
-
-    async def call() -> None:
-        async with pool.acquire("chat") as slot:
-            waiters.append(asyncio.create_task(hold(pool)))
-            await waiting(pool, 1)
-            server.kill()
-            times.append(loop.time())
-            await slot.run(asyncio.Event().wait())
-
-    with pytest.raises(SlotLost):
-        await call()
-    times.append(loop.time())
-    server.start()
-
-    assert times[1] - times[0] < QUICK.lease_s
-    await asyncio.wait_for(waiters[0], 10.0)
-
-
-async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool):
-    pool = await open_pool("w1", timing=QUICK)
-
-    async with pool.acquire("chat"):
-        waiter = asyncio.create_task(hold(pool))
-        await waiting(pool, 1)
-        token = (await pool.view()).waiters[0].token
-        await pool._scripts.release(token)
-        await waiting(pool, 1)
-    await asyncio.wait_for(waiter, 3.0)
-
-
-async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_pool: OpenPool, redis: Redis):
-    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0))
-    client = cast("Any", redis)
-
-    async with pool.acquire("chat"):
-        waiter = asyncio.create_task(hold(pool))
-        await waiting(pool, 1)
-        await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-
-    await asyncio.wait_for(waiter, 5.0)
-
-
 async def _has_left(redis: Redis, keys: Keys, token: str, ms: int) -> bool:
     return await lease_ms(redis, keys, token) > ms
 
 
 async def _is_later(slot: Slot, before: float) -> bool:
     return slot._ends_at > before
-
-
-async def _not(claim: Any) -> bool:
-    return not await claim

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from producer.errors import IndexMoved, InputError, ModelError, ServiceError, SettingsError
 from producer.keys import Keys
-from producer.scripts import run_script
 from tests.support.queue import until
 from tests.support.scans import placed
 from tests.support.two_models import NAMES, NEW, OLD, Environment, OtherEmbedder
 from worker.memory.cache import AnswerCache, Scope
-from worker.memory.cleaning import CLEAN
 from worker.memory.embeddings import Embedded, Embeddings
-from worker.memory.generations import Generation, Record, read_record
+from worker.memory.generations import Generation, Record
 from worker.memory.history import ScanFilter
-from worker.memory.mending import EMBED, mend_in_turn
-from worker.memory.reindex import BEGIN, END, SWITCH, Progress, reindex
+from worker.memory.mending import mend_in_turn
+from worker.memory.reindex import Progress, reindex
 from worker.models.builtin import BuiltinEmbedder, hash_text
 
 
@@ -160,9 +155,6 @@ async def test_without_any_vectors_there_is_nothing_to_move(redis: Redis, keys: 
         await Embeddings(redis, keys).record()
 
 
-# ---------------------------------------------------------------------------------------------- the setting
-
-
 async def test_a_changed_setting_is_refused_with_the_command_to_type_unless_a_reindex_explains_it(place: Environment):
     place.other.down = 0
     with pytest.raises(SettingsError, match=r"type: sightline reindex --to other; .*set EMBEDDING_MODEL=builtin"):
@@ -234,69 +226,3 @@ async def test_an_answer_kept_before_the_change_is_not_given_by_the_new_model(pl
     assert again.found is not None
     # A question that was asked before the change and is answered after it: kept where nobody looks, and no error.
     await cache.keep("what is WCAG?", "A standard.", asked.placed, scope)
-
-
-# ---------------------------------------------------------------------------------------------- scripts
-
-
-async def embed(redis: Redis, key: str, text: str, number: str = "2") -> int:
-    return int(await run_script(redis, EMBED, [key], [text, number, f"vector_{number}", b"new"]))
-
-
-async def test_a_vector_is_written_to_the_text_it_was_made_of_alone(redis: Redis, keys: Keys):
-    key = keys.scan("s")
-    await redis.execute_command("HSET", key, "text", "a", "embedded", "1", "vector", "old")
-
-    wrong = await embed(redis, key, "b")
-    gone = await embed(redis, keys.scan("none"), "a")
-    right = [await embed(redis, key, "a") for _ in range(2)]
-    other = await embed(redis, key, "a", "12")
-
-    assert (wrong, gone, right, other) == (0, 0, [1, 1], 1)
-    fields = await cast("Awaitable[dict[bytes, bytes]]", redis.hgetall(key))
-    assert fields == {
-        b"text": b"a", b"embedded": b"1,2,12", b"vector": b"old", b"vector_2": b"new", b"vector_12": b"new",
-    }  # fmt: skip
-    assert not await redis.exists(keys.scan("none"))
-
-
-async def test_a_key_of_another_type_is_refused_before_anything_is_written(redis: Redis, keys: Keys):
-    await redis.set(keys.scan("s"), "x")
-    await redis.set(keys.embedding, "x")
-
-    for script, args in (
-        (CLEAN, ["9"]),
-        (EMBED, ["a", "2", "v", "x"]),
-        (BEGIN, ["1:m"]),
-        (SWITCH, ["2:1:m", "m"]),
-        (END, ["1:1:m"]),
-    ):
-        key = keys.scan("s") if script is EMBED else keys.embedding
-        with pytest.raises(ResponseError, match="expected a hash"):
-            await run_script(redis, script, [key], args)
-        assert await redis.get(key) == b"x"
-
-
-async def test_the_record_moves_only_along_its_transitions(redis: Redis, keys: Keys):
-    async def run(script: Any, *args: str) -> Any:
-        reply = await run_script(redis, script, [keys.embedding], args)
-        return [one.decode() for one in reply] if isinstance(reply, list) else reply
-
-    assert await run(BEGIN, "64:other") == ["none", ""]
-    await Embeddings(redis, keys, BuiltinEmbedder()).claim()
-
-    assert await run(BEGIN, "256:builtin") == ["same", "1:256:builtin"]
-    assert await run(BEGIN, "64:other") == ["begun", "2:64:other"]
-    assert await run(BEGIN, "64:other") == ["going on", "2:64:other"]
-    # Other dims are another model.
-    assert await run(BEGIN, "32:other") == ["busy", "2:64:other"]
-    assert await run(SWITCH, "3:64:other", "builtin") == b"moved"
-    assert await run(SWITCH, "2:64:other", "builtin") == b"switched"
-    assert await run(SWITCH, "2:64:other", "builtin") == b"already"
-    assert await run(BEGIN, "1:third") == ["retired", "1:256:builtin"]
-    assert await run(END, "2:64:other") == 0
-    assert await run(END, "1:256:builtin") == 1
-    assert await run(END, "1:256:builtin") == 0
-    assert await run(BEGIN, "1:third") == ["begun", "3:1:third"]
-    assert await run(BEGIN, "64:other") == ["given up", "3:1:third"]
-    assert await read_record(redis, keys) == Record(NEW, retired=Generation(3, "third", 1), previous="builtin")

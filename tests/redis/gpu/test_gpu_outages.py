@@ -1,0 +1,149 @@
+"""Model hosts that fail and a Redis that is away: calls end in time, waiters wait on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from producer.errors import ModelUnreachable, SlotLost
+from producer.gpu_view import HostReport
+from producer.keys import Keys
+from tests.support.gpu import GPU1, GPU2, QUICK, TWO, hold, set_host, until, waiting
+from tests.support.ollama_models import OpenPool
+from tests.support.redis_server import StartServer
+from worker.gpu.hosts import Host
+from worker.gpu.scripts import Timing
+
+
+class Probe:
+    """Finds each host well but those that are ``sick``."""
+
+    def __init__(self, *sick: str) -> None:
+        self.sick = set(sick)
+
+    async def __call__(self, host: Host) -> HostReport:
+        if host.name in self.sick:
+            msg = "it does not answer"
+            raise ModelUnreachable(msg)
+        return HostReport()
+
+
+async def test_a_call_fails_in_words_when_no_host_comes_back(open_pool: OpenPool):
+    pool = await open_pool("w1", probe=Probe(GPU1), timing=QUICK)
+
+    with pytest.raises(ModelUnreachable, match="no model host answers at 'http://gpu1:1'"):
+        async with pool.acquire("chat"):
+            pass
+
+
+async def test_a_host_that_fails_is_set_aside_and_taken_back(open_pool: OpenPool):
+    probe = Probe()
+    pool = await open_pool("w1", hosts=TWO, probe=probe, timing=QUICK)
+
+    async def is_up(name: str) -> bool:
+        return next(host.is_up for host in (await pool.view()).hosts if host.name == name)
+
+    with capture_logs() as logs:
+        probe.sick.add(GPU1)
+        await until(lambda: _not(is_up(GPU1)))
+        async with pool.acquire("chat") as slot:
+            while_down = slot.host
+        probe.sick.clear()
+        await until(lambda: is_up(GPU1))
+        async with pool.acquire("chat") as slot:
+            after = slot.host
+
+    assert (while_down, after) == (GPU2, GPU1)
+    told = [entry["event"] for entry in logs if entry["event"] in {"gpu.host_set_aside", "gpu.host_back"}]
+    assert told == ["gpu.host_set_aside", "gpu.host_back"]
+
+
+async def test_a_call_on_a_host_that_hangs_is_cut_off(open_pool: OpenPool):
+    probe = Probe()
+    pool = await open_pool("w1", probe=probe, timing=QUICK)
+
+    async def hang() -> None:
+        async with pool.acquire("chat") as slot:
+            probe.sick.add(GPU1)
+            await asyncio.wait_for(slot.run(asyncio.Event().wait()), 5.0)
+
+    with pytest.raises(SlotLost, match="its host does not answer"):
+        await hang()
+
+
+async def test_a_suspected_host_is_checked_at_once(open_pool: OpenPool, redis: Redis, keys: Keys):
+    checked: list[str] = []
+    is_checked = asyncio.Event()
+
+    async def probe(host: Host) -> HostReport:
+        checked.append(host.name)
+        is_checked.set()
+        return HostReport()
+
+    pool = await open_pool("w1", hosts=TWO, probe=probe)
+    await set_host(redis, keys, GPU2, probe_ms=1)
+    checked.clear()
+    is_checked.clear()
+
+    pool.suspect(GPU2)
+
+    await asyncio.wait_for(is_checked.wait(), 0.5)
+    assert checked == [GPU2]
+
+
+async def test_an_outage_of_redis_ends_calls_in_time_and_waiters_wait_on(
+    open_pool: OpenPool, redis_server: StartServer
+):
+    server = redis_server()
+    pool = await open_pool("w1", url=server.url, timing=QUICK)
+    loop = asyncio.get_running_loop()
+    waiters: list[asyncio.Task[Any]] = []
+    times: list[float] = []
+
+    async def call() -> None:
+        async with pool.acquire("chat") as slot:
+            waiters.append(asyncio.create_task(hold(pool)))
+            await waiting(pool, 1)
+            server.kill()
+            times.append(loop.time())
+            await slot.run(asyncio.Event().wait())
+
+    with pytest.raises(SlotLost):
+        await call()
+    times.append(loop.time())
+    server.start()
+
+    assert times[1] - times[0] < QUICK.lease_s
+    await asyncio.wait_for(waiters[0], 10.0)
+
+
+async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool):
+    pool = await open_pool("w1", timing=QUICK)
+
+    async with pool.acquire("chat"):
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+        token = (await pool.view()).waiters[0].token
+        await pool._scripts.release(token)
+        await waiting(pool, 1)
+    await asyncio.wait_for(waiter, 3.0)
+
+
+async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_pool: OpenPool, redis: Redis):
+    pool = await open_pool("w1", timing=Timing(renew_s=600.0, lease_s=1800.0))
+    client = cast("Any", redis)
+
+    async with pool.acquire("chat"):
+        waiter = asyncio.create_task(hold(pool))
+        await waiting(pool, 1)
+        await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    await asyncio.wait_for(waiter, 5.0)
+
+
+async def _not(claim: Any) -> bool:
+    return not await claim
