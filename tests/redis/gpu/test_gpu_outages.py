@@ -122,7 +122,7 @@ async def test_an_outage_of_redis_ends_calls_in_time_and_waiters_wait_on(
 
 
 async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool):
-    pool = await open_pool("w1", timing=QUICK)
+    pool = await open_pool("w1", timing=Timing(renew_s=0.05))
 
     async with pool.acquire("chat"):
         waiter = asyncio.create_task(hold(pool))
