@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -29,6 +30,7 @@ SILENT_S: Final = 10
 It is the kernels that ask each other, so a Redis may be busy or frozen. Left to itself, Linux waits for 15 minutes."""
 ATTEMPTS: Final = 5
 """Reconnections before a call gives up: with the back-off below about three seconds, the time a restart takes."""
+_T = TypeVar("_T")
 _TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 _KEEPALIVE: Final[dict[str, Any]] = {
     "socket_keepalive": True,
@@ -56,10 +58,34 @@ def open_redis(settings: ClientSettings) -> Redis:
         **({} if settings.redis_url.startswith("unix:") else _KEEPALIVE),
         health_check_interval=30,
         # OSError is a refused connection, which redis-py 5 does not try again by itself.
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, cast("Any", _TRIED_AGAIN)),
+        retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, cast("Any", _TRIED_AGAIN)),
         retry_on_error=list(_TRIED_AGAIN),
         decode_responses=False,
     )
+
+
+class _Retry(Retry):
+    """Tries again what an outage breaks, and takes a refused password for an answer.
+
+    To redis-py that is a ``ConnectionError`` too: with health check, command and connection each trying it again, a
+    password that is missing took more than five minutes to be told.
+    """
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[_T]], fail: Callable[[RedisError], Any]) -> _T:
+        """Return what ``do`` does, tried again after an outage; raises ``AuthenticationError`` at once."""
+        refused: list[AuthenticationError] = []
+
+        async def once() -> _T | None:
+            try:
+                return await do()
+            except AuthenticationError as error:
+                refused.append(error)
+                return None
+
+        done = await super().call_with_retry(once, fail)
+        if refused:
+            raise refused[0]
+        return cast("_T", done)
 
 
 class redis_errors:  # noqa: N801  read as a function; a class because a generator is most of what an empty with costs
@@ -81,7 +107,12 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
 def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
     """Return the error of our tree that ``error`` means, with what to do about it."""
     where = settings.public_redis_url
-    if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+    if "Authentication required" in str(error):
+        return RedisUnsuitable(
+            f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or into a file "
+            "and its name into REDIS_PASSWORD_FILE"
+        )
+    if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error):
         return RedisUnsuitable(
             f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"
         )
@@ -95,6 +126,8 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
         return RedisUnsuitable(f"Redis at {where!r} does not permit this to the user in REDIS_URL: {error}")
     if "MISCONF" in str(error):
         return RedisUnsuitable(f"Redis at {where!r} cannot write to its disk and takes nothing: free some space there")
+    if "Protocol error" in str(error):
+        return RedisUnsuitable(f"what answers at REDIS_URL {where!r} is no Redis ({_short(error)}): correct the port")
     if isinstance(error, ResponseError):
         return RedisUnsuitable(f"Redis at {where!r} refused the command: {error}")
     return RedisUnreachable(

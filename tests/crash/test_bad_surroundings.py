@@ -11,9 +11,10 @@ from typing import Any, cast
 import pytest
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from producer.client import Client
+from producer.connection import explained, open_redis
 from producer.contract import JobState
 from producer.errors import RedisUnsuitable, SettingsError
 from producer.keys import Keys
@@ -47,6 +48,32 @@ def test_a_worker_with_a_wrong_password_ends_with_the_line_to_change(redis_serve
     assert "refuses the password: put it into REDIS_URL" in ended.stderr
     assert "wrong" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+async def test_a_password_that_is_missing_is_told_at_once(redis_server: StartServer) -> None:
+    server = redis_server(config={"requirepass": PASSWORD})
+    client = open_redis(ClientSettings(redis_url=f"redis://127.0.0.1:{server.port}"))
+
+    async with asyncio.timeout(2), client:
+        with pytest.raises(AuthenticationError) as refused:
+            await client.ping()
+
+    assert "wants a password" in str(explained(refused.value, ClientSettings()))
+
+
+async def test_a_web_server_in_place_of_redis_is_named() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with asyncio.timeout(20), open_redis(ClientSettings(redis_url=f"redis://127.0.0.1:{port}")) as client:
+            with pytest.raises(RedisError) as failed:
+                await client.ping()
+
+    assert "is no Redis" in str(explained(failed.value, ClientSettings()))
 
 
 @pytest.mark.parametrize(
