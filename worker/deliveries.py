@@ -1,7 +1,7 @@
 """Carries each claimed entry from its start to its committed end.
 
-``start → run → commit``, each a step of its own, one task a delivery. A step that Redis does not answer is repeated
-where that is safe (every commit is) and otherwise left to the reclaim: an entry nobody renews comes back by itself.
+``start → run → commit``, each a step of its own, one task a delivery. A step that Redis does not answer is repeated, a
+start that it refuses is left to the reclaim: an entry nobody renews comes back by itself.
 Next: ``execute.py`` for the run, ``stream.py`` for the commits.
 """
 
@@ -20,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from producer.contract import WIRE_VERSION, ErrorInfo
 from producer.errors import InvalidJob
 from worker.deadlines import Deadlines
-from worker.delivery import Answer, Delivery, NotStarted, started
+from worker.delivery import Answer, Delivery, NotStarted, exhausted, newer, started
 from worker.entries import Entry, check_entry
 from worker.execute import Run, StopReason, execute, run_hook
 from worker.job_functions import JobFunctions
@@ -29,6 +29,9 @@ from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, 
 from worker.places import Place, Places
 from worker.stream import DEAD_CAP, JobStream, Standing
 
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_START_PAUSE_S: Final = 1.0
+"""Well within a lease after Redis is back: later, the entry is taken over by whoever looks."""
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Before a job of a newer release is offered again: by then a worker of that release may be there."""
@@ -146,7 +149,7 @@ class Deliveries:
         if isinstance(start, InvalidJob):
             await self._reject(entry, describe(start))
             return None
-        delivery = started(entry, await start)
+        delivery = started(entry, await self._answered(entry, start))
         is_doubtful = self._leases.loop_was_frozen
         if isinstance(delivery, Delivery) and is_doubtful and not await self._stream.holds(delivery):
             delivery = NotStarted("lost")
@@ -155,6 +158,20 @@ class Deliveries:
             return delivery
         await self._not_started(entry, delivery)
         return None
+
+    async def _answered(self, entry: Entry, start: asyncio.Future[Answer]) -> Answer:
+        """Return what start.lua says. Where its answer is lost it is asked again: it may have counted the attempt."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await start
+            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+                if self.is_stopping:
+                    raise
+                log.warning("start.repeated", job_id=entry.job_id, error=str(error), pause_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_START_PAUSE_S)
+            start = self._stream.begin_start(entry, tries=self._functions.tries_of(entry.kind), is_repeated=True)
 
     async def _not_started(self, entry: Entry, answer: NotStarted) -> None:
         if answer.why == "missing":
@@ -172,9 +189,9 @@ class Deliveries:
         if delivery.is_cancelled:
             return Cancelled()
         if delivery.version > WIRE_VERSION:
-            return Retried(NEWER_PAUSE_S, _newer(delivery.version), attempt_returned=True)
+            return Retried(NEWER_PAUSE_S, newer(delivery), attempt_returned=True)
         if delivery.is_exhausted:
-            return Dead(_exhausted(delivery))
+            return Dead(exhausted(delivery))
         try:
             resolved = self._functions.resolve(delivery)
         except InvalidJob as error:
@@ -198,7 +215,7 @@ class Deliveries:
 
         While Redis refuses, the place is taken: jobs whose ends cannot be kept must not pile up.
         """
-        pause_s = 0.05
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 return await self._commit_once(delivery, outcome)
@@ -253,19 +270,6 @@ def _done(answer: Answer) -> asyncio.Future[Answer]:
 
 def _out_of_time(run: Hashable) -> None:
     cast("Run", run).stop(StopReason.TIMEOUT)
-
-
-def _newer(version: int) -> ErrorInfo:
-    message = (
-        f"the job speaks version {version} of the contract, this worker {WIRE_VERSION}: it waits for a newer worker"
-    )
-    return ErrorInfo(type="NewerJob", message=message)
-
-
-def _exhausted(delivery: Delivery) -> ErrorInfo:
-    why = delivery.last_error or "its worker was lost each time"
-    message = f"attempt {delivery.attempt} of {delivery.tries} was the last, and none ended: {why}"
-    return ErrorInfo(type="AttemptsExhausted", message=message)
 
 
 def _warn_if_capped(length: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from producer.contract import WIRE_VERSION, Lane
+from producer.contract import WIRE_VERSION, ErrorInfo, Lane
 from worker.entries import Entry
 
 
@@ -73,3 +73,16 @@ def started(entry: Entry, reply: Answer) -> Delivery | NotStarted:
         version=reply[10],
         waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
     )
+
+
+def newer(delivery: Delivery) -> ErrorInfo:
+    """Return why a job of a newer release waits."""
+    speaks = f"the job speaks version {delivery.version} of the contract, this worker {WIRE_VERSION}"
+    return ErrorInfo(type="NewerJob", message=f"{speaks}: it waits for a newer worker")
+
+
+def exhausted(delivery: Delivery) -> ErrorInfo:
+    """Return why a job has no further attempt though none of them failed."""
+    why = delivery.last_error or "its worker was lost each time"
+    message = f"attempt {delivery.attempt} of {delivery.tries} was the last, and none ended: {why}"
+    return ErrorInfo(type="AttemptsExhausted", message=message)

@@ -126,14 +126,17 @@ class JobStream:
         """Make the claimed entry a running delivery; counts the attempt. Raises redis-py's errors."""
         return started(entry, await self.begin_start(entry, tries=tries))
 
-    def begin_start(self, entry: Entry, *, tries: int) -> asyncio.Future[Any]:
-        """Send the start of ``entry`` with this tick's others; returns a future of what ``started`` reads."""
+    def begin_start(self, entry: Entry, *, tries: int, is_repeated: bool = False) -> asyncio.Future[Any]:
+        """Send the start of ``entry`` with this tick's others; returns a future of what ``started`` reads.
+
+        One that ``is_repeated``, because its answer was lost, counts no second attempt.
+        """
         payload = entry.fields.get(b"payload", b"")
         args = entry.fields.get(b"args", b"") if payload else b""
         version = entry.fields.get(b"v", b"") if payload else b""
         return self._starts.call(
             (self._lane_keys[entry.lane], self.keys.job(entry.job_id)),
-            (entry.id, entry.kind, entry.lane, tries, payload, args, version),
+            (entry.id, entry.kind, entry.lane, tries, payload, args, version, int(is_repeated)),
             size=len(payload) + len(args),
         )
 

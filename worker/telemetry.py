@@ -18,7 +18,8 @@ jobs.promoted             scheduled jobs became due: count
 scheduled.no_job          something on the scheduled set is none and was taken out: member, error
 jobs.reclaimed            jobs of a silent worker were taken over: lane, count, job_ids
 entry.dropped             a claimed entry's job had ended or moved: job_id, entry, why
-delivery.left_to_reclaim  Redis did not answer a start: job_id, entry, error
+delivery.left_to_reclaim  a start was refused, or unanswered when the worker stopped: job_id, entry, error
+start.repeated            Redis did not answer a start: job_id, error
 commit.repeated           Redis did not answer a commit: job_id, error
 commit.refused            Redis refused a commit (a key of the wrong type): job_id, error
 claim.paused              Redis refused or did not answer a claim: error, is_full

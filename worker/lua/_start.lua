@@ -8,8 +8,16 @@ local function whole(text)
   return text and string.match(text, '^%d+$') and #text <= 15 and tonumber(text) or nil
 end
 
--- `own_tries`: those of the function; `payload`, `args`, `version`: of an entry added by hand, or ''.
-local function start(group, consumer, lane, job, entry, kind, lane_name, own_tries, payload, args, version)
+-- Whether a start of this consumer has counted the attempt already.
+local function is_counted(job, consumer, state, fence)
+  if state ~= 'running' then return false end
+  local by = redis.call('HMGET', job, 'worker', 'exhausted')
+  return by[1] == consumer and by[2] ~= fence
+end
+
+-- `own_tries`: those of the function; `payload`, `args`, `version`: of an entry added by hand, or ''; `again`: '1' where the
+-- answer to an earlier start of this claim was lost.
+local function start(group, consumer, lane, job, entry, kind, lane_name, own_tries, payload, args, version, again)
   local pending = redis.pcall('XPENDING', lane, group, entry, entry, 1, consumer)
   if pending.err then return pending end
   if #pending == 0 then return { 'lost' } end
@@ -29,8 +37,11 @@ local function start(group, consumer, lane, job, entry, kind, lane_name, own_tri
 
   local tries, fence = whole(held[4]) or tonumber(own_tries), (whole(held[12]) or 0) + 1
   local verdict, attempt = 'run', (whole(held[3]) or 0) + 1
-  if attempt > tries then
+  if again == '1' and is_counted(job, consumer, held[1], held[12]) then
+    attempt = attempt - 1
+  elseif attempt > tries then
     verdict, attempt = 'exhausted', attempt - 1
+    redis.call('HSET', job, 'exhausted', fence)
   end
   redis.call('HSET', job, 'state', 'running', 'worker', consumer, 'attempt', attempt, 'fence', fence, 'started_ms', now)
   return { verdict, fence, attempt, tries, held[5] or '', held[6] or '', held[7] or '',

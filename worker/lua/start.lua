@@ -2,8 +2,9 @@
 -- queued → running, for each of some entries that are pending for the consumer. Raises the fence and counts the attempt
 -- before the run, so that a SIGKILL counts. An entry added by hand gets its job hash here. Each entry is judged by itself.
 -- KEYS  two for each entry: lane stream, job hash
--- ARGV  1 group  2 consumer, then seven for each entry: entry id, kind, lane, tries of the function, payload of an entry
---       added by hand or '', its positional arguments JSON or '', its contract version or ''
+-- ARGV  1 group  2 consumer, then eight for each entry: entry id, kind, lane, tries of the function, payload of an entry
+--       added by hand or '', its positional arguments JSON or '', its contract version or '', '1' for a start that is
+--       repeated because its answer was lost: the attempt is counted once
 -- Returns for each entry
 --       {'run' | 'exhausted', fence, attempt, tries, payload, args or '', batch or '', enqueued ms, cancelled 0 | 1,
 --        error or '', contract version, now ms}
@@ -17,7 +18,7 @@
 
 local answers = {}
 for i = 1, #KEYS / 2 do
-  local a = 7 * i - 5
-  answers[i] = start(ARGV[1], ARGV[2], KEYS[2 * i - 1], KEYS[2 * i], unpack(ARGV, a + 1, a + 7))
+  local a = 8 * i - 6
+  answers[i] = start(ARGV[1], ARGV[2], KEYS[2 * i - 1], KEYS[2 * i], unpack(ARGV, a + 1, a + 8))
 end
 return answers

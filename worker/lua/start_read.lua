@@ -32,4 +32,4 @@ for i = 7, #ARGV, 2 do
   if ARGV[i] == kind then tries = ARGV[i + 1] end
 end
 if (whole(held[3]) or 0) + 1 >= (whole(held[4]) or tonumber(tries)) then return {} end
-return { entry, job_id, kind, start(group, consumer, lane, job, entry, kind, ARGV[3], tries, '', '', '') }
+return { entry, job_id, kind, start(group, consumer, lane, job, entry, kind, ARGV[3], tries, '', '', '', '') }

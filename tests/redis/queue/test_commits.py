@@ -1,4 +1,4 @@
-"""From a run's end to its commit: who holds the place, and what becomes of results that have no form in Redis."""
+"""From a start to its commit: lost answers, who holds the place, and results that have no form in Redis."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from arq.worker import func
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
+from worker.entries import Entry
 from worker.outcome import Commit, HashWrite
 from worker.stream import JobStream
 
@@ -43,6 +46,37 @@ async def writes_nothing_redis_knows(ctx: dict[Any, Any]) -> Commit:
 
 async def results_half_a_pair(_: dict[Any, Any]) -> Commit:
     return Commit(FunctionResult(value="\ud83d"))
+
+
+async def attempt(ctx: dict[Any, Any]) -> int:
+    return ctx["job_try"]
+
+
+async def test_a_start_whose_answer_is_lost_costs_the_job_no_attempt(
+    client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    begin_start, lost = JobStream.begin_start, asyncio.Event()
+
+    async def lose(answer: asyncio.Future[Any]) -> None:
+        await answer
+        msg = "Redis closed the connection"
+        raise RedisConnectionError(msg)
+
+    def lost_once(self: JobStream, entry: Entry, **options: Any) -> asyncio.Future[Any]:
+        answer = begin_start(self, entry, **options)
+        if lost.is_set():
+            return answer
+        lost.set()
+        return asyncio.ensure_future(lose(answer))
+
+    monkeypatch.setattr(JobStream, "begin_start", lost_once)
+    async with running_worker(redis_url, keys, [func(attempt, name="attempt", max_tries=1, keep_result=60)]):
+        job = await client.submit("attempt", {})
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert lost.is_set()
+    assert isinstance(result, FunctionResult)
+    assert (result.state, result.value) == (JobState.SUCCEEDED, 1)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import Lane
 from producer.keys import Keys
-from tests.support.queue import claim_one, events_of, job_fields, start_one, steal_entry, submitted
-from worker.delivery import Delivery, NotStarted
+from tests.support.queue import claim_one, events_of, job_fields, open_stream, start_one, steal_entry, submitted
+from worker.delivery import Delivery, NotStarted, started
 from worker.entries import Entry
 from worker.stream import JobStream
 
@@ -108,6 +108,59 @@ async def test_start_over_the_limit_is_exhausted_and_spends_nothing(
     assert third.is_exhausted
     assert (third.attempt, third.fence) == (2, 3)
     assert (await job_fields(redis, keys, job_id))["attempt"] == "2"
+
+
+async def test_a_start_that_is_repeated_because_its_answer_was_lost_counts_once(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    entry = await claim_one(stream)
+    await stream.start(entry, tries=1)
+
+    again = started(entry, await stream.begin_start(entry, tries=1, is_repeated=True))
+
+    assert isinstance(again, Delivery)
+    assert (again.attempt, again.fence, again.is_exhausted) == (1, 2, False)
+    assert await stream.finish(again, commit=None) == "committed"
+    assert (await job_fields(redis, keys, job_id))["state"] == "succeeded"
+
+
+async def test_a_start_that_is_repeated_and_never_got_there_counts(client: Client, stream: JobStream):
+    await submitted(client)
+    entry = await claim_one(stream)
+
+    first = started(entry, await stream.begin_start(entry, tries=1, is_repeated=True))
+
+    assert isinstance(first, Delivery)
+    assert (first.attempt, first.is_exhausted) == (1, False)
+
+
+async def test_a_start_over_the_limit_stays_exhausted_however_often_it_is_repeated(client: Client, stream: JobStream):
+    await submitted(client)
+    entry = await claim_one(stream)
+    for _ in range(2):
+        await stream.start(entry, tries=1)
+
+    for _ in range(2):
+        again = started(entry, await stream.begin_start(entry, tries=1, is_repeated=True))
+
+        assert isinstance(again, Delivery)
+        assert again.is_exhausted
+
+
+async def test_a_repeated_start_after_another_worker_s_counts(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    await submitted(client)
+    entry = await claim_one(stream)
+    await stream.start(entry, tries=3)
+    async with open_stream(redis, keys, consumer="w2") as other:
+        await steal_entry(redis, keys, entry.lane, entry.id, by="w2")
+
+        second = started(entry, await other.begin_start(entry, tries=3, is_repeated=True))
+
+    assert isinstance(second, Delivery)
+    assert second.attempt == 2
 
 
 async def test_start_tells_of_a_cancellation_that_came_while_nobody_ran_the_job(client: Client, stream: JobStream):
