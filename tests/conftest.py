@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from producer.client import Client
 from producer.keys import Keys
 from producer.settings import setting_names
+from tests.support.command_line import Call, StartProgram, run_sightline, start_sightline
 from tests.support.network import only_loopback
+from tests.support.queue import settings_for
 from tests.support.redis_server import StartServer, delete_environment, start_or_skip
+from tests.support.scan_worker import environment_for
 from worker.embedded import EmbeddedRedis
 from worker.settings import WorkerSettings
 
@@ -62,6 +68,47 @@ async def redis(redis_url: str) -> AsyncGenerator[Redis]:
     """An async client of the session's Redis: RESP2, bytes."""
     async with Redis.from_url(redis_url, protocol=2) as client:
         yield client
+
+
+@pytest.fixture
+async def client(redis_url: str, keys: Keys) -> AsyncGenerator[Client]:
+    async with Client(settings_for(redis_url, keys)) as client:
+        yield client
+
+
+@pytest.fixture
+def children() -> Generator[list[subprocess.Popen[bytes]]]:
+    """Processes that are killed after the test, whatever happens."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+
+
+@pytest.fixture
+def call(redis_url: str, keys: Keys) -> Call:
+    def run(*words: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        return run_sightline(environment_for(redis_url, keys, **variables), *words, given=given)
+
+    return run
+
+
+@pytest.fixture
+def program(redis_url: str, keys: Keys) -> Generator[StartProgram]:
+    """Start programs that are killed after the test, if they have not ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, variables: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+        environment = environment_for(redis_url, keys, **(variables or {}))
+        started.append(start_sightline(environment, *words, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

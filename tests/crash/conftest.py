@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
-from producer.client import Client
 from producer.keys import Keys
-from tests.support.processes import StartWorker, children, start_program
-from tests.support.queue import settings_for
-
-__all__ = ["children"]
+from tests.support.processes import StartWorker, start_program
 
 
 @pytest.fixture
@@ -22,9 +17,3 @@ def start_worker(children: list[subprocess.Popen[bytes]], tmp_path: Path, redis_
         return start_program(children, tmp_path / "workers.log", url, keys.environment, *options)
 
     return start
-
-
-@pytest.fixture
-async def client(redis_url: str, keys: Keys) -> AsyncGenerator[Client]:
-    async with Client(settings_for(redis_url, keys)) as client:
-        yield client

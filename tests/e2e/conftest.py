@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Generator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from producer.client import Client
 from producer.keys import Keys
-from tests.support.processes import children
-from tests.support.queue import settings_for
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for, need_browser, start_scan_worker
-
-__all__ = ["children"]
+from tests.support.scan_worker import StartScanWorker, need_browser, start_scan_worker
 
 GUILTY = (
     b"""<!doctype html><html lang="en"><title>Guilty</title><h1>Shop</h1><main><img src="/cup.png"></main></html>"""
 )
+CLEAN = b"<!doctype html><html lang='en'><title>Clean</title><main><h1>Tea</h1></main></html>"
 
 
 class Site:
@@ -32,7 +27,10 @@ class Site:
     """
 
     def __init__(self) -> None:
-        self.pages: dict[str, tuple[int, str, bytes]] = {"/guilty": (200, "text/html", GUILTY)}
+        self.pages: dict[str, tuple[int, str, bytes]] = {
+            "/guilty": (200, "text/html", GUILTY),
+            "/clean": (200, "text/html", CLEAN),
+        }
         self.log: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.gate = threading.Event()
@@ -85,32 +83,3 @@ def start_worker(
 ) -> StartScanWorker:
     need_browser()
     return partial(start_scan_worker, children, tmp_path / "workers.log", redis_url, keys)
-
-
-@pytest.fixture
-async def client(redis_url: str, keys: Keys) -> AsyncGenerator[Client]:
-    async with Client(settings_for(redis_url, keys)) as client:
-        yield client
-
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def call(redis_url: str, keys: Keys) -> Call:
-    """Runs ``sightline`` with arguments, on the test's keys; variables may be given by name."""
-
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "producer.cli.main", *arguments],
-            cwd=ROOT,
-            env=environment_for(redis_url, keys, **variables),
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run

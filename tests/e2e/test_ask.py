@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from functools import partial
 from typing import Any, cast
 
@@ -18,8 +17,9 @@ from producer.client import Client
 from producer.contract import JobState, QueryResult
 from producer.keys import Keys
 from tests.e2e.conftest import Site
+from tests.support.command_line import run_sightline
 from tests.support.queue import events_of, until
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from tests.support.scan_worker import StartScanWorker, environment_for
 from worker.agent.talk import parse_turns
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.threads import thread_tag
@@ -34,15 +34,7 @@ MANY = (
 
 
 def ask(url: str, keys: Keys, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "producer.cli.main", "ask", *arguments],
-        cwd=ROOT,
-        env=environment_for(url, keys),
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
-    )
+    return run_sightline(environment_for(url, keys), "ask", *arguments)
 
 
 async def answered(url: str, keys: Keys, *arguments: str) -> dict[str, Any]:

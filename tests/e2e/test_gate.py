@@ -12,12 +12,13 @@ import shutil
 import subprocess
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Call
+from tests.support.command_line import Call
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, StartScanWorker
 from tests.support.site import Site
@@ -122,8 +123,7 @@ def test_by_a_baseline_only_what_is_new_fails_though_redis_is_fresh(
     fresh = redis_server().url
     start_worker(REDIS_URL=fresh)
 
-    def call_fresh(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call(*arguments, REDIS_URL=fresh)
+    call_fresh = partial(call, REDIS_URL=fresh)
 
     hold_the_gate(call_fresh, shop, ("--baseline", str(known)), tmp_path / "all.json")
     kettle = shop.folder / "kettle.html"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,21 +13,16 @@ from producer.client import Client
 from producer.keys import Keys
 from producer.reports.page import page_of
 from tests.e2e.conftest import Site
+from tests.support.command_line import Call
 from tests.support.open_page import opened
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from tests.support.scan_worker import StartScanWorker
 
 BUTTON = b"<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1><button style='width:90px;height:40px'>"
 HTML = (Output("html", None),)
 
 
-def scanned(url: str, report: Path, environment: dict[str, str]) -> int:
-    """Scan a page into a report, with pictures; the exit code."""
-    command = [sys.executable, "-m", "producer.cli.main", "scan", url, "--screenshot", "-o", str(report)]
-    return subprocess.run(command, cwd=ROOT, env=environment, timeout=90, check=False).returncode
-
-
 async def test_the_report_shows_the_element_the_trend_and_what_changed(
-    start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys, redis_url: str, tmp_path: Path
+    start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys, call: Call, tmp_path: Path
 ) -> None:
     start_worker()
     site.pages["/shop"] = (200, "text/html", BUTTON)
@@ -38,7 +31,7 @@ async def test_the_report_shows_the_element_the_trend_and_what_changed(
     )
     report = tmp_path / "report.html"
 
-    codes = [scanned(f"{site.url}/shop", report, environment_for(redis_url, keys)) for _ in range(2)]
+    codes = [call("scan", f"{site.url}/shop", "--screenshot", "-o", str(report)).returncode for _ in range(2)]
 
     async with opened(report.as_uri()) as page:
         await page.until("[...document.images].every((image) => image.complete)")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -14,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Site
+from tests.support.command_line import start_sightline
 from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.queue import until
-from tests.support.scan_worker import ROOT, need_browser
+from tests.support.scan_worker import need_browser
 
 WAIT_S = 90
 
@@ -30,14 +30,7 @@ def start(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> Start:
     def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         environment = {**inherited, "TMPDIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1", **variables}
-        process = subprocess.Popen[str](
-            [sys.executable, "-m", "producer.cli.main", "scan", *arguments],
-            cwd=ROOT,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = start_sightline(environment, "scan", *arguments)
         children.append(process)  # pyright: ignore[reportArgumentType]  # ended with the test whatever it speaks
         return process
 

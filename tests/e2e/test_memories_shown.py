@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,10 @@ from producer.client import Client
 from producer.contract import Changes, QueryResult, ScanResult
 from producer.keys import Keys
 from tests.e2e.conftest import Site
+from tests.support.command_line import run_sightline
 from tests.support.queue import settings_for, until
 from tests.support.redis_server import StartServer
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for, need_browser, start_scan_worker
+from tests.support.scan_worker import StartScanWorker, environment_for, need_browser, start_scan_worker
 from tests.support.seeded_history import DAY_MS, Nights, page
 from worker.agent.talk import parse_turns
 from worker.memory.checkpoints import conversation_saver
@@ -121,15 +121,7 @@ async def test_three_months_of_history_tell_which_groups_got_worse(
 
 
 def call(url: str, keys: Keys, *arguments: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "producer.cli.main", *arguments],
-        cwd=ROOT,
-        env=environment_for(url, keys),
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
-    )
+    done = run_sightline(environment_for(url, keys), *arguments)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

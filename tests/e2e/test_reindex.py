@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,9 +15,10 @@ from producer.client import Client
 from producer.contract import ScanResult
 from producer.keys import Keys
 from tests.e2e.conftest import GUILTY, Site
+from tests.support.command_line import Call, run_module, run_sightline, start_sightline
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.queue import until
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.seeded_history import Nights, page
 from worker.memory.embeddings import Embeddings
 from worker.memory.generations import Generation, Record, read_record
@@ -83,32 +82,20 @@ class Command:
 
     variables: dict[str, str]
 
-    def words(self, *arguments: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "producer.cli.main", *arguments)
-
     async def lines(self, *arguments: str) -> list[dict[str, Any]]:
         """What it prints, once it has ended well."""
-        done = await asyncio.to_thread(
-            subprocess.run,
-            self.words(*arguments),
-            cwd=ROOT,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            timeout=WAIT_S,
-            check=False,
-        )
+        done = await asyncio.to_thread(run_sightline, self.variables, *arguments)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     async def killed_at(self, moment: Callable[[], bool], *arguments: str) -> None:
         """Start it, and SIGKILL it at that moment."""
-        doomed = await asyncio.create_subprocess_exec(*self.words(*arguments), cwd=ROOT, env=self.variables)
+        doomed = start_sightline(self.variables, *arguments)
         try:
             await until(moment, what="the moment to kill the command")
         finally:
             doomed.kill()
-            await doomed.wait()
+            doomed.communicate()
 
 
 async def seed(redis: Redis, keys: Keys) -> list[str]:
@@ -178,15 +165,7 @@ def test_a_worker_with_another_model_is_refused_with_the_command_to_type(redis_u
         redis_url, keys, EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1", LOG_LEVEL="error"
     )
 
-    refused = subprocess.run(
-        [sys.executable, "-m", "worker"],
-        cwd=ROOT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    refused = run_module(variables, "worker")
 
     assert refused.returncode == 64
     assert refused.stderr.splitlines()[-1] == (
@@ -204,17 +183,7 @@ def test_a_worker_with_another_model_is_refused_with_the_command_to_type(redis_u
         ((), 64, "--to"),
     ],
 )
-def test_a_wrong_call_says_what_was_expected(
-    arguments: tuple[str, ...], code: int, said: str, redis_url: str, keys: Keys
-):
-    done = subprocess.run(
-        [sys.executable, "-m", "producer.cli.main", "reindex", *arguments],
-        cwd=ROOT,
-        env=environment_for(redis_url, keys),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+def test_a_wrong_call_says_what_was_expected(arguments: tuple[str, ...], code: int, said: str, call: Call):
+    done = call("reindex", *arguments)
 
-    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
+    assert (done.returncode, said in done.stderr) == (code, True)

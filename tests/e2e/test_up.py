@@ -12,21 +12,18 @@ from producer.contract import ScanResult
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.e2e.conftest import Site
+from tests.support.command_line import StartProgram
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 
 
 async def test_up_runs_workers_until_sigterm_and_leaves_none(
-    client: Client, children: list[subprocess.Popen[bytes]], site: Site, redis_url: str, keys: Keys, tmp_path: Path
+    client: Client, program: StartProgram, site: Site, tmp_path: Path
 ):
     need_browser()
-    command = [sys.executable, "-m", "producer.cli.main", "up", "--workers", "2"]
     with (tmp_path / "up.log").open("wb") as log:
-        up = subprocess.Popen(  # noqa: ASYNC220  it starts in a millisecond
-            command, cwd=ROOT, env=environment_for(redis_url, keys), stdout=log, stderr=log
-        )
-    children.append(up)
+        up = program("up", "--workers", "2", stdout=log, stderr=log)
     await until(lambda: _has_workers(client, 2), what="two workers")
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})
     result = await client.wait(job.job_id, timeout_s=60)
@@ -40,17 +37,15 @@ async def test_up_runs_workers_until_sigterm_and_leaves_none(
 
 
 async def test_up_hands_the_password_of_a_file_to_its_workers(
-    redis_server: StartServer, children: list[subprocess.Popen[bytes]], keys: Keys, tmp_path: Path
+    redis_server: StartServer, program: StartProgram, keys: Keys, tmp_path: Path
 ):
     need_browser()
     server = redis_server(config={"requirepass": "of-a-file"})
     (tmp_path / "password").write_text("of-a-file\n")
     url = f"redis://127.0.0.1:{server.url.rpartition(':')[2]}"
-    env = environment_for(url, keys, REDIS_PASSWORD_FILE=str(tmp_path / "password"))
-    command = [sys.executable, "-m", "producer.cli.main", "up"]
+    variables = {"REDIS_URL": url, "REDIS_PASSWORD_FILE": str(tmp_path / "password")}
     with (tmp_path / "up.log").open("wb") as log:
-        up = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)  # noqa: ASYNC220  as above
-    children.append(up)
+        up = program("up", variables=variables, stdout=log, stderr=log)
 
     async with Client(ClientSettings(redis_url=server.url, environment=keys.environment)) as client:
         await until(lambda: _has_workers(client, 1), what="a worker")

@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.e2e.conftest import Call, Site
+from tests.e2e.conftest import Site
+from tests.support.command_line import Call
 from tests.support.scan_worker import StartScanWorker
 
 NEW = "<button id='pay'></button>"

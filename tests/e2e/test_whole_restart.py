@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, cast
 
@@ -17,8 +16,9 @@ from producer.client import Client
 from producer.contract import JobState, QueryResult, ScanResult
 from producer.keys import Keys
 from tests.e2e.conftest import GUILTY, Site
+from tests.support.command_line import Call
 from tests.support.ollama_server import Fault, OllamaServer
-from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from tests.support.scan_worker import StartScanWorker
 from worker.agent.talk import parse_turns
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.threads import thread_tag
@@ -104,7 +104,7 @@ async def test_a_conversation_killed_with_every_worker_goes_on_without_a_doubled
 
 
 async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memory_and_nothing_is_fetched(
-    start_worker: StartScanWorker, site: Site, ollama: OllamaServer, redis: Redis, redis_url: str, keys: Keys
+    start_worker: StartScanWorker, site: Site, ollama: OllamaServer, redis: Redis, call: Call, keys: Keys
 ):
     order = ORDER.format(f"{site.url}/trap")
     hidden = f'<div hidden>{order}</div><!-- {order} --><a href="/?q={order}">{order}</a>'
@@ -119,15 +119,11 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
     ollama.answers.append(json.dumps({"summary": "No barriers.", "priorities": [], "findings": []}))
 
     def scan(page: str) -> tuple[int, dict[str, Any]]:
-        command = [sys.executable, "-m", "producer.cli.main", "scan", f"{site.url}{page}"]
-        run = subprocess.run(
-            [*command, "--wait", "--timeout", "50", "--fail-on", "critical", "--format", "json"],
-            cwd=ROOT, env=environment_for(redis_url, keys), capture_output=True, text=True, check=False, timeout=WAIT_S,
-        )  # fmt: skip
+        run = call("scan", f"{site.url}{page}", "--timeout", "50", "--fail-on", "critical", "--format", "json")
         return run.returncode, json.loads(run.stdout)
 
     hostile_code, hostile = await asyncio.to_thread(scan, "/hostile")
-    shown = json.dumps([call.body["messages"][0] for call in ollama.calls()])
+    shown = json.dumps([asked.body["messages"][0] for asked in ollama.calls()])
     code, honest = await asyncio.to_thread(scan, "/guilty")
 
     (found,), (plain,) = hostile["pages"], honest["pages"]

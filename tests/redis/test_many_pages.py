@@ -7,18 +7,15 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis.asyncio import Redis
 
 from producer.contract import ScanResult
 from producer.keys import Keys
-from tests.support.queue import events_of, running_worker, until
-from tests.support.scan_worker import ROOT, environment_for
+from tests.support.command_line import Call, StartProgram
+from tests.support.queue import events_of, is_reading_events, running_worker, until
 from worker.outcome import Commit
 from worker.stream_worker import func
 
@@ -26,8 +23,6 @@ PAGES = 5_000
 WAIT_S = 100
 MAX_MB = 150
 """Of the program, Python and its packages included; a client that kept a task or a result a page took 400 and more."""
-
-StartCli = Callable[..., subprocess.Popen[str]]
 
 
 async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
@@ -38,31 +33,21 @@ async def scan(ctx: dict[Any, Any], **payload: Any) -> Commit:
     return Commit(result=ScanResult(url=payload["url"], status="scanned"), event={"url": payload["url"]})
 
 
-@pytest.fixture
-def cli(redis_url: str, keys: Keys) -> StartCli:
-    def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "producer.cli.main", *arguments]
-        environment = environment_for(redis_url, keys)
-        return subprocess.Popen[str](command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE, **options)
-
-    return start
-
-
 async def test_five_thousand_pages_are_queued_interrupted_and_reported_whole(
-    cli: StartCli, redis_url: str, keys: Keys, redis: Redis, tmp_path: Path
+    program: StartProgram, redis_url: str, keys: Keys, redis: Redis, tmp_path: Path
 ) -> None:
     pages = [f"https://shop.example/{number}" for number in range(PAGES)]
     (tmp_path / "urls.txt").write_text("\n".join([*pages, *pages[:100]]))
-    waiting = cli("scan", "--file", str(tmp_path / "urls.txt"), "--batch", "big", "--wait", stdout=subprocess.DEVNULL)
+    waiting = program("scan", "--file", str(tmp_path / "urls.txt"), "--batch", "big", "--wait")
     sealed: Any = keys.batch("big"), "sealed"
     await until(lambda: redis.hget(*sealed), what="the batch to be in")
-    await until(lambda: _reads_events(redis), what="the program to wait")
+    await until(lambda: is_reading_events(redis), what="the program to wait")
 
     waiting.send_signal(signal.SIGINT)
     _, said = await asyncio.to_thread(waiting.communicate, timeout=WAIT_S)
     async with running_worker(redis_url, keys, [func(scan, name="scan")], max_jobs=50):
         out = (tmp_path / "out.jsonl").open("w")
-        resumed = cli("result", "big", "--wait", stdout=out)
+        resumed = program("result", "big", "--wait", stdout=out)
         peak_mb = await _peak_mb(resumed)
         out.close()
 
@@ -74,8 +59,6 @@ async def test_five_thousand_pages_are_queued_interrupted_and_reported_whole(
     assert resumed.returncode == 2  # one page could not be scanned, and spoiled no other
     assert events.count("batch.finished") == 1
     assert 0 < peak_mb < MAX_MB
-    assert resumed.stderr is not None
-    resumed.stderr.close()
 
 
 async def _peak_mb(process: subprocess.Popen[str]) -> int:
@@ -95,24 +78,16 @@ async def _peak_mb(process: subprocess.Popen[str]) -> int:
 STOPPED = "sightline: stopped waiting; 5,000 jobs in batch big go on: sightline result big --wait"
 
 
-async def _reads_events(redis: Redis) -> bool:
-    connections: Any = await redis.client_list()
-    return any(connection["cmd"] == "xread" for connection in connections)
+def test_a_batch_that_is_not_done_is_reported_as_far_as_it_is(call: Call) -> None:
+    call("scan", "https://shop.example/1", "https://shop.example/2", "--batch", "b")
 
-
-async def test_a_batch_that_is_not_done_is_reported_as_far_as_it_is(cli: StartCli) -> None:
-    queued = cli("scan", "https://shop.example/1", "https://shop.example/2", "--batch", "b", stdout=subprocess.PIPE)
-    await asyncio.to_thread(queued.communicate, timeout=WAIT_S)
-
-    early = cli("result", "b", "--format", "json", stdout=subprocess.PIPE)
-    out, _ = await asyncio.to_thread(early.communicate, timeout=WAIT_S)
-    nobody = cli("result", "nobody", stdout=subprocess.PIPE)
-    _, said = await asyncio.to_thread(nobody.communicate, timeout=WAIT_S)
+    early = call("result", "b", "--format", "json")
+    nobody = call("result", "nobody")
 
     assert early.returncode == 3
-    assert [(page["url"], page["state"]) for page in json.loads(out)["pages"]] == [
+    assert [(page["url"], page["state"]) for page in json.loads(early.stdout)["pages"]] == [
         ("https://shop.example/1", "waiting"),
         ("https://shop.example/2", "waiting"),
     ]
     assert nobody.returncode == 64
-    assert "no job or batch 'nobody'" in said
+    assert "no job or batch 'nobody'" in nobody.stderr

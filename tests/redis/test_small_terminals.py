@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from typing import Any
 
 import pytest
 
 from producer.contract import ScanResult
 from producer.keys import Keys
+from tests.support.command_line import drawn_by_sightline
 from tests.support.queue import running_worker
-from tests.support.scan_worker import ROOT, environment_for
+from tests.support.scan_worker import environment_for
 from tests.support.scans import finding, scan_result
 from worker.outcome import Commit
 from worker.stream_worker import func
@@ -48,7 +42,7 @@ async def test_forty_columns_without_colour(
 ) -> None:
     environment = environment_for(redis_url, keys, TERM="xterm-256color", NO_COLOR="1")
     async with running_worker(redis_url, keys, [func(scan, name="scan")]):
-        shown = await asyncio.to_thread(_shown, arguments, environment)
+        _, shown = await asyncio.to_thread(drawn_by_sightline, environment, *arguments, columns=40)
 
     lines = [line for frame in re.split(r"[\r\n]|\x1b\[2K|\x1b\[1A", shown) for line in [_ESCAPE.sub("", frame)]]
     drawn = [line for line in lines if line.startswith(("Scanning", "Queueing"))]
@@ -56,23 +50,3 @@ async def test_forty_columns_without_colour(
     assert "Traceback" not in shown
     assert not [code for code in _COLOUR.findall(shown) if re.search(r"\b(3[0-7]|4[0-7]|9[0-7]|38|48)\b", code)]
     assert max(map(len, drawn), default=0) <= 40
-
-
-def _shown(arguments: tuple[str, ...], environment: dict[str, str]) -> str:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
-    command = [sys.executable, "-m", "producer.cli.main", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            piece = os.read(ours, 65_536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(ours)
-    process.wait(60)
-    return seen.decode()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -19,8 +17,8 @@ from producer.contract import Usage
 from producer.keys import Keys
 from producer.settings import DAY_S
 from producer.usage_view import Prices, read_usage
+from tests.support.command_line import Call
 from tests.support.queue import settings_for
-from tests.support.scan_worker import environment_for
 from worker.models.usage import UsageLedger
 
 DAY_MS = 86_400_000
@@ -53,17 +51,11 @@ async def test_days_are_summed_by_model_today_s_among_them(counted: int, redis_u
     assert week.last == datetime.fromtimestamp(counted / 1000, tz=UTC).date()
 
 
-def run(redis_url: str, keys: Keys, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "producer.cli.main", "usage", *arguments]
-    environment = environment_for(redis_url, keys, **variables)
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-
-
-async def test_the_cloud_s_price_stands_beside_what_ran_here(counted: int, redis_url: str, keys: Keys):
+async def test_the_cloud_s_price_stands_beside_what_ran_here(counted: int, call: Call):
     assert counted
 
-    priced = run(redis_url, keys, "--days", "7", FALLBACK_PRICE_IN="2", FALLBACK_PRICE_OUT="10")
-    unpriced = run(redis_url, keys, "--days", "7")
+    priced = call("usage", "--days", "7", FALLBACK_PRICE_IN="2", FALLBACK_PRICE_OUT="10")
+    unpriced = call("usage", "--days", "7")
 
     told, untold = json.loads(priced.stdout), json.loads(unpriced.stdout)
     assert [one["cloud_price"] for one in told["models"]] == [3.0, 0.03, None]
@@ -72,16 +64,16 @@ async def test_the_cloud_s_price_stands_beside_what_ran_here(counted: int, redis
     assert (untold["spent"], untold["not_spent"]) == (None, None)
 
 
-@pytest.mark.parametrize(("days", "said"), [("0", "days"), ("401", "days"), ("many", "days")])
-def test_a_wrong_call_is_64(redis_url: str, keys: Keys, days: str, said: str):
-    done = run(redis_url, keys, "--days", days)
+@pytest.mark.parametrize("days", ["0", "401", "many"])
+def test_a_wrong_call_is_64(call: Call, days: str):
+    done = call("usage", "--days", days)
 
     assert done.returncode == 64
-    assert said in done.stderr
+    assert "days" in done.stderr
 
 
-def test_a_wrong_price_is_64(redis_url: str, keys: Keys):
-    done = run(redis_url, keys, FALLBACK_PRICE_IN="cheap")
+def test_a_wrong_price_is_64(call: Call):
+    done = call("usage", FALLBACK_PRICE_IN="cheap")
 
     assert done.returncode == 64
     assert "FALLBACK_PRICE_IN is 'cheap': expected a number" in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from producer.contract import JobState, ScanResult
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from producer.settings import ClientSettings
+from tests.support.command_line import run_sightline
 from tests.support.queue import running_worker
 from tests.support.started_redis import started_redis
 from worker.outcome import Commit
@@ -84,8 +84,7 @@ async def test_a_pipelines_commands_need_no_more_than_the_producers_rights(port:
     variables = {**os.environ, "REDIS_URL": url(port, "producer", PRODUCER), "ENVIRONMENT": "prod"}
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "producer.cli.main", *words]
-        return subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        return run_sightline(variables, *words)
 
     known, html = str(tmp_path / "known.json"), str(tmp_path / "r.html")
     pages = ("https://shop.example/1", "https://shop.example/2", "--batch", "ci")

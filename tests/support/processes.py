@@ -1,15 +1,13 @@
-"""Child processes of crash tests, ended with the test whatever happens."""
+"""Worker processes of crash tests: ``worker_program`` as it is in any tree."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,16 +16,6 @@ class StartWorker(Protocol):
     """Starts a worker process on the test's keys."""
 
     def __call__(self, *options: str, url: str = ...) -> subprocess.Popen[bytes]: ...
-
-
-@pytest.fixture
-def children() -> Generator[list[subprocess.Popen[bytes]]]:
-    processes: list[subprocess.Popen[bytes]] = []
-    yield processes
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.wait()
 
 
 def start_program(

@@ -116,6 +116,12 @@ async def steal_entry(redis: Redis, keys: Keys, lane: Lane, entry: str, *, by: s
     await redis.xclaim(keys.lane(lane), GROUP, by, 0, [entry], justid=True)
 
 
+async def is_reading_events(redis: Redis) -> bool:
+    """Whether somebody waits for events, as a program does once it knows its jobs to be in."""
+    connections: Any = await redis.client_list()
+    return any(connection["cmd"] == "xread" for connection in connections)
+
+
 async def until(condition: Callable[[], Any], *, what: str) -> None:
     """Return when ``condition`` holds; fail after the deadline saying what was awaited."""
     try:

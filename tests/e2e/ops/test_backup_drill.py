@@ -6,23 +6,19 @@ import asyncio
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from producer.client import Client
 from producer.contract import JobState, QueryResult, ScanResult
 from producer.errors import JobDead
 from producer.keys import Keys
-from tests.e2e.conftest import Site, site
-from tests.support.processes import children
+from tests.e2e.conftest import Site
+from tests.support.command_line import run_sightline
 from tests.support.queue import settings_for, until
 from tests.support.redis_server import StartServer
-from tests.support.scan_worker import ROOT, environment_for, need_browser, start_scan_worker
-
-__all__ = ["children", "site"]
+from tests.support.scan_worker import environment_for, need_browser, start_scan_worker
 
 WAIT_S = 60
 WORST = "Which page has the worst barriers?"
@@ -116,6 +112,4 @@ async def load(client: Client) -> AsyncGenerator[list[str]]:
 
 
 async def sightline(url: str, keys: Keys, *words: str) -> subprocess.CompletedProcess[str]:
-    about: dict[str, Any] = {"env": environment_for(url, keys), "capture_output": True, "text": True, "timeout": WAIT_S}
-    command = [sys.executable, "-m", "producer.cli.main", *words]
-    return await asyncio.to_thread(subprocess.run, command, cwd=ROOT, check=False, **about)
+    return await asyncio.to_thread(run_sightline, environment_for(url, keys), *words)

@@ -8,14 +8,11 @@ from redis.asyncio import Redis
 
 from producer.client import Client
 from producer.keys import Keys
-from tests.e2e.conftest import Site, client, site, start_worker
+from tests.e2e.conftest import Site
 from tests.support.metrics import Samples, scraped, total
-from tests.support.processes import children
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from worker.embedded import free_port
-
-__all__ = ["children", "client", "site", "start_worker"]
 
 WAIT_S = 60
 

@@ -11,15 +11,12 @@ from typing import Any
 
 from producer.client import Client
 from producer.keys import Keys
-from tests.e2e.conftest import Site, client, site, start_worker
+from tests.e2e.conftest import Site
 from tests.support.child import Child
-from tests.support.processes import children
 from tests.support.prometheus import Prometheus, find_program, running_prometheus
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from worker.embedded import free_port
-
-__all__ = ["children", "client", "site", "start_worker"]
 
 OPS = Path(__file__).parents[3] / "ops"
 WAIT_S = 90

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import Any
 
@@ -11,9 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import GROUP, Keys
+from tests.support.command_line import Call
 from tests.support.ollama_server import OllamaServer
 from tests.support.redis_server import StartServer
-from tests.support.scan_worker import ROOT, environment_for
 from worker.doctor.examination import examine
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Level, Line
@@ -162,12 +161,10 @@ async def test_the_distances_of_the_model_in_use_are_measured_and_the_cache_s_us
 
 
 @pytest.mark.parametrize(("model", "code"), [("builtin", 0), ("another", 3)])
-def test_the_command_exits_by_what_it_found(redis_url: str, keys: Keys, model: str, code: int):
+def test_the_command_exits_by_what_it_found(call: Call, model: str, code: int):
     variables = {"EMBEDDING_MODEL": model, "OLLAMA_BASE_URL": "http://127.0.0.1:1", "BROWSER_PATH": sys.executable}
-    environment = environment_for(redis_url, keys, **variables)
-    command = [sys.executable, "-m", "producer.cli.main", "doctor", "--json"]
 
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = call("doctor", "--json", **variables)
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == code

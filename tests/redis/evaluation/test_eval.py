@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Awaitable
 from typing import cast
 
@@ -12,8 +10,8 @@ from redis.asyncio import Redis
 
 from producer.errors import ModelTimeout
 from producer.keys import Keys
+from tests.support.command_line import Call
 from tests.support.ollama_server import Fault, OllamaServer
-from tests.support.scan_worker import environment_for
 from worker.agent.evaluation.ground import DAY_S, delete_environment, fill, throwaway
 from worker.agent.evaluation.labels import load_questions
 from worker.agent.evaluation.scores import Share
@@ -23,20 +21,14 @@ from worker.models.builtin import BuiltinEmbedder
 from worker.settings import WorkerSettings
 
 
-def evaluate(redis_url: str, keys: Keys, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "producer.cli.main", "eval", *arguments]
-    environment = environment_for(redis_url, keys, **variables)
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
-
-
 async def left_of_evaluations(redis: Redis) -> list[str]:
     indexes: list[bytes] = await cast("Awaitable[list[bytes]]", redis.execute_command("FT._LIST"))
     keys = [key async for key in redis.scan_iter(match="*eval-[0-9]*", count=1000)]
     return [name.decode() for name in (*keys, *indexes) if b"eval-" in name]
 
 
-async def test_the_builtin_models_get_a_row_of_the_table_and_nothing_is_left(redis: Redis, redis_url: str, keys: Keys):
-    done = evaluate(redis_url, keys, "--misses")
+async def test_the_builtin_models_get_a_row_of_the_table_and_nothing_is_left(redis: Redis, call: Call):
+    done = call("eval", "--misses")
 
     assert done.returncode == 0, done.stderr
     head, _, row, *missed = done.stdout.splitlines()

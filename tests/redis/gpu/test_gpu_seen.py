@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import pty
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +16,7 @@ from redis.asyncio import Redis
 
 from producer.gpu_view import HostReport, LoadedModel
 from producer.keys import Keys
+from tests.support.command_line import Call, drawn_by_sightline
 from tests.support.gpu import hold, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.scan_worker import environment_for
@@ -98,7 +95,7 @@ async def test_the_redis_cli_session_in_the_docs_is_what_redis_answers(
 
 async def test_status_says_the_same_in_words(open_pool: OpenPool, redis_url: str, keys: Keys):
     async with holder_and_waiter(open_pool):
-        printed = await status(redis_url, keys, is_terminal=True)
+        printed = await drawn_status(redis_url, keys)
 
     lines = printed[printed.index("gpu http://gpu1:11434: up; chat 1 of 1, embed 0 of 1 slots in use") :]
     shown = PAGE.read_text("utf-8").partition("$ sightline status\n")[2].partition("\n\n")[0].splitlines()
@@ -109,11 +106,11 @@ async def test_status_says_the_same_in_words(open_pool: OpenPool, redis_url: str
     ]
 
 
-async def test_status_in_a_pipe_has_the_whole_pool(open_pool: OpenPool, redis_url: str, keys: Keys):
+async def test_status_in_a_pipe_has_the_whole_pool(open_pool: OpenPool, call: Call):
     async with holder_and_waiter(open_pool):
-        (line,) = await status(redis_url, keys)
+        done = await asyncio.to_thread(call, "status")
 
-    gpu = json.loads(line)["gpu"]
+    gpu = json.loads(done.stdout)["gpu"]
     assert [holder["job"] for holder in gpu["holders"]] == ["home-page"]
     assert [(waiter["job"], waiter["position"]) for waiter in gpu["waiters"]] == [("question-7", 1)]
     assert [host["name"] for host in gpu["hosts"]] == ["http://gpu1:11434"]
@@ -125,31 +122,18 @@ async def test_status_of_a_running_job_says_that_it_waits_for_the_gpu(
     fields = {"kind": "query", "lane": "interactive", "state": "running", "attempt": "1", "worker": "box2-344"}
     await cast("Any", redis).hset(keys.job("question-7"), mapping=fields)
     async with holder_and_waiter(open_pool):
-        printed = await status(redis_url, keys, "question-7", is_terminal=True)
+        printed = await drawn_status(redis_url, keys, "question-7")
 
     (told,) = [line for line in printed if "chat" in line]
     assert told.startswith("  waits    job question-7 on box2-344: chat, number 1 (interactive), for ")
 
 
-async def status(redis_url: str, keys: Keys, *arguments: str, is_terminal: bool = False) -> list[str]:
-    """What the program prints: in a terminal, or in a pipe."""
-    return await asyncio.to_thread(_run_status, environment_for(redis_url, keys), arguments, is_terminal=is_terminal)
-
-
-def _run_status(environment: dict[str, str], arguments: tuple[str, ...], *, is_terminal: bool) -> list[str]:
-    own, its = pty.openpty() if is_terminal else os.pipe()
-    command = [sys.executable, "-m", "producer.cli.main", "status", *arguments]
-    with os.fdopen(own, "rb", buffering=0) as screen:
-        try:
-            ran = subprocess.run(command, cwd=PAGE.parents[1], env=environment, stdout=its, check=False, timeout=60)
-        finally:
-            os.close(its)
-        printed = b""
-        with contextlib.suppress(OSError):  # the end of a terminal that nobody writes to any more
-            while part := screen.read(65_536):
-                printed += part
-    assert ran.returncode == 0
-    return printed.decode().splitlines()
+async def drawn_status(redis_url: str, keys: Keys, *arguments: str) -> list[str]:
+    """The lines that a terminal shows."""
+    environment = environment_for(redis_url, keys)
+    code, drawn = await asyncio.to_thread(drawn_by_sightline, environment, "status", *arguments)
+    assert code == 0
+    return drawn.splitlines()
 
 
 def seconds_aside(line: str) -> str:

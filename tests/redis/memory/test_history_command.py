@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.scan_worker import ROOT, environment_for
+from tests.support.command_line import Call, drawn_by_sightline
+from tests.support.scan_worker import environment_for
 from tests.support.seeded_history import DAY_MS, Nights, page
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
 
 CART, FORM = "https://shop.example/cart", "https://blog.example/form"
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def call(redis_url: str, keys: Keys) -> Call:
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "producer.cli.main", "history", *arguments]
-        environment = environment_for(redis_url, keys, **variables)
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
+def history(call: Call) -> Call:
+    return partial(call, "history")
 
 
 @pytest.fixture
@@ -62,14 +50,14 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("seeded")
-def test_the_history_of_a_page_tells_what_changed(call: Call):
-    newest, oldest = lines(call(CART))
+def test_the_history_of_a_page_tells_what_changed(history: Call):
+    newest, oldest = lines(history(CART))
 
     assert (newest["scan_id"], oldest["scan_id"]) == ("cart-5", "cart-0")
     assert (newest["times_seen"], newest["barriers"]["critical"]) == (5, 2)
     assert (newest["changes"]["new"], newest["changes"]["unchanged"]) == (["c1"], 1)
     assert "changes" not in oldest
-    assert lines(call("list", CART, "--limit", "1"))[0]["changes"] == newest["changes"]
+    assert lines(history("list", CART, "--limit", "1"))[0]["changes"] == newest["changes"]
 
 
 @pytest.mark.usefixtures("seeded")
@@ -85,14 +73,14 @@ def test_the_history_of_a_page_tells_what_changed(call: Call):
         (("--impact", "critical", "--limit", "1"), {"cart-5"}),
     ],
 )
-def test_past_scans_are_listed_by_filters(call: Call, options: tuple[str, ...], expected: set[str]):
-    assert {one["scan_id"] for one in lines(call(*options))} == expected
+def test_past_scans_are_listed_by_filters(history: Call, options: tuple[str, ...], expected: set[str]):
+    assert {one["scan_id"] for one in lines(history(*options))} == expected
 
 
 @pytest.mark.usefixtures("seeded")
-def test_a_search_goes_by_meaning_with_the_model_of_the_history(call: Call):
+def test_a_search_goes_by_meaning_with_the_model_of_the_history(history: Call):
     found = lines(
-        call("--search", "order form", EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1")
+        history("--search", "order form", EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1")
     )
 
     assert found[0]["scan_id"] == "form-0"
@@ -100,9 +88,9 @@ def test_a_search_goes_by_meaning_with_the_model_of_the_history(call: Call):
 
 
 @pytest.mark.usefixtures("seeded")
-def test_trends_tell_groups_and_days(call: Call):
-    groups = lines(call("--trend", "--since", "8 days ago"))
-    days = lines(call("--trend", "--site", "shop.example", "--since", "8 days ago"))
+def test_trends_tell_groups_and_days(history: Call):
+    groups = lines(history("--trend", "--since", "8 days ago"))
+    days = lines(history("--trend", "--site", "shop.example", "--since", "8 days ago"))
 
     assert [(one["group"], one["verdict"]) for one in groups] == [("checkout", "worse"), ("help, new", "same")]
     (changed,) = groups[0]["changed"]
@@ -112,34 +100,32 @@ def test_trends_tell_groups_and_days(call: Call):
 
 
 @pytest.mark.usefixtures("seeded")
-def test_old_records_are_dropped_and_counted(call: Call):
-    done = call("prune", "--older-than", "3 days")
+def test_old_records_are_dropped_and_counted(history: Call):
+    done = history("prune", "--older-than", "3 days")
 
     assert done.returncode == 0
     assert done.stdout == "dropped 1 of 3 records; the newest of each page stay\n"
-    assert [one["scan_id"] for one in lines(call(CART))] == ["cart-5"]
+    assert [one["scan_id"] for one in lines(history(CART))] == ["cart-5"]
 
 
 @pytest.mark.usefixtures("seeded")
 def test_a_person_is_shown_text(redis_url: str, keys: Keys):
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "producer.cli.main", "history", "--trend", "--since", "8 days ago"]
     environment = environment_for(redis_url, keys)
 
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=theirs, check=False, timeout=60)
+    code, drawn = drawn_by_sightline(environment, "history", "--trend", "--since", "8 days ago")
 
-    os.close(theirs)
-    shown = os.read(ours, 10_000).decode().splitlines()
-    os.close(ours)
-    assert done.returncode == 0
+    shown = drawn.splitlines()
+    assert code == 0
     assert shown[0] == "worse   checkout: 1 barrier (1 critical) then, 2 barriers (2 critical) now, on 1 page"
     assert shown[1].split() == ["1", "→", "2", CART]
     assert shown[2].split() == ["scans", "cart-0", "and", "cart-5"]
 
 
-def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(call: Call, redis_url: str, keys: Keys):
+def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
+    history: Call, redis_url: str, keys: Keys
+):
     for options in (("--search", "x"), ("--trend", "--since", "yesterday")):
-        assert lines(call(*options, EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1")) == []
+        assert lines(history(*options, EMBEDDING_MODEL="nomic-embed-text", OLLAMA_BASE_URL="http://127.0.0.1:1")) == []
 
     async def left() -> list[bytes]:
         async with Redis.from_url(redis_url) as redis:
@@ -163,8 +149,8 @@ def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
         (("prune", "--older-than", "soon"), "is no time"),
     ],
 )
-def test_a_wrong_call_is_64_and_says_what_was_expected(call: Call, arguments: tuple[str, ...], said: str):
-    done = call(*arguments)
+def test_a_wrong_call_is_64_and_says_what_was_expected(history: Call, arguments: tuple[str, ...], said: str):
+    done = history(*arguments)
 
     assert done.returncode == 64
     assert said in done.stderr

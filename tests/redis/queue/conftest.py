@@ -8,17 +8,10 @@ import pytest
 from arq.connections import ArqRedis
 from redis.asyncio import Redis
 
-from producer.client import Client
 from producer.keys import Keys
 from tests.support.arq_flavours import Flavour, Stock, Streamed
-from tests.support.queue import open_stream, settings_for
+from tests.support.queue import open_stream
 from worker.stream import JobStream
-
-
-@pytest.fixture
-async def client(redis_url: str, keys: Keys) -> AsyncGenerator[Client]:
-    async with Client(settings_for(redis_url, keys)) as client:
-        yield client
 
 
 @pytest.fixture

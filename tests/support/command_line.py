@@ -1,0 +1,98 @@
+"""``sightline`` as people and pipelines call it: run to its end, started, or drawn in a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SIGHTLINE: Final = "producer.cli.main"
+DEADLINE_S: Final = 100.0
+"""After which a program has failed to end."""
+
+
+class Call(Protocol):
+    """Runs ``sightline`` on the test's keys to its end; more variables are given by name."""
+
+    def __call__(self, *words: str, given: str = ..., **variables: str) -> subprocess.CompletedProcess[str]: ...
+
+
+class StartProgram(Protocol):
+    """Starts ``sightline`` on the test's keys; ``options`` are those of ``Popen``."""
+
+    def __call__(
+        self, *words: str, variables: Mapping[str, str] | None = ..., **options: Any
+    ) -> subprocess.Popen[str]: ...
+
+
+def run_module(
+    environment: Mapping[str, str], module: str, *words: str, given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of ours to its end with ``given`` on its stdin. None ends in a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def run_sightline(environment: Mapping[str, str], *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return run_module(environment, SIGHTLINE, *words, given=given)
+
+
+def start_sightline(environment: Mapping[str, str], *words: str, **options: Any) -> subprocess.Popen[str]:
+    """Start the command line; what it says goes to pipes where ``options`` say nothing else."""
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-m", SIGHTLINE, *words]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **{**pipes, **options})
+
+
+def drawn_by_sightline(environment: Mapping[str, str], *words: str, columns: int = 80) -> tuple[int, str]:
+    """Run the command line in a terminal; return its exit code and all it wrote, escapes included."""
+    ours, theirs = open_terminal(columns)
+    process = start_sightline(environment, *words, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        drawn = read_terminal(ours)
+        return process.wait(DEADLINE_S), drawn.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def open_terminal(columns: int = 80) -> tuple[int, int]:
+    """Open a terminal of 24 lines; return our end and the program's."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return ours, theirs
+
+
+def read_terminal(descriptor: int, *, until: bytes = b"") -> bytes:
+    """Read what is written to a terminal until ``until`` has come; without it, to the end."""
+    seen = b""
+    while not (until and until in seen):
+        try:
+            piece = os.read(descriptor, 65_536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not piece:
+            break
+        seen += piece
+    return seen
