@@ -92,9 +92,13 @@ class HostGate:
                 raise HostBusy(msg, delay_s=wait_s + self._random() * spread_s)
             await asyncio.sleep(wait_s)
 
-    async def _ask(self, keys: Sequence[str], args: Sequence[Arg], *, left_s: float) -> tuple[float, float]:
-        """Return after how long to ask again, 0 with a place, and over what time to spread it for those sent away."""
-        times = (int(seconds * 1000) for seconds in (left_s, self._patience_s, AWAY_S))
+    async def _ask(self, keys: Sequence[str], args: Sequence[Arg], *, left_s: float | None) -> tuple[float, float]:
+        """Return after how long to ask again, 0 with a place, and over what time to spread it for those sent away.
+
+        A scan that runs has no time left to wait (None): one that has lost its place goes on, and asks again.
+        """
+        left_ms = -1 if left_s is None else int(left_s * 1000)
+        times = (left_ms, int(self._patience_s * 1000), int(AWAY_S * 1000))
         wait_ms, spread_ms = await run_script(self._redis, ENTER, keys, (*args, *times))
         return wait_ms / 1000, spread_ms / 1000
 
@@ -102,7 +106,7 @@ class HostGate:
         while True:
             await asyncio.sleep(self._hold_s / RENEWALS_PER_HOLD)
             with suppress(RedisError, OSError):  # the next renewal may go through
-                await self._ask(keys, args, left_s=0.0)
+                await self._ask(keys, args, left_s=None)
 
 
 class PoliteEngine:

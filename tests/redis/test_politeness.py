@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.scripts import run_script
+from tests.support.queue import until
 from worker.outcome import Retried, decide
 from worker.politeness import ENTER, HostGate
 
@@ -19,6 +21,18 @@ HOST = "shop.example"
 def gates(redis: Redis, keys: Keys, count: int = 2, *, places: int = 2, gap_ms: int = 0) -> list[HostGate]:
     """One gate for each of ``count`` workers."""
     return [HostGate(redis, keys, places=places, gap_ms=gap_ms) for _ in range(count)]
+
+
+class WatchedGate(HostGate):
+    """Keeps what Redis said."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.answers: list[tuple[float, float]] = []
+
+    async def _ask(self, *args: Any, **options: Any) -> tuple[float, float]:
+        self.answers.append(await super()._ask(*args, **options))
+        return self.answers[-1]
 
 
 async def enter(
@@ -198,6 +212,28 @@ async def test_a_scan_that_can_wait_in_its_worker_is_not_sent_away(redis: Redis,
     assert 0 < wait_ms <= 20_000
     assert spread_ms == 0
     assert await redis.zcard(keys.host_away(HOST)) == 0
+
+
+async def test_a_scan_that_runs_without_its_place_is_not_counted_as_away(redis: Redis, keys: Keys):
+    gate = WatchedGate(redis, keys, places=1, gap_ms=0, hold_s=0.15)
+    async with gate.place(HOST):
+        await redis.delete(keys.host_places(HOST))
+        await enter(redis, keys, "another's", places=1)
+        await until(lambda: len([wait_s for wait_s, _ in gate.answers if wait_s]) > 1, what="renewals in vain")
+
+        assert await redis.zcard(keys.host_away(HOST)) == 0
+        assert await redis.zrange(keys.host_places(HOST), 0, -1) == [b"another's"]
+
+
+async def test_a_scan_that_lost_its_place_has_one_again_when_there_is_one(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, places=1, gap_ms=0, hold_s=0.15)
+    async with gate.place(HOST):
+        await redis.delete(keys.host_places(HOST))
+
+        async def is_back() -> bool:
+            return await redis.zcard(keys.host_places(HOST)) == 1
+
+        await until(is_back, what="a place for the scan that runs")
 
 
 async def test_scans_of_a_large_site_with_a_long_crawl_delay_come_again_within_the_hour_not_all_the_time(

@@ -5,7 +5,8 @@
 -- a few of them there, whatever their number. Nothing is promised to any: one that is cancelled or late holds up nobody.
 -- KEYS  1 zset: token → end ms  2 string: when the last scan of the host began, ms  3 zset: token of one sent away → by
 --       when it is back, ms
--- ARGV  1 token  2 places of the host  3 least ms between two beginnings  4 ms a place is held  5 ms this scan can wait
+-- ARGV  1 token  2 places of the host  3 least ms between two beginnings  4 ms a place is held  5 ms this scan can wait,
+--       -1 for one that runs: it is not sent away
 --       6 least and 7 most ms over which those sent away spread their return
 -- Returns {ms after which asking again makes sense, 0 when the place is taken; ms over which to spread the return}
 --@include _common.lua
@@ -26,7 +27,8 @@ local function hold()
 end
 
 local function wait(wait_ms)
-  if wait_ms <= tonumber(ARGV[5]) then return {wait_ms, 0} end
+  local can_wait_ms = tonumber(ARGV[5])
+  if can_wait_ms < 0 or wait_ms <= can_wait_ms then return {wait_ms, 0} end
   redis.call('ZREMRANGEBYSCORE', away, '-inf', ms(now))
   local spread_ms = math.floor(gap_ms * redis.call('ZCARD', away) / RETURNS_A_BEGINNING)
   spread_ms = math.max(tonumber(ARGV[6]), math.min(tonumber(ARGV[7]), spread_ms))
