@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any, Final, cast
 
 from producer.client import Client
@@ -91,7 +92,7 @@ class DeadLetters:
         lane = letter.lane if letter.lane in set(Lane) else Lane.BATCH
         named = (self._key, keys.job(letter.job_id), keys.lane(lane), keys.result(letter.job_id))
         with redis_errors(self._client.settings):
-            answer = await run_script(self._redis, REPLAY, named, (letter.entry, letter.job_id, lane))
+            answer = await run_script(self._redis, REPLAY, named, (letter.entry, letter.job_id, lane, token_hex(4)))
         if answer == b"gone":
             msg = f"dead letter {letter.entry!r} is gone: somebody has replayed or dropped it"
             raise UnknownJob(msg)

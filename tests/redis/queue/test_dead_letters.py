@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
+import producer.dead_letters
 from producer.client import Client
 from producer.contract import JobState
 from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
+from producer.scripts import run_script
 from tests.support.queue import BOOM, claim_one, start_one
 from worker.stream import JobStream
 
@@ -54,6 +58,21 @@ async def test_a_letter_is_replayed_once(client: Client, stream: JobStream):
 
     with pytest.raises(UnknownJob, match="is gone"):
         await letters.replay(letter)
+
+
+async def test_a_replay_that_the_client_sends_again_after_a_lost_answer_is_one_replay(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    async def sent_twice(*given: Any) -> Any:
+        await run_script(*given)
+        return await run_script(*given)
+
+    monkeypatch.setattr(producer.dead_letters, "run_script", sent_twice)
+    letters = DeadLetters(client)
+    letter = await letters.find(await buried(client, stream))
+
+    assert await letters.replay(letter) == letter.job_id
+    assert await redis.xlen(keys.lane("batch")) == 1
 
 
 async def test_a_job_that_lives_again_is_not_replayed_over(client: Client, stream: JobStream, redis: Redis, keys: Keys):

@@ -133,7 +133,7 @@ class QueueMachine(QueueWalk):
         job = self.model.jobs[self.model.dead[index]]
         keys = (self.keys.dead, self.keys.job(job.job_id), self.keys.lane(job.lane), self.keys.result(job.job_id))
 
-        answer = self.run(run_script(self.world.redis, REPLAY, keys, (rows[index][0], job.job_id, job.lane)))
+        answer = self.run(run_script(self.world.redis, REPLAY, keys, (rows[index][0], job.job_id, job.lane, "nonce")))
 
         assert answer.decode() == self.model.replay(index)
 
