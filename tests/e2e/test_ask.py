@@ -16,10 +16,10 @@ from producer.cli.ask_command import plain_answer
 from producer.client import Client
 from producer.contract import JobState, QueryResult
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.command_line import run_sightline
 from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker, environment_for
+from tests.support.small_site import SmallSite
 from worker.agent.talk import parse_turns
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.threads import thread_tag
@@ -58,9 +58,9 @@ async def turns_of(redis: Redis, keys: Keys, thread_id: str) -> list[str]:
 
 
 @pytest.fixture
-async def scanned(client: Client, start_worker: StartScanWorker, site: Site) -> subprocess.Popen[bytes]:
+async def scanned(client: Client, start_worker: StartScanWorker, site: SmallSite) -> subprocess.Popen[bytes]:
     """Two pages in the history, the worse one first; returns the worker that runs."""
-    site.pages["/many"] = (200, "text/html", MANY)
+    site.files["/many"] = MANY
     worker = start_worker()
     for page in ("many", "guilty"):
         job = await client.submit("scan", {"url": f"{site.url}/{page}"}, job_id=page)
@@ -69,7 +69,7 @@ async def scanned(client: Client, start_worker: StartScanWorker, site: Site) -> 
 
 
 async def test_a_conversation_goes_on_after_a_restart_of_its_worker(
-    scanned: subprocess.Popen[bytes], start_worker: StartScanWorker, site: Site, redis_url: str, keys: Keys
+    scanned: subprocess.Popen[bytes], start_worker: StartScanWorker, site: SmallSite, redis_url: str, keys: Keys
 ):
     first = await answered(redis_url, keys, WORST, "--thread", "audit: 1")
     scanned.send_signal(signal.SIGTERM)
@@ -128,7 +128,7 @@ async def test_questions_of_one_thread_are_answered_one_after_the_other_and_cost
 
 
 async def test_the_same_question_again_is_cached_until_somebody_scans(
-    scanned: subprocess.Popen[bytes], client: Client, site: Site, redis_url: str, keys: Keys
+    scanned: subprocess.Popen[bytes], client: Client, site: SmallSite, redis_url: str, keys: Keys
 ):
     assert scanned.poll() is None
     first = await answered(redis_url, keys, WORST)
@@ -142,9 +142,9 @@ async def test_the_same_question_again_is_cached_until_somebody_scans(
     assert again["usage"]["cache_hit"]
 
 
-async def test_a_scan_that_the_user_asks_for_runs(scanned: subprocess.Popen[bytes], client: Client, site: Site):
+async def test_a_scan_that_the_user_asks_for_runs(scanned: subprocess.Popen[bytes], client: Client, site: SmallSite):
     assert scanned.poll() is None
-    before = site.log.count("/guilty")
+    before = site.asked.count("/guilty")
     asked = await client.submit("query", {"question": f"Scan {site.url}/guilty please"}, job_id="q")
 
     answer = await client.wait(asked.job_id, timeout_s=WAIT_S)
@@ -153,7 +153,7 @@ async def test_a_scan_that_the_user_asks_for_runs(scanned: subprocess.Popen[byte
     assert isinstance(answer, QueryResult)
     assert answer.answer == f"Queued a scan of {site.url}/guilty as job q.scan0; its result comes later."
     assert result.state is JobState.SUCCEEDED
-    assert site.log.count("/guilty") == before + 1
+    assert site.asked.count("/guilty") == before + 1
 
 
 async def test_a_question_added_by_hand_is_answered(

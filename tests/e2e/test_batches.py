@@ -10,16 +10,16 @@ from typing import Any
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.command_line import Call, StartProgram
 from tests.support.queue import is_reading_events, until
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 
 WAIT_S = 90
 
 
 async def test_a_batch_is_queued_and_announced_once_when_all_of_it_has_ended(
-    call: Call, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    call: Call, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     queued = call("scan", f"{site.url}/guilty", f"{site.url}/clean", "--batch", "nightly")
     lines = [json.loads(line) for line in queued.stdout.splitlines()]
@@ -41,7 +41,7 @@ async def test_a_batch_is_queued_and_announced_once_when_all_of_it_has_ended(
 
 
 def test_the_name_of_a_complete_batch_is_refused_so_that_no_old_result_passes_for_a_new_one(
-    call: Call, site: Site
+    call: Call, site: SmallSite
 ) -> None:
     call("scan", f"{site.url}/guilty", "--batch", "nightly")
 
@@ -51,7 +51,7 @@ def test_the_name_of_a_complete_batch_is_refused_so_that_no_old_result_passes_fo
     assert "batch 'nightly' is complete: choose another --batch, or add --resume" in again.stderr
 
 
-def test_an_id_is_taken_once(call: Call, site: Site) -> None:
+def test_an_id_is_taken_once(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
 
     again = call("scan", f"{site.url}/clean", "--id", "mine")
@@ -61,7 +61,7 @@ def test_an_id_is_taken_once(call: Call, site: Site) -> None:
 
 
 async def test_ctrl_c_while_waiting_is_130_and_says_how_to_resume(
-    program: StartProgram, call: Call, site: Site, redis: Redis, keys: Keys
+    program: StartProgram, call: Call, site: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     waiting = program("scan", f"{site.url}/guilty", f"{site.url}/clean", "--batch", "b1", "--wait")
     await until(lambda: redis.hget(keys.batch("b1"), "sealed"), what="the batch to be in")
@@ -77,7 +77,7 @@ async def test_ctrl_c_while_waiting_is_130_and_says_how_to_resume(
 
 
 async def test_ctrl_c_while_waiting_for_one_page_names_its_job(
-    program: StartProgram, site: Site, redis: Redis, keys: Keys
+    program: StartProgram, site: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     waiting = program("scan", f"{site.url}/guilty", "--id", "mine", "--wait")
     await until(lambda: redis.exists(keys.job("mine")), what="the job to be in")
@@ -91,7 +91,7 @@ async def test_ctrl_c_while_waiting_for_one_page_names_its_job(
 
 
 def test_a_pipe_closed_early_is_quiet_about_it_and_says_how_to_go_on(
-    program: StartProgram, start_worker: StartScanWorker, site: Site
+    program: StartProgram, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     start_worker()
     reading, writing = os.pipe()
@@ -107,7 +107,7 @@ def test_a_pipe_closed_early_is_quiet_about_it_and_says_how_to_go_on(
     assert "sightline result b1 --wait" in said
 
 
-def test_a_batch_is_cancelled_by_its_name(call: Call, site: Site) -> None:
+def test_a_batch_is_cancelled_by_its_name(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty", f"{site.url}/clean", "--batch", "nightly")
 
     cancelled = call("cancel", "nightly")

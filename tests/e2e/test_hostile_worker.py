@@ -9,12 +9,12 @@ import pytest
 
 from producer.client import Client
 from producer.contract import ScanRequest, ScanResult
-from tests.e2e.conftest import Site as HeldSite
 from tests.support.hostile import HOSTILE, SCANNED, Hostile, misbehave
 from tests.support.processes_of import descendants, resident_mb, settled
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from tests.support.site import Site
+from tests.support.small_site import SmallSite
 
 # Alone: memory and deadlines are those of a machine that nobody else uses.
 pytestmark = [pytest.mark.timeout(240), pytest.mark.alone]
@@ -82,7 +82,7 @@ def is_right(page: Hostile, result: ScanResult) -> bool:
 
 
 async def test_two_workers_keep_a_hosts_places_together(
-    client: Client, start_worker: StartScanWorker, site: HeldSite
+    client: Client, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     for _ in range(2):
         start_worker(HOST_PLACES="1", MAX_JOBS="3")
@@ -91,8 +91,8 @@ async def test_two_workers_keep_a_hosts_places_together(
     jobs = [(await client.submit("scan", {"url": f"{site.url}/guilty", "assess": False})).job_id for _ in range(4)]
 
     await until(lambda: waiting(client, jobs, 3), what="one scan at the page and three that wait for the host")
-    await until(lambda: bool(site.log), what="the page's request")  # "loading" is said before it is sent
-    asked = list(site.log)
+    await until(lambda: bool(site.asked), what="the page's request")  # "loading" is said before it is sent
+    asked = list(site.asked)
     site.gate.set()
     results = [result async for result in client.as_completed(jobs, timeout_s=60)]
 

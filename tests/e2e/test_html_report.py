@@ -12,20 +12,20 @@ from producer.cli.outputs import Output
 from producer.client import Client
 from producer.keys import Keys
 from producer.reports.page import page_of
-from tests.e2e.conftest import Site
 from tests.support.command_line import Call
 from tests.support.open_page import opened
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 
 BUTTON = b"<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1><button style='width:90px;height:40px'>"
 HTML = (Output("html", None),)
 
 
 async def test_the_report_shows_the_element_the_trend_and_what_changed(
-    start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys, call: Call, tmp_path: Path
+    start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys, call: Call, tmp_path: Path
 ) -> None:
     start_worker()
-    site.pages["/shop"] = (200, "text/html", BUTTON)
+    site.files["/shop"] = BUTTON
     await cast("Any", redis).hset(
         keys.site("127.0.0.1"), mapping={"2020-02-01:scans": 2, "2020-02-01:critical": 6, "2020-02-01:serious": 1}
     )
@@ -46,10 +46,10 @@ async def test_the_report_shows_the_element_the_trend_and_what_changed(
 
 
 async def test_pictures_are_bounded_and_what_is_left_out_is_told(
-    start_worker: StartScanWorker, site: Site, redis: Redis, client: Client, keys: Keys, monkeypatch: Any
+    start_worker: StartScanWorker, site: SmallSite, redis: Redis, client: Client, keys: Keys, monkeypatch: Any
 ) -> None:
     start_worker()
-    site.pages["/shop"] = (200, "text/html", BUTTON)
+    site.files["/shop"] = BUTTON
     job = await client.submit("scan", {"url": f"{site.url}/shop", "screenshot": True})
     page = page_of(await client.wait(job.job_id, timeout_s=60))
 

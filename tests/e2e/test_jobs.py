@@ -7,13 +7,13 @@ import signal
 
 import pytest
 
-from tests.e2e.conftest import Site
 from tests.support.command_line import Call, StartProgram
+from tests.support.small_site import SmallSite
 
 WAIT_S = 90
 
 
-def test_a_result_that_is_not_there_yet_is_3(call: Call, site: Site) -> None:
+def test_a_result_that_is_not_there_yet_is_3(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
 
     answer = call("result", "mine")
@@ -30,7 +30,7 @@ def test_an_unknown_job_is_64(call: Call, command: str) -> None:
     assert "'nobody'" in answer.stderr
 
 
-def test_a_queued_job_is_cancelled_at_once_and_its_result_is_2(call: Call, site: Site) -> None:
+def test_a_queued_job_is_cancelled_at_once_and_its_result_is_2(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
 
     cancelled = call("cancel", "mine")
@@ -41,7 +41,9 @@ def test_a_queued_job_is_cancelled_at_once_and_its_result_is_2(call: Call, site:
     assert "job 'mine' was cancelled" in answer.stderr
 
 
-async def test_watch_shows_events_and_says_from_where_to_go_on(program: StartProgram, call: Call, site: Site) -> None:
+async def test_watch_shows_events_and_says_from_where_to_go_on(
+    program: StartProgram, call: Call, site: SmallSite
+) -> None:
     call("scan", f"{site.url}/guilty", "--id", "mine")
     call("cancel", "mine")
     watching = program("watch", "--since", "0")
@@ -56,7 +58,7 @@ async def test_watch_shows_events_and_says_from_where_to_go_on(program: StartPro
     assert f"sightline watch --since {event['id']}" in said
 
 
-def test_status_tells_of_the_lanes_and_the_missing_workers(call: Call, site: Site) -> None:
+def test_status_tells_of_the_lanes_and_the_missing_workers(call: Call, site: SmallSite) -> None:
     call("scan", f"{site.url}/guilty")
 
     queue = json.loads(call("status").stdout)

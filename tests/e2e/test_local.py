@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Site
 from tests.support.command_line import start_sightline
 from tests.support.processes_of import all_gone, command_of, descendants, until_within
 from tests.support.queue import until
 from tests.support.scan_worker import need_browser
+from tests.support.small_site import SmallSite, small_site
 
 WAIT_S = 90
 
@@ -38,18 +38,17 @@ def start(tmp_path: Path, children: list[subprocess.Popen[bytes]]) -> Start:
 
 
 @pytest.fixture
-def elsewhere() -> Generator[Site]:
+def elsewhere() -> Generator[SmallSite]:
     """A second site on this machine, which nobody asked to scan."""
-    site = Site()
-    yield site
-    site.close()
+    with small_site() as site:
+        yield site
 
 
 def test_a_page_on_this_machine_is_scanned_and_nothing_is_left(
-    start: Start, site: Site, elsewhere: Site, tmp_path: Path
+    start: Start, site: SmallSite, elsewhere: SmallSite, tmp_path: Path
 ) -> None:
     page = f"<!doctype html><html lang=en><title>T</title><main><h1>T</h1><img src={elsewhere.url}/secret.png></main>"
-    site.pages["/page"] = (200, "text/html", page.encode())
+    site.files["/page"] = page.encode()
 
     # Settings of another Redis and of another worker on this machine are none of its business.
     others = {"REDIS_PASSWORD_FILE": "/nowhere", "METRICS_PORT": elsewhere.url.rpartition(":")[2]}
@@ -60,17 +59,17 @@ def test_a_page_on_this_machine_is_scanned_and_nothing_is_left(
     assert (process.returncode, err) == (1, "")
     assert [finding["rule"] for finding in result["findings"]] == ["image-alt"]
     assert result["assessment_source"] == "builtin"
-    assert elsewhere.log == []  # the given host and port are open, the rest of this machine is not
+    assert elsewhere.asked == []  # the given host and port are open, the rest of this machine is not
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)])
 async def test_however_it_ends_it_leaves_no_process_and_no_file(
-    start: Start, site: Site, tmp_path: Path, how: signal.Signals, code: int
+    start: Start, site: SmallSite, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     site.gate.clear()
     process = start(f"{site.url}/guilty", "--local")
-    await until(lambda: site.log, what="the page to be asked for")
+    await until(lambda: site.asked, what="the page to be asked for")
     below = descendants(process.pid)
 
     process.send_signal(how)
@@ -86,7 +85,7 @@ async def test_however_it_ends_it_leaves_no_process_and_no_file(
 
 @pytest.mark.parametrize("later_s", [0.0, 0.002, 0.02])
 def test_a_kill_in_the_moment_its_worker_starts_leaves_no_process_and_no_file(
-    start: Start, site: Site, tmp_path: Path, later_s: float
+    start: Start, site: SmallSite, tmp_path: Path, later_s: float
 ) -> None:
     process = start(f"{site.url}/guilty", "--local")
     until_within(lambda: any(b"\0worker\0" in command_of(pid) for pid in descendants(process.pid)), seconds=WAIT_S)
@@ -111,7 +110,7 @@ def environment(pid: int) -> bytes:
 
 
 def test_a_worker_that_cannot_start_is_the_error_and_not_an_endless_wait(
-    start: Start, site: Site, tmp_path: Path
+    start: Start, site: SmallSite, tmp_path: Path
 ) -> None:
     process = start(f"{site.url}/guilty", "--local", BROWSER_PATH="/nowhere/chromium")
     out, err = process.communicate(timeout=WAIT_S)

@@ -12,15 +12,15 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import JobState, ScanResult
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 
 WAIT_S = 60
 
 
 async def test_a_scan_leaves_its_result_one_event_and_empty_lanes(
-    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     start_worker()
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})
@@ -40,7 +40,7 @@ async def test_a_scan_leaves_its_result_one_event_and_empty_lanes(
 
 
 async def test_a_scan_is_in_the_history_with_its_vector(
-    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     start_worker()
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})
@@ -54,7 +54,7 @@ async def test_a_scan_is_in_the_history_with_its_vector(
 
 
 async def test_a_job_added_by_hand_runs_and_broken_json_lands_on_dead(
-    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     start_worker()
     broken = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": '{"url": "http://'})
@@ -73,12 +73,12 @@ async def test_a_job_added_by_hand_runs_and_broken_json_lands_on_dead(
 
 
 async def test_a_scan_whose_only_worker_is_killed_midway_ends_once(
-    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     site.gate.clear()
     doomed = start_worker(LEASE_S="2")
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})
-    await until(lambda: "/guilty" in site.log, what="the page being asked for")
+    await until(lambda: "/guilty" in site.asked, what="the page being asked for")
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
     site.gate.set()
@@ -100,10 +100,10 @@ async def test_a_scan_whose_only_worker_is_killed_midway_ends_once(
     ],
 )
 async def test_what_is_no_page_is_never_a_pass(
-    client: Client, start_worker: StartScanWorker, site: Site, path: str, status: str, said: str
+    client: Client, start_worker: StartScanWorker, site: SmallSite, path: str, status: str, said: str
 ):
-    site.pages["/data.json"] = (200, "application/json", b"{}")
-    site.pages["/data.pdf"] = (200, "application/pdf", b"%PDF-1.4\n")
+    site.files["/data.json"] = (200, {"Content-Type": "application/json"}, b"{}")
+    site.files["/data.pdf"] = (200, {"Content-Type": "application/pdf"}, b"%PDF-1.4\n")
     start_worker()
     job = await client.submit("scan", {"url": f"{site.url}{path}"})
 
@@ -115,7 +115,9 @@ async def test_what_is_no_page_is_never_a_pass(
     assert not result.is_pass
 
 
-async def test_private_addresses_are_refused_unless_allowed(client: Client, start_worker: StartScanWorker, site: Site):
+async def test_private_addresses_are_refused_unless_allowed(
+    client: Client, start_worker: StartScanWorker, site: SmallSite
+):
     start_worker(SCAN_ALLOW_PRIVATE="0")
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})
 
@@ -124,4 +126,4 @@ async def test_private_addresses_are_refused_unless_allowed(client: Client, star
     assert isinstance(result, ScanResult)
     assert result.status == "blocked"
     assert "SCAN_ALLOW_PRIVATE" in result.reason
-    assert site.log == []
+    assert site.asked == []

@@ -16,12 +16,12 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import Changes, QueryResult, ScanResult
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.command_line import run_sightline
 from tests.support.queue import settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import StartScanWorker, environment_for, need_browser, start_scan_worker
 from tests.support.seeded_history import DAY_MS, Nights, page
+from tests.support.small_site import SmallSite
 from worker.agent.talk import parse_turns
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
@@ -139,7 +139,7 @@ LINK = '<p class="{c}"><a href="/sale"></a></p>'
 STYLE = "<style>a, button, input, img { display: block; min-width: 60px; min-height: 44px; margin: 30px }</style>"
 
 
-def shop(mark: str, *parts: str, wrap: str = "") -> tuple[int, str, bytes]:
+def shop(mark: str, *parts: str, wrap: str = "") -> bytes:
     body = "".join(part.format(c=mark) for part in parts)
     if wrap:
         body = f'<div class="{mark}-wrap" id="{mark}"><div>{body}</div></div>'
@@ -147,12 +147,12 @@ def shop(mark: str, *parts: str, wrap: str = "") -> tuple[int, str, bytes]:
         f'<!doctype html><html lang="en"><head><title>Shop</title>{STYLE}</head><body class="{mark}-theme">'
         f"<main><h1>Shop</h1>{body}</main></body></html>"
     )
-    return 200, "text/html", text.encode()
+    return text.encode()
 
 
 @pytest.fixture
 async def changes(
-    client: Client, start_worker: StartScanWorker, site: Site, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, keys: Keys
 ) -> list[tuple[ScanResult, Changes]]:
     """What each scan of one page told: as it is, shuffled, and with one barrier mended and one added."""
     start_worker()
@@ -162,7 +162,7 @@ async def changes(
         shop("z9y8x7w6v5", BUTTON, FIELD, POT, CUP, wrap="yes"),
         shop("m5n6o7p8q9", CUP.replace("<img", '<img alt="A cup"'), LINK, BUTTON, POT, FIELD),
     ):
-        site.pages["/shop"] = state
+        site.files["/shop"] = state
         job = await client.submit("scan", {"url": f"{site.url}/shop"})
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
         assert isinstance(result, ScanResult)

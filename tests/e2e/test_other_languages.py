@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
+from tests.support.small_site import SmallSite
 from worker.redis_build import fetch
 
 WAIT_S = 90
@@ -31,7 +31,7 @@ def run(block: str, url: str, keys: Keys, page: str, *programs: Path) -> str:
 
 
 def test_redis_cli_queues_a_scan_and_reads_its_result(
-    start_worker: StartScanWorker, site: Site, redis_url: str, keys: Keys
+    start_worker: StartScanWorker, site: SmallSite, redis_url: str, keys: Keys
 ) -> None:
     start_worker()
 
@@ -41,7 +41,7 @@ def test_redis_cli_queues_a_scan_and_reads_its_result(
 
 
 def test_node_queues_a_scan_and_reads_its_result(
-    start_worker: StartScanWorker, site: Site, redis_url: str, keys: Keys
+    start_worker: StartScanWorker, site: SmallSite, redis_url: str, keys: Keys
 ) -> None:
     if shutil.which("node") is None:
         pytest.skip("NO NODE, NOT TESTED: the example for Node needs one")

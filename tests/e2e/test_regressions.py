@@ -14,15 +14,16 @@ from producer.client import Client
 from producer.contract import Event
 from producer.keys import Keys
 from producer.schedules import Schedule, Schedules
-from tests.e2e.conftest import GUILTY, Site
+from tests.e2e.conftest import GUILTY
 from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 
 CLEAN = GUILTY.replace(b'<img src="/cup.png">', b"<p>Tea</p>")
 
 
 async def test_a_scheduled_scan_tells_of_new_serious_barriers_once(
-    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     heard: list[dict[str, Any]] = []
     schedules, began = Schedules(client), datetime.now(UTC)
@@ -32,7 +33,7 @@ async def test_a_scheduled_scan_tells_of_new_serious_barriers_once(
         await listener.subscribe(keys.events_live)
         await listener.get_message(timeout=10)  # that it is subscribed
         for days, body in ((1, CLEAN), (2, GUILTY), (3, GUILTY), (4, CLEAN)):
-            site.pages["/page"] = (200, "text/html", body)
+            site.files["/page"] = body
             [batch] = await schedules.fire_due(now=began + timedelta(days=days))
             await until(lambda batch=batch: redis.hget(keys.batch(batch), "finished_ms"), what=f"{batch} to finish")
         while message := await listener.get_message(ignore_subscribe_messages=True, timeout=0.5):

@@ -14,12 +14,13 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import ScanResult
 from producer.keys import Keys
-from tests.e2e.conftest import GUILTY, Site
+from tests.e2e.conftest import GUILTY
 from tests.support.command_line import Call, run_module, run_sightline, start_sightline
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.seeded_history import Nights, page
+from tests.support.small_site import SmallSite
 from worker.memory.embeddings import Embeddings
 from worker.memory.generations import Generation, Record, read_record
 from worker.memory.history import History
@@ -36,7 +37,7 @@ NOMIC = Generation(2, "nomic-embed-text", 768)
 class Scans:
     """Scans that land one after the other until ``stop``, and a search by meaning after each."""
 
-    def __init__(self, client: Client, site: Site, history: History) -> None:
+    def __init__(self, client: Client, site: SmallSite, history: History) -> None:
         self.landed: list[str] = []
         self.missed: list[str] = []
         self._client, self._site, self._history = client, site, history
@@ -55,7 +56,7 @@ class Scans:
     async def _go_on(self) -> None:
         while not self._stopped.is_set():
             name = f"page-{len(self.landed)}"
-            self._site.pages[f"/{name}"] = (200, "text/html", GUILTY.replace(b"Guilty", name.encode()))
+            self._site.files[f"/{name}"] = GUILTY.replace(b"Guilty", name.encode())
             job = await self._client.submit("scan", {"url": f"{self._site.url}/{name}"}, job_id=name)
             result = await self._client.wait(job.job_id, timeout_s=WAIT_S)
             assert isinstance(result, ScanResult)
@@ -111,7 +112,7 @@ async def test_the_model_is_changed_under_landing_scans_and_a_kill_loses_none(
     ollama: OllamaServer,
     start_worker: StartScanWorker,
     client: Client,
-    site: Site,
+    site: SmallSite,
     redis: Redis,
     redis_url: str,
     keys: Keys,

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.command_line import Call, drawn_by_sightline
 from tests.support.scan_worker import StartScanWorker, environment_for
+from tests.support.small_site import SmallSite
 
 
 def test_findings_at_the_threshold_are_1_and_the_line_is_what_redis_holds(
-    call: Call, start_worker: StartScanWorker, site: Site
+    call: Call, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     start_worker()
 
@@ -28,7 +28,7 @@ def test_findings_at_the_threshold_are_1_and_the_line_is_what_redis_holds(
 
 
 def test_one_bad_address_and_one_missing_page_spoil_nothing_and_are_2(
-    call: Call, start_worker: StartScanWorker, site: Site
+    call: Call, start_worker: StartScanWorker, site: SmallSite
 ) -> None:
     start_worker()
     pages = [f"{site.url}/{name}" for name in ("guilty", "missing", "clean")]
@@ -46,7 +46,9 @@ def test_one_bad_address_and_one_missing_page_spoil_nothing_and_are_2(
     assert report["summary"]["passed"] == 1
 
 
-def test_a_run_without_problems_exits_by_the_threshold(call: Call, start_worker: StartScanWorker, site: Site) -> None:
+def test_a_run_without_problems_exits_by_the_threshold(
+    call: Call, start_worker: StartScanWorker, site: SmallSite
+) -> None:
     start_worker()
     clean, guilty = f"{site.url}/clean", f"{site.url}/guilty"
 
@@ -60,7 +62,7 @@ def test_a_run_without_problems_exits_by_the_threshold(call: Call, start_worker:
 
 
 def test_several_reports_are_written_at_once(
-    call: Call, start_worker: StartScanWorker, site: Site, tmp_path: Path
+    call: Call, start_worker: StartScanWorker, site: SmallSite, tmp_path: Path
 ) -> None:
     start_worker()
     sarif, reports = tmp_path / "a.sarif", tmp_path / "reports"
@@ -77,7 +79,7 @@ def test_several_reports_are_written_at_once(
     assert [result["ruleId"] for result in json.loads(sarif.read_text())["runs"][0]["results"]] == ["image-alt"]
 
 
-def test_time_running_out_is_3_and_the_job_goes_on(call: Call, site: Site) -> None:
+def test_time_running_out_is_3_and_the_job_goes_on(call: Call, site: SmallSite) -> None:
     answer = call("scan", f"{site.url}/guilty", "--id", "later", "--timeout", "0.2", "--format", "json")
 
     assert answer.returncode == 3
@@ -87,7 +89,7 @@ def test_time_running_out_is_3_and_the_job_goes_on(call: Call, site: Site) -> No
 
 
 def test_a_terminal_shows_a_bar_and_then_the_table(
-    start_worker: StartScanWorker, site: Site, redis_url: str, keys: Keys
+    start_worker: StartScanWorker, site: SmallSite, redis_url: str, keys: Keys
 ) -> None:
     start_worker()
     environment = environment_for(redis_url, keys)

@@ -11,15 +11,15 @@ from producer.client import Client
 from producer.contract import ScanResult
 from producer.keys import Keys
 from producer.settings import ClientSettings
-from tests.e2e.conftest import Site
 from tests.support.command_line import StartProgram
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
+from tests.support.small_site import SmallSite
 
 
 async def test_up_runs_workers_until_sigterm_and_leaves_none(
-    client: Client, program: StartProgram, site: Site, tmp_path: Path
+    client: Client, program: StartProgram, site: SmallSite, tmp_path: Path
 ):
     need_browser()
     with (tmp_path / "up.log").open("wb") as log:

@@ -11,28 +11,28 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.command_line import Call
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 
 NEW = "<button id='pay'></button>"
 
 
-def page(more: str = "") -> tuple[int, str, bytes]:
+def page(more: str = "") -> bytes:
     text = (
         f"<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1><img src='/cup.png'>{more}</main></html>"
     )
-    return 200, "text/html", text.encode()
+    return text.encode()
 
 
 @pytest.fixture
-def shop(site: Site) -> Site:
+def shop(site: SmallSite) -> SmallSite:
     """Two pages with one old barrier each."""
-    site.pages["/shop"], site.pages["/tea"] = page(), page()
+    site.files["/shop"], site.files["/tea"] = page(), page()
     return site
 
 
-def pages_of(shop: Site) -> tuple[str, str]:
+def pages_of(shop: SmallSite) -> tuple[str, str]:
     return f"{shop.url}/shop", f"{shop.url}/tea"
 
 
@@ -49,10 +49,10 @@ async def kept_of_jobs(redis: Redis, keys: Keys) -> bytes:
 
 
 def test_a_waived_barrier_is_0_and_listed_until_its_waiver_is_removed(
-    call: Call, start_worker: StartScanWorker, shop: Site, tmp_path: Path
+    call: Call, start_worker: StartScanWorker, shop: SmallSite, tmp_path: Path
 ) -> None:
     start_worker()
-    shop.pages["/shop"] = page(NEW)
+    shop.files["/shop"] = page(NEW)
     found = json.loads(call("scan", f"{shop.url}/shop", "--wait").stdout)["findings"]
     prints = {finding["rule"]: finding["nodes"][0]["fingerprint"] for finding in found}
     for rule in ("button-name", "image-alt"):
@@ -75,7 +75,7 @@ def test_a_waived_barrier_is_0_and_listed_until_its_waiver_is_removed(
 
 
 async def test_an_expired_waiver_counts_again_and_is_named(
-    call: Call, start_worker: StartScanWorker, shop: Site, redis: Redis, keys: Keys
+    call: Call, start_worker: StartScanWorker, shop: SmallSite, redis: Redis, keys: Keys
 ) -> None:
     start_worker()
     finding = json.loads(call("scan", f"{shop.url}/shop", "--wait").stdout)["findings"][0]
@@ -90,7 +90,7 @@ async def test_an_expired_waiver_counts_again_and_is_named(
 
 @pytest.mark.parametrize("kind", ["header", "variable", "cookie"])
 async def test_a_login_page_is_scanned_and_its_secret_is_neither_printed_nor_kept(
-    call: Call, start_worker: StartScanWorker, shop: Site, redis: Redis, keys: Keys, tmp_path: Path, kind: str
+    call: Call, start_worker: StartScanWorker, shop: SmallSite, redis: Redis, keys: Keys, tmp_path: Path, kind: str
 ) -> None:
     start_worker()
     file = tmp_path / "login"
@@ -110,12 +110,12 @@ async def test_a_login_page_is_scanned_and_its_secret_is_neither_printed_nor_kep
 
 
 def test_the_report_with_marks_passes_our_own_scan(
-    call: Call, start_worker: StartScanWorker, shop: Site, tmp_path: Path
+    call: Call, start_worker: StartScanWorker, shop: SmallSite, tmp_path: Path
 ) -> None:
     start_worker()
     first = json.loads(call("scan", f"{shop.url}/shop", "--wait").stdout)
     waived = "<a href='/x'></a>"
-    shop.pages["/shop"] = page(NEW + waived)
+    shop.files["/shop"] = page(NEW + waived)
     found = json.loads(call("scan", f"{shop.url}/shop", "--wait").stdout)["findings"]
     [fingerprint] = [f["nodes"][0]["fingerprint"] for f in found if f["rule"] == "link-name"]
     call("waive", fingerprint, "--reason", "gone in May", "--until", "2999-05-01")
@@ -124,7 +124,7 @@ def test_the_report_with_marks_passes_our_own_scan(
     known.write_text(json.dumps({"v": 1, "barriers": [barrier]}))
     report = tmp_path / "report.html"
     call("scan", f"{shop.url}/shop", "--baseline", str(known), "-o", str(report))
-    shop.pages["/report"] = (200, "text/html", report.read_bytes())
+    shop.files["/report"] = report.read_bytes()
 
     answer = call("scan", f"{shop.url}/report", "--wait", "--standard", "best-practice")
 

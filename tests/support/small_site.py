@@ -1,4 +1,7 @@
-"""A loopback site whose answers a test writes down: status, headers and body by path, or what to do instead."""
+"""A loopback site whose answers a test writes down: status, headers and body by path, or what to do instead.
+
+Also sitemaps for it.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,22 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = tuple[int, dict[str, str], bytes] | Callable[[BaseHTTPRequestHandler], None]
+PAGE = {"Content-Type": "text/html; charset=utf-8"}
+XMLNS = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 
 
 class SmallSite:
-    """``files`` maps a path to its answer; a plain ``bytes`` is a file. ``asked`` lists the paths asked for."""
+    """``files`` maps a path to its answer; a plain ``bytes`` is a page.
+
+    ``asked`` lists the paths asked for, ``headers`` what came with each. No answer is given while ``gate`` is cleared.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes | Answer] = {}
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self.host = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.host}"
@@ -29,11 +40,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._site.asked.append(self.path)
-        answer = self._site.files.get(self.path, (404, {}, b"not here"))
+        self._site.headers.append(dict(self.headers))
+        self._site.gate.wait(60)
+        answer = self._site.files.get(self.path, (404, PAGE, b"<h1>Not here</h1>"))
         if callable(answer):
             answer(self)
             return
-        status, headers, body = (200, {}, answer) if isinstance(answer, bytes) else answer
+        status, headers, body = (200, PAGE, answer) if isinstance(answer, bytes) else answer
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
@@ -52,6 +65,17 @@ def small_site() -> Generator[SmallSite]:
     try:
         yield site
     finally:
+        site.gate.set()
         site.server.shutdown()
         site.server.server_close()
         thread.join()
+
+
+def urlset(*addresses: str) -> bytes:
+    entries = "".join(f"<url><loc> {one} </loc><priority>1</priority></url>" for one in addresses)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset {XMLNS}>{entries}</urlset>'.encode()
+
+
+def sitemap_index(*addresses: str) -> bytes:
+    entries = "".join(f"<sitemap><loc>{one}</loc></sitemap>" for one in addresses)
+    return f"<sitemapindex {XMLNS}>{entries}</sitemapindex>".encode()

@@ -14,18 +14,18 @@ from producer.client import Client
 from producer.contract import JobState, QueryResult, ScanResult
 from producer.errors import JobDead
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.command_line import run_sightline
 from tests.support.queue import settings_for, until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import environment_for, need_browser, start_scan_worker
+from tests.support.small_site import SmallSite
 
 WAIT_S = 60
 WORST = "Which page has the worst barriers?"
 
 
 async def test_all_that_was_acknowledged_before_a_backup_is_there_after_it_and_the_work_goes_on(
-    redis_server: StartServer, keys: Keys, site: Site, tmp_path: Path, children: list[subprocess.Popen[bytes]]
+    redis_server: StartServer, keys: Keys, site: SmallSite, tmp_path: Path, children: list[subprocess.Popen[bytes]]
 ):
     need_browser()
     lost, log = redis_server(), tmp_path / "workers.log"
@@ -69,7 +69,7 @@ async def test_all_that_was_acknowledged_before_a_backup_is_there_after_it_and_t
         assert [json.loads(line)["scan_id"] for line in said.stdout.splitlines()] == [scanned.scan_id]
 
 
-async def scan(client: Client, site: Site) -> ScanResult:
+async def scan(client: Client, site: SmallSite) -> ScanResult:
     job = await client.submit("scan", {"url": f"{site.url}/guilty"})
     result = await client.wait(job.job_id, timeout_s=WAIT_S)
     assert isinstance(result, ScanResult)

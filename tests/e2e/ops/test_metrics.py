@@ -8,17 +8,17 @@ from redis.asyncio import Redis
 
 from producer.client import Client
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.metrics import Samples, scraped, total
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 from worker.embedded import free_port
 
 WAIT_S = 60
 
 
 async def test_jobs_scans_and_questions_are_counted_whatever_the_log_level_is(
-    client: Client, start_worker: StartScanWorker, site: Site, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, keys: Keys
 ):
     port = free_port()
     start_worker(METRICS_PORT=str(port), LOG_LEVEL="error")
@@ -46,7 +46,7 @@ async def test_jobs_scans_and_questions_are_counted_whatever_the_log_level_is(
 
 
 async def test_what_waits_is_seen_with_its_age_and_a_strange_kind_makes_no_label(
-    client: Client, start_worker: StartScanWorker, site: Site, redis: Redis, keys: Keys
+    client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     port = free_port()
     start_worker(METRICS_PORT=str(port), MAX_JOBS="2")
@@ -68,7 +68,7 @@ async def test_what_waits_is_seen_with_its_age_and_a_strange_kind_makes_no_label
 
 
 async def test_a_port_in_use_ends_the_start_in_one_line_with_what_to_do(
-    start_worker: StartScanWorker, tmp_path: Path, site: Site
+    start_worker: StartScanWorker, tmp_path: Path, site: SmallSite
 ):
     taken = site.url.rpartition(":")[2]
 

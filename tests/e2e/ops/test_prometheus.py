@@ -11,11 +11,11 @@ from typing import Any
 
 from producer.client import Client
 from producer.keys import Keys
-from tests.e2e.conftest import Site
 from tests.support.child import Child
 from tests.support.prometheus import Prometheus, find_program, running_prometheus
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
+from tests.support.small_site import SmallSite
 from worker.embedded import free_port
 
 OPS = Path(__file__).parents[3] / "ops"
@@ -42,7 +42,7 @@ def quick_rules() -> str:
 
 
 async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
-    client: Client, start_worker: StartScanWorker, site: Site, keys: Keys, tmp_path: Path
+    client: Client, start_worker: StartScanWorker, site: SmallSite, keys: Keys, tmp_path: Path
 ):
     find_program("prometheus")
     ports = [free_port(), free_port()]
@@ -69,7 +69,7 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
             await until(lambda: "SightlineNoWorkers" in prometheus.firing(), what="the alert of no workers")
 
 
-async def keep_busy(client: Client, site: Site) -> None:
+async def keep_busy(client: Client, site: SmallSite) -> None:
     """Scans, questions and jobs that die, until cancelled."""
     number = 0
     while True:
