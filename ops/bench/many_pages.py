@@ -18,16 +18,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from scan import PAGES as SHOP
-from scan import ROOT, addresses, served_site
 
-from producer.keys import Keys
-from worker.embedded import EmbeddedRedis
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scan import addresses, served_site  # noqa: E402  after the path is set
+
+from ops.demo.shop import PAGES, workers  # noqa: E402  the same
+from producer.keys import Keys  # noqa: E402  the same
+from worker.embedded import EmbeddedRedis  # noqa: E402  the same
 
 BATCH: Final = "big"
 KEYS: Final = Keys(environment="bench")
@@ -41,14 +45,14 @@ async def main(pages: int) -> int:
     """Run it; the exit code is 1 unless all pages were scanned and one event told the end."""
     with tempfile.TemporaryDirectory() as text, served_site() as site:
         folder = Path(text)
-        urls = addresses(site, -(-pages // len(SHOP)))[:pages]
+        urls = addresses(site, -(-pages // len(PAGES)))[:pages]
         (folder / "urls.txt").write_text("\n".join(urls))
         with EmbeddedRedis(folder / "redis", die_with_parent=True) as server:
             settings = {"REDIS_URL": server.url, "ENVIRONMENT": KEYS.environment, "SCAN_ALLOW_PRIVATE": "1"}
             models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "LOG_LEVEL": "warning"}
             environment = {**os.environ, **settings, **models}
             async with Redis.from_url(server.url, protocol=2) as redis:
-                with _workers(environment):
+                with workers(WORKERS, environment):
                     await _until(lambda: _workers_up(redis))
                     return await _measure(redis, folder, environment, pages)
 
@@ -85,19 +89,6 @@ async def _measure(redis: Redis, folder: Path, environment: dict[str, str], page
 def _cli(environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "producer.cli.main", *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-@contextlib.contextmanager
-def _workers(environment: dict[str, str]) -> Generator[None]:
-    command = [sys.executable, "-m", "worker"]
-    running = [subprocess.Popen(command, cwd=ROOT, env=environment) for _ in range(WORKERS)]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait()
 
 
 async def _until(holds: Callable[[], Awaitable[Any]]) -> None:

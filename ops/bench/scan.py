@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 from rows import Row
 
+from ops.demo.shop import PAGES, SITE
 from producer.client import Client
 from producer.contract import ScanResult
 from producer.settings import ClientSettings
@@ -38,13 +39,8 @@ from worker.embedded import EmbeddedRedis
 from worker.scan.browser import find_browser
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SITE: Final = ROOT / "ops" / "demo" / "site"
 NODE: Final = ROOT / ".cache" / "bench" / "node"
 PEERS: Final = ("pa11y-ci@4.1.1", "@axe-core/cli@4.13.0")
-PAGES: Final = (
-    *("index", "teas", "kettle", "offers", "delivery", "journal", "visit", "account", "checkout", "story"),
-    *("repaired/kettle", "repaired/checkout"),
-)
 TAGS: Final = "wcag2a,wcag2aa,wcag21a,wcag21aa"
 SERVER: Final = (
     "import http.server, functools, sys;"
@@ -73,7 +69,7 @@ def served_site() -> Generator[str]:
 
 def addresses(base: str, copies: int) -> list[str]:
     """Return the pages' addresses, each ``copies`` times under another query, so that no tool merges them."""
-    return [f"{base}/{page}.html?copy={copy}" for copy in range(copies) for page in PAGES]
+    return [f"{base}/{page}?copy={copy}" for copy in range(copies) for page in PAGES]
 
 
 @contextmanager

@@ -17,10 +17,7 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +26,6 @@ from rich.text import Text
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUT: Final = ROOT / "ops/captures"
-SITE: Final = ROOT / "ops/demo/site"
 WIDTHS: Final = (80, 120)
 ROUNDS: Final = 4
 """Times the shop's pages are listed, each time as other addresses: enough work to watch."""
@@ -39,12 +35,13 @@ _FRAME: Final = re.compile(r"\r\x1b\[2K|\x1b\[1A\x1b\[2K")
 _FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 sys.path.insert(0, str(ROOT))
+from ops.demo.shop import SITE, served, workers  # noqa: E402  after the path is set
 from worker.embedded import EmbeddedRedis  # noqa: E402  after the path is set
 
 
 def main() -> int:
     """Take all pictures; returns the exit code."""
-    with tempfile.TemporaryDirectory() as folder, shop() as url, EmbeddedRedis(Path(folder)) as server:
+    with tempfile.TemporaryDirectory() as folder, served() as url, EmbeddedRedis(Path(folder)) as server:
         settings = {"REDIS_URL": server.url, "CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin"}
         environment = {
             **os.environ,
@@ -55,7 +52,7 @@ def main() -> int:
         }
         with workers(2, environment):
             for width in WIDTHS:
-                pages = [f"{url}/{page.name}" for page in sorted(SITE.glob("*.html"))]
+                pages = [f"{url}{page.name}" for page in sorted(SITE.glob("*.html"))]
                 listed = Path(folder) / "urls.txt"
                 listed.write_text("\n".join(f"{page}?{n}" for n in range(ROUNDS) for page in pages))
                 photograph(width, environment, listed, pages)
@@ -111,37 +108,6 @@ def keep(name: str, width: int, drawn: str) -> None:
         svg = _FONTS.sub("", console.export_svg(title=f"sightline, {width} columns", unique_id=f"{name}{width}"))
     (OUT / f"{name}-{width}.svg").write_text(svg)
     print(f"wrote ops/captures/{name}-{width}.txt and .svg")
-
-
-@contextmanager
-def shop() -> Generator[str]:
-    """Serve the sample shop."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-
-
-@contextmanager
-def workers(count: int, environment: dict[str, str]) -> Generator[None]:
-    """Run workers until the end of the block."""
-    quiet = subprocess.DEVNULL
-    command = [sys.executable, "-m", "worker"]
-    running = [subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait()
 
 
 def _read(descriptor: int) -> bytes:

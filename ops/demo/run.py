@@ -8,23 +8,21 @@ SIGTERM. Exits 0 when every page was scanned; barriers are what the shop is for.
 from __future__ import annotations
 
 import asyncio
-import functools
-import http.server
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import textwrap
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from shop import PAGES, served
 
 from producer.cli.outputs import Output
 from producer.cli.report_extras import read_extras
@@ -38,7 +36,6 @@ from producer.reports.table import write_overview
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis
 
-SITE: Final = Path(__file__).parent / "site"
 REPORTS: Final = Path("demo-report")
 ENVIRONMENT: Final = "demo"
 WORKERS: Final = 2
@@ -47,21 +44,6 @@ DEADLINE_S: Final = 240.0
 """For all pages: the slowest machine that was tried needs a fifth of it."""
 STOP_S: Final = 20.0
 """A worker hands its jobs back and ends within its grace period; then it is killed."""
-
-PAGES: Final = (
-    "index.html",
-    "teas.html",
-    "kettle.html",
-    "offers.html",
-    "delivery.html",
-    "journal.html",
-    "visit.html",
-    "account.html",
-    "checkout.html",
-    "story.html",
-    "repaired/kettle.html",
-    "repaired/checkout.html",
-)
 
 
 class DemoFailed(Exception):
@@ -82,23 +64,6 @@ class Outcome:
 
     pages: list[Page]
     answers: list[tuple[str, str]]
-
-
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class names it so
-        """Keep quiet: the terminal belongs to the demo."""
-
-
-@contextmanager
-def served(folder: Path) -> Generator[str]:
-    """Serve ``folder`` on a free loopback port; yields its address with a slash at the end."""
-    handler = functools.partial(_QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 @asynccontextmanager
@@ -215,7 +180,7 @@ async def demo() -> Outcome:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-demo-")))
         print("Starting a Redis of its own, a web server for the sample shop, and two workers …", flush=True)
         redis = await stack.enter_async_context(EmbeddedRedis(folder / "redis", die_with_parent=True))
-        base = stack.enter_context(served(SITE))
+        base = stack.enter_context(served())
         running = await stack.enter_async_context(workers(WORKERS, redis_url=redis.url, folder=folder))
         settings = ClientSettings(redis_url=redis.url, environment=ENVIRONMENT)
         client = await stack.enter_async_context(Client(settings))
