@@ -147,7 +147,7 @@ async def test_the_model_is_changed_under_landing_scans_and_a_kill_loses_none(
     assert worker.poll() is None
     for scan_id in [*seeded, *scans.landed]:
         fields = await fields_of(redis, keys, scan_id)
-        assert (len(fields["vector_2"]), "vector" in fields) == (768 * 4, False), scan_id
+        assert (len(fields["vector_2"]), "vector" in fields) == (768 * 2, False), scan_id
     assert len(found) == 5
 
 

@@ -88,7 +88,7 @@ def placed(text: str) -> Placed:
 
 def embedded(text: str) -> Embedded:
     """``text`` with its builtin vector of the first generation."""
-    return Embedded(text, {1: hash_text(text).tobytes()})
+    return Embedded(text, {1: GENERATION.blob(hash_text(text))})
 
 
 def wrong_vector(length: int) -> Vector:

@@ -13,7 +13,7 @@ from producer.keys import Keys
 from producer.reports.plain_text import counted
 from worker.doctor.line import Line, error, ok, warning
 from worker.memory.embeddings import Embeddings
-from worker.memory.generations import Generation, Record, read_record
+from worker.memory.generations import BITS, Generation, Record, read_record
 from worker.memory.history import scan_documents
 from worker.memory.indexes import as_text, is_missing_index
 from worker.memory.memories import memory_documents
@@ -71,7 +71,8 @@ def vectors_line(record: Record, *, model: str, dims: int) -> Line:
     active, subject = record.active, "vectors"
     about = f"made by {active}"
     if any(one.model == model and dims in {0, one.dims} for one in record.live):
-        return ok(subject, about)
+        advice = f"; half as large after: sightline reindex --to {active.model}"
+        return ok(subject, about if active.bits == BITS else about + advice)
     if model == active.model:
         text = f"{about}, but that model's are {dims} numbers long now: workers will not start"
         return error(

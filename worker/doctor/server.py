@@ -17,9 +17,8 @@ from producer.settings import ClientSettings
 from worker.doctor.line import Line, error, ok, warning
 from worker.memory.indexes import as_text
 
-OLDEST: Final = (7, 2)
-"""WAITAOF came with 7.2; script flags with 7.0."""
-TESTED: Final = (7, 4)
+OLDEST: Final = (7, 4)
+"""Vectors of 16 bits came with its search module, 2.10; WAITAOF came with 7.2, script flags with 7.0."""
 TIGHT_SHARE: Final = 0.7
 """Of maxmemory: a busy night away from the share at which submits are refused."""
 MIB: Final = 1 << 20
@@ -86,8 +85,6 @@ def _version(facts: ServerFacts) -> Line:
         return error("redis", f"it is a {facts.role}, which takes no writes", "point REDIS_URL at the primary")
     if number < OLDEST:
         return error("redis", f"version {facts.version} lacks what is needed", "use redis:8, or Redis Stack 7.4")
-    if number < TESTED:
-        return warning("redis", f"version {facts.version} is older than any tested", "use redis:8, or Redis Stack 7.4")
     return ok("redis", f"version {facts.version} answers")
 
 

@@ -1,13 +1,13 @@
 #!lua
--- the record of generations → with one that is coming, of another model; or, for the active model, without one.
+-- the record of generations → with one that is coming; or, for the active one, without one.
 -- KEYS  1 record hash
--- ARGV  1 dims:model
+-- ARGV  1 the wanted shape: 768f16:model, or 768:model for numbers of 32 bits
 -- Returns { what, generation }:
---   'begun' | 'going on'   the coming generation is of this model
---   'busy'                 another model's is coming
+--   'begun' | 'going on'   the coming generation is of this shape
+--   'busy'                 one of another shape is coming
 --   'retired'              what an earlier change left is to be removed first (its cleaning was interrupted)
---   'given up'             this model is the active one, and the coming one is retired unused
---   'same'                 this model is the active one, and nothing is under way
+--   'given up'             the active one has this shape, and the coming one is retired unused
+--   'same'                 the active one has this shape, and nothing is under way
 --   'none'                 no worker has begun yet
 --@include _common.lua
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import redis.exceptions
 from redisvl.exceptions import RedisSearchError
@@ -22,7 +22,6 @@ from worker.memory.generations import EMBEDDED, NEVER, Generation
 from worker.memory.indexes import ensure_index, is_missing_index, search_errors, wait_until_indexed
 
 T = TypeVar("T")
-FLOAT32: Final = {"datatype": "float32", "distance_metric": "cosine"}
 
 
 def index_schema(
@@ -31,7 +30,8 @@ def index_schema(
     """Return the schema of one generation's index of the hashes under ``prefix``."""
     # With the colon: RediSearch would take ``scans:meta`` for a document of the prefix ``scan``.
     index = {"name": name, "prefix": prefix, "storage_type": "hash"}
-    vector = {**algorithm, **FLOAT32, "dims": generation.dims}
+    kept = {"datatype": generation.dtype, "distance_metric": "cosine", "dims": generation.dims}
+    vector = {**algorithm, **kept}
     own = [{"name": EMBEDDED, "type": "tag"}, {"name": generation.field, "type": "vector", "attrs": vector}]
     return IndexSchema.from_dict({"index": index, "fields": [*fields, *own]})
 

@@ -46,8 +46,7 @@ class Placed:
 
     def blob(self) -> bytes:
         """Return the vector as Redis takes it; raises ``ModelError`` for one that doesn't fit."""
-        model, dims = self.generation.model, self.generation.dims
-        return check_vector(self.vector, dims=dims, model=model).tobytes()
+        return self.generation.blob(self.vector)
 
     def pack(self) -> str:
         """Return it as one line of text."""
@@ -63,7 +62,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A text and its vectors by number of generation, as bytes of ``float32[dims]``; what lacks is mended later."""
+    """A text and its vectors by number of generation, as Redis keeps them; what lacks is mended later."""
 
     text: str
     vectors: Mapping[int, bytes]
@@ -76,7 +75,7 @@ class Embedded:
     def placed(self, generation: Generation) -> Placed | None:
         """Return its vector of ``generation``; None if it has none."""
         blob = self.vectors.get(generation.number)
-        return None if blob is None else Placed(np.frombuffer(blob, dtype=np.float32), generation)
+        return None if blob is None else Placed(generation.vector(blob), generation)
 
     def pack(self) -> str:
         """Return it as JSON."""
@@ -183,8 +182,7 @@ class Embeddings:
         if not texts:
             return [], NOTHING
         reply = await (await self._embedder(generation)).embed_documents(texts)
-        checked = [check_vector(one, dims=generation.dims, model=generation.model) for one in reply.vectors]
-        return [vector.tobytes() for vector in checked], reply.usage
+        return [generation.blob(vector) for vector in reply.vectors], reply.usage
 
     async def _embedder(self, generation: Generation) -> Embedder:
         """Return the embedder of a generation; opened once."""

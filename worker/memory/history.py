@@ -24,7 +24,7 @@ from worker.memory.indexes import exact_tag
 from worker.memory.pages import MAX_PAGES, PageState, newest_of_pages
 from worker.memory.scan_record import RETURNED, ScanRecord, parse
 
-HNSW: Final = {"algorithm": "hnsw", "m": 48, "ef_construction": 200, "ef_runtime": 500}
+HNSW: Final = {"algorithm": "hnsw", "m": 48, "ef_construction": 200, "ef_runtime": 400}
 """A search among 100,000 scans must take 5 ms; an exact one takes 40. With fewer links and candidates, pages that are
 nearly the same hide those that are not (``ops/decisions/0011-links-and-candidates-of-the-history.md``)."""
 
@@ -190,6 +190,7 @@ class History:
         query = VectorQuery(
             vector=placed.blob(),
             vector_field_name=placed.generation.field,
+            dtype=placed.generation.dtype,
             filter_expression=wanted.expression(),
             return_fields=list(RETURNED),
             num_results=limit,

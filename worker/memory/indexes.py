@@ -102,6 +102,9 @@ async def search_errors() -> AsyncGenerator[None]:
                 "use redis:8 or Redis Stack, or let `sightline up` bring one"
             )
             raise RedisUnsuitable(msg) from error
+        if "bad arguments for vector" in text:
+            msg = "Redis' search module is older than 2.10, without vectors of 16 bits: use redis:8 or Redis Stack 7.4"
+            raise RedisUnsuitable(msg) from error
         if "db != 0" in text:
             msg = "Redis searches in database 0 only: end REDIS_URL with /0"
             raise RedisUnsuitable(msg) from error

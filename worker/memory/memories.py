@@ -196,7 +196,9 @@ class MemoryStore(BaseStore):
         vector, generation = placed.blob(), placed.generation
         count = max(PAGE, needed)
         while True:
-            query = VectorQuery(vector, generation.field, filter_expression=within, num_results=count)
+            query = VectorQuery(
+                vector, generation.field, dtype=generation.dtype, filter_expression=within, num_results=count
+            )
             rows = await self._documents.run(query, generation=generation)
             best: dict[str, float] = {}
             for row in rows:

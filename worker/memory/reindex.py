@@ -90,9 +90,10 @@ async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _
 
 
 async def _begin(embeddings: Embeddings, to: Embedder) -> tuple[str, Generation]:
-    reply = await run_script(embeddings.redis, BEGIN, [embeddings.keys.embedding], [f"{to.dims}:{to.name}"])
+    wanted = Generation(0, to.name, to.dims)
+    reply = await run_script(embeddings.redis, BEGIN, [embeddings.keys.embedding], [wanted.shape])
     said, packed = (as_text(part) for part in reply)
-    return said, Generation.parse(packed) or Generation(0, to.name, to.dims)
+    return said, Generation.parse(packed) or wanted
 
 
 def _refusal(embeddings: Embeddings, said: str, other: Generation, to: Embedder) -> Exception:

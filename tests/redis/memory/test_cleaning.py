@@ -7,12 +7,13 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import cast
 
+import numpy as np
 from redis.asyncio import Redis
 
 from producer.keys import Keys
 from producer.scripts import run_script
 from tests.support.queue import until
-from tests.support.two_models import NAMES, Environment
+from tests.support.two_models import NAMES, NEW, OLD, Environment
 from worker.memory.cleaning import CLEAN, clean, clean_in_turn
 from worker.memory.embeddings import Embedded
 from worker.memory.mending import BATCH, keep_mended
@@ -21,7 +22,7 @@ from worker.models.builtin import hash_text
 
 def of_both(text: str) -> Embedded:
     """What a worker has that embedded a text while OLD and NEW were live."""
-    return Embedded(text, {1: hash_text(text).tobytes(), 2: b"\0\0\x80\x3f" * 64})
+    return Embedded(text, {1: OLD.blob(hash_text(text)), 2: NEW.blob(np.eye(1, 64, dtype=np.float32)[0])})
 
 
 async def test_an_old_vector_committed_after_the_reindex_is_deleted_by_a_worker_within_a_minute(place: Environment):

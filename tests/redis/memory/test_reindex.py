@@ -30,13 +30,32 @@ async def test_all_vectors_are_made_anew_and_the_old_ones_go(place: Environment)
     assert await place.record() == Record(NEW, previous="builtin")
     for key in [*(place.keys.scan(name) for name in NAMES)]:
         fields = await place.fields(key)
-        assert len(fields["vector_2"]) == 64 * 4
+        assert len(fields["vector_2"]) == 64 * 2
         assert "vector" not in fields
     assert [one.record.scan_id for one in await place.history.search("form", limit=1)] == ["form"]
     assert [item.key for item in await place.memories.asearch(("user",), query="green cups")] == ["tea", "bare"]
     assert await place.indexes() == {f"{place.keys.scans_index}:2", f"{place.keys.memories_index}:2"}
     assert [one.step for one in told] == ["embedding", "embedding", "cleaning", "cleaning"]
     assert (told[0].done, told[0].total) == (4, 6)
+
+
+async def test_vectors_of_32_bits_are_read_until_a_reindex_to_the_same_model_halves_them(redis: Redis, keys: Keys):
+    await redis.execute_command("HSET", keys.embedding, "active", "1:256:builtin", "count", "1")
+    place = Environment(redis, keys, OtherEmbedder())
+    await place.history.ensure_index()
+    for name in NAMES:
+        await place.scan(name)
+    before = await place.fields(keys.scan("form"))
+    found = await place.history.search("form", limit=1)
+
+    done = await place.reindex(BuiltinEmbedder())
+
+    after = await place.fields(keys.scan("form"))
+    again = await place.history.search("form", limit=1)
+    assert (done.what, await place.record()) == ("moved", Record(Generation(2, "builtin", 256), previous="builtin"))
+    assert (len(before["vector"]), len(after["vector_2"]), "vector" in after) == (1_024, 512, False)
+    assert [one.record.scan_id for one in (*found, *again)] == ["form", "form"]
+    assert again[0].distance == pytest.approx(found[0].distance, abs=1e-3)
 
 
 async def test_searches_go_on_and_what_is_written_meanwhile_has_vectors_of_both(place: Environment):
@@ -81,7 +100,7 @@ async def test_a_reindex_that_failed_half_way_goes_on_where_it_was(place: Enviro
 async def test_what_a_worker_commits_with_the_old_vector_alone_is_found_before_and_after_the_switch(
     place: Environment,
 ):
-    old_only = Embedded("slow text", {1: hash_text("slow text").tobytes()})
+    old_only = Embedded("slow text", {1: OLD.blob(hash_text("slow text"))})
 
     committed: dict[str, asyncio.Task[None]] = {}
 

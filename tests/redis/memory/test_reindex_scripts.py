@@ -63,21 +63,21 @@ async def test_the_record_moves_only_along_its_transitions(redis: Redis, keys: K
         reply = await run_script(redis, script, [keys.embedding], args)
         return [one.decode() for one in reply] if isinstance(reply, list) else reply
 
-    assert await run(BEGIN, "64:other") == ["none", ""]
+    assert await run(BEGIN, "64f16:other") == ["none", ""]
     await Embeddings(redis, keys, BuiltinEmbedder()).claim()
 
-    assert await run(BEGIN, "256:builtin") == ["same", "1:256:builtin"]
-    assert await run(BEGIN, "64:other") == ["begun", "2:64:other"]
-    assert await run(BEGIN, "64:other") == ["going on", "2:64:other"]
-    # Other dims are another model.
-    assert await run(BEGIN, "32:other") == ["busy", "2:64:other"]
-    assert await run(SWITCH, "3:64:other", "builtin") == b"moved"
-    assert await run(SWITCH, "2:64:other", "builtin") == b"switched"
-    assert await run(SWITCH, "2:64:other", "builtin") == b"already"
-    assert await run(BEGIN, "1:third") == ["retired", "1:256:builtin"]
-    assert await run(END, "2:64:other") == 0
-    assert await run(END, "1:256:builtin") == 1
-    assert await run(END, "1:256:builtin") == 0
-    assert await run(BEGIN, "1:third") == ["begun", "3:1:third"]
-    assert await run(BEGIN, "64:other") == ["given up", "3:1:third"]
+    assert await run(BEGIN, "256f16:builtin") == ["same", "1:256f16:builtin"]
+    assert await run(BEGIN, "64f16:other") == ["begun", "2:64f16:other"]
+    assert await run(BEGIN, "64f16:other") == ["going on", "2:64f16:other"]
+    # The same model in numbers of 32 bits is another generation.
+    assert await run(BEGIN, "64:other") == ["busy", "2:64f16:other"]
+    assert await run(SWITCH, "3:64f16:other", "builtin") == b"moved"
+    assert await run(SWITCH, "2:64f16:other", "builtin") == b"switched"
+    assert await run(SWITCH, "2:64f16:other", "builtin") == b"already"
+    assert await run(BEGIN, "1f16:third") == ["retired", "1:256f16:builtin"]
+    assert await run(END, "2:64f16:other") == 0
+    assert await run(END, "1:256f16:builtin") == 1
+    assert await run(END, "1:256f16:builtin") == 0
+    assert await run(BEGIN, "1f16:third") == ["begun", "3:1f16:third"]
+    assert await run(BEGIN, "64f16:other") == ["given up", "3:1f16:third"]
     assert await read_record(redis, keys) == Record(NEW, retired=Generation(3, "third", 1), previous="builtin")
