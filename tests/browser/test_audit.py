@@ -159,6 +159,22 @@ async def test_a_soft_404_is_flagged(engine: ScanEngine, site: Site) -> None:
     assert "missing" in result.reason
 
 
+async def test_a_sign_in_page_is_no_pass_for_the_page_behind_it(engine: ScanEngine, site: Site) -> None:
+    form = "<!doctype html><html lang=en><title>Sign in</title><main><h1>Sign in</h1><form><label>Password {}</form>"
+    site.add("/login", form.format("<input type=password></label>"))
+    site.add("/orders", redirect("/login"))
+    site.add("/author", form.format("<input type=password hidden></label>"))
+    site.add("/articles", redirect("/author"))
+
+    behind = await scan(engine, site.url("/orders"))
+    itself = await scan(engine, site.url("/login"))
+    elsewhere = await scan(engine, site.url("/articles"))
+
+    assert behind.status == "unreachable"
+    assert f"it led to the sign-in page {site.url('/login')}" in behind.reason
+    assert (itself.status, elsewhere.status) == ("scanned", "scanned")
+
+
 async def test_a_server_that_is_not_there_is_unreachable_and_named(engine: ScanEngine) -> None:
     port = free_port()
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
-from producer.contract import ScanStatus
+from producer.contract import ScanStatus, public_url
 from worker.scan.proxy import Fault, origin_of
 from worker.scan.watch import MainDocument
 
@@ -37,6 +38,13 @@ _SOFT_404: Final = re.compile(
     re.IGNORECASE,
 )
 
+_SIGN_IN: Final = re.compile(
+    r"\b(log ?[io]n\w*|sign ?in\w*|sso|auth|oauth2?|openid|saml2?|adfs|authenticate|authentication|authorize"
+    r"|sessions? new|anmelden|anmeldung|einloggen|connexion|inloggen|accedi|accesso|iniciar sesion|acceder)\b"
+)
+"""What the addresses of sign-in pages are called, with one space between the words."""
+_TO_SIGN_IN: Final = "headers, cookies or a storage state that open it are missing, or have expired"
+
 
 class Unread(Exception):
     """There is nothing to audit; carries the scan's final status and the reason."""
@@ -61,6 +69,8 @@ def judge_document(
         return Unread("blocked" if fault.refusal else "unreachable", fault.reason)
     if document.status is None:
         return Unread("unreachable", f"the page was not loaded: {_explain(error or document.error)}")
+    if document.status == HTTPStatus.UNAUTHORIZED:
+        return Unread("unreachable", f"the server answered {_status_line(document.status)}: {_TO_SIGN_IN}")
     if document.status >= _FIRST_ERROR:
         return Unread("unreachable", f"the server answered {_status_line(document.status)}: that is not the page")
     if document.status in _NO_CONTENT:
@@ -75,6 +85,26 @@ def judge_type(content_type: str) -> Unread | None:
     if content_type in HTML_TYPES:
         return None
     return Unread("unreachable", f"the document is {content_type!r}: only HTML pages can be scanned")
+
+
+def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
+    """Return why a page that asks who comes is not the one ``asked`` for: it led to ``shown``, a sign-in page.
+
+    A page that only has a field for it, or that was asked for by such a name, is what was wanted.
+    """
+    if not _is_sign_in(shown) or _is_sign_in(asked):
+        return None
+    reason = f"it led to the sign-in page {public_url(shown)}: {_TO_SIGN_IN}; that page is scanned by its own address"
+    return Unread("unreachable", reason)
+
+
+def _is_sign_in(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        words = unquote(f"{parts.hostname or ''} {parts.path} {parts.fragment}").lower()
+    except ValueError:
+        return False
+    return _SIGN_IN.search(re.sub(r"[\W_]+", " ", words)) is not None
 
 
 def is_soft_404(title: str, heading: str) -> bool:

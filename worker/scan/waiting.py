@@ -35,6 +35,8 @@ class Facts:
     content_type: str
     title: str
     heading: str
+    asks_who: bool
+    """It shows a field for a password or the name of an account."""
     href: str
     height: int
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from producer.contract import public_url
 from worker.scan.guard import Refusal
 from worker.scan.proxy import Fault
-from worker.scan.verdict import is_soft_404, judge_document, judge_type
+from worker.scan.verdict import is_soft_404, judge_document, judge_sign_in, judge_type
 from worker.scan.watch import MainDocument
 
 URL = "http://shop.example/home"
@@ -104,3 +105,36 @@ def test_other_pages_are_not(title: str) -> None:
 @pytest.mark.parametrize("url", ["http://[::1", "http://shop.example:99999999/", "http://shop.example:8x/"])
 def test_a_document_whose_address_is_cut_or_none_is_judged_all_the_same(url: str) -> None:
     assert judged(MainDocument(url, "1", status=200, is_whole=True)) == ""
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "https://shop.example/login?next=/account",
+        "https://shop.example/users/sign_in",
+        "https://shop.example/wp-login.php",
+        "https://login.microsoftonline.example/common/oauth2/v2.0/authorize",
+        "https://shop.example/app#/signin",
+        "https://shop.example/sessions/new",
+    ],
+)
+def test_a_page_that_led_to_a_sign_in_page_was_not_read(shown: str) -> None:
+    unread = judge_sign_in(asked="https://shop.example/account", shown=shown)
+
+    assert unread is not None
+    assert unread.status == "unreachable"
+    assert f"the sign-in page {public_url(shown)}:" in unread.reason
+    assert "cookies" in unread.reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("https://shop.example/login", "https://shop.example/login/step1"),
+        ("https://shop.example/", "https://shop.example/home"),
+        ("https://shop.example/blog", "https://shop.example/author/ann"),
+        ("https://shop.example/", "http://[::1"),
+    ],
+)
+def test_a_sign_in_page_asked_for_and_a_page_that_merely_offers_it_were_read(asked: str, shown: str) -> None:
+    assert judge_sign_in(asked=asked, shown=shown) is None

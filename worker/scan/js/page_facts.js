@@ -15,6 +15,10 @@
   const cut = (text, length) => String(text).slice(0, length).toWellFormed();
   // What people read is marked where it was cut.
   const shown = (text, length) => (String(text).length > length ? `${cut(text, length - 1)}…` : cut(text, length));
+  const entry = Document.prototype.querySelector.call(
+    document,
+    "input[type=password i], input[autocomplete~=username i], input[autocomplete~=current-password i]",
+  );
   return {
     is_still: isStill,
     still_ms: Object.hasOwn(globalThis, "sightlineStillMs") ? globalThis.sightlineStillMs() : performance.now(),
@@ -23,6 +27,7 @@
     content_type: own(Document.prototype, "contentType"),
     title: shown(own(Document.prototype, "title"), 500),
     heading: heading ? shown(heading.textContent, 200).trim() : "",
+    asks_who: entry !== null && Element.prototype.checkVisibility.call(entry),
     href: cut(location.href, 4000),
     height: Math.ceil(own(Document.prototype, "scrollingElement")?.scrollHeight ?? 0),
   };
