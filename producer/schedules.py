@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self, cast
 
+from producer import contract
 from producer.client import Client
 from producer.connection import redis_errors
 from producer.contract import JsonObject
@@ -122,6 +123,8 @@ class Schedules:
             msg = f"schedule {schedule.name!r} has nothing to submit: give at least one URL"
             raise InvalidJob(msg)
         Cron.parse(schedule.cron)
+        for payload in schedule.payloads:
+            contract.request_fields(schedule.kind, payload)
         with redis_errors(self._client.settings):
             now_ms = int((now or await self._now()).timestamp() * 1000)
             fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: now_ms}

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
+
+from producer.cli.page_options import page_options
+
+if TYPE_CHECKING:
+    from producer.contract import JsonObject
 
 STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice")
 FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
@@ -40,6 +45,12 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()
     ignore_robots: bool = False
     local: bool = False
+    groups: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    disabled_rules: tuple[str, ...] = ()
+    viewport: JsonObject | None = None
+    wait_for: str | None = None
 
     @property
     def waits(self) -> bool:
@@ -73,6 +84,7 @@ class ScanOptions:
 @click.option("--lane", type=click.Choice(LANES), help="Queue to wait in.  [default: batch]")
 @click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
 @click.option("--screenshot", is_flag=True, help="Take pictures: the HTML report shows the failing elements.")
+@page_options
 @click.option("--header-file", type=click.Path(), metavar="F", help="Login: lines of 'Name: value', or JSON.")
 @click.option("--cookie-file", type=click.Path(), metavar="F", help="Login: cookies, JSON or Netscape.")
 @click.option("--storage-state", type=click.Path(), metavar="F", help="Login: what Playwright saved.")
@@ -90,6 +102,7 @@ def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **o
     sightline scan --file urls.txt --only-new --fail-on serious
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
+    sightline scan --file urls.txt --group '/shop/*=shop' --group rest --without '#chat' --viewport 390x844
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
 

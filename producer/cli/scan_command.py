@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from producer.cli.connect import environment, headers_variable, with_client
 from producer.cli.gate import Gate
 from producer.cli.login_files import check_one_site, read_secrets
 from producer.cli.outputs import check_writable, plan_outputs
+from producer.cli.page_options import groups_of, request_options
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, name_batch, submit
 from producer.cli.targets import Sitemaps, Targets, read_targets
@@ -107,6 +109,14 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
     scan_options: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
     if options.screenshot:  # only then: the ids of a batch's jobs are made of it
         scan_options["screenshot"] = True
+    scan_options |= request_options(
+        within=options.within,
+        without=options.without,
+        disabled_rules=options.disabled_rules,
+        viewport=options.viewport,
+        wait_for=options.wait_for,
+    )
+    groups = groups_of(targets.urls, options.groups)
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     secrets = read_secrets(
         header_file=options.header_file,
@@ -115,7 +125,8 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         headers_variable=headers_variable(),
     )
     check_one_site(targets.urls, secrets)
-    return ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None, targets.gaps_ms)
+    plan = ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None, targets.gaps_ms)
+    return replace(plan, groups=groups)
 
 
 def _gate(options: ScanOptions) -> Gate:

@@ -23,7 +23,8 @@ class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
 
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
-    a site asks for by then. ``secrets`` open pages behind a login; they are in no payload and no repr.
+    a site asks for by then. ``groups`` are pages' own, too. ``secrets`` open pages behind a login; they are in no
+    payload and no repr.
     """
 
     urls: Sequence[str]
@@ -34,17 +35,22 @@ class ScanPlan:
     resume: bool = False
     secrets: JsonObject | None = field(default=None, repr=False)
     gaps_ms: Mapping[str, int] = field(default_factory=dict[str, int])
+    groups: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def _asked(self, url: str) -> JsonObject:
+        group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
+        return {"url": url, **self.options, **group}
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each page."""
         for url in self.urls:
             gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
-            yield {"url": url, **self.options, **gap}
+            yield {**self._asked(url), **gap}
 
     def job_ids(self) -> Iterator[str]:
         """Yield the job id of each page of a batch."""
         for url in self.urls:
-            digest = hashlib.sha256(encode_payload({"url": url, **self.options}).encode()).hexdigest()
+            digest = hashlib.sha256(encode_payload(self._asked(url)).encode()).hexdigest()
             yield f"{self.batch}-{digest[:16]}"
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from producer.cli.page_options import page_options, request_options
 from producer.cli.scan import STANDARDS
 
 
@@ -18,7 +21,7 @@ def schedule() -> None:
 @click.argument("urls", nargs=-1, metavar="[URL]…")
 @click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="One URL a line; - reads stdin.")
 @click.option("--standard", type=click.Choice(STANDARDS), help="What to hold the pages to.")
-@click.option("--group", default="", help="Template or section that the pages belong to.")
+@page_options
 @click.option("--no-assess", is_flag=True, help="Findings only, no model.")
 def add(
     name: str,
@@ -27,8 +30,9 @@ def add(
     *,
     file: str | None,
     standard: str | None,
-    group: str,
+    groups: tuple[str, ...],
     no_assess: bool,
+    **page: Any,
 ) -> None:
     """Scan the URLs as one batch whenever CRON (minute hour day month weekday) says so.
 
@@ -38,8 +42,9 @@ def add(
     """  # noqa: D301  \b is click's mark for lines to keep
     from producer.cli.schedule_command import add_schedule  # noqa: PLC0415  --help needs none of it
 
-    options = {"standard": standard, "group": group or None, "assess": False if no_assess else None}
-    add_schedule(name, cron, urls, file, {key: value for key, value in options.items() if value is not None})
+    options = {"standard": standard, "assess": False if no_assess else None}
+    given = {key: value for key, value in options.items() if value is not None}
+    add_schedule(name, cron, urls, file, options=given | request_options(**page), groups=groups)
 
 
 @schedule.command("list", short_help="List the schedules.")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from producer.cli.connect import with_client
+from producer.cli.page_options import groups_of
 from producer.cli.targets import read_targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject
@@ -17,7 +18,9 @@ from producer.reports.plain_text import counted, one_line
 from producer.schedules import Cron, Schedule, Schedules
 
 
-def add_schedule(name: str, cron: str, urls: Sequence[str], file: str | None, options: JsonObject) -> None:
+def add_schedule(
+    name: str, cron: str, urls: Sequence[str], file: str | None, *, options: JsonObject, groups: Sequence[str]
+) -> None:
     """Keep the schedule; raises ``InvalidJob`` for a bad name or cron line, ``InputError`` for a bad address."""
     Cron.parse(cron)
     if file is None:
@@ -31,7 +34,8 @@ def add_schedule(name: str, cron: str, urls: Sequence[str], file: str | None, op
             raise InputError(msg) from None
     if targets.refused:
         raise InputError(targets.refused[0].problem)
-    payloads = tuple({"url": url, **options} for url in targets.urls)
+    named = groups_of(targets.urls, groups)
+    payloads = tuple({"url": url, **options} | ({"group": named[url]} if url in named else {}) for url in targets.urls)
     schedule = Schedule(name, cron, "scan", payloads)
     with_client(lambda client: Schedules(client).add(schedule))
     click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")

@@ -61,6 +61,19 @@ def test_a_run_without_problems_exits_by_the_threshold(
     assert [len(answer.stdout.splitlines()) for answer in answers] == [2, 2, 1]
 
 
+def test_a_part_a_rule_and_a_group_reach_the_scan(call: Call, start_worker: StartScanWorker, site: SmallSite) -> None:
+    start_worker()
+    page = ("scan", f"{site.url}/guilty", "--wait", "--timeout", "60", "--fail-on", "minor")
+
+    without_part = call(*page, "--without", "img", "--group", "/gui*=shop", "--viewport", "390x844")
+    without_rule = call(*page, "--disable", "image-alt")
+    no_such_rule = call(*page, "--disable", "image-alte")
+
+    assert (without_part.returncode, without_rule.returncode, no_such_rule.returncode) == (0, 0, 2)
+    assert json.loads(without_part.stdout)["group"] == "shop"
+    assert "image-alte" in no_such_rule.stdout
+
+
 def test_several_reports_are_written_at_once(
     call: Call, start_worker: StartScanWorker, site: SmallSite, tmp_path: Path
 ) -> None:

@@ -1,0 +1,86 @@
+"""How each page is scanned, as options of ``scan`` and ``schedule add``: its group, the part, the rules, the window.
+
+They become fields of a ``ScanRequest``; what is not given is left to its defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from producer.contract import JsonObject
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_OPTIONS: Final = (
+    ("--group", "groups", "[GLOB=]G", "Name the pages' template or section: shop, or '/shop/*=shop'; repeatable."),
+    ("--within", "within", "CSS", "Scan only this part of each page; repeatable."),
+    ("--without", "without", "CSS", "Leave out this part, such as '#chat-widget'; repeatable."),
+    ("--disable", "disabled_rules", "RULE", "Leave out this axe rule, such as color-contrast; repeatable."),
+)
+_SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.IGNORECASE | re.ASCII)
+
+
+def page_options(command: _Command) -> _Command:
+    """Give a command the options; they reach it under the names of ``request_options``' parameters."""
+    size, selector = "Size of the window.  [default: 1280x800]", "Wait until this is on the page."
+    command = click.option("--wait-for", metavar="CSS", help=selector)(command)
+    command = click.option("--viewport", metavar="WxH", callback=_read_size, help=size)(command)
+    for name, field, metavar, text in reversed(_OPTIONS):
+        command = click.option(name, field, multiple=True, metavar=metavar, help=text)(command)
+    return command
+
+
+def request_options(
+    *,
+    within: Sequence[str] = (),
+    without: Sequence[str] = (),
+    disabled_rules: Sequence[str] = (),
+    viewport: JsonObject | None = None,
+    wait_for: str | None = None,
+) -> JsonObject:
+    """Return the fields of a ``ScanRequest`` that were asked for."""
+    fields: JsonObject = {
+        "include": list(within),
+        "exclude": list(without),
+        "disabled_rules": list(disabled_rules),
+        "viewport": viewport,
+        "wait_for": wait_for,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
+    """Return the group of each page that has one: that of the first ``GLOB=NAME`` that fits, or of a plain name."""
+    if not groups:
+        return {}
+    from producer.sitemap import fits  # noqa: PLC0415  defusedxml and ssl, for those who need them
+
+    rules = [(glob, name) for glob, _, name in map(_split, groups)]
+    named: dict[str, str] = {}
+    for url in urls:
+        name = next((name for glob, name in rules if not glob or fits(url, glob)), "")
+        if name:
+            named[url] = name
+    return named
+
+
+def _split(group: str) -> tuple[str, str, str]:
+    glob, sign, name = group.rpartition("=")
+    if not name or (sign and not glob):
+        msg = f"--group {group!r}: expected a name such as shop, or a pattern and a name such as '/shop/*=shop'"
+        raise click.UsageError(msg)
+    return glob, sign, name
+
+
+def _read_size(_context: click.Context, _option: click.Parameter, text: str | None) -> JsonObject | None:
+    if text is None:
+        return None
+    size = _SIZE.fullmatch(text)
+    if size is None:
+        msg = f"{text!r}: expected width and height in CSS pixels, such as 390x844"
+        raise click.BadParameter(msg)
+    return {"width": int(size[1]), "height": int(size[2])}

@@ -1,0 +1,37 @@
+"""Options that say how a page is scanned: the group by pattern, and the fields of a request."""
+
+from __future__ import annotations
+
+from producer.cli.page_options import groups_of, request_options
+from producer.cli.scan_run import ScanPlan
+from producer.contract import ScanRequest
+
+CART, TEA, HOME = (f"https://shop.example/{path}" for path in ("shop/cart?x=1", "blog/tea", ""))
+
+
+def test_a_page_is_of_the_first_group_that_fits_it_and_else_of_none() -> None:
+    groups = groups_of([CART, TEA, HOME], ["/shop/*=shop", "*/blog/*=blog", "/shop/cart*=never"])
+
+    assert groups == {CART: "shop", TEA: "blog"}
+
+
+def test_a_plain_name_is_the_group_of_the_rest() -> None:
+    assert groups_of([CART, HOME], ["/shop/*=shop", "rest"]) == {CART: "shop", HOME: "rest"}
+    assert groups_of([CART], []) == {}
+
+
+def test_what_was_asked_for_becomes_the_request_and_nothing_else_does() -> None:
+    fields = request_options(
+        without=["#chat"], disabled_rules=["color-contrast"], viewport={"width": 390, "height": 844}
+    )
+
+    request = ScanRequest.model_validate({"url": HOME, **fields})
+    assert fields.keys() == {"exclude", "disabled_rules", "viewport"}
+    assert (request.exclude, request.disabled_rules, request.viewport.width) == (("#chat",), ("color-contrast",), 390)
+
+
+def test_a_group_is_in_the_payload_of_its_page_alone_and_in_the_name_of_its_job() -> None:
+    plan = ScanPlan((CART, HOME), {}, "b", groups={CART: "shop"})
+
+    assert list(plan.payloads()) == [{"url": CART, "group": "shop"}, {"url": HOME}]
+    assert len({*plan.job_ids(), *ScanPlan((CART, HOME), {}, "b").job_ids()}) == 3
