@@ -162,8 +162,9 @@ class ConversationSaver(SharedSaver):
             _HOLD.reset(before)
 
     def _make_redis_checkpoint_latest_key(self, thread_id: str, checkpoint_ns: str) -> str:
-        key = super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
-        return f"{key}:aside" if _IS_ASIDE.get() else key
+        if _IS_ASIDE.get():  # one for all conversations: killed before the saver gives it a TTL, a worker leaves it
+            return f"{self._checkpoint_prefix}_latest:aside"
+        return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
     async def aput(
         self,

@@ -6,6 +6,7 @@ import time
 from typing import Annotated, Any, TypedDict, cast
 from uuid import UUID
 
+import langgraph.checkpoint.redis.aio
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint
@@ -212,4 +213,22 @@ async def test_a_turn_under_a_hold_leaves_no_key_without_its_ttl(redis: Redis, k
     ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys) if key != hold.key.encode()}
     assert ttls
     assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
-    assert not [key for key in ttls if b"aside" in key]
+    assert not [key for key in await redis.keys(f"{keys.prefix}*") if b"aside" in key]
+
+
+async def test_conversations_whose_workers_are_killed_within_a_step_leave_one_key_for_ever_not_one_each(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    async def killed(*_: object) -> None:
+        msg = "killed before the key has its time"
+        raise OSError(msg)
+
+    saver = await conversation_saver(redis, keys, ttl_s=600)
+    monkeypatch.setattr(langgraph.checkpoint.redis.aio, "aexpire_with_retry", killed)
+    for name in "abc":
+        hold = Hold(lambda: None, keys.thread(f"t-{name}"), "mine")
+        with saver.held(hold), pytest.raises(OSError, match="killed"):
+            await conversation(saver).ainvoke({"turns": ["first"]}, thread(keys, name), durability="sync")
+
+    pointers = [key async for key in redis.scan_iter(match=f"{keys.checkpoints}_latest*")]
+    assert len(pointers) == 1
