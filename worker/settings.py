@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -102,14 +102,6 @@ class WorkerSettings(ClientSettings):
 
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or text for eyes."""
-
-    renewals_per_lease: ClassVar[float] = 3.3
-    """Three renewals may fail before the lease is lost."""
-
-    @property
-    def renew_s(self) -> float:
-        """Seconds between renewals."""
-        return self.lease_s / self.renewals_per_lease
 
     # ------------------------------------------------------------------------------------------ memory
 

@@ -47,6 +47,7 @@ __all__ = ["StreamWorker", "func", "worker_name"]
 
 DEFAULT_LEASE_S: Final = 10.0
 RENEWALS_PER_LEASE: Final = 3.3
+"""Three renewals may fail before the lease is lost."""
 
 log = structlog.get_logger()
 
