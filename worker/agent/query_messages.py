@@ -17,7 +17,7 @@ from worker.agent.prompts import load_prompt, version_of
 from worker.agent.talk import FinishedTurn, Turn
 from worker.agent.tool_args import TOOLS
 from worker.agent.when import day_of
-from worker.models.context_budget import MESSAGE_TOKENS, most_tokens
+from worker.models.context_budget import MESSAGE_TOKENS, cut_to, most_tokens
 from worker.models.protocols import Message
 
 ASK_SYSTEM: Final = load_prompt("ask")
@@ -68,12 +68,22 @@ def prompt_of(
             said[oldest] = replace(said[oldest], content=LEFT_OUT)
             cut += 1
         else:
-            msg = (
-                f"the question and what was looked up for it may have {excess} tokens more than fit into the model's "
-                f"context: ask a shorter question, or about one site, group or page"
-            )
-            raise ContextExceeded(msg)
+            raise _too_long(turn, excess)
     return Prompt(messages, _notes(len(shown), len(turns), cut))
+
+
+def _too_long(turn: Turn, excess: int) -> ContextExceeded:
+    """Return the error of a question that has no room, by itself or beside what was looked up for it."""
+    length = f"{len(turn.question):,} characters"
+    if turn.said:
+        what = f"the question of {length} and what was looked up for it may have {excess:,} tokens more than"
+    else:
+        fits = len(cut_to(turn.question, most_tokens(turn.question) - excess))
+        what = f"the question has {length}, and only about {fits:,} of them"
+    return ContextExceeded(
+        f"{what} fit into what the model is shown at once: ask a shorter question, or several, each about one site, "
+        f"group or page"
+    )
 
 
 def _notes(shown: int, turns: int, cut: int) -> tuple[str, ...]:

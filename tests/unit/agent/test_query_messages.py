@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -76,13 +77,19 @@ def test_what_has_no_room_is_left_out_from_the_oldest_on_and_marked():
 def test_a_hundred_thousand_tokens_never_reach_the_model():
     asked, answered = called(1, "画" * 100_000)
 
-    with pytest.raises(ContextExceeded, match="ask a shorter question"):
+    with pytest.raises(ContextExceeded, match=r"question of \d+ characters and what was looked up .* shorter question"):
         prompt_of(turn(asked, answered), [])
 
 
 def test_a_question_that_is_too_long_is_refused_in_words():
-    with pytest.raises(ContextExceeded, match="tokens more than fit"):
-        prompt_of(turn(question="why? " * 4_000), [])
+    long = "why? " * 4_000
+    with pytest.raises(ContextExceeded, match="the question has 20,000 characters, and only about") as refused:
+        prompt_of(turn(question=long), [])
+    fits = int(re.findall(r"\d+,\d+", str(refused.value))[1].replace(",", ""))
+
+    assert len(prompt_of(turn(question=long[:fits]), []).messages) == 2
+    with pytest.raises(ContextExceeded):
+        prompt_of(turn(question=long[: fits + 10]), [])
 
 
 def test_the_last_time_the_model_is_told_to_answer():
