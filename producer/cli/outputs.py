@@ -58,8 +58,12 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
 
 
 def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> list[Path]:
-    """Write every report and return the files; raises ``InputError`` for one that cannot be written."""
+    """Write every report and return the files; raises ``InputError`` for one that cannot be written.
+
+    Where no report goes to stdout, the sums go to stderr: a log must say why the command failed.
+    """
     written: list[Path] = []
+    outputs = tuple(outputs)
     for output in outputs:
         report = load_report(output.format)
         if output.path is None:
@@ -68,6 +72,10 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
         with replacing(output.path) as out:
             report(pages, context, out)
         written.append(output.path)
+    if written and len(written) == len(outputs):
+        from producer.reports.table import write_sums  # noqa: PLC0415  Rich, for those who see it
+
+        write_sums(pages, context, sys.stderr)
     return written
 
 

@@ -44,6 +44,8 @@ def batch_lines(batch: BatchInfo) -> Iterator[str]:
     yield f"batch {batch.batch_id}: {state}"
     yield f"  {batch.done:,} of {counted(batch.total, 'job')} ended"
     yield f"  {batch.succeeded:,} succeeded, {batch.dead:,} dead, {batch.cancelled:,} cancelled"
+    if batch.finished_ms:
+        yield f"Next: sightline result {batch.batch_id}"
     if not batch.sealed:
         yield f"If its submitter is gone: sightline batch close {batch.batch_id}"
 

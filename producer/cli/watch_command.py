@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -15,13 +16,16 @@ from producer.cli.terminal import is_terminal
 from producer.client import Client
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
-from producer.reports.plain_text import counted, one_line
+from producer.reports.plain_text import counted, middle_cut, one_line
 
 if TYPE_CHECKING:
     from producer.contract import Event
 
 EXIT_INTERRUPTED: Final = 130
 _EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
+
+_LEAST_ADDRESS: Final = 24
+"""Characters of an address that tell it from others."""
 
 
 @dataclass(slots=True)
@@ -46,15 +50,30 @@ def follow(since: str, *, as_json: bool) -> int:
 
 async def _print_events(client: Client, since: str, place: _Place, *, as_json: bool) -> None:
     async for event in client.events(since=since):
-        click.echo(line_of(event.model_dump(mode="json", exclude_none=True)) if as_json else event_line(event))
+        if as_json:
+            click.echo(line_of(event.model_dump(mode="json", exclude_none=True)))
+        else:
+            click.echo(event_line(event, width=shutil.get_terminal_size().columns))
         place.last_id = event.id or place.last_id
 
 
-def event_line(event: Event) -> str:
-    """Return an event as one line for a person; what comes from pages and errors is made fit to print."""
+def event_line(event: Event, *, width: int = 1000) -> str:
+    """Return an event as one line for a person; what comes from pages and errors is made fit to print.
+
+    Where ``width`` is short the worker goes, then the middle of the address. An error's message stays whole.
+    """
     more = event.model_extra or {}
-    about = str(more.get("url") or event.job_id or event.batch or "")
-    parts = [clock(event.at_ms), f"{one_line(event.event):<16}", one_line(about, limit=200), *_details(event, more)]
+    about = one_line(str(more.get("url") or event.job_id or event.batch or ""), limit=200)
+    head, details = (clock(event.at_ms), f"{one_line(event.event):<16}"), tuple(_details(event, more))
+    line = _joined(*head, about, *details, one_line(event.worker or ""))
+    if len(line) > width:
+        line = _joined(*head, about, *details)
+    if len(line) > width and not isinstance(more.get("error"), dict):
+        line = _joined(*head, middle_cut(about, max(len(about) + width - len(line), _LEAST_ADDRESS)), *details)
+    return line
+
+
+def _joined(*parts: str) -> str:
     return "  ".join(part for part in parts if part)
 
 
@@ -75,5 +94,3 @@ def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
         yield one_line(str(cast("dict[str, Any]", error).get("message", "")), limit=300)
     if event.attempt is not None and event.attempt > 1:
         yield f"attempt {event.attempt}"
-    if event.worker:
-        yield one_line(event.worker)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
+
+_PORT: Final = re.compile(r"\d{1,5}(/|$)", re.ASCII)
 
 
 def check_url(url: str) -> str:
@@ -20,7 +24,8 @@ def check_url(url: str) -> str:
         msg = f"{url!r} is not a URL: {error}"
         raise ValueError(msg) from None
     if parts.scheme not in {"http", "https"}:
-        what = f"has the scheme {parts.scheme!r}" if parts.scheme else "has no scheme"
+        is_named = parts.scheme and not _PORT.match(parts.path)  # localhost:3000 has the form of a scheme
+        what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
         msg = f"{url!r} {what}: expected an address that starts with http:// or https://"
         raise ValueError(msg)
     if not host:

@@ -80,6 +80,13 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
     _print_overview(_console(context, out), [page.counted for page in pages], context)
 
 
+def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write what could not be scanned and the sums: why a run ended as it did, where its reports are files."""
+    console, listed = _console(context, out), [page.counted for page in pages]
+    _print_problems(console, listed, [one_line(label) for label in labels(listed)])
+    _print_sums(console, summarise(listed, fail_on=context.fail_on), context)
+
+
 def _console(context: ReportContext, out: TextIO) -> Console:
     return Console(file=out, width=context.width, highlight=False, markup=False, emoji=False)
 

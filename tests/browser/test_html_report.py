@@ -68,6 +68,15 @@ async def test_a_rule_of_the_table_leads_to_its_findings_alone_by_keyboard(tmp_p
     assert set(shown["rules"]) == {"label"}
 
 
+async def test_the_bars_of_the_rules_begin_in_one_line(tmp_path: Path) -> None:
+    many = page_of(sample.scan_result("/many.html", sample.finding("label", nodes=1500), sample.finding("image-alt")))
+    async with opened(written(tmp_path, [many]).as_uri()) as report:
+        lefts = await report.run("[...document.querySelectorAll('.share')].map((bar) => bar.getBoundingClientRect().x)")
+
+    assert len(lefts) == 2
+    assert len(set(lefts)) == 1
+
+
 async def test_everything_is_reached_and_opened_by_keyboard(tmp_path: Path) -> None:
     focused = "(document.activeElement.id || document.activeElement.className || document.activeElement.tagName)"
     seen: list[str] = []

@@ -88,6 +88,7 @@ def test_several_reports_are_written_at_once(
 
     assert answer.returncode == 1
     assert answer.stdout == ""
+    assert "1 page with findings that are serious or worse" in answer.stderr
     assert sorted(path.name for path in reports.iterdir()) == ["junit.xml", "report.html"]
     assert [result["ruleId"] for result in json.loads(sarif.read_text())["runs"][0]["results"]] == ["image-alt"]
 

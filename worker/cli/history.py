@@ -64,8 +64,11 @@ def list_scans(
     if not trend:
         show_scans(wanted, as_json=as_json)
         return
-    if since is None or any((url, search, rule, impact)) or (group is not None and site is not None):
-        msg = "--trend takes --since, and --site or --group"
+    if since is None:
+        msg = "--trend compares with another time: add --since, such as --since '4 weeks ago'"
+        raise click.UsageError(msg)
+    if any((url, search, rule, impact)) or (group is not None and site is not None):
+        msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes nothing else"
         raise click.UsageError(msg)
     show_trend(wanted, as_json=as_json)
 

@@ -68,3 +68,28 @@ def test_an_event_cannot_command_the_terminal() -> None:
     event = Event.model_validate({"event": "job.dead", "job_id": "j1", "error": {"message": "x\x1b[2J\ny"}})
 
     assert event_line(event).endswith("j1  x [2J y")
+
+
+def test_an_event_fits_a_narrow_terminal_without_its_worker_and_the_middle_of_its_address() -> None:
+    address = "https://shop.example/section/of/the/shop/with/a/long/name/tea.html"
+    event = Event.model_validate(
+        {"event": "job.succeeded", "url": address, "status": "scanned", "barriers": 6, "worker": "host-1-abc"}
+    )
+
+    wide, narrow = event_line(event), event_line(event, width=80)
+
+    assert wide.endswith(f"{address}  6 barriers  host-1-abc")
+    assert len(narrow) == 80
+    assert "tea.html  6 barriers" in narrow
+
+
+def test_an_error_is_told_whole_on_a_narrow_terminal() -> None:
+    event = Event.model_validate({"event": "job.dead", "job_id": "j1", "error": {"message": "why " * 30}})
+
+    assert event_line(event, width=40).endswith("j1  " + "why " * 29 + "why")
+
+
+def test_a_finished_batch_names_the_command_that_shows_it() -> None:
+    batch = BatchInfo("nightly", 2, 2, 2, 0, 0, sealed=True, finished_ms=1_795_401_109_949)
+
+    assert list(batch_lines(batch))[-1] == "Next: sightline result nightly"

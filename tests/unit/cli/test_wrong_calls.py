@@ -27,6 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         (["scan"], "nothing to scan: expected addresses such as https://example.org/"),
         (["scan", "shop.example"], "'shop.example' has no scheme"),
+        (["scan", "localhost:3000/shop"], "'localhost:3000/shop' has no scheme: expected an address that starts with"),
         (["scan", "file:///etc/passwd"], "http:// or https://"),
         (["scan", "nonsense", "ftp://x"], "and 1 more like it"),
         (["scan", PAGE, "--waite"], "--wait"),
