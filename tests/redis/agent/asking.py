@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ from producer.keys import Keys
 from worker.agent.answer_store import AnswerStore
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
-from worker.agent.tools import Toolbox
+from worker.agent.tools import Answer, Toolbox
+from worker.agent.user_words import Asker
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
@@ -23,6 +25,10 @@ from worker.memory.scan_record import document, search_text
 from worker.memory.threads import Threads
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
+
+DAY_MS = 86_400_000
+NOW_MS = 1_764_000_000_000
+SHOP = "https://shop.example"
 
 Step = str | ToolCall | Sequence[ToolCall] | Exception | Callable[[Sequence[Message]], Any]
 
@@ -137,3 +143,17 @@ async def open_desk(redis: Redis, keys: Keys, embedder: Embedder | None = None) 
     for one in (history, memories, cache):
         await one.ensure_index()
     return Desk(redis, keys, history, memories, cache, embedder)
+
+
+def asker(*words: str, site: str = "") -> Asker:
+    return Asker(job_id="q1", messages=words or ("Which page is worst?",), site=site, now_ms=NOW_MS)
+
+
+async def run(desk: Desk, name: str, *, by: Asker | None = None, number: int = 0, **arguments: Any) -> Answer:
+    return await desk.toolbox().run(call(name, **arguments), by or asker(), number=number)
+
+
+async def told(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> JsonObject:
+    answer = await run(desk, name, by=by, **arguments)
+    assert not answer.failed, answer.text
+    return json.loads(answer.text)

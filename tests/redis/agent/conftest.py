@@ -7,14 +7,12 @@ from redis.asyncio import Redis
 
 from producer.contract import Impact
 from producer.keys import Keys
-from tests.redis.agent.asking import Desk, open_desk
+from tests.redis.agent.asking import SHOP, Desk, open_desk
 from tests.support.scans import finding, scan_result
 from worker.memory.checkpoints import ScanSaver, scan_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
-
-SHOP = "https://shop.example"
 
 
 @pytest.fixture

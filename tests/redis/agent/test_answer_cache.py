@@ -9,13 +9,12 @@ from redis.asyncio import Redis
 from producer.contract import JsonObject
 from producer.errors import ModelError
 from producer.keys import Keys
-from tests.redis.agent.asking import Desk, ScriptedChat, call, open_desk
+from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call, open_desk
 from tests.support.scans import finding, scan_result
 from worker.models.builtin import BuiltinEmbedder
 from worker.models.protocols import ChatReply, EmbedReply, Message
 
 WORST = "Which page has the worst barriers?"
-SHOP = "https://shop.example"
 
 
 async def test_the_same_question_is_answered_from_the_cache_until_the_next_scan(shop: Desk):

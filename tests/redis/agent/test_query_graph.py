@@ -15,7 +15,6 @@ from worker.agent.turns import MAX_ROUNDS
 from worker.models.builtin import BuiltinChat
 
 WORST = "Which page has the worst barriers?"
-SHOP = "https://shop.example"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from producer.contract import JsonObject, QueryRequest
 from producer.errors import ModelUnreachable, ThreadBusy
-from tests.redis.agent.asking import Desk, ScriptedChat, call
+from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call
 from tests.redis.agent.scanning import Killed, kill_before_step
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
@@ -17,7 +17,6 @@ from worker.memory.threads import thread_tag
 from worker.models.protocols import ChatReply, Message, Tool
 
 WORST = "Which page has the worst barriers?"
-SHOP = "https://shop.example"
 
 
 class StoppedChat(ScriptedChat):

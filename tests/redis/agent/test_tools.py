@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,32 +9,12 @@ from hypothesis import strategies as st
 
 from producer.contract import Impact, JsonObject, Node
 from producer.errors import ModelError, QueueFull
-from tests.redis.agent.asking import Desk, call, open_desk
+from tests.redis.agent.asking import DAY_MS, NOW_MS, SHOP, Desk, asker, call, open_desk, run, told
 from tests.support.scans import finding, scan_result
 from worker.agent.look_up import MAX_CHARS
 from worker.agent.tool_args import ARGS, TOOLS
-from worker.agent.tools import Answer
-from worker.agent.user_words import Asker
 from worker.models.builtin import BuiltinEmbedder
 from worker.models.protocols import EmbedReply
-
-DAY_MS = 86_400_000
-NOW_MS = 1_764_000_000_000
-SHOP = "https://shop.example"
-
-
-def asker(*words: str, site: str = "") -> Asker:
-    return Asker(job_id="q1", messages=words or ("Which page is worst?",), site=site, now_ms=NOW_MS)
-
-
-async def run(desk: Desk, name: str, *, by: Asker | None = None, number: int = 0, **arguments: Any) -> Answer:
-    return await desk.toolbox().run(call(name, **arguments), by or asker(), number=number)
-
-
-async def told(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> JsonObject:
-    answer = await run(desk, name, by=by, **arguments)
-    assert not answer.failed, answer.text
-    return json.loads(answer.text)
 
 
 async def shop(desk: Desk) -> None:

@@ -1,32 +1,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from producer.contract import JsonObject
-from tests.redis.agent.asking import Desk, call
-from worker.agent.tools import Answer, scan_job_id
-from worker.agent.user_words import Asker
-
-DAY_MS = 86_400_000
-NOW_MS = 1_764_000_000_000
-SHOP = "https://shop.example"
-
-
-def asker(*words: str, site: str = "") -> Asker:
-    return Asker(job_id="q1", messages=words or ("Which page is worst?",), site=site, now_ms=NOW_MS)
-
-
-async def run(desk: Desk, name: str, *, by: Asker | None = None, number: int = 0, **arguments: Any) -> Answer:
-    return await desk.toolbox().run(call(name, **arguments), by or asker(), number=number)
-
-
-async def told(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> JsonObject:
-    answer = await run(desk, name, by=by, **arguments)
-    assert not answer.failed, answer.text
-    return json.loads(answer.text)
+from tests.redis.agent.asking import SHOP, Desk, asker, run, told
+from worker.agent.tools import scan_job_id
 
 
 async def test_the_user_s_words_are_remembered_and_recalled_by_meaning(desk: Desk):
