@@ -21,7 +21,6 @@
     │   └── JobCancelled                somebody cancelled it
     └── RunError                     2  one run went wrong inside a worker
         ├── PageUnreachable             the page could not be loaded or not be read whole
-        ├── PageBlocked                 the guard refused an address, naming the rule
         ├── ScanFailed                  the browser or axe-core failed; worth another attempt
         └── ModelError                  a model call failed; worth another attempt, but for the last four
             ├── ModelUnreachable            no host of the model server answers
@@ -34,11 +33,9 @@
             ├── ModelMissing                the model is not on the host; the message says what to type
             └── ModelRefused                the model server calls the request wrong
 
-    Signal                              not failures: they steer a delivery and never leave the worker
-    ├── LeaseLost                       another worker holds the job; whatever this one did is discarded
-    └── Busy                            what the job needs is another's now; it waits, no attempt spent
-        ├── ThreadBusy                  another query speaks in the conversation
-        └── HostBusy                    other scans have all places of the page's host
+    Busy                                no failure: what the job needs is another's now; it waits, no attempt spent
+    ├── ThreadBusy                      another query speaks in the conversation
+    └── HostBusy                        other scans have all places of the page's host
 
 A message names the thing with ``!r``, says what was expected, and what to do next. No message holds a
 secret: URLs are shown without their user-info part.
@@ -145,10 +142,6 @@ class PageUnreachable(RunError):
         self.http_status = http_status
 
 
-class PageBlocked(RunError):
-    """The guard refused an address."""
-
-
 class ScanFailed(RunError):
     """The browser or axe-core failed in a way that another attempt may not."""
 
@@ -208,16 +201,8 @@ class ModelRefused(ModelError):
     retryable = False
 
 
-class Signal(Exception):
-    """Base of what steers a delivery; never shown to a caller."""
-
-
-class LeaseLost(Signal):
-    """Another worker holds the job now."""
-
-
-class Busy(Signal):
-    """What the job needs is another's now: it looks again in ``delay_s``."""
+class Busy(Exception):
+    """What the job needs is another's now: it looks again in ``delay_s``. Never shown to a caller."""
 
     def __init__(self, message: str, *, delay_s: float) -> None:
         super().__init__(message)

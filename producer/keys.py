@@ -180,11 +180,6 @@ class Keys:
         return f"{self.prefix}schedules"
 
     @property
-    def worker_prefix(self) -> str:
-        """Start of the heartbeats' keys."""
-        return f"{self.prefix}worker:"
-
-    @property
     def waivers(self) -> str:
         """Hash of JSON: barriers somebody decided to live with, by fingerprint."""
         return f"{self.prefix}waivers"

@@ -13,8 +13,6 @@ from producer.client import Client
 from producer.connection import redis_errors
 
 MILLION: Final = 1_000_000
-MAX_DAYS: Final = 400
-"""As long as they are kept."""
 
 
 @dataclass(frozen=True, slots=True)

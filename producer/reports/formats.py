@@ -47,25 +47,24 @@ class Report(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: the module that writes it, the file name it gets in a folder, and what it is for."""
+    """One format: the module that writes it, and the file name it gets in a folder."""
 
     name: str
     module: str
     file_name: str
-    purpose: str
 
 
 FORMATS: Final[dict[str, Format]] = {
     made.name: made
     for made in (
-        Format("table", "producer.reports.table", "report.txt", "for reading in a terminal"),
-        Format("json", "producer.reports.json", "report.json", "all pages and a summary, one document"),
-        Format("jsonl", "producer.reports.jsonl", "report.jsonl", "one line a page, as it is in Redis"),
-        Format("csv", "producer.reports.csv", "report.csv", "one row a barrier, for a spreadsheet"),
-        Format("markdown", "producer.reports.markdown", "report.md", "for a pull-request comment or a job summary"),
-        Format("junit", "producer.reports.junit", "junit.xml", "for the test tab of a CI system"),
-        Format("sarif", "producer.reports.sarif", "report.sarif", "SARIF 2.1.0, for code scanning"),
-        Format("html", "producer.reports.html", "report.html", "one file to open in a browser and to pass on"),
+        Format("table", "producer.reports.table", "report.txt"),
+        Format("json", "producer.reports.json", "report.json"),
+        Format("jsonl", "producer.reports.jsonl", "report.jsonl"),
+        Format("csv", "producer.reports.csv", "report.csv"),
+        Format("markdown", "producer.reports.markdown", "report.md"),
+        Format("junit", "producer.reports.junit", "junit.xml"),
+        Format("sarif", "producer.reports.sarif", "report.sarif"),
+        Format("html", "producer.reports.html", "report.html"),
     )
 }
 

@@ -50,15 +50,6 @@ class Ear:
                 if message is not None:
                     return message["data"].decode()
 
-    async def nothing_yet(self) -> bool:
-        """Whether no wake has been sent; Redis delivers in order, so a ping's reply comes after any wake before it."""
-        await self._pubsub.ping()
-        async with asyncio.timeout(5):
-            while True:
-                message = await self._pubsub.get_message(timeout=5)
-                if message is not None and message["type"] in {"pong", "message"}:
-                    return message["type"] == "pong"
-
 
 @asynccontextmanager
 async def listening(redis: Redis, keys: Keys, worker: str = "w1") -> AsyncGenerator[Ear]:

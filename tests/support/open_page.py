@@ -58,11 +58,6 @@ class OpenPage:
         answer = await self._page.session.call("Page.captureScreenshot", {"format": "png"})
         return base64.b64decode(answer["data"])
 
-    async def pdf(self) -> bytes:
-        """The page as it is printed."""
-        answer = await self._page.session.call("Page.printToPDF", {"printBackground": True}, timeout_s=60)
-        return base64.b64decode(answer["data"])
-
 
 @asynccontextmanager
 async def opened(address: str, *, width: int = 1280, scheme: Scheme = "light") -> AsyncGenerator[OpenPage]:

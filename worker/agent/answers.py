@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -72,11 +71,6 @@ def no_answer(asked: int, calls: int) -> str:
         f"There is no answer: asked {_number(asked, 'time')}, the model called {_number(calls, 'tool')} "
         f"and never answered in words."
     )
-
-
-def citation(scan_ids: Sequence[str]) -> str:
-    """Return how an answer cites scans."""
-    return f"[scan {', '.join(scan_ids)}]"
 
 
 def _number(count: int, noun: str) -> str:

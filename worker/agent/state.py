@@ -117,19 +117,9 @@ def terms_of(request: ScanRequest) -> str:
     return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def pack_bytes(value: bytes | None) -> str:
-    """Return ``value`` as base64; '' for None and for nothing."""
-    return b64encode(value).decode() if value else ""
-
-
-def unpack_bytes(text: str) -> bytes | None:
-    """Return what ``pack_bytes`` packed; None for ''."""
-    return b64decode(text) if text else None
-
-
 def pack_shots(shots: Mapping[str, bytes]) -> str:
     """Return the pictures as JSON; '' for none."""
-    return json.dumps({name: pack_bytes(picture) for name, picture in shots.items()}) if shots else ""
+    return json.dumps({name: b64encode(picture).decode() for name, picture in shots.items()}) if shots else ""
 
 
 def unpack_shots(text: str) -> dict[str, bytes]:

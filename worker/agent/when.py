@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-DAY_MS: Final = 86_400_000
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DAYS: Final = {"day": 1, "week": 7, "month": 30, "year": 365}

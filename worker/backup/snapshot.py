@@ -16,7 +16,6 @@ from producer.errors import RedisUnsuitable
 SILENCE_S: Final = 60.0
 """Redis says it is alive every 10 s while it writes the snapshot."""
 CHUNK: Final = 1 << 20
-MAGIC: Final = b"REDIS"
 END: Final = 0xFF
 """Opcode before the checksum that ends a snapshot."""
 CHECKSUM_BYTES: Final = 8

@@ -36,7 +36,6 @@ class MainDocument:
     url: str
     loader_id: str
     status: int | None = None
-    mime_type: str = ""
     is_whole: bool = False
     error: str = ""
 
@@ -135,9 +134,7 @@ class Watch:
     def _response_received(self, event: JsonObject) -> None:
         document = self._documents.get(str(event["requestId"]))
         if document is not None:
-            response = event["response"]
-            document.status = int(response["status"])
-            document.mime_type = str(response["mimeType"])
+            document.status = int(event["response"]["status"])
 
     def _loading_finished(self, event: JsonObject) -> None:
         request_id = str(event["requestId"])

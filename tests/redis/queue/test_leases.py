@@ -16,8 +16,6 @@ from tests.support.queue import start_one, steal, until
 from worker.leases import Leased, LeaseKeeper
 from worker.stream import JobStream
 
-MakeKeeper = Callable[..., LeaseKeeper]
-
 
 @pytest.fixture
 def told() -> dict[str, list[str]]:

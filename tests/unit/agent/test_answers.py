@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.agent.answers import MAX_ANSWER, citation, ground, is_unusable
+from worker.agent.answers import MAX_ANSWER, ground, is_unusable
 
 KNOWN = frozenset({"a1", "b2", "batch-17-0"})
 
@@ -27,10 +27,6 @@ def test_a_scan_that_no_tool_told_of_is_taken_out_and_counted():
     assert answer.text == "All is well. Home is not [scan a1]."
     assert answer.sources == ("a1",)
     assert answer.notes == ("the model cited 2 scans that no tool told of: taken out",)
-
-
-def test_what_citations_are_written_as_is_read_again():
-    assert ground(citation(["a1", "b2"]), KNOWN).sources == ("a1", "b2")
 
 
 def test_an_endless_answer_is_cut_and_says_so():

@@ -11,7 +11,7 @@ from worker.scan.verdict import is_soft_404, judge_document, judge_sign_in, judg
 from worker.scan.watch import MainDocument
 
 URL = "http://shop.example/home"
-WHOLE = MainDocument(url=URL, loader_id="1", status=200, mime_type="text/html", is_whole=True)
+WHOLE = MainDocument(url=URL, loader_id="1", status=200, is_whole=True)
 REFUSED = {("shop.example", 80): Fault("rule 'private'", Refusal("private", "shop.example", 80, "10.0.0.1"))}
 UNREACHED = {("shop.example", 80): Fault("connection refused")}
 
