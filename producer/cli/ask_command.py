@@ -11,6 +11,7 @@ from producer import contract
 from producer.cli.ask import AskOptions
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
+from producer.cli.unattended import told_if_unattended
 from producer.client import Client
 from producer.contract import JobState, JsonObject
 from producer.errors import JobCancelled, JobDead, WaitTimeout
@@ -36,7 +37,10 @@ def run(question: str, options: AskOptions) -> int:
     async def act(client: Client) -> Result | None:
         nonlocal job_id
         job_id = (await client.submit("query", payload)).job_id
-        return await client.wait(job_id, timeout_s=options.timeout_s) if options.waits else None
+        if not options.waits:
+            return None
+        async with told_if_unattended(client):
+            return await client.wait(job_id, timeout_s=options.timeout_s)
 
     try:
         result = with_client(act)

@@ -13,6 +13,7 @@ from producer.cli.connect import with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.terminal import is_terminal
+from producer.cli.unattended import told_if_unattended
 from producer.cli.verdict import FINE, exit_code, threshold
 from producer.client import Client
 from producer.contract import JobState, check_job_id
@@ -77,7 +78,8 @@ async def _result(
 
 async def _awaited(client: Client, job_id: str, waits_s: float | None) -> Result:
     if waits_s is not None:
-        return await client.wait(job_id, timeout_s=None if waits_s == float("inf") else waits_s)
+        async with told_if_unattended(client):
+            return await client.wait(job_id, timeout_s=None if waits_s == float("inf") else waits_s)
     result = await client.result(job_id)
     if result is not None:
         return result

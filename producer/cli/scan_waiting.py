@@ -6,6 +6,7 @@ What is known beforehand (waivers, baseline) is ``gate.py``'s, what a report loo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, pages_as_completed, submit
 from producer.cli.targets import Targets
 from producer.cli.terminal import progress
+from producer.cli.unattended import told_if_unattended
 from producer.cli.verdict import exit_code, threshold
 from producer.client import Client
 from producer.reports.formats import ReportContext
@@ -94,9 +96,10 @@ class Waiting:
                 await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
             for page in self.targets.refused:
                 self._take(page)
-            async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
-                self._take(page)
-                bar.advance(page)
+            async with nullcontext() if self.options.local else told_if_unattended(client):
+                async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
+                    self._take(page)
+                    bar.advance(page)
         self.extras = await read_extras(client, self.pages, self.outputs)
         self.pages = list(self.extras.pages)
 

@@ -1,0 +1,65 @@
+"""A command that waits says when nobody does its jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from producer.cli import unattended
+from producer.cli.unattended import told_if_unattended
+from producer.client import Client
+from producer.keys import Keys
+from producer.records import QueueInfo
+from tests.support.queue import running_worker, until
+from worker.stream_worker import func
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unattended, "PATIENCE_S", 0.05)
+
+
+async def brief(ctx: dict[Any, Any]) -> int:
+    return ctx["job_try"]
+
+
+async def test_who_waits_for_a_worker_that_never_started_is_told_once(
+    client: Client, keys: Keys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+
+    async with told_if_unattended(client):
+        await until(lambda: bool(said.append(capsys.readouterr().err) or "".join(said)), what="a line on stderr")
+
+    assert f"no worker lives in environment {keys.environment!r}" in "".join(said)
+    assert "sightline worker" in "".join(said)
+
+
+async def test_who_waits_for_a_worker_that_lives_is_told_nothing(
+    client: Client, redis_url: str, keys: Keys, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_worker(redis_url, keys, [func(brief, name="brief")]):
+        await until(lambda: has_workers(client), what="a worker that is heard of")
+        looks = counted_looks(client, monkeypatch)
+        async with told_if_unattended(client):
+            await until(lambda: bool(looks), what="a look for workers")
+
+    assert capsys.readouterr().err == ""
+
+
+async def has_workers(client: Client) -> bool:
+    return bool((await client.queue()).workers)
+
+
+def counted_looks(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[QueueInfo]:
+    """What the client is told of the queue from now on, each time it asks."""
+    looks: list[QueueInfo] = []
+    ask = client.queue
+
+    async def told() -> QueueInfo:
+        looks.append(await ask())
+        return looks[-1]
+
+    monkeypatch.setattr(client, "queue", told)
+    return looks
