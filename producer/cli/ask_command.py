@@ -10,7 +10,7 @@ import click
 from producer import contract
 from producer.cli.ask import AskOptions
 from producer.cli.connect import with_client
-from producer.cli.terminal import is_terminal
+from producer.cli.terminal import folded, is_terminal
 from producer.cli.unattended import told_if_unattended
 from producer.client import Client
 from producer.contract import JobState, JsonObject
@@ -82,7 +82,7 @@ def _show(result: Result, *, as_line: bool) -> None:
             raise JobCancelled(f"question {result.job_id!r} was cancelled: {reason}")
         raise JobDead(f"question {result.job_id!r} has no answer: {reason}; see 'sightline dead show {result.job_id}'")
     if not as_line:
-        click.echo(plain_answer(result))
+        click.echo(folded(plain_answer(result)))
 
 
 def status_of(result: QueryResult) -> str:

@@ -12,7 +12,7 @@ from producer import contract
 from producer.cli.connect import with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.report_extras import Extras, read_extras
-from producer.cli.terminal import is_terminal
+from producer.cli.terminal import folded, is_terminal
 from producer.cli.unattended import told_if_unattended
 from producer.cli.verdict import FINE, exit_code, threshold
 from producer.client import Client
@@ -50,7 +50,7 @@ def show_result(
     if isinstance(result, contract.ScanResult):
         return _report(outputs, fail_on, extras)
     if not is_line:
-        click.echo(_plain(result))
+        click.echo(folded(_plain(result)))
     return FINE
 
 

@@ -86,8 +86,10 @@ def count(told: JsonObject, named: Sequence[str]) -> str:
     if rule is None:
         if not _asks_for_all(named):
             known = ", ".join(list(rules)[:10]) or "none"
+            ask = "ask with one of these names" if rules else "no barrier was found that a machine can see"
             return (
-                f"No page has barriers of a rule of that name. On {looked}, these rules fail: {known} {_cite(scans)}."
+                f"None of the rules that fail has a name of the question's words. On {looked} these fail: {known} "
+                f"{_cite(scans)}; {ask}."
             )
         counts = cast("JsonObject", told.get("barriers_of_all_pages") or {})
         impact = next((one.value for one in IMPACTS if one.value in named), "")

@@ -107,7 +107,7 @@ def test_a_pronoun_that_means_nothing_is_asked_back():
         ("How many critical barriers are there?", "2 critical barriers on 2 pages"),
         (
             "How many unicorn barriers are there?",
-            "No page has barriers of a rule of that name. On 2 pages, these rules",
+            "None of the rules that fail has a name of the question's words. On 2 pages these fail: color-contrast",
         ),
     ],
 )

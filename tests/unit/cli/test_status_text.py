@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
+from producer.cli.terminal import folded
 from producer.cli.watch_command import event_line
 from producer.contract import Event, JobState
 from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
@@ -93,3 +96,11 @@ def test_a_finished_batch_names_the_command_that_shows_it() -> None:
     batch = BatchInfo("nightly", 2, 2, 2, 0, 0, sealed=True, finished_ms=1_795_401_109_949)
 
     assert list(batch_lines(batch))[-1] == "Next: sightline result nightly"
+
+
+def test_an_answer_is_folded_between_words_and_keeps_its_lines_and_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+
+    assert folded("The worst is (https://shop.example/cart).\n\nSources:\n  scan 1") == (
+        "The worst is\n(https://shop.example/cart).\n\nSources:\n  scan 1"
+    )
