@@ -34,7 +34,7 @@ async def test_clocks_that_jump_lose_repeat_and_hasten_nothing(
     for clock in clocks.values():
         variables = {"PYTHONPATH": f"{WRONG_CLOCK}:{ROOT}", "WRONG_CLOCK": str(clock)}
         log = tmp_path / "workers.log"
-        start_program(children, log, redis_url, keys.environment, "max_jobs=8", variables=variables)
+        start_program(children, log, redis_url, keys.environment, "max_jobs=8", "heartbeat=0.5", variables=variables)
     await until(lambda: _has_workers(client, 2), what="both workers")
     jobs = [(await client.submit("held", {})).job_id for _ in range(8)]
     await until(lambda: _has_runs(redis, keys, 8), what="eight running jobs")

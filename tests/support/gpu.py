@@ -19,6 +19,8 @@ from worker.gpu.slot import Slot
 
 QUICK = Timing(lease_s=1.0, renew_s=0.2, margin_s=0.3, confirm_s=0.3, grace_s=0.3, probe_s=0.1, probe_down_s=0.05)
 """As the usual times, but the tests do not wait for seconds."""
+PROBED_OFTEN = Timing(renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
+"""The usual leases, but hosts are looked at often, and a waiter hears within a moment that all are down."""
 GPU1, GPU2 = "http://gpu1:1", "http://gpu2:1"
 ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
 TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")

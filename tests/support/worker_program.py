@@ -17,6 +17,7 @@ from arq.worker import func
 
 from producer.contract import FunctionResult
 from producer.keys import Keys
+from worker import upkeep
 from worker.deliveries import Deliveries
 from worker.outcome import Commit, CounterWrite, HashWrite
 from worker.stream import JobStream
@@ -128,6 +129,8 @@ async def note(ctx: dict[Any, Any]) -> None:
 def main(url: str, environment: str, *pairs: str) -> None:
     options = dict(pair.split("=", 1) for pair in pairs)
     configure_logging(level="info", form="console")
+    if "heartbeat" in options:
+        setattr(upkeep, "HEARTBEAT_EVERY_S", float(options["heartbeat"]))  # noqa: B010  Final, but for tests
     if options.get("die"):
         DEATHS[options["die"]]()
     worker = StreamWorker(

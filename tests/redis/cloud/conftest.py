@@ -11,15 +11,14 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from producer.keys import Keys
+from tests.support.gpu import PROBED_OFTEN
 from tests.support.openai_server import KEY, MODEL, OpenAIServer
-from worker.gpu.scripts import Timing
 from worker.models import gpu_calls
 from worker.models.routing import Models, open_models
 from worker.settings import WorkerSettings
 
 NOBODY = "http://127.0.0.1:9"
 """Where no Ollama is: the port of the discard service."""
-QUICK = Timing(grace_s=0.1, probe_s=0.2, probe_down_s=0.05)
 
 
 class OpenModels(Protocol):
@@ -54,6 +53,6 @@ async def open_worker(
             }
             given["fallback_api_key"] = SecretStr(given["fallback_api_key"])
             chosen = WorkerSettings(**given)
-            return await stack.enter_async_context(open_models(chosen, redis, keys, timing=QUICK))
+            return await stack.enter_async_context(open_models(chosen, redis, keys, timing=PROBED_OFTEN))
 
         yield open_one

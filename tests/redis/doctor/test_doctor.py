@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+import producer.connection
 from producer.keys import GROUP, Keys
 from tests.support.command_line import Call
 from tests.support.ollama_server import OllamaServer
@@ -93,7 +94,9 @@ async def test_a_user_who_may_not_ask_for_the_configuration_gets_a_warning_and_n
     assert lines["workers"].level is Level.WARNING
 
 
-async def test_without_redis_the_rest_is_examined_all_the_same(keys: Keys):
+async def test_without_redis_the_rest_is_examined_all_the_same(keys: Keys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(producer.connection, "ATTEMPTS", 1)
+
     lines = await lines_of(settings_of("redis://127.0.0.1:1/0", keys))
 
     assert lines["redis"].level is Level.ERROR

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.gpu import ONE
+from tests.support.gpu import ONE, PROBED_OFTEN
 from tests.support.ollama_models import Open, OpenPool
 from tests.support.ollama_server import OllamaServer
 from worker.gpu.hosts import Host
@@ -19,9 +19,6 @@ from worker.gpu.scripts import PoolScripts, Timing
 from worker.models import gpu_calls
 from worker.models.routing import Models, open_models
 from worker.settings import WorkerSettings
-
-QUICK = Timing(grace_s=0.3, probe_s=0.2, probe_down_s=0.05)
-"""The usual leases, but hosts are looked at often."""
 
 
 @pytest.fixture
@@ -58,6 +55,6 @@ async def open_with(redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -
 
         async def open_one(url: str, **settings: Any) -> Models:
             chosen = WorkerSettings(ollama_base_url=url, **settings)
-            return await stack.enter_async_context(open_models(chosen, redis, keys, worker="w1", timing=QUICK))
+            return await stack.enter_async_context(open_models(chosen, redis, keys, worker="w1", timing=PROBED_OFTEN))
 
         yield open_one

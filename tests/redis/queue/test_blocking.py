@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+import producer.connection
 from producer import BlockingClient, Client
 from producer.contract import FunctionResult, JobState
 from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
@@ -46,7 +47,8 @@ def test_its_errors_are_those_of_the_async_client(redis_url: str, keys: Keys):
             client.wait("nobody", timeout_s=5)
 
 
-def test_a_redis_that_is_not_there_is_one_clear_error():
+def test_a_redis_that_is_not_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(producer.connection, "ATTEMPTS", 1)
     with (
         BlockingClient(ClientSettings(redis_url="redis://127.0.0.1:1/0")) as client,
         pytest.raises(RedisUnreachable, match=r"nothing answers at REDIS_URL 'redis://127\.0\.0\.1:1/0'"),
