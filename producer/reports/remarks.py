@@ -1,9 +1,13 @@
-"""What a run did not count and why, in words, for every report that people read. Pure."""
+"""What a run did not count and why, and what it read in place of a page, in words, for every report that people read.
+
+Pure.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
 
 from producer.reports.marks import Waiver
 from producer.reports.page import Page
@@ -11,7 +15,8 @@ from producer.reports.plain_text import counted, one_line
 
 
 def remarks(pages: Iterable[Page]) -> list[str]:
-    """Return a line for the known barriers, and one for each waiver, and for each thing not compared."""
+    """Return a line for the known barriers, for each waiver, for each thing not compared, and for pages in doubt."""
+    pages = tuple(pages)
     known = 0
     notes: Counter[str] = Counter()
     used: Counter[Waiver] = Counter()
@@ -31,7 +36,36 @@ def remarks(pages: Iterable[Page]) -> list[str]:
     lines = [f"{counted(known, 'known barrier')} not counted"] if known else []
     lines += [_used(waiver, number) for waiver, number in used.items()]
     lines += [expired_line(waiver, number) for waiver, number in expired.items()]
-    return [*lines, *(f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note)]
+    lines += [f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note]
+    return lines + _doubts(pages)
+
+
+def _doubts(pages: Sequence[Page]) -> list[str]:
+    """Return a line about pages that led elsewhere, and one about those that call themselves missing."""
+    read = [(page, page.result) for page in pages if page.result is not None and page.is_scanned]
+    led = [(page.url, result.final_url) for page, result in read if _is_elsewhere(page.url, result.final_url)]
+    missing = [page.url for page, result in read if (result.model_extra or {}).get("soft_404")]
+    lines: list[str] = []
+    if led:
+        asked, shown = (one_line(url, limit=200) for url in led[0])
+        lines.append(f"{counted(len(led), 'page')} led to another address, such as {asked} to {shown}")
+    if missing:
+        example = one_line(missing[0], limit=200)
+        lines.append(f"{counted(len(missing), 'page')} with 'not found' for a title (a soft 404), such as {example}")
+    return lines
+
+
+def _is_elsewhere(asked: str, shown: str) -> bool:
+    """Tell whether the address read is another page's: scheme, ``www.`` and a final slash make none."""
+    try:
+        return asked.startswith("http") and bool(shown) and _place(asked) != _place(shown)
+    except ValueError:  # an address that was cut
+        return False
+
+
+def _place(url: str) -> tuple[str, str, str]:
+    parts = urlsplit(url)
+    return parts.netloc.removeprefix("www."), parts.path.rstrip("/"), parts.query
 
 
 def _used(waiver: Waiver, number: int) -> str:

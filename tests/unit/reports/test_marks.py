@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 
-from producer.contract import Impact
+from producer.contract import Impact, ScanResult
 from producer.reports.marks import Marks, Waiver
 from producer.reports.page import Page, fails, page_of, summarise
 from producer.reports.remarks import remarks
@@ -161,3 +161,18 @@ def test_a_hostile_reason_is_fit_to_print() -> None:
     assert "\x1b[2J" not in sample.render("table", [page])
     [row] = csv.DictReader(io.StringIO(sample.render("csv", [page])))
     assert row["mark"].startswith("waived: </script>")
+
+
+def test_remarks_tell_of_pages_that_led_elsewhere_and_of_those_that_call_themselves_missing() -> None:
+    asked = sample.passed()
+    assert asked.result is not None
+    plain = asked.result.model_copy(update={"final_url": asked.url.replace("https://", "http://www.") + "/"})
+    moved = asked.result.model_copy(update={"final_url": f"{sample.SITE}/moved"})
+    missing = ScanResult.model_validate({**asked.result.model_dump(), "soft_404": True})
+
+    pages = [replace(asked, result=result) for result in (plain, moved, missing)]
+
+    assert remarks(pages) == [
+        f"1 page led to another address, such as {asked.url} to {sample.SITE}/moved",
+        f"1 page with 'not found' for a title (a soft 404), such as {asked.url}",
+    ]
