@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from producer.client import Client
 from producer.contract import ScanResult
@@ -16,6 +26,8 @@ from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 from tests.support.small_site import SmallSite
+from worker.cli.up import wait_for
+from worker.embedded import EmbeddedRedis
 
 
 async def test_up_runs_workers_until_sigterm_and_leaves_none(
@@ -54,6 +66,30 @@ async def test_up_hands_the_password_of_a_file_to_its_workers(
     assert up.wait(40) == 0
 
 
+def test_a_redis_of_its_own_that_was_killed_runs_again_on_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    with EmbeddedRedis(tmp_path) as server, Redis.from_url(server.url) as redis:
+        redis.set("kept", "1")
+
+        def crash() -> object:
+            killed = server.pid or 0
+            os.kill(killed, signal.SIGKILL)
+            try:
+                return kept_by_another_than(killed, server.url)
+            finally:
+                worker.terminate()
+
+        with ThreadPoolExecutor(1) as others:
+            kept = others.submit(crash)
+            wait_for([worker], server)
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+
+    assert kept.result() == b"1"
+    assert "it runs again" in capsys.readouterr().err
+
+
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):
     need_browser()
     code = "import gc, worker.__main__ as m; m.main(burst=True); print(gc.get_freeze_count(), len(gc.get_objects()))"
@@ -65,6 +101,19 @@ def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str
     frozen, others = map(int, said.split())
     assert frozen > 50_000
     assert others < frozen / 10
+
+
+def kept_by_another_than(killed: int, url: str) -> object:
+    """What the server that took its place has of ``kept``."""
+    deadline = time.monotonic() + 60
+    with Redis.from_url(url) as redis:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(RedisConnectionError, ResponseError):
+                info: Any = redis.info("server")
+                if info["process_id"] != killed:
+                    return redis.get("kept")
+            time.sleep(0.05)
+    return "no other server came"
 
 
 async def _has_workers(client: Client, count: int) -> bool:

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 from redis import Redis
@@ -18,6 +20,8 @@ from producer.errors import RedisUnreachable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis
+
+_LOOK_EVERY_S: Final = 0.2
 
 
 @click.command(short_help="Start a Redis if none is configured, and workers.")
@@ -34,27 +38,27 @@ def up(*, workers: int) -> None:
       CHAT_MODEL=builtin EMBEDDING_MODEL=builtin SCAN_ALLOW_PRIVATE=1 sightline up
     """  # noqa: D301  \b is click's mark for lines to keep
     settings = ClientSettings.from_env(os.environ)
-    with redis_for(settings) as url:
+    with redis_for(settings) as (url, server):
         env = {**os.environ, "REDIS_URL": url, "REDIS_PASSWORD_FILE": ""}  # the URL has the password by now, if any
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
         processes = [subprocess.Popen([sys.executable, "-m", "worker"], env=env_of(env, n)) for n in range(workers)]
-        sys.exit(wait_for(processes))
+        sys.exit(wait_for(processes, server))
 
 
 @contextlib.contextmanager
-def redis_for(settings: ClientSettings) -> Generator[str]:
-    """Give the URL of a Redis that answers, starting one where none is configured."""
+def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | None]]:
+    """Give the URL of a Redis that answers, and the one that was started where none is configured."""
     if os.environ.get("REDIS_URL") or answers(settings.redis_url):
         if not answers(settings.redis_url):
             where = settings.public_redis_url
             raise RedisUnreachable(f"nothing answers at REDIS_URL {where!r}: start it, or unset REDIS_URL for our own")
-        yield settings.redis_url
+        yield settings.redis_url, None
         return
     data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     with EmbeddedRedis(data_home / "sightline" / "redis", port=6379, die_with_parent=True) as server:
-        yield server.url
+        yield server.url, server
 
 
 def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
@@ -77,8 +81,12 @@ def answers(url: str) -> bool:
     return True
 
 
-def wait_for(processes: list[subprocess.Popen[bytes]]) -> int:
-    """Wait until the workers end; pass SIGTERM on to them. Returns the first exit code that is not 0."""
+def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
+    """Wait until the workers end; pass SIGTERM on to them. Returns the first exit code that is not 0.
+
+    A Redis of our own that was killed, by a machine out of memory for one, is started again on its data: the workers
+    wait for it. Raises ``RedisUnsuitable``, the workers ended, where it does not start.
+    """
 
     def pass_on(signum: int, _: object) -> None:
         for process in processes:
@@ -86,5 +94,14 @@ def wait_for(processes: list[subprocess.Popen[bytes]]) -> int:
 
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the workers itself
-    codes = [process.wait() for process in processes]
+    try:
+        while any(process.poll() is None for process in processes):
+            if server is not None and server.pid is None:
+                server.start()
+                click.echo("sightline: the Redis of 'sightline up' had ended; it runs again, on its data", err=True)
+            time.sleep(_LOOK_EVERY_S)
+    finally:
+        for process in processes:
+            process.terminate()
+        codes = [process.wait() for process in processes]
     return next((code for code in codes if code), 0)
