@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import numpy as np
 from redis.asyncio import Redis
 
+from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from worker.memory.indexes import as_text
 from worker.models.protocols import Vector, check_vector
@@ -73,11 +74,17 @@ class Generation:
 
     @classmethod
     def parse(cls, text: str) -> Generation | None:
-        """Return what ``pack`` packed; None for ''."""
+        """Return what ``pack`` packed; None for ''. Raises ``RedisUnsuitable`` for what this release does not know."""
+        if not text:
+            return None
         number, _, rest = text.partition(":")
         size, _, model = rest.partition(":")
         dims, _, bits = size.partition("f")
-        return cls(int(number), model, int(dims), int(bits or UNSAID_BITS)) if text else None
+        try:
+            return cls(int(number), model, int(dims), int(bits or UNSAID_BITS))
+        except ValueError:
+            msg = f"Redis says of its vectors {text!r}, which a newer release may have written: update this one"
+            raise RedisUnsuitable(msg) from None
 
     def __str__(self) -> str:
         bits = "" if self.bits == BITS else f" of {self.bits} bits"
