@@ -13,6 +13,7 @@ import producer.connection
 from producer.keys import GROUP, Keys
 from tests.support.command_line import Call
 from tests.support.ollama_server import OllamaServer
+from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from worker.doctor.examination import examine
 from worker.doctor.lifetimes import lifetime_line, take_sample
@@ -36,8 +37,13 @@ async def lines_of(settings: WorkerSettings) -> dict[str, Line]:
 
 
 async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, keys: Keys):
+    async def is_built(index: str) -> bool:
+        return not int((await redis.ft(index).info())["indexing"])
+
     await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await MemoryStore(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+    for index in (keys.scans_index, keys.memories_index):
+        await until(lambda index=index: is_built(index), what=f"{index} being built: Redis looks at all tests' keys")
     await redis.xgroup_create(keys.lane("batch"), GROUP, id="0", mkstream=True)
     await redis.xgroup_createconsumer(keys.lane("batch"), GROUP, "w1")
     await redis.set(keys.worker("w1"), json.dumps({"name": "w1", "host": "h", "max_jobs": 3}), ex=30)
