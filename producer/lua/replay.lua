@@ -1,6 +1,6 @@
 #!lua
 -- dead → queued, attempts at zero; the dead-letter entry goes. The fence is kept, so an old delivery stays refused.
--- The replayed job belongs to no batch: its batch has counted it already. Secrets are not replayed.
+-- The replayed job belongs to no batch: its batch has counted it already. Secrets are not replayed; that there were some is.
 -- KEYS  1 dead stream  2 job hash  3 lane stream  4 result string
 -- ARGV  1 entry id on the dead stream  2 job id  3 lane  4 nonce: a repetition of this very call is told 'queued', too
 -- Returns 'queued' | 'gone' (no such entry) | 'busy' (the job of that id is not dead)
@@ -24,6 +24,7 @@ redis.call('HSET', job, 'kind', fields.kind or '', 'state', 'queued', 'lane', AR
 redis.call('HINCRBY', job, 'fence', 0)
 if fields.args and fields.args ~= '' then redis.call('HSET', job, 'args', fields.args) end
 if fields.tries and fields.tries ~= '' then redis.call('HSET', job, 'tries', fields.tries) end
+if fields.secrets and fields.secrets ~= '' then redis.call('HSET', job, 'secrets', fields.secrets) end
 redis.call('HDEL', job, 'batch', 'error', 'finished_ms', 'cancel_ms', 'worker', 'progress')
 redis.call('PERSIST', job)
 redis.call('DEL', result)

@@ -60,6 +60,7 @@ also('args', ARGV[5], '')
 also('tries', ARGV[7], '0')
 also('batch', ARGV[8], '')
 also('nonce', ARGV[9], '')
+also('secrets', secret and '1' or '', '')
 redis.call('HSET', job, unpack(fields))
 if batch then
   redis.call('HSETNX', batch, 'created_ms', ms(now))

@@ -1,14 +1,15 @@
 """Reads what opens a page behind a login: ``secret:<job id>``, written by the client, deleted with the job's end.
 
 Headers, cookies and storage state go to the scan engine and nowhere else: no log, no result, no checkpoint, no message
-of an error holds any of their values.
+of an error holds any of their values. That a job was given some stands in its hash, and it is not run without: they may
+have ended their day before its turn came, and a replay has none.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.asyncio import Redis
@@ -17,8 +18,12 @@ from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.scan.settings import Secrets
 
+GONE: Final = (
+    "the headers, cookies or storage state that the job was given are gone: they are kept for a day, and not replayed; "
+    "submit it again"
+)
 LoadSecrets = Callable[[str], Awaitable[Secrets | None]]
-"""Return the secrets of a job id; None where it has none."""
+"""Return the secrets of a job id; None where it was given none. Raises ``InvalidJob`` where they are gone."""
 
 
 class SecretFields(BaseModel):
@@ -35,7 +40,12 @@ def secrets_of(redis: Redis, keys: Keys) -> LoadSecrets:
     """Return the loader on a client that stays its owner's."""
 
     async def load(job_id: str) -> Secrets | None:
-        fields = await cast("Awaitable[dict[bytes, bytes]]", redis.hgetall(keys.secret(job_id)))
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.secret(job_id))
+            pipe.hexists(keys.job(job_id), "secrets")
+            fields, was_given = await pipe.execute()
+        if was_given and not fields:
+            raise InvalidJob(GONE)
         return parse_secrets(fields) if fields else None
 
     return load

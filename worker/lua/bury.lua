@@ -19,10 +19,10 @@ local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'dead')
 if held ~= 'ok' then return held.err and held or { held } end
 
 local now = now_ms()
-local kept = redis.call('HMGET', job, 'kind', 'lane', 'attempt', 'payload', 'args', 'tries')
+local kept = redis.call('HMGET', job, 'kind', 'lane', 'attempt', 'payload', 'args', 'tries', 'secrets')
 redis.call('XADD', dead, 'MAXLEN', '~', ARGV[14], '*', 'id', ARGV[5], 'kind', kept[1] or '', 'lane', kept[2] or '',
   'attempts', kept[3] or '0', 'error', ARGV[12], 'reason', ARGV[13], 'batch', ARGV[11], 'worker', ARGV[2],
-  'payload', kept[4] or '', 'args', kept[5] or '', 'tries', kept[6] or '')
+  'payload', kept[4] or '', 'args', kept[5] or '', 'tries', kept[6] or '', 'secrets', kept[7] or '')
 redis.call('SET', result, ARGV[6], 'EX', ARGV[7])
 drop_entry(lane, ARGV[1], ARGV[3])
 redis.call('HSET', job, 'state', 'dead', 'finished_ms', ms(now), 'error', ARGV[13])
