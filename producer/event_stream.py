@@ -17,12 +17,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer import contract
+from producer.errors import UnknownJob
 
 if TYPE_CHECKING:
     from producer.contract import Event
 
 BLOCK_MS: Final = 5_000
 READ_COUNT: Final = 1_000
+CHECK_EVERY_S: Final = 60.0
+"""Between looks at the jobs themselves: a client that slept may find an event trimmed, or Redis may have lost a job."""
 CHECKED_AT_ONCE: Final = 500
 """Jobs asked about in one round trip."""
 ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
@@ -62,8 +65,10 @@ async def follow(redis: Redis, key: str, *, since: str, is_endless: bool) -> Asy
 
 
 class Waiters:
-    """Jobs awaited by one client. ``check`` tells which of some job ids have ended; it is asked at the start and
-    after every reconnection, events do the rest."""  # noqa: D205, D209  one sentence
+    """Jobs awaited by one client. ``check`` tells which of some job ids have ended, and raises ``UnknownJob``.
+
+    It is asked at the start, after an outage, and every ``CHECK_EVERY_S``; events do the rest.
+    """
 
     def __init__(self, redis: Redis, key: str, *, check: Callable[[Iterable[str]], Awaitable[Iterable[str]]]) -> None:
         self._redis = redis
@@ -90,8 +95,7 @@ class Waiters:
             unchecked = iter(list(left))
             while left:
                 if chunk := list(islice(unchecked, CHECKED_AT_ONCE)):
-                    for job_id in await self._check(chunk):
-                        heard.put_nowait(job_id)
+                    await self._check_for(heard, chunk)
                     if heard.empty():
                         continue
                 async with asyncio.timeout_at(deadline):
@@ -125,7 +129,12 @@ class Waiters:
         try:
             last_id = await newest_id(self._redis, self._key)
             has_position.set_result(None)
+            loop = asyncio.get_running_loop()
+            checked_at = loop.time()
             while self._waiting:
+                if loop.time() - checked_at >= CHECK_EVERY_S:
+                    await self._check_all()
+                    checked_at = loop.time()
                 try:
                     for row_id, line in await read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS):
                         self._tell(line)
@@ -140,10 +149,23 @@ class Waiters:
                 has_position.set_exception(error)
 
     async def _check_all(self) -> None:
-        waiting = iter(list(self._waiting))
-        while chunk := list(islice(waiting, CHECKED_AT_ONCE)):
-            for job_id in await self._check(chunk):
-                self._wake(job_id)
+        """Look at the jobs themselves; who waits for one that is gone is told, and no other."""
+        awaited: dict[Heard, list[str]] = {}
+        for job_id, waiting in self._waiting.items():
+            for heard in waiting:
+                awaited.setdefault(heard, []).append(job_id)
+        for heard, job_ids in awaited.items():
+            unchecked = iter(job_ids)
+            try:
+                while chunk := list(islice(unchecked, CHECKED_AT_ONCE)):
+                    await self._check_for(heard, chunk)
+            except UnknownJob as error:
+                heard.put_nowait(error)
+
+    async def _check_for(self, heard: Heard, job_ids: Iterable[str]) -> None:
+        for job_id in await self._check(job_ids):
+            heard.put_nowait(job_id)
+            self._forget(job_id, heard)  # told, and not told again before it has listened
 
     def _tell(self, line: str) -> None:
         try:
@@ -154,7 +176,7 @@ class Waiters:
             self._wake(str(fields.get("job_id")))
 
     def _wake(self, job_id: str) -> None:
-        for heard in self._waiting.get(job_id, ()):
+        for heard in self._waiting.pop(job_id, ()):
             heard.put_nowait(job_id)
 
     def _forget(self, job_id: str, heard: Heard) -> None:

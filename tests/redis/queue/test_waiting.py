@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+import producer.event_stream
 from producer.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.errors import UnknownJob, WaitTimeout
 from producer.keys import Keys
-from tests.support.queue import running_worker
+from tests.support.queue import running_worker, until
 
 WAIT_S = 60
 MANY = 3_000
@@ -71,6 +73,47 @@ async def test_a_job_nobody_submitted_is_said_among_those_awaited(client: Client
     with pytest.raises(UnknownJob, match="nobody"):
         async for _ in client.as_completed([job.job_id, "nobody"], timeout_s=WAIT_S):
             pass
+
+
+async def ended_unheard(redis: Redis, keys: Keys, job_id: str) -> None:
+    """End the job as a client finds it that slept while its event came, and was trimmed."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.job(job_id), "state", "succeeded")
+        pipe.set(keys.result(job_id), f'{{"v":1,"job_id":"{job_id}","kind":"double","state":"succeeded","value":2}}')
+        await pipe.execute()
+
+
+@pytest.fixture
+def checks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer.event_stream, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(producer.event_stream, "BLOCK_MS", 50)
+
+
+@pytest.mark.usefixtures("checks_often")
+async def test_an_end_that_no_event_tells_is_noticed_all_the_same(client: Client, redis: Redis, keys: Keys) -> None:
+    job = await client.submit("double", {"n": 1})
+    waiting = asyncio.create_task(client.wait(job.job_id, timeout_s=WAIT_S))
+    await until(lambda: job.job_id in client._waiters._waiting, what="a client that waits")
+
+    await ended_unheard(redis, keys, job.job_id)
+
+    assert (await asyncio.wait_for(waiting, WAIT_S)).state is JobState.SUCCEEDED
+
+
+@pytest.mark.usefixtures("checks_often")
+async def test_who_waits_for_a_job_that_redis_has_lost_is_told_and_nobody_else(
+    client: Client, redis: Redis, keys: Keys
+) -> None:
+    lost, kept = [(await client.submit("double", {"n": n})).job_id for n in range(2)]
+    waiting = [asyncio.create_task(client.wait(job_id, timeout_s=WAIT_S)) for job_id in (lost, kept)]
+    await until(lambda: len(client._waiters._waiting) == 2, what="a client that waits for both")
+
+    await redis.delete(keys.job(lost))
+    with pytest.raises(UnknownJob, match=lost):
+        await asyncio.wait_for(waiting[0], WAIT_S)
+    await client.cancel(kept)
+
+    assert (await asyncio.wait_for(waiting[1], WAIT_S)).state is JobState.CANCELLED
 
 
 async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(client: Client, keys: Keys) -> None:
