@@ -20,6 +20,7 @@ from tests.support.network import only_loopback
 from tests.support.queue import settings_for
 from tests.support.redis_server import StartServer, delete_environment, start_or_skip
 from tests.support.scan_worker import environment_for
+from tests.support.scheduling import FileScheduling
 from worker.embedded import EmbeddedRedis
 from worker.settings import WorkerSettings
 
@@ -28,6 +29,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run one process more than there are cores: many tests wait for leases and dead-lines, not for a processor."""
     del config
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
+    return FileScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,8 +28,7 @@ from worker.scan.engine import ScanEngine, ScanSettings
 DEMO = ROOT / "ops" / "demo"
 DEADLINE_S = 110
 
-# One process runs them all: what they look at is one run of the demo.
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("demo site")]
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)
