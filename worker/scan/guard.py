@@ -64,7 +64,7 @@ class Refusal:
     def describe(self) -> str:
         """Say which rule refused what, and how to allow it where that is possible."""
         what = f"{self.host}:{self.port}" + (f" ({self.address})" if self.address != self.host else "")
-        hint = "; SCAN_ALLOW_PRIVATE=1 allows it" if self.rule in OPENED_BY_SETTING else ""
+        hint = "; a worker started with SCAN_ALLOW_PRIVATE=1 allows it" if self.rule in OPENED_BY_SETTING else ""
         return f"the guard refused {what}: rule {self.rule!r}{hint}"
 
 

@@ -24,6 +24,8 @@ from worker.scan.verdict import Unread
 
 _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
+_NO_PART: Final = "No elements found for include"
+"""What axe-core says where no ``include`` fits."""
 
 Progress = Callable[[str], None]
 
@@ -82,7 +84,7 @@ class Visit:
             except CallTimedOut:
                 raise Unread("partial", f"axe-core did not finish within {self._deadline.total_s:.0f} s") from None
             except ScriptFailed as error:
-                raise Unread("partial", f"axe-core failed in the page: {error}") from None
+                raise Unread("partial", self._why_axe_failed(error)) from None
             except CallFailed:
                 self._load.end_if_lost()
             else:
@@ -91,6 +93,11 @@ class Visit:
                     return report
             await self._load.settle()
         raise Unread("unreachable", "the page went elsewhere each time it was audited")
+
+    def _why_axe_failed(self, error: ScriptFailed) -> str:
+        if _NO_PART in str(error):
+            return f"nothing on the page fits {' or '.join(map(repr, self._request.include))}, the part to scan"
+        return f"axe-core failed in the page: {error}"
 
     async def _run_axe(self) -> AxeReport:
         run = AxeRun(

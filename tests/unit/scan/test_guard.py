@@ -100,7 +100,8 @@ def test_a_refusal_names_rule_host_and_address_and_says_what_helps() -> None:
 
     assert refusal is not None
     assert refusal.describe() == (
-        "the guard refused inner.example:80 (10.0.0.7): rule 'private'; SCAN_ALLOW_PRIVATE=1 allows it"
+        "the guard refused inner.example:80 (10.0.0.7): rule 'private'; "
+        "a worker started with SCAN_ALLOW_PRIVATE=1 allows it"
     )
 
 
