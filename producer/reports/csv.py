@@ -36,6 +36,8 @@ COLUMNS: Final = (
     "proposal",
     "proposed_by",
     "proposal_why",
+    "title",
+    "group",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -51,6 +53,8 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  
 
 def _rows(page: Page) -> Iterator[dict[str, str]]:
     about = {"page": page.url, "status": page.outcome, "problem": page.problem, "job_id": page.job_id}
+    if page.result is not None:
+        about |= {"title": page.result.title, "group": page.result.group}
     review = page.result.incomplete if page.result else ()
     if not page.findings and not review:
         yield about

@@ -40,6 +40,14 @@ def test_every_element_has_a_row_and_every_page_too() -> None:
     ]
 
 
+def test_a_row_tells_the_title_and_the_group_of_its_page() -> None:
+    result = sample.scan_result("/cart", sample.finding(), title="Cart").model_copy(update={"group": "shop"})
+
+    [row] = rows([page_of(result)])
+
+    assert (row["title"], row["group"]) == ("Cart", "shop")
+
+
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\n=1", "  =1"])
 def test_a_cell_never_begins_as_a_formula(text: str) -> None:
     page = page_of(sample.scan_result("/x", sample.finding(snippet=text)))
