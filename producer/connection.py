@@ -21,7 +21,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable
+from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable, os_reason
 from producer.settings import ClientSettings
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -136,5 +136,9 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
 
 
 def _short(error: Exception) -> str:
+    """Return what the system said where it said something: redis-py wraps it in numbers and addresses."""
+    cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
+    if isinstance(cause, OSError) and cause.errno:
+        return os_reason(cause)
     text = " ".join(str(error).split())
     return text[:200] or type(error).__name__

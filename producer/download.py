@@ -30,7 +30,7 @@ from urllib.request import (
     Request,
 )
 
-from producer.errors import PageUnreachable
+from producer.errors import PageUnreachable, os_reason
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 """Of one file, unpacked: what the sitemap protocol allows."""
@@ -145,8 +145,9 @@ def unreachable(url: str) -> Generator[None]:
         msg = f"{url!r} answers {error.code} {error.reason}".rstrip()
         raise PageUnreachable(msg, http_status=error.code) from None
     except (URLError, HTTPException, OSError, EOFError, zlib.error) as error:
-        reason = " ".join(str(getattr(error, "reason", "") or error).split())
-        raise PageUnreachable(f"{url!r} could not be loaded: {reason[:200] or type(error).__name__}") from None
+        reason: object = getattr(error, "reason", "") or error
+        said = os_reason(reason) if isinstance(reason, OSError) else " ".join(str(reason).split())
+        raise PageUnreachable(f"{url!r} could not be loaded: {said[:200] or type(error).__name__}") from None
 
 
 def site_name(url: str) -> str:

@@ -43,6 +43,7 @@ secret: URLs are shown without their user-info part.
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 
@@ -215,3 +216,11 @@ class ThreadBusy(Busy):
 
 class HostBusy(Busy):
     """Other scans have all places of the page's host."""
+
+
+def os_reason(error: OSError) -> str:
+    """Return what the system calls it, without its number and the addresses it tried: ``Connection refused``."""
+    is_of_the_system = type(error).__module__ == "builtins"  # ssl's and socket's have numbers of their own
+    if is_of_the_system and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or " ".join(str(error).split()) or type(error).__name__

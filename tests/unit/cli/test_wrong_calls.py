@@ -125,7 +125,7 @@ def test_a_redis_that_does_not_answer_is_3_and_named(arguments: list[str], capsy
 
     answer = capsys.readouterr()
     assert code == 3
-    assert f"nothing answers at REDIS_URL '{NOWHERE}'" in answer.err
+    assert f"nothing answers at REDIS_URL '{NOWHERE}' (Connection refused): start Redis" in answer.err
     assert answer.err.count("\n") == 1
 
 
