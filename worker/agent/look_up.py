@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -76,11 +77,16 @@ class LookUp:
         return fit(document, "scans", of=len(pages))
 
     async def pages(self, args: Pages, asker: Asker) -> list[PageState]:
-        """Return the newest readable state of each page that fits, the most recently seen first."""
+        """Return the newest readable state of each page that fits, the most recently seen first.
+
+        Words that are the whole path of a page mean it, and not those whose addresses go on: /page/3 is not /page/30.
+        """
         wanted = _filter(args, asker, READ)
         # A rule that was mended since is in an older state of the page: it is looked for in the newest alone.
         found = await self._history.newest_of_pages(replace(wanted, rule=None, impact=None))
-        return [page for page in found if _fits(page, args)]
+        fitting = [page for page in found if _fits(page, args)]
+        named = [page for page in fitting if args.words.startswith("/") and path_of(page.url) == args.words.rstrip("/")]
+        return named or fitting
 
     async def scan(self, args: GetScan, asker: Asker) -> Told:
         """Return one scan as a whole; examples of ``args.rule`` while the scan's result is kept."""
@@ -201,6 +207,11 @@ def _filter(args: Pages, asker: Asker, status: Sequence[str]) -> ScanFilter:
         since_ms=parse_when(args.since, now_ms=asker.now_ms) if args.since else None,
         begun_by_ms=parse_when(args.until, now_ms=asker.now_ms) if args.until else None,
     )
+
+
+def path_of(url: str) -> str:
+    """Return the path of an address, without a final slash."""
+    return urlsplit(url).path.rstrip("/")
 
 
 def _fits(page: PageState, args: Pages) -> bool:

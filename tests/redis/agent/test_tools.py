@@ -73,6 +73,18 @@ async def test_pages_are_found_by_what_is_asked_for(desk: Desk, arguments: JsonO
     assert [one["scan"] for one in (await told(desk, "search_scans", **arguments))["scans"]] == scans
 
 
+async def test_a_whole_path_names_its_page_alone(desk: Desk):
+    await shop(desk)
+    longer = scan_result(finding("label", "l1"), url=f"{SHOP}/cart/2", title="Cart", scan_id="cart-of-two")
+    await desk.record(longer, at_ms=NOW_MS)
+
+    by_path = await told(desk, "search_scans", words="/cart")
+    by_word = await told(desk, "search_scans", words="cart", site="shop.example")
+
+    assert [one["scan"] for one in by_path["scans"]] == ["cart-2"]
+    assert {one["scan"] for one in by_word["scans"]} == {"cart-2", "cart-of-two"}
+
+
 async def test_pages_are_found_by_meaning(desk: Desk):
     await shop(desk)
 
