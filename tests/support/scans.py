@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
+from redis.asyncio import Redis
 
 from producer.contract import Counts, Finding, Impact, Node, ScanRequest, ScanResult, ScanStatus
+from producer.keys import Keys
 from worker.memory.embeddings import Embedded, Placed
 from worker.memory.generations import Generation
+from worker.memory.scan_record import document, search_text
 from worker.models.builtin import DIMS, hash_text
 from worker.models.protocols import Vector
 from worker.scan.settings import Audit, Secrets
@@ -89,6 +93,23 @@ def placed(text: str) -> Placed:
 def embedded(text: str) -> Embedded:
     """``text`` with its builtin vector of the first generation."""
     return Embedded(text, {1: GENERATION.blob(hash_text(text))})
+
+
+async def write_scan(
+    redis: Redis,
+    keys: Keys,
+    result: ScanResult,
+    *,
+    page: str = "p1",
+    at_ms: int = 1,
+    seen_ms: int = 0,
+    text: Embedded | None = None,
+) -> str:
+    """Write a scan's document as finish.lua does; return its id."""
+    text = text or embedded(search_text(result))
+    fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=text)
+    await redis.execute_command("HSET", keys.scan(result.scan_id), *chain.from_iterable(fields.items()))
+    return result.scan_id
 
 
 def wrong_vector(length: int) -> Vector:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -15,14 +14,14 @@ from redis.asyncio import Redis
 from producer.contract import Usage
 from producer.errors import ModelError
 from producer.keys import Keys
-from tests.support.scans import finding, scan_result
+from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.embeddings import Embedded, Embeddings
 from worker.memory.generations import Generation, Record, read_record
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.memory.mending import all_documents
 from worker.memory.reindex import Reindexed, Tell, reindex
-from worker.memory.scan_record import document, search_text
+from worker.memory.scan_record import search_text
 from worker.models.builtin import BuiltinEmbedder, hash_text
 from worker.models.protocols import Embedder, EmbedReply
 
@@ -80,8 +79,7 @@ class Environment:
         result = scan_result(finding("label", "n"), url=f"https://shop.example/{name}", title=name, scan_id=name)
         if embedded is None:
             (embedded,), _ = await self.embeddings.documents([search_text(result)])
-        fields = document(result, page=name, at_ms=1, seen_ms=1, embedded=embedded)
-        await self.redis.execute_command("HSET", self.keys.scan(name), *chain.from_iterable(fields.items()))
+        await write_scan(self.redis, self.keys, result, page=name, text=embedded)
 
     async def reindex(self, to: Embedder | None = None, tell: Tell | None = None) -> Reindexed:
         return await reindex(self.worker(), to or self.other, tell=tell or (lambda _: None))

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from producer.contract import JsonObject, QueryRequest, QueryResult, ScanResult, Usage, page_id
 from producer.keys import Keys
+from tests.support.scans import write_scan
 from worker.agent.answer_store import AnswerStore
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
@@ -21,7 +22,7 @@ from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
-from worker.memory.scan_record import document, search_text
+from worker.memory.scan_record import search_text
 from worker.memory.threads import Threads
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
@@ -124,9 +125,7 @@ class Desk:
         at_ms = at_ms or await self.history.now_ms()
         (embedded,), _ = await Embeddings(self.redis, self.keys, self.embedder).documents([search_text(result)])
         page = page_id(result.url) if result.url else "html-1"
-        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=embedded)
-        key = self.keys.scan(result.scan_id)
-        await self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))
+        await write_scan(self.redis, self.keys, result, page=page, at_ms=at_ms, seen_ms=seen_ms, text=embedded)
         for site in ("", "shop.example"):
             await self.redis.execute_command("HINCRBY", self.keys.site(site), "generation", 1)
         return result.scan_id

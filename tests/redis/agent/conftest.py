@@ -10,9 +10,6 @@ from producer.keys import Keys
 from tests.redis.agent.asking import SHOP, Desk, open_desk
 from tests.support.scans import finding, scan_result
 from worker.memory.checkpoints import ScanSaver, scan_saver
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
-from worker.models.builtin import BuiltinEmbedder
 
 
 @pytest.fixture
@@ -26,13 +23,6 @@ async def shop(desk: Desk) -> Desk:
     await desk.record(scan_result(finding("region", "h", impact=Impact.MINOR), url=f"{SHOP}/", scan_id="home-1"))
     await desk.record(scan_result(finding("label", "c", "d"), url=f"{SHOP}/cart", title="Cart", scan_id="cart-1"))
     return desk
-
-
-@pytest.fixture
-async def history(redis: Redis, keys: Keys) -> History:
-    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
-    await history.ensure_index()
-    return history
 
 
 @pytest.fixture

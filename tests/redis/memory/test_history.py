@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ from producer.contract import Impact, ScanResult
 from producer.errors import ModelError, RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from tests.support.queue import until
-from tests.support.scans import GENERATION, embedded, finding, placed, scan_result, wrong_vector
+from tests.support.scans import GENERATION, finding, placed, scan_result, write_scan, wrong_vector
 from worker.memory.embeddings import Embeddings, Placed
 from worker.memory.history import History, ScanFilter
-from worker.memory.scan_record import document, search_text
 from worker.models.builtin import DIMS, BuiltinEmbedder
 from worker.models.protocols import Vectors
 
@@ -33,21 +31,10 @@ class OtherEmbedder(BuiltinEmbedder):
         return 768
 
 
-@pytest.fixture
-async def history(redis: Redis, keys: Keys) -> History:
-    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
-    await history.ensure_index()
-    return history
-
-
 async def keep(
     redis: Redis, keys: Keys, scan_id: str, result: ScanResult, *, page: str = "p1", seen_ms: int = 1_000
 ) -> None:
-    """Write the document as finish.lua does."""
-    result = result.model_copy(update={"scan_id": scan_id})
-    text = embedded(search_text(result))
-    fields = document(result, page=page, at_ms=seen_ms, seen_ms=seen_ms, embedded=text)
-    await redis.execute_command("HSET", keys.scan(scan_id), *chain.from_iterable(fields.items()))
+    await write_scan(redis, keys, result.model_copy(update={"scan_id": scan_id}), page=page, at_ms=seen_ms)
 
 
 async def test_eight_workers_may_create_the_index_at_once(redis: Redis, keys: Keys):

@@ -5,7 +5,6 @@ Namespaces of memories are in ``test_namespaces.py``, scopes of the cache in ``t
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
@@ -17,7 +16,7 @@ from typing_extensions import TypedDict
 
 from producer.keys import Keys
 from tests.support.redis_server import delete_environment
-from tests.support.scans import embedded, finding, placed, scan_result
+from tests.support.scans import embedded, finding, placed, scan_result, write_scan
 from worker.doctor.lifetimes import take_sample
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.checkpoints import conversation_saver
@@ -25,7 +24,6 @@ from worker.memory.embeddings import Embeddings
 from worker.memory.history import History, ScanFilter
 from worker.memory.memories import MemoryStore
 from worker.memory.prune import prune
-from worker.memory.scan_record import document
 from worker.memory.threads import Threads, thread_tag
 from worker.models.builtin import BuiltinEmbedder
 
@@ -43,8 +41,7 @@ def several(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 
 async def keep_scan(redis: Redis, keys: Keys, scan_id: str, *, group: str = "", host: str = "a.example") -> None:
     result = scan_result(finding("label", "n"), scan_id=scan_id, group=group, url=f"https://{host}/")
-    fields = document(result, page="p1", at_ms=1, seen_ms=1, embedded=embedded("forms"))
-    await redis.execute_command("HSET", keys.scan(scan_id), *chain.from_iterable(fields.items()))
+    await write_scan(redis, keys, result, text=embedded("forms"))
 
 
 # ------------------------------------------------------------------------------------------ environments

@@ -8,12 +8,10 @@ from redis.asyncio import Redis
 
 from producer.contract import Impact, ScanResult
 from producer.keys import Keys
-from tests.support.scans import finding, scan_result
-from worker.memory.embeddings import Embedded, Embeddings
+from tests.support.scans import finding, scan_result, write_scan
+from worker.memory.embeddings import Embedded
 from worker.memory.history import History, ScanFilter
 from worker.memory.pages import PageState
-from worker.memory.scan_record import document
-from worker.models.builtin import BuiltinEmbedder
 
 
 @dataclass(frozen=True)
@@ -24,17 +22,8 @@ class Recorder:
     keys: Keys
 
     async def add(self, page: str, result: ScanResult, *, at_ms: int, seen_ms: int = 0) -> str:
-        fields = document(result, page=page, at_ms=at_ms, seen_ms=seen_ms or at_ms, embedded=Embedded("t", {}))
-        key = self.keys.scan(result.scan_id)
-        await self.redis.execute_command("HSET", key, *(part for pair in fields.items() for part in pair))
-        return result.scan_id
-
-
-@pytest.fixture
-async def history(redis: Redis, keys: Keys) -> History:
-    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
-    await history.ensure_index()
-    return history
+        text = Embedded("t", {})
+        return await write_scan(self.redis, self.keys, result, page=page, at_ms=at_ms, seen_ms=seen_ms, text=text)
 
 
 @pytest.fixture

@@ -8,19 +8,10 @@ from producer.keys import Keys
 from producer.scripts import run_script
 from tests.support.redis_server import StartServer
 from tests.support.seeded_history import Nights, page
-from worker.memory.embeddings import Embeddings
 from worker.memory.history import History, ScanFilter
 from worker.memory.prune import PRUNE, prune
-from worker.models.builtin import BuiltinEmbedder
 
 URL = "https://shop.example/cart"
-
-
-@pytest.fixture
-async def history(redis: Redis, keys: Keys) -> History:
-    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
-    await history.ensure_index()
-    return history
 
 
 async def ids(history: History) -> set[str]:

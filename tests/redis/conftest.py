@@ -1,0 +1,18 @@
+"""The history of an environment of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from worker.memory.embeddings import Embeddings
+from worker.memory.history import History
+from worker.models.builtin import BuiltinEmbedder
+
+
+@pytest.fixture
+async def history(redis: Redis, keys: Keys) -> History:
+    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
+    await history.ensure_index()
+    return history
