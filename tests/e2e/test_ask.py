@@ -21,6 +21,7 @@ from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.small_site import SmallSite
 from worker.agent.talk import parse_turns
+from worker.agent.tools import scan_job_id
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.threads import thread_tag
 
@@ -148,10 +149,10 @@ async def test_a_scan_that_the_user_asks_for_runs(scanned: subprocess.Popen[byte
     asked = await client.submit("query", {"question": f"Scan {site.url}/guilty please"}, job_id="q")
 
     answer = await client.wait(asked.job_id, timeout_s=WAIT_S)
-    result = await client.wait("q.scan0", timeout_s=WAIT_S)
+    result = await client.wait(scan_job_id("q", f"{site.url}/guilty"), timeout_s=WAIT_S)
 
     assert isinstance(answer, QueryResult)
-    assert answer.answer == f"Queued a scan of {site.url}/guilty as job q.scan0; its result comes later."
+    assert answer.answer == f"Queued a scan of {site.url}/guilty as job {result.job_id}; its result comes later."
     assert result.state is JobState.SUCCEEDED
     assert site.asked.count("/guilty") == before + 1
 

@@ -132,7 +132,7 @@ class QueryGraph:
         for place, (name, arguments, call_id) in enumerate(turn.said[-1].calls):
             call = ToolCall(name, arguments, call_id)
             reason = reason_to_refuse(turn, call, place)
-            answer = refused(call, asker, reason) if reason else await self._tools.run(call, asker, number=turn.calls)
+            answer = refused(call, asker, reason) if reason else await self._tools.run(call, asker)
             turn = told(turn, call, answer)
         return self._kept(turn, "act", began, runtime)
 

@@ -2,7 +2,8 @@
 
 A call's arguments are checked, its reach is the site the question is limited to, its failures are answers. What lasts
 or reaches out (``remember``, ``request_scan``) takes only the user's own words, and has an id made of the job's id and
-the call's number, so that a repeated run does it once. Jobs are submitted through a function that is handed in.
+what it is about: a run that is repeated, in another order too, does it once. Jobs are submitted through a function that
+is handed in.
 """
 
 from __future__ import annotations
@@ -66,13 +67,13 @@ class Toolbox:
         self._memories = memories
         self._submit = submit
 
-    async def run(self, call: ToolCall, asker: Asker, *, number: int) -> Answer:
-        """Run the ``number``-th call of a turn. Raises nothing that a model or a page can cause, nor a failed tool."""
+    async def run(self, call: ToolCall, asker: Asker) -> Answer:
+        """Run one call of a turn. Raises nothing that a model or a page can cause, nor a failed tool."""
         args = ARGS.get(call.name)
         if args is None:
             return refused(call, asker, f"there is no tool {call.name[:60]!r}: expected one of {', '.join(ARGS)}")
         try:
-            told = await self._run(args.model_validate(call.arguments), asker, number)
+            told = await self._run(args.model_validate(call.arguments), asker)
         except ValidationError as error:
             return refused(call, asker, f"wrong arguments: {clip(describe_invalid(error))}")
         except (ValueError, InvalidJob) as error:
@@ -83,7 +84,7 @@ class Toolbox:
             return Answer(_error(reason), note=f"{call.name} failed: {reason}", failed=True)
         return Answer(told.text, told.scans)
 
-    async def _run(self, args: Any, asker: Asker, number: int) -> Told:
+    async def _run(self, args: Any, asker: Asker) -> Told:
         match args:
             case SearchScans():
                 return await self._look_up.search(args, asker)
@@ -92,18 +93,18 @@ class Toolbox:
             case CompareScans():
                 return await self._comparison.compare(args, asker)
             case Remember():
-                return await self._remember(args, asker, number)
+                return await self._remember(args, asker)
             case Recall():
                 return await self._recall(args, asker)
             case RequestScan():
-                return await self._request_scan(args, asker, number)
+                return await self._request_scan(args, asker)
             case _:
                 raise AssertionError
 
-    async def _remember(self, args: Remember, asker: Asker, number: int) -> Told:
+    async def _remember(self, args: Remember, asker: Asker) -> Told:
         words = own_words(args.words, asker)
         value = {"text": words, "site": asker.site, "said_ms": asker.now_ms}
-        await self._memories.aput(memory_namespace(asker.site), f"{asker.job_id}.{number}", value, index=["text"])
+        await self._memories.aput(memory_namespace(asker.site), f"{asker.job_id}.{_mark(words)}", value, index=["text"])
         return Told({"remembered": words, "for_site": asker.site or "all"}, ())
 
     async def _recall(self, args: Recall, asker: Asker) -> Told:
@@ -125,9 +126,9 @@ class Toolbox:
         ]
         return Told({"remembered": said, "there_is_more": len(found) > MAX_RECALLED}, ())
 
-    async def _request_scan(self, args: RequestScan, asker: Asker, number: int) -> Told:
+    async def _request_scan(self, args: RequestScan, asker: Asker) -> Told:
         url = may_scan(args.url, asker)
-        job_id = scan_job_id(asker.job_id, number)
+        job_id = scan_job_id(asker.job_id, url)
         await self._submit(job_id, {"url": url, "group": args.group})
         return Told({"queued": url, "job": job_id, "result": "comes later, as a scan of that id"}, ())
 
@@ -137,10 +138,14 @@ def memory_namespace(site: str) -> tuple[str, str]:
     return (MEMORIES, sha256(site.encode("utf-8", "surrogatepass")).hexdigest()[:40] if site else "all")
 
 
-def scan_job_id(job_id: str, number: int) -> str:
-    """Return the id of the scan that the ``number``-th call of a query's turn asks for."""
+def scan_job_id(job_id: str, url: str) -> str:
+    """Return the id of the scan of ``url`` that a query asks for."""
     stem = job_id if len(job_id) <= MAX_ID_CHARS else sha256(job_id.encode()).hexdigest()[:40]
-    return check_job_id(f"{stem}.scan{number}")
+    return check_job_id(f"{stem}.scan-{_mark(url)}")
+
+
+def _mark(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:

@@ -148,8 +148,8 @@ def asker(*words: str, site: str = "") -> Asker:
     return Asker(job_id="q1", messages=words or ("Which page is worst?",), site=site, now_ms=NOW_MS)
 
 
-async def run(desk: Desk, name: str, *, by: Asker | None = None, number: int = 0, **arguments: Any) -> Answer:
-    return await desk.toolbox().run(call(name, **arguments), by or asker(), number=number)
+async def run(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> Answer:
+    return await desk.toolbox().run(call(name, **arguments), by or asker())
 
 
 async def told(desk: Desk, name: str, *, by: Asker | None = None, **arguments: Any) -> JsonObject:

@@ -13,6 +13,7 @@ from tests.redis.agent.scanning import Killed, kill_before_step
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.agent.talk import Turn
+from worker.agent.tools import scan_job_id
 from worker.memory.threads import thread_tag
 from worker.models.protocols import ChatReply, Message, Tool
 
@@ -89,7 +90,7 @@ async def test_a_query_killed_while_the_model_answers_goes_on_with_another_worke
     assert result.usage.calls == 4
     assert len(chat.asked) == 1
     assert await shop.memories_kept() == ["red buttons"]
-    assert [job for job, _ in shop.submitted] == ["q1.scan1"]
+    assert [job for job, _ in shop.submitted] == [scan_job_id("q1", f"{SHOP}/new")]
     assert [(one.role, one.content) for one in talk.asked[0][1:]] == [
         ("user", question),
         ("assistant", "Done."),
@@ -112,7 +113,7 @@ async def test_a_query_killed_between_what_a_node_returned_and_its_step_goes_on_
 
     assert result.answer == "Done."
     assert len(chat.asked) == 3
-    assert [job for job, _ in shop.submitted] == ["q1.scan0"]
+    assert [job for job, _ in shop.submitted] == [scan_job_id("q1", f"{SHOP}/new")]
     assert [one.content for one in talk.asked[0] if one.role == "user"] == [request.question, "And now?"]
 
 
@@ -123,6 +124,18 @@ async def test_a_turn_that_was_given_up_is_not_part_of_the_conversation(shop: De
     await shop.ask(chat, WORST, job="q2", thread_id="a")
 
     assert [one.content for one in chat.asked[0][1:]] == [WORST]
+
+
+async def test_a_turn_that_was_given_up_and_is_spoken_anew_in_another_order_does_once_what_lasts(shop: Desk):
+    question = f"Remember red buttons, and scan {SHOP}/new"
+    remember, scan = call("remember", words="red buttons"), call("request_scan", url=f"{SHOP}/new")
+    await killed(shop, question, StoppedChat(call("search_scans"), remember, scan), thread_id="a")
+    await shop.ask(ScriptedChat("Between."), "Another question?", job="q2", thread_id="a")
+
+    await shop.ask(ScriptedChat(scan, remember, "Done."), question, job="q1", thread_id="a")
+
+    assert [payload["url"] for _, payload in shop.submitted] == [f"{SHOP}/new"]
+    assert await shop.memories_kept() == ["red buttons"]
 
 
 async def test_an_id_used_again_for_another_question_is_another_turn(shop: Desk):

@@ -179,7 +179,7 @@ async def test_a_document_stays_small_and_counts_what_it_left_out(desk: Desk, to
         await desk.record(scan_result(*rules, url=url, title=title, scan_id=f"b{number}"), at_ms=NOW_MS - 1)
 
     arguments: JsonObject = {"since": "yesterday"} if tool == "compare_scans" else {}
-    answer = await desk.toolbox().run(call(tool, limit=20, **arguments), asker(), number=0)
+    answer = await desk.toolbox().run(call(tool, limit=20, **arguments), asker())
 
     document = json.loads(answer.text)
     listed = document["scans" if tool == "search_scans" else "changed"]

@@ -29,7 +29,7 @@ async def test_the_user_s_words_are_remembered_and_recalled_by_meaning(desk: Des
 async def test_recall_says_whether_there_is_more_than_it_tells(desk: Desk, kept: int, there_is_more: bool):
     for number in range(kept):
         words = f"rule {number} of the shop"
-        await run(desk, "remember", by=asker(f"Remember: {words}"), words=words, number=number)
+        await run(desk, "remember", by=asker(f"Remember: {words}"), words=words)
 
     told_of = await told(desk, "recall")
 
@@ -44,13 +44,14 @@ async def test_words_that_the_user_did_not_write_are_not_remembered(desk: Desk):
     assert await desk.memories_kept() == []
 
 
-async def test_a_scan_is_queued_once_under_an_id_of_job_and_call(desk: Desk):
+async def test_a_scan_is_queued_once_under_an_id_of_job_and_page(desk: Desk):
     user = asker(f"Scan {SHOP}/new please")
 
-    answers = [await run(desk, "request_scan", by=user, url=f"{SHOP}/new", group="shop", number=3) for _ in range(2)]
+    answers = [await run(desk, "request_scan", by=user, url=f"{SHOP}/new", group="shop") for _ in range(2)]
 
-    assert [json.loads(one.text)["job"] for one in answers] == ["q1.scan3"] * 2
-    assert desk.submitted == [("q1.scan3", {"url": f"{SHOP}/new", "group": "shop"})]
+    job = scan_job_id("q1", f"{SHOP}/new")
+    assert [json.loads(one.text)["job"] for one in answers] == [job] * 2
+    assert desk.submitted == [(job, {"url": f"{SHOP}/new", "group": "shop"})]
 
 
 async def test_an_address_that_the_user_did_not_write_is_not_scanned(desk: Desk):
@@ -62,6 +63,7 @@ async def test_an_address_that_the_user_did_not_write_is_not_scanned(desk: Desk)
 
 
 def test_ids_of_requested_scans_are_job_ids_whatever_the_query_s_is():
-    assert scan_job_id("q1", 0) == "q1.scan0"
-    assert len(scan_job_id("x" * 128, 11)) < 128
-    assert scan_job_id("x" * 128, 11) != scan_job_id("x" * 127 + "y", 11)
+    assert scan_job_id("q1", SHOP).startswith("q1.scan-")
+    assert scan_job_id("q1", SHOP) != scan_job_id("q1", f"{SHOP}/new")
+    assert len(scan_job_id("x" * 128, SHOP)) < 128
+    assert scan_job_id("x" * 128, SHOP) != scan_job_id("x" * 127 + "y", SHOP)
