@@ -13,13 +13,15 @@ from producer.board import read_board
 from producer.client import Client
 from producer.keys import Keys
 from tests.support.command_line import Call, StartProgram, open_terminal, read_terminal
-from tests.support.queue import running_worker, settings_for, until
+from tests.support.queue import running_worker, until
 from worker.stream_worker import func
 
 WAIT_S = 60
 
 
-async def test_it_tells_what_each_worker_runs_at_this_moment(redis_url: str, keys: Keys, redis: Redis) -> None:
+async def test_it_tells_what_each_worker_runs_at_this_moment(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+) -> None:
     running, leave = asyncio.Event(), asyncio.Event()
 
     async def scan(ctx: dict[Any, Any], **payload: Any) -> Any:
@@ -28,17 +30,16 @@ async def test_it_tells_what_each_worker_runs_at_this_moment(redis_url: str, key
         await leave.wait()
         return payload["url"]
 
-    async with Client(settings_for(redis_url, keys)) as client:
-        empty = await read_board(client)
-        async with running_worker(redis_url, keys, [func(scan, name="scan")], max_jobs=2):
-            for number in range(4):
-                await client.submit("scan", {"url": f"https://shop.example/{number}"}, batch="nightly")
-            await asyncio.wait_for(running.wait(), WAIT_S)
-            by_hand: Any = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": "not json"})
-            busy = await read_board(client)
-            leave.set()
-            await until(lambda: redis.xlen(keys.dead), what="the entry by hand to be rejected")
-            after = await read_board(client)
+    empty = await read_board(client)
+    async with running_worker(redis_url, keys, [func(scan, name="scan")], max_jobs=2):
+        for number in range(4):
+            await client.submit("scan", {"url": f"https://shop.example/{number}"}, batch="nightly")
+        await asyncio.wait_for(running.wait(), WAIT_S)
+        by_hand: Any = await redis.xadd(keys.lane("batch"), {"kind": "scan", "payload": "not json"})
+        busy = await read_board(client)
+        leave.set()
+        await until(lambda: redis.xlen(keys.dead), what="the entry by hand to be rejected")
+        after = await read_board(client)
 
     assert (empty.jobs, empty.queue.workers, empty.troubles, empty.recent.counts["succeeded"]) == ((), (), (), 0)
     [job] = busy.jobs

@@ -18,7 +18,6 @@ from producer.keys import Keys
 from producer.settings import DAY_S
 from producer.usage_view import Prices, read_usage
 from tests.support.command_line import Call
-from tests.support.queue import settings_for
 from worker.models.usage import UsageLedger
 
 DAY_MS = 86_400_000
@@ -39,9 +38,8 @@ async def counted(redis: Redis, keys: Keys) -> int:
     return now
 
 
-async def test_days_are_summed_by_model_today_s_among_them(counted: int, redis_url: str, keys: Keys):
-    async with Client(settings_for(redis_url, keys)) as client:
-        week, more = await read_usage(client, days=7), await read_usage(client, days=8)
+async def test_days_are_summed_by_model_today_s_among_them(counted: int, client: Client):
+    week, more = await read_usage(client, days=7), await read_usage(client, days=8)
 
     assert [(use.kind, use.model) for use in week.models] == [
         ("chat", "qwen3.5:4b"), ("cloud", "big-model"), ("embed", "nomic-embed-text"),
@@ -80,10 +78,9 @@ def test_a_wrong_price_is_64(call: Call):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-async def test_a_person_reads_a_table_and_how_to_see_prices(counted: int, redis_url: str, keys: Keys, width: int):
+async def test_a_person_reads_a_table_and_how_to_see_prices(counted: int, client: Client, width: int):
     assert counted
-    async with Client(settings_for(redis_url, keys)) as client:
-        view = await read_usage(client, days=1)
+    view = await read_usage(client, days=1)
 
     def shown(prices: Prices) -> str:
         out = io.StringIO()

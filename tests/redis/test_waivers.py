@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import date
 from typing import Any, cast
 
@@ -14,16 +13,14 @@ from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
 from producer.reports.marks import Waiver
 from producer.waivers import Waivers
-from tests.support.queue import settings_for
 
 FIRST = Waiver("a" * 24, "the shop is replaced then", date(2027, 1, 31))
 SECOND = Waiver("b" * 24, "accepted")
 
 
 @pytest.fixture
-async def waivers(redis_url: str, keys: Keys) -> AsyncGenerator[Waivers]:
-    async with Client(settings_for(redis_url, keys)) as client:
-        yield Waivers(client)
+def waivers(client: Client) -> Waivers:
+    return Waivers(client)
 
 
 async def test_waivers_are_kept_replaced_and_removed(waivers: Waivers) -> None:
