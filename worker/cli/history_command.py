@@ -101,6 +101,8 @@ def show_scans(wanted: Wanted, *, as_json: bool) -> None:
     is_line = as_json or not is_terminal()
     for one in shown:
         _say([line_of(one.document())] if is_line else scan_lines(one))
+    if not is_line and len(shown) >= wanted.limit:
+        click.echo(f"At most {counted(wanted.limit, 'record')}, as --limit says; there may be more.")
     if not shown and not is_line:
         click.echo(NOTHING)
 

@@ -121,6 +121,17 @@ def test_a_person_is_shown_text(redis_url: str, keys: Keys):
     assert shown[2].split() == ["scans", "cart-0", "and", "cart-5"]
 
 
+@pytest.mark.usefixtures("seeded")
+def test_a_person_is_told_that_the_list_may_go_on(redis_url: str, keys: Keys):
+    environment = environment_for(redis_url, keys)
+
+    _, cut = drawn_by_sightline(environment, "history", "--limit", "1")
+    _, whole = drawn_by_sightline(environment, "history")
+
+    assert "At most 1 record, as --limit says; there may be more." in cut
+    assert "--limit" not in whole
+
+
 def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
     history: Call, redis_url: str, keys: Keys
 ):
