@@ -63,6 +63,8 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
 
 def groups(told: JsonObject, since: str) -> str:
     """Say which groups got worse and which better since a time, each with the scan of its most changed page."""
+    if not _count(told, "pages"):
+        return NONE
     named = [(one, _count(one, "new") - _count(one, "fixed")) for one in _objects(told.get("groups"))]
     when = f"since {since} ({told.get('since')})"
     parts = [
@@ -73,8 +75,13 @@ def groups(told: JsonObject, since: str) -> str:
         )
         for is_worse in (True, False)
     ]
-    worse = f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."
-    return f"{worse} Better: {parts[1]}." if parts[1] else worse
+    said = [f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."]
+    if parts[1]:
+        said.append(f"Better: {parts[1]}.")
+    first = _count(told, "first_scanned_since")
+    if first:
+        said.append(f"Not compared, for they were scanned for the first time since: {_number(first, 'page')}.")
+    return " ".join(said)
 
 
 def count(told: JsonObject, named: Sequence[str]) -> str:

@@ -133,6 +133,17 @@ def test_changes_are_told_page_by_page_with_what_is_uncertain():
     assert "not compared: 1, such as https://shop.example/new [scan new]" in said
 
 
+def test_groups_that_were_not_there_before_are_not_called_unchanged():
+    told = {"since": "2026-11-16T00:00Z", "pages": 3, "groups": [], "first_scanned_since": 3}
+    question = "Which groups got worse since Monday?"
+
+    new, none = (answer(asked(question, one)).text for one in (told, {**told, "pages": 0, "first_scanned_since": 0}))
+
+    assert new.startswith("No group got worse since Monday (2026-11-16T00:00Z). Not compared")
+    assert new.endswith("scanned for the first time since: 3 pages.")
+    assert none == "No page has been scanned yet that fits the question."
+
+
 def test_without_a_time_the_last_seven_days_are_meant_and_named():
     told = {"since": "2026-11-16T00:00Z", "pages": 1, "new_barriers": 0, "fixed_barriers": 0}
 
