@@ -29,7 +29,6 @@ from producer.contract import JobState, JsonObject, Lane
 from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
 from producer.event_stream import Waiters, follow
-from producer.gpu_view import GpuView, read_gpu
 from producer.keys import Keys
 from producer.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
 from producer.records import BatchInfo, JobInfo, QueueInfo
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from producer.contract import Event, Result
+    from producer.gpu_view import GpuView
 
 KEEP_FINISHED_S: Final = 7 * 86_400
 PIPELINED: Final = 500
@@ -293,5 +293,7 @@ class Client:
 
     async def gpu(self) -> GpuView:
         """Return who holds the GPU's slots, who waits and for how long still; empty where no worker needs a GPU."""
+        from producer.gpu_view import read_gpu  # noqa: PLC0415  who submits does not look at GPUs
+
         with redis_errors(self.settings):
             return await read_gpu(self._redis, self.keys)

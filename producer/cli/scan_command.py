@@ -6,29 +6,21 @@ The order matters: what can be refused is refused before anything is queued. Nex
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import TextIO
 
 import click
 
-from producer.cli import local
-from producer.cli.baseline import Barrier, read_baseline
-from producer.cli.connect import environment, headers_variable, with_client
-from producer.cli.gate import Gate
+from producer.cli.connect import headers_variable, with_client
 from producer.cli.login_files import check_one_site, read_secrets
-from producer.cli.outputs import check_writable, plan_outputs
 from producer.cli.page_options import groups_of, request_options
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, name_batch, submit
 from producer.cli.targets import Sitemaps, Targets, read_targets
 from producer.cli.terminal import is_terminal
 from producer.cli.verdict import NOT_SCANNED
-from producer.client import Client
 from producer.contract import JsonObject, Lane, check_job_id
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
@@ -51,12 +43,9 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     try:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
-        from producer.cli.scan_waiting import Waiting  # noqa: PLC0415  who only submits reports nothing
+        from producer.cli.scan_waiting import wait_and_report  # noqa: PLC0415  who only submits reports nothing
 
-        outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
-        waiting = Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options))
-        with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
-            return waiting.run(partial(_with_service, service) if service else with_client)
+        return wait_and_report(plan, targets, queued, options, as_lines=as_lines)
     except KeyboardInterrupt:
         click.echo(f"sightline: stopped waiting; {_how_to_go_on(plan, queued, options)}", err=True)
         return EXIT_INTERRUPTED
@@ -64,11 +53,6 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
         if queued.urls:
             click.echo(f"sightline: {_how_to_go_on(plan, queued, options)}", err=True)
         raise
-
-
-def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
-    """Run ``action`` with a client of the service, as long as that lives."""
-    with_client(lambda client: local.while_it_lives(service, action(client)), variables=service.settings)
 
 
 def _check(options: ScanOptions) -> None:
@@ -127,20 +111,6 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
     check_one_site(targets.urls, secrets)
     plan = ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None, targets.gaps_ms)
     return replace(plan, groups=groups)
-
-
-def _gate(options: ScanOptions) -> Gate:
-    """Return what is known beforehand; raises ``InputError`` for a baseline that cannot be read or written."""
-    if options.write_baseline:
-        check_writable(Path(options.write_baseline))
-    baseline = read_baseline(Path(options.baseline)) if options.baseline else None
-    return Gate(only_new=options.only_new, baseline=baseline)
-
-
-def _before(options: ScanOptions) -> frozenset[Barrier]:
-    """Return the baseline that --write-baseline renews: the one given, or the one it finds in its place."""
-    file = options.baseline or options.write_baseline
-    return read_baseline(Path(file)) if file and (options.baseline or Path(file).is_file()) else frozenset()
 
 
 def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:

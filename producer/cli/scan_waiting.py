@@ -9,13 +9,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
-from producer.cli.baseline import Barrier, baseline_text, fixed_in, renewed
+from producer.cli import local
+from producer.cli.baseline import Barrier, baseline_text, fixed_in, read_baseline, renewed
+from producer.cli.connect import environment, with_client
 from producer.cli.gate import Gate
-from producer.cli.outputs import Output, replacing, write_reports
+from producer.cli.outputs import Output, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan, pages_as_completed, submit
@@ -37,6 +40,33 @@ SHOWN_BARRIERS = 20
 WithClient = Callable[[Callable[[Client], Awaitable[None]]], None]
 
 
+def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: ScanOptions, *, as_lines: bool) -> int:
+    """Scan, wait, report, and return the exit code. What is wrong with a file is told before anything is queued."""
+    outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
+    waiting = Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options))
+    with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
+        return waiting.run(partial(_with_service, service) if service else with_client)
+
+
+def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
+    """Run ``action`` with a client of the service, as long as that lives."""
+    with_client(lambda client: local.while_it_lives(service, action(client)), variables=service.settings)
+
+
+def _gate(options: ScanOptions) -> Gate:
+    """Return what is known beforehand; raises ``InputError`` for a baseline that cannot be read or written."""
+    if options.write_baseline:
+        check_writable(Path(options.write_baseline))
+    baseline = read_baseline(Path(options.baseline)) if options.baseline else None
+    return Gate(only_new=options.only_new, baseline=baseline)
+
+
+def _before(options: ScanOptions) -> frozenset[Barrier]:
+    """Return the baseline that --write-baseline renews: the one given, or the one it finds in its place."""
+    file = options.baseline or options.write_baseline
+    return read_baseline(Path(file)) if file and (options.baseline or Path(file).is_file()) else frozenset()
+
+
 @dataclass(slots=True)
 class Waiting:
     """One run that waits. Lines of JSON go out as pages come in, in that order; other reports keep the given order."""
@@ -53,9 +83,9 @@ class Waiting:
     timed_out: bool = False
     extras: Extras = field(default_factory=Extras)
 
-    def run(self, with_client: WithClient) -> int:
+    def run(self, within: WithClient) -> int:
         """Scan and report; returns the exit code."""
-        with_client(self._scan)
+        within(self._scan)
         fail_on = threshold(self._fail_on)
         if not self._streams:
             place = {url: number for number, url in enumerate(self.plan.urls)}
