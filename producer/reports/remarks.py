@@ -41,10 +41,11 @@ def remarks(pages: Iterable[Page]) -> list[str]:
 
 
 def _doubts(pages: Sequence[Page]) -> list[str]:
-    """Return a line about pages that led elsewhere, and one about those that call themselves missing."""
+    """Return a line about pages that led elsewhere, about those that call themselves missing, and about sign-ins."""
     read = [(page, page.result) for page in pages if page.result is not None and page.is_scanned]
     led = [(page.url, result.final_url) for page, result in read if _is_elsewhere(page.url, result.final_url)]
     missing = [page.url for page, result in read if (result.model_extra or {}).get("soft_404")]
+    closed = [page.url for page, result in read if (result.model_extra or {}).get("sign_in")]
     lines: list[str] = []
     if led:
         asked, shown = (one_line(url, limit=200) for url in led[0])
@@ -52,6 +53,10 @@ def _doubts(pages: Sequence[Page]) -> list[str]:
     if missing:
         example = one_line(missing[0], limit=200)
         lines.append(f"{counted(len(missing), 'page')} with 'not found' for a title (a soft 404), such as {example}")
+    if closed:
+        what = "asks to sign in" if len(closed) == 1 else "ask to sign in"
+        example = one_line(closed[0], limit=200)
+        lines.append(f"{counted(len(closed), 'page')} {what}, such as {example}: what is behind was not scanned")
     return lines
 
 

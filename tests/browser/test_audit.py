@@ -175,6 +175,17 @@ async def test_a_sign_in_page_is_no_pass_for_the_page_behind_it(engine: ScanEngi
     assert (itself.status, elsewhere.status) == ("scanned", "scanned")
 
 
+async def test_a_sign_in_form_in_the_place_of_a_page_is_noted(engine: ScanEngine, site: Site) -> None:
+    form = "<!doctype html><html lang=en><title>Sign in</title><main><label>Password <input type=password></label>"
+
+    closed = await scan(engine, site.add("/invoices", form))
+    wanted = await scan(engine, site.add("/signin", form))
+
+    assert closed.status == "scanned"
+    assert closed.model_dump().get("sign_in") is True
+    assert "sign_in" not in wanted.model_dump()
+
+
 async def test_a_server_that_is_not_there_is_unreachable_and_named(engine: ScanEngine) -> None:
     port = free_port()
 

@@ -9,7 +9,7 @@ from producer.contract import ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
 from worker.scan.findings import count_barriers, count_rules, read_findings
 from worker.scan.guard import Refusal
-from worker.scan.verdict import is_soft_404
+from worker.scan.verdict import is_sign_in_page, is_soft_404
 from worker.scan.waiting import Facts, Waited
 from worker.scan.watch import Watch
 
@@ -63,7 +63,7 @@ def make_result(
         counts=count_rules(findings),
         barriers=count_barriers(findings),
         timings_ms=timings_ms,
-        **_more(seen),
+        **_more(request, seen),
     )
 
 
@@ -76,7 +76,13 @@ def _final_url(request: ScanRequest, seen: Seen) -> str:
     return public_url(shown or (document.url if document else request.url))
 
 
-def _more(seen: Seen) -> dict[str, Any]:
+def _asks_to_sign_in(facts: Facts | None, asked: str) -> bool:
+    if facts is None or not facts.asks_who:
+        return False
+    return is_sign_in_page(asked=asked, title=facts.title, heading=facts.heading)
+
+
+def _more(request: ScanRequest, seen: Seen) -> dict[str, Any]:
     """Return what the result says beyond the contract's fields; what there is nothing to say about is absent."""
     watch = seen.watch
     said: dict[str, Any] = {
@@ -87,6 +93,7 @@ def _more(seen: Seen) -> dict[str, Any]:
         "unread_frames": dict(list(seen.report.unread_frames.items())[:_MOST_SHOWN]),
         "unread_frames_left_out": max(0, len(seen.report.unread_frames) - _MOST_SHOWN),
         "soft_404": seen.is_soft_404,
+        "sign_in": _asks_to_sign_in(seen.facts, request.url or ""),
         "failed_requests": watch.failed_requests,
         "popups_closed": watch.popups,
         "dialogs_dismissed": watch.dialogs,

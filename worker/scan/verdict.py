@@ -98,13 +98,24 @@ def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
     return Unread("unreachable", reason)
 
 
+def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:
+    """Say whether a page that asks who comes calls itself a sign-in, though its address did not.
+
+    It may be what was wanted, such as the front page of an application: no verdict, a remark.
+    """
+    return not _is_sign_in(asked) and (_names_sign_in(title) or _names_sign_in(heading))
+
+
 def _is_sign_in(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        words = unquote(f"{parts.hostname or ''} {parts.path} {parts.fragment}").lower()
+        return _names_sign_in(unquote(f"{parts.hostname or ''} {parts.path} {parts.fragment}"))
     except ValueError:
         return False
-    return _SIGN_IN.search(re.sub(r"[\W_]+", " ", words)) is not None
+
+
+def _names_sign_in(text: str) -> bool:
+    return _SIGN_IN.search(re.sub(r"[\W_]+", " ", text.lower())) is not None
 
 
 def is_soft_404(title: str, heading: str) -> bool:

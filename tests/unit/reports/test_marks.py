@@ -163,16 +163,18 @@ def test_a_hostile_reason_is_fit_to_print() -> None:
     assert row["mark"].startswith("waived: </script>")
 
 
-def test_remarks_tell_of_pages_that_led_elsewhere_and_of_those_that_call_themselves_missing() -> None:
+def test_remarks_tell_of_pages_that_led_elsewhere_are_missing_or_closed() -> None:
     asked = sample.passed()
     assert asked.result is not None
     plain = asked.result.model_copy(update={"final_url": asked.url.replace("https://", "http://www.") + "/"})
     moved = asked.result.model_copy(update={"final_url": f"{sample.SITE}/moved"})
     missing = ScanResult.model_validate({**asked.result.model_dump(), "soft_404": True})
+    closed = ScanResult.model_validate({**asked.result.model_dump(), "sign_in": True})
 
-    pages = [replace(asked, result=result) for result in (plain, moved, missing)]
+    pages = [replace(asked, result=result) for result in (plain, moved, missing, closed)]
 
     assert remarks(pages) == [
         f"1 page led to another address, such as {asked.url} to {sample.SITE}/moved",
         f"1 page with 'not found' for a title (a soft 404), such as {asked.url}",
+        f"1 page asks to sign in, such as {asked.url}: what is behind was not scanned",
     ]

@@ -7,7 +7,7 @@ import pytest
 from producer.contract import public_url
 from worker.scan.guard import Refusal
 from worker.scan.proxy import Fault
-from worker.scan.verdict import is_soft_404, judge_document, judge_sign_in, judge_type
+from worker.scan.verdict import is_sign_in_page, is_soft_404, judge_document, judge_sign_in, judge_type
 from worker.scan.watch import MainDocument
 
 URL = "http://shop.example/home"
@@ -138,3 +138,18 @@ def test_a_page_that_led_to_a_sign_in_page_was_not_read(shown: str) -> None:
 )
 def test_a_sign_in_page_asked_for_and_a_page_that_merely_offers_it_were_read(asked: str, shown: str) -> None:
     assert judge_sign_in(asked=asked, shown=shown) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "title", "heading", "is_closed"),
+    [
+        ("https://shop.example/account", "Sign in \u2013 Shop", "", True),
+        ("https://shop.example/account", "Shop", "Log in to your account", True),
+        ("https://shop.example/login", "Sign in", "Sign in", False),
+        ("https://shop.example/blog", "The author signs the book", "Blog", False),
+    ],
+)
+def test_a_page_that_calls_itself_a_sign_in_is_remarked_unless_asked_for(
+    asked: str, title: str, heading: str, *, is_closed: bool
+) -> None:
+    assert is_sign_in_page(asked=asked, title=title, heading=heading) is is_closed
