@@ -81,7 +81,13 @@ class QueryGraph:
         async with self._threads.hold(tag, job_id, submitted_ms=context.submitted_ms) as hold:
             context = replace(context, check=hold.check)
             name = f"{self._environment}:talk:{tag}"
-            turn = Turn(job_id=job_id, question=request.question, site=request.site, use_cache=request.use_cache)
+            turn = Turn(
+                job_id=job_id,
+                question=request.question,
+                submitted_ms=context.submitted_ms,
+                site=request.site,
+                use_cache=request.use_cache,
+            )
             with self._checkpointer.held(hold):
                 result = await self._speak(name, turn, context)
                 await self._checkpointer.keep_newest(name)
@@ -153,9 +159,12 @@ class QueryGraph:
             sources=len(result.sources),
             notes=len(result.notes),
         )
-        finished = FinishedTurn(job_id=turn.job_id, question=turn.question, result=result)
+        finished = FinishedTurn(
+            job_id=turn.job_id, question=turn.question, result=result, submitted_ms=turn.submitted_ms
+        )
+        others = [one for one in turns if (one.job_id, one.question) != (turn.job_id, turn.question)]
         runtime.context.check()
-        return {"turns": pack_turns((*turns, finished)), "turn": ""}
+        return {"turns": pack_turns((*others, finished)), "turn": ""}
 
     def _kept(self, turn: Turn, step: str, began: float, runtime: Runtime[QueryContext]) -> Update:
         """Return the turn as it is kept, unless the conversation was lost meanwhile."""
@@ -165,8 +174,7 @@ class QueryGraph:
 
 
 def _answer_in(turns: str, turn: Turn) -> QueryResult | None:
-    finished = (one for one in parse_turns(turns) if (one.job_id, one.question) == (turn.job_id, turn.question))
-    return next((one.result for one in finished), None)
+    return next((one.result for one in parse_turns(turns) if _is_of(one, turn)), None)
 
 
 def _is_same(text: str, turn: Turn) -> bool:
@@ -174,4 +182,10 @@ def _is_same(text: str, turn: Turn) -> bool:
     if not text:
         return False
     left = Turn.model_validate_json(text)
-    return (left.job_id, left.question, left.site) == (turn.job_id, turn.question, turn.site)
+    return _is_of(left, turn) and left.site == turn.site
+
+
+def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:
+    """Whether what was kept is of this very job; earlier releases did not keep when it was submitted."""
+    is_named = (kept.job_id, kept.question) == (turn.job_id, turn.question)
+    return is_named and kept.submitted_ms in {0, turn.submitted_ms}

@@ -1,7 +1,8 @@
 """What a conversation carries from step to step and turn to turn: plain JSON, because every step is kept in Redis.
 
 ``TalkState`` has two fields, both JSON *strings*, which the checkpointer does not look into: what was said may have
-come from a page. A turn is one question; it is its job's, and known by the job's id.
+come from a page. A turn is one question; it is its job's, and known by the job's id and when that was submitted: an id
+may be used again a week after its job.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Turn(Kept):
 
     job_id: str
     question: str
+    submitted_ms: int = 0
     site: str = ""
     use_cache: bool = True
     asked_ms: int = 0
@@ -88,11 +90,12 @@ class Turn(Kept):
 
 
 class FinishedTurn(Kept):
-    """One question and its answer."""
+    """One question and its answer. ``submitted_ms`` is 0 in those of earlier releases."""
 
     job_id: str
     question: str
     result: QueryResult
+    submitted_ms: int = 0
 
 
 _FINISHED: Final = TypeAdapter(tuple[FinishedTurn, ...])

@@ -145,6 +145,19 @@ async def test_an_id_used_again_for_another_question_is_another_turn(shop: Desk)
     assert (first.answer, second.answer) == ("One.", "Two.")
 
 
+async def test_a_question_asked_again_under_its_old_id_is_answered_anew_and_stands_there_once(shop: Desk):
+    await shop.ask(ScriptedChat("Before."), WORST, job="weekly", submitted_ms=1, thread_id="a", use_cache=False)
+    asked: dict[str, Any] = {"job": "weekly", "submitted_ms": 700_000_000, "thread_id": "a", "use_cache": False}
+
+    later = await shop.ask(ScriptedChat("Now."), WORST, **asked)
+    repeated = await shop.ask(ScriptedChat("Never."), WORST, **asked)
+    talk = ScriptedChat("Yes.")
+    await shop.ask(talk, "And?", job="q2", submitted_ms=700_000_001, thread_id="a")
+
+    assert (later.answer, repeated.answer) == ("Now.", "Now.")
+    assert [one.content for one in talk.asked[0][1:]] == [WORST, "Now.", "And?"]
+
+
 async def test_a_model_that_is_away_is_raised_on_and_the_turn_goes_on_at_the_next_attempt(shop: Desk):
     with pytest.raises(ModelUnreachable):
         await shop.ask(ScriptedChat(call("search_scans"), ModelUnreachable("no host answers")), WORST, thread_id="a")
