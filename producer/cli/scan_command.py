@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -100,7 +99,6 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         viewport=options.viewport,
         wait_for=options.wait_for,
     )
-    groups = groups_of(targets.urls, options.groups)
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     secrets = read_secrets(
         header_file=options.header_file,
@@ -109,8 +107,17 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         headers_variable=headers_variable(),
     )
     check_one_site(targets.urls, secrets)
-    plan = ScanPlan(targets.urls, scan_options, batch, job_id, lane, options.resume, secrets or None, targets.gaps_ms)
-    return replace(plan, groups=groups)
+    return ScanPlan(
+        targets.urls,
+        scan_options,
+        batch=batch,
+        job_id=job_id,
+        lane=lane,
+        resume=options.resume,
+        secrets=secrets or None,
+        gaps_ms=targets.gaps_ms,
+        groups=groups_of(targets.urls, options.groups),
+    )
 
 
 def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:
