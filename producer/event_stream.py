@@ -132,10 +132,10 @@ class Waiters:
             loop = asyncio.get_running_loop()
             checked_at = loop.time()
             while self._waiting:
-                if loop.time() - checked_at >= CHECK_EVERY_S:
-                    await self._check_all()
-                    checked_at = loop.time()
                 try:
+                    if loop.time() - checked_at >= CHECK_EVERY_S:
+                        checked_at = loop.time()
+                        await self._check_all()
                     for row_id, line in await read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS):
                         self._tell(line)
                         last_id = row_id

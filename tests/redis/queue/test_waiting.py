@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 import producer.event_stream
 from producer.client import Client
@@ -123,3 +125,25 @@ async def test_a_reader_of_events_goes_on_over_what_others_wrote_by_hand(client:
     events = [event async for event in client.events(since="0", follow_new=False)]
 
     assert [(event.event, event.job_id) for event in events] == [("job.queued", "j")]
+
+
+@pytest.mark.usefixtures("checks_often")
+async def test_a_look_that_meets_an_outage_ends_no_wait(
+    client: Client, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await client.submit("double", {"n": 1})
+    waiting = asyncio.create_task(client.wait(job.job_id, timeout_s=WAIT_S))
+    await until(lambda: job.job_id in client._waiters._waiting, what="a client that waits")
+    look, met = client._waiters._check, asyncio.Event()
+
+    async def fail_once(job_ids: Iterable[str]) -> Iterable[str]:
+        if met.is_set():
+            return await look(job_ids)
+        met.set()
+        raise RedisConnectionError
+
+    monkeypatch.setattr(client._waiters, "_check", fail_once)
+    await asyncio.wait_for(met.wait(), WAIT_S)
+    await ended_unheard(redis, keys, job.job_id)
+
+    assert (await asyncio.wait_for(waiting, WAIT_S)).state is JobState.SUCCEEDED
