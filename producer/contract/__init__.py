@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.payloads import (
     JOB_ID,
+    KINDS_WITH_MODELS,
     MAX_KIND_CHARS,
     MAX_PAYLOAD_BYTES,
     MAX_RESULT_BYTES,
     check_job_id,
     decode_payload,
     encode_payload,
+    request_fields,
 )
 from producer.contract.terms import (
     FINAL_STATES,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from producer.contract.event import Event
     from producer.contract.findings import Changes, Counts, Finding, Node
     from producer.contract.message import Wire, describe_invalid
-    from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport, request_fields
+    from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
         RESULTS,
         ErrorInfo,
@@ -58,6 +60,7 @@ __all__ = [
     "FINAL_STATES",
     "IMPACTS",
     "JOB_ID",
+    "KINDS_WITH_MODELS",
     "MAX_KIND_CHARS",
     "MAX_PAYLOAD_BYTES",
     "MAX_RESULT_BYTES",
@@ -105,7 +108,7 @@ _WITH_MODELS: Final = {
     "event": ("Event",),
     "findings": ("Changes", "Counts", "Finding", "Node"),
     "message": ("Wire", "describe_invalid"),
-    "requests": ("REQUESTS", "QueryRequest", "ScanRequest", "Viewport", "request_fields"),
+    "requests": ("REQUESTS", "QueryRequest", "ScanRequest", "Viewport"),
     "results": (
         "RESULTS",
         "ErrorInfo",

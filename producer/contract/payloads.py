@@ -1,22 +1,27 @@
-"""A job as it is submitted: its id, its payload as JSON, and how large it may be. Needs no pydantic.
+"""A job as it is submitted: its id, its payload as JSON, and how large it may be. Needs no pydantic itself.
 
-Whether the fields fit the kind is checked by ``requests.py``'s models.
+Whether the fields fit the kind is checked by ``requests.py``'s models, for kinds that have one.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from producer.contract.terms import JsonObject
 from producer.errors import InvalidJob, JobTooLarge
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 MAX_PAYLOAD_BYTES: Final = 1_000_000
 """Payloads are kept in Redis memory until 7 days after the end; a page's HTML fits, a video does not."""
 MAX_RESULT_BYTES: Final = 4_000_000
 """Over it findings are trimmed node by node, and the result says so."""
 MAX_KIND_CHARS: Final = 100
+KINDS_WITH_MODELS: Final = frozenset({"scan", "query"})
+"""Kinds whose payloads ``requests.py`` checks; a kind of your own takes any JSON object."""
 JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Job ids are parts of key names, file names and URLs: no colon, space or slash."""
 
@@ -33,6 +38,18 @@ def check_job_id(job_id: str) -> str:
         )
         raise InvalidJob(msg)
     return job_id
+
+
+def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
+    """Return what is sent of ``payload``; raises ``InvalidJob`` where it does not fit ``kind``.
+
+    The models come with the first payload that needs one: those of a kind of your own go without pydantic.
+    """
+    if kind not in KINDS_WITH_MODELS and isinstance(payload, dict):
+        return payload
+    from producer.contract.requests import checked_fields  # noqa: PLC0415  it imports pydantic
+
+    return checked_fields(kind, payload)
 
 
 def encode_payload(payload: JsonObject) -> str:

@@ -71,16 +71,14 @@ class QueryRequest(Wire):
 REQUESTS: Final[dict[str, type[Wire]]] = {"scan": ScanRequest, "query": QueryRequest}
 
 
-def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
-    """Return what is sent of ``payload``; raises ``InvalidJob`` where it does not fit ``kind``, one of ``REQUESTS``.
-
-    A kind of your own takes any JSON object.
-    """
+def checked_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
+    """Return what is sent of ``payload``, defaults left out; raises ``InvalidJob`` where it does not fit ``kind``."""
     if isinstance(payload, BaseModel):
         return payload.model_dump(mode="json", exclude_defaults=True)
     model = REQUESTS.get(kind)
     if model is None:
-        return payload
+        msg = f"{kind}: the payload is a {type(payload).__name__}: expected a dict such as {{'url': 'https://…'}}"
+        raise InvalidJob(msg)
     try:
         return model.model_validate(payload).model_dump(mode="json", exclude_defaults=True)
     except ValidationError as error:

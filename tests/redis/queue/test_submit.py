@@ -75,6 +75,14 @@ async def test_a_payload_that_does_not_fit_is_refused_in_one_line(client: Client
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("payload", [["https://example.org/"], "text", None])
+async def test_a_kind_of_your_own_takes_objects_only(client: Client, redis: Redis, payload: Any):
+    with pytest.raises(InvalidJob, match=f"mine: the payload is a {type(payload).__name__}: expected a dict"):
+        await client.submit("mine", payload, job_id="odd")
+
+    assert not await redis.keys("*odd*")
+
+
 async def test_a_payload_over_the_limit_is_refused(client: Client):
     with pytest.raises(JobTooLarge, match="1000000"):
         await client.submit("scan", {"html": "x" * 1_000_001})

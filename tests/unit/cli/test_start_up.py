@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 
+from producer import contract
 from producer.cli import main
 from producer.cli.scan import FAIL_ON, LANES, STANDARDS
 from producer.contract import Impact, Lane, ScanRequest
@@ -74,6 +75,17 @@ def test_a_library_client_loads_no_pydantic_until_it_has_a_use_for_it(floor: set
     loaded = loaded_by("from producer import BlockingClient, Client\nfrom producer.settings import ClientSettings")
 
     assert loaded - floor - sys.stdlib_module_names == {"producer"}
+
+
+def test_a_job_of_a_kind_of_your_own_is_prepared_without_pydantic() -> None:
+    # The first submit of such a producer stood still for 60 ms while models were imported that it has no use for.
+    loaded = loaded_by("from producer.submission import prepare\nprepare('mine', {'n': 1})")
+
+    assert "pydantic" not in loaded
+
+
+def test_the_kinds_that_are_said_to_have_a_model_have_one() -> None:
+    assert set(contract.REQUESTS) == contract.KINDS_WITH_MODELS
 
 
 def test_the_end_looks_for_no_cycles_and_does_what_was_registered() -> None:
