@@ -32,6 +32,13 @@ class ScriptRunner:
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Return the script's reply; raises redis-py's errors."""
+        wire = self._wire
+        if wire is not None and not wire.is_lost:
+            # The common case, without what lost connections and many calls need.
+            try:
+                return await wire.call(pack_command(("EVALSHA", script.sha, len(keys), *keys, *args)))
+            except (RedisConnectionError, NoScriptError):
+                pass  # sent again below, as run_many does
         reply = (await self.run_many(script, [(keys, args)]))[0]
         if isinstance(reply, Exception):
             raise reply

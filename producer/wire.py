@@ -13,6 +13,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, Self, cast
 
 import hiredis
@@ -42,6 +43,7 @@ class Wire(asyncio.Protocol):
         self._listeners: deque[Listener] = deque()
         self._lost: RedisError | None = None
         self._heard_at = 0.0
+        self._loop = asyncio.get_running_loop()
         self._transport.set_protocol(self)
 
     @classmethod
@@ -74,6 +76,12 @@ class Wire(asyncio.Protocol):
             self._heard_at = time.monotonic()
         self._listeners.extend(listeners)
         self._transport.write(packed)
+
+    def call(self, packed: bytes) -> asyncio.Future[Any]:
+        """Send one command and return a future of its reply; an error reply, or a lost connection, is raised."""
+        future = self._loop.create_future()
+        self.send(packed, (partial(settle, future),))
+        return future
 
     def data_received(self, data: bytes) -> None:
         """Tell the listeners."""

@@ -104,3 +104,13 @@ async def test_a_cancelled_submit_leaves_the_connection_to_the_others(client: Cl
         await given_up
     assert job.created
     assert client._scripts._wire is wire
+
+
+async def test_a_submit_goes_on_when_redis_has_forgotten_the_script(client: Client, redis: Redis, keys: Keys):
+    await client.submit("mine", {"n": 1})
+    await redis.script_flush()
+
+    again = await client.submit("mine", {"n": 2})
+
+    assert again.created
+    assert await redis.xlen(keys.lane("batch")) == 2
