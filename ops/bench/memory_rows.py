@@ -23,7 +23,7 @@ from producer.keys import Keys
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.embeddings import Embedded, Embeddings, Placed
 from worker.memory.generations import Generation
-from worker.memory.history import History, ScanFilter
+from worker.memory.history import EVERYTHING, History, ScanFilter
 from worker.memory.scan_record import document, search_text
 from worker.models.protocols import EmbedReply
 
@@ -33,6 +33,9 @@ CLUSTERS: Final = 500
 SPREAD: Final = 0.6
 """Noise in a cluster: two of its vectors are at a cosine distance of about 0.25, vectors of two clusters at about 1."""
 QUERIES: Final = 200
+FEWER: Final = 50
+PAUSE_S: Final = 0.02
+"""Between searches that do not follow each other: a CPU that idled, and caches that others have used."""
 NEAREST: Final = 10
 SEARCH_MUST_MS: Final = 5.0
 RECALL_MUST: Final = 0.95
@@ -65,8 +68,10 @@ def history(bench: Bench) -> list[Row]:
     bench.fresh()
     found = asyncio.run(_search(bench.url))
     row = Row(f"history search over {SCANS:,} scans, {DIMS} dimensions", "p50 / p99 ms")
-    times = f"{found['p50']:.2f} / {found['p99']:.2f}; on one site {found['site_p50']:.2f}"
-    row.values = {"sightline": f"{times} ({found['redis_mb']:.0f} MB of Redis)"}
+    times = (
+        f"{found['p50']:.2f} / {found['p99']:.2f}; after {PAUSE_S * 1000:.0f} ms of nothing {found['paused_p50']:.2f}"
+    )
+    row.values = {"sightline": f"{times}; on one site {found['site_p50']:.2f} ({found['redis_mb']:.0f} MB of Redis)"}
     row.verdicts = [
         (f"p50 {found['p50']:.2f} ms, must be ≤ {SEARCH_MUST_MS:g} ms", found["p50"] <= SEARCH_MUST_MS),
         (f"recall@{NEAREST} {found['recall']:.3f}, must be ≥ {RECALL_MUST}", found["recall"] >= RECALL_MUST),
@@ -106,22 +111,26 @@ async def _search(url: str) -> dict[str, float]:
         before = (await redis.info("memory"))["used_memory"]
         await _seed(redis, vectors)
         taken = (await redis.info("memory"))["used_memory"] - before
-        times: list[float] = []
-        hits = 0
-        for query in wanted:
+        # Before any is timed: 307 MB read between two searches leave nothing of the graph in the CPU's cache.
+        exact = [np.argpartition(-(vectors @ query), NEAREST)[:NEAREST] for query in wanted]
+
+        async def timed(query: NDArray[np.float32], within: ScanFilter = EVERYTHING) -> tuple[float, set[str]]:
             began = time.perf_counter()
-            near = await past.similar(Placed(query, GENERATION), limit=NEAREST)
-            times.append((time.perf_counter() - began) * 1000)
-            exact = np.argpartition(-(vectors @ query), NEAREST)[:NEAREST]
-            hits += len({one.record.scan_id for one in near} & {f"s{number}" for number in exact})
-        on_site: list[float] = []
-        for query in wanted[:50]:
-            began = time.perf_counter()
-            await past.similar(Placed(query, GENERATION), ScanFilter(host="site7.example"), limit=NEAREST)
-            on_site.append((time.perf_counter() - began) * 1000)
+            near = await past.similar(Placed(query, GENERATION), within, limit=NEAREST)
+            return (time.perf_counter() - began) * 1000, {one.record.scan_id for one in near}
+
+        found = [await timed(query) for query in wanted]
+        paused: list[float] = []
+        for query in wanted[:FEWER]:
+            await asyncio.sleep(PAUSE_S)
+            paused.append((await timed(query))[0])
+        on_site = [(await timed(query, ScanFilter(host="site7.example")))[0] for query in wanted[:FEWER]]
+    times = [took_ms for took_ms, _ in found]
+    hits = sum(len(near & {f"s{row}" for row in rows}) for (_, near), rows in zip(found, exact, strict=True))
     return {
         "p50": statistics.median(times),
         "p99": statistics.quantiles(times, n=100)[98],
+        "paused_p50": statistics.median(paused),
         "site_p50": statistics.median(on_site),
         "recall": hits / (QUERIES * NEAREST),
         "redis_mb": taken / 1e6,

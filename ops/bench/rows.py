@@ -133,7 +133,7 @@ def drain(bench: Bench) -> list[Row]:
 
 def submit(bench: Bench) -> list[Row]:
     """Jobs a second that one producer gets in: one await a job, and as fast as the library can."""
-    singly = bench.each(ALL, lambda contender: 1_500 / contender.produce(bench.url, "submit", 1_500))
+    singly = bench.each(ALL, lambda contender: 3_000 / contender.produce(bench.url, "submit", 3_000))
     many = bench.each(ALL, lambda contender: 5_000 / contender.produce(bench.url, "submit_many", 5_000))
     one = {name: statistics.median(rounds) for name, rounds in singly.items()}
     all_at_once = {name: statistics.median(rounds) for name, rounds in many.items()}
