@@ -35,8 +35,9 @@ class ScriptRunner:
         wire = self._wire
         if wire is not None and not wire.is_lost:
             # The common case, without what lost connections and many calls need.
+            command: Any = ("EVALSHA", script.sha, len(keys), *keys, *args)
             try:
-                return await wire.call(pack_command(("EVALSHA", script.sha, len(keys), *keys, *args)))
+                return await wire.call(pack_command(command))
             except (RedisConnectionError, NoScriptError):
                 pass  # sent again below, as run_many does
         reply = (await self.run_many(script, [(keys, args)]))[0]
