@@ -5,6 +5,7 @@
 -- ARGV  1 job id  2 result JSON  3 event JSON  4 channel  5 result ttl s  6 job ttl s  7 batch id or ''
 -- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch is another)
 --@include _common.lua
+--@include _events.lua
 
 local job, scheduled, result, events, secret, batch = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 check_type(job, 'hash')
@@ -14,7 +15,7 @@ if batch then check_type(batch, 'hash') end
 
 local held = redis.call('HMGET', job, 'state', 'batch')
 if not held[1] then return 'unknown' end
-if FINAL[held[1]] then return held[1] end
+if is_final(held[1]) then return held[1] end
 if (held[2] or '') ~= ARGV[7] then return 'moved' end
 
 local now = now_ms()

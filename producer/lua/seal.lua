@@ -4,6 +4,7 @@
 -- ARGV  1 batch id  2 ttl s of a finished batch  3 channel of live events  4 '1' = an empty batch may be made
 -- Returns 'sealed' | 'finished' | 'unknown'
 --@include _common.lua
+--@include _events.lua
 
 local batch, events = KEYS[1], KEYS[2]
 check_type(batch, 'hash')

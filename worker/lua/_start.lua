@@ -30,7 +30,7 @@ local function start(group, consumer, lane, job, entry, kind, lane_name, own_tri
     if args ~= '' then redis.call('HSET', job, 'args', args) end
     if version ~= '' then redis.call('HSET', job, 'v', version) end
     held = { 'queued', entry, '0', false, payload, args, false, now, false, false, version, held[12] }
-  elseif held[2] ~= entry or FINAL[held[1]] then
+  elseif held[2] ~= entry or is_final(held[1]) then
     drop_entry(lane, group, entry)
     return { 'dropped', held[1] }
   end

@@ -6,6 +6,7 @@
 --       10 channel  11 batch id or ''  12 error type  13 reason  14 cap of the dead stream
 -- Returns {'committed', length of the dead stream} | {'already'} | {'lost'}
 --@include _common.lua
+--@include _events.lua
 --@include _delivery.lua
 
 local lane, job, result, events, secret, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]

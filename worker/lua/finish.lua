@@ -13,6 +13,7 @@
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, or a counter that is
 --         no number, stands in the way: nothing of that delivery is written then
 --@include _common.lua
+--@include _events.lua
 --@include _delivery.lua
 
 local events = KEYS[1]

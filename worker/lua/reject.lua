@@ -7,6 +7,7 @@
 --       10 cap of the dead stream  11 result JSON or ''  12 result ttl s  13 error type  14 the entry's own job id
 -- Returns {'committed', length of the dead stream} | {'lost'}
 --@include _common.lua
+--@include _events.lua
 --@include _delivery.lua
 
 local lane, dead, events, job = KEYS[1], KEYS[2], KEYS[3], KEYS[5]

@@ -5,6 +5,7 @@
 --       10 '1' = the attempt is given back
 -- Returns 'committed' | 'already' | 'lost'
 --@include _common.lua
+--@include _events.lua
 --@include _delivery.lua
 
 local lane, job, scheduled, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

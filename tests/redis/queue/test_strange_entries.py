@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -57,8 +58,10 @@ async def test_an_entry_from_a_clock_in_the_future_runs_and_later_ones_too(
         first = await client.wait(f"batch-{future}", timeout_s=WAIT_S)
         later = await client.submit("add", {"a": 2})
         second = await client.wait(later.job_id, timeout_s=WAIT_S)
+        enqueued_ms = (await client.job(later.job_id)).enqueued_ms
 
     assert (first.state, second.state) == (JobState.SUCCEEDED, JobState.SUCCEEDED)
+    assert abs(enqueued_ms / 1000 - time.time()) < 60
 
 
 async def test_a_copied_entry_runs_its_job_once(client: Client, redis_url: str, keys: Keys, redis: Redis):

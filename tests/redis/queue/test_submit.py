@@ -47,6 +47,16 @@ async def test_a_second_job_of_the_same_id_is_refused_and_leaves_a_trace(client:
     assert int(fields["seen_ms"]) >= int(fields["enqueued_ms"])
 
 
+async def test_a_job_is_as_old_as_its_entry(client: Client, redis: Redis, keys: Keys):
+    job = await client.submit("scan", {"url": "https://example.org/"}, batch="night")
+
+    fields = await job_fields(redis, keys, job.job_id)
+    ((entry, _),) = await redis.xrange(keys.lane("batch"))
+    assert fields["entry"] == entry.decode()
+    assert f"{fields['enqueued_ms']}-" == fields["entry"].removesuffix("0")
+    assert await cast("Any", redis).hget(keys.batch("night"), "created_ms") == fields["enqueued_ms"].encode()
+
+
 async def test_a_full_lane_refuses_and_writes_nothing(redis_url: str, redis: Redis, keys: Keys):
     async with Client(settings_for(redis_url, keys, backlog_limit=2)) as client:
         for _ in range(2):
