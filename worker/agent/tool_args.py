@@ -10,7 +10,7 @@ from producer.contract import Impact, JsonObject
 from worker.models.protocols import Tool
 
 Text = Annotated[str, Field(max_length=2_000)]
-WHEN: Final = "a date such as 2026-11-01, or words such as yesterday, Monday, 3 days ago"
+WHEN: Final = "a date such as 2026-11-01, or words such as yesterday, Monday, May, 3 days ago"
 
 
 class Args(BaseModel):

@@ -1,4 +1,4 @@
-"""Reads times as people and models write them: ``2026-11-01``, ``yesterday``, ``Monday``, ``3 days ago``. Pure; UTC."""
+"""Reads times as people and models write them: ``2026-11-01``, ``yesterday``, ``May``, ``3 days ago``. Pure; UTC."""
 
 from __future__ import annotations
 
@@ -7,27 +7,48 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MONTHS: Final = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DAYS: Final = {"day": 1, "week": 7, "month": 30, "year": 365}
 _HOURS: Final = {"minute": 1 / 60, "hour": 1}
 _AGO: Final = re.compile(
     r"(?:the )?(?:last |past )?(\d{1,4}|an?|[a-z]+)? ?(minute|hour|day|week|month|year)s?(?: ago)?"
 )
+_DAY: Final = r"(\d{1,2})(?:st|nd|rd|th)?"
+_MONTH: Final = r"([a-z]{3,9})\.?"
+_YEAR: Final = r"(?:,? (\d{4}))?"
+_DAY_FIRST: Final = re.compile(rf"(?:the )?(?:{_DAY} (?:of )?)?(?:last )?{_MONTH}{_YEAR}")
+_MONTH_FIRST: Final = re.compile(rf"{_MONTH} (?:the )?{_DAY}{_YEAR}")
+_NUMERIC: Final = re.compile(r"(\d{4})(?:-(\d{2}))?")
 MOST_DAYS: Final = 36_500
 
-EXPECTED: Final = "expected a date such as 2026-11-01, or words such as yesterday, Monday, last week or 3 days ago"
+EXPECTED: Final = "expected a date such as 2026-11-01, or words such as yesterday, Monday, May, last week or 3 days ago"
 
 
 def parse_when(text: str, *, now_ms: int) -> int:
     """Return the beginning of the time that ``text`` names, in ms since the epoch; raise ``ValueError``.
 
-    A day begins at midnight UTC. ``last week`` and ``a week ago`` are seven days before now, a weekday is the latest
-    one that is over or today.
+    A day begins at midnight UTC. ``last week`` and ``a week ago`` are seven days before now; ``this week`` began on
+    Monday. A weekday is the latest one that is over or today, a month or a date without a year the latest that has
+    begun.
     """
     words = " ".join(text.lower().replace("the beginning of ", "").split()).strip(" .?!")
     now = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
     midnight = datetime.combine(now.date(), time(), tzinfo=UTC)
-    found = _named(words, now, midnight) or _ago(words, now) or _written(text.strip())
+    found = _named(words, now, midnight) or _ago(words, now) or _dated(words, midnight) or _written(text.strip())
     if found is None:
         msg = f"{text[:60]!r} is no time: {EXPECTED}"
         raise ValueError(msg)
@@ -45,17 +66,47 @@ def time_of(at_ms: int) -> str:
 
 
 def _named(words: str, now: datetime, midnight: datetime) -> datetime | None:
-    if words == "now":
-        return now
-    if words == "today":
-        return midnight
-    if words == "yesterday":
-        return midnight - timedelta(days=1)
+    named = {
+        "now": now,
+        "today": midnight,
+        "yesterday": midnight - timedelta(days=1),
+        "this week": midnight - timedelta(days=midnight.weekday()),
+        "this month": midnight.replace(day=1),
+        "this year": midnight.replace(month=1, day=1),
+    }
+    if words in named:
+        return named[words]
     day = words.removeprefix("last ").removeprefix("on ")
     if day not in WEEKDAYS:
         return None
-    back = (now.weekday() - WEEKDAYS.index(day)) % 7
+    back = (midnight.weekday() - WEEKDAYS.index(day)) % 7
     return midnight - timedelta(days=back)
+
+
+def _dated(words: str, midnight: datetime) -> datetime | None:
+    """Read ``May``, ``12 May``, ``May 12th, 2026``, ``2026-05`` and ``2026``."""
+    words = words.removeprefix("on ")
+    if match := _NUMERIC.fullmatch(words):
+        return _date(int(match[1]), int(match[2] or 1), 1)
+    if match := _DAY_FIRST.fullmatch(words):
+        day, name, year = match.groups()
+    elif match := _MONTH_FIRST.fullmatch(words):
+        name, day, year = match.groups()
+    else:
+        return None
+    month = next((number for number, full in enumerate(MONTHS, 1) if name in {full, full[:3], full[:4]}), 0)
+    if year:
+        return _date(int(year), month, int(day or 1))
+    # 29 February was in one of the last eight years.
+    tried = (_date(midnight.year - back, month, int(day or 1)) for back in range(9))
+    return next((date for date in tried if date is not None and date <= midnight), None)
+
+
+def _date(year: int, month: int, day: int) -> datetime | None:
+    try:
+        return datetime(year, month, day, tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _ago(words: str, now: datetime) -> datetime | None:

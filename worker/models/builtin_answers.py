@@ -40,10 +40,14 @@ _CITED: Final = re.compile(r"\[scan ([A-Za-z0-9][A-Za-z0-9_.-]{0,127})")
 _URL: Final = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
 _HOST: Final = re.compile(r"\b(?:on|of|at|for|site) ((?:[a-z0-9-]+\.)+[a-z]{2,}|(?:\d{1,3}\.){3}\d{1,3})(?=[\s?!.,]|$)")
 _GROUP: Final = re.compile(r"\bgroup (?:\"([^\"]+)\"|([\w-]+))", re.IGNORECASE)
-_SINCE: Final = re.compile(
-    r"\b(?:since|after|from|in) ((?:the )?(?:last |past )?[\w:.-]+(?: \w+)?(?: ago)?)\??$", re.IGNORECASE
+_TIME: Final = r"(?:the )?[\w:.-]+(?:,? [\w:.-]+){0,3}?"
+_SINCE: Final = re.compile(rf"\b(?:since|after|from) ({_TIME})[\s?!.]*$|^since ({_TIME}(?:, \d{{4}})?),", re.IGNORECASE)
+_MONTHS: Final = "january|february|march|april|may|june|july|august|september|october|november|december"
+_IN: Final = re.compile(
+    rf"\bin ((?:the )?(?:last|past) \w+(?: \w+)?|(?:{_MONTHS})(?: \d{{4}})?|\d{{4}})[\s?!.]*$", re.IGNORECASE
 )
-_ENDING_TIME: Final = re.compile(r"\b(yesterday|today|last \w+)\??$", re.IGNORECASE)
+_ENDING_TIME: Final = re.compile(r"\b(yesterday|today|(?:last|this) \w+)[\s?!.]*$", re.IGNORECASE)
+_GROUPS: Final = re.compile(r"\b(?:groups|templates|sections)\b", re.IGNORECASE)
 _PRONOUNS: Final = frozenset({"it", "that", "this", "there", "that page", "this page", "the page", "that one", "them"})
 
 
@@ -120,12 +124,12 @@ def _changed(question: str, talk: Talk) -> Next | None:
     words = r"\b(?:chang\w*|new|worse|better|fixed|mended|different|regress\w*|improv\w*)\b"
     if not re.search(words, question, re.IGNORECASE):
         return None
-    match = _SINCE.search(question) or _ENDING_TIME.search(question)
-    since = match[1] if match else "last week"
+    named = _time_of(question)
+    since = named or "last week"
     asked = {"since": since, "limit": 5, **_filters(question)}
-    if re.search(r"\bgroups\b", question, re.IGNORECASE):
+    if _GROUPS.search(question):
         return _ask(talk, "compare_scans", asked, lambda told: groups(told, since))
-    return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, is_assumed=match is None))
+    return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, is_assumed=not named))
 
 
 def _count(question: str, talk: Talk) -> Next | None:
@@ -207,6 +211,14 @@ def _filters(question: str) -> JsonObject:
     if group:
         found["group"] = group[1] or group[2]
     return found
+
+
+def _time_of(question: str) -> str:
+    """Return the time that the question begins or ends with, but for its site and group; "" for none."""
+    plain = _HOST.sub("", question)
+    plain = re.sub(rf"\b(?:(?:in|of|on|for) )?{_GROUP.pattern}", "", plain, flags=re.IGNORECASE)
+    match = _SINCE.search(plain) or _IN.search(plain) or _ENDING_TIME.search(plain)
+    return next(filter(None, match.groups()), "") if match else ""
 
 
 def _document(text: str) -> JsonObject:

@@ -43,8 +43,11 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
     looked = _count(told, "pages")
     if not looked:
         return NONE
-    new, fixed = _count(told, "new_barriers"), _count(told, "fixed_barriers")
-    said = [f"{when[0].upper()}{when[1:]}: {_number(new, 'new barrier')}, {fixed} fixed, on {_number(looked, 'page')}."]
+    new, fixed, later = (_count(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
+    compared = f"{looked - later} of {_number(looked, 'page')}" if later else _number(looked, "page")
+    said = [f"{when[0].upper()}{when[1:]}: {_number(new, 'new barrier')}, {fixed} fixed, on {compared}."]
+    if later == looked:
+        said = [f"Nothing can be compared {when}: no page was scanned before."]
     for one in _objects(told.get("changed")):
         doubt = f", uncertain for {', '.join(map(str, one['uncertain']))}" if one.get("uncertain") else ""
         parts = f"{_side(one, 'new')}, {_side(one, 'fixed')}{doubt}"
@@ -54,8 +57,7 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
     first = _objects(told.get("first_scanned"))
     if first:
         listed = ", ".join(f"{one.get('url')} {_cite([one])}" for one in first)
-        number = _count(told, "first_scanned_since")
-        said.append(f"Scanned for the first time in that time, so not compared: {number}, such as {listed}.")
+        said.append(f"Scanned for the first time in that time, so not compared: {later}, such as {listed}.")
     if _count(told, "pages_not_compared"):
         said.append(f"{_number(_count(told, 'pages_not_compared'), 'page')} could not be compared: too many at once.")
     return " ".join(said)
@@ -75,10 +77,12 @@ def groups(told: JsonObject, since: str) -> str:
         )
         for is_worse in (True, False)
     ]
+    first = _count(told, "first_scanned_since")
+    if first == _count(told, "pages"):
+        return f"Nothing can be compared {when}: all of {_number(first, 'page')} were scanned for the first time since."
     said = [f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."]
     if parts[1]:
         said.append(f"Better: {parts[1]}.")
-    first = _count(told, "first_scanned_since")
     if first:
         said.append(f"Not compared, for they were scanned for the first time since: {_number(first, 'page')}.")
     return " ".join(said)

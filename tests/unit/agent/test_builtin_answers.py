@@ -46,6 +46,13 @@ def asked(question: str, *told: JsonObject, before: str = "") -> list[Message]:
         ("Did anything get worse since 2026-11-01?", "compare_scans", {"since": "2026-11-01"}),
         ("Which barriers are new in the last 3 days?", "compare_scans", {"since": "the last 3 days"}),
         ("What got better yesterday?", "compare_scans", {"since": "yesterday"}),
+        ("Which templates got worse since May?", "compare_scans", {"since": "May"}),
+        ("Which sections got worse since the 12th of May 2026?", "compare_scans", {"since": "the 12th of May 2026"}),
+        ("Since May 12, 2026, what has changed?", "compare_scans", {"since": "May 12, 2026"}),
+        ("What is new in October?", "compare_scans", {"since": "October"}),
+        ("What changed since Monday on shop.example?", "compare_scans", {"since": "Monday", "site": "shop.example"}),
+        ("What changed since Monday in group teas?", "compare_scans", {"since": "Monday", "group": "teas"}),
+        ("Which barriers are new in the checkout?", "compare_scans", {"since": "last week"}),
         ("How many color-contrast barriers are there?", "search_scans", {"order": "worst"}),
         ("What about https://shop.example/cart?", "get_scan", {"url": "https://shop.example/cart"}),
         ("What about the checkout page?", "search_scans", {"words": "checkout"}),
@@ -127,20 +134,33 @@ def test_changes_are_told_page_by_page_with_what_is_uncertain():
 
     said = answer(asked("What changed since Monday?", told)).text
 
-    assert said.startswith("Since Monday (2026-11-16T00:00Z): 2 new barriers, 0 fixed, on 3 pages.")
+    assert said.startswith("Since Monday (2026-11-16T00:00Z): 2 new barriers, 0 fixed, on 2 of 3 pages.")
     assert "2 new (label 2), 0 fixed, uncertain for region [scan cart]" in said
     assert "1 further changed page not listed" in said
     assert "not compared: 1, such as https://shop.example/new [scan new]" in said
 
 
+def test_pages_that_are_all_new_are_not_called_unchanged():
+    told = {"since": "2026-11-16T00:00Z", "pages": 3, "new_barriers": 0, "fixed_barriers": 0, "first_scanned_since": 3}
+
+    some, all_new = (answer(asked("What changed since Monday?", one)).text for one in ({**told, "pages": 4}, told))
+
+    assert some == "Since Monday (2026-11-16T00:00Z): 0 new barriers, 0 fixed, on 1 of 4 pages."
+    assert all_new == "Nothing can be compared since Monday (2026-11-16T00:00Z): no page was scanned before."
+
+
 def test_groups_that_were_not_there_before_are_not_called_unchanged():
-    told = {"since": "2026-11-16T00:00Z", "pages": 3, "groups": [], "first_scanned_since": 3}
+    told = {"since": "2026-11-16T00:00Z", "pages": 4, "groups": [], "first_scanned_since": 3}
     question = "Which groups got worse since Monday?"
 
-    new, none = (answer(asked(question, one)).text for one in (told, {**told, "pages": 0, "first_scanned_since": 0}))
+    some, all_new, none = (
+        answer(asked(question, one)).text
+        for one in (told, {**told, "pages": 3}, {**told, "pages": 0, "first_scanned_since": 0})
+    )
 
-    assert new.startswith("No group got worse since Monday (2026-11-16T00:00Z). Not compared")
-    assert new.endswith("scanned for the first time since: 3 pages.")
+    assert some.startswith("No group got worse since Monday (2026-11-16T00:00Z). Not compared")
+    assert some.endswith("scanned for the first time since: 3 pages.")
+    assert all_new.startswith("Nothing can be compared since Monday (2026-11-16T00:00Z): all of 3 pages were scanned")
     assert none == "No page has been scanned yet that fits the question."
 
 

@@ -25,13 +25,47 @@ MONDAY_NOON = round(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp() * 1000)
         ("a week ago", "2026-11-16T12:00Z"),
         ("the last 3 days", "2026-11-20T12:00Z"),
         ("two hours ago", "2026-11-23T10:00Z"),
+        ("this week", "2026-11-23T00:00Z"),
+        ("this month", "2026-11-01T00:00Z"),
+        ("this year", "2026-01-01T00:00Z"),
+        ("May", "2026-05-01T00:00Z"),
+        ("the beginning of May", "2026-05-01T00:00Z"),
+        ("last May", "2026-05-01T00:00Z"),
+        ("November", "2026-11-01T00:00Z"),
+        ("December", "2025-12-01T00:00Z"),
+        ("May 2024", "2024-05-01T00:00Z"),
+        ("Sept. 2025", "2025-09-01T00:00Z"),
+        ("12 May", "2026-05-12T00:00Z"),
+        ("the 12th of May 2024", "2024-05-12T00:00Z"),
+        ("May 12, 2024", "2024-05-12T00:00Z"),
+        ("May 12th", "2026-05-12T00:00Z"),
+        ("23 November", "2026-11-23T00:00Z"),
+        ("24 November", "2025-11-24T00:00Z"),
+        ("29 February", "2024-02-29T00:00Z"),
+        ("2026-05", "2026-05-01T00:00Z"),
+        ("2025", "2025-01-01T00:00Z"),
     ],
 )
 def test_a_time_is_read_as_people_write_it(text: str, time: str):
     assert time_of(parse_when(text, now_ms=MONDAY_NOON)) == time
 
 
-@pytest.mark.parametrize("text", ["", "soon", "the redesign", "13", "2026-13-01", "last 9999 years", "now and then"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "the redesign",
+        "13",
+        "2026-13-01",
+        "last 9999 years",
+        "now and then",
+        "31 April",
+        "May 0",
+        "2026-13",
+        "0000",
+    ],
+)
 def test_what_is_no_time_is_refused_with_an_example(text: str):
     with pytest.raises(ValueError, match="2026-11-01"):
         parse_when(text, now_ms=MONDAY_NOON)
