@@ -121,7 +121,12 @@ def install_peers() -> None:
     subprocess.run(["npm", "install", "--ignore-scripts", "--silent", *PEERS], cwd=NODE, check=True)
 
 
-def scan_pa11y(urls: list[str]) -> float:
+def peers_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a peer whose browsers leave their profiles in ``folder``, not in /tmp."""
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
+def scan_pa11y(urls: list[str], folder: Path) -> float:
     """Return the seconds pa11y-ci takes."""
     chrome = {"executablePath": str(find_browser(None)), "args": ["--no-sandbox"]}
     defaults = {"concurrency": 2, "runners": ["axe"], "standard": "WCAG2AA", "chromeLaunchConfig": chrome}
@@ -131,7 +136,9 @@ def scan_pa11y(urls: list[str]) -> float:
     command = [str(NODE / "node_modules/.bin/pa11y-ci"), "--config", str(config), "--json"]
     report = NODE / "pa11y.json"  # a file: node cuts what it writes to a pipe when it exits
     with report.open("wb") as out:
-        subprocess.run(command, cwd=NODE, stdout=out, stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(
+            command, cwd=NODE, env=peers_environment(folder), stdout=out, stderr=subprocess.DEVNULL, check=False
+        )
     took_s = time.perf_counter() - began
     pages = json.loads(report.read_text())["results"].values()
     failed = [row for rows in pages for row in rows if "code" not in row]
@@ -140,7 +147,7 @@ def scan_pa11y(urls: list[str]) -> float:
     return took_s
 
 
-def scan_axe_cli(urls: list[str]) -> float:
+def scan_axe_cli(urls: list[str], folder: Path) -> float:
     """Return the seconds two processes of @axe-core/cli take, half of the pages each."""
     driver, chrome = shutil.which("chromedriver"), shutil.which("chromium")
     if driver is None or chrome is None:
@@ -152,6 +159,7 @@ def scan_axe_cli(urls: list[str]) -> float:
         subprocess.Popen(
             [str(NODE / "node_modules/.bin/axe"), *half, *options, *chrome_options],
             cwd=NODE,
+            env=peers_environment(folder),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -191,8 +199,8 @@ def scans(bench: Bench) -> list[Row]:
             if whole != len(urls):
                 sys.exit(f"ours scanned {whole} of {len(urls)} pages whole")
             took[SIGHTLINE.name].append(seconds)
-            took["pa11y-ci"].append(scan_pa11y(urls))
-            took["@axe-core/cli"].append(scan_axe_cli(urls))
+            took["pa11y-ci"].append(scan_pa11y(urls, Path(folder)))
+            took["@axe-core/cli"].append(scan_axe_cli(urls, Path(folder)))
         warm_s, _ = asyncio.run(scan_ours(settings, [f"{base}/kettle.html?warm"]))
         memory_mb = resident_mb(pid)
     rates = {tool: len(urls) * 60 / statistics.median(seconds) for tool, seconds in took.items()}
