@@ -31,7 +31,7 @@ def history() -> None:
 @click.option("--site", metavar="HOST", help="Of this site only.")
 @click.option("--rule", metavar="R", help="That failed this axe rule, such as image-alt.")
 @click.option("--impact", type=click.Choice(IMPACTS), help="With a barrier of this impact.")
-@click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, '3 weeks ago'.")
+@click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, May, '3 weeks ago'.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many records.")
 @click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, its days.")
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
