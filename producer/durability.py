@@ -23,11 +23,16 @@ _TRUSTED_EVERYSEC: Final = (8, 0)
 
 
 async def check_durable(redis: Redis) -> None:
-    """Return if Redis can promise that what it acknowledged is on disk; raise ``NotDurable`` with what to change."""
+    """Return if Redis can promise that what it acknowledged is on disk; raise ``NotDurable`` with what to change.
+
+    Raises redis-py's ``ResponseError`` for a Redis that refuses everything while it cannot write.
+    """
     client = cast("Any", redis)
     try:
         config = await client.config_get("append*")
     except ResponseError as error:
+        if "MISCONF" in str(error):
+            raise
         msg = f"durable=True: Redis does not tell how it writes ({error}): permit CONFIG GET to this user"
         raise NotDurable(msg) from None
     values = {_text(name): _text(value) for name, value in config.items()}

@@ -98,6 +98,11 @@ class EmbeddedRedis:
         """Process id of the running server, for signals such as SIGSTOP; ``None`` when it is not running."""
         return None if self._server is None or self._server.poll() is not None else self._server.pid
 
+    def last_words(self) -> str:
+        """Return the last lines of the server's log, as one."""
+        lines = self.log_path.read_text(errors="replace").strip().splitlines()
+        return " / ".join(lines[-3:]) or "it said nothing"
+
     # ------------------------------------------------------------------------------------------ life
 
     def start(self) -> Self:
@@ -212,7 +217,7 @@ class EmbeddedRedis:
         with redis.Redis.from_url(self.url, socket_timeout=_START_DEADLINE_S) as client:
             while server is not None and time.monotonic() < deadline:
                 if server.poll() is not None:
-                    said = self._last_words()
+                    said = self.last_words()
                     if "Address already in use" in said:
                         return False
                     msg = f"the embedded Redis ended at its start: {said}"
@@ -225,12 +230,8 @@ class EmbeddedRedis:
                         client.ping()
                         return True
                 time.sleep(_POLL_S)
-        msg = f"the embedded Redis did not answer within {_START_DEADLINE_S} s: {self._last_words()}"
+        msg = f"the embedded Redis did not answer within {_START_DEADLINE_S} s: {self.last_words()}"
         raise RedisUnsuitable(msg)
-
-    def _last_words(self) -> str:
-        lines = self.log_path.read_text(errors="replace").strip().splitlines()
-        return " / ".join(lines[-3:]) or "it said nothing"
 
     def _end(self, how: signal.Signals) -> None:
         server, watch = self._server, self._watch

@@ -164,6 +164,9 @@ async def test_a_full_disk_refuses_submits_in_words_and_running_jobs_commit_when
 
                 with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
                     await client.submit("held", {})
+                async with Client(client.settings) as newcomer:
+                    with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
+                        await newcomer.submit("held", {}, durable=True)
                 (tmp_path / "open").touch()
                 await until(lambda: _has_error(redis), what="Redis' own word for it")
                 server.free_the_disk()

@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 
 from producer.client import Client
 from producer.contract import ScanResult
+from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from producer.settings import ClientSettings
 from tests.support.command_line import StartProgram
@@ -26,7 +27,7 @@ from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 from tests.support.small_site import SmallSite
-from worker.cli.up import wait_for
+from worker.cli.up import SHORT_LIVES, KeptRedis, wait_for
 from worker.embedded import EmbeddedRedis
 
 
@@ -90,6 +91,42 @@ def test_a_redis_of_its_own_that_was_killed_runs_again_on_its_data(tmp_path: Pat
     assert "it runs again" in capsys.readouterr().err
 
 
+def test_a_redis_that_ended_on_a_full_disk_runs_again_once_there_is_room(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    free = [3.0]
+    with EmbeddedRedis(tmp_path) as server:
+        kept = KeptRedis(server, free_mb=lambda _: free[0])
+        os.kill(server.pid or 0, signal.SIGKILL)
+        wait_until_ended(server)
+
+        kept.look()
+        kept.look()
+        said_full, was = capsys.readouterr().err, server.pid
+        free[0] = 100.0
+        kept.look()
+
+        assert said_full.count("is full (3 MB free): make room") == 1
+        assert was is None
+        assert server.pid is not None
+        assert "it runs again" in capsys.readouterr().err
+
+
+def test_a_redis_that_ends_again_and_again_is_given_up_with_its_last_words(tmp_path: Path):
+    with EmbeddedRedis(tmp_path) as server:
+        kept = KeptRedis(server)
+
+        def end_it() -> None:
+            os.kill(server.pid or 0, signal.SIGTERM)
+            wait_until_ended(server)
+            kept.look()
+
+        for _ in range(SHORT_LIVES - 1):
+            end_it()
+        with pytest.raises(RedisUnsuitable, match=r"ended 5 times, each within 10 s.*ready to exit"):
+            end_it()
+
+
 def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str, keys: Keys):
     need_browser()
     code = "import gc, worker.__main__ as m; m.main(burst=True); print(gc.get_freeze_count(), len(gc.get_objects()))"
@@ -101,6 +138,13 @@ def test_a_worker_keeps_what_stays_out_of_its_garbage_collections(redis_url: str
     frozen, others = map(int, said.split())
     assert frozen > 50_000
     assert others < frozen / 10
+
+
+def wait_until_ended(server: EmbeddedRedis) -> None:
+    deadline = time.monotonic() + 20
+    while server.pid is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def kept_by_another_than(killed: int, url: str) -> object:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,17 @@ import click
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from producer.errors import RedisUnreachable
+from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis
 
 _LOOK_EVERY_S: Final = 0.2
+ROOM_MB: Final = 16
+"""Redis ends when it cannot write its append-only file; with less room it would again with the next result."""
+SHORT_LIFE_S: Final = 10.0
+SHORT_LIVES: Final = 5
+"""So many ends in a row, each so soon after a start, are no accident."""
 
 
 @click.command(short_help="Start a Redis if none is configured, and workers.")
@@ -84,9 +90,10 @@ def answers(url: str) -> bool:
 def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
     """Wait until the workers end; pass SIGTERM on to them. Returns the first exit code that is not 0.
 
-    A Redis of our own that was killed, by a machine out of memory for one, is started again on its data: the workers
-    wait for it. Raises ``RedisUnsuitable``, the workers ended, where it does not start.
+    A Redis of our own that has ended is started again (``KeptRedis``): the workers wait for it. Raises
+    ``RedisUnsuitable``, the workers ended, where it does not start or does not stay.
     """
+    kept = None if server is None else KeptRedis(server)
 
     def pass_on(signum: int, _: object) -> None:
         for process in processes:
@@ -96,12 +103,63 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the workers itself
     try:
         while any(process.poll() is None for process in processes):
-            if server is not None and server.pid is None:
-                server.start()
-                click.echo("sightline: the Redis of 'sightline up' had ended; it runs again, on its data", err=True)
+            if kept is not None:
+                kept.look()
             time.sleep(_LOOK_EVERY_S)
     finally:
         for process in processes:
             process.terminate()
         codes = [process.wait() for process in processes]
     return next((code for code in codes if code), 0)
+
+
+class KeptRedis:
+    """A Redis of our own, started again on its data when it has ended: killed by a machine out of memory, for one.
+
+    On a full disk it ends by itself rather than acknowledge what it cannot write: it is started once there is room.
+    """
+
+    def __init__(self, server: EmbeddedRedis, *, free_mb: Callable[[Path], float] | None = None) -> None:
+        self._server = server
+        self._free_mb = free_mb or _free_mb
+        self._started_at = time.monotonic()
+        self._short_lives = 0
+        self._waits_for_room = False
+
+    def look(self) -> None:
+        """Start the server if it has ended.
+
+        Raises ``RedisUnsuitable`` where it does not start, or ends again and again.
+        """
+        if self._server.pid is not None:
+            return
+        folder = str(self._server.data_dir)
+        free = self._free_mb(self._server.data_dir)
+        if free < ROOM_MB:
+            if not self._waits_for_room:
+                _say(
+                    f"Redis has ended, the disk of {folder!r} is full ({free:.0f} MB free): make room; it runs again "
+                    f"once {ROOM_MB} MB are free, and nothing acknowledged is lost"
+                )
+            self._waits_for_room = True
+            return
+        lived_s = time.monotonic() - self._started_at
+        self._short_lives = 0 if self._waits_for_room or lived_s > SHORT_LIFE_S else self._short_lives + 1
+        if self._short_lives >= SHORT_LIVES:
+            msg = (
+                f"the Redis of 'sightline up' ended {SHORT_LIVES} times, each within {SHORT_LIFE_S:.0f} s of its "
+                f"start; its last words, of {str(self._server.log_path)!r}: {self._server.last_words()}"
+            )
+            raise RedisUnsuitable(msg)
+        self._server.start()
+        self._started_at = time.monotonic()
+        self._waits_for_room = False
+        _say("the Redis of 'sightline up' had ended; it runs again, on its data")
+
+
+def _free_mb(folder: Path) -> float:
+    return shutil.disk_usage(folder).free / 1e6
+
+
+def _say(text: str) -> None:
+    click.echo(f"sightline: {text}", err=True)
