@@ -160,13 +160,17 @@ async def test_a_full_disk_refuses_submits_in_words_and_running_jobs_commit_when
             async with running_worker(url, KEYS, [func(held, name="held")]):
                 job = await client.submit("held", {})
                 await until(lambda: _is_running(client, job.job_id), what="the running job")
+                await redis.execute_command("ACL", "SETUSER", "default", "nopass")
                 await _fill(redis)
 
                 with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
                     await client.submit("held", {})
-                async with Client(client.settings) as newcomer:
+                # Without a password redis-py's first word on a connection is PING, which a full disk refuses.
+                without = ClientSettings(redis_url=f"redis://127.0.0.1:{server.port}", environment="prod")
+                async with Client(without) as newcomer:
                     with pytest.raises(RedisUnsuitable, match="cannot write to its disk"):
                         await newcomer.submit("held", {}, durable=True)
+                await redis.execute_command("ACL", "SETUSER", "default", "resetpass", f">{PASSWORD}")
                 (tmp_path / "open").touch()
                 await until(lambda: _has_error(redis), what="Redis' own word for it")
                 server.free_the_disk()
