@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +111,18 @@ def test_a_redis_that_ended_on_a_full_disk_runs_again_once_there_is_room(
         assert was is None
         assert server.pid is not None
         assert "it runs again" in capsys.readouterr().err
+
+
+def test_a_redis_whose_folder_was_removed_runs_again_empty(tmp_path: Path):
+    with EmbeddedRedis(tmp_path / "data") as server:
+        kept = KeptRedis(server)
+        shutil.rmtree(tmp_path / "data")
+        os.kill(server.pid or 0, signal.SIGKILL)
+        wait_until_ended(server)
+
+        kept.look()
+
+        assert server.pid is not None
 
 
 def test_a_redis_that_ends_again_and_again_is_given_up_with_its_last_words(tmp_path: Path):

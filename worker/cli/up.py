@@ -158,7 +158,8 @@ class KeptRedis:
 
 
 def _free_mb(folder: Path) -> float:
-    return shutil.disk_usage(folder).free / 1e6
+    there = next(place for place in (folder, *folder.parents) if place.exists())  # it may have been removed meanwhile
+    return shutil.disk_usage(there).free / 1e6
 
 
 def _say(text: str) -> None:
