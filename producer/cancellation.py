@@ -13,8 +13,8 @@ from producer import contract
 from producer.contract import JobState
 from producer.keys import Keys
 from producer.queue_view import unknown_job
-from producer.script_runner import ScriptRunner
-from producer.scripts import Arg, load_script, run_script
+from producer.redis.script_runner import ScriptRunner
+from producer.redis.scripts import Arg, load_script, run_script
 
 CANCEL: Final = load_script("producer", "cancel")
 TOGETHER: Final = 500

@@ -24,7 +24,6 @@ from redis.asyncio import Redis
 
 from producer import contract
 from producer.cancellation import cancel_job, cancel_jobs
-from producer.connection import open_redis, redis_errors
 from producer.contract import JobState, JsonObject, Lane
 from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
@@ -32,8 +31,9 @@ from producer.event_stream import Waiters, follow
 from producer.keys import Keys
 from producer.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
 from producer.records import BatchInfo, JobInfo, QueueInfo
-from producer.script_runner import ScriptRunner
-from producer.scripts import load_script, run_script
+from producer.redis.connection import open_redis, redis_errors
+from producer.redis.script_runner import ScriptRunner
+from producer.redis.scripts import load_script, run_script
 from producer.settings import ClientSettings
 from producer.submission import SUBMIT, Submission, Submitted, prepare, read_answer
 

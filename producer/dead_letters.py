@@ -12,10 +12,10 @@ from secrets import token_hex
 from typing import Any, Final, cast
 
 from producer.client import Client
-from producer.connection import redis_errors
 from producer.contract import Lane
 from producer.errors import InvalidJob, UnknownJob
-from producer.scripts import load_script, run_script
+from producer.redis.connection import redis_errors
+from producer.redis.scripts import load_script, run_script
 
 REPLAY: Final = load_script("producer", "replay")
 PAGE: Final = 500

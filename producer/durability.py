@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from producer.errors import NotDurable
-from producer.scripts import Arg, Script
+from producer.redis.scripts import Arg, Script
 
 WAIT_MS: Final = 10_000
 """Longest wait for the disk; an fsync that takes longer means a disk in trouble."""

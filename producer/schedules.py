@@ -16,9 +16,9 @@ from typing import Any, Final, Self, cast
 
 from producer import contract
 from producer.client import Client
-from producer.connection import redis_errors
 from producer.contract import JsonObject
 from producer.errors import InvalidJob, UnknownJob
+from producer.redis.connection import redis_errors
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FIRED: Final = ":fired"

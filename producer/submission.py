@@ -14,7 +14,7 @@ from producer import contract
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
 from producer.errors import InvalidJob, QueueFull
 from producer.keys import Keys
-from producer.scripts import Arg, load_script
+from producer.redis.scripts import Arg, load_script
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from producer.board import ModelUse, models_of
 from producer.client import Client
-from producer.connection import redis_errors
+from producer.redis.connection import redis_errors
 
 MILLION: Final = 1_000_000
 

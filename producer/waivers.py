@@ -12,9 +12,9 @@ from datetime import date
 from typing import Any, Final, cast
 
 from producer.client import Client
-from producer.connection import redis_errors
 from producer.contract import JsonObject
 from producer.errors import InvalidJob, UnknownJob
+from producer.redis.connection import redis_errors
 from producer.reports.marks import Waiver
 
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.asyncio import Redis
 
-from producer.connection import open_redis, redis_errors
 from producer.errors import SightlineError
+from producer.redis.connection import open_redis, redis_errors
 from producer.settings import misspelt, setting_names
 from worker.agent.handlers import query, scan
 from worker.allocator import keep_large_blocks_apart

@@ -17,7 +17,7 @@ import structlog
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from producer.contract import Lane
-from producer.scripts import Arg
+from producer.redis.scripts import Arg
 from worker.delivery import Answer
 from worker.entries import Entry
 from worker.lane_reader import Reply

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from producer.scripts import Arg
+from producer.redis.scripts import Arg
 from worker.delivery import Delivery
 from worker.execute import Hook, Resolved, resolve, run_hook
 from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded

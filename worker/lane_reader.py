@@ -20,8 +20,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from producer.keys import GROUP
-from producer.scripts import Arg, Script
-from producer.wire import Wire, settle
+from producer.redis.scripts import Arg, Script
+from producer.redis.wire import Wire, settle
 
 BLOCK_MS: Final = 5_000
 """Longest blocking read; an idle consumer is seen by Redis at least this often."""

@@ -16,8 +16,8 @@ from redis.exceptions import ResponseError
 
 from producer.contract import JOB_ID, Lane
 from producer.keys import GROUP, Keys
-from producer.scripts import load_script
-from worker.script_pipe import ScriptPipe
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import load_script
 
 LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
 

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
-from producer.scripts import Script, load_script
+from producer.redis.scripts import Script, load_script
 
 LOOP_HUNG_S: Final = 60.0
 """A loop this long without a tick is taken for dead."""

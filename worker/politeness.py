@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from producer.contract import ScanRequest
 from producer.errors import HostBusy
 from producer.keys import Keys
-from producer.scripts import Arg, load_script, run_script
+from producer.redis.scripts import Arg, load_script, run_script
 from worker.agent.state import Engine
 from worker.scan.settings import Audit, Secrets
 

@@ -16,8 +16,9 @@ from redis.asyncio import Redis
 
 from producer.contract import ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
-from producer.scripts import Arg, Script, load_script
-from worker.bulk import BulkScript
+from producer.redis.bulk import BulkScript
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import Arg, Script, load_script
 from worker.delivery import Answer, Delivery, NotStarted, started
 from worker.entries import Entry, entries_of
 from worker.lane_reader import Arrived, LaneReader, Reply
@@ -32,7 +33,6 @@ from worker.outcome import (
     encode_failure,
     encode_value,
 )
-from worker.script_pipe import ScriptPipe
 
 DEAD_CAP: Final = 10_000
 """Dead letters kept; older ones go, with an alert."""

@@ -28,6 +28,7 @@ from redis.exceptions import RedisError
 
 from producer.client import Client
 from producer.keys import Keys
+from producer.redis.script_pipe import ScriptPipe
 from producer.schedules import Schedules
 from producer.settings import ClientSettings
 from worker.claims import Claimer
@@ -38,7 +39,6 @@ from worker.execute import StopReason
 from worker.job_functions import JobFunctions
 from worker.leases import Leased, LeaseKeeper
 from worker.places import Places
-from worker.script_pipe import ScriptPipe
 from worker.stream import JobStream
 from worker.stream_pool import StreamPool, connections_of, sync_twin
 from worker.upkeep import STUCK_AFTER_S, Upkeep

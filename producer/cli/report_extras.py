@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from producer.cli.outputs import Output
 from producer.client import Client
-from producer.connection import redis_errors
+from producer.redis.connection import redis_errors
 from producer.reports.page import Page
 from producer.reports.plain_text import counted
 from producer.site_days import Day, site_trend

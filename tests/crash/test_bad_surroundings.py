@@ -14,10 +14,10 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from producer.client import Client
-from producer.connection import explained, open_redis
 from producer.contract import JobState
 from producer.errors import RedisUnsuitable, SettingsError
 from producer.keys import Keys
+from producer.redis.connection import explained, open_redis
 from producer.settings import ClientSettings
 from tests.support.processes import ROOT, environment_of
 from tests.support.processes_of import all_gone, descendants

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from producer.errors import HostBusy
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.queue import until
 from worker.outcome import Retried, decide
 from worker.politeness import ENTER, HostGate

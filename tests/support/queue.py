@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import ErrorInfo, Lane
 from producer.keys import GROUP, Keys
+from producer.redis.script_pipe import ScriptPipe
 from producer.settings import ClientSettings
 from worker.delivery import Delivery
 from worker.entries import Entry
-from worker.script_pipe import ScriptPipe
 from worker.stream import JobStream
 from worker.stream_pool import StreamPool, connections_of
 from worker.stream_worker import StreamWorker

@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
-from producer.scripts import run_script
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import run_script
 from producer.settings import ClientSettings
 from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
@@ -25,7 +26,6 @@ from tests.support.queue_picture import Picture, expected_by, found_in
 from worker.delivery import Answer, Delivery, NotStarted, started
 from worker.entries import Entry
 from worker.outcome import Commit, CounterWrite
-from worker.script_pipe import ScriptPipe
 from worker.stream import SCRIPTS, JobStream
 
 CONSUMERS: Final = 2

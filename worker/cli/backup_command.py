@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 import click
 from redis import Redis
 
-from producer.connection import CONNECT_TIMEOUT_S, redis_errors
 from producer.errors import InputError
+from producer.redis.connection import CONNECT_TIMEOUT_S, redis_errors
 from producer.settings import ClientSettings
 from worker.backup import folder as folders
 from worker.backup.folder import Manifest

@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 import click
 
 from producer.cli.terminal import is_terminal
-from producer.connection import open_redis, redis_errors
 from producer.contract import JsonObject
 from producer.keys import Keys
+from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line
 from worker.agent.evaluation.ground import fill, throwaway

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from producer.cli.terminal import is_terminal
-from producer.connection import open_redis, redis_errors
 from producer.contract import Changes, ScanRequest, page_id
 from producer.errors import InputError
 from producer.keys import Keys
+from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 from producer.site_days import Day, site_trend

@@ -15,8 +15,8 @@ import click
 from redis.asyncio import Redis
 
 from producer.cli.terminal import is_terminal
-from producer.connection import open_redis, redis_errors
 from producer.keys import Keys
+from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 from worker.memory.embeddings import Embeddings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from producer.connection import open_redis, redis_errors
 from producer.keys import Keys
+from producer.redis.connection import open_redis, redis_errors
 from producer.reports.plain_text import counted
 from worker.memory.cache import PARAPHRASES, SAME_MEANING, AnswerCache, distances
 from worker.memory.embeddings import Embeddings

@@ -13,9 +13,9 @@ from redis.asyncio.connection import ConnectionPool
 
 from producer.contract import Lane
 from producer.keys import Keys
-from producer.scripts import Arg, Script, load_script, run_script
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import Arg, Script, load_script, run_script
 from worker.gpu.hosts import Host, Kind
-from worker.script_pipe import ScriptPipe
 
 ACQUIRE: Final = load_script("worker", "gpu_acquire")
 CHECK: Final = load_script("worker", "gpu_check")

@@ -24,7 +24,7 @@ from redisvl.query import FilterQuery
 from redisvl.query.filter import Tag
 
 from producer.keys import Keys
-from producer.scripts import Arg, Script, load_script, run_script
+from producer.redis.scripts import Arg, Script, load_script, run_script
 from worker.memory.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
 from worker.memory.threads import Hold, thread_lost
 

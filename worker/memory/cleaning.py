@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from producer.scripts import load_script, run_script
+from producer.redis.scripts import load_script, run_script
 from worker.memory.embeddings import Embeddings
 from worker.memory.indexes import as_text
 

@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from producer.errors import SightlineError
-from producer.scripts import load_script, run_script
+from producer.redis.scripts import load_script, run_script
 from worker.memory.cleaning import clean_in_turn
 from worker.memory.documents import Documents
 from worker.memory.embeddings import Embeddings

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from producer.scripts import load_script, run_script
+from producer.redis.scripts import load_script, run_script
 from worker.memory.indexes import as_text
 
 PRUNE: Final = load_script("worker", "prune")

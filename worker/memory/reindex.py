@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, cast
 from redis.exceptions import ResponseError
 
 from producer.errors import InputError, ServiceError, SettingsError
-from producer.scripts import load_script, run_script
+from producer.redis.scripts import load_script, run_script
 from worker.memory.cache import cache_index
 from worker.memory.cleaning import clean, make_due
 from worker.memory.embeddings import Embeddings

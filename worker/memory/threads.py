@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from producer.errors import ThreadBusy
 from producer.keys import Keys
-from producer.scripts import load_script, run_script
+from producer.redis.scripts import load_script, run_script
 
 HOLD: Final = load_script("worker", "thread_hold")
 RENEW: Final = load_script("worker", "thread_renew")

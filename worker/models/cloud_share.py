@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.keys import Keys
-from producer.scripts import load_script, run_script
+from producer.redis.scripts import load_script, run_script
 
 SHARE: Final = load_script("worker", "cloud_share")
 PARTS: Final = 1_000_000

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from producer.contract import Usage
 from producer.keys import Keys
-from producer.scripts import Arg, load_script, run_script
+from producer.redis.scripts import Arg, load_script, run_script
 
 MARK_KEPT_S: Final = 120
 """Longer than a client goes on sending a command again."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-import producer.connection
+import producer.redis.connection
 from producer.keys import GROUP, Keys
 from tests.support.command_line import Call
 from tests.support.ollama_server import OllamaServer

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from producer.contract import Usage
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from producer.settings import DAY_S
 from worker.models.usage import ADD, UsageLedger
 

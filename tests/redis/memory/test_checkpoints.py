@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from producer.errors import ThreadBusy
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.redis_server import StartServer
 from worker.memory.checkpoints import FORGET, STEP, conversation_saver
 from worker.memory.threads import Hold

@@ -11,7 +11,7 @@ import numpy as np
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.two_models import NAMES, NEW, OLD, Environment
 from worker.memory.cleaning import CLEAN, clean, clean_in_turn

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.redis_server import StartServer
 from tests.support.seeded_history import Nights, page
 from worker.memory.history import History, ScanFilter

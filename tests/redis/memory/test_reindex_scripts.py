@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.two_models import NEW
 from worker.memory.cleaning import CLEAN
 from worker.memory.embeddings import Embeddings

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from producer.errors import ThreadBusy
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
 from worker.memory.threads import HOLD, LONGEST_WAIT_S, RELEASE, RENEW, Hold, Threads, next_look_s, thread_tag

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-import producer.connection
+import producer.redis.connection
 from producer import BlockingClient, Client
 from producer.contract import FunctionResult, JobState
 from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout

@@ -17,12 +17,12 @@ from redis.exceptions import ResponseError
 from producer.client import Client
 from producer.contract import FunctionResult
 from producer.keys import Keys
-from producer.scripts import Arg, Script
+from producer.redis.bulk import MOST_AT_ONCE, MOST_BYTES, BulkScript
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import Arg, Script
 from tests.support.queue import events_of, job_fields, pending, steal, steal_entry
-from worker.bulk import MOST_AT_ONCE, MOST_BYTES, BulkScript
 from worker.delivery import Delivery, NotStarted
 from worker.outcome import Commit, CounterWrite, HashWrite
-from worker.script_pipe import ScriptPipe
 from worker.stream import JobStream
 from worker.stream_pool import connections_of
 

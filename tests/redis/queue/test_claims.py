@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from producer.client import Client
 from producer.contract import FunctionResult, Lane
 from producer.keys import Keys
-from producer.scripts import Arg
+from producer.redis.scripts import Arg
 from tests.support.queue import job_fields, running_worker, steal_entry, until
 from worker.entries import Entry
 from worker.lane_reader import LaneReader

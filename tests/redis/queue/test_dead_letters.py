@@ -13,7 +13,7 @@ from producer.contract import JobState
 from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
-from producer.scripts import run_script
+from producer.redis.scripts import run_script
 from tests.support.queue import BOOM, claim_one, start_one
 from worker.stream import JobStream
 

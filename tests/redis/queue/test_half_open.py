@@ -10,9 +10,9 @@ import pytest
 import worker.stream_worker
 import worker.upkeep
 from producer.client import Client
-from producer.connection import SILENT_S, open_redis
 from producer.contract import JobState
 from producer.keys import Keys
+from producer.redis.connection import SILENT_S, open_redis
 from producer.settings import ClientSettings
 from tests.support.queue import running_worker, until
 

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from producer.client import Client
 from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
-from producer.scripts import Arg
+from producer.redis.scripts import Arg
 from tests.support.queue import job_fields, open_stream, pending, until
 from worker.delivery import Answer, Delivery, started
 from worker.entries import Entry

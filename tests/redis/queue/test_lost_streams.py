@@ -72,7 +72,7 @@ async def test_a_walk_that_is_cut_short_is_walked_again(
             def lost(*_: object) -> None:
                 raise RedisConnectionError("cut")
 
-            cut.setattr("worker.script_pipe.ScriptPipe.call", lost)
+            cut.setattr("producer.redis.script_pipe.ScriptPipe.call", lost)
             with pytest.raises(RedisConnectionError):
                 await stream.lanes.ensure_groups()
 

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from producer.scripts import Script
-from worker.script_pipe import ScriptPipe
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import Script
 from worker.stream_pool import connections_of
 
 

@@ -21,10 +21,10 @@ from redis.asyncio import Redis
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import GROUP, Keys
-from producer.scripts import load_script, run_script
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import load_script, run_script
 from tests.support.queue_walk import CONSUMERS, SILENT_MS, Consumer, QueueWalk, World, pick
 from worker.leases import RENEW
-from worker.script_pipe import ScriptPipe
 from worker.stream_pool import connections_of
 
 SEQUENCES: Final = int(os.environ.get("QUEUE_SEQUENCES", "500"))

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from producer.client import Client
 from producer.keys import Keys
-from producer.wire import Wire
+from producer.redis.wire import Wire
 from tests.support.queue import until
 from worker.stream_pool import connections_of
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from producer import connection
 from producer.cli.main import run
+from producer.redis import connection
 
 NOWHERE = "redis://127.0.0.1:1/0"
 """Nothing answers there: a call that asked Redis would end with 3."""

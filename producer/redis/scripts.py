@@ -1,7 +1,7 @@
 """Loads Lua scripts from package data and runs them by SHA.
 
 A script may hold lines ``--@include _name.lua``; they are replaced by the file of that name from the script's own
-package or from ``producer/lua``. The text decides the SHA, so two releases never run each other's scripts.
+package or from ``producer/redis/lua``. The text decides the SHA, so two releases never run each other's scripts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Script:
 
 def load_script(package: str, name: str) -> Script:
     """Return ``<package>/lua/<name>.lua`` with its includes put in."""
-    places = (files(package) / "lua", files("producer") / "lua")
+    places = (files(package) / "lua", files("producer.redis") / "lua")
 
     def included(match: re.Match[str]) -> str:
         for place in places:

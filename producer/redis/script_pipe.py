@@ -2,7 +2,7 @@
 
 Calls of one tick are packed together, and several ticks may be in flight at once. Nothing is repeated here: a lost
 connection fails its calls, and the caller, who knows what a repetition means, decides. A script Redis has forgotten
-(restart) is sent again with its text. Next: ``producer/wire.py``, the connection; ``bulk.py``, many calls as one.
+(restart) is sent again with its text. Next: ``producer/redis/wire.py``, the connection; ``bulk.py``, many calls as one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
-from producer.scripts import Arg, Script
-from producer.wire import Listener, Wire, settle
+from producer.redis.scripts import Arg, Script
+from producer.redis.wire import Listener, Wire, settle
 
 Call = tuple[Listener, Script, Sequence[str], Sequence[Arg]]
 

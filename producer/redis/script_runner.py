@@ -16,8 +16,8 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
-from producer.scripts import Arg, Script
-from producer.wire import Wire
+from producer.redis.scripts import Arg, Script
+from producer.redis.wire import Wire
 
 Call = tuple[Sequence[str], Sequence[Arg]]
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from producer.scripts import Arg, Script
-from worker.script_pipe import ScriptPipe
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import Arg, Script
 
 MOST_AT_ONCE: Final = 16
 """Parts in one call. Redis serves nobody else meanwhile, for about half a millisecond; and while it works on one half

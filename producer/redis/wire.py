@@ -3,7 +3,7 @@
 redis-py makes the connection (TLS, password, database) and takes it back. Between, its layers are left out: they pack
 in Python, look at the socket before each command and wake a task for each reply, which together cost more than a submit
 or a commit itself. Replies come in the order of the commands; who sends what, and what a lost reply means, is the
-caller's. Next: ``script_runner.py`` for clients, ``worker/script_pipe.py`` for workers.
+caller's. Next: ``script_runner.py`` for clients, ``producer/redis/script_pipe.py`` for workers.
 """
 
 from __future__ import annotations
