@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from producer.blocking import BlockingClient
-    from producer.client import Client
+    from producer.client.blocking import BlockingClient
+    from producer.client.client import Client
 
 __all__ = ["BlockingClient", "Client"]
 
@@ -25,11 +25,11 @@ __all__ = ["BlockingClient", "Client"]
 def __getattr__(name: str) -> Any:
     """Import the clients when they are asked for: ``producer.contract`` alone needs no Redis."""
     if name == "Client":
-        from producer.client import Client  # noqa: PLC0415  lazily, see above
+        from producer.client.client import Client  # noqa: PLC0415  lazily, see above
 
         return Client
     if name == "BlockingClient":
-        from producer.blocking import BlockingClient  # noqa: PLC0415  lazily, see above
+        from producer.client.blocking import BlockingClient  # noqa: PLC0415  lazily, see above
 
         return BlockingClient
     msg = f"module 'producer' has no attribute {name!r}"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from producer.client import Client
+from producer.client.client import Client
+from producer.client.gpu_view import GpuView, read_gpu
+from producer.client.records import BatchInfo, QueueInfo
 from producer.contract import Lane
 from producer.dead_letters import DeadLetter
-from producer.gpu_view import GpuView, read_gpu
 from producer.keys import GROUP
-from producer.records import BatchInfo, QueueInfo
 from producer.redis.connection import redis_errors
 
 WINDOW_MS: Final = 60_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, cast
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Lane
 from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self, cast
 
 from producer import contract
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JsonObject
 from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors

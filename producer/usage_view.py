@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, cast
 
 from producer.board import ModelUse, models_of
-from producer.client import Client
+from producer.client.client import Client
 from producer.redis.connection import redis_errors
 
 MILLION: Final = 1_000_000

@@ -11,7 +11,7 @@ import re
 from datetime import date
 from typing import Any, Final, cast
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JsonObject
 from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors

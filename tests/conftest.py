@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from producer.settings import setting_names
 from tests.support.command_line import Call, StartProgram, run_sightline, start_sightline

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from langgraph.store.base import TTLConfig
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JsonObject
 from producer.keys import Keys
 from worker.agent.answer_store import AnswerStore

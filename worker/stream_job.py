@@ -2,7 +2,7 @@
 
 The client is authoritative about jobs; this file only says it in arq's words. Nothing is pickled, so an error comes
 back as the builtin exception of its name, and as ``JobExecutionFailed`` where it has none: a class named in Redis is
-never imported. ``result`` and ``abort`` wait for the event, they do not poll. Next: ``producer/client.py``.
+never imported. ``result`` and ``abort`` wait for the event, they do not poll. Next: ``producer/client/client.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from arq.jobs import Job, JobDef, JobResult, JobStatus, ResultNotFound
 from arq.worker import JobExecutionFailed
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JOB_ID, ErrorInfo, FunctionResult, JobState, Result
 from producer.errors import UnknownJob, WaitTimeout
 

@@ -1,7 +1,7 @@
 """``ArqRedis`` whose ``enqueue_job`` puts jobs on the stream, in the one contract: for stock arq producers.
 
 Function name = kind, keyword arguments = payload, positional arguments = args; all of it JSON, nothing pickled. The
-client behind it is ``producer/client.py``; what a job is to arq's users is in ``stream_job.py``.
+client behind it is ``producer/client/client.py``; what a job is to arq's users is in ``stream_job.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Lane
 from producer.settings import ClientSettings
 from worker.stream_job import StreamJob, stream_job_id

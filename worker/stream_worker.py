@@ -26,7 +26,7 @@ from arq.connections import create_pool as create_arq_pool
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.schedules import Schedules

@@ -21,7 +21,7 @@ from typing import Final
 from contenders import PROGRAMS, SIGHTLINE
 from rows import STARTED, Bench, Row
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.settings import ClientSettings
 from tests.support.ollama_server import Call, OllamaServer, most_at_once
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 from rows import Row
 
 from ops.demo.shop import PAGES, SITE
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import ScanResult
 from producer.settings import ClientSettings
 from worker.embedded import EmbeddedRedis

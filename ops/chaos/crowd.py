@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from journal import Journal
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.errors import NotDurable, QueueFull, RedisUnreachable, RedisUnsuitable, WaitTimeout
 

@@ -31,7 +31,7 @@ from journal import Journal
 from plan import Strike, make_plan
 from stage import ENVIRONMENT, Stage
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.settings import ClientSettings
 
 CALM_S: Final = 240.0

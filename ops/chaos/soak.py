@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from slope import Slope, slope_of
 from stage import ENVIRONMENT, Stage
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JsonObject
 from producer.settings import ClientSettings
 from tests.support.processes_of import descendants, resident_mb

@@ -26,7 +26,7 @@ from shop import PAGES, served
 
 from producer.cli.outputs import Output
 from producer.cli.report_extras import read_extras
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Impact, QueryRequest, QueryResult, ScanRequest
 from producer.errors import SightlineError
 from producer.reports.formats import FORMATS, ReportContext, load_report

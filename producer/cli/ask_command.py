@@ -12,7 +12,7 @@ from producer.cli.ask import AskOptions
 from producer.cli.connect import with_client
 from producer.cli.terminal import folded, is_terminal
 from producer.cli.unattended import told_if_unattended
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, JsonObject
 from producer.errors import JobCancelled, JobDead, WaitTimeout
 from producer.reports.jsonl import line_of

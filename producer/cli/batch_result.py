@@ -13,9 +13,9 @@ from producer.cli.scan import ScanOptions
 from producer.cli.scan_run import Queued, ScanPlan
 from producer.cli.scan_waiting import Waiting
 from producer.cli.targets import Targets
-from producer.client import Client
+from producer.client.client import Client
+from producer.client.queue_view import jobs_of_batch, urls_of_jobs
 from producer.errors import UnknownJob
-from producer.queue_view import jobs_of_batch, urls_of_jobs
 from producer.redis.connection import redis_errors
 
 EXIT_INTERRUPTED = 130

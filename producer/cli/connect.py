@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from producer.cli.login_files import HEADERS_VARIABLE
-from producer.client import Client
+from producer.client.client import Client
 from producer.settings import ClientSettings, misspelt, setting_names
 
 T = TypeVar("T")

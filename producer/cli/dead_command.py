@@ -10,7 +10,7 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
-from producer.client import Client
+from producer.client.client import Client
 from producer.dead_letters import DeadLetter, DeadLetters
 from producer.errors import SightlineError
 from producer.reports.jsonl import line_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from producer.gpu_view import GpuHolder, GpuView, GpuWaiter
+from producer.client.gpu_view import GpuHolder, GpuView, GpuWaiter
 from producer.reports.plain_text import one_line
 
 MAX_WAITERS_SHOWN: Final = 20

@@ -11,11 +11,11 @@ from producer.cli.connect import with_client
 from producer.cli.gpu_text import call_lines, gpu_lines
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
 from producer.cli.terminal import is_terminal
-from producer.client import Client
+from producer.client.client import Client
+from producer.client.gpu_view import GpuView
+from producer.client.records import BatchInfo, JobInfo, QueueInfo
 from producer.contract import JobState, check_job_id
 from producer.errors import UnknownJob
-from producer.gpu_view import GpuView
-from producer.records import BatchInfo, JobInfo, QueueInfo
 from producer.reports.jsonl import line_of
 
 

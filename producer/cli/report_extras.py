@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from producer.cli.outputs import Output
-from producer.client import Client
+from producer.client.client import Client
 from producer.redis.connection import redis_errors
 from producer.reports.page import Page
 from producer.reports.plain_text import counted

@@ -15,7 +15,7 @@ from producer.cli.report_extras import Extras, read_extras
 from producer.cli.terminal import folded, is_terminal
 from producer.cli.unattended import told_if_unattended
 from producer.cli.verdict import FINE, exit_code, threshold
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, check_job_id
 from producer.errors import JobCancelled, JobDead, UnknownJob, WaitTimeout
 from producer.reports.formats import ReportContext

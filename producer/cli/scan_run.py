@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
 from producer.errors import InvalidJob, UnknownJob, WaitTimeout
 from producer.reports.page import Page, page_of, waiting_page

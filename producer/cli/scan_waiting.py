@@ -26,7 +26,7 @@ from producer.cli.targets import Targets
 from producer.cli.terminal import progress
 from producer.cli.unattended import told_if_unattended
 from producer.cli.verdict import exit_code, threshold
-from producer.client import Client
+from producer.client.client import Client
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary

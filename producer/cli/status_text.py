@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from producer.records import BatchInfo, JobInfo, QueueInfo
+from producer.client.records import BatchInfo, JobInfo, QueueInfo
 from producer.reports.plain_text import counted, one_line
 
 

@@ -13,8 +13,8 @@ from typing import Final
 from rich.text import Text
 
 from producer.board import Board, RunningJob, Trouble
-from producer.gpu_view import GpuHost
-from producer.records import BatchInfo, WorkerInfo
+from producer.client.gpu_view import GpuHost
+from producer.client.records import BatchInfo, WorkerInfo
 from producer.reports.page import public_url
 from producer.reports.plain_text import counted, middle_cut, one_line
 

@@ -14,7 +14,7 @@ import click
 from producer.board import read_board
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
-from producer.client import Client
+from producer.client.client import Client
 from producer.errors import RedisUnreachable
 from producer.reports.jsonl import line_of
 

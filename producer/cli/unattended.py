@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.errors import SightlineError
 
 PATIENCE_S: Final = 5.0

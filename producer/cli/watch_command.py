@@ -13,7 +13,7 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.status_text import clock
 from producer.cli.terminal import is_terminal
-from producer.client import Client
+from producer.client.client import Client
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, middle_cut, one_line

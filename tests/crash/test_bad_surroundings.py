@@ -13,7 +13,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.errors import RedisUnsuitable, SettingsError
 from producer.keys import Keys

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from tests.support.processes import ROOT, StartWorker, environment_of, start_program

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.processes import StartWorker

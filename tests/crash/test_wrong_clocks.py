@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from producer.schedules import Schedule, Schedules

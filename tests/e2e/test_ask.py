@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.cli.ask_command import plain_answer
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, QueryResult
 from producer.keys import Keys
 from tests.support.command_line import run_sightline

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from producer.client import Client
+from producer.client.client import Client
+from producer.client.gpu_view import GpuView
 from producer.contract import ScanResult
-from producer.gpu_view import GpuView
 from tests.support.ollama_server import Call, OllamaServer
 from tests.support.scan_worker import StartScanWorker
 from tests.support.site import Reply, Request, Site, reply

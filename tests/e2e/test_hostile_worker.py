@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import ScanRequest, ScanResult
 from tests.support.hostile import HOSTILE, SCANNED, Hostile, misbehave
 from tests.support.processes_of import descendants, resident_mb, settled

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from producer.cli import report_extras
 from producer.cli.outputs import Output
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from producer.reports.page import page_of
 from tests.support.command_line import Call

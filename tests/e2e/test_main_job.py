@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, ScanResult
 from producer.keys import Keys
 from tests.support.queue import events_of, until

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Changes, QueryResult, ScanResult
 from producer.keys import Keys
 from tests.support.command_line import run_sightline

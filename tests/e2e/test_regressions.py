@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from producer.cli.watch_command import event_line
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Event
 from producer.keys import Keys
 from producer.schedules import Schedule, Schedules

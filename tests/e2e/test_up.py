@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import ScanResult
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys

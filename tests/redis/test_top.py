@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from producer.board import read_board
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from tests.support.command_line import Call, StartProgram, open_terminal, read_terminal
 from tests.support.queue import running_worker, until

@@ -8,9 +8,9 @@ import pytest
 
 from producer.cli import unattended
 from producer.cli.unattended import told_if_unattended
-from producer.client import Client
+from producer.client.client import Client
+from producer.client.records import QueueInfo
 from producer.keys import Keys
-from producer.records import QueueInfo
 from tests.support.queue import running_worker, until
 from worker.stream_worker import func
 

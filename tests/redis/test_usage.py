@@ -12,7 +12,7 @@ from rich.console import Console
 
 from producer.board import ModelUse
 from producer.cli.usage_command import print_usage, span
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Usage
 from producer.keys import Keys
 from producer.settings import DAY_S

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, ScanResult
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
 from producer.reports.marks import Waiver

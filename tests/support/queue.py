@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import ErrorInfo, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe

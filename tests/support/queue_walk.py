@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from hypothesis.stateful import RuleBasedStateMachine
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.errors import ServiceError
 
 

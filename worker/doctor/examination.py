@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 
+from producer.client.queue_view import queue_info
 from producer.errors import ServiceError
 from producer.keys import Keys
-from producer.queue_view import queue_info
 from producer.redis.connection import open_redis, redis_errors
 from worker.doctor.fallback import fallback_lines
 from worker.doctor.index_health import index_lines

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from producer.durability import durability_problem
+from producer.client.durability import durability_problem
 from producer.settings import ClientSettings
 from worker.doctor.line import Line, error, ok, warning
 from worker.memory.indexes import as_text

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from producer.client.records import QueueInfo
 from producer.errors import DependencyMissing, ModelError
-from producer.records import QueueInfo
 from producer.reports.plain_text import counted
 from worker.doctor.line import Line, error, ok, warning
 from worker.gpu.hosts import Host

@@ -17,8 +17,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from producer.client.gpu_view import HostReport
 from producer.errors import ModelError
-from producer.gpu_view import HostReport
 from producer.keys import Keys
 from worker.gpu.hosts import Host
 from worker.gpu.scripts import PoolScripts

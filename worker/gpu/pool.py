@@ -19,9 +19,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from producer.client.gpu_view import GpuView, read_gpu
 from producer.contract import Lane
 from producer.errors import ModelBusy, ModelUnreachable
-from producer.gpu_view import GpuView, read_gpu
 from producer.keys import Keys
 from worker.gpu.health import HealthRounds, Probe
 from worker.gpu.heartbeat import Heartbeat

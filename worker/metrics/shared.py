@@ -17,10 +17,10 @@ from prometheus_client.registry import Collector
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producer.gpu_view import GpuView, read_gpu
+from producer.client.gpu_view import GpuView, read_gpu
+from producer.client.queue_view import lane_infos
+from producer.client.records import LaneInfo
 from producer.keys import Keys
-from producer.queue_view import lane_infos
-from producer.records import LaneInfo
 
 READ_WITHIN_S: Final = 4.0
 """Prometheus gives up after 10 s by default."""

@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
+from producer.client.gpu_view import HostReport
 from producer.errors import ModelError
-from producer.gpu_view import HostReport
 from producer.keys import Keys
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool

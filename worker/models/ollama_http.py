@@ -17,8 +17,8 @@ from typing import Any, Final, cast
 
 import httpx
 
+from producer.client.gpu_view import LoadedModel
 from producer.errors import AnswerIncomplete
-from producer.gpu_view import LoadedModel
 from worker.gpu.hosts import Host
 from worker.models.ollama_errors import model_errors
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from measure import AT_ONCE, hold, main, note_mark, note_started
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.settings import ClientSettings
 from worker.stream_pool import StreamPool
 from worker.stream_worker import StreamWorker, func

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, QueryResult, ScanResult
 from producer.errors import JobDead
 from producer.keys import Keys

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from tests.support.metrics import Samples, scraped, total
 from tests.support.queue import until

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from tests.support.child import Child
 from tests.support.prometheus import Prometheus, find_program, running_prometheus

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob
 from producer.keys import Keys

@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from producer.client.gpu_view import HostReport
 from producer.errors import ModelUnreachable, SlotLost
-from producer.gpu_view import HostReport
 from producer.keys import Keys
 from tests.support.gpu import GPU1, GPU2, QUICK, TWO, hold, set_host, until, waiting
 from tests.support.ollama_models import OpenPool

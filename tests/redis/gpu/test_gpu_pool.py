@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
+from producer.client.gpu_view import INTERACTIVE_IN_A_ROW
 from producer.errors import AnswerIncomplete, ModelBusy, SlotLost
-from producer.gpu_view import INTERACTIVE_IN_A_ROW
 from producer.keys import Keys
 from tests.support.gpu import (
     GPU1,

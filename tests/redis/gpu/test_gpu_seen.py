@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.gpu_view import HostReport, LoadedModel
+from producer.client.gpu_view import HostReport, LoadedModel
 from producer.keys import Keys
 from tests.support.command_line import Call, drawn_by_sightline
 from tests.support.gpu import hold, waiting

@@ -12,7 +12,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from producer.cli.gpu_text import gpu_lines
-from producer.gpu_view import (
+from producer.client.gpu_view import (
     INTERACTIVE_IN_A_ROW,
     GpuHost,
     GpuView,

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult
 from producer.keys import Keys
 from producer.redis.bulk import MOST_AT_ONCE, MOST_BYTES, BulkScript

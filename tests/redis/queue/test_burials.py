@@ -6,7 +6,7 @@ import json
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from tests.support.queue import BOOM, claim_one, start_one, steal, steal_entry, submitted

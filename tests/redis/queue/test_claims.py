@@ -10,7 +10,7 @@ import pytest
 from arq.worker import func
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, Lane
 from producer.keys import Keys
 from producer.redis.scripts import Arg

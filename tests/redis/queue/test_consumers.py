@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import claim_one, open_stream, start_one, submitted

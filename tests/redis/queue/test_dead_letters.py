@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 import producer.dead_letters
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob, UnknownJob

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.client import Client
-from producer.durability import durability_problem
+from producer.client.client import Client
+from producer.client.durability import durability_problem
 from producer.errors import NotDurable
 from producer.keys import Keys
 from producer.settings import ClientSettings

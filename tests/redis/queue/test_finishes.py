@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, job_fields, pending, start_one, steal, submitted

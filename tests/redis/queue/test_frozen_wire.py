@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, QueryResult, ScanResult, decode_result
 from producer.dead_letters import DeadLetters
 from producer.keys import Keys

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import add, claim_one, events_of, running_worker, start_one

@@ -9,7 +9,7 @@ import pytest
 
 import worker.stream_worker
 import worker.upkeep
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from producer.redis.connection import SILENT_S, open_redis

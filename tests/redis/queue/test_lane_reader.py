@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.scripts import Arg

@@ -10,7 +10,7 @@ import redis as blocking_redis
 from redis.asyncio import Redis
 
 import worker.leases
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import GROUP, Keys
 from tests.support.queue import start_one, steal, until
 from worker.leases import Leased, LeaseKeeper

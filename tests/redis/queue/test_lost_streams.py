@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, open_stream, running_worker, start_one, submitted

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.keys import Keys
 from tests.support.queue import BOOM, claim_one, job_fields, start_one, submitted
 from worker.stream import JobStream

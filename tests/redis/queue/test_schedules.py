@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
 from producer.schedules import Cron, Schedule, Schedules

@@ -6,7 +6,7 @@ import json
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, start_one, steal_entry, submitted

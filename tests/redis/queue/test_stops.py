@@ -11,7 +11,7 @@ from arq.worker import func
 from redis.asyncio import Redis
 
 import worker.execute
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from tests.support.queue import forever, job_fields, running_worker

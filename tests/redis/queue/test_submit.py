@@ -8,8 +8,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer import cancellation
-from producer.client import Client
+from producer.client.client import Client, cancellation
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys

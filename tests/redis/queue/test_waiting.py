@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-import producer.event_stream
-from producer.client import Client
+import producer.client.event_stream
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.errors import UnknownJob, WaitTimeout
 from producer.keys import Keys

@@ -9,7 +9,7 @@ from typing import Any
 from arq.worker import Retry, func
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import Keys
 from tests.support.queue import add, events_of, forever, running_worker, until

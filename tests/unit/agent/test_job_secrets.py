@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from producer.client.submission import prepare
 from producer.errors import InvalidJob
-from producer.submission import prepare
 from worker.agent.job_secrets import parse_secrets
 
 

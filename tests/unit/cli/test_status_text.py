@@ -7,8 +7,8 @@ import pytest
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
 from producer.cli.terminal import folded
 from producer.cli.watch_command import event_line
+from producer.client.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 from producer.contract import Event, JobState
-from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 
 JOB = JobInfo("j1", "scan", "batch", JobState.QUEUED, 0, "", "", 1_795_401_109_949, None, None, "", "", 3)
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from producer.client.records import LaneInfo, QueueInfo, WorkerInfo
 from producer.keys import Keys
-from producer.records import LaneInfo, QueueInfo, WorkerInfo
 from worker.doctor.index_health import IndexFacts, index_line, reindex_lines, vectors_line
 from worker.doctor.lifetimes import kind_of
 from worker.doctor.line import Level

@@ -19,7 +19,7 @@ from producer.redis.scripts import Arg, load_script
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-SUBMIT: Final = load_script("producer", "submit")
+SUBMIT: Final = load_script("producer.client", "submit")
 SECRETS: Final = ("headers", "cookies", "storage_state")
 """What a scan behind a login may be given; kept apart from the job, and only until its end."""
 LANES: Final = {"query": Lane.INTERACTIVE}

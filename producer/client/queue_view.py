@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from producer.client.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 from producer.contract import JobState, Lane, decode_payload
 from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
-from producer.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 
 POSITION_LIMIT: Final = 10_000
 """Beyond it a position costs more to count than it tells."""

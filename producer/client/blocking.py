@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from redis.asyncio import Redis
 
-from producer.client import Client
+from producer.client.client import Client
 from producer.settings import ClientSettings
 
 P = ParamSpec("P")

@@ -10,13 +10,13 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 
 from producer import contract
+from producer.client.queue_view import unknown_job
 from producer.contract import JobState
 from producer.keys import Keys
-from producer.queue_view import unknown_job
 from producer.redis.script_runner import ScriptRunner
 from producer.redis.scripts import Arg, load_script, run_script
 
-CANCEL: Final = load_script("producer", "cancel")
+CANCEL: Final = load_script("producer.client", "cancel")
 TOGETHER: Final = 500
 _KNOWN: Final = ("kind", "lane", "batch")
 

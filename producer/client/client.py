@@ -23,25 +23,25 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 from redis.asyncio import Redis
 
 from producer import contract
-from producer.cancellation import cancel_job, cancel_jobs
+from producer.client.cancellation import cancel_job, cancel_jobs
+from producer.client.durability import check_durable, run_durably
+from producer.client.event_stream import Waiters, follow
+from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
+from producer.client.records import BatchInfo, JobInfo, QueueInfo
+from producer.client.submission import SUBMIT, Submission, Submitted, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
-from producer.durability import check_durable, run_durably
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
-from producer.event_stream import Waiters, follow
 from producer.keys import Keys
-from producer.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
-from producer.records import BatchInfo, JobInfo, QueueInfo
 from producer.redis.connection import open_redis, redis_errors
 from producer.redis.script_runner import ScriptRunner
 from producer.redis.scripts import load_script, run_script
 from producer.settings import ClientSettings
-from producer.submission import SUBMIT, Submission, Submitted, prepare, read_answer
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from producer.client.gpu_view import GpuView
     from producer.contract import Event, Result
-    from producer.gpu_view import GpuView
 
 KEEP_FINISHED_S: Final = 7 * 86_400
 PIPELINED: Final = 500
@@ -49,7 +49,7 @@ PIPELINED: Final = 500
 MEMORY_CHECK_EVERY_S: Final = 0.5
 """INFO costs as much as a submit; the memory limit is looked at this often."""
 
-SEAL: Final = load_script("producer", "seal")
+SEAL: Final = load_script("producer.client", "seal")
 
 Payload: TypeAlias = "BaseModel | JsonObject"
 
@@ -293,7 +293,7 @@ class Client:
 
     async def gpu(self) -> GpuView:
         """Return who holds the GPU's slots, who waits and for how long still; empty where no worker needs a GPU."""
-        from producer.gpu_view import read_gpu  # noqa: PLC0415  who submits does not look at GPUs
+        from producer.client.gpu_view import read_gpu  # noqa: PLC0415  who submits does not look at GPUs
 
         with redis_errors(self.settings):
             return await read_gpu(self._redis, self.keys)

@@ -1,0 +1,1 @@
+"""Submit jobs, wait for them, cancel them, follow their events, and see the queue and the GPU. Start with ``client.py``."""
