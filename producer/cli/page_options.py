@@ -57,7 +57,7 @@ def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
     """Return the group of each page that has one: that of the first ``GLOB=NAME`` that fits, or of a plain name."""
     if not groups:
         return {}
-    from producer.sitemap import fits  # noqa: PLC0415  defusedxml and ssl, for those who need them
+    from producer.sitemaps.sitemap import fits  # noqa: PLC0415  defusedxml and ssl, for those who need them
 
     rules = [(glob, name) for glob, _, name in map(_split, groups)]
     named: dict[str, str] = {}

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from producer.addresses import normal_url
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
 from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.sitemaps.addresses import normal_url
 
 if TYPE_CHECKING:
-    from producer.robots import RobotsOfSites
-    from producer.sitemap import Listed
+    from producer.sitemaps.robots import RobotsOfSites
+    from producer.sitemaps.sitemap import Listed
 
 SHOWN_PROBLEMS: Final = 20
 """Addresses of a sitemap that are none, named one by one; more are a fault of its program's, and counted."""
@@ -92,8 +92,8 @@ def _add_sitemaps(
     targets: Targets,
     errors: list[SightlineError],
 ) -> None:
-    from producer.robots import RobotsOfSites  # noqa: PLC0415  defusedxml, protego and ssl, for those who need them
-    from producer.sitemap import Choice, everything, read_sitemap  # noqa: PLC0415  the same
+    from producer.sitemaps.robots import RobotsOfSites  # noqa: PLC0415  defusedxml, protego and ssl, for those who need them
+    from producer.sitemaps.sitemap import Choice, everything, read_sitemap  # noqa: PLC0415  the same
 
     robots = RobotsOfSites()
     choice = Choice(wanted.match, wanted.exclude, everything if wanted.ignore_robots else robots.allows)
@@ -140,7 +140,7 @@ def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[
 
 def _named_by(robots: RobotsOfSites, site: str) -> list[str]:
     """Return the sitemaps that robots.txt names on its own site: it cannot make this machine ask another one."""
-    from producer.download import site_name  # noqa: PLC0415  as above
+    from producer.sitemaps.download import site_name  # noqa: PLC0415  as above
 
     named: dict[str, None] = {}
     for text in robots.sitemaps(site):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protego import Protego
 
-from producer.sitemap import _Malformed, locations
+from producer.sitemaps.sitemap import _Malformed, locations
 from tests.fuzz.strange import BYTES, TEXT
 
 TAGS = st.sampled_from(["urlset", "sitemapindex", "url", "sitemap", "loc", "lastmod", "html"])

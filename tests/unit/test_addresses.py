@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.addresses import ascii_host, normal_url
+from producer.sitemaps.addresses import ascii_host, normal_url
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from producer import download, sitemap
 from producer.errors import InputError
-from producer.sitemap import Choice, read_sitemap
+from producer.sitemaps import download, sitemap
+from producer.sitemaps.sitemap import Choice, read_sitemap
 from tests.support.small_site import SmallSite, sitemap_index, urlset
 
 

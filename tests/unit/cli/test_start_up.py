@@ -104,7 +104,13 @@ def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(ast.literal_eval(done.stdout))
 
-    assert not loaded & {"producer.sitemap", "producer.robots", "producer.download", "protego", "rich.live"}
+    assert not loaded & {
+        "producer.sitemaps.sitemap",
+        "producer.sitemaps.robots",
+        "producer.sitemaps.download",
+        "protego",
+        "rich.live",
+    }
     assert not {name for name in loaded if name.startswith("producer.reports.")} & REPORTS
 
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from protego import Protego
 
-from producer.download import download
 from producer.errors import PageUnreachable
+from producer.sitemaps.download import download
 
 AGENT: Final = "Sightline"
 """The name robots.txt may call us by; ``*`` is meant too."""

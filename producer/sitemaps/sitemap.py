@@ -19,9 +19,9 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import XMLParser
 
-from producer.addresses import normal_url
-from producer.download import download, site_name
 from producer.errors import InputError, PageUnreachable, SightlineError
+from producer.sitemaps.addresses import normal_url
+from producer.sitemaps.download import download, site_name
 
 MAX_PAGES: Final = 100_000
 MAX_SITEMAPS: Final = 2_000

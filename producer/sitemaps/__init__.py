@@ -1,0 +1,1 @@
+"""Page addresses from lists, sitemaps and robots.txt. Start with ``sitemap.py``."""
