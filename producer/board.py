@@ -17,9 +17,9 @@ from producer.client.client import Client
 from producer.client.gpu_view import GpuView, read_gpu
 from producer.client.records import BatchInfo, QueueInfo
 from producer.contract import Lane
-from producer.dead_letters import DeadLetter
 from producer.keys import GROUP
 from producer.redis.connection import redis_errors
+from producer.stored.dead_letters import DeadLetter
 
 WINDOW_MS: Final = 60_000
 EVENTS_READ: Final = 1_000

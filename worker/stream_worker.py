@@ -29,8 +29,8 @@ from redis.exceptions import RedisError
 from producer.client.client import Client
 from producer.keys import Keys
 from producer.redis.script_pipe import ScriptPipe
-from producer.schedules import Schedules
 from producer.settings import ClientSettings
+from producer.stored.schedules import Schedules
 from worker.claims import Claimer
 from worker.deliveries import Deliveries
 from worker.delivery import Answer

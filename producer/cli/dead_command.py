@@ -11,10 +11,10 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
 from producer.client.client import Client
-from producer.dead_letters import DeadLetter, DeadLetters
 from producer.errors import SightlineError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, printable
+from producer.stored.dead_letters import DeadLetter, DeadLetters
 
 
 def list_dead(limit: int, *, as_json: bool) -> None:

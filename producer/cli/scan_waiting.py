@@ -32,7 +32,7 @@ from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary
 from producer.reports.plain_text import counted, one_line
 from producer.reports.remarks import remarks
-from producer.waivers import Waivers
+from producer.stored.waivers import Waivers
 
 SHOWN_BARRIERS = 20
 """Fixed barriers named one by one; more are counted."""

@@ -15,7 +15,7 @@ from producer.contract import JsonObject
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, one_line
-from producer.schedules import Cron, Schedule, Schedules
+from producer.stored.schedules import Cron, Schedule, Schedules
 
 
 def add_schedule(

@@ -12,7 +12,7 @@ from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.marks import Waiver
 from producer.reports.plain_text import one_line
-from producer.waivers import Waivers, check_waiver
+from producer.stored.waivers import Waivers, check_waiver
 
 
 def add_waiver(fingerprint: str, reason: str, until: date | None) -> None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
-from producer.schedules import Schedule, Schedules
+from producer.stored.schedules import Schedule, Schedules
 from tests.crash.test_worker_killed import one_end_each, release, runs_of
 from tests.support.processes import ROOT, start_program
 from tests.support.queue import events_of, until

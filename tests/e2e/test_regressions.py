@@ -13,7 +13,7 @@ from producer.cli.watch_command import event_line
 from producer.client.client import Client
 from producer.contract import Event
 from producer.keys import Keys
-from producer.schedules import Schedule, Schedules
+from producer.stored.schedules import Schedule, Schedules
 from tests.e2e.conftest import GUILTY
 from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker

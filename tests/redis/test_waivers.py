@@ -12,7 +12,7 @@ from producer.client.client import Client
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
 from producer.reports.marks import Waiver
-from producer.waivers import Waivers
+from producer.stored.waivers import Waivers
 
 FIRST = Waiver("a" * 24, "the shop is replaced then", date(2027, 1, 31))
 SECOND = Waiver("b" * 24, "accepted")

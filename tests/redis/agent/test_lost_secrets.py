@@ -6,9 +6,9 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob
 from producer.keys import Keys
+from producer.stored.dead_letters import DeadLetters
 from tests.redis.agent.scanning import BARRIERS, HOME, Resources, graph
 from tests.support.queue import BOOM, open_stream, settings_for, start_one
 from tests.support.scans import FixedEngine

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-import producer.dead_letters
+import producer.stored.dead_letters
 from producer.client.client import Client
 from producer.contract import JobState
-from producer.dead_letters import DeadLetters
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
 from producer.redis.scripts import run_script
+from producer.stored.dead_letters import DeadLetters
 from tests.support.queue import BOOM, claim_one, start_one
 from worker.stream import JobStream
 

@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, QueryResult, ScanResult, decode_result
-from producer.dead_letters import DeadLetters
 from producer.keys import Keys
-from producer.schedules import Schedules
-from producer.waivers import Waivers
+from producer.stored.dead_letters import DeadLetters
+from producer.stored.schedules import Schedules
+from producer.stored.waivers import Waivers
 from tests.support.queue import events_of, running_worker
 
 WAIT_S = 20

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
-from producer.schedules import Cron, Schedule, Schedules
+from producer.stored.schedules import Cron, Schedule, Schedules
 from tests.support.queue import events_of
 
 NOW = datetime(2026, 5, 4, 12, 30, 20, tzinfo=UTC)  # a Monday
@@ -68,7 +68,7 @@ async def test_redis_clock_decides_though_this_machines_is_an_hour_ahead(
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) + timedelta(hours=1)
 
-    monkeypatch.setattr("producer.schedules.datetime", Ahead)
+    monkeypatch.setattr("producer.stored.schedules.datetime", Ahead)
     soon = datetime.now(UTC) + timedelta(minutes=30)
     schedules = Schedules(client)
     later = Schedule("later", f"{soon:%M %H} * * *", "scan", NIGHTLY.payloads)

@@ -42,7 +42,7 @@ AT_MOST: Final = {
     "expire": 2,
 }
 """Steps of one walk that lead nowhere or end things early: left to chance, there would be little else."""
-REPLAY: Final = load_script("producer", "replay")
+REPLAY: Final = load_script("producer.stored", "replay")
 
 LANES: Final = st.sampled_from(list(Lane))
 WHO: Final = st.integers(0, CONSUMERS - 1)

@@ -17,7 +17,7 @@ from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors
 from producer.redis.scripts import load_script, run_script
 
-REPLAY: Final = load_script("producer", "replay")
+REPLAY: Final = load_script("producer.stored", "replay")
 PAGE: Final = 500
 
 

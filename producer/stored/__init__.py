@@ -1,0 +1,1 @@
+"""What users keep in Redis: schedules, waivers and dead letters."""
