@@ -12,11 +12,11 @@ from typing import Final
 
 from rich.text import Text
 
-from producer.board import Board, RunningJob, Trouble
 from producer.client.gpu_view import GpuHost
 from producer.client.records import BatchInfo, WorkerInfo
 from producer.reports.page import public_url
 from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.views.board import Board, RunningJob, Trouble
 
 NARROW: Final = 60
 """Columns under which names are cut short and numbers lose their words."""

@@ -11,12 +11,12 @@ from typing import Final
 
 import click
 
-from producer.board import read_board
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
 from producer.client.client import Client
 from producer.errors import RedisUnreachable
 from producer.reports.jsonl import line_of
+from producer.views.board import read_board
 
 EVERY_S: Final = 1.0
 EXIT_INTERRUPTED: Final = 130

@@ -9,12 +9,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from producer.board import ModelUse
 from producer.cli.connect import read_settings, with_client
 from producer.cli.terminal import is_terminal
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line
-from producer.usage_view import Prices, UsageView, read_usage
+from producer.views.board import ModelUse
+from producer.views.usage_view import Prices, UsageView, read_usage
 
 
 def show(*, days: int, as_json: bool) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from producer.board import read_board
 from producer.client.client import Client
 from producer.keys import Keys
+from producer.views.board import read_board
 from tests.support.command_line import Call, StartProgram, open_terminal, read_terminal
 from tests.support.queue import running_worker, until
 from worker.stream_worker import func

@@ -10,13 +10,13 @@ import pytest
 from redis.asyncio import Redis
 from rich.console import Console
 
-from producer.board import ModelUse
 from producer.cli.usage_command import print_usage, span
 from producer.client.client import Client
 from producer.contract import Usage
 from producer.keys import Keys
 from producer.settings import DAY_S
-from producer.usage_view import Prices, read_usage
+from producer.views.board import ModelUse
+from producer.views.usage_view import Prices, read_usage
 from tests.support.command_line import Call
 from worker.models.usage import UsageLedger
 

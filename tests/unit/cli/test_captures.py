@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from producer.board import WINDOW_MS, Board, Recent
 from producer.cli.top_board import board_lines
 from producer.client.gpu_view import GpuView
 from producer.client.records import LaneInfo, QueueInfo
+from producer.views.board import WINDOW_MS, Board, Recent
 
 FOLDER = Path(__file__).resolve().parents[3] / "ops/captures"
 WIDTHS = (80, 120)

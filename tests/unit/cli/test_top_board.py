@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from producer.board import (
+from producer.cli.top_board import board_lines, duration
+from producer.client.gpu_view import GpuHost, GpuView, GpuWaiter, LoadedModel
+from producer.client.records import BatchInfo, LaneInfo, QueueInfo, WorkerInfo
+from producer.stored.dead_letters import DeadLetter
+from producer.views.board import (
     ENOUGH,
     WINDOW_MS,
     Board,
@@ -18,10 +22,6 @@ from producer.board import (
     recent_of,
     troubles_of,
 )
-from producer.cli.top_board import board_lines, duration
-from producer.client.gpu_view import GpuHost, GpuView, GpuWaiter, LoadedModel
-from producer.client.records import BatchInfo, LaneInfo, QueueInfo, WorkerInfo
-from producer.stored.dead_letters import DeadLetter
 
 NOW = 1_795_573_359_604
 URL = "https://shop.example/collections/teas/darjeeling-first-flush?page=12"

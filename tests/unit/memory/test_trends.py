@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from producer.contract import Counts
-from producer.site_days import Day, parse_days
+from producer.views.site_days import Day, parse_days
 from worker.memory.pages import PageState
 from worker.memory.trends import compare_groups
 

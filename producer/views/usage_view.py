@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, cast
 
-from producer.board import ModelUse, models_of
 from producer.client.client import Client
 from producer.redis.connection import redis_errors
+from producer.views.board import ModelUse, models_of
 
 MILLION: Final = 1_000_000
 

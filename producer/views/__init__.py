@@ -1,0 +1,1 @@
+"""Read-only summaries of queue, usage and history for people to look at."""
