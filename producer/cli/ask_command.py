@@ -10,8 +10,8 @@ import click
 from producer import contract
 from producer.cli.ask import AskOptions
 from producer.cli.connect import with_client
+from producer.cli.scan.unattended import told_if_unattended
 from producer.cli.terminal import folded, is_terminal
-from producer.cli.unattended import told_if_unattended
 from producer.client.client import Client
 from producer.contract import JobState, JsonObject
 from producer.errors import JobCancelled, JobDead, WaitTimeout

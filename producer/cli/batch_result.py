@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import click
 
 from producer.cli.connect import with_client
-from producer.cli.gate import Gate
 from producer.cli.outputs import Output
-from producer.cli.scan import ScanOptions
-from producer.cli.scan_run import Queued, ScanPlan
-from producer.cli.scan_waiting import Waiting
-from producer.cli.targets import Targets
+from producer.cli.scan.command import ScanOptions
+from producer.cli.scan.gate import Gate
+from producer.cli.scan.submit import Queued, ScanPlan
+from producer.cli.scan.targets import Targets
+from producer.cli.scan.wait import Waiting
 from producer.client.client import Client
 from producer.client.queue_view import jobs_of_batch, urls_of_jobs
 from producer.errors import UnknownJob

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from producer.cli.login_files import HEADERS_VARIABLE
+from producer.cli.scan.login_files import HEADERS_VARIABLE
 from producer.client.client import Client
 from producer.settings import ClientSettings, misspelt, setting_names
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from producer.cli.scan import FAIL_ON
+from producer.cli.scan.command import FAIL_ON
 
 
 @click.command(short_help="Show the queue, a job or a batch.")

@@ -31,7 +31,7 @@ _COMMANDS: Final = {
     "schedule": "producer.cli.schedule:schedule",
     "cancel": "producer.cli.jobs:cancel",
     "result": "producer.cli.jobs:result",
-    "scan": "producer.cli.scan:scan",
+    "scan": "producer.cli.scan.command:scan",
     "status": "producer.cli.jobs:status",
     "top": "producer.cli.top:top",
     "usage": "producer.cli.usage:usage",

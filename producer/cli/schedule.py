@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from producer.cli.page_options import page_options, request_options
-from producer.cli.scan import STANDARDS
+from producer.cli.scan.command import STANDARDS
+from producer.cli.scan.page_options import page_options, request_options
 
 
 @click.group(short_help="Scan again and again by a cron line.")

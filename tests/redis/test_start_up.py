@@ -59,4 +59,4 @@ def test_who_only_submits_loads_the_models_of_requests_alone(redis_url: str, key
 
     assert code == 0
     assert parts_of_the_contract(modules) == PLAIN | {"message", "requests"}
-    assert not {"rich", "producer.cli.scan_waiting", "producer.cli.report_extras"} & modules
+    assert not {"rich", "producer.cli.scan.wait", "producer.cli.report_extras"} & modules

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.cli import unattended
-from producer.cli.unattended import told_if_unattended
+from producer.cli.scan import unattended
+from producer.cli.scan.unattended import told_if_unattended
 from producer.client.client import Client
 from producer.client.records import QueueInfo
 from producer.keys import Keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from producer.cli.scan import FAIL_ON
+from producer.cli.scan.command import FAIL_ON
 
 IMPACTS = FAIL_ON[:-1]
 """All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""

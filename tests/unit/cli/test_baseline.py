@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.cli.baseline import Barrier, barriers_of, baseline_text, fixed_in, read_baseline, renewed
+from producer.cli.scan.baseline import Barrier, barriers_of, baseline_text, fixed_in, read_baseline, renewed
 from producer.errors import InputError
 from producer.reports.marks import Marks, Waiver
 from producer.reports.page import Page, page_of, refused_page

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from producer.cli.baseline import Barrier
-from producer.cli.gate import NO_EARLIER_SCAN, Gate
+from producer.cli.scan.baseline import Barrier
+from producer.cli.scan.gate import NO_EARLIER_SCAN, Gate
 from producer.contract import Changes
 from producer.reports.marks import Waiver
 from producer.reports.page import Page, page_of

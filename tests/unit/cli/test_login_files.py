@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.cli.login_files import check_one_site, read_cookies, read_headers, read_secrets
+from producer.cli.scan.login_files import check_one_site, read_cookies, read_headers, read_secrets
 from producer.errors import InputError
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from producer.cli.page_options import groups_of, request_options
-from producer.cli.scan_run import ScanPlan
+from producer.cli.scan.page_options import groups_of, request_options
+from producer.cli.scan.submit import ScanPlan
 from producer.contract import ScanRequest
 
 CART, TEA, HOME = (f"https://shop.example/{path}" for path in ("shop/cart?x=1", "blog/tea", ""))

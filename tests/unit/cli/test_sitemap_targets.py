@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.cli.scan_run import ScanPlan
-from producer.cli.targets import Sitemaps, read_targets
+from producer.cli.scan.submit import ScanPlan
+from producer.cli.scan.targets import Sitemaps, read_targets
 from producer.errors import InputError, PageUnreachable
 from tests.support.small_site import SmallSite, urlset
 

@@ -15,7 +15,7 @@ import pytest
 
 from producer import contract
 from producer.cli import main
-from producer.cli.scan import FAIL_ON, LANES, STANDARDS
+from producer.cli.scan.command import FAIL_ON, LANES, STANDARDS
 from producer.contract import Impact, Lane, ScanRequest
 from producer.errors import DependencyMissing
 

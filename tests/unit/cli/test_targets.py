@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from producer.cli.targets import read_targets
+from producer.cli.scan.targets import read_targets
 
 
 def test_addresses_come_in_order_and_once() -> None:

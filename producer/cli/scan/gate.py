@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from producer.cli.baseline import Barrier, path_of
+from producer.cli.scan.baseline import Barrier, path_of
 from producer.reports.marks import Marks, Waiver
 from producer.reports.page import Page
 

@@ -1,6 +1,6 @@
 """What ``sightline scan`` does with its options: check them, submit, wait, report, and say how to go on.
 
-The order matters: what can be refused is refused before anything is queued. Next: ``scan_run.py``.
+The order matters: what can be refused is refused before anything is queued. Next: ``submit.py``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TextIO
 import click
 
 from producer.cli.connect import headers_variable, with_client
-from producer.cli.login_files import check_one_site, read_secrets
-from producer.cli.page_options import groups_of, request_options
-from producer.cli.scan import ScanOptions
-from producer.cli.scan_run import Queued, ScanPlan, name_batch, submit
-from producer.cli.targets import Sitemaps, Targets, read_targets
+from producer.cli.scan.command import ScanOptions
+from producer.cli.scan.login_files import check_one_site, read_secrets
+from producer.cli.scan.page_options import groups_of, request_options
+from producer.cli.scan.submit import Queued, ScanPlan, name_batch, submit
+from producer.cli.scan.targets import Sitemaps, Targets, read_targets
+from producer.cli.scan.verdict import NOT_SCANNED
 from producer.cli.terminal import is_terminal
-from producer.cli.verdict import NOT_SCANNED
 from producer.contract import JsonObject, Lane, check_job_id
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
@@ -42,7 +42,7 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     try:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
-        from producer.cli.scan_waiting import wait_and_report  # noqa: PLC0415  who only submits reports nothing
+        from producer.cli.scan.wait import wait_and_report  # noqa: PLC0415  who only submits reports nothing
 
         return wait_and_report(plan, targets, queued, options, as_lines=as_lines)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""``sightline scan``: its options. What they do is in ``scan_command.py``, imported when they are to be done."""
+"""``sightline scan``: its options. What they do is in ``run.py``, imported when they are to be done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from producer.cli.page_options import page_options
+from producer.cli.scan.page_options import page_options
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
@@ -112,6 +112,6 @@ def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **o
     Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
     is unreachable or the time ran out, 64 for a wrong call.
     """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.scan_command import run  # noqa: PLC0415  --help needs none of it
+    from producer.cli.scan.run import run  # noqa: PLC0415  --help needs none of it
 
     context.exit(run(urls, file, ScanOptions(**options)))
