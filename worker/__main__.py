@@ -20,11 +20,11 @@ from producer.settings import misspelt, setting_names
 from worker.agent.handlers import query, scan
 from worker.allocator import keep_large_blocks_apart
 from worker.memory.indexes import redis_errors as memory_errors
-from worker.outcome import HandedBack, Lost, Retried
+from worker.queue.arq_pool import StreamPool
+from worker.queue.outcome import HandedBack, Lost, Retried
+from worker.queue.worker import StreamWorker, func
 from worker.resources import Resources, open_resources
 from worker.settings import WorkerSettings
-from worker.stream_pool import StreamPool
-from worker.stream_worker import StreamWorker, func
 from worker.telemetry import configure_logging
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tests.support.redis_server import StartServer
 from tests.support.scan_worker import need_browser, start_scan_worker
 from tests.support.started_redis import started_redis
 from worker.__main__ import main
-from worker.stream_worker import func
+from worker.queue.worker import func
 
 WAIT_S = 60
 KEYS = Keys("prod")

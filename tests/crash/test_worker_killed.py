@@ -16,7 +16,7 @@ from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.processes import StartWorker
 from tests.support.queue import events_of, pending, until
-from worker.leases import FROZEN_S
+from worker.queue.leases import FROZEN_S
 
 WAIT_S = 30
 

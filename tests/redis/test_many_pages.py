@@ -16,8 +16,8 @@ from producer.contract import ScanResult
 from producer.keys import Keys
 from tests.support.command_line import Call, StartProgram
 from tests.support.queue import events_of, is_reading_events, running_worker, until
-from worker.outcome import Commit
-from worker.stream_worker import func
+from worker.queue.outcome import Commit
+from worker.queue.worker import func
 
 PAGES = 5_000
 WAIT_S = 100

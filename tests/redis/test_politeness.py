@@ -12,8 +12,8 @@ from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
-from worker.outcome import Retried, decide
 from worker.politeness import ENTER, HostGate
+from worker.queue.outcome import Retried, decide
 
 HOST = "shop.example"
 

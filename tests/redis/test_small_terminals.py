@@ -14,8 +14,8 @@ from tests.support.command_line import drawn_by_sightline
 from tests.support.queue import running_worker
 from tests.support.scan_worker import environment_for
 from tests.support.scans import finding, scan_result
-from worker.outcome import Commit
-from worker.stream_worker import func
+from worker.queue.outcome import Commit
+from worker.queue.worker import func
 
 PAGES = [f"https://shop.example/collections/spring/{number}/a-rather-long-name" for number in range(6)]
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -14,7 +14,7 @@ from producer.keys import Keys
 from producer.views.board import read_board
 from tests.support.command_line import Call, StartProgram, open_terminal, read_terminal
 from tests.support.queue import running_worker, until
-from worker.stream_worker import func
+from worker.queue.worker import func
 
 WAIT_S = 60
 

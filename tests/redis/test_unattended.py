@@ -12,7 +12,7 @@ from producer.client.client import Client
 from producer.client.records import QueueInfo
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
-from worker.stream_worker import func
+from worker.queue.worker import func
 
 
 @pytest.fixture(autouse=True)

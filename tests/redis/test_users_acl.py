@@ -22,8 +22,8 @@ from producer.settings import ClientSettings
 from tests.support.command_line import run_sightline
 from tests.support.queue import running_worker
 from tests.support.started_redis import started_redis
-from worker.outcome import Commit
-from worker.stream_worker import func
+from worker.queue.outcome import Commit
+from worker.queue.worker import func
 
 ROOT = Path(__file__).parents[2]
 ADMIN, PRODUCER = "a:b/c@d?e", "p/w #1"

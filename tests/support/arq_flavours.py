@@ -18,8 +18,8 @@ from arq.worker import Worker
 from producer.keys import Keys
 from tests.support.arq_program import FUNCTIONS, HOOKS
 from tests.support.queue import until
-from worker.stream_pool import StreamPool
-from worker.stream_worker import StreamWorker
+from worker.queue.arq_pool import StreamPool
+from worker.queue.worker import StreamWorker
 
 
 class Flavour(Protocol):

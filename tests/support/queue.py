@@ -14,11 +14,11 @@ from producer.contract import ErrorInfo, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.settings import ClientSettings
-from worker.delivery import Delivery
-from worker.entries import Entry
-from worker.stream import JobStream
-from worker.stream_pool import StreamPool, connections_of
-from worker.stream_worker import StreamWorker
+from worker.queue.arq_pool import StreamPool, connections_of
+from worker.queue.delivery import Delivery
+from worker.queue.entries import Entry
+from worker.queue.stream import JobStream
+from worker.queue.worker import StreamWorker
 
 DEADLINE_S = 60.0
 """After which a wait has failed. No promise (those measure their time): a command may take 20 s to start."""

@@ -23,10 +23,10 @@ from producer.settings import ClientSettings
 from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
-from worker.delivery import Answer, Delivery, NotStarted, started
-from worker.entries import Entry
-from worker.outcome import Commit, CounterWrite
-from worker.stream import SCRIPTS, JobStream
+from worker.queue.delivery import Answer, Delivery, NotStarted, started
+from worker.queue.entries import Entry
+from worker.queue.outcome import Commit, CounterWrite
+from worker.queue.stream import SCRIPTS, JobStream
 
 CONSUMERS: Final = 2
 SILENT_MS: Final = 60_000

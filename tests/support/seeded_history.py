@@ -11,7 +11,7 @@ from producer.keys import Keys
 from tests.support.scans import embedded, finding, scan_result
 from worker.agent.handlers import site_counters
 from worker.memory.scan_record import document, search_text, signature
-from worker.outcome import CounterWrite
+from worker.queue.outcome import CounterWrite
 
 DAY_MS = 86_400_000
 

@@ -17,12 +17,12 @@ from arq.worker import func
 
 from producer.contract import FunctionResult
 from producer.keys import Keys
-from worker import upkeep
-from worker.deliveries import Deliveries
-from worker.outcome import Commit, CounterWrite, HashWrite
-from worker.stream import JobStream
-from worker.stream_pool import StreamPool
-from worker.stream_worker import StreamWorker
+from worker.queue import upkeep
+from worker.queue.arq_pool import StreamPool
+from worker.queue.deliveries import Deliveries
+from worker.queue.outcome import Commit, CounterWrite, HashWrite
+from worker.queue.stream import JobStream
+from worker.queue.worker import StreamWorker
 from worker.telemetry import configure_logging
 
 

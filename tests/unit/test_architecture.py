@@ -48,9 +48,9 @@ def test_every_import_contract_holds() -> None:
         ("producer/settings.py", "import producer.cli", "The client's imports point one way"),
         ("worker/models/__init__.py", "import worker.agent", "The worker's imports point one way"),
         ("worker/scan/__init__.py", "import redis", "Scans know no queues"),
-        ("worker/stream.py", "import worker.scan", "The stream knows no scans"),
+        ("worker/queue/stream.py", "import worker.scan", "The stream knows no scans"),
         ("worker/agent/__init__.py", "import producer.client", "The agent submits only"),
-        ("worker/outcome.py", "import arq", "arq is imported by"),
+        ("worker/queue/outcome.py", "import arq", "arq is imported by"),
     ],
 )
 def test_an_import_the_wrong_way_breaks_its_contract(tmp_path: Path, module: str, line: str, contract: str) -> None:

@@ -32,7 +32,7 @@ from worker.agent.state import (
 from worker.memory.embeddings import Embedded
 from worker.memory.scan_record import document, host_of, signature
 from worker.models.serving import serving
-from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
+from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 
 log = structlog.get_logger()
 

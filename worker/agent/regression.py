@@ -11,7 +11,7 @@ from typing import Final
 
 from producer.contract import Impact, JsonObject, ScanResult
 from producer.keys import Keys
-from worker.outcome import EventWrite, PublishWrite, Write
+from worker.queue.outcome import EventWrite, PublishWrite, Write
 
 FROM: Final = Impact.SERIOUS
 MAX_RULES: Final = 20

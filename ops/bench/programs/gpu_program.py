@@ -16,9 +16,9 @@ from producer.keys import Keys
 from worker.models.protocols import Message
 from worker.models.routing import open_models
 from worker.models.serving import serving
+from worker.queue.arq_pool import StreamPool
+from worker.queue.worker import StreamWorker, func
 from worker.settings import WorkerSettings
-from worker.stream_pool import StreamPool
-from worker.stream_worker import StreamWorker, func
 from worker.telemetry import configure_logging
 
 ENVIRONMENT = "bench"

@@ -8,8 +8,8 @@ from measure import AT_ONCE, hold, main, note_mark, note_started
 
 from producer.client.client import Client
 from producer.settings import ClientSettings
-from worker.stream_pool import StreamPool
-from worker.stream_worker import StreamWorker, func
+from worker.queue.arq_pool import StreamPool
+from worker.queue.worker import StreamWorker, func
 from worker.telemetry import configure_logging
 
 ENVIRONMENT = "bench"

@@ -22,7 +22,7 @@ from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history import History
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
-from worker.outcome import Commit, CounterWrite, EventWrite, ExpiryWrite, HashWrite, PublishWrite
+from worker.queue.outcome import Commit, CounterWrite, EventWrite, ExpiryWrite, HashWrite, PublishWrite
 from worker.scan.settings import Secrets
 
 HOME = "https://shop.example/home"

@@ -20,7 +20,7 @@ from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import scan
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.outcome import ExpiryWrite, HashWrite
+from worker.queue.outcome import ExpiryWrite, HashWrite
 
 
 async def test_a_scan_commits_its_result_its_document_and_the_site_s_counts(redis: Redis, keys: Keys, history: History):

@@ -27,7 +27,7 @@ from worker.memory.checkpoints import ScanSaver, scan_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.models.builtin import BuiltinEmbedder
-from worker.outcome import HashWrite
+from worker.queue.outcome import HashWrite
 from worker.scan.settings import Secrets
 
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from tests.support.arq_flavours import Flavour, Stock, Streamed
 from tests.support.queue import open_stream
-from worker.stream import JobStream
+from worker.queue.stream import JobStream
 
 
 @pytest.fixture

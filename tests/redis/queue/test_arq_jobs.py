@@ -10,7 +10,7 @@ from arq.jobs import JobStatus, ResultNotFound
 
 from tests.support.arq_flavours import Flavour, enqueued, running
 from tests.support.queue import until
-from worker.stream_job import stream_job_id
+from worker.queue.arq_job import stream_job_id
 
 WAIT_S = 15
 

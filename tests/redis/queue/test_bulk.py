@@ -21,10 +21,10 @@ from producer.redis.bulk import MOST_AT_ONCE, MOST_BYTES, BulkScript
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script
 from tests.support.queue import events_of, job_fields, pending, steal, steal_entry
-from worker.delivery import Delivery, NotStarted
-from worker.outcome import Commit, CounterWrite, HashWrite
-from worker.stream import JobStream
-from worker.stream_pool import connections_of
+from worker.queue.arq_pool import connections_of
+from worker.queue.delivery import Delivery, NotStarted
+from worker.queue.outcome import Commit, CounterWrite, HashWrite
+from worker.queue.stream import JobStream
 
 TEXT = """local answers = {}
 for i = 2, #ARGV do

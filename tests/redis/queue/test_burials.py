@@ -10,7 +10,7 @@ from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
 from tests.support.queue import BOOM, claim_one, start_one, steal, steal_entry, submitted
-from worker.stream import JobStream
+from worker.queue.stream import JobStream
 
 
 async def test_bury_keeps_the_job_and_its_reason_and_tells_who_waits(

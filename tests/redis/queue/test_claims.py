@@ -15,10 +15,10 @@ from producer.contract import FunctionResult, Lane
 from producer.keys import Keys
 from producer.redis.scripts import Arg
 from tests.support.queue import job_fields, running_worker, steal_entry, until
-from worker.entries import Entry
-from worker.lane_reader import LaneReader
-from worker.leases import FROZEN_S
-from worker.stream import JobStream
+from worker.queue.entries import Entry
+from worker.queue.lane_reader import LaneReader
+from worker.queue.leases import FROZEN_S
+from worker.queue.stream import JobStream
 
 JOBS = 150
 WAIT_S = 20

@@ -14,9 +14,9 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
-from worker.entries import Entry
-from worker.outcome import Commit, HashWrite
-from worker.stream import JobStream
+from worker.queue.entries import Entry
+from worker.queue.outcome import Commit, HashWrite
+from worker.queue.stream import JobStream
 
 WAIT_S = 20
 

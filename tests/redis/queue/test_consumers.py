@@ -8,8 +8,8 @@ from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import claim_one, open_stream, start_one, submitted
-from worker.delivery import Delivery
-from worker.stream import JobStream
+from worker.queue.delivery import Delivery
+from worker.queue.stream import JobStream
 
 
 async def test_progress_is_noted_for_the_holder_only(client: Client, stream: JobStream):

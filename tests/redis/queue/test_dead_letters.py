@@ -15,7 +15,7 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from producer.stored.dead_letters import DeadLetters
 from tests.support.queue import BOOM, claim_one, start_one
-from worker.stream import JobStream
+from worker.queue.stream import JobStream
 
 
 async def buried(client: Client, stream: JobStream, *, batch: str | None = None) -> str:

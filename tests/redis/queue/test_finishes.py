@@ -12,9 +12,9 @@ from producer.client.client import Client
 from producer.contract import FunctionResult
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, job_fields, pending, start_one, steal, submitted
-from worker.delivery import Delivery
-from worker.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
-from worker.stream import JobStream
+from worker.queue.delivery import Delivery
+from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
+from worker.queue.stream import JobStream
 
 
 async def test_finish_commits_everything_in_one_step(client: Client, stream: JobStream, redis: Redis, keys: Keys):

@@ -12,9 +12,9 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import add, claim_one, events_of, running_worker, start_one
-from worker.delivery import Delivery
-from worker.outcome import describe
-from worker.stream import JobStream
+from worker.queue.delivery import Delivery
+from worker.queue.outcome import describe
+from worker.queue.stream import JobStream
 
 WAIT_S = 15
 UNREADABLE = describe(ValueError("unreadable"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import worker.stream_worker
-import worker.upkeep
+import worker.queue.upkeep
+import worker.queue.worker
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys

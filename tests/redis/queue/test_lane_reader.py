@@ -16,10 +16,10 @@ from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.scripts import Arg
 from tests.support.queue import job_fields, open_stream, pending, until
-from worker.delivery import Answer, Delivery, started
-from worker.entries import Entry
-from worker.lane_reader import Reply
-from worker.stream import JobStream
+from worker.queue.delivery import Answer, Delivery, started
+from worker.queue.entries import Entry
+from worker.queue.lane_reader import Reply
+from worker.queue.stream import JobStream
 
 
 class ReadLane:

@@ -9,12 +9,12 @@ import pytest
 import redis as blocking_redis
 from redis.asyncio import Redis
 
-import worker.leases
+import worker.queue.leases
 from producer.client.client import Client
 from producer.keys import GROUP, Keys
 from tests.support.queue import start_one, steal, until
-from worker.leases import Leased, LeaseKeeper
-from worker.stream import JobStream
+from worker.queue.leases import Leased, LeaseKeeper
+from worker.queue.stream import JobStream
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, open_stream, running_worker, start_one, submitted
-from worker.delivery import Delivery
-from worker.stream import JobStream
+from worker.queue.delivery import Delivery
+from worker.queue.stream import JobStream
 
 WAIT_S = 15
 

@@ -11,7 +11,7 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import events_of, job_fields, running_worker, until
-from worker import deliveries
+from worker.queue import deliveries
 
 WAIT_S = 15
 NEWER = "2"

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.keys import Keys
 from tests.support.queue import BOOM, claim_one, job_fields, start_one, submitted
-from worker.stream import JobStream
+from worker.queue.stream import JobStream
 
 
 async def test_retry_schedules_and_keeps_the_attempt_spent(client: Client, stream: JobStream, redis: Redis, keys: Keys):

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Script
-from worker.stream_pool import connections_of
+from worker.queue.arq_pool import connections_of
 
 
 def script(text: str) -> Script:

@@ -10,9 +10,9 @@ from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, start_one, steal_entry, submitted
-from worker.delivery import Delivery, NotStarted, started
-from worker.entries import Entry
-from worker.stream import JobStream
+from worker.queue.delivery import Delivery, NotStarted, started
+from worker.queue.entries import Entry
+from worker.queue.stream import JobStream
 
 
 async def test_claim_takes_interactive_first_and_batch_with_the_places_left(client: Client, stream: JobStream):

@@ -24,8 +24,8 @@ from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import load_script, run_script
 from tests.support.queue_walk import CONSUMERS, SILENT_MS, Consumer, QueueWalk, World, pick
-from worker.leases import RENEW
-from worker.stream_pool import connections_of
+from worker.queue.arq_pool import connections_of
+from worker.queue.leases import RENEW
 
 SEQUENCES: Final = int(os.environ.get("QUEUE_SEQUENCES", "500"))
 STEPS: Final = int(os.environ.get("QUEUE_STEPS", "25"))

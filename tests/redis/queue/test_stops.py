@@ -10,7 +10,7 @@ import pytest
 from arq.worker import func
 from redis.asyncio import Redis
 
-import worker.execute
+import worker.queue.execute
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys

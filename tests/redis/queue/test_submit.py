@@ -13,7 +13,7 @@ from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys
 from tests.support.queue import events_of, job_fields, settings_for, start_one
-from worker.stream import JobStream
+from worker.queue.stream import JobStream
 
 
 async def test_a_submitted_job_is_in_its_lane_and_has_a_hash(client: Client, redis: Redis, keys: Keys):

@@ -15,11 +15,11 @@ from producer.client.client import Client
 from producer.errors import QueueFull, RedisUnreachable
 from producer.keys import Keys
 from tests.support.queue import claim_one, open_stream, until
-from worker.entries import Entry
-from worker.leases import LeaseKeeper
-from worker.places import Places
-from worker.stream import JobStream
-from worker.upkeep import Upkeep
+from worker.queue.entries import Entry
+from worker.queue.leases import LeaseKeeper
+from worker.queue.places import Places
+from worker.queue.stream import JobStream
+from worker.queue.upkeep import Upkeep
 
 LEASE_S = 0.6
 

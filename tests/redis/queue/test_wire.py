@@ -15,7 +15,7 @@ from producer.client.client import Client
 from producer.keys import Keys
 from producer.redis.wire import Wire
 from tests.support.queue import until
-from worker.stream_pool import connections_of
+from worker.queue.arq_pool import connections_of
 
 DEADLINE_S = 20
 

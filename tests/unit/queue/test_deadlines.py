@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from worker.deadlines import Deadlines
+from worker.queue.deadlines import Deadlines
 
 DEADLINE_S = 10
 

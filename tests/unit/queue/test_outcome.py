@@ -10,7 +10,7 @@ from arq.worker import Retry
 
 from producer.contract import ErrorInfo, FunctionResult, JobState
 from producer.errors import InvalidJob, ScanFailed
-from worker.outcome import (
+from worker.queue.outcome import (
     BACKOFF_CAP_S,
     Commit,
     Dead,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.contract import Lane
-from worker.places import BATCH_SHARE, Places
+from worker.queue.places import BATCH_SHARE, Places
 
 
 def test_one_place_is_kept_for_interactive():

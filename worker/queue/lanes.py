@@ -21,9 +21,9 @@ from producer.redis.scripts import load_script
 
 LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
 
-PROMOTE: Final = load_script("worker", "promote")
-REAP: Final = load_script("worker", "reap")
-REQUEUE: Final = load_script("worker", "requeue")
+PROMOTE: Final = load_script("worker.queue", "promote")
+REAP: Final = load_script("worker.queue", "reap")
+REQUEUE: Final = load_script("worker.queue", "requeue")
 
 WALK_AT_ONCE: Final = 500
 

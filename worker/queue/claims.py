@@ -18,12 +18,12 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from producer.contract import Lane
 from producer.redis.scripts import Arg
-from worker.delivery import Answer
-from worker.entries import Entry
-from worker.lane_reader import Reply
-from worker.lanes import LANES
-from worker.places import Places
-from worker.stream import JobStream
+from worker.queue.delivery import Answer
+from worker.queue.entries import Entry
+from worker.queue.lane_reader import Reply
+from worker.queue.lanes import LANES
+from worker.queue.places import Places
+from worker.queue.stream import JobStream
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0

@@ -19,15 +19,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.contract import WIRE_VERSION, ErrorInfo
 from producer.errors import InvalidJob
-from worker.deadlines import Deadlines
-from worker.delivery import Answer, Delivery, NotStarted, exhausted, newer, started
-from worker.entries import Entry, check_entry
-from worker.execute import Run, StopReason, execute, run_hook
-from worker.job_functions import JobFunctions
-from worker.leases import Leased, LeaseId, LeaseKeeper, lease_id
-from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
-from worker.places import Place, Places
-from worker.stream import DEAD_CAP, JobStream, Standing
+from worker.queue.deadlines import Deadlines
+from worker.queue.delivery import Answer, Delivery, NotStarted, exhausted, newer, started
+from worker.queue.entries import Entry, check_entry
+from worker.queue.execute import Run, StopReason, execute, run_hook
+from worker.queue.functions import JobFunctions
+from worker.queue.leases import Leased, LeaseId, LeaseKeeper, lease_id
+from worker.queue.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
+from worker.queue.places import Place, Places
+from worker.queue.stream import DEAD_CAP, JobStream, Standing
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_START_PAUSE_S: Final = 1.0

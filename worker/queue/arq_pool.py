@@ -1,7 +1,7 @@
 """``ArqRedis`` whose ``enqueue_job`` puts jobs on the stream, in the one contract: for stock arq producers.
 
 Function name = kind, keyword arguments = payload, positional arguments = args; all of it JSON, nothing pickled. The
-client behind it is ``producer/client/client.py``; what a job is to arq's users is in ``stream_job.py``.
+client behind it is ``producer/client/client.py``; what a job is to arq's users is in ``arq_job.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from redis.asyncio.connection import ConnectionPool
 from producer.client.client import Client
 from producer.contract import Lane
 from producer.settings import ClientSettings
-from worker.stream_job import StreamJob, stream_job_id
+from worker.queue.arq_job import StreamJob, stream_job_id
 
 
 class StreamPool(ArqRedis):

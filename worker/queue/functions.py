@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, Final
 
 from producer.redis.scripts import Arg
-from worker.delivery import Delivery
-from worker.execute import Hook, Resolved, resolve, run_hook
-from worker.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded
-from worker.stream import Standing
+from worker.queue.delivery import Delivery
+from worker.queue.execute import Hook, Resolved, resolve, run_hook
+from worker.queue.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded
+from worker.queue.stream import Standing
 
 RAN_AGAIN: Final = (Retried, HandedBack)
 FAILED: Final = (Dead, Cancelled)

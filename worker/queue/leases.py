@@ -3,7 +3,7 @@
 A busy event loop must not lose its jobs, so renewal does not run on it; but a loop that has not ticked for a minute
 is hung, and then the thread stops, so that another worker gets the jobs. Redis decides who holds what (renew.lua);
 this thread only tells the loop what Redis said: lost, or to be cancelled. An outage of Redis loses no lease by
-itself: the thread goes on trying, and the outage rule of the reclaim (``stream_worker.py``) protects what is ours.
+itself: the thread goes on trying, and the outage rule of the reclaim (``worker.py``) protects what is ours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FROZEN_S: Final = 2.5
 WAKING_S: Final = 1.0
 """What it had not read by then is read within this time."""
 
-RENEW: Final = load_script("worker", "renew")
+RENEW: Final = load_script("worker.queue", "renew")
 _LOST, _CANCEL = 0, 2
 
 log = structlog.get_logger()

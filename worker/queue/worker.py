@@ -31,17 +31,17 @@ from producer.keys import Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.settings import ClientSettings
 from producer.stored.schedules import Schedules
-from worker.claims import Claimer
-from worker.deliveries import Deliveries
-from worker.delivery import Answer
-from worker.entries import Entry
-from worker.execute import StopReason
-from worker.job_functions import JobFunctions
-from worker.leases import Leased, LeaseKeeper
-from worker.places import Places
-from worker.stream import JobStream
-from worker.stream_pool import StreamPool, connections_of, sync_twin
-from worker.upkeep import STUCK_AFTER_S, Upkeep
+from worker.queue.arq_pool import StreamPool, connections_of, sync_twin
+from worker.queue.claims import Claimer
+from worker.queue.deliveries import Deliveries
+from worker.queue.delivery import Answer
+from worker.queue.entries import Entry
+from worker.queue.execute import StopReason
+from worker.queue.functions import JobFunctions
+from worker.queue.leases import Leased, LeaseKeeper
+from worker.queue.places import Places
+from worker.queue.stream import JobStream
+from worker.queue.upkeep import STUCK_AFTER_S, Upkeep
 
 __all__ = ["StreamWorker", "func", "worker_name"]
 

@@ -19,9 +19,9 @@ import structlog
 
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.errors import InvalidJob
-from worker.delivery import Delivery
-from worker.entries import decode_args
-from worker.outcome import (
+from worker.queue.delivery import Delivery
+from worker.queue.entries import decode_args
+from worker.queue.outcome import (
     Cancelled,
     Commit,
     Dead,

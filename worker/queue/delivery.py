@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from producer.contract import WIRE_VERSION, ErrorInfo, Lane
-from worker.entries import Entry
+from worker.queue.entries import Entry
 
 
 @dataclass(slots=True, eq=False)

@@ -19,11 +19,11 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnreachable, SightlineError
-from worker.entries import Entry
-from worker.lanes import LANES
-from worker.leases import LeaseKeeper
-from worker.places import Places
-from worker.stream import JobStream
+from worker.queue.entries import Entry
+from worker.queue.lanes import LANES
+from worker.queue.leases import LeaseKeeper
+from worker.queue.places import Places
+from worker.queue.stream import JobStream
 
 RECLAIM_EVERY_S: Final = 2.0
 HEARTBEAT_EVERY_S: Final = 10.0

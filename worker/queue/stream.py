@@ -1,7 +1,7 @@
 """The job stream in Redis terms: every arrow of ``ops/state_machine.md`` is one method and one Lua script.
 
 Redis is authoritative and its clock is the only one. Nothing here knows what a job does, or retries anything: a
-method either tells what Redis decided or raises. Who calls it when is in ``stream_worker.py``; the lease's renewal
+method either tells what Redis decided or raises. Who calls it when is in ``worker.py``; the lease's renewal
 runs in a thread of its own, ``leases.py``.
 """
 
@@ -19,11 +19,11 @@ from producer.keys import GROUP, Keys
 from producer.redis.bulk import BulkScript
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, load_script
-from worker.delivery import Answer, Delivery, NotStarted, started
-from worker.entries import Entry, entries_of
-from worker.lane_reader import Arrived, LaneReader, Reply
-from worker.lanes import LANES, Lanes
-from worker.outcome import (
+from worker.queue.delivery import Answer, Delivery, NotStarted, started
+from worker.queue.entries import Entry, entries_of
+from worker.queue.lane_reader import Arrived, LaneReader, Reply
+from worker.queue.lanes import LANES, Lanes
+from worker.queue.outcome import (
     Commit,
     CounterWrite,
     EventWrite,
@@ -42,7 +42,7 @@ KEEP_FINISHED_S: Final = 7 * 86_400
 
 Standing = Literal["committed", "already", "lost"]
 SCRIPTS: Final[Mapping[str, Script]] = {
-    name: load_script("worker", name)
+    name: load_script("worker.queue", name)
     for name in (
         "claim",
         "reclaim",
