@@ -24,16 +24,16 @@ from worker.agent.job_secrets import LoadSecrets, secrets_of
 from worker.agent.query_graph import QueryGraph
 from worker.agent.scan_graph import ScanGraph
 from worker.agent.tools import Toolbox
+from worker.limits.conversation_hold import Threads
+from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver, scan_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.memory.mending import keep_mended
-from worker.memory.threads import Threads
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
-from worker.politeness import HostGate, PoliteEngine
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.settings import WorkerSettings
 

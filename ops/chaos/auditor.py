@@ -18,8 +18,8 @@ from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from worker.agent.talk import parse_turns
 from worker.doctor.lifetimes import take_sample
+from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
-from worker.memory.threads import thread_tag
 
 ENDS: Final = {f"job.{state}": state for state in ("succeeded", "cancelled", "dead")}
 FINAL: Final = frozenset(ENDS.values())

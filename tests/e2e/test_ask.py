@@ -22,8 +22,8 @@ from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.small_site import SmallSite
 from worker.agent.talk import parse_turns
 from worker.agent.tools import scan_job_id
+from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
-from worker.memory.threads import thread_tag
 
 WAIT_S = 60
 WORST = "Which page has the worst barriers?"

@@ -23,10 +23,10 @@ from tests.support.scan_worker import StartScanWorker, environment_for, need_bro
 from tests.support.seeded_history import DAY_MS, Nights, page
 from tests.support.small_site import SmallSite
 from worker.agent.talk import parse_turns
+from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.memory.threads import thread_tag
 from worker.models.builtin import BuiltinEmbedder
 
 WAIT_S = 60

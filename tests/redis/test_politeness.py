@@ -12,7 +12,7 @@ from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
-from worker.politeness import ENTER, HostGate
+from worker.limits.host_gate import ENTER, HostGate
 from worker.queue.outcome import Retried, decide
 
 HOST = "shop.example"

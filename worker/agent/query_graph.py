@@ -27,8 +27,8 @@ from worker.agent.talk import FinishedTurn, TalkState, Turn, asker_of, known_sca
 from worker.agent.tool_args import TOOLS
 from worker.agent.tools import Toolbox, refused
 from worker.agent.turns import MAX_ROUNDS, after_begin, after_think, grounded, heard, reason_to_refuse, result_of, told
+from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.checkpoints import ConversationSaver
-from worker.memory.threads import Threads, thread_tag
 from worker.models.protocols import ChatModel, ToolCall
 
 RECURSION_LIMIT: Final = 2 * MAX_ROUNDS + 10

@@ -25,8 +25,8 @@ from redisvl.query.filter import Tag
 
 from producer.keys import Keys
 from producer.redis.scripts import Arg, Script, load_script, run_script
+from worker.limits.conversation_hold import Hold, thread_lost
 from worker.memory.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
-from worker.memory.threads import Hold, thread_lost
 
 T = TypeVar("T")
 

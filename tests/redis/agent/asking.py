@@ -17,13 +17,13 @@ from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.agent.tools import Answer, Toolbox
 from worker.agent.user_words import Asker
+from worker.limits.conversation_hold import Threads
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.memory.scan_record import search_text
-from worker.memory.threads import Threads
 from worker.models.builtin import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
 

@@ -14,7 +14,7 @@ from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.agent.talk import Turn
 from worker.agent.tools import scan_job_id
-from worker.memory.threads import thread_tag
+from worker.limits.conversation_hold import thread_tag
 from worker.models.protocols import ChatReply, Message, Tool
 
 WORST = "Which page has the worst barriers?"

@@ -18,8 +18,8 @@ from producer.errors import ThreadBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.redis_server import StartServer
+from worker.limits.conversation_hold import Hold
 from worker.memory.checkpoints import FORGET, STEP, conversation_saver
-from worker.memory.threads import Hold
 
 
 class Talk(TypedDict):

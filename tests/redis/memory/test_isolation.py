@@ -18,13 +18,13 @@ from producer.keys import Keys
 from tests.support.redis_server import delete_environment
 from tests.support.scans import embedded, finding, placed, scan_result, write_scan
 from worker.doctor.lifetimes import take_sample
+from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History, ScanFilter
 from worker.memory.memories import MemoryStore
 from worker.memory.prune import prune
-from worker.memory.threads import Threads, thread_tag
 from worker.models.builtin import BuiltinEmbedder
 
 EXAMPLES = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,7 +15,7 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.redis_server import StartServer
-from worker.memory.threads import HOLD, LONGEST_WAIT_S, RELEASE, RENEW, Hold, Threads, next_look_s, thread_tag
+from worker.limits.conversation_hold import HOLD, LONGEST_WAIT_S, RELEASE, RENEW, Hold, Threads, next_look_s, thread_tag
 from worker.queue.outcome import Retried, decide
 
 LEASE_MS = 10_000

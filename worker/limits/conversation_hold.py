@@ -27,9 +27,9 @@ from producer.errors import ThreadBusy
 from producer.keys import Keys
 from producer.redis.scripts import load_script, run_script
 
-HOLD: Final = load_script("worker", "thread_hold")
-RENEW: Final = load_script("worker", "thread_renew")
-RELEASE: Final = load_script("worker", "thread_release")
+HOLD: Final = load_script("worker.limits", "thread_hold")
+RENEW: Final = load_script("worker.limits", "thread_renew")
+RELEASE: Final = load_script("worker.limits", "thread_release")
 
 LEASE_S: Final = 10.0
 """As a job's: whoever takes over a killed worker's job finds its conversation free, or its own."""

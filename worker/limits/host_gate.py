@@ -27,8 +27,8 @@ from producer.redis.scripts import Arg, load_script, run_script
 from worker.agent.state import Engine
 from worker.scan.settings import Audit, Secrets
 
-ENTER: Final = load_script("worker", "enter_host")
-LEAVE: Final = load_script("worker", "leave_host")
+ENTER: Final = load_script("worker.limits", "enter_host")
+LEAVE: Final = load_script("worker.limits", "leave_host")
 HOLD_S: Final = 30.0
 """A killed worker's place is free after it."""
 RENEWALS_PER_HOLD: Final = 3

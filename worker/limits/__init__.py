@@ -1,0 +1,1 @@
+"""Leases that workers share besides jobs: slots of a host, and conversations."""
