@@ -226,7 +226,7 @@ class Keys:
 
     @property
     def gpu_pool(self) -> tuple[str, ...]:
-        """Return KEYS of the pool's scripts, in the order of ``worker/lua/_gpu.lua``."""
+        """Return KEYS of the pool's scripts, in the order of ``worker/gpu/lua/_gpu.lua``."""
         queues = (self.gpu_queue(kind, priority) for kind in ("chat", "embed") for priority in ("interactive", "batch"))
         return (self.gpu_hosts, self.gpu_state, self.gpu_calls, self.gpu_holders, self.gpu_waiters, *queues)
 

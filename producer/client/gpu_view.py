@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 
 INTERACTIVE_IN_A_ROW = 4
-"""As in ``worker/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
+"""As in ``worker/gpu/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
 KINDS = ("chat", "embed")
 PRIORITIES = ("interactive", "batch")
 

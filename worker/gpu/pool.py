@@ -2,7 +2,7 @@
 
 A waiter asks once, then sleeps until its worker's channel (``wakes.py``) names it; it then checks that the grant is
 still its own and calls, while the heartbeat (``heartbeat.py``) confirms the grant. Slots are given back even when their
-job is cancelled, and never before their call is closed. Next: ``scripts.py``, then ``worker/lua/_gpu.lua``.
+job is cancelled, and never before their call is closed. Next: ``scripts.py``, then ``worker/gpu/lua/_gpu.lua``.
 """
 
 from __future__ import annotations

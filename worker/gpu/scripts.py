@@ -17,12 +17,12 @@ from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, load_script, run_script
 from worker.gpu.hosts import Host, Kind
 
-ACQUIRE: Final = load_script("worker", "gpu_acquire")
-CHECK: Final = load_script("worker", "gpu_check")
-RELEASE: Final = load_script("worker", "gpu_release")
-TEND: Final = load_script("worker", "gpu_tend")
-PROBE: Final = load_script("worker", "gpu_probe")
-HEALTH: Final = load_script("worker", "gpu_health")
+ACQUIRE: Final = load_script("worker.gpu", "gpu_acquire")
+CHECK: Final = load_script("worker.gpu", "gpu_check")
+RELEASE: Final = load_script("worker.gpu", "gpu_release")
+TEND: Final = load_script("worker.gpu", "gpu_tend")
+PROBE: Final = load_script("worker.gpu", "gpu_probe")
+HEALTH: Final = load_script("worker.gpu", "gpu_health")
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,5 +181,5 @@ def test_every_key_of_the_pool_is_documented():
     named = [*keys.gpu_pool, keys.gpu_loaded, keys.gpu_wake("NAME"), keys.usage("yyyy-mm-dd"), keys.counted("TOKEN")]
 
     assert [key for key in named if f"`{key.removeprefix(keys.prefix)}`" not in text] == []
-    lua = (ROOT / "worker/lua/_gpu.lua").read_text("utf-8")
+    lua = (ROOT / "worker/gpu/lua/_gpu.lua").read_text("utf-8")
     assert re.search(rf"INTERACTIVE_IN_A_ROW = {INTERACTIVE_IN_A_ROW}\b", lua)
