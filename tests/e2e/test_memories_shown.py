@@ -27,7 +27,7 @@ from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 WAIT_S = 60
 TURNS = 20

@@ -25,7 +25,7 @@ from worker.memory.embeddings import Embeddings
 from worker.memory.generations import Generation, Record, read_record
 from worker.memory.history import History
 from worker.memory.mending import BATCH
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.routing import open_embedders
 from worker.settings import WorkerSettings
 

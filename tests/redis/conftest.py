@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 
 @pytest.fixture

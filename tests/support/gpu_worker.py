@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 
 from producer.errors import ModelError
 from producer.keys import Keys
+from worker.models.job_context import serving
 from worker.models.protocols import Message
 from worker.models.routing import Models, open_models
-from worker.models.serving import serving
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging
 

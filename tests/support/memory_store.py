@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from worker.memory.embeddings import Embeddings
 from worker.memory.memories import MemoryStore
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 REAL_REDIS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -15,7 +15,7 @@ from producer.keys import Keys
 from worker.memory.embeddings import Embedded, Placed
 from worker.memory.generations import Generation
 from worker.memory.scan_record import document, search_text
-from worker.models.builtin import DIMS, hash_text
+from worker.models.builtin.models import DIMS, hash_text
 from worker.models.protocols import Vector
 from worker.scan.settings import Audit, Secrets
 

@@ -22,7 +22,7 @@ from worker.memory.memories import MemoryStore
 from worker.memory.mending import all_documents
 from worker.memory.reindex import Reindexed, Tell, reindex
 from worker.memory.scan_record import search_text
-from worker.models.builtin import BuiltinEmbedder, hash_text
+from worker.models.builtin.models import BuiltinEmbedder, hash_text
 from worker.models.protocols import Embedder, EmbedReply
 
 OLD = Generation(1, "builtin", 256)

@@ -31,7 +31,7 @@ from worker.agent.state import (
 )
 from worker.memory.embeddings import Embedded
 from worker.memory.scan_record import document, host_of, signature
-from worker.models.serving import serving
+from worker.models.job_context import serving
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 
 log = structlog.get_logger()

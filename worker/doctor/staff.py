@@ -65,7 +65,7 @@ async def look_at_models(settings: WorkerSettings) -> Models:
     wanted = {setting: name for setting, name in chosen.items() if name != BUILTIN}
     dims = settings.embedding_dims
     if "EMBEDDING_MODEL" not in wanted:
-        from worker.models.builtin import DIMS  # noqa: PLC0415  numpy: a tenth of a second
+        from worker.models.builtin.models import DIMS  # noqa: PLC0415  numpy: a tenth of a second
 
         dims = DIMS
     if not wanted:
@@ -86,7 +86,7 @@ def _builtin(setting: str) -> Line:
 
 async def _ask_hosts(hosts: tuple[Host, ...]) -> tuple[dict[str, frozenset[str]], dict[str, str]]:
     """Return the models each host has, in lower case, and why the others did not answer."""
-    from worker.models.ollama_http import OllamaClient  # noqa: PLC0415  only where Ollama is used
+    from worker.models.ollama.http import OllamaClient  # noqa: PLC0415  only where Ollama is used
 
     async def ask(host: Host) -> frozenset[str] | str:
         client = OllamaClient(host)
@@ -113,7 +113,7 @@ def _host(host: Host, models: frozenset[str] | None, failure: str | None) -> Lin
 
 def model_line(setting: str, name: str, has: Mapping[str, frozenset[str]]) -> Line:
     """Return the line of one model; ``has`` is what each host that answers has."""
-    from worker.models.ollama_http import full_name  # noqa: PLC0415  only where Ollama is used
+    from worker.models.ollama.http import full_name  # noqa: PLC0415  only where Ollama is used
 
     lacking = [host for host, models in has.items() if full_name(name).lower() not in models]
     todo = f"type there: ollama pull {name}"

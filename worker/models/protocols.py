@@ -1,6 +1,6 @@
 """What the agent asks of a model: ``ChatModel`` and ``Embedder``. No network, no model.
 
-Adapters (``builtin.py``, ``ollama.py``, ``cloud.py``) implement these two protocols and nothing else; the agent
+Adapters (``models.py``, ``chat_and_embed.py``, ``chat.py``) implement these two protocols and nothing else; the agent
 knows no adapter. Which one is used is decided in ``routing.py``. An adapter waits for its own GPU slot, bounds
 its own call and raises ``ModelError`` for everything that goes wrong in it, so that no library's exception
 reaches the agent.

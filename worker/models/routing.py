@@ -19,9 +19,9 @@ from producer.errors import DependencyMissing, SettingsError
 from producer.keys import Keys
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
-from worker.models.builtin import NAME, BuiltinChat, BuiltinEmbedder
-from worker.models.cloud_share import CloudShare
-from worker.models.fallback import FallbackChat
+from worker.models.builtin.models import NAME, BuiltinChat, BuiltinEmbedder
+from worker.models.cloud.fallback import FallbackChat
+from worker.models.cloud.share import CloudShare
 from worker.models.protocols import ChatModel, Embedder, OpenEmbedder
 from worker.models.shelf import Shelf, check_name
 from worker.models.usage import UsageLedger
@@ -90,7 +90,7 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitS
     """Return the model of FALLBACK_MODEL; ``stack`` closes it."""
     key = fallback_settings(settings)
     try:
-        from worker.models.cloud import CloudChat  # noqa: PLC0415  a second, and an extra that few install
+        from worker.models.cloud.chat import CloudChat  # noqa: PLC0415  a second, and an extra that few install
     except ModuleNotFoundError as error:
         msg = f"FALLBACK_MODEL needs the package {error.name!r}: pip install 'sightline[cloud]', or unset it"
         raise DependencyMissing(msg) from None

@@ -16,14 +16,14 @@ from producer.errors import SettingsError
 from producer.keys import Keys
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
-from worker.models.builtin import NAME, BuiltinChat, BuiltinEmbedder
+from worker.models.builtin.models import NAME, BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, Embedder
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
-    from worker.models.gpu_calls import GpuCalls
-    from worker.models.ollama_fleet import OllamaFleet
+    from worker.models.ollama.fleet import OllamaFleet
+    from worker.models.slot_calls import GpuCalls
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,199}")
 
@@ -88,8 +88,8 @@ class Shelf:
 
     async def _hosts(self, *names: str) -> tuple[OllamaFleet, GpuCalls]:
         """Return the open hosts, which are looked through for ``names``."""
-        from worker.models.gpu_calls import GpuCalls  # noqa: PLC0415  as above
-        from worker.models.ollama_fleet import OllamaFleet  # noqa: PLC0415
+        from worker.models.ollama.fleet import OllamaFleet  # noqa: PLC0415
+        from worker.models.slot_calls import GpuCalls  # noqa: PLC0415  as above
 
         async with self._turn:
             if self._fleet is None or self._calls is None:

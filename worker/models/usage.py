@@ -1,6 +1,6 @@
 """Counts what models were used for, by day: ``usage:<yyyy-mm-dd>``, kept for USAGE_TTL_S.
 
-Counted straight after each call and once (``worker/lua/usage.lua``), not with the job's commit: a call of a job that
+Counted straight after each call and once (``worker/models/lua/usage.lua``), not with the job's commit: a call of a job that
 fails, is tried again or is killed has used the card, or cost money, too. So a day's sums are of calls that ended, and
 ``usage`` in the results of its jobs may come to less. The fields are told in ``producer/keys.py``.
 """
@@ -21,7 +21,7 @@ from producer.redis.scripts import Arg, load_script, run_script
 
 MARK_KEPT_S: Final = 120
 """Longer than a client goes on sending a command again."""
-ADD: Final = load_script("worker", "usage")
+ADD: Final = load_script("worker.models", "usage")
 
 log = structlog.get_logger()
 

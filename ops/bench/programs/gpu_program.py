@@ -13,9 +13,9 @@ from measure import note_started
 
 from producer.contract import Lane
 from producer.keys import Keys
+from worker.models.job_context import serving
 from worker.models.protocols import Message
 from worker.models.routing import open_models
-from worker.models.serving import serving
 from worker.queue.arq_pool import StreamPool
 from worker.queue.worker import StreamWorker, func
 from worker.settings import WorkerSettings

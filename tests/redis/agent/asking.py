@@ -24,7 +24,7 @@ from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
 from worker.memory.scan_record import search_text
-from worker.models.builtin import BuiltinChat, BuiltinEmbedder
+from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
 
 DAY_MS = 86_400_000

@@ -11,7 +11,7 @@ from producer.errors import ModelError
 from producer.keys import Keys
 from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call, open_desk
 from tests.support.scans import finding, scan_result
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.protocols import ChatReply, EmbedReply, Message
 
 WORST = "Which page has the worst barriers?"

@@ -12,7 +12,7 @@ from worker.agent.handlers import query
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.agent.turns import MAX_ROUNDS
-from worker.models.builtin import BuiltinChat
+from worker.models.builtin.models import BuiltinChat
 
 WORST = "Which page has the worst barriers?"
 

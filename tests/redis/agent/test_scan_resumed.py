@@ -26,7 +26,7 @@ from worker.agent.job_secrets import secrets_of
 from worker.memory.checkpoints import ScanSaver, scan_saver
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.queue.outcome import HashWrite
 from worker.scan.settings import Secrets
 

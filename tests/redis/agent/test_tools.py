@@ -13,7 +13,7 @@ from tests.redis.agent.asking import DAY_MS, NOW_MS, SHOP, Desk, asker, call, op
 from tests.support.scans import finding, scan_result
 from worker.agent.look_up import MAX_CHARS
 from worker.agent.tool_args import ARGS, TOOLS
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.protocols import EmbedReply
 
 

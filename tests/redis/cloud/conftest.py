@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from tests.support.gpu import PROBED_OFTEN
 from tests.support.openai_server import KEY, MODEL, OpenAIServer
-from worker.models import gpu_calls
+from worker.models import slot_calls as gpu_calls
 from worker.models.routing import Models, open_models
 from worker.settings import WorkerSettings
 

@@ -18,7 +18,7 @@ from producer.errors import DependencyMissing, ModelError, SettingsError
 from producer.keys import Keys
 from tests.redis.cloud.conftest import OpenModels
 from tests.support.openai_server import KEY, MODEL, CloudFault, OpenAIServer
-from worker.models.fallback import FallbackChat
+from worker.models.cloud.fallback import FallbackChat
 from worker.models.protocols import ChatModel, Message, Tool, ToolCall
 from worker.models.routing import Models, fallback_key
 from worker.settings import WorkerSettings
@@ -256,7 +256,7 @@ def test_the_key_may_come_from_a_file(tmp_path: Path):
 
 
 async def test_without_the_extra_it_says_what_to_install(open_worker: OpenModels, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(__import__("sys").modules, "worker.models.cloud", raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "worker.models.cloud.chat", raising=False)
     monkeypatch.setitem(__import__("sys").modules, "langchain_openai.chat_models.base", None)
 
     with pytest.raises(DependencyMissing, match=r"pip install 'sightline\[cloud\]'"):

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from worker.models.cloud_share import CloudShare
+from worker.models.cloud.share import CloudShare
 
 
 async def counts(redis: Redis, keys: Keys) -> tuple[int, int]:

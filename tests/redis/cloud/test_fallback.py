@@ -20,9 +20,9 @@ from tests.support.scans import FixedEngine
 from worker.agent.handlers import query
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
-from worker.models.fallback import SPENT
+from worker.models.cloud.fallback import SPENT
+from worker.models.job_context import serving
 from worker.models.protocols import ChatReply, Message
-from worker.models.serving import serving
 
 ASK = [Message("user", "What is wrong?")]
 WHY = "complex: it asks several things"

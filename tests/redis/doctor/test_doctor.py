@@ -23,7 +23,7 @@ from worker.memory.cache import AnswerCache, Scope
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.memories import MemoryStore
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
 
 

@@ -17,7 +17,7 @@ from worker.agent.evaluation.labels import load_questions
 from worker.agent.evaluation.scores import Share
 from worker.cli.eval_command import score, table
 from worker.memory.embeddings import Embeddings
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
 
 

@@ -16,7 +16,7 @@ from tests.support.ollama_server import OllamaServer
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import PoolScripts, Timing
-from worker.models import gpu_calls
+from worker.models import slot_calls as gpu_calls
 from worker.models.routing import Models, open_models
 from worker.settings import WorkerSettings
 

@@ -14,8 +14,8 @@ from producer.keys import Keys
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import StubModel
 from tests.support.ollama_server import Fault, OllamaServer, most_at_once
+from worker.models.job_context import serving
 from worker.models.protocols import Message, Tool
-from worker.models.serving import serving
 
 
 async def test_a_question_is_answered_and_what_it_cost_is_told(open_with: Open, ollama: OllamaServer):

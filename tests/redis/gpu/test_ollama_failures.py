@@ -28,10 +28,10 @@ from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, StubModel
 from tests.support.ollama_server import Fault, OllamaServer
 from worker.gpu.hosts import Host, parse_hosts
-from worker.models.gpu_calls import Done, GpuCalls
-from worker.models.ollama_fleet import OllamaFleet
-from worker.models.ollama_http import OllamaClient, responses_closed
+from worker.models.ollama.fleet import OllamaFleet
+from worker.models.ollama.http import OllamaClient, responses_closed
 from worker.models.protocols import Message
+from worker.models.slot_calls import Done, GpuCalls
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 

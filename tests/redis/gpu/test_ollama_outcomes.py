@@ -18,7 +18,7 @@ from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import FixedEngine
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.routing import Models
 
 

@@ -17,7 +17,7 @@ from producer.keys import Keys
 from tests.support.scans import GENERATION, placed, wrong_vector
 from worker.memory.cache import AnswerCache, Scope, distances
 from worker.memory.embeddings import Embeddings, Placed
-from worker.models.builtin import DIMS, BuiltinEmbedder
+from worker.models.builtin.models import DIMS, BuiltinEmbedder
 from worker.models.protocols import EmbedReply, Vectors
 
 SCOPE = Scope(site="shop.example", generation=3, model="builtin", prompt="ask-1")

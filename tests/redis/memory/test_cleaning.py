@@ -17,7 +17,7 @@ from tests.support.two_models import NAMES, NEW, OLD, Environment
 from worker.memory.cleaning import CLEAN, clean, clean_in_turn
 from worker.memory.embeddings import Embedded
 from worker.memory.mending import BATCH, keep_mended
-from worker.models.builtin import hash_text
+from worker.models.builtin.models import hash_text
 
 
 def of_both(text: str) -> Embedded:

@@ -15,7 +15,7 @@ from tests.support.queue import until
 from tests.support.scans import GENERATION, finding, placed, scan_result, write_scan, wrong_vector
 from worker.memory.embeddings import Embeddings, Placed
 from worker.memory.history import History, ScanFilter
-from worker.models.builtin import DIMS, BuiltinEmbedder
+from worker.models.builtin.models import DIMS, BuiltinEmbedder
 from worker.models.protocols import Vectors
 
 

@@ -18,7 +18,7 @@ from tests.support.scan_worker import environment_for
 from tests.support.seeded_history import DAY_MS, Nights, page
 from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 CART, FORM = "https://shop.example/cart", "https://blog.example/form"
 

@@ -25,7 +25,7 @@ from worker.memory.embeddings import Embeddings
 from worker.memory.history import History, ScanFilter
 from worker.memory.memories import MemoryStore
 from worker.memory.prune import prune
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 EXAMPLES = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FORMS = BuiltinEmbedder()

@@ -14,7 +14,7 @@ from langgraph.store.memory import InMemoryStore
 from producer.keys import Keys
 from tests.support.memory_store import REAL_REDIS, example_of
 from tests.support.scans import vector_of
-from worker.models.builtin import DIMS
+from worker.models.builtin.models import DIMS
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(["", "red", "Red", "a,b", "a|b", "*"])

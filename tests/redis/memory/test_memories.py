@@ -13,7 +13,7 @@ from tests.support.memory_store import opened
 from worker.memory.embeddings import Embeddings
 from worker.memory.items import MAX_FACETS, MAX_TEXTS
 from worker.memory.memories import MemoryStore
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 
 async def keys_of_memories(redis: Redis, keys: Keys) -> list[bytes]:

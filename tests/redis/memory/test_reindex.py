@@ -18,7 +18,7 @@ from worker.memory.generations import Generation, Record
 from worker.memory.history import ScanFilter
 from worker.memory.mending import mend_in_turn
 from worker.memory.reindex import Progress, reindex
-from worker.models.builtin import BuiltinEmbedder, hash_text
+from worker.models.builtin.models import BuiltinEmbedder, hash_text
 
 
 async def test_all_vectors_are_made_anew_and_the_old_ones_go(place: Environment):

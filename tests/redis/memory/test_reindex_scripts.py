@@ -17,7 +17,7 @@ from worker.memory.embeddings import Embeddings
 from worker.memory.generations import Generation, Record, read_record
 from worker.memory.mending import EMBED
 from worker.memory.reindex import BEGIN, END, SWITCH
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 
 async def embed(redis: Redis, key: str, text: str, number: str = "2") -> int:

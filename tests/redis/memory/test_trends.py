@@ -15,7 +15,7 @@ from worker.memory.embeddings import Embeddings
 from worker.memory.history import History
 from worker.memory.recorded import recorded_history
 from worker.memory.trends import Groups, group_trends
-from worker.models.builtin import BuiltinEmbedder
+from worker.models.builtin.models import BuiltinEmbedder
 
 NIGHTS = 90
 FIRST_MS = 1_756_684_800_000  # 2025-09-01

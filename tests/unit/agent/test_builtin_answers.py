@@ -7,8 +7,8 @@ import pytest
 
 from producer.contract import JsonObject
 from worker.agent.tool_args import ARGS, TOOLS
-from worker.models.builtin import BuiltinChat
-from worker.models.builtin_answers import CAN, answer
+from worker.models.builtin.answers import CAN, answer
+from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import Message, ToolCall
 
 

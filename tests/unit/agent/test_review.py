@@ -12,7 +12,7 @@ from tests.support.scans import finding, scan_result
 from worker.agent.appraisal import appraise
 from worker.agent.review import MAX_ELEMENTS, review_tasks
 from worker.agent.review_areas import AREAS, REVIEW_VERSIONS, UNASKED
-from worker.models.builtin import BuiltinChat
+from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool
 
 BARRIER = finding("label", "b1")

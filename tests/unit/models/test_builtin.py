@@ -11,7 +11,7 @@ from producer.contract import Assessment, Impact
 from producer.errors import ModelError, SettingsError
 from tests.support.scans import finding, scan_result, wrong_vector
 from worker.agent.prompts import assess_task
-from worker.models.builtin import DIMS, BuiltinChat, BuiltinEmbedder, hash_text
+from worker.models.builtin.models import DIMS, BuiltinChat, BuiltinEmbedder, hash_text
 from worker.models.protocols import Message, check_vector
 from worker.models.routing import chat_model, embedder
 

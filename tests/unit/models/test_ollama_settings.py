@@ -11,11 +11,11 @@ from producer.contract import Lane
 from producer.errors import ContextExceeded, ModelError, SettingsError
 from worker.gpu.hosts import Host, parse_hosts
 from worker.models.context_budget import check_budget, check_evaluated, cut_to, fewest_tokens, most_tokens
-from worker.models.gpu_calls import is_worth_another
-from worker.models.ollama import unit_vectors
-from worker.models.ollama_errors import model_errors
-from worker.models.ollama_http import full_name
-from worker.models.serving import Serving, now_serving, serving
+from worker.models.job_context import Serving, now_serving, serving
+from worker.models.ollama.chat_and_embed import unit_vectors
+from worker.models.ollama.errors import model_errors
+from worker.models.ollama.http import full_name
+from worker.models.slot_calls import is_worth_another
 from worker.models.task_prefixes import family_of
 from worker.settings import WorkerSettings
 

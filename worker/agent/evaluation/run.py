@@ -15,8 +15,8 @@ from worker.agent.evaluation.labels import FindingSet, LabelledQuestion, Questio
 from worker.agent.evaluation.scores import Scores, score_answer, score_assessment
 from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
+from worker.models.job_context import serving
 from worker.models.protocols import ChatModel
-from worker.models.serving import serving
 
 Tell = Callable[[str], None]
 """Told what is put to the model next."""

@@ -20,7 +20,7 @@ import httpx
 from producer.client.gpu_view import LoadedModel
 from producer.errors import AnswerIncomplete
 from worker.gpu.hosts import Host
-from worker.models.ollama_errors import model_errors
+from worker.models.ollama.errors import model_errors
 
 CONNECT_TIMEOUT_S: Final = 3.0
 LOOK_TIMEOUT_S: Final = 3.0

@@ -16,9 +16,9 @@ import structlog
 
 from producer.contract import JsonObject, Lane, Usage
 from producer.errors import ContextExceeded, ModelError, ModelMissing, ModelUnreachable
-from worker.models.cloud_share import CloudShare
+from worker.models.cloud.share import CloudShare
+from worker.models.job_context import now_serving
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, add_usage, spent_on
-from worker.models.serving import now_serving
 
 SPENT = "the cloud's share of today is spent (FALLBACK_SHARE)"
 

@@ -2,7 +2,7 @@
 
 ``BuiltinChat`` is no language model. It restates the findings it is handed, worst first, with what axe-core says
 about them and whom such barriers hold up by axe's category, and answers a handful of questions by asking the tools
-(``builtin_answers.py``); it invents nothing, and what it wrote is marked with its name. ``BuiltinEmbedder`` hashes
+(``answers.py``); it invents nothing, and what it wrote is marked with its name. ``BuiltinEmbedder`` hashes
 words and their trigrams: texts that share words are near, synonyms are not. Both are chosen by setting, never fallen
 back to. The task it can read is made in ``worker/agent/prompts``.
 """
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from producer.contract import IMPACTS, JsonObject, Usage
 from producer.errors import ModelError
-from worker.models.builtin_answers import answer
+from worker.models.builtin.answers import answer
 from worker.models.protocols import ChatReply, EmbedReply, Message, Tool, Vector
 
 NAME: Final = "builtin"

@@ -19,7 +19,7 @@ from producer.errors import (
     ModelTimeout,
     ModelUnreachable,
 )
-from worker.models.ollama_errors import one_line
+from worker.models.ollama.errors import one_line
 
 _OVER_CONTEXT: Final = ("context_length", "context length", "maximum context", "too many tokens")
 _MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError)

@@ -1,7 +1,7 @@
 """A chat model behind any endpoint that speaks OpenAI's protocol, through langchain-openai: only this file imports it.
 
 ``routing.py`` imports this file only where FALLBACK_MODEL is set; the extra ``cloud`` brings what it needs. A call
-takes no GPU slot. No answer is believed unchecked, as in ``ollama.py``, and the key is in no error, log or result, not
+takes no GPU slot. No answer is believed unchecked, as in ``chat_and_embed.py``, and the key is in no error, log or result, not
 even where the endpoint sends it back. Neither temperature nor seed is sent: newer models refuse them.
 """
 
@@ -24,9 +24,9 @@ from pydantic import SecretStr
 from producer.contract import JsonObject, Usage
 from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, ModelRefused
 from worker.models.chat_messages import sent, tool_offer
-from worker.models.cloud_errors import cloud_errors, words_without
+from worker.models.cloud.errors import cloud_errors, words_without
+from worker.models.job_context import now_serving
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall
-from worker.models.serving import now_serving
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 class PlainChatOpenAI(BaseChatOpenAI):
-    """LangChain's client without its callbacks, which would send prompts to a tracer (see ``ollama.py``).
+    """LangChain's client without its callbacks, which would send prompts to a tracer (see ``chat_and_embed.py``).
 
     The base class sends ``max_tokens``, which every endpoint but OpenAI's own takes.
     """

@@ -1,4 +1,4 @@
-"""The Ollama hosts of one worker, and which of them have which model. Calls are made in ``gpu_calls.py``.
+"""The Ollama hosts of one worker, and which of them have which model. Calls are made in ``slot_calls.py``.
 
 Ollama being away, or a model not being there, ends nothing: it is logged with what to type, looked for again, and calls
 fail meanwhile.
@@ -19,8 +19,8 @@ from producer.keys import Keys
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
-from worker.models.ollama_errors import missing
-from worker.models.ollama_http import ModelFacts, OllamaClient, full_name
+from worker.models.ollama.errors import missing
+from worker.models.ollama.http import ModelFacts, OllamaClient, full_name
 from worker.settings import WorkerSettings
 
 LOOK_AGAIN_S: Final = 30.0

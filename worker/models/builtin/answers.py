@@ -1,7 +1,7 @@
 """How the builtin model answers questions: it knows a handful of shapes, asks the tools, and restates what they tell.
 
 Nothing is understood and nothing is made up: a question of no known shape gets a plain list of those it can answer. The
-numbers, names and scan ids of an answer all come from the tools' documents of this very turn. ``builtin.py`` is the
+numbers, names and scan ids of an answer all come from the tools' documents of this very turn. ``models.py`` is the
 model; what the tools' documents hold is in ``worker/agent/look_up.py`` and ``changes.py``.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from producer.contract import JsonObject
-from worker.models.builtin_words import (
+from worker.models.builtin.sentences import (
     about_scan,
     changes,
     count,

@@ -18,10 +18,10 @@ from producer.contract import Usage
 from producer.errors import ModelBusy, ModelError, ModelMissing, ModelTimeout, SlotLost
 from worker.gpu.hosts import Host, Kind
 from worker.gpu.slot import Slot
-from worker.models.ollama_fleet import OllamaFleet
-from worker.models.ollama_http import responses_closed
+from worker.models.job_context import now_serving
+from worker.models.ollama.fleet import OllamaFleet
+from worker.models.ollama.http import responses_closed
 from worker.models.protocols import add_usage, spent_on
-from worker.models.serving import now_serving
 from worker.models.usage import UsageLedger
 
 T = TypeVar("T")

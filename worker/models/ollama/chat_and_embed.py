@@ -3,7 +3,7 @@
 No answer is believed unchecked: a stream that ends without its last chunk, an answer cut at its limit, a prompt that
 the server cut, vectors of another shape are each a ``ModelError``. The libraries' client objects are made once a host
 and shared. Importing this file takes most of a second; ``routing.py`` does it only when Ollama is asked for. Who calls
-when is decided in ``gpu_calls.py``.
+when is decided in ``slot_calls.py``.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, Setti
 from worker.gpu.hosts import Host
 from worker.models.chat_messages import sent, tool_offer
 from worker.models.context_budget import check_budget, check_evaluated, cut_to
-from worker.models.gpu_calls import Done, GpuCalls
-from worker.models.ollama_errors import model_errors
-from worker.models.ollama_fleet import OllamaFleet
-from worker.models.ollama_http import ModelFacts, OllamaClient, trusted
+from worker.models.ollama.errors import model_errors
+from worker.models.ollama.fleet import OllamaFleet
+from worker.models.ollama.http import ModelFacts, OllamaClient, trusted
 from worker.models.protocols import (
     ChatReply,
     EmbedReply,
@@ -40,6 +39,7 @@ from worker.models.protocols import (
     add_usage,
     check_vector,
 )
+from worker.models.slot_calls import Done, GpuCalls
 from worker.models.task_prefixes import family_of
 from worker.settings import WorkerSettings
 

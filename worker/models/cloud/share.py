@@ -1,6 +1,6 @@
 """How many of a day's chat calls may go to the cloud: FALLBACK_SHARE of them, over all workers, counted in Redis.
 
-Redis decides in ``worker/lua/cloud_share.lua``; where it does not answer, the cloud is not asked.
+Redis decides in ``worker/models/cloud/lua/cloud_share.lua``; where it does not answer, the cloud is not asked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from producer.keys import Keys
 from producer.redis.scripts import load_script, run_script
 
-SHARE: Final = load_script("worker", "cloud_share")
+SHARE: Final = load_script("worker.models.cloud", "cloud_share")
 PARTS: Final = 1_000_000
 
 log = structlog.get_logger()
