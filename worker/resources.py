@@ -28,10 +28,10 @@ from worker.limits.conversation_hold import Threads
 from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver, scan_saver
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
 from worker.memory.memories import MemoryStore
-from worker.memory.mending import keep_mended
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.mending import keep_mended
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
 from worker.scan.engine import ScanEngine, ScanSettings

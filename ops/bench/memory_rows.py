@@ -21,10 +21,10 @@ from rows import Bench, Row
 from producer.contract import Counts, Finding, Impact, Node, ScanResult, Usage
 from producer.keys import Keys
 from worker.memory.cache import AnswerCache, Scope
-from worker.memory.embeddings import Embedded, Embeddings, Placed
-from worker.memory.generations import Generation
-from worker.memory.history import EVERYTHING, History, ScanFilter
-from worker.memory.scan_record import document, search_text
+from worker.memory.history.history import EVERYTHING, History, ScanFilter
+from worker.memory.history.scan_record import document, search_text
+from worker.memory.vectors.embeddings import Embedded, Embeddings, Placed
+from worker.memory.vectors.generations import Generation
 from worker.models.protocols import EmbedReply
 
 SCANS: Final = 100_000

@@ -25,8 +25,8 @@ from tests.support.small_site import SmallSite
 from worker.agent.talk import parse_turns
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 WAIT_S = 60

@@ -6,8 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from worker.memory.embeddings import Embeddings
 from worker.memory.memories import MemoryStore
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 REAL_REDIS = settings(

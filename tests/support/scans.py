@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 
 from producer.contract import Counts, Finding, Impact, Node, ScanRequest, ScanResult, ScanStatus
 from producer.keys import Keys
-from worker.memory.embeddings import Embedded, Placed
-from worker.memory.generations import Generation
-from worker.memory.scan_record import document, search_text
+from worker.memory.history.scan_record import document, search_text
+from worker.memory.vectors.embeddings import Embedded, Placed
+from worker.memory.vectors.generations import Generation
 from worker.models.builtin.models import DIMS, hash_text
 from worker.models.protocols import Vector
 from worker.scan.settings import Audit, Secrets

@@ -10,7 +10,7 @@ from producer.contract import Impact, ScanResult, page_id
 from producer.keys import Keys
 from tests.support.scans import embedded, finding, scan_result
 from worker.agent.handlers import site_counters
-from worker.memory.scan_record import document, search_text, signature
+from worker.memory.history.scan_record import document, search_text, signature
 from worker.queue.outcome import CounterWrite
 
 DAY_MS = 86_400_000

@@ -18,9 +18,9 @@ from worker.agent.prompts import clip
 from worker.agent.query_messages import ASK_VERSION
 from worker.agent.talk import FinishedTurn, Turn, context_digest
 from worker.agent.user_words import deciding_words
-from worker.agent.when import day_of
 from worker.memory.cache import AnswerCache, CachedAnswer, Scope
-from worker.memory.embeddings import Placed
+from worker.memory.dates import day_of
+from worker.memory.vectors.embeddings import Placed
 from worker.models.protocols import add_usage
 
 MAX_QUESTION: Final = 2_000

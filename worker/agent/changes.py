@@ -17,10 +17,10 @@ from worker.agent.look_up import MAX_URL, READ, LookUp, Told, brief, fit, site_f
 from worker.agent.prompts import clip
 from worker.agent.tool_args import CompareScans
 from worker.agent.user_words import Asker
-from worker.agent.when import parse_when, time_of
-from worker.memory.history import History, ScanFilter
-from worker.memory.pages import MAX_PAGES, PageState
-from worker.memory.scan_record import ScanRecord, compare
+from worker.memory.dates import parse_when, time_of
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.scan_record import ScanRecord, compare
 
 MAX_COMPARED: Final = 300
 """Pages whose states are read and compared: those seen most recently."""

@@ -29,8 +29,8 @@ from worker.agent.state import (
     terms_of,
     unpack_shots,
 )
-from worker.memory.embeddings import Embedded
-from worker.memory.scan_record import document, host_of, signature
+from worker.memory.history.scan_record import document, host_of, signature
+from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 

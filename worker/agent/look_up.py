@@ -21,11 +21,11 @@ from producer.reports.failure_summary import summary_line
 from worker.agent.prompts import clip
 from worker.agent.tool_args import GetScan, Pages, SearchScans
 from worker.agent.user_words import Asker
-from worker.agent.when import parse_when, time_of
-from worker.memory.history import History, ScanFilter
-from worker.memory.indexes import exact_tag
-from worker.memory.pages import MAX_PAGES, PageState
-from worker.memory.scan_record import ScanRecord, host_of
+from worker.memory.dates import parse_when, time_of
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.scan_record import ScanRecord, host_of
+from worker.memory.vectors.indexes import exact_tag
 
 MAX_READ: Final = 1_000
 """Records read for the sums over rules: one question costs Redis a few MB at most."""

@@ -16,7 +16,7 @@ from producer.errors import ContextExceeded
 from worker.agent.prompts import load_prompt, version_of
 from worker.agent.talk import FinishedTurn, Turn
 from worker.agent.tool_args import TOOLS
-from worker.agent.when import day_of
+from worker.memory.dates import day_of
 from worker.models.context_budget import MESSAGE_TOKENS, cut_to, most_tokens
 from worker.models.protocols import Message
 

@@ -34,9 +34,9 @@ from worker.agent.state import (
     terms_of,
 )
 from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
-from worker.memory.embeddings import Embedded
-from worker.memory.history import History, ScanFilter
-from worker.memory.scan_record import compare, recorded_findings, search_text
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.scan_record import compare, recorded_findings, search_text
+from worker.memory.vectors.embeddings import Embedded
 from worker.models.protocols import ChatModel, add_usage, spent_on
 from worker.settings import REVIEW_AREAS
 

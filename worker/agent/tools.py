@@ -25,8 +25,8 @@ from worker.agent.look_up import LookUp, Told
 from worker.agent.prompts import clip
 from worker.agent.tool_args import ARGS, WRITERS, CompareScans, GetScan, Recall, Remember, RequestScan, SearchScans
 from worker.agent.user_words import Asker, may_scan, own_words
-from worker.agent.when import time_of
-from worker.memory.history import History
+from worker.memory.dates import time_of
+from worker.memory.history.history import History
 from worker.models.protocols import ToolCall
 
 MAX_RECALLED: Final = 5

@@ -19,7 +19,7 @@ from worker.agent.evaluation.ground import fill, throwaway
 from worker.agent.evaluation.labels import load_findings, load_questions
 from worker.agent.evaluation.run import run_findings, run_questions
 from worker.agent.evaluation.scores import Scores
-from worker.memory.embeddings import Embeddings
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.routing import open_models
 from worker.resources import query_graph
 from worker.settings import WorkerSettings

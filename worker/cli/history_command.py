@@ -21,7 +21,6 @@ from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 from producer.views.site_days import Day, site_trend
-from worker.agent.when import parse_when
 from worker.cli.history_text import (
     Shown,
     day_document,
@@ -30,12 +29,13 @@ from worker.cli.history_text import (
     group_lines,
     scan_lines,
 )
-from worker.memory.history import ScanFilter
-from worker.memory.indexes import redis_errors as search_errors
-from worker.memory.prune import prune
-from worker.memory.recorded import recorded_history
-from worker.memory.scan_record import ScanRecord, compare
-from worker.memory.trends import Groups, group_trends
+from worker.memory.dates import parse_when
+from worker.memory.history.history import ScanFilter
+from worker.memory.history.prune import prune
+from worker.memory.history.recorded import recorded_history
+from worker.memory.history.scan_record import ScanRecord, compare
+from worker.memory.history.trends import Groups, group_trends
+from worker.memory.vectors.indexes import redis_errors as search_errors
 from worker.models.routing import open_embedders
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging

@@ -10,8 +10,8 @@ from typing import Final
 from producer.contract import IMPACTS, Changes, Counts, JsonObject
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.views.site_days import Day
-from worker.memory.scan_record import ScanRecord
-from worker.memory.trends import GroupChange, Groups
+from worker.memory.history.scan_record import ScanRecord
+from worker.memory.history.trends import GroupChange, Groups
 
 URL_WIDTH: Final = 100
 MAX_SHOWN: Final = 5

@@ -19,9 +19,9 @@ from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
-from worker.memory.embeddings import Embeddings
-from worker.memory.indexes import search_errors
-from worker.memory.reindex import Progress, Reindexed, Tell, reindex
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.indexes import search_errors
+from worker.memory.vectors.reindex import Progress, Reindexed, Tell, reindex
 from worker.models.protocols import OpenEmbedder
 from worker.models.routing import open_embedders
 from worker.settings import WorkerSettings

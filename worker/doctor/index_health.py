@@ -12,11 +12,11 @@ from redis.exceptions import ResponseError
 from producer.keys import Keys
 from producer.reports.plain_text import counted
 from worker.doctor.line import Line, error, ok, warning
-from worker.memory.embeddings import Embeddings
-from worker.memory.generations import BITS, Generation, Record, read_record
-from worker.memory.history import scan_documents
-from worker.memory.indexes import as_text, is_missing_index
+from worker.memory.history.history import scan_documents
 from worker.memory.memories import memory_documents
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import BITS, Generation, Record, read_record
+from worker.memory.vectors.indexes import as_text, is_missing_index
 
 VECTOR_OPTION: Final = "dim"
 

@@ -14,7 +14,7 @@ from producer.contract import JobState
 from producer.keys import Keys
 from producer.reports.plain_text import counted
 from worker.doctor.line import Line, ok, warning
-from worker.memory.indexes import as_text
+from worker.memory.vectors.indexes import as_text
 
 CALLS: Final = 400
 """SCAN calls at most, of ``COUNT`` slots each: a second or two of a Redis that answers others meanwhile."""

@@ -9,7 +9,7 @@ from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.reports.plain_text import counted
 from worker.memory.cache import PARAPHRASES, SAME_MEANING, AnswerCache, distances
-from worker.memory.embeddings import Embeddings
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 

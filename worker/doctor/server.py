@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from producer.client.durability import durability_problem
 from producer.settings import ClientSettings
 from worker.doctor.line import Line, error, ok, warning
-from worker.memory.indexes import as_text
+from worker.memory.vectors.indexes import as_text
 
 OLDEST: Final = (7, 4)
 """Vectors of 16 bits came with its search module, 2.10; WAITAOF came with 7.2, script flags with 7.0."""

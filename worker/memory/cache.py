@@ -25,9 +25,9 @@ from redisvl.utils.vectorize import BaseVectorizer
 
 from producer.contract import Usage
 from producer.keys import Keys
-from worker.memory.embeddings import Embeddings, Placed
-from worker.memory.generations import Generation
-from worker.memory.indexes import as_text, ensure_index, exact_tag, is_missing_index, redis_errors
+from worker.memory.vectors.embeddings import Embeddings, Placed
+from worker.memory.vectors.generations import Generation
+from worker.memory.vectors.indexes import as_text, ensure_index, exact_tag, is_missing_index, redis_errors
 from worker.models.protocols import Embedder
 
 NEAR_MISS: Final = 2.0

@@ -26,12 +26,12 @@ from redisvl.query.filter import Tag
 from producer.keys import Keys
 from producer.redis.scripts import Arg, Script, load_script, run_script
 from worker.limits.conversation_hold import Hold, thread_lost
-from worker.memory.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
 
 T = TypeVar("T")
 
-STEP: Final = load_script("worker", "thread_step")
-FORGET: Final = load_script("worker", "thread_forget")
+STEP: Final = load_script("worker.memory", "thread_step")
+FORGET: Final = load_script("worker.memory", "thread_forget")
 
 SCAN_TTL_S: Final = 3_600
 """How long an interrupted scan may be continued: later, what was read of the page is no longer news."""

@@ -18,10 +18,10 @@ from redisvl.query.filter import FilterExpression, Tag
 from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
-from worker.memory.documents import index_schema
-from worker.memory.embeddings import Embedded
-from worker.memory.generations import EMBEDDED, NEVER, Generation
-from worker.memory.indexes import as_text
+from worker.memory.vectors.documents import index_schema
+from worker.memory.vectors.embeddings import Embedded
+from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
+from worker.memory.vectors.indexes import as_text
 
 MAX_FACETS: Final = 64
 """Texts of one memory by which it can be found in the index; one that has more is found by reading it."""

@@ -33,9 +33,6 @@ from redis.commands.search.aggregation import AggregateRequest
 from redisvl.query import FilterQuery, VectorQuery
 from redisvl.query.filter import FilterExpression, Tag
 
-from worker.memory.documents import Documents
-from worker.memory.embeddings import Embedded, Embeddings, Placed
-from worker.memory.indexes import as_text
 from worker.memory.items import (
     FIELDS,
     Namespace,
@@ -54,6 +51,9 @@ from worker.memory.items import (
     texts_of,
     ttl_seconds,
 )
+from worker.memory.vectors.documents import Documents
+from worker.memory.vectors.embeddings import Embedded, Embeddings, Placed
+from worker.memory.vectors.indexes import as_text
 
 PAGE: Final = 200
 """Candidates read at a time while a filter is applied to them."""

@@ -20,10 +20,10 @@ from worker.agent.user_words import Asker
 from worker.limits.conversation_hold import Threads
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.history.scan_record import search_text
 from worker.memory.memories import MemoryStore
-from worker.memory.scan_record import search_text
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
 

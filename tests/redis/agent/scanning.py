@@ -19,7 +19,7 @@ from worker.agent.job_secrets import LoadSecrets
 from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import Engine
 from worker.memory.checkpoints import ScanSaver, SharedSaver
-from worker.memory.history import History
+from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
 from worker.queue.outcome import Commit, CounterWrite, EventWrite, ExpiryWrite, HashWrite, PublishWrite

@@ -15,7 +15,7 @@ from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import query
 from worker.agent.query_graph import QueryGraph
 from worker.memory.checkpoints import scan_saver
-from worker.memory.history import ScanFilter
+from worker.memory.history.history import ScanFilter
 
 WORST = "Which page has the worst barriers?"
 ODD = ["a,b", "a|b", "a:b", "{a}", "A", "a", " a ", "ä", "日本", "a*", "@a:{b}", "'\"\\", "-", "x" * 200]

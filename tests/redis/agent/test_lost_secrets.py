@@ -14,7 +14,7 @@ from tests.support.queue import BOOM, open_stream, settings_for, start_one
 from tests.support.scans import FixedEngine
 from worker.agent.handlers import scan
 from worker.agent.job_secrets import secrets_of
-from worker.memory.history import History
+from worker.memory.history.history import History
 
 LOGIN = {"headers": {"Authorization": "Bearer t0ken"}}
 

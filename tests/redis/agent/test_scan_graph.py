@@ -18,8 +18,8 @@ from tests.redis.agent.scanning import (
 )
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import scan
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
 from worker.queue.outcome import ExpiryWrite, HashWrite
 
 

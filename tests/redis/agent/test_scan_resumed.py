@@ -24,8 +24,8 @@ from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.handlers import scan
 from worker.agent.job_secrets import secrets_of
 from worker.memory.checkpoints import ScanSaver, scan_saver
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.queue.outcome import HashWrite
 from worker.scan.settings import Secrets

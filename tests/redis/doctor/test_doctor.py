@@ -20,9 +20,9 @@ from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Level, Line
 from worker.doctor.paraphrases import measure, use
 from worker.memory.cache import AnswerCache, Scope
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
 from worker.memory.memories import MemoryStore
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
 

@@ -16,7 +16,7 @@ from worker.agent.evaluation.ground import DAY_S, delete_environment, fill, thro
 from worker.agent.evaluation.labels import load_questions
 from worker.agent.evaluation.scores import Share
 from worker.cli.eval_command import score, table
-from worker.memory.embeddings import Embeddings
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
 

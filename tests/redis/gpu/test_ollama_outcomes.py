@@ -16,8 +16,8 @@ from tests.support.ollama_models import Open, pool_of
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import FixedEngine
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.routing import Models
 

@@ -16,7 +16,7 @@ from producer.errors import ModelError
 from producer.keys import Keys
 from tests.support.scans import GENERATION, placed, wrong_vector
 from worker.memory.cache import AnswerCache, Scope, distances
-from worker.memory.embeddings import Embeddings, Placed
+from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.models.builtin.models import DIMS, BuiltinEmbedder
 from worker.models.protocols import EmbedReply, Vectors
 

@@ -14,9 +14,9 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.two_models import NAMES, NEW, OLD, Environment
-from worker.memory.cleaning import CLEAN, clean, clean_in_turn
-from worker.memory.embeddings import Embedded
-from worker.memory.mending import BATCH, keep_mended
+from worker.memory.vectors.cleaning import CLEAN, clean, clean_in_turn
+from worker.memory.vectors.embeddings import Embedded
+from worker.memory.vectors.mending import BATCH, keep_mended
 from worker.models.builtin.models import hash_text
 
 

@@ -13,8 +13,8 @@ from producer.errors import ModelError, RedisUnsuitable, SettingsError
 from producer.keys import Keys
 from tests.support.queue import until
 from tests.support.scans import GENERATION, finding, placed, scan_result, write_scan, wrong_vector
-from worker.memory.embeddings import Embeddings, Placed
-from worker.memory.history import History, ScanFilter
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.models.builtin.models import DIMS, BuiltinEmbedder
 from worker.models.protocols import Vectors
 

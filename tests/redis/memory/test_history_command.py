@@ -16,8 +16,8 @@ from producer.keys import Keys
 from tests.support.command_line import Call, drawn_by_sightline
 from tests.support.scan_worker import environment_for
 from tests.support.seeded_history import DAY_MS, Nights, page
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 CART, FORM = "https://shop.example/cart", "https://blog.example/form"

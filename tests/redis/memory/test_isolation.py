@@ -21,10 +21,10 @@ from worker.doctor.lifetimes import take_sample
 from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.checkpoints import conversation_saver
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History, ScanFilter
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.prune import prune
 from worker.memory.memories import MemoryStore
-from worker.memory.prune import prune
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 EXAMPLES = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from producer.errors import SettingsError
 from producer.keys import Keys
 from tests.support.memory_store import opened
-from worker.memory.embeddings import Embeddings
 from worker.memory.items import MAX_FACETS, MAX_TEXTS
 from worker.memory.memories import MemoryStore
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 

@@ -7,8 +7,8 @@ from functools import partial
 
 from tests.support.queue import until
 from tests.support.two_models import NEW, OLD, Environment
-from worker.memory.embeddings import Embedded
-from worker.memory.mending import keep_mended, mend_in_turn
+from worker.memory.vectors.embeddings import Embedded
+from worker.memory.vectors.mending import keep_mended, mend_in_turn
 
 
 async def test_a_document_written_while_the_model_was_away_gets_its_vector_later(place: Environment):

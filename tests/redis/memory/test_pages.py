@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from producer.contract import Impact, ScanResult
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result, write_scan
-from worker.memory.embeddings import Embedded
-from worker.memory.history import History, ScanFilter
-from worker.memory.pages import PageState
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.pages import PageState
+from worker.memory.vectors.embeddings import Embedded
 
 
 @dataclass(frozen=True)

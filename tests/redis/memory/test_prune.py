@@ -8,8 +8,8 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.redis_server import StartServer
 from tests.support.seeded_history import Nights, page
-from worker.memory.history import History, ScanFilter
-from worker.memory.prune import PRUNE, prune
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.prune import PRUNE, prune
 
 URL = "https://shop.example/cart"
 

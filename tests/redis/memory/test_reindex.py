@@ -13,11 +13,11 @@ from tests.support.queue import until
 from tests.support.scans import placed
 from tests.support.two_models import NAMES, NEW, OLD, Environment, OtherEmbedder
 from worker.memory.cache import AnswerCache, Scope
-from worker.memory.embeddings import Embedded, Embeddings
-from worker.memory.generations import Generation, Record
-from worker.memory.history import ScanFilter
-from worker.memory.mending import mend_in_turn
-from worker.memory.reindex import Progress, reindex
+from worker.memory.history.history import ScanFilter
+from worker.memory.vectors.embeddings import Embedded, Embeddings
+from worker.memory.vectors.generations import Generation, Record
+from worker.memory.vectors.mending import mend_in_turn
+from worker.memory.vectors.reindex import Progress, reindex
 from worker.models.builtin.models import BuiltinEmbedder, hash_text
 
 

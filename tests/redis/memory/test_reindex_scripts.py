@@ -12,11 +12,11 @@ from redis.exceptions import ResponseError
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.two_models import NEW
-from worker.memory.cleaning import CLEAN
-from worker.memory.embeddings import Embeddings
-from worker.memory.generations import Generation, Record, read_record
-from worker.memory.mending import EMBED
-from worker.memory.reindex import BEGIN, END, SWITCH
+from worker.memory.vectors.cleaning import CLEAN
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import Generation, Record, read_record
+from worker.memory.vectors.mending import EMBED
+from worker.memory.vectors.reindex import BEGIN, END, SWITCH
 from worker.models.builtin.models import BuiltinEmbedder
 
 

@@ -11,10 +11,10 @@ from producer.contract import Counts
 from producer.keys import Keys
 from producer.views.site_days import site_trend
 from tests.support.seeded_history import Nights, page
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
-from worker.memory.recorded import recorded_history
-from worker.memory.trends import Groups, group_trends
+from worker.memory.history.history import History
+from worker.memory.history.recorded import recorded_history
+from worker.memory.history.trends import Groups, group_trends
+from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
 NIGHTS = 90

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.agent.when import parse_when, time_of
+from worker.memory.dates import parse_when, time_of
 
 MONDAY_NOON = round(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp() * 1000)
 

@@ -11,7 +11,7 @@ from worker.doctor.lifetimes import kind_of
 from worker.doctor.line import Level
 from worker.doctor.paraphrases import Pair, advice
 from worker.doctor.staff import browser_line, model_line, queue_lines
-from worker.memory.generations import Generation, Record
+from worker.memory.vectors.generations import Generation, Record
 
 KEYS = Keys("prod")
 WHOLE = IndexFacts(documents=12, failures=0, is_building=False, dims=768)

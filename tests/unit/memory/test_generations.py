@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.errors import RedisUnsuitable
-from worker.memory.generations import Generation
+from worker.memory.vectors.generations import Generation
 
 
 @pytest.mark.parametrize("bits", [16, 32])

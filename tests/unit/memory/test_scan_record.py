@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from producer.contract import Changes, Impact, ScanResult
 from tests.support.scans import finding, scan_result
-from worker.memory.embeddings import Embedded
-from worker.memory.indexes import exact_tag
-from worker.memory.scan_record import (
+from worker.memory.history.scan_record import (
     MAX_FINGERPRINTS,
     ScanRecord,
     compare,
@@ -18,6 +16,8 @@ from worker.memory.scan_record import (
     recorded_findings,
     signature,
 )
+from worker.memory.vectors.embeddings import Embedded
+from worker.memory.vectors.indexes import exact_tag
 
 
 def record_of(result: ScanResult, scan_id: str = "before") -> ScanRecord:

@@ -6,8 +6,8 @@ import pytest
 
 from producer.contract import Counts
 from producer.views.site_days import Day, parse_days
-from worker.memory.pages import PageState
-from worker.memory.trends import compare_groups
+from worker.memory.history.pages import PageState
+from worker.memory.history.trends import compare_groups
 
 
 def state(scan_id: str, url: str, group: str, *, critical: int = 0, serious: int = 0) -> PageState:

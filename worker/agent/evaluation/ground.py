@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 from producer.contract import Counts, Finding, Impact, JsonObject, Node, ScanResult, page_id
 from producer.keys import Keys
 from worker.agent.evaluation.labels import PastScan, QuestionSet
-from worker.memory.embeddings import Embeddings
-from worker.memory.history import History
-from worker.memory.scan_record import document, search_text
+from worker.memory.history.history import History
+from worker.memory.history.scan_record import document, search_text
+from worker.memory.vectors.embeddings import Embeddings
 
 DAY_S: Final = 86_400
 _OURS: Final = re.compile(r"eval-(\d{9,11})-[0-9a-f]{8}")

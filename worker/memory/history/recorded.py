@@ -9,9 +9,9 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from worker.memory.embeddings import Embeddings
-from worker.memory.generations import read_record
-from worker.memory.history import History
+from worker.memory.history.history import History
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import read_record
 from worker.models.protocols import OpenEmbedder
 
 

@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanResult
-from worker.memory.embeddings import Embedded
-from worker.memory.indexes import as_text, exact_tag
+from worker.memory.vectors.embeddings import Embedded
+from worker.memory.vectors.indexes import as_text, exact_tag
 
 MAX_FINGERPRINTS: Final = 2_000
 """Node fingerprints kept of one scan, about 55 KB: documents stay for ever. What is over is counted, not listed."""

@@ -14,10 +14,10 @@ from typing import Final
 import structlog
 
 from producer.redis.scripts import load_script, run_script
-from worker.memory.embeddings import Embeddings
-from worker.memory.indexes import as_text
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.indexes import as_text
 
-CLEAN: Final = load_script("worker", "clean_vectors")
+CLEAN: Final = load_script("worker.memory.vectors", "clean_vectors")
 CLEAN_S: Final = 86_400.0
 """Between walks over all documents by workers; the end of a reindex makes the next one due at once."""
 WALK_BATCH: Final = 500

@@ -17,9 +17,9 @@ from redisvl.query.query import BaseQuery
 from redisvl.schema import IndexSchema
 
 from producer.errors import IndexMoved
-from worker.memory.embeddings import Embeddings
-from worker.memory.generations import EMBEDDED, NEVER, Generation
-from worker.memory.indexes import ensure_index, is_missing_index, search_errors, wait_until_indexed
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
+from worker.memory.vectors.indexes import ensure_index, is_missing_index, search_errors, wait_until_indexed
 
 T = TypeVar("T")
 

@@ -17,12 +17,12 @@ from redisvl.query.filter import FilterExpression, Num, Tag
 from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
-from worker.memory.documents import Documents, index_schema
-from worker.memory.embeddings import Embeddings, Placed
-from worker.memory.generations import Generation
-from worker.memory.indexes import exact_tag
-from worker.memory.pages import MAX_PAGES, PageState, newest_of_pages
-from worker.memory.scan_record import RETURNED, ScanRecord, parse
+from worker.memory.history.pages import MAX_PAGES, PageState, newest_of_pages
+from worker.memory.history.scan_record import RETURNED, ScanRecord, parse
+from worker.memory.vectors.documents import Documents, index_schema
+from worker.memory.vectors.embeddings import Embeddings, Placed
+from worker.memory.vectors.generations import Generation
+from worker.memory.vectors.indexes import exact_tag
 
 HNSW: Final = {"algorithm": "hnsw", "m": 48, "ef_construction": 200, "ef_runtime": 400}
 """A search among 100,000 scans must take 5 ms; an exact one takes 40. With fewer links and candidates, pages that are

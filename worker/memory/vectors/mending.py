@@ -16,14 +16,14 @@ from redis.exceptions import RedisError
 
 from producer.errors import SightlineError
 from producer.redis.scripts import load_script, run_script
-from worker.memory.cleaning import clean_in_turn
-from worker.memory.documents import Documents
-from worker.memory.embeddings import Embeddings
-from worker.memory.generations import NEVER, Generation
-from worker.memory.history import scan_documents
+from worker.memory.history.history import scan_documents
 from worker.memory.memories import memory_documents
+from worker.memory.vectors.cleaning import clean_in_turn
+from worker.memory.vectors.documents import Documents
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import NEVER, Generation
 
-EMBED: Final = load_script("worker", "embed")
+EMBED: Final = load_script("worker.memory.vectors", "embed")
 BATCH: Final = 32
 """Texts of one model call: enough to use the card, few enough that questions get their turn."""
 MEND_S: Final = 60.0

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from producer.keys import Keys
 from producer.redis.scripts import load_script, run_script
-from worker.memory.indexes import as_text
+from worker.memory.vectors.indexes import as_text
 
-PRUNE: Final = load_script("worker", "prune")
+PRUNE: Final = load_script("worker.memory.history", "prune")
 BATCH: Final = 500
 """Documents a round trip; Redis is held for a few ms at most."""
 

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from producer.contract import Usage
 from producer.errors import IndexMoved, ModelError, ServiceError, SettingsError
 from producer.keys import Keys
-from worker.memory.generations import (
+from worker.memory.vectors.generations import (
     EMBEDDED,
     FIRST,
     Generation,

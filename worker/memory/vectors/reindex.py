@@ -18,16 +18,16 @@ from redis.exceptions import ResponseError
 from producer.errors import InputError, ServiceError, SettingsError
 from producer.redis.scripts import load_script, run_script
 from worker.memory.cache import cache_index
-from worker.memory.cleaning import clean, make_due
-from worker.memory.embeddings import Embeddings
-from worker.memory.generations import Generation
-from worker.memory.indexes import as_text, is_missing_index, wait_until_indexed
-from worker.memory.mending import all_documents, mend
+from worker.memory.vectors.cleaning import clean, make_due
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import Generation
+from worker.memory.vectors.indexes import as_text, is_missing_index, wait_until_indexed
+from worker.memory.vectors.mending import all_documents, mend
 from worker.models.protocols import Embedder
 
-BEGIN: Final = load_script("worker", "reindex_begin")
-SWITCH: Final = load_script("worker", "reindex_switch")
-END: Final = load_script("worker", "reindex_end")
+BEGIN: Final = load_script("worker.memory.vectors", "reindex_begin")
+SWITCH: Final = load_script("worker.memory.vectors", "reindex_switch")
+END: Final = load_script("worker.memory.vectors", "reindex_end")
 INDEXED_S: Final = 3_600.0
 """A new index has to be filled with tags and numbers before it tells what lacks a vector: minutes for a million."""
 SWEEPS: Final = 100

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from producer.contract import Counts, page_id
-from worker.memory.history import History, ScanFilter
-from worker.memory.pages import MAX_PAGES, PageState
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.pages import MAX_PAGES, PageState
 
 
 @dataclass(frozen=True, slots=True)

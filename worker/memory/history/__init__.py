@@ -1,0 +1,1 @@
+"""The scan history: records, pages, trends and pruning."""

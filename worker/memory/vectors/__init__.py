@@ -1,0 +1,1 @@
+"""Embeddings in Redis: generations, indexes, backfill of missing vectors, reindexing."""
