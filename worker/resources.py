@@ -19,11 +19,11 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import JsonObject
 from producer.keys import Keys
-from worker.agent.answer_store import AnswerStore
+from worker.agent.assessment.graph import ScanGraph
+from worker.agent.conversation.cached_answers import AnswerStore
+from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.tools import Toolbox
 from worker.agent.job_secrets import LoadSecrets, secrets_of
-from worker.agent.query_graph import QueryGraph
-from worker.agent.scan_graph import ScanGraph
-from worker.agent.tools import Toolbox
 from worker.limits.conversation_hold import Threads
 from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.memory.cache import AnswerCache

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
-from worker.agent.talk import parse_turns
+from worker.agent.conversation.state import parse_turns
 from worker.doctor.lifetimes import take_sample
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver

@@ -20,8 +20,8 @@ from tests.support.command_line import run_sightline
 from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.small_site import SmallSite
-from worker.agent.talk import parse_turns
-from worker.agent.tools import scan_job_id
+from worker.agent.conversation.state import parse_turns
+from worker.agent.conversation.tools import scan_job_id
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
 

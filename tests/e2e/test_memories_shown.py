@@ -22,7 +22,7 @@ from tests.support.redis_server import StartServer
 from tests.support.scan_worker import StartScanWorker, environment_for, need_browser, start_scan_worker
 from tests.support.seeded_history import DAY_MS, Nights, page
 from tests.support.small_site import SmallSite
-from worker.agent.talk import parse_turns
+from worker.agent.conversation.state import parse_turns
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.history.history import History

@@ -20,7 +20,7 @@ from tests.support.command_line import Call
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scan_worker import StartScanWorker
 from tests.support.small_site import SmallSite
-from worker.agent.talk import parse_turns
+from worker.agent.conversation.state import parse_turns
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
 

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.errors import InvalidJob
 from producer.keys import Keys
-from worker.agent.complexity import complexity
+from worker.agent.assessment.graph import ScanGraph
+from worker.agent.assessment.regression import regression_writes
+from worker.agent.conversation.complexity import complexity
+from worker.agent.conversation.graph import QueryGraph
 from worker.agent.job_secrets import LoadSecrets
-from worker.agent.query_graph import QueryGraph
-from worker.agent.regression import regression_writes
-from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import (
     QueryContext,
     Recalled,

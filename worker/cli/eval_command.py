@@ -15,7 +15,7 @@ from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line
-from worker.agent.evaluation.ground import fill, throwaway
+from worker.agent.evaluation.fixture_history import fill, throwaway
 from worker.agent.evaluation.labels import load_findings, load_questions
 from worker.agent.evaluation.run import run_findings, run_questions
 from worker.agent.evaluation.scores import Scores

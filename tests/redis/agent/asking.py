@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from producer.contract import JsonObject, QueryRequest, QueryResult, ScanResult, Usage, page_id
 from producer.keys import Keys
 from tests.support.scans import write_scan
-from worker.agent.answer_store import AnswerStore
-from worker.agent.query_graph import QueryGraph
+from worker.agent.conversation.cached_answers import AnswerStore
+from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.tools import Answer, Toolbox
+from worker.agent.conversation.user_words import Asker
 from worker.agent.state import QueryContext
-from worker.agent.tools import Answer, Toolbox
-from worker.agent.user_words import Asker
 from worker.limits.conversation_hold import Threads
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver

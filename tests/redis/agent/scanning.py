@@ -14,9 +14,9 @@ from producer.contract import JsonObject, ScanResult
 from producer.errors import ModelError
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result
+from worker.agent.assessment.graph import ScanGraph
 from worker.agent.handlers import scan
 from worker.agent.job_secrets import LoadSecrets
-from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import Engine
 from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History

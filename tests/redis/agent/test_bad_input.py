@@ -12,8 +12,8 @@ from producer.errors import ContextExceeded, InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.redis.agent.scanning import apply, graph, run
 from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.conversation.graph import QueryGraph
 from worker.agent.handlers import query
-from worker.agent.query_graph import QueryGraph
 from worker.memory.checkpoints import scan_saver
 from worker.memory.history.history import ScanFilter
 

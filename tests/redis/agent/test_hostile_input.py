@@ -15,10 +15,10 @@ from producer.contract import Finding, JsonObject, Node, QueryResult, ScanReques
 from producer.errors import InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.assessment.graph import ScanGraph
+from worker.agent.assessment.trim import AUDIT_BYTES
 from worker.agent.prompts import BUDGET_CHARS
-from worker.agent.scan_graph import ScanGraph
 from worker.agent.state import ScanContext, new_state
-from worker.agent.trim import AUDIT_BYTES
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, ToolCall
 
 INJECTION = (

@@ -8,10 +8,10 @@ from producer.contract import JsonObject, QueryRequest, QueryResult
 from producer.errors import ContextExceeded, InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.support.scans import finding, scan_result
+from worker.agent.conversation.decisions import MAX_ROUNDS
+from worker.agent.conversation.graph import QueryGraph
 from worker.agent.handlers import query
-from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
-from worker.agent.turns import MAX_ROUNDS
 from worker.models.builtin.models import BuiltinChat
 
 WORST = "Which page has the worst barriers?"

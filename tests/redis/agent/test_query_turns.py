@@ -10,10 +10,10 @@ from producer.contract import JsonObject, QueryRequest
 from producer.errors import ModelUnreachable, ThreadBusy
 from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call
 from tests.redis.agent.scanning import Killed, kill_before_step
-from worker.agent.query_graph import QueryGraph
+from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.state import Turn
+from worker.agent.conversation.tools import scan_job_id
 from worker.agent.state import QueryContext
-from worker.agent.talk import Turn
-from worker.agent.tools import scan_job_id
 from worker.limits.conversation_hold import thread_tag
 from worker.models.protocols import ChatReply, Message, Tool
 

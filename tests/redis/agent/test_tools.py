@@ -11,8 +11,8 @@ from producer.contract import Impact, JsonObject, Node
 from producer.errors import ModelError, QueueFull
 from tests.redis.agent.asking import DAY_MS, NOW_MS, SHOP, Desk, asker, call, open_desk, run, told
 from tests.support.scans import finding, scan_result
-from worker.agent.look_up import MAX_CHARS
-from worker.agent.tool_args import ARGS, TOOLS
+from worker.agent.conversation.history_tools import MAX_CHARS
+from worker.agent.conversation.tool_args import ARGS, TOOLS
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.protocols import EmbedReply
 

@@ -17,8 +17,8 @@ from producer.keys import Keys
 from tests.redis.agent.asking import Desk, open_desk
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import finding, scan_result
+from worker.agent.conversation.graph import QueryGraph
 from worker.agent.handlers import query
-from worker.agent.query_graph import QueryGraph
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 

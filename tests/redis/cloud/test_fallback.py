@@ -17,8 +17,8 @@ from tests.redis.cloud.conftest import NOBODY, OpenModels
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.openai_server import MODEL, CloudFault, OpenAIServer
 from tests.support.scans import FixedEngine
+from worker.agent.conversation.graph import QueryGraph
 from worker.agent.handlers import query
-from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.models.cloud.fallback import SPENT
 from worker.models.job_context import serving

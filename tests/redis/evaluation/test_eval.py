@@ -12,7 +12,7 @@ from producer.errors import ModelTimeout
 from producer.keys import Keys
 from tests.support.command_line import Call
 from tests.support.ollama_server import Fault, OllamaServer
-from worker.agent.evaluation.ground import DAY_S, delete_environment, fill, throwaway
+from worker.agent.evaluation.fixture_history import DAY_S, delete_environment, fill, throwaway
 from worker.agent.evaluation.labels import load_questions
 from worker.agent.evaluation.scores import Share
 from worker.cli.eval_command import score, table

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.agent.answers import MAX_ANSWER, ground, is_unusable
+from worker.agent.conversation.citations import MAX_ANSWER, ground, is_unusable
 
 KNOWN = frozenset({"a1", "b2", "batch-17-0"})
 

@@ -9,7 +9,7 @@ import pytest
 from producer.contract import JsonObject, Usage
 from producer.errors import ModelError
 from tests.support.scans import finding, scan_result
-from worker.agent.assessment import answer_schema, assess, reason_not_to_ask
+from worker.agent.assessment.assess import answer_schema, assess, reason_not_to_ask
 from worker.agent.prompts import ASSESS_VERSION
 from worker.models.protocols import ChatReply, Message, Tool
 

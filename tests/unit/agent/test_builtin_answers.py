@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from producer.contract import JsonObject
-from worker.agent.tool_args import ARGS, TOOLS
+from worker.agent.conversation.tool_args import ARGS, TOOLS
 from worker.models.builtin.answers import CAN, answer
 from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import Message, ToolCall

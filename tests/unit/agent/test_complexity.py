@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.agent.complexity import complexity
+from worker.agent.conversation.complexity import complexity
 
 
 @pytest.mark.parametrize(

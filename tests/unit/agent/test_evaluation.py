@@ -8,7 +8,7 @@ import pytest
 
 from producer.contract import Assessment, Priority, QueryResult, Usage
 from producer.reports.jsonl import line_of
-from worker.agent.assessment import Verdict
+from worker.agent.assessment.assess import Verdict
 from worker.agent.evaluation.labels import has, load_findings, load_questions
 from worker.agent.evaluation.scores import Scores, Share, score_answer, score_assessment
 from worker.cli.eval_command import document

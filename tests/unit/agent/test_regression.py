@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from producer.contract import Changes, Impact, ScanResult
 from tests.support.scans import finding, scan_result
-from worker.agent.regression import regression
+from worker.agent.assessment.regression import regression
 
 
 def changed(result: ScanResult, *new: str, previous: str | None = "before") -> ScanResult:

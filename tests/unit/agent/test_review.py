@@ -9,9 +9,9 @@ import pytest
 from producer.contract import Finding, Impact, JsonObject, ScanResult, Usage
 from producer.errors import ModelUnreachable
 from tests.support.scans import finding, scan_result
-from worker.agent.appraisal import appraise
-from worker.agent.review import MAX_ELEMENTS, review_tasks
-from worker.agent.review_areas import AREAS, REVIEW_VERSIONS, UNASKED
+from worker.agent.assessment.appraisal import appraise
+from worker.agent.assessment.review import MAX_ELEMENTS, review_tasks
+from worker.agent.assessment.review_areas import AREAS, REVIEW_VERSIONS, UNASKED
 from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from producer.contract import MAX_RESULT_BYTES, Finding, Impact, Node, ScanResult
 from tests.support.scans import finding, scan_result
-from worker.agent.trim import AUDIT_BYTES, json_bytes, trim
+from worker.agent.assessment.trim import AUDIT_BYTES, json_bytes, trim
 
 
 def heavy(rule: str, nodes: int, *, impact: Impact | None = Impact.SERIOUS, each: int = 1_000) -> Finding:

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 from producer.contract import JsonObject, Usage
-from worker.agent.answers import NO_SOURCE
-from worker.agent.query_messages import NUDGE
-from worker.agent.talk import Turn
-from worker.agent.tools import Answer
-from worker.agent.turns import MAX_CALLS, MAX_WRITES, grounded, heard, reason_to_refuse, result_of, told
+from worker.agent.conversation.citations import NO_SOURCE
+from worker.agent.conversation.decisions import (
+    MAX_CALLS,
+    MAX_WRITES,
+    grounded,
+    heard,
+    reason_to_refuse,
+    result_of,
+    told,
+)
+from worker.agent.conversation.prompt import NUDGE
+from worker.agent.conversation.state import Turn
+from worker.agent.conversation.tools import Answer
 from worker.models.protocols import ChatReply, ToolCall
 
 TURN = Turn(job_id="q", question="Which page is worst?")

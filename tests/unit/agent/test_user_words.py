@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.agent.user_words import Asker, deciding_words, may_scan, normal_url, own_words, urls_in
+from worker.agent.conversation.user_words import Asker, deciding_words, may_scan, normal_url, own_words, urls_in
 
 
 def asker(*messages: str, site: str = "") -> Asker:

@@ -9,11 +9,11 @@ from time import monotonic
 
 from producer.contract import Lane, QueryRequest
 from producer.errors import ModelError
-from worker.agent.assessment import assess
-from worker.agent.complexity import complexity
+from worker.agent.assessment.assess import assess
+from worker.agent.conversation.complexity import complexity
+from worker.agent.conversation.graph import QueryGraph
 from worker.agent.evaluation.labels import FindingSet, LabelledQuestion, QuestionSet
 from worker.agent.evaluation.scores import Scores, score_answer, score_assessment
-from worker.agent.query_graph import QueryGraph
 from worker.agent.state import QueryContext
 from worker.models.job_context import serving
 from worker.models.protocols import ChatModel
@@ -35,7 +35,7 @@ async def run_findings(chat: ChatModel, labelled: FindingSet, *, tell: Tell) -> 
 
 
 async def run_questions(graph: QueryGraph, labelled: QuestionSet, *, tell: Tell) -> Scores:
-    """Return the scores of ``graph`` on the questions; its history is the one that ``ground.py`` makes."""
+    """Return the scores of ``graph`` on the questions; its history is the one that ``fixture_history.py`` makes."""
     scores: list[Scores] = []
     for number, label in enumerate(labelled.questions, 1):
         tell(f"question {number} of {len(labelled.questions)}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from producer.contract import QueryResult, Usage
-from worker.agent.assessment import Verdict
+from worker.agent.assessment.assess import Verdict
 from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
 from worker.models.protocols import add_usage
 
 INVENTED = "that no tool told of"
-"""In the note of an answer that cites a scan there is not (``answers.py``)."""
+"""In the note of an answer that cites a scan there is not (``citations.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Nothing is understood and nothing is made up: a question of no known shape gets a plain list of those it can answer. The
 numbers, names and scan ids of an answer all come from the tools' documents of this very turn. ``models.py`` is the
-model; what the tools' documents hold is in ``worker/agent/look_up.py`` and ``changes.py``.
+model; what the tools' documents hold is in ``worker/agent/conversation/history_tools.py`` and ``compare_tool.py``.
 """
 
 from __future__ import annotations

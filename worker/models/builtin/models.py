@@ -2,7 +2,7 @@
 
 ``BuiltinChat`` is no language model. It restates the findings it is handed, worst first, with what axe-core says
 about them and whom such barriers hold up by axe's category, and answers a handful of questions by asking the tools
-(``answers.py``); it invents nothing, and what it wrote is marked with its name. ``BuiltinEmbedder`` hashes
+(``citations.py``); it invents nothing, and what it wrote is marked with its name. ``BuiltinEmbedder`` hashes
 words and their trigrams: texts that share words are near, synonyms are not. Both are chosen by setting, never fallen
 back to. The task it can read is made in ``worker/agent/prompts``.
 """

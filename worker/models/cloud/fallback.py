@@ -1,6 +1,6 @@
 """Which of two models a call goes to: the local one, or the cloud for what is too much for it, or while it is away.
 
-The rule, whole: a call goes to the cloud when its question is complex (``worker/agent/complexity.py`` says so, by
+The rule, whole: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py`` says so, by
 ``serving``), when no Ollama answers or none has the model, or when the prompt does not fit the local context; and only
 while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane, which a person
 waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a slow or a wrong

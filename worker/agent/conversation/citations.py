@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, cast
 
-from worker.agent.tool_args import ARGS
+from worker.agent.conversation.tool_args import ARGS
 
 MAX_ANSWER: Final = 20_000
 """Characters of an answer that are kept: a model that goes on for longer is caught in a loop."""

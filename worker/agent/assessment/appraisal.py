@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from producer.contract import Assessment, Changes, ScanResult
-from worker.agent.assessment import Verdict, assess
-from worker.agent.review import Reviewed, review
+from worker.agent.assessment.assess import Verdict, assess
+from worker.agent.assessment.review import Reviewed, review
 from worker.models.protocols import ChatModel, add_usage
 
 

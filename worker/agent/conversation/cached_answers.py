@@ -13,11 +13,11 @@ from typing import Final
 
 from producer.contract import Usage
 from producer.errors import ModelError
-from worker.agent.answers import NO_SOURCE
+from worker.agent.conversation.citations import NO_SOURCE
+from worker.agent.conversation.prompt import ASK_VERSION
+from worker.agent.conversation.state import FinishedTurn, Turn, context_digest
+from worker.agent.conversation.user_words import deciding_words
 from worker.agent.prompts import clip
-from worker.agent.query_messages import ASK_VERSION
-from worker.agent.talk import FinishedTurn, Turn, context_digest
-from worker.agent.user_words import deciding_words
 from worker.memory.cache import AnswerCache, CachedAnswer, Scope
 from worker.memory.dates import day_of
 from worker.memory.vectors.embeddings import Placed

@@ -20,11 +20,20 @@ from pydantic import ValidationError
 
 from producer.contract import JsonObject, check_job_id, describe_invalid
 from producer.errors import InvalidJob, SightlineError
-from worker.agent.changes import Comparison
-from worker.agent.look_up import LookUp, Told
+from worker.agent.conversation.compare_tool import Comparison
+from worker.agent.conversation.history_tools import LookUp, Told
+from worker.agent.conversation.tool_args import (
+    ARGS,
+    WRITERS,
+    CompareScans,
+    GetScan,
+    Recall,
+    Remember,
+    RequestScan,
+    SearchScans,
+)
+from worker.agent.conversation.user_words import Asker, may_scan, own_words
 from worker.agent.prompts import clip
-from worker.agent.tool_args import ARGS, WRITERS, CompareScans, GetScan, Recall, Remember, RequestScan, SearchScans
-from worker.agent.user_words import Asker, may_scan, own_words
 from worker.memory.dates import time_of
 from worker.memory.history.history import History
 from worker.models.protocols import ToolCall

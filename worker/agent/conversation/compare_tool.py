@@ -13,10 +13,10 @@ from typing import Final, cast
 
 from producer.contract import JsonObject
 from producer.errors import InvalidJob
-from worker.agent.look_up import MAX_URL, READ, LookUp, Told, brief, fit, site_filter
+from worker.agent.conversation.history_tools import MAX_URL, READ, LookUp, Told, brief, fit, site_filter
+from worker.agent.conversation.tool_args import CompareScans
+from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
-from worker.agent.tool_args import CompareScans
-from worker.agent.user_words import Asker
 from worker.memory.dates import parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.pages import MAX_PAGES, PageState

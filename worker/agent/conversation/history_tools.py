@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from producer.contract import IMPACTS, Counts, JsonObject, ScanResult, page_id
 from producer.errors import InvalidJob
 from producer.reports.failure_summary import summary_line
+from worker.agent.conversation.tool_args import GetScan, Pages, SearchScans
+from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
-from worker.agent.tool_args import GetScan, Pages, SearchScans
-from worker.agent.user_words import Asker
 from worker.memory.dates import parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.pages import MAX_PAGES, PageState

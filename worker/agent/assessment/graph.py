@@ -20,8 +20,9 @@ from langgraph.runtime import Runtime
 
 from producer.contract import ScanRequest, ScanResult, Usage
 from producer.errors import ModelError
-from worker.agent.appraisal import Appraised, appraise
-from worker.agent.assessment import Verdict, reason_not_to_ask
+from worker.agent.assessment.appraisal import Appraised, appraise
+from worker.agent.assessment.assess import Verdict, reason_not_to_ask
+from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.prompts import clip
 from worker.agent.state import (
     Engine,
@@ -33,7 +34,6 @@ from worker.agent.state import (
     page_of,
     terms_of,
 )
-from worker.agent.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.scan_record import compare, recorded_findings, search_text
 from worker.memory.vectors.embeddings import Embedded

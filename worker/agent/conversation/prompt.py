@@ -13,9 +13,9 @@ from typing import Final
 
 from producer.contract import JsonObject
 from producer.errors import ContextExceeded
+from worker.agent.conversation.state import FinishedTurn, Turn
+from worker.agent.conversation.tool_args import TOOLS
 from worker.agent.prompts import load_prompt, version_of
-from worker.agent.talk import FinishedTurn, Turn
-from worker.agent.tool_args import TOOLS
 from worker.memory.dates import day_of
 from worker.models.context_budget import MESSAGE_TOKENS, cut_to, most_tokens
 from worker.models.protocols import Message

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, cast
 from pydantic import BaseModel, ConfigDict
 
 from producer.contract import Finding, JsonObject, Node, ReviewProposal, ScanResult, Usage
-from worker.agent.assessment import MAX_STATEMENT, Answered, NoAnswer, ask_in_form
+from worker.agent.assessment.assess import MAX_STATEMENT, Answered, NoAnswer, ask_in_form
+from worker.agent.assessment.review_areas import REVIEW_PROMPTS, REVIEW_VERSIONS, area_of
 from worker.agent.prompts import clip, node_quoted
-from worker.agent.review_areas import REVIEW_PROMPTS, REVIEW_VERSIONS, area_of
 from worker.models.protocols import ChatModel, Message, add_usage
 
 MAX_ELEMENTS: Final = 8

@@ -15,7 +15,7 @@ from typing import Any, Final, TypedDict, cast
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from producer.contract import JsonObject, QueryResult, Usage
-from worker.agent.user_words import Asker
+from worker.agent.conversation.user_words import Asker
 from worker.models.protocols import Message, ToolCall
 
 MAX_TURNS: Final = 20

@@ -4,7 +4,7 @@
 answer and keeps it. Every step is kept under the conversation's thread: a killed worker's turn goes on where it
 stopped, and a turn that is complete is answered from the thread, never spoken twice. The cache and the memories are
 written before the job's commit, under keys that a repetition writes again. One query at a time speaks in a thread
-(``memory/threads.py``). What follows from a reply is decided in ``turns.py``.
+(``memory/threads.py``). What follows from a reply is decided in ``decisions.py``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,30 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from producer.contract import QueryRequest, QueryResult
-from worker.agent.answer_store import AnswerStore
-from worker.agent.query_messages import prompt_of
+from worker.agent.conversation.cached_answers import AnswerStore
+from worker.agent.conversation.decisions import (
+    MAX_ROUNDS,
+    after_begin,
+    after_think,
+    grounded,
+    heard,
+    reason_to_refuse,
+    result_of,
+    told,
+)
+from worker.agent.conversation.prompt import prompt_of
+from worker.agent.conversation.state import (
+    FinishedTurn,
+    TalkState,
+    Turn,
+    asker_of,
+    known_scans,
+    pack_turns,
+    parse_turns,
+)
+from worker.agent.conversation.tool_args import TOOLS
+from worker.agent.conversation.tools import Toolbox, refused
 from worker.agent.state import QueryContext
-from worker.agent.talk import FinishedTurn, TalkState, Turn, asker_of, known_scans, pack_turns, parse_turns
-from worker.agent.tool_args import TOOLS
-from worker.agent.tools import Toolbox, refused
-from worker.agent.turns import MAX_ROUNDS, after_begin, after_think, grounded, heard, reason_to_refuse, result_of, told
 from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.checkpoints import ConversationSaver
 from worker.models.protocols import ChatModel, ToolCall

@@ -1,6 +1,6 @@
 """What follows from a model's reply or a tool's answer in a turn: the decisions of the query graph. No I/O.
 
-``query_graph.py`` acts on them. A model may ask again and again, call what there is not, or say nothing: every turn
+``graph.py`` acts on them. A model may ask again and again, call what there is not, or say nothing: every turn
 ends after ``MAX_ROUNDS`` replies, and what went wrong is in its notes.
 """
 
@@ -12,11 +12,11 @@ from typing import Final, Literal
 import structlog
 
 from producer.contract import QueryResult
-from worker.agent.answers import NO_SOURCE, ground, is_unusable, no_answer
-from worker.agent.query_messages import ASK_VERSION, NUDGE
-from worker.agent.talk import Said, TalkState, Turn
-from worker.agent.tool_args import WRITERS
-from worker.agent.tools import Answer
+from worker.agent.conversation.citations import NO_SOURCE, ground, is_unusable, no_answer
+from worker.agent.conversation.prompt import ASK_VERSION, NUDGE
+from worker.agent.conversation.state import Said, TalkState, Turn
+from worker.agent.conversation.tool_args import WRITERS
+from worker.agent.conversation.tools import Answer
 from worker.models.protocols import ChatReply, ToolCall, add_usage
 
 MAX_ROUNDS: Final = 7

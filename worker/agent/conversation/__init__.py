@@ -1,0 +1,1 @@
+"""Questions about scans: graph, tools and cited answers. Start with ``graph.py``."""
