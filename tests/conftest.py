@@ -21,7 +21,7 @@ from tests.support.queue import settings_for
 from tests.support.redis_server import StartServer, delete_environment, start_or_skip
 from tests.support.scan_worker import environment_for
 from tests.support.scheduling import FileScheduling
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 from worker.settings import WorkerSettings
 
 

@@ -31,7 +31,7 @@ from scan import addresses, served_site  # noqa: E402  after the path is set
 
 from ops.demo.shop import PAGES, workers  # noqa: E402  the same
 from producer.keys import Keys  # noqa: E402  the same
-from worker.embedded import EmbeddedRedis  # noqa: E402  the same
+from worker.own_redis.server import EmbeddedRedis  # noqa: E402  the same
 
 BATCH: Final = "big"
 KEYS: Final = Keys(environment="bench")

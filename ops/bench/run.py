@@ -29,7 +29,7 @@ from report import RESULTS, machine, markdown
 from rows import QUEUE_ROWS, Bench, Row
 from scan import scans
 
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **MEMORY_ROWS}
 

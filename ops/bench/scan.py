@@ -35,7 +35,7 @@ from ops.demo.shop import PAGES, SITE
 from producer.client.client import Client
 from producer.contract import ScanResult
 from producer.settings import ClientSettings
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 from worker.scan.browser import find_browser
 
 ROOT: Final = Path(__file__).resolve().parents[2]

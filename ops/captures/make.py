@@ -36,7 +36,7 @@ _FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 sys.path.insert(0, str(ROOT))
 from ops.demo.shop import SITE, served, workers  # noqa: E402  after the path is set
-from worker.embedded import EmbeddedRedis  # noqa: E402  after the path is set
+from worker.own_redis.server import EmbeddedRedis  # noqa: E402  after the path is set
 
 
 def main() -> int:

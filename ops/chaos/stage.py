@@ -23,8 +23,8 @@ from tcp_proxy import TcpProxy
 from producer.keys import Keys
 from tests.support.processes_of import descendants
 from tests.support.site import Reply, Request, Site, reply
-from worker.embedded import EmbeddedRedis, free_port
-from worker.lifeline import tied
+from worker.own_redis.lifeline import tied
+from worker.own_redis.server import EmbeddedRedis, free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ENVIRONMENT: Final = "chaos"

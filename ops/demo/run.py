@@ -34,7 +34,7 @@ from producer.reports.page import Page, page_of
 from producer.reports.plain_text import printable
 from producer.reports.table import write_overview
 from producer.settings import ClientSettings
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 REPORTS: Final = Path("demo-report")
 ENVIRONMENT: Final = "demo"

@@ -12,7 +12,7 @@ from producer.errors import InvalidJob
 from tests.support.hostile import GUILTY
 from tests.support.site import Site, redirect, reply
 from worker.agent.assessment.review_areas import AREAS, UNASKED
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 from worker.scan.axe import load_axe
 from worker.scan.engine import ScanEngine, Secrets
 

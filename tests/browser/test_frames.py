@@ -12,7 +12,7 @@ import pytest
 from producer.contract import Finding, ScanRequest, Viewport
 from tests.support.hostile import GUILTY
 from tests.support.site import Site, reply
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 from worker.scan.axe import load_axe, options_for
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings

@@ -19,7 +19,7 @@ from producer.settings import ClientSettings
 from tests.support.processes import start_program
 from tests.support.queue import events_of, pending, until
 from tests.support.redis_server import StartServer
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 KEYS = Keys("outage")
 WAIT_S = 60

@@ -21,7 +21,7 @@ import yaml
 from producer.keys import Keys
 from tests.support.published_schemas import faults, junit_faults
 from tests.support.scan_worker import ROOT, environment_for, need_browser
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 
 EXAMPLES = ROOT / "ops" / "ci"
 GITHUB: Any = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())

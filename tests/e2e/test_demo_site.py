@@ -22,7 +22,7 @@ from tests.support.processes_of import all_gone, descendants
 from tests.support.redis_server import start_or_skip
 from tests.support.scan_worker import ROOT, need_browser
 from tests.support.site import Site
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 from worker.scan.engine import ScanEngine, ScanSettings
 
 DEMO = ROOT / "ops" / "demo"

@@ -22,7 +22,7 @@ from tests.support.command_line import Call
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, StartScanWorker
 from tests.support.site import Site
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 
 DEMO = ROOT / "ops" / "demo" / "site"
 PAGES = ("kettle.html", "story.html")

@@ -14,7 +14,7 @@ import pytest
 from producer.keys import Keys
 from tests.support.scan_worker import ROOT, StartScanWorker, environment_for
 from tests.support.small_site import SmallSite
-from worker.redis_build import fetch
+from worker.own_redis.build import fetch
 
 WAIT_S = 90
 REDIS_CLI, NODE = re.findall(r"```sh\n(.*?)```", (ROOT / "ops/other-languages.md").read_text(), re.DOTALL)

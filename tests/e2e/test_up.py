@@ -29,7 +29,7 @@ from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, environment_for, need_browser
 from tests.support.small_site import SmallSite
 from worker.cli.up import SHORT_LIVES, KeptRedis, wait_for
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 
 async def test_up_runs_workers_until_sigterm_and_leaves_none(

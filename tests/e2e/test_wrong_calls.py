@@ -16,7 +16,7 @@ from producer.keys import Keys
 from tests.support.command_line import SIGHTLINE, Call, run_module
 from tests.support.queue import settings_for
 from tests.support.scan_worker import environment_for
-from worker.redis_build import fetch
+from worker.own_redis.build import fetch
 
 
 def one_line(answer: subprocess.CompletedProcess[str]) -> str:

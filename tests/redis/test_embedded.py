@@ -17,13 +17,13 @@ from redis import Redis
 
 from producer.errors import RedisUnsuitable
 from tests.support.redis_server import StartServer, start_or_skip
-from worker import embedded
-from worker.embedded import EmbeddedRedis
+from worker.own_redis import server as embedded
+from worker.own_redis.server import EmbeddedRedis
 
 _PARENT = """
 import sys, threading
 from pathlib import Path
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 server = EmbeddedRedis(Path(sys.argv[1]), die_with_parent=True)
 starter = threading.Thread(target=server.start)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.support.missing import not_tested
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 
 ROOT = Path(__file__).parents[2]
 

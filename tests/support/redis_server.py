@@ -12,8 +12,8 @@ from redis import Redis
 from producer.errors import DependencyMissing
 from producer.keys import Keys
 from tests.support.missing import not_tested
-from worker.embedded import EmbeddedRedis
-from worker.redis_build import fetch
+from worker.own_redis.build import fetch
+from worker.own_redis.server import EmbeddedRedis
 
 
 class StartServer(Protocol):

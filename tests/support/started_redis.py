@@ -15,8 +15,8 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from worker.embedded import free_port
-from worker.redis_build import fetch
+from worker.own_redis.build import fetch
+from worker.own_redis.server import free_port
 
 OPS = Path(__file__).parents[2] / "ops"
 START_WITHIN_S = 20

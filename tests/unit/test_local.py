@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.local import loopback_hosts
+from worker.own_redis.local import loopback_hosts
 from worker.scan.guard import Guard
 from worker.scan.settings import ScanSettings
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from producer.errors import DependencyMissing
-from worker import embedded, redis_build
+from worker.own_redis import build as redis_build
+from worker.own_redis import server as embedded
 
 
 @pytest.mark.parametrize(

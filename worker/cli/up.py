@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 _LOOK_EVERY_S: Final = 0.2
 ROOM_MB: Final = 16

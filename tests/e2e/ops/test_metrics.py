@@ -12,7 +12,7 @@ from tests.support.metrics import Samples, scraped, total
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from tests.support.small_site import SmallSite
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 
 WAIT_S = 60
 

@@ -16,7 +16,7 @@ from tests.support.prometheus import Prometheus, find_program, running_prometheu
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from tests.support.small_site import SmallSite
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 
 OPS = Path(__file__).parents[3] / "ops"
 WAIT_S = 90

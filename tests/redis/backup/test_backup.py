@@ -20,7 +20,7 @@ from tests.support.redis_server import StartServer
 from worker.backup import restore
 from worker.backup.offer import Offer
 from worker.cli import backup_command
-from worker.embedded import EmbeddedRedis
+from worker.own_redis.server import EmbeddedRedis
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tests.support.gpu import hold, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.scan_worker import environment_for
 from worker.gpu.hosts import Host, parse_hosts
-from worker.redis_build import fetch
+from worker.own_redis.build import fetch
 
 PAGE = Path(__file__).parents[3] / "ops/gpu.md"
 HOSTS = parse_hosts("http://gpu1:11434")

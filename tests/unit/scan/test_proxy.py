@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from worker.embedded import free_port
+from worker.own_redis.server import free_port
 from worker.scan.guard import Guard
 from worker.scan.proxy import INLINE_HOST, ScanProxy, origin_of, resolve_host
 from worker.scan.relay import reset

