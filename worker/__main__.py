@@ -18,8 +18,8 @@ from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
 from producer.settings import misspelt, setting_names
 from worker.agent.handlers import query, scan
-from worker.allocator import keep_large_blocks_apart
 from worker.memory.vectors.indexes import redis_errors as memory_errors
+from worker.process_tuning import keep_large_blocks_apart
 from worker.queue.arq_pool import StreamPool
 from worker.queue.outcome import HandedBack, Lost, Retried
 from worker.queue.worker import StreamWorker, func

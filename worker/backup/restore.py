@@ -18,7 +18,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from producer.errors import RedisUnsuitable, ServiceError
 from worker.backup.folder import Manifest
-from worker.backup.offer import Offer
+from worker.backup.replication_source import Offer
 
 CALL_BACK_WITHIN_S: Final = 20.0
 STANDSTILL_S: Final = 120.0

@@ -17,7 +17,7 @@ from producer.redis.connection import CONNECT_TIMEOUT_S, redis_errors
 from producer.settings import ClientSettings
 from worker.backup import folder as folders
 from worker.backup.folder import Manifest
-from worker.backup.offer import Offer
+from worker.backup.replication_source import Offer
 from worker.backup.restore import check_target, modules_of, own_address, restore
 from worker.backup.snapshot import receive
 

@@ -15,7 +15,7 @@ from worker.doctor.index_health import index_lines
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Line, error, warning
 from worker.doctor.server import read_facts, server_lines
-from worker.doctor.staff import browser_line, look_at_models, queue_lines
+from worker.doctor.workers_and_models import browser_line, look_at_models, queue_lines
 from worker.settings import WorkerSettings
 
 

@@ -18,7 +18,7 @@ from redis import Redis
 from producer.cli import main
 from tests.support.redis_server import StartServer
 from worker.backup import restore
-from worker.backup.offer import Offer
+from worker.backup.replication_source import Offer
 from worker.cli import backup_command
 from worker.own_redis.server import EmbeddedRedis
 

@@ -10,7 +10,7 @@ from worker.doctor.index_health import IndexFacts, index_line, reindex_lines, ve
 from worker.doctor.lifetimes import kind_of
 from worker.doctor.line import Level
 from worker.doctor.paraphrases import Pair, advice
-from worker.doctor.staff import browser_line, model_line, queue_lines
+from worker.doctor.workers_and_models import browser_line, model_line, queue_lines
 from worker.memory.vectors.generations import Generation, Record
 
 KEYS = Keys("prod")
