@@ -1,1 +1,4 @@
-"""Submit jobs, wait for them, cancel them, follow their events, and see the queue and the GPU. Start with ``client.py``."""
+"""Submit jobs, wait for them, cancel them, follow their events, see the queue and the GPU.
+
+Start with ``client.py``.
+"""

@@ -1,1 +1,4 @@
-"""Connections to Redis: addresses, pools, raw connections and Lua scripts. Knows no jobs and no scans. Start with ``scripts.py``."""
+"""Connections to Redis: addresses, pools, raw connections and Lua scripts.
+
+Knows no jobs and no scans. Start with ``scripts.py``.
+"""

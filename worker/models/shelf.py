@@ -66,7 +66,7 @@ class Shelf:
         if name == NAME:
             return BuiltinChat()
         fleet, calls = await self._hosts(name)
-        from worker.models import ollama  # noqa: PLC0415  most of a second, and 30 MB
+        from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  most of a second, and 30 MB
 
         return ollama.OllamaChat(name, fleet, calls, self._settings, facts=await ollama.facts_or_none(fleet, name))
 
@@ -76,7 +76,7 @@ class Shelf:
         if name == NAME:
             return BuiltinEmbedder()
         fleet, calls = await self._hosts(name)
-        from worker.models import ollama  # noqa: PLC0415  as above
+        from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  as above
 
         settings = replace(self._settings, embedding_dims=dims)
         return ollama.OllamaEmbedder(name, fleet, calls, settings, facts=await ollama.facts_or_none(fleet, name))

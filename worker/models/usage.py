@@ -1,8 +1,8 @@
 """Counts what models were used for, by day: ``usage:<yyyy-mm-dd>``, kept for USAGE_TTL_S.
 
-Counted straight after each call and once (``worker/models/lua/usage.lua``), not with the job's commit: a call of a job that
-fails, is tried again or is killed has used the card, or cost money, too. So a day's sums are of calls that ended, and
-``usage`` in the results of its jobs may come to less. The fields are told in ``producer/keys.py``.
+Counted straight after each call and once (``worker/models/lua/usage.lua``), not with the job's commit: a call of a job
+that fails, is tried again or is killed has used the card, or cost money, too. So a day's sums are of calls that ended,
+and ``usage`` in the results of its jobs may come to less. The fields are told in ``producer/keys.py``.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """A real Redis with search and JSON for machines without one: started, stopped, killed and started again.
 
-Owns the server processes; ``worker/own_redis/build.py`` owns where their program comes from. Knows nothing of jobs, keys
-or settings. Production runs ``redis:8`` instead; the commands used are those that both have.
+Owns the server processes; ``worker/own_redis/build.py`` owns where their program comes from. Knows nothing of jobs,
+keys or settings. Production runs ``redis:8`` instead; the commands used are those that both have.
 
 The server listens on loopback only, syncs its append-only file at every write and evicts nothing. A data folder
 serves one server at a time: the server process itself holds the folder's lock, so it is free the moment the server
 is dead, however it died. The server has a session of its own: Ctrl-C in the terminal reaches the workers, which
 still need it to hand their jobs back.
 
-``python -m worker.embedded --fetch`` downloads the build, so that nothing has to be downloaded later.
+``python -m worker.own_redis.server --fetch`` downloads the build, so that nothing has to be downloaded later.
 """
 
 from __future__ import annotations
@@ -272,8 +272,10 @@ def _quoted(path: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``python -m worker.embedded``: fetch the build, print its folder; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m worker.embedded", description="The Redis of machines without one.")
+    """Run ``python -m worker.own_redis.server``: fetch the build, print its folder; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.own_redis.server", description="The Redis of machines without one."
+    )
     parser.add_argument("--fetch", action="store_true", required=True, help="download the build if it is not there yet")
     parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""``--local``: a client of a Redis and a worker that live for one run; what they are is ``worker/own_redis/local.py``'s."""
+"""``--local``: a client of a Redis and a worker that live for one run (``worker/own_redis/local.py``)."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ async def test_a_user_who_may_not_ask_for_the_configuration_gets_a_warning_and_n
 
 
 async def test_without_redis_the_rest_is_examined_all_the_same(keys: Keys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(producer.connection, "ATTEMPTS", 1)
+    monkeypatch.setattr(producer.redis.connection, "ATTEMPTS", 1)
 
     lines = await lines_of(settings_of("redis://127.0.0.1:1/0", keys))
 

@@ -48,7 +48,7 @@ def test_its_errors_are_those_of_the_async_client(redis_url: str, keys: Keys):
 
 
 def test_a_redis_that_is_not_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(producer.connection, "ATTEMPTS", 1)
+    monkeypatch.setattr(producer.redis.connection, "ATTEMPTS", 1)
     with (
         BlockingClient(ClientSettings(redis_url="redis://127.0.0.1:1/0")) as client,
         pytest.raises(RedisUnreachable, match=r"nothing answers at REDIS_URL 'redis://127\.0\.0\.1:1/0'"),

@@ -67,7 +67,7 @@ async def test_a_replay_that_the_client_sends_again_after_a_lost_answer_is_one_r
         await run_script(*given)
         return await run_script(*given)
 
-    monkeypatch.setattr(producer.dead_letters, "run_script", sent_twice)
+    monkeypatch.setattr(producer.stored.dead_letters, "run_script", sent_twice)
     letters = DeadLetters(client)
     letter = await letters.find(await buried(client, stream))
 

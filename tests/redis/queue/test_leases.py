@@ -129,7 +129,7 @@ async def test_a_hung_loop_loses_its_leases(
     keeper: LeaseKeeper,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(worker.leases, "LOOP_HUNG_S", 0.2)
+    monkeypatch.setattr(worker.queue.leases, "LOOP_HUNG_S", 0.2)
     await client.submit("add", {})
     keeper.hold(await start_one(stream))
 

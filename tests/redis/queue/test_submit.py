@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.client.client import Client, cancellation
+from producer.client import cancellation
+from producer.client.client import Client
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys

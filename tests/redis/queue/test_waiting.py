@@ -87,8 +87,8 @@ async def ended_unheard(redis: Redis, keys: Keys, job_id: str) -> None:
 
 @pytest.fixture
 def checks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer.event_stream, "CHECK_EVERY_S", 0.1)
-    monkeypatch.setattr(producer.event_stream, "BLOCK_MS", 50)
+    monkeypatch.setattr(producer.client.event_stream, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(producer.client.event_stream, "BLOCK_MS", 50)
 
 
 @pytest.mark.usefixtures("checks_often")

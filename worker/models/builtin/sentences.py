@@ -1,6 +1,7 @@
 """The sentences of the builtin model: tools' documents put into words, nothing added. Pure.
 
-Each takes one document as ``worker/agent/conversation/history_tools.py`` or ``compare_tool.py`` makes it, and cites the scans it speaks of.
+Each takes one document as ``worker/agent/conversation/history_tools.py`` or ``compare_tool.py`` makes it, and cites the
+scans it speaks of.
 """
 
 from __future__ import annotations

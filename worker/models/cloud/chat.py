@@ -1,8 +1,8 @@
 """A chat model behind any endpoint that speaks OpenAI's protocol, through langchain-openai: only this file imports it.
 
 ``routing.py`` imports this file only where FALLBACK_MODEL is set; the extra ``cloud`` brings what it needs. A call
-takes no GPU slot. No answer is believed unchecked, as in ``chat_and_embed.py``, and the key is in no error, log or result, not
-even where the endpoint sends it back. Neither temperature nor seed is sent: newer models refuse them.
+takes no GPU slot. No answer is believed unchecked, as in ``chat_and_embed.py``, and the key is in no error, log or
+result, not even where the endpoint sends it back. Neither temperature nor seed is sent: newer models refuse them.
 """
 
 from __future__ import annotations

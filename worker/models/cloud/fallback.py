@@ -1,11 +1,10 @@
 """Which of two models a call goes to: the local one, or the cloud for what is too much for it, or while it is away.
 
-The rule, whole: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py`` says so, by
-``serving``), when no Ollama answers or none has the model, or when the prompt does not fit the local context; and only
-while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane, which a person
-waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a slow or a wrong
-answer stay local. Every answer says why.
-"""
+The rule, whole: a call goes to the cloud when its question is complex (``worker/agent/conversation/complexity.py``
+says so, by ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the local
+context; and only while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane,
+which a person waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a
+slow or a wrong answer stay local. Every answer says why."""
 
 from __future__ import annotations
 
