@@ -4,7 +4,8 @@ The rule, whole: a call goes to the cloud when its question is complex (``worker
 says so, by ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the local
 context; and only while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane,
 which a person waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a
-slow or a wrong answer stay local. Every answer says why."""
+slow or a wrong answer stay local. Every answer says why.
+"""
 
 from __future__ import annotations
 
