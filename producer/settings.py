@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
 from producer.errors import SettingsError
 from producer.keys import Keys
-from producer.redis.address import check_redis_url, public_redis_url, with_password_of
+from producer.redis_address import check_redis_url, public_redis_url, with_password_of
 from producer.variables import Within, variables_of
 
 NEAR_MISS_RATIO: Final = 0.85

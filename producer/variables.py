@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from producer.errors import SettingsError
-from producer.redis.address import UNCLEAR, public_redis_url
+from producer.redis_address import UNCLEAR, public_redis_url
 
 Check = Callable[[Any], object]
 

@@ -15,7 +15,7 @@ import pytest
 from redis.connection import parse_url
 
 from producer.errors import SettingsError
-from producer.redis.address import public_redis_url
+from producer.redis_address import public_redis_url
 from producer.settings import ClientSettings, misspelt, read_env, setting_names
 from producer.variables import Within, variables_of
 
