@@ -12,7 +12,7 @@ from producer.client.client import Client
 from producer.redis.connection import redis_errors
 from producer.reports.page import Page
 from producer.reports.plain_text import counted
-from producer.views.site_days import Day, site_trend
+from producer.reports.site_days import Day, site_trend
 
 MAX_HOSTS: Final = 4
 """Trends drawn in one report; more sites than that are a list to compare, not a chart."""

@@ -17,7 +17,7 @@ from producer.errors import InputError
 if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
     from producer.contract import Impact
     from producer.reports.page import Page
-    from producer.views.site_days import Day
+    from producer.reports.site_days import Day
 
 
 @dataclass(frozen=True, slots=True)

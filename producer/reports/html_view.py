@@ -13,7 +13,7 @@ from producer.reports.failure_summary import summary_line
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, Summary, elements, impact_of
 from producer.reports.plain_text import counted, one_line
-from producer.views.site_days import Day
+from producer.reports.site_days import Day
 
 WORST_FIRST: Final = tuple(reversed(IMPACTS))
 BAR_WIDTH: Final = 1000

@@ -11,7 +11,7 @@ import pytest
 from producer.contract import Finding, Impact, ScanRequest
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.page import Page, page_of
-from producer.views.site_days import Day
+from producer.reports.site_days import Day
 from tests.support.html_report import SHOWN, in_dark, search, select
 from tests.support.open_page import Scheme, opened
 from tests.support.site import PIXEL, Site

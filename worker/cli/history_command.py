@@ -20,7 +20,7 @@ from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
-from producer.views.site_days import Day, site_trend
+from producer.reports.site_days import Day, site_trend
 from worker.cli.history_text import (
     Shown,
     day_document,

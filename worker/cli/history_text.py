@@ -9,7 +9,7 @@ from typing import Final
 
 from producer.contract import IMPACTS, Changes, Counts, JsonObject
 from producer.reports.plain_text import counted, middle_cut, one_line
-from producer.views.site_days import Day
+from producer.reports.site_days import Day
 from worker.memory.history.scan_record import ScanRecord
 from worker.memory.history.trends import GroupChange, Groups
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from producer.contract import Counts
 from producer.keys import Keys
-from producer.views.site_days import site_trend
+from producer.reports.site_days import site_trend
 from tests.support.seeded_history import Nights, page
 from worker.memory.history.history import History
 from worker.memory.history.recorded import recorded_history

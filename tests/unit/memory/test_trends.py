@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from producer.contract import Counts
-from producer.views.site_days import Day, parse_days
+from producer.reports.site_days import Day, parse_days
 from worker.memory.history.pages import PageState
 from worker.memory.history.trends import compare_groups
 

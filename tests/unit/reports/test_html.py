@@ -15,8 +15,8 @@ from producer.contract import Assessment, Changes, Impact, Priority, ReviewPropo
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.html_view import advice, trend_of
 from producer.reports.page import page_of, refused_page, summarise
+from producer.reports.site_days import Day
 from producer.reports.wcag import criterion_name, criterion_url
-from producer.views.site_days import Day
 from tests.unit.reports import sample_pages as sample
 
 

@@ -1,6 +1,6 @@
 """What has become of groups since a day, by their pages then and now.
 
-A site's days are in ``producer/views/site_days.py``.
+A site's days are in ``producer/reports/site_days.py``.
 
 A group is worse if the pages known at both times have more barriers than then: more critical ones, or as many of those
 and more serious ones, and so on down. Pages that came later are told apart: a group does not get worse by being scanned
