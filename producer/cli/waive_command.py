@@ -8,9 +8,9 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.terminal import is_terminal
+from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
-from producer.reports.marks import Waiver
 from producer.reports.plain_text import one_line
 from producer.stored.waivers import Waivers, check_waiver
 

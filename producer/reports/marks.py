@@ -9,38 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING, Final, Literal
 
 from producer.contract import JsonObject
+from producer.contract.waiver import Waiver
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and `waive` needs none of it
     from producer.contract import Finding, Node
 
 Mark = Literal["new", "known", "waived"]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """A barrier somebody decided to live with, why, and up to which day (UTC, included); None is for ever."""
-
-    fingerprint: str
-    reason: str
-    until: date | None = None
-
-    def is_expired(self, today: date) -> bool:
-        """Whether its last day is over."""
-        return self.until is not None and today > self.until
-
-    @property
-    def text(self) -> str:
-        """The decision in words: ``waived until 2027-01-31: the shop is replaced then``."""
-        return f"waived until {self.until}: {self.reason}" if self.until else f"waived: {self.reason}"
-
-    def document(self) -> JsonObject:
-        """Return the waiver as JSON."""
-        until = self.until.isoformat() if self.until else None
-        return {"fingerprint": self.fingerprint, "reason": self.reason, "until": until}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from producer.reports.marks import Waiver
+from producer.contract.waiver import Waiver
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
 

@@ -13,9 +13,9 @@ from typing import Any, Final, cast
 
 from producer.client.client import Client
 from producer.contract import JsonObject
+from producer.contract.waiver import Waiver
 from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors
-from producer.reports.marks import Waiver
 
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}")
 MAX_REASON_CHARS: Final = 1000

@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.contract.waiver import Waiver
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
-from producer.reports.marks import Waiver
 from producer.stored.waivers import Waivers
 
 FIRST = Waiver("a" * 24, "the shop is replaced then", date(2027, 1, 31))

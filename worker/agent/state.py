@@ -12,12 +12,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
 from producer.contract import Changes, ScanRequest, page_id
-from worker.scan.settings import Audit, Secrets
+from worker.scan.settings import Secrets
 
 
 class ScanState(TypedDict):
@@ -81,23 +81,6 @@ class QueryContext:
         self.check()
         if self.on_progress is not None:
             self.on_progress(name)
-
-
-class Engine(Protocol):
-    """Reads pages; ``worker/scan/engine.py`` is the one."""
-
-    async def audit(
-        self,
-        request: ScanRequest,
-        *,
-        secrets: Secrets | None = None,
-        on_progress: Callable[[str], None] | None = None,
-    ) -> Audit:
-        """Return what the page shows.
-
-        A page that cannot be loaded is a result too. Raises ``ScanFailed`` and ``DependencyMissing``.
-        """
-        ...
 
 
 def page_of(request: ScanRequest) -> str:

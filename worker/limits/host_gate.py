@@ -24,8 +24,7 @@ from producer.contract import ScanRequest
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script, run_script
-from worker.agent.state import Engine
-from worker.scan.settings import Audit, Secrets
+from worker.scan.settings import Audit, Engine, Secrets
 
 ENTER: Final = load_script("worker.limits", "enter_host")
 LEAVE: Final = load_script("worker.limits", "leave_host")

@@ -6,11 +6,11 @@ these is ``engine.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from producer.contract import ScanResult
+from producer.contract import ScanRequest, ScanResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +83,20 @@ class Audit:
 
     result: ScanResult
     shots: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+class Engine(Protocol):
+    """Reads pages; ``engine.py`` is the one."""
+
+    async def audit(
+        self,
+        request: ScanRequest,
+        *,
+        secrets: Secrets | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Audit:
+        """Return what the page shows.
+
+        A page that cannot be loaded is a result too. Raises ``ScanFailed`` and ``DependencyMissing``.
+        """
+        ...

@@ -8,7 +8,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from producer.cli.scan.baseline import Barrier, path_of
-from producer.reports.marks import Marks, Waiver
+from producer.contract.waiver import Waiver
+from producer.reports.marks import Marks
 from producer.reports.page import Page
 
 if TYPE_CHECKING:

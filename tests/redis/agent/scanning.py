@@ -17,13 +17,12 @@ from tests.support.scans import finding, scan_result
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.handlers import scan
 from worker.agent.job_secrets import LoadSecrets
-from worker.agent.state import Engine
 from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
 from worker.queue.outcome import Commit, CounterWrite, EventWrite, ExpiryWrite, HashWrite, PublishWrite
-from worker.scan.settings import Secrets
+from worker.scan.settings import Engine, Secrets
 
 HOME = "https://shop.example/home"
 BARRIERS = scan_result(finding("image-alt", "a", "b"), finding("label", "c"))

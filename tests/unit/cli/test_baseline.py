@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from producer.cli.scan.baseline import Barrier, barriers_of, baseline_text, fixed_in, read_baseline, renewed
+from producer.contract.waiver import Waiver
 from producer.errors import InputError
-from producer.reports.marks import Marks, Waiver
+from producer.reports.marks import Marks
 from producer.reports.page import Page, page_of, refused_page
 from tests.unit.reports import sample_pages as sample
 

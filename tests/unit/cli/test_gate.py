@@ -10,7 +10,7 @@ import pytest
 from producer.cli.scan.baseline import Barrier
 from producer.cli.scan.gate import NO_EARLIER_SCAN, Gate
 from producer.contract import Changes
-from producer.reports.marks import Waiver
+from producer.contract.waiver import Waiver
 from producer.reports.page import Page, page_of
 from tests.unit.reports import sample_pages as sample
 

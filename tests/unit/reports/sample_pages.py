@@ -22,8 +22,9 @@ from producer.contract import (
     ScanResult,
     ScanStatus,
 )
+from producer.contract.waiver import Waiver
 from producer.reports.formats import ReportContext, load_report
-from producer.reports.marks import Marks, Waiver
+from producer.reports.marks import Marks
 from producer.reports.page import Page, page_of, refused_page, waiting_page
 
 Verdict = Literal["barrier", "no_barrier", "cannot_tell"]

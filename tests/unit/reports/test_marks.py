@@ -11,7 +11,8 @@ from datetime import date
 import pytest
 
 from producer.contract import Impact, ScanResult
-from producer.reports.marks import Marks, Waiver
+from producer.contract.waiver import Waiver
+from producer.reports.marks import Marks
 from producer.reports.page import Page, fails, page_of, summarise
 from producer.reports.remarks import remarks
 from tests.unit.reports import sample_pages as sample

@@ -25,7 +25,6 @@ from worker.agent.assessment.assess import Verdict, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.prompts import clip
 from worker.agent.state import (
-    Engine,
     Recalled,
     ScanContext,
     ScanState,
@@ -38,6 +37,7 @@ from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.scan_record import compare, recorded_findings, search_text
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.protocols import ChatModel, add_usage, spent_on
+from worker.scan.settings import Engine
 from worker.settings import REVIEW_AREAS
 
 Update = dict[str, str | int]

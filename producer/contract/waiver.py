@@ -1,0 +1,31 @@
+"""A waiver: a barrier that somebody decided to live with, why, and until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from producer.contract.terms import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A barrier somebody decided to live with, why, and up to which day (UTC, included); None is for ever."""
+
+    fingerprint: str
+    reason: str
+    until: date | None = None
+
+    def is_expired(self, today: date) -> bool:
+        """Whether its last day is over."""
+        return self.until is not None and today > self.until
+
+    @property
+    def text(self) -> str:
+        """The decision in words: ``waived until 2027-01-31: the shop is replaced then``."""
+        return f"waived until {self.until}: {self.reason}" if self.until else f"waived: {self.reason}"
+
+    def document(self) -> JsonObject:
+        """Return the waiver as JSON."""
+        until = self.until.isoformat() if self.until else None
+        return {"fingerprint": self.fingerprint, "reason": self.reason, "until": until}
