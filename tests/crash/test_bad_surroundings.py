@@ -129,7 +129,7 @@ def test_a_client_waits_for_a_redis_that_loads_its_data(redis_server: StartServe
     server.kill()
     code = (
         "import asyncio, os\n"
-        "from producer.client import Client\n"
+        "from producer import Client\n"
         "async def main():\n"
         "    async with Client() as client:\n"
         "        print((await client.submit('quick', {})).created)\n"

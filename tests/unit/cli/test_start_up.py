@@ -79,7 +79,7 @@ def test_a_library_client_loads_no_pydantic_until_it_has_a_use_for_it(floor: set
 
 def test_a_job_of_a_kind_of_your_own_is_prepared_without_pydantic() -> None:
     # The first submit of such a producer stood still for 60 ms while models were imported that it has no use for.
-    loaded = loaded_by("from producer.submission import prepare\nprepare('mine', {'n': 1})")
+    loaded = loaded_by("from producer.client.submission import prepare\nprepare('mine', {'n': 1})")
 
     assert "pydantic" not in loaded
 
@@ -99,7 +99,7 @@ def test_the_end_looks_for_no_cycles_and_does_what_was_registered() -> None:
 
 
 def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:
-    script = "import sys, producer.cli.scan_command, producer.cli.top_command, producer.cli.result_command"
+    script = "import sys, producer.cli.scan.run, producer.cli.top_command, producer.cli.result_command"
     script += "\nprint(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(ast.literal_eval(done.stdout))

@@ -78,7 +78,7 @@ def test_related_texts_are_nearer_than_unrelated_ones():
 
 
 def test_a_vector_is_the_same_in_every_process():
-    code = "from worker.models.builtin import hash_text; print(hash_text('form label missing').tobytes().hex())"
+    code = "from worker.models.builtin.models import hash_text; print(hash_text('form label missing').tobytes().hex())"
 
     other = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": "7"}
