@@ -88,7 +88,7 @@ def serving_metrics(
             worker=worker.name,
             version=version("sightline"),
             places=worker.max_jobs,
-            running=len(worker.deliveries.running),
+            running=len(worker.executor.running),
             browser_bytes=await resources.engine.resident_mb() << 20 if resources else 0,
         )
 

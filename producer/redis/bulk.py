@@ -9,7 +9,7 @@ Next: ``script_pipe.py``, which carries the call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +21,8 @@ MOST_AT_ONCE: Final = 16
 of a worker's jobs, the worker works on the other."""
 MOST_BYTES: Final = 1_000_000
 
-Part = tuple["asyncio.Future[Any]", Sequence[str], Sequence[Arg]]
+Decode = Callable[[Any], Any]
+Part = tuple["asyncio.Future[Any]", Sequence[str], Sequence[Arg], Decode | None]
 
 
 class BulkScript:
@@ -35,8 +36,10 @@ class BulkScript:
         self._parts: list[Part] = []
         self._bytes = 0
 
-    def call(self, keys: Sequence[str], args: Sequence[Arg], *, size: int = 0) -> asyncio.Future[Any]:
-        """Return a future of this call's part of the reply; it fails as ``ScriptPipe.call`` does.
+    def call(
+        self, keys: Sequence[str], args: Sequence[Arg], *, size: int = 0, decode: Decode | None = None
+    ) -> asyncio.Future[Any]:
+        """Return a future of this call's part of the reply, decoded; it fails as ``ScriptPipe.call`` does.
 
         ``size`` is what the call adds to the others of its tick, in bytes, where that is much.
         """
@@ -44,7 +47,7 @@ class BulkScript:
         future: asyncio.Future[Any] = loop.create_future()
         if not self._parts:
             loop.call_soon(self.flush)
-        self._parts.append((future, keys, args))
+        self._parts.append((future, keys, args, decode))
         self._bytes += size
         if len(self._parts) >= MOST_AT_ONCE or self._bytes >= MOST_BYTES:
             self.flush()
@@ -58,7 +61,7 @@ class BulkScript:
 
     def _send(self, parts: list[Part]) -> None:
         keys, args = list(self._keys), list(self._args)
-        for _, own_keys, own_args in parts:
+        for _, own_keys, own_args, _ in parts:
             keys += own_keys
             args += own_args
         try:
@@ -73,11 +76,11 @@ class BulkScript:
 
 def _hand_out(parts: list[Part], reply: Any) -> None:
     answers: list[Any] = [reply] * len(parts) if isinstance(reply, Exception) else reply
-    for (future, _, _), answer in zip(parts, answers, strict=True):
+    for (future, _, _, decode), answer in zip(parts, answers, strict=True):
         if future.done():
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)
             future.exception()  # asked for: a task cancelled before its first step never does, and asyncio would log it
         else:
-            future.set_result(answer)
+            future.set_result(answer if decode is None else decode(answer))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from producer.contract import JOB_ID, Lane
 from producer.errors import InvalidJob
 from tests.fuzz.strange import BYTES, JSON, as_json
-from worker.queue.entries import check_entry, entries_of
+from worker.queue.delivery import check_entry, entries_of
 
 NAMES = st.one_of(st.sampled_from([b"id", b"kind", b"payload", b"args", b"v"]), BYTES)
 VALUES = st.one_of(BYTES, JSON.map(as_json).map(str.encode), st.sampled_from([b"scan", b"1", b"{}", b"[]", b"job-1"]))

@@ -15,8 +15,7 @@ from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.settings import ClientSettings
 from worker.queue.arq_pool import StreamPool, connections_of
-from worker.queue.delivery import Delivery
-from worker.queue.entries import Entry
+from worker.queue.delivery import Delivery, Entry
 from worker.queue.stream import JobStream
 from worker.queue.worker import StreamWorker
 
@@ -78,7 +77,7 @@ async def running_worker(
 
 
 async def claim_one(stream: JobStream, lane: Lane = Lane.BATCH) -> Entry:
-    entries = await stream.claim(places=1, for_batch=1 if lane is Lane.BATCH else 0, turns=0)
+    entries = await stream.claim(slots=1, for_batch=1 if lane is Lane.BATCH else 0, turns=0)
     assert len(entries) == 1, "expected exactly one entry to claim"
     return entries[0]
 

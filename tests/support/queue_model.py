@@ -137,11 +137,11 @@ class QueueModel:
 
     # ------------------------------------------------------------------------------------------ workers
 
-    def claim(self, consumer: str, *, places: int, for_batch: int, turns: int) -> list[ModelEntry]:
+    def claim(self, consumer: str, *, slots: int, for_batch: int, turns: int) -> list[ModelEntry]:
         """Deliver the oldest entries that wait: batch's turns, then interactive, then batch with what is left."""
         first = self._deliver(Lane.BATCH, consumer, min(turns, for_batch))
-        interactive = self._deliver(Lane.INTERACTIVE, consumer, places - len(first))
-        left = min(places - len(first) - len(interactive), for_batch - len(first))
+        interactive = self._deliver(Lane.INTERACTIVE, consumer, slots - len(first))
+        left = min(slots - len(first) - len(interactive), for_batch - len(first))
         return [*interactive, *first, *self._deliver(Lane.BATCH, consumer, left)]
 
     def read(self, consumer: str, lane: Lane) -> list[ModelEntry]:

@@ -23,8 +23,8 @@ from producer.settings import ClientSettings
 from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
-from worker.queue.delivery import Answer, Delivery, NotStarted, started
-from worker.queue.entries import Entry
+from worker.queue.delivery import Delivery, Entry, NotStarted
+from worker.queue.lane_reader import Claimed
 from worker.queue.outcome import Commit, CounterWrite
 from worker.queue.stream import SCRIPTS, JobStream
 
@@ -139,15 +139,15 @@ class QueueWalk(RuleBasedStateMachine):
             if answer is None:
                 consumer.entries.append((entry, expected))
             else:
-                assert self._now_started(consumer, expected, started(entry, answer))
+                assert self._now_started(consumer, expected, answer)
 
     def start_held(self, consumer: Consumer, entry: Entry, expected: ModelEntry) -> bool:
         """Start what is held; False if that came to nothing."""
-        return self._now_started(consumer, expected, self.run(consumer.stream.start(entry, tries=WORKERS_TRIES)))
+        return self._now_started(consumer, expected, self.run(self._start(consumer.stream, entry)))
 
     def start_together(self, consumer: Consumer) -> None:
         """Start all that is held in one script call; what was started before is started again."""
-        starts = [consumer.stream.start(entry, tries=WORKERS_TRIES) for entry, _ in consumer.entries]
+        starts = [self._start(consumer.stream, entry) for entry, _ in consumer.entries]
         answers = self.run(asyncio.gather(*starts))
         for (_, expected), answer in zip(consumer.entries, answers, strict=True):
             self._now_started(consumer, expected, answer)
@@ -161,9 +161,12 @@ class QueueWalk(RuleBasedStateMachine):
             if answer == "committed":
                 self.model.end(expected, state, attempt_returned=False)
 
-    async def _read(self, consumer: Consumer, lane: Lane) -> list[tuple[Entry, Answer | None]]:
+    async def _start(self, stream: JobStream, entry: Entry) -> Delivery | NotStarted:
+        return await stream.start(entry, tries=WORKERS_TRIES)
+
+    async def _read(self, consumer: Consumer, lane: Lane) -> list[Claimed]:
         key = self.keys.lane(lane)
-        args = consumer.stream.read_args(lane, newest=consumer.newest[lane], tries=[WORKERS_TRIES])
+        args = (GROUP, consumer.stream.consumer, lane, self.keys.job(""), consumer.newest[lane], WORKERS_TRIES)
         reply: Any = await self.world.redis.xreadgroup(GROUP, consumer.stream.consumer, {key: ">"}, count=1)
         answer = await run_script(self.world.redis, SCRIPTS["start_read"], [key], args)
         flat = [
@@ -171,7 +174,8 @@ class QueueWalk(RuleBasedStateMachine):
             for _, rows in reply
             for entry_id, fields in rows
         ]
-        return consumer.stream.read(lane, [(key, flat)] if flat else (), answer)
+        reader = consumer.stream.reader(lane, arrived=lambda _: None)
+        return reader._decoded([(key, flat)] if flat else (), answer)
 
     def _now_started(self, consumer: Consumer, expected: ModelEntry, answer: Delivery | NotStarted) -> bool:
         modelled = self.model.start(consumer.stream.consumer, expected)

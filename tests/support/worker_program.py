@@ -19,7 +19,8 @@ from producer.contract import FunctionResult
 from producer.keys import Keys
 from worker.queue import upkeep
 from worker.queue.arq_pool import StreamPool
-from worker.queue.deliveries import Deliveries
+from worker.queue.executor import Executor
+from worker.queue.lane_reader import LaneReader
 from worker.queue.outcome import Commit, CounterWrite, HashWrite
 from worker.queue.stream import JobStream
 from worker.queue.worker import StreamWorker
@@ -55,11 +56,11 @@ def die_before(owner: type, method: str) -> None:
 
 DEATHS = {
     "in-claim": lambda: die_after(JobStream, "claim"),
-    "in-blocking-read": lambda: die_before(JobStream, "read"),
-    "before-start": lambda: die_before(JobStream, "begin_start"),
-    "after-start": lambda: die_before(Deliveries, "_carry"),
+    "in-blocking-read": lambda: die_before(LaneReader, "_decoded"),
+    "before-start": lambda: die_before(JobStream, "start"),
+    "after-start": lambda: die_before(Executor, "_carry"),
     "in-run": lambda: die_before(Running, "go_on"),
-    "before-commit": lambda: die_before(Deliveries, "_commit"),
+    "before-commit": lambda: die_before(Executor, "_commit"),
     "after-commit": lambda: die_after(JobStream, "finish"),
 }
 
@@ -117,6 +118,17 @@ async def busy(ctx: dict[Any, Any], seconds: float) -> str:
     return "done"
 
 
+async def slow(ctx: dict[Any, Any]) -> str:
+    """Takes as long as a slow page."""
+    await note(ctx)
+    await asyncio.sleep(3)
+    return "done"
+
+
+async def noop(ctx: dict[Any, Any]) -> None:
+    """Ends at once, and leaves no note."""
+
+
 async def suicide(ctx: dict[Any, Any]) -> None:
     await note(ctx)
     die()
@@ -134,7 +146,7 @@ def main(url: str, environment: str, *pairs: str) -> None:
     if options.get("die"):
         DEATHS[options["die"]]()
     worker = StreamWorker(
-        [func(f, max_tries=3) for f in (quick, held, held_by_file, held_then_writes, busy, suicide)],
+        [func(f, max_tries=3) for f in (quick, held, held_by_file, held_then_writes, busy, slow, noop, suicide)],
         environment=environment,
         lease_s=float(options.get("lease", "1.5")),
         max_jobs=int(options.get("max_jobs", "4")),

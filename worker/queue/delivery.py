@@ -1,16 +1,93 @@
-"""What a worker holds of a job that it has started: what start.lua said of the entry, read. Pure.
+"""What a worker claims and starts, decoded where it enters: entries of a lane, and the deliveries made of them. Pure.
 
-Next: ``stream.py``, which starts and ends deliveries; ``deliveries.py``, which carries them.
+Anyone may write to the stream, so nothing about an entry is trusted. Next: ``stream.py``, which claims, starts and ends
+deliveries; ``executor.py``, which carries one from its start to its commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, cast
 
-from producer.contract import WIRE_VERSION, ErrorInfo, Lane
-from worker.queue.entries import Entry
+from producer.contract import JOB_ID, MAX_KIND_CHARS, WIRE_VERSION, ErrorInfo, Lane, decode_payload
+from producer.errors import InvalidJob
+
+VERSION: Final = re.compile(rb"[1-9][0-9]{0,3}")
+
+RawEntry = tuple[bytes, Sequence[bytes] | None]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An entry of a lane, claimed but not started."""
+
+    id: str
+    lane: Lane
+    job_id: str
+    kind: str
+    fields: Mapping[bytes, bytes]
+
+    @property
+    def own_id(self) -> str:
+        """Job id of an entry that names none, or one that cannot be its."""
+        return f"{self.lane}-{self.id}"
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether the entry carries its payload: it was added with XADD, not by submit.lua."""
+        return b"payload" in self.fields
+
+
+def entries_of(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
+    """Return the entries of a raw reply; a row without fields was deleted meanwhile."""
+    return [_entry(lane, entry_id.decode(), flat or ()) for entry_id, flat in rows]
+
+
+def _entry(lane: Lane, entry_id: str, flat: Sequence[bytes]) -> Entry:
+    fields = dict(zip(flat[::2], flat[1::2], strict=False))
+    given = fields.get(b"id", b"").decode("utf-8", "replace")
+    kind = fields.get(b"kind", b"").decode("utf-8", "replace")
+    job_id = given if JOB_ID.fullmatch(given) else f"{lane}-{entry_id}"
+    return Entry(entry_id, lane, job_id, kind, fields)
+
+
+def check_entry(entry: Entry) -> None:
+    """Raise ``InvalidJob`` for an entry that cannot be a job, before anything is written for it."""
+    fields = entry.fields
+    given = fields.get(b"id")
+    if given is not None and given != entry.job_id.encode():
+        msg = f"the entry's id is {given[:60]!r}: expected 1 to 128 letters, digits, '_', '-' or '.'"
+        raise InvalidJob(msg)
+    if not entry.kind or len(entry.kind) > MAX_KIND_CHARS:
+        names = ", ".join(sorted(name[:40].decode("utf-8", "replace") for name in list(fields)[:10])) or "none"
+        msg = f"the entry has no usable kind (its fields: {names}): expected kind and payload"
+        raise InvalidJob(msg)
+    version = fields.get(b"v")
+    if version is not None and not VERSION.fullmatch(version):
+        msg = f"the entry's version is {version[:20]!r}: this worker reads versions 1 to {WIRE_VERSION}"
+        raise InvalidJob(msg)
+    is_readable = int(version or 1) <= WIRE_VERSION  # only a newer release knows what its entries look like
+    if entry.is_by_hand and is_readable:
+        decode_payload(fields[b"payload"])
+        decode_args(fields.get(b"args", b""))
+
+
+def decode_args(text: bytes) -> tuple[Any, ...]:
+    """Return the positional arguments; raises ``InvalidJob`` unless ``text`` is empty or a JSON list."""
+    if not text:
+        return ()
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        msg = f"args is not JSON: {error}"
+        raise InvalidJob(msg) from None
+    if not isinstance(value, list):
+        msg = f"args is a JSON {type(value).__name__}: expected a list"
+        raise InvalidJob(msg)
+    return tuple(cast("list[Any]", value))
 
 
 @dataclass(slots=True, eq=False)
@@ -46,12 +123,11 @@ class NotStarted:
     why: str
 
 
-Answer = Sequence[Any]
-"""What start.lua says of one entry."""
+Started = Delivery | NotStarted
 
 
-def started(entry: Entry, reply: Answer) -> Delivery | NotStarted:
-    """Return what start.lua has made of ``entry``."""
+def started(entry: Entry, reply: Sequence[Any]) -> Started:
+    """Decode start.lua's reply for ``entry``."""
     verdict = reply[0]
     if verdict not in (b"run", b"exhausted"):
         return NotStarted(verdict.decode())

@@ -2,8 +2,8 @@
 
 Right behind each read goes a script, which Redis runs when the read is served: it starts what the read has brought,
 and both answers come home together. They are handed over in the callback that received them, not to a task that first
-has to wake up. An idle worker begins its next job that much sooner (decision 0012). Next: ``claims.py``, which says
-when to read.
+has to wake up. An idle worker begins its next job that much sooner (decision 0012). Next: ``loop.py``, which says when
+to read.
 """
 
 from __future__ import annotations
@@ -19,29 +19,37 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from producer.contract import Lane
 from producer.keys import GROUP
 from producer.redis.scripts import Arg, Script
 from producer.redis.wire import Wire, settle
+from worker.queue.delivery import Entry, Started, entries_of, started
 
 BLOCK_MS: Final = 5_000
 """Longest blocking read; an idle consumer is seen by Redis at least this often."""
 ANSWER_S: Final = 10.0
 """How much later than that an answer may come before the connection is given up: a half-open socket never answers."""
 
-Reply = Sequence[Any] | Mapping[bytes, Any]
-"""The raw reply of an XREADGROUP; a map of streams where the connection speaks RESP3."""
-Arrived = Callable[[Reply, Sequence[Any]], None]
-"""Takes the raw reply of an XREADGROUP, and of the script; one of them may be empty."""
+Claimed = tuple[Entry, Started | None]
+"""A claimed entry, and what its start returned; None where it has not been started."""
+Arrived = Callable[[list[Claimed]], None]
 
 
 class LaneReader:
-    """A blocking XREADGROUP on the lane ``key``, and ``script`` on it; ``arrived`` gets what either has brought."""
+    """A blocking XREADGROUP on the lane ``key``, with ``script`` behind it; ``arrived`` gets what either has brought.
 
-    def __init__(self, redis: Redis, key: str, *, consumer: str, script: Script, arrived: Arrived) -> None:
+    ``jobs`` is the prefix of job hashes.
+    """
+
+    def __init__(
+        self, redis: Redis, lane: Lane, key: str, *, consumer: str, jobs: str, script: Script, arrived: Arrived
+    ) -> None:
         self._redis = redis
         self._pool = cast("ConnectionPool", redis.connection_pool)
+        self._lane = lane
         self._key = key
         self._script = script
+        self._args: tuple[Arg, ...] = (GROUP, consumer, lane, jobs)
         self._is_known = False
         self._arrived = arrived
         words: Any = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", key, ">")
@@ -49,15 +57,23 @@ class LaneReader:
         self._wire: Wire | None = None
         self._client_id = 0
 
-    async def read(self, args: Sequence[Arg]) -> bool:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether Redis holds a read of this reader."""
+        return self._client_id != 0
+
+    async def read(self, *, newest: str, tries: Sequence[Arg]) -> bool:
         """Wait for one entry; returns whether something came before ``BLOCK_MS`` or ``unblock``.
 
-        ``args`` are the script's. Raises redis-py's errors of the read; that the script failed is nobody's loss.
+        ``newest`` is the newest entry id that the worker knows of this lane; ``tries`` are those of a job function,
+        then kind and tries of each that has its own. Raises redis-py's errors of the read; a failed script loses
+        nothing.
         """
         wire = self._wire or await self._open()
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         replies: list[Any] = []
-        wire.send(self._read + self._packed(args), [replies.append, lambda reply: self._take(replies[0], reply, done)])
+        script = self._packed((*self._args, newest, *tries))
+        wire.send(self._read + script, [replies.append, lambda start: self._take(replies[0], start, done)])
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + ANSWER_S):
                 return await done
@@ -101,18 +117,31 @@ class LaneReader:
         command: Any = (*head, 1, self._key, *args)
         return pack_command(command)
 
-    def _take(self, reply: Any, started: Any, done: asyncio.Future[bool]) -> None:
+    def _decoded(self, reply: Any, start: Sequence[Any]) -> list[Claimed]:
+        """Return the entries of both replies; ``start`` has the one that the script has started, and start.lua's reply.
+
+        One that is started and not in ``reply`` was claimed before, and its reply lost.
+        """
+        lanes = list(reply.items()) if isinstance(reply, Mapping) else reply  # RESP3 has a map for it
+        entries = entries_of(self._lane, lanes[0][1]) if lanes else []
+        if not start:
+            return [(entry, None) for entry in entries]
+        entry_id, job_id, kind, about = start
+        entry = Entry(entry_id.decode(), self._lane, job_id.decode(), kind.decode("utf-8", "replace"), {})
+        others: list[Claimed] = [(other, None) for other in entries if other.id != entry.id]
+        return [*others, (entry, started(entry, about))]
+
+    def _take(self, reply: Any, start: Any, done: asyncio.Future[bool]) -> None:
         if done.done():  # nobody waits any more: what came stays pending and is reclaimed
             return
-        self._is_known = not isinstance(started, NoScriptError)
-        if isinstance(started, RedisConnectionError) or isinstance(reply, Exception):
-            settle(done, started if isinstance(started, RedisConnectionError) else reply)
+        self._is_known = not isinstance(start, NoScriptError)
+        if isinstance(start, RedisConnectionError) or isinstance(reply, Exception):
+            settle(done, start if isinstance(start, RedisConnectionError) else reply)
             return
-        started = () if isinstance(started, Exception) else started
         try:
-            if reply or started:
-                self._arrived(reply or (), started)
+            if claimed := self._decoded(reply, () if isinstance(start, Exception) else start):
+                self._arrived(claimed)
         except Exception as error:  # noqa: BLE001  the reader's task raises it; here it would only be logged
             settle(done, error)
         else:
-            settle(done, bool(reply or started))
+            settle(done, bool(claimed))

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from producer.contract import JOB_ID, Lane
 from producer.keys import GROUP, Keys
@@ -57,6 +57,15 @@ class Lanes:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
         return made
+
+    async def restore_groups(self) -> None:
+        """Create deleted groups again, with the jobs of a stream that was deleted; never raises what Redis does."""
+        try:
+            for lane, requeued in (await self.ensure_groups()).items():
+                log.error("stream.group_was_gone", lane=lane)
+                log.warning("stream.group_restored", lane=lane, requeued=requeued)
+        except (RedisError, OSError) as error:
+            log.warning("stream.group_not_restored", error=str(error))
 
     async def _has_group(self, key: str) -> bool:
         try:

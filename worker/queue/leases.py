@@ -3,7 +3,7 @@
 A busy event loop must not lose its jobs, so renewal does not run on it; but a loop that has not ticked for a minute
 is hung, and then the thread stops, so that another worker gets the jobs. Redis decides who holds what (renew.lua);
 this thread only tells the loop what Redis said: lost, or to be cancelled. An outage of Redis loses no lease by
-itself: the thread goes on trying, and the outage rule of the reclaim (``worker.py``) protects what is ours.
+itself: the thread goes on trying, and the outage rule of the reclaim (``loop.py``) protects what is ours.
 """
 
 from __future__ import annotations
@@ -117,8 +117,12 @@ class LeaseKeeper:
 
     @property
     def up_since(self) -> float:
-        """Monotonic time since which Redis has answered this thread without a break."""
+        """Monotonic time since which Redis has answered this worker without a break."""
         return self._up_since
+
+    def note_outage(self) -> None:
+        """Count the time without a break from now: Redis may have been away."""
+        self._up_since = time.monotonic()
 
     def _run(self) -> None:
         client: redis.Redis | None = None

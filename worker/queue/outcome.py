@@ -1,12 +1,11 @@
 """What one delivery came to, and what a job function may commit. Pure: no I/O, no clock.
 
 ``decide`` is the whole retry policy. A job function returns a ``Commit`` (or any JSON-able value); the writes in it
-are applied by finish.lua together with the result, in one fenced step. Next: ``execute.py``.
+are applied by finish.lua together with the result, in one fenced step. Next: ``run.py``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -176,12 +175,6 @@ def describe(error: BaseException) -> ErrorInfo:
     """Return the error's class name and message, one line, at most 2,000 characters."""
     message = " ".join(str(error).split())[:2000].encode("utf-8", "replace").decode()
     return ErrorInfo(type=type(error).__name__, message=message or type(error).__name__)
-
-
-def encode_value(job_id: str, kind: str, value_json: str) -> str:
-    """Return the JSON of a ``FunctionResult`` around a value that is JSON already; the hot path of plain functions."""
-    about = f'"job_id": {json.dumps(job_id)}, "kind": {json.dumps(kind)}, "state": "succeeded", "error": null'
-    return f'{{"v": 1, {about}, "value": {value_json}}}'
 
 
 def encode_failure(job_id: str, kind: str, state: JobState, error: ErrorInfo | None) -> str:

@@ -1,15 +1,16 @@
 """The job stream in Redis terms: every arrow of ``ops/state_machine.md`` is one method and one Lua script.
 
 Redis is authoritative and its clock is the only one. Nothing here knows what a job does, or retries anything: a
-method either tells what Redis decided or raises. Who calls it when is in ``worker.py``; the lease's renewal
-runs in a thread of its own, ``leases.py``.
+method returns what Redis decided or raises. ``loop.py`` claims, ``executor.py`` starts and ends; leases are renewed by
+a separate thread, ``leases.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
@@ -19,9 +20,8 @@ from producer.keys import GROUP, Keys
 from producer.redis.bulk import BulkScript
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, load_script
-from worker.queue.delivery import Answer, Delivery, NotStarted, started
-from worker.queue.entries import Entry, entries_of
-from worker.queue.lane_reader import Arrived, LaneReader, Reply
+from worker.queue.delivery import Delivery, Entry, Started, entries_of, started
+from worker.queue.lane_reader import Arrived, LaneReader
 from worker.queue.lanes import LANES, Lanes
 from worker.queue.outcome import (
     Commit,
@@ -31,7 +31,6 @@ from worker.queue.outcome import (
     PublishWrite,
     Write,
     encode_failure,
-    encode_value,
 )
 
 DEAD_CAP: Final = 10_000
@@ -78,16 +77,14 @@ class JobStream:
 
     # ------------------------------------------------------------------------------------------ taking jobs
 
-    async def claim(
-        self, *, places: int, for_batch: int, turns: int, for_interactive: int | None = None
-    ) -> list[Entry]:
-        """Take up to ``places`` entries at once, without waiting; interactive first but for batch's ``turns``.
+    async def claim(self, *, slots: int, for_batch: int, turns: int, for_interactive: int | None = None) -> list[Entry]:
+        """Take up to ``slots`` entries at once, without waiting; interactive first but for batch's ``turns``.
 
-        ``for_interactive`` and ``for_batch``: how many places the lane may take; 0 leaves it alone.
+        ``for_interactive`` and ``for_batch``: how many slots the lane may take; 0 leaves it alone.
         """
         keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
-        of_lanes = (places if for_interactive is None else for_interactive, for_batch)
-        interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, places, *of_lanes, turns))
+        of_lanes = (slots if for_interactive is None else for_interactive, for_batch)
+        interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, slots, *of_lanes, turns))
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
@@ -100,36 +97,21 @@ class JobStream:
         return following.decode(), entries_of(lane, rows)
 
     def reader(self, lane: Lane, *, arrived: Arrived) -> LaneReader:
-        """Return a blocking reader of ``lane``, which starts what it reads; ``read`` tells what has arrived."""
-        script = SCRIPTS["start_read"]
-        return LaneReader(self.redis, self._lane_keys[lane], consumer=self.consumer, script=script, arrived=arrived)
+        """Return a blocking reader of ``lane``, which starts what it reads and calls ``arrived`` with it."""
+        return LaneReader(
+            self.redis,
+            lane,
+            self._lane_keys[lane],
+            consumer=self.consumer,
+            jobs=self.keys.job(""),
+            script=SCRIPTS["start_read"],
+            arrived=arrived,
+        )
 
-    def read_args(self, lane: Lane, *, newest: str, tries: Sequence[Arg]) -> tuple[Arg, ...]:
-        """Return what a reader needs for its script: the ``newest`` entry id known of the lane; ``tries`` of jobs."""
-        return (*self._who, lane, self.keys.job(""), newest, *tries)
+    def start(self, entry: Entry, *, tries: int, is_repeated: bool = False) -> asyncio.Future[Started]:
+        """Send the start of a claimed entry with this tick's others; returns a future of what it became.
 
-    def read(self, lane: Lane, reply: Reply, answer: Sequence[Any]) -> list[tuple[Entry, Answer | None]]:
-        """Return the entries that a reader brought, each with what start.lua would have said if it is started.
-
-        One that is started and not in ``reply`` was claimed before, and its reply lost.
-        """
-        lanes = list(reply.items()) if isinstance(reply, Mapping) else reply  # RESP3 has a map for it
-        entries = entries_of(lane, lanes[0][1]) if lanes else []
-        if not answer:
-            return [(entry, None) for entry in entries]
-        entry_id, job_id, kind, start = answer
-        started_id = entry_id.decode()
-        others: list[tuple[Entry, Answer | None]] = [(entry, None) for entry in entries if entry.id != started_id]
-        return [*others, (Entry(started_id, lane, job_id.decode(), kind.decode("utf-8", "replace"), {}), start)]
-
-    async def start(self, entry: Entry, *, tries: int) -> Delivery | NotStarted:
-        """Make the claimed entry a running delivery; counts the attempt. Raises redis-py's errors."""
-        return started(entry, await self.begin_start(entry, tries=tries))
-
-    def begin_start(self, entry: Entry, *, tries: int, is_repeated: bool = False) -> asyncio.Future[Any]:
-        """Send the start of ``entry`` with this tick's others; returns a future of what ``started`` reads.
-
-        One that ``is_repeated``, because its answer was lost, counts no second attempt.
+        A start that ``is_repeated``, because its reply was lost, counts no attempt. Raises redis-py's errors.
         """
         payload = entry.fields.get(b"payload", b"")
         args = entry.fields.get(b"args", b"") if payload else b""
@@ -138,6 +120,7 @@ class JobStream:
             (self._lane_keys[entry.lane], self.keys.job(entry.job_id)),
             (entry.id, entry.kind, entry.lane, tries, payload, args, version, int(is_repeated)),
             size=len(payload) + len(args),
+            decode=partial(started, entry),
         )
 
     def send_starts(self) -> None:
@@ -286,3 +269,9 @@ def _write_args(write: Write) -> list[Arg]:
     if isinstance(write, PublishWrite):
         return ["PUBLISH", 1, write.line]
     return ["EXPIRE", 1, write.ttl_s]
+
+
+def encode_value(job_id: str, kind: str, value_json: str) -> str:
+    """Return the JSON of a ``FunctionResult`` around a value that is JSON already; the hot path of plain functions."""
+    about = f'"job_id": {json.dumps(job_id)}, "kind": {json.dumps(kind)}, "state": "succeeded", "error": null'
+    return f'{{"v": 1, {about}, "value": {value_json}}}'

@@ -1,8 +1,7 @@
-"""What a worker does by the clock: due jobs, jobs of silent workers, heartbeat, cron, clean-up.
+"""What a worker does by the clock: due jobs, ended leases, heartbeat, cron, consumers that are gone.
 
-Every worker does all of it; each step is one atomic script, so several at once are harmless. The outage rule is here:
-idle time runs on while Redis is down, so a worker takes over other workers' jobs only once Redis has answered *it*
-without a break for a full lease, by when every healthy worker has renewed its own.
+Every worker does all of it; each step is one atomic script, so several at once are harmless. Jobs of workers that were
+lost are taken over by ``loop.py``; this module says when to look.
 """
 
 from __future__ import annotations
@@ -19,13 +18,11 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnreachable, SightlineError
-from worker.queue.entries import Entry
-from worker.queue.lanes import LANES
 from worker.queue.leases import LeaseKeeper
-from worker.queue.places import Places
+from worker.queue.loop import Loop
 from worker.queue.stream import JobStream
 
-RECLAIM_EVERY_S: Final = 2.0
+RECLAIM_EVERY_S: Final = 1.0
 HEARTBEAT_EVERY_S: Final = 10.0
 HEARTBEAT_TTL_S: Final = 30
 REAP_EVERY_S: Final = 60.0
@@ -48,9 +45,8 @@ class Upkeep:
         self,
         stream: JobStream,
         leases: LeaseKeeper,
-        places: Places,
+        loop: Loop,
         *,
-        begin: Callable[[Entry], None],
         lease_s: float,
         poll_s: float,
         beat: Callable[[], Awaitable[None]],
@@ -60,16 +56,13 @@ class Upkeep:
     ) -> None:
         self._stream = stream
         self._leases = leases
-        self._places = places
-        self._begin = begin
+        self._loop = loop
         self._lease_s = lease_s
         self._poll_s = max(0.05, poll_s)
         self._beat = beat
         self._describe = describe
         self._pipe_watch = pipe_watch
         self._fire_schedules = fire_schedules
-        self._cursors = dict.fromkeys(LANES, "0-0")
-        self._up_since = time.monotonic()
         self._due: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -103,29 +96,11 @@ class Upkeep:
             await act()
         except (RedisError, OSError, SightlineError) as error:
             if isinstance(error, OUTAGES):
-                self._up_since = time.monotonic()
+                self._leases.note_outage()
             log.warning("upkeep.failed", step=name, error=str(error))
 
-    @property
-    def may_reclaim(self) -> bool:
-        """Whether Redis has answered this worker without a break for a full lease."""
-        return time.monotonic() - max(self._up_since, self._leases.up_since) >= self._lease_s
-
     async def _reclaim(self) -> None:
-        if not self.may_reclaim:
-            return
-        for lane in LANES:
-            places = self._places.for_lane(lane)
-            if places <= 0:
-                continue
-            self._cursors[lane], entries = await self._stream.reclaim(
-                lane, cursor=self._cursors[lane], count=places, min_idle_ms=int(self._lease_s * 1000)
-            )
-            if entries:
-                job_ids = [entry.job_id for entry in entries]
-                log.warning("jobs.reclaimed", lane=lane, count=len(entries), job_ids=job_ids[:20])
-            for entry in entries:
-                self._begin(entry)
+        self._loop.reclaim()
 
     async def _promote(self) -> None:
         promoted = await self._stream.lanes.promote_due(limit=PROMOTE_AT_ONCE)

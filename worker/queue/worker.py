@@ -3,8 +3,8 @@
 Functions with time-outs and tries, ``Retry``, ctx, hooks, cron jobs, burst mode, signals, health check, abort and
 ``max_jobs`` are what arq users know; the zset and the ``arq:*`` keys are not used, and nothing is pickled. Beyond
 arq: a job is committed exactly once, and a killed worker's jobs run again within 15 s. Jobs may be *run* more than
-once, so functions must bear that. The parts: ``claims.py`` takes entries, ``deliveries.py`` carries them,
-``leases.py`` keeps them, ``upkeep.py`` does what is due by the clock.
+once, so functions must bear that. Next: ``loop.py`` claims, ``executor.py`` carries each job to its commit,
+``leases.py`` renews their leases, ``upkeep.py`` does what is due by the clock.
 """
 
 from __future__ import annotations
@@ -32,14 +32,10 @@ from producer.redis.script_pipe import ScriptPipe
 from producer.settings import ClientSettings
 from producer.stored.schedules import Schedules
 from worker.queue.arq_pool import StreamPool, connections_of, sync_twin
-from worker.queue.claims import Claimer
-from worker.queue.deliveries import Deliveries
-from worker.queue.delivery import Answer
-from worker.queue.entries import Entry
-from worker.queue.execute import StopReason
-from worker.queue.functions import JobFunctions
+from worker.queue.executor import Executor
 from worker.queue.leases import Leased, LeaseKeeper
-from worker.queue.places import Places
+from worker.queue.loop import Loop, Slots
+from worker.queue.run import JobFunctions, StopReason
 from worker.queue.stream import JobStream
 from worker.queue.upkeep import STUCK_AFTER_S, Upkeep
 
@@ -75,11 +71,9 @@ class StreamWorker(Worker):
         self.client_settings = ClientSettings(environment=environment)
         self.name = name or worker_name()
         self.lease_s = lease_s
-        self.places = Places(self.max_jobs)
         self._stopping = asyncio.Event()
         self.has_started = asyncio.Event()
         self._grace_s: float = float(self._job_completion_wait)
-        self._claimed = 0
         self._has_health_key = arq_options.get("health_check_key") is not None
         self._started_ms = int(time.time() * 1000)
 
@@ -107,24 +101,25 @@ class StreamWorker(Worker):
         self.stream = JobStream(
             pool, self._pipe, self.keys, consumer=self.name, result_ttl_s=max(1, int(self.keep_result_s or 3600))
         )
-        loop = asyncio.get_running_loop()
+        functions = JobFunctions(self, note_progress=self.stream.note_progress)
+        self._event_loop = asyncio.get_running_loop()
         self.leases = LeaseKeeper(
             lambda: sync_twin(pool, timeout_s=self.lease_s / 2),
             self.keys,
             consumer=self.name,
             renew_s=self.lease_s / RENEWALS_PER_LEASE,
-            on_lost=partial(_from_thread, loop, self._lease_lost),
-            on_cancel=partial(_from_thread, loop, self._cancel_seen),
+            on_lost=partial(self._on_loop, Executor.lease_lost),
+            on_cancel=partial(self._on_loop, Executor.cancel_seen),
         )
-        functions = JobFunctions(self, note_progress=self.stream.note_progress)
-        self.deliveries = Deliveries(self.stream, self.leases, self.places, functions, on_place_freed=self._look_again)
-        self.claimer = Claimer(self.stream, self.places, begin=self._begin, tries=functions.tries)
-        self.claimer.may_claim = self._within_burst
+        self.executor = Executor(self.stream, self.leases, functions)
+        self.slots = Slots(self.max_jobs)
+        self.job_loop = Loop(
+            self.stream, self.slots, self.executor, functions, self.leases, options=self, lease_s=self.lease_s
+        )
         self.upkeep = Upkeep(
             self.stream,
             self.leases,
-            self.places,
-            begin=self._begin,
+            self.job_loop,
             lease_s=self.lease_s,
             poll_s=float(self.poll_delay_s),
             beat=self.heart_beat,
@@ -142,7 +137,7 @@ class StreamWorker(Worker):
 
     async def _work(self) -> None:
         self.leases.start()
-        claiming = asyncio.create_task(self.claimer.run(), name="claim")
+        claiming = asyncio.create_task(self.job_loop.run(), name="claim")
         tending = asyncio.create_task(self.upkeep.run(), name="upkeep")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         watched: list[asyncio.Task[Any]] = [claiming, tending, stopping]
@@ -152,14 +147,14 @@ class StreamWorker(Worker):
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()  # a bug in a loop of ours ends the worker loudly
-            self.claimer.stop()
-            self.deliveries.is_stopping = True
+            self.job_loop.stop()
+            self.executor.is_stopping = True
             await claiming
-            await self.deliveries.wait_until_done(
+            await self.executor.wait_until_done(
                 timeout_s=None if self.burst and not self._stopping.is_set() else self._grace_s
             )
-            self.deliveries.stop_all(StopReason.SHUTDOWN)
-            await self.deliveries.wait_until_done(timeout_s=self.lease_s)
+            self.executor.stop_all(StopReason.SHUTDOWN)
+            await self.executor.wait_until_done(timeout_s=self.lease_s)
         finally:
             for task in watched:
                 task.cancel()
@@ -167,9 +162,9 @@ class StreamWorker(Worker):
 
     async def _wind_down(self) -> None:
         """End what ``_open`` began; whatever is still held goes to other workers when its lease ends."""
-        for task in self.deliveries.tasks:
+        for task in self.executor.tasks:
             task.cancel()
-        await self.deliveries.wait_until_done(timeout_s=self.lease_s)
+        await self.executor.wait_until_done(timeout_s=self.lease_s)
         await asyncio.get_running_loop().run_in_executor(None, self.leases.stop)
         await self._pipe.close()
         if self.has_started.is_set():
@@ -197,10 +192,10 @@ class StreamWorker(Worker):
     def handle_sig(self, signum: signal.Signals) -> None:
         """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""
         name = signal.Signals(signum).name
-        running = self.deliveries.running if self.has_started.is_set() else []
+        running = self.executor.running if self.has_started.is_set() else []
         log.info("worker.stopping", name=self.name, signal=name, running=len(running))
         if self._stopping.is_set() and running:
-            self.deliveries.stop_all(StopReason.SHUTDOWN)
+            self.executor.stop_all(StopReason.SHUTDOWN)
         self._stopping.set()
         if self.on_stop:
             self.on_stop(signal.Signals(signum))
@@ -210,9 +205,9 @@ class StreamWorker(Worker):
     async def _until_all_done(self) -> None:
         while True:
             await asyncio.sleep(0.02)
-            if self.deliveries.tasks:
+            if self.executor.tasks:
                 continue
-            if 0 <= self.max_burst_jobs <= self._claimed or await self.stream.lanes.depth() == (0, 0):
+            if 0 <= self.max_burst_jobs <= self.job_loop.claimed or await self.stream.lanes.depth() == (0, 0):
                 return
 
     async def record_health(self) -> None:
@@ -223,7 +218,7 @@ class StreamWorker(Worker):
         self._last_health_check = now
         info = (
             f"{datetime.now(UTC):%b-%d %H:%M:%S} j_complete={self.jobs_complete} j_failed={self.jobs_failed} "
-            f"j_retried={self.jobs_retried} j_ongoing={len(self.deliveries.running)}"
+            f"j_retried={self.jobs_retried} j_ongoing={len(self.executor.running)}"
         )
         await self.pool.psetex(self.health_check_key, int((self.health_check_interval + 1) * 1000), info)
 
@@ -234,40 +229,17 @@ class StreamWorker(Worker):
             "pid": os.getpid(),
             "started_ms": self._started_ms,
             "max_jobs": self.max_jobs,
-            "jobs": [delivery.job_id for delivery in self.deliveries.running],
+            "jobs": [delivery.job_id for delivery in self.executor.running],
             "complete": self.jobs_complete,
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "functions": sorted(self.functions),
         }
 
-    def _within_burst(self, places: int) -> int:
-        if not self.allow_pick_jobs:
-            return 0
-        if self.burst and self.max_burst_jobs >= 0:
-            return min(places, self.max_burst_jobs - self._claimed)
-        return places
-
-    def _look_again(self) -> None:
-        self.claimer.look_again()
-
-    def _begin(self, entry: Entry, answer: Answer | None = None) -> None:
-        self._claimed += 1
-        self.deliveries.begin(entry, answer)
-
-    def _lease_lost(self, leased: Leased) -> None:
-        if self.deliveries.stop_run(leased, StopReason.LEASE_LOST):
-            log.warning("job.lease_lost", job_id=leased.job_id)
-
-    def _cancel_seen(self, leased: Leased) -> None:
-        if self.deliveries.stop_run(leased, StopReason.CANCELLED):
-            log.info("job.cancel_seen", job_id=leased.job_id)
-
-
-def _from_thread(loop: asyncio.AbstractEventLoop, act: Callable[[Leased], None], leased: Leased) -> None:
-    """Call ``act`` on the loop; a loop that has ended needs no telling."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(act, leased)
+    def _on_loop(self, act: Callable[[Executor, Leased], None], leased: Leased) -> None:
+        """Call ``act`` on the event loop, from the lease thread; does nothing once the loop has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._event_loop.call_soon_threadsafe(act, self.executor, leased)
 
 
 def worker_name() -> str:

@@ -57,7 +57,7 @@ def bulk(pipe: CountingPipe) -> BulkScript:
 async def started(client: Client, stream: JobStream, count: int, **options: Any) -> list[Delivery]:
     for _ in range(count):
         await client.submit("add", {"a": 1}, **options)
-    entries = await stream.claim(places=count, for_batch=count, turns=0)
+    entries = await stream.claim(slots=count, for_batch=count, turns=0)
     deliveries = await asyncio.gather(*(stream.start(entry, tries=3) for entry in entries))
     assert all(isinstance(delivery, Delivery) for delivery in deliveries)
     return [delivery for delivery in deliveries if isinstance(delivery, Delivery)]
@@ -134,7 +134,7 @@ async def test_entries_started_together_are_judged_each_by_itself(
 ):
     ids = [(await client.submit("add", {})).job_id for _ in range(4)]
     await redis.xadd(keys.lane("batch"), {"id": "ghost", "kind": "add"})
-    entries = await stream.claim(places=5, for_batch=5, turns=0)
+    entries = await stream.claim(slots=5, for_batch=5, turns=0)
     await steal_entry(redis, keys, entries[1].lane, entries[1].id, by="other")
     await client.cancel(ids[2])
     await redis.delete(keys.job(ids[3]))
@@ -156,7 +156,7 @@ async def test_a_group_that_is_gone_is_the_error_of_its_own_lanes_entries(
 ):
     for lane in ("interactive", "batch"):
         await client.submit("add", {}, lane=lane)
-    interactive, batch = await stream.claim(places=2, for_batch=1, turns=0)
+    interactive, batch = await stream.claim(slots=2, for_batch=1, turns=0)
     await redis.xgroup_destroy(keys.lane("batch"), "workers")
 
     answers = await gathered(stream.start(batch, tries=3), stream.start(interactive, tries=3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +13,8 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import FunctionResult, Lane
 from producer.keys import Keys
-from producer.redis.scripts import Arg
 from tests.support.queue import job_fields, running_worker, steal_entry, until
-from worker.queue.entries import Entry
+from worker.queue.delivery import Entry
 from worker.queue.lane_reader import LaneReader
 from worker.queue.leases import FROZEN_S
 from worker.queue.stream import JobStream
@@ -39,13 +38,13 @@ class Watch:
         self.both: list[str] = []
         read, take, claim = LaneReader.read, LaneReader._take, JobStream.claim
 
-        async def watched_read(reader: LaneReader, args: Sequence[Arg]) -> bool:
+        async def watched_read(reader: LaneReader, **about: Any) -> bool:
             lane = reader._key
             self.reads += 1
             self.both += {lane} & self.claimed
             self.read.add(lane)
             try:
-                return await read(reader, args)
+                return await read(reader, **about)
             finally:
                 self.read.discard(lane)
 
@@ -98,7 +97,7 @@ async def test_what_was_started_for_a_loop_that_was_frozen_is_run_only_if_it_is_
 
     options = {"lease_s": 60}
     async with running_worker(redis_url, keys, [func(brief, name="brief", keep_result=60)], **options) as worker:
-        await until(lambda: worker.claimer._readers[Lane.BATCH]._client_id, what="the lane read")
+        await until(lambda: worker.job_loop._readers[Lane.BATCH].is_waiting, what="the lane read")
         monkeypatch.setattr(LaneReader, "_take", takes_later)
         job = await client.submit("brief", {})
         await until(lambda: held, what="the read")
@@ -109,7 +108,7 @@ async def test_what_was_started_for_a_loop_that_was_frozen_is_run_only_if_it_is_
         worker.leases._ticked_at -= 2 * FROZEN_S
         worker.leases.tick()
         held[0]()
-        await until(lambda: not worker.deliveries.tasks, what="the end of the delivery")
+        await until(lambda: not worker.executor.tasks, what="the end of the delivery")
         fields = await job_fields(redis, keys, job.job_id)
 
     assert (fields["state"], fields["attempt"]) == ("running" if is_stolen else "succeeded", "1")
@@ -123,8 +122,8 @@ async def test_a_bug_that_ends_a_reader_ends_the_worker(
 
     async def work() -> None:
         async with running_worker(redis_url, keys, [func(brief, name="brief")]) as worker:
-            await until(lambda: worker.claimer._readers[Lane.BATCH]._client_id, what="the lane read")
-            monkeypatch.setattr(worker.stream, "read", fail)
+            await until(lambda: worker.job_loop._readers[Lane.BATCH].is_waiting, what="the lane read")
+            monkeypatch.setattr(LaneReader, "_decoded", fail)
             await client.submit("brief", {})
             await until(lambda: worker.main_task and worker.main_task.done(), what="the end of the worker")
 
@@ -134,7 +133,7 @@ async def test_a_bug_that_ends_a_reader_ends_the_worker(
 
 async def test_an_arq_program_whose_connections_speak_resp3_reads_lanes_and_results(redis_url: str, keys: Keys):
     async with running_worker(f"{redis_url}?protocol=3", keys, [func(brief, name="brief", keep_result=60)]) as worker:
-        await until(lambda: worker.claimer._readers[Lane.BATCH]._client_id, what="the lane read")
+        await until(lambda: worker.job_loop._readers[Lane.BATCH].is_waiting, what="the lane read")
         job = await worker.ctx["redis"].enqueue_job("brief")
 
         assert await job.result(timeout=WAIT_S) == 1

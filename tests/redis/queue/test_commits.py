@@ -14,7 +14,7 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
-from worker.queue.entries import Entry
+from worker.queue.delivery import Entry
 from worker.queue.outcome import Commit, HashWrite
 from worker.queue.stream import JobStream
 
@@ -55,7 +55,7 @@ async def attempt(ctx: dict[Any, Any]) -> int:
 async def test_a_start_whose_answer_is_lost_costs_the_job_no_attempt(
     client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    begin_start, lost = JobStream.begin_start, asyncio.Event()
+    start, lost = JobStream.start, asyncio.Event()
 
     async def lose(answer: asyncio.Future[Any]) -> None:
         await answer
@@ -63,13 +63,13 @@ async def test_a_start_whose_answer_is_lost_costs_the_job_no_attempt(
         raise RedisConnectionError(msg)
 
     def lost_once(self: JobStream, entry: Entry, **options: Any) -> asyncio.Future[Any]:
-        answer = begin_start(self, entry, **options)
+        answer = start(self, entry, **options)
         if lost.is_set():
             return answer
         lost.set()
         return asyncio.ensure_future(lose(answer))
 
-    monkeypatch.setattr(JobStream, "begin_start", lost_once)
+    monkeypatch.setattr(JobStream, "start", lost_once)
     async with running_worker(redis_url, keys, [func(attempt, name="attempt", max_tries=1, keep_result=60)]):
         job = await client.submit("attempt", {})
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
@@ -156,7 +156,7 @@ async def test_jobs_whose_commits_are_refused_do_not_pile_up(client: Client, red
     ctx: dict[str, Any] = {"runs": []}
     jobs = [(await client.submit("counted", {})).job_id for _ in range(12)]
     async with running_worker(redis_url, keys, [counted], ctx=ctx, max_jobs=3, lease_s=10) as worker:
-        await until(lambda: worker.deliveries.refusals >= 12, what="commits refused again and again")
+        await until(lambda: worker.executor.refusals >= 12, what="commits refused again and again")
         run_meanwhile = len(ctx["runs"])
         await redis.delete(keys.events)
         for job_id in jobs:

@@ -50,7 +50,7 @@ async def test_only_consumers_that_hold_nothing_are_removed(
     async with open_stream(redis, keys, consumer="holder") as holder:
         await start_one(holder)
     async with open_stream(redis, keys, consumer="idle") as idle:
-        await idle.claim(places=1, for_batch=1, turns=0)
+        await idle.claim(slots=1, for_batch=1, turns=0)
 
     removed = await stream.lanes.reap_consumers(idle_ms=0)
 

@@ -57,7 +57,7 @@ async def test_a_job_hash_with_nonsense_for_numbers_keeps_no_other_job_from_its_
     jobs = [(await client.submit("add", {"a": number})).job_id for number in range(2)]
     nonsense = {"attempt": "soon", "tries": "nan", "fence": "inf", "enqueued_ms": "never", "v": "x", "error": b"\xff"}
     await cast("Any", redis).hset(keys.job(jobs[0]), mapping=nonsense)
-    entries = await stream.claim(places=2, for_batch=2, turns=0)
+    entries = await stream.claim(slots=2, for_batch=2, turns=0)
 
     broken, healthy = await asyncio.gather(*(stream.start(entry, tries=3) for entry in entries))
 

@@ -29,7 +29,7 @@ async def test_a_worker_whose_scripts_get_no_answer_calls_them_on_another_connec
     monkeypatch.setattr(worker.queue.worker, "STUCK_AFTER_S", 1.0)
     monkeypatch.setattr(worker.queue.upkeep, "STUCK_AFTER_S", 1.0)
     async with running_worker(redis_url, keys, [nothing], lease_s=0.6) as own:
-        await until(lambda: own.upkeep.may_reclaim, what="a worker that looks for other workers' jobs")
+        await until(lambda: own.job_loop.may_reclaim, what="a worker that looks for other workers' jobs")
         assert own._pipe._wire is not None
         own._pipe._wire._transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]  # TCP: it can
 

@@ -16,9 +16,8 @@ from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.scripts import Arg
 from tests.support.queue import job_fields, open_stream, pending, until
-from worker.queue.delivery import Answer, Delivery, started
-from worker.queue.entries import Entry
-from worker.queue.lane_reader import Reply
+from worker.queue.delivery import Delivery
+from worker.queue.lane_reader import Claimed
 from worker.queue.stream import JobStream
 
 
@@ -27,12 +26,12 @@ class ReadLane:
 
     def __init__(self, redis: Redis, stream: JobStream) -> None:
         self.reader = stream.reader(Lane.BATCH, arrived=self._take)
-        self.found: list[tuple[Entry, Answer | None]] = []
-        self._redis, self._stream = redis, stream
+        self.found: list[Claimed] = []
+        self._redis = redis
 
     async def read(self, *, newest: str = "0-0") -> bool:
         tries: list[Arg] = [3, "fragile", 1, "robust", 9]
-        return await self.reader.read(self._stream.read_args(Lane.BATCH, newest=newest, tries=tries))
+        return await self.reader.read(newest=newest, tries=tries)
 
     async def reading(self, *, newest: str = "0-0") -> asyncio.Task[bool]:
         """Begin a read; return it once Redis holds it."""
@@ -47,11 +46,10 @@ class ReadLane:
     @property
     def deliveries(self) -> list[Delivery]:
         """What of it is started."""
-        answers = [started(entry, answer) for entry, answer in self.found if answer]
-        return [one for one in answers if isinstance(one, Delivery)]
+        return [start for _, start in self.found if isinstance(start, Delivery)]
 
-    def _take(self, reply: Reply, answer: Answer) -> None:
-        self.found += self._stream.read(Lane.BATCH, reply, answer)
+    def _take(self, claimed: list[Claimed]) -> None:
+        self.found += claimed
 
     async def _is_blocked(self) -> bool:
         clients = await self._redis.client_list()
@@ -135,7 +133,7 @@ async def test_a_cancelled_read_takes_nothing_any_more(client: Client, stream: J
     await asyncio.gather(read, return_exceptions=True)
     await client.submit("add", {})
 
-    assert len(await stream.claim(places=1, for_batch=1, turns=0)) == 1
+    assert len(await stream.claim(slots=1, for_batch=1, turns=0)) == 1
     assert lane.found == []
 
 
@@ -223,7 +221,7 @@ async def test_what_the_worker_knows_of_is_not_started(
     redis: Redis, keys: Keys, client: Client, stream: JobStream, lane: ReadLane
 ):
     await client.submit("add", {})
-    (claimed,) = await stream.claim(places=1, for_batch=1, turns=0)
+    (claimed,) = await stream.claim(slots=1, for_batch=1, turns=0)
     read = await lane.reading(newest=claimed.id)
     await lane.reader.unblock()
 
@@ -235,7 +233,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_by_the_next_read(
     client: Client, stream: JobStream, lane: ReadLane
 ):
     job = await client.submit("add", {})
-    await stream.claim(places=1, for_batch=1, turns=0)  # and nobody hears of it
+    await stream.claim(slots=1, for_batch=1, turns=0)  # and nobody hears of it
     read = await lane.reading()
     await lane.reader.unblock()
 
@@ -253,7 +251,7 @@ async def test_what_another_worker_was_given_or_lost_is_not_started(
     async with open_stream(redis, keys, consumer="w2") as other:
         for _ in range(2):
             await client.submit("add", {})
-        theirs, lost = await other.claim(places=2, for_batch=2, turns=0)
+        theirs, lost = await other.claim(slots=2, for_batch=2, turns=0)
     await stream.reclaim(Lane.BATCH, cursor=lost.id, count=1, min_idle_ms=0)
     read = await lane.reading()
     await lane.reader.unblock()

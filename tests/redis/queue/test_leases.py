@@ -67,7 +67,7 @@ async def test_a_released_lease_is_not_renewed(
     await client.submit("add", {})
     first = await start_one(stream)
     await client.submit("add", {}, lane="interactive")
-    entries = await stream.claim(places=1, for_batch=0, turns=0)
+    entries = await stream.claim(slots=1, for_batch=0, turns=0)
     second = await stream.start(entries[0], tries=1)
     keeper.hold(first)
     keeper.hold(second)  # pyright: ignore[reportArgumentType]  # a delivery: the assert in start_one's manner is not the point
@@ -98,7 +98,7 @@ async def test_a_restarted_delivery_of_the_same_consumer_makes_the_old_one_lost(
     client: Client, stream: JobStream, keeper: LeaseKeeper, told: dict[str, list[str]]
 ):
     await client.submit("add", {})
-    entry = (await stream.claim(places=1, for_batch=1, turns=0))[0]
+    entry = (await stream.claim(slots=1, for_batch=1, turns=0))[0]
     stale = await stream.start(entry, tries=3)
     await stream.start(entry, tries=3)
 

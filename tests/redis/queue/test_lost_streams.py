@@ -22,7 +22,7 @@ WAIT_S = 15
 async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     waiting = await submitted(client)
     finished = await submitted(client)
-    entries = await stream.claim(places=2, for_batch=2, turns=0)
+    entries = await stream.claim(slots=2, for_batch=2, turns=0)
     done = await stream.start(next(entry for entry in entries if entry.job_id == finished), tries=3)
     assert isinstance(done, Delivery)
     await stream.finish(done, commit=None)
@@ -109,7 +109,7 @@ async def test_a_group_or_stream_deleted_under_the_worker_loses_no_job(
         else:
             await redis.delete(keys.lane("batch"))
         worker.allow_pick_jobs = True
-        worker.claimer.look_again()
+        worker.job_loop.look_again()
 
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
 

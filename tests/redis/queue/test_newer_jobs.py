@@ -11,7 +11,7 @@ from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import events_of, job_fields, running_worker, until
-from worker.queue import deliveries
+from worker.queue import executor
 
 WAIT_S = 15
 NEWER = "2"
@@ -23,7 +23,7 @@ async def add(_: dict[Any, Any], a: int) -> int:
 
 @pytest.fixture(autouse=True)
 def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "NEWER_PAUSE_S", 0.1)
+    monkeypatch.setattr(executor, "NEWER_PAUSE_S", 0.1)
 
 
 async def test_an_old_worker_hands_newer_jobs_back_until_a_newer_worker_does_them(
@@ -35,7 +35,7 @@ async def test_an_old_worker_hands_newer_jobs_back_until_a_newer_worker_does_the
     async with running_worker(redis_url, keys, [add], max_tries=1):
         await until(lambda: _was_handed_back(redis, keys, times=3), what="the job handed back three times")
     before = await job_fields(redis, keys, job.job_id)
-    monkeypatch.setattr(deliveries, "WIRE_VERSION", int(NEWER))
+    monkeypatch.setattr(executor, "WIRE_VERSION", int(NEWER))
     async with running_worker(redis_url, keys, [add], max_tries=1):
         result = await client.wait(job.job_id, timeout_s=WAIT_S)
 

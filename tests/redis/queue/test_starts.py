@@ -10,8 +10,7 @@ from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, start_one, steal_entry, submitted
-from worker.queue.delivery import Delivery, NotStarted, started
-from worker.queue.entries import Entry
+from worker.queue.delivery import Delivery, Entry, NotStarted
 from worker.queue.stream import JobStream
 
 
@@ -19,7 +18,7 @@ async def test_claim_takes_interactive_first_and_batch_with_the_places_left(clie
     batch = [await submitted(client) for _ in range(3)]
     interactive = [await submitted(client, lane="interactive") for _ in range(2)]
 
-    entries = await stream.claim(places=4, for_batch=4, turns=0)
+    entries = await stream.claim(slots=4, for_batch=4, turns=0)
 
     assert [entry.job_id for entry in entries] == [*interactive, *batch[:2]]
 
@@ -29,7 +28,7 @@ async def test_claim_gives_batch_its_turns_before_interactive(client: Client, st
     for _ in range(5):
         await submitted(client, lane="interactive")
 
-    entries = await stream.claim(places=2, for_batch=1, turns=1)
+    entries = await stream.claim(slots=2, for_batch=1, turns=1)
 
     assert [entry.lane for entry in entries] == [Lane.INTERACTIVE, Lane.BATCH]
     assert entries[1].job_id == batch[0]
@@ -38,7 +37,7 @@ async def test_claim_gives_batch_its_turns_before_interactive(client: Client, st
 async def test_claim_leaves_batch_alone_where_it_has_no_place(client: Client, stream: JobStream):
     await submitted(client)
 
-    assert await stream.claim(places=1, for_batch=0, turns=0) == []
+    assert await stream.claim(slots=1, for_batch=0, turns=0) == []
 
 
 async def test_start_counts_the_attempt_and_raises_the_fence(
@@ -117,7 +116,7 @@ async def test_a_start_that_is_repeated_because_its_answer_was_lost_counts_once(
     entry = await claim_one(stream)
     await stream.start(entry, tries=1)
 
-    again = started(entry, await stream.begin_start(entry, tries=1, is_repeated=True))
+    again = await stream.start(entry, tries=1, is_repeated=True)
 
     assert isinstance(again, Delivery)
     assert (again.attempt, again.fence, again.is_exhausted) == (1, 2, False)
@@ -129,7 +128,7 @@ async def test_a_start_that_is_repeated_and_never_got_there_counts(client: Clien
     await submitted(client)
     entry = await claim_one(stream)
 
-    first = started(entry, await stream.begin_start(entry, tries=1, is_repeated=True))
+    first = await stream.start(entry, tries=1, is_repeated=True)
 
     assert isinstance(first, Delivery)
     assert (first.attempt, first.is_exhausted) == (1, False)
@@ -142,7 +141,7 @@ async def test_a_start_over_the_limit_stays_exhausted_however_often_it_is_repeat
         await stream.start(entry, tries=1)
 
     for _ in range(2):
-        again = started(entry, await stream.begin_start(entry, tries=1, is_repeated=True))
+        again = await stream.start(entry, tries=1, is_repeated=True)
 
         assert isinstance(again, Delivery)
         assert again.is_exhausted
@@ -157,7 +156,7 @@ async def test_a_repeated_start_after_another_worker_s_counts(
     async with open_stream(redis, keys, consumer="w2") as other:
         await steal_entry(redis, keys, entry.lane, entry.id, by="w2")
 
-        second = started(entry, await other.begin_start(entry, tries=3, is_repeated=True))
+        second = await other.start(entry, tries=3, is_repeated=True)
 
     assert isinstance(second, Delivery)
     assert second.attempt == 2
@@ -178,6 +177,6 @@ async def test_entries_of_both_lanes_with_one_id_are_told_apart(stream: JobStrea
     for lane in Lane:
         await redis.xadd(keys.lane(lane), {"kind": "k", "payload": "{}"}, id="5-1")
 
-    entries: list[Entry] = await stream.claim(places=2, for_batch=2, turns=0)
+    entries: list[Entry] = await stream.claim(slots=2, for_batch=2, turns=0)
 
     assert {entry.job_id for entry in entries} == {"interactive-5-1", "batch-5-1"}

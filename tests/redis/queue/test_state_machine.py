@@ -140,9 +140,9 @@ class QueueMachine(QueueWalk):
     # ------------------------------------------------------------------------------------------ workers
 
     @precondition(lambda self: self.has_waiting)
-    @rule(who=WHO, places=st.integers(1, 3), for_batch=st.integers(0, 3), turns=st.integers(0, 1))
-    def claim(self, who: int, places: int, for_batch: int, turns: int) -> None:
-        self.claim_now(self.consumers[who], {"places": places, "for_batch": min(places, for_batch), "turns": turns})
+    @rule(who=WHO, slots=st.integers(1, 3), for_batch=st.integers(0, 3), turns=st.integers(0, 1))
+    def claim(self, who: int, slots: int, for_batch: int, turns: int) -> None:
+        self.claim_now(self.consumers[who], {"slots": slots, "for_batch": min(slots, for_batch), "turns": turns})
 
     @precondition(lambda self: self.has_waiting)
     @rule(who=WHO, lane=LANES)

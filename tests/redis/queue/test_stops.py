@@ -10,7 +10,7 @@ import pytest
 from arq.worker import func
 from redis.asyncio import Redis
 
-import worker.queue.execute
+import worker.queue.run
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
@@ -53,7 +53,7 @@ async def deaf_at_first(ctx: dict[Any, Any]) -> None:
 async def test_a_job_that_swallows_its_cancellation_is_cancelled_again(
     client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(worker.queue.execute, "INSIST_AFTER_S", 0.1)
+    monkeypatch.setattr(worker.queue.run, "INSIST_AFTER_S", 0.1)
     ctx = {"running": asyncio.Event()}
     async with running_worker(redis_url, keys, [func(deaf_at_first, timeout=0.1)], ctx=ctx):
         job = await client.submit("deaf_at_first", {})

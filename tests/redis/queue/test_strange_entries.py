@@ -81,7 +81,7 @@ async def test_a_key_of_the_wrong_type_is_reported_and_the_job_commits_once_it_i
     await redis.set(keys.events, "in the way")
     job = await client.submit("add", {"a": 1})
     async with running_worker(redis_url, keys, [add]) as worker:
-        await until(lambda: worker.deliveries.refusals > 0, what="a refused commit")
+        await until(lambda: worker.executor.refusals > 0, what="a refused commit")
         assert (await client.job(job.job_id)).state is JobState.RUNNING
 
         await redis.delete(keys.events)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,17 +18,30 @@ from producer.client.client import Client
 from producer.errors import QueueFull, RedisUnreachable
 from producer.keys import Keys
 from tests.support.queue import claim_one, open_stream, until
-from worker.queue.entries import Entry
+from worker.queue.delivery import Entry, Started
+from worker.queue.executor import Executor, HeldSlot
 from worker.queue.leases import LeaseKeeper
-from worker.queue.places import Places
+from worker.queue.loop import Loop, Slots
+from worker.queue.run import JobFunctions
 from worker.queue.stream import JobStream
 from worker.queue.upkeep import Upkeep
 
 LEASE_S = 0.6
 
 
-def upkeep_of(stream: JobStream, redis_url: str, keys: Keys, *, begun: list[Entry], failure: Exception) -> Upkeep:
-    """The upkeep of a worker one of whose steps fails at every turn."""
+class Begun(Executor):
+    """Takes note of what it is given."""
+
+    entries: list[Entry]
+
+    def begin(self, entry: Entry, start: Started | None, slot: HeldSlot | None) -> None:
+        assert (start, slot is None) == (None, False)
+        self.entries.append(entry)
+
+
+@contextlib.asynccontextmanager
+async def tended(stream: JobStream, redis_url: str, keys: Keys, *, failure: Exception) -> AsyncGenerator[list[Entry]]:
+    """A worker whose clock has a step that fails at every turn; gives the entries that it takes."""
 
     async def fails() -> None:
         raise failure
@@ -41,11 +57,15 @@ def upkeep_of(stream: JobStream, redis_url: str, keys: Keys, *, begun: list[Entr
         on_lost=lambda _: None,
         on_cancel=lambda _: None,
     )
-    return Upkeep(
+    options = SimpleNamespace(allow_pick_jobs=True, burst=False, max_burst_jobs=-1, functions={}, max_tries=3)
+    functions = JobFunctions(options, note_progress=stream.note_progress)
+    executor = Begun(stream, leases, functions)
+    executor.entries = []
+    loop = Loop(stream, Slots(4), executor, functions, leases, options=options, lease_s=LEASE_S)
+    upkeep = Upkeep(
         stream,
         leases,
-        Places(4),
-        begin=begun.append,
+        loop,
         lease_s=LEASE_S,
         poll_s=0.05,
         beat=fails,
@@ -53,6 +73,13 @@ def upkeep_of(stream: JobStream, redis_url: str, keys: Keys, *, begun: list[Entr
         pipe_watch=lambda: None,
         fire_schedules=nothing,
     )
+    running = [asyncio.create_task(loop.run()), asyncio.create_task(upkeep.run())]
+    try:
+        yield executor.entries
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("failure", [QueueFull("the queue is full"), ResponseError("WRONGKEY schedules")])
@@ -62,12 +89,8 @@ async def test_a_step_that_redis_refuses_at_every_turn_keeps_no_dead_workers_job
     job = await client.submit("add", {})
     async with open_stream(redis, keys, consumer="dead") as dead, open_stream(redis, keys, consumer="w2") as stream:
         await claim_one(dead)
-        begun: list[Entry] = []
-        running = asyncio.create_task(upkeep_of(stream, redis_url, keys, begun=begun, failure=failure).run())
-
-        await until(lambda: begun, what="the reclaim")
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        async with tended(stream, redis_url, keys, failure=failure) as begun:
+            await until(lambda: begun, what="the reclaim")
 
     assert [entry.job_id for entry in begun] == [job.job_id]
 
@@ -79,11 +102,7 @@ async def test_nothing_is_reclaimed_while_redis_comes_and_goes(
     await client.submit("add", {})
     async with open_stream(redis, keys, consumer="dead") as dead, open_stream(redis, keys, consumer="w2") as stream:
         await claim_one(dead)
-        begun: list[Entry] = []
-        upkeep = upkeep_of(stream, redis_url, keys, begun=begun, failure=failure)
-        running = asyncio.create_task(upkeep.run())
-        await asyncio.sleep(2.5 * LEASE_S)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        async with tended(stream, redis_url, keys, failure=failure) as begun:
+            await asyncio.sleep(2.5 * LEASE_S)
 
     assert begun == []

@@ -97,7 +97,7 @@ async def test_a_question_starts_at_once_while_every_batch_place_is_taken(client
     async with running_worker(redis_url, keys, [forever, add], ctx=ctx, max_jobs=3, lease_s=10) as worker:
         for _ in range(5):
             await client.submit("forever", {})
-        await until(lambda: len(worker.deliveries.running) == 2, what="both batch places taken")
+        await until(lambda: len(worker.executor.running) == 2, what="both batch places taken")
 
         job = await client.submit("add", {"a": 1}, lane=Lane.INTERACTIVE)
         result = await client.wait(job.job_id, timeout_s=2)

@@ -1,26 +1,40 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any, cast
 
-from worker.queue.deadlines import Deadlines
+from worker.queue.run import Deadlines, Run, StopReason
 
 DEADLINE_S = 10
 
 
+class Named(Run):
+    """A run that says when it is stopped."""
+
+    def __init__(self, name: str, on_stop: Callable[[str], None]) -> None:
+        super().__init__(delivery=cast("Any", None))
+        self.name, self.on_stop = name, on_stop
+
+    def stop(self, reason: StopReason) -> None:
+        assert reason is StopReason.TIMEOUT
+        self.on_stop(self.name)
+
+
 async def test_runs_are_stopped_when_they_are_due_whatever_their_length():
-    stopped: list[object] = []
+    stopped: list[str] = []
     all_due = asyncio.Event()
 
-    def stop(run: object) -> None:
+    def stop(run: str) -> None:
         stopped.append(run)
         if len(stopped) == 4:
             all_due.set()
 
-    deadlines = Deadlines(stop)
-    deadlines.begin("long", 0.09)
-    deadlines.begin("short", 0.03)
-    deadlines.begin("also short", 0.03)
-    deadlines.begin("shortest", 0.001)
+    deadlines = Deadlines()
+    deadlines.begin(Named("long", stop), 0.09)
+    deadlines.begin(Named("short", stop), 0.03)
+    deadlines.begin(Named("also short", stop), 0.03)
+    deadlines.begin(Named("shortest", stop), 0.001)
 
     async with asyncio.timeout(DEADLINE_S):
         await all_due.wait()
@@ -30,22 +44,23 @@ async def test_runs_are_stopped_when_they_are_due_whatever_their_length():
 
 async def test_a_run_that_ended_in_time_is_left_alone_and_the_next_one_is_not():
     due = asyncio.Event()
-    stopped: list[object] = []
+    stopped: list[str] = []
 
-    def stop(run: object) -> None:
+    def stop(run: str) -> None:
         stopped.append(run)
         due.set()
 
-    deadlines = Deadlines(stop)
+    deadlines = Deadlines()
 
-    deadlines.begin("ended", 0.01)
-    deadlines.end("ended", 0.01)
-    deadlines.end("ended", 0.01)
-    deadlines.begin("late", 0.01)
+    ended = Named("ended", stop)
+    deadlines.begin(ended, 0.01)
+    deadlines.end(ended, 0.01)
+    deadlines.end(ended, 0.01)
+    deadlines.begin(Named("late", stop), 0.01)
     async with asyncio.timeout(DEADLINE_S):
         await due.wait()
     due.clear()
-    deadlines.begin("later", 0.01)
+    deadlines.begin(Named("later", stop), 0.01)
     async with asyncio.timeout(DEADLINE_S):
         await due.wait()
 

@@ -19,8 +19,8 @@ from worker.queue.outcome import (
     decide,
     describe,
     encode_failure,
-    encode_value,
 )
+from worker.queue.stream import encode_value
 
 
 def always(number: float):

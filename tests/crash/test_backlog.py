@@ -1,0 +1,70 @@
+"""A killed worker's jobs run again although others wait: what is due comes before what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.contract import JobState
+from producer.keys import Keys
+from tests.crash.test_worker_killed import release, runs_of
+from tests.support.processes import StartWorker
+from tests.support.queue import until
+
+PROMISED_S = 15
+LEASE_S = 10
+
+
+async def orphans_of(redis: Redis, keys: Keys, pid: int) -> set[str]:
+    """The jobs that a killed worker was running."""
+    ran = {job_id for job_id, by in await runs_of(redis, keys) if by == pid}
+    return {job_id for job_id in ran if not await redis.exists(keys.result(job_id))}
+
+
+async def run_again(redis: Redis, keys: Keys, orphans: set[str], pid: int) -> bool:
+    return orphans <= {job_id for job_id, by in await runs_of(redis, keys) if by != pid}
+
+
+async def has_workers(client: Client, count: int) -> bool:
+    return len((await client.queue()).workers) >= count
+
+
+async def test_a_killed_workers_jobs_run_again_within_15_s_although_slow_jobs_wait(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    doomed = start_worker(f"lease={LEASE_S}", "max_jobs=3")
+    start_worker(f"lease={LEASE_S}", "max_jobs=3")
+    await until(lambda: has_workers(client, 2), what="both workers")
+    assert len([job async for job in client.submit_many("slow", ({} for _ in range(60)))]) == 60
+    # The survivor may reclaim only after it has seen Redis for a lease, and is busy by then.
+    await asyncio.sleep(LEASE_S + 1)
+
+    doomed.kill()
+    killed_at = time.monotonic()
+    orphans = await orphans_of(redis, keys, doomed.pid)
+    await until(lambda: run_again(redis, keys, orphans, doomed.pid), what="the second runs")
+
+    assert orphans
+    assert time.monotonic() - killed_at <= PROMISED_S
+    assert await redis.xlen(keys.lane("batch")) > 0, "nothing waited any more"
+
+
+async def test_a_killed_workers_job_runs_again_within_15_s_although_5000_jobs_wait(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    doomed = start_worker(f"lease={LEASE_S}")
+    job = await client.submit("held", {})
+    await until(lambda: runs_of(redis, keys), what="the run")
+    doomed.kill()
+    killed_at = time.monotonic()
+    assert len([one async for one in client.submit_many("noop", ({} for _ in range(5_000)))]) == 5_000
+
+    start_worker(f"lease={LEASE_S}", "max_jobs=2")
+    await until(lambda: run_again(redis, keys, {job.job_id}, doomed.pid), what="the second run")
+
+    assert time.monotonic() - killed_at <= PROMISED_S
+    await release(redis, keys)
+    assert (await client.wait(job.job_id, timeout_s=30)).state is JobState.SUCCEEDED

@@ -1,0 +1,295 @@
+"""Carries claimed entries from their start to their committed end, one task each.
+
+Read it from the top to the bottom::
+
+    begin      the start goes to Redis with the others of this tick
+    started    its reply: a delivery; or the entry is rejected, or dropped
+    perform    resolve the function, watch its time-out, run it, normalise what it returned or raised (``run.py``)
+    commit     one fenced script for each outcome (``stream.py``), repeated until Redis has answered
+    finish     one event in the log, counters and the last hook
+
+A step that Redis does not answer is repeated; a start that it refuses is left to the reclaim: an entry that nobody
+renews comes back by itself. While a delivery runs its lease is renewed (``leases.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final, Protocol, assert_never
+
+import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from producer.contract import WIRE_VERSION, ErrorInfo
+from producer.errors import InvalidJob
+from producer.redis.backoff import Backoff
+from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, exhausted, newer
+from worker.queue.leases import Leased, LeaseId, LeaseKeeper, lease_id
+from worker.queue.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
+from worker.queue.run import Deadlines, JobFunctions, Run, StopReason, execute, run_hook
+from worker.queue.stream import DEAD_CAP, JobStream, Standing
+
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_START_PAUSE_S: Final = 1.0
+"""Well within a lease after Redis is back: later, another worker takes the entry over."""
+LONGEST_COMMIT_PAUSE_S: Final = 5.0
+NEWER_PAUSE_S: Final = 5.0
+"""Before a job of a newer release is offered again: by then a worker of that release may be there."""
+NO_ANSWER: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+
+UNWELCOME: Final = (Dead, Retried, Lost)
+
+log = structlog.get_logger()
+
+
+class HeldSlot(Protocol):
+    """The slot that a delivery runs in; ``loop.py`` hands it over."""
+
+    def acquire(self) -> None:
+        """Hold it; safe to call twice."""
+        ...
+
+    def release(self) -> None:
+        """Free it for the next job; safe to call twice."""
+        ...
+
+
+class Executor:
+    """The deliveries of one worker, from claim to commit."""
+
+    def __init__(self, stream: JobStream, leases: LeaseKeeper, functions: JobFunctions) -> None:
+        self._stream = stream
+        self._leases = leases
+        self._functions = functions
+        self._runs: dict[LeaseId, Run] = {}
+        self._deadlines = Deadlines()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.is_stopping = False
+        self.refusals = 0
+
+    # ------------------------------------------------------------------------------------------ the way of one entry
+
+    def begin(self, entry: Entry, start: Started | None, slot: HeldSlot | None) -> None:
+        """Take charge of a claimed entry, in ``slot``; without one it is requeued.
+
+        Its start is sent before its task has begun, unless ``start`` says what came of it.
+        """
+        sent = start if start is not None else self._send_start(entry)
+        task = asyncio.create_task(self._deliver(entry, sent, slot))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _send_start(self, entry: Entry) -> asyncio.Future[Started] | InvalidJob:
+        try:
+            check_entry(entry)
+        except InvalidJob as error:
+            return error
+        return self._stream.start(entry, tries=self._functions.tries_of(entry.kind))
+
+    async def _deliver(
+        self, entry: Entry, sent: Started | asyncio.Future[Started] | InvalidJob, slot: HeldSlot | None
+    ) -> None:
+        try:
+            if isinstance(sent, InvalidJob):
+                await self._reject(entry, describe(sent))
+                return
+            start = await self._answered(entry, sent) if isinstance(sent, asyncio.Future) else sent
+            delivery = await self._started(entry, start)
+            if delivery is None:
+                return
+            if slot is None:
+                await self._stream.hand_back(delivery)
+                log.info("job.handed_back", job_id=delivery.job_id, why="no place")
+            else:
+                await self._carry(delivery, slot)
+        except (RedisError, OSError) as error:
+            log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
+        finally:
+            if slot is not None:
+                slot.release()
+
+    async def _answered(self, entry: Entry, sent: asyncio.Future[Started]) -> Started:
+        """Return what the start came to. Where its reply is lost it is repeated: it may have counted the attempt."""
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_START_PAUSE_S)
+        while True:
+            try:
+                return await sent
+            except NO_ANSWER as error:
+                if self.is_stopping:
+                    raise
+                pause_s = backoff.pause_s()
+                log.warning("start.repeated", job_id=entry.job_id, error=str(error), pause_s=pause_s)
+            await asyncio.sleep(pause_s)
+            sent = self._stream.start(entry, tries=self._functions.tries_of(entry.kind), is_repeated=True)
+
+    async def _started(self, entry: Entry, start: Started) -> Delivery | None:
+        """Return the delivery; None for an entry that is none, which is settled then."""
+        is_doubtful = isinstance(start, Delivery) and self._leases.loop_was_frozen
+        if is_doubtful and isinstance(start, Delivery) and not await self._stream.holds(start):
+            start = NotStarted("lost")
+        if isinstance(start, Delivery):
+            start.started_at = time.monotonic()
+            return start
+        if start.why == "missing":
+            reason = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
+            await self._reject(entry, ErrorInfo(type="InvalidJob", message=reason))
+        else:
+            log.info("entry.dropped", job_id=entry.job_id, entry=entry.id, why=start.why)
+        return None
+
+    async def _reject(self, entry: Entry, error: ErrorInfo) -> None:
+        _, length = await self._stream.reject(entry, error)
+        log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=error.message)
+        _warn_if_capped(length)
+
+    async def _carry(self, delivery: Delivery, slot: HeldSlot) -> None:
+        """Perform, commit and finish a delivery, its lease held."""
+        self._leases.hold(delivery)
+        try:
+            ctx = self._functions.ctx_of(delivery)
+            outcome = await self._perform(delivery, ctx)
+            if self._functions.after_job_end is None:  # nothing of the job runs any more: the next one may
+                slot.release()
+            standing = await self._commit(delivery, outcome, slot)
+            _log_end(delivery, outcome, standing)
+            await self._functions.after(ctx, outcome, is_committed=standing != "lost")
+        finally:
+            self._leases.release(delivery)
+
+    async def _perform(self, delivery: Delivery, ctx: dict[Any, Any]) -> Outcome:
+        if delivery.is_cancelled:
+            return Cancelled()
+        if delivery.version > WIRE_VERSION:
+            return Retried(NEWER_PAUSE_S, newer(delivery), attempt_returned=True)
+        if delivery.is_exhausted:
+            return Dead(exhausted(delivery))
+        try:
+            resolved = self._functions.resolve(delivery)
+        except InvalidJob as error:
+            return Dead(describe(error))
+        lease, run = lease_id(delivery), Run(delivery)
+        self._runs[lease] = run
+        if resolved.timeout_s:
+            self._deadlines.begin(run, resolved.timeout_s)
+        try:
+            outcome = await execute(run, resolved, ctx, on_start=self._functions.on_job_start)
+        finally:
+            del self._runs[lease]
+            if resolved.timeout_s:
+                self._deadlines.end(run, resolved.timeout_s)
+        if self._functions.on_job_end is not None:
+            await run_hook(self._functions.on_job_end, ctx)
+        return outcome
+
+    async def _commit(self, delivery: Delivery, outcome: Outcome, slot: HeldSlot) -> Standing:
+        """Commit until Redis has answered; each script knows a repetition by its fence.
+
+        While Redis refuses, the slot is held: jobs whose ends cannot be kept must not pile up.
+        """
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_COMMIT_PAUSE_S)
+        while True:
+            try:
+                return await self._commit_once(delivery, outcome)
+            except (TypeError, ValueError) as error:
+                if isinstance(outcome, Dead):
+                    raise
+                outcome = Dead(ErrorInfo(type="InvalidResult", message=f"Redis has no form for it: {error}"))
+                continue
+            except NO_ANSWER as error:
+                pause_s = backoff.pause_s()
+                log.warning("commit.repeated", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
+            except RedisError as error:
+                self.refusals += 1
+                if "NOGROUP" in str(error):
+                    return "lost"
+                pause_s = backoff.pause_s()
+                log.error("commit.refused", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
+                if self.is_stopping:
+                    raise
+            slot.acquire()
+            await asyncio.sleep(pause_s)
+
+    async def _commit_once(self, delivery: Delivery, outcome: Outcome) -> Standing:
+        match outcome:
+            case Succeeded():
+                ttl_s = self._functions.result_ttl_s(delivery.kind)
+                return await self._stream.finish(
+                    delivery, commit=outcome.commit, value_json=outcome.value_json, result_ttl_s=ttl_s
+                )
+            case Cancelled():
+                return await self._stream.finish_cancelled(delivery)
+            case Dead():
+                standing, length = await self._stream.bury(delivery, outcome.error)
+                _warn_if_capped(length)
+                return standing
+            case Retried():
+                return await self._stream.retry(
+                    delivery, delay_s=outcome.delay_s, error=outcome.error, attempt_returned=outcome.attempt_returned
+                )
+            case HandedBack():
+                return await self._stream.hand_back(delivery)
+            case Lost():
+                return "lost"
+            case _:
+                assert_never(outcome)
+
+    # ------------------------------------------------------------------------------------------ all of them
+
+    @property
+    def running(self) -> list[Delivery]:
+        """Return the deliveries that run now."""
+        return [run.delivery for run in self._runs.values()]
+
+    def lease_lost(self, delivery: Leased) -> None:
+        """Stop a run whose job another worker has; its commit would be refused."""
+        if self._stop_run(delivery, StopReason.LEASE_LOST):
+            log.warning("job.lease_lost", job_id=delivery.job_id)
+
+    def cancel_seen(self, delivery: Leased) -> None:
+        """Stop a run that somebody has cancelled."""
+        if self._stop_run(delivery, StopReason.CANCELLED):
+            log.info("job.cancel_seen", job_id=delivery.job_id)
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Stop every function that runs."""
+        for run in list(self._runs.values()):
+            run.stop(reason)
+
+    async def wait_until_done(self, *, timeout_s: float | None = None) -> bool:
+        """Wait for all tasks to end; False when the time ran out first."""
+        if not self.tasks:
+            return True
+        _, waiting = await asyncio.wait(set(self.tasks), timeout=timeout_s)
+        return not waiting
+
+    def _stop_run(self, delivery: Leased, reason: StopReason) -> bool:
+        """Stop the function of ``delivery``; False when it runs no more, so that its commit decides."""
+        run = self._runs.get(lease_id(delivery))
+        if run is not None:
+            run.stop(reason)
+        return run is not None
+
+
+def _warn_if_capped(length: int) -> None:
+    if length >= DEAD_CAP:
+        log.error("dead.capped", length=length, cap=DEAD_CAP)
+
+
+def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
+    level = log.warning if standing == "lost" or isinstance(outcome, UNWELCOME) else log.info
+    error = getattr(outcome, "error", None)
+    level(
+        "job.finished",
+        job_id=delivery.job_id,
+        kind=delivery.kind,
+        lane=delivery.lane,
+        attempt=delivery.attempt,
+        outcome=type(outcome).__name__.lower(),
+        standing=standing,
+        waited_ms=delivery.waited_ms,
+        run_ms=int((time.monotonic() - delivery.started_at) * 1000),
+        **({"error": error.type, "reason": error.message} if error else {}),
+    )

@@ -1,0 +1,300 @@
+"""The loop of a worker: fills free slots with entries of the lanes, and hands each to the executor.
+
+While there is a backlog, ``claim.lua`` takes as many entries as there are slots in one call. Once a lane has shown
+itself empty, a blocking read waits there, on its own connection, for the next entry; what it brings when no slot is
+free any more is requeued. **What is due comes before what is new**: when leases of other workers may have ended
+(``upkeep.py`` says when to look), their entries are taken over before anything is claimed, whoever frees the slot.
+Redis decides who gets an entry; this module only asks. Next: ``executor.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from producer.contract import Lane
+from producer.redis.backoff import Backoff
+from worker.queue.executor import Executor
+from worker.queue.lane_reader import Claimed
+from worker.queue.lanes import LANES
+from worker.queue.leases import LeaseKeeper
+from worker.queue.run import JobFunctions
+from worker.queue.stream import JobStream
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 2.0
+BATCH_SHARE: Final = 5
+"""While both lanes wait, one claim in this many goes to batch."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Slots:
+    """The slots of one worker: ``max_jobs`` of them, each free or taken by a job of a lane. A release sets ``freed``.
+
+    One slot is kept for interactive jobs, so that a question never waits behind scans; while both lanes wait, one claim
+    in five is batch, so that scans never starve behind questions.
+    """
+
+    max_jobs: int
+    taken: dict[Lane, int] = field(default_factory=lambda: {Lane.INTERACTIVE: 0, Lane.BATCH: 0})
+    credit: int = 0
+    """Fair-share credit of the batch lane, capped so that an idle lane cannot burst."""
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def free(self) -> int:
+        """How many jobs could be taken now."""
+        return self.max_jobs - self.taken[Lane.INTERACTIVE] - self.taken[Lane.BATCH]
+
+    @property
+    def for_batch(self) -> int:
+        """How many of the free slots batch may take; a single slot is kept for nobody."""
+        kept = 1 if self.max_jobs > 1 else 0
+        return max(0, min(self.free, self.max_jobs - kept - self.taken[Lane.BATCH]))
+
+    def for_lane(self, lane: Lane) -> int:
+        """How many of the free slots ``lane`` may take."""
+        return self.for_batch if lane is Lane.BATCH else self.free
+
+    def take(self, lane: Lane) -> Slot:
+        """Acquire one."""
+        slot = Slot(self, lane)
+        slot.acquire()
+        return slot
+
+    def batch_turns(self, slots: int) -> int:
+        """How many of the next ``slots`` claims belong to batch before interactive."""
+        return max(0, self.credit + slots) // BATCH_SHARE
+
+    def note_claim(self, *, interactive: int, batch: int) -> None:
+        """Settle the entries of one claim with the share of batch."""
+        earned = self.credit + interactive - (BATCH_SHARE - 1) * batch
+        self.credit = max(1 - BATCH_SHARE, min(earned, BATCH_SHARE - 1))
+
+
+class Slot:
+    """A slot of a lane, held or not; acquiring a held slot and releasing a free one change nothing."""
+
+    __slots__ = ("_is_held", "_lane", "_slots")
+
+    def __init__(self, slots: Slots, lane: Lane) -> None:
+        self._slots = slots
+        self._lane = lane
+        self._is_held = False
+
+    def acquire(self) -> None:
+        """Hold it, even if there is none: then none is free until more are released than acquired."""
+        if not self._is_held:
+            self._is_held = True
+            self._slots.taken[self._lane] += 1
+
+    def release(self) -> None:
+        """Free it, and wake the loop."""
+        if self._is_held:
+            self._is_held = False
+            self._slots.taken[self._lane] -= 1
+            self._slots.freed.set()
+
+
+class Loop:
+    """Keeps the slots of one worker filled until it is stopped.
+
+    ``options`` has the attributes of ``arq.Worker``: ``allow_pick_jobs``, ``burst`` and ``max_burst_jobs`` are read.
+    """
+
+    def __init__(
+        self,
+        stream: JobStream,
+        slots: Slots,
+        executor: Executor,
+        functions: JobFunctions,
+        leases: LeaseKeeper,
+        *,
+        options: Any,
+        lease_s: float,
+    ) -> None:
+        self._stream = stream
+        self._slots = slots
+        self._executor = executor
+        self._functions = functions
+        self._leases = leases
+        self._options = options
+        self._lease_s = lease_s
+        self._drained = {lane: asyncio.Event() for lane in LANES}
+        self._newest = dict.fromkeys(LANES, "0-0")
+        self._readers = {lane: stream.reader(lane, arrived=self._arrived) for lane in LANES}
+        self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        self._reclaiming = dict.fromkeys(LANES, "")  # the cursor of each lane's reclaim; '' while none is due
+        self.claimed = 0
+        self.is_stopping = False
+
+    def look_again(self) -> None:
+        """Wake the loop."""
+        self._slots.freed.set()
+
+    def reclaim(self) -> None:
+        """Look for ended leases of other workers before the next claim."""
+        self._reclaiming = {lane: cursor or "0-0" for lane, cursor in self._reclaiming.items()}
+        self.look_again()
+
+    async def run(self) -> None:
+        """Claim until ``stop``; survives whatever Redis answers.
+
+        Raises what has ended a reader: its lane is not claimed from meanwhile, and would be nobody's.
+        """
+        readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in LANES]
+        for reader in readers:
+            reader.add_done_callback(lambda _: self.look_again())
+        self.look_again()
+        try:
+            while not self.is_stopping:
+                await self._slots.freed.wait()
+                self._slots.freed.clear()
+                for reader in readers:
+                    if reader.done():
+                        reader.result()
+                if not self.is_stopping:
+                    await self._fill()
+        finally:
+            await self._end_readers(readers)
+
+    def stop(self) -> None:
+        """Take no more; ``run`` returns when the outstanding reads have come home."""
+        self.is_stopping = True
+        self.look_again()
+        for event in self._drained.values():
+            event.set()
+
+    async def _fill(self) -> None:
+        """Fill the free slots: with entries whose lease has ended, then with new ones."""
+        try:
+            await self._take_over()
+            await self._claim()
+        except (RedisError, OSError) as error:
+            await self._pause(error)
+            self.look_again()
+        else:
+            self._backoff.reset()
+
+    @property
+    def may_reclaim(self) -> bool:
+        """Whether Redis has answered this worker without a break for a full lease.
+
+        The outage rule: idle time runs on while Redis is down, and within a lease every healthy worker renews its own.
+        """
+        return time.monotonic() - self._leases.up_since >= self._lease_s
+
+    async def _take_over(self) -> None:
+        """Take over entries that nobody has renewed for a lease, as many as there are slots for their lane."""
+        if not any(self._reclaiming.values()) or not self.may_reclaim:
+            return
+        for lane, cursor in self._reclaiming.items():
+            slots = self._allowed(self._slots.for_lane(lane))
+            if not cursor or slots <= 0:
+                continue
+            idle_ms = int(self._lease_s * 1000)
+            following, entries = await self._stream.reclaim(lane, cursor=cursor, count=slots, min_idle_ms=idle_ms)
+            self._reclaiming[lane] = "" if following == "0-0" and len(entries) < slots else following
+            if entries:
+                job_ids = [entry.job_id for entry in entries]
+                log.warning("jobs.reclaimed", lane=lane, count=len(entries), job_ids=job_ids[:20])
+                self._begin([(entry, None) for entry in entries])
+
+    async def _claim(self) -> None:
+        """Claim for the free slots, of the lanes that nobody reads: a read starts what it finds unknown to us."""
+        slots = self._allowed(self._slots.free)
+        for_interactive = 0 if self._drained[Lane.INTERACTIVE].is_set() else slots
+        for_batch = 0 if self._drained[Lane.BATCH].is_set() else min(slots, self._slots.for_batch)
+        if for_interactive <= 0 and for_batch <= 0:
+            return
+        turns = self._slots.batch_turns(slots)
+        entries = await self._stream.claim(
+            slots=slots, for_interactive=for_interactive, for_batch=for_batch, turns=turns
+        )
+        batch = sum(entry.lane is Lane.BATCH for entry in entries)
+        interactive = len(entries) - batch
+        self._slots.note_claim(interactive=interactive, batch=batch)
+        for entry in entries:
+            self._newest[entry.lane] = entry.id
+        self._begin([(entry, None) for entry in entries])
+        if for_batch and batch < min(for_batch, slots - interactive):
+            self._drained[Lane.BATCH].set()
+        if for_interactive and len(entries) < slots:
+            self._drained[Lane.INTERACTIVE].set()
+
+    def _allowed(self, slots: int) -> int:
+        """Return how many of ``slots`` may be filled, by arq's options."""
+        options = self._options
+        if not options.allow_pick_jobs:
+            return 0
+        if options.burst and options.max_burst_jobs >= 0:
+            return min(slots, options.max_burst_jobs - self.claimed)
+        return slots
+
+    def _begin(self, claimed: Iterable[Claimed]) -> None:
+        """Hand entries to the executor; one without a slot is requeued by it."""
+        for entry, start in claimed:
+            self.claimed += 1
+            has_slot = not self.is_stopping and self._slots.for_lane(entry.lane) > 0
+            self._executor.begin(entry, start, self._slots.take(entry.lane) if has_slot else None)
+        self._stream.send_starts()
+
+    async def _read_lane(self, lane: Lane) -> None:
+        """Wait on an empty lane for its next entry, whenever the lane has a free slot."""
+        drained = self._drained[lane]
+        while not self.is_stopping:
+            await drained.wait()
+            if self.is_stopping:
+                return
+            if self._allowed(self._slots.for_lane(lane)) > 0:
+                await self._read_once(lane)
+            else:
+                drained.clear()  # the next free slot makes `run` look again
+
+    async def _read_once(self, lane: Lane) -> None:
+        try:
+            await self._readers[lane].read(newest=self._newest[lane], tries=self._functions.tries())
+        except (RedisError, OSError) as error:
+            if not self.is_stopping:
+                await self._pause(error)
+                self._drained[lane].clear()  # until it is read again, it is claimed from
+                self.look_again()
+
+    def _arrived(self, claimed: list[Claimed]) -> None:
+        """Begin what a blocking read has brought; the rest can wait until that is done."""
+        newest, _ = claimed[-1]
+        lane = newest.lane
+        self._newest[lane] = newest.id
+        self._begin(claimed)
+        self._drained[lane].clear()
+        self._slots.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
+        self.look_again()
+
+    async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:
+        self.stop()
+        deadline = asyncio.get_running_loop().time() + 1.0
+        while asyncio.get_running_loop().time() < deadline and not all(task.done() for task in readers):
+            for reader in self._readers.values():
+                await reader.unblock()
+            await asyncio.wait(readers, timeout=0.02)
+        for task in readers:
+            task.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        for reader in self._readers.values():
+            await reader.close()
+
+    async def _pause(self, error: Exception) -> None:
+        """Wait with back-off after an error; restore what can be restored."""
+        pause_s = self._backoff.pause_s()
+        log.warning("claim.paused", error=str(error), pause_s=pause_s, is_full=isinstance(error, OutOfMemoryError))
+        if "NOGROUP" in str(error):
+            await self._stream.lanes.restore_groups()
+        await asyncio.sleep(pause_s)

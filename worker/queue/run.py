@@ -1,0 +1,275 @@
+"""Runs the job function of one delivery and returns its outcome: resolve → run → normalise.
+
+``JobFunctions`` holds what an arq worker's options say about its functions. The only broad catch of the product is
+here: whatever a job function or a hook raises. The retry policy is ``outcome.decide``. Called by ``executor.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import Any, Final, cast
+
+import structlog
+
+from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
+from producer.errors import InvalidJob
+from producer.redis.scripts import Arg
+from worker.queue.delivery import Delivery, decode_args
+from worker.queue.outcome import (
+    Cancelled,
+    Commit,
+    Dead,
+    HandedBack,
+    Lost,
+    Outcome,
+    Retried,
+    Succeeded,
+    backoff_s,
+    decide,
+    describe,
+)
+
+JobFunction = Callable[..., Awaitable[Any]]
+Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
+
+INSIST_AFTER_S = 5.0
+"""Time a cancelled job has to clean up before it is cancelled again."""
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+log = structlog.get_logger()
+
+
+class StopReason(Enum):
+    """Why a running delivery was cancelled from outside."""
+
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease lost"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A delivery's function and its arguments."""
+
+    function: JobFunction
+    args: tuple[Any, ...]
+    kwargs: JsonObject
+    timeout_s: float | None
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run in progress; ``stop`` may be called from any callback of the loop, the first reason counts."""
+
+    delivery: Delivery
+    task: asyncio.Task[Any] | None = None
+    stopped_by: StopReason | None = None
+
+    def stop(self, reason: StopReason) -> None:
+        """Cancel the job function and remember why."""
+        if self.stopped_by is None and self.task is not None:
+            self.stopped_by = reason
+            self._insist()
+
+    def _insist(self) -> None:
+        """Cancel, and again after a while: a cancellation may be swallowed (python/cpython issue 134471)."""
+        if self.task is not None:
+            self.task.cancel()
+            asyncio.get_running_loop().call_later(INSIST_AFTER_S, self._insist)
+
+
+async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start: Hook | None = None) -> Outcome:
+    """Run the function to its end and return the outcome; an error of ``on_start`` is the job's. Never raises."""
+    run.task = cast("asyncio.Task[Any]", asyncio.current_task())
+    try:
+        if on_start is not None:
+            await on_start(ctx)
+        value = await resolved.function(ctx, *resolved.args, **resolved.kwargs)
+        return normalise_value(value)
+    except asyncio.CancelledError as error:
+        return _stopped(run, resolved, error)
+    except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
+        if run.stopped_by is not None:  # it stumbled over its end; a TaskGroup raises that, not the cancellation
+            return _stopped(run, resolved, error)
+        delivery = run.delivery
+        return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)
+    finally:
+        if run.stopped_by is not None:
+            while run.task.uncancel():  # the cancellation was for the job; the delivery goes on to its commit
+                pass
+        run.task = None
+
+
+async def run_hook(hook: Hook, ctx: dict[Any, Any]) -> None:
+    """Run a hook that has no say in the outcome any more: its error is logged."""
+    try:
+        await hook(ctx)
+    except Exception as error:  # noqa: BLE001  a hook is the user's code, and the job has its outcome already
+        log.error("hook.failed", hook=getattr(hook, "__qualname__", repr(hook)), error=describe(error).message)
+
+
+def normalise_value(value: object) -> Outcome:
+    """Return the outcome of a function that returned: its commit, or its value as JSON, or dead if it is neither."""
+    if isinstance(value, Commit):
+        return Succeeded(value)
+    if value is None:
+        return Succeeded(None)
+    try:
+        text = _JSON.encode(value)
+        size = len(text) if text.isascii() else len(text.encode())
+    except (TypeError, ValueError) as error:
+        return Dead(ErrorInfo(type="InvalidResult", message=f"the function returned what JSON cannot carry: {error}"))
+    if size > MAX_RESULT_BYTES:
+        limit = f"the result has {size} bytes: at most {MAX_RESULT_BYTES} are kept"
+        return Dead(ErrorInfo(type="InvalidResult", message=limit))
+    return Succeeded(None, text)
+
+
+def _stopped(run: Run, resolved: Resolved, error: BaseException) -> Outcome:
+    delivery = run.delivery
+    match run.stopped_by:
+        case StopReason.TIMEOUT:
+            limit = f"the job ran into its time-out of {resolved.timeout_s:g} s"
+            return Dead(ErrorInfo(type="TimeoutError", message=limit))
+        case StopReason.CANCELLED:
+            return Cancelled()
+        case StopReason.LEASE_LOST:
+            return Lost()
+        case StopReason.SHUTDOWN:
+            return HandedBack()
+        case None:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return HandedBack()  # the loop is being torn down
+            # Something inside the job cancelled itself: run it again, as arq does.
+            info = ErrorInfo(type="CancelledError", message=str(error) or "the job cancelled itself")
+            if delivery.attempt >= delivery.tries:
+                return Dead(info)
+            return Retried(backoff_s(delivery.attempt, random=random.random), info)
+
+
+class Deadlines:
+    """Time-outs of the runs of one event loop, without a timer each: most runs end long before theirs.
+
+    Runs with the same time-out end in the order they began, so one timer for each length is enough.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[float, dict[Run, float]] = {}
+
+    def begin(self, run: Run, timeout_s: float) -> None:
+        """Count ``timeout_s`` from now."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout_s
+        runs = self._waiting.get(timeout_s)
+        if runs is None:
+            runs = self._waiting[timeout_s] = {}
+            loop.call_at(due, self._look, loop, timeout_s)
+        runs[run] = due
+
+    def end(self, run: Run, timeout_s: float) -> None:
+        """Count no more. Safe to call twice, and late."""
+        self._waiting.get(timeout_s, {}).pop(run, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        """Stop what is due; wait for the next one. A length without runs keeps no timer."""
+        runs, now = self._waiting[timeout_s], loop.time()
+        for run in [run for run, due in runs.items() if due <= now]:
+            del runs[run]
+            run.stop(StopReason.TIMEOUT)
+        if runs:
+            loop.call_at(next(iter(runs.values())), self._look, loop, timeout_s)
+        else:
+            del self._waiting[timeout_s]
+
+
+class JobFunctions:
+    """The functions of one worker; ``options`` has the attributes of ``arq.Worker``.
+
+    They are read for each job: an arq program may change its worker's attributes.
+    """
+
+    def __init__(self, options: Any, *, note_progress: Callable[[Delivery, str], Awaitable[object]]) -> None:
+        self._options = options
+        self._send_progress = note_progress
+
+    @property
+    def on_job_start(self) -> Hook | None:
+        """Arq's hook before the run; its error is the job's."""
+        return self._options.on_job_start
+
+    @property
+    def on_job_end(self) -> Hook | None:
+        """Arq's hook after the run, before the commit."""
+        return self._options.on_job_end
+
+    @property
+    def after_job_end(self) -> Hook | None:
+        """Arq's hook after the commit."""
+        return self._options.after_job_end
+
+    def tries_of(self, kind: str) -> int:
+        """Return how often a job of ``kind`` may be tried; unknown kinds as by default."""
+        function = self._options.functions.get(kind)
+        return getattr(function, "max_tries", None) or self._options.max_tries
+
+    def tries(self) -> list[Arg]:
+        """Return the tries of a kind by default, then kind and tries of each function that has its own."""
+        own = {kind: getattr(function, "max_tries", None) for kind, function in self._options.functions.items()}
+        return [self._options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
+
+    def resolve(self, delivery: Delivery) -> Resolved:
+        """Return what to call; raises ``InvalidJob`` for an unknown kind or arguments that are not JSON."""
+        functions = self._options.functions
+        function = functions.get(delivery.kind)
+        if function is None:
+            msg = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(functions))}"
+            raise InvalidJob(msg)
+        timeout_s = self._options.job_timeout_s if function.timeout_s is None else function.timeout_s
+        args, kwargs = decode_args(delivery.args), decode_payload(delivery.payload or b"{}")
+        return Resolved(function.coroutine, args, kwargs, timeout_s)
+
+    def result_ttl_s(self, kind: str) -> int | None:
+        """Return how long a result of ``kind`` is kept: 0 for ever, -1 not at all, in s."""
+        own, function = self._options, self._options.functions[kind]
+        forever = own.keep_result_forever if function.keep_result_forever is None else function.keep_result_forever
+        if forever:
+            return 0
+        ttl_s = own.keep_result_s if function.keep_result_s is None else function.keep_result_s
+        return max(1, int(ttl_s)) if ttl_s else -1
+
+    def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
+        """Return the ctx a job function gets: the worker's, what arq adds, and ``ctx["progress"](text)``."""
+        return {
+            **self._options.ctx,
+            "job_id": delivery.job_id,
+            "job_try": delivery.attempt,
+            "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
+            "score": delivery.enqueued_ms,
+            "lane": delivery.lane,
+            "progress": partial(self._note_progress, delivery),
+        }
+
+    async def after(self, ctx: dict[Any, Any], outcome: Outcome, is_committed: bool) -> None:
+        """Count a committed end, and run arq's ``after_job_end`` with ``ctx["outcome"]``."""
+        options = self._options
+        if is_committed:
+            options.jobs_complete += isinstance(outcome, Succeeded)
+            options.jobs_retried += isinstance(outcome, Retried | HandedBack)
+            options.jobs_failed += isinstance(outcome, Dead | Cancelled)
+        if options.after_job_end is not None:
+            await run_hook(options.after_job_end, {**ctx, "outcome": outcome if is_committed else Lost()})
+
+    def _note_progress(self, delivery: Delivery, text: str) -> None:
+        """Send the note on its way; a lost one is no loss."""
+        note = asyncio.ensure_future(self._send_progress(delivery, text))
+        note.add_done_callback(lambda done: done.cancelled() or done.exception())
