@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from producer.contract.terms import Impact
 
@@ -12,8 +12,9 @@ from producer.contract.terms import Impact
 class Node(BaseModel):
     """One element that fails a rule: one barrier.
 
-    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first. In a scan
-    with pictures, nodes outside of frames also have ``box``: left, top, width, height in the page's pixels.
+    ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
+    ``box`` is left, top, width, height in the page's pixels. Only scans with screenshots have it, and only for nodes
+    outside of frames; elsewhere it is left out of the JSON.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
@@ -22,6 +23,7 @@ class Node(BaseModel):
     snippet: str
     failure_summary: str = ""
     fingerprint: str
+    box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
 
 
 class Finding(BaseModel):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, cast
+from operator import not_
+from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +13,9 @@ from producer.contract.findings import Changes, Counts, Finding
 from producer.contract.message import Wire, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
+
+_RARE: Final = Field(exclude_if=not_)
+"""Left out of the JSON while empty, as every release did: most pages have none of these."""
 
 
 class Usage(BaseModel):
@@ -58,6 +62,12 @@ class ScanResult(Result):
     (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
     ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``screenshot``
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
+
+    The last eleven fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
+    (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
+    why it could not be read. The two ``…_left_out`` count what these lists had no room for. ``soft_404``: the page
+    calls itself missing though served as a success; ``sign_in``: it asks to sign in.
     """
 
     kind: str = "scan"
@@ -82,6 +92,17 @@ class ScanResult(Result):
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()
     timings_ms: dict[str, int] = Field(default_factory=dict[str, int])
+    waited: Annotated[dict[str, str], _RARE] = Field(default_factory=dict[str, str])
+    redirects: Annotated[tuple[dict[str, str | int], ...], _RARE] = ()
+    refused: Annotated[tuple[str, ...], _RARE] = ()
+    refused_left_out: Annotated[int, _RARE] = 0
+    unread_frames: Annotated[dict[str, str], _RARE] = Field(default_factory=dict[str, str])
+    unread_frames_left_out: Annotated[int, _RARE] = 0
+    soft_404: Annotated[bool, _RARE] = False
+    sign_in: Annotated[bool, _RARE] = False
+    failed_requests: Annotated[int, _RARE] = 0
+    popups_closed: Annotated[int, _RARE] = 0
+    dialogs_dismissed: Annotated[int, _RARE] = 0
 
     @property
     def is_pass(self) -> bool:

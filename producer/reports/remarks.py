@@ -44,8 +44,8 @@ def _doubts(pages: Sequence[Page]) -> list[str]:
     """Return a line about pages that led elsewhere, about those that call themselves missing, and about sign-ins."""
     read = [(page, page.result) for page in pages if page.result is not None and page.is_scanned]
     led = [(page.url, result.final_url) for page, result in read if _is_elsewhere(page.url, result.final_url)]
-    missing = [page.url for page, result in read if (result.model_extra or {}).get("soft_404")]
-    closed = [page.url for page, result in read if (result.model_extra or {}).get("sign_in")]
+    missing = [page.url for page, result in read if result.soft_404]
+    closed = [page.url for page, result in read if result.sign_in]
     lines: list[str] = []
     if led:
         asked, shown = (one_line(url, limit=200) for url in led[0])

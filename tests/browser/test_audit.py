@@ -108,8 +108,7 @@ async def test_redirects_are_recorded_with_where_they_led(engine: ScanEngine, si
 
     result = await scan(engine, site.url("/moved"))
 
-    assert result.model_extra is not None
-    assert [hop["status"] for hop in result.model_extra["redirects"]] == [301, 302]
+    assert [hop["status"] for hop in result.redirects] == [301, 302]
     assert result.url == site.url("/moved")
     assert result.final_url == site.url("/pages/guilty.html")
 
@@ -123,8 +122,7 @@ async def test_a_page_that_takes_itself_to_another_site_is_followed(engine: Scan
 
     assert (result.status, rules_of(result)) == ("scanned", {"image-alt"})
     assert result.final_url == away
-    assert result.model_extra is not None
-    assert result.model_extra["redirects"] == [{"status": 0, "url": away}]
+    assert result.redirects == ({"status": 0, "url": away},)
 
 
 @pytest.mark.parametrize("page", ["/pages/late.html", "/pages/late_fetch.html"])
@@ -137,9 +135,8 @@ async def test_an_application_that_renders_late_is_seen(engine: ScanEngine, site
 async def test_what_was_waited_for_is_stated(engine: ScanEngine, site: Site) -> None:
     result = await scan(engine, site.url("/pages/ticker.html"))
 
-    assert result.model_extra is not None
-    assert result.model_extra["waited"]["load"] == "reached"
-    assert "still changing" in result.model_extra["waited"]["dom"]
+    assert result.waited["load"] == "reached"
+    assert "still changing" in result.waited["dom"]
 
 
 async def test_a_selector_is_waited_for_and_missed_when_it_does_not_come(engine: ScanEngine, site: Site) -> None:
@@ -154,8 +151,7 @@ async def test_a_selector_is_waited_for_and_missed_when_it_does_not_come(engine:
 async def test_a_soft_404_is_flagged(engine: ScanEngine, site: Site) -> None:
     result = await scan(engine, site.url("/pages/soft_404.html"))
 
-    assert result.model_extra is not None
-    assert result.model_extra["soft_404"] is True
+    assert result.soft_404 is True
     assert "missing" in result.reason
 
 

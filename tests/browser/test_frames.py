@@ -95,8 +95,7 @@ async def test_a_frame_of_another_site_is_read(engine: ScanEngine, site: Site) -
 
     assert audit.result.status == "scanned"
     assert audit.result.findings[0].nodes[0].selector == ("iframe", "img")
-    assert audit.result.model_extra is not None
-    assert audit.result.model_extra["waited"]["network"] == "reached"
+    assert audit.result.waited["network"] == "reached"
 
 
 async def test_frames_of_other_sites_within_each_other_are_read_once_each(engine: ScanEngine, site: Site) -> None:

@@ -40,8 +40,8 @@ async def test_a_picture_shows_the_page_and_each_barrier(engine: ScanEngine, sit
     audit = await photographed(engine, url)
 
     node = audit.result.findings[0].nodes[0]
-    assert node.model_extra is not None
-    left, top, *size = node.model_extra["box"]
+    assert node.box is not None
+    left, top, *size = node.box
     width, height = jpeg_size(audit.shots[PAGE_SHOT])
     assert set(audit.shots) == {PAGE_SHOT, node.fingerprint}
     assert width == 640

@@ -64,13 +64,12 @@ def _read_finding(rule: JsonObject, outcome: Literal["violation", "incomplete"],
 
 
 def _read_node(node: JsonObject, fingerprint: str) -> Node:
-    extra: JsonObject = {"box": node["box"]} if node.get("box") else {}
     return Node(
         selector=_tuples(node["target"]),
         snippet=node["html"],
         failure_summary=node["summary"],
         fingerprint=fingerprint,
-        **extra,
+        box=node.get("box") or None,
     )
 
 

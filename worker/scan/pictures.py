@@ -68,7 +68,7 @@ def crops_wanted(findings: Iterable[Finding], page: Box) -> dict[str, Box]:
     """
     wanted: dict[str, Box] = {}
     for finding in findings:
-        boxes = ((node.fingerprint, (node.model_extra or {}).get("box")) for node in finding.nodes)
+        boxes = ((node.fingerprint, node.box) for node in finding.nodes)
         crops = ((name, crop) for name, box in boxes if box and (crop := crop_of(box, page)))
         wanted.update(pair for pair, _ in zip(crops, range(CROPS_PER_FINDING), strict=False))
     return dict(list(wanted.items())[:MAX_CROPS])

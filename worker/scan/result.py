@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from producer.contract import ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
@@ -47,7 +47,8 @@ def make_result(
     """Return the result of one visit; job, assessment and history are filled in by others."""
     page = seen.facts.href if seen.facts else ""
     findings = read_findings(seen.report.violations, "violation", page=page)
-    document = seen.watch.document
+    watch = seen.watch
+    refusals, frames = seen.refusals, seen.report.unread_frames
     return ScanResult(
         url=public_url(request.url or ""),
         final_url=_final_url(request, seen),
@@ -56,14 +57,24 @@ def make_result(
         status=status,
         reason=reason or ("the page calls itself missing (a soft 404)" if seen.is_soft_404 else ""),
         standard=request.standard,
-        http_status=document.status if document else None,
+        http_status=watch.document.status if watch.document else None,
         engine=engine,
         findings=findings,
         incomplete=read_findings(seen.report.incomplete, "incomplete", page=page),
         counts=count_rules(findings),
         barriers=count_barriers(findings),
         timings_ms=timings_ms,
-        **_more(request, seen),
+        waited=seen.waited.as_dict() if seen.facts else {},
+        redirects=tuple({"status": hop.status, "url": public_url(hop.url)} for hop in watch.redirects[:_HOPS_SHOWN]),
+        refused=tuple(refusal.describe() for refusal in refusals[:_MOST_SHOWN]),
+        refused_left_out=max(0, len(refusals) - _MOST_SHOWN),
+        unread_frames=dict(list(frames.items())[:_MOST_SHOWN]),
+        unread_frames_left_out=max(0, len(frames) - _MOST_SHOWN),
+        soft_404=seen.is_soft_404,
+        sign_in=_asks_to_sign_in(seen.facts, request.url or ""),
+        failed_requests=watch.failed_requests,
+        popups_closed=watch.popups,
+        dialogs_dismissed=watch.dialogs,
     )
 
 
@@ -80,22 +91,3 @@ def _asks_to_sign_in(facts: Facts | None, asked: str) -> bool:
     if facts is None or not facts.asks_who:
         return False
     return is_sign_in_page(asked=asked, title=facts.title, heading=facts.heading)
-
-
-def _more(request: ScanRequest, seen: Seen) -> dict[str, Any]:
-    """Return what the result says beyond the contract's fields; what there is nothing to say about is absent."""
-    watch = seen.watch
-    said: dict[str, Any] = {
-        "waited": seen.waited.as_dict() if seen.facts else {},
-        "redirects": [{"status": hop.status, "url": public_url(hop.url)} for hop in watch.redirects[:_HOPS_SHOWN]],
-        "refused": [refusal.describe() for refusal in seen.refusals[:_MOST_SHOWN]],
-        "refused_left_out": max(0, len(seen.refusals) - _MOST_SHOWN),
-        "unread_frames": dict(list(seen.report.unread_frames.items())[:_MOST_SHOWN]),
-        "unread_frames_left_out": max(0, len(seen.report.unread_frames) - _MOST_SHOWN),
-        "soft_404": seen.is_soft_404,
-        "sign_in": _asks_to_sign_in(seen.facts, request.url or ""),
-        "failed_requests": watch.failed_requests,
-        "popups_closed": watch.popups,
-        "dialogs_dismissed": watch.dialogs,
-    }
-    return {name: value for name, value in said.items() if value}

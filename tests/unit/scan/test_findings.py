@@ -61,4 +61,5 @@ def test_a_box_is_kept_where_there_is_one() -> None:
 
     node = read_findings([raw], "violation")[0].nodes[0]
 
-    assert node.model_extra == {"box": [1, 2, 30, 40]}
+    assert node.box == (1, 2, 30, 40)
+    assert not node.model_extra
