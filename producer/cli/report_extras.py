@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from producer.cli.outputs import Output
 from producer.client.client import Client
+from producer.contract.addresses import host_of
 from producer.redis.connection import redis_errors
 from producer.reports.page import Page
 from producer.reports.plain_text import counted
@@ -68,7 +68,7 @@ async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, 
 
 
 async def _trends(client: Client, pages: Iterable[Page]) -> dict[str, Sequence[Day]]:
-    hosts = sorted({urlsplit(page.result.url).hostname or "" for page in pages if page.result} - {""})
+    hosts = sorted({host_of(page.result.url) for page in pages if page.result} - {""})
     if len(hosts) > MAX_HOSTS:
         return {}
     with redis_errors(client.settings):

@@ -4,9 +4,9 @@ JSON on the wire, ``v`` = 1, unknown fields kept, so that a release can read wha
 here executes or imports what Redis holds. Times are Redis times in ms since the epoch unless a name ends in
 ``_s``. Keys are in ``producer/keys.py``; the life of a job is drawn in ``ops/state_machine.md``.
 
-Import from here, not from the parts. ``terms.py``, ``urls.py`` and ``payloads.py`` are plain Python. The models come
-when they are asked for: pydantic would be a third of the time that a command needs which has no use for it. A module
-that uses them in few places writes ``contract.Event`` there.
+Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. The models
+come when they are asked for: pydantic would be a third of the time that a command needs which has no use for it. A
+module that uses them in few places writes ``contract.Event`` there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.addresses import check_url, normal_url, page_id, public_url
 from producer.contract.payloads import (
     JOB_ID,
     KINDS_WITH_MODELS,
@@ -37,7 +38,6 @@ from producer.contract.terms import (
     ScanStatus,
     Standard,
 )
-from producer.contract.urls import check_url, page_id, public_url
 
 if TYPE_CHECKING:
     from producer.contract.assessment import Assessment, Priority, ReviewProposal
@@ -98,6 +98,7 @@ __all__ = [
     "decode_result",
     "describe_invalid",
     "encode_payload",
+    "normal_url",
     "page_id",
     "public_url",
     "request_fields",

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from producer.contract.addresses import normal_url
 from producer.contract.message import Wire, describe_invalid
 from producer.contract.terms import JsonObject, Standard
-from producer.contract.urls import check_url
 from producer.errors import InvalidJob
 
 
@@ -48,8 +48,8 @@ class ScanRequest(Wire):
 
     @field_validator("url")
     @classmethod
-    def _url_is_http(cls, url: str | None) -> str | None:
-        return None if url is None else check_url(url)
+    def _url_has_one_spelling(cls, url: str | None) -> str | None:
+        return None if url is None else normal_url(url)
 
     @model_validator(mode="after")
     def _one_source(self) -> ScanRequest:

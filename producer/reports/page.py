@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlsplit
 
 from producer import contract
 from producer.contract import IMPACTS, Impact, JsonObject, public_url
+from producer.contract.addresses import origin_of, path_of
 from producer.reports.marks import NO_MARKS, Mark, Marks
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
@@ -244,26 +244,14 @@ def labels(pages: Sequence[Page]) -> Iterator[str]:
     """Yield a short name of each page: its path where all are of one site, else host and path."""
     sites = sites_of(pages)
     for page in pages:
-        parts = urlsplit(page.url) if site_of(page.url) else None
-        if parts is None:
-            yield page.url
-            continue
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        yield path if len(sites) == 1 else parts.netloc + path
+        site = origin_of(page.url)
+        path = path_of(page.url)
+        yield (path if len(sites) == 1 else site.partition("://")[2] + path) if site else page.url
 
 
 def sites_of(pages: Iterable[Page]) -> set[str]:
     """Return the sites of the pages that have an address."""
-    return {site_of(page.url) for page in pages} - {""}
-
-
-def site_of(url: str) -> str:
-    """Return ``scheme://host`` of an address, ``''`` where it has none."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
+    return {origin_of(page.url) for page in pages} - {""}
 
 
 def _by_impact(finding: Finding) -> tuple[int, int, str]:

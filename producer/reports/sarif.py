@@ -186,11 +186,11 @@ def _physical(url: str, *, snippet: str = "") -> JsonObject:
 
 
 def relative_uri(url: str) -> str:
-    """Return an address as a relative URI reference: host, then path; a query stays, percent-encoded as a name."""
+    """Return an address as a relative URI reference: host, then path; query and route stay, encoded as names."""
     parts = urlsplit(url)
     path = (parts.netloc.replace(":", "_") + parts.path).rstrip("/") + ("/index" if parts.path in {"", "/"} else "")
-    query = f"?{parts.query}" if parts.query else ""
-    return quote(path, safe="/%._-~") + quote(query, safe="%=&._-~")
+    rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+    return quote(path, safe="/%._-~") + quote(rest, safe="%=&._-~")
 
 
 def _artifact(page: Page) -> JsonObject:

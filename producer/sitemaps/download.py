@@ -18,7 +18,6 @@ from http.client import HTTPException, HTTPResponse
 from importlib.metadata import version
 from typing import IO, Any, Final, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -30,6 +29,7 @@ from urllib.request import (
     Request,
 )
 
+from producer.contract.addresses import origin_of
 from producer.errors import PageUnreachable, os_reason
 
 MAX_BYTES: Final = 50 * 1024 * 1024
@@ -152,6 +152,4 @@ def unreachable(url: str) -> Generator[None]:
 
 def site_name(url: str) -> str:
     """Return the host of ``url`` without ``www.``, with its port unless it is the scheme's own."""
-    parts = urlsplit(url)
-    port = "" if parts.port in {None, 80, 443} else f":{parts.port}"
-    return (parts.hostname or "").removeprefix("www.") + port
+    return origin_of(url).partition("://")[2].removeprefix("www.")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from typing import Final
-from urllib.parse import urlsplit
 
 from protego import Protego
 
+from producer.contract.addresses import origin_of
 from producer.errors import PageUnreachable
 from producer.sitemaps.download import download
 
@@ -47,8 +47,7 @@ class RobotsOfSites:
         return min(MOST_GAP_MS, max(0, round(asked_s * 1000))) if asked_s and math.isfinite(asked_s) else 0
 
     def _of(self, url: str) -> Protego | None:
-        parts = urlsplit(url)
-        site = f"{parts.scheme}://{parts.netloc}"
+        site = origin_of(url)
         if site not in self._rules:
             self._rules[site] = _read(f"{site}/robots.txt")
         return self._rules[site]

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final
-from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import XMLParser
 
+from producer.contract.addresses import normal_url, path_of
 from producer.errors import InputError, PageUnreachable, SightlineError
-from producer.sitemaps.addresses import normal_url
 from producer.sitemaps.download import download, site_name
 
 MAX_PAGES: Final = 100_000
@@ -87,8 +86,7 @@ def fits(url: str, pattern: str) -> bool:
     """Tell whether a pattern stands for ``url``."""
     if not pattern.startswith("/"):
         return fnmatchcase(url, pattern)
-    parts = urlsplit(url)
-    return fnmatchcase(parts.path + (f"?{parts.query}" if parts.query else ""), pattern)
+    return fnmatchcase(path_of(url), pattern)
 
 
 def read_sitemap(url: str, choice: Choice) -> Listed:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.contract import Result, check_url, decode_payload, decode_result, encode_payload, page_id
+from producer.contract.addresses import normal_url
 from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
-from producer.sitemaps.addresses import normal_url
 from tests.fuzz.strange import BYTES, JSON, TEXT, as_json, objects_with
 from worker.agent.handlers import parse_query, parse_request
 

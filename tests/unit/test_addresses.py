@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
-from producer.sitemaps.addresses import ascii_host, normal_url
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.cli.scan.targets import read_targets
+from producer.contract import ScanRequest, addresses, page_id
+from producer.contract.addresses import host_of, normal_url, origin_of, page_ids, path_of, public_url
+from producer.contract.requests import checked_fields
+from tests.support.addresses import SPELLINGS
+from worker.agent.conversation.user_words import Asker, may_scan
+from worker.agent.handlers import parse_request
+from worker.cli.history_command import Wanted
+from worker.memory.history.scan_record import page_of
+
+FLAT = [(expected, spelling) for expected, spellings in SPELLINGS.items() for spelling in spellings]
 
 
 @pytest.mark.parametrize(
@@ -13,31 +31,134 @@ from producer.sitemaps.addresses import ascii_host, normal_url
         ("https://a.example/x", "https://a.example/x"),
         ("  https://a.example  ", "https://a.example/"),
         ("HTTPS://A.Example:443/Path", "https://a.example/Path"),
-        ("http://a.example:80/", "http://a.example/"),
         ("http://a.example:8080", "http://a.example:8080/"),
-        ("https://bücher.example/ü?q=ä b#ß", "https://xn--bcher-kva.example/%C3%BC?q=%C3%A4%20b#%C3%9F"),
+        ("https://bücher.example/ü?q=ä b#ß", "https://xn--bcher-kva.example/%C3%BC?q=%C3%A4%20b"),
         ("https://a.example/%c3%bc%7Eme", "https://a.example/%C3%BC~me"),
         ("https://a.example/100%", "https://a.example/100%25"),
         ("https://a.example/a%2Fb", "https://a.example/a%2Fb"),
         ("https://a.example/?q=[1]|2", "https://a.example/?q=[1]|2"),
+        ("https://a.example/?b=1&a=2", "https://a.example/?b=1&a=2"),
         ("https://user:pw@a.example/", "https://user:pw@a.example/"),
         ("http://[::1]:3000/x", "http://[::1]:3000/x"),
         ("http://under_score.example/", "http://under_score.example/"),
+        ("https://straße.example/", "https://xn--strae-oqa.example/"),
+        ("https://ドメイン。テスト/", "https://xn--eckwd4c7c.xn--zckzah/"),
     ],
 )
-def test_an_address_has_one_spelling(given: str, expected: str) -> None:
+def test_an_address_has_one_spelling(given: str, expected: str):
     assert normal_url(given) == expected
     assert normal_url(expected) == expected
 
 
-def test_a_sharp_s_stays_another_site_than_a_double_s() -> None:
-    assert ascii_host("straße.example") == "xn--strae-oqa.example"
-    assert ascii_host("ドメイン。テスト") == "xn--eckwd4c7c.xn--zckzah"
+def test_there_are_200_spellings_of_40_addresses():
+    assert len(SPELLINGS) == 40
+    assert len(set(FLAT)) >= 200
+
+
+@pytest.mark.parametrize(("expected", "spelling"), FLAT)
+def test_every_spelling_of_an_address_is_one_page_wherever_it_enters(expected: str, spelling: str):
+    by_command = read_targets([spelling], None).urls  # what scan and schedule submit
+    by_submit = checked_fields("scan", {"url": spelling})["url"]
+    by_xadd = parse_request(json.loads(json.dumps({"url": spelling})))  # what a worker reads of an entry
+
+    assert by_command == (expected,)
+    assert by_submit == by_xadd.url == ScanRequest(url=spelling).url == expected
+    assert page_of(by_xadd) == page_id(spelling) == page_id(expected)
+    assert page_id(expected) in (Wanted(url=spelling).filter(0).page or ())  # history, and the tools by page_ids
+    assert page_ids(spelling)[0] == page_id(expected)
+    if "@" not in spelling:
+        assert may_scan(spelling, Asker("job-1", (f"scan {expected}",))) == expected  # request_scan
+
+
+ESCAPED = st.text(st.sampled_from("az09-._~"), min_size=1, max_size=8).filter(lambda text: text not in {".", ".."})
+
+
+@given(
+    segment=ESCAPED, places=st.sets(st.integers(0, 7)), is_lower=st.booleans(), fragment=st.sampled_from(["", "#top"])
+)
+def test_letters_may_be_escaped(segment: str, places: set[int], *, is_lower: bool, fragment: str):
+    code = "%{:02x}" if is_lower else "%{:02X}"
+    spelt = "".join(code.format(ord(char)) if n in places else char for n, char in enumerate(segment))
+
+    assert page_id(f"HTTP://shop.example.:80/{spelt}{fragment}") == page_id(f"http://shop.example/{segment}")
+
+
+@given(
+    st.from_regex(
+        r"https?://[a-z0-9.-]{1,12}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]{0,4}){0,4}(#!?/[a-z.]{0,4})?", fullmatch=True
+    )
+)
+def test_the_short_cut_for_plain_addresses_spells_as_the_parser_does(url: str):
+    plain = addresses._PLAIN
+    if not plain.fullmatch(url):
+        return
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(addresses, "_PLAIN", re.compile(r"(?!)"))
+        parsed = normal_url(url)
+
+    assert parsed == url
 
 
 @pytest.mark.parametrize(
-    "given", ["/relative", "nonsense", "ftp://a.example/", "http://exa mple.org/", "http://", "http://a\x00b/"]
+    "given",
+    ["/relative", "nonsense", "ftp://a.example/", "http://exa mple.org/", "http://", "http://a\x00b/", "http://a/b\nc"],
 )
-def test_what_is_no_web_address_is_said(given: str) -> None:
+def test_an_address_that_is_none_is_refused_with_the_reason(given: str):
     with pytest.raises(ValueError, match=r"scheme|host|control"):
         normal_url(given)
+
+
+def test_a_fragment_that_is_a_route_is_part_of_the_page_and_any_other_is_not():
+    assert len({page_id(f"http://a.example/{route}") for route in ("", "#/pay", "#/cart", "#!/pay")}) == 4
+    assert {page_id(f"http://a.example/{mark}") for mark in ("#", "#top", "#:~:text=x")} == {
+        page_id("http://a.example/")
+    }
+    assert read_targets(["http://a.example/#top", "http://a.example/", "http://a.example/#/pay"], None).urls == (
+        "http://a.example/",
+        "http://a.example/#/pay",
+    )
+
+
+def test_user_info_is_for_the_request_and_neither_shown_nor_part_of_the_page():
+    request = ScanRequest(url="http://user:pw@a.example/x#/pay")
+
+    assert request.url == "http://user:pw@a.example/x#/pay"
+    assert public_url(request.url) == "http://a.example/x#/pay"
+    assert page_of(request) == page_id("http://a.example/x#/pay")
+
+
+def test_parts_of_an_address():
+    assert host_of("https://Bücher.example.:8443/") == "xn--bcher-kva.example"
+    assert (host_of("about:blank"), host_of("http://[")) == ("", "")
+    assert origin_of("https://u:p@A.example:443/x") == "https://a.example"
+    assert (origin_of("http://[::1]:81/"), origin_of("data:x"), origin_of("http://a:x/")) == ("http://[::1]:81", "", "")
+    assert path_of("https://a.example?q=1#/pay") == "/?q=1#/pay"
+    assert path_of("https://a.example/x#top") == "/x"
+    assert path_of("https://a.example//x/") == "//x/"
+
+
+@pytest.mark.parametrize(
+    ("url", "old_id"),
+    [
+        # Literal ids of release 5e536ef: SHA-256 of the address as it was submitted, without user info and fragment.
+        ("http://h.example/%7Eu/", "378773eed44d05d906092a60"),
+        ("http://u:p@h.example/a/../b#top", "db3b7790f4aaf93143dd2c4b"),
+        ("http://H.example", "db89a5f74be9619bc822e218"),
+        ("http://h.example/plain?b=1&a=2", "1106f863181880f1464bcb93"),
+    ],
+)
+def test_records_of_the_release_before_are_looked_for_by_the_id_they_have(url: str, old_id: str):
+    assert old_id in page_ids(url)
+    assert page_ids(url)[0] == page_id(url)
+
+
+def test_plain_addresses_need_no_parser():
+    code = (
+        "import sys; from producer.contract import normal_url, page_id; "
+        "page_id('https://shop.example/a/b.html?x=1#/pay'); page_id('http://127.0.0.1:8080/'); "
+        "sys.exit('ada_url' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

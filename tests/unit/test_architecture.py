@@ -42,7 +42,7 @@ def test_every_import_contract_holds() -> None:
 FORBIDDEN = {
     "producer/keys.py": "arq",
     "producer/errors.py": "worker.queue",
-    "producer/contract/urls.py": "redis",
+    "producer/contract/addresses.py": "redis",
     "producer/settings.py": "producer.cli",
     "producer/redis_address.py": "producer.settings",
     "producer/variables.py": "producer.client",

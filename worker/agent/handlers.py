@@ -13,6 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
+from producer.contract.addresses import host_of
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.graph import ScanGraph
@@ -25,11 +26,9 @@ from worker.agent.state import (
     Recalled,
     ScanContext,
     ScanState,
-    page_of,
-    terms_of,
     unpack_shots,
 )
-from worker.memory.history.scan_record import document, host_of, signature
+from worker.memory.history.scan_record import document, page_of, signature, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
@@ -120,10 +119,7 @@ def parse_query(payload: JsonObject) -> QueryRequest:
 
 def site_host(site: str) -> str:
     """Return the host that ``site`` names, as an address or bare; raises ``InvalidJob`` where it names none."""
-    try:
-        host = host_of(site if "://" in site else f"//{site}") if site.strip() else ""
-    except ValueError:
-        host = ""
+    host = host_of(site if "://" in site else f"//{site}")
     if site.strip() and (not host or any(char.isspace() for char in host)):
         msg = f"site is {site[:100]!r}: expected a host such as shop.example"
         raise InvalidJob(msg)

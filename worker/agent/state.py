@@ -11,12 +11,11 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
-from producer.contract import Changes, ScanRequest, page_id
+from producer.contract import Changes
 from worker.scan.settings import Secrets
 
 
@@ -81,23 +80,6 @@ class QueryContext:
         self.check()
         if self.on_progress is not None:
             self.on_progress(name)
-
-
-def page_of(request: ScanRequest) -> str:
-    """Return the id under which history knows the page; HTML without an address is known by its text."""
-    if request.url is not None:
-        return page_id(request.url)
-    return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
-
-
-def terms_of(request: ScanRequest) -> str:
-    """Return a digest of what the page was held to: only scans under the same terms can be compared.
-
-    What another standard or other rules find, or another part of the page or another width shows, is neither new nor
-    fixed.
-    """
-    terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
-    return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def pack_shots(shots: Mapping[str, bytes]) -> str:

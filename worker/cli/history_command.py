@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import click
-from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from producer.cli.terminal import is_terminal
-from producer.contract import Changes, ScanRequest, page_id
+from producer.contract import Changes
+from producer.contract.addresses import host_of, normal_url, page_ids
 from producer.errors import InputError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
@@ -61,7 +61,7 @@ class Wanted:
     def filter(self, now_ms: int) -> ScanFilter:
         """Return it as the history's filter; raises ``InputError`` for an address or a time that is none."""
         return ScanFilter(
-            page=None if self.url is None else page_id(checked_url(self.url)),
+            page=None if self.url is None else page_ids(checked_url(self.url)),
             host=None if self.site is None else checked_host(self.site),
             group=self.group,
             rule=self.rule,
@@ -71,12 +71,13 @@ class Wanted:
 
 
 def checked_url(url: str) -> str:
-    """Return the address as a scan of it has it; raises ``InputError``."""
+    """Return the address if a scan could have it; raises ``InputError``."""
     try:
-        return ScanRequest(url=url).url or ""
-    except ValidationError:
+        normal_url(url)
+    except ValueError:
         msg = f"{url!r} is no address of a page: expected http:// or https://; for all pages of a host: --site HOST"
         raise InputError(msg) from None
+    return url
 
 
 def checked_host(site: str) -> str:
@@ -84,7 +85,7 @@ def checked_host(site: str) -> str:
     if _NO_HOST.search(site):
         msg = f"--site {site!r} is no host: expected a name such as shop.example, without https://, path and port"
         raise InputError(msg)
-    return site.lower()
+    return host_of(f"//{site}")
 
 
 def moment(text: str, now_ms: int) -> int:

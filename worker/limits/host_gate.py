@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager, suppress
 from random import random
 from time import monotonic
 from typing import Final
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.contract import ScanRequest
+from producer.contract.addresses import host_of
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script, run_script
@@ -123,7 +123,7 @@ class PoliteEngine:
         on_progress: Callable[[str], None] | None = None,
     ) -> Audit:
         """Return what the engine returns; HTML given inline has no host and waits for nobody. Raises ``HostBusy``."""
-        host = urlsplit(request.url).hostname if request.url else None
+        host = host_of(request.url or "")
         if not host:
             return await self._engine.audit(request, secrets=secrets, on_progress=on_progress)
         if on_progress is not None:

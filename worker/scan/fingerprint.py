@@ -28,7 +28,8 @@ from collections import Counter
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Final
-from urllib.parse import urlsplit
+
+from producer.contract.addresses import origin_of
 
 Ancestry = tuple[str | tuple[str, ...], ...]
 """axe-core's: a selector a frame, or a list of them where shadow roots are crossed; outermost first."""
@@ -47,7 +48,6 @@ _MEANINGLESS: Final = frozenset(
 _POSITION: Final = re.compile(r":nth-child\(\d+\)")
 _GENERATED: Final = re.compile(r"(?=[0-9a-z]*\d)(?=[0-9a-z]*[a-z])[0-9a-z]{8,}|[0-9a-f-]{32,}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\d+")
-_USUAL_PORT: Final = {"http": 80, "https": 443}
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -61,7 +61,7 @@ def node_fingerprints(rule: str, nodes: Iterable[tuple[Ancestry, str]], *, page:
 
     ``page`` is the address of the page they are on.
     """
-    origin = _origin(page)
+    origin = origin_of(page)
     seen: Counter[tuple[str, ...]] = Counter()
     fingerprints: list[str] = []
     for ancestry, snippet in nodes:
@@ -129,22 +129,9 @@ def _without_origin(address: str, origin: str) -> str:
     start, slashes, rest = address.partition("//")
     host, slash, path = rest.partition("/")
     is_absolute = bool(slashes) and (start == "" or start.endswith(":"))
-    if not is_absolute or not origin or _origin(f"{start or origin.partition('//')[0]}//{host}") != origin:
+    if not is_absolute or not origin or origin_of(f"{start or origin.partition('//')[0]}//{host}") != origin:
         return address
     return f"{slash or '/'}{path}"
-
-
-def _origin(address: str) -> str:
-    """Return the origin of an http or https address, its usual port left out; '' for any other (RFC 6454)."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        return ""
-    if parts.scheme not in _USUAL_PORT or not parts.hostname:
-        return ""
-    shown = "" if port in {None, _USUAL_PORT[parts.scheme]} else f":{port}"
-    return f"{parts.scheme}://{parts.hostname}{shown}"
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
+from producer.contract.addresses import origin_of
 from producer.errors import InvalidJob
 from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject
 from worker.scan.page import Page, literal
@@ -31,7 +31,7 @@ async def log_in(page: Page, url: str | None, secrets: Secrets) -> None:
     if origins:
         await page.session.call("Page.addScriptToEvaluateOnNewDocument", {"source": _storage_script(origins)})
     if secrets.headers and url is not None:
-        await page.hold_requests(lambda request: headers_for(request, origin=_origin(url), headers=secrets.headers))
+        await page.hold_requests(lambda request: headers_for(request, origin=origin_of(url), headers=secrets.headers))
 
 
 async def _set_cookies(page: Page, cookies: list[JsonObject]) -> None:
@@ -48,7 +48,7 @@ def headers_for(request: JsonObject, *, origin: str, headers: Mapping[str, str])
     """Return the headers a held request goes on with: ours for our origin, none of ours for any other."""
     ours = {name.lower() for name in headers}
     kept = {name: value for name, value in request["headers"].items() if name.lower() not in ours}
-    if _origin(request["url"]) == origin:
+    if origin_of(request["url"]) == origin:
         kept.update(headers)
     return [{"name": name, "value": value} for name, value in kept.items()]
 
@@ -69,9 +69,3 @@ def _storage_script(origins: list[Mapping[str, Any]]) -> str:
         for entry in origins
     }
     return f"for (const [name, value] of ({literal(items)})[location.origin] ?? []) localStorage.setItem(name, value);"
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    default = 443 if parts.scheme == "https" else 80
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or default}"

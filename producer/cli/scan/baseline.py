@@ -2,18 +2,19 @@
 
 JSON, one barrier a line, sorted, so that a change is a line of a diff. The last entry is empty: every line above it
 ends alike, and two branches that each add one merge without a conflict over a comma. A barrier is known by its page's
-path and query, without host and port, and its fingerprint: staging and production share a file.
+path, query and route, without host and port, and its fingerprint: staging and production share a file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
+from producer.contract.addresses import normal_url, path_of
 from producer.errors import InputError
 from producer.reports.page import Page
 
@@ -28,15 +29,6 @@ class Barrier:
     path: str
     rule: str
     fingerprint: str
-
-
-def path_of(url: str) -> str:
-    """Return the path of an address with its query: what it has on every host. What is no address stays as it is."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def barriers_of(page: Page) -> set[Barrier]:
@@ -69,7 +61,10 @@ def _barrier(file: Path, entry: object) -> Barrier:
     if not all(isinstance(value, str) and value for value in values):
         msg = f"the baseline {str(file)!r} has an entry without path, rule and fingerprint: {_EXPECTED}"
         raise InputError(msg)
-    return Barrier(*cast("list[str]", values))
+    path, rule, fingerprint = cast("list[str]", values)
+    with contextlib.suppress(ValueError):  # what is no path of an address is the name of a page without one
+        path = path_of(normal_url(f"http://host{path}")) if path.startswith("/") else path
+    return Barrier(path, rule, fingerprint)
 
 
 def fixed_in(baseline: Iterable[Barrier], pages: Iterable[Page]) -> list[Barrier]:

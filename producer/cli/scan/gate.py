@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from producer.cli.scan.baseline import Barrier, path_of
+from producer.cli.scan.baseline import Barrier
+from producer.contract.addresses import path_of
 from producer.contract.waiver import Waiver
 from producer.reports.marks import Marks
 from producer.reports.page import Page

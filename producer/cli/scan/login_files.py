@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from producer.contract import JsonObject
+from producer.contract.addresses import origin_of
 from producer.errors import InputError
 
 HEADERS_VARIABLE: Final = "SIGHTLINE_HEADERS"
@@ -46,7 +46,7 @@ def check_one_site(urls: Sequence[str], secrets: JsonObject) -> None:
     cookies = cast("list[JsonObject]", secrets.get("cookies", []))
     if not secrets.get("headers") and all(cookie.get("domain") or cookie.get("url") for cookie in cookies):
         return
-    sites = sorted({f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in map(urlsplit, urls)})
+    sites = sorted(set(map(origin_of, urls)))
     if len(sites) > 1:
         msg = (
             f"headers and cookies without a domain are for one site, and the pages are of {len(sites)}: "

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from producer.contract.addresses import normal_url, origin_of, path_of
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
 from producer.reports.plain_text import counted, middle_cut, one_line
-from producer.sitemaps.addresses import normal_url
 
 if TYPE_CHECKING:
     from producer.sitemaps.robots import RobotsOfSites
@@ -118,9 +117,9 @@ def _note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) ->
     """Note the gaps that robots.txt of the pages' sites asks for, and tell how long that takes."""
     slow = {url: gap_ms for url in pages if (gap_ms := robots.gap_ms(url))}
     targets.gaps_ms.update(slow)
-    by_site = Counter(urlsplit(url).netloc for url in slow)
+    by_site = Counter(map(origin_of, slow))
     for site, number in by_site.items():
-        gap_s = max(gap_ms for url, gap_ms in slow.items() if urlsplit(url).netloc == site) / 1000
+        gap_s = max(gap_ms for url, gap_ms in slow.items() if origin_of(url) == site) / 1000
         took = f"{counted(number, 'page')} take {timedelta(seconds=round(gap_s * (number - 1)))} at least"
         targets.remarks.append(f"robots.txt of {one_line(site, limit=300)} asks for {gap_s:g} s between pages: {took}")
 
@@ -133,8 +132,7 @@ def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[
         except ValueError as error:
             msg = f"--sitemap {error}"
             raise InputError(msg) from None
-        parts = urlsplit(address)
-        is_site = parts.path == "/" and not parts.query
+        is_site = path_of(address) == "/"
         yield from (_named_by(robots, address) or [f"{address}sitemap.xml"]) if is_site else [address]
 
 

@@ -49,6 +49,28 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.fixture
+def seeded_by_the_release_before(redis_url: str, keys: Keys) -> None:
+    """One record as 5e536ef wrote it of a job that was submitted as ``http://h.example/%7Eu/``: id and address."""
+
+    async def seed() -> None:
+        async with Redis.from_url(redis_url, protocol=2) as redis:
+            await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+            nights = Nights(redis, keys, first_ms=round(time.time() * 1000) - DAY_MS)
+            scan_id = nights.scan(0, page("http://h.example/%7Eu/", "home", critical=1))
+            await nights.commit()
+            await cast("Any", redis.hset(keys.scan(scan_id), "page", "378773eed44d05d906092a60"))
+
+    asyncio.run(seed())
+
+
+@pytest.mark.usefixtures("seeded_by_the_release_before")
+def test_a_record_of_the_release_before_is_found_by_the_spelling_it_was_submitted_in(history: Call):
+    [found] = lines(history("http://h.example/%7Eu/"))
+
+    assert found["url"] == "http://h.example/%7Eu/"
+
+
 @pytest.mark.usefixtures("seeded")
 def test_the_history_of_a_page_tells_what_changed(history: Call):
     newest, oldest = lines(history(CART))

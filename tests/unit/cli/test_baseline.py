@@ -25,7 +25,7 @@ def tea(nodes: int = 2, *, trimmed: int = 0, url: str = "https://shop.example") 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "known.json"
-    barriers = {*TEA, Barrier('/a"b?q=ö', "label", "x")}
+    barriers = {*TEA, Barrier("/a%22b?q=%C3%B6#/pay", "label", "x")}
 
     file.write_text(baseline_text(barriers), "utf-8")
 
@@ -112,3 +112,25 @@ def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str, said: 
 def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--write-baseline makes one"):
         read_baseline(tmp_path / "known.json")
+
+
+def test_a_path_in_the_spelling_of_the_release_before_is_read_in_today_s(tmp_path: Path) -> None:
+    file = tmp_path / "known.json"
+    file.write_text(
+        """{"v": 1, "barriers": [
+{"path": "/a/../tea.html", "rule": "image-alt", "fingerprint": "image-alt-n0"},
+{"path": "/%7Eu?q='^", "rule": "image-alt", "fingerprint": "image-alt-n1"},
+{}
+]}
+""",
+        "utf-8",
+    )
+
+    assert {barrier.path for barrier in read_baseline(file)} == {"/tea.html", "/~u?q=%27^"}
+
+
+def test_a_barrier_known_on_one_route_is_new_on_another() -> None:
+    result = sample.scan_result("/tea.html", sample.finding(nodes=1))
+    pay, cart = (page_of(result, url=f"https://shop.example/tea.html#/{route}") for route in ("pay", "cart"))
+
+    assert barriers_of(pay).isdisjoint(barriers_of(cart))

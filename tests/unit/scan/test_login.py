@@ -10,7 +10,7 @@ from worker.scan.settings import Secrets
 OURS = {"Authorization": "Bearer 123"}
 
 
-def sent(url: str, headers: dict[str, str], *, origin: str = "https://shop.example:443") -> dict[str, str]:
+def sent(url: str, headers: dict[str, str], *, origin: str = "https://shop.example") -> dict[str, str]:
     made = headers_for({"url": url, "headers": headers}, origin=origin, headers=OURS)
     return {item["name"]: item["value"] for item in made}
 

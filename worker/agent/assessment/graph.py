@@ -30,11 +30,9 @@ from worker.agent.state import (
     ScanState,
     new_state,
     pack_shots,
-    page_of,
-    terms_of,
 )
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.scan_record import compare, recorded_findings, search_text
+from worker.memory.history.scan_record import compare, page_of, recorded_findings, search_text, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.protocols import ChatModel, add_usage, spent_on
 from worker.scan.settings import Engine

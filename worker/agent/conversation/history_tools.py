@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from producer.contract import IMPACTS, Counts, JsonObject, ScanResult, page_id
+from producer.contract import IMPACTS, Counts, JsonObject, ScanResult
+from producer.contract.addresses import host_of, page_ids, path_of
 from producer.errors import InvalidJob
 from producer.reports.failure_summary import summary_line
 from worker.agent.conversation.tool_args import GetScan, Pages, SearchScans
@@ -24,7 +24,7 @@ from worker.agent.prompts import clip
 from worker.memory.dates import parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.pages import MAX_PAGES, PageState
-from worker.memory.history.scan_record import ScanRecord, host_of
+from worker.memory.history.scan_record import ScanRecord
 from worker.memory.vectors.indexes import exact_tag
 
 MAX_READ: Final = 1_000
@@ -85,7 +85,12 @@ class LookUp:
         # A rule that was mended since is in an older state of the page: it is looked for in the newest alone.
         found = await self._history.newest_of_pages(replace(wanted, rule=None, impact=None))
         fitting = [page for page in found if _fits(page, args)]
-        named = [page for page in fitting if args.words.startswith("/") and path_of(page.url) == args.words.rstrip("/")]
+        path = args.words.rstrip("/")
+        named = [
+            page
+            for page in fitting
+            if args.words.startswith("/") and path_of(page.url).partition("?")[0].rstrip("/") == path
+        ]
         return named or fitting
 
     async def scan(self, args: GetScan, asker: Asker) -> Told:
@@ -121,7 +126,7 @@ class LookUp:
     async def _record(self, args: GetScan, asker: Asker) -> ScanRecord:
         if args.scan or not args.url:
             return await self.record(args.scan, asker)
-        wanted = ScanFilter(page=page_id(args.url), host=asker.site or None)
+        wanted = ScanFilter(page=page_ids(args.url), host=asker.site or None)
         found = await self._history.find(replace(wanted, status=READ), limit=1) or await self._history.find(
             wanted, limit=1
         )
@@ -193,7 +198,7 @@ def site_filter(site: str, asker: Asker) -> str | None:
 
 def _filter(args: Pages, asker: Asker, status: Sequence[str]) -> ScanFilter:
     wanted = ScanFilter(
-        page=page_id(args.url) if args.url else None,
+        page=page_ids(args.url) if args.url else None,
         host=site_filter(args.site, asker),
         group=args.group or None,
         status=status,
@@ -207,11 +212,6 @@ def _filter(args: Pages, asker: Asker, status: Sequence[str]) -> ScanFilter:
         since_ms=parse_when(args.since, now_ms=asker.now_ms) if args.since else None,
         begun_by_ms=parse_when(args.until, now_ms=asker.now_ms) if args.until else None,
     )
-
-
-def path_of(url: str) -> str:
-    """Return the path of an address, without a final slash."""
-    return urlsplit(url).path.rstrip("/")
 
 
 def _fits(page: PageState, args: Pages) -> bool:

@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
-from producer.contract import check_url
+from producer.contract import addresses, public_url
+from producer.contract.addresses import origin_of
 
 MAX_REMEMBERED: Final = 1_000
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _DECIDING: Final = """
 no not never without only except but or and
 worst best worse better most least more less first second third last next previous oldest newest
@@ -50,18 +49,15 @@ class Asker:
 
 
 def normal_url(url: str) -> str:
-    """Return ``url`` in one spelling, without its fragment.
+    """Return ``url`` in its one spelling.
 
     Raises ``ValueError`` for what is no http address, or has a user name or password in it.
     """
-    parts = urlsplit(check_url(url))
-    if "@" in parts.netloc:
+    plain = addresses.normal_url(url)
+    if public_url(plain) != plain:
         msg = f"{url[:200]!r} has a user name in it: expected a plain address"
         raise ValueError(msg)
-    host = (parts.hostname or "").rstrip(".")
-    host = f"[{host}]" if ":" in host else host
-    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
-    return urlunsplit((parts.scheme, host + port, parts.path or "/", parts.query, ""))
+    return plain
 
 
 def urls_in(texts: Iterable[str]) -> frozenset[str]:
@@ -84,8 +80,7 @@ def may_scan(url: str, asker: Asker) -> str:
     Raises ``ValueError`` for any other. A port that is not its scheme's own must have been written by the user.
     """
     wanted = normal_url(url)
-    parts = urlsplit(wanted)
-    is_on_site = bool(asker.site) and parts.hostname == asker.site and parts.port is None
+    is_on_site = bool(asker.site) and origin_of(wanted).partition("://")[2].strip("[]") == asker.site
     if not is_on_site and wanted not in urls_in(asker.messages):
         msg = f"{wanted[:200]!r} is neither an address that the user wrote nor on the site asked about"
         raise ValueError(msg)

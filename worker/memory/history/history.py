@@ -31,12 +31,12 @@ nearly the same hide those that are not (``ops/decisions/0011-links-and-candidat
 
 @dataclass(frozen=True, slots=True)
 class ScanFilter:
-    """Which scans: every field given must hold; of several statuses one.
+    """Which scans: every field given must hold; of several pages or statuses one.
 
     Times are Redis times, ms, of the last time a state was seen; ``begun_by_ms`` of the first.
     """
 
-    page: str | None = None
+    page: str | Sequence[str] | None = None
     terms: str | None = None
     not_page: str | None = None
     not_job: str | None = None
@@ -53,7 +53,6 @@ class ScanFilter:
     def expression(self) -> FilterExpression | None:
         """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
         tags = {
-            "page": self.page,
             "terms": self.terms,
             "host": self.host,
             "group": self.group,
@@ -62,9 +61,9 @@ class ScanFilter:
             "criteria": self.criterion,
         }
         parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
-        if self.status is not None:
-            statuses = (self.status,) if isinstance(self.status, str) else self.status
-            parts.append(Tag("status") == [exact_tag(status) for status in statuses])
+        for name, some in (("page", self.page), ("status", self.status)):
+            if some is not None:
+                parts.append(Tag(name) == [exact_tag(value) for value in ((some,) if isinstance(some, str) else some)])
         if self.not_page is not None:
             parts.append(Tag("page") != exact_tag(self.not_page))
         if self.not_job is not None:

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
-from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanResult
+from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
+from producer.contract.addresses import host_of, path_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import as_text, exact_tag
 
@@ -51,7 +51,7 @@ class RecordedFinding:
 class ScanRecord:
     """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for.
 
-    ``terms`` is a digest of what the page was held to (``worker/agent/state.py``).
+    ``terms`` is a digest of what the page was held to (``terms_of``).
     """
 
     scan_id: str
@@ -73,9 +73,21 @@ class ScanRecord:
     findings: tuple[RecordedFinding, ...]
 
 
-def host_of(url: str) -> str:
-    """Return the host of ``url`` in lower case, without port; '' for a page without an address."""
-    return urlsplit(url).hostname or ""
+def page_of(request: ScanRequest) -> str:
+    """Return the id under which history knows the page; HTML without an address is known by its text."""
+    if request.url is not None:
+        return page_id(request.url)
+    return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+
+
+def terms_of(request: ScanRequest) -> str:
+    """Return a digest of what the page was held to: only scans under the same terms can be compared.
+
+    What another standard or other rules find, or another part of the page or another width shows, is neither new nor
+    fixed.
+    """
+    terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
+    return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...]:
@@ -146,7 +158,7 @@ def compare(before: ScanRecord, now: Sequence[RecordedFinding], *, is_whole: boo
 
 def search_text(result: ScanResult) -> str:
     """Return the text that is embedded for ``result``: where, what failed, and in which words axe explains it."""
-    path = urlsplit(result.url).path.replace("/", " ").replace("-", " ")
+    path = path_of(result.url).partition("?")[0].replace("/", " ").replace("-", " ")
     lines = [f"{result.title} {host_of(result.url)} {path} {result.group}".strip(), result.status, result.reason]
     for finding in result.findings:
         criteria = " ".join(f"WCAG {criterion}" for criterion in finding.criteria)

@@ -1,0 +1,171 @@
+"""Addresses of pages: their one spelling, what of them is shown, and which of them are one page. Pure, no pydantic.
+
+The spelling is the WHATWG's, as browsers have it (``ada-url``, imported only for what is not spelled so already), and
+goes further where two spellings are one page: an escaped letter is that letter, an escape has capitals, an empty query
+and the final dot of a host are dropped. Keys of a query stay in their order. A fragment that is a route (``#/pay``,
+``#!/pay``) belongs to the page, any other is a place in it and is dropped. User info stays in the address for the
+request, and out of all that is stored and shown. Why: ``ops/decisions/0017-one-spelling-of-an-address.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from string import ascii_letters, digits
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+_PORT: Final = re.compile(r"\d{1,5}(/|$)", re.ASCII)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_UNRESERVED: Final = frozenset(ascii_letters + digits + "-._~")
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
+_HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:]+")
+_BEFORE_QUERY: Final = re.compile(r"[^?#]*")
+_ROUTE: Final = ("/", "!/")
+
+_BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_PLAIN: Final = re.compile(
+    r"https?://(?![^/]*xn--)"
+    rf"(?:(?:[a-z0-9-]{{1,63}}\.){{0,6}}[a-z][a-z0-9-]{{0,62}}|(?:{_BYTE}\.){{3}}{_BYTE})(?::[1-9]\d{{3}})?"
+    r"(?:/(?!\.{1,2}(?:[/?#]|$))[A-Za-z0-9._~-]*)+(?:\?[A-Za-z0-9._~/=&+-]+)?(?:#!?/[A-Za-z0-9._~/-]*)?",
+    re.ASCII,
+)
+"""Most addresses are spelled so already, and need no parser."""
+
+
+def check_url(url: str) -> str:
+    """Return ``url`` stripped; raise ``ValueError`` unless it is an absolute http or https URL with a host."""
+    url = url.strip()
+    if any(unicodedata.category(c) == "Cc" for c in url):
+        msg = "the URL contains a control character"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        msg = f"{url!r} is not a URL: {error}"
+        raise ValueError(msg) from None
+    if parts.scheme not in _DEFAULT_PORTS:
+        is_named = parts.scheme and not _PORT.match(parts.path)  # localhost:3000 has the form of a scheme
+        what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
+        msg = f"{url!r} {what}: expected an address that starts with http:// or https://"
+        raise ValueError(msg)
+    if not host:
+        msg = f"{url!r} names no host: expected something like https://example.org/page"
+        raise ValueError(msg)
+    return url
+
+
+def normal_url(text: str) -> str:
+    """Return the address in its one spelling, user info included; raises ``ValueError`` for what is no address."""
+    if _PLAIN.fullmatch(text):
+        return text
+    import ada_url  # noqa: PLC0415  its library takes longer to load than a light command to run
+
+    url = check_url(_BEFORE_QUERY.sub(lambda found: found[0].replace("\\", "/"), text, count=1))
+    try:
+        parts = urlsplit(ada_url.normalize_url(url))
+        host = (parts.hostname or "").removesuffix(".")
+    except ValueError:
+        parts, host = urlsplit(url), ""
+    if not _HOST.fullmatch(host):
+        name = (parts.hostname or "")[:100]
+        msg = f"{url!r} has the host {name!r}, which is no host name: expected something like https://example.org/"
+        raise ValueError(msg)
+    user, at, _ = parts.netloc.rpartition("@")
+    place = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port is not None else "")
+    path, query, route = map(_unescaped, (parts.path, parts.query, _route_of(parts.fragment)))
+    return urlunsplit((parts.scheme, user + at + place, path, query, route))
+
+
+def public_url(url: str) -> str:
+    """Return ``url`` without user info and without a fragment that is no route: what may be logged and stored."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, parts.query, _route_of(parts.fragment)))
+
+
+def page_id(url: str) -> str:
+    """Return the stable id of a page: 24 hex digits of the SHA-256 of its address as it is shown.
+
+    What is no address, such as one of a record that somebody else wrote, has the id of its text.
+    """
+    try:
+        shown = public_url(normal_url(url))
+    except ValueError:
+        shown = url
+    return _digest(shown)
+
+
+def page_ids(url: str) -> tuple[str, ...]:
+    """Return the ids under which records of a page are found: its own, and that of the spelling as it is given.
+
+    Releases until 5e536ef took the spelling as it came, without user info and fragment. A route is no page of theirs.
+    """
+    own = page_id(url)
+    try:
+        normal, parts = normal_url(url), urlsplit(check_url(url))
+    except ValueError:
+        return (own,)
+    if urlsplit(normal).fragment:
+        return (own,)
+    host = parts.netloc.rpartition("@")[2]
+    as_given = _digest(urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
+    return tuple(dict.fromkeys((own, as_given)))
+
+
+def host_of(url: str) -> str:
+    """Return the host of ``url``, without port and final dot, as the history has it; '' where there is none."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+    if host.isascii():
+        return host
+    import ada_url  # noqa: PLC0415  as above
+
+    return ada_url.idna_to_ascii(host).decode() or host
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of an http or https address, its usual port left out; '' for any other (RFC 6454)."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
+
+
+def path_of(url: str) -> str:
+    """Return what a page has on every host: its path, query and route. What is no address stays as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    rest = ((sign, part) for sign, part in (("?", parts.query), ("#", _route_of(parts.fragment))) if part)
+    return (parts.path or "/") + "".join(sign + part for sign, part in rest)
+
+
+def _route_of(fragment: str) -> str:
+    return fragment if fragment.startswith(_ROUTE) else ""
+
+
+def _unescaped(text: str) -> str:
+    """Return a part of an address with its escapes in capitals, and without those that are not needed."""
+    return _ESCAPE.sub(_one_escape, text)
+
+
+def _one_escape(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return "%25"
+    char = chr(int(found[1], 16))
+    return char if char in _UNRESERVED else f"%{found[1].upper()}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
