@@ -40,8 +40,9 @@ def latest_time(line: str, now: datetime) -> datetime:
     """Return the latest minute up to ``now`` that a cron line names; raises ``InvalidJob`` for one that names none.
 
     Besides numbers, cronsim reads names (``MON``, ``jan``), ``L`` and ``LW`` (the month's last day, last weekday),
-    ``5L`` and ``5#2`` (its last, its second Friday). As in cron, day of month and day of week are alternatives where both are limited. A field that begins with ``*``,
-    so ``*/2`` too, limits nothing in that sense: both must fit (crontab(5)).
+    ``5L`` and ``5#2`` (its last, its second Friday). As in cron, day of month and day of week are alternatives where
+    both are limited. A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit
+    (crontab(5)).
     """
     if len(line.split()) != 5:  # noqa: PLR2004  cronsim takes a sixth field, of seconds
         msg = f"cron line {line!r}: {_EXPECTED}"
