@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from langgraph.store.base import TTLConfig
 from redis.asyncio import Redis
 
 from producer.client.client import Client
@@ -29,7 +28,7 @@ from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver, scan_saver
 from worker.memory.history.history import History
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.mending import keep_mended
 from worker.models.protocols import ChatModel
@@ -88,7 +87,7 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
     """Return the graph that answers questions, its indexes created."""
     redis, keys = vectors.redis, vectors.keys
     cache = AnswerCache(vectors, distance=settings.cache_distance_threshold, ttl_s=settings.cache_ttl_s)
-    memories = MemoryStore(vectors, fields=("text",), ttl=memory_ttl(settings), most=settings.memory_most)
+    memories = Memories(vectors, ttl_s=settings.memory_ttl_s, most=settings.memory_most)
     await cache.ensure_index()
     await memories.ensure_index()
     client = Client(settings, redis=redis)
@@ -108,11 +107,6 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
         checkpointer=await conversation_saver(redis, keys, ttl_s=settings.conversation_ttl_s),
         environment=settings.environment,
     )
-
-
-def memory_ttl(settings: WorkerSettings) -> TTLConfig | None:
-    """Return LangGraph's form of MEMORY_TTL_S, in minutes; None for memories that are kept."""
-    return {"default_ttl": settings.memory_ttl_s / 60, "refresh_on_read": True} if settings.memory_ttl_s else None
 
 
 def scan_settings(settings: WorkerSettings) -> ScanSettings:

@@ -15,14 +15,14 @@ from producer.contract import JsonObject
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, one_line
-from producer.stored.schedules import Cron, Schedule, Schedules
+from producer.stored.schedules import Schedule, Schedules, check_cron
 
 
 def add_schedule(
     name: str, cron: str, urls: Sequence[str], file: str | None, *, options: JsonObject, groups: Sequence[str]
 ) -> None:
     """Keep the schedule; raises ``InvalidJob`` for a bad name or cron line, ``InputError`` for a bad address."""
-    Cron.parse(cron)
+    check_cron(cron)
     if file is None:
         targets = read_targets(urls, None)
     else:

@@ -12,7 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
+
+from cronsim import CronSim, CronSimError
 
 from producer import contract
 from producer.client.client import Client
@@ -23,66 +25,37 @@ from producer.redis.connection import redis_errors
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FIRED: Final = ":fired"
 """Suffix of the field that holds the time, ms, at which a schedule fired last; no name has a colon."""
-_RANGES: Final = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
-_LONGEST_GAP: Final = timedelta(days=366 * 12 + 1)
-"""29 February comes again after eight years at the latest, 1 February on a Monday after twelve."""
+_EXPECTED: Final = (
+    "expected five fields (minute hour day month weekday) of numbers, names, *, lists, ranges or steps, "
+    "such as '0 3 * * 1-5'"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
-    """A five-field cron line. As in cron, day of month and day of week are alternatives where both are limited.
+def check_cron(line: str) -> None:
+    """Raise ``InvalidJob`` for a cron line that cannot be read or names no time."""
+    latest_time(line, datetime.now(UTC))
 
-    A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit (crontab(5)).
+
+def latest_time(line: str, now: datetime) -> datetime:
+    """Return the latest minute up to ``now`` that a cron line names; raises ``InvalidJob`` for one that names none.
+
+    Besides numbers, cronsim reads names (``MON``, ``jan``), ``L`` and ``LW`` (the month's last day, last weekday),
+    ``5L`` and ``5#2`` (its last, its second Friday). As in cron, day of month and day of week are alternatives where
+    both are limited. A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit
+    (crontab(5)).
     """
-
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    any_day: bool
-    any_weekday: bool
-
-    @classmethod
-    def parse(cls, line: str) -> Self:
-        """Read ``minute hour day month weekday`` with ``*``, lists, ranges and steps; raises ``InvalidJob``."""
-        fields = line.split()
-        if len(fields) != len(_RANGES):
-            msg = f"cron line {line!r}: expected five fields (minute hour day month weekday), such as '0 3 * * 1-5'"
-            raise InvalidJob(msg)
-        sets = [_values(text, *bounds) for text, bounds in zip(fields, _RANGES, strict=True)]
-        weekdays = frozenset(day % 7 for day in sets[4])
-        made = cls(sets[0], sets[1], sets[2], sets[3], weekdays, fields[2][0] == "*", fields[4][0] == "*")
-        made.previous(datetime.now(UTC))  # 31 February never comes
-        return made
-
-    def has(self, moment: datetime) -> bool:
-        """Whether the line names this minute."""
-        return self._has_day(moment) and moment.hour in self.hours and moment.minute in self.minutes
-
-    def previous(self, now: datetime) -> datetime:
-        """Return the latest minute up to ``now`` that the line names; raises ``InvalidJob`` if there is none."""
-        moment = now.replace(second=0, microsecond=0)
-        oldest = moment - _LONGEST_GAP
-        while moment > oldest:
-            if not self._has_day(moment):
-                moment = moment.replace(hour=0, minute=0) - timedelta(minutes=1)
-            elif moment.hour not in self.hours:
-                moment = moment.replace(minute=0) - timedelta(minutes=1)
-            elif moment.minute not in self.minutes:
-                moment -= timedelta(minutes=1)
-            else:
-                return moment
-        msg = "the cron line names a day that never comes"
+    if len(line.split()) != 5:  # noqa: PLR2004  cronsim takes a sixth field, of seconds
+        msg = f"cron line {line!r}: {_EXPECTED}"
         raise InvalidJob(msg)
-
-    def _has_day(self, moment: datetime) -> bool:
-        if moment.month not in self.months:
-            return False
-        by_day, by_weekday = moment.day in self.days, moment.isoweekday() % 7 in self.weekdays
-        if self.any_day or self.any_weekday:
-            return by_day and by_weekday
-        return by_day or by_weekday
+    after = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    try:
+        return next(CronSim(line, after, reverse=True))
+    except (CronSimError, ValueError) as error:  # ValueError: a number of thousands of digits
+        reason = str(error) if isinstance(error, CronSimError) else "a number is too long"
+        msg = f"cron line {line!r}: {reason[0].lower()}{reason[1:]}; {_EXPECTED}"
+    except StopIteration:
+        msg = f"cron line {line!r} names a day that never comes; {_EXPECTED}"
+    raise InvalidJob(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +95,7 @@ class Schedules:
         if not schedule.payloads:
             msg = f"schedule {schedule.name!r} has nothing to submit: give at least one URL"
             raise InvalidJob(msg)
-        Cron.parse(schedule.cron)
+        check_cron(schedule.cron)
         for payload in schedule.payloads:
             contract.request_fields(schedule.kind, payload)
         with redis_errors(self._client.settings):
@@ -177,7 +150,7 @@ class Schedules:
         if schedule is None or schedule.name != name or not NAME.fullmatch(name):
             msg = "it cannot be read: remove it, and add it with 'sightline schedule add'"
             raise InvalidJob(msg)
-        due = Cron.parse(schedule.cron).previous(now)
+        due = latest_time(schedule.cron, now)
         last_ms = await self._redis.hget(self._key, name + _FIRED) or b"0"
         if last_ms.isdigit() and due.timestamp() * 1000 <= int(last_ms):
             return []
@@ -205,21 +178,3 @@ def _schedule(value: bytes) -> Schedule | None:
         return Schedule(str(fields["name"]), str(fields["cron"]), str(fields["kind"]), tuple(payloads))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-
-
-def _values(text: str, what: str, low: int, high: int) -> frozenset[int]:
-    """Return what one field of a cron line names."""
-    found: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"(\*|\d+(?:-\d+)?)(?:/(\d+))?", part)
-        if match is None:
-            msg = f"cron field {text!r} for the {what}: expected *, numbers {low} to {high}, lists, ranges or steps"
-            raise InvalidJob(msg)
-        first, _, last = (f"{low}-{high}" if match[1] == "*" else match[1]).partition("-")
-        end = int(last or (high if match[2] else first))
-        step = int(match[2] or 1)
-        if not (low <= int(first) <= end <= high) or step == 0:
-            msg = f"cron field {part!r} for the {what}: expected numbers from {low} to {high}, the smaller one first"
-            raise InvalidJob(msg)
-        found.update(range(int(first), end + 1, step))
-    return frozenset(found)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
@@ -21,14 +21,14 @@ REAL_REDIS = settings(
 _numbers = itertools.count()
 
 
-async def opened(redis: Redis, keys: Keys, **options: Any) -> MemoryStore:
-    store = MemoryStore(Embeddings(redis, keys, BuiltinEmbedder()), **options)
+async def opened(redis: Redis, keys: Keys, **options: Any) -> Memories:
+    store = Memories(Embeddings(redis, keys, BuiltinEmbedder()), **options)
     await store.ensure_index()
     return store
 
 
 @asynccontextmanager
-async def example_of(redis_url: str, keys: Keys, **options: Any) -> AsyncGenerator[MemoryStore]:
+async def example_of(redis_url: str, keys: Keys, **options: Any) -> AsyncGenerator[Memories]:
     """A store in an environment of its own for one example of a property, without its index afterwards."""
     part = Keys(f"{keys.environment}-{next(_numbers)}")
     async with Redis.from_url(redis_url, protocol=2) as redis:

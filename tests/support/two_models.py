@@ -17,7 +17,7 @@ from producer.keys import Keys
 from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import search_text
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 from worker.memory.vectors.embeddings import Embedded, Embeddings
 from worker.memory.vectors.generations import Generation, Record, read_record
 from worker.memory.vectors.mending import all_documents
@@ -64,7 +64,7 @@ class Environment:
         self.redis, self.keys, self.other = redis, keys, other
         self.embeddings = self.worker()
         self.history = History(self.embeddings)
-        self.memories = MemoryStore(self.embeddings, fields=("text", "more"))
+        self.memories = Memories(self.embeddings)
 
     def worker(self, chosen: Embedder | None = None) -> Embeddings:
         async def open_embedder(name: str, dims: int) -> Embedder:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from producer.errors import SettingsError
-from worker.resources import memory_ttl
 from worker.settings import WorkerSettings
 
 
@@ -21,9 +20,7 @@ def test_retention_is_what_the_design_says_until_somebody_says_otherwise():
 
     assert (usual.cache_ttl_s, usual.cache_distance_threshold, usual.conversation_ttl_s) == (3_600, 0.1, 604_800)
     assert (usual.result_ttl_s, usual.screenshot_ttl_s, usual.memory_ttl_s) == (604_800, 604_800, 0)
-    assert memory_ttl(usual) is None
     assert (own.cache_ttl_s, own.cache_distance_threshold, own.conversation_ttl_s) == (60, 0.25, 3_600)
-    assert memory_ttl(own) == {"default_ttl": 1.5, "refresh_on_read": True}
     assert own.screenshot_ttl_s == 120
 
 

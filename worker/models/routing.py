@@ -6,10 +6,13 @@ nothing of OpenAI's where there is no FALLBACK_MODEL. Which calls go to it is de
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -23,11 +26,16 @@ from worker.models.builtin.models import NAME, BuiltinChat, BuiltinEmbedder
 from worker.models.cloud.fallback import FallbackChat
 from worker.models.cloud.share import CloudShare
 from worker.models.protocols import ChatModel, Embedder, OpenEmbedder
-from worker.models.shelf import Shelf, check_name
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
+if TYPE_CHECKING:
+    from worker.models.ollama.fleet import OllamaFleet
+    from worker.models.slot_calls import GpuCalls
+
 log = structlog.get_logger()
+
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,12 @@ async def _local(
     settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack, *, worker: str, timing: Timing | None
 ) -> Models:
     """Return the models of CHAT_MODEL and EMBEDDING_MODEL; ``stack`` closes what they need."""
-    shelf = Shelf(settings, redis, keys, worker=worker, timing=timing)
-    stack.push_async_callback(shelf.close)
-    await shelf.look_for(settings.chat_model, settings.embedding_model)
-    chat = await shelf.chat(settings.chat_model)
-    embed = await shelf.embedder(settings.embedding_model, settings.embedding_dims)
-    return Models(chat, embed, shelf.embedder, shelf.pool)
+    opened = OpenedModels(settings, redis, keys, worker=worker, timing=timing)
+    stack.push_async_callback(opened.close)
+    await opened.seek(settings.chat_model, settings.embedding_model)
+    chat = await opened.chat(settings.chat_model)
+    embed = await opened.embedder(settings.embedding_model, settings.embedding_dims)
+    return Models(chat, embed, opened.embedder, opened.pool)
 
 
 @asynccontextmanager
@@ -79,11 +87,11 @@ async def open_embedders(
     settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = ""
 ) -> AsyncGenerator[OpenEmbedder]:
     """Give what opens embedders by name, whatever EMBEDDING_MODEL is; it raises as ``open_models`` does."""
-    shelf = Shelf(settings, redis, keys, worker=worker)
+    opened = OpenedModels(settings, redis, keys, worker=worker)
     try:
-        yield shelf.embedder
+        yield opened.embedder
     finally:
-        await shelf.close()
+        await opened.close()
 
 
 def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack) -> ChatModel:
@@ -135,20 +143,77 @@ def fallback_key(settings: WorkerSettings) -> str:
     return key
 
 
-def chat_model(name: str) -> ChatModel:
-    """Return the chat model of that name that needs no server; raise ``SettingsError`` for any other."""
-    if name == NAME:
-        return BuiltinChat()
-    raise _needs_server("CHAT_MODEL", name)
+def check_name(setting: str, name: str) -> None:
+    """Raise ``SettingsError`` for text that cannot be a model's name."""
+    if not _MODEL.fullmatch(name):
+        msg = f"{setting} is {name!r}: expected a model's name such as 'qwen3.5:4b', or {NAME!r}"
+        raise SettingsError(msg)
 
 
-def embedder(name: str) -> Embedder:
-    """Return the embedder of that name that needs no server; raise ``SettingsError`` for any other."""
-    if name == NAME:
-        return BuiltinEmbedder()
-    raise _needs_server("EMBEDDING_MODEL", name)
+class OpenedModels:
+    """The models of one process: each is opened when it is asked for, Ollama's hosts with the first that needs them."""
 
+    def __init__(
+        self, settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = "", timing: Timing | None = None
+    ) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._keys = keys
+        self._worker = worker
+        self._timing = timing
+        self._opening = asyncio.Lock()
+        self._fleet: OllamaFleet | None = None
+        self._calls: GpuCalls | None = None
 
-def _needs_server(setting: str, name: str) -> SettingsError:
-    msg = f"{setting} is {name!r}, which needs a model server; expected {NAME!r} here: set {setting}={NAME}"
-    return SettingsError(msg)
+    @property
+    def pool(self) -> GpuPool | None:
+        """The pool of the hosts' slots, if there are hosts."""
+        return self._fleet.pool if self._fleet else None
+
+    async def seek(self, *names: str) -> None:
+        """Look on the hosts for those of ``names`` that need one."""
+        wanted = tuple(name for name in names if name != NAME)
+        if wanted:
+            await self._hosts(*wanted)
+
+    async def chat(self, name: str) -> ChatModel:
+        """Return the chat model of that name."""
+        if name == NAME:
+            return BuiltinChat()
+        fleet, calls = await self._hosts(name)
+        from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  most of a second, and 30 MB
+
+        return ollama.OllamaChat(name, fleet, calls, self._settings, facts=await ollama.facts_or_none(fleet, name))
+
+    async def embedder(self, name: str, dims: int) -> Embedder:
+        """Return the embedder of that name; ``dims`` is the length of its vectors, 0 to ask the host."""
+        check_name("EMBEDDING_MODEL", name)
+        if name == NAME:
+            return BuiltinEmbedder()
+        fleet, calls = await self._hosts(name)
+        from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  as above
+
+        settings = replace(self._settings, embedding_dims=dims)
+        return ollama.OllamaEmbedder(name, fleet, calls, settings, facts=await ollama.facts_or_none(fleet, name))
+
+    async def close(self) -> None:
+        """Release all slots and close all connections."""
+        if self._fleet is not None:
+            await self._fleet.close()
+
+    async def _hosts(self, *names: str) -> tuple[OllamaFleet, GpuCalls]:
+        """Return the open hosts, which are looked through for ``names``."""
+        from worker.models.ollama.fleet import OllamaFleet  # noqa: PLC0415
+        from worker.models.slot_calls import GpuCalls  # noqa: PLC0415  as above
+
+        async with self._opening:
+            if self._fleet is None or self._calls is None:
+                settings = self._settings
+                fleet = OllamaFleet(settings, self._redis, self._keys, worker=self._worker, timing=self._timing)
+                self._fleet = fleet  # closed even if it cannot be opened
+                await fleet.open(names)
+                usage = UsageLedger(self._redis, self._keys, ttl_s=settings.usage_ttl_s)
+                self._calls = GpuCalls(fleet, usage, wait_s=settings.gpu_wait_s)
+            else:
+                await self._fleet.seek(names)
+            return self._fleet, self._calls

@@ -22,7 +22,7 @@ from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import search_text
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, Embedder, Message, Tool, ToolCall
@@ -78,7 +78,7 @@ class Desk:
     redis: Redis
     keys: Keys
     history: History
-    memories: MemoryStore
+    memories: Memories
     cache: AnswerCache
     embedder: Embedder
     submitted: list[tuple[str, JsonObject]] = field(default_factory=list[tuple[str, JsonObject]])
@@ -131,13 +131,13 @@ class Desk:
         return result.scan_id
 
     async def memories_kept(self) -> list[str]:
-        return [str(item.value["text"]) for item in await self.memories.asearch((), limit=100)]
+        return [str(item.value["text"]) for item in await self.memories.search((), limit=100)]
 
 
 async def open_desk(redis: Redis, keys: Keys, embedder: Embedder | None = None) -> Desk:
     embedder = embedder or BuiltinEmbedder()
     history = History(Embeddings(redis, keys, embedder))
-    memories = MemoryStore(Embeddings(redis, keys, embedder), fields=("text",))
+    memories = Memories(Embeddings(redis, keys, embedder))
     cache = AnswerCache(Embeddings(redis, keys, embedder))
     for one in (history, memories, cache):
         await one.ensure_index()

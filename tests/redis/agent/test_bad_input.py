@@ -122,7 +122,7 @@ async def test_every_index_dropped_under_a_running_worker_comes_back_and_nothing
     assert commit.result.sources == ("cart-1", "home-1")
     assert "new" in [record.scan_id.replace("s1", "new") for record in await shop.history.find()]
     assert result.status == "scanned"
-    found = await shop.memories.asearch((), query="tea")
+    found = await shop.memories.search((), query="tea")
     assert [item.value["text"] for item in found] == ["I like tea"]
     chat = ScriptedChat("Yes.")
     await shop.ask(chat, "And before?", job="q4", thread_id="a", use_cache=False)

@@ -21,7 +21,7 @@ from worker.doctor.line import Level, Line
 from worker.doctor.paraphrases import measure, use
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.history.history import History
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
@@ -41,7 +41,7 @@ async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, key
         return not int((await redis.ft(index).info())["indexing"])
 
     await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
-    await MemoryStore(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+    await Memories(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     for index in (keys.scans_index, keys.memories_index):
         await until(lambda index=index: is_built(index), what=f"{index} being built: Redis looks at all tests' keys")
     await redis.xgroup_create(keys.lane("batch"), GROUP, id="0", mkstream=True)
@@ -60,7 +60,7 @@ async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, key
 
 async def test_another_model_a_dropped_index_and_dead_letters_are_noticed(redis_url: str, redis: Redis, keys: Keys):
     await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
-    await MemoryStore(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
+    await Memories(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await redis.execute_command("FT.DROPINDEX", keys.memories_index)
     await redis.execute_command("HSET", keys.embedding, "active", "1:256:nomic-embed-text")
     await redis.xadd(keys.dead, {"id": "j1"})

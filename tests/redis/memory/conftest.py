@@ -8,12 +8,12 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from tests.support.memory_store import opened
 from tests.support.two_models import NAMES, Environment, OtherEmbedder
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 
 
 @pytest.fixture
-async def store(redis: Redis, keys: Keys) -> MemoryStore:
-    return await opened(redis, keys, fields=("text",))
+async def store(redis: Redis, keys: Keys) -> Memories:
+    return await opened(redis, keys)
 
 
 @pytest.fixture
@@ -23,6 +23,6 @@ async def place(redis: Redis, keys: Keys) -> Environment:
     await place.memories.ensure_index()
     for name in NAMES:
         await place.scan(name)
-    await place.memories.aput(("user",), "tea", {"text": "likes tea", "more": "and green cups"})
-    await place.memories.aput(("user",), "bare", {"n": 1}, index=False)
+    await place.memories.put(("user",), "tea", {"text": "likes tea and green cups"})
+    await place.memories.put(("user",), "coffee", {"text": "likes coffee"})
     return place

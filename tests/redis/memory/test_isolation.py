@@ -23,7 +23,7 @@ from worker.memory.cache import AnswerCache, Scope
 from worker.memory.checkpoints import conversation_saver
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.prune import prune
-from worker.memory.memories import MemoryStore
+from worker.memory.memories import Memories
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 
@@ -65,44 +65,42 @@ async def test_environments_share_nothing(redis_url: str, keys: Keys, suffixes: 
         left = [await look(redis, own) for own in environments]
     delete_environment(redis_url, keys)
 
-    whole = [{"scans": [n], "like": [n], "memory": n, "found": [n], "spaces": [("user",)], "answer": n} for n in "012"]
+    whole = [{"scans": [n], "like": [n], "memories": [n], "found": [n], "answer": n} for n in "012"]
     assert told == whole[: len(environments)]
     assert [one for own, one in zip(environments, left, strict=True) if own != emptied] == [
         one for own, one in zip(environments, told, strict=True) if own != emptied
     ]
-    assert left[environments.index(emptied)]["memory"] is None
+    assert left[environments.index(emptied)]["memories"] == []
 
 
 async def fill(redis: Redis, keys: Keys, mark: str) -> None:
     """Put the same names into each memory of an environment, with its mark."""
-    store, cache = MemoryStore(Embeddings(redis, keys, FORMS)), AnswerCache(Embeddings(redis, keys, FORMS))
+    store, cache = Memories(Embeddings(redis, keys, FORMS)), AnswerCache(Embeddings(redis, keys, FORMS))
     await History(Embeddings(redis, keys, FORMS)).ensure_index()
     await store.ensure_index()
     await cache.ensure_index()
     await keep_scan(redis, keys, f"job-{mark}")
-    await store.aput(("user",), "key", {"text": mark})
+    await store.put(("user",), "key", {"text": mark})
     await cache.keep(QUESTION, mark, placed(QUESTION), SCOPE)
 
 
 async def look(redis: Redis, keys: Keys) -> dict[str, Any]:
     """What an environment shows of itself, by each way of looking."""
-    store, history = MemoryStore(Embeddings(redis, keys, FORMS)), History(Embeddings(redis, keys, FORMS))
-    kept = await store.aget(("user",), "key")
+    store, history = Memories(Embeddings(redis, keys, FORMS)), History(Embeddings(redis, keys, FORMS))
     answer = (await AnswerCache(Embeddings(redis, keys, FORMS)).look_up(QUESTION, SCOPE)).found
     near = await history.similar(placed("forms"))
     return {
         "scans": [record.scan_id.removeprefix("job-") for record in await history.find()],
         "like": [one.record.scan_id.removeprefix("job-") for one in near],
-        "memory": kept and kept.value["text"],
-        "found": [item.value["text"] for item in await store.asearch((), query="a")],
-        "spaces": await store.alist_namespaces(),
+        "memories": [item.value["text"] for item in await store.search(())],
+        "found": [item.value["text"] for item in await store.search((), query="a")],
         "answer": answer and answer.answer,
     }
 
 
 async def empty(redis: Redis, keys: Keys) -> None:
     """Delete what can be deleted."""
-    await MemoryStore(Embeddings(redis, keys, FORMS)).adelete(("user",), "key")
+    await redis.unlink(*[key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")])
     await redis.unlink(keys.scan("job-0"), keys.scan("job-1"), keys.scan("job-2"))
     await prune(redis, keys, older_than_ms=10**15)
 

@@ -26,14 +26,14 @@ async def test_all_vectors_are_made_anew_and_the_old_ones_go(place: Environment)
 
     done = await place.reindex(tell=told.append)
 
-    assert (done.what, done.model, done.dims, done.written, done.documents) == ("moved", "other", 64, 6, 7)
+    assert (done.what, done.model, done.dims, done.written, done.documents) == ("moved", "other", 64, 6, 6)
     assert await place.record() == Record(NEW, previous="builtin")
     for key in [*(place.keys.scan(name) for name in NAMES)]:
         fields = await place.fields(key)
         assert len(fields["vector_2"]) == 64 * 2
         assert "vector" not in fields
     assert [one.record.scan_id for one in await place.history.search("form", limit=1)] == ["form"]
-    assert [item.key for item in await place.memories.asearch(("user",), query="green cups")] == ["tea", "bare"]
+    assert [item.key for item in await place.memories.search(("user",), query="green cups")] == ["tea", "coffee"]
     assert await place.indexes() == {f"{place.keys.scans_index}:2", f"{place.keys.memories_index}:2"}
     assert [one.step for one in told] == ["embedding", "embedding", "cleaning", "cleaning"]
     assert (told[0].done, told[0].total) == (4, 6)
@@ -65,7 +65,7 @@ async def test_searches_go_on_and_what_is_written_meanwhile_has_vectors_of_both(
 
     during = [one.record.scan_id for one in await place.history.search("cart", limit=1)]
     writing = asyncio.create_task(place.scan("late"))
-    remembering = asyncio.create_task(place.memories.aput(("user",), "late", {"text": "late words"}))
+    remembering = asyncio.create_task(place.memories.put(("user",), "late", {"text": "late words"}))
     await asyncio.sleep(0)
     record = await place.record()
     place.other.hold.set()
@@ -76,7 +76,7 @@ async def test_searches_go_on_and_what_is_written_meanwhile_has_vectors_of_both(
     late = await place.fields(place.keys.scan("late"))
     assert {"1", "2"} >= set(late["embedded"].decode().split(",")) >= {"2"}
     assert [one.record.scan_id for one in await place.history.search("late", limit=1)] == ["late"]
-    assert [item.key for item in await place.memories.asearch(("user",), query="late words", limit=1)] == ["late"]
+    assert [item.key for item in await place.memories.search(("user",), query="late words", limit=1)] == ["late"]
 
 
 async def test_a_reindex_that_failed_half_way_goes_on_where_it_was(place: Environment):
@@ -222,10 +222,10 @@ async def test_a_memory_written_again_during_a_reindex_keeps_no_vector_of_its_ol
     await place.broken_off_reindex()
     place.other.down = -1
 
-    await place.memories.aput(("user",), "tea", {"text": "hates tea"})
+    await place.memories.put(("user",), "tea", {"text": "hates tea"})
     await place.reindex()
 
-    (item,) = await place.memories.asearch(("user",), query="hates tea", limit=1)
+    (item,) = await place.memories.search(("user",), query="hates tea", limit=1)
     assert (item.value, round(item.score or 0, 3)) == ({"text": "hates tea"}, 1.0)
 
 

@@ -13,7 +13,7 @@ from tests.support.scans import finding, scan_result, wrong_vector
 from worker.agent.prompts import assess_task
 from worker.models.builtin.models import DIMS, BuiltinChat, BuiltinEmbedder, hash_text
 from worker.models.protocols import Message, check_vector
-from worker.models.routing import chat_model, embedder
+from worker.models.routing import check_name
 
 
 def distance(first: str, second: str) -> float:
@@ -102,10 +102,7 @@ def test_a_vector_that_does_not_fit_is_refused(vector: np.ndarray):
         check_vector(vector, dims=DIMS, model="nomic")
 
 
-def test_builtin_is_chosen_by_name_alone():
-    assert chat_model("builtin").name == "builtin"
-    assert embedder("builtin").dims == DIMS
-    with pytest.raises(SettingsError, match="CHAT_MODEL is 'no-such"):
-        chat_model("no-such-model:1b")
-    with pytest.raises(SettingsError, match="EMBEDDING_MODEL is ''"):
-        embedder("")
+@pytest.mark.parametrize("name", ["", "no such model", "-x", "x" * 201])
+def test_a_name_that_cannot_be_a_model_s_is_refused(name: str):
+    with pytest.raises(SettingsError, match=r"CHAT_MODEL is .* expected a model's name such as"):
+        check_name("CHAT_MODEL", name)

@@ -15,7 +15,6 @@ from hashlib import sha256
 from typing import Any, Final
 
 import structlog
-from langgraph.store.base import BaseStore
 from pydantic import ValidationError
 
 from producer.contract import JsonObject, check_job_id, describe_invalid
@@ -36,6 +35,7 @@ from worker.agent.conversation.user_words import Asker, may_scan, own_words
 from worker.agent.prompts import clip
 from worker.memory.dates import time_of
 from worker.memory.history.history import History
+from worker.memory.memories import Memories
 from worker.models.protocols import ToolCall
 
 MAX_RECALLED: Final = 5
@@ -67,7 +67,7 @@ class Toolbox:
         self,
         *,
         history: History,
-        memories: BaseStore,
+        memories: Memories,
         submit: Submit,
         result_of: Callable[[str], Awaitable[str | bytes | None]],
     ) -> None:
@@ -113,7 +113,7 @@ class Toolbox:
     async def _remember(self, args: Remember, asker: Asker) -> Told:
         words = own_words(args.words, asker)
         value = {"text": words, "site": asker.site, "said_ms": asker.now_ms}
-        await self._memories.aput(memory_namespace(asker.site), f"{asker.job_id}.{_mark(words)}", value, index=["text"])
+        await self._memories.put(memory_namespace(asker.site), f"{asker.job_id}.{_mark(words)}", value)
         return Told({"remembered": words, "for_site": asker.site or "all"}, ())
 
     async def _recall(self, args: Recall, asker: Asker) -> Told:
@@ -122,9 +122,9 @@ class Toolbox:
         found = [
             item
             for place in places
-            for item in await self._memories.asearch(place, query=args.text or None, limit=MAX_RECALLED + 1)
+            for item in await self._memories.search(place, query=args.text or "", limit=MAX_RECALLED + 1)
         ]
-        found.sort(key=lambda item: (item.score or 0.0, item.updated_at), reverse=True)
+        found.sort(key=lambda item: (item.score or 0.0, item.updated_us), reverse=True)
         said = [
             {
                 "text": clip(str(item.value.get("text", ""))),
@@ -143,7 +143,7 @@ class Toolbox:
 
 
 def memory_namespace(site: str) -> tuple[str, str]:
-    """Return where the words about ``site`` are kept, '' for all sites; a store's labels may hold no dots."""
+    """Return where the words about ``site`` are kept, '' for all sites."""
     return (MEMORIES, sha256(site.encode("utf-8", "surrogatepass")).hexdigest()[:40] if site else "all")
 
 

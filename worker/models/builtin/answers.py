@@ -17,22 +17,18 @@ from producer.contract import JsonObject
 from worker.models.builtin.sentences import (
     about_scan,
     changes,
-    count,
     groups,
     no_page,
     pages,
-    queued,
-    recalled,
     remembered,
     worst,
 )
 from worker.models.protocols import Message, ToolCall
 
 CAN: Final = (
-    "This is the builtin model, which is no language model: it can answer only questions of these shapes. "
-    "Which page has the worst barriers? What changed since Monday? How many color-contrast barriers are there? "
-    "What about the checkout page? Scan https://example.org/. Remember that the shop is rebuilt in May. "
-    "What do you remember about the shop? Set CHAT_MODEL to a language model for all others."
+    "The builtin model answers only such as: Which page has the worst barriers? What about the checkout page? "
+    "What changed since Monday? Remember that the shop is rebuilt in May. "
+    "For all other questions set CHAT_MODEL to a language model and OLLAMA_BASE_URL to its server."
 )
 ORDINALS: Final = ("worst", "second", "third", "fourth", "fifth")
 
@@ -72,7 +68,7 @@ def answer(messages: Sequence[Message]) -> Next:
     """Return the next step of the conversation. The last user message is the question."""
     talk = read_talk(messages)
     question = " ".join(talk.question.split()).strip()
-    for shape in (_scan, _remember, _recall, _count, _worst, _changed, _about):
+    for shape in (_remember, _worst, _changed, _about):
         step = shape(question, talk)
         if step is not None:
             return step
@@ -91,22 +87,9 @@ def read_talk(messages: Sequence[Message]) -> Talk:
 # ---------------------------------------------------------------------------------------------- shapes
 
 
-def _scan(question: str, talk: Talk) -> Next | None:
-    match = re.match(r"(?:please )?(?:re)?scan (\S+)", question, re.IGNORECASE)
-    if match is None or "." not in match[1]:
-        return None
-    url = match[1].rstrip(".,;!?")
-    return _ask(talk, "request_scan", {"url": url if "://" in url else f"https://{url}"}, queued)
-
-
 def _remember(question: str, talk: Talk) -> Next | None:
     match = re.match(r"(?:please )?remember(?: that)?[:,]? (.+)", question, re.IGNORECASE)
     return None if match is None else _ask(talk, "remember", {"words": match[1]}, remembered)
-
-
-def _recall(question: str, talk: Talk) -> Next | None:
-    match = re.match(r"what (?:do|did|should) you (?:remember|know)(?: about (.+?))?\??$", question, re.IGNORECASE)
-    return None if match is None else _ask(talk, "recall", {"text": match[1] or ""}, recalled)
 
 
 def _worst(question: str, talk: Talk) -> Next | None:
@@ -130,14 +113,6 @@ def _changed(question: str, talk: Talk) -> Next | None:
     if _GROUPS.search(question):
         return _ask(talk, "compare_scans", asked, lambda told: groups(told, since))
     return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, is_assumed=not named))
-
-
-def _count(question: str, talk: Talk) -> Next | None:
-    if not re.search(r"\bhow (?:many|often)\b", question, re.IGNORECASE):
-        return None
-    asked = {"order": "worst", "limit": 5, **_filters(question)}
-    named = re.sub(r"[^\w-]+", " ", _URL.sub(" ", question)).lower().split()
-    return _ask(talk, "search_scans", asked, lambda told: count(told, named))
 
 
 def _about(question: str, talk: Talk) -> Next | None:

@@ -12,7 +12,6 @@ from typing import Any, Final, cast
 from producer.contract import IMPACTS, JsonObject
 
 RANKS: Final = ("The worst", "The second worst", "The third worst", "The fourth worst", "The fifth worst")
-ANY: Final = frozenset({"barrier", "barriers", "problems", "issues", "violations", "findings"})
 MAX_LISTED: Final = 5
 
 
@@ -89,33 +88,6 @@ def groups(told: JsonObject, since: str) -> str:
     return " ".join(said)
 
 
-def count(told: JsonObject, named: Sequence[str]) -> str:
-    """Say how many barriers of a rule there are; of all rules, where the question names none."""
-    rules = cast("dict[str, JsonObject]", told.get("rules") or {})
-    looked = _number(_count(told, "pages"), "page")
-    rule = _rule_of(list(rules), named)
-    scans = _objects(told.get("scans"))
-    if rule is None:
-        if not _asks_for_all(named):
-            known = ", ".join(list(rules)[:10]) or "none"
-            ask = "ask with one of these names" if rules else "no barrier was found that a machine can see"
-            return (
-                f"None of the rules that fail has a name of the question's words. On {looked} these fail: {known} "
-                f"{_cite(scans)}; {ask}."
-            )
-        counts = cast("JsonObject", told.get("barriers_of_all_pages") or {})
-        impact = next((one.value for one in IMPACTS if one.value in named), "")
-        total = _count(counts, impact or "total")
-        return f"{_number(total, f'{impact} barrier'.strip())} on {looked} {_cite(scans)}."
-    sums = rules[rule]
-    having = [one for one in scans if rule in cast("JsonObject", one.get("rules") or {})]
-    cited = f" {_cite(having)}" if having else ""
-    over = told.get("rules_are_summed_over_pages")
-    bound = f", counted on the {over} worst of them" if over else ""
-    elements = _number(_count(sums, "elements"), "barrier")
-    return f"{elements} of {rule}, on {_count(sums, 'pages')} of {looked}{bound}{cited}."
-
-
 def about_scan(told: JsonObject) -> str:
     """Say what one scan found."""
     findings = _objects(told.get("findings"))
@@ -146,49 +118,12 @@ def no_page(name: str) -> str:
     return f"No scanned page has {name!r} in its address or title, and no group is named so."
 
 
-def queued(told: JsonObject) -> str:
-    """Say that a scan was asked for."""
-    return f"Queued a scan of {told.get('queued')} as job {told.get('job')}; its result comes later."
-
-
 def remembered(told: JsonObject) -> str:
     """Say what is kept."""
     return f"Remembered: {told.get('remembered')}"
 
 
-def recalled(told: JsonObject) -> str:
-    """Say what was kept."""
-    said = [f"{one.get('text')} ({str(one.get('said'))[:10]})" for one in _objects(told.get("remembered"))]
-    return f"You asked me to remember: {'; '.join(said)}." if said else "Nothing was asked to be remembered."
-
-
 NONE: Final = "No page has been scanned yet that fits the question."
-
-
-def _rule_of(rules: Sequence[str], named: Sequence[str]) -> str | None:
-    """Return the rule whose words the question names, the longest such name; the first of ``rules`` if several do."""
-    words = {
-        part for word in named for part in (*_forms(word), *(form for one in word.split("-") for form in _forms(one)))
-    }
-    fitting = [rule for rule in rules if rule in named or set(rule.split("-")) <= words]
-    return max(fitting, key=lambda rule: (rule in named, len(rule.split("-"))), default=None)
-
-
-def _forms(word: str) -> tuple[str, ...]:
-    american = word.replace("colour", "color")
-    return (american, american.removesuffix("s"))
-
-
-def _asks_for_all(named: Sequence[str]) -> bool:
-    """Whether the word before "barriers" is none that could be a rule's name: "how many barriers are there"."""
-    place = next((at for at, word in enumerate(named) if word in ANY), -1)
-    return place > 0 and named[place - 1] in {
-        "many",
-        "often",
-        "accessibility",
-        "all",
-        *(impact.value for impact in IMPACTS),
-    }
 
 
 def _named(page: JsonObject) -> str:
