@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, cast
 
+import redis
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
@@ -53,3 +54,12 @@ async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Se
         return await call.evalsha(script.sha, len(keys), *keys, *args)
     except NoScriptError:
         return await call.eval(script.text, len(keys), *keys, *args)
+
+
+def run_script_blocking(client: redis.Redis, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+    """Run one script now from a thread without an event loop, as ``run_script`` does."""
+    call = cast("Any", client)
+    try:
+        return call.evalsha(script.sha, len(keys), *keys, *args)
+    except NoScriptError:
+        return call.eval(script.text, len(keys), *keys, *args)

@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol
 
 import redis
 import structlog
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
-from producer.redis.scripts import Script, load_script
+from producer.redis.scripts import load_script, run_script_blocking
 
 LOOP_HUNG_S: Final = 60.0
 """A loop this long without a tick is taken for dead."""
@@ -159,7 +159,7 @@ class LeaseKeeper:
     def _ask(self, client: redis.Redis, lane: Lane, mine: list[Leased]) -> Iterable[int]:
         keys = [self._keys.lane(lane), *(self._keys.job(delivery.job_id) for delivery in mine)]
         args = [GROUP, self._consumer, *(item for d in mine for item in (d.entry, d.fence))]
-        return _run_now(client, RENEW, keys, args)
+        return run_script_blocking(client, RENEW, keys, args)
 
     def _tell(self, mine: list[Leased], verdicts: Iterable[int]) -> None:
         for delivery, verdict in zip(mine, verdicts, strict=True):
@@ -167,11 +167,3 @@ class LeaseKeeper:
                 self._on_lost(delivery)
             elif verdict == _CANCEL:
                 self._on_cancel(delivery)
-
-
-def _run_now(client: redis.Redis, script: Script, keys: list[str], args: list[Any]) -> Iterable[int]:
-    call = cast("Any", client)
-    try:
-        return call.evalsha(script.sha, len(keys), *keys, *args)
-    except NoScriptError:
-        return call.eval(script.text, len(keys), *keys, *args)

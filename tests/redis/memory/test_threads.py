@@ -117,6 +117,25 @@ async def test_nothing_of_a_conversation_s_turns_is_left_for_ever(redis: Redis, 
     assert 0 < await redis.pttl(keys.thread("t-a")) <= LEASE_MS + SILENCE_MS
 
 
+async def test_a_query_that_waited_and_has_spoken_holds_up_nobody(redis: Redis, keys: Keys):
+    await hold(redis, keys, "q1")
+    await hold(redis, keys, "q2", submitted=2)
+    await release(redis, keys, "token-q1")
+    assert await hold(redis, keys, "q2", submitted=2) == ""
+    await release(redis, keys, "token-q2")
+
+    assert await hold(redis, keys, "q3", submitted=3) == ""
+
+
+async def test_a_renewed_conversation_s_key_outlives_its_lease(redis: Redis, keys: Keys):
+    await hold(redis, keys, "q1")
+    await redis.pexpire(keys.thread("t-a"), 5_000)
+
+    assert await renew(redis, keys, "token-q1") == b"held"
+
+    assert LEASE_MS < await redis.pttl(keys.thread("t-a")) <= LEASE_MS + SILENCE_MS
+
+
 @pytest.mark.parametrize("script", [HOLD, RENEW, RELEASE])
 async def test_a_key_of_another_type_is_refused_and_left_alone(redis: Redis, keys: Keys, script: object):
     await redis.set(keys.thread("t-a"), "somebody else's")

@@ -1,0 +1,48 @@
+"""Counts what a component under test does, so that a test waits for the next time instead of polling for its effect."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+DEADLINE_S = 20.0
+"""After which a wait has failed; no promise of the product."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Signal:
+    """An event that is counted, raised from any thread."""
+
+    def __init__(self, what: str) -> None:
+        self.count = 0
+        self._what = what
+        self._changed = threading.Condition()
+
+    def after(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return ``function`` as one that raises the signal when it has returned."""
+
+        def wrapped(*args: P.args, **options: P.kwargs) -> R:
+            result = function(*args, **options)
+            self.raise_once()
+            return result
+
+        return wrapped
+
+    def raise_once(self) -> None:
+        """Count one event and wake those who wait."""
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    async def times(self, more: int = 1) -> None:
+        """Wait for ``more`` events from now on; ``AssertionError`` after ``DEADLINE_S``."""
+        await asyncio.to_thread(self._wait, self.count + more)
+
+    def _wait(self, least: int) -> None:
+        with self._changed:
+            came = self._changed.wait_for(lambda: self.count >= least, DEADLINE_S)
+        assert came, f"{self._what}: {self.count} times within {DEADLINE_S:g} s, expected {least}"
