@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from producer.contract.assessment import Assessment, Priority, ReviewProposal
     from producer.contract.event import Event
     from producer.contract.findings import Changes, Counts, Finding, Node
-    from producer.contract.message import Wire, describe_invalid
+    from producer.contract.message import Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
         RESULTS,
@@ -79,6 +79,7 @@ __all__ = [
     "JobState",
     "JsonObject",
     "Lane",
+    "Message",
     "Node",
     "Priority",
     "QueryRequest",
@@ -91,7 +92,6 @@ __all__ = [
     "Standard",
     "Usage",
     "Viewport",
-    "Wire",
     "check_job_id",
     "check_url",
     "decode_payload",
@@ -108,7 +108,7 @@ _WITH_MODELS: Final = {
     "assessment": ("Assessment", "Priority", "ReviewProposal"),
     "event": ("Event",),
     "findings": ("Changes", "Counts", "Finding", "Node"),
-    "message": ("Wire", "describe_invalid"),
+    "message": ("Message", "describe_invalid"),
     "requests": ("REQUESTS", "QueryRequest", "ScanRequest", "Viewport"),
     "results": (
         "RESULTS",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from producer.contract.message import Wire
+from producer.contract.message import Message
 from producer.contract.terms import JobState
 
 
-class Event(Wire):
+class Event(Message):
     """One line of the event stream: ``job.succeeded``, ``job.retried``, ``batch.finished`` and others.
 
     ``id`` is the stream entry's id, from which a reader resumes; it is not part of the line itself.

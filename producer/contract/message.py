@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from producer.contract.terms import WIRE_VERSION
 
 
-class Wire(BaseModel):
+class Message(BaseModel):
     """Base of all that is sent: unknown fields are kept and sent on."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)

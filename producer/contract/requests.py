@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from producer.contract.addresses import normal_url
-from producer.contract.message import Wire, describe_invalid
+from producer.contract.message import Message, describe_invalid
 from producer.contract.terms import JsonObject, Standard
 from producer.errors import InvalidJob
 
@@ -21,7 +21,7 @@ class Viewport(BaseModel):
     height: Annotated[int, Field(ge=200, le=4000)] = 800
 
 
-class ScanRequest(Wire):
+class ScanRequest(Message):
     """One page to scan.
 
     Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
@@ -59,7 +59,7 @@ class ScanRequest(Wire):
         return self
 
 
-class QueryRequest(Wire):
+class QueryRequest(Message):
     """One question about what was found; ``site`` limits it to one host."""
 
     question: Annotated[str, Field(min_length=1, max_length=20_000)]
@@ -68,7 +68,7 @@ class QueryRequest(Wire):
     use_cache: bool = True
 
 
-REQUESTS: Final[dict[str, type[Wire]]] = {"scan": ScanRequest, "query": QueryRequest}
+REQUESTS: Final[dict[str, type[Message]]] = {"scan": ScanRequest, "query": QueryRequest}
 
 
 def checked_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from producer.contract.assessment import Assessment
 from producer.contract.findings import Changes, Counts, Finding
-from producer.contract.message import Wire, describe_invalid
+from producer.contract.message import Message, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
 
@@ -40,7 +40,7 @@ class ErrorInfo(BaseModel):
     message: str
 
 
-class Result(Wire):
+class Result(Message):
     """What ``result:<id>`` holds; every kind of job adds its fields. ``error`` is set unless it succeeded."""
 
     job_id: str = ""

@@ -2,7 +2,7 @@
 
 Calls of one tick are packed together, and several ticks may be in flight at once. Nothing is repeated here: a lost
 connection fails its calls, and the caller, who knows what a repetition means, decides. A script Redis has forgotten
-(restart) is sent again with its text. Next: ``producer/redis/wire.py``, the connection; ``bulk.py``, many calls as one.
+(restart) is sent again with its text. Next: ``raw_connection.py``; ``bulk.py``, many calls as one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
+from producer.redis.raw_connection import Listener, RawConnection, settle
 from producer.redis.scripts import Arg, Script
-from producer.redis.wire import Listener, Wire, settle
 
 Call = tuple[Listener, Script, Sequence[str], Sequence[Arg]]
 
@@ -28,7 +28,7 @@ class ScriptPipe:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._wire: Wire | None = None
+        self._connection: RawConnection | None = None
         self._packed: list[bytes] = []
         self._listeners: list[Listener] = []
         self._opening: asyncio.Task[None] | None = None
@@ -58,15 +58,15 @@ class ScriptPipe:
             self._opening.cancel()
             await asyncio.wait([self._opening])
         self._tell_unsent(RedisConnectionError("the script pipe was closed"))
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.release()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.release()
 
     def reset_if_stuck(self, *, limit_s: float) -> bool:
         """Drop the connection when a reply has been awaited for ``limit_s``: a half-open socket never answers."""
-        if self._wire is None or self._wire.silent_s < limit_s:
+        if self._connection is None or self._connection.silent_s < limit_s:
             return False
-        self._wire.lose(f"no reply from Redis within {limit_s:g} s")
+        self._connection.lose(f"no reply from Redis within {limit_s:g} s")
         return True
 
     def _send(self, call: Call, head: tuple[str, str]) -> None:
@@ -82,20 +82,20 @@ class ScriptPipe:
     def _flush(self) -> None:
         if not self._packed:
             return
-        if self._wire is not None and not self._wire.is_lost:
+        if self._connection is not None and not self._connection.is_lost:
             packed, self._packed = self._packed, []
             listeners, self._listeners = self._listeners, []
-            self._wire.send(packed[0] if len(packed) == 1 else b"".join(packed), listeners)
+            self._connection.send(packed[0] if len(packed) == 1 else b"".join(packed), listeners)
         elif self._opening is None:
             self._opening = asyncio.ensure_future(self._open())
 
     async def _open(self) -> None:
         """Connect, and send what has gathered meanwhile."""
         try:
-            lost, self._wire = self._wire, None
+            lost, self._connection = self._connection, None
             if lost is not None:
                 await lost.release()
-            self._wire = await Wire.open(self._pool)
+            self._connection = await RawConnection.open(self._pool)
         except (RedisError, OSError) as error:
             self._tell_unsent(error)
         finally:

@@ -16,8 +16,8 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
+from producer.redis.raw_connection import RawConnection
 from producer.redis.scripts import Arg, Script
-from producer.redis.wire import Wire
 
 Call = tuple[Sequence[str], Sequence[Arg]]
 
@@ -27,17 +27,17 @@ class ScriptRunner:
 
     def __init__(self, redis: Redis) -> None:
         self._pool = cast("ConnectionPool", redis.connection_pool)
-        self._wire: Wire | None = None
+        self._connection: RawConnection | None = None
         self._opening = asyncio.Lock()
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Return the script's reply; raises redis-py's errors."""
-        wire = self._wire
-        if wire is not None and not wire.is_lost:
+        connection = self._connection
+        if connection is not None and not connection.is_lost:
             # The common case, without what lost connections and many calls need.
             command: Any = ("EVALSHA", script.sha, len(keys), *keys, *args)
             try:
-                return await wire.call(pack_command(command))
+                return await connection.call(pack_command(command))
             except (RedisConnectionError, NoScriptError):
                 pass  # sent again below, as run_many does
         reply = (await self.run_many(script, [(keys, args)]))[0]
@@ -54,38 +54,38 @@ class ScriptRunner:
 
     async def close(self) -> None:
         """Give the connection back. Safe to call twice."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.release()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.release()
 
     async def _exchange(self, head: tuple[str, str], calls: Sequence[Call]) -> list[Any]:
         commands: list[Any] = [(*head, len(keys), *keys, *args) for keys, args in calls]
         packed = b"".join(map(pack_command, commands))
-        wire = self._wire
-        if wire is None or wire.is_lost:
-            wire = await self._open()
+        connection = self._connection
+        if connection is None or connection.is_lost:
+            connection = await self._open()
         try:
-            return await _replies(wire, packed, len(calls))
+            return await _replies(connection, packed, len(calls))
         except (RedisConnectionError, OSError):
 
             async def attempt() -> list[Any]:
                 return await _replies(await self._open(), packed, len(calls))
 
             async def wait(_: Exception) -> None:
-                """Nothing to clear away: a lost wire is not used again."""
+                """Nothing to clear away: a lost connection is not used again."""
 
-            return await wire.retry.call_with_retry(attempt, wait)
+            return await connection.retry.call_with_retry(attempt, wait)
 
-    async def _open(self) -> Wire:
-        """Return the wire of all calls; opens it anew when it is lost."""
+    async def _open(self) -> RawConnection:
+        """Return the connection of all calls; opens it anew when it is lost."""
         async with self._opening:
-            if self._wire is None or self._wire.is_lost:
+            if self._connection is None or self._connection.is_lost:
                 await self.close()
-                self._wire = await Wire.open(self._pool)
-            return self._wire
+                self._connection = await RawConnection.open(self._pool)
+            return self._connection
 
 
-def _replies(wire: Wire, packed: bytes, count: int) -> asyncio.Future[list[Any]]:
+def _replies(connection: RawConnection, packed: bytes, count: int) -> asyncio.Future[list[Any]]:
     """Send, and return a future of all replies; it fails with the first one that is a ``ConnectionError``."""
     future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
     replies: list[Any] = []
@@ -99,5 +99,5 @@ def _replies(wire: Wire, packed: bytes, count: int) -> asyncio.Future[list[Any]]
         elif len(replies) == count:
             future.set_result(replies)
 
-    wire.send(packed, [take] * count)
+    connection.send(packed, [take] * count)
     return future

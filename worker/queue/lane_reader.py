@@ -21,8 +21,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from producer.contract import Lane
 from producer.keys import GROUP
+from producer.redis.raw_connection import RawConnection, settle
 from producer.redis.scripts import Arg, Script
-from producer.redis.wire import Wire, settle
 from worker.queue.delivery import Entry, Started, entries_of, started
 
 BLOCK_MS: Final = 5_000
@@ -54,7 +54,7 @@ class LaneReader:
         self._arrived = arrived
         words: Any = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", key, ">")
         self._read = pack_command(words)
-        self._wire: Wire | None = None
+        self._connection: RawConnection | None = None
         self._client_id = 0
 
     @property
@@ -69,11 +69,11 @@ class LaneReader:
         then kind and tries of each that has its own. Raises redis-py's errors of the read; a failed script loses
         nothing.
         """
-        wire = self._wire or await self._open()
+        connection = self._connection or await self._open()
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         replies: list[Any] = []
         script = self._packed((*self._args, newest, *tries))
-        wire.send(self._read + script, [replies.append, lambda start: self._take(replies[0], start, done)])
+        connection.send(self._read + script, [replies.append, lambda start: self._take(replies[0], start, done)])
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + ANSWER_S):
                 return await done
@@ -94,23 +94,23 @@ class LaneReader:
 
     async def close(self) -> None:
         """Give up the connection; what it was about to receive stays pending and is reclaimed."""
-        wire, self._wire, self._client_id = self._wire, None, 0
-        if wire is not None:
-            await wire.release()
+        connection, self._connection, self._client_id = self._connection, None, 0
+        if connection is not None:
+            await connection.release()
 
-    async def _open(self) -> Wire:
-        self._wire = wire = await Wire.open(self._pool)
+    async def _open(self) -> RawConnection:
+        self._connection = connection = await RawConnection.open(self._pool)
         self._is_known = False  # the server may have been restarted, and forgets scripts then
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         who: Any = ("CLIENT", "ID")
-        wire.send(pack_command(who), [lambda reply: settle(told, reply)])
+        connection.send(pack_command(who), [lambda reply: settle(told, reply)])
         try:
             async with asyncio.timeout(ANSWER_S):
                 self._client_id = int(await told)
         except BaseException:  # a reply that comes later would be taken for the next one's
             await self.close()
             raise
-        return wire
+        return connection
 
     def _packed(self, args: Sequence[Arg]) -> bytes:
         head = ("EVALSHA", self._script.sha) if self._is_known else ("EVAL", self._script.text)

@@ -118,9 +118,9 @@ async def test_an_argument_redis_has_no_form_for_spoils_no_other_call(bulk: Bulk
 
 async def test_a_lost_connection_is_every_callers_error(pipe: CountingPipe, bulk: BulkScript):
     await bulk.call((), ("first",))
-    assert pipe._wire is not None
+    assert pipe._connection is not None
     calls = [bulk.call((), (n,)) for n in range(MOST_AT_ONCE)]  # sent at once: the call is full
-    pipe._wire.lose("cut")
+    pipe._connection.lose("cut")
 
     assert {type(error) for error in await gathered(*calls)} == {RedisConnectionError}
     assert await bulk.call((), ("again",)) == b"pagain"

@@ -30,8 +30,8 @@ async def test_a_worker_whose_scripts_get_no_answer_calls_them_on_another_connec
     monkeypatch.setattr(worker.queue.upkeep, "STUCK_AFTER_S", 1.0)
     async with running_worker(redis_url, keys, [nothing], lease_s=0.6) as own:
         await until(lambda: own.job_loop.may_reclaim, what="a worker that looks for other workers' jobs")
-        assert own._pipe._wire is not None
-        own._pipe._wire._transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]  # TCP: it can
+        assert own._pipe._connection is not None
+        own._pipe._connection._transport.pause_reading()  # pyright: ignore[reportAttributeAccessIssue]  # TCP: it can
 
         job = await client.submit("nothing", {})
         result = await client.wait(job.job_id, timeout_s=WAIT_S)

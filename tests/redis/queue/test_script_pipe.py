@@ -74,10 +74,10 @@ async def test_an_argument_redis_has_no_form_for_is_its_callers_alone(pipe: Scri
 
 async def test_a_lost_connection_fails_its_calls_and_the_next_ones_go_through(pipe: ScriptPipe):
     await pipe.call(ECHO, (), (1,))
-    assert pipe._wire is not None
+    assert pipe._connection is not None
     lost = pipe.call(ECHO, (), (2,))
     pipe._flush()
-    pipe._wire.lose("cut")
+    pipe._connection.lose("cut")
     with pytest.raises(RedisConnectionError, match="cut"):
         await lost
 

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from producer.client.client import Client
 from producer.keys import Keys
-from producer.redis.wire import Wire
+from producer.redis.raw_connection import RawConnection
 from tests.support.queue import until
 from worker.queue.arq_pool import connections_of
 
@@ -25,65 +25,65 @@ def packed(*words: str) -> bytes:
     return pack_command(command)
 
 
-async def opened(redis: Redis) -> Wire:
-    return await Wire.open(connections_of(redis))
+async def opened(redis: Redis) -> RawConnection:
+    return await RawConnection.open(connections_of(redis))
 
 
 async def test_replies_come_in_order_and_errors_are_told_as_errors(redis: Redis):
-    wire, replies = await opened(redis), list[Any]()
+    connection, replies = await opened(redis), list[Any]()
 
-    wire.send(packed("ECHO", "ü") + packed("NOPE") + packed("ECHO", "2"), [replies.append] * 3)
+    connection.send(packed("ECHO", "ü") + packed("NOPE") + packed("ECHO", "2"), [replies.append] * 3)
     await until(lambda: len(replies) == 3, what="three replies")
-    await wire.release()
+    await connection.release()
 
     assert (replies[0], replies[2]) == ("ü".encode(), b"2")
     assert isinstance(replies[1], ResponseError)
 
 
 async def test_what_a_lost_connection_did_not_answer_is_told_once(redis: Redis):
-    wire, replies = await opened(redis), list[Any]()
-    wire.send(packed("CLIENT", "ID"), [replies.append])
+    connection, replies = await opened(redis), list[Any]()
+    connection.send(packed("CLIENT", "ID"), [replies.append])
     await until(lambda: replies, what="the connection's id")
 
-    wire.send(packed("BLPOP", "never", "0"), [replies.append])
+    connection.send(packed("BLPOP", "never", "0"), [replies.append])
     await redis.execute_command("CLIENT", "KILL", "ID", replies.pop())
     await until(lambda: replies, what="the loss")
-    wire.send(packed("PING"), [replies.append])
-    await wire.release()
+    connection.send(packed("PING"), [replies.append])
+    await connection.release()
 
-    assert wire.is_lost
+    assert connection.is_lost
     assert [type(reply) for reply in replies] == [RedisConnectionError] * 2
 
 
 async def test_closing_the_pool_does_not_wait_for_a_connection_that_is_held(redis_url: str):
     redis = Redis.from_url(redis_url)
-    wire = await opened(redis)
+    connection = await opened(redis)
 
     async with asyncio.timeout(DEADLINE_S):
         await redis.aclose()
 
-    assert wire.is_lost
+    assert connection.is_lost
 
 
 async def test_an_answer_that_is_no_protocol_ends_the_connection(redis: Redis):
-    wire, replies = await opened(redis), list[Any]()
-    wire.send(packed("PING"), [replies.append])
+    connection, replies = await opened(redis), list[Any]()
+    connection.send(packed("PING"), [replies.append])
 
-    wire.data_received(b"HTTP/1.1 400 Bad Request\r\n")
-    await wire.release()
+    connection.data_received(b"HTTP/1.1 400 Bad Request\r\n")
+    await connection.release()
 
-    assert wire.is_lost
+    assert connection.is_lost
     assert isinstance(replies[0], RedisConnectionError)
 
 
 async def test_submits_of_many_tasks_share_a_connection_and_outlive_it(client: Client, redis: Redis, keys: Keys):
     before = len(await redis.client_list())
     await client.submit("add", {})
-    assert client._scripts._wire is not None
+    assert client._scripts._connection is not None
 
     jobs = [asyncio.ensure_future(client.submit("add", {"n": n})) for n in range(200)]
     await asyncio.sleep(0)  # all are sent, none is answered
-    client._scripts._wire.lose("cut")
+    client._scripts._connection.lose("cut")
     submitted = await asyncio.gather(*jobs)
 
     assert all(job.created for job in submitted)
@@ -93,7 +93,7 @@ async def test_submits_of_many_tasks_share_a_connection_and_outlive_it(client: C
 
 async def test_a_cancelled_submit_leaves_the_connection_to_the_others(client: Client):
     await client.submit("add", {})
-    wire = client._scripts._wire
+    connection = client._scripts._connection
     given_up = asyncio.ensure_future(client.submit("add", {}))
     await asyncio.sleep(0)
     given_up.cancel()
@@ -103,7 +103,7 @@ async def test_a_cancelled_submit_leaves_the_connection_to_the_others(client: Cl
     with pytest.raises(asyncio.CancelledError):
         await given_up
     assert job.created
-    assert client._scripts._wire is wire
+    assert client._scripts._connection is connection
 
 
 async def test_a_submit_goes_on_when_redis_has_forgotten_the_script(client: Client, redis: Redis, keys: Keys):

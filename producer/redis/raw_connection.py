@@ -29,7 +29,7 @@ Listener = Callable[[Any], None]
 _NOTHING_YET: Final = object()
 
 
-class Wire(asyncio.Protocol):
+class RawConnection(asyncio.Protocol):
     """A connection that is open until it is lost or released."""
 
     def __init__(self, pool: ConnectionPool, connection: AbstractConnection) -> None:
