@@ -104,11 +104,6 @@ class ScanResult(Result):
     popups_closed: Annotated[int, _RARE] = 0
     dialogs_dismissed: Annotated[int, _RARE] = 0
 
-    @property
-    def is_pass(self) -> bool:
-        """Whether the whole page was read and no rule is violated."""
-        return self.status == "scanned" and not self.findings
-
 
 class QueryResult(Result):
     """One answer; ``sources`` are the ids of the scans it rests on.

@@ -14,7 +14,7 @@ from redis.asyncio.client import Monitor
 
 from producer.keys import Keys
 from tests.support.child import Child
-from tests.support.gpu import expire, until, waiting
+from tests.support.gpu import expire, until, view_of, waiting
 from tests.support.ollama_server import Fault, OllamaServer, most_at_once
 from worker.gpu.hosts import parse_hosts
 from worker.gpu.pool import GpuPool
@@ -167,7 +167,7 @@ async def test_the_late_answer_of_a_frozen_holder_is_discarded(start: Start, red
         frozen.go()
         await ollama.wait_for_calls(1)
         frozen.freeze()
-        (holder,) = (await pool.view()).holders
+        (holder,) = (await view_of(pool)).holders
         await expire(redis, keys.gpu_holders, holder.token)  # by its own clock it holds the slot for seconds still
 
         async with pool.acquire("chat"):
@@ -213,7 +213,7 @@ async def test_with_three_hosts_one_may_die_and_one_hang(redis: Redis, keys: Key
         dying.kill()
         hanging.freeze()
         replies = await asyncio.wait_for(asyncio.gather(*calls), 60)
-        set_aside = {host.name for host in (await pool.view()).hosts if not host.is_up}
+        set_aside = {host.name for host in (await view_of(pool)).hosts if not host.is_up}
 
         await dying.process.wait()
         port = urls[0].rpartition(":")[2]
@@ -230,7 +230,7 @@ async def test_with_three_hosts_one_may_die_and_one_hang(redis: Redis, keys: Key
 
 
 async def _all_up(pool: GpuPool) -> bool:
-    return all(host.is_up for host in (await pool.view()).hosts)
+    return all(host.is_up for host in (await view_of(pool)).hosts)
 
 
 def _host(*arguments: str) -> Child:

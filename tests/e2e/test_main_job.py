@@ -14,6 +14,7 @@ from producer.contract import JobState, ScanResult
 from producer.keys import Keys
 from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker
+from tests.support.scans import passes
 from tests.support.small_site import SmallSite
 
 WAIT_S = 60
@@ -112,7 +113,7 @@ async def test_what_is_no_page_is_never_a_pass(
     assert isinstance(result, ScanResult)
     assert result.status == status
     assert said.lower() in result.reason.lower()
-    assert not result.is_pass
+    assert not passes(result)
 
 
 async def test_private_addresses_are_refused_unless_allowed(

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from producer.client.gpu_view import GpuView, read_gpu
 from producer.contract import Lane
 from producer.keys import Keys
 from worker.gpu.hosts import Host, Kind, parse_hosts
@@ -36,6 +37,11 @@ def ask(
     seq: int = 0,
 ) -> Ask:
     return Ask(token, kind, Lane(priority), worker, f"job-of-{token}", tuple(hosts), seq)
+
+
+async def view_of(pool: GpuPool) -> GpuView:
+    """Who holds what and who waits, on all workers."""
+    return await read_gpu(pool._redis, pool._keys)
 
 
 class Ear:
@@ -102,7 +108,7 @@ async def waiting(pool: GpuPool, count: int, *, timeout_s: float = 5.0) -> None:
     """Wait until ``count`` calls wait."""
 
     async def have() -> bool:
-        return len((await pool.view()).waiters) == count
+        return len((await view_of(pool)).waiters) == count
 
     await until(have, timeout_s=timeout_s)
 

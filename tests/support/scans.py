@@ -77,6 +77,11 @@ def scan_result(
     )
 
 
+def passes(result: ScanResult) -> bool:
+    """Whether the whole page was read and no rule is violated."""
+    return result.status == "scanned" and not result.findings
+
+
 def vector_of(text: str) -> Vector:
     """The builtin vector of ``text``."""
     return hash_text(text)

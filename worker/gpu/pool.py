@@ -19,7 +19,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producer.client.gpu_view import GpuView, read_gpu
 from producer.contract import Lane
 from producer.errors import ModelBusy, ModelUnreachable
 from producer.keys import Keys
@@ -154,10 +153,6 @@ class GpuPool:
     def suspect(self, host: str) -> None:
         """Have ``host`` checked now: a call to it has just failed. The caller does not wait for it."""
         self._run_errand(self._health.check_now(host))
-
-    async def view(self) -> GpuView:
-        """Return who holds what and who waits, on all workers."""
-        return await read_gpu(self._redis, self._keys)
 
     # ------------------------------------------------------------------------------------------ steps
 

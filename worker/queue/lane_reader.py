@@ -57,11 +57,6 @@ class LaneReader:
         self._connection: RawConnection | None = None
         self._client_id = 0
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether Redis holds a read of this reader."""
-        return self._client_id != 0
-
     async def read(self, *, newest: str, tries: Sequence[Arg]) -> bool:
         """Wait for one entry; returns whether something came before ``BLOCK_MS`` or ``unblock``.
 

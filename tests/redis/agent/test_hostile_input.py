@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 from producer.contract import Finding, JsonObject, Node, QueryResult, ScanRequest, ScanResult, Usage
 from producer.errors import InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
-from tests.support.scans import FixedEngine, finding, scan_result
+from tests.support.scans import FixedEngine, finding, passes, scan_result
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.assessment.trim import AUDIT_BYTES
 from worker.agent.prompts import BUDGET_CHARS
@@ -106,7 +106,7 @@ async def scan(desk: Desk, page: ScanResult, chat: ChatModel, job: str = "s1") -
 
 def verdict(result: ScanResult) -> tuple[Any, ...]:
     """What exit codes and reports are made of."""
-    return (result.findings, result.counts, result.barriers, result.status, result.is_pass, result.incomplete)
+    return (result.findings, result.counts, result.barriers, result.status, passes(result), result.incomplete)
 
 
 # ---------------------------------------------------------------------------------------------- injections
@@ -119,7 +119,7 @@ async def test_a_page_that_gives_orders_changes_no_finding_even_if_the_model_obe
     result = await scan(desk, page, Obedient())
 
     assert verdict(result) == verdict(page)
-    assert not result.is_pass
+    assert not passes(result)
     assert result.assessment is not None
     assert result.assessment.priorities == ()
     assert result.assessment_source == "obedient:1b"

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from producer.client.gpu_view import HostReport
 from producer.errors import ModelUnreachable, SlotLost
 from producer.keys import Keys
-from tests.support.gpu import GPU1, GPU2, QUICK, TWO, hold, set_host, until, waiting
+from tests.support.gpu import GPU1, GPU2, QUICK, TWO, hold, set_host, until, view_of, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.redis_server import StartServer
 from worker.gpu.hosts import Host
@@ -45,7 +45,7 @@ async def test_a_host_that_fails_is_set_aside_and_taken_back(open_pool: OpenPool
     pool = await open_pool("w1", hosts=TWO, probe=probe, timing=QUICK)
 
     async def is_up(name: str) -> bool:
-        return next(host.is_up for host in (await pool.view()).hosts if host.name == name)
+        return next(host.is_up for host in (await view_of(pool)).hosts if host.name == name)
 
     with capture_logs() as logs:
         probe.sick.add(GPU1)
@@ -127,7 +127,7 @@ async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool)
     async with pool.acquire("chat"):
         waiter = asyncio.create_task(hold(pool))
         await waiting(pool, 1)
-        token = (await pool.view()).waiters[0].token
+        token = (await view_of(pool)).waiters[0].token
         await pool._scripts.release(token)
         await waiting(pool, 1)
     await asyncio.wait_for(waiter, 3.0)

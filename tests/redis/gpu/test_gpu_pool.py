@@ -20,6 +20,7 @@ from tests.support.gpu import (
     hold_for_ever,
     holders,
     until,
+    view_of,
     waiting,
 )
 from tests.support.ollama_models import OpenPool
@@ -54,7 +55,7 @@ async def test_a_waiter_is_woken_by_a_message_and_not_by_looking(open_pool: Open
         waiter = asyncio.create_task(hold(pool))
         await waiting(pool, 1)
         before = await _scripts_run(redis)
-        looks = [await pool.view() for _ in range(3)]
+        looks = [await view_of(pool) for _ in range(3)]
         between = await _scripts_run(redis) - before
 
     await asyncio.wait_for(waiter, 1.0)
@@ -149,7 +150,7 @@ async def test_a_closing_pool_ends_its_waiters_and_grants_no_more(open_pool: Ope
             await waiter
         with pytest.raises(ModelBusy, match="the worker stops"):
             await hold(leaving)
-        assert len((await staying.view()).waiters) == 0
+        assert len((await view_of(staying)).waiters) == 0
     assert await holders(redis, keys) == {}
 
 
@@ -190,7 +191,7 @@ async def test_a_cancelled_waiter_leaves_the_queue(open_pool: OpenPool, redis: R
         with pytest.raises(asyncio.CancelledError):
             await waiter
 
-        assert len((await pool.view()).waiters) == 0
+        assert len((await view_of(pool)).waiters) == 0
     assert await holders(redis, keys) == {}
 
 
@@ -226,7 +227,7 @@ async def test_a_wait_that_is_too_long_ends_in_words(open_pool: OpenPool):
         with pytest.raises(ModelBusy, match=r"no chat slot within 0\.05 s"):
             async with pool.acquire("chat", timeout_s=0.05):
                 pass
-        assert len((await pool.view()).waiters) == 0
+        assert len((await view_of(pool)).waiters) == 0
 
 
 async def test_the_wait_is_told(open_pool: OpenPool):
@@ -246,7 +247,7 @@ async def test_the_wait_is_told(open_pool: OpenPool):
 
 
 async def _has_holders(pool: GpuPool, count: int) -> bool:
-    return len((await pool.view()).holders) == count
+    return len((await view_of(pool)).holders) == count
 
 
 async def _scripts_run(redis: Redis) -> int:

@@ -23,7 +23,7 @@ from producer.client.gpu_view import (
     served_order,
 )
 from producer.keys import Keys
-from tests.support.gpu import GPU1, GPU2, TWO, ask, expire, hold, listening, waiting
+from tests.support.gpu import GPU1, GPU2, TWO, ask, expire, hold, listening, view_of, waiting
 from tests.support.ollama_models import OpenPool
 from worker.gpu.scripts import PoolScripts
 
@@ -71,7 +71,7 @@ async def test_grants_waits_and_the_time_slots_were_held_add_up(open_pool: OpenP
         while await now_ms() < asked_ms + 2:
             pass
     second = await waiter
-    totals = {(total.kind, total.priority): total for total in (await pool.view()).totals}
+    totals = {(total.kind, total.priority): total for total in (await view_of(pool)).totals}
 
     batch, interactive = totals["chat", "batch"], totals["chat", "interactive"]
     assert (batch.grants, interactive.grants, totals["embed", "batch"].grants) == (1, 1, 0)
@@ -117,7 +117,7 @@ async def test_a_worker_sees_the_same_view(open_pool: OpenPool, redis: Redis, ke
     pool = await open_pool("w1")
 
     async with pool.acquire("chat", job="job-1"):
-        mine, theirs = await pool.view(), await read_gpu(redis, keys)
+        mine, theirs = await view_of(pool), await read_gpu(redis, keys)
 
     assert mine.holders[0].job == theirs.holders[0].job == "job-1"
     assert mine.hosts == theirs.hosts
@@ -132,7 +132,7 @@ async def test_an_expected_wait_is_what_the_calls_before_it_will_take(open_pool:
 
     await call()
     calls = [asyncio.create_task(call()) for _ in range(6)]
-    while len((view := await pool.view()).waiters) < 5:
+    while len((view := await view_of(pool)).waiters) < 5:
         pass
     await asyncio.gather(*calls)
 

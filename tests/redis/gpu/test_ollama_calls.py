@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from producer.keys import Keys
+from tests.support.gpu import view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import StubModel
 from tests.support.ollama_server import Fault, OllamaServer, most_at_once
@@ -158,7 +159,7 @@ async def test_a_job_waits_with_the_priority_of_its_lane(open_with: Open, ollama
     async with pool_of(models).acquire("chat"):
         with serving("job-7", "interactive"):
             calling = asyncio.create_task(models.chat.chat(ASK))
-        while not (waiters := (await pool_of(models).view()).waiters):
+        while not (waiters := (await view_of(pool_of(models))).waiters):
             pass
 
     await calling

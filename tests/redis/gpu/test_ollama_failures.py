@@ -23,7 +23,7 @@ from producer.errors import (
 )
 from producer.keys import Keys
 from producer.settings import DAY_S
-from tests.support.gpu import holders
+from tests.support.gpu import holders, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, StubModel
 from tests.support.ollama_server import Fault, OllamaServer
@@ -179,7 +179,7 @@ async def test_an_ollama_that_is_away_ends_no_worker_and_is_used_once_it_is_ther
         with pytest.raises(ModelUnreachable, match="no model host answers at"):
             await models.chat.chat(ASK)
         async with late:
-            while not (await pool_of(models).view()).hosts[0].is_up:
+            while not (await view_of(pool_of(models))).hosts[0].is_up:
                 pass
             reply = await models.chat.chat(ASK)
 

@@ -7,7 +7,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.gpu import set_host
+from tests.support.gpu import set_host, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, EMBED
 from tests.support.ollama_server import Fault, OllamaServer
@@ -40,7 +40,7 @@ async def test_a_host_that_dropped_a_call_is_checked_at_once(ollama: OllamaServe
             await models.chat.chat(ASK)
 
             async with asyncio.timeout(5):
-                while (await pool_of(models).view()).hosts[0].is_up:
+                while (await view_of(pool_of(models))).hosts[0].is_up:
                     pass
 
 
@@ -71,7 +71,7 @@ async def test_loaded_models_and_their_memory_are_seen(open_with: Open, ollama: 
     await models.chat.chat(ASK)
 
     async with asyncio.timeout(5):
-        while not (host := (await pool_of(models).view()).hosts[0]).loaded:
+        while not (host := (await view_of(pool_of(models))).hosts[0]).loaded:
             pass
 
     assert [(model.name, model.context) for model in host.loaded] == [("qwen3.5:4b", 8192)]

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from producer.contract import ScanResult
 from producer.keys import Keys
 from tests.redis.agent.scanning import BARRIERS, graph, run
-from tests.support.gpu import holders
+from tests.support.gpu import holders, view_of
 from tests.support.ollama_models import Open, pool_of
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
@@ -80,7 +80,7 @@ async def test_a_scan_whose_model_fails_keeps_its_findings_and_says_why(
     assert result.assessment is None
     assert result.assessment_source.startswith("none: qwen3.5:4b: ")
     assert why in result.assessment_source
-    view = await pool_of(models).view()
+    view = await view_of(pool_of(models))
     assert (await holders(redis, keys), view.waiters) == ({}, ())
 
 

@@ -97,7 +97,7 @@ async def test_what_was_started_for_a_loop_that_was_frozen_is_run_only_if_it_is_
 
     options = {"lease_s": 60}
     async with running_worker(redis_url, keys, [func(brief, name="brief", keep_result=60)], **options) as worker:
-        await until(lambda: worker.job_loop._readers[Lane.BATCH].is_waiting, what="the lane read")
+        await until(lambda: worker.job_loop._readers[Lane.BATCH]._client_id, what="the lane read")
         monkeypatch.setattr(LaneReader, "_take", takes_later)
         job = await client.submit("brief", {})
         await until(lambda: held, what="the read")
@@ -122,7 +122,7 @@ async def test_a_bug_that_ends_a_reader_ends_the_worker(
 
     async def work() -> None:
         async with running_worker(redis_url, keys, [func(brief, name="brief")]) as worker:
-            await until(lambda: worker.job_loop._readers[Lane.BATCH].is_waiting, what="the lane read")
+            await until(lambda: worker.job_loop._readers[Lane.BATCH]._client_id, what="the lane read")
             monkeypatch.setattr(LaneReader, "_decoded", fail)
             await client.submit("brief", {})
             await until(lambda: worker.main_task and worker.main_task.done(), what="the end of the worker")
@@ -133,7 +133,7 @@ async def test_a_bug_that_ends_a_reader_ends_the_worker(
 
 async def test_an_arq_program_whose_connections_speak_resp3_reads_lanes_and_results(redis_url: str, keys: Keys):
     async with running_worker(f"{redis_url}?protocol=3", keys, [func(brief, name="brief", keep_result=60)]) as worker:
-        await until(lambda: worker.job_loop._readers[Lane.BATCH].is_waiting, what="the lane read")
+        await until(lambda: worker.job_loop._readers[Lane.BATCH]._client_id, what="the lane read")
         job = await worker.ctx["redis"].enqueue_job("brief")
 
         assert await job.result(timeout=WAIT_S) == 1

@@ -49,7 +49,7 @@ async def test_a_job_passes_through_seven_files_from_claim_to_commit(
     try:
         async with running_worker(redis_url, keys, [func(brief, name="brief")]) as own:
             if job is None:
-                await until(lambda: own.job_loop._readers[Lane.BATCH].is_waiting, what="a blocking read")
+                await until(lambda: own.job_loop._readers[Lane.BATCH]._client_id, what="a blocking read")
                 job = await client.submit("brief", {})
             await client.wait(job.job_id, timeout_s=20)
     finally:
