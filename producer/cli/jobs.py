@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from producer.cli.scan.command import FAIL_ON
+from producer.cli.scan.options import FAIL_ON
 
 
-@click.command(short_help="Show the queue, a job or a batch.")
+@click.command()
 @click.argument("name", required=False, metavar="[JOB|BATCH]")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
 def status(name: str | None, *, as_json: bool) -> None:
@@ -22,7 +22,7 @@ def status(name: str | None, *, as_json: bool) -> None:
     show_status(name, as_json=as_json)
 
 
-@click.command(short_help="Show the result of a job, or report a batch.")
+@click.command()
 @click.argument("job_id", metavar="JOB|BATCH")
 @click.option("--wait", is_flag=True, help="Wait for the result.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
@@ -60,7 +60,7 @@ def result(
     context.exit(show_result(job_id, waits_s, fail_on=fail_on, formats=formats, output=output, as_json=as_json))
 
 
-@click.command(short_help="Cancel a job or a batch.")
+@click.command()
 @click.argument("name", metavar="JOB|BATCH")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
 def cancel(name: str, *, as_json: bool) -> None:

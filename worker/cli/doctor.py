@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Check Redis, indexes, workers, browser and models.")
+@click.command()
 @click.option("--cache", is_flag=True, help="Show how far apart the embedding model puts paraphrases.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
 def doctor(*, cache: bool, as_json: bool) -> int:
