@@ -27,7 +27,11 @@ def status(name: str | None, *, as_json: bool) -> None:
 @click.option("--wait", is_flag=True, help="Wait for the result.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
 @click.option(
-    "--fail-on", type=click.Choice(FAIL_ON), default="serious", show_default=True, help="Exit 1 from here on."
+    "--fail-on",
+    type=click.Choice(FAIL_ON),
+    default="serious",
+    show_default=True,
+    help="Exit 1 if any counted finding has this impact or worse.",
 )
 @click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; may be repeated.")
 @click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several.")
@@ -66,7 +70,7 @@ def result(
 def cancel(name: str, *, as_json: bool) -> None:
     """Cancel a job, or all jobs of a batch.
 
-    One that waits ends at once, one that runs is told within 5 seconds, an ended one stays as it is.
+    Queued jobs are cancelled at once, running jobs within 5 s; finished jobs are unaffected.
 
     \b
     sightline cancel 3f2b8c6e5a
