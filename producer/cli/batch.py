@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.group(short_help="Close a batch whose submitter died.")
+@click.group()
 def batch() -> None:
     """Steer batches: jobs that were submitted together."""
 

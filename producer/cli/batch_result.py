@@ -8,8 +8,8 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.outputs import Output
-from producer.cli.scan.command import ScanOptions
 from producer.cli.scan.gate import Gate
+from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan
 from producer.cli.scan.targets import Targets
 from producer.cli.scan.wait import Waiting

@@ -7,9 +7,9 @@ import click
 JSON_HELP = "One line of JSON each. Default in a pipe."
 
 
-@click.group(short_help="List, show, replay and drop dead letters.")
+@click.group()
 def dead() -> None:
-    """Look after jobs whose every attempt failed, and entries that were no jobs."""
+    """Manage dead-lettered jobs and malformed queue entries."""
 
 
 @dead.command("list", short_help="List dead letters, the newest first.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from producer.cli.scan.command import FAIL_ON
+from producer.cli.scan.options import FAIL_ON
 
 
-@click.command(short_help="Show the queue, a job or a batch.")
+@click.command()
 @click.argument("name", required=False, metavar="[JOB|BATCH]")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
 def status(name: str | None, *, as_json: bool) -> None:
@@ -22,12 +22,16 @@ def status(name: str | None, *, as_json: bool) -> None:
     show_status(name, as_json=as_json)
 
 
-@click.command(short_help="Show the result of a job, or report a batch.")
+@click.command()
 @click.argument("job_id", metavar="JOB|BATCH")
 @click.option("--wait", is_flag=True, help="Wait for the result.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
 @click.option(
-    "--fail-on", type=click.Choice(FAIL_ON), default="serious", show_default=True, help="Exit 1 from here on."
+    "--fail-on",
+    type=click.Choice(FAIL_ON),
+    default="serious",
+    show_default=True,
+    help="Exit 1 if any counted finding has this impact or worse.",
 )
 @click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; may be repeated.")
 @click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several.")
@@ -60,13 +64,13 @@ def result(
     context.exit(show_result(job_id, waits_s, fail_on=fail_on, formats=formats, output=output, as_json=as_json))
 
 
-@click.command(short_help="Cancel a job or a batch.")
+@click.command()
 @click.argument("name", metavar="JOB|BATCH")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
 def cancel(name: str, *, as_json: bool) -> None:
     """Cancel a job, or all jobs of a batch.
 
-    One that waits ends at once, one that runs is told within 5 seconds, an ended one stays as it is.
+    Queued jobs are cancelled at once, running jobs within 5 s; finished jobs are unaffected.
 
     \b
     sightline cancel 3f2b8c6e5a

@@ -2,8 +2,8 @@
 
 Exit codes: 0 fine, 1 findings at or over ``--fail-on``, 2 a page could not be scanned, 3 the service is unreachable or
 timed out, 64 a wrong call, 130 Ctrl-C, 141 the reader of a pipe went away. A command's module is imported when the
-command is named, and imports what it needs when it runs: ``sightline --help`` loads click and nothing else. The
-commands of a worker are found by the entry point group ``sightline.commands``; this package imports none of them.
+command is named, and imports what it needs when it runs: ``sightline --help`` loads click and the table below. The
+commands of a worker are loaded by the entry point group ``sightline.commands``; this package imports none of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final, cast
 
 import click
@@ -27,17 +28,46 @@ ENTRY_POINTS: Final = "sightline.commands"
 _COMMANDS: Final = {
     "ask": "producer.cli.ask:ask",
     "batch": "producer.cli.batch:batch",
-    "dead": "producer.cli.dead:dead",
-    "schedule": "producer.cli.schedule:schedule",
     "cancel": "producer.cli.jobs:cancel",
+    "dead": "producer.cli.dead:dead",
     "result": "producer.cli.jobs:result",
     "scan": "producer.cli.scan.command:scan",
+    "schedule": "producer.cli.schedule:schedule",
     "status": "producer.cli.jobs:status",
     "top": "producer.cli.top:top",
     "usage": "producer.cli.usage:usage",
     "waive": "producer.cli.waive:waive",
     "watch": "producer.cli.watch:watch",
 }
+"""Where the client's commands are; a worker's are found by their entry points."""
+
+_HELPS: Final = {
+    "ask": "Ask about what scans have found.",
+    "batch": "Close a batch whose submitter died.",
+    "cancel": "Cancel a job or a batch.",
+    "dead": "List, show, replay and drop dead letters.",
+    "result": "Show the result of a job, or report a batch.",
+    "scan": "Scan pages, and with --wait report what was found.",
+    "schedule": "Scan pages regularly, on a cron schedule.",
+    "status": "Show the queue, a job or a batch.",
+    "top": "Watch lanes, workers, GPU slots, rates and errors, live.",
+    "usage": "Sum model calls, tokens and GPU time.",
+    "waive": "Accept a barrier, with a reason and an expiry date.",
+    "watch": "Follow the events of all jobs and batches.",
+}
+_WORKER_HELPS: Final = {
+    "backup": "Write all that Redis holds to a folder.",
+    "doctor": "Check Redis, indexes, workers, browser and models.",
+    "eval": "Score the configured models on labelled findings and questions.",
+    "history": "Show past scans and trends, and prune old records.",
+    "reindex": "Change the embedding model without downtime.",
+    "restore": "Load a backup into an empty Redis.",
+    "up": "Start workers, and a Redis if none is configured.",
+    "worker": "Run one worker, or check that workers are alive.",
+}
+_INSTALL: Final = "pip install 'sightline[worker]'"
+_OF_THE_EXTRA: Final = "structlog"
+"""A package that the extra ``worker`` installs and the client does not."""
 
 
 class _ReaderGone(Exception):
@@ -48,9 +78,9 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the client's and the installed packages' commands."""
+        """Return the names of the client's and the worker's commands, whether or not they are installed."""
         del ctx
-        return sorted({*_COMMANDS, *_entry_points()})
+        return sorted({*_HELPS, *_WORKER_HELPS})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command; raises ``DependencyMissing`` where its package lacks what it needs."""
@@ -89,18 +119,14 @@ class LazyGroup(click.Group):
             raise _ReaderGone from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands; one that cannot be loaded is listed with what to install."""
-        rows: list[tuple[str, str]] = []
-        for name in self.list_commands(ctx):
-            try:
-                command = self.get_command(ctx, name)
-            except DependencyMissing:
-                rows.append((name, "not installed: pip install 'sightline[worker]'"))
-                continue
-            if command is not None and not command.hidden:
-                rows.append((name, command.get_short_help_str(formatter.width)))
+        """List the commands from the tables here; imports none of them."""
+        helps = {**_HELPS, **_WORKER_HELPS}
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, helps[name]) for name in self.list_commands(ctx)])
+        if find_spec(_OF_THE_EXTRA) is None:
+            formatter.write_paragraph()
+            formatter.write_text(f"Not installed: {', '.join(_WORKER_HELPS)}.")
+            formatter.write_text(f"To add them: {_INSTALL}")
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

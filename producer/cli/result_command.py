@@ -12,8 +12,8 @@ from producer import contract
 from producer.cli.connect import with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.report_extras import Extras, read_extras
+from producer.cli.scan.gate import FINE, exit_code, threshold
 from producer.cli.scan.unattended import told_if_unattended
-from producer.cli.scan.verdict import FINE, exit_code, threshold
 from producer.cli.terminal import folded, is_terminal
 from producer.client.client import Client
 from producer.contract import JobState, check_job_id

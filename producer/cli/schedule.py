@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from producer.cli.scan.command import STANDARDS
-from producer.cli.scan.page_options import page_options, request_options
+from producer.cli.scan.options import STANDARDS, page_options, request_options
 
 
-@click.group(short_help="Scan again and again by a cron line.")
+@click.group()
 def schedule() -> None:
     """Keep schedules: scans that any worker submits when their time has come. Times are UTC."""
 

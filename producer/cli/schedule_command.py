@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from producer.cli.connect import with_client
-from producer.cli.scan.page_options import groups_of
+from producer.cli.scan.options import groups_of
 from producer.cli.scan.targets import read_targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject

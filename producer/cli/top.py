@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Watch lanes, workers, GPU slots, rates and errors, live.")
+@click.command()
 @click.option("--once", is_flag=True, help="Show the board once and end.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a second. Default in a pipe.")
 @click.pass_context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Sum model calls, tokens and GPU time.")
+@click.command()
 @click.option("--days", type=click.IntRange(1, 400), default=30, show_default=True, help="Days, today's among them.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object. Default in a pipe.")
 def usage(*, days: int, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 
-@click.command(short_help="Accept a barrier, with a reason and an end.")
+@click.command()
 @click.argument("fingerprint", required=False)
 @click.option("--reason", metavar="R", help="Why the barrier is accepted; every report shows it.")
 @click.option(

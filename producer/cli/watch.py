@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Follow the events of all jobs and batches.")
+@click.command()
 @click.option(
     "--since", metavar="ID", default="$", help="Begin after this event; 0 is the oldest kept.  [default: now]"
 )

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.cli.ask_command import plain_answer
+from producer.cli.ask import plain_answer
 from producer.client.client import Client
 from producer.contract import JobState, QueryResult
 from producer.keys import Keys

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Check Redis, indexes, workers, browser and models.")
+@click.command()
 @click.option("--cache", is_flag=True, help="Show how far apart the embedding model puts paraphrases.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
 def doctor(*, cache: bool, as_json: bool) -> int:
-    """Look at all that Sightline needs, and say of each whether it is well and what to do if not.
+    """Check everything Sightline depends on and say how to fix what is wrong.
 
     Nothing is changed. The exit code is 0, or 3 if there is an error. --cache shows the cosine distances between
     questions that ask the same, and between some that do not, for choosing the cache's threshold.

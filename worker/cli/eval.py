@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command("eval", short_help="Try the configured models on labelled findings and questions.")
+@click.command("eval")
 @click.option("--misses", is_flag=True, help="List what was answered wrong, and what was expected.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def evaluate(*, misses: bool, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from producer.cli.scan.command import FAIL_ON
+from producer.cli.scan.options import FAIL_ON
 
 IMPACTS = FAIL_ON[:-1]
 """All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""
@@ -19,7 +19,7 @@ class ListByDefault(click.Group):
         return super().parse_args(ctx, args if args and args[0] in self.commands else ["list", *args])
 
 
-@click.group(cls=ListByDefault, short_help="Show past scans, trends, and drop old ones.")
+@click.group(cls=ListByDefault)
 def history() -> None:
     """Show what past scans found, and drop old records; ``list`` may be left out."""
 

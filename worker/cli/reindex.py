@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Change the embedding model while everything goes on.")
+@click.command()
 @click.option("--to", "model", required=True, metavar="MODEL", help="Ollama's name of the new model, or builtin.")
 @click.option("--json", "as_json", is_flag=True, help="Progress and outcome as lines of JSON.")
 def reindex(*, model: str, as_json: bool) -> None:

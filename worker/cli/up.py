@@ -30,7 +30,7 @@ SHORT_LIVES: Final = 5
 """So many ends in a row, each so soon after a start, are no accident."""
 
 
-@click.command(short_help="Start a Redis if none is configured, and workers.")
+@click.command()
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many workers to start.")
 def up(*, workers: int) -> None:
     """Start what Sightline needs on this machine, until Ctrl-C.

@@ -12,7 +12,7 @@ from producer.client.client import Client
 from producer.errors import ServiceError
 
 
-@click.command(short_help="Run one worker, or check that workers are alive.")
+@click.command()
 @click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; wins over MAX_JOBS.")
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
 @click.option("--check", is_flag=True, help="Exit 0 if a worker of this host has reported in the last 30 s, else 3.")

@@ -1,20 +1,28 @@
-"""What ``sightline scan`` knows beforehand: earlier scans, a baseline and waivers, put as marks on each page. Pure."""
+"""Which barriers count, after earlier scans, a baseline and waivers, and the exit code that follows. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from producer.cli.scan.baseline import Barrier
+from producer.contract import Impact
 from producer.contract.addresses import path_of
 from producer.contract.waiver import Waiver
 from producer.reports.marks import Marks
-from producer.reports.page import Page
+from producer.reports.page import Page, Summary
 
 if TYPE_CHECKING:
     from producer.contract import Changes, ScanResult
+
+FINE: Final = 0
+FINDINGS: Final = 1
+NOT_SCANNED: Final = 2
+NO_ANSWER: Final = 3
+
+NEVER: Final = "never"
 
 NO_EARLIER_SCAN = "no earlier scan, so all its barriers are new"
 
@@ -80,3 +88,21 @@ def _unlisted(result: ScanResult) -> str:
     if not rules:
         return ""
     return f"not every element is listed, so some may be new that count as known: {', '.join(rules)}"
+
+
+def exit_code(summary: Summary, *, timed_out: bool) -> int:
+    """Return the exit code: what was not seen outranks what was found, for it may hide worse.
+
+    ``NO_ANSWER`` when time ran out, ``NOT_SCANNED`` when a page could not be read whole, ``FINDINGS`` when a page has
+    findings at or over the threshold the summary was made with.
+    """
+    if timed_out:
+        return NO_ANSWER
+    if summary.not_scanned:
+        return NOT_SCANNED
+    return FINDINGS if summary.failing else FINE
+
+
+def threshold(fail_on: str) -> Impact | None:
+    """Return the impact that ``--fail-on`` names; ``never`` is none."""
+    return None if fail_on == NEVER else Impact(fail_on)

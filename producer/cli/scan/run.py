@@ -13,12 +13,11 @@ from typing import TextIO
 import click
 
 from producer.cli.connect import headers_variable, with_client
-from producer.cli.scan.command import ScanOptions
+from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.login_files import check_one_site, read_secrets
-from producer.cli.scan.page_options import groups_of, request_options
+from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.submit import Queued, ScanPlan, name_batch, submit
 from producer.cli.scan.targets import Sitemaps, Targets, read_targets
-from producer.cli.scan.verdict import NOT_SCANNED
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject, Lane, check_job_id
 from producer.errors import ServiceError

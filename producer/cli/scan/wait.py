@@ -19,12 +19,11 @@ from producer.cli.outputs import Output, check_writable, plan_outputs, replacing
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
 from producer.cli.scan.baseline import Barrier, baseline_text, fixed_in, read_baseline, renewed
-from producer.cli.scan.command import ScanOptions
-from producer.cli.scan.gate import Gate
+from producer.cli.scan.gate import Gate, exit_code, threshold
+from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submit
 from producer.cli.scan.targets import Targets
 from producer.cli.scan.unattended import told_if_unattended
-from producer.cli.scan.verdict import exit_code, threshold
 from producer.cli.terminal import progress
 from producer.client.client import Client
 from producer.reports.formats import ReportContext

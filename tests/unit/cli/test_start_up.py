@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -15,7 +16,7 @@ import pytest
 
 from producer import contract
 from producer.cli import main
-from producer.cli.scan.command import FAIL_ON, LANES, STANDARDS
+from producer.cli.scan.options import FAIL_ON, LANES, STANDARDS
 from producer.contract import Impact, Lane, ScanRequest
 from producer.errors import DependencyMissing
 
@@ -67,7 +68,7 @@ def test_what_a_command_imports_is_pinned_to_click_and_redis(module: str, floor:
     assert loaded - floor - sys.stdlib_module_names == {"producer", *ALSO.get(module, ())}
 
 
-ALSO = {"usage_command": ("rich",)}
+ALSO = {"schedule_command": ("cronsim",), "usage_command": ("rich",)}
 """What a command loads besides, in any case."""
 
 
@@ -150,11 +151,31 @@ def test_a_worker_command_without_its_packages_says_what_to_install(capsys: pyte
     assert "Traceback" not in answer.err
 
 
-@pytest.mark.usefixtures("missing_command")
-def test_the_help_lists_a_command_that_cannot_be_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_programs_help_loads_click_and_no_command() -> None:
+    script = "import sys\nfrom producer.cli.main import run\nrun(['--help'])\nprint(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(ast.literal_eval(done.stdout.splitlines()[-1]))
+
+    assert {name for name in loaded if name.startswith(("producer.cli.", "worker"))} == {"producer.cli.main"}
+    assert not loaded & {"importlib.metadata", "redis", "pydantic", "asyncio"}
+
+
+def test_the_help_lists_every_command_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     main.run(["--help"])
 
-    assert "ghost" in capsys.readouterr().out
+    listed = set(re.findall(r"^  (\w+)  +[A-Z]", capsys.readouterr().out.partition("Commands:")[2], re.MULTILINE))
+    assert listed == {*main._COMMANDS, *main._entry_points()}
+
+
+@pytest.mark.parametrize(("package", "is_said"), [("package_that_is_not_there", True), ("click", False)])
+def test_the_help_says_how_to_install_the_commands_of_a_worker(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, is_said: bool
+) -> None:
+    monkeypatch.setattr(main, "_OF_THE_EXTRA", package)
+
+    main.run(["--help"])
+
+    assert ("To add them: pip install 'sightline[worker]'" in capsys.readouterr().out) is is_said
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producer.cli.scan.page_options import groups_of, request_options
+from producer.cli.scan.options import groups_of, request_options
 from producer.cli.scan.submit import ScanPlan
 from producer.contract import ScanRequest
 

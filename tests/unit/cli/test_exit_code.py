@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.cli.scan.verdict import exit_code, threshold
+from producer.cli.scan.gate import exit_code, threshold
 from producer.contract import Impact
 from producer.reports.page import Page, page_of, summarise
 from tests.unit.reports import sample_pages as sample

@@ -1,12 +1,13 @@
-"""How each page is scanned, as options of ``scan`` and ``schedule add``: its group, the part, the rules, the window.
+"""The options of ``scan`` as they were given, and those about the page, which ``schedule add`` has too.
 
-They become fields of a ``ScanRequest``; what is not given is left to its defaults.
+The page's options become fields of a ``ScanRequest``; one that is not given is left to its default.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -14,6 +15,9 @@ import click
 if TYPE_CHECKING:
     from producer.contract import JsonObject
 
+STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice")
+FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
+LANES: Final = ("interactive", "batch")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS: Final = (
     ("--group", "groups", "[GLOB=]G", "Name the pages' template or section: shop, or '/shop/*=shop'; repeatable."),
@@ -22,6 +26,48 @@ _OPTIONS: Final = (
     ("--disable", "disabled_rules", "RULE", "Leave out this axe rule, such as color-contrast; repeatable."),
 )
 _SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """The options as given; ``None`` and empty are not given."""
+
+    standard: str = "wcag22aa"
+    wait: bool = False
+    timeout_s: float | None = None
+    fail_on: str | None = None
+    formats: tuple[str, ...] = ()
+    output: str | None = None
+    resume: bool = False
+    batch: str | None = None
+    job_id: str | None = None
+    lane: str | None = None
+    no_assess: bool = False
+    as_json: bool = False
+    screenshot: bool = False
+    only_new: bool = False
+    baseline: str | None = None
+    write_baseline: str | None = None
+    header_file: str | None = None
+    cookie_file: str | None = None
+    storage_state: str | None = None
+    sitemaps: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    ignore_robots: bool = False
+    local: bool = False
+    groups: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    disabled_rules: tuple[str, ...] = ()
+    viewport: JsonObject | None = None
+    wait_for: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether results are waited for: asked for, or needed by another option."""
+        implied = (self.timeout_s, self.fail_on, self.formats, self.output, self.resume)
+        return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
 def page_options(command: _Command) -> _Command:
