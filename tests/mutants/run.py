@@ -3,12 +3,14 @@
 Each ``*.patch`` beside this file begins with what it takes out and which tests must then fail. It is applied to a copy
 of HEAD, never to the work tree. The tests named are first run on the copy as it is, where they must pass. Exit code 1
 when a mutant survives. That every patch still fits is checked with all tests (``test_patches.py``).
+After the patches come random line mutants (``random_mutants.py``); README.md says how to read both.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,9 @@ from typing import Final, Self
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.mutants.random_mutants import run_random
+from tests.mutants.scope import ROOMS
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
@@ -90,12 +95,9 @@ def judge(mutant: Mutant) -> tuple[bool, str]:
     return status == FAILED, said if status == FAILED else f"pytest ended with {status}: {said}"
 
 
-def main() -> int:
-    """Judge the mutants named, or all; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="parts of the patches' names; all without")
-    options = parser.parse_args()
-    wanted = [m for m in all_mutants() if not options.names or any(name in m.path.name for name in options.names)]
+def judge_patches(names: list[str]) -> int:
+    """Judge the patches named, or all; return the exit code."""
+    wanted = [m for m in all_mutants() if not names or any(name in m.path.name for name in names)]
     table = Table("taken out", "caught", "by", "s")
     survivors = 0
     for mutant in wanted:
@@ -106,6 +108,30 @@ def main() -> int:
         print(f"{mutant.path.stem}: {'caught' if is_caught else 'SURVIVED'}: {by}", flush=True)  # noqa: T201  a program
     Console(highlight=False, width=130).print(table)
     return 1 if survivors or not wanted else 0
+
+
+def main() -> int:
+    """Judge the patches named, or all, then the random mutants; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="parts of the patches' names; all without")
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="judge N random line mutants too")
+    parser.add_argument("--seed", type=int, help="draw the same mutants again; a new seed without")
+    parser.add_argument("--room", choices=[room.name for room in ROOMS], help="draw from this room only")
+    parser.add_argument("--jobs", type=int, default=2, help="random mutants judged at a time (2)")
+    parser.add_argument("--no-patches", action="store_true", help="judge the random mutants only")
+    parser.add_argument(
+        "--survivors", type=Path, default=ROOT / ".cache" / "survivors.md", help="file of the survivors"
+    )
+    options = parser.parse_args()
+    if options.random < 0 or options.jobs < 1:
+        parser.error("--random must be 0 or more, and --jobs 1 or more")
+    status = 0 if options.no_patches else judge_patches(options.names)
+    if options.random:
+        seed = secrets.randbelow(10_000) if options.seed is None else options.seed
+        rooms = tuple(room for room in ROOMS if options.room in {None, room.name})
+        found = run_random(count=options.random, seed=seed, jobs=options.jobs, survivors=options.survivors, rooms=rooms)
+        status = status or found
+    return status
 
 
 if __name__ == "__main__":

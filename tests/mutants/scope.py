@@ -1,0 +1,96 @@
+"""Which files random mutants are drawn from, which tests must catch each, and the draw."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import redis
+
+from tests.mutants.line_change import LineChange
+from tests.mutants.lua_changes import compiles, lua_changes
+from tests.mutants.python_changes import is_valid_python, python_changes
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room: its ``folders``, the ``tests`` nearest to it, and ``later`` ones for what survives those."""
+
+    name: str
+    folders: tuple[str, ...]
+    tests: tuple[str, ...]
+    later: tuple[str, ...]
+
+
+ROOMS: Final = (
+    Room(
+        "queue",
+        ("worker/queue", "producer/client/lua", "producer/redis/lua"),
+        ("tests/unit/queue", "tests/redis/queue"),
+        ("tests/crash",),
+    ),
+    Room(
+        "limits",
+        ("worker/limits",),
+        ("tests/redis/test_politeness.py", "tests/redis/test_shared_leases.py", "tests/redis/memory/test_threads.py"),
+        ("tests/redis/agent/test_query_turns.py",),
+    ),
+    Room("gpu", ("worker/gpu",), ("tests/redis/gpu",), ("tests/crash/test_gpu_processes.py",)),
+)
+
+
+def room_of(change: LineChange) -> Room:
+    """Return the room whose file it is."""
+    return next(room for room in ROOMS if change.path.startswith(tuple(f"{folder}/" for folder in room.folders)))
+
+
+def files_to_run(root: Path, places: tuple[str, ...], name: str = "") -> list[str]:
+    """Return the test files at ``places``, those that mention the module or script ``name`` first."""
+    files = [
+        file
+        for place in places
+        for file in (sorted((root / place).rglob("test_*.py")) if (root / place).is_dir() else [root / place])
+    ]
+    files.sort(key=lambda file: name not in file.read_text("utf-8"))
+    return [file.relative_to(root).as_posix() for file in files]
+
+
+def all_changes(root: Path, rooms: tuple[Room, ...] = ROOMS) -> list[LineChange]:
+    """Return every line mutant of the rooms, by path and line."""
+    changes: list[LineChange] = []
+    for folder in sorted(folder for room in rooms for folder in room.folders):
+        for file in sorted((root / folder).rglob("*")):
+            path = file.relative_to(root).as_posix()
+            if file.suffix == ".py":
+                changes += python_changes(path, file.read_text("utf-8"))
+            elif file.suffix == ".lua":
+                changes += lua_changes(path, file.read_text("utf-8"))
+    return changes
+
+
+def is_valid(root: Path, change: LineChange, client: redis.Redis) -> bool:
+    """Return whether Python, or Redis, compiles the changed file."""
+    if change.path.endswith(".py"):
+        return is_valid_python(change.changed((root / change.path).read_text("utf-8")))
+    return compiles(root, change, client)
+
+
+def draw(root: Path, count: int, seed: int, client: redis.Redis, rooms: tuple[Room, ...] = ROOMS) -> list[LineChange]:
+    """Return ``count`` mutants, each of another line; every line is as likely as any other. One seed, one draw."""
+    of_line: dict[tuple[str, int], list[LineChange]] = defaultdict(list)
+    for change in all_changes(root, rooms):
+        of_line[change.path, change.line].append(change)
+    random = Random(seed)  # noqa: S311  no secret
+    lines = sorted(of_line)
+    random.shuffle(lines)
+    drawn: list[LineChange] = []
+    for line in lines:
+        if len(drawn) == count:
+            break
+        change = random.choice(of_line[line])
+        if is_valid(root, change, client):
+            drawn.append(change)
+    return drawn
