@@ -21,7 +21,6 @@ from tests.support.queue import events_of, until
 from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.small_site import SmallSite
 from worker.agent.conversation.state import parse_turns
-from worker.agent.conversation.tools import scan_job_id
 from worker.limits.conversation_hold import thread_tag
 from worker.memory.checkpoints import conversation_saver
 
@@ -143,18 +142,18 @@ async def test_the_same_question_again_is_cached_until_somebody_scans(
     assert again["usage"]["cache_hit"]
 
 
-async def test_a_scan_that_the_user_asks_for_runs(scanned: subprocess.Popen[bytes], client: Client, site: SmallSite):
+async def test_a_scan_that_builtin_is_asked_for_is_not_queued_and_names_the_settings(
+    scanned: subprocess.Popen[bytes], client: Client, site: SmallSite
+):
     assert scanned.poll() is None
     before = site.asked.count("/guilty")
     asked = await client.submit("query", {"question": f"Scan {site.url}/guilty please"}, job_id="q")
 
     answer = await client.wait(asked.job_id, timeout_s=WAIT_S)
-    result = await client.wait(scan_job_id("q", f"{site.url}/guilty"), timeout_s=WAIT_S)
 
     assert isinstance(answer, QueryResult)
-    assert answer.answer == f"Queued a scan of {site.url}/guilty as job {result.job_id}; its result comes later."
-    assert result.state is JobState.SUCCEEDED
-    assert site.asked.count("/guilty") == before + 1
+    assert "CHAT_MODEL" in answer.answer
+    assert site.asked.count("/guilty") == before
 
 
 async def test_a_question_added_by_hand_is_answered(

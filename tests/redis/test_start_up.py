@@ -16,7 +16,7 @@ from producer.cli.main import run
 code = run(sys.argv[1:])
 print(code, *sys.modules, file=sys.stderr)
 """
-PLAIN = {"terms", "urls", "payloads"}
+PLAIN = {"addresses", "terms", "payloads"}
 
 
 def loaded_by(url: str, keys: Keys, *arguments: str) -> tuple[int, set[str]]:
