@@ -10,7 +10,7 @@ from producer.contract.terms import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A barrier somebody decided to live with, why, and up to which day (UTC, included); None is for ever."""
+    """A waived barrier, the reason, and its last day (UTC, included); None never expires."""
 
     fingerprint: str
     reason: str

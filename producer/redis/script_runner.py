@@ -77,7 +77,7 @@ class ScriptRunner:
             return await connection.retry.call_with_retry(attempt, wait)
 
     async def _open(self) -> RawConnection:
-        """Return the connection of all calls; opens it anew when it is lost."""
+        """Return the connection of all calls; reconnects when it is lost."""
         async with self._opening:
             if self._connection is None or self._connection.is_lost:
                 await self.close()

@@ -112,7 +112,7 @@ class Executor:
                 slot.release()
 
     async def _answered(self, entry: Entry, sent: asyncio.Future[Started]) -> Started:
-        """Return what the start came to. Where its reply is lost it is repeated: it may have counted the attempt."""
+        """Return the reply of a start; repeats the start where the reply was lost, since it may have counted."""
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_START_PAUSE_S)
         while True:
             try:

@@ -91,7 +91,7 @@ class Slot:
         self._is_held = False
 
     def acquire(self) -> None:
-        """Hold it, even if there is none: then none is free until more are released than acquired."""
+        """Hold it, even beyond ``max_jobs``: the next slot is free once enough have been released."""
         if not self._is_held:
             self._is_held = True
             self._slots.taken[self._lane] += 1
