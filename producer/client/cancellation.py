@@ -62,10 +62,10 @@ async def cancel_jobs(
 def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[int, int]) -> tuple[list[str], list[Arg]]:
     """Return KEYS and ARGV of cancel.lua; ``known`` is what the job's hash says of ``_KNOWN``."""
     kind, lane, batch = ((part or b"").decode() for part in known)
-    named = [keys.job(job_id), keys.scheduled, keys.result(job_id), keys.events, keys.secret(job_id)]
+    named = [keys.scheduled, keys.job(job_id), keys.result(job_id), keys.events, keys.secret(job_id)]
     named += [keys.batch(batch)] if batch else []
     event = _event(job_id, kind, lane, batch)
-    return named, [job_id, _result(job_id, kind), event, keys.events_live, *ttls, batch]
+    return named, [job_id, _result(job_id, kind), *ttls, event, keys.events_live, batch]
 
 
 def _result(job_id: str, kind: str) -> str:

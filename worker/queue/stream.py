@@ -176,14 +176,16 @@ class JobStream:
 
     async def bury(self, delivery: Delivery, error: ErrorInfo) -> tuple[Standing, int]:
         """Commit a death; returns the length of the dead-letter stream too."""
-        keys = [*self._held_keys(delivery), *self._end_keys(delivery), self.keys.dead]
+        keys = [self._lane_keys[delivery.lane], self.keys.dead, self.keys.job(delivery.job_id)]
+        keys += [self.keys.result(delivery.job_id), self.keys.events, self.keys.secret(delivery.job_id)]
         if delivery.batch:
             keys.append(self.keys.batch(delivery.batch))
         about = {"error": {"type": error.type, "message": error.message}}
         event = self._event_head("job.dead", delivery, JobState.DEAD, about) + "}"
         result = encode_failure(delivery.job_id, delivery.kind, JobState.DEAD, error)
-        ends = (delivery.job_id, result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live)
-        args = (*self._held_args(delivery), *ends, delivery.batch, error.type, error.message, DEAD_CAP)
+        letter = (delivery.job_id, error.type, error.message, DEAD_CAP)
+        end = (result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live, delivery.batch)
+        args = (*self._held_args(delivery), *letter, *end)
         reply = await self._pipe.call(SCRIPTS["bury"], keys, args)
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 
@@ -239,9 +241,6 @@ class JobStream:
 
     def _held_args(self, delivery: Delivery) -> tuple[Arg, ...]:
         return (*self._who, delivery.entry, delivery.fence)
-
-    def _end_keys(self, delivery: Delivery) -> tuple[str, str, str]:
-        return self.keys.result(delivery.job_id), self.keys.events, self.keys.secret(delivery.job_id)
 
     def _event_head(self, name: str, delivery: Delivery, state: JobState, extra: Mapping[str, Any]) -> str:
         """Return the event's JSON without its closing brace: Lua adds the time. Not json.dumps: one for each job."""
