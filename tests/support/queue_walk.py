@@ -24,9 +24,9 @@ from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
 from worker.queue.delivery import Delivery, Entry, NotStarted
-from worker.queue.lane_reader import Claimed
+from worker.queue.lane_reader import START_READ, Claimed
 from worker.queue.outcome import Commit, CounterWrite
-from worker.queue.stream import SCRIPTS, JobStream
+from worker.queue.stream import JobStream
 
 CONSUMERS: Final = 2
 SILENT_MS: Final = 60_000
@@ -168,7 +168,7 @@ class QueueWalk(RuleBasedStateMachine):
         key = self.keys.lane(lane)
         args = (GROUP, consumer.stream.consumer, lane, self.keys.job(""), consumer.newest[lane], WORKERS_TRIES)
         reply: Any = await self.world.redis.xreadgroup(GROUP, consumer.stream.consumer, {key: ">"}, count=1)
-        answer = await run_script(self.world.redis, SCRIPTS["start_read"], [key], args)
+        answer = await run_script(self.world.redis, START_READ, [key], args)
         flat = [
             (entry_id, [item for pair in fields.items() for item in pair])
             for _, rows in reply

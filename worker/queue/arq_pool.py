@@ -7,7 +7,6 @@ client behind it is ``producer/client/client.py``; what a job is to arq's users 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Self, cast
@@ -100,13 +99,8 @@ class StreamPool(ArqRedis):
         found = [] if len(lanes) == 1 else list(cast("list[bytes]", await self.zrange(keys.scheduled, 0, -1)))
         for lane in lanes:
             found += [fields[b"id"] for _, fields in await self.xrange(keys.lane(lane)) if b"id" in fields]
-        known = await asyncio.gather(*(self.job(job_id.decode()).info() for job_id in _once(found)))
+        known = await asyncio.gather(*(self.job(job_id.decode()).info() for job_id in dict.fromkeys(found)))
         return sorted((job for job in known if job is not None), key=lambda job: job.score or 0)
-
-
-def _once(names: Iterable[bytes]) -> list[bytes]:
-    """Return the names without repetitions, in their order."""
-    return list(dict.fromkeys(names))
 
 
 def connections_of(client: Redis) -> ConnectionPool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from producer.contract import JOB_ID, MAX_KIND_CHARS, WIRE_VERSION, ErrorInfo, Lane, decode_payload
@@ -34,11 +34,6 @@ class Entry:
     def own_id(self) -> str:
         """Job id of an entry that names none, or one that cannot be its."""
         return f"{self.lane}-{self.id}"
-
-    @property
-    def is_by_hand(self) -> bool:
-        """Whether the entry carries its payload: it was added with XADD, not by submit.lua."""
-        return b"payload" in self.fields
 
 
 def entries_of(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
@@ -70,7 +65,7 @@ def check_entry(entry: Entry) -> None:
         msg = f"the entry's version is {version[:20]!r}: this worker reads versions 1 to {WIRE_VERSION}"
         raise InvalidJob(msg)
     is_readable = int(version or 1) <= WIRE_VERSION  # only a newer release knows what its entries look like
-    if entry.is_by_hand and is_readable:
+    if b"payload" in fields and is_readable:  # added with XADD, not by submit.lua
         decode_payload(fields[b"payload"])
         decode_args(fields.get(b"args", b""))
 
@@ -113,14 +108,15 @@ class Delivery:
     last_error: str = ""
     version: int = WIRE_VERSION
     waited_ms: int = 0
-    started_at: float = field(default=0.0)
+    started_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """An entry that did not become a delivery: ``dropped``, ``missing`` or ``lost``."""
+    """An entry that did not become a delivery: ``dropped``, ``missing``, ``lost``, or ``invalid`` for a ``reason``."""
 
     why: str
+    reason: str = ""
 
 
 Started = Delivery | NotStarted

@@ -2,28 +2,29 @@
 
 Read it from the top to the bottom::
 
-    begin      the start goes to Redis with the others of this tick
+    begin      take the slot; the start goes to Redis with the others of this tick
     started    its reply: a delivery; or the entry is rejected, or dropped
     perform    resolve the function, watch its time-out, run it, normalise what it returned or raised (``run.py``)
     commit     one fenced script for each outcome (``stream.py``), repeated until Redis has answered
     finish     one event in the log, counters and the last hook
 
 A step that Redis does not answer is repeated; a start that it refuses is left to the reclaim: an entry that nobody
-renews comes back by itself. While a delivery runs its lease is renewed (``leases.py``).
+renews comes back by itself. While a delivery runs its lease is renewed (``leases.py``). Which entries hold a slot is
+kept here; how many slots there are, and for which lane, is ``loop.py``'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final, assert_never
 
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.contract import WIRE_VERSION, ErrorInfo
+from producer.contract import WIRE_VERSION, ErrorInfo, Lane
 from producer.errors import InvalidJob
 from producer.redis.backoff import Backoff
 from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, exhausted, newer
@@ -45,71 +46,58 @@ UNWELCOME: Final = (Dead, Retried, Lost)
 log = structlog.get_logger()
 
 
-class HeldSlot(Protocol):
-    """The slot that a delivery runs in; ``loop.py`` hands it over."""
-
-    def acquire(self) -> None:
-        """Hold it; safe to call twice."""
-        ...
-
-    def release(self) -> None:
-        """Free it for the next job; safe to call twice."""
-        ...
-
-
 class Executor:
-    """The deliveries of one worker, from claim to commit."""
+    """The deliveries of one worker, from claim to commit.
+
+    ``holders`` are the entries that hold a slot of their lane; a release sets ``freed``.
+    """
 
     def __init__(self, stream: JobStream, leases: LeaseKeeper, functions: JobFunctions) -> None:
         self._stream = stream
         self._leases = leases
-        self._functions = functions
+        self.functions = functions
         self._runs: dict[LeaseId, Run] = {}
         self._deadlines = Deadlines()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.holders: dict[Lane, set[Entry]] = {lane: set() for lane in Lane}
+        self.freed = asyncio.Event()
         self.is_stopping = False
         self.refusals = 0
 
     # ------------------------------------------------------------------------------------------ the way of one entry
 
-    def begin(self, entry: Entry, start: Started | None, slot: HeldSlot | None) -> None:
-        """Take charge of a claimed entry, in ``slot``; without one it is requeued.
+    def begin(self, entry: Entry, start: Started | None, *, has_slot: bool) -> None:
+        """Take charge of a claimed entry, in a slot of its lane; without one it is requeued.
 
-        Its start is sent before its task has begun, unless ``start`` says what came of it.
+        Its start is sent before its task has begun, unless ``start`` is the reply of one.
         """
-        sent = start if start is not None else self._send_start(entry)
-        task = asyncio.create_task(self._deliver(entry, sent, slot))
+        if has_slot:
+            self.holders[entry.lane].add(entry)
+        sent = self._send_start(entry) if start is None else start
+        task = asyncio.create_task(self._deliver(entry, sent))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def _send_start(self, entry: Entry) -> asyncio.Future[Started] | InvalidJob:
+    def _send_start(self, entry: Entry) -> asyncio.Future[Started] | NotStarted:
         try:
             check_entry(entry)
         except InvalidJob as error:
-            return error
-        return self._stream.start(entry, tries=self._functions.tries_of(entry.kind))
+            return NotStarted("invalid", describe(error).message)
+        return self._stream.start(entry, tries=self.functions.tries_of(entry.kind))
 
-    async def _deliver(
-        self, entry: Entry, sent: Started | asyncio.Future[Started] | InvalidJob, slot: HeldSlot | None
-    ) -> None:
+    async def _deliver(self, entry: Entry, sent: Started | asyncio.Future[Started]) -> None:
         try:
-            if isinstance(sent, InvalidJob):
-                await self._reject(entry, describe(sent))
-                return
             start = await self._answered(entry, sent) if isinstance(sent, asyncio.Future) else sent
             delivery = await self._started(entry, start)
-            if delivery is None:
-                return
-            if slot is None:
+            if delivery is not None and entry in self.holders[entry.lane]:
+                await self._carry(entry, delivery)
+            elif delivery is not None:
                 await self._stream.hand_back(delivery)
-                log.info("job.handed_back", job_id=delivery.job_id, why="no place")
-            else:
-                await self._carry(delivery, slot)
+                log.info("job.handed_back", job_id=delivery.job_id, why="no slot")
         except (RedisError, OSError) as error:
             log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
         finally:
-            if slot is not None:
-                slot.release()
+            self._release_slot(entry)
 
     async def _answered(self, entry: Entry, sent: asyncio.Future[Started]) -> Started:
         """Return the reply of a start; repeats the start where the reply was lost, since it may have counted."""
@@ -123,39 +111,36 @@ class Executor:
                 pause_s = backoff.pause_s()
                 log.warning("start.repeated", job_id=entry.job_id, error=str(error), pause_s=pause_s)
             await asyncio.sleep(pause_s)
-            sent = self._stream.start(entry, tries=self._functions.tries_of(entry.kind), is_repeated=True)
+            sent = self._stream.start(entry, tries=self.functions.tries_of(entry.kind), is_repeated=True)
 
     async def _started(self, entry: Entry, start: Started) -> Delivery | None:
         """Return the delivery; None for an entry that is none, which is settled then."""
-        is_doubtful = isinstance(start, Delivery) and self._leases.loop_was_frozen
-        if is_doubtful and isinstance(start, Delivery) and not await self._stream.holds(start):
+        if isinstance(start, Delivery) and self._leases.loop_was_frozen and not await self._stream.holds(start):
             start = NotStarted("lost")
         if isinstance(start, Delivery):
             start.started_at = time.monotonic()
             return start
-        if start.why == "missing":
-            reason = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
-            await self._reject(entry, ErrorInfo(type="InvalidJob", message=reason))
+        if start.why in ("invalid", "missing"):
+            missing = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
+            reason = start.reason or missing
+            _, length = await self._stream.reject(entry, ErrorInfo(type="InvalidJob", message=reason))
+            log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=reason)
+            _warn_if_capped(length)
         else:
             log.info("entry.dropped", job_id=entry.job_id, entry=entry.id, why=start.why)
         return None
 
-    async def _reject(self, entry: Entry, error: ErrorInfo) -> None:
-        _, length = await self._stream.reject(entry, error)
-        log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=error.message)
-        _warn_if_capped(length)
-
-    async def _carry(self, delivery: Delivery, slot: HeldSlot) -> None:
+    async def _carry(self, entry: Entry, delivery: Delivery) -> None:
         """Perform, commit and finish a delivery, its lease held."""
         self._leases.hold(delivery)
         try:
-            ctx = self._functions.ctx_of(delivery)
+            ctx = self.functions.ctx_of(delivery)
             outcome = await self._perform(delivery, ctx)
-            if self._functions.after_job_end is None:  # nothing of the job runs any more: the next one may
-                slot.release()
-            standing = await self._commit(delivery, outcome, slot)
+            if self.functions.options.after_job_end is None:  # nothing of the job runs any more: the next one may
+                self._release_slot(entry)
+            standing = await self._commit(entry, delivery, outcome)
             _log_end(delivery, outcome, standing)
-            await self._functions.after(ctx, outcome, is_committed=standing != "lost")
+            await self.functions.after(ctx, outcome, is_committed=standing != "lost")
         finally:
             self._leases.release(delivery)
 
@@ -167,24 +152,22 @@ class Executor:
         if delivery.is_exhausted:
             return Dead(exhausted(delivery))
         try:
-            resolved = self._functions.resolve(delivery)
+            run = self.functions.resolve(delivery)
         except InvalidJob as error:
             return Dead(describe(error))
-        lease, run = lease_id(delivery), Run(delivery)
+        options, lease = self.functions.options, lease_id(delivery)
         self._runs[lease] = run
-        if resolved.timeout_s:
-            self._deadlines.begin(run, resolved.timeout_s)
+        self._deadlines.begin(run)
         try:
-            outcome = await execute(run, resolved, ctx, on_start=self._functions.on_job_start)
+            outcome = await execute(run, ctx, on_start=options.on_job_start)
         finally:
             del self._runs[lease]
-            if resolved.timeout_s:
-                self._deadlines.end(run, resolved.timeout_s)
-        if self._functions.on_job_end is not None:
-            await run_hook(self._functions.on_job_end, ctx)
+            self._deadlines.end(run)
+        if options.on_job_end is not None:
+            await run_hook(options.on_job_end, ctx)
         return outcome
 
-    async def _commit(self, delivery: Delivery, outcome: Outcome, slot: HeldSlot) -> Standing:
+    async def _commit(self, entry: Entry, delivery: Delivery, outcome: Outcome) -> Standing:
         """Commit until Redis has answered; each script knows a repetition by its fence.
 
         While Redis refuses, the slot is held: jobs whose ends cannot be kept must not pile up.
@@ -209,13 +192,13 @@ class Executor:
                 log.error("commit.refused", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
                 if self.is_stopping:
                     raise
-            slot.acquire()
+            self.holders[entry.lane].add(entry)  # even beyond the number of slots
             await asyncio.sleep(pause_s)
 
     async def _commit_once(self, delivery: Delivery, outcome: Outcome) -> Standing:
         match outcome:
             case Succeeded():
-                ttl_s = self._functions.result_ttl_s(delivery.kind)
+                ttl_s = self.functions.result_ttl_s(delivery.kind)
                 return await self._stream.finish(
                     delivery, commit=outcome.commit, value_json=outcome.value_json, result_ttl_s=ttl_s
                 )
@@ -235,6 +218,12 @@ class Executor:
                 return "lost"
             case _:
                 assert_never(outcome)
+
+    def _release_slot(self, entry: Entry) -> None:
+        """Free the entry's slot and wake the loop. Safe to call twice."""
+        if entry in self.holders[entry.lane]:
+            self.holders[entry.lane].remove(entry)
+            self.freed.set()
 
     # ------------------------------------------------------------------------------------------ all of them
 
@@ -258,12 +247,10 @@ class Executor:
         for run in list(self._runs.values()):
             run.stop(reason)
 
-    async def wait_until_done(self, *, timeout_s: float | None = None) -> bool:
-        """Wait for all tasks to end; False when the time ran out first."""
-        if not self.tasks:
-            return True
-        _, waiting = await asyncio.wait(set(self.tasks), timeout=timeout_s)
-        return not waiting
+    async def wait_until_done(self, *, timeout_s: float | None) -> None:
+        """Wait for all tasks to end, at most ``timeout_s``."""
+        if self.tasks:
+            await asyncio.wait(set(self.tasks), timeout=timeout_s)
 
     def _stop_run(self, delivery: Leased, reason: StopReason) -> bool:
         """Stop the function of ``delivery``; False when it runs no more, so that its commit decides."""

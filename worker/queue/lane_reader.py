@@ -20,13 +20,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from producer.contract import Lane
-from producer.keys import GROUP
+from producer.keys import GROUP, Keys
 from producer.redis.raw_connection import RawConnection, settle
-from producer.redis.scripts import Arg, Script
+from producer.redis.scripts import Arg, load_script
 from worker.queue.delivery import Entry, Started, entries_of, started
 
 BLOCK_MS: Final = 5_000
 """Longest blocking read; an idle consumer is seen by Redis at least this often."""
+START_READ: Final = load_script("worker.queue", "start_read")
 ANSWER_S: Final = 10.0
 """How much later than that an answer may come before the connection is given up: a half-open socket never answers."""
 
@@ -36,23 +37,17 @@ Arrived = Callable[[list[Claimed]], None]
 
 
 class LaneReader:
-    """A blocking XREADGROUP on the lane ``key``, with ``script`` behind it; ``arrived`` gets what either has brought.
+    """A blocking XREADGROUP on ``lane``, with start_read.lua behind it; ``arrived`` gets what either has brought."""
 
-    ``jobs`` is the prefix of job hashes.
-    """
-
-    def __init__(
-        self, redis: Redis, lane: Lane, key: str, *, consumer: str, jobs: str, script: Script, arrived: Arrived
-    ) -> None:
+    def __init__(self, redis: Redis, keys: Keys, lane: Lane, *, consumer: str, arrived: Arrived) -> None:
         self._redis = redis
         self._pool = cast("ConnectionPool", redis.connection_pool)
         self._lane = lane
-        self._key = key
-        self._script = script
-        self._args: tuple[Arg, ...] = (GROUP, consumer, lane, jobs)
+        self._key = keys.lane(lane)
+        self._args: tuple[Arg, ...] = (GROUP, consumer, lane, keys.job(""))
         self._is_known = False
         self._arrived = arrived
-        words: Any = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", key, ">")
+        words: Any = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", self._key, ">")
         self._read = pack_command(words)
         self._connection: RawConnection | None = None
         self._client_id = 0
@@ -96,19 +91,19 @@ class LaneReader:
     async def _open(self) -> RawConnection:
         self._connection = connection = await RawConnection.open(self._pool)
         self._is_known = False  # the server may have been restarted, and forgets scripts then
-        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         who: Any = ("CLIENT", "ID")
-        connection.send(pack_command(who), [lambda reply: settle(told, reply)])
+        connection.send(pack_command(who), [lambda reply: settle(answer, reply)])
         try:
             async with asyncio.timeout(ANSWER_S):
-                self._client_id = int(await told)
+                self._client_id = int(await answer)
         except BaseException:  # a reply that comes later would be taken for the next one's
             await self.close()
             raise
         return connection
 
     def _packed(self, args: Sequence[Arg]) -> bytes:
-        head = ("EVALSHA", self._script.sha) if self._is_known else ("EVAL", self._script.text)
+        head = ("EVALSHA", START_READ.sha) if self._is_known else ("EVAL", START_READ.text)
         command: Any = (*head, 1, self._key, *args)
         return pack_command(command)
 

@@ -19,8 +19,6 @@ from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import load_script
 
-LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
-
 PROMOTE: Final = load_script("worker.queue", "promote")
 REAP: Final = load_script("worker.queue", "reap")
 REQUEUE: Final = load_script("worker.queue", "requeue")
@@ -37,7 +35,7 @@ class Lanes:
         self._redis = redis
         self._pipe = pipe
         self._keys = keys
-        self._lane_keys = {lane: keys.lane(lane) for lane in LANES}
+        self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
 
     async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).

@@ -1,19 +1,18 @@
 """The loop of a worker: fills free slots with entries of the lanes, and hands each to the executor.
 
-While there is a backlog, ``claim.lua`` takes as many entries as there are slots in one call. Once a lane has shown
+While there is a backlog, ``claim.lua`` reads as many new entries as there are slots in one call. Once a lane has shown
 itself empty, a blocking read waits there, on its own connection, for the next entry; what it brings when no slot is
-free any more is requeued. **What is due comes before what is new**: when leases of other workers may have ended
-(``upkeep.py`` says when to look), their entries are taken over before anything is claimed, whoever frees the slot.
-Redis decides who gets an entry; this module only asks. Next: ``executor.py``.
+free any more is requeued. **Reclaims come before claims**: once ``upkeep.py`` has requested a reclaim, pending entries
+of lost workers fill the free slots before new entries do. Redis decides who gets an entry. Next: ``executor.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sized
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from redis.exceptions import OutOfMemoryError, RedisError
@@ -22,9 +21,7 @@ from producer.contract import Lane
 from producer.redis.backoff import Backoff
 from worker.queue.executor import Executor
 from worker.queue.lane_reader import Claimed
-from worker.queue.lanes import LANES
 from worker.queue.leases import LeaseKeeper
-from worker.queue.run import JobFunctions
 from worker.queue.stream import JobStream
 
 FIRST_PAUSE_S: Final = 0.1
@@ -37,38 +34,31 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Slots:
-    """The slots of one worker: ``max_jobs`` of them, each free or taken by a job of a lane. A release sets ``freed``.
+    """The slots of one worker: ``max_jobs`` of them, and those that ``holders`` of each lane hold.
 
     One slot is kept for interactive jobs, so that a question never waits behind scans; while both lanes wait, one claim
     in five is batch, so that scans never starve behind questions.
     """
 
     max_jobs: int
-    taken: dict[Lane, int] = field(default_factory=lambda: {Lane.INTERACTIVE: 0, Lane.BATCH: 0})
+    holders: Mapping[Lane, Sized]
     credit: int = 0
     """Fair-share credit of the batch lane, capped so that an idle lane cannot burst."""
-    freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def free(self) -> int:
-        """How many jobs could be taken now."""
-        return self.max_jobs - self.taken[Lane.INTERACTIVE] - self.taken[Lane.BATCH]
+        """How many entries could be claimed now."""
+        return self.max_jobs - sum(map(len, self.holders.values()))
 
     @property
     def for_batch(self) -> int:
         """How many of the free slots batch may take; a single slot is kept for nobody."""
         kept = 1 if self.max_jobs > 1 else 0
-        return max(0, min(self.free, self.max_jobs - kept - self.taken[Lane.BATCH]))
+        return max(0, min(self.free, self.max_jobs - kept - len(self.holders[Lane.BATCH])))
 
     def for_lane(self, lane: Lane) -> int:
         """How many of the free slots ``lane`` may take."""
         return self.for_batch if lane is Lane.BATCH else self.free
-
-    def take(self, lane: Lane) -> Slot:
-        """Acquire one."""
-        slot = Slot(self, lane)
-        slot.acquire()
-        return slot
 
     def batch_turns(self, slots: int) -> int:
         """How many of the next ``slots`` claims belong to batch before interactive."""
@@ -80,69 +70,34 @@ class Slots:
         self.credit = max(1 - BATCH_SHARE, min(earned, BATCH_SHARE - 1))
 
 
-class Slot:
-    """A slot of a lane, held or not; acquiring a held slot and releasing a free one change nothing."""
-
-    __slots__ = ("_is_held", "_lane", "_slots")
-
-    def __init__(self, slots: Slots, lane: Lane) -> None:
-        self._slots = slots
-        self._lane = lane
-        self._is_held = False
-
-    def acquire(self) -> None:
-        """Hold it, even beyond ``max_jobs``: the next slot is free once enough have been released."""
-        if not self._is_held:
-            self._is_held = True
-            self._slots.taken[self._lane] += 1
-
-    def release(self) -> None:
-        """Free it, and wake the loop."""
-        if self._is_held:
-            self._is_held = False
-            self._slots.taken[self._lane] -= 1
-            self._slots.freed.set()
-
-
 class Loop:
     """Keeps the slots of one worker filled until it is stopped.
 
-    ``options`` has the attributes of ``arq.Worker``: ``allow_pick_jobs``, ``burst`` and ``max_burst_jobs`` are read.
+    Of the worker's options, those that bound what may be claimed are read for each claim.
     """
 
-    def __init__(
-        self,
-        stream: JobStream,
-        slots: Slots,
-        executor: Executor,
-        functions: JobFunctions,
-        leases: LeaseKeeper,
-        *,
-        options: Any,
-        lease_s: float,
-    ) -> None:
+    def __init__(self, stream: JobStream, executor: Executor, leases: LeaseKeeper, *, lease_s: float) -> None:
         self._stream = stream
-        self._slots = slots
         self._executor = executor
-        self._functions = functions
         self._leases = leases
-        self._options = options
         self._lease_s = lease_s
-        self._drained = {lane: asyncio.Event() for lane in LANES}
-        self._newest = dict.fromkeys(LANES, "0-0")
-        self._readers = {lane: stream.reader(lane, arrived=self._arrived) for lane in LANES}
+        self._slots = Slots(executor.functions.options.max_jobs, executor.holders)
+        self._drained = {lane: asyncio.Event() for lane in Lane}
+        self._newest = dict.fromkeys(Lane, "0-0")
+        self._readers = {lane: stream.reader(lane, arrived=self._arrived) for lane in Lane}
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        self._reclaiming = dict.fromkeys(LANES, "")  # the cursor of each lane's reclaim; '' while none is due
+        self._reclaim_from = dict.fromkeys(Lane, "")  # cursor of each lane's reclaim; '' while none is requested
         self.claimed = 0
         self.is_stopping = False
 
     def look_again(self) -> None:
         """Wake the loop."""
-        self._slots.freed.set()
+        self._executor.freed.set()
 
-    def reclaim(self) -> None:
-        """Look for ended leases of other workers before the next claim."""
-        self._reclaiming = {lane: cursor or "0-0" for lane, cursor in self._reclaiming.items()}
+    def request_reclaim(self) -> None:
+        """Let the loop reclaim before its next claim; a reclaim that has not seen all pending entries goes on."""
+        for lane, cursor in self._reclaim_from.items():
+            self._reclaim_from[lane] = cursor or "0-0"
         self.look_again()
 
     async def run(self) -> None:
@@ -150,14 +105,14 @@ class Loop:
 
         Raises what has ended a reader: its lane is not claimed from meanwhile, and would be nobody's.
         """
-        readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in LANES]
+        readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in Lane]
         for reader in readers:
             reader.add_done_callback(lambda _: self.look_again())
         self.look_again()
         try:
             while not self.is_stopping:
-                await self._slots.freed.wait()
-                self._slots.freed.clear()
+                await self._executor.freed.wait()
+                self._executor.freed.clear()
                 for reader in readers:
                     if reader.done():
                         reader.result()
@@ -174,9 +129,9 @@ class Loop:
             event.set()
 
     async def _fill(self) -> None:
-        """Fill the free slots: with entries whose lease has ended, then with new ones."""
+        """Fill the free slots: with pending entries of lost workers, then with new entries."""
         try:
-            await self._take_over()
+            await self._reclaim()
             await self._claim()
         except (RedisError, OSError) as error:
             await self._pause(error)
@@ -192,24 +147,28 @@ class Loop:
         """
         return time.monotonic() - self._leases.up_since >= self._lease_s
 
-    async def _take_over(self) -> None:
-        """Take over entries that nobody has renewed for a lease, as many as there are slots for their lane."""
-        if not any(self._reclaiming.values()) or not self.may_reclaim:
-            return
-        for lane, cursor in self._reclaiming.items():
-            slots = self._allowed(self._slots.for_lane(lane))
-            if not cursor or slots <= 0:
-                continue
-            idle_ms = int(self._lease_s * 1000)
-            following, entries = await self._stream.reclaim(lane, cursor=cursor, count=slots, min_idle_ms=idle_ms)
-            self._reclaiming[lane] = "" if following == "0-0" and len(entries) < slots else following
-            if entries:
-                job_ids = [entry.job_id for entry in entries]
-                log.warning("jobs.reclaimed", lane=lane, count=len(entries), job_ids=job_ids[:20])
-                self._begin([(entry, None) for entry in entries])
+    async def _reclaim(self) -> None:
+        """Reclaim pending entries that nobody has renewed for a lease, as many as there are slots for their lane.
+
+        XAUTOCLAIM looks at ten pending entries a slot: it is called until it has seen all or the slots are full.
+        """
+        idle_ms = int(self._lease_s * 1000)
+        for lane in Lane:
+            while (cursor := self._reclaim_from[lane]) and self.may_reclaim:
+                slots = self._allowed(self._slots.for_lane(lane))
+                if slots <= 0:
+                    break
+                self._reclaim_from[lane] = ""  # a request made while this call is on its way is kept
+                following, entries = await self._stream.reclaim(lane, cursor=cursor, count=slots, min_idle_ms=idle_ms)
+                if following != "0-0" or len(entries) == slots:
+                    self._reclaim_from[lane] = following
+                if entries:
+                    job_ids = [entry.job_id for entry in entries]
+                    log.warning("jobs.reclaimed", lane=lane, count=len(entries), job_ids=job_ids[:20])
+                    self._begin([(entry, None) for entry in entries])
 
     async def _claim(self) -> None:
-        """Claim for the free slots, of the lanes that nobody reads: a read starts what it finds unknown to us."""
+        """Claim new entries for the free slots, of the lanes that nobody reads: a read starts what it brings."""
         slots = self._allowed(self._slots.free)
         for_interactive = 0 if self._drained[Lane.INTERACTIVE].is_set() else slots
         for_batch = 0 if self._drained[Lane.BATCH].is_set() else min(slots, self._slots.for_batch)
@@ -231,9 +190,9 @@ class Loop:
             self._drained[Lane.INTERACTIVE].set()
 
     def _allowed(self, slots: int) -> int:
-        """Return how many of ``slots`` may be filled, by arq's options."""
-        options = self._options
-        if not options.allow_pick_jobs:
+        """Return how many of ``slots`` may be filled: none after ``stop``, and no more than arq's options allow."""
+        options = self._executor.functions.options
+        if self.is_stopping or not options.allow_pick_jobs:
             return 0
         if options.burst and options.max_burst_jobs >= 0:
             return min(slots, options.max_burst_jobs - self.claimed)
@@ -244,7 +203,7 @@ class Loop:
         for entry, start in claimed:
             self.claimed += 1
             has_slot = not self.is_stopping and self._slots.for_lane(entry.lane) > 0
-            self._executor.begin(entry, start, self._slots.take(entry.lane) if has_slot else None)
+            self._executor.begin(entry, start, has_slot=has_slot)
         self._stream.send_starts()
 
     async def _read_lane(self, lane: Lane) -> None:
@@ -261,7 +220,7 @@ class Loop:
 
     async def _read_once(self, lane: Lane) -> None:
         try:
-            await self._readers[lane].read(newest=self._newest[lane], tries=self._functions.tries())
+            await self._readers[lane].read(newest=self._newest[lane], tries=self._executor.functions.tries())
         except (RedisError, OSError) as error:
             if not self.is_stopping:
                 await self._pause(error)

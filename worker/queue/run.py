@@ -56,21 +56,15 @@ class StopReason(Enum):
     SHUTDOWN = "shutdown"
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A delivery's function and its arguments."""
+@dataclass(slots=True, eq=False)
+class Run:
+    """One call of a job function; ``stop`` may be called from any callback of the loop, the first reason counts."""
 
+    delivery: Delivery
     function: JobFunction
     args: tuple[Any, ...]
     kwargs: JsonObject
     timeout_s: float | None
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One run in progress; ``stop`` may be called from any callback of the loop, the first reason counts."""
-
-    delivery: Delivery
     task: asyncio.Task[Any] | None = None
     stopped_by: StopReason | None = None
 
@@ -87,19 +81,18 @@ class Run:
             asyncio.get_running_loop().call_later(INSIST_AFTER_S, self._insist)
 
 
-async def execute(run: Run, resolved: Resolved, ctx: dict[Any, Any], *, on_start: Hook | None = None) -> Outcome:
+async def execute(run: Run, ctx: dict[Any, Any], *, on_start: Hook | None) -> Outcome:
     """Run the function to its end and return the outcome; an error of ``on_start`` is the job's. Never raises."""
     run.task = cast("asyncio.Task[Any]", asyncio.current_task())
     try:
         if on_start is not None:
             await on_start(ctx)
-        value = await resolved.function(ctx, *resolved.args, **resolved.kwargs)
-        return normalise_value(value)
+        return normalise_value(await run.function(ctx, *run.args, **run.kwargs))
     except asyncio.CancelledError as error:
-        return _stopped(run, resolved, error)
+        return _stopped(run, error)
     except Exception as error:  # noqa: BLE001  the one broad catch: what a job raises is its outcome
         if run.stopped_by is not None:  # it stumbled over its end; a TaskGroup raises that, not the cancellation
-            return _stopped(run, resolved, error)
+            return _stopped(run, error)
         delivery = run.delivery
         return decide(error, attempt=delivery.attempt, tries=delivery.tries, random=random.random)
     finally:
@@ -134,11 +127,11 @@ def normalise_value(value: object) -> Outcome:
     return Succeeded(None, text)
 
 
-def _stopped(run: Run, resolved: Resolved, error: BaseException) -> Outcome:
+def _stopped(run: Run, error: BaseException) -> Outcome:
     delivery = run.delivery
     match run.stopped_by:
         case StopReason.TIMEOUT:
-            limit = f"the job ran into its time-out of {resolved.timeout_s:g} s"
+            limit = f"the job ran into its time-out of {run.timeout_s:g} s"
             return Dead(ErrorInfo(type="TimeoutError", message=limit))
         case StopReason.CANCELLED:
             return Cancelled()
@@ -166,19 +159,21 @@ class Deadlines:
     def __init__(self) -> None:
         self._waiting: dict[float, dict[Run, float]] = {}
 
-    def begin(self, run: Run, timeout_s: float) -> None:
-        """Count ``timeout_s`` from now."""
+    def begin(self, run: Run) -> None:
+        """Count the run's time-out from now, if it has one."""
+        if not run.timeout_s:
+            return
         loop = asyncio.get_running_loop()
-        due = loop.time() + timeout_s
-        runs = self._waiting.get(timeout_s)
+        due = loop.time() + run.timeout_s
+        runs = self._waiting.get(run.timeout_s)
         if runs is None:
-            runs = self._waiting[timeout_s] = {}
-            loop.call_at(due, self._look, loop, timeout_s)
+            runs = self._waiting[run.timeout_s] = {}
+            loop.call_at(due, self._look, loop, run.timeout_s)
         runs[run] = due
 
-    def end(self, run: Run, timeout_s: float) -> None:
+    def end(self, run: Run) -> None:
         """Count no more. Safe to call twice, and late."""
-        self._waiting.get(timeout_s, {}).pop(run, None)
+        self._waiting.get(run.timeout_s or 0, {}).pop(run, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         """Stop what is due; wait for the next one. A length without runs keeps no timer."""
@@ -193,54 +188,39 @@ class Deadlines:
 
 
 class JobFunctions:
-    """The functions of one worker; ``options`` has the attributes of ``arq.Worker``.
+    """The functions of one worker; ``options`` has the attributes of ``arq.Worker``, its hooks among them.
 
     They are read for each job: an arq program may change its worker's attributes.
     """
 
     def __init__(self, options: Any, *, note_progress: Callable[[Delivery, str], Awaitable[object]]) -> None:
-        self._options = options
+        self.options = options
         self._send_progress = note_progress
-
-    @property
-    def on_job_start(self) -> Hook | None:
-        """Arq's hook before the run; its error is the job's."""
-        return self._options.on_job_start
-
-    @property
-    def on_job_end(self) -> Hook | None:
-        """Arq's hook after the run, before the commit."""
-        return self._options.on_job_end
-
-    @property
-    def after_job_end(self) -> Hook | None:
-        """Arq's hook after the commit."""
-        return self._options.after_job_end
 
     def tries_of(self, kind: str) -> int:
         """Return how often a job of ``kind`` may be tried; unknown kinds as by default."""
-        function = self._options.functions.get(kind)
-        return getattr(function, "max_tries", None) or self._options.max_tries
+        function = self.options.functions.get(kind)
+        return getattr(function, "max_tries", None) or self.options.max_tries
 
     def tries(self) -> list[Arg]:
         """Return the tries of a kind by default, then kind and tries of each function that has its own."""
-        own = {kind: getattr(function, "max_tries", None) for kind, function in self._options.functions.items()}
-        return [self._options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
+        own = {kind: getattr(function, "max_tries", None) for kind, function in self.options.functions.items()}
+        return [self.options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
 
-    def resolve(self, delivery: Delivery) -> Resolved:
-        """Return what to call; raises ``InvalidJob`` for an unknown kind or arguments that are not JSON."""
-        functions = self._options.functions
+    def resolve(self, delivery: Delivery) -> Run:
+        """Return the call to make; raises ``InvalidJob`` for an unknown kind or arguments that are not JSON."""
+        functions = self.options.functions
         function = functions.get(delivery.kind)
         if function is None:
             msg = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(functions))}"
             raise InvalidJob(msg)
-        timeout_s = self._options.job_timeout_s if function.timeout_s is None else function.timeout_s
+        timeout_s = self.options.job_timeout_s if function.timeout_s is None else function.timeout_s
         args, kwargs = decode_args(delivery.args), decode_payload(delivery.payload or b"{}")
-        return Resolved(function.coroutine, args, kwargs, timeout_s)
+        return Run(delivery, function.coroutine, args, kwargs, timeout_s)
 
     def result_ttl_s(self, kind: str) -> int | None:
         """Return how long a result of ``kind`` is kept: 0 for ever, -1 not at all, in s."""
-        own, function = self._options, self._options.functions[kind]
+        own, function = self.options, self.options.functions[kind]
         forever = own.keep_result_forever if function.keep_result_forever is None else function.keep_result_forever
         if forever:
             return 0
@@ -250,7 +230,7 @@ class JobFunctions:
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
         """Return the ctx a job function gets: the worker's, what arq adds, and ``ctx["progress"](text)``."""
         return {
-            **self._options.ctx,
+            **self.options.ctx,
             "job_id": delivery.job_id,
             "job_try": delivery.attempt,
             "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
@@ -261,7 +241,7 @@ class JobFunctions:
 
     async def after(self, ctx: dict[Any, Any], outcome: Outcome, is_committed: bool) -> None:
         """Count a committed end, and run arq's ``after_job_end`` with ``ctx["outcome"]``."""
-        options = self._options
+        options = self.options
         if is_committed:
             options.jobs_complete += isinstance(outcome, Succeeded)
             options.jobs_retried += isinstance(outcome, Retried | HandedBack)

@@ -22,7 +22,7 @@ from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, load_script
 from worker.queue.delivery import Delivery, Entry, Started, entries_of, started
 from worker.queue.lane_reader import Arrived, LaneReader
-from worker.queue.lanes import LANES, Lanes
+from worker.queue.lanes import Lanes
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
@@ -46,7 +46,6 @@ SCRIPTS: Final[Mapping[str, Script]] = {
         "claim",
         "reclaim",
         "start",
-        "start_read",
         "renew",
         "finish",
         "retry",
@@ -65,10 +64,10 @@ class JobStream:
         self.redis = redis
         self.keys = keys
         self.consumer = consumer
-        self._pipe = pipe
+        self.pipe = pipe
         self._result_ttl_s = result_ttl_s
         self.lanes = Lanes(redis, pipe, keys)
-        self._lane_keys = {lane: keys.lane(lane) for lane in LANES}
+        self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
         self._who: tuple[Arg, ...] = (GROUP, consumer)
         self._worker_json = json.dumps(consumer)
         self._starts = BulkScript(pipe, SCRIPTS["start"], args=self._who)
@@ -84,7 +83,7 @@ class JobStream:
         """
         keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
         of_lanes = (slots if for_interactive is None else for_interactive, for_batch)
-        interactive, batch = await self._pipe.call(SCRIPTS["claim"], keys, (*self._who, slots, *of_lanes, turns))
+        interactive, batch = await self.pipe.call(SCRIPTS["claim"], keys, (*self._who, slots, *of_lanes, turns))
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
@@ -93,20 +92,12 @@ class JobStream:
         Entries already deleted leave the pending list by this. Source: XAUTOCLAIM.
         """
         args = (*self._who, min_idle_ms, cursor, count)
-        following, rows = await self._pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
+        following, rows = await self.pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
         return following.decode(), entries_of(lane, rows)
 
     def reader(self, lane: Lane, *, arrived: Arrived) -> LaneReader:
         """Return a blocking reader of ``lane``, which starts what it reads and calls ``arrived`` with it."""
-        return LaneReader(
-            self.redis,
-            lane,
-            self._lane_keys[lane],
-            consumer=self.consumer,
-            jobs=self.keys.job(""),
-            script=SCRIPTS["start_read"],
-            arrived=arrived,
-        )
+        return LaneReader(self.redis, self.keys, lane, consumer=self.consumer, arrived=arrived)
 
     def start(self, entry: Entry, *, tries: int, is_repeated: bool = False) -> asyncio.Future[Started]:
         """Send the start of a claimed entry with this tick's others; returns a future of what it became.
@@ -130,7 +121,7 @@ class JobStream:
     async def holds(self, delivery: Delivery) -> bool:
         """Renew ``delivery`` and return whether it still holds its job."""
         args = (*self._who, delivery.entry, delivery.fence)
-        verdicts = await self._pipe.call(SCRIPTS["renew"], self._held_keys(delivery), args)
+        verdicts = await self.pipe.call(SCRIPTS["renew"], self._held_keys(delivery), args)
         return bool(verdicts[0])
 
     # ------------------------------------------------------------------------------------------ ending deliveries
@@ -186,7 +177,7 @@ class JobStream:
         letter = (delivery.job_id, error.type, error.message, DEAD_CAP)
         end = (result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live, delivery.batch)
         args = (*self._held_args(delivery), *letter, *end)
-        reply = await self._pipe.call(SCRIPTS["bury"], keys, args)
+        reply = await self.pipe.call(SCRIPTS["bury"], keys, args)
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 
     async def retry(
@@ -199,12 +190,12 @@ class JobStream:
         reason = json.dumps(about["error"])
         returned = int(attempt_returned and not delivery.is_exhausted)
         tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, returned)
-        reply = await self._pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
+        reply = await self.pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
         return reply.decode()
 
     async def hand_back(self, delivery: Delivery) -> Standing:
         """Commit a hand-back: the job is queued again at once and its attempt returned."""
-        reply = await self._pipe.call(
+        reply = await self.pipe.call(
             SCRIPTS["hand_back"],
             self._held_keys(delivery),
             # A start over the limit has counted no attempt: returning one would let a job that kills workers run again.
@@ -224,12 +215,12 @@ class JobStream:
         keys = (self._lane_keys[entry.lane], self.keys.dead, self.keys.events, *of_job)
         args = (*self._who, entry.id, entry.job_id, entry.lane, error.message, event, self.keys.events_live)
         limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type, entry.own_id)
-        reply = await self._pipe.call(SCRIPTS["reject"], keys, (*args, *limits))
+        reply = await self.pipe.call(SCRIPTS["reject"], keys, (*args, *limits))
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 
     async def note_progress(self, delivery: Delivery, text: str) -> bool:
         """Write how far the job is; False when the delivery no longer holds it."""
-        reply = await self._pipe.call(
+        reply = await self.pipe.call(
             SCRIPTS["progress"], (self.keys.job(delivery.job_id),), (delivery.fence, text[:500])
         )
         return reply == b"kept"

@@ -1,7 +1,7 @@
-"""What a worker does by the clock: due jobs, ended leases, heartbeat, cron, consumers that are gone.
+"""What a worker does by the clock: scheduled jobs, reclaims, heartbeat, cron, consumers that are gone.
 
-Every worker does all of it; each step is one atomic script, so several at once are harmless. Jobs of workers that were
-lost are taken over by ``loop.py``; this module says when to look.
+Every worker does all of it; each step is one atomic script, so several at once are harmless. The reclaim itself is
+``loop.py``'s, which alone fills slots; this module requests it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class Upkeep:
         poll_s: float,
         beat: Callable[[], Awaitable[None]],
         describe: Callable[[], dict[str, Any]],
-        pipe_watch: Callable[[], object],
         fire_schedules: Callable[[], Awaitable[object]],
     ) -> None:
         self._stream = stream
@@ -61,7 +60,6 @@ class Upkeep:
         self._poll_s = max(0.05, poll_s)
         self._beat = beat
         self._describe = describe
-        self._pipe_watch = pipe_watch
         self._fire_schedules = fire_schedules
         self._due: dict[str, float] = {}
 
@@ -84,7 +82,7 @@ class Upkeep:
 
     def _tick(self) -> None:
         self._leases.tick()
-        self._pipe_watch()  # no step: those wait for the pipe themselves
+        self._stream.pipe.reset_if_stuck(limit_s=STUCK_AFTER_S)  # no step: those wait for the pipe themselves
         self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     async def _step(self, name: str, every_s: float, act: Callable[[], Awaitable[object]]) -> None:
@@ -100,7 +98,7 @@ class Upkeep:
             log.warning("upkeep.failed", step=name, error=str(error))
 
     async def _reclaim(self) -> None:
-        self._loop.reclaim()
+        self._loop.request_reclaim()
 
     async def _promote(self) -> None:
         promoted = await self._stream.lanes.promote_due(limit=PROMOTE_AT_ONCE)

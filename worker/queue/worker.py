@@ -26,18 +26,16 @@ from arq.connections import create_pool as create_arq_pool
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from producer.client.client import Client
 from producer.keys import Keys
 from producer.redis.script_pipe import ScriptPipe
-from producer.settings import ClientSettings
 from producer.stored.schedules import Schedules
 from worker.queue.arq_pool import StreamPool, connections_of, sync_twin
 from worker.queue.executor import Executor
 from worker.queue.leases import Leased, LeaseKeeper
-from worker.queue.loop import Loop, Slots
+from worker.queue.loop import Loop
 from worker.queue.run import JobFunctions, StopReason
 from worker.queue.stream import JobStream
-from worker.queue.upkeep import STUCK_AFTER_S, Upkeep
+from worker.queue.upkeep import Upkeep
 
 __all__ = ["StreamWorker", "func", "worker_name"]
 
@@ -68,7 +66,6 @@ class StreamWorker(Worker):
     ) -> None:
         super().__init__(functions, **arq_options)
         self.keys = Keys(environment)
-        self.client_settings = ClientSettings(environment=environment)
         self.name = name or worker_name()
         self.lease_s = lease_s
         self._stopping = asyncio.Event()
@@ -112,10 +109,7 @@ class StreamWorker(Worker):
             on_cancel=partial(self._on_loop, Executor.cancel_seen),
         )
         self.executor = Executor(self.stream, self.leases, functions)
-        self.slots = Slots(self.max_jobs)
-        self.job_loop = Loop(
-            self.stream, self.slots, self.executor, functions, self.leases, options=self, lease_s=self.lease_s
-        )
+        self.job_loop = Loop(self.stream, self.executor, self.leases, lease_s=self.lease_s)
         self.upkeep = Upkeep(
             self.stream,
             self.leases,
@@ -125,14 +119,11 @@ class StreamWorker(Worker):
             beat=self.heart_beat,
             describe=self._describe,
             fire_schedules=partial(self._fire_schedules, pool),
-            pipe_watch=lambda: self._pipe.reset_if_stuck(limit_s=STUCK_AFTER_S),
         )
         await self.stream.lanes.ensure_groups()
 
     async def _fire_schedules(self, pool: StreamPool) -> None:
-        async with Client(self.client_settings, redis=pool) as client:
-            fired = await Schedules(client).fire_due()
-        for batch in fired:
+        for batch in await Schedules(pool.jobs).fire_due():
             log.info("schedule.fired", batch=batch)
 
     async def _work(self) -> None:

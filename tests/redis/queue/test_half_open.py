@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import worker.queue.upkeep
-import worker.queue.worker
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
@@ -26,7 +25,6 @@ async def nothing(_: dict[Any, Any]) -> None:
 async def test_a_worker_whose_scripts_get_no_answer_calls_them_on_another_connection(
     client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(worker.queue.worker, "STUCK_AFTER_S", 1.0)
     monkeypatch.setattr(worker.queue.upkeep, "STUCK_AFTER_S", 1.0)
     async with running_worker(redis_url, keys, [nothing], lease_s=0.6) as own:
         await until(lambda: own.job_loop.may_reclaim, what="a worker that looks for other workers' jobs")

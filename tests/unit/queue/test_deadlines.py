@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from worker.queue.run import Deadlines, Run, StopReason
 
@@ -12,8 +12,9 @@ DEADLINE_S = 10
 class Named(Run):
     """A run that says when it is stopped."""
 
-    def __init__(self, name: str, on_stop: Callable[[str], None]) -> None:
-        super().__init__(delivery=cast("Any", None))
+    def __init__(self, name: str, timeout_s: float, on_stop: Callable[[str], None]) -> None:
+        nothing: Any = None
+        super().__init__(nothing, nothing, (), {}, timeout_s)
         self.name, self.on_stop = name, on_stop
 
     def stop(self, reason: StopReason) -> None:
@@ -31,10 +32,10 @@ async def test_runs_are_stopped_when_they_are_due_whatever_their_length():
             all_due.set()
 
     deadlines = Deadlines()
-    deadlines.begin(Named("long", stop), 0.09)
-    deadlines.begin(Named("short", stop), 0.03)
-    deadlines.begin(Named("also short", stop), 0.03)
-    deadlines.begin(Named("shortest", stop), 0.001)
+    deadlines.begin(Named("long", 0.09, stop))
+    deadlines.begin(Named("short", 0.03, stop))
+    deadlines.begin(Named("also short", 0.03, stop))
+    deadlines.begin(Named("shortest", 0.001, stop))
 
     async with asyncio.timeout(DEADLINE_S):
         await all_due.wait()
@@ -52,15 +53,15 @@ async def test_a_run_that_ended_in_time_is_left_alone_and_the_next_one_is_not():
 
     deadlines = Deadlines()
 
-    ended = Named("ended", stop)
-    deadlines.begin(ended, 0.01)
-    deadlines.end(ended, 0.01)
-    deadlines.end(ended, 0.01)
-    deadlines.begin(Named("late", stop), 0.01)
+    ended = Named("ended", 0.01, stop)
+    deadlines.begin(ended)
+    deadlines.end(ended)
+    deadlines.end(ended)
+    deadlines.begin(Named("late", 0.01, stop))
     async with asyncio.timeout(DEADLINE_S):
         await due.wait()
     due.clear()
-    deadlines.begin(Named("later", stop), 0.01)
+    deadlines.begin(Named("later", 0.01, stop))
     async with asyncio.timeout(DEADLINE_S):
         await due.wait()
 

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Takes over entries that nobody renewed for long: pending for another consumer → pending for this one.
+-- Reclaims entries that nobody renewed for long: pending for another consumer → pending for this one.
 -- Entries that were deleted meanwhile leave the pending list by this.
 -- KEYS  1 lane stream
 -- ARGV  1 group  2 consumer  3 least idle ms  4 cursor  5 at most how many
