@@ -1,15 +1,14 @@
-"""A killed worker's jobs run again although others wait: what is due comes before what is new."""
+"""A killed worker's jobs run again although others wait: pending entries of lost workers come before new entries."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from redis.asyncio import Redis
 
 from producer.client.client import Client
 from producer.contract import JobState
-from producer.keys import Keys
+from producer.keys import GROUP, Keys
 from tests.crash.test_worker_killed import release, runs_of
 from tests.support.processes import StartWorker
 from tests.support.queue import until
@@ -32,15 +31,21 @@ async def has_workers(client: Client, count: int) -> bool:
     return len((await client.queue()).workers) >= count
 
 
+async def workers_may_reclaim(client: Client, count: int) -> None:
+    """Wait for ``count`` workers, and until each has seen Redis for a lease: earlier, none of them may reclaim."""
+    await until(lambda: has_workers(client, count), what=f"{count} workers")
+    since = time.monotonic()
+    await until(lambda: time.monotonic() > since + LEASE_S + 1, what="a lease's time")
+
+
 async def test_a_killed_workers_jobs_run_again_within_15_s_although_slow_jobs_wait(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
     doomed = start_worker(f"lease={LEASE_S}", "max_jobs=3")
     start_worker(f"lease={LEASE_S}", "max_jobs=3")
-    await until(lambda: has_workers(client, 2), what="both workers")
+    await until(lambda: has_workers(client, 2), what="both workers")  # each is to have some of the jobs
     assert len([job async for job in client.submit_many("slow", ({} for _ in range(60)))]) == 60
-    # The survivor may reclaim only after it has seen Redis for a lease, and is busy by then.
-    await asyncio.sleep(LEASE_S + 1)
+    await workers_may_reclaim(client, 2)
 
     doomed.kill()
     killed_at = time.monotonic()
@@ -58,13 +63,19 @@ async def test_a_killed_workers_job_runs_again_within_15_s_although_5000_jobs_wa
     doomed = start_worker(f"lease={LEASE_S}")
     job = await client.submit("held", {})
     await until(lambda: runs_of(redis, keys), what="the run")
+    start_worker(f"lease={LEASE_S}", "max_jobs=1")
+    await workers_may_reclaim(client, 2)
     doomed.kill()
-    killed_at = time.monotonic()
+    doomed.wait()
+    [held] = await redis.xpending_range(keys.lane("batch"), GROUP, "-", "+", 1)
     assert len([one async for one in client.submit_many("noop", ({} for _ in range(5_000)))]) == 5_000
 
-    start_worker(f"lease={LEASE_S}", "max_jobs=2")
+    entry, by = held["message_id"], held["consumer"]
+    await redis.xclaim(keys.lane("batch"), GROUP, by, 0, [entry], idle=LEASE_S * 1000, justid=True)
+    ended_at = time.monotonic()
     await until(lambda: run_again(redis, keys, {job.job_id}, doomed.pid), what="the second run")
 
-    assert time.monotonic() - killed_at <= PROMISED_S
+    assert time.monotonic() - ended_at <= PROMISED_S - LEASE_S
+    assert await redis.xlen(keys.lane("batch")) > 1, "nothing waited any more"
     await release(redis, keys)
     assert (await client.wait(job.job_id, timeout_s=30)).state is JobState.SUCCEEDED

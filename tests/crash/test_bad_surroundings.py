@@ -13,6 +13,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+import producer.redis.connection
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.errors import RedisUnsuitable, SettingsError
@@ -50,11 +51,14 @@ def test_a_worker_with_a_wrong_password_ends_with_the_line_to_change(redis_serve
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_password_that_is_missing_is_told_at_once(redis_server: StartServer) -> None:
+async def test_a_password_that_is_missing_is_told_at_once(
+    redis_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer.redis.connection, "ATTEMPTS", 1_000)
     server = redis_server(config={"requirepass": PASSWORD})
     client = open_redis(ClientSettings(redis_url=f"redis://127.0.0.1:{server.port}"))
 
-    async with asyncio.timeout(2), client:
+    async with asyncio.timeout(WAIT_S), client:
         with pytest.raises(AuthenticationError) as refused:
             await client.ping()
 
@@ -116,7 +120,7 @@ async def test_a_worker_stopped_while_redis_is_away_ends_in_order_and_leaves_no_
     assert "worker.heartbeat_left" in said
     assert "library.warned" not in said
     assert browsers
-    assert all_gone(browsers, within_s=10)
+    assert all_gone(browsers, within_s=WAIT_S)
     assert [path.name for path in await asyncio.to_thread(lambda: list(tmp_path.glob("sightline-browser-*")))] == []
 
 

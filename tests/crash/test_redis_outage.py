@@ -23,6 +23,7 @@ from worker.own_redis.server import EmbeddedRedis
 
 KEYS = Keys("outage")
 WAIT_S = 60
+LEASE_S = 3
 
 
 def settings_of(server: EmbeddedRedis) -> ClientSettings:
@@ -79,17 +80,17 @@ async def test_an_outage_longer_than_the_lease_steals_no_healthy_job(
 ):
     server = redis_server()
     for _ in range(2):
-        start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, "lease=1.5")
+        start_program(children, tmp_path / "workers.log", server.url, KEYS.environment, f"lease={LEASE_S}")
     async with Client(settings_of(server)) as client, Redis.from_url(server.url) as redis:
         gate = tmp_path / "open"
         jobs = [(await client.submit("held_by_file", {"path": str(gate)})).job_id for _ in range(4)]
         await until(lambda: _runs(redis, 4), what="four running jobs")
 
         server.kill()
-        await asyncio.sleep(3)  # the outage itself is what is tested: twice the lease
+        await asyncio.sleep(2 * LEASE_S)  # the outage itself is what is tested
         server.start()
-        await until(lambda: _renewed_since(redis, 1500), what="renewed leases")
-        await asyncio.sleep(3)  # time enough for a wrong reclaim to happen
+        await until(lambda: _renewed_since(redis, LEASE_S * 1000), what="renewed leases")
+        await asyncio.sleep(2 * LEASE_S)  # time enough for a wrong reclaim to happen
         attempts = [(await client.job(job_id)).attempt for job_id in jobs]
         gate.touch()
         for job_id in jobs:

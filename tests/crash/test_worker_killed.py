@@ -18,7 +18,9 @@ from tests.support.processes import StartWorker
 from tests.support.queue import events_of, pending, until
 from worker.queue.leases import FROZEN_S
 
-WAIT_S = 30
+WAIT_S = 60
+LONG_READ = "block=600"
+"""A worker frozen in a blocking read stays in it, however long the rest of the test takes."""
 
 
 async def runs_of(redis: Redis, keys: Keys) -> list[tuple[str, int]]:
@@ -91,6 +93,24 @@ async def test_a_job_survives_the_death_of_a_worker_that_waited_for_it(
     await one_end_each(redis, keys, [job.job_id])
 
 
+async def test_an_entry_whose_reclaimer_is_killed_before_its_start_is_reclaimed_again_and_counts_one_attempt_a_start(
+    client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
+):
+    job = await client.submit("quick", {"n": 7})
+    for point in ("before-commit", "in-reclaim"):
+        doomed = start_worker(f"die={point}")
+        await until(lambda doomed=doomed: doomed.poll() is not None, what=f"the worker's death {point}")
+    left = await client.job(job.job_id)
+
+    start_worker()
+    await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert (left.state, left.attempt) == (JobState.RUNNING, 1)
+    assert (await client.job(job.job_id)).attempt == 2
+    assert len(await runs_of(redis, keys)) == 2
+    await one_end_each(redis, keys, [job.job_id])
+
+
 async def test_ten_jobs_held_by_a_killed_worker_run_again_within_15_s_with_the_default_lease(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
@@ -116,11 +136,11 @@ async def test_ten_jobs_held_by_a_killed_worker_run_again_within_15_s_with_the_d
 async def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
 ):
-    frozen = start_worker()
+    frozen = start_worker("lease=3")
     job = await client.submit("held", {})
     await until(lambda: _has_runs(redis, keys, 1), what="the first run")
     frozen.send_signal(signal.SIGSTOP)
-    other = start_worker()
+    other = start_worker("lease=3")
     await until(lambda: _has_runs(redis, keys, 2), what="the second run")
     await release(redis, keys)
     result = await client.wait(job.job_id, timeout_s=WAIT_S)
@@ -138,22 +158,24 @@ async def test_a_worker_frozen_past_its_lease_commits_nothing_when_it_wakes(
 async def test_a_woken_worker_that_claims_its_job_anew_commits_the_new_delivery_only(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
 ):
-    frozen = start_worker()
+    frozen = start_worker(LONG_READ, "lease=3")
     job = await client.submit("held", {})
     await until(lambda: _has_runs(redis, keys, 1), what="the first run")
     await until(lambda: _is_read(redis), what="its waiting for a second")
     frozen.send_signal(signal.SIGSTOP)
-    other = start_worker()
+    other = start_worker("lease=3")
     await until(lambda: _has_runs(redis, keys, 2), what="the second run")
     other.terminate()
-    assert other.wait(WAIT_S) == 0
-    handed_back = await client.job(job.job_id)  # to the frozen one, which waits for its next job
+    await until(lambda: other.poll() is not None, what="the other worker's end")
+    await until(lambda: _is_running(client, job.job_id), what="the start behind the frozen worker's read")
+    handed_back = await client.job(job.job_id)
     await release(redis, keys)
 
     frozen.send_signal(signal.SIGCONT)
     await until(lambda: _was_refused(tmp_path), what="the refusal of the woken worker's first delivery")
     await client.wait(job.job_id, timeout_s=WAIT_S)
 
+    assert other.returncode == 0
     assert (handed_back.state, handed_back.attempt) == (JobState.RUNNING, 2)
     assert [pid for _, pid in await runs_of(redis, keys)] == [frozen.pid, other.pid, frozen.pid]
     assert (await client.job(job.job_id)).attempt == 2
@@ -181,10 +203,10 @@ async def test_a_job_that_kills_its_worker_every_time_is_dead_after_its_attempts
 
 
 async def test_a_busy_event_loop_keeps_its_lease(client: Client, start_worker: StartWorker, redis: Redis, keys: Keys):
-    start_worker("lease=1.5")
-    job = await client.submit("busy", {"seconds": 5})
+    start_worker("lease=3")
+    job = await client.submit("busy", {"seconds": 10})
     await until(lambda: _has_runs(redis, keys, 1), what="the run")
-    start_worker("lease=1.5")
+    start_worker("lease=3")
 
     result = await client.wait(job.job_id, timeout_s=WAIT_S)
 
@@ -201,13 +223,14 @@ async def test_sigterm_hands_running_jobs_back_at_once_with_their_attempt(
     await until(lambda: _has_runs(redis, keys, 3), what="three running jobs")
 
     leaving.terminate()
-    assert leaving.wait(10) == 0
+    await until(lambda: leaving.poll() is not None, what="the worker's end")
     infos = [await client.job(job_id) for job_id in jobs]
     await release(redis, keys)
     start_worker()
     for job_id in jobs:
         await client.wait(job_id, timeout_s=WAIT_S)
 
+    assert leaving.returncode == 0
     assert [(info.state, info.attempt) for info in infos] == [(JobState.QUEUED, 0)] * 3
     await one_end_each(redis, keys, jobs)
 
@@ -215,7 +238,7 @@ async def test_sigterm_hands_running_jobs_back_at_once_with_their_attempt(
 async def test_sigterm_lets_running_jobs_end_within_the_grace(
     client: Client, start_worker: StartWorker, redis: Redis, keys: Keys, tmp_path: Path
 ):
-    leaving = start_worker("grace=20")
+    leaving = start_worker("grace=600")
     job = await client.submit("held", {})
     await until(lambda: _has_runs(redis, keys, 1), what="the run")
 
@@ -223,8 +246,9 @@ async def test_sigterm_lets_running_jobs_end_within_the_grace(
     await until(lambda: "worker.stopping" in (tmp_path / "workers.log").read_text(), what="the signal being heard")
     waiting = await client.submit("quick", {})
     await release(redis, keys)
-    assert leaving.wait(10) == 0
+    await until(lambda: leaving.poll() is not None, what="the worker's end")
 
+    assert leaving.returncode == 0
     assert (await client.job(job.job_id)).state is JobState.SUCCEEDED
     assert (await client.job(waiting.job_id)).state is JobState.QUEUED
 
@@ -246,7 +270,7 @@ def _was_refused(tmp_path: Path) -> bool:
 async def test_a_job_read_by_a_frozen_idle_worker_is_run_by_another_and_not_by_the_woken_one(
     tries: int | None, client: Client, start_worker: StartWorker, redis: Redis, keys: Keys
 ):
-    frozen = start_worker("lease=2")
+    frozen = start_worker("lease=3", LONG_READ)
     first = await client.submit("quick", {})
     await client.wait(first.job_id, timeout_s=WAIT_S)
     await until(lambda: _is_read(redis), what="an idle worker")
@@ -255,7 +279,7 @@ async def test_a_job_read_by_a_frozen_idle_worker_is_run_by_another_and_not_by_t
     job = await client.submit("quick", {"n": 7}, tries=tries)
     await until(lambda: pending(redis, keys), what="the read")
 
-    other = start_worker("lease=2")
+    other = start_worker("lease=3")
     result = await client.wait(job.job_id, timeout_s=WAIT_S)
     await until(lambda: time.monotonic() > frozen_at + FROZEN_S + 0.5, what="a freeze long enough to be noticed")
     frozen.send_signal(signal.SIGCONT)
@@ -267,6 +291,10 @@ async def test_a_job_read_by_a_frozen_idle_worker_is_run_by_another_and_not_by_t
     assert (await runs_of(redis, keys))[:2] == [(first.job_id, frozen.pid), (job.job_id, other.pid)]
     assert [pid for run, pid in await runs_of(redis, keys) if run == job.job_id] == [other.pid]
     await one_end_each(redis, keys, [first.job_id, job.job_id, *again])
+
+
+async def _is_running(client: Client, job_id: str) -> bool:
+    return (await client.job(job_id)).state is JobState.RUNNING
 
 
 async def _is_read(redis: Redis) -> bool:

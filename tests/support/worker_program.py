@@ -1,6 +1,7 @@
 """A worker process for crash tests: ``python -m tests.support.worker_program URL ENVIRONMENT [option=value …]``.
 
-Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``.
+Options: ``die=<point>`` (SIGKILLs itself there, once per process), ``lease=<s>``, ``max_jobs=<n>``, ``grace=<s>``,
+``heartbeat=<s>`` between two, ``block=<s>`` of a blocking read.
 Every run of a job is noted on the list ``<prefix>runs`` as ``<job id> <pid>``, so that a test can see who ran what.
 """
 
@@ -10,6 +11,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,9 @@ from arq.worker import func
 
 from producer.contract import FunctionResult
 from producer.keys import Keys
-from worker.queue import upkeep
+from worker.queue import lane_reader, upkeep
 from worker.queue.arq_pool import StreamPool
 from worker.queue.executor import Executor
-from worker.queue.lane_reader import LaneReader
 from worker.queue.outcome import Commit, CounterWrite, HashWrite
 from worker.queue.stream import JobStream
 from worker.queue.worker import StreamWorker
@@ -32,13 +34,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_after(owner: type, method: str) -> None:
-    """Make ``owner.method`` the last thing this process does."""
+def die_after(owner: type, method: str, *, when: Callable[[Any], Any] = bool) -> None:
+    """Make ``owner.method`` the last thing this process does, once ``when`` is true of what it returns."""
     original = getattr(owner, method)
 
     async def last(self: object, *args: Any, **kwargs: Any) -> Any:
         answer = await original(self, *args, **kwargs)
-        if answer:
+        if when(answer):
             die()
         return answer
 
@@ -56,7 +58,8 @@ def die_before(owner: type, method: str) -> None:
 
 DEATHS = {
     "in-claim": lambda: die_after(JobStream, "claim"),
-    "in-blocking-read": lambda: die_before(LaneReader, "_decoded"),
+    "in-reclaim": lambda: die_after(JobStream, "reclaim", when=itemgetter(1)),
+    "in-blocking-read": lambda: die_before(lane_reader.LaneReader, "_decoded"),
     "before-start": lambda: die_before(JobStream, "start"),
     "after-start": lambda: die_before(Executor, "_carry"),
     "in-run": lambda: die_before(Running, "go_on"),
@@ -143,6 +146,8 @@ def main(url: str, environment: str, *pairs: str) -> None:
     configure_logging(level="info", form="console")
     if "heartbeat" in options:
         setattr(upkeep, "HEARTBEAT_EVERY_S", float(options["heartbeat"]))  # noqa: B010  Final, but for tests
+    if "block" in options:
+        setattr(lane_reader, "BLOCK_MS", int(options["block"]) * 1000)  # noqa: B010  Final, but for tests
     if options.get("die"):
         DEATHS[options["die"]]()
     worker = StreamWorker(

@@ -12,7 +12,7 @@ from tests.support.arq_flavours import Flavour, enqueued, running
 from tests.support.queue import until
 from worker.queue.arq_job import stream_job_id
 
-WAIT_S = 15
+WAIT_S = 60
 
 
 async def test_waiting_for_a_result_has_a_limit(pool: ArqRedis):

@@ -15,7 +15,7 @@ from tests.support.arq_flavours import Flavour, Program, Streamed, enqueued, pro
 from tests.support.arq_program import EVERY_SECOND
 from tests.support.queue import until
 
-WAIT_S = 15
+WAIT_S = 60
 
 
 async def test_arguments_and_values_are_the_same(flavour: Flavour, pool: ArqRedis):

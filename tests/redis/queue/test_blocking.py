@@ -12,7 +12,7 @@ from producer.contract import FunctionResult, JobState
 from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
 from producer.keys import Keys
 from producer.settings import ClientSettings
-from tests.support.queue import running_worker, settings_for
+from tests.support.queue import DEADLINE_S, running_worker, settings_for
 
 
 async def double(_: object, n: int) -> int:
@@ -23,10 +23,10 @@ async def test_it_submits_waits_and_iterates_while_a_worker_runs(redis_url: str,
     def script() -> tuple[int, list[str], JobState]:
         with BlockingClient(settings_for(redis_url, keys)) as client:
             job = client.submit("double", {"n": 21})
-            result = client.wait(job.job_id, timeout_s=10)
+            result = client.wait(job.job_id, timeout_s=DEADLINE_S)
             assert isinstance(result, FunctionResult)
             many = [job.job_id for job in client.submit_many("double", ({"n": n} for n in range(5)))]
-            ended = [result.job_id for result in client.as_completed(many, timeout_s=10)]
+            ended = [result.job_id for result in client.as_completed(many, timeout_s=DEADLINE_S)]
             return result.value, ended, client.job(job.job_id).state
 
     async with running_worker(redis_url, keys, [double]):
@@ -44,7 +44,7 @@ def test_its_errors_are_those_of_the_async_client(redis_url: str, keys: Keys):
         with pytest.raises(WaitTimeout, match="it goes on"):
             client.wait(job.job_id, timeout_s=0.05)
         with pytest.raises(UnknownJob, match="nobody"):
-            client.wait("nobody", timeout_s=5)
+            client.wait("nobody", timeout_s=DEADLINE_S)
 
 
 def test_a_redis_that_is_not_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch):

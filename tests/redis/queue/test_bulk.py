@@ -20,7 +20,7 @@ from producer.keys import Keys
 from producer.redis.bulk import MOST_AT_ONCE, MOST_BYTES, BulkScript
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script
-from tests.support.queue import events_of, job_fields, pending, steal, steal_entry
+from tests.support.queue import DEADLINE_S, events_of, job_fields, pending, steal, steal_entry
 from worker.queue.arq_pool import connections_of
 from worker.queue.delivery import Delivery, NotStarted
 from worker.queue.outcome import Commit, CounterWrite, HashWrite
@@ -215,10 +215,10 @@ async def test_the_last_jobs_of_a_batch_finished_together_complete_it_once(
     await client.seal_batch("b")
     async with redis.pubsub(ignore_subscribe_messages=True) as listener:
         await listener.subscribe(keys.events_live)
-        await listener.get_message(timeout=2, ignore_subscribe_messages=False)
+        await listener.get_message(timeout=DEADLINE_S, ignore_subscribe_messages=False)
 
         await asyncio.gather(*(stream.finish(delivery, commit=None) for delivery in deliveries))
-        heard: list[Any] = [await listener.get_message(timeout=5) for _ in range(4)]
+        heard: list[Any] = [await listener.get_message(timeout=DEADLINE_S) for _ in range(4)]
 
     lines = await events_of(redis, keys)
     names = [json.loads(line)["event"] for line in lines]

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
-from tests.support.queue import BOOM, claim_one, start_one, steal, steal_entry, submitted
+from tests.support.queue import BOOM, DEADLINE_S, claim_one, start_one, steal, steal_entry, submitted
 from worker.queue.stream import JobStream
 
 
@@ -22,7 +22,7 @@ async def test_bury_keeps_the_job_and_its_reason_and_tells_who_waits(
     standing, length = await stream.bury(delivery, BOOM)
 
     rows = await redis.xrange(keys.dead)
-    result = await client.wait(job_id, timeout_s=5)
+    result = await client.wait(job_id, timeout_s=DEADLINE_S)
     assert (standing, length) == ("committed", 1)
     assert rows[0][1][b"id"].decode() == job_id
     assert rows[0][1][b"reason"] == b"it broke"

@@ -20,7 +20,7 @@ from worker.queue.leases import FROZEN_S
 from worker.queue.stream import JobStream
 
 JOBS = 150
-WAIT_S = 20
+WAIT_S = 60
 
 
 async def brief(ctx: dict[Any, Any]) -> int:

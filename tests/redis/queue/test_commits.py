@@ -18,7 +18,7 @@ from worker.queue.delivery import Entry
 from worker.queue.outcome import Commit, HashWrite
 from worker.queue.stream import JobStream
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 async def counted(ctx: dict[Any, Any]) -> int:

@@ -14,7 +14,7 @@ from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from producer.stored.dead_letters import DeadLetters
-from tests.support.queue import BOOM, claim_one, start_one
+from tests.support.queue import BOOM, DEADLINE_S, claim_one, start_one
 from worker.queue.stream import JobStream
 
 
@@ -46,7 +46,7 @@ async def test_a_replayed_job_runs_again_with_its_attempts_at_zero(
 
     assert (delivery.job_id, delivery.attempt, delivery.fence, delivery.batch) == (job_id, 1, 2, "")
     assert (delivery.payload, delivery.args) == (b'{"a":1}', b"[2]")
-    assert (await client.wait(job_id, timeout_s=5)).state is JobState.SUCCEEDED
+    assert (await client.wait(job_id, timeout_s=DEADLINE_S)).state is JobState.SUCCEEDED
     assert await redis.xlen(keys.dead) == 0
     assert (await client.batch("b")).done == 1
 

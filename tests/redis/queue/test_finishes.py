@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from producer.client.client import Client
 from producer.contract import FunctionResult
 from producer.keys import Keys
-from tests.support.queue import claim_one, events_of, job_fields, pending, start_one, steal, submitted
+from tests.support.queue import DEADLINE_S, claim_one, events_of, job_fields, pending, start_one, steal, submitted
 from worker.queue.delivery import Delivery
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite
 from worker.queue.stream import JobStream
@@ -70,10 +70,10 @@ async def test_the_live_channel_carries_the_same_line_as_the_stream(
     delivery = await start_one(stream)
     async with redis.pubsub(ignore_subscribe_messages=True) as listener:
         await listener.subscribe(keys.events_live)
-        await listener.get_message(timeout=2, ignore_subscribe_messages=False)
+        await listener.get_message(timeout=DEADLINE_S, ignore_subscribe_messages=False)
 
         await stream.finish(delivery, commit=None)
-        message = await listener.get_message(timeout=5)
+        message = await listener.get_message(timeout=DEADLINE_S)
 
     assert message is not None
     assert message["data"] == (await events_of(redis, keys))[0].encode()

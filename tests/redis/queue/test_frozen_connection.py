@@ -18,7 +18,7 @@ from producer.stored.schedules import Schedules
 from producer.stored.waivers import Waivers
 from tests.support.queue import events_of, running_worker
 
-WAIT_S = 20
+WAIT_S = 60
 COMMON = {"attempt": "0", "fence": "0", "enqueued_ms": "1795587198096", "nonce": "b7fd4b17"}
 JOBS: dict[str, dict[str, str]] = {
     "plain": {"kind": "add", "state": "queued", "lane": "batch", "entry": "1795587198096-0", "payload": '{"a":1}'},

@@ -16,7 +16,7 @@ from worker.queue.delivery import Delivery
 from worker.queue.outcome import describe
 from worker.queue.stream import JobStream
 
-WAIT_S = 15
+WAIT_S = 60
 UNREADABLE = describe(ValueError("unreadable"))
 
 

@@ -15,7 +15,7 @@ from producer.client.client import Client
 from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.scripts import Arg
-from tests.support.queue import job_fields, open_stream, pending, until
+from tests.support.queue import DEADLINE_S, job_fields, open_stream, pending, until
 from worker.queue.delivery import Delivery
 from worker.queue.lane_reader import Claimed
 from worker.queue.stream import JobStream
@@ -89,7 +89,7 @@ async def test_what_was_started_by_a_read_is_committed_as_any_other(
     await lane.read()
 
     assert await stream.finish(lane.deliveries[0], commit=None) == "committed"
-    assert (await client.wait(job.job_id, timeout_s=5)).state is JobState.SUCCEEDED
+    assert (await client.wait(job.job_id, timeout_s=DEADLINE_S)).state is JobState.SUCCEEDED
     assert await pending(redis, keys) == 0
 
 

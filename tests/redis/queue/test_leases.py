@@ -135,6 +135,7 @@ async def test_a_hung_loop_loses_its_leases(
 
     keeper.start()
     await until(lambda: _is_idle_for(redis, keys, 600), what="a lease that nobody renews")
+    monkeypatch.undo()
     keeper.tick()
     await until(lambda: _is_fresh(redis, keys), what="the renewal after the loop woke")
 

@@ -16,7 +16,7 @@ from tests.support.queue import add, open_stream, running_worker, start_one, sub
 from worker.queue.delivery import Delivery
 from worker.queue.stream import JobStream
 
-WAIT_S = 15
+WAIT_S = 60
 
 
 async def test_jobs_of_a_deleted_stream_are_queued_again(client: Client, stream: JobStream, redis: Redis, keys: Keys):

@@ -13,7 +13,7 @@ from producer.keys import Keys
 from tests.support.queue import events_of, job_fields, running_worker, until
 from worker.queue import executor
 
-WAIT_S = 15
+WAIT_S = 60
 NEWER = "2"
 
 

