@@ -17,13 +17,14 @@ from redis.asyncio import Redis
 from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
 from producer.settings import misspelt, setting_names
-from worker.agent.handlers import query, scan
+from worker.agent.handlers import JobContext
 from worker.memory.vectors.indexes import redis_errors as memory_errors
 from worker.process_tuning import keep_large_blocks_apart
 from worker.queue.arq_pool import StreamPool
-from worker.queue.outcome import HandedBack, Lost, Retried
+from worker.queue.outcome import Commit, HandedBack, Lost, Retried
 from worker.queue.worker import StreamWorker, func
-from worker.resources import Resources, open_resources
+from worker.resources import Resources, open_resources, scan_settings
+from worker.scan.engine import ScanEngine
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging
 
@@ -33,29 +34,51 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+class Jobs:
+    """What a worker registers. ``resources`` are set at its start-up, before it claims a job."""
+
+    resources: Resources
+
+    async def scan(self, ctx: JobContext, /, **payload: Any) -> Commit:
+        """Scan one page."""
+        return await self.resources.scans.run(ctx, payload)
+
+    async def query(self, ctx: JobContext, /, **payload: Any) -> Commit:
+        """Answer one question."""
+        return await self.resources.queries.run(ctx, payload)
+
+    async def forget_scan(self, ctx: JobContext) -> None:
+        """Drop the checkpoints of a scan that has ended; they are kept for one that will run again."""
+        if not isinstance(ctx["outcome"], Retried | HandedBack | Lost):
+            with memory_errors():
+                await self.resources.scans.graph.forget(ctx["job_id"])
+
+
 def build_worker(
     settings: WorkerSettings, redis: Redis, *, metrics: Metrics | None = None, burst: bool = False
 ) -> StreamWorker:
     """Return the worker of these settings; it opens its resources at start-up and closes them at shutdown."""
-    opened = AsyncExitStack()
+    opened, jobs, engine = AsyncExitStack(), Jobs(), ScanEngine(scan_settings(settings))
 
-    async def open_all(ctx: dict[Any, Any]) -> None:
+    async def open_all(_: JobContext) -> None:
         if metrics is not None:  # before the browser: a port that is taken is told at once
-            opened.enter_context(serving_metrics(metrics, settings, redis, worker))
-        ctx["resources"] = await opened.enter_async_context(open_resources(settings, redis, worker=worker.name))
+            opened.enter_context(serving_metrics(metrics, settings, redis, worker, engine))
+        jobs.resources = await opened.enter_async_context(open_resources(settings, redis, engine, worker=worker.name))
         spare_collections_what_stays()
 
-    async def close_all(_: dict[Any, Any]) -> None:
+    async def close_all(_: JobContext) -> None:
         await opened.aclose()
 
+    # Any: arq's type of a function wants ``ctx`` to be a name as well, which a payload's field could take.
+    functions: dict[str, Any] = {"scan": jobs.scan, "query": jobs.query}
     worker = StreamWorker(
-        [func(scan, name="scan"), func(query, name="query")],
+        [func(function, name=kind) for kind, function in functions.items()],
         environment=settings.environment,
         lease_s=settings.lease_s,
         redis_pool=StreamPool.over(redis, environment=settings.environment),
         on_startup=open_all,
         on_shutdown=close_all,
-        after_job_end=forget_scan,
+        after_job_end=jobs.forget_scan,
         max_jobs=settings.max_jobs,
         max_tries=settings.max_tries,
         job_timeout=settings.job_timeout_s,
@@ -77,19 +100,18 @@ def spare_collections_what_stays() -> None:
 
 
 def serving_metrics(
-    metrics: Metrics, settings: WorkerSettings, redis: Redis, worker: StreamWorker
+    metrics: Metrics, settings: WorkerSettings, redis: Redis, worker: StreamWorker, engine: ScanEngine
 ) -> AbstractContextManager[int]:
     """Return what answers Prometheus inside its block. Entering raises ``SettingsError`` where the port is taken."""
     from worker.metrics.shared import OwnFacts, StateCollector, read_shared  # noqa: PLC0415  only where it is used
 
     async def read_own() -> OwnFacts:
-        resources: Resources | None = worker.ctx.get("resources")
         return OwnFacts(
             worker=worker.name,
             version=version("sightline"),
             places=worker.max_jobs,
             running=len(worker.executor.running),
-            browser_bytes=await resources.engine.resident_mb() << 20 if resources else 0,
+            browser_bytes=await engine.resident_mb() << 20,
         )
 
     collector = StateCollector(
@@ -108,14 +130,6 @@ def open_metrics(settings: WorkerSettings) -> Metrics | None:
     from worker.metrics.server import Metrics  # noqa: PLC0415  prometheus_client only where it is used
 
     return Metrics(settings.environment)
-
-
-async def forget_scan(ctx: dict[Any, Any]) -> None:
-    """Drop the checkpoints of a scan that has ended; they are kept for one that will run again."""
-    if not isinstance(ctx["outcome"], Retried | HandedBack | Lost):
-        resources: Resources = ctx["resources"]
-        with memory_errors():
-            await resources.scan_graph.forget(ctx["job_id"])
 
 
 async def run(settings: WorkerSettings, *, metrics: Metrics | None = None, burst: bool = False) -> None:

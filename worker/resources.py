@@ -1,4 +1,4 @@
-"""Opens and closes what jobs share: models, memories, the browser; jobs find it as ``ctx["resources"]``.
+"""Opens and closes what jobs share: models, memories, the browser; the job functions are bound to it.
 
 Opening fails early and in words: a model that cannot be had, a Redis without search, a machine without a browser each
 end the start with one line. Nothing here lives longer than the worker; all that lasts is in Redis.
@@ -22,7 +22,8 @@ from worker.agent.assessment.graph import ScanGraph
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.conversation.tools import Toolbox
-from worker.agent.job_secrets import LoadSecrets, secrets_of
+from worker.agent.handlers import QueryJobs, ScanJobs
+from worker.agent.job_secrets import secrets_of
 from worker.limits.conversation_hold import Threads
 from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.memory.cache import AnswerCache
@@ -39,19 +40,16 @@ from worker.settings import WorkerSettings
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one worker's jobs share."""
+    """The job functions of one worker, with what they share."""
 
-    keys: Keys
-    engine: ScanEngine
-    history: History
-    scan_graph: ScanGraph
-    query_graph: QueryGraph
-    shot_ttl_s: int
-    load_secrets: LoadSecrets
+    scans: ScanJobs
+    queries: QueryJobs
 
 
 @asynccontextmanager
-async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str = "") -> AsyncGenerator[Resources]:
+async def open_resources(
+    settings: WorkerSettings, redis: Redis, engine: ScanEngine, *, worker: str = ""
+) -> AsyncGenerator[Resources]:
     """Open everything on a Redis client that stays its owner's; ``worker`` is the name its model calls are shown by.
 
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
@@ -62,7 +60,7 @@ async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str 
         vectors = Embeddings(redis, keys, models.embedder, models.open_embedder)
         history = History(vectors)
         await history.ensure_index()  # before the browser: a Redis without search is told at once
-        async with keep_mended(vectors), ScanEngine(scan_settings(settings)) as engine:
+        async with keep_mended(vectors), engine:
             graph = ScanGraph(
                 engine=PoliteEngine(engine, gate),
                 chat=models.chat,
@@ -71,16 +69,8 @@ async def open_resources(settings: WorkerSettings, redis: Redis, *, worker: str 
                 checkpointer=await scan_saver(redis, keys),
                 review_areas=settings.review_areas,
             )
-            asking = await query_graph(settings, models.chat, vectors, history)
-            yield Resources(
-                keys=keys,
-                engine=engine,
-                history=history,
-                scan_graph=graph,
-                query_graph=asking,
-                shot_ttl_s=settings.screenshot_ttl_s,
-                load_secrets=secrets_of(redis, keys),
-            )
+            scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s)
+            yield Resources(scans, QueryJobs(await query_graph(settings, models.chat, vectors, history)))
 
 
 async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:

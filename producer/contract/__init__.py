@@ -40,10 +40,9 @@ from producer.contract.terms import (
 )
 
 if TYPE_CHECKING:
-    from producer.contract.assessment import Assessment, Priority, ReviewProposal
-    from producer.contract.event import Event
+    from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal
     from producer.contract.findings import Changes, Counts, Finding, Node
-    from producer.contract.message import Message, describe_invalid
+    from producer.contract.message import Event, Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
         RESULTS,
@@ -69,6 +68,7 @@ __all__ = [
     "RESULTS",
     "WIRE_VERSION",
     "Assessment",
+    "AssessmentSource",
     "Changes",
     "Counts",
     "ErrorInfo",
@@ -104,30 +104,15 @@ __all__ = [
     "request_fields",
 ]
 
-_WITH_MODELS: Final = {
-    "assessment": ("Assessment", "Priority", "ReviewProposal"),
-    "event": ("Event",),
-    "findings": ("Changes", "Counts", "Finding", "Node"),
-    "message": ("Message", "describe_invalid"),
-    "requests": ("REQUESTS", "QueryRequest", "ScanRequest", "Viewport"),
-    "results": (
-        "RESULTS",
-        "ErrorInfo",
-        "FunctionResult",
-        "QueryResult",
-        "Result",
-        "ScanResult",
-        "Usage",
-        "decode_result",
-    ),
-}
-_PART_OF: Final = {name: part for part, names in _WITH_MODELS.items() for name in names}
+_WITH_MODELS: Final = ("message", "findings", "assessment", "requests", "results")
+"""The parts that need pydantic, each after those that it imports."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the part that has ``name``, and keep what was asked for."""
-    if (part := _PART_OF.get(name)) is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    found = globals()[name] = getattr(import_module(f"{__name__}.{part}"), name)
-    return found
+    """Import the parts up to that which has ``name``, and keep what was asked for."""
+    for part in _WITH_MODELS if name in __all__ else ():
+        module = import_module(f"{__name__}.{part}")
+        if hasattr(module, name):
+            found = globals()[name] = getattr(module, name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

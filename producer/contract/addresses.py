@@ -38,22 +38,18 @@ def check_url(url: str) -> str:
     """Return ``url`` stripped; raise ``ValueError`` unless it is an absolute http or https URL with a host."""
     url = url.strip()
     if any(unicodedata.category(c) == "Cc" for c in url):
-        msg = "the URL contains a control character"
-        raise ValueError(msg)
+        raise ValueError("the URL contains a control character")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        msg = f"{url!r} is not a URL: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"{url!r} is not a URL: {error}") from None
     if parts.scheme not in _DEFAULT_PORTS:
         is_named = parts.scheme and not _PORT.match(parts.path)  # localhost:3000 has the form of a scheme
         what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
-        msg = f"{url!r} {what}: expected an address that starts with http:// or https://"
-        raise ValueError(msg)
+        raise ValueError(f"{url!r} {what}: expected an address that starts with http:// or https://")
     if not host:
-        msg = f"{url!r} names no host: expected something like https://example.org/page"
-        raise ValueError(msg)
+        raise ValueError(f"{url!r} names no host: expected something like https://example.org/page")
     return url
 
 

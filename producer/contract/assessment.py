@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal, Self, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from producer.contract.message import Part
+
+_NONE: Final = "none: "
 
 
-class Priority(BaseModel):
+@dataclass(frozen=True, slots=True)
+class AssessmentSource:
+    """The ``model`` that assessed a page, or the ``reason`` why none did; the other one is empty.
+
+    On the wire it is one string, ``str`` of it: the model's name, or ``none: `` and the reason.
+    """
+
+    model: str = ""
+    reason: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the source that ``text`` stands for on the wire."""
+        return cls(reason=text.removeprefix(_NONE)) if text.startswith(_NONE) else cls(model=text)
+
+    def __str__(self) -> str:
+        return self.model or f"{_NONE}{self.reason}"
+
+
+class Priority(Part):
     """One step of the order in which the model would mend the page."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     fingerprint: str
     who: str = ""
@@ -18,15 +40,13 @@ class Priority(BaseModel):
     fix: str = ""
 
 
-class ReviewProposal(BaseModel):
+class ReviewProposal(Part):
     """What a model proposes about one element that axe-core left for a person to judge. It still needs review.
 
     Neither a finding nor the absence of one: it is in no count, and no gate, baseline or trend may read it. A report
     shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``, the
     model's name; ``look_at`` is what a person should look at to decide.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     fingerprint: str
     rule: str
@@ -37,7 +57,15 @@ class ReviewProposal(BaseModel):
     source: str = ""
 
 
-class Assessment(BaseModel):
+class AssessmentRevision(TypedDict, total=False):
+    """What is added to an assessment after it was made."""
+
+    reviews: tuple[ReviewProposal, ...]
+    reviewed: dict[str, str]
+    unreviewed: int
+
+
+class Assessment(Part):
     """What the model wrote about the findings. Never the gate.
 
     ``prompt`` is the version of the prompt, ``dropped`` counts statements about no finding of this page, ``left_out``
@@ -48,8 +76,6 @@ class Assessment(BaseModel):
     about, ``unreviewed`` the elements that need review and about which nothing is proposed.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
-
     summary: str
     priorities: tuple[Priority, ...] = ()
     prompt: str = ""
@@ -57,5 +83,9 @@ class Assessment(BaseModel):
     left_out: int = 0
     model_reason: str = ""
     reviews: tuple[ReviewProposal, ...] = ()
-    reviewed: dict[str, str] = {}
+    reviewed: dict[str, str] = Field(default_factory=dict[str, str])
     unreviewed: int = 0
+
+    def revised(self, **changes: Unpack[AssessmentRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)

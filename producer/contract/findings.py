@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from producer.contract.message import Part
 from producer.contract.terms import Impact
 
 
-class Node(BaseModel):
+class Node(Part):
     """One element that fails a rule: one barrier.
 
     ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
     ``box`` is left, top, width, height in the page's pixels. Only scans with screenshots have it, and only for nodes
     outside of frames; elsewhere it is left out of the JSON.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     selector: tuple[str | tuple[str, ...], ...]
     snippet: str
@@ -26,14 +25,19 @@ class Node(BaseModel):
     box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
 
 
-class Finding(BaseModel):
+class FindingRevision(TypedDict, total=False):
+    """What of a finding depends on how many of its nodes are listed."""
+
+    nodes: tuple[Node, ...]
+    node_count: int
+
+
+class Finding(Part):
     """One axe rule that failed (``violation``) or needs review (``incomplete``) on one page.
 
     ``node_count`` counts all nodes found, also those that were trimmed from ``nodes`` to keep the result small.
     ``criteria`` are WCAG success criteria such as ``1.4.3``.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     rule: str
     outcome: Literal["violation", "incomplete"] = "violation"
@@ -52,11 +56,13 @@ class Finding(BaseModel):
         """Whether nodes were left out."""
         return self.node_count > len(self.nodes)
 
+    def revised(self, **changes: Unpack[FindingRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)
 
-class Counts(BaseModel):
+
+class Counts(Part):
     """A number for each impact."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     critical: int = 0
     serious: int = 0
@@ -69,13 +75,11 @@ class Counts(BaseModel):
         return self.critical + self.serious + self.moderate + self.minor
 
 
-class Changes(BaseModel):
+class Changes(Part):
     """Barriers against the previous scan of the same URL, by node fingerprint.
 
     ``uncertain`` names the rules of which not every element was known in both scans.
     """
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     previous: str | None = None
     new: tuple[str, ...] = ()

@@ -1,18 +1,40 @@
-"""What requests, results and events have in common."""
+"""What requests, results and events have in common, and the events themselves."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from producer.contract.terms import WIRE_VERSION
+from producer.contract.terms import WIRE_VERSION, JobState
 
 
-class Message(BaseModel):
-    """Base of all that is sent: unknown fields are kept and sent on."""
+class Part(BaseModel):
+    """Base of what messages are made of: unknown fields are kept and sent on."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
+
+class Message(Part):
+    """Base of all that is sent."""
+
     v: int = WIRE_VERSION
+
+
+class Event(Message):
+    """One line of the event stream: ``job.succeeded``, ``job.retried``, ``batch.finished`` and others.
+
+    ``id`` is the stream entry's id, from which a reader resumes; it is not part of the line itself.
+    """
+
+    event: str
+    at_ms: int = 0
+    job_id: str | None = None
+    kind: str | None = None
+    lane: str | None = None
+    state: JobState | None = None
+    batch: str | None = None
+    attempt: int | None = None
+    worker: str | None = None
+    id: str | None = None
 
 
 def describe_invalid(error: ValidationError) -> str:

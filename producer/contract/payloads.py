@@ -32,11 +32,10 @@ _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separato
 def check_job_id(job_id: str) -> str:
     """Return ``job_id``; raise ``InvalidJob`` unless it matches ``JOB_ID``."""
     if not JOB_ID.fullmatch(job_id):
-        msg = (
+        raise InvalidJob(
             f"job id {job_id[:140]!r}: expected 1 to 128 letters, digits, '_', '-' or '.', "
             f"beginning with a letter or digit"
         )
-        raise InvalidJob(msg)
     return job_id
 
 
@@ -61,8 +60,7 @@ def encode_payload(payload: JsonObject) -> str:
         text = _COMPACT.encode(payload)
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError) as error:
-        msg = f"the payload cannot be sent as JSON: {error}"
-        raise InvalidJob(msg) from None
+        raise InvalidJob(f"the payload cannot be sent as JSON: {error}") from None
     if size > MAX_PAYLOAD_BYTES:
         msg = f"the payload has {size} bytes: at most {MAX_PAYLOAD_BYTES} are accepted; send a URL instead of a page"
         raise JobTooLarge(msg)
@@ -72,13 +70,11 @@ def encode_payload(payload: JsonObject) -> str:
 def decode_payload(text: str | bytes) -> JsonObject:
     """Return the payload's fields; raise ``InvalidJob`` for all that is not one JSON object within the limit."""
     if len(text) > MAX_PAYLOAD_BYTES:
-        msg = f"the payload has {len(text)} bytes: at most {MAX_PAYLOAD_BYTES} are accepted"
-        raise InvalidJob(msg)
+        raise InvalidJob(f"the payload has {len(text)} bytes: at most {MAX_PAYLOAD_BYTES} are accepted")
     try:
         value: object = json.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
-        msg = f"the payload is not JSON: {error}"
-        raise InvalidJob(msg) from None
+        raise InvalidJob(f"the payload is not JSON: {error}") from None
     if not isinstance(value, dict):
         msg = f'the payload is a JSON {type(value).__name__}: expected an object such as {{"url": "https://…"}}'
         raise InvalidJob(msg)

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from producer.contract.addresses import normal_url
+from producer.contract.addresses import host_of, normal_url
 from producer.contract.message import Message, describe_invalid
 from producer.contract.terms import JsonObject, Standard
 from producer.errors import InvalidJob
@@ -54,18 +54,32 @@ class ScanRequest(Message):
     @model_validator(mode="after")
     def _one_source(self) -> ScanRequest:
         if (self.url is None) == (self.html is None):
-            msg = "expected exactly one of url and html"
-            raise ValueError(msg)
+            raise ValueError("expected exactly one of url and html")
         return self
 
 
 class QueryRequest(Message):
-    """One question about what was found; ``site`` limits it to one host."""
+    """One question about what was found; ``site``, a host or an address on it, limits it to one host."""
 
     question: Annotated[str, Field(min_length=1, max_length=20_000)]
     thread_id: Annotated[str, Field(max_length=200)] = ""
     site: Annotated[str, Field(max_length=255)] = ""
     use_cache: bool = True
+
+    @field_validator("question")
+    @classmethod
+    def _question_has_words(cls, question: str) -> str:
+        if not question.strip():
+            raise ValueError("the question is empty")
+        return question
+
+    @field_validator("site")
+    @classmethod
+    def _site_is_a_host(cls, site: str) -> str:
+        host = host_of(site if "://" in site else f"//{site}")
+        if site.strip() and (not host or any(char.isspace() for char in host)):
+            raise ValueError(f"{site[:100]!r} names no host: expected a host such as shop.example")
+        return host
 
 
 REQUESTS: Final[dict[str, type[Message]]] = {"scan": ScanRequest, "query": QueryRequest}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from operator import not_
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Self, TypedDict, Unpack, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from producer.contract.assessment import Assessment
+from producer.contract.assessment import Assessment, AssessmentSource
 from producer.contract.findings import Changes, Counts, Finding
-from producer.contract.message import Message, describe_invalid
+from producer.contract.message import Message, Part, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
 
@@ -18,10 +18,8 @@ _RARE: Final = Field(exclude_if=not_)
 """Left out of the JSON while empty, as every release did: most pages have none of these."""
 
 
-class Usage(BaseModel):
+class Usage(Part):
     """Tokens and times of the model calls of one job."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -31,13 +29,19 @@ class Usage(BaseModel):
     cache_hit: bool = False
 
 
-class ErrorInfo(BaseModel):
+class ErrorInfo(Part):
     """Why a job ended without a result: the error's class name and its message, no traceback."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str
     message: str
+
+
+class JobFacts(TypedDict):
+    """What the queue adds to any result: whose it is, and how the job ended."""
+
+    job_id: str
+    kind: str
+    state: JobState
 
 
 class Result(Message):
@@ -48,11 +52,35 @@ class Result(Message):
     state: JobState = JobState.SUCCEEDED
     error: ErrorInfo | None = None
 
+    def of_job(self, **facts: Unpack[JobFacts]) -> Self:
+        """Return a copy that says whose it is."""
+        return self.model_copy(update=facts)
+
 
 class FunctionResult(Result):
     """Result of a job that is neither a scan nor a query: the function's JSON-able return value."""
 
     value: Any = None
+
+
+class ScanRevision(TypedDict, total=False):
+    """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
+
+    The agent: ``assessment`` to ``timings_ms``; its commit: ``scan_id``, ``screenshot``. The size limit cuts
+    ``findings`` and ``incomplete``, a report's marks ``findings`` and ``barriers``.
+    """
+
+    scan_id: str
+    findings: tuple[Finding, ...]
+    incomplete: tuple[Finding, ...]
+    barriers: Counts
+    screenshot: str | None
+    assessment: Assessment | None
+    assessment_source: str
+    changes: Changes | None
+    notes: tuple[str, ...]
+    usage: Usage
+    timings_ms: dict[str, int]
 
 
 class ScanResult(Result):
@@ -62,6 +90,7 @@ class ScanResult(Result):
     (by the guard). Only ``scanned`` with no findings is a pass. ``counts`` counts violated rules by impact,
     ``barriers`` the elements that violate them; what needs review is in ``incomplete`` and in neither. ``screenshot``
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
+    ``assessment_source`` is the wire's form of ``assessed_by``.
 
     The last eleven fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
@@ -87,7 +116,7 @@ class ScanResult(Result):
     barriers: Counts = Counts()
     screenshot: str | None = None
     assessment: Assessment | None = None
-    assessment_source: str = "none: not asked for"
+    assessment_source: str = str(AssessmentSource(reason="not asked for"))
     changes: Changes | None = None
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()
@@ -103,6 +132,21 @@ class ScanResult(Result):
     failed_requests: Annotated[int, _RARE] = 0
     popups_closed: Annotated[int, _RARE] = 0
     dialogs_dismissed: Annotated[int, _RARE] = 0
+
+    @property
+    def assessed_by(self) -> AssessmentSource:
+        """The model that wrote the assessment, or why there is none."""
+        return AssessmentSource.parse(self.assessment_source)
+
+    def revised(self, **changes: Unpack[ScanRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)
+
+
+class QueryRevision(TypedDict, total=False):
+    """What of an answer is known only to its conversation."""
+
+    thread_id: str
 
 
 class QueryResult(Result):
@@ -125,6 +169,10 @@ class QueryResult(Result):
     usage: Usage = Usage()
     timings_ms: dict[str, int] = Field(default_factory=dict[str, int])
 
+    def revised(self, **changes: Unpack[QueryRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)
+
 
 RESULTS: Final[dict[str, type[Result]]] = {"scan": ScanResult, "query": QueryResult}
 
@@ -143,7 +191,6 @@ def decode_result(text: str | bytes) -> Result:
         why = describe_invalid(error)
     except (ValueError, RecursionError) as error:
         why = str(error)
-    msg = (
+    raise RedisUnsuitable(
         f"what is kept as the job's result is none ({why[:300]}): another program wrote to this key, or a newer release"
     )
-    raise RedisUnsuitable(msg)

@@ -74,7 +74,7 @@ class Marks:
         if not kept:
             return None
         nodes = tuple(node for node, _ in kept if node is not None)
-        return finding.model_copy(update={"nodes": nodes, "node_count": sum(number for _, number in kept)})
+        return finding.revised(nodes=nodes, node_count=sum(number for _, number in kept))
 
     def text(self, finding: Finding, node: Node | None = None) -> str:
         """Return what a report says of an element: ``''``, ``new``, ``known``, or a waiver with reason and end."""

@@ -74,7 +74,7 @@ class Page:
         for finding in findings:
             barriers[impact_of(finding)] += elements(finding)
         counts = contract.Counts.model_validate({impact.value: number for impact, number in barriers.items()})
-        return replace(self, result=self.result.model_copy(update={"findings": findings, "barriers": counts}))
+        return replace(self, result=self.result.revised(findings=findings, barriers=counts))
 
     def document(self) -> JsonObject:
         """Return the page as JSON: the result as it is in Redis, or the same fields as far as they are known.
@@ -162,11 +162,11 @@ class RuleGroup:
 
     @property
     def advice(self) -> tuple[Priority, str] | None:
-        """The first thing a model wrote about this rule, with its source."""
+        """The first thing a model wrote about this rule, with the model's name."""
         for page, finding in self.places:
             found = priorities(page).get(finding.fingerprint)
             if found and page.result:
-                return found, page.result.assessment_source
+                return found, page.result.assessed_by.model
         return None
 
 

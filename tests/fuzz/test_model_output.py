@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.fuzz.strange import JSON, TEXT, as_json, objects_with
-from worker.agent.assessment.assess import AssessmentDraft, parse
+from worker.agent.assessment.assess import AssessmentDraft
 from worker.agent.assessment.review import ReviewDraft
 from worker.agent.conversation.citations import ground, is_unusable
 from worker.agent.conversation.tool_args import ARGS
 from worker.agent.conversation.user_words import urls_in
+from worker.agent.structured_reply import parse
 
 DRAFTS = objects_with("summary", "priorities", "proposals", "fingerprint", "who", "why", "fix")
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True)

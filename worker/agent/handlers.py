@@ -1,13 +1,14 @@
-"""The functions that the worker registers, one a kind of job: payload in, ``Commit`` out.
+"""The job functions of scans and questions, each bound to what it needs: payload in, ``Commit`` out.
 
-They touch neither stream nor browser: ``ctx["resources"]`` holds the graph and the keys. Whatever a job leaves behind
-is in its ``Commit``, which finish.lua applies in one step; nothing is written before.
+They touch neither stream nor browser. Whatever a job leaves behind is in its ``Commit``, which finish.lua applies in
+one step; nothing is written before. Who opens what they need: ``worker/resources.py``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -21,109 +22,69 @@ from worker.agent.assessment.regression import regression_writes
 from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.job_secrets import LoadSecrets
-from worker.agent.state import (
-    QueryContext,
-    Recalled,
-    ScanContext,
-    ScanState,
-    unpack_shots,
-)
+from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, unpack_shots
 from worker.memory.history.scan_record import document, page_of, signature, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 
+JobContext = dict[str, Any]
+"""What the queue gives a job function: ``job_id``; ``progress``, ``lane`` and ``score`` (submitted, ms) if known."""
+
 log = structlog.get_logger()
 
 
-class ScanResources(Protocol):
-    """What ``scan`` needs of ``ctx["resources"]``."""
+@dataclass(frozen=True, slots=True)
+class ScanJobs:
+    """Runs scans. Pictures are kept for ``shot_ttl_s``."""
 
-    @property
-    def keys(self) -> Keys:
-        """Keys of the environment."""
-        ...
+    graph: ScanGraph
+    keys: Keys
+    load_secrets: LoadSecrets
+    shot_ttl_s: int
 
-    @property
-    def scan_graph(self) -> ScanGraph:
-        """The compiled graph."""
-        ...
+    async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
+        """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be read is a result.
 
-    @property
-    def shot_ttl_s(self) -> int:
-        """Seconds a screenshot is kept."""
-        ...
-
-    @property
-    def load_secrets(self) -> LoadSecrets:
-        """What reads the secrets of a job."""
-        ...
-
-
-class QueryResources(Protocol):
-    """What ``query`` needs of ``ctx["resources"]``."""
-
-    @property
-    def query_graph(self) -> QueryGraph:
-        """The compiled graph."""
-        ...
+        Raises ``InvalidJob`` for a payload that is no scan request, and what the engine raises.
+        """
+        request = parse_request(payload)
+        job_id = str(ctx["job_id"])
+        context = ScanContext(secrets=await self.load_secrets(job_id), on_progress=ctx.get("progress"))
+        with serving(job_id, ctx.get("lane", Lane.BATCH)):
+            state = await self.graph.run(job_id, request, context)
+        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s)
+        log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
+        return commit
 
 
-async def scan(ctx: dict[str, Any], **payload: Any) -> Commit:
-    """Scan one page: ``payload`` is a ``ScanRequest``.
+@dataclass(frozen=True, slots=True)
+class QueryJobs:
+    """Answers questions."""
 
-    ``ctx`` holds ``resources`` and ``job_id``, and ``progress`` and ``lane`` where they are told. A page that cannot be
-    read is a result. Raises ``InvalidJob`` for a payload that is no scan request, and what the engine raises.
-    """
-    request = parse_request(payload)
-    resources = cast("ScanResources", ctx["resources"])
-    job_id = str(ctx["job_id"])
-    secrets = await resources.load_secrets(job_id)
-    context = ScanContext(secrets=secrets, on_progress=ctx.get("progress"))
-    with serving(job_id, ctx.get("lane", Lane.BATCH)):
-        state = await resources.scan_graph.run(job_id, request, context)
-    commit = scan_commit(state, resources.keys, shot_ttl_s=resources.shot_ttl_s)
-    log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
-    return commit
+    graph: QueryGraph
 
+    async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
+        """Answer one question: ``payload`` is a ``QueryRequest``.
 
-async def query(ctx: dict[str, Any], **payload: Any) -> Commit:
-    """Answer one question: ``payload`` is a ``QueryRequest``.
-
-    ``ctx`` holds ``resources`` and ``job_id``, and ``progress`` and ``lane`` where they are told; ``score`` is when the
-    job was submitted, ms. Raises ``InvalidJob`` for a payload that is no question, ``ThreadBusy`` while another query
-    speaks in its conversation, and what the model raises.
-    """
-    request = parse_query(payload)
-    resources = cast("QueryResources", ctx["resources"])
-    context = QueryContext(submitted_ms=int(ctx.get("score") or 0), on_progress=ctx.get("progress"))
-    job_id = str(ctx["job_id"])
-    with serving(job_id, ctx.get("lane", Lane.INTERACTIVE), complex_because=complexity(request.question)):
-        result = await resources.query_graph.run(job_id, request, context)
-    about: JsonObject = {"thread_id": result.thread_id, "cached": result.cached, "sources": list(result.sources)}
-    return Commit(result=result, event=about)
+        Raises ``InvalidJob`` for a payload that is no question, ``ThreadBusy`` while another query speaks in its
+        conversation, and what the model raises.
+        """
+        request = parse_query(payload)
+        context = QueryContext(submitted_ms=int(ctx.get("score") or 0), on_progress=ctx.get("progress"))
+        job_id = str(ctx["job_id"])
+        with serving(job_id, ctx.get("lane", Lane.INTERACTIVE), complex_because=complexity(request.question)):
+            result = await self.graph.run(job_id, request, context)
+        about: JsonObject = {"thread_id": result.thread_id, "cached": result.cached, "sources": list(result.sources)}
+        return Commit(result=result, event=about)
 
 
 def parse_query(payload: JsonObject) -> QueryRequest:
-    """Return the request, its site as a bare host; raises ``InvalidJob`` naming every field that is wrong."""
+    """Return the request; raises ``InvalidJob`` naming every field that is wrong."""
     try:
-        request = QueryRequest.model_validate(payload)
+        return QueryRequest.model_validate(payload)
     except ValidationError as error:
-        msg = f"not a question: {describe_invalid(error)}"
-        raise InvalidJob(msg) from None
-    if not request.question.strip():
-        msg = "not a question: question is empty"
-        raise InvalidJob(msg)
-    return request.model_copy(update={"site": site_host(request.site)})
-
-
-def site_host(site: str) -> str:
-    """Return the host that ``site`` names, as an address or bare; raises ``InvalidJob`` where it names none."""
-    host = host_of(site if "://" in site else f"//{site}")
-    if site.strip() and (not host or any(char.isspace() for char in host)):
-        msg = f"site is {site[:100]!r}: expected a host such as shop.example"
-        raise InvalidJob(msg)
-    return host
+        raise InvalidJob(f"not a question: {describe_invalid(error)}") from None
 
 
 def parse_request(payload: JsonObject) -> ScanRequest:
@@ -131,8 +92,7 @@ def parse_request(payload: JsonObject) -> ScanRequest:
     try:
         return ScanRequest.model_validate(payload)
     except ValidationError as error:
-        msg = f"not a scan request: {describe_invalid(error)}"
-        raise InvalidJob(msg) from None
+        raise InvalidJob(f"not a scan request: {describe_invalid(error)}") from None
 
 
 def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
@@ -149,7 +109,7 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
     seen_ms = state["seen_ms"]
     is_same = bool(recalled.last_id) and recalled.last_signature == signature(result)
     scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
-    result = result.model_copy(update={"scan_id": scan_id, "screenshot": keys.shot(job_id) if shots else None})
+    result = result.revised(scan_id=scan_id, screenshot=keys.shot(job_id) if shots else None)
     fields = document(
         result,
         page=page_of(request),

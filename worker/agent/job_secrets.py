@@ -7,11 +7,10 @@ have ended their day before its turn came, and a replay has none.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Json, ValidationError
 from redis.asyncio import Redis
 
 from producer.errors import InvalidJob
@@ -27,13 +26,13 @@ LoadSecrets = Callable[[str], Awaitable[Secrets | None]]
 
 
 class SecretFields(BaseModel):
-    """The hash, each field decoded from JSON."""
+    """The hash, each field a JSON text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    headers: dict[str, str] = {}
-    cookies: list[dict[str, Any]] = []
-    storage_state: dict[str, Any] = {}
+    headers: Json[dict[str, str]] = {}
+    cookies: Json[list[dict[str, Any]]] = []
+    storage_state: Json[dict[str, Any]] = {}
 
 
 def secrets_of(redis: Redis, keys: Keys) -> LoadSecrets:
@@ -54,13 +53,9 @@ def secrets_of(redis: Redis, keys: Keys) -> LoadSecrets:
 def parse_secrets(fields: Mapping[bytes, bytes]) -> Secrets:
     """Return the secrets; raises ``InvalidJob``, quoting no value."""
     try:
-        values = {name.decode(): json.loads(value) for name, value in fields.items()}
-        read = SecretFields.model_validate(values)
+        read = SecretFields.model_validate({name.decode(errors="replace"): value for name, value in fields.items()})
     except ValidationError as error:
         wrong = ", ".join(sorted({str(item["loc"][0]) for item in error.errors(include_input=False)}))
-        msg = f"the job's secrets are not usable: {wrong}; expected headers, cookies and storage_state as in the docs"
-        raise InvalidJob(msg) from None
-    except ValueError:
-        msg = "the job's secrets are not JSON: expected headers, cookies and storage_state, each a JSON text"
+        msg = f"the job's secrets are not usable: {wrong}; expected headers, cookies and storage_state as JSON"
         raise InvalidJob(msg) from None
     return Secrets(headers=read.headers, cookies=tuple(read.cookies), storage_state=read.storage_state)

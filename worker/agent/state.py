@@ -56,30 +56,31 @@ class Recalled(BaseModel):
     elsewhere: dict[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ScanContext:
-    """What one run is handed beside its state; never kept, never logged."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What one run of a graph is handed beside its state; never kept. ``on_progress`` takes a step's name."""
 
-    secrets: Secrets | None = None
     on_progress: Callable[[str], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class QueryContext:
-    """What one turn of a conversation is handed beside its state; never kept.
-
-    ``submitted_ms`` is when its job was submitted, Redis time. ``check`` raises once the conversation may be another's.
-    """
-
-    submitted_ms: int = 0
-    on_progress: Callable[[str], None] | None = None
-    check: Callable[[], None] = lambda: None
 
     def step(self, name: str) -> None:
-        """Tell that a step begins, unless the conversation is no longer ours."""
-        self.check()
+        """Tell that a step begins."""
         if self.on_progress is not None:
             self.on_progress(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanContext(RunContext):
+    """What opens the page behind a login; never logged."""
+
+    secrets: Secrets | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryContext(RunContext):
+    """One turn: when its job was submitted, Redis time; ``check`` raises once the conversation may be another's."""
+
+    submitted_ms: int = 0
+    check: Callable[[], None] = lambda: None
 
 
 def pack_shots(shots: Mapping[str, bytes]) -> str:

@@ -88,8 +88,7 @@ class Commit:
 
     def encoded_result(self, job_id: str, kind: str) -> str:
         """Return the result's JSON as it is kept."""
-        about = {"job_id": job_id, "kind": kind, "state": JobState.SUCCEEDED}
-        return self.result.model_copy(update=about).model_dump_json()
+        return self.result.of_job(job_id=job_id, kind=kind, state=JobState.SUCCEEDED).model_dump_json()
 
 
 @dataclass(frozen=True, slots=True)

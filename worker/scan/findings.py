@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from producer.contract import Counts, Finding, Impact, Node
+from producer.contract import Counts, Finding, Impact, JsonObject, Node
 from worker.scan.fingerprint import Ancestry, finding_fingerprint, node_fingerprints
 
-JsonObject = dict[str, Any]
 _CRITERION: Final = re.compile(r"wcag(\d)(\d)(\d+)")
 
 

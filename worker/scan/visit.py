@@ -133,9 +133,11 @@ class Visit:
             left_s=self._deadline.left_s,
         )
         self._mark("picture")
-        timings_ms = {**self._timings, "total": self._deadline.spent_ms}
-        notes = (*result.notes, *([pictures.missing] if pictures.missing else []))
-        return Audit(result.model_copy(update={"timings_ms": timings_ms, "notes": notes}), pictures.shots)
+        result = result.revised(
+            timings_ms={**self._timings, "total": self._deadline.spent_ms},
+            notes=(*result.notes, *([pictures.missing] if pictures.missing else [])),
+        )
+        return Audit(result, pictures.shots)
 
     def _mark(self, step: str) -> None:
         self._timings[step] = self._deadline.spent_ms - sum(self._timings.values())

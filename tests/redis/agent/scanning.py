@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
+from langgraph.checkpoint.memory import InMemorySaver
 from redis.asyncio import Redis
 
 from producer.contract import JsonObject, ScanResult
@@ -15,7 +15,7 @@ from producer.errors import ModelError
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.graph import ScanGraph
-from worker.agent.handlers import scan
+from worker.agent.handlers import ScanJobs
 from worker.agent.job_secrets import LoadSecrets
 from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
@@ -33,12 +33,8 @@ async def no_secrets(job_id: str) -> Secrets | None:
     return None
 
 
-@dataclass(frozen=True)
-class Resources:
-    keys: Keys
-    scan_graph: ScanGraph
-    load_secrets: LoadSecrets = no_secrets
-    shot_ttl_s: int = 604_800
+def jobs(keys: Keys, scans: ScanGraph, load_secrets: LoadSecrets = no_secrets) -> ScanJobs:
+    return ScanJobs(scans, keys, load_secrets, shot_ttl_s=604_800)
 
 
 def graph(
@@ -54,12 +50,12 @@ def graph(
         chat=chat or BuiltinChat(),
         history=history,
         environment=keys.environment,
-        checkpointer=saver,
+        checkpointer=saver or InMemorySaver(),
     )
 
 
 async def run(keys: Keys, scans: ScanGraph, job_id: str, **payload: Any) -> tuple[ScanResult, Commit]:
-    commit = await scan({"resources": Resources(keys, scans), "job_id": job_id}, **{"url": HOME, **payload})
+    commit = await jobs(keys, scans).run({"job_id": job_id}, {"url": HOME, **payload})
     assert isinstance(commit.result, ScanResult)
     return commit.result, commit
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -12,8 +11,7 @@ from producer.errors import ContextExceeded, InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.redis.agent.scanning import apply, graph, run
 from tests.support.scans import FixedEngine, finding, scan_result
-from worker.agent.conversation.graph import QueryGraph
-from worker.agent.handlers import query
+from worker.agent.handlers import QueryJobs
 from worker.memory.checkpoints import scan_saver
 from worker.memory.history.history import ScanFilter
 
@@ -21,14 +19,9 @@ WORST = "Which page has the worst barriers?"
 ODD = ["a,b", "a|b", "a:b", "{a}", "A", "a", " a ", "ä", "日本", "a*", "@a:{b}", "'\"\\", "-", "x" * 200]
 
 
-@dataclass(frozen=True)
-class Resources:
-    query_graph: QueryGraph
-
-
 async def asked(desk: Desk, job: str, **payload: object) -> QueryResult:
     """Run a question as the worker does, from its payload."""
-    commit = await query({"resources": Resources(await desk.graph()), "job_id": job}, **payload)
+    commit = await QueryJobs(await desk.graph()).run({"job_id": job}, payload)
     assert isinstance(commit.result, QueryResult)
     return commit.result
 
@@ -105,16 +98,16 @@ async def test_every_index_dropped_under_a_running_worker_comes_back_and_nothing
     await shop.ask(remembering, "I like tea", job="q1", thread_id="a")
     scans = graph(FixedEngine([scan_result(finding("label", "z"))]), shop.history, shop.keys,
                   saver=await scan_saver(shop.redis, shop.keys))  # fmt: skip
-    graph_before = await shop.graph(None)
+    jobs_before = QueryJobs(await shop.graph(None))
     names = cast("list[bytes]", await shop.redis.execute_command("FT._LIST"))
     dropped = [name for name in names if shop.keys.environment.encode() in name]
     for name in dropped:
         await shop.redis.execute_command("FT.DROPINDEX", name)
 
-    commit = await query({"resources": Resources(graph_before), "job_id": "q2"}, question=WORST, thread_id="a")
+    commit = await jobs_before.run({"job_id": "q2"}, {"question": WORST, "thread_id": "a"})
     result, written = await run(shop.keys, scans, "s1", url="https://shop.example/new")
     await apply(shop.redis, written)
-    again = await query({"resources": Resources(graph_before), "job_id": "q3"}, question=WORST, thread_id="a")
+    again = await jobs_before.run({"job_id": "q3"}, {"question": WORST, "thread_id": "a"})
 
     assert len(dropped) >= 3
     assert isinstance(commit.result, QueryResult)

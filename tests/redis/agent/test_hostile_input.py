@@ -14,6 +14,7 @@ from langgraph.runtime import Runtime
 from producer.contract import Finding, JsonObject, Node, QueryResult, ScanRequest, ScanResult, Usage
 from producer.errors import InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
+from tests.redis.agent.scanning import graph
 from tests.support.scans import FixedEngine, finding, passes, scan_result
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.assessment.trim import AUDIT_BYTES
@@ -91,12 +92,7 @@ def hostile_page(place: str) -> ScanResult:
 
 
 def scan_graph(desk: Desk, page: ScanResult, chat: ChatModel) -> ScanGraph:
-    return ScanGraph(
-        engine=FixedEngine([page]),
-        chat=chat,
-        history=desk.history,
-        environment=desk.keys.environment,
-    )
+    return graph(FixedEngine([page]), desk.history, desk.keys, chat=chat)
 
 
 async def scan(desk: Desk, page: ScanResult, chat: ChatModel, job: str = "s1") -> ScanResult:

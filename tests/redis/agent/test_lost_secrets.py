@@ -9,10 +9,9 @@ from producer.client.client import Client
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from producer.stored.dead_letters import DeadLetters
-from tests.redis.agent.scanning import BARRIERS, HOME, Resources, graph
+from tests.redis.agent.scanning import BARRIERS, HOME, graph, jobs
 from tests.support.queue import BOOM, open_stream, settings_for, start_one
 from tests.support.scans import FixedEngine
-from worker.agent.handlers import scan
 from worker.agent.job_secrets import secrets_of
 from worker.memory.history.history import History
 
@@ -34,10 +33,10 @@ async def test_a_scan_without_the_login_it_was_given_is_refused_not_run(
                 await redis.delete(keys.job(job.job_id))
             letters = DeadLetters(client)
             await letters.replay(await letters.find(job.job_id))
-        resources = Resources(keys, graph(engine, history, keys), secrets_of(redis, keys))
+        scans = jobs(keys, graph(engine, history, keys), secrets_of(redis, keys))
 
         with pytest.raises(InvalidJob, match="submit it again"):
-            await scan({"resources": resources, "job_id": job.job_id}, url=HOME)
+            await scans.run({"job_id": job.job_id}, {"url": HOME})
 
     assert engine.calls == 0
 
@@ -45,6 +44,6 @@ async def test_a_scan_without_the_login_it_was_given_is_refused_not_run(
 async def test_a_scan_that_was_given_no_login_needs_none(redis: Redis, redis_url: str, keys: Keys, history: History):
     async with Client(settings_for(redis_url, keys)) as client:
         job = await client.submit("scan", {"url": HOME})
-    resources = Resources(keys, graph(FixedEngine([BARRIERS]), history, keys), secrets_of(redis, keys))
+    scans = jobs(keys, graph(FixedEngine([BARRIERS]), history, keys), secrets_of(redis, keys))
 
-    assert await scan({"resources": resources, "job_id": job.job_id}, url=HOME)
+    assert await scans.run({"job_id": job.job_id}, {"url": HOME})

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from producer.contract import JsonObject, QueryRequest, QueryResult
@@ -9,17 +7,11 @@ from producer.errors import ContextExceeded, InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.support.scans import finding, scan_result
 from worker.agent.conversation.decisions import MAX_ROUNDS
-from worker.agent.conversation.graph import QueryGraph
-from worker.agent.handlers import query
+from worker.agent.handlers import QueryJobs
 from worker.agent.state import QueryContext
 from worker.models.builtin.models import BuiltinChat
 
 WORST = "Which page has the worst barriers?"
-
-
-@dataclass(frozen=True)
-class Resources:
-    query_graph: QueryGraph
 
 
 async def test_an_answer_names_its_sources_its_model_and_its_prompt(shop: Desk):
@@ -78,11 +70,9 @@ async def test_a_question_about_one_site_is_answered_from_that_site_alone(shop: 
 
 
 async def test_the_handler_commits_the_answer_and_tells_no_words_in_the_event(shop: Desk):
-    commit = await query(
-        {"resources": Resources(await shop.graph()), "job_id": "q1", "score": 5},
-        question=WORST,
-        site="HTTPS://Shop.example/x",
-    )
+    jobs = QueryJobs(await shop.graph())
+
+    commit = await jobs.run({"job_id": "q1", "score": 5}, {"question": WORST, "site": "HTTPS://Shop.example/x"})
 
     assert isinstance(commit.result, QueryResult)
     assert commit.result.sources == ("cart-1", "home-1")
@@ -94,10 +84,10 @@ async def test_the_handler_commits_the_answer_and_tells_no_words_in_the_event(sh
     "payload", [{}, {"question": ""}, {"question": "  "}, {"question": 7}, {"question": "a", "site": "not a host"}]
 )
 async def test_a_payload_that_is_no_question_is_an_invalid_job(desk: Desk, payload: JsonObject):
-    resources = Resources(await desk.graph())
+    jobs = QueryJobs(await desk.graph())
 
     with pytest.raises(InvalidJob, match=r"question|site"):
-        await query({"resources": resources, "job_id": "q1"}, **payload)
+        await jobs.run({"job_id": "q1"}, payload)
 
 
 async def test_each_step_is_told_as_it_begins(shop: Desk):

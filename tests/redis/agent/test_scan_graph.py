@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from redis.asyncio import Redis
 
@@ -10,17 +12,19 @@ from tests.redis.agent.scanning import (
     BARRIERS,
     HOME,
     FailingEmbedder,
-    Resources,
     apply,
     graph,
     hash_of,
+    jobs,
     run,
 )
 from tests.support.scans import FixedEngine, finding, scan_result
-from worker.agent.handlers import scan
+from worker.__main__ import Jobs
+from worker.agent.handlers import QueryJobs
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
 from worker.queue.outcome import ExpiryWrite, HashWrite
+from worker.resources import Resources
 
 
 async def test_a_scan_commits_its_result_its_document_and_the_site_s_counts(redis: Redis, keys: Keys, history: History):
@@ -179,8 +183,19 @@ async def test_a_failing_browser_is_raised_on(keys: Keys, history: History):
 
 async def test_each_step_is_told_as_it_begins(keys: Keys, history: History):
     steps: list[str] = []
-    resources = Resources(keys, graph(FixedEngine([BARRIERS]), history, keys))
+    scans = jobs(keys, graph(FixedEngine([BARRIERS]), history, keys))
 
-    await scan({"resources": resources, "job_id": "job-1", "progress": steps.append}, url=HOME)
+    await scans.run({"job_id": "job-1", "progress": steps.append}, {"url": HOME})
 
     assert steps == ["loading", "recalling", "assessing"]
+
+
+async def test_no_field_of_a_payload_takes_the_place_of_what_a_job_function_is_given(keys: Keys, history: History):
+    registered = Jobs()
+    scans = jobs(keys, graph(FixedEngine([BARRIERS]), history, keys))
+    registered.resources = Resources(scans, QueryJobs(cast("Any", None)))  # no question is asked
+
+    commit = await registered.scan({"job_id": "job-1"}, url=HOME, ctx=1, self=2, resources=3)
+
+    assert isinstance(commit.result, ScanResult)
+    assert commit.result.findings == BARRIERS.findings

@@ -13,15 +13,14 @@ from tests.redis.agent.scanning import (
     BARRIERS,
     HOME,
     Killed,
-    Resources,
     StoppedModel,
     graph,
+    jobs,
     kill_before_step,
     run,
 )
 from tests.support.redis_server import StartServer
 from tests.support.scans import FixedEngine, finding, scan_result
-from worker.agent.handlers import scan
 from worker.agent.job_secrets import secrets_of
 from worker.memory.checkpoints import ScanSaver, scan_saver
 from worker.memory.history.history import History
@@ -139,7 +138,7 @@ async def test_secrets_are_handed_to_the_engine_and_kept_nowhere(
 
     await redis.execute_command("HSET", keys.secret("job-1"), "headers", json.dumps(secrets.headers))
 
-    await scan({"resources": Resources(keys, scans, secrets_of(redis, keys)), "job_id": "job-1"}, url=HOME)
+    await jobs(keys, scans, secrets_of(redis, keys)).run({"job_id": "job-1"}, {"url": HOME})
 
     await redis.delete(keys.secret("job-1"))
     assert engine.secrets == [secrets]

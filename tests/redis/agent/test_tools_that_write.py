@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.redis.agent.asking import SHOP, Desk, asker, run, told
+from worker.agent.conversation.tool_args import ARGS
 from worker.agent.conversation.tools import scan_job_id
 
 
@@ -60,6 +61,13 @@ async def test_an_address_that_the_user_did_not_write_is_not_scanned(desk: Desk)
     assert answer.failed
     assert answer.note.startswith("request_scan was refused: 'http://169.254.169.254/latest/'")
     assert desk.submitted == []
+
+
+async def test_every_tool_that_a_model_is_offered_can_be_run(desk: Desk):
+    answers = {name: await run(desk, name) for name in ARGS}
+
+    assert [name for name, answer in answers.items() if not answer.failed] == ["search_scans", "recall"]
+    assert all("error" in json.loads(answer.text) for answer in answers.values() if answer.failed)
 
 
 def test_ids_of_requested_scans_are_job_ids_whatever_the_query_s_is():

@@ -17,8 +17,7 @@ from producer.keys import Keys
 from tests.redis.agent.asking import Desk, open_desk
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import finding, scan_result
-from worker.agent.conversation.graph import QueryGraph
-from worker.agent.handlers import query
+from worker.agent.handlers import QueryJobs
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
 
@@ -26,19 +25,14 @@ WORST = "Which page has the worst barriers?"
 
 
 @dataclass(frozen=True)
-class Resources:
-    query_graph: QueryGraph
-
-
-@dataclass(frozen=True)
 class Asked:
     """A desk whose chat model is on ``server``."""
 
     server: OllamaServer
-    resources: Resources
+    jobs: QueryJobs
 
     async def ask(self, question: str, *, job: str = "q1", **fields: Any) -> QueryResult:
-        commit = await query({"resources": self.resources, "job_id": job}, question=question, **fields)
+        commit = await self.jobs.run({"job_id": job}, {"question": question, **fields})
         assert isinstance(commit.result, QueryResult)
         return commit.result
 
@@ -56,7 +50,7 @@ async def asked(redis: Redis, keys: Keys, redis_url: str) -> AsyncGenerator[Aske
         async with open_models(settings, redis, keys) as models:
             desk = await open_desk(redis, keys, models.embedder)
             await record(desk)
-            yield Asked(server, Resources(await desk.graph(models.chat)))
+            yield Asked(server, QueryJobs(await desk.graph(models.chat)))
 
 
 async def record(desk: Desk) -> None:

@@ -17,8 +17,7 @@ from tests.redis.cloud.conftest import NOBODY, OpenModels
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.openai_server import MODEL, CloudFault, OpenAIServer
 from tests.support.scans import FixedEngine
-from worker.agent.conversation.graph import QueryGraph
-from worker.agent.handlers import query
+from worker.agent.handlers import QueryJobs
 from worker.agent.state import QueryContext
 from worker.models.cloud.fallback import SPENT
 from worker.models.job_context import serving
@@ -154,17 +153,13 @@ async def test_a_question_asked_while_ollama_is_gone_says_which_model_answered_a
 
 
 async def test_the_job_of_a_complex_question_goes_to_the_cloud(open_worker: OpenModels, redis: Redis, keys: Keys):
-    class Resources:
-        query_graph: QueryGraph
-
     async with OllamaServer() as ollama:
         models = await open_worker(ollama_base_url=ollama.url)
-        resources = Resources()
-        resources.query_graph = await (await open_desk(redis, keys)).graph(models.chat)
-        ctx = {"resources": resources, "job_id": "q1"}
+        jobs = QueryJobs(await (await open_desk(redis, keys)).graph(models.chat))
+        complex_question = {"question": "Compare the shop and the blog.", "use_cache": False}
 
-        hard = (await query(ctx, question="Compare the shop and the blog.", use_cache=False)).result
-        easy = (await query({**ctx, "job_id": "q2"}, question="What is wrong?", use_cache=False)).result
+        hard = (await jobs.run({"job_id": "q1"}, complex_question)).result
+        easy = (await jobs.run({"job_id": "q2"}, {"question": "What is wrong?", "use_cache": False})).result
 
     assert isinstance(hard, QueryResult)
     assert isinstance(easy, QueryResult)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from producer.contract import JsonObject, Usage
+from producer.contract import AssessmentSource, JsonObject, Usage
 from producer.errors import ModelError
 from tests.support.scans import finding, scan_result
-from worker.agent.assessment.assess import answer_schema, assess, reason_not_to_ask
+from worker.agent.assessment.assess import AssessmentDraft, assess, reason_not_to_ask
 from worker.agent.prompts import ASSESS_VERSION
+from worker.agent.structured_reply import schema_about
 from worker.models.protocols import ChatReply, Message, Tool
 
 
@@ -48,7 +49,7 @@ async def test_a_good_answer_is_taken_in_the_model_s_order():
 
     assert verdict.assessment is not None
     assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-label", "f-image-alt"]
-    assert verdict.source == "scripted:1b"
+    assert verdict.source == AssessmentSource(model="scripted:1b")
     assert verdict.usage.output_tokens == 2
     assert verdict.assessment.prompt == ASSESS_VERSION
     assert (verdict.assessment.dropped, verdict.assessment.left_out) == (0, 0)
@@ -80,7 +81,7 @@ async def test_two_answers_of_the_wrong_form_leave_the_findings_without_an_asses
     verdict = await assess(Scripted("no", "still no", answer("f-label")), PAGE)
 
     assert verdict.assessment is None
-    assert verdict.source.startswith("none: scripted did not answer in the form asked for: ")
+    assert verdict.source.reason.startswith("scripted did not answer in the form asked for: ")
     assert verdict.usage.prompt_tokens == 20
 
 
@@ -88,7 +89,7 @@ async def test_a_model_that_fails_leaves_the_findings_without_an_assessment():
     verdict = await assess(Scripted("no", ModelError("the model ran out of tokens")), PAGE)
 
     assert verdict.assessment is None
-    assert verdict.source == "none: scripted: the model ran out of tokens"
+    assert verdict.source == AssessmentSource(reason="scripted: the model ran out of tokens")
     assert verdict.usage.calls == 1
 
 
@@ -107,9 +108,10 @@ async def test_extra_fields_of_an_answer_are_not_kept():
 
 
 def test_the_schema_allows_no_fingerprint_but_the_page_s():
-    schema = answer_schema(("f-1", "f-2"))
+    schema = schema_about(AssessmentDraft, "priorities", key="fingerprint", known=("f-1", "f-2"))
 
     assert schema["$defs"]["PriorityDraft"]["properties"]["fingerprint"]["enum"] == ["f-1", "f-2"]
+    assert schema["$defs"]["PriorityDraft"]["required"] == ["fingerprint", "who", "why", "fix"]
     assert schema["properties"]["priorities"]["maxItems"] == 2
 
 

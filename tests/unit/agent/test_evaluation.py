@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from producer.contract import Assessment, Priority, QueryResult, Usage
+from producer.contract import Assessment, AssessmentSource, Priority, QueryResult, Usage
 from producer.reports.jsonl import line_of
 from worker.agent.assessment.assess import Verdict
 from worker.agent.evaluation.labels import has, load_findings, load_questions
@@ -45,7 +45,7 @@ def test_no_label_is_met_by_words_that_say_nothing(text: str):
 def verdict(*said: tuple[str, str], dropped: int = 0, repaired: bool = False) -> Verdict:
     priorities = tuple(Priority(fingerprint=f"f-{rule}", who="screen reader users", fix=fix) for rule, fix in said)
     assessment = Assessment(summary="s", priorities=priorities, prompt="assess-1", dropped=dropped)
-    return Verdict(assessment, "m:1b", Usage(prompt_tokens=7), repaired)
+    return Verdict(assessment, AssessmentSource(model="m:1b"), Usage(prompt_tokens=7), repaired)
 
 
 def test_an_assessment_is_scored_by_its_mends_its_first_step_and_what_it_rests_on():
@@ -62,7 +62,7 @@ def test_an_assessment_is_scored_by_its_mends_its_first_step_and_what_it_rests_o
 
 def test_a_wrong_first_step_and_no_assessment_are_misses():
     wrong = score_assessment(PAGE, verdict(("heading-order", "Use h2.")), seconds=0)
-    none = score_assessment(PAGE, Verdict(None, "none: broken"), seconds=0)
+    none = score_assessment(PAGE, Verdict(None, AssessmentSource(reason="broken")), seconds=0)
 
     assert wrong.order == Share(0, 1)
     assert (none.form, none.fixes, none.order) == (Share(0, 1), Share(0, 5), Share(0, 1))

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from producer.contract import Finding, Impact, JsonObject, ScanResult, Usage
+from producer.contract import AssessmentSource, Finding, Impact, JsonObject, ScanResult, Usage
 from producer.errors import ModelUnreachable
 from tests.support.scans import finding, scan_result
-from worker.agent.assessment.appraisal import appraise
+from worker.agent.assessment.assess import appraise
 from worker.agent.assessment.review import MAX_ELEMENTS, review_tasks
-from worker.agent.assessment.review_areas import AREAS, REVIEW_VERSIONS, UNASKED
+from worker.agent.assessment.review_areas import AREAS, REVIEW_PROMPTS, REVIEW_VERSIONS, UNASKED
 from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool
 
@@ -66,7 +66,7 @@ async def test_what_axe_core_left_undecided_gets_a_proposal_by_the_prompt_of_its
 
     appraised = await asked(chat, page(undecided("color-contrast", "c1", "c2")))
 
-    assessment = appraised.verdict.assessment
+    assessment = appraised.assessment
     assert assessment is not None
     assert [(one.fingerprint, one.rule, one.area, one.verdict, one.source) for one in assessment.reviews] == [
         ("c1", "color-contrast", "contrast", "cannot_tell", "m:1b"),
@@ -74,7 +74,7 @@ async def test_what_axe_core_left_undecided_gets_a_proposal_by_the_prompt_of_its
     ]
     assert assessment.reviewed == {"contrast": REVIEW_VERSIONS["contrast"]}
     assert (assessment.summary, assessment.unreviewed, appraised.notes) == ("Mend it.", 0, ())
-    assert appraised.verdict.usage.prompt_tokens == 20
+    assert appraised.usage.prompt_tokens == 20
 
 
 async def test_a_proposal_changes_neither_findings_nor_what_needs_review_nor_any_count():
@@ -89,7 +89,7 @@ async def test_a_proposal_changes_neither_findings_nor_what_needs_review_nor_any
 async def test_a_proposal_about_no_element_or_about_one_twice_is_dropped_and_counted():
     chat = Proposes([proposal("b1"), proposal("made-up"), proposal("c1"), proposal("c1", "no_barrier")])
 
-    assessment = (await asked(chat, page(undecided("color-contrast", "c1", "c2")))).verdict.assessment
+    assessment = (await asked(chat, page(undecided("color-contrast", "c1", "c2")))).assessment
 
     assert assessment is not None
     assert [(one.fingerprint, one.verdict) for one in assessment.reviews] == [("c1", "barrier")]
@@ -103,7 +103,7 @@ async def test_an_area_that_is_answered_in_no_form_costs_its_own_proposals_and_a
 
     appraised = await asked(Proposes(wrong, wrong, [proposal("v1")]), result)
 
-    assessment = appraised.verdict.assessment
+    assessment = appraised.assessment
     assert assessment is not None
     assert [one.area for one in assessment.reviews] == ["media"]
     assert appraised.notes[0].startswith("no proposals about contrast: proposes did not answer in the form asked for")
@@ -118,16 +118,16 @@ async def test_a_model_that_is_away_is_asked_once_and_the_assessment_stays():
 
     assert len(chat.asked) == 1
     assert appraised.notes == ("no proposals about contrast: proposes: gone",)
-    assert appraised.verdict.assessment is not None
-    assert appraised.verdict.assessment.unreviewed == 2
+    assert appraised.assessment is not None
+    assert appraised.assessment.unreviewed == 2
 
 
 async def test_a_page_that_only_needs_review_has_proposals_without_a_summary():
     appraised = await asked(Proposes([proposal("c1")]), page(undecided("color-contrast", "c1"), findings=()))
 
-    assert appraised.verdict.assessment is not None
-    assert (appraised.verdict.assessment.summary, appraised.verdict.source) == ("", "m:1b")
-    assert len(appraised.verdict.assessment.reviews) == 1
+    assert appraised.assessment is not None
+    assert (appraised.assessment.summary, appraised.source) == ("", AssessmentSource(model="m:1b"))
+    assert len(appraised.assessment.reviews) == 1
 
 
 async def test_only_so_many_areas_are_asked_about_and_the_rest_is_counted():
@@ -137,8 +137,8 @@ async def test_only_so_many_areas_are_asked_about_and_the_rest_is_counted():
     )
     chat = Proposes([])
 
-    assessment = (await asked(chat, result, areas=1)).verdict.assessment
-    none = (await asked(chat, result, areas=0)).verdict.assessment
+    assessment = (await asked(chat, result, areas=1)).assessment
+    none = (await asked(chat, result, areas=0)).assessment
 
     assert [task["area"] for task in chat.asked] == ["media"]
     assert assessment is not None
@@ -168,10 +168,15 @@ def test_a_page_s_text_reaches_the_model_only_inside_one_json_document():
 
 
 async def test_the_builtin_model_proposes_nothing():
-    assessment = (await asked(BuiltinChat(), page(undecided("color-contrast", "c1")))).verdict.assessment
+    assessment = (await asked(BuiltinChat(), page(undecided("color-contrast", "c1")))).assessment
 
     assert assessment is not None
     assert (assessment.reviews, assessment.unreviewed) == ((), 1)
+
+
+def test_an_area_s_file_names_its_rules_and_the_model_is_shown_the_rest():
+    assert AREAS["media"] == {"audio-caption", "no-autoplay-audio", "video-caption"}
+    assert all("\n\nThe question: " in prompt and "Rules: " not in prompt for prompt in REVIEW_PROMPTS.values())
 
 
 def test_no_rule_is_in_two_areas():

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
-from producer.contract import ScanResult, decode_result
+from producer.contract import AssessmentSource, ScanResult, decode_result
+from tests.support.untyped import untyped
 
 _NODE = {"selector": ["#a", ["x", "y"]], "snippet": "<a>", "failure_summary": "no name", "fingerprint": "n1"}
 _FINDING: dict[str, Any] = {
@@ -111,12 +111,25 @@ def test_an_empty_rare_field_is_left_out_of_the_json(name: str) -> None:
     assert name not in json.loads(result.model_dump_json())
 
 
-def untyped(value: object) -> list[str]:
-    """Return ``Class.field`` of everything in ``value`` that no model has a field for, at any depth."""
-    if isinstance(value, BaseModel):
-        own = [f"{type(value).__name__}.{name}" for name in value.model_extra or {}]
-        return own + [found for _, inner in value for found in untyped(inner)]
-    if isinstance(value, tuple):
-        items: tuple[object, ...] = value
-        return [found for inner in items for found in untyped(inner)]
-    return []
+@pytest.mark.parametrize(
+    ("sent", "source"),
+    [
+        ("qwen3.5:4b", AssessmentSource(model="qwen3.5:4b")),
+        ("builtin", AssessmentSource(model="builtin")),
+        ("none: the page is unreachable", AssessmentSource(reason="the page is unreachable")),
+        ("none: m: no model host answers", AssessmentSource(reason="m: no model host answers")),
+    ],
+)
+def test_who_assessed_a_page_is_read_from_one_string_and_sent_as_it_came(sent: str, source: AssessmentSource) -> None:
+    result = decode_result(json.dumps(_OLD | {"assessment_source": sent}))
+
+    assert isinstance(result, ScanResult)
+    assert result.assessed_by == source
+    assert str(source) == json.loads(result.model_dump_json())["assessment_source"] == sent
+
+
+def test_a_result_that_was_never_assessed_says_why() -> None:
+    result = ScanResult(status="scanned")
+
+    assert result.assessed_by == AssessmentSource(reason="not asked for")
+    assert result.model_dump()["assessment_source"] == "none: not asked for"

@@ -2,15 +2,14 @@
 
 ``audit`` reads the page, ``recall`` asks history about it, ``assess`` asks the model about the findings, ``record``
 puts the result together; nothing is written by any of them: ``handlers.py`` turns the final state into what
-finish.lua commits. With a checkpointer every step is kept under a thread of the job's own, so that a run that was
-killed goes on at the node that was interrupted, and a page once read is not loaded again.
+finish.lua commits. Every step is kept under a thread of the job's own, so that a run that was killed goes on at the
+node that was interrupted, and a page once read is not loaded again.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -18,21 +17,21 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from producer.contract import ScanRequest, ScanResult, Usage
+from producer.contract import AssessmentSource, Changes, ScanRequest, ScanResult, Usage
 from producer.errors import ModelError
-from worker.agent.assessment.appraisal import Appraised, appraise
-from worker.agent.assessment.assess import Verdict, reason_not_to_ask
+from worker.agent.assessment.assess import Verdict, appraise, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.prompts import clip
-from worker.agent.state import (
-    Recalled,
-    ScanContext,
-    ScanState,
-    new_state,
-    pack_shots,
-)
+from worker.agent.state import Recalled, ScanContext, ScanState, new_state, pack_shots
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.scan_record import compare, page_of, recorded_findings, search_text, terms_of
+from worker.memory.history.scan_record import (
+    ScanRecord,
+    compare,
+    page_of,
+    recorded_findings,
+    search_text,
+    terms_of,
+)
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.protocols import ChatModel, add_usage, spent_on
 from worker.scan.settings import Engine
@@ -56,9 +55,8 @@ class ScanGraph:
         chat: ChatModel,
         history: History,
         environment: str,
-        checkpointer: BaseCheckpointSaver[Any] | None = None,
+        checkpointer: BaseCheckpointSaver[Any],
         review_areas: int = REVIEW_AREAS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._chat = chat
@@ -66,16 +64,9 @@ class ScanGraph:
         self._environment = environment
         self._checkpointer = checkpointer
         self._review_areas = review_areas
-        self._clock = clock
         graph = StateGraph(ScanState, context_schema=ScanContext)
-        graph.add_node("audit", self.audit)
-        graph.add_node("recall", self.recall)
-        graph.add_node("assess", self.assess)
-        graph.add_node("record", self.record)
+        graph.add_sequence([self.audit, self.recall, self.assess, self.record])
         graph.add_edge(START, "audit")
-        graph.add_edge("audit", "recall")
-        graph.add_edge("recall", "assess")
-        graph.add_edge("assess", "record")
         graph.add_edge("record", END)
         self._graph = graph.compile(checkpointer=checkpointer)
 
@@ -85,9 +76,7 @@ class ScanGraph:
         Raises what the engine raises.
         """
         start = new_state(job_id, request.model_dump_json())
-        if self._checkpointer is None:
-            return cast("ScanState", await self._graph.ainvoke(start, context=context))
-        config = self._thread(job_id)
+        config: RunnableConfig = {"configurable": {"thread_id": self._thread_id(job_id)}}
         known = await self._graph.aget_state(config)
         if known.values and known.values.get("request") != start["request"]:
             # The id was used for another page before; that page's findings are not this one's.
@@ -101,11 +90,7 @@ class ScanGraph:
 
     async def forget(self, job_id: str) -> None:
         """Delete what was kept of the job's run. Call it after the job's end; safe to call twice."""
-        if self._checkpointer is not None:
-            await self._checkpointer.adelete_thread(self._thread_id(job_id))
-
-    def _thread(self, job_id: str) -> RunnableConfig:
-        return {"configurable": {"thread_id": self._thread_id(job_id)}}
+        await self._checkpointer.adelete_thread(self._thread_id(job_id))
 
     def _thread_id(self, job_id: str) -> str:
         return f"{self._environment}:scan:{job_id}"
@@ -122,17 +107,23 @@ class ScanGraph:
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
-        _tell(runtime, "recalling")
-        began = self._clock()
+        runtime.context.step("recalling")
+        began = monotonic()
         result = ScanResult.model_validate_json(state["result"])
         request = ScanRequest.model_validate_json(state["request"])
-        page = page_of(request)
         embedded, usage, note = await self._embed(result)
-        recalled = await self._look_back(result, page, terms_of(request), state["job_id"])
-        elsewhere = await self._look_around(result, page, embedded)
-        recalled = recalled.model_copy(update={"elsewhere": elsewhere})
-        result = self._timed(result, "recall", began).model_copy(
-            update={"usage": add_usage(result.usage, usage), "notes": (*result.notes, *note)}
+        last, changes = await self._look_back(result, request, state["job_id"])
+        recalled = Recalled(
+            last_id=last.scan_id if last else "",
+            last_signature=last.signature if last else "",
+            last_at_ms=last.at_ms if last else 0,
+            changes=changes,
+            elsewhere=await self._look_around(result, page_of(request), embedded),
+        )
+        result = result.revised(
+            usage=add_usage(result.usage, usage),
+            notes=(*result.notes, *note),
+            timings_ms=_timings(result, "recall", began),
         )
         update = {"result": result.model_dump_json(), "recalled": recalled.model_dump_json()}
         return {**update, "embedded": embedded.pack()}
@@ -144,32 +135,32 @@ class ScanGraph:
         wanted = ScanRequest.model_validate_json(state["request"]).assess
         why_not = reason_not_to_ask(result, wanted=wanted)
         if why_not:
-            appraised = Appraised(Verdict(None, f"none: {why_not}"))
+            verdict = Verdict(None, AssessmentSource(reason=why_not))
         else:
-            _tell(runtime, "assessing")
-            began = self._clock()
-            appraised = await appraise(
+            runtime.context.step("assessing")
+            began = monotonic()
+            verdict = await appraise(
                 self._chat,
                 result,
                 changes=recalled.changes,
                 elsewhere=recalled.elsewhere,
                 review_areas=self._review_areas,
             )
-            result = self._timed(result, "assess", began)
-        update = {
-            "assessment": appraised.verdict.assessment,
-            "assessment_source": appraised.verdict.source,
-            "usage": add_usage(result.usage, appraised.verdict.usage),
-            "notes": (*result.notes, *appraised.notes),
-        }
-        return {"result": result.model_copy(update=update).model_dump_json()}
+            result = result.revised(timings_ms=_timings(result, "assess", began))
+        result = result.revised(
+            assessment=verdict.assessment,
+            assessment_source=str(verdict.source),
+            usage=add_usage(result.usage, verdict.usage),
+            notes=(*result.notes, *verdict.notes),
+        )
+        return {"result": result.model_dump_json()}
 
     async def record(self, state: ScanState) -> Update:
         """Complete the result: the changes, and when the page was seen."""
         result = ScanResult.model_validate_json(state["result"])
         recalled = Recalled.model_validate_json(state["recalled"])
         seen_ms = await self._history.now_ms()
-        result = trim(result.model_copy(update={"changes": recalled.changes}), RECORD_BYTES)
+        result = trim(result.revised(changes=recalled.changes), RECORD_BYTES)
         return {"result": result.model_dump_json(), "seen_ms": seen_ms}
 
     # ------------------------------------------------------------------------------------------ steps
@@ -188,24 +179,22 @@ class ScanGraph:
             return Embedded(text, {}), spent_on(error), (note,)
         return embedded, usage, ()
 
-    async def _look_back(self, result: ScanResult, page: str, terms: str, job_id: str) -> Recalled:
-        """Compare with the newest scan of the page under the same terms that was read whole.
+    async def _look_back(
+        self, result: ScanResult, request: ScanRequest, job_id: str
+    ) -> tuple[ScanRecord | None, Changes | None]:
+        """Return the page's newest scan under the same terms, and the changes since the newest that was read whole.
 
         An unread page is compared with nothing.
         """
-        last = await self._history.previous(page, terms=terms, before_job=job_id)
-        if last is None:
-            return Recalled()
-        about = Recalled(last_id=last.scan_id, last_signature=last.signature, last_at_ms=last.at_ms)
-        if result.status not in {"scanned", "partial"}:
-            return about
-        whole = last
+        page, terms = page_of(request), terms_of(request)
+        last = whole = await self._history.previous(page, terms=terms, before_job=job_id)
+        if last is None or result.status not in {"scanned", "partial"}:
+            return last, None
         if last.status != "scanned":
             whole = await self._history.previous(page, terms=terms, before_job=job_id, status="scanned")
         if whole is None:
-            return about
-        changes = compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")
-        return about.model_copy(update={"changes": changes})
+            return last, None
+        return last, compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")
 
     async def _look_around(self, result: ScanResult, page: str, embedded: Embedded) -> dict[str, int]:
         """Count, by rule of ``result``, the similar pages on which it fails too."""
@@ -219,11 +208,6 @@ class ScanGraph:
         shared = [rules & {finding.rule for finding in record.findings} for record in nearest.values()]
         return dict(Counter(rule for both in shared for rule in both))
 
-    def _timed(self, result: ScanResult, step: str, began: float) -> ScanResult:
-        spent_ms = round((self._clock() - began) * 1000)
-        return result.model_copy(update={"timings_ms": {**result.timings_ms, step: spent_ms}})
 
-
-def _tell(runtime: Runtime[ScanContext], step: str) -> None:
-    if runtime.context.on_progress is not None:
-        runtime.context.on_progress(step)
+def _timings(result: ScanResult, step: str, began: float) -> dict[str, int]:
+    return {**result.timings_ms, step: round((monotonic() - began) * 1000)}

@@ -18,7 +18,7 @@ MAX_RULES: Final = 20
 
 
 def regression(result: ScanResult) -> JsonObject | None:
-    """Return what got worse, None where nothing did, or where it cannot be known for want of an earlier scan.
+    """Return what got worse; None if nothing did, or if there is no earlier scan to compare with.
 
     ``new`` counts all new barriers, ``serious`` and ``critical`` those of these impacts; ``rules`` are theirs.
     """

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from producer.contract import Finding, JsonObject, Node, ReviewProposal, ScanResult, Usage
-from worker.agent.assessment.assess import MAX_STATEMENT, Answered, NoAnswer, ask_in_form
 from worker.agent.assessment.review_areas import REVIEW_PROMPTS, REVIEW_VERSIONS, area_of
 from worker.agent.prompts import clip, node_quoted
+from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
 from worker.models.protocols import ChatModel, Message, add_usage
 
 MAX_ELEMENTS: Final = 8
@@ -28,8 +28,6 @@ BUDGET_CHARS: Final = 8_000
 class ProposalDraft(BaseModel):
     """One proposal as a model writes it."""
 
-    model_config = ConfigDict(extra="ignore")
-
     element: str
     verdict: Literal["barrier", "no_barrier", "cannot_tell"]
     why: str = ""
@@ -38,8 +36,6 @@ class ProposalDraft(BaseModel):
 
 class ReviewDraft(BaseModel):
     """The proposals about one area as a model writes them."""
-
-    model_config = ConfigDict(extra="ignore")
 
     proposals: list[ProposalDraft]
 
@@ -75,7 +71,8 @@ async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Revi
     notes: list[str] = []
     usage, model = Usage(), ""
     for task in review_tasks(result)[:max_areas]:
-        answer = await ask_in_form(chat, task.messages, ReviewDraft, review_schema(tuple(task.shown)))
+        schema = schema_about(ReviewDraft, "proposals", key="element", known=tuple(task.shown))
+        answer = await ask_in_form(chat, task.messages, ReviewDraft, schema)
         usage = add_usage(usage, answer.usage)
         if isinstance(answer, NoAnswer):
             notes.append(f"no proposals about {task.area}: {answer.reason}")
@@ -118,16 +115,6 @@ def accept_review(answer: Answered[ReviewDraft], task: ReviewTask) -> Iterator[R
                 look_at=clip(draft.look_at, MAX_STATEMENT),
                 source=answer.model,
             )
-
-
-def review_schema(elements: tuple[str, ...]) -> JsonObject:
-    """Return the JSON Schema of an answer that can speak of nothing but these elements."""
-    schema = ReviewDraft.model_json_schema()
-    draft = cast("dict[str, Any]", schema["$defs"]["ProposalDraft"])
-    draft["properties"]["element"] = {"type": "string", "enum": list(elements)}
-    draft["required"] = ["element", "verdict", "why", "look_at"]
-    schema["properties"]["proposals"]["maxItems"] = len(elements)
-    return schema
 
 
 def _task(area: str, findings: list[Finding], result: ScanResult) -> ReviewTask:

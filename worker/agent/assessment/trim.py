@@ -79,10 +79,8 @@ def _cut(kept: list[_Kept], excess: int, *, least: int) -> int:
 
 
 def _rebuilt(result: ScanResult, kept: list[_Kept]) -> ScanResult:
-    findings = tuple(one.finding.model_copy(update={"nodes": one.finding.nodes[: one.count]}) for one in kept)
+    findings = tuple(one.finding.revised(nodes=one.finding.nodes[: one.count]) for one in kept)
     cut = sum(len(one.weights) - one.count for one in kept)
     note = f"{cut} elements are counted but not listed: the result would be over the limit of its size"
     split = len(result.findings)
-    return result.model_copy(
-        update={"findings": findings[:split], "incomplete": findings[split:], "notes": (*result.notes, note)}
-    )
+    return result.revised(findings=findings[:split], incomplete=findings[split:], notes=(*result.notes, note))

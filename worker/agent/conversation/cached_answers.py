@@ -37,19 +37,21 @@ class AnswerStore:
 
     async def look_up(self, turn: Turn, turns: Sequence[FinishedTurn]) -> Turn:
         """Return the turn with its time and scope set, and with its answer, if it was given before."""
-        asked_ms = await self._now_ms()
-        context = context_digest(turns, day_of(asked_ms), *deciding_words(turn.question))
-        generation = await self._cache.generation(turn.site)
-        turn = turn.model_copy(update={"asked_ms": asked_ms, "context": context, "generation": generation})
+        turn = turn.model_copy()
+        turn.asked_ms = await self._now_ms()
+        turn.context = context_digest(turns, day_of(turn.asked_ms), *deciding_words(turn.question))
+        turn.generation = await self._cache.generation(turn.site)
         if not turn.use_cache or len(turn.question) > MAX_QUESTION:
             return turn
         try:
             found = await self._cache.look_up(turn.question, self._scope(turn))
         except ModelError as error:
-            return turn.model_copy(update={"notes": turn.noted(f"the cache was not asked: {clip(str(error))}")})
-        turn = turn.model_copy(update={"usage": add_usage(turn.usage, found.usage)})
+            turn.notes = turn.noted(f"the cache was not asked: {clip(str(error))}")
+            return turn
+        turn.usage = add_usage(turn.usage, found.usage)
         if found.found is None:
-            return turn.model_copy(update={"vector": found.placed.pack()})
+            turn.vector = found.placed.pack()
+            return turn
         return _answered(turn, found.found)
 
     async def keep(self, turn: Turn) -> Turn:
@@ -75,14 +77,11 @@ def _is_for_all(turn: Turn) -> bool:
 
 
 def _answered(turn: Turn, found: CachedAnswer) -> Turn:
+    turn = turn.model_copy()
+    turn.answer, turn.cached = found.answer, True
+    turn.sources = tuple(str(one) for one in found.about.get("sources", ()))
+    turn.model = str(found.about.get("model", ""))
+    turn.usage = add_usage(turn.usage, Usage(cache_hit=True))
     note = f"given {found.age_s:.0f} s ago to the question: {clip(found.question)}"
-    return turn.model_copy(
-        update={
-            "answer": found.answer,
-            "sources": tuple(str(one) for one in found.about.get("sources", ())),
-            "model": str(found.about.get("model", "")),
-            "cached": True,
-            "usage": add_usage(turn.usage, Usage(cache_hit=True)),
-            "notes": turn.noted(*(str(one) for one in found.about.get("notes", ())), note),
-        }
-    )
+    turn.notes = turn.noted(*(str(one) for one in found.about.get("notes", ())), note)
+    return turn

@@ -78,11 +78,10 @@ class Comparison:
             msg = f"scans {before.scan_id!r} and {after.scan_id!r} are of different pages: expected two of one page"
             raise InvalidJob(msg)
         if before.terms != after.terms:
-            msg = (
+            raise InvalidJob(
                 f"scans {before.scan_id!r} ({before.standard}) and {after.scan_id!r} ({after.standard}) held the "
                 f"page to different rules, parts or widths: expected two under the same"
             )
-            raise InvalidJob(msg)
         told = changed(before, after).document()
         return Told({"between": [brief(before), brief(after)], "change": told}, (before.scan_id, after.scan_id))
 

@@ -51,34 +51,28 @@ def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] =
 
     ``notes`` say what the model was not shown.
     """
-    turn = turn.model_copy(
-        update={
-            "rounds": turn.rounds + 1,
-            "usage": add_usage(turn.usage, reply.usage),
-            "model": reply.model,
-            "model_reason": reply.reason,
-            "notes": turn.noted(*notes, *_joined(turn, reply)),
-        }
-    )
+    joined = f"{turn.model} looked things up, {reply.model} went on" if turn.model not in {"", reply.model} else ""
+    turn = turn.model_copy()
+    turn.rounds += 1
+    turn.usage = add_usage(turn.usage, reply.usage)
+    turn.model, turn.model_reason = reply.model, reply.reason
+    turn.notes = turn.noted(*notes, joined)
     if reply.calls and not is_last:
         # Ids of our own: models give one id twice.
         numbered = enumerate(reply.calls)
         calls = tuple((call.name, call.arguments, f"call-{turn.rounds}-{place}") for place, call in numbered)
-        said = Said(role="assistant", content=reply.text[:MAX_REPLY], calls=calls)
-        return turn.model_copy(update={"said": (*turn.said, said)})
-    if not is_unusable(reply.text):
-        return turn.model_copy(update={"answer": reply.text})
-    log.warning("query.answer_unusable", job_id=turn.job_id, model=reply.model, round=turn.rounds)
-    if is_last:
-        words = no_answer(turn.rounds, turn.calls)
-        return turn.model_copy(update={"answer": words, "notes": turn.noted("the model gave no answer")})
-    nudge = (Said(role="assistant", content=reply.text[:MAX_REPLY]), Said(role="user", content=NUDGE))
-    return turn.model_copy(update={"said": (*turn.said, *nudge)})
-
-
-def _joined(turn: Turn, reply: ChatReply) -> tuple[str, ...]:
-    is_another = turn.model not in {"", reply.model}
-    return (f"{turn.model} looked things up, {reply.model} went on",) if is_another else ()
+        turn.said = (*turn.said, Said(role="assistant", content=reply.text[:MAX_REPLY], calls=calls))
+    elif not is_unusable(reply.text):
+        turn.answer = reply.text
+    else:
+        log.warning("query.answer_unusable", job_id=turn.job_id, model=reply.model, round=turn.rounds)
+        if is_last:
+            turn.answer = no_answer(turn.rounds, turn.calls)
+            turn.notes = turn.noted("the model gave no answer")
+        else:
+            nudge = (Said(role="assistant", content=reply.text[:MAX_REPLY]), Said(role="user", content=NUDGE))
+            turn.said = (*turn.said, *nudge)
+    return turn
 
 
 def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
@@ -96,16 +90,14 @@ def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
 
 def told(turn: Turn, call: ToolCall, answer: Answer) -> Turn:
     """Return the turn with a tool's answer."""
+    turn = turn.model_copy()
     said = Said(role="tool", content=answer.text, call_id=call.id, tool=call.name, failed=answer.failed)
-    return turn.model_copy(
-        update={
-            "said": (*turn.said, said),
-            "scans": tuple(dict.fromkeys((*turn.scans, *answer.scans))),
-            "calls": turn.calls + 1,
-            "is_cacheable": turn.is_cacheable and call.name not in PRIVATE and not answer.failed,
-            "notes": turn.noted(answer.note),
-        }
-    )
+    turn.said = (*turn.said, said)
+    turn.scans = tuple(dict.fromkeys((*turn.scans, *answer.scans)))
+    turn.calls += 1
+    turn.is_cacheable = turn.is_cacheable and call.name not in PRIVATE and not answer.failed
+    turn.notes = turn.noted(answer.note)
+    return turn
 
 
 def grounded(turn: Turn, known: frozenset[str]) -> Turn:
@@ -114,8 +106,10 @@ def grounded(turn: Turn, known: frozenset[str]) -> Turn:
     done = {one.tool for one in turn.said if one.role == "tool" and not one.failed}
     # That something was remembered or queued is no statement about scans.
     missing = NO_SOURCE if not checked.sources and not (done and done <= PRIVATE) else ""
-    notes = turn.noted(*checked.notes, missing)
-    return turn.model_copy(update={"answer": checked.text, "sources": checked.sources, "notes": notes})
+    turn = turn.model_copy()
+    turn.answer, turn.sources = checked.text, checked.sources
+    turn.notes = turn.noted(*checked.notes, missing)
+    return turn
 
 
 def result_of(turn: Turn) -> QueryResult:

@@ -4,14 +4,13 @@
 answer and keeps it. Every step is kept under the conversation's thread: a killed worker's turn goes on where it
 stopped, and a turn that is complete is answered from the thread, never spoken twice. The cache and the memories are
 written before the job's commit, under keys that a repetition writes again. One query at a time speaks in a thread
-(``memory/threads.py``). What follows from a reply is decided in ``decisions.py``.
+(``limits/conversation_hold.py``). What follows from a reply is decided in ``decisions.py``.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 from typing import Final, cast
 
 import structlog
@@ -66,7 +65,6 @@ class QueryGraph:
         threads: Threads,
         checkpointer: ConversationSaver,
         environment: str,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._chat = chat
         self._tools = tools
@@ -74,7 +72,6 @@ class QueryGraph:
         self._threads = threads
         self._checkpointer = checkpointer
         self._environment = environment
-        self._clock = clock
         graph = StateGraph(TalkState, context_schema=QueryContext)
         graph.add_node("begin", self.begin)
         graph.add_node("think", self.think)
@@ -108,7 +105,7 @@ class QueryGraph:
             with self._checkpointer.held(hold):
                 result = await self._speak(name, turn, context)
                 await self._checkpointer.keep_newest(name)
-        return result.model_copy(update={"thread_id": thread_id})
+        return result.revised(thread_id=thread_id)
 
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> QueryResult:
         """Return the answer to ``turn``: from the thread if it is complete there, by the rest of it if it was begun."""
@@ -121,24 +118,21 @@ class QueryGraph:
         is_begun = _is_same(spoken["turn"], turn)
         given = None if is_begun else TalkState(turns=spoken["turns"], turn=turn.model_dump_json())
         spoken = cast("TalkState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
-        done = _answer_in(spoken["turns"], turn)
-        if done is None:  # pragma: no cover  ``finish`` adds it
-            raise AssertionError
-        return done
+        return parse_turns(spoken["turns"])[-1].result  # ``finish`` added it
 
     # ------------------------------------------------------------------------------------------ nodes
 
     async def begin(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
         """Set the turn's time and scope, and look for an answer given before."""
         runtime.context.step("looking for an answer given before")
-        began = self._clock()
+        began = monotonic()
         turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
         return self._kept(turn, "cache", began, runtime)
 
     async def think(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
         """Ask the model what to look up, or for the answer."""
         runtime.context.step("thinking")
-        began = self._clock()
+        began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
         is_last = turn.rounds + 1 >= MAX_ROUNDS
         prompt = prompt_of(turn, parse_turns(state["turns"]), is_last=is_last)
@@ -149,7 +143,7 @@ class QueryGraph:
     async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
         """Run the tools that the model asked for, one after the other."""
         runtime.context.step("looking things up")
-        began = self._clock()
+        began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
         asker = asker_of(turn, parse_turns(state["turns"]))
         for place, (name, arguments, call_id) in enumerate(turn.said[-1].calls):
@@ -186,8 +180,10 @@ class QueryGraph:
     def _kept(self, turn: Turn, step: str, began: float, runtime: Runtime[QueryContext]) -> Update:
         """Return the turn as it is kept, unless the conversation was lost meanwhile."""
         runtime.context.check()
-        spent_ms = turn.timings_ms.get(step, 0) + round((self._clock() - began) * 1000)
-        return {"turn": turn.model_copy(update={"timings_ms": {**turn.timings_ms, step: spent_ms}}).model_dump_json()}
+        turn = turn.model_copy()
+        spent_ms = turn.timings_ms.get(step, 0) + round((monotonic() - began) * 1000)
+        turn.timings_ms = {**turn.timings_ms, step: spent_ms}
+        return {"turn": turn.model_dump_json()}
 
 
 def _answer_in(turns: str, turn: Turn) -> QueryResult | None:

@@ -119,8 +119,7 @@ class LookUp:
         record = await self._history.get(scan_id) if scan_id else None
         if record is None or (asker.site and record.host != asker.site):
             where = f" on the site {asker.site!r}" if asker.site else ""
-            msg = f"there is no scan {scan_id[:140]!r}{where}: search_scans tells the ids"
-            raise InvalidJob(msg)
+            raise InvalidJob(f"there is no scan {scan_id[:140]!r}{where}: search_scans tells the ids")
         return record
 
     async def _record(self, args: GetScan, asker: Asker) -> ScanRecord:
@@ -191,8 +190,7 @@ def site_filter(site: str, asker: Asker) -> str | None:
     """Return the one host to look at, None for all; raises ``ValueError`` for one that the question excludes."""
     host = host_of(site) if "://" in site else site.strip().lower().partition(":")[0].rstrip("/")
     if asker.site and host not in {"", asker.site}:
-        msg = f"the question is limited to the site {asker.site!r}, and {host[:100]!r} is another"
-        raise ValueError(msg)
+        raise ValueError(f"the question is limited to the site {asker.site!r}, and {host[:100]!r} is another")
     return asker.site or host or None
 
 

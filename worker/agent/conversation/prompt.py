@@ -13,6 +13,7 @@ from typing import Final
 
 from producer.contract import JsonObject
 from producer.errors import ContextExceeded
+from producer.reports.plain_text import cut
 from worker.agent.conversation.state import FinishedTurn, Turn
 from worker.agent.conversation.tool_args import TOOLS
 from worker.agent.prompts import load_prompt, version_of
@@ -56,7 +57,7 @@ def prompt_of(
     said = [one.message() for one in turn.said]
     if is_last:
         said.append(Message("user", LAST_STEP))
-    cut = 0
+    hidden = 0
     while True:
         messages = _messages(turn, shown, len(turns) - len(shown), said)
         excess = sum(_tokens(message) for message in messages) + most_tokens(_TOOLS_TEXT) - budget_tokens
@@ -66,10 +67,10 @@ def prompt_of(
             del shown[0]
         elif (oldest := _oldest_answer(said)) is not None:
             said[oldest] = replace(said[oldest], content=LEFT_OUT)
-            cut += 1
+            hidden += 1
         else:
             raise _too_long(turn, excess)
-    return Prompt(messages, _notes(len(shown), len(turns), cut))
+    return Prompt(messages, _notes(len(shown), len(turns), hidden))
 
 
 def _too_long(turn: Turn, excess: int) -> ContextExceeded:
@@ -86,11 +87,11 @@ def _too_long(turn: Turn, excess: int) -> ContextExceeded:
     )
 
 
-def _notes(shown: int, turns: int, cut: int) -> tuple[str, ...]:
+def _notes(shown: int, turns: int, hidden: int) -> tuple[str, ...]:
     notes: list[str] = []
     if shown < turns:
         notes.append(f"of the conversation's {turns} earlier turns the model was shown the last {shown}")
-    if cut:
+    if hidden:
         notes.append("the model was shown some answers of tools only once, for want of room")
     return tuple(notes)
 
@@ -102,8 +103,8 @@ def _messages(turn: Turn, shown: Sequence[FinishedTurn], left_out: int, said: Se
         message
         for one in shown
         for message in (
-            Message("user", _clip(one.question)),
-            Message("assistant", _clip(one.result.answer)),
+            Message("user", cut(one.question, MAX_EARLIER)),
+            Message("assistant", cut(one.result.answer, MAX_EARLIER)),
         )
     ]
     return (system, *earlier, Message("user", turn.question), *said)
@@ -118,7 +119,3 @@ def _oldest_answer(said: Sequence[Message]) -> int | None:
 def _tokens(message: Message) -> int:
     called = "".join(call.name + json.dumps(call.arguments) for call in message.calls)
     return most_tokens(message.content + called) + MESSAGE_TOKENS
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_EARLIER else text[: MAX_EARLIER - 1] + "…"

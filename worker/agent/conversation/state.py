@@ -54,11 +54,12 @@ class Said(Kept):
         return Message(cast("Any", self.role), self.content, calls=calls, call_id=self.call_id, tool=self.tool)
 
 
-class Turn(Kept):
-    """One question on its way to an answer.
+class Turn(BaseModel):
+    """One question on its way to an answer. A step changes a copy of it: ``turn = turn.model_copy()``.
 
-    ``scope`` and ``vector`` (``Placed.pack``) are for the cache, '' where the answer must not be kept there. ``scans``
-    are the ids that tools have told of. ``rounds`` counts the model's answers, ``calls`` the tools run.
+    ``generation``, ``context`` and ``vector`` (``Placed.pack``) are for the cache; without a vector the answer is not
+    kept there. ``scans`` are the ids that tools have told of. ``rounds`` counts the model's answers, ``calls`` the
+    tools run.
     """
 
     job_id: str

@@ -1,4 +1,7 @@
-"""The tools a model may call: names, what they do, what they take. The doing is in ``tools.py``. Pure."""
+"""The tools a model may call: their names and arguments, and in docstrings what they do. ``tools.py`` runs them. Pure.
+
+The docstrings of the tools' arguments are part of the prompt (``ASK_VERSION``).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ class Pages(Args):
 
 
 class SearchScans(Pages):
-    """Look through the newest recorded state of each page."""
+    """List pages with their barriers and the sums over all that fit: the worst, the newest, those with
+    a rule, an impact, a group, a word, a meaning.
+    """  # noqa: D205  one sentence, as the model reads it
 
     text: Text = Field(default="", description="what the page or its barriers are about; found by meaning")
     rule: Text = Field(default="", description="axe-core rule that fails, such as color-contrast")
@@ -47,7 +52,7 @@ class SearchScans(Pages):
 
 
 class GetScan(Args):
-    """Look at one scan as a whole."""
+    """Show one scan: each failed rule with its impact, WCAG criteria and number of elements."""
 
     scan: Text = Field(default="", description="id of a scan")
     url: Text = Field(default="", description="or the address of a page, for its newest scan")
@@ -55,7 +60,7 @@ class GetScan(Args):
 
 
 class CompareScans(Pages):
-    """Tell what changed."""
+    """Tell which barriers are new and which are fixed: between two scans of a page, or on all pages since a time."""
 
     before: Text = Field(default="", description="id of the earlier scan")
     after: Text = Field(default="", description="id of the later scan of the same page")
@@ -64,19 +69,19 @@ class CompareScans(Pages):
 
 
 class Remember(Args):
-    """Keep a sentence of the user's."""
+    """Remember a sentence that the user asked you to remember."""
 
     words: Annotated[str, Field(min_length=1, max_length=1_000, description="copied exactly from the user's message")]
 
 
 class Recall(Args):
-    """Look through what users asked to be remembered."""
+    """Look up what users asked you to remember."""
 
     text: Text = Field(default="", description="what it is about; empty for the newest")
 
 
 class RequestScan(Args):
-    """Ask for a page to be scanned."""
+    """Queue a scan of one page. The result comes later."""
 
     url: Annotated[str, Field(min_length=1, max_length=4_000, description="address that the user wrote")]
     group: Annotated[str, Field(max_length=200)] = ""
@@ -92,27 +97,17 @@ ARGS: Final[dict[str, type[Args]]] = {
 }
 WRITERS: Final = frozenset({"remember", "request_scan"})
 
-_DESCRIPTIONS: Final = {
-    "search_scans": "List pages with their barriers and the sums over all that fit: the worst, the newest, those with "
-    "a rule, an impact, a group, a word, a meaning.",
-    "get_scan": "Show one scan: each failed rule with its impact, WCAG criteria and number of elements.",
-    "compare_scans": "Tell which barriers are new and which are fixed: between two scans of a page, or on all pages "
-    "since a time.",
-    "remember": "Remember a sentence that the user asked you to remember.",
-    "recall": "Look up what users asked you to remember.",
-    "request_scan": "Queue a scan of one page. The result comes later.",
-}
 
-
-def _parameters(args: type[Args]) -> JsonObject:
-    """Return the JSON Schema of ``args`` without titles: each of them costs tokens at every call."""
+def _tool(name: str, args: type[Args]) -> Tool:
+    """Return the tool with the JSON Schema of ``args``, without titles: each of them costs tokens at every call."""
     schema = args.model_json_schema()
     impacts = [impact.value for impact in Impact]
     properties: JsonObject = {}
-    for name, about in schema["properties"].items():
+    for parameter, about in schema["properties"].items():
         kept = {key: value for key, value in about.items() if key in {"type", "description", "enum"}}
-        properties[name] = kept if "type" in kept else {"type": "string", "enum": impacts, **kept}
-    return {"type": "object", "properties": properties, "required": schema.get("required", [])}
+        properties[parameter] = kept if "type" in kept else {"type": "string", "enum": impacts, **kept}
+    parameters: JsonObject = {"type": "object", "properties": properties, "required": schema.get("required", [])}
+    return Tool(name, " ".join((args.__doc__ or "").split()), parameters)
 
 
-TOOLS: Final = tuple(Tool(name, _DESCRIPTIONS[name], _parameters(args)) for name, args in ARGS.items())
+TOOLS: Final = tuple(_tool(name, args) for name, args in ARGS.items())

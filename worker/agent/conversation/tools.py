@@ -21,16 +21,7 @@ from producer.contract import JsonObject, check_job_id, describe_invalid
 from producer.errors import InvalidJob, SightlineError
 from worker.agent.conversation.compare_tool import Comparison
 from worker.agent.conversation.history_tools import LookUp, Told
-from worker.agent.conversation.tool_args import (
-    ARGS,
-    WRITERS,
-    CompareScans,
-    GetScan,
-    Recall,
-    Remember,
-    RequestScan,
-    SearchScans,
-)
+from worker.agent.conversation.tool_args import ARGS, WRITERS, Recall, Remember, RequestScan
 from worker.agent.conversation.user_words import Asker, may_scan, own_words
 from worker.agent.prompts import clip
 from worker.memory.dates import time_of
@@ -71,10 +62,17 @@ class Toolbox:
         submit: Submit,
         result_of: Callable[[str], Awaitable[str | bytes | None]],
     ) -> None:
-        self._look_up = LookUp(history, result_of=result_of)
-        self._comparison = Comparison(history, self._look_up)
+        look_up = LookUp(history, result_of=result_of)
         self._memories = memories
         self._submit = submit
+        self._tools: dict[str, Callable[[Any, Asker], Awaitable[Told]]] = {
+            "search_scans": look_up.search,
+            "get_scan": look_up.scan,
+            "compare_scans": Comparison(history, look_up).compare,
+            "remember": self._remember,
+            "recall": self._recall,
+            "request_scan": self._request_scan,
+        }
 
     async def run(self, call: ToolCall, asker: Asker) -> Answer:
         """Run one call of a turn. Raises nothing that a model or a page can cause, nor a failed tool."""
@@ -82,7 +80,7 @@ class Toolbox:
         if args is None:
             return refused(call, asker, f"there is no tool {call.name[:60]!r}: expected one of {', '.join(ARGS)}")
         try:
-            told = await self._run(args.model_validate(call.arguments), asker)
+            told = await self._tools[call.name](args.model_validate(call.arguments), asker)
         except ValidationError as error:
             return refused(call, asker, f"wrong arguments: {clip(describe_invalid(error))}")
         except (ValueError, InvalidJob) as error:
@@ -92,23 +90,6 @@ class Toolbox:
             reason = clip(str(error))
             return Answer(_error(reason), note=f"{call.name} failed: {reason}", failed=True)
         return Answer(told.text, told.scans)
-
-    async def _run(self, args: Any, asker: Asker) -> Told:
-        match args:
-            case SearchScans():
-                return await self._look_up.search(args, asker)
-            case GetScan():
-                return await self._look_up.scan(args, asker)
-            case CompareScans():
-                return await self._comparison.compare(args, asker)
-            case Remember():
-                return await self._remember(args, asker)
-            case Recall():
-                return await self._recall(args, asker)
-            case RequestScan():
-                return await self._request_scan(args, asker)
-            case _:
-                raise AssertionError
 
     async def _remember(self, args: Remember, asker: Asker) -> Told:
         words = own_words(args.words, asker)

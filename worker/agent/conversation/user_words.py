@@ -55,8 +55,7 @@ def normal_url(url: str) -> str:
     """
     plain = addresses.normal_url(url)
     if public_url(plain) != plain:
-        msg = f"{url[:200]!r} has a user name in it: expected a plain address"
-        raise ValueError(msg)
+        raise ValueError(f"{url[:200]!r} has a user name in it: expected a plain address")
     return plain
 
 
@@ -82,8 +81,7 @@ def may_scan(url: str, asker: Asker) -> str:
     wanted = normal_url(url)
     is_on_site = bool(asker.site) and origin_of(wanted).partition("://")[2].strip("[]") == asker.site
     if not is_on_site and wanted not in urls_in(asker.messages):
-        msg = f"{wanted[:200]!r} is neither an address that the user wrote nor on the site asked about"
-        raise ValueError(msg)
+        raise ValueError(f"{wanted[:200]!r} is neither an address that the user wrote nor on the site asked about")
     return wanted
 
 
@@ -94,15 +92,13 @@ def own_words(words: str, asker: Asker) -> str:
     """
     sought = words.split()
     if not sought or len(words) > MAX_REMEMBERED:
-        msg = f"expected 1 to {MAX_REMEMBERED} characters of the user's own words"
-        raise ValueError(msg)
+        raise ValueError(f"expected 1 to {MAX_REMEMBERED} characters of the user's own words")
     pattern = re.compile(r"(?<!\w)" + r"\s+".join(re.escape(word) for word in sought) + r"(?!\w)", re.IGNORECASE)
     for message in reversed(asker.messages):
         match = pattern.search(message)
         if match:
             return " ".join(match[0].split())
-    msg = f"{words[:200]!r} are not the user's words: only what the user wrote is remembered, word for word"
-    raise ValueError(msg)
+    raise ValueError(f"{words[:200]!r} are not the user's words: only what the user wrote is remembered, word for word")
 
 
 def deciding_words(question: str) -> list[str]:

@@ -14,12 +14,13 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
-from producer.contract import Counts, Finding, Impact, JsonObject, Node, ScanResult, page_id
+from producer.contract import Finding, Impact, Node, ScanResult, page_id
 from producer.keys import Keys
 from worker.agent.evaluation.labels import PastScan, QuestionSet
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import document, search_text
 from worker.memory.vectors.embeddings import Embeddings
+from worker.scan.findings import count_barriers, count_rules
 
 DAY_S: Final = 86_400
 _OURS: Final = re.compile(r"eval-(\d{9,11})-[0-9a-f]{8}")
@@ -58,8 +59,7 @@ async def fill(vectors: Embeddings, labelled: QuestionSet) -> History:
 async def delete_environment(redis: Redis, keys: Keys) -> None:
     """Delete the indexes and keys of an environment of ours; raises ``ValueError`` for any other."""
     if not _OURS.fullmatch(keys.environment):
-        msg = f"environment {keys.environment!r} is not one of an evaluation: it is not deleted"
-        raise ValueError(msg)
+        raise ValueError(f"environment {keys.environment!r} is not one of an evaluation: it is not deleted")
     client = cast("Any", redis)
     for name in await client.execute_command("FT._LIST"):
         text = name.decode() if isinstance(name, bytes) else str(name)
@@ -82,11 +82,6 @@ async def _left_behind(redis: Redis, *, before_s: int) -> set[str]:
 
 def _result(scan: PastScan, labelled: QuestionSet) -> ScanResult:
     findings = tuple(_finding(scan, rule, count, labelled.impact_of[rule]) for rule, count in scan.rules.items())
-    sums: JsonObject = {"counts": {}, "barriers": {}}
-    for finding in findings:
-        impact = finding.impact or Impact.MINOR
-        for name, number in (("counts", 1), ("barriers", finding.node_count)):
-            sums[name][impact.value] = sums[name].get(impact.value, 0) + number
     return ScanResult(
         scan_id=scan.scan,
         url=scan.url,
@@ -95,8 +90,8 @@ def _result(scan: PastScan, labelled: QuestionSet) -> ScanResult:
         group=scan.group,
         status="scanned",
         findings=findings,
-        counts=Counts.model_validate(sums["counts"]),
-        barriers=Counts.model_validate(sums["barriers"]),
+        counts=count_rules(findings),
+        barriers=count_barriers(findings),
     )
 
 

@@ -97,7 +97,7 @@ def score_assessment(page: LabelledPage, verdict: Verdict, *, seconds: float) ->
         order=Share(int(first in page.first), 1),
         usage=verdict.usage,
         seconds=seconds,
-        models=(verdict.source,),
+        models=(verdict.source.model,),
         prompts=(assessment.prompt,),
         missed=tuple(missed),
     )

@@ -1,0 +1,16 @@
+"""What of a result no model of the contract has a field for."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+
+def untyped(value: object) -> list[str]:
+    """Return ``Class.field`` of everything in ``value`` that no model has a field for, at any depth."""
+    if isinstance(value, BaseModel):
+        own = [f"{type(value).__name__}.{name}" for name in value.model_extra or {}]
+        return own + [found for _, inner in value for found in untyped(inner)]
+    if isinstance(value, tuple):
+        items: tuple[object, ...] = value
+        return [found for inner in items for found in untyped(inner)]
+    return []

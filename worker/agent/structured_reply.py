@@ -1,0 +1,84 @@
+"""Asks a chat model for an answer in one form and believes nothing of it unchecked.
+
+The answer must fit a schema; one repair is asked for, then there is none, and the reason is told. Who asks:
+``assessment/assess.py`` and ``assessment/review.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from producer.contract import JsonObject, Usage, describe_invalid
+from producer.errors import ModelError
+from worker.agent.prompts import REPAIR, clip
+from worker.models.protocols import ChatModel, Message, add_usage, spent_on
+
+MAX_STATEMENT: Final = 1_000
+"""Characters of one statement that are kept."""
+TRIES: Final = 2
+"""The answer and one repair: a model that fails twice fails again."""
+
+DraftT = TypeVar("DraftT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[DraftT]):
+    """An answer in the form asked for; ``repaired`` if it took a second try."""
+
+    draft: DraftT
+    model: str
+    model_reason: str
+    usage: Usage
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer in the form asked for, after a repair, or none at all: then the model ``failed``."""
+
+    reason: str
+    usage: Usage
+    failed: bool = False
+
+
+async def ask_in_form(
+    chat: ChatModel, messages: Sequence[Message], form: type[DraftT], schema: JsonObject
+) -> Answered[DraftT] | NoAnswer:
+    """Return the answer of ``chat`` in ``form``, repaired once if need be. Raises nothing that the model can cause."""
+    asked = list(messages)
+    usage, reason = Usage(), ""
+    for number in range(TRIES):
+        try:
+            reply = await chat.chat(asked, schema=schema)
+        except ModelError as error:
+            return NoAnswer(f"{chat.name}: {clip(str(error))}", add_usage(usage, spent_on(error)), failed=True)
+        usage = add_usage(usage, reply.usage)
+        try:
+            return Answered(parse(reply.text, form), reply.model, reply.reason, usage, repaired=number > 0)
+        except ValidationError as error:
+            reason = clip(describe_invalid(error))
+            asked += [Message("assistant", reply.text), Message("user", REPAIR.replace("{reason}", reason))]
+    return NoAnswer(f"{chat.name} did not answer in the form asked for: {reason}", usage)
+
+
+def schema_about(form: type[BaseModel], entries: str, *, key: str, known: Sequence[str]) -> JsonObject:
+    """Return the JSON Schema of ``form`` whose list ``entries`` can speak, by ``key``, of nothing but ``known``.
+
+    The entries' model is the only one in ``form``. Of each entry all fields are demanded.
+    """
+    schema = form.model_json_schema()
+    (entry,) = cast("dict[str, JsonObject]", schema["$defs"]).values()
+    entry["properties"][key] = {"type": "string", "enum": list(known)}
+    entry["required"] = list(entry["properties"])
+    schema["properties"][entries]["maxItems"] = len(known)
+    return schema
+
+
+def parse(text: str, form: type[DraftT]) -> DraftT:
+    """Return the answer in ``text``, also out of a Markdown fence; raises ``ValidationError``."""
+    start, end = text.find("{"), text.rfind("}")
+    return form.model_validate_json(text[start : end + 1] if 0 <= start < end else text)
