@@ -1,8 +1,16 @@
-"""``sightline batch``: steer a batch. What it does is in ``jobs_command.py``."""
+"""``sightline batch``: steer a batch."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
+
+from producer.cli.connect import with_client
+from producer.cli.status_text import batch_lines
+from producer.cli.terminal import json_option
+from producer.contract import check_job_id
+from producer.reports.jsonl import line_of
 
 
 @click.group()
@@ -12,13 +20,13 @@ def batch() -> None:
 
 @batch.command(short_help="Say that all jobs of a batch are in.")
 @click.argument("batch_id", metavar="BATCH")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON. Default in a pipe.")
+@json_option()
 def close(batch_id: str, *, as_json: bool) -> None:
     """Say that all jobs of BATCH are in, so that it can finish. Its submitter does this, unless it died.
 
     \b
     sightline batch close nightly-2026-11-23
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.jobs_command import close_batch  # noqa: PLC0415  --help needs none of it
-
-    close_batch(batch_id, as_json=as_json)
+    """
+    check_job_id(batch_id)
+    closed = with_client(lambda client: client.seal_batch(batch_id))
+    click.echo(line_of({"v": 1, **asdict(closed)}) if as_json else "\n".join(batch_lines(closed)))

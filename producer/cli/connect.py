@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from producer.cli.scan.login_files import HEADERS_VARIABLE
-from producer.client.client import Client
+from producer.errors import SightlineError
 from producer.settings import ClientSettings, misspelt, setting_names
 
+if TYPE_CHECKING:
+    from producer.client.client import Client
+
 T = TypeVar("T")
+PATIENCE_S: Final = 5.0
+"""Longer than a worker's start takes, where a wait and a worker are started together."""
 
 
 def environment() -> Mapping[str, str]:
@@ -23,24 +26,18 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-def read_settings(variables: Mapping[str, str] | None = None) -> ClientSettings:
-    """Return the settings, ``variables`` first; warns on stderr of names that are nearly a setting's."""
-    for line in misspelt(os.environ, setting_names(ClientSettings)):
-        click.echo(f"sightline: warning: {line}", err=True)
-    return ClientSettings.from_env({**os.environ, **(variables or {})})
-
-
-def headers_variable() -> str:
-    """Return the variable that holds the headers of pages behind a login, as it is; ``''`` where it is not set."""
-    return os.environ.get(HEADERS_VARIABLE, "")
-
-
 def with_client(action: Callable[[Client], Awaitable[T]], *, variables: Mapping[str, str] | None = None) -> T:
     """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
 
-    ``variables`` win over the environment.
+    ``variables`` win over the environment. Warns on stderr of names that are nearly a setting's.
     """
-    settings = read_settings(variables)
+    import asyncio
+
+    from producer.client.client import Client
+
+    for line in misspelt(os.environ, setting_names(ClientSettings)):
+        click.echo(f"sightline: warning: {line}", err=True)
+    settings = ClientSettings.from_env({**os.environ, **(variables or {})})
 
     async def act() -> T:
         _cancel_on_ctrl_c()
@@ -58,9 +55,32 @@ def _cancel_on_ctrl_c() -> None:
 
     ``asyncio.run`` cancels from within the signal handler, so also in the middle of a step. redis-py begins a command
     with ``asyncio.timeout(0)``, which takes such a cancellation for its own and drops it (python/cpython#134471): half
-    of all Ctrl-C in ``watch`` did nothing. Can go when every supported Python has that mended.
+    of all Ctrl-C in ``watch`` did nothing. Can go when every supported Python has that fixed.
     """
+    import asyncio
+
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  a coroutine is run by a task
     with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+
+
+@contextlib.asynccontextmanager
+async def warning_without_worker(client: Client) -> AsyncGenerator[None]:
+    """Warn on stderr if no worker lives ``PATIENCE_S`` into the block: one that never started looks like a slow one."""
+    import asyncio
+
+    async def look() -> None:
+        await asyncio.sleep(PATIENCE_S)
+        with contextlib.suppress(SightlineError):  # a user who may not list keys, an outage: the wait itself tells
+            if not (await client.queue()).workers:
+                where = f"no worker lives in environment {client.settings.environment!r}"
+                click.echo(f"sightline: {where}, so this waits: start one with 'sightline worker'", err=True)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking

@@ -1,10 +1,26 @@
-"""``sightline dead``: the dead-letter stream. What the commands do is in ``dead_command.py``."""
+"""``sightline dead``: list, show, replay and drop dead letters."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
 import click
 
-JSON_HELP = "One line of JSON each. Default in a pipe."
+from producer.cli.connect import with_client
+from producer.cli.status_text import clock
+from producer.cli.terminal import json_option, print_each
+from producer.errors import InputError
+from producer.reports.jsonl import line_of
+from producer.reports.plain_text import counted, printable
+
+if TYPE_CHECKING:
+    from producer.client.client import Client
+    from producer.stored.dead_letters import DeadLetter, DeadLetters
+
+
+_LABELS: Final = {"at_ms": "died", "job_id": "job"}
 
 
 @click.group()
@@ -14,30 +30,43 @@ def dead() -> None:
 
 @dead.command("list", short_help="List dead letters, the newest first.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@json_option("One line of JSON each. Default in a pipe.")
 def list_letters(*, limit: int, as_json: bool) -> None:
     """List dead letters, the newest first: when, which job, how often it was tried, and why it died.
 
     \b
     sightline dead list --limit 10
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.dead_command import list_dead  # noqa: PLC0415  --help needs none of it
+    """
 
-    list_dead(limit, as_json=as_json)
+    async def newest(client: Client) -> list[DeadLetter]:
+        found: list[DeadLetter] = []
+        async for letter in _letters(client).newest_first():
+            found.append(letter)
+            if len(found) == limit:
+                break
+        return found
+
+    letters = with_client(newest)
+    print_each(letters, as_json=as_json, document=asdict, line=_line, nothing="No dead letters.")
 
 
 @dead.command(short_help="Show one dead letter.")
 @click.argument("name", metavar="JOB|ENTRY")
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@json_option("One line of JSON each. Default in a pipe.")
 def show(name: str, *, as_json: bool) -> None:
     """Show one dead letter whole: its payload, its reason, and fields that belong to no job.
 
     \b
     sightline dead show 3f2b8c6e5a
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.dead_command import show_dead  # noqa: PLC0415  --help needs none of it
-
-    show_dead(name, as_json=as_json)
+    """
+    letter = with_client(lambda client: _letters(client).find(name))
+    if as_json:
+        click.echo(line_of({"v": 1, **asdict(letter)}))
+        return
+    fields = asdict(letter)
+    raw = {f"raw {label}": value for label, value in fields.pop("raw").items()}
+    for label, value in {**fields, "at_ms": clock(letter.at_ms), **raw}.items():
+        click.echo(f"{printable(_LABELS.get(label, label)):10} {printable(str(value))}")
 
 
 @dead.command(short_help="Queue dead jobs again.")
@@ -49,11 +78,13 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
     \b
     sightline dead replay 3f2b8c6e5a
     sightline dead replay --all
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.dead_command import replay_dead  # noqa: PLC0415  --help needs none of it
+    """
 
-    _check_choice(names, everything=everything)
-    replay_dead(names)
+    async def again(letters: DeadLetters, letter: DeadLetter) -> None:
+        click.echo(f"queued again: {printable(await letters.replay(letter))}")
+
+    _, failures = _for_each(names, again, everything=everything)
+    _raise_first(failures)
 
 
 @dead.command(short_help="Remove dead letters.")
@@ -64,14 +95,47 @@ def drop(names: tuple[str, ...], *, everything: bool) -> None:
 
     \b
     sightline dead drop 1764000000000-0
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.dead_command import drop_dead  # noqa: PLC0415  --help needs none of it
+    """
+    dropped, failures = _for_each(names, lambda letters, letter: letters.drop(letter), everything=everything)
+    click.echo(f"dropped {counted(dropped, 'dead letter')}")
+    _raise_first(failures)
 
-    _check_choice(names, everything=everything)
-    drop_dead(names)
+
+def _letters(client: Client) -> DeadLetters:
+    from producer.stored.dead_letters import DeadLetters
+
+    return DeadLetters(client)
 
 
-def _check_choice(names: tuple[str, ...], *, everything: bool) -> None:
+def _for_each(
+    names: Sequence[str], act: Callable[[DeadLetters, DeadLetter], Awaitable[None]], *, everything: bool
+) -> tuple[int, list[InputError]]:
+    """Act on the letters named, or on all there are now; returns how many that was done to, and what failed."""
     if everything == bool(names):
-        msg = "name the dead letters, or give --all: see 'sightline dead list'"
-        raise click.UsageError(msg)
+        raise click.UsageError("name the dead letters, or give --all: see 'sightline dead list'")
+    failures: list[InputError] = []
+
+    async def act_on_all(client: Client) -> int:
+        letters, done = _letters(client), 0
+        for one in names or [letter async for letter in letters.newest_first()]:
+            try:
+                await act(letters, await letters.find(one) if isinstance(one, str) else one)
+                done += 1
+            except InputError as error:  # unknown, or replayed by somebody else meanwhile: the rest can be done
+                failures.append(error)
+        return done
+
+    return with_client(act_on_all), failures
+
+
+def _raise_first(failures: Sequence[InputError]) -> None:
+    for failure in failures[1:]:
+        click.echo(f"sightline: {failure}", err=True)
+    if failures:
+        raise failures[0]
+
+
+def _line(letter: DeadLetter) -> str:
+    tried = counted(letter.attempts, "attempt")
+    about = f"{letter.job_id}  {letter.kind or '?'}  {tried}  {letter.error}: {letter.reason}"
+    return f"{clock(letter.at_ms)}  {printable(about)}"

@@ -26,22 +26,6 @@ EXIT_PIPE_CLOSED: Final = 141
 ENTRY_POINTS: Final = "sightline.commands"
 
 _COMMANDS: Final = {
-    "ask": "producer.cli.ask:ask",
-    "batch": "producer.cli.batch:batch",
-    "cancel": "producer.cli.jobs:cancel",
-    "dead": "producer.cli.dead:dead",
-    "result": "producer.cli.jobs:result",
-    "scan": "producer.cli.scan.command:scan",
-    "schedule": "producer.cli.schedule:schedule",
-    "status": "producer.cli.jobs:status",
-    "top": "producer.cli.top:top",
-    "usage": "producer.cli.usage:usage",
-    "waive": "producer.cli.waive:waive",
-    "watch": "producer.cli.watch:watch",
-}
-"""Where the client's commands are; a worker's are found by their entry points."""
-
-_HELPS: Final = {
     "ask": "Ask about what scans have found.",
     "batch": "Close a batch whose submitter died.",
     "cancel": "Cancel a job or a batch.",
@@ -55,7 +39,8 @@ _HELPS: Final = {
     "waive": "Accept a barrier, with a reason and an expiry date.",
     "watch": "Follow the events of all jobs and batches.",
 }
-_WORKER_HELPS: Final = {
+"""Each is a module of this package, or of ``scan/``."""
+_WORKER_COMMANDS: Final = {
     "backup": "Write all that Redis holds to a folder.",
     "doctor": "Check Redis, indexes, workers, browser and models.",
     "eval": "Score the configured models on labelled findings and questions.",
@@ -80,14 +65,14 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the client's and the worker's commands, whether or not they are installed."""
         del ctx
-        return sorted({*_HELPS, *_WORKER_HELPS})
+        return sorted({*_COMMANDS, *_WORKER_COMMANDS})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command; raises ``DependencyMissing`` where its package lacks what it needs."""
         del ctx
         if cmd_name in _COMMANDS:
-            module, _, name = _COMMANDS[cmd_name].partition(":")
-            return cast("click.Command", getattr(import_module(module), name))
+            module = import_module("producer.cli.scan.command" if cmd_name == "scan" else f"producer.cli.{cmd_name}")
+            return cast("click.Command", getattr(module, cmd_name))
         entry = _entry_points().get(cmd_name)
         if entry is None:
             return None
@@ -103,7 +88,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            from difflib import get_close_matches  # noqa: PLC0415  for those who mistype
+            from difflib import get_close_matches  # for those who mistype
 
             nearest = get_close_matches(args[0], self.list_commands(ctx), n=1)
             if not nearest or args[0].startswith("-"):
@@ -120,12 +105,12 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the tables here; imports none of them."""
-        helps = {**_HELPS, **_WORKER_HELPS}
+        helps = {**_COMMANDS, **_WORKER_COMMANDS}
         with formatter.section("Commands"):
             formatter.write_dl([(name, helps[name]) for name in self.list_commands(ctx)])
         if find_spec(_OF_THE_EXTRA) is None:
             formatter.write_paragraph()
-            formatter.write_text(f"Not installed: {', '.join(_WORKER_HELPS)}.")
+            formatter.write_text(f"Not installed: {', '.join(_WORKER_COMMANDS)}.")
             formatter.write_text(f"To add them: {_INSTALL}")
 
 
@@ -138,7 +123,7 @@ def cli() -> None:
     sightline up                                        a Redis and a worker, here
     sightline scan https://example.org/ --wait          one page, and its report
     sightline scan --file urls.txt --format html -o report.html
-    """  # noqa: D301  \b is click's mark for lines to keep
+    """
 
 
 def main() -> None:
@@ -156,8 +141,6 @@ def run(args: Sequence[str]) -> int:
     try:
         code: object = cli.main(args=list(args), prog_name="sightline", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
     except click.UsageError as error:
         if error.format_message().startswith("Usage: "):  # a group without a command: click's message is its help
             click.echo(error.format_message(), err=True)
@@ -166,8 +149,8 @@ def run(args: Sequence[str]) -> int:
         return _say(error.format_message().rstrip(".") + where, EXIT_USAGE)
     except click.ClickException as error:
         return _say(error.format_message(), EXIT_USAGE)
-    except click.Abort:
-        return _say("stopped", EXIT_INTERRUPTED)
+    except click.Abort as stop:
+        return _say(str(stop) or "stopped", EXIT_INTERRUPTED)
     except SightlineError as error:
         return _say(str(error), error.exit_code)
     except ModuleNotFoundError as error:
@@ -196,7 +179,7 @@ def _missing(error: ModuleNotFoundError, what: str) -> DependencyMissing:
 
 
 def _entry_points() -> dict[str, Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415  15 ms that most commands need not spend
+    from importlib.metadata import entry_points  # 15 ms that most commands need not spend
 
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import click
+
 from producer.errors import InputError
 from producer.reports.formats import FORMATS, ReportContext, load_report
 from producer.reports.page import Page
@@ -40,15 +42,15 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
     bare = [item for item in named if item.path is None]
     if output is None and len(bare) > 1:
         names = " and ".join(item.format for item in bare)
-        msg = f"{names} cannot both go to stdout: write --format {bare[0].format}=PATH"
-        raise InputError(msg)
+        raise InputError(f"{names} cannot both go to stdout: write --format {bare[0].format}=PATH")
     if output is not None:
         if not bare:
-            msg = f"-o {output!r} has no report to take: every --format names a file of its own"
-            raise InputError(msg)
+            raise InputError(f"-o {output!r} has no report to take: every --format names a file of its own")
         is_folder = len(bare) > 1 or output.endswith(os.sep) or Path(output).is_dir()
         named = [
-            item if item.path else Output(item.format, _place(output, item.format, is_folder=is_folder))
+            item
+            if item.path
+            else Output(item.format, Path(output) / FORMATS[item.format].file_name if is_folder else Path(output))
             for item in named
         ]
     for item in named:
@@ -57,8 +59,8 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
     return tuple(named)
 
 
-def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> list[Path]:
-    """Write every report and return the files; raises ``InputError`` for one that cannot be written.
+def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> None:
+    """Write every report and say which files were written; raises ``InputError`` for one that cannot be written.
 
     Where no report goes to stdout, the sums go to stderr: a log must say why the command failed.
     """
@@ -73,33 +75,27 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
             report(pages, context, out)
         written.append(output.path)
     if written and len(written) == len(outputs):
-        from producer.reports.table import write_sums  # noqa: PLC0415  Rich, for those who see it
+        from producer.reports.table import write_sums  # Rich, for those who see it
 
         write_sums(pages, context, sys.stderr)
-    return written
+    for path in written:
+        click.echo(f"sightline: wrote {path}", err=True)
 
 
 def _parse(text: str) -> Output:
     name, has_path, path = text.partition("=")
     if name not in FORMATS:
-        msg = f"format {name!r} is unknown: expected one of {', '.join(FORMATS)}, or FORMAT=PATH"
-        raise InputError(msg)
+        raise InputError(f"format {name!r} is unknown: expected one of {', '.join(FORMATS)}, or FORMAT=PATH")
     if has_path and not path:
-        msg = f"--format {text!r} names no file: expected {name}=PATH"
-        raise InputError(msg)
+        raise InputError(f"--format {text!r} names no file: expected {name}=PATH")
     return Output(name, Path(path) if has_path else None)
 
 
 def _format_of(output: str) -> str:
     suffix = Path(output).suffix.lower()
     if suffix not in _BY_SUFFIX:
-        msg = f"-o {output!r} does not tell its format: add --format, one of {', '.join(FORMATS)}"
-        raise InputError(msg)
+        raise InputError(f"-o {output!r} does not tell its format: add --format, one of {', '.join(FORMATS)}")
     return _BY_SUFFIX[suffix]
-
-
-def _place(output: str, format_name: str, *, is_folder: bool) -> Path:
-    return Path(output) / FORMATS[format_name].file_name if is_folder else Path(output)
 
 
 def check_writable(path: Path, *, creates_folder: bool = False) -> None:
@@ -108,14 +104,12 @@ def check_writable(path: Path, *, creates_folder: bool = False) -> None:
         if creates_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            msg = f"cannot write {str(path)!r}: it is a folder"
-            raise InputError(msg)
+            raise InputError(f"cannot write {str(path)!r}: it is a folder")
         if _is_replaceable(path):
             with tempfile.TemporaryFile(dir=path.parent):
                 pass
     except OSError as error:
-        msg = f"cannot write {str(path)!r}: {error.strerror or error}"
-        raise InputError(msg) from None
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 
 def _is_replaceable(path: Path) -> bool:
@@ -133,8 +127,7 @@ def replacing(path: Path) -> Generator[TextIO]:
         if part != path:
             part.replace(path)
     except OSError as error:
-        msg = f"cannot write {str(path)!r}: {error.strerror or error}"
-        raise InputError(msg) from None
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     finally:
         if part != path:
             part.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[O
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
     """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
-    from producer.reports.html_view import worst_first  # noqa: PLC0415  for the one format that shows pictures
+    from producer.reports.html_view import worst_first  # for the one format that shows pictures
 
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0
     found: dict[int, dict[str, bytes]] = {}

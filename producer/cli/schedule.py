@@ -1,12 +1,23 @@
-"""``sightline schedule``: scans that come again. What the commands do is in ``schedule_command.py``."""
+"""``sightline schedule``: scans that come again."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.scan.options import STANDARDS, page_options, request_options
+from producer.cli.connect import with_client
+from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
+from producer.cli.terminal import json_option, print_each
+from producer.errors import InputError
+from producer.reports.plain_text import counted, one_line
+
+if TYPE_CHECKING:
+    from producer.cli.scan.targets import Targets
+    from producer.client.client import Client
+    from producer.stored.schedules import Schedule, Schedules
 
 
 @click.group()
@@ -23,40 +34,40 @@ def schedule() -> None:
 @page_options
 @click.option("--no-assess", is_flag=True, help="Findings only, no model.")
 def add(
-    name: str,
-    cron: str,
-    urls: tuple[str, ...],
-    *,
-    file: str | None,
-    standard: str | None,
-    groups: tuple[str, ...],
-    no_assess: bool,
-    **page: Any,
+    name: str, cron: str, urls: tuple[str, ...], *, file: str | None, standard: str | None, no_assess: bool, **page: Any
 ) -> None:
     """Scan the URLs as one batch whenever CRON (minute hour day month weekday) says so.
 
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
     sightline schedule add weekly '30 2 * * 1' --file urls.txt
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.schedule_command import add_schedule  # noqa: PLC0415  --help needs none of it
+    """
+    from producer.stored.schedules import Schedule, check_cron
 
-    options = {"standard": standard, "assess": False if no_assess else None}
-    given = {key: value for key, value in options.items() if value is not None}
-    add_schedule(name, cron, urls, file, options=given | request_options(**page), groups=groups)
+    check_cron(cron)
+    targets = _targets(urls, file)
+    if targets.refused:
+        raise InputError(targets.refused[0].problem)
+    asked = ScanOptions(**page)
+    fields = request_options(asked)
+    fields |= ({"standard": standard} if standard else {}) | ({"assess": False} if no_assess else {})
+    named = groups_of(targets.urls, asked.groups)
+    payloads = tuple({"url": url, **fields} | ({"group": named[url]} if url in named else {}) for url in targets.urls)
+    added = Schedule(name, cron, "scan", payloads)
+    with_client(lambda client: _schedules(client).add(added))
+    click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")
 
 
 @schedule.command("list", short_help="List the schedules.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON each. Default in a pipe.")
+@json_option("One line of JSON each. Default in a pipe.")
 def list_schedules(*, as_json: bool) -> None:
     """List the schedules and what they scan.
 
     \b
     sightline schedule list
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.schedule_command import list_all  # noqa: PLC0415  --help needs none of it
-
-    list_all(as_json=as_json)
+    """
+    schedules = with_client(lambda client: _schedules(client).all())
+    print_each(schedules, as_json=as_json, document=asdict, line=_line, nothing="No schedules.")
 
 
 @schedule.command(short_help="Remove a schedule.")
@@ -66,7 +77,31 @@ def remove(name: str) -> None:
 
     \b
     sightline schedule remove nightly
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.schedule_command import remove_schedule  # noqa: PLC0415  --help needs none of it
+    """
+    with_client(lambda client: _schedules(client).remove(name))
+    click.echo(f"removed {name}")
 
-    remove_schedule(name)
+
+def _schedules(client: Client) -> Schedules:
+    from producer.stored.schedules import Schedules
+
+    return Schedules(client)
+
+
+def _targets(urls: Sequence[str], file: str | None) -> Targets:
+    """Return the addresses given and those of the file; raises ``InputError``."""
+    from producer.cli.scan.targets import read_targets
+
+    if file is None:
+        return read_targets(urls, None)
+    try:
+        with click.open_file(file, encoding="utf-8") as lines:
+            return read_targets(urls, lines)
+    except OSError as error:
+        raise InputError(f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one a line") from None
+
+
+def _line(one: Schedule) -> str:
+    first = one_line(str(one.payloads[0].get("url", "")), limit=60)
+    rest = f" and {len(one.payloads) - 1:,} more" if len(one.payloads) > 1 else ""
+    return f"{one.name:20} {one.cron:20} {first}{rest}"

@@ -1,12 +1,19 @@
-"""Jobs, batches, lanes and workers as lines for a person. Pure."""
+"""Jobs, batches, lanes, workers and the GPU pool as lines for a person. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
-from producer.client.records import BatchInfo, JobInfo, QueueInfo
 from producer.reports.plain_text import counted, one_line
+
+if TYPE_CHECKING:
+    from producer.client.gpu_view import GpuHolder, GpuView, GpuWaiter
+    from producer.client.records import BatchInfo, JobInfo, QueueInfo
+
+MAX_WAITERS_SHOWN: Final = 20
+"""More than a screen is no help; the rest is counted."""
 
 
 def job_lines(job: JobInfo, *, gpu: Iterable[str] = ()) -> Iterator[str]:
@@ -67,6 +74,59 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         yield f"  {one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}  {load}  heard of {age_s} s ago"
 
 
-def clock(at_ms: int) -> str:
+def gpu_lines(view: GpuView) -> Iterator[str]:
+    """Yield the hosts, who holds their slots, and who waits; nothing for a pool that nobody has opened."""
+    for host in view.hosts:
+        slots = f"chat {host.chat_used} of {host.chat}, embed {host.embed_used} of {host.embed} slots in use"
+        down = f"unhealthy for {_seconds(view.at_ms - host.since_ms)}: {one_line(host.reason, limit=200)}"
+        yield f"gpu {one_line(host.name)}: {'up' if host.is_up else down}; {slots}"
+        for model in host.loaded:
+            on_card = f"{model.vram_bytes / 1e9:.1f} of {model.size_bytes / 1e9:.1f} GB on the card"
+            yield f"  loaded   {one_line(model.name)}, {on_card}"
+        for name in host.missing:
+            yield f"  missing  {one_line(name)}: type there: ollama pull {one_line(name)}"
+    yield from call_lines(view)
+
+
+def call_lines(view: GpuView) -> Iterator[str]:
+    """Yield the calls alone: who holds a slot, who waits for one and for how long still."""
+    for holder in view.holders:
+        yield (
+            f"  holds    {_caller(holder)}: {holder.kind} on {one_line(holder.host)} for {_seconds(holder.held_ms)}"
+            f"{'' if holder.confirmed else ', just granted'}"
+        )
+    for waiter in view.waiters[:MAX_WAITERS_SHOWN]:
+        expected = "unknown" if waiter.expected_ms is None else f"about {_seconds(waiter.expected_ms)}"
+        yield (
+            f"  waits    {_caller(waiter)}: {waiter.kind}, number {waiter.position} ({waiter.priority}), "
+            f"for {_seconds(waiter.waited_ms)}; expected wait {expected}"
+        )
+    if len(view.waiters) > MAX_WAITERS_SHOWN:
+        yield f"  waits    {len(view.waiters) - MAX_WAITERS_SHOWN} more"
+
+
+def _caller(call: GpuHolder | GpuWaiter) -> str:
+    worker = one_line(call.worker)
+    return f"job {one_line(call.job)} on {worker}" if call.job else worker
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.1f} s"
+
+
+def clock(at_ms: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Return a Redis time as local date and time."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime(form)
+
+
+def duration(ms: float) -> str:
+    """Return a duration as people say it: ``850 ms``, ``12 s``, ``4 min``, ``3 h 20 min``."""
+    seconds = ms / 1000
+    if seconds < 1:
+        return f"{ms:.0f} ms"
+    if seconds < 100:  # noqa: PLR2004  so that 90 s stays in seconds
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:  # noqa: PLR2004  the same
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 6_000 else f"{minutes // 1440} days"  # noqa: PLR2004  100 h

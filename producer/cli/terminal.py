@@ -1,4 +1,4 @@
-"""What a terminal shows while jobs run: a bar with an honest estimate. Rich is imported when there is one to draw."""
+"""What commands print: lines for a person or JSON, and a progress bar. Rich is imported when there is one to draw."""
 
 from __future__ import annotations
 
@@ -6,18 +6,44 @@ import contextlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
+from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 
 if TYPE_CHECKING:
-    from producer.reports.page import Page, Summary
+    from producer.contract import JsonObject
+    from producer.reports.page import Summary
+
+T = TypeVar("T")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def is_terminal() -> bool:
     """Tell whether a person reads stdout."""
     return sys.stdout.isatty()
+
+
+def json_option(text: str = "One line of JSON. Default in a pipe.") -> Callable[[_Command], _Command]:
+    """Give a command ``--json``, which reaches it as ``as_json``: true also where no person reads stdout."""
+    return click.option("--json", "as_json", is_flag=True, callback=_given_or_piped, help=text)
+
+
+def _given_or_piped(_context: click.Context, _option: click.Parameter, given: bool) -> bool:
+    return given or not is_terminal()
+
+
+def print_each(
+    items: Sequence[T], *, as_json: bool, document: Callable[[T], JsonObject], line: Callable[[T], str], nothing: str
+) -> None:
+    """Print a line for each item; where there are none, ``nothing`` for a person and no line of JSON."""
+    for item in items:
+        click.echo(line_of({"v": 1, **document(item)}) if as_json else line(item))
+    if not items and not as_json:
+        click.echo(nothing)
 
 
 def folded(text: str) -> str:
@@ -28,37 +54,29 @@ def folded(text: str) -> str:
 
 
 class Bar:
-    """What is told of a run's progress; this one shows nothing of it."""
+    """A bar drawn by Rich: first the pages go in, then their results come out. Without ``drawn`` nothing is shown."""
+
+    def __init__(self, total: int, drawn: Any = None) -> None:
+        self._drawn = drawn
+        self._total = total
+        self._in = 0
+        self._task = drawn.add_task("Queueing", total=total) if drawn else None
 
     def queued(self, job_id: str, url: str, is_new: bool) -> None:
         """Take note of a page that is in the queue."""
-
-    def advance(self, page: Page) -> None:
-        """Take note of a page that is done."""
-
-
-class _DrawnBar(Bar):
-    """The same, drawn by Rich: first the pages go in, then their results come out."""
-
-    def __init__(self, drawn: Any, total: int, seen: Summary) -> None:
-        self._drawn = drawn
-        self._seen = seen
-        self._total = total
-        self._in = 0
-        self._task = drawn.add_task("Queueing", total=total)
-
-    def queued(self, job_id: str, url: str, is_new: bool) -> None:
         del job_id, url, is_new
         self._in += 1
-        if self._in < self._total:
+        if self._drawn and self._in < self._total:
             self._drawn.update(self._task, completed=self._in)
-        else:  # anew, so that the speed of queueing says nothing about that of scanning
+        elif self._drawn:  # restarted, so that the speed of queueing says nothing about that of scanning
             self._drawn.reset(self._task, description="Scanning", total=self._total)
 
-    def advance(self, page: Page) -> None:
-        self._seen.add(page, fail_on=None)
-        if page.outcome != "refused":
-            self._drawn.update(self._task, advance=1, description=_description(self._seen))
+    def advance(self, seen: Summary) -> None:
+        """Take note of one more page that is done, the last in ``seen``."""
+        if self._drawn:
+            text = f"Scanning: {seen.with_barriers:,} with barriers"
+            text += f", {counted(seen.not_scanned, 'page')} not scanned" if seen.not_scanned else ""
+            self._drawn.update(self._task, advance=1, description=text)
 
 
 @contextlib.contextmanager
@@ -68,12 +86,10 @@ def progress(total: int, *, may_mix: bool) -> Generator[Bar]:
     The estimate is made from the speed of the newest pages, and left out until there is one.
     """
     if not sys.stderr.isatty() or (may_mix and sys.stdout.isatty()):
-        yield Bar()
+        yield Bar(total)
         return
-    from rich.console import Console  # noqa: PLC0415  30 ms for those who see it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    from producer.reports.page import Summary  # noqa: PLC0415  pydantic, for those who only ask is_terminal()
+    from rich.console import Console  # 30 ms for those who see it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (
@@ -83,13 +99,8 @@ def progress(total: int, *, may_mix: bool) -> Generator[Bar]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=console, transient=True, expand=True) as drawn:
-        yield _DrawnBar(drawn, total, Summary())
+        yield Bar(total, drawn)
 
 
 NARROW = 60
 """Columns under which the numbers leave no room for a bar."""
-
-
-def _description(seen: Summary) -> str:
-    text = f"Scanning: {seen.with_barriers:,} with barriers"
-    return f"{text}, {counted(seen.not_scanned, 'page')} not scanned" if seen.not_scanned else text

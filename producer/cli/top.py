@@ -1,15 +1,33 @@
-"""``sightline top``: its options. What it does is in ``top_command.py``."""
+"""``sightline top``: reads the board every second and draws it, until q. Its looks are ``top_board.py``'s."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Generator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
 import click
+
+from producer.cli.connect import with_client
+from producer.cli.terminal import json_option
+from producer.errors import RedisUnreachable
+from producer.reports.jsonl import line_of
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from producer.client.client import Client
+
+EVERY_S: Final = 1.0
+_QUIT: Final = frozenset("qQ\x1b\x03\x04")
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="Show the board once and end.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON a second. Default in a pipe.")
-@click.pass_context
-def top(context: click.Context, *, once: bool, as_json: bool) -> None:
+@json_option("One line of JSON a second. Default in a pipe.")
+def top(*, once: bool, as_json: bool) -> None:
     """Show what goes on, renewed every second: q or Ctrl-C ends.
 
     Rates are of the last minute, tokens of the day (UTC). What has failed lately is at the bottom; all of it is in
@@ -19,7 +37,79 @@ def top(context: click.Context, *, once: bool, as_json: bool) -> None:
     sightline top
     sightline top --once
     sightline top --once --json | jq .queue.lanes.batch.queued
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.top_command import show  # noqa: PLC0415  --help needs none of it
+    """
+    if as_json:
+        with_client(lambda client: _lines(client, once=once))
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        with_client(lambda client: _screen(client, once=once))
 
-    context.exit(show(once=once, as_json=as_json))
+
+async def _lines(client: Client, *, once: bool) -> None:
+    import asyncio
+
+    from producer.views.board import read_board
+
+    while True:
+        click.echo(line_of({"v": 1, **asdict(await read_board(client))}))
+        if once:
+            return
+        await asyncio.sleep(EVERY_S)
+
+
+async def _screen(client: Client, *, once: bool) -> None:
+    import asyncio
+
+    from rich.console import Console, Group  # 30 ms for those who see it
+    from rich.live import Live
+    from rich.text import Text
+
+    from producer.cli.top_board import board_lines
+    from producer.views.board import read_board
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    board = await read_board(client)
+    if once:
+        console.print(*board_lines(board, width=console.width), sep="\n")
+        return
+    ended = asyncio.Event()
+    with _keys(ended), Live(console=console, screen=True, auto_refresh=False) as live:
+        while not ended.is_set():
+            problem = ""
+            try:
+                board = await read_board(client)
+            except RedisUnreachable as error:
+                problem = str(error)
+            room = console.height - 2
+            lines = board_lines(board, width=console.width, height=room)
+            last = Text(problem, style="bold red") if problem else Text("q ends", style="dim")
+            blank = [Text()] * max(0, room - len(lines))
+            live.update(Group(*lines[:room], *blank, Text(), last), refresh=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), EVERY_S)
+
+
+@contextlib.contextmanager
+def _keys(ended: asyncio.Event) -> Generator[None]:
+    """Set ``ended`` when q is pressed; the terminal is as it was afterwards."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    import asyncio
+    import termios  # not on Windows
+    import tty  # the same
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+
+    def read() -> None:
+        if _QUIT & set(sys.stdin.read(1)):
+            ended.set()
+
+    tty.setcbreak(descriptor)
+    asyncio.get_running_loop().add_reader(descriptor, read)
+    try:
+        yield
+    finally:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

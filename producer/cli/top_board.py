@@ -7,11 +7,11 @@ they disappear: few columns leave out what can be asked for elsewhere, few lines
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from rich.text import Text
 
+from producer.cli.status_text import clock, duration
 from producer.client.gpu_view import GpuHost
 from producer.client.records import BatchInfo, WorkerInfo
 from producer.reports.page import public_url
@@ -27,6 +27,7 @@ _QUIET_S: Final = 21
 _SHORTEST_LIST: Final = 2
 
 _DAY_MS: Final = 86_400_000
+_TIME: Final = "%H:%M:%S"
 
 Section = list[Text]
 
@@ -66,7 +67,7 @@ def _cut(section: Section, room: int) -> Section:
 
 def _lanes(board: Board, width: int) -> Section:
     heading = Text("Sightline", style="bold").append(f"  {board.environment}", style="not bold")
-    when = _clock(board.at_ms)
+    when = clock(board.at_ms, _TIME)
     heading.append(" " * max(2, width - heading.cell_len - len(when))).append(when, style="not bold dim")
     lines = [heading, Text()]
     for name, lane in board.queue.lanes.items():
@@ -188,7 +189,7 @@ def _host(host: GpuHost, width: int) -> Text:
     used = f"chat {host.chat_used}/{host.chat}, embed {host.embed_used}/{host.embed}"
     line = Text(middle_cut(one_line(host.name), max(12, width - len(used) - 20))).append("  ")
     if not host.is_up:
-        return line.append(f"set aside: {one_line(host.reason, limit=200)}", style="red")
+        return line.append(f"unhealthy: {one_line(host.reason, limit=200)}", style="red")
     line.append(used, style="green" if host.chat_used or host.embed_used else "dim")
     if host.loaded and width >= NARROW:
         models = ", ".join(one_line(model.name) for model in host.loaded)
@@ -205,31 +206,10 @@ def _troubles(troubles: Sequence[Trouble], now_ms: int, width: int) -> Section:
     lines = [Text("Last errors", style="bold")]
     for trouble in troubles:
         is_today = now_ms - trouble.at_ms < _DAY_MS
-        line = Text(f"{_clock(trouble.at_ms) if is_today else _day(trouble.at_ms):<8} ", style="dim")
+        line = Text(f"{clock(trouble.at_ms, _TIME if is_today else '%d %b'):<8} ", style="dim")
         line.append(trouble.what, style="not dim red" if trouble.what == "dead" else "not dim yellow")
         if width >= NARROW:
             job_id = one_line(trouble.job_id)
             line.append(f"  {job_id if width >= ROOMY else middle_cut(job_id, 12)} ")
         lines.append(line.append(f" {one_line(trouble.message, limit=300)}", style="not dim"))
     return lines
-
-
-def duration(ms: float) -> str:
-    """Return a duration as people say it: ``850 ms``, ``12 s``, ``4 min``, ``3 h 20 min``."""
-    seconds = ms / 1000
-    if seconds < 1:
-        return f"{ms:.0f} ms"
-    if seconds < 100:  # noqa: PLR2004  so that 90 s stays told in seconds
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:  # noqa: PLR2004  the same
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes < 6_000 else f"{minutes // 1440} days"  # noqa: PLR2004  100 h
-
-
-def _clock(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%H:%M:%S")
-
-
-def _day(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%d %b")

@@ -1,10 +1,21 @@
-"""``sightline waive``: its options. What they do is in ``waive_command.py``, imported when it is to be done."""
+"""``sightline waive``: keep, list and remove waivers."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import click
+
+from producer.cli.connect import with_client
+from producer.cli.terminal import json_option, print_each
+from producer.contract.waiver import Waiver
+from producer.errors import InputError
+from producer.reports.plain_text import one_line
+
+if TYPE_CHECKING:
+    from producer.client.client import Client
+    from producer.stored.waivers import Waivers
 
 
 @click.command()
@@ -15,7 +26,7 @@ import click
 )
 @click.option("--list", "is_list", is_flag=True, help="List the waivers.")
 @click.option("--remove", metavar="FINGERPRINT", help="Let the barrier count again.")
-@click.option("--json", "as_json", is_flag=True, help="With --list: one line of JSON each. Default in a pipe.")
+@json_option("With --list: one line of JSON each. Default in a pipe.")
 def waive(
     *,
     fingerprint: str | None,
@@ -34,22 +45,50 @@ def waive(
 
     FINGERPRINT is that of an element, on every page that has it, or that of a finding: the rule, on every page. JSON
     and JUnit reports show both, HTML and CSV the first, SARIF the second.
-    """  # noqa: D301  \b is click's mark for lines to keep
+    """
     if sum((fingerprint is not None, is_list, remove is not None)) != 1:
-        msg = "give one of FINGERPRINT with --reason, --list, and --remove FINGERPRINT"
-        raise click.UsageError(msg)
-    if (fingerprint is None) != (reason is None) or (until and fingerprint is None):
-        msg = (
-            "--reason is missing: say why the barrier is accepted"
-            if fingerprint
-            else "--reason and --until need a FINGERPRINT"
-        )
-        raise click.UsageError(msg)
-    from producer.cli import waive_command  # noqa: PLC0415  --help needs none of it
-
-    if is_list:
-        waive_command.list_waivers(as_json=as_json)
+        raise click.UsageError("give one of FINGERPRINT with --reason, --list, and --remove FINGERPRINT")
+    if fingerprint is None and (reason is not None or until is not None):
+        raise click.UsageError("--reason and --until need a FINGERPRINT")
+    if fingerprint is not None:
+        if reason is None:
+            raise click.UsageError("--reason is missing: say why the barrier is accepted")
+        _add(Waiver(fingerprint, reason, until.date() if until else None))
     elif remove is not None:
-        waive_command.remove_waiver(remove)
+        with_client(lambda client: _waivers(client).remove(remove))
+        click.echo(f"{remove}: counts again")
     else:
-        waive_command.add_waiver(fingerprint or "", reason or "", until.date() if until else None)
+        waivers = with_client(lambda client: _waivers(client).all())
+        print_each(waivers, as_json=as_json, document=_document, line=_line, nothing="No waivers.")
+
+
+def _waivers(client: Client) -> Waivers:
+    from producer.stored.waivers import Waivers
+
+    return Waivers(client)
+
+
+def _add(waiver: Waiver) -> None:
+    """Keep the waiver; raises ``InvalidJob``, and ``InputError`` for a last day that is over."""
+    from producer.stored.waivers import check_waiver
+
+    waiver = check_waiver(waiver)
+    if waiver.is_expired(_today()):
+        msg = f"--until {waiver.until}: that day is over (UTC), so nothing would be waived; expected today or later"
+        raise InputError(msg)
+    with_client(lambda client: _waivers(client).add(waiver))
+    click.echo(f"{waiver.fingerprint}: {one_line(waiver.text)}")
+
+
+def _document(waiver: Waiver) -> dict[str, object]:
+    return {**waiver.document(), "expired": waiver.is_expired(_today())}
+
+
+def _line(waiver: Waiver) -> str:
+    until = f"until {waiver.until}" if waiver.until else "no end"
+    end = f"expired {waiver.until}" if waiver.is_expired(_today()) else until
+    return f"{waiver.fingerprint}  {end:<18}  {one_line(waiver.reason)}"
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

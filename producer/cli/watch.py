@@ -1,23 +1,97 @@
-"""``sightline watch``: its options. What it does is in ``watch_command.py``."""
+"""``sightline watch``: print events, and say from which one to go on."""
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
 import click
+
+from producer.cli.connect import with_client
+from producer.cli.status_text import clock
+from producer.cli.terminal import json_option
+from producer.errors import InputError
+from producer.reports.jsonl import line_of
+from producer.reports.plain_text import counted, middle_cut, one_line
+
+if TYPE_CHECKING:
+    from producer.client.client import Client
+    from producer.contract import Event
+
+_EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
+
+_LEAST_ADDRESS: Final = 24
+"""Characters of an address that tell it from others."""
 
 
 @click.command()
 @click.option(
     "--since", metavar="ID", default="$", help="Begin after this event; 0 is the oldest kept.  [default: now]"
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON an event. Default in a pipe.")
-@click.pass_context
-def watch(context: click.Context, *, since: str, as_json: bool) -> None:
+@json_option("One line of JSON an event. Default in a pipe.")
+def watch(*, since: str, as_json: bool) -> None:
     """Print events as they happen, until Ctrl-C. It then says from where to go on, so that none is missed.
 
     \b
     sightline watch
     sightline watch --since 1763862000123-0 --json
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.watch_command import follow  # noqa: PLC0415  --help needs none of it
+    """
+    if not _EVENT_ID.fullmatch(since):
+        msg = f"--since {since!r}: expected the id of an event such as 1763862000123-0, or 0 for the oldest kept"
+        raise InputError(msg)
+    last_id = ""
 
-    context.exit(follow(since, as_json=as_json))
+    async def follow(client: Client) -> None:
+        nonlocal last_id
+        async for event in client.events(since=since):
+            if as_json:
+                click.echo(line_of(event.model_dump(mode="json", exclude_none=True)))
+            else:
+                click.echo(event_line(event, width=shutil.get_terminal_size().columns))
+            last_id = event.id or last_id
+
+    try:
+        with_client(follow)
+    except KeyboardInterrupt:
+        raise click.Abort(f"stopped; go on with: sightline watch --since {last_id}" if last_id else "stopped") from None
+
+
+def event_line(event: Event, *, width: int = 1000) -> str:
+    """Return an event as one line for a person; what comes from pages and errors is made fit to print.
+
+    Where ``width`` is short the worker goes, then the middle of the address. An error's message stays whole.
+    """
+    more = event.model_extra or {}
+    about = one_line(str(more.get("url") or event.job_id or event.batch or ""), limit=200)
+    head, details = (clock(event.at_ms), f"{one_line(event.event):<16}"), tuple(_details(event, more))
+    line = _joined(*head, about, *details, one_line(event.worker or ""))
+    if len(line) > width:
+        line = _joined(*head, about, *details)
+    if len(line) > width and not isinstance(more.get("error"), dict):
+        line = _joined(*head, middle_cut(about, max(len(about) + width - len(line), _LEAST_ADDRESS)), *details)
+    return line
+
+
+def _joined(*parts: str) -> str:
+    return "  ".join(part for part in parts if part)
+
+
+def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
+    status, barriers, error = more.get("status"), more.get("barriers"), more.get("error")
+    if status not in {None, "scanned"}:
+        yield one_line(str(status))
+    elif isinstance(barriers, int):
+        yield counted(barriers, "barrier")
+    if event.event == "scan.regressed":
+        counts = (f"{more[name]} {name}" for name in ("critical", "serious") if more.get(name))
+        yield one_line(f"new: {', '.join(counts)}")
+        yield one_line(", ".join(map(str, more.get("rules") or ())), limit=200)
+    if event.event.startswith("batch."):
+        counts = (f"{more[name]} {name}" for name in ("succeeded", "dead", "cancelled") if more.get(name))
+        yield one_line(", ".join(counts))
+    if isinstance(error, dict):
+        yield one_line(str(cast("dict[str, Any]", error).get("message", "")), limit=300)
+    if event.attempt is not None and event.attempt > 1:
+        yield f"attempt {event.attempt}"

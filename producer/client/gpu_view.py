@@ -2,7 +2,7 @@
 
 For ``status``, ``top`` and metrics, on machines without the worker package too. Times are Redis ms; an expected wait is
 an estimate from how long calls have held their slots of late, and is None while nothing is known. In words:
-``cli/gpu_text.py``.
+``cli/status_text.py``.
 """
 
 from __future__ import annotations

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from cronsim import CronSim, CronSimError
-
 from producer import contract
 from producer.client.client import Client
 from producer.contract import JsonObject
@@ -44,6 +42,8 @@ def latest_time(line: str, now: datetime) -> datetime:
     both are limited. A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit
     (crontab(5)).
     """
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415  listing and removing schedules need none of it
+
     if len(line.split()) != 5:  # noqa: PLR2004  cronsim takes a sixth field, of seconds
         msg = f"cron line {line!r}: {_EXPECTED}"
         raise InvalidJob(msg)

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from producer.cli.watch_command import event_line
+from producer.cli.watch import event_line
 from producer.client.client import Client
 from producer.contract import Event
 from producer.keys import Keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import pytest
 
@@ -17,6 +18,7 @@ code = run(sys.argv[1:])
 print(code, *sys.modules, file=sys.stderr)
 """
 PLAIN = {"addresses", "terms", "payloads"}
+REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "html_view", "junit", "sarif", "markdown", "csv")}
 
 
 def loaded_by(url: str, keys: Keys, *arguments: str) -> tuple[int, set[str]]:
@@ -27,6 +29,18 @@ def loaded_by(url: str, keys: Keys, *arguments: str) -> tuple[int, set[str]]:
     )
     code, *modules = done.stderr.splitlines()[-1].split()
     return int(code), set(modules)
+
+
+@pytest.fixture(scope="module")
+def floor() -> set[str]:
+    """Packages that come with the two which every command stands on."""
+    script = "import click, redis.asyncio, hiredis, sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return packages(done.stdout.split())
+
+
+def packages(modules: Iterable[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
 
 
 def parts_of_the_contract(modules: set[str]) -> set[str]:
@@ -44,13 +58,17 @@ def parts_of_the_contract(modules: set[str]) -> set[str]:
         (("dead", "list"), 0),
         (("waive", "--list"), 0),
         (("schedule", "list"), 0),
+        (("usage",), 0),
     ],
 )
-def test_who_only_looks_loads_no_pydantic(redis_url: str, keys: Keys, command: tuple[str, ...], code: int) -> None:
+def test_who_only_looks_loads_click_and_redis_alone(
+    redis_url: str, keys: Keys, floor: set[str], command: tuple[str, ...], code: int
+) -> None:
     ended, modules = loaded_by(redis_url, keys, *command)
 
     assert ended == code
-    assert not {"pydantic", "pydantic_core", "rich", "jinja2"} & modules
+    assert packages(modules) - floor == {"producer"}
+    assert not {name for name in modules if name.startswith("producer.reports.")} & REPORTS
     assert parts_of_the_contract(modules) - {"waiver"} == PLAIN
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.cli.scan import unattended
-from producer.cli.scan.unattended import told_if_unattended
+from producer.cli import connect
+from producer.cli.connect import warning_without_worker
 from producer.client.client import Client
 from producer.client.records import QueueInfo
 from producer.keys import Keys
@@ -17,7 +17,7 @@ from worker.queue.worker import func
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unattended, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(connect, "PATIENCE_S", 0.05)
 
 
 async def brief(ctx: dict[Any, Any]) -> int:
@@ -29,7 +29,7 @@ async def test_who_waits_for_a_worker_that_never_started_is_told_once(
 ) -> None:
     said: list[str] = []
 
-    async with told_if_unattended(client):
+    async with warning_without_worker(client):
         await until(lambda: bool(said.append(capsys.readouterr().err) or "".join(said)), what="a line on stderr")
 
     assert f"no worker lives in environment {keys.environment!r}" in "".join(said)
@@ -42,7 +42,7 @@ async def test_who_waits_for_a_worker_that_lives_is_told_nothing(
     async with running_worker(redis_url, keys, [func(brief, name="brief")]):
         await until(lambda: has_workers(client), what="a worker that is heard of")
         looks = counted_looks(client, monkeypatch)
-        async with told_if_unattended(client):
+        async with warning_without_worker(client):
             await until(lambda: bool(looks), what="a look for workers")
 
     assert capsys.readouterr().err == ""

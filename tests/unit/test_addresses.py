@@ -19,7 +19,7 @@ from producer.contract.requests import checked_fields
 from tests.support.addresses import SPELLINGS
 from worker.agent.conversation.user_words import Asker, may_scan
 from worker.agent.handlers import parse_request
-from worker.cli.history_command import Wanted
+from worker.cli.history import Wanted
 from worker.memory.history.scan_record import page_of
 
 FLAT = [(expected, spelling) for expected, spellings in SPELLINGS.items() for spelling in spellings]

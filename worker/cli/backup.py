@@ -1,10 +1,23 @@
-"""``sightline backup`` and ``sightline restore``: their options. What they do is in ``backup_command.py``."""
+"""``sightline backup`` and ``sightline restore``, in the order in which they do it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
+
+from producer.errors import InputError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+MIB: Final = 1 << 20
+ANSWER_WITHIN_S: Final = 30.0
 
 
 @click.command()
@@ -17,10 +30,19 @@ def backup(folder: Path) -> None:
 
     \b
     sightline backup backups/2026-11-25
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from worker.cli.backup_command import make_backup  # noqa: PLC0415  --help needs none of it
+    """
+    from worker.backup import folder as folders
+    from worker.backup.restore import modules_of
+    from worker.backup.snapshot import receive
 
-    make_backup(folder)
+    with _open_redis() as redis:
+        about = cast("dict[str, Any]", redis.info("server"))
+        keys, modules = int(cast("Any", redis.dbsize())), modules_of(redis)
+        folders.prepare(folder)
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        size, digest = folders.keep(folder, receive(redis))
+        folders.seal(folder, folders.Manifest(made_at, str(about["redis_version"]), modules, keys, size, digest))
+    click.echo(f"{folder}: about {keys:,} keys, {size / MIB:,.1f} MiB, SHA-256 {digest[:16]}…")
 
 
 @click.command()
@@ -36,7 +58,37 @@ def restore(folder: Path, address: str, port: int) -> None:
     \b
     sightline restore backups/2026-11-25
     docker compose run --rm --volume ./backups:/backups worker sightline restore /backups/2026-11-25
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from worker.cli.backup_command import put_back  # noqa: PLC0415  --help needs none of it
+    """
+    from worker.backup import folder as folders
+    from worker.backup import restore as restoring
+    from worker.backup.replication_source import Offer
 
-    put_back(folder, address=address, port=port)
+    manifest = folders.check(folder)
+    with _open_redis() as redis:
+        restoring.check_target(redis, manifest)
+        own = restoring.own_address(redis)
+        try:
+            offer = Offer(folder / folders.SNAPSHOT, host="0.0.0.0" if address else own, port=port)  # noqa: S104  asked for, and behind a token
+        except OSError as error:
+            raise InputError(f"port {port} cannot be listened on ({error.strerror}): give another one") from None
+        with offer:
+            restored = restoring.restore(redis, offer, address=address or own)
+    click.echo(
+        f"restored {restored.keys:,} keys and {restored.indexes} indexes of {manifest.made_at} "
+        f"(the backup had about {manifest.keys:,} keys; what has expired since is gone)"
+    )
+
+
+@contextmanager
+def _open_redis() -> Generator[Redis]:
+    """Give a blocking client of REDIS_URL; redis-py's errors become ours."""
+    from redis import Redis
+
+    from producer.redis.connection import CONNECT_TIMEOUT_S, redis_errors
+    from producer.settings import ClientSettings
+
+    settings = ClientSettings.from_env(os.environ)
+    timeouts = {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_timeout": ANSWER_WITHIN_S}
+    with redis_errors(settings), Redis.from_url(settings.redis_url, **timeouts) as redis:
+        redis.ping()
+        yield redis

@@ -1,14 +1,39 @@
-"""``sightline history``: its options. What they do is in ``history_command.py``."""
+"""``sightline history``: looks at past scans and trends, and prunes. Its lines are ``history_text.py``'s."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from producer.cli.scan.options import FAIL_ON
+from producer.cli.terminal import json_option, print_each
+from producer.contract.addresses import host_of, normal_url, page_ids
+from producer.errors import InputError
+from producer.reports.jsonl import line_of
+from producer.reports.plain_text import counted
+from worker.cli.connect import read_settings, with_redis
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producer.contract import Changes
+    from producer.keys import Keys
+    from producer.reports.site_days import Day
+    from worker.cli.history_text import Shown
+    from worker.memory.history.history import ScanFilter
+    from worker.memory.history.scan_record import ScanRecord
+    from worker.memory.history.trends import Groups
+    from worker.settings import WorkerSettings
 
 IMPACTS = FAIL_ON[:-1]
 """All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""
-JSON_HELP = "One line of JSON each. Default in a pipe."
+_NO_HOST: Final = re.compile(r"[/\s]|^[^:]*:\d*$")
+NOTHING: Final = "No scans are recorded that fit."
 
 
 class ListByDefault(click.Group):
@@ -34,20 +59,8 @@ def history() -> None:
 @click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, May, '3 weeks ago'.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many records.")
 @click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, its days.")
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
-def list_scans(
-    *,
-    url: str | None,
-    search: str | None,
-    group: str | None,
-    site: str | None,
-    rule: str | None,
-    impact: str | None,
-    since: str | None,
-    limit: int,
-    trend: bool,
-    as_json: bool,
-) -> None:
+@json_option("One line of JSON each. Default in a pipe.")
+def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
     """Show the states that pages were in, the most recently seen first; with URL those of one page and what changed.
 
     A page in the same state as before gets no new record: its last one says how often it was seen. Old ones are
@@ -57,20 +70,18 @@ def list_scans(
     sightline history https://shop.example/cart
     sightline history --search 'forms without labels' --site shop.example
     sightline history --trend --since '3 months ago'
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from worker.cli.history_command import Wanted, show_scans, show_trend  # noqa: PLC0415  --help needs none of it
-
-    wanted = Wanted(url=url, search=search, group=group, site=site, rule=rule, impact=impact, since=since, limit=limit)
+    """
+    wanted = Wanted(**options)
     if not trend:
-        show_scans(wanted, as_json=as_json)
+        _show_scans(wanted, as_json=as_json)
         return
-    if since is None:
-        msg = "--trend compares with another time: add --since, such as --since '4 weeks ago'"
-        raise click.UsageError(msg)
-    if any((url, search, rule, impact)) or (group is not None and site is not None):
+    if wanted.since is None:
+        raise click.UsageError("--trend compares with another time: add --since, such as --since '4 weeks ago'")
+    is_of_both = wanted.group is not None and wanted.site is not None
+    if any((wanted.url, wanted.search, wanted.rule, wanted.impact)) or is_of_both:
         msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes nothing else"
         raise click.UsageError(msg)
-    show_trend(wanted, as_json=as_json)
+    _show_trend(wanted, as_json=as_json)
 
 
 @history.command(short_help="Drop old records.")
@@ -85,7 +96,170 @@ def prune(*, older_than: str, as_json: bool) -> None:
 
     \b
     sightline history prune --older-than '1 year'
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from worker.cli.history_command import prune_old  # noqa: PLC0415  --help needs none of it
+    """
+    from worker.memory.history.prune import Pruned, prune
 
-    prune_old(older_than, as_json=as_json)
+    async def act(_: WorkerSettings, redis: Redis, keys: Keys) -> Pruned:
+        return await prune(redis, keys, older_than_ms=_moment(older_than, await _now_ms(redis)))
+
+    done = with_redis(read_settings(), act)
+    if as_json:
+        click.echo(line_of({"v": 1, "records": done.looked_at, "dropped": done.dropped}))
+        return
+    click.echo(f"dropped {done.dropped:,} of {counted(done.looked_at, 'record')}; the newest of each page stay")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, as it was typed."""
+
+    url: str | None = None
+    search: str | None = None
+    group: str | None = None
+    site: str | None = None
+    rule: str | None = None
+    impact: str | None = None
+    since: str | None = None
+    limit: int = 20
+
+    def filter(self, now_ms: int) -> ScanFilter:
+        """Return it as the history's filter; raises ``InputError`` for an address or a time that is none."""
+        from worker.memory.history.history import ScanFilter
+
+        return ScanFilter(
+            page=None if self.url is None else page_ids(_checked_url(self.url)),
+            host=None if self.site is None else _checked_host(self.site),
+            group=self.group,
+            rule=self.rule,
+            impact=self.impact,
+            since_ms=None if self.since is None else _moment(self.since, now_ms),
+        )
+
+
+def _checked_url(url: str) -> str:
+    """Return the address if a scan could have it; raises ``InputError``."""
+    try:
+        normal_url(url)
+    except ValueError:
+        msg = f"{url!r} is no address of a page: expected http:// or https://; for all pages of a host: --site HOST"
+        raise InputError(msg) from None
+    return url
+
+
+def _checked_host(site: str) -> str:
+    """Return the host as the history has it; raises ``InputError`` for one with a scheme, a path or a port."""
+    if _NO_HOST.search(site):
+        msg = f"--site {site!r} is no host: expected a name such as shop.example, without https://, path and port"
+        raise InputError(msg)
+    return host_of(f"//{site}")
+
+
+def _moment(text: str, now_ms: int) -> int:
+    """Return the time that ``text`` names; raises ``InputError``."""
+    from worker.memory.dates import parse_when
+
+    try:
+        return parse_when(text, now_ms=now_ms)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+async def _now_ms(redis: Redis) -> int:
+    seconds, microseconds = await redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+# ------------------------------------------------------------------------------------------ states of pages
+
+
+def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
+    from worker.cli.history_text import Shown, scan_lines
+
+    shown = with_redis(read_settings(), partial(_find, wanted=wanted))
+    print_each(
+        shown,
+        as_json=as_json,
+        document=Shown.document,
+        line=lambda one: "\n".join(scan_lines(one)),
+        nothing=NOTHING,
+    )
+    if not as_json and len(shown) >= wanted.limit:
+        click.echo(f"At most {counted(wanted.limit, 'record')}, as --limit says; there may be more.")
+
+
+async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: Wanted) -> list[Shown]:
+    from worker.cli.history_text import Shown
+    from worker.memory.history.recorded import recorded_history
+
+    within = wanted.filter(await _now_ms(redis))
+    if wanted.search is not None:
+        return await _search(settings, redis, keys, wanted.search, within, limit=wanted.limit)
+    history = await recorded_history(redis, keys)
+    # One more, which the last is compared with.
+    records = await history.find(within, limit=wanted.limit + 1) if history else []
+    changes = _changes(records) if wanted.url is not None else [None] * len(records)
+    return [Shown(record, changes=changed) for record, changed in zip(records, changes, strict=True)][: wanted.limit]
+
+
+async def _search(
+    settings: WorkerSettings, redis: Redis, keys: Keys, text: str, within: ScanFilter, *, limit: int
+) -> list[Shown]:
+    """Search by meaning, with the model that the history was made with, whatever this shell's settings say."""
+    from worker.cli.history_text import Shown
+    from worker.memory.history.recorded import recorded_history
+    from worker.models.routing import open_embedders
+
+    async with open_embedders(settings, redis, keys, worker="history") as open_embedder:
+        history = await recorded_history(redis, keys, open_embedder)
+        found = await history.search(text, within, limit=limit) if history else []
+    return [Shown(one.record, distance=one.distance) for one in found]
+
+
+def _changes(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
+    """Yield what changed with each of a page's records, newest first.
+
+    It is compared with the one read whole before it under the same terms.
+    """
+    from worker.memory.history.scan_record import compare
+
+    for number, record in enumerate(records):
+        older = (one for one in records[number + 1 :] if one.terms == record.terms)
+        before = next((one for one in older if one.status == "scanned"), None)
+        if before is None or record.status not in {"scanned", "partial"}:
+            yield None
+            continue
+        yield compare(before, record.findings, is_whole=record.status == "scanned")
+
+
+# ------------------------------------------------------------------------------------------ trends
+
+
+def _show_trend(wanted: Wanted, *, as_json: bool) -> None:
+    """Print the days of a site, or what became of groups."""
+    from worker.cli.history_text import day_document, day_lines, group_document, group_lines
+
+    if wanted.site is not None:
+        days = with_redis(read_settings(), lambda _, redis, keys: _days(redis, keys, wanted))
+        documents, lines = map(day_document, days), day_lines(days) if days else [NOTHING]
+    else:
+        found = with_redis(read_settings(), lambda _, redis, keys: _groups(redis, keys, wanted))
+        documents = (group_document(one, is_part=found.is_part) for one in found.groups)
+        lines = group_lines(found) if found.groups else [NOTHING]
+    for line in map(line_of, documents) if as_json else lines:
+        click.echo(line)
+
+
+async def _days(redis: Redis, keys: Keys, wanted: Wanted) -> list[Day]:
+    from producer.reports.site_days import site_trend
+
+    within = wanted.filter(await _now_ms(redis))
+    return await site_trend(redis, keys, within.host or "", since_ms=within.since_ms or 0)
+
+
+async def _groups(redis: Redis, keys: Keys, wanted: Wanted) -> Groups:
+    from worker.memory.history.recorded import recorded_history
+    from worker.memory.history.trends import Groups, group_trends
+
+    since_ms = wanted.filter(await _now_ms(redis)).since_ms or 0
+    history = await recorded_history(redis, keys)
+    return await group_trends(history, since_ms=since_ms, group=wanted.group) if history else Groups((), is_part=False)

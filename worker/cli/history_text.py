@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+from producer.cli.status_text import clock
 from producer.contract import IMPACTS, Changes, Counts, JsonObject
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.site_days import Day
@@ -14,6 +14,7 @@ from worker.memory.history.scan_record import ScanRecord
 from worker.memory.history.trends import GroupChange, Groups
 
 URL_WIDTH: Final = 100
+_MINUTE: Final = "%Y-%m-%d %H:%M"
 MAX_SHOWN: Final = 5
 """Pages of a group that a person is shown; a program gets all."""
 
@@ -33,7 +34,7 @@ class Shown:
         extra: JsonObject = {} if self.distance is None else {"distance": round(self.distance, 4)}
         if self.changes is not None:
             extra["changes"] = self.changes.model_dump(mode="json")
-        return {"v": 1, **record, **extra}
+        return {**record, **extra}
 
 
 def scan_lines(shown: Shown) -> Iterator[str]:
@@ -42,10 +43,10 @@ def scan_lines(shown: Shown) -> Iterator[str]:
     seen = f", seen {record.times_seen:,} times" if record.times_seen > 1 else ""
     near = "" if shown.distance is None else f"  distance {shown.distance:.3f}"
     found = barriers_text(record.barriers) if record.status in {"scanned", "partial"} else "not read"
-    yield f"{clock(record.last_seen_ms)}  {record.status:<11}  {found}{near}"
+    yield f"{clock(record.last_seen_ms, _MINUTE)}  {record.status:<11}  {found}{near}"
     group = f"  [{one_line(record.group, limit=40)}]" if record.group else ""
     yield f"  {middle_cut(one_line(record.url), URL_WIDTH) or 'HTML without an address'}{group}"
-    yield f"  scan {one_line(record.scan_id)}, first seen {clock(record.at_ms)}{seen}"
+    yield f"  scan {one_line(record.scan_id)}, first seen {clock(record.at_ms, _MINUTE)}{seen}"
     if shown.changes is not None:
         yield f"  {changes_text(shown.changes)}"
 
@@ -123,8 +124,3 @@ def group_document(one: GroupChange, *, is_part: bool) -> JsonObject:
         "is_part": is_part,
         "changed": pages,
     }
-
-
-def clock(at_ms: int) -> str:
-    """Return a Redis time as local date and time."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,15 +1,38 @@
-"""``sightline reindex``: its options. What it does is in ``reindex_command.py``."""
+"""``sightline reindex``: one move to another embedding model, with its progress."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
 import click
+
+from producer.cli.terminal import json_option
+from producer.reports.jsonl import line_of
+from producer.reports.plain_text import counted
+from worker.cli.connect import read_settings, with_redis
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producer.keys import Keys
+    from worker.memory.vectors.reindex import Progress, Reindexed, Tell
+    from worker.settings import WorkerSettings
+
+TOLD_EVERY_S: Final = 1.0
+"""Lines of progress in a log."""
 
 
 @click.command()
 @click.option("--to", "model", required=True, metavar="MODEL", help="Ollama's name of the new model, or builtin.")
-@click.option("--json", "as_json", is_flag=True, help="Progress and outcome as lines of JSON.")
+@json_option("Progress and outcome as lines of JSON.")
 def reindex(*, model: str, as_json: bool) -> None:
-    """Make the vectors of all scans and memories anew, with another embedding model.
+    """Rebuild the vectors of all scans and memories with another embedding model.
 
     Workers go on meanwhile: what they write gets vectors of both models, and searches use the old one until all is
     done. Then all of them change at once, without a restart. Stopped or killed, the command goes on where it was when
@@ -18,7 +41,70 @@ def reindex(*, model: str, as_json: bool) -> None:
     \b
     sightline reindex --to nomic-embed-text
     nohup sightline reindex --to mxbai-embed-large --json >reindex.log 2>&1 &
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from worker.cli.reindex_command import move_to  # noqa: PLC0415  --help needs none of it
+    """
+    settings = read_settings()
+    try:
+        with _progress(as_json=as_json) as tell:
+            done = with_redis(settings, partial(_move, model=model, tell=tell))
+    except KeyboardInterrupt:
+        raise click.Abort(f"stopped; go on with: sightline reindex --to {model}") from None
+    click.echo(line_of({"v": 1, **asdict(done)}) if as_json else _outcome(done, setting=settings.embedding_model))
 
-    move_to(model, as_json=as_json)
+
+def _outcome(done: Reindexed, *, setting: str) -> str:
+    """Return what a reindex came to; ``setting`` is EMBEDDING_MODEL, as this shell has it."""
+    vectors = f"{counted(done.documents, 'document')}, {counted(done.written, 'vector')} made now"
+    about = {
+        "moved": f"all vectors are of {done.model!r} now ({done.dims} dimensions): {vectors}",
+        "given up": f"given up; {done.model!r} stays in use: {vectors}",
+        "unchanged": f"{done.model!r} is in use already: {vectors}",
+    }[done.what]
+    if setting == done.model:
+        return about
+    return f"{about}\nset EMBEDDING_MODEL={done.model} for the workers: they use it already, and ask for it at a start"
+
+
+async def _move(settings: WorkerSettings, redis: Redis, keys: Keys, *, model: str, tell: Tell) -> Reindexed:
+    from worker.memory.vectors.embeddings import Embeddings
+    from worker.memory.vectors.reindex import reindex
+    from worker.models.routing import open_embedders
+
+    # EMBEDDING_DIMS is of the model that the setting names, not of another.
+    dims = settings.embedding_dims if model == settings.embedding_model else 0
+    async with open_embedders(settings, redis, keys, worker="reindex") as open_embedder:
+        embedder = await open_embedder(model, dims)
+        await embedder.embed_documents(["a first text"])  # a missing model is reported before workers hear of it
+        return await reindex(Embeddings(redis, keys, embedder, open_embedder), embedder, tell=tell)
+
+
+@contextlib.contextmanager
+def _progress(*, as_json: bool) -> Generator[Tell]:
+    """Give what shows progress: a bar on a terminal's stderr, else a line of JSON now and then."""
+    if as_json:
+        yield _lines()
+        return
+    from rich.console import Console  # 30 ms for those who see it
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
+        task = bar.add_task("looking", total=None)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, description=progress.step, completed=progress.done, total=progress.total)
+
+        yield show
+
+
+def _lines() -> Callable[[Progress], None]:
+    last = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        if progress.done == progress.total or time.monotonic() - last >= TOLD_EVERY_S:
+            last = time.monotonic()
+            click.echo(line_of({"v": 1, **asdict(progress)}))
+            sys.stdout.flush()
+
+    return tell

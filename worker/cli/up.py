@@ -11,16 +11,16 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from redis import Redis
-from redis.exceptions import RedisError, ResponseError
 
 from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
-from worker.own_redis.server import EmbeddedRedis
+
+if TYPE_CHECKING:
+    from worker.own_redis.server import EmbeddedRedis
 
 _LOOK_EVERY_S: Final = 0.2
 ROOM_MB: Final = 16
@@ -42,7 +42,7 @@ def up(*, workers: int) -> None:
     Examples:
       sightline up --workers 2
       CHAT_MODEL=builtin EMBEDDING_MODEL=builtin SCAN_ALLOW_PRIVATE=1 sightline up
-    """  # noqa: D301  \b is click's mark for lines to keep
+    """
     settings = ClientSettings.from_env(os.environ)
     with redis_for(settings) as (url, server):
         env = {**os.environ, "REDIS_URL": url, "REDIS_PASSWORD_FILE": ""}  # the URL has the password by now, if any
@@ -56,6 +56,8 @@ def up(*, workers: int) -> None:
 @contextlib.contextmanager
 def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | None]]:
     """Give the URL of a Redis that answers, and the one that was started where none is configured."""
+    from worker.own_redis.server import EmbeddedRedis
+
     if os.environ.get("REDIS_URL") or answers(settings.redis_url):
         if not answers(settings.redis_url):
             where = settings.public_redis_url
@@ -75,15 +77,16 @@ def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
 
 def answers(url: str) -> bool:
     """Return whether a Redis answers at ``url``, be it with a refusal."""
-    client = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2)
-    try:
-        client.ping()
-    except ResponseError:
-        return True
-    except (RedisError, OSError):
-        return False
-    finally:
-        client.close()
+    from redis import Redis
+    from redis.exceptions import RedisError, ResponseError
+
+    with Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
+        try:
+            client.ping()
+        except ResponseError:
+            return True
+        except (RedisError, OSError):
+            return False
     return True
 
 

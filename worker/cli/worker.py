@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from producer.client.client import Client
+from producer.cli.connect import with_client
 from producer.errors import ServiceError
+
+if TYPE_CHECKING:
+    from producer.client.client import Client
 
 
 @click.command()
@@ -26,24 +29,22 @@ def worker(*, max_jobs: int | None, burst: bool, check: bool) -> None:
       sightline worker
       CHAT_MODEL=builtin EMBEDDING_MODEL=builtin sightline worker --burst
       sightline worker --check
-    """  # noqa: D301  \b is click's mark for lines to keep
+    """
     if check:
-        asyncio.run(check_health())
+        with_client(check_health)
         return
     if max_jobs is not None:
         os.environ["MAX_JOBS"] = str(max_jobs)
-    from worker.__main__ import main  # noqa: PLC0415  the agent's packages take a second to import; --check needs none
+    from worker.__main__ import main  # the agent's packages take a second to import; --check needs none
 
     sys.exit(main(burst=burst))
 
 
-async def check_health() -> None:
+async def check_health(client: Client) -> None:
     """Print the live workers of this host; raises ``ServiceError`` when there is none."""
-    async with Client() as client:
-        workers = (await client.queue()).workers
-    here = [info for info in workers if info.host == os.uname().nodename]
+    host = os.uname().nodename
+    here = [info for info in (await client.queue()).workers if info.host == host]
     if not here:
-        host = os.uname().nodename
         raise ServiceError(f"no worker of host {host!r} has reported in the last 30 s: start one: sightline worker")
     for info in here:
-        click.echo(f"{info.name}: {len(info.jobs)} of {info.max_jobs} places taken, {info.complete} jobs complete")
+        click.echo(f"{info.name}: {len(info.jobs)} of {info.max_jobs} slots in use, {info.complete} jobs complete")

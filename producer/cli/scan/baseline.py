@@ -50,8 +50,7 @@ def read_baseline(file: Path) -> frozenset[Barrier]:
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     entries = fields.get("barriers")
     if fields.get("v") != _VERSION or not isinstance(entries, list):
-        msg = f"the baseline {str(file)!r} has no barriers of version {_VERSION}: {_EXPECTED}"
-        raise InputError(msg)
+        raise InputError(f"the baseline {str(file)!r} has no barriers of version {_VERSION}: {_EXPECTED}")
     return frozenset(_barrier(file, entry) for entry in cast("list[Any]", entries) if entry != {})
 
 
@@ -59,8 +58,7 @@ def _barrier(file: Path, entry: object) -> Barrier:
     fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
     values = [fields.get(name) for name in ("path", "rule", "fingerprint")]
     if not all(isinstance(value, str) and value for value in values):
-        msg = f"the baseline {str(file)!r} has an entry without path, rule and fingerprint: {_EXPECTED}"
-        raise InputError(msg)
+        raise InputError(f"the baseline {str(file)!r} has an entry without path, rule and fingerprint: {_EXPECTED}")
     path, rule, fingerprint = cast("list[str]", values)
     with contextlib.suppress(ValueError):  # what is no path of an address is the name of a page without one
         path = path_of(normal_url(f"http://host{path}")) if path.startswith("/") else path

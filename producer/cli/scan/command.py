@@ -6,7 +6,7 @@ from typing import Any, Final, TextIO
 
 import click
 
-from producer.cli.scan.options import FAIL_ON, LANES, STANDARDS, ScanOptions, page_options
+from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
 
 _SECTIONS: Final = {
     "What to scan": ("file", "sitemaps", "match", "exclude", "ignore_robots", "batch", "job_id", "lane", "local"),
@@ -47,19 +47,11 @@ class _InSections(click.Command):
 @click.option(
     "--wait", is_flag=True, help="Wait for results (implied by the options below, --format, --output, --local)."
 )
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(FAIL_ON),
-    help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
-)
 @click.option("--only-new", is_flag=True, help="Fail only on findings that the page's previous scan did not have.")
 @click.option(
     "--baseline", type=click.Path(), metavar="F", help="Fail only on barriers that are not in this file of known ones."
 )
 @click.option("--write-baseline", type=click.Path(), metavar="F", help="Write the barriers found to this file.")
-@click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable.")
-@click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several.")
 @click.option("--resume", is_flag=True, help="Resume --batch NAME: submit its missing pages and wait for all.")
 @click.option("--batch", metavar="NAME", help="Name of the batch; generated for several pages.")
 @click.option("--id", "job_id", metavar="ID", help="Id of the job, for one page.")
@@ -67,14 +59,14 @@ class _InSections(click.Command):
 @click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
 @click.option("--screenshot", is_flag=True, help="Take screenshots: the HTML report shows the failing elements.")
 @page_options
+@report_options
 @click.option("--header-file", type=click.Path(), metavar="F", help="HTTP headers: lines of 'Name: value', or JSON.")
 @click.option("--cookie-file", type=click.Path(), metavar="F", help="Cookies: JSON or Netscape format.")
 @click.option(
     "--storage-state", type=click.Path(), metavar="F", help="Cookies and local storage as saved by Playwright."
 )
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON per job as it ends. Default in a pipe.")
-@click.pass_context
-def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **options: Any) -> None:
+def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     """Scan web pages for accessibility barriers.
 
     \b
@@ -96,7 +88,7 @@ def scan(context: click.Context, urls: tuple[str, ...], file: TextIO | None, **o
 
     Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
     is unreachable or the time ran out, 64 for a usage error.
-    """  # noqa: D301  \b is click's mark for lines to keep
-    from producer.cli.scan.run import run  # noqa: PLC0415  --help needs none of it
+    """
+    from producer.cli.scan.run import run
 
-    context.exit(run(urls, file, ScanOptions(**options)))
+    return run(urls, file, ScanOptions(**options))

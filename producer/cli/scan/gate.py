@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ from producer.reports.marks import Marks
 from producer.reports.page import Page, Summary
 
 if TYPE_CHECKING:
-    from producer.contract import Changes, ScanResult
+    from producer.contract import ScanResult
 
 FINE: Final = 0
 FINDINGS: Final = 1
@@ -64,7 +64,8 @@ class Gate:
     def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
         known = set(self._known.get(path_of(page.url), ()))
         if not self.only_new:
-            return replace(marks, known=frozenset(known), note=_unlisted(result))
+            unlisted = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
+            return replace(marks, known=frozenset(known), note=_note("is listed", unlisted))
         changes = result.changes
         if changes is None or changes.previous is None:
             note = "" if self.baseline is not None or not result.findings else NO_EARLIER_SCAN
@@ -73,21 +74,17 @@ class Gate:
         new = set(changes.new)
         is_unlisted = bool(new - listed - known)
         known |= listed - new
-        return replace(marks, known=frozenset(known), unlisted_new=is_unlisted, note=_uncertain(changes))
+        return replace(
+            marks,
+            known=frozenset(known),
+            unlisted_new=is_unlisted,
+            note=_note("was listed in both scans", changes.uncertain),
+        )
 
 
-def _uncertain(changes: Changes) -> str:
-    if not changes.uncertain:
-        return ""
-    rules = ", ".join(changes.uncertain)
-    return f"not every element was listed in both scans, so some may be new that count as known: {rules}"
-
-
-def _unlisted(result: ScanResult) -> str:
-    rules = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
-    if not rules:
-        return ""
-    return f"not every element is listed, so some may be new that count as known: {', '.join(rules)}"
+def _note(why: str, rules: Sequence[str]) -> str:
+    text = f"not every element {why}, so some may be new that count as known: {', '.join(rules)}"
+    return text if rules else ""
 
 
 def exit_code(summary: Summary, *, timed_out: bool) -> int:
@@ -103,6 +100,6 @@ def exit_code(summary: Summary, *, timed_out: bool) -> int:
     return FINDINGS if summary.failing else FINE
 
 
-def threshold(fail_on: str) -> Impact | None:
-    """Return the impact that ``--fail-on`` names; ``never`` is none."""
-    return None if fail_on == NEVER else Impact(fail_on)
+def threshold(fail_on: str | None) -> Impact | None:
+    """Return the impact that ``--fail-on`` names, serious where it is not given; ``never`` is none."""
+    return None if fail_on == NEVER else Impact(fail_on or "serious")

@@ -66,12 +66,10 @@ def read_headers(file: str) -> dict[str, str]:
             continue
         name, colon, value = line.partition(":")
         if not colon:
-            msg = f"{file!r}, line {number}: expected 'Name: value'"
-            raise InputError(msg)
+            raise InputError(f"{file!r}, line {number}: expected 'Name: value'")
         headers[_header_name(name.strip(), f"{file!r}, line {number}")] = value.strip()
     if not headers:
-        msg = f"{file!r} has no headers: expected lines of 'Name: value', or a JSON object"
-        raise InputError(msg)
+        raise InputError(f"{file!r} has no headers: expected lines of 'Name: value', or a JSON object")
     return headers
 
 
@@ -89,14 +87,12 @@ def _cookies_of_json(text: str, file: str) -> list[JsonObject]:
     value = _json(text, repr(file))
     listed: object = cast("JsonObject", value).get("cookies") if isinstance(value, dict) else value
     if not isinstance(listed, list):
-        msg = f"{file!r}: expected a JSON list of cookies, or an object with one"
-        raise InputError(msg)
+        raise InputError(f"{file!r}: expected a JSON list of cookies, or an object with one")
     cookies = cast("list[Any]", listed)
     for number, cookie in enumerate(cookies, 1):
         fields = cast("JsonObject", cookie) if isinstance(cookie, dict) else {}
         if not (isinstance(fields.get("name"), str) and isinstance(fields.get("value"), str)):
-            msg = f"{file!r}, cookie {number}: expected an object with name and value, and a domain"
-            raise InputError(msg)
+            raise InputError(f"{file!r}, cookie {number}: expected an object with name and value, and a domain")
     return cookies
 
 
@@ -131,18 +127,15 @@ def _headers_of_json(text: str, where: str) -> dict[str, str]:
     value = _json(text, where)
     headers = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if not headers or not all(isinstance(item, str) for item in headers.values()):
-        msg = f'{where}: expected a JSON object of headers, such as {{"Authorization": "…"}}'
-        raise InputError(msg)
+        raise InputError(f'{where}: expected a JSON object of headers, such as {{"Authorization": "…"}}')
     if not all(item.isprintable() for item in headers.values()):
-        msg = f"{where}: a header's value holds a line break or another control character"
-        raise InputError(msg)
+        raise InputError(f"{where}: a header's value holds a line break or another control character")
     return {_header_name(name, where): str(item).strip() for name, item in headers.items()}
 
 
 def _header_name(name: str, where: str) -> str:
     if not name or not set(name.lower()) <= _TOKEN:
-        msg = f"{where}: what stands before the colon is no header's name"
-        raise InputError(msg)
+        raise InputError(f"{where}: what stands before the colon is no header's name")
     return name
 
 
@@ -150,16 +143,13 @@ def _json(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        msg = f"{where} is not JSON"
-        raise InputError(msg) from None
+        raise InputError(f"{where} is not JSON") from None
 
 
 def _read(file: str) -> str:
     try:
         return Path(file).read_text("utf-8")
     except OSError as error:
-        msg = f"cannot read {file!r}: {error.strerror}"
-        raise InputError(msg) from None
+        raise InputError(f"cannot read {file!r}: {error.strerror}") from None
     except UnicodeDecodeError:
-        msg = f"{file!r} is not a text file in UTF-8"
-        raise InputError(msg) from None
+        raise InputError(f"{file!r} is not a text file in UTF-8") from None

@@ -1,4 +1,4 @@
-"""The options of ``scan`` as they were given, and those about the page, which ``schedule add`` has too.
+"""The options of ``scan``; ``schedule add`` shares those about the page, ``result`` those about reports.
 
 The page's options become fields of a ``ScanRequest``; one that is not given is left to its default.
 """
@@ -19,12 +19,6 @@ STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"
 FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
 LANES: Final = ("interactive", "batch")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_OPTIONS: Final = (
-    ("--group", "groups", "[GLOB=]G", "Name the pages' template or section: shop, or '/shop/*=shop'; repeatable."),
-    ("--within", "within", "CSS", "Scan only this part of each page; repeatable."),
-    ("--without", "without", "CSS", "Leave out this part, such as '#chat-widget'; repeatable."),
-    ("--disable", "disabled_rules", "RULE", "Leave out this axe rule, such as color-contrast; repeatable."),
-)
 _SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.IGNORECASE | re.ASCII)
 
 
@@ -70,31 +64,14 @@ class ScanOptions:
         return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
-def page_options(command: _Command) -> _Command:
-    """Give a command the options; they reach it under the names of ``request_options``' parameters."""
-    size, selector = "Size of the window.  [default: 1280x800]", "Wait until this is on the page."
-    command = click.option("--wait-for", metavar="CSS", help=selector)(command)
-    command = click.option("--viewport", metavar="WxH", callback=_read_size, help=size)(command)
-    for name, field, metavar, text in reversed(_OPTIONS):
-        command = click.option(name, field, multiple=True, metavar=metavar, help=text)(command)
-    return command
-
-
-def request_options(
-    *,
-    within: Sequence[str] = (),
-    without: Sequence[str] = (),
-    disabled_rules: Sequence[str] = (),
-    viewport: JsonObject | None = None,
-    wait_for: str | None = None,
-) -> JsonObject:
-    """Return the fields of a ``ScanRequest`` that were asked for."""
+def request_options(options: ScanOptions) -> JsonObject:
+    """Return the fields of a ``ScanRequest`` that the options about the page ask for."""
     fields: JsonObject = {
-        "include": list(within),
-        "exclude": list(without),
-        "disabled_rules": list(disabled_rules),
-        "viewport": viewport,
-        "wait_for": wait_for,
+        "include": list(options.within),
+        "exclude": list(options.without),
+        "disabled_rules": list(options.disabled_rules),
+        "viewport": options.viewport,
+        "wait_for": options.wait_for,
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -103,7 +80,7 @@ def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
     """Return the group of each page that has one: that of the first ``GLOB=NAME`` that fits, or of a plain name."""
     if not groups:
         return {}
-    from producer.sitemaps.sitemap import fits  # noqa: PLC0415  defusedxml and ssl, for those who need them
+    from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
 
     rules = [(glob, name) for glob, _, name in map(_split, groups)]
     named: dict[str, str] = {}
@@ -127,6 +104,52 @@ def _read_size(_context: click.Context, _option: click.Parameter, text: str | No
         return None
     size = _SIZE.fullmatch(text)
     if size is None:
-        msg = f"{text!r}: expected width and height in CSS pixels, such as 390x844"
-        raise click.BadParameter(msg)
+        raise click.BadParameter(f"{text!r}: expected width and height in CSS pixels, such as 390x844")
     return {"width": int(size[1]), "height": int(size[2])}
+
+
+def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Return one decorator for several options, listed in the help in the order given."""
+
+    def give(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return give
+
+
+page_options = _together(
+    click.option(
+        "--group",
+        "groups",
+        multiple=True,
+        metavar="[GLOB=]G",
+        help="Name the pages' template or section: shop, or '/shop/*=shop'; repeatable.",
+    ),
+    click.option("--within", multiple=True, metavar="CSS", help="Scan only this part of each page; repeatable."),
+    click.option(
+        "--without", multiple=True, metavar="CSS", help="Leave out this part, such as '#chat-widget'; repeatable."
+    ),
+    click.option(
+        "--disable",
+        "disabled_rules",
+        multiple=True,
+        metavar="RULE",
+        help="Leave out this axe rule, such as color-contrast; repeatable.",
+    ),
+    click.option("--viewport", metavar="WxH", callback=_read_size, help="Size of the window.  [default: 1280x800]"),
+    click.option("--wait-for", metavar="CSS", help="Wait until this is on the page."),
+)
+report_options = _together(
+    click.option(
+        "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait."
+    ),
+    click.option(
+        "--fail-on",
+        type=click.Choice(FAIL_ON),
+        help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
+    ),
+    click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
+    click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several."),
+)

@@ -12,19 +12,18 @@ from typing import TextIO
 
 import click
 
-from producer.cli.connect import headers_variable, with_client
+from producer.cli.connect import environment, with_client
 from producer.cli.scan.gate import NOT_SCANNED
-from producer.cli.scan.login_files import check_one_site, read_secrets
+from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
-from producer.cli.scan.submit import Queued, ScanPlan, name_batch, submit
-from producer.cli.scan.targets import Sitemaps, Targets, read_targets
+from producer.cli.scan.submit import Queued, ScanPlan, submit
+from producer.cli.scan.targets import Targets, read_targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject, Lane, check_job_id
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 
-EXIT_INTERRUPTED = 130
 SHOWN_JOBS = 20
 """Jobs listed one by one for a person; more are a batch to look at with ``status``."""
 
@@ -32,7 +31,7 @@ SHOWN_JOBS = 20
 def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     """Run the command and return its exit code."""
     _check(options)
-    targets = read_targets(urls, file, _sitemaps(options))
+    targets = read_targets(urls, file, options)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
     plan = _plan(targets, options)
@@ -41,12 +40,11 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     try:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
-        from producer.cli.scan.wait import wait_and_report  # noqa: PLC0415  who only submits reports nothing
+        from producer.cli.scan.wait import wait_and_report  # who only submits reports nothing
 
         return wait_and_report(plan, targets, queued, options, as_lines=as_lines)
     except KeyboardInterrupt:
-        click.echo(f"sightline: stopped waiting; {_how_to_go_on(plan, queued, options)}", err=True)
-        return EXIT_INTERRUPTED
+        raise click.Abort(f"stopped waiting; {_how_to_go_on(plan, queued, options)}") from None
     except (BrokenPipeError, ServiceError):
         if queued.urls:
             click.echo(f"sightline: {_how_to_go_on(plan, queued, options)}", err=True)
@@ -55,27 +53,18 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
 
 def _check(options: ScanOptions) -> None:
     if options.as_json and options.formats:
-        msg = "--json is the same as --format jsonl: give one of --json and --format"
-        raise click.UsageError(msg)
+        raise click.UsageError("--json is the same as --format jsonl: give one of --json and --format")
     if options.resume and not options.batch:
-        msg = "--resume needs the --batch NAME to go on with"
-        raise click.UsageError(msg)
+        raise click.UsageError("--resume needs the --batch NAME to go on with")
     if options.local and (options.resume or options.only_new):
         name, instead = ("--resume", "run it anew") if options.resume else ("--only-new", "use --baseline F")
         msg = f"--local keeps nothing from run to run, so there is nothing for {name} to go by: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
-        msg = "--id is for one page, --batch names its jobs itself: give one of them"
-        raise click.UsageError(msg)
-
-
-def _sitemaps(options: ScanOptions) -> Sitemaps:
+        raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
-    given = [name for name, value in filters.items() if value]
-    if given and not options.sitemaps:
-        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given"
-        raise click.UsageError(msg)
-    return Sitemaps(options.sitemaps, options.match, options.exclude, options.ignore_robots)
+    if not options.sitemaps and (given := [name for name, value in filters.items() if value]):
+        raise click.UsageError(f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given")
 
 
 def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
@@ -84,26 +73,22 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         raise click.UsageError(msg)
     if options.job_id:
         check_job_id(options.job_id)
-    batch = options.batch or ("" if len(targets.urls) == 1 else name_batch(datetime.now(UTC)))
+    # A batch nobody named is called by the time, for people, and six digits against a neighbour's run.
+    name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    batch = options.batch or ("" if len(targets.urls) == 1 else name)
     if batch:
         check_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
     scan_options: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
     if options.screenshot:  # only then: the ids of a batch's jobs are made of it
         scan_options["screenshot"] = True
-    scan_options |= request_options(
-        within=options.within,
-        without=options.without,
-        disabled_rules=options.disabled_rules,
-        viewport=options.viewport,
-        wait_for=options.wait_for,
-    )
+    scan_options |= request_options(options)
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     secrets = read_secrets(
         header_file=options.header_file,
         cookie_file=options.cookie_file,
         storage_state=options.storage_state,
-        headers_variable=headers_variable(),
+        headers_variable=environment().get(HEADERS_VARIABLE, ""),
     )
     check_one_site(targets.urls, secrets)
     return ScanPlan(

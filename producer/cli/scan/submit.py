@@ -7,10 +7,8 @@ again: that is how an interrupted one is resumed.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
@@ -65,11 +63,6 @@ class Queued:
     is_complete: bool = False
     urls: dict[str, str] = field(default_factory=dict[str, str])
     found: int = 0
-
-
-def name_batch(now: datetime) -> str:
-    """Return a name for a batch nobody named: the time for people, six digits against a neighbour's run."""
-    return f"scan-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, bool], None], queued: Queued) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from producer.cli.scan.options import ScanOptions
 from producer.contract.addresses import normal_url, origin_of, path_of
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN_PROBLEMS: Final = 20
 """Addresses of a sitemap that are none, named one by one; more are a fault of its program's, and counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sitemaps:
-    """Sitemaps whose pages are to be scanned, and which of them."""
-
-    urls: tuple[str, ...] = ()
-    match: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    ignore_robots: bool = False
 
 
 @dataclass(slots=True)
@@ -46,10 +37,11 @@ class Targets:
     gaps_ms: dict[str, int] = field(default_factory=dict[str, int])
 
 
-def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps | None = None) -> Targets:
-    """Return the targets; raises ``InputError`` where nothing was given, or nothing of it is an address.
+def read_targets(given: Iterable[str], file: IO[str] | None, options: ScanOptions | None = None) -> Targets:
+    """Return the targets; of ``options`` only those about sitemaps matter.
 
-    Raises ``PageUnreachable`` where a sitemap was all that was given, and cannot be loaded.
+    Raises ``InputError`` where nothing was given, or nothing of it is an address; ``PageUnreachable`` where a sitemap
+    was all that was given, and cannot be loaded.
     """
     urls: dict[str, None] = {}
     refused: dict[str, Page] = {}
@@ -60,8 +52,8 @@ def read_targets(given: Iterable[str], file: IO[str] | None, sitemaps: Sitemaps 
             refused[text] = refused_page(one_line(text, limit=500), middle_cut(one_line(str(error)), 600))
     targets = Targets()
     errors: list[SightlineError] = []
-    if sitemaps and sitemaps.urls:
-        _add_sitemaps(sitemaps, urls, refused, targets, errors)
+    if options and options.sitemaps:
+        _add_sitemaps(options, urls, refused, targets, errors)
     if not urls and errors:
         raise errors[0]
     if not urls and not refused:
@@ -85,18 +77,18 @@ def _file_hint(text: str) -> str:
 
 
 def _add_sitemaps(
-    wanted: Sitemaps,
+    wanted: ScanOptions,
     urls: dict[str, None],
     refused: dict[str, Page],
     targets: Targets,
     errors: list[SightlineError],
 ) -> None:
-    from producer.sitemaps.robots import RobotsOfSites  # noqa: PLC0415  defusedxml, protego and ssl, for those who need them
-    from producer.sitemaps.sitemap import Choice, everything, read_sitemap  # noqa: PLC0415  the same
+    from producer.sitemaps.robots import RobotsOfSites  # defusedxml, protego and ssl, for those who need them
+    from producer.sitemaps.sitemap import Choice, everything, read_sitemap
 
     robots = RobotsOfSites()
     choice = Choice(wanted.match, wanted.exclude, everything if wanted.ignore_robots else robots.allows)
-    for sitemap in _sitemap_addresses(wanted.urls, robots):
+    for sitemap in _sitemap_addresses(wanted.sitemaps, robots):
         listed = read_sitemap(sitemap, choice)
         urls.update(listed.pages)
         targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
@@ -130,15 +122,14 @@ def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[
         try:
             address = normal_url(text)
         except ValueError as error:
-            msg = f"--sitemap {error}"
-            raise InputError(msg) from None
+            raise InputError(f"--sitemap {error}") from None
         is_site = path_of(address) == "/"
         yield from (_named_by(robots, address) or [f"{address}sitemap.xml"]) if is_site else [address]
 
 
 def _named_by(robots: RobotsOfSites, site: str) -> list[str]:
     """Return the sitemaps that robots.txt names on its own site: it cannot make this machine ask another one."""
-    from producer.sitemaps.download import site_name  # noqa: PLC0415  as above
+    from producer.sitemaps.download import site_name
 
     named: dict[str, None] = {}
     for text in robots.sitemaps(site):
@@ -167,5 +158,4 @@ def _lines(file: IO[str]) -> Iterator[str]:
             if text and not text.startswith("#"):
                 yield text
     except UnicodeDecodeError:
-        msg = f"{file.name!r} is not a text file in UTF-8: expected one address a line"
-        raise InputError(msg) from None
+        raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address a line") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from producer.cli.connect import environment, with_client
+from producer.cli.connect import environment, warning_without_worker, with_client
 from producer.cli.outputs import Output, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -23,7 +23,6 @@ from producer.cli.scan.gate import Gate, exit_code, threshold
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submit
 from producer.cli.scan.targets import Targets
-from producer.cli.scan.unattended import told_if_unattended
 from producer.cli.terminal import progress
 from producer.client.client import Client
 from producer.reports.formats import ReportContext
@@ -40,9 +39,9 @@ WithClient = Callable[[Callable[[Client], Awaitable[None]]], None]
 
 
 def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: ScanOptions, *, as_lines: bool) -> int:
-    """Scan, wait, report, and return the exit code. What is wrong with a file is told before anything is queued."""
+    """Scan, wait, report, and return the exit code. A file that cannot be used is refused before anything is queued."""
     outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
-    waiting = Waiting(plan, targets, queued, outputs, options, _gate(options), _before(options))
+    waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         return waiting.run(partial(_with_service, service) if service else with_client)
 
@@ -52,18 +51,18 @@ def _with_service(service: local.Service, action: Callable[[Client], Awaitable[N
     with_client(lambda client: local.while_it_lives(service, action(client)), variables=service.settings)
 
 
-def _gate(options: ScanOptions) -> Gate:
-    """Return what is known beforehand; raises ``InputError`` for a baseline that cannot be read or written."""
+def _baselines(options: ScanOptions) -> tuple[Gate, frozenset[Barrier]]:
+    """Return the gate, and the baseline that --write-baseline renews: the one given, or the one it finds in its place.
+
+    Raises ``InputError`` for a baseline that cannot be read or written.
+    """
     if options.write_baseline:
         check_writable(Path(options.write_baseline))
-    baseline = read_baseline(Path(options.baseline)) if options.baseline else None
-    return Gate(only_new=options.only_new, baseline=baseline)
-
-
-def _before(options: ScanOptions) -> frozenset[Barrier]:
-    """Return the baseline that --write-baseline renews: the one given, or the one it finds in its place."""
-    file = options.baseline or options.write_baseline
-    return read_baseline(Path(file)) if file and (options.baseline or Path(file).is_file()) else frozenset()
+    given = read_baseline(Path(options.baseline)) if options.baseline else None
+    gate = Gate(only_new=options.only_new, baseline=given)
+    if given is None and options.write_baseline and Path(options.write_baseline).is_file():
+        return gate, read_baseline(Path(options.write_baseline))
+    return gate, given or frozenset()
 
 
 @dataclass(slots=True)
@@ -85,14 +84,13 @@ class Waiting:
     def run(self, within: WithClient) -> int:
         """Scan and report; returns the exit code."""
         within(self._scan)
-        fail_on = threshold(self._fail_on)
+        fail_on = threshold(self.options.fail_on)
         if not self._streams:
             place = {url: number for number, url in enumerate(self.plan.urls)}
             self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
             now, extras = datetime.now(UTC), self.extras
             context = ReportContext(now, fail_on=fail_on, trends=extras.trends, notes=extras.notes)
-            for path in write_reports(self.outputs, self.pages, context):
-                click.echo(f"sightline: wrote {path}", err=True)
+            write_reports(self.outputs, self.pages, context)
         else:
             for line in remarks(self.pages):
                 click.echo(f"sightline: {line}", err=True)
@@ -125,30 +123,22 @@ class Waiting:
                 await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
             for page in self.targets.refused:
                 self._take(page)
-            async with nullcontext() if self.options.local else told_if_unattended(client):
+            async with nullcontext() if self.options.local else warning_without_worker(client):
                 async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
                     self._take(page)
-                    bar.advance(page)
+                    bar.advance(self.summary)
         self.extras = await read_extras(client, self.pages, self.outputs)
         self.pages = list(self.extras.pages)
 
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)
-        self.summary.add(page, fail_on=threshold(self._fail_on))
+        self.summary.add(page, fail_on=threshold(self.options.fail_on))
         self.timed_out |= page.outcome == "waiting"
         if self._streams:
             click.echo(line_of(page.document()))
-        if not self._streams or self._remembers or page.marks.is_set:
+        remembers = self.gate.baseline is not None or self.options.write_baseline
+        if not self._streams or remembers or page.marks.is_set:
             self.pages.append(page)
-
-    @property
-    def _remembers(self) -> bool:
-        """Whether lines of JSON are not all that is wanted of the pages."""
-        return self.gate.baseline is not None or bool(self.options.write_baseline)
-
-    @property
-    def _fail_on(self) -> str:
-        return self.options.fail_on or "serious"
 
     @property
     def _streams(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from producer.cli import main
 from tests.support.redis_server import StartServer
 from worker.backup import restore
 from worker.backup.replication_source import Offer
-from worker.cli import backup_command
 from worker.own_redis.server import EmbeddedRedis
 
 
@@ -189,11 +189,11 @@ def test_a_redis_that_cannot_call_back_is_a_primary_again_with_its_old_settings(
     run(filled, "backup", str(tmp_path / "b"))
     target = redis_server(config={"masterauth": "kept"})
     monkeypatch.setattr(restore, "CALL_BACK_WITHIN_S", 1.0)
-    monkeypatch.setenv("REDIS_URL", target.url)
 
-    with pytest.raises(restore.ServiceError, match=r"did not call back at 192\.0\.2\.1:\d+: run restore where it can"):
-        backup_command.put_back(tmp_path / "b", address="192.0.2.1", port=0)
+    refused = run(target, "restore", str(tmp_path / "b"), "--address", "192.0.2.1")
 
+    assert refused.returncode == 3
+    assert re.search(r"did not call back at 192\.0\.2\.1:\d+: run restore where it can", refused.stderr)
     with Redis.from_url(target.url, decode_responses=True) as client:
         assert client.config_get("masterauth") == {"masterauth": "kept"}
         assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client

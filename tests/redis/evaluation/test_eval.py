@@ -15,7 +15,7 @@ from tests.support.ollama_server import Fault, OllamaServer
 from worker.agent.evaluation.fixture_history import DAY_S, delete_environment, fill, throwaway
 from worker.agent.evaluation.labels import load_questions
 from worker.agent.evaluation.scores import Share
-from worker.cli.eval_command import score, table
+from worker.cli.eval import score, table
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
@@ -51,7 +51,7 @@ async def test_a_model_on_ollama_gets_one_and_its_calls_wait_for_and_count_as_ou
         settings = WorkerSettings(
             redis_url=redis_url, environment=keys.environment, embedding_model="builtin", ollama_base_url=ollama.url
         )
-        scores = await score(settings)
+        scores = await score(settings, redis, keys)
 
     assert (scores.form, scores.at_once) == (Share(7, 8), Share(6, 8))
     assert (scores.fixes.of, scores.answers) == (40, Share(0, 20))

@@ -11,7 +11,7 @@ from producer.reports.jsonl import line_of
 from worker.agent.assessment.assess import Verdict
 from worker.agent.evaluation.labels import has, load_findings, load_questions
 from worker.agent.evaluation.scores import Scores, Share, score_answer, score_assessment
-from worker.cli.eval_command import document
+from worker.cli.eval import document
 
 FINDINGS, QUESTIONS = load_findings(), load_questions()
 PAGE = FINDINGS.pages[0]

@@ -1,4 +1,4 @@
-"""``doctor`` and ``history`` need a worker's packages when they run, and none of them to tell how they are called."""
+"""Commands of a worker need its packages when they run, and none of them to show their help."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
+from producer.cli import main
 from producer.contract import IMPACTS
 from worker.cli import history
 
 
-@pytest.mark.parametrize("arguments", [["doctor"], ["eval"], ["history"], ["history", "prune"]])
+@pytest.mark.parametrize("arguments", [*([name] for name in main._WORKER_COMMANDS), ["history", "prune"]])
 def test_the_help_loads_click_and_nothing_else(arguments: list[str]) -> None:
     script = (
         f"import sys, json\nfrom producer.cli.main import run\nassert run({[*arguments, '--help']!r}) == 0\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producer.cli.scan.options import groups_of, request_options
+from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.submit import ScanPlan
 from producer.contract import ScanRequest
 
@@ -21,9 +21,8 @@ def test_a_plain_name_is_the_group_of_the_rest() -> None:
 
 
 def test_what_was_asked_for_becomes_the_request_and_nothing_else_does() -> None:
-    fields = request_options(
-        without=["#chat"], disabled_rules=["color-contrast"], viewport={"width": 390, "height": 844}
-    )
+    size = {"width": 390, "height": 844}
+    fields = request_options(ScanOptions(without=("#chat",), disabled_rules=("color-contrast",), viewport=size))
 
     request = ScanRequest.model_validate({"url": HOME, **fields})
     assert fields.keys() == {"exclude", "disabled_rules", "viewport"}

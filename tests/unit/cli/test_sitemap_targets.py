@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import ScanPlan
-from producer.cli.scan.targets import Sitemaps, read_targets
+from producer.cli.scan.targets import read_targets
 from producer.errors import InputError, PageUnreachable
 from tests.support.small_site import SmallSite, urlset
 
@@ -13,10 +14,10 @@ from tests.support.small_site import SmallSite, urlset
 def test_robots_txt_is_honoured_unless_told_otherwise(site: SmallSite) -> None:
     site.files["/robots.txt"] = b"User-agent: *\nDisallow: /private/\nUser-agent: other\nDisallow: /\n"
     site.files["/s.xml"] = urlset(f"{site.url}/public", f"{site.url}/private/x")
-    given = Sitemaps((f"{site.url}/s.xml",))
+    given = ScanOptions(sitemaps=(f"{site.url}/s.xml",))
 
     targets = read_targets([], None, given)
-    everything = read_targets([], None, Sitemaps(given.urls, ignore_robots=True))
+    everything = read_targets([], None, ScanOptions(sitemaps=given.sitemaps, ignore_robots=True))
 
     assert targets.urls == (f"{site.url}/public",)
     [remark] = targets.remarks
@@ -34,14 +35,14 @@ def test_robots_txt_is_honoured_unless_told_otherwise(site: SmallSite) -> None:
 def test_the_pages_of_a_sitemap_are_as_far_apart_as_robots_txt_asks(site: SmallSite, asked: str, gap_ms: int) -> None:
     site.files["/robots.txt"] = f"User-agent: *\nCrawl-delay: {asked}\n".encode()
     site.files["/s.xml"] = urlset(f"{site.url}/a", f"{site.url}/b")
-    given = Sitemaps((f"{site.url}/s.xml",))
+    given = ScanOptions(sitemaps=(f"{site.url}/s.xml",))
 
     targets = read_targets([f"{site.url}/named"], None, given)
     payloads = list(ScanPlan(targets.urls, {}, "b", gaps_ms=targets.gaps_ms).payloads())
 
     assert [payload.get("host_gap_ms", 0) for payload in payloads] == [0, gap_ms, gap_ms]
     assert any("asks for" in remark for remark in targets.remarks) is (gap_ms > 0)
-    assert read_targets([], None, Sitemaps(given.urls, ignore_robots=True)).gaps_ms == {}
+    assert read_targets([], None, ScanOptions(sitemaps=given.sitemaps, ignore_robots=True)).gaps_ms == {}
     assert list(ScanPlan(targets.urls, {}, "b").job_ids()) == list(
         ScanPlan(targets.urls, {}, "b", gaps_ms=targets.gaps_ms).job_ids()
     )
@@ -52,7 +53,7 @@ def test_a_missing_robots_txt_allows_and_a_failing_one_forbids(site: SmallSite, 
     site.files["/robots.txt"] = (status, {}, b"")
     site.files["/s.xml"] = urlset(f"{site.url}/1")
 
-    targets = read_targets(["https://other.example/"], None, Sitemaps((f"{site.url}/s.xml",)))
+    targets = read_targets(["https://other.example/"], None, ScanOptions(sitemaps=(f"{site.url}/s.xml",)))
 
     assert len(targets.urls) == 1 + pages
 
@@ -62,9 +63,9 @@ def test_the_address_of_a_site_finds_the_sitemaps_its_robots_txt_names(site: Sma
     site.files["/one.xml"] = urlset(f"{site.url}/1")
     site.files["/two.xml"] = urlset(f"{site.url}/2")
 
-    named = read_targets([], None, Sitemaps((site.url,)))
+    named = read_targets([], None, ScanOptions(sitemaps=(site.url,)))
     site.files = {"/sitemap.xml": urlset(f"{site.url}/3")}
-    usual = read_targets([], None, Sitemaps((site.url,)))
+    usual = read_targets([], None, ScanOptions(sitemaps=(site.url,)))
 
     assert named.urls == (f"{site.url}/1", f"{site.url}/2")
     assert usual.urls == (f"{site.url}/3",)
@@ -77,7 +78,7 @@ def test_robots_txt_names_no_sitemap_of_another_site(site: SmallSite) -> None:
     site.files["/one.xml"] = urlset(f"{site.url}/1")
     site.files["/inside.xml"] = urlset(elsewhere)
 
-    targets = read_targets([], None, Sitemaps((site.url,)))
+    targets = read_targets([], None, ScanOptions(sitemaps=(site.url,)))
 
     assert targets.urls == (f"{site.url}/1",)
     assert "/inside.xml" not in site.asked
@@ -88,14 +89,14 @@ def test_a_broken_sitemap_among_good_ones_is_a_page_not_scanned_and_alone_it_is_
     html = f"{site.url}/page"
     site.files["/page"] = b"<!doctype html>"
 
-    targets = read_targets([], None, Sitemaps((html, f"{site.url}/s.xml")))
+    targets = read_targets([], None, ScanOptions(sitemaps=(html, f"{site.url}/s.xml")))
 
     assert targets.urls == (f"{site.url}/1",)
     assert [(page.url, page.outcome) for page in targets.refused] == [(html, "refused")]
     with pytest.raises(InputError, match="is a web page, not a sitemap"):
-        read_targets([], None, Sitemaps((html,)))
+        read_targets([], None, ScanOptions(sitemaps=(html,)))
     with pytest.raises(PageUnreachable, match="answers 404"):
-        read_targets([], None, Sitemaps((f"{site.url}/none.xml",)))
+        read_targets([], None, ScanOptions(sitemaps=(f"{site.url}/none.xml",)))
 
 
 def test_a_sitemap_of_which_nothing_fits_says_how_much_it_had(site: SmallSite) -> None:
@@ -104,10 +105,10 @@ def test_a_sitemap_of_which_nothing_fits_says_how_much_it_had(site: SmallSite) -
     with pytest.raises(
         InputError, match=r"lists nothing to scan: 0 pages of 1 sitemap; left out: 2 that fit no --match"
     ):
-        read_targets([], None, Sitemaps((f"{site.url}/s.xml",), match=("/shop/*",)))
+        read_targets([], None, ScanOptions(sitemaps=(f"{site.url}/s.xml",), match=("/shop/*",)))
 
 
 def test_a_sitemap_that_is_no_address_is_said(site: SmallSite) -> None:
     del site
     with pytest.raises(InputError, match=r"--sitemap 'sitemap.xml' has no scheme"):
-        read_targets([], None, Sitemaps(("sitemap.xml",)))
+        read_targets([], None, ScanOptions(sitemaps=("sitemap.xml",)))

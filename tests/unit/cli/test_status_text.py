@@ -6,7 +6,7 @@ import pytest
 
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
 from producer.cli.terminal import folded
-from producer.cli.watch_command import event_line
+from producer.cli.watch import event_line
 from producer.client.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 from producer.contract import Event, JobState
 

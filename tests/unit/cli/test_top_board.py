@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.cli.top_board import board_lines, duration
+from producer.cli.status_text import duration
+from producer.cli.top_board import board_lines
 from producer.client.gpu_view import GpuHost, GpuView, GpuWaiter, LoadedModel
 from producer.client.records import BatchInfo, LaneInfo, QueueInfo, WorkerInfo
 from producer.stored.dead_letters import DeadLetter
@@ -81,7 +82,7 @@ def test_every_section_fits_its_columns(width: int) -> None:
         "1/3",
     ):
         assert wanted in text
-    for wanted in ("chat 1/1", "set aside", "1 call waiting", "Last errors", "AttemptsExhausted"[: width - 20]):
+    for wanted in ("chat 1/1", "unhealthy", "1 call waiting", "Last errors", "AttemptsExhausted"[: width - 20]):
         assert wanted in text
     assert "first-flush" in text
 

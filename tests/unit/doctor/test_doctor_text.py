@@ -4,19 +4,19 @@ from typing import Final
 
 import pytest
 
-from worker.cli import doctor_command
-from worker.cli.doctor_command import summary
+from worker.cli import doctor
+from worker.cli.doctor import summary
 from worker.doctor.line import Line, error, ok, warning
 
 LONG: Final = warning("lifetimes", "so many words " * 12, "type this and that: " + "redis-cli EXPIRE KEY 604800 " * 4)
 
 
 def lines_of(line: Line) -> list[str]:
-    return list(doctor_command._text(line))  # pyright: ignore[reportPrivateUsage]  # what a person sees
+    return list(doctor._text(line))  # pyright: ignore[reportPrivateUsage]  # what a person sees
 
 
 def test_for_a_person_long_lines_are_folded_under_themselves(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor_command, "is_terminal", lambda: True)
+    monkeypatch.setattr(doctor, "is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
 
     first, *rest = lines_of(LONG)
@@ -28,7 +28,7 @@ def test_for_a_person_long_lines_are_folded_under_themselves(monkeypatch: pytest
 
 
 def test_for_a_program_each_is_one_line(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor_command, "is_terminal", lambda: False)
+    monkeypatch.setattr(doctor, "is_terminal", lambda: False)
 
     assert len(lines_of(LONG)) == 2
     assert lines_of(ok("redis", "it answers")) == ["ok      redis              it answers"]

@@ -1,0 +1,135 @@
+"""``sightline result``: the result of a job, or a report of a batch, which needs no list of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from producer import contract
+from producer.cli.ask import plain_answer, raise_for_end
+from producer.cli.connect import warning_without_worker, with_client
+from producer.cli.outputs import Output, plan_outputs, write_reports
+from producer.cli.scan.gate import FINE, Gate, exit_code, threshold
+from producer.cli.scan.options import ScanOptions, report_options
+from producer.cli.terminal import folded, is_terminal
+from producer.contract import check_job_id
+from producer.errors import UnknownJob, WaitTimeout
+from producer.reports.formats import ReportContext
+from producer.reports.jsonl import line_of
+from producer.reports.page import page_of, summarise
+
+if TYPE_CHECKING:
+    from producer.cli.report_extras import Extras
+    from producer.client.client import Client
+    from producer.contract import Impact, Result
+
+
+@click.command()
+@click.argument("job_id", metavar="JOB|BATCH")
+@click.option("--wait", is_flag=True, help="Wait for the result.")
+@report_options
+@click.option("--json", "as_json", is_flag=True, help="The JSON as it is in Redis. Default in a pipe.")
+def result(
+    job_id: str,
+    *,
+    wait: bool,
+    timeout_s: float | None,
+    fail_on: str | None,
+    formats: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+) -> int:
+    """Show the result of a job, or report a batch: a table in a terminal, JSON in a pipe. Exit codes are those of scan.
+
+    \b
+    sightline result 3f2b8c6e5a --wait --timeout 120
+    sightline result 3f2b8c6e5a --format html -o page.html
+    sightline result nightly-20261125T0300 --format html -o nightly.html
+    """
+    if as_json and (formats or output):
+        msg = "--json goes to stdout as it is: leave out --format and --output, or write --format jsonl=PATH"
+        raise click.UsageError(msg)
+    check_job_id(job_id)
+    is_line = as_json or not (is_terminal() or formats or output)
+    outputs = () if is_line else plan_outputs(formats, output, default="table")
+    waits = wait or timeout_s is not None
+    try:
+        found, extras = with_client(lambda client: _result(client, job_id, outputs, waits=waits, timeout_s=timeout_s))
+    except KeyboardInterrupt:
+        raise click.Abort(f"stopped waiting; the job goes on: sightline result {job_id} --wait") from None
+    except UnknownJob as error:
+        as_lines = (Output("jsonl", None),)
+        options = ScanOptions(timeout_s=timeout_s if waits else 0.0, fail_on=fail_on)
+        return _batch_result(job_id, error, outputs or as_lines, options)
+    if is_line:
+        click.echo(line_of(found.model_dump(mode="json")))
+    raise_for_end(found, "job")
+    if isinstance(found, contract.ScanResult):
+        return _report(outputs, threshold(fail_on), extras)
+    if not is_line:
+        is_answer = isinstance(found, contract.QueryResult)
+        click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))
+    return FINE
+
+
+async def _result(
+    client: Client, job_id: str, outputs: Sequence[Output], *, waits: bool, timeout_s: float | None
+) -> tuple[Result, Extras]:
+    """Return the result and what reports show beside it.
+
+    Raises ``WaitTimeout`` where there is none yet, ``UnknownJob`` where it is no longer kept.
+    """
+    from producer.cli.report_extras import read_extras
+
+    if waits:
+        async with warning_without_worker(client):
+            found = await client.wait(job_id, timeout_s=timeout_s)
+    elif (found := await client.result(job_id)) is None:
+        job = await client.job(job_id)
+        if job.state.is_final:
+            raise UnknownJob(f"job {job_id!r} ended as {job.state}, and its result is no longer kept")
+        raise WaitTimeout(f"job {job_id!r} is {job.state}, there is no result yet: add --wait")
+    pages = [page_of(found)] if isinstance(found, contract.ScanResult) else []
+    return found, await read_extras(client, pages, outputs)
+
+
+def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -> int:
+    context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=extras.trends, notes=extras.notes)
+    write_reports(outputs, extras.pages, context)
+    return exit_code(summarise(extras.pages, fail_on=fail_on), timed_out=False)
+
+
+def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions) -> int:
+    """Report the pages of the batch; raises ``UnknownJob`` where there is none, or its jobs are no longer kept."""
+    from producer.cli.scan.submit import Queued, ScanPlan
+    from producer.cli.scan.targets import Targets
+    from producer.cli.scan.wait import Waiting
+
+    urls = with_client(lambda client: _urls(client, batch_id, error))
+    pages = tuple(url or f"job {job_id}" for job_id, url in urls.items())
+    queued = Queued(batch_id, is_complete=True, urls=urls)
+    plan = ScanPlan(pages, {}, batch_id)
+    try:
+        return Waiting(plan, Targets(pages), queued, tuple(outputs), options, Gate(), frozenset()).run(with_client)
+    except KeyboardInterrupt:
+        raise click.Abort(f"stopped waiting; the jobs go on: sightline result {batch_id} --wait") from None
+
+
+async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, str]:
+    """Return the address of each of the batch's jobs; empty where its payload names none."""
+    from producer.client.queue_view import jobs_of_batch, urls_of_jobs
+    from producer.redis.connection import redis_errors
+
+    try:
+        batch = await client.batch(batch_id)
+    except UnknownJob:
+        raise UnknownJob(str(error).replace("no job ", "no job or batch ", 1)) from None
+    with redis_errors(client.settings):
+        jobs = await jobs_of_batch(client.redis, client.keys, batch_id)
+        urls = await urls_of_jobs(client.redis, client.keys, jobs)
+    if not urls:
+        raise UnknownJob(f"batch {batch_id!r} had {batch.total} jobs, and they are no longer kept")
+    return urls

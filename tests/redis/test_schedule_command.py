@@ -1,0 +1,42 @@
+"""``sightline schedule``: what is kept of a call, how it is listed, and that it can be removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from producer.keys import Keys
+from tests.support.command_line import Call, drawn_by_sightline
+from tests.support.scan_worker import environment_for
+
+TEA, CART = "https://shop.example/tea", "https://shop.example/cart"
+
+
+def test_a_schedule_is_kept_with_its_options_and_replaced_and_removed(
+    redis_url: str, keys: Keys, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "urls.txt").write_text(f"{CART}\n")
+    first = call("schedule", "add", "nightly", "0 3 * * *", TEA, "--standard", "wcag2a")
+    options = ("--file", str(tmp_path / "urls.txt"), "--group", "/cart=shop", "--without", "#chat", "--no-assess")
+    replaced = call("schedule", "add", "nightly", "30 3 * * *", TEA, *options)
+
+    kept = json.loads(call("schedule", "list").stdout)
+    _, drawn = drawn_by_sightline(environment_for(redis_url, keys), "schedule", "list")
+    removed = call("schedule", "remove", "nightly")
+
+    assert first.stdout == "nightly: 1 page at '0 3 * * *' UTC\n"
+    assert replaced.stdout == "nightly: 2 pages at '30 3 * * *' UTC\n"
+    asked = {"exclude": ["#chat"], "assess": False}
+    payloads = [{"url": TEA, **asked}, {"url": CART, **asked, "group": "shop"}]
+    assert kept == {"v": 1, "name": "nightly", "cron": "30 3 * * *", "kind": "scan", "payloads": payloads}
+    assert drawn.split() == ["nightly", "30", "3", "*", "*", "*", TEA, "and", "1", "more"]
+    assert removed.stdout == "removed nightly\n"
+    assert call("schedule", "list").stdout == ""
+    assert call("schedule", "remove", "nightly").returncode == 64
+
+
+def test_a_file_that_cannot_be_read_is_named(call: Call) -> None:
+    done = call("schedule", "add", "nightly", "0 3 * * *", "--file", "missing.txt")
+
+    assert done.returncode == 64
+    assert "cannot read 'missing.txt': No such file or directory; expected a file of addresses" in done.stderr

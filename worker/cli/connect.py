@@ -1,0 +1,47 @@
+"""From the environment to a worker's settings, and to the Redis they name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producer.keys import Keys
+    from worker.settings import WorkerSettings
+
+T = TypeVar("T")
+
+
+def read_settings(*, level: Literal["warning", "error"] = "warning") -> WorkerSettings:
+    """Return the settings; what is logged from ``level`` on goes to stderr as text. Raises ``SettingsError``."""
+    from worker.settings import WorkerSettings
+    from worker.telemetry import configure_logging
+
+    settings = WorkerSettings.from_env(os.environ)
+    configure_logging(level=level, form="console")
+    return settings
+
+
+def with_redis(settings: WorkerSettings, action: Callable[[WorkerSettings, Redis, Keys], Awaitable[T]]) -> T:
+    """Run ``action`` on the settings' Redis; raises ``ServiceError`` in place of the errors of redis-py and RedisVL.
+
+    Ctrl-C cancels it and raises KeyboardInterrupt.
+    """
+    import asyncio
+
+    from producer.keys import Keys
+    from producer.redis.connection import open_redis, redis_errors
+    from worker.memory.vectors.indexes import search_errors
+
+    async def act() -> T:
+        with redis_errors(settings):
+            async with open_redis(settings) as redis, search_errors():
+                return await action(settings, redis, Keys(settings.environment))
+
+    try:
+        return asyncio.run(act())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
