@@ -3,7 +3,7 @@
 redis-py makes the connection (TLS, password, database) and takes it back. Between, its layers are left out: they pack
 in Python, look at the socket before each command and wake a task for each reply, which together cost more than a submit
 or a commit itself. Replies come in the order of the commands; who sends what, and what a lost reply means, is the
-caller's. Next: ``script_runner.py`` for clients, ``producer/redis/script_pipe.py`` for workers.
+caller's. Next: ``script_pipe.py``.
 """
 
 from __future__ import annotations
@@ -109,10 +109,14 @@ class RawConnection(asyncio.Protocol):
             listener(self._lost)
 
     async def release(self) -> None:
-        """Lose the connection and give its place back to the pool. Call it once."""
-        self.lose("the connection was closed")
-        with contextlib.suppress(RedisError, OSError):
-            await self._connection.disconnect(nowait=True)
+        """Give the connection back to the pool, closed unless every reply has come. Call it once."""
+        if self._listeners or self._lost is not None:
+            self.lose("the connection was closed")
+            with contextlib.suppress(RedisError, OSError):
+                await self._connection.disconnect(nowait=True)
+        else:
+            self._lost = RedisConnectionError("the connection was given back")
+            self._transport.set_protocol(self._before)
         await self._pool.release(self._connection)
 
 

@@ -65,6 +65,27 @@ async def test_closing_the_pool_does_not_wait_for_a_connection_that_is_held(redi
     assert connection.is_lost
 
 
+async def test_a_connection_with_no_reply_to_come_goes_back_to_the_pool_open(redis: Redis):
+    connection = await opened(redis)
+    client_id = await connection.call(packed("CLIENT", "ID"))
+
+    await connection.release()
+
+    assert await redis.client_id() == client_id
+
+
+async def test_a_connection_with_a_reply_to_come_goes_back_to_the_pool_closed(redis: Redis):
+    connection = await opened(redis)
+    client_id = await connection.call(packed("CLIENT", "ID"))
+    late = connection.call(packed("BLPOP", "never", "0"))
+
+    await connection.release()
+
+    with pytest.raises(RedisConnectionError, match="closed"):
+        await late
+    assert await redis.client_id() != client_id
+
+
 async def test_an_answer_that_is_no_protocol_ends_the_connection(redis: Redis):
     connection, replies = await opened(redis), list[Any]()
     connection.send(packed("PING"), [replies.append])
