@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from producer import contract
 from producer.contract import JobState
 from producer.keys import Keys
+from producer.redis.raw_connection import replied
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, load_script
 
@@ -34,7 +35,7 @@ async def cancel_jobs(
         async with redis.pipeline(transaction=False) as pipe:
             for job_id in chunk:
                 pipe.hmget(keys.job(job_id), list(_KNOWN))
-            known = await pipe.execute()
+            known = await replied(pipe.execute())
         ttls = (result_ttl_s, job_ttl_s)
         calls = [_call(keys, job_id, fields, ttls) for job_id, fields in zip(chunk, known, strict=True)]
         for job_id, reply in zip(chunk, await scripts.run_many(CANCEL, calls), strict=True):

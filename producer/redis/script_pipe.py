@@ -10,16 +10,22 @@ its text. Next: ``raw_connection.py``; ``bulk.py``, many calls as one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.redis.raw_connection import Listener, RawConnection, settle
+from producer.redis.backoff import Backoff
+from producer.redis.raw_connection import REPLY_S, Listener, RawConnection, ReplyLost, ReplyTimeout, settle
 from producer.redis.scripts import Arg, Script
+
+FIRST_PAUSE_S: Final = 0.01
+LONGEST_PAUSE_S: Final = 1.0
 
 
 class ScriptPipe:
@@ -57,45 +63,57 @@ class ScriptPipe:
     # ------------------------------------------------------------------------------------------ sent in the call
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """Return the script's reply; raises redis-py's errors."""
-        connection = self._connection
+        """Return the script's reply; raises redis-py's errors, and ``ReplyLost`` where the script may have run."""
+        connection, lost = self._connection, None
         if connection is not None and not connection.is_lost:
             # The common case, without what lost connections and many calls need.
             try:
                 return await connection.call(script.packed(keys, args))
-            except (RedisConnectionError, NoScriptError):
-                pass  # sent again below
-        reply = (await self.run_many(script, [(keys, args)]))[0]
+            except (RedisConnectionError, NoScriptError) as error:  # sent again below, unless Redis is silent
+                if isinstance(error, ReplyTimeout):
+                    raise
+                lost = error if isinstance(error, ReplyLost) else None
+        reply = (await self.run_many(script, [(keys, args)], lost=lost))[0]
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     async def run_many(
-        self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Arg]]], *, then: bytes = b""
+        self,
+        script: Script,
+        calls: Sequence[tuple[Sequence[str], Sequence[Arg]]],
+        *,
+        then: bytes = b"",
+        lost: ReplyLost | None = None,
     ) -> list[Any]:
-        """Return the replies in order, an error reply as its exception; raises ``ConnectionError`` and the like.
+        """Return the replies in order, an error reply as its exception; raises as ``run``.
 
-        ``then`` is a packed command that is sent right behind the calls, whose reply comes last.
+        ``then`` is a packed command that is sent right behind the calls, whose reply comes last. ``lost`` says that they
+        were sent before.
         """
         replies: list[Any] = []
         for with_text in (False, True):
             packed = b"".join([script.packed(keys, args, with_text=with_text) for keys, args in calls])
-            replies = await self._exchange(packed + then, len(calls) + bool(then))
+            replies = await self._exchange(packed + then, len(calls) + bool(then), lost)
             if not any(isinstance(reply, NoScriptError) for reply in replies):
                 break
         return replies
 
-    async def _exchange(self, packed: bytes, count: int) -> list[Any]:
-        """Return the replies to ``count`` commands; after a lost connection, with the pool's back-off, send them again."""
-        retry = (await self._opened()).retry
-
-        async def attempt() -> list[Any]:
-            return await _replies(await self._opened(), packed, count)
-
-        async def clear_away(_: Exception) -> None:
-            """Nothing to do: a lost connection is not used again."""
-
-        return await retry.call_with_retry(attempt, clear_away)
+    async def _exchange(self, packed: bytes, count: int, lost: ReplyLost | None) -> list[Any]:
+        """Return the replies to ``count`` commands, sent again after a lost connection for up to ``REPLY_S``."""
+        if self._connection is None:
+            await self._opened()  # where none was open before, the pool's own back-off is patience enough
+        until, backoff = time.monotonic() + REPLY_S, Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        while True:
+            try:
+                return await _replies(await self._opened(), packed, count)
+            except (AuthenticationError, ReplyTimeout):
+                raise
+            except (RedisConnectionError, RedisTimeoutError) as error:
+                failure, lost = error, error if isinstance(error, ReplyLost) else lost
+            if time.monotonic() > until:
+                raise lost or failure
+            await asyncio.sleep(backoff.pause_s())
 
     # ------------------------------------------------------------------------------------------ sent with the tick
 

@@ -17,6 +17,8 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from producer.redis.raw_connection import replied
+
 _INCLUDE: Final = re.compile(r"^--@include (\S+)\n", re.MULTILINE)
 
 Arg = str | bytes | int | float
@@ -57,9 +59,12 @@ def load_script(package: str, name: str) -> Script:
 
 
 async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-    """Run one script now; loads it first where Redis does not know it (a restart forgets scripts)."""
+    """Run one script now; loads it first where Redis does not know it (a restart forgets scripts).
+
+    Raises redis-py's errors, and ``ReplyTimeout`` after ``REPLY_S``: the script may have run.
+    """
     call = cast("Any", redis)  # redis-py 5 types evalsha's arguments as str only
     try:
-        return await call.evalsha(script.sha, len(keys), *keys, *args)
+        return await replied(call.evalsha(script.sha, len(keys), *keys, *args))
     except NoScriptError:
-        return await call.eval(script.text, len(keys), *keys, *args)
+        return await replied(call.eval(script.text, len(keys), *keys, *args))

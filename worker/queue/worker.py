@@ -37,7 +37,7 @@ from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.loop import Loop, Slots
 from worker.queue.run import JobFunctions, StopReason
 from worker.queue.stream import JobStream
-from worker.queue.upkeep import STUCK_AFTER_S, Upkeep
+from worker.queue.upkeep import Upkeep
 
 __all__ = ["StreamWorker", "func", "worker_name"]
 
@@ -125,7 +125,6 @@ class StreamWorker(Worker):
             beat=self.heart_beat,
             describe=self._describe,
             fire_schedules=partial(self._fire_schedules, pool),
-            pipe_watch=lambda: self._pipe.reset_if_stuck(limit_s=STUCK_AFTER_S),
         )
         await self.stream.lanes.ensure_groups()
 

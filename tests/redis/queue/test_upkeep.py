@@ -70,7 +70,6 @@ async def tended(stream: JobStream, redis_url: str, keys: Keys, *, failure: Exce
         poll_s=0.05,
         beat=fails,
         describe=lambda: {"name": stream.consumer},
-        pipe_watch=lambda: None,
         fire_schedules=nothing,
     )
     running = [asyncio.create_task(loop.run()), asyncio.create_task(upkeep.run())]
