@@ -10,6 +10,7 @@
     │   └── UnknownJob                  no job (or batch) of that id
     ├── ServiceError                 3  the service cannot do it now; the same call may work later
     │   ├── RedisUnreachable            nothing answers at REDIS_URL
+    │   │   └── Unconfirmed                 Redis was asked and did not reply: it may have done it
     │   ├── RedisUnsuitable             it answers, but lacks search, or rights, or is misconfigured
     │   ├── QueueFull                   the backlog or the memory limit is reached; nothing was written
     │   ├── NotDurable                  the acknowledgement asked for cannot be given; the job is queued
@@ -85,6 +86,10 @@ class ServiceError(SightlineError):
 
 class RedisUnreachable(ServiceError):
     """Nothing answers at REDIS_URL."""
+
+
+class Unconfirmed(RedisUnreachable):
+    """Redis was asked and its reply is missing; the message says what may have happened and how to make sure."""
 
 
 class RedisUnsuitable(ServiceError):

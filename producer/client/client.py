@@ -8,7 +8,7 @@
 
 Redis is authoritative; the client keeps nothing. It reconnects with back-off, and an interrupted ``submit`` is safe to
 repeat: the id is made before the first try. Every method raises ``RedisUnreachable`` or ``RedisUnsuitable`` when Redis
-does not answer as it should. Next: ``submission.py``, ``event_stream.py``.
+does not answer as it should, and ``Unconfirmed`` where a call may have taken effect. Next: ``submission.py``.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
 
 from producer import contract
-from producer.client.cancellation import cancel_job, cancel_jobs
+from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
 from producer.client.event_stream import Waiters, follow
-from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info
+from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown_job
 from producer.client.records import BatchInfo, JobInfo, QueueInfo
-from producer.client.submission import SUBMIT, Submission, Submitted, prepare, read_answer
+from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
 from producer.errors import QueueFull, UnknownJob, WaitTimeout
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
-from producer.redis.script_runner import ScriptRunner
+from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import load_script, run_script
 from producer.settings import ClientSettings
 
@@ -62,7 +64,7 @@ class Client:
         self.keys = Keys(self.settings.environment)
         self._redis = redis or open_redis(self.settings)
         self._owns_redis = redis is None
-        self._scripts = ScriptRunner(self._redis)
+        self._scripts = ScriptPipe(cast("ConnectionPool", self._redis.connection_pool))
         self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
         self._memory_due_at = 0.0
         self._is_durable = False
@@ -107,7 +109,7 @@ class Client:
         first one's end. ``defer_s`` delays it. ``durable`` returns once the job is on disk, and raises ``NotDurable``
         where Redis cannot promise that. ``secrets`` (headers, cookies, storage_state) open a page behind a login; they
         are kept apart, until the job's end or for a day. Raises ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``; then
-        nothing is written.
+        nothing is written. After ``Unconfirmed`` submit again under the id that its message names.
         """
         job = prepare(
             kind,
@@ -120,7 +122,7 @@ class Client:
             args=args,
             secrets=secrets,
         )
-        with redis_errors(self.settings):
+        with redis_errors(self.settings, job.doubt):
             if durable:
                 return await self._submit_durably(job)
             reply = await self._scripts.run(SUBMIT, job.keys(self.keys), self._submit_args(job))
@@ -156,23 +158,20 @@ class Client:
                 prepare(kind, payload, job_id=job_id, lane=lane, batch=batch, secrets=secrets)
                 for payload, job_id in chunk
             ]
-            for job, reply in zip(jobs, await self._submit_chunk(jobs), strict=True):
+            calls = [(job.keys(self.keys), self._submit_args(job)) for job in jobs]
+            with redis_errors(self.settings, partial(doubt_of_many, jobs)):
+                replies = await self._scripts.run_many(SUBMIT, calls)
+            for job, reply in zip(jobs, replies, strict=True):
                 if isinstance(reply, Exception):
                     with redis_errors(self.settings):
                         raise reply
                 yield self._answered(job, reply)
 
-    async def _submit_chunk(self, jobs: list[Submission]) -> list[Any]:
-        calls = [(job.keys(self.keys), self._submit_args(job)) for job in jobs]
-        with redis_errors(self.settings):
-            return await self._scripts.run_many(SUBMIT, calls)
-
     def _submit_args(self, job: Submission) -> list[Any]:
-        now = time.monotonic()
-        is_due = now >= self._memory_due_at
-        if is_due:
+        now, share = time.monotonic(), 0.0
+        if now >= self._memory_due_at:
             self._memory_due_at = now + MEMORY_CHECK_EVERY_S
-        share = self.settings.memory_limit_share if is_due else 0
+            share = self.settings.memory_limit_share
         return job.args_of(backlog_limit=self.settings.backlog_limit, memory_share=share)
 
     def _answered(self, job: Submission, reply: Sequence[Any]) -> Submitted:
@@ -244,9 +243,10 @@ class Client:
 
         Raises ``UnknownJob``.
         """
-        ttl_s = self.settings.result_ttl_s
-        with redis_errors(self.settings):
-            return await cancel_job(self._redis, self.keys, job_id, result_ttl_s=ttl_s, job_ttl_s=KEEP_FINISHED_S)
+        states = await self._cancel([job_id])
+        if not states:
+            raise unknown_job(job_id, self.keys)
+        return states[job_id]
 
     async def cancel_batch(self, batch_id: str) -> dict[str, JobState]:
         """Cancel the jobs of a batch that have not ended; returns each one's state after. Raises ``UnknownJob``.
@@ -256,11 +256,12 @@ class Client:
         await self.batch(batch_id)
         with redis_errors(self.settings):
             jobs = await jobs_of_batch(self._redis, self.keys, batch_id)
-            left = (job_id for job_id, state in jobs.items() if not state.is_final)
-            ttl_s = self.settings.result_ttl_s
-            return await cancel_jobs(
-                self._redis, self._scripts, self.keys, left, result_ttl_s=ttl_s, job_ttl_s=KEEP_FINISHED_S
-            )
+        return await self._cancel(job_id for job_id, state in jobs.items() if not state.is_final)
+
+    async def _cancel(self, job_ids: Iterable[str]) -> dict[str, JobState]:
+        ttls = {"result_ttl_s": self.settings.result_ttl_s, "job_ttl_s": KEEP_FINISHED_S}
+        with redis_errors(self.settings, lambda: "jobs may have been cancelled; cancel again to be sure"):
+            return await cancel_jobs(self._redis, self._scripts, self.keys, job_ids, **ttls)
 
     async def batch(self, batch_id: str) -> BatchInfo:
         """Return a batch's counters; raises ``UnknownJob``."""
@@ -274,7 +275,7 @@ class Client:
         """
         keys = (self.keys.batch(batch_id), self.keys.events)
         args = (batch_id, KEEP_FINISHED_S, self.keys.events_live, int(create))
-        with redis_errors(self.settings):
+        with redis_errors(self.settings, lambda: f"batch {batch_id!r} may be sealed; seal it again to be sure"):
             state = await run_script(self._redis, SEAL, keys, args)
         if state == b"unknown":
             raise UnknownJob(f"no batch {batch_id!r} in environment {self.keys.environment!r}")

@@ -1,7 +1,7 @@
 """Durable acknowledgement: WAITAOF after a submit, on the same connection, checked.
 
 WAITAOF means something only after a write on its own connection: on a fresh one it answers at once. So the script and
-the wait go out in one pipeline; a lost connection repeats both, and submit.lua always writes. And it means something
+the wait go out in one write; a lost connection repeats both, and submit.lua always writes. And it means something
 only where Redis tells the truth: 7.4 with ``appendfsync everysec`` acknowledges without an fsync (redis pull request
 13793, mended in 8.0), so that pair is refused before anything is written.
 """
@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import ResponseError
 
 from producer.errors import NotDurable
+from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script
 
 WAIT_MS: Final = 10_000
 """Longest wait for the disk; an fsync that takes longer means a disk in trouble."""
+_WAIT: Final = pack_command(cast("Any", ("WAITAOF", 1, 0, WAIT_MS)))
 _TRUSTED_EVERYSEC: Final = (8, 0)
 
 
@@ -62,13 +66,11 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
 
     Raises ``NotDurable`` when they are not within ``WAIT_MS``; they are made all the same.
     """
-    async with redis.pipeline(transaction=False) as pipe:
-        cast("Any", pipe).evalsha(script.sha, len(keys), *keys, *args)
-        cast("Any", pipe).execute_command("WAITAOF", 1, 0, WAIT_MS)
-        reply, synced = await pipe.execute(raise_on_error=False)
-    if isinstance(reply, NoScriptError):
-        await redis.script_load(script.text)
-        return await run_durably(redis, script, keys, args, what=what)
+    pipe = ScriptPipe(cast("ConnectionPool", redis.connection_pool))  # its own: WAITAOF blocks what comes behind it
+    try:
+        reply, synced = await pipe.run_many(script, [(keys, args)], then=_WAIT)
+    finally:
+        await pipe.close()
     for answer in (reply, synced):
         if isinstance(answer, Exception):
             raise answer

@@ -55,10 +55,20 @@ class Submission:
         named += [keys.batch(self.batch)] if self.batch else []
         return [*named, keys.secret(self.job_id)] if self.secrets else named
 
+    def doubt(self) -> str:
+        """Return what may have happened when Redis confirms nothing."""
+        return f"job {self.job_id!r} may have been added; submit it again under that id to be sure"
+
     def args_of(self, *, backlog_limit: int, memory_share: float) -> list[Arg]:
         """Return ARGV of submit.lua."""
         job = (self.job_id, self.kind, self.lane, self.payload, self.args, self.delay_ms, self.tries, self.batch)
         return [*job, self.nonce, backlog_limit, memory_share, *self.secrets]
+
+
+def doubt_of_many(jobs: Sequence[Submission]) -> str:
+    """Return what may have happened to ``jobs`` when Redis confirms nothing."""
+    which = f"jobs {jobs[0].job_id!r} to {jobs[-1].job_id!r}" if len(jobs) > 1 else f"job {jobs[0].job_id!r}"
+    return f"{which} may have been added; submit them again with the same job_ids to be sure"
 
 
 def prepare(

@@ -1,4 +1,4 @@
-"""Calls of one script by many tasks, all of a loop tick in one EVALSHA.
+"""Batches calls to one script made in the same event-loop tick into one EVALSHA.
 
 A script call costs Redis about as much again as the commands in it, and its reply wakes the worker. So the scripts of
 the hot path (start.lua, finish.lua) take many deliveries at once and judge each by itself: their reply has a part for
@@ -65,13 +65,14 @@ class BulkScript:
             keys += own_keys
             args += own_args
         try:
-            self._pipe.send_now(self._script, keys, args, partial(_hand_out, parts))
+            self._pipe.send(self._script, keys, args, partial(_hand_out, parts))
         except (TypeError, ValueError) as error:  # Redis has no form for an argument: its caller's error alone
             if len(parts) > 1:
                 for part in parts:
                     self._send([part])
             elif not parts[0][0].done():
                 parts[0][0].set_exception(error)
+        self._pipe.flush()
 
 
 def _hand_out(parts: list[Part], reply: Any) -> None:

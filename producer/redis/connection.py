@@ -21,7 +21,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable, os_reason
+from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable, Unconfirmed, os_reason
+from producer.redis.raw_connection import ReplyLost
 from producer.settings import ClientSettings
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -88,25 +89,34 @@ class _Retry(Retry):
         return cast("_T", done)
 
 
+def _any_doubt() -> str:
+    return "what it was asked to do may have been done"
+
+
 class redis_errors:  # noqa: N801  read as a function; a class because a generator is most of what an empty with costs
-    """Raise our errors in place of redis-py's, inside a ``with``."""
+    """Raise our errors in place of redis-py's, inside a ``with``; ``doubt`` says what may have happened unconfirmed."""
 
-    __slots__ = ("_settings",)
+    __slots__ = ("_doubt", "_settings")
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, doubt: Callable[[], str] = _any_doubt) -> None:
         self._settings = settings
+        self._doubt = doubt
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RedisError | OSError):
-            raise explained(error, self._settings) from error
+            raise explained(error, self._settings, self._doubt) from error
 
 
-def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
+def explained(
+    error: Exception, settings: ClientSettings, doubt: Callable[[], str] = _any_doubt
+) -> RedisUnreachable | RedisUnsuitable | QueueFull:
     """Return the error of our tree that ``error`` means, with what to do about it."""
     where = settings.public_redis_url
+    if isinstance(error, ReplyLost):
+        return Unconfirmed(f"Redis at {where!r} did not reply ({_short(error)}): {doubt()}")
     if "Authentication required" in str(error):
         return RedisUnsuitable(
             f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or into a file "

@@ -3,7 +3,7 @@
 redis-py makes the connection (TLS, password, database) and takes it back. Between, its layers are left out: they pack
 in Python, look at the socket before each command and wake a task for each reply, which together cost more than a submit
 or a commit itself. Replies come in the order of the commands; who sends what, and what a lost reply means, is the
-caller's. Next: ``script_runner.py`` for clients, ``producer/redis/script_pipe.py`` for workers.
+caller's. Next: ``script_pipe.py``.
 """
 
 from __future__ import annotations
@@ -12,21 +12,34 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import hiredis
 from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+REPLY_S: Final = 30.0
+"""Longest silence of a Redis that owes a reply: one that is frozen, or behind a half-open socket, says nothing. Must be
+more than what a command may block for: 10 s, in WAITAOF."""
+
+T = TypeVar("T")
 Listener = Callable[[Any], None]
 """Called once, with the reply as bytes, numbers and lists; an error reply, or a lost connection, as its exception."""
 
 _NOTHING_YET: Final = object()
+_SILENT: Final = f"no reply within {REPLY_S:g} s"
+
+
+class ReplyLost(RedisConnectionError):
+    """The connection was lost before the reply: Redis may have done what it was sent."""
+
+
+class ReplyTimeout(ReplyLost):
+    """Redis was silent for ``REPLY_S``."""
 
 
 class RawConnection(asyncio.Protocol):
@@ -35,31 +48,35 @@ class RawConnection(asyncio.Protocol):
     def __init__(self, pool: ConnectionPool, connection: AbstractConnection) -> None:
         self._pool = pool
         self._connection = connection
-        stream: Any = connection._writer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public way to the socket
-        self._transport: asyncio.Transport = stream.transport
+        streams: Any = connection
+        seen: Any = streams._reader  # noqa: SLF001  no public way to the socket
+        self._transport: asyncio.Transport = streams._writer.transport  # noqa: SLF001  the same
         self._before = self._transport.get_protocol()
         parse_error = cast("Any", BaseParser).parse_error
         self._reader = hiredis.Reader(replyError=parse_error, notEnoughData=_NOTHING_YET)
         self._listeners: deque[Listener] = deque()
         self._lost: RedisError | None = None
         self._heard_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._transport.set_protocol(self)
+        # redis-py looks at the socket for one tick; what asyncio's reader takes in during that tick is not said again.
+        if seen.at_eof() or seen._buffer or self._transport.is_closing():  # noqa: SLF001
+            self.lose("Redis closed the connection, or had more to say on it")
 
     @classmethod
     async def open(cls, pool: ConnectionPool) -> Self:
-        """Take a connection out of ``pool``; raises redis-py's errors."""
-        return cls(pool, await pool.get_connection())
+        """Take a connection out of ``pool``; raises redis-py's errors, ``ReplyTimeout`` among them."""
+        taken = cls(pool, await replied(pool.get_connection()))
+        if taken.is_lost:
+            await taken.release()  # closed: the pool connects it again
+            taken = cls(pool, await replied(pool.get_connection()))
+        return taken
 
     @property
     def is_lost(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._lost is not None
-
-    @property
-    def retry(self) -> Retry:
-        """The pool's policy of reconnecting."""
-        return self._connection.retry
 
     @property
     def silent_s(self) -> float:
@@ -74,6 +91,8 @@ class RawConnection(asyncio.Protocol):
             return
         if not self._listeners:
             self._heard_at = time.monotonic()
+            if self._watch is None:
+                self._watch = self._loop.call_later(REPLY_S, self._look)
         self._listeners.extend(listeners)
         self._transport.write(packed)
 
@@ -99,21 +118,41 @@ class RawConnection(asyncio.Protocol):
         self.lose(str(exc) if exc else "Redis closed the connection")
         self._before.connection_lost(exc)
 
-    def lose(self, why: str) -> None:
-        """Give the connection up: whoever still listens gets a ``ConnectionError``. Safe to call twice."""
+    def _look(self) -> None:
+        """Lose a silent connection: one timer for all that is sent, set again while replies are to come."""
+        left_s = REPLY_S - self.silent_s
+        if left_s <= 0:
+            self.lose(_SILENT, ReplyTimeout)
+        self._watch = self._loop.call_later(left_s, self._look) if self._listeners else None
+
+    def lose(self, why: str, kind: type[ReplyLost] = ReplyLost) -> None:
+        """Give the connection up: those who still listen get an error of that ``kind``. Safe to call twice."""
         if self._lost is None:
             self._lost = RedisConnectionError(why)
             self._transport.abort()
         listeners, self._listeners = self._listeners, deque()
         for listener in listeners:
-            listener(self._lost)
+            listener(kind(why))
 
     async def release(self) -> None:
-        """Lose the connection and give its place back to the pool. Call it once."""
-        self.lose("the connection was closed")
-        with contextlib.suppress(RedisError, OSError):
-            await self._connection.disconnect(nowait=True)
+        """Give the connection back to the pool, closed unless every reply has come. Call it once."""
+        if self._listeners or self._lost is not None:
+            self.lose("the connection was closed")
+            with contextlib.suppress(RedisError, OSError):
+                await self._connection.disconnect(nowait=True)
+        else:
+            self._lost = RedisConnectionError("the connection was given back")
+            self._transport.set_protocol(self._before)
         await self._pool.release(self._connection)
+
+
+async def replied(call: Awaitable[T]) -> T:
+    """Return what a call of redis-py returns; raises ``ReplyTimeout`` when that takes longer than ``REPLY_S``."""
+    try:
+        async with asyncio.timeout(REPLY_S):
+            return await call
+    except TimeoutError:
+        raise ReplyTimeout(_SILENT) from None
 
 
 def settle(future: asyncio.Future[Any], reply: Any) -> None:

@@ -1,26 +1,31 @@
-"""Runs Lua scripts of many tasks over one connection, all of a loop tick in one write.
+"""Runs Lua scripts of many tasks over one connection that is kept, opened at the first call and again when it is lost.
 
-Calls of one tick are packed together, and several ticks may be in flight at once. Nothing is repeated here: a lost
-connection fails its calls, and the caller, who knows what a repetition means, decides. A script Redis has forgotten
-(restart) is sent again with its text. Next: ``raw_connection.py``; ``bulk.py``, many calls as one.
+A client's ``run`` and ``run_many`` send in the call: what a submit costs is mostly the client's own work. They are
+repeated after a lost connection, so only scripts that bear repetition may be run so. A worker's ``call`` is packed with
+the others of its tick, several ticks may be in flight, and nothing is repeated: a lost connection fails the call, and
+the caller, who knows what a repetition means, decides. A script that Redis has forgotten (restart) is sent again with
+its text. Next: ``raw_connection.py``; ``bulk.py``, many calls as one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from hiredis import pack_command
 from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.redis.raw_connection import Listener, RawConnection, settle
+from producer.redis.backoff import Backoff
+from producer.redis.raw_connection import REPLY_S, Listener, RawConnection, ReplyLost, ReplyTimeout, settle
 from producer.redis.scripts import Arg, Script
 
-Call = tuple[Listener, Script, Sequence[str], Sequence[Arg]]
+FIRST_PAUSE_S: Final = 0.01
+LONGEST_PAUSE_S: Final = 1.0
 
 
 class ScriptPipe:
@@ -29,9 +34,88 @@ class ScriptPipe:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connection: RawConnection | None = None
+        self._opening = asyncio.Lock()
         self._packed: list[bytes] = []
         self._listeners: list[Listener] = []
-        self._opening: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Fail what is still waiting and give the connection back. Safe to call twice."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.wait([self._flushing])
+        self._fail_unsent(RedisConnectionError("the script pipe was closed"))
+        await self._release()
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.release()
+
+    async def _opened(self) -> RawConnection:
+        """Return the connection of all calls; raises redis-py's errors when it cannot be opened."""
+        async with self._opening:
+            if self._connection is None or self._connection.is_lost:
+                await self._release()
+                self._connection = await RawConnection.open(self._pool)
+            return self._connection
+
+    # ------------------------------------------------------------------------------------------ sent in the call
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        """Return the script's reply; raises redis-py's errors, and ``ReplyLost`` where the script may have run."""
+        connection, lost = self._connection, None
+        if connection is not None and not connection.is_lost:
+            # The common case, without what lost connections and many calls need.
+            try:
+                return await connection.call(script.packed(keys, args))
+            except (RedisConnectionError, NoScriptError) as error:  # sent again below, unless Redis is silent
+                if isinstance(error, ReplyTimeout):
+                    raise
+                lost = error if isinstance(error, ReplyLost) else None
+        reply = (await self.run_many(script, [(keys, args)], lost=lost))[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def run_many(
+        self,
+        script: Script,
+        calls: Sequence[tuple[Sequence[str], Sequence[Arg]]],
+        *,
+        then: bytes = b"",
+        lost: ReplyLost | None = None,
+    ) -> list[Any]:
+        """Return the replies in order, an error reply as its exception; raises as ``run``.
+
+        ``then`` is a packed command that is sent right behind the calls, whose reply comes last. ``lost`` says that they
+        were sent before.
+        """
+        replies: list[Any] = []
+        for with_text in (False, True):
+            packed = b"".join([script.packed(keys, args, with_text=with_text) for keys, args in calls])
+            replies = await self._exchange(packed + then, len(calls) + bool(then), lost)
+            if not any(isinstance(reply, NoScriptError) for reply in replies):
+                break
+        return replies
+
+    async def _exchange(self, packed: bytes, count: int, lost: ReplyLost | None) -> list[Any]:
+        """Return the replies to ``count`` commands, sent again after a lost connection for up to ``REPLY_S``."""
+        if self._connection is None:
+            await self._opened()  # where none was open before, the pool's own back-off is patience enough
+        until, backoff = time.monotonic() + REPLY_S, Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        while True:
+            try:
+                return await _replies(await self._opened(), packed, count)
+            except (AuthenticationError, ReplyTimeout):
+                raise
+            except (RedisConnectionError, RedisTimeoutError) as error:
+                failure, lost = error, error if isinstance(error, ReplyLost) else lost
+            if time.monotonic() > until:
+                raise lost or failure
+            await asyncio.sleep(backoff.pause_s())
+
+    # ------------------------------------------------------------------------------------------ sent with the tick
 
     def call(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> asyncio.Future[Any]:
         """Return a future of the script's reply.
@@ -45,22 +129,19 @@ class ScriptPipe:
 
     def send(self, script: Script, keys: Sequence[str], args: Sequence[Arg], listener: Listener) -> None:
         """Call the script, and ``listener`` with its reply or its error, once. Raises as ``call``."""
-        self._send((listener, script, keys, args), ("EVALSHA", script.sha))
+        packed = script.packed(keys, args)
+        self._gather(packed, partial(self._take, listener, script, keys, args))
 
-    def send_now(self, script: Script, keys: Sequence[str], args: Sequence[Arg], listener: Listener) -> None:
-        """Do the same without waiting for the other calls of this tick."""
-        self.send(script, keys, args, listener)
-        self._flush()
-
-    async def close(self) -> None:
-        """Fail what is still waiting and give up the connection."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait([self._opening])
-        self._tell_unsent(RedisConnectionError("the script pipe was closed"))
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.release()
+    def flush(self) -> None:
+        """Send what has gathered, without waiting for the other calls of this tick."""
+        if not self._packed:
+            return
+        if self._connection is not None and not self._connection.is_lost:
+            packed, self._packed = self._packed, []
+            listeners, self._listeners = self._listeners, []
+            self._connection.send(packed[0] if len(packed) == 1 else b"".join(packed), listeners)
+        elif self._flushing is None:
+            self._flushing = asyncio.ensure_future(self._flush_when_open())
 
     def reset_if_stuck(self, *, limit_s: float) -> bool:
         """Drop the connection when a reply has been awaited for ``limit_s``: a half-open socket never answers."""
@@ -69,47 +150,48 @@ class ScriptPipe:
         self._connection.lose(f"no reply from Redis within {limit_s:g} s")
         return True
 
-    def _send(self, call: Call, head: tuple[str, str]) -> None:
-        """Put the call into this tick's write. What cannot be packed is its caller's error, and nobody else's."""
-        _, _, keys, args = call
-        command: Any = (*head, len(keys), *keys, *args)
-        packed = pack_command(command)
-        if not self._packed:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._packed.append(packed)
-        self._listeners.append(partial(self._take, call))
-
-    def _flush(self) -> None:
-        if not self._packed:
-            return
-        if self._connection is not None and not self._connection.is_lost:
-            packed, self._packed = self._packed, []
-            listeners, self._listeners = self._listeners, []
-            self._connection.send(packed[0] if len(packed) == 1 else b"".join(packed), listeners)
-        elif self._opening is None:
-            self._opening = asyncio.ensure_future(self._open())
-
-    async def _open(self) -> None:
-        """Connect, and send what has gathered meanwhile."""
+    async def _flush_when_open(self) -> None:
         try:
-            lost, self._connection = self._connection, None
-            if lost is not None:
-                await lost.release()
-            self._connection = await RawConnection.open(self._pool)
+            await self._opened()
         except (RedisError, OSError) as error:
-            self._tell_unsent(error)
+            self._fail_unsent(error)
         finally:
-            self._opening = None
-        self._flush()
+            self._flushing = None
+        self.flush()
 
-    def _tell_unsent(self, error: Exception) -> None:
+    def _fail_unsent(self, error: Exception) -> None:
         self._packed.clear()
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener(error if isinstance(error, RedisError) else RedisConnectionError(str(error)))
 
-    def _take(self, call: Call, reply: Any) -> None:
+    def _gather(self, packed: bytes, listener: Listener) -> None:
+        """Put a call into this tick's write."""
+        if not self._packed:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._packed.append(packed)
+        self._listeners.append(listener)
+
+    def _take(self, listener: Listener, script: Script, keys: Sequence[str], args: Sequence[Arg], reply: Any) -> None:
         if isinstance(reply, NoScriptError):
-            self._send(call, ("EVAL", call[1].text))
+            self._gather(script.packed(keys, args, with_text=True), listener)
         else:
-            call[0](reply)
+            listener(reply)
+
+
+def _replies(connection: RawConnection, packed: bytes, count: int) -> asyncio.Future[list[Any]]:
+    """Send, and return a future of all replies; it fails with the first one that is a ``ConnectionError``."""
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    replies: list[Any] = []
+
+    def take(reply: Any) -> None:
+        replies.append(reply)
+        if future.done():
+            return
+        if isinstance(reply, RedisConnectionError):
+            future.set_exception(reply)
+        elif len(replies) == count:
+            future.set_result(replies)
+
+    connection.send(packed, [take] * count)
+    return future

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, cast
 
-import redis
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
+
+from producer.redis.raw_connection import replied
 
 _INCLUDE: Final = re.compile(r"^--@include (\S+)\n", re.MULTILINE)
 
@@ -29,6 +31,15 @@ class Script:
     name: str
     text: str
     sha: str
+
+    def packed(self, keys: Sequence[str], args: Sequence[Arg], *, with_text: bool = False) -> bytes:
+        """Return the command that runs it, by its SHA, or ``with_text`` for a Redis that has forgotten it.
+
+        Raises ``TypeError`` or ``ValueError`` for an argument Redis has no form for.
+        """
+        head = ("EVAL", self.text) if with_text else ("EVALSHA", self.sha)
+        command: Any = (*head, len(keys), *keys, *args)  # hiredis types it as a tuple of one
+        return pack_command(command)
 
 
 def load_script(package: str, name: str) -> Script:
@@ -48,18 +59,12 @@ def load_script(package: str, name: str) -> Script:
 
 
 async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-    """Run one script now; loads it first where Redis does not know it (a restart forgets scripts)."""
+    """Run one script now; loads it first where Redis does not know it (a restart forgets scripts).
+
+    Raises redis-py's errors, and ``ReplyTimeout`` after ``REPLY_S``: the script may have run.
+    """
     call = cast("Any", redis)  # redis-py 5 types evalsha's arguments as str only
     try:
-        return await call.evalsha(script.sha, len(keys), *keys, *args)
+        return await replied(call.evalsha(script.sha, len(keys), *keys, *args))
     except NoScriptError:
-        return await call.eval(script.text, len(keys), *keys, *args)
-
-
-def run_script_blocking(client: redis.Redis, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-    """Run one script now from a thread without an event loop, as ``run_script`` does."""
-    call = cast("Any", client)
-    try:
-        return call.evalsha(script.sha, len(keys), *keys, *args)
-    except NoScriptError:
-        return call.eval(script.text, len(keys), *keys, *args)
+        return await replied(call.eval(script.text, len(keys), *keys, *args))

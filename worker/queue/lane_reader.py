@@ -62,7 +62,7 @@ class LaneReader:
         connection = self._connection or await self._open()
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         replies: list[Any] = []
-        script = self._packed((*self._args, newest, *tries))
+        script = self._script.packed((self._key,), (*self._args, newest, *tries), with_text=not self._is_known)
         connection.send(self._read + script, [replies.append, lambda start: self._take(replies[0], start, done)])
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + ANSWER_S):
@@ -101,11 +101,6 @@ class LaneReader:
             await self.close()
             raise
         return connection
-
-    def _packed(self, args: Sequence[Arg]) -> bytes:
-        head = ("EVALSHA", START_READ.sha) if self._is_known else ("EVAL", START_READ.text)
-        command: Any = (*head, 1, self._key, *args)
-        return pack_command(command)
 
     def _decoded(self, reply: Any, start: Sequence[Any]) -> list[Claimed]:
         """Return the entries of both replies; ``start`` has the one that the script has started, and start.lua's reply.

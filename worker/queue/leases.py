@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import redis
 import structlog
@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
-from producer.redis.scripts import load_script, run_script_blocking
+from producer.redis.scripts import load_script
 
 LOOP_HUNG_S: Final = 60.0
 """A loop this long without a tick is taken for dead."""
@@ -159,7 +159,7 @@ class LeaseKeeper:
     def _ask(self, client: redis.Redis, lane: Lane, mine: list[Leased]) -> Iterable[int]:
         keys = [self._keys.lane(lane), *(self._keys.job(delivery.job_id) for delivery in mine)]
         args = [GROUP, self._consumer, *(item for d in mine for item in (d.entry, d.fence))]
-        return run_script_blocking(client, RENEW, keys, args)
+        return cast("Any", client.register_script(RENEW.text))(keys, args)
 
     def _tell(self, mine: list[Leased], verdicts: Iterable[int]) -> None:
         for delivery, verdict in zip(mine, verdicts, strict=True):

@@ -28,7 +28,6 @@ HEARTBEAT_TTL_S: Final = 30
 REAP_EVERY_S: Final = 60.0
 SILENT_CONSUMER_MS: Final = 300_000
 """An idle worker reads every five seconds; one silent for five minutes is gone."""
-STUCK_AFTER_S: Final = 30.0
 SCHEDULES_EVERY_S: Final = 10.0
 PROMOTE_AT_ONCE: Final = 500
 TICK_S: Final = 1.0
@@ -82,7 +81,6 @@ class Upkeep:
 
     def _tick(self) -> None:
         self._leases.tick()
-        self._stream.pipe.reset_if_stuck(limit_s=STUCK_AFTER_S)  # no step: those wait for the pipe themselves
         self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     async def _step(self, name: str, every_s: float, act: Callable[[], Awaitable[object]]) -> None:

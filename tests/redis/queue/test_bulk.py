@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from producer.client.client import Client
 from producer.contract import FunctionResult
 from producer.keys import Keys
 from producer.redis.bulk import MOST_AT_ONCE, MOST_BYTES, BulkScript
+from producer.redis.raw_connection import ReplyLost
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script
 from tests.support.queue import DEADLINE_S, events_of, job_fields, pending, steal, steal_entry
@@ -122,7 +122,7 @@ async def test_a_lost_connection_is_every_callers_error(pipe: CountingPipe, bulk
     calls = [bulk.call((), (n,)) for n in range(MOST_AT_ONCE)]  # sent at once: the call is full
     pipe._connection.lose("cut")
 
-    assert {type(error) for error in await gathered(*calls)} == {RedisConnectionError}
+    assert {type(error) for error in await gathered(*calls)} == {ReplyLost}
     assert await bulk.call((), ("again",)) == b"pagain"
 
 

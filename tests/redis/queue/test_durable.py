@@ -55,6 +55,17 @@ async def test_a_duplicate_is_acknowledged_durably_too(redis_server: StartServer
     assert (first.created, second.created) == (True, False)
 
 
+async def test_a_durable_submit_goes_on_when_redis_has_forgotten_the_script(redis_server: StartServer):
+    server = redis_server()
+    async with Client(ClientSettings(redis_url=server.url, environment=KEYS.environment)) as client:
+        await client.submit("add", {}, durable=True)
+        await client.redis.script_flush()
+
+        again = await client.submit("add", {}, durable=True)
+
+    assert again.created
+
+
 @pytest.mark.parametrize(
     ("appendonly", "fsync", "version", "is_fine"),
     [

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-import worker.queue.upkeep
 from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import Keys
+from producer.redis import raw_connection
 from producer.redis.connection import SILENT_S, open_redis
 from producer.settings import ClientSettings
 from tests.support.queue import running_worker, until
+from worker.queue import lane_reader
 
 WAIT_S = 30
 
@@ -25,7 +26,8 @@ async def nothing(_: dict[Any, Any]) -> None:
 async def test_a_worker_whose_scripts_get_no_answer_calls_them_on_another_connection(
     client: Client, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(worker.queue.upkeep, "STUCK_AFTER_S", 1.0)
+    monkeypatch.setattr(lane_reader, "BLOCK_MS", 200)
+    monkeypatch.setattr(raw_connection, "REPLY_S", 1.0)
     async with running_worker(redis_url, keys, [nothing], lease_s=0.6) as own:
         await until(lambda: own.job_loop.may_reclaim, what="a worker that looks for other workers' jobs")
         assert own._pipe._connection is not None

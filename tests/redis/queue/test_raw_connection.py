@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from producer.client.client import Client
 from producer.keys import Keys
-from producer.redis.raw_connection import RawConnection
+from producer.redis.raw_connection import RawConnection, ReplyLost
 from tests.support.queue import until
 from worker.queue.arq_pool import connections_of
 
@@ -52,7 +52,7 @@ async def test_what_a_lost_connection_did_not_answer_is_told_once(redis: Redis):
     await connection.release()
 
     assert connection.is_lost
-    assert [type(reply) for reply in replies] == [RedisConnectionError] * 2
+    assert [type(reply) for reply in replies] == [ReplyLost, RedisConnectionError]
 
 
 async def test_closing_the_pool_does_not_wait_for_a_connection_that_is_held(redis_url: str):
@@ -63,6 +63,27 @@ async def test_closing_the_pool_does_not_wait_for_a_connection_that_is_held(redi
         await redis.aclose()
 
     assert connection.is_lost
+
+
+async def test_a_connection_with_no_reply_to_come_goes_back_to_the_pool_open(redis: Redis):
+    connection = await opened(redis)
+    client_id = await connection.call(packed("CLIENT", "ID"))
+
+    await connection.release()
+
+    assert await redis.client_id() == client_id
+
+
+async def test_a_connection_with_a_reply_to_come_goes_back_to_the_pool_closed(redis: Redis):
+    connection = await opened(redis)
+    client_id = await connection.call(packed("CLIENT", "ID"))
+    late = connection.call(packed("BLPOP", "never", "0"))
+
+    await connection.release()
+
+    with pytest.raises(RedisConnectionError, match="closed"):
+        await late
+    assert await redis.client_id() != client_id
 
 
 async def test_an_answer_that_is_no_protocol_ends_the_connection(redis: Redis):

@@ -76,7 +76,7 @@ async def test_a_lost_connection_fails_its_calls_and_the_next_ones_go_through(pi
     await pipe.call(ECHO, (), (1,))
     assert pipe._connection is not None
     lost = pipe.call(ECHO, (), (2,))
-    pipe._flush()
+    pipe.flush()
     pipe._connection.lose("cut")
     with pytest.raises(RedisConnectionError, match="cut"):
         await lost

@@ -1,0 +1,235 @@
+"""Redis closes a connection unseen, or says nothing more: every call ends, and says what may have happened."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any
+
+import pytest
+import redis as blocking_redis
+from hiredis import pack_command
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.client.submission import SUBMIT
+from producer.contract import JobState, Lane
+from producer.errors import RedisUnreachable, Unconfirmed
+from producer.keys import Keys
+from producer.redis import connection, raw_connection, script_pipe
+from producer.redis.raw_connection import RawConnection, ReplyTimeout
+from producer.redis.script_pipe import ScriptPipe
+from producer.redis.scripts import run_script
+from producer.settings import ClientSettings
+from tests.support.queue import until
+from tests.support.redis_server import StartServer
+from worker.own_redis.server import EmbeddedRedis
+from worker.queue.arq_pool import connections_of
+from worker.queue.stream import JobStream
+
+DEADLINE_S = 20
+SILENCE_S = 0.5
+
+
+def packed(*words: str) -> bytes:
+    command: Any = words  # hiredis types it as a tuple of one
+    return pack_command(command)
+
+
+def wait_for_socket(opened: Any) -> None:
+    """Return once the kernel has something to read there, without a tick of the event loop."""
+    ready, _, _ = select.select([opened._writer.get_extra_info("socket")], [], [], DEADLINE_S)
+    assert ready, "nothing came over the connection"
+
+
+async def close_unseen(redis: Redis, redis_url: str) -> None:
+    """Have Redis close the connection that the pool gives out next, while this program works and does not look."""
+    pool = connections_of(redis)
+    client_id = await redis.client_id()
+    with blocking_redis.Redis.from_url(redis_url) as other:
+        other.client_kill_filter(_id=str(client_id))
+    wait_for_socket(pool._available_connections[-1])
+
+
+# ---------------------------------------------------------------------------------------------- closed unseen
+
+
+async def test_a_submit_returns_though_redis_has_closed_the_pooled_connection(client: Client, redis_url: str):
+    await client.queue()
+    await close_unseen(client.redis, redis_url)
+
+    async with asyncio.timeout(DEADLINE_S):
+        job = await client.submit("add", {"a": 1})
+
+    assert job.created
+
+
+async def test_a_worker_call_returns_though_redis_has_closed_the_pooled_connection(redis: Redis, redis_url: str):
+    pipe = ScriptPipe(connections_of(redis))
+    await close_unseen(redis, redis_url)
+
+    async with asyncio.timeout(DEADLINE_S):
+        refused = await asyncio.gather(pipe.call(SUBMIT, (), ()), return_exceptions=True)
+    await pipe.close()
+
+    assert type(refused[0]).__name__ == "ResponseError"  # from Redis: the keys are missing
+
+
+async def test_a_reader_reads_though_redis_has_closed_the_pooled_connection(
+    client: Client, stream: JobStream, redis: Redis, redis_url: str
+):
+    arrived: list[Any] = []
+    await client.submit("add", {"a": 1})
+    reader = stream.reader(Lane.BATCH, arrived=arrived.extend)
+    await close_unseen(redis, redis_url)
+
+    async with asyncio.timeout(DEADLINE_S):
+        assert await reader.read(newest="0-0", tries=(3,))
+    await reader.close()
+
+    assert len(arrived) == 1
+
+
+async def test_a_connection_on_which_redis_has_more_to_say_is_opened_again(redis: Redis):
+    pool = connections_of(redis)
+    first_id = await redis.client_id()
+    pooled: Any = await pool.get_connection()
+    await pooled.send_command("PING")
+    wait_for_socket(pooled)
+    await pool.release(pooled)
+
+    taken = await RawConnection.open(pool)
+    client_id = await taken.call(packed("CLIENT", "ID"))
+    await taken.release()
+
+    assert client_id != first_id
+    assert await redis.echo("still in step") == b"still in step"
+
+
+# ---------------------------------------------------------------------------------------------- silent
+
+
+@pytest.fixture
+def frozen(redis_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> Generator[EmbeddedRedis]:
+    """A server to be frozen, and clients that wait for half a second."""
+    monkeypatch.setattr(raw_connection, "REPLY_S", SILENCE_S)
+    server = redis_server()
+    yield server
+    resume(server)
+
+
+def freeze(server: EmbeddedRedis) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+
+
+def resume(server: EmbeddedRedis) -> None:
+    if server.pid is not None:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+async def of_frozen(frozen: EmbeddedRedis, keys: Keys) -> AsyncGenerator[Client]:
+    async with Client(ClientSettings(redis_url=frozen.url, environment=keys.environment)) as client:
+        await client.submit("add", {"a": 0}, job_id="first")
+        yield client
+
+
+async def submit_many(client: Client) -> None:
+    ids = ["one", "two"]
+    _ = [job async for job in client.submit_many("add", [{"a": 1}, {"a": 2}], job_ids=ids)]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda client: client.submit("add", {"a": 1}, job_id="one"), "job 'one' may have been added; submit it again"),
+        (submit_many, "jobs 'one' to 'two' may have been added; submit them again with the same job_ids"),
+        (lambda client: client.cancel("first"), "may have been cancelled; cancel again"),
+        (lambda client: client.seal_batch("night", create=True), "batch 'night' may be sealed; seal it again"),
+    ],
+)
+async def test_a_call_that_a_frozen_redis_does_not_reply_to_ends_and_says_what_may_have_happened(
+    frozen: EmbeddedRedis, of_frozen: Client, call: Callable[[Client], Awaitable[object]], said: str
+):
+    freeze(frozen)
+
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(Unconfirmed, match=said):
+            await call(of_frozen)
+
+
+async def test_a_job_submitted_again_after_a_missing_reply_is_there_once(
+    frozen: EmbeddedRedis, of_frozen: Client, redis: Redis
+):
+    freeze(frozen)
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(Unconfirmed):
+            await of_frozen.submit("add", {"a": 1}, job_id="one")
+    resume(frozen)
+
+    again = await of_frozen.submit("add", {"a": 1}, job_id="one")
+
+    assert not again.created  # the bytes of the first call were in Redis' socket
+    assert (await of_frozen.queue()).lanes["batch"].queued == 2
+    assert (await of_frozen.job("one")).state is JobState.QUEUED
+
+
+async def test_a_client_that_cannot_open_a_connection_to_a_frozen_redis_says_so(frozen: EmbeddedRedis, keys: Keys):
+    freeze(frozen)
+    async with Client(ClientSettings(redis_url=frozen.url, environment=keys.environment)) as client:
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(Unconfirmed, match="did not reply"):
+                await client.submit("add", {"a": 1})
+
+
+async def test_a_script_on_a_pooled_connection_has_a_deadline(frozen: EmbeddedRedis):
+    async with Redis.from_url(frozen.url) as pooled:
+        await pooled.ping()
+        freeze(frozen)
+
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(ReplyTimeout):
+                await run_script(pooled, SUBMIT, (), ())
+
+
+async def test_a_reply_lost_with_the_server_is_a_job_that_may_have_been_added(
+    frozen: EmbeddedRedis, of_frozen: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(raw_connection, "REPLY_S", DEADLINE_S)
+    monkeypatch.setattr(script_pipe, "REPLY_S", SILENCE_S)
+    freeze(frozen)
+    waiting = asyncio.create_task(of_frozen.submit("add", {"a": 1}, job_id="one"))
+    raw = of_frozen._scripts._connection
+    assert raw is not None
+    await until(lambda: raw.silent_s, what="the script to be sent")
+
+    frozen.kill()
+
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(Unconfirmed, match="job 'one' may have been added"):
+            await waiting
+
+
+async def test_a_redis_that_was_never_there_leaves_no_doubt(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "ATTEMPTS", 1)
+    async with Client(ClientSettings(redis_url="redis://127.0.0.1:1/0")) as client:
+        with pytest.raises(RedisUnreachable, match="nothing answers") as refused:
+            await client.submit("add", {"a": 1})
+
+    assert not isinstance(refused.value, Unconfirmed)
+
+
+async def test_one_timer_watches_a_connection_however_many_calls_wait(redis: Redis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(raw_connection, "REPLY_S", SILENCE_S)
+    taken = await RawConnection.open(connections_of(redis))
+    blocked = [taken.call(packed("BLPOP", "never", "0")) for _ in range(3)]
+
+    async with asyncio.timeout(DEADLINE_S):
+        refused = await asyncio.gather(*blocked, return_exceptions=True)
+    await taken.release()
+
+    assert [type(error) for error in refused] == [ReplyTimeout] * 3
