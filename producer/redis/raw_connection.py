@@ -43,6 +43,7 @@ class RawConnection(asyncio.Protocol):
         self._listeners: deque[Listener] = deque()
         self._lost: RedisError | None = None
         self._heard_at = 0.0
+        self.opened_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._transport.set_protocol(self)
 

@@ -8,6 +8,7 @@ connection fails its calls, and the caller, who knows what a repetition means, d
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -61,6 +62,13 @@ class ScriptPipe:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.release()
+
+    @property
+    def connected_since(self) -> float:
+        """Monotonic time since which the connection has stood: no Redis that was restarted later has answered on it."""
+        if self._connection is None or self._connection.is_lost:
+            return time.monotonic()
+        return self._connection.opened_at
 
     def reset_if_stuck(self, *, limit_s: float) -> bool:
         """Drop the connection when a reply has been awaited for ``limit_s``: a half-open socket never answers."""
