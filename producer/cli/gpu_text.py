@@ -19,7 +19,7 @@ def gpu_lines(view: GpuView) -> Iterator[str]:
         state = (
             "up"
             if host.is_up
-            else f"set aside for {_seconds(view.at_ms - host.since_ms)}: {one_line(host.reason, limit=200)}"
+            else f"unhealthy for {_seconds(view.at_ms - host.since_ms)}: {one_line(host.reason, limit=200)}"
         )
         yield f"gpu {one_line(host.name)}: {state}; {slots}"
         for model in host.loaded:

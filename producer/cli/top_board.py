@@ -188,7 +188,7 @@ def _host(host: GpuHost, width: int) -> Text:
     used = f"chat {host.chat_used}/{host.chat}, embed {host.embed_used}/{host.embed}"
     line = Text(middle_cut(one_line(host.name), max(12, width - len(used) - 20))).append("  ")
     if not host.is_up:
-        return line.append(f"set aside: {one_line(host.reason, limit=200)}", style="red")
+        return line.append(f"unhealthy: {one_line(host.reason, limit=200)}", style="red")
     line.append(used, style="green" if host.chat_used or host.embed_used else "dim")
     if host.loaded and width >= NARROW:
         models = ", ".join(one_line(model.name) for model in host.loaded)

@@ -81,7 +81,7 @@ def test_every_section_fits_its_columns(width: int) -> None:
         "1/3",
     ):
         assert wanted in text
-    for wanted in ("chat 1/1", "set aside", "1 call waiting", "Last errors", "AttemptsExhausted"[: width - 20]):
+    for wanted in ("chat 1/1", "unhealthy", "1 call waiting", "Last errors", "AttemptsExhausted"[: width - 20]):
         assert wanted in text
     assert "first-flush" in text
 
