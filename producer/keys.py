@@ -162,7 +162,7 @@ class Keys:
         """String: JSON heartbeat of one worker."""
         return f"{self.prefix}worker:{name}"
 
-    def host_places(self, host: str) -> str:
+    def host_slots(self, host: str) -> str:
         """Sorted set: token of a scan → end of its hold, Redis ms."""
         return f"{self.prefix}polite:{host}"
 
@@ -171,7 +171,7 @@ class Keys:
         return f"{self.prefix}polite:{host}:began"
 
     def host_away(self, host: str) -> str:
-        """Sorted set: token of a scan that was sent away from the host → by when it is back, Redis ms."""
+        """Sorted set: token of a scan that was requeued for the host → by when it is back, Redis ms."""
         return f"{self.prefix}polite:{host}:away"
 
     @property

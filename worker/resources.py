@@ -55,7 +55,7 @@ async def open_resources(
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
     """
     keys = Keys(settings.environment)
-    gate = HostGate(redis, keys, places=settings.host_places, gap_ms=settings.host_gap_ms)
+    gate = HostGate(redis, keys, slots=settings.host_places, gap_ms=settings.host_gap_ms)
     async with open_models(settings, redis, keys, worker=worker) as models:
         vectors = Embeddings(redis, keys, models.embedder, models.open_embedder)
         history = History(vectors)

@@ -144,7 +144,7 @@ class Auditor:
                 wrong.append(f"{number} {what}")
         if number := await _value(redis.hlen(keys.gpu_calls)):
             wrong.append(f"{number} model calls in the pool's books")
-        for what, pattern in {"secrets": keys.secret("*"), "places at hosts": keys.host_places("*")}.items():
+        for what, pattern in {"secrets": keys.secret("*"), "slots of hosts": keys.host_slots("*")}.items():
             lasting = [name async for name in redis.scan_iter(match=pattern, count=500) if await redis.ttl(name) < 0]
             if lasting:
                 wrong.append(f"{what} without an end: {lasting[:3]}")

@@ -58,6 +58,7 @@ class RawConnection(asyncio.Protocol):
         self._lost: RedisError | None = None
         self._heard_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self.opened_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._transport.set_protocol(self)
         # redis-py looks at the socket for one tick; what asyncio's reader takes in during that tick is not said again.

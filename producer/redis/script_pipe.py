@@ -143,6 +143,13 @@ class ScriptPipe:
         elif self._flushing is None:
             self._flushing = asyncio.ensure_future(self._flush_when_open())
 
+    @property
+    def connected_since(self) -> float:
+        """Monotonic time since which the connection has stood: no Redis that was restarted later has answered on it."""
+        if self._connection is None or self._connection.is_lost:
+            return time.monotonic()
+        return self._connection.opened_at
+
     def reset_if_stuck(self, *, limit_s: float) -> bool:
         """Drop the connection when a reply has been awaited for ``limit_s``: a half-open socket never answers."""
         if self._connection is None or self._connection.silent_s < limit_s:

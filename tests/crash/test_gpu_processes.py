@@ -213,7 +213,7 @@ async def test_with_three_hosts_one_may_die_and_one_hang(redis: Redis, keys: Key
         dying.kill()
         hanging.freeze()
         replies = await asyncio.wait_for(asyncio.gather(*calls), 60)
-        set_aside = {host.name for host in (await view_of(pool)).hosts if not host.is_up}
+        unhealthy = {host.name for host in (await view_of(pool)).hosts if not host.is_up}
 
         await dying.process.wait()
         port = urls[0].rpartition(":")[2]
@@ -225,7 +225,7 @@ async def test_with_three_hosts_one_may_die_and_one_hang(redis: Redis, keys: Key
 
     assert len(replies) == 300
     assert all(reply.text for reply in replies)
-    assert set_aside == set(urls[:2])
+    assert unhealthy == set(urls[:2])
     assert back_at_work == set(urls)
 
 

@@ -1,4 +1,4 @@
-"""A host's places are shared by all workers, kept apart in time, and come free by themselves."""
+"""A host's slots are shared by all workers, kept apart in time, and come free by themselves."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from worker.queue.outcome import Retried, decide
 HOST = "shop.example"
 
 
-def gates(redis: Redis, keys: Keys, count: int = 2, *, places: int = 2, gap_ms: int = 0) -> list[HostGate]:
+def gates(redis: Redis, keys: Keys, count: int = 2, *, slots: int = 2, gap_ms: int = 0) -> list[HostGate]:
     """One gate for each of ``count`` workers."""
-    return [HostGate(redis, keys, places=places, gap_ms=gap_ms) for _ in range(count)]
+    return [HostGate(redis, keys, slots=slots, gap_ms=gap_ms) for _ in range(count)]
 
 
 class WatchedGate(HostGate):
@@ -36,11 +36,11 @@ class WatchedGate(HostGate):
 
 
 async def enter(
-    redis: Redis, keys: Keys, token: str, *, places: int = 9, gap_ms: int = 0, hold_ms: int = 60_000, left_ms: int = 0
+    redis: Redis, keys: Keys, token: str, *, slots: int = 9, gap_ms: int = 0, hold_ms: int = 60_000, left_ms: int = 0
 ) -> list[int]:
     """Ask as a gate does, for a scan that can wait for ``left_ms``."""
-    named = (keys.host_places(HOST), keys.host_began(HOST), keys.host_away(HOST))
-    return await run_script(redis, ENTER, named, (token, places, gap_ms, hold_ms, left_ms, 30_000, 3_600_000))
+    named = (keys.host_slots(HOST), keys.host_began(HOST), keys.host_away(HOST))
+    return await run_script(redis, ENTER, named, (token, slots, gap_ms, hold_ms, left_ms, 30_000, 3_600_000))
 
 
 async def send_away(redis: Redis, keys: Keys, count: int, *, gap_ms: int) -> list[int]:
@@ -53,7 +53,7 @@ async def test_two_workers_keep_the_hosts_limit_together(redis: Redis, keys: Key
 
     async def scan(gate: HostGate) -> None:
         nonlocal inside, most
-        async with gate.place(HOST):
+        async with gate.slot(HOST):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.02)
@@ -64,26 +64,26 @@ async def test_two_workers_keep_the_hosts_limit_together(redis: Redis, keys: Key
         await asyncio.gather(*(scan(gate) for gate in (first, second) * 6))
 
     assert most == 2
-    assert await redis.zcard(keys.host_places(HOST)) == 0
+    assert await redis.zcard(keys.host_slots(HOST)) == 0
 
 
 async def test_hosts_do_not_wait_for_each_other(redis: Redis, keys: Keys):
-    (gate,) = gates(redis, keys, 1, places=1)
+    (gate,) = gates(redis, keys, 1, slots=1)
 
-    async with asyncio.timeout(5), gate.place(HOST), gate.place("other.example"):
-        held = [await redis.zcard(keys.host_places(host)) for host in (HOST, "other.example")]
+    async with asyncio.timeout(5), gate.slot(HOST), gate.slot("other.example"):
+        held = [await redis.zcard(keys.host_slots(host)) for host in (HOST, "other.example")]
 
     assert held == [1, 1]
 
 
 async def test_beginnings_are_kept_apart(redis: Redis, keys: Keys):
-    first, second = gates(redis, keys, places=10, gap_ms=300)
+    first, second = gates(redis, keys, slots=10, gap_ms=300)
     all_in = asyncio.Barrier(3)
 
     async def scan(gate: HostGate) -> list[float]:
-        async with gate.place(HOST):
+        async with gate.slot(HOST):
             await all_in.wait()
-            held = [until_ms for _, until_ms in await redis.zrange(keys.host_places(HOST), 0, -1, withscores=True)]
+            held = [until_ms for _, until_ms in await redis.zrange(keys.host_slots(HOST), 0, -1, withscores=True)]
             await all_in.wait()
         return held
 
@@ -94,22 +94,22 @@ async def test_beginnings_are_kept_apart(redis: Redis, keys: Keys):
     assert held[2] - held[1] >= 300
 
 
-async def test_a_killed_workers_place_comes_free_when_its_time_is_up(redis: Redis, keys: Keys):
-    (gate,) = gates(redis, keys, 1, places=1)
-    await redis.zadd(keys.host_places(HOST), {"a dead worker's": 1})
+async def test_a_killed_workers_slot_comes_free_when_its_time_is_up(redis: Redis, keys: Keys):
+    (gate,) = gates(redis, keys, 1, slots=1)
+    await redis.zadd(keys.host_slots(HOST), {"a dead worker's": 1})
 
-    async with asyncio.timeout(5), gate.place(HOST):
-        held = await redis.zrange(keys.host_places(HOST), 0, -1)
+    async with asyncio.timeout(5), gate.slot(HOST):
+        held = await redis.zrange(keys.host_slots(HOST), 0, -1)
 
     assert b"a dead worker's" not in held
 
 
-async def test_a_place_is_given_back_whatever_ends_the_scan(redis: Redis, keys: Keys):
+async def test_a_slot_is_released_whatever_ends_the_scan(redis: Redis, keys: Keys):
     (gate,) = gates(redis, keys, 1)
     entered = asyncio.Event()
 
     async def scan() -> None:
-        async with gate.place(HOST):
+        async with gate.slot(HOST):
             entered.set()
             await asyncio.Event().wait()
 
@@ -118,12 +118,12 @@ async def test_a_place_is_given_back_whatever_ends_the_scan(redis: Redis, keys: 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
-    assert await redis.zcard(keys.host_places(HOST)) == 0
+    assert await redis.zcard(keys.host_slots(HOST)) == 0
 
 
-async def test_asking_again_after_a_lost_reply_takes_one_place(redis: Redis, keys: Keys):
-    answers = [await enter(redis, keys, "token", places=1, gap_ms=1000) for _ in range(2)]
-    other, _ = await enter(redis, keys, "other", places=1)
+async def test_asking_again_after_a_lost_reply_takes_one_slot(redis: Redis, keys: Keys):
+    answers = [await enter(redis, keys, "token", slots=1, gap_ms=1000) for _ in range(2)]
+    other, _ = await enter(redis, keys, "other", slots=1)
 
     assert answers == [[0, 0], [0, 0]]
     assert other > 0
@@ -132,8 +132,8 @@ async def test_asking_again_after_a_lost_reply_takes_one_place(redis: Redis, key
 async def test_what_a_host_leaves_in_redis_expires(redis: Redis, keys: Keys):
     (gate,) = gates(redis, keys, 1)
 
-    async with gate.place(HOST):
-        ttls = [await redis.pttl(key) for key in (keys.host_places(HOST), keys.host_began(HOST))]
+    async with gate.slot(HOST):
+        ttls = [await redis.pttl(key) for key in (keys.host_slots(HOST), keys.host_began(HOST))]
 
     assert all(0 < ttl <= 30_000 for ttl in ttls)
 
@@ -142,29 +142,29 @@ async def test_a_short_hold_does_not_end_anothers_longer_one(redis: Redis, keys:
     await enter(redis, keys, "long", hold_ms=60_000)
     await enter(redis, keys, "short", hold_ms=1_000)
 
-    assert await redis.pttl(keys.host_places(HOST)) > 30_000
+    assert await redis.pttl(keys.host_slots(HOST)) > 30_000
 
 
-async def test_a_scan_that_takes_longer_than_its_hold_keeps_its_place(redis: Redis, keys: Keys):
-    gate = HostGate(redis, keys, places=1, gap_ms=0, hold_s=0.6)
-    other = HostGate(redis, keys, places=1, gap_ms=0, hold_s=0.6, patience_s=1.8)
+async def test_a_scan_that_takes_longer_than_its_hold_keeps_its_slot(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, slots=1, gap_ms=0, hold_s=0.6)
+    other = HostGate(redis, keys, slots=1, gap_ms=0, hold_s=0.6, patience_s=1.8)
 
-    async with gate.place(HOST):
+    async with gate.slot(HOST):
         with pytest.raises(HostBusy):
-            async with other.place(HOST):
+            async with other.slot(HOST):
                 pass
 
-    async with asyncio.timeout(5), other.place(HOST):
+    async with asyncio.timeout(5), other.slot(HOST):
         pass
 
 
-async def test_a_scan_that_cannot_begin_for_long_gives_its_place_in_the_worker_back(redis: Redis, keys: Keys):
+async def test_a_scan_that_cannot_begin_for_long_is_requeued(redis: Redis, keys: Keys):
     (gate,) = gates(redis, keys, 1)
-    async with gate.place(HOST):
+    async with gate.slot(HOST):
         pass
 
     with pytest.raises(HostBusy, match=HOST) as busy:
-        async with gate.place(HOST, gap_ms=60_000):
+        async with gate.slot(HOST, gap_ms=60_000):
             pass
     outcome = decide(busy.value, attempt=3, tries=3, random=lambda: 0.5)
 
@@ -174,11 +174,11 @@ async def test_a_scan_that_cannot_begin_for_long_gives_its_place_in_the_worker_b
 
 
 async def test_the_gap_a_site_asks_for_counts_where_it_is_the_larger_one(redis: Redis, keys: Keys):
-    (gate,) = gates(redis, keys, 1, places=10, gap_ms=1)
+    (gate,) = gates(redis, keys, 1, slots=10, gap_ms=1)
     began: list[int] = []
 
     for _ in range(2):
-        async with gate.place(HOST, gap_ms=300):
+        async with gate.slot(HOST, gap_ms=300):
             began.append(int(await redis.get(keys.host_began(HOST)) or 0))
 
     assert began[1] - began[0] >= 300
@@ -214,38 +214,38 @@ async def test_a_scan_that_can_wait_in_its_worker_is_not_sent_away(redis: Redis,
     assert await redis.zcard(keys.host_away(HOST)) == 0
 
 
-async def test_a_scan_that_runs_without_its_place_is_not_counted_as_away(redis: Redis, keys: Keys):
-    gate = WatchedGate(redis, keys, places=1, gap_ms=0, hold_s=0.15)
-    async with gate.place(HOST):
-        await redis.delete(keys.host_places(HOST))
-        await enter(redis, keys, "another's", places=1)
+async def test_a_scan_that_runs_without_its_slot_is_not_counted_as_away(redis: Redis, keys: Keys):
+    gate = WatchedGate(redis, keys, slots=1, gap_ms=0, hold_s=0.15)
+    async with gate.slot(HOST):
+        await redis.delete(keys.host_slots(HOST))
+        await enter(redis, keys, "another's", slots=1)
         await until(lambda: len([wait_s for wait_s, _ in gate.answers if wait_s]) > 1, what="renewals in vain")
 
         assert await redis.zcard(keys.host_away(HOST)) == 0
-        assert await redis.zrange(keys.host_places(HOST), 0, -1) == [b"another's"]
+        assert await redis.zrange(keys.host_slots(HOST), 0, -1) == [b"another's"]
 
 
-async def test_a_scan_that_lost_its_place_has_one_again_when_there_is_one(redis: Redis, keys: Keys):
-    gate = HostGate(redis, keys, places=1, gap_ms=0, hold_s=0.15)
-    async with gate.place(HOST):
-        await redis.delete(keys.host_places(HOST))
+async def test_a_scan_that_lost_its_slot_has_one_again_when_there_is_one(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, slots=1, gap_ms=0, hold_s=0.15)
+    async with gate.slot(HOST):
+        await redis.delete(keys.host_slots(HOST))
 
         async def is_back() -> bool:
-            return await redis.zcard(keys.host_places(HOST)) == 1
+            return await redis.zcard(keys.host_slots(HOST)) == 1
 
-        await until(is_back, what="a place for the scan that runs")
+        await until(is_back, what="a slot for the scan that runs")
 
 
 async def test_scans_of_a_large_site_with_a_long_crawl_delay_come_again_within_the_hour_not_all_the_time(
     redis: Redis, keys: Keys
 ):
-    gate = HostGate(redis, keys, places=4, gap_ms=0, random=lambda: 1.0)
-    async with gate.place(HOST):
+    gate = HostGate(redis, keys, slots=4, gap_ms=0, random=lambda: 1.0)
+    async with gate.slot(HOST):
         pass
     await send_away(redis, keys, 400, gap_ms=60_000)
 
     with pytest.raises(HostBusy) as busy:
-        async with gate.place(HOST, gap_ms=60_000):
+        async with gate.slot(HOST, gap_ms=60_000):
             pass
 
     assert 3_600 < busy.value.delay_s <= 3_660

@@ -68,19 +68,19 @@ def conversation_scripts(monkeypatch: pytest.MonkeyPatch) -> Scripts:
 async def test_a_host_slot_is_renewed_until_it_is_released_and_not_after(
     redis: Redis, keys: Keys, host_scripts: Scripts
 ):
-    gate = HostGate(redis, keys, places=1, gap_ms=0, hold_s=LEASE_S)
-    async with gate.place("other.example"):
-        async with gate.place("shop.example"):
-            await host_scripts.of(keys.host_places("shop.example")).times(2)
-        await host_scripts.of(keys.host_places("other.example")).times(3)
+    gate = HostGate(redis, keys, slots=1, gap_ms=0, hold_s=LEASE_S)
+    async with gate.slot("other.example"):
+        async with gate.slot("shop.example"):
+            await host_scripts.of(keys.host_slots("shop.example")).times(2)
+        await host_scripts.of(keys.host_slots("other.example")).times(3)
 
-        assert await redis.zcard(keys.host_places("shop.example")) == 0
+        assert await redis.zcard(keys.host_slots("shop.example")) == 0
 
 
 async def test_an_outage_shorter_than_its_lease_costs_no_host_slot(redis: Redis, keys: Keys, host_scripts: Scripts):
-    gate = HostGate(redis, keys, places=1, gap_ms=0, hold_s=LEASE_S)
-    host = keys.host_places("shop.example")
-    async with gate.place("shop.example"):
+    gate = HostGate(redis, keys, slots=1, gap_ms=0, hold_s=LEASE_S)
+    host = keys.host_slots("shop.example")
+    async with gate.slot("shop.example"):
         ((token, first_ms),) = await redis.zrange(host, 0, -1, withscores=True)
         host_scripts.is_down = True
         await host_scripts.failed.times(2)
@@ -187,9 +187,9 @@ async def test_an_outage_shorter_than_its_lease_costs_no_gpu_slot(
         await tended.beat.times(2)
         tended.is_down = True
         await tended.failed.times(2)
-        assert slot.is_ours
+        assert slot.is_held
         tended.is_down = False
         await tended.beat.times(2)  # the first one's verdicts have been acted on by then
 
-        assert slot.is_ours
+        assert slot.is_held
         assert slot.token in tended.beats[-1]

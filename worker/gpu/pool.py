@@ -1,8 +1,10 @@
-"""Waits for slots, holds them, gives them back: one pool a worker.
+"""Acquires slots, keeps them, releases them: one pool a worker.
 
 A waiter asks once, then sleeps until its worker's channel (``wakes.py``) names it; it then checks that the grant is
-still its own and calls, while the heartbeat (``heartbeat.py``) confirms the grant. Slots are given back even when their
-job is cancelled, and never before their call is closed. Next: ``scripts.py``, then ``worker/gpu/lua/_gpu.lua``.
+still its own and calls, while the next beat confirms the grant. Slots are released even when their job is cancelled,
+and never before their call is closed. Beats renew all that is held or waits (``producer/redis/lease.py``) and run on
+the event loop on purpose: a loop that stands still could not close its calls either, and so loses its slots.
+Next: ``slot.py``, ``scripts.py``, then ``worker/gpu/lua/_gpu.lua``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import secrets
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -22,24 +25,23 @@ from redis.exceptions import RedisError
 from producer.contract import Lane
 from producer.errors import ModelBusy, ModelUnreachable
 from producer.keys import Keys
-from worker.gpu.health import HealthRounds, Probe
-from worker.gpu.heartbeat import Heartbeat
+from producer.redis.lease import keep
+from worker.gpu.health import EARLY_S, HealthRounds, Probe
 from worker.gpu.hosts import Host, Kind
-from worker.gpu.scripts import Answer, Ask, PoolScripts, Timing
-from worker.gpu.slot import Slot
-from worker.gpu.waiter import Waiter
+from worker.gpu.scripts import Answer, Ask, PoolScripts, Timing, note_silence
+from worker.gpu.slot import Slot, Waiter
 from worker.gpu.wakes import WakeListener
 
 DEFAULT_WAIT_S: Final = 600.0
 """Longer than any fair wait: a worker's few calls against a card's few seconds each."""
-REDIS_RETRY_S: Final = 0.25
-"""Between tries while Redis does not answer."""
 CONFIRM_AFTER: Final = 20
-"""Part of ``confirm_s`` after which a heartbeat confirms a grant."""
+"""Part of ``confirm_s`` after which a beat confirms a grant."""
 UNCONFIRMED_MARGIN: Final = 5
-"""Part of ``confirm_s`` before whose end a call is given up if no heartbeat has confirmed its grant."""
+"""Part of ``confirm_s`` before whose end a call is given up if no beat has confirmed its grant."""
+LATE_S: Final = 0.002
+"""After a lease's end that a waiter looks for it: Redis counts whole ms."""
 CLOSE_S: Final = 2.0
-"""For calls to close their connections before their slots are given back for them."""
+"""For calls to close their connections before their slots are released for them."""
 STOPS: Final = "the worker stops"
 
 T = TypeVar("T")
@@ -51,7 +53,7 @@ class GpuPool:
     """The slots of ``hosts``, shared through Redis with all workers of the environment.
 
     ``worker`` is this worker's name, unique a process. ``probe`` checks one host's health; without it no host is ever
-    set aside. The Redis client stays its owner's and must reconnect on its own. Open before use, close after.
+    unhealthy. The Redis client stays its owner's and must reconnect on its own. Open before use, close after.
     """
 
     def __init__(
@@ -72,10 +74,8 @@ class GpuPool:
         self._scripts = PoolScripts(redis, keys, self.timing)
         self._waiters: dict[str, Waiter] = {}
         self._held: dict[str, Slot] = {}
-        self._heartbeat = Heartbeat(self._scripts, self.hosts, self.timing, held=self._held, waiters=self._waiters)
-        self._wakes = WakeListener(
-            redis, keys.gpu_wake(self._worker), on_wake=self._wake, on_ready=self._heartbeat.soon.set
-        )
+        self._soon = asyncio.Event()
+        self._wakes = WakeListener(redis, keys.gpu_wake(self._worker), on_wake=self._wake, on_ready=self._soon.set)
         self._health = HealthRounds(
             self._scripts, self.hosts, probe, redis=redis, keys=keys, every_s=self.timing.probe_down_s
         )
@@ -90,14 +90,16 @@ class GpuPool:
         """Enrol the hosts, check them once, listen for grants. Raises redis-py's errors."""
         await self._scripts.enrol(self.hosts)
         await self._wakes.start()
-        await self._health.round()
+        await self._health.check(self.hosts)
+        silent = partial(note_silence, "renew")
+        beats = keep(self._beat, every_s=self.timing.renew_s, soon=self._soon, on_silent=silent)
         self._tasks = [
-            asyncio.create_task(self._heartbeat.run(), name="gpu-tend"),
+            asyncio.create_task(beats, name="gpu-tend"),
             asyncio.create_task(self._health.run(), name="gpu-health"),
         ]
 
     async def close(self) -> None:
-        """Give everything back and stop; calls still running or waiting are ended first. Safe to call twice."""
+        """Release everything and stop; calls still running or waiting are ended first. Safe to call twice."""
         self._is_closing = True
         for slot in list(self._held.values()):
             slot.lose(STOPS)
@@ -129,7 +131,7 @@ class GpuPool:
         hosts: Sequence[Host] | None = None,
         timeout_s: float = DEFAULT_WAIT_S,
     ) -> AsyncGenerator[Slot]:
-        """Wait for a slot on one of ``hosts`` (default: any), and give it back at the end.
+        """Wait for a slot on one of ``hosts`` (default: any), and release it at the end.
 
         Make the call inside ``slot.run``, and close it before the end. Raises ``ModelUnreachable`` when all hosts have
         been down for ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` at the
@@ -145,14 +147,15 @@ class GpuPool:
         try:
             yield slot
         except BaseException:
-            await self._give_back(slot)
+            await self._end(slot)
             raise
-        if not await self._give_back(slot):
+        if not await self._end(slot):
             raise slot.loss()
 
     def suspect(self, host: str) -> None:
         """Have ``host`` checked now: a call to it has just failed. The caller does not wait for it."""
-        self._run_errand(self._health.check_now(host))
+        suspects = [known for known in self.hosts if known.name == host]
+        self._run_errand(self._health.check(suspects, early_s=EARLY_S))
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -186,10 +189,33 @@ class GpuPool:
         log.debug("gpu.slot_granted", host=answer.host, kind=waiter.ask.kind, wait_ms=wait_ms, token=token)
         is_confirmed = answer.left_s > self.timing.confirm_s
         if not is_confirmed:  # a moment later: the call itself goes first
-            loop.call_later(self.timing.confirm_s / CONFIRM_AFTER, self._heartbeat.soon.set)
+            loop.call_later(self.timing.confirm_s / CONFIRM_AFTER, self._soon.set)
         margin_s = self.timing.margin_s if is_confirmed else self.timing.confirm_s / UNCONFIRMED_MARGIN
         ends_at = asked_at + answer.left_s - margin_s
         return Slot(token=token, kind=waiter.ask.kind, host=answer.host, wait_ms=wait_ms, ends_at=ends_at)
+
+    async def _beat(self) -> float | None:
+        """Renew, act on what Redis says; return the seconds until the next beat where a waiter needs it early."""
+        held = dict(self._held)  # a verdict is on these: what was granted meanwhile is not known to it
+        asked_at = asyncio.get_running_loop().time()
+        due_ms, verdicts = await self._scripts.tend(self.hosts, list(held), list(self._waiters))
+        for token, verdict in verdicts.items():
+            if token in held:
+                self._note_held(held[token], verdict, asked_at + self.timing.lease_s - self.timing.margin_s)
+            elif verdict != "waiting" and (waiter := self._waiters.get(token)):
+                waiter.is_unserved = verdict == "unserved"
+                waiter.look.set()
+        # The moment the next lease ends, so that a dead holder's slot is not idle.
+        is_early = self._waiters and 0 <= due_ms < self.timing.renew_s * 1000
+        return due_ms / 1000 + LATE_S if is_early else None
+
+    def _note_held(self, slot: Slot, verdict: str, ends_at: float) -> None:
+        if verdict == "held":
+            slot.extend(ends_at)
+        elif slot.token in self._held:
+            why = "its host does not answer" if verdict == "cut" else "its lease ended"
+            log.warning("gpu.slot_lost", host=slot.host, kind=slot.kind, token=slot.token, why=why)
+            slot.lose(why)
 
     def _check_open(self) -> None:
         if self._is_closing:
@@ -209,8 +235,9 @@ class GpuPool:
                 answer = await self._scripts.acquire(waiter.ask)
                 waiter.ask = replace(waiter.ask, seq=answer.seq)
         except (RedisError, OSError) as error:
-            log.warning("gpu.redis_silent", step="acquire", error=str(error))
+            note_silence("acquire", error)
             return Answer("silent")
+        waiter.backoff.reset()
         return answer
 
     async def _until_news(self, waiter: Waiter, answer: Answer) -> None:
@@ -218,21 +245,20 @@ class GpuPool:
             names = ", ".join(repr(host.name) for host in waiter.ask.hosts)
             msg = f"no model host answers at {names}: start Ollama there, or set OLLAMA_BASE_URL or CHAT_MODEL=builtin"
             raise ModelUnreachable(msg)
-        limit_s = REDIS_RETRY_S if answer.verdict == "silent" else None
+        limit_s = waiter.backoff.pause_s() if answer.verdict == "silent" else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await waiter.look.wait()
 
-    async def _give_back(self, slot: Slot) -> bool:
-        """Return whether the slot was ours to the end; while Redis is silent our own clock decides."""
-        slot.close()
+    async def _end(self, slot: Slot) -> bool:
+        """Release the slot; return whether it was held to the end. While Redis is silent our own clock decides."""
         self._held.pop(slot.token, None)
         self._note_idle()
-        was_ours = slot.is_ours
+        was_held = slot.is_held
         verdict, slot.ended_ms = await self._errand(self._release(slot.token))
-        if verdict == "silent":
-            return was_ours
-        return was_ours and verdict == "released"
+        if verdict == "lost":
+            slot.lose("its lease ended")
+        return was_held and verdict in {"released", "silent"}
 
     async def _withdraw(self, waiter: Waiter) -> tuple[str, int]:
         """Stop waiting; a question still under way is let through first, or it would be granted after the end."""
@@ -244,7 +270,7 @@ class GpuPool:
         try:
             return await self._scripts.release(token)
         except (RedisError, OSError) as error:
-            log.warning("gpu.redis_silent", step="release", error=str(error))
+            note_silence("release", error)
             return "silent", 0
 
     async def _errand(self, work: Coroutine[Any, Any, T]) -> T:

@@ -1,4 +1,4 @@
-"""The pool's Lua scripts as calls with types. Each may be repeated: whoever gets no reply asks again."""
+"""The pool's Lua scripts as calls with types. Each is safe to repeat: a caller without a reply asks again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from producer.contract import Lane
 from producer.keys import Keys
+from producer.redis.backoff import Backoff
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, load_script, run_script
 from worker.gpu.hosts import Host, Kind
@@ -24,12 +26,27 @@ TEND: Final = load_script("worker.gpu", "gpu_tend")
 PROBE: Final = load_script("worker.gpu", "gpu_probe")
 HEALTH: Final = load_script("worker.gpu", "gpu_health")
 
+FIRST_PAUSE_S: Final = 0.25
+LONGEST_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+def new_backoff() -> Backoff:
+    """Return the pauses between tries while Redis does not answer."""
+    return Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+
+
+def note_silence(step: str, error: Exception) -> None:
+    """Log that Redis did not answer."""
+    log.warning("gpu.redis_silent", step=step, error=str(error))
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """The pool's times in seconds; all workers of an environment should have the same.
 
-    ``margin_s`` before a lease's end a holder that could not renew gives up its call, so that the call is closed by
+    ``margin_s`` before a lease's end a holder that could not renew ends its call, so that the call is closed by
     then. ``grace_s``: as long as all hosts of a call are down for less, it waits for them. ``stale_s``: a host that no
     worker names for so long is struck off. ``kept_s``: the keys outlive the last worker for so long.
     """
@@ -72,7 +89,7 @@ class Answer:
 
 
 class PoolScripts:
-    """Runs the scripts for one worker, on one connection of the client's pool: a hand-over waits for each of them."""
+    """Runs the scripts for one worker, on one connection of the client's pool: grants wait for each of them."""
 
     def __init__(self, redis: Redis, keys: Keys, timing: Timing) -> None:
         self._redis = redis
@@ -107,7 +124,7 @@ class PoolScripts:
     async def tend(
         self, hosts: Iterable[Host], held: Sequence[str] = (), waiting: Sequence[str] = ()
     ) -> tuple[int, dict[str, str]]:
-        """Renew what is held and what waits, hand on what has come free.
+        """Renew what is held and what waits, grant free slots.
 
         Return ms until the next lease ends (-1: none), and a verdict for each token.
         """

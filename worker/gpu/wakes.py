@@ -1,7 +1,7 @@
-"""Hears grants: one subscription a worker, on a connection of its own.
+"""Hears grants: one subscription a worker, on its own connection.
 
 A message is the token of a waiter that has been granted a slot. A message that gets lost with the connection costs
-nothing but time: the grant passes on after a second, and after each new subscription ``on_ready`` asks Redis anew.
+nothing but time: the grant passes on after a second, and after each new subscription ``on_ready`` asks Redis again.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-RETRY_S: Final = 0.25
+from worker.gpu.scripts import new_backoff, note_silence
+
 SILENT_S: Final = 5.0
 """Without a message for so long the connection is tried out: a half-open one would never say that it is lost."""
 
-log = structlog.get_logger()
-
 
 class WakeListener:
-    """Calls ``on_wake(token)`` for each message on ``channel``, and ``on_ready()`` whenever it is subscribed anew."""
+    """Calls ``on_wake(token)`` for each message on ``channel``, and ``on_ready()`` after each new subscription."""
 
     def __init__(
         self, redis: Redis, channel: str, *, on_wake: Callable[[str], None], on_ready: Callable[[], None]
@@ -61,19 +59,21 @@ class WakeListener:
         return pubsub
 
     async def _listen(self, pubsub: PubSub | None) -> None:
+        backoff = new_backoff()
         while True:
             try:
                 if pubsub is None:
                     pubsub = await self._subscribe()
                     self._on_ready()
+                backoff.reset()
                 await self._read(pubsub)
             except (RedisError, OSError) as error:
-                log.warning("gpu.redis_silent", step="listen", error=str(error))
+                note_silence("listen", error)
             finally:
                 if pubsub is not None:
                     await _close(pubsub)
             pubsub = None
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(backoff.pause_s())
 
     async def _read(self, pubsub: PubSub) -> None:
         is_answered = True

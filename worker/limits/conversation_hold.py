@@ -1,10 +1,10 @@
-"""One query at a time in a conversation: a lease in Redis, renewed while the query runs; the others wait their turn.
+"""One query at a time in a conversation: a lease in Redis, renewed while the query runs.
 
-A waiting query gives its place in the worker back (``ThreadBusy``) and comes again; the order is that of submission.
-Another delivery of the query that holds the conversation takes it over: the earlier delivery is dead or has lost its
-job. Redis' clock decides; the holder stops by its own clock before its lease ends there. The lease is checked before
-each step of a graph, and a step becomes the conversation's newest under the lease's token in one atomic call
-(``checkpoints.py``): what a worker writes that was frozen between the two changes nothing.
+A waiting query is requeued (``ThreadBusy``) and comes again; the order is that of submission. Another delivery of the
+query that holds the conversation takes it over: the earlier delivery is dead or has lost its job. The holder stops by
+its own clock before its lease ends in Redis (``producer/redis/lease.py``). The lease is checked before each step of a
+graph, and a step becomes the conversation's newest under the lease's token in one atomic call (``checkpoints.py``): a
+worker that was frozen between the two changes nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from producer.errors import ThreadBusy
 from producer.keys import Keys
+from producer.redis.lease import Lease, kept
 from producer.redis.scripts import load_script, run_script
 
 HOLD: Final = load_script("worker.limits", "thread_hold")
@@ -35,7 +36,7 @@ LEASE_S: Final = 10.0
 """As a job's: whoever takes over a killed worker's job finds its conversation free, or its own."""
 RENEWALS_PER_LEASE: Final = 4
 SILENCE_S: Final = 15.0
-"""A waiter comes again after ``LONGEST_WAIT_S`` at most, and needs a free place then; a cancelled one never comes."""
+"""A waiter comes again after ``LONGEST_WAIT_S`` at most, and needs a free slot then; a cancelled one never comes."""
 SHORTEST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,64}")
@@ -71,23 +72,13 @@ def next_look_s(waited_s: float) -> float:
     return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, waited_s / 10))
 
 
+@dataclass(frozen=True)
 class Threads:
     """The conversations of one environment."""
 
-    def __init__(
-        self,
-        redis: Redis,
-        keys: Keys,
-        *,
-        lease_s: float = LEASE_S,
-        silence_s: float = SILENCE_S,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._redis = redis
-        self._keys = keys
-        self._lease_s = lease_s
-        self._silence_ms = round(silence_s * 1000)
-        self._clock = clock
+    redis: Redis
+    keys: Keys
+    lease_s: float = LEASE_S
 
     @asynccontextmanager
     async def hold(self, thread: str, job_id: str, *, submitted_ms: int) -> AsyncGenerator[Hold]:
@@ -96,73 +87,41 @@ class Threads:
         Raises ``ThreadBusy`` when another query speaks there or was submitted earlier and waits, and when the hold is
         lost: the body is then cancelled.
         """
-        token = secrets.token_hex(8)
-        key = self._keys.thread(thread)
-        asked_at = time.monotonic()
+        token, key, loop = secrets.token_hex(8), self.keys.thread(thread), asyncio.get_running_loop()
+        asked_at = loop.time()
         await self._take(key, token, job_id, submitted_ms)
-        holding = _Holding(asked_at + self._lease_s)
-        try:
-            async with asyncio.timeout(None) as limit:
-                keeping = asyncio.create_task(self._keep(key, token, holding, limit), name="thread-keep")
-                try:
-                    yield Hold(holding.check, key, token)
-                finally:
-                    keeping.cancel()
-                    await asyncio.gather(keeping, return_exceptions=True)
-        except TimeoutError:
-            if not holding.is_lost:
-                raise
+
+        def loss(_: str) -> ThreadBusy:
             log.warning("query.thread_lost", job_id=job_id)
-            raise thread_lost() from None
-        finally:
-            # What is not released ends with its lease.
-            with suppress(RedisError, OSError):
-                await run_script(self._redis, RELEASE, [key], [token])
+            return thread_lost()
+
+        lease = Lease(asked_at + self.lease_s, loss=loss)
+
+        async def renew() -> None:
+            asked_at = loop.time()
+            if await run_script(self.redis, RENEW, [key], (token, *self._times_ms)) == b"held":
+                lease.extend(asked_at + self.lease_s)
+            else:
+                lease.lose("another query has taken it over")
+
+        release = partial(run_script, self.redis, RELEASE, [key], [token])
+        async with kept(renew, every_s=self.lease_s / RENEWALS_PER_LEASE, release=release), lease.guard():
+            yield Hold(lease.check, key, token)
+
+    @property
+    def _times_ms(self) -> tuple[int, int]:
+        return round(self.lease_s * 1000), round(SILENCE_S * 1000)
 
     async def _take(self, key: str, token: str, job_id: str, submitted_ms: int) -> None:
-        args = (token, job_id, submitted_ms, round(self._lease_s * 1000), self._silence_ms)
-        reply = await run_script(self._redis, HOLD, [key], args)
+        args = (token, job_id, submitted_ms, *self._times_ms)
+        reply = await run_script(self.redis, HOLD, [key], args)
         if reply[0] == b"held":
             return
-        waited_s = max(0.0, self._clock() - submitted_ms / 1000)
+        waited_s = max(0.0, time.time() - submitted_ms / 1000)
         first = reply[1].decode("utf-8", "replace")
         log.info("query.thread_busy", job_id=job_id, waits_for=first, waited_s=round(waited_s, 1))
         msg = f"the conversation is held by query {first!r}, which was asked before: this one waits for its end"
         raise ThreadBusy(msg, delay_s=next_look_s(waited_s))
-
-    async def _keep(self, key: str, token: str, holding: _Holding, limit: asyncio.Timeout) -> None:
-        """Renew until cancelled; once the hold is lost, or can't be renewed before it ends, stop the body."""
-        args = (token, round(self._lease_s * 1000), self._silence_ms)
-        while holding.left_s > 0:
-            await asyncio.sleep(min(self._lease_s / RENEWALS_PER_LEASE, holding.left_s))
-            asked_at = time.monotonic()
-            try:
-                async with asyncio.timeout(max(0.01, holding.left_s)):
-                    reply = await run_script(self._redis, RENEW, [key], args)
-            except (RedisError, OSError):
-                continue
-            if reply != b"held":
-                break
-            holding.until = asked_at + self._lease_s
-        holding.is_lost = True
-        limit.reschedule(asyncio.get_running_loop().time())
-
-
-@dataclass(slots=True)
-class _Holding:
-    """What the holder knows of its lease; ``until`` is its own monotonic time, read before Redis began the lease."""
-
-    until: float
-    is_lost: bool = False
-
-    @property
-    def left_s(self) -> float:
-        return self.until - time.monotonic()
-
-    def check(self) -> None:
-        if self.is_lost or self.left_s <= 0:
-            self.is_lost = True
-            raise thread_lost()
 
 
 def thread_lost() -> ThreadBusy:

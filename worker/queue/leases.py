@@ -1,16 +1,17 @@
-"""Keeps the leases of running deliveries, from a thread of its own.
+"""Keeps the leases of running deliveries, from a thread.
 
 A busy event loop must not lose its jobs, so renewal does not run on it; but a loop that has not ticked for a minute
 is hung, and then the thread stops, so that another worker gets the jobs. Redis decides who holds what (renew.lua);
-this thread only tells the loop what Redis said: lost, or to be cancelled. An outage of Redis loses no lease by
-itself: the thread goes on trying, and the outage rule of the reclaim (``loop.py``) protects what is ours.
+this thread only passes on Redis' verdict: lost, or to be cancelled. The schedule of renewals, and how an outage is
+judged, are those of all leases (``producer/redis/lease.py``); the outage rule of the reclaim (``loop.py``) protects
+leases that could not be renewed meanwhile.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 import redis
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
+from producer.redis.lease import Renewals
 from producer.redis.scripts import load_script
 
 LOOP_HUNG_S: Final = 60.0
@@ -52,8 +54,8 @@ def lease_id(delivery: Leased) -> LeaseId:
     return delivery.lane, delivery.entry, delivery.fence
 
 
-class LeaseKeeper:
-    """Renews every ``renew_s`` what it is given, until it is taken out.
+class LeaseKeeper(Renewals):
+    """Renews every ``renew_s`` the deliveries it holds, until they are released.
 
     ``on_lost`` and ``on_cancel`` are called from the thread: hand over with ``loop.call_soon_threadsafe``.
     """
@@ -68,18 +70,16 @@ class LeaseKeeper:
         on_lost: Callable[[Leased], None],
         on_cancel: Callable[[Leased], None],
     ) -> None:
+        super().__init__(renew_s)
         self._connect = connect
         self._keys = keys
         self._consumer = consumer
-        self._renew_s = renew_s
-        self._on_lost = on_lost
-        self._on_cancel = on_cancel
+        self._on_verdict = {_LOST: on_lost, _CANCEL: on_cancel}
         self._held: dict[LeaseId, Leased] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._ticked_at = time.monotonic()
         self._woke_at = -WAKING_S
-        self._up_since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class LeaseKeeper:
         """End the thread and wait for it, at most one renewal long."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(self._renew_s + 5)
+            self._thread.join(self.every_s + 5)
 
     def hold(self, delivery: Leased) -> None:
         """Renew ``delivery`` from now on."""
@@ -103,7 +103,7 @@ class LeaseKeeper:
             self._held.pop(lease_id(delivery), None)
 
     def tick(self) -> None:
-        """Say that the event loop is alive; call it every second from the loop."""
+        """Note that the event loop is alive; call it every second from the loop."""
         now = time.monotonic()
         if now - self._ticked_at > FROZEN_S:
             self._woke_at = now
@@ -111,23 +111,15 @@ class LeaseKeeper:
 
     @property
     def loop_was_frozen(self) -> bool:
-        """Whether the event loop stood still until just now: what Redis told it may be long out of date."""
+        """Whether the event loop stood still until just now: replies it reads may be long out of date."""
         now = time.monotonic()
         return now - self._ticked_at > FROZEN_S or now - self._woke_at < WAKING_S
 
-    @property
-    def up_since(self) -> float:
-        """Monotonic time since which Redis has answered this worker without a break."""
-        return self._up_since
-
-    def note_outage(self) -> None:
-        """Count the time without a break from now: Redis may have been away."""
-        self._up_since = time.monotonic()
-
     def _run(self) -> None:
         client: redis.Redis | None = None
-        was_down = False
-        while not self._stop.wait(self._renew_s):
+        pause_s = self.every_s
+        while not self._stop.wait(pause_s):
+            pause_s = self.every_s
             if time.monotonic() - self._ticked_at > LOOP_HUNG_S:
                 log.error("lease.loop_hung", silent_s=LOOP_HUNG_S)
                 continue
@@ -136,11 +128,9 @@ class LeaseKeeper:
                 asked_at = time.monotonic()
                 client.ping()
                 self._renew(client)
-                if was_down or time.monotonic() - asked_at > self._renew_s:
-                    self._up_since, was_down = time.monotonic(), False
+                self.answered(asked_at)
             except (RedisError, OSError) as error:
-                was_down = True
-                self._up_since = time.monotonic()
+                pause_s = self.failed()
                 log.warning("lease.renewal_failed", error=str(error))
                 if client is not None:
                     client.close()
@@ -153,17 +143,11 @@ class LeaseKeeper:
             held = list(self._held.values())
         for lane in Lane:
             mine = [delivery for delivery in held if delivery.lane == lane]
-            if mine:
-                self._tell(mine, self._ask(client, lane, mine))
-
-    def _ask(self, client: redis.Redis, lane: Lane, mine: list[Leased]) -> Iterable[int]:
-        keys = [self._keys.lane(lane), *(self._keys.job(delivery.job_id) for delivery in mine)]
-        args = [GROUP, self._consumer, *(item for d in mine for item in (d.entry, d.fence))]
-        return cast("Any", client.register_script(RENEW.text))(keys, args)
-
-    def _tell(self, mine: list[Leased], verdicts: Iterable[int]) -> None:
-        for delivery, verdict in zip(mine, verdicts, strict=True):
-            if verdict == _LOST:
-                self._on_lost(delivery)
-            elif verdict == _CANCEL:
-                self._on_cancel(delivery)
+            if not mine:
+                continue
+            keys = [self._keys.lane(lane), *(self._keys.job(delivery.job_id) for delivery in mine)]
+            args = [GROUP, self._consumer, *(item for d in mine for item in (d.entry, d.fence))]
+            verdicts = cast("Any", client.register_script(RENEW.text))(keys, args)
+            for delivery, verdict in zip(mine, verdicts, strict=True):
+                if verdict in self._on_verdict:
+                    self._on_verdict[verdict](delivery)

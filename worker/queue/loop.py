@@ -144,8 +144,11 @@ class Loop:
         """Whether Redis has answered this worker without a break for a full lease.
 
         The outage rule: idle time runs on while Redis is down, and within a lease every healthy worker renews its own.
+        The lease thread notices a Redis that is frozen or away; the connection of the reclaim, a Redis that was
+        restarted between two renewals, perhaps from a snapshot so old that every lease has ended in it.
         """
-        return time.monotonic() - self._leases.up_since >= self._lease_s
+        up_since = max(self._leases.up_since, self._stream.connected_since)
+        return time.monotonic() - up_since >= self._lease_s
 
     async def _reclaim(self) -> None:
         """Reclaim pending entries that nobody has renewed for a lease, as many as there are slots for their lane.

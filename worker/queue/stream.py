@@ -95,6 +95,11 @@ class JobStream:
         following, rows = await self.pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
         return following.decode(), entries_of(lane, rows)
 
+    @property
+    def connected_since(self) -> float:
+        """Monotonic time since which the connection that ``reclaim`` uses has stood."""
+        return self._pipe.connected_since
+
     def reader(self, lane: Lane, *, arrived: Arrived) -> LaneReader:
         """Return a blocking reader of ``lane``, which starts what it reads and calls ``arrived`` with it."""
         return LaneReader(self.redis, self.keys, lane, consumer=self.consumer, arrived=arrived)

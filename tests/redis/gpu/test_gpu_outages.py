@@ -40,7 +40,7 @@ async def test_a_call_fails_in_words_when_no_host_comes_back(open_pool: OpenPool
             pass
 
 
-async def test_a_host_that_fails_is_set_aside_and_taken_back(open_pool: OpenPool):
+async def test_a_host_that_fails_is_unhealthy_until_it_passes_a_check(open_pool: OpenPool):
     probe = Probe()
     pool = await open_pool("w1", hosts=TWO, probe=probe, timing=QUICK)
 

@@ -157,7 +157,7 @@ async def test_a_closing_pool_ends_its_waiters_and_grants_no_more(open_pool: Ope
 async def test_a_pool_closes_though_a_heartbeat_was_just_asked_for(open_pool: OpenPool):
     pool = await open_pool("w1")
 
-    pool._heartbeat.soon.set()
+    pool._soon.set()
     await asyncio.sleep(0)  # the heartbeat's wait is over, and it has not run yet: wait_for would lose a cancellation
 
     async with asyncio.timeout(5):

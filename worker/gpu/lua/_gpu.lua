@@ -127,13 +127,13 @@ local function any_free(slot, hosts, kind)
   return false
 end
 
--- Whether somebody hears a grant. A worker that died is not subscribed any more: its waiters are passed over.
+-- Whether a grant is heard. A worker that died is not subscribed any more: its waiters are passed over.
 local function hears(channel, heard)
   if heard[channel] == nil then heard[channel] = redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0 end
   return heard[channel]
 end
 
--- The first in one queue whom a free slot of this sort can serve.
+-- The first call in one queue that a free slot of this sort can serve.
 local function first_in(queue, slot, pass)
   local from = 0
   while true do
@@ -174,7 +174,7 @@ local function next_for(slot, pass)
   return batch or interactive
 end
 
--- Gives every free slot to whoever is next, and wakes them. `own` is the token of the call that runs this script: it
+-- Grants every free slot to the next call, and wakes their waiters. `own` is the token of the call that runs this script: it
 -- reads its grant in the reply, needs no message and has its whole lease at once; the others are held to `confirm_ms`.
 local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   local pass, wake = { hosts = hosts, heard = {}, own = own }, {}
@@ -197,7 +197,7 @@ local function dispatch(hosts, now, lease_ms, confirm_ms, own)
   for _, message in ipairs(wake) do redis.call('PUBLISH', message[1], message[2]) end
 end
 
--- Whether all hosts of a call have been down for longer than `grace_ms`; then nobody serves it soon.
+-- Whether all hosts of a call have been down for longer than `grace_ms`; then it is served by nobody soon.
 local function nobody_serves(call, hosts, now, grace_ms)
   for _, name in ipairs(call.hosts) do
     local host = hosts[name]

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- none → waiting | holding. Repeated with a token that is known, it tells how that one stands, and confirms a grant.
+-- none → waiting | holding. Repeated with a token that is known, it returns how that call stands, and confirms a grant.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token  2 kind: chat | embed  3 priority: interactive | batch  4 worker  5 job id or ''  6 channel of wakes
 --       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are enrolled

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Tells a waiter how it stands. Writes nothing, so that no hand-over waits for the disk: the holder is confirmed by its
+-- Returns how a waiter stands. Writes nothing, so that no hand-over waits for the disk: the holder is confirmed by its
 -- worker's next heartbeat (gpu_tend.lua), while it calls already.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- What a health check found: up ⇄ down. A host that comes back is given work at once.
+-- What a health check found: up ⇄ down. A healthy host is granted calls at once.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 host  2 'up' | 'down'  3 reason or ''  4 lease ms  5 confirm ms  6 ms until the next check if it is down
 -- Returns {changed 0 | 1, failures in a row} | {0, -1} for a host nobody enrolled

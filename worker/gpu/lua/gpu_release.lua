@@ -2,8 +2,7 @@
 -- holding | waiting → none; the slot goes straight to the next.
 -- KEYS  as in _gpu.lua
 -- ARGV  1 token  2 lease ms  3 confirm ms
--- Returns {'released' | 'withdrawn' | 'lost', Redis ms}; lost: the lease ended before, whatever was answered under it
---         is void
+-- Returns {'released' | 'withdrawn' | 'lost', Redis ms}; lost: the lease ended before, and an answer under it is void
 --@include _common.lua
 --@include _gpu.lua
 

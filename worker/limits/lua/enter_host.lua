@@ -1,28 +1,28 @@
 #!lua flags=allow-oom
--- A scan asks for one of a host's places, which all workers share, or for its own again. A place is held until it is left
--- or its time is up, so that a killed worker's come free by themselves. A scan that must wait for longer than it can is
--- counted until it is back for certain: the more wait, the longer each stays away, so that the host's next beginning finds
--- a few of them there, whatever their number. Nothing is promised to any: one that is cancelled or late holds up nobody.
--- KEYS  1 zset: token → end ms  2 string: when the last scan of the host began, ms  3 zset: token of one sent away → by
+-- A scan asks for one of a host's slots, which all workers share, or for its own again. A slot is held until it is
+-- released or its time is up, so that a killed worker's slots come free by themselves. A scan that must wait for longer
+-- than it can is requeued, and counted until it is back for certain: the more are away, the longer each stays away, so
+-- that a few of them are there at the host's next beginning. Nothing is reserved: a scan that is late delays no other.
+-- KEYS  1 zset: token → end ms  2 string: when the last scan of the host began, ms  3 zset: token of a requeued scan → by
 --       when it is back, ms
--- ARGV  1 token  2 places of the host  3 least ms between two beginnings  4 ms a place is held  5 ms this scan can wait,
---       -1 for one that runs: it is not sent away
---       6 least and 7 most ms over which those sent away spread their return
--- Returns {ms after which asking again makes sense, 0 when the place is taken; ms over which to spread the return}
+-- ARGV  1 token  2 slots of the host  3 least ms between two beginnings  4 ms a slot is held  5 ms this scan can wait,
+--       -1 for a running scan: it is not requeued
+--       6 least and 7 most ms over which requeued scans spread their return
+-- Returns {ms after which asking again makes sense, 0 when the slot is held; ms over which to spread the return}
 --@include _common.lua
 
 local RETURNS_A_BEGINNING = 4 -- so that one of them is there as a rule; their number cancels out of it
-local places, last, away = KEYS[1], KEYS[2], KEYS[3]
-check_type(places, 'zset')
+local slots, last, away = KEYS[1], KEYS[2], KEYS[3]
+check_type(slots, 'zset')
 check_type(last, 'string')
 check_type(away, 'zset')
 local now = now_ms()
 local gap_ms, hold_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-redis.call('ZREMRANGEBYSCORE', places, '-inf', ms(now))
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', ms(now))
 local function hold()
-  redis.call('ZADD', places, ms(now + hold_ms), ARGV[1])
-  redis.call('PEXPIRE', places, math.max(hold_ms, redis.call('PTTL', places))) -- others may hold theirs for longer
+  redis.call('ZADD', slots, ms(now + hold_ms), ARGV[1])
+  redis.call('PEXPIRE', slots, math.max(hold_ms, redis.call('PTTL', slots))) -- others may hold theirs for longer
   return {0, 0}
 end
 
@@ -37,12 +37,12 @@ local function wait(wait_ms)
   return {wait_ms, spread_ms}
 end
 
-if redis.call('ZSCORE', places, ARGV[1]) then return hold() end -- a renewal, or asked again after a lost reply
+if redis.call('ZSCORE', slots, ARGV[1]) then return hold() end -- a renewal, or asked again after a lost reply
 local began = tonumber(redis.call('GET', last) or 0)
 if began > now then began = now end -- a clock set back must not close the host
 if now < began + gap_ms then return wait(began + gap_ms - now) end
-if redis.call('ZCARD', places) >= tonumber(ARGV[2]) then
-  return wait(250) -- a place is left with no word to those who wait; a scan takes longer than this anyway
+if redis.call('ZCARD', slots) >= tonumber(ARGV[2]) then
+  return wait(250) -- a release notifies nobody; a scan takes longer than this anyway
 end
 redis.call('SET', last, ms(now), 'PX', math.max(gap_ms, 1000))
 return hold()

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- free | this job's → held, for a query that wants to speak in a conversation; otherwise it waits, in the order in
--- which the queries were submitted. A later delivery of the job that holds it takes it from the earlier one.
+-- free | this job's → held, for a query of a conversation; otherwise it waits, in the order in which the queries were
+-- submitted. A later delivery of the job that holds it takes it from the earlier one.
 -- KEYS  1 thread hash: token, job and until_ms of the holder; w:<job id> of a waiter: submitted ms ':' last heard ms
 -- ARGV  1 token  2 job id  3 submitted ms  4 lease ms  5 ms after which a silent waiter has lost its turn
--- Returns {'held'} | {'busy', id of the job that speaks or comes first}
+-- Returns {'held'} | {'busy', id of the job that holds it or comes first}
 --@include _common.lua
 
 local thread, token, job, submitted = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])

@@ -1,0 +1,165 @@
+"""Keeps leases: when they are renewed, how an outage is judged, what "lost" means, how they are released.
+
+Shared by jobs (``worker/queue/leases.py``, from a thread), host slots and conversations (``worker/limits``) and GPU
+slots (``worker/gpu``). Redis decides who holds what, by its clock. A renewal that Redis does not answer loses nothing
+by itself: it is repeated, soon at first. A lease is lost when Redis says so, or when the holder's own clock reaches the
+end that Redis last granted, counted from before it was asked for and so never after the end in Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from producer.redis.backoff import Backoff
+
+FIRST_PAUSE_S: Final = 0.25
+"""After the first renewal that Redis did not answer; later pauses are half a renewal long at most."""
+
+Renew = Callable[[], Awaitable[float | None]]
+"""Renews once; returns the seconds until the next renewal, or None for the usual time. Raises redis-py's errors."""
+
+
+class Renewals:
+    """The schedule of one holder's renewals, every ``every_s``, and since when Redis has answered them."""
+
+    def __init__(self, every_s: float) -> None:
+        self.every_s = every_s
+        self.up_since = time.monotonic()
+        """Monotonic time since which Redis has answered this holder without a break."""
+        self._is_down = False
+        self._backoff = Backoff(min(FIRST_PAUSE_S, every_s / 2), every_s / 2)
+
+    def answered(self, asked_at: float) -> None:
+        """Count a renewal begun at ``asked_at``; one that took longer than ``every_s`` was an outage too."""
+        if self._is_down or time.monotonic() - asked_at > self.every_s:
+            self.note_outage()
+        self._is_down = False
+        self._backoff.reset()
+
+    def failed(self) -> float:
+        """Count a renewal without an answer; return the pause before it is repeated."""
+        self._is_down = True
+        self.note_outage()
+        return self._backoff.pause_s()
+
+    def note_outage(self) -> None:
+        """Count the time without a break from now: Redis may have been away."""
+        self.up_since = time.monotonic()
+
+
+async def keep(
+    renew: Renew,
+    *,
+    every_s: float,
+    soon: asyncio.Event | None = None,
+    on_silent: Callable[[Exception], object] | None = None,
+) -> None:
+    """Renew every ``every_s``, and at once when ``soon`` is set, until cancelled.
+
+    ``on_silent`` gets the error of each renewal that Redis did not answer.
+    """
+    renewals, soon = Renewals(every_s), soon or asyncio.Event()
+    pause_s = every_s
+    while True:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await soon.wait()
+        soon.clear()
+        asked_at = time.monotonic()
+        try:
+            due_s = await renew()
+        except (RedisError, OSError) as error:
+            pause_s = renewals.failed()
+            if on_silent is not None:
+                on_silent(error)
+        else:
+            renewals.answered(asked_at)
+            pause_s = every_s if due_s is None else due_s
+
+
+@asynccontextmanager
+async def kept(renew: Renew, *, every_s: float, release: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
+    """Keep one lease while the body runs, then release it, even if the body is cancelled.
+
+    A lease that can't be released ends by its time.
+    """
+
+    async def bounded() -> float | None:
+        async with asyncio.timeout(every_s):  # a connection that answers no more must not cost the next renewal
+            return await renew()
+
+    keeping = asyncio.create_task(keep(bounded, every_s=every_s), name="lease-keep")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        with suppress(RedisError, OSError):
+            await asyncio.shield(release())
+
+
+class Lease:
+    """A lease that its holder must not outlive, until ``ends_at``, loop time; a lost lease stays lost.
+
+    ``loss`` makes the error of a loss out of its reason.
+    """
+
+    def __init__(self, ends_at: float, *, loss: Callable[[str], Exception]) -> None:
+        self.why_lost = ""
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = ends_at
+        self._loss = loss
+        self._body: asyncio.Timeout | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease is certainly still held; a process that was frozen wakes up without it."""
+        return not self.why_lost and self._loop.time() < self._ends_at
+
+    def check(self) -> None:
+        """Raise the loss unless the lease is held."""
+        if not self.is_held:
+            raise self.loss()
+
+    def loss(self) -> Exception:
+        """Return the error that says why the lease is lost."""
+        self.why_lost = self.why_lost or "its lease could not be renewed"
+        return self._loss(self.why_lost)
+
+    def extend(self, ends_at: float) -> None:
+        """Hold on until ``ends_at``; a lost lease stays lost."""
+        if self.is_held:
+            self._ends_at = ends_at
+            self._end_body(ends_at)
+
+    def lose(self, why: str) -> None:
+        """End the body that runs under the lease. Safe to call twice."""
+        if not self.why_lost:
+            self.why_lost = why
+            self._end_body(0.0)
+
+    @asynccontextmanager
+    async def guard(self) -> AsyncGenerator[None]:
+        """Cancel the body when the lease is lost, and raise the loss in its place."""
+        body = asyncio.timeout_at(self._ends_at)
+        try:
+            async with body:
+                self._body = body
+                yield
+        except TimeoutError:
+            if not body.expired():  # the body's own
+                raise
+            raise self.loss() from None
+        finally:
+            self._body = None
+
+    def _end_body(self, at: float) -> None:
+        if self._body is not None and not self._body.expired():
+            self._body.reschedule(at)
