@@ -1,0 +1,24 @@
+"""A host's slot is not half taken because a key of another type stands in the script's way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from tests.support.key_types import assert_refused, typed_keys
+
+KEYS: Final = {"enter_host": "slots:zset began:string away:zset"}
+
+
+@pytest.mark.parametrize(("name", "position", "expected"), typed_keys(KEYS))
+async def test_a_key_of_another_type_is_named_and_nothing_is_written(
+    redis: Redis, keys: Keys, name: str, position: int, expected: str
+):
+    args = ("token", 2, 1000, 30_000, 0, 1000, 2000)
+
+    await assert_refused(
+        redis, keys, ("worker.limits", name), args, names=KEYS[name], position=position, expected=expected
+    )

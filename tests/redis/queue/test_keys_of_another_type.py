@@ -1,0 +1,47 @@
+"""No script of the queue writes half of what it has to because a key of another type stands in its way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from tests.support.key_types import assert_refused, typed_keys
+
+HELD: Final = ("workers", "w1", "1-1", "1")
+"""Group, consumer, entry and fence."""
+KEYS: Final = {
+    "submit": "job:hash lane:stream scheduled:zset batch:hash secret:hash",
+    "cancel": "job:hash scheduled:zset result events:stream secret batch:hash",
+    "seal": "batch:hash events:stream",
+    "bury": "lane:stream job:hash result events:stream secret dead:stream batch:hash",
+    "retry": "lane:stream job:hash scheduled:zset events:stream",
+    "hand_back": "lane:stream job:hash",
+    "reject": "lane:stream dead:stream events:stream result job",
+    "promote": "scheduled:zset job:hash lane:stream",
+    "requeue": "lane:stream job",
+}
+ARGS: Final[dict[str, tuple[str | int, ...]]] = {
+    "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
+    "cancel": ("j1", "{}", "{}", "live", 60, 60, "b1"),
+    "seal": ("b1", 60, "live", "1"),
+    "bury": (*HELD, "j1", "{}", 60, 60, "{}", "live", "b1", "Boom", "it broke", 10),
+    "retry": (*HELD, "j1", 1000, "{}", "{}", "live", "0"),
+    "hand_back": (*HELD, "j1", "add", "1"),
+    "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1"),
+    "promote": ("j1", "batch"),
+    "requeue": ("j1", "batch"),
+}
+
+
+@pytest.mark.parametrize(("name", "position", "expected"), typed_keys(KEYS))
+async def test_a_key_of_another_type_is_named_and_nothing_is_written(
+    redis: Redis, keys: Keys, name: str, position: int, expected: str
+):
+    package = "producer.client" if name in {"submit", "cancel", "seal"} else "worker.queue"
+
+    await assert_refused(
+        redis, keys, (package, name), ARGS[name], names=KEYS[name], position=position, expected=expected
+    )

@@ -1,0 +1,49 @@
+"""The share of each lane to the entry: what an idle lane has saved up, and what it owes."""
+
+from __future__ import annotations
+
+from producer.contract import Lane
+from worker.queue.loop import BATCH_SHARE, Slots
+
+
+def test_batch_that_waits_after_a_flood_of_questions_gets_one_turn_not_all_it_has_missed():
+    slots = Slots(100)
+    for _ in range(50):
+        slots.note_claim(interactive=1, batch=0)
+
+    assert slots.batch_turns(1) == 1
+    assert slots.batch_turns(BATCH_SHARE) == 1
+    assert slots.batch_turns(BATCH_SHARE + 1) == 2
+
+
+def test_after_much_batch_its_next_turn_comes_after_twice_as_many_questions_as_usual():
+    slots = Slots(100)
+    slots.note_claim(interactive=0, batch=50)
+
+    questions = 0
+    while slots.batch_turns(1) == 0:
+        slots.note_claim(interactive=1, batch=0)
+        questions += 1
+
+    assert questions == 2 * (BATCH_SHARE - 1)
+
+
+def test_a_new_worker_gives_batch_its_first_turn_after_four_questions():
+    slots = Slots(100)
+
+    assert slots.batch_turns(BATCH_SHARE - 1) == 0
+    assert slots.batch_turns(BATCH_SHARE) == 1
+
+
+def test_a_slot_acquired_or_released_twice_counts_once():
+    slots = Slots(2)
+    slot = slots.take(Lane.BATCH)
+
+    slot.acquire()
+    assert slots.taken[Lane.BATCH] == 1
+    assert not slots.freed.is_set()
+
+    slot.release()
+    slot.release()
+    assert slots.taken[Lane.BATCH] == 0
+    assert slots.freed.is_set()
