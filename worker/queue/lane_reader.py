@@ -62,7 +62,7 @@ class LaneReader:
         connection = self._connection or await self._open()
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         replies: list[Any] = []
-        script = self._script.packed((self._key,), (*self._args, newest, *tries), with_text=not self._is_known)
+        script = START_READ.packed((self._key,), (*self._args, newest, *tries), with_text=not self._is_known)
         connection.send(self._read + script, [replies.append, lambda start: self._take(replies[0], start, done)])
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + ANSWER_S):

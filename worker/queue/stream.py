@@ -98,7 +98,7 @@ class JobStream:
     @property
     def connected_since(self) -> float:
         """Monotonic time since which the connection that ``reclaim`` uses has stood."""
-        return self._pipe.connected_since
+        return self.pipe.connected_since
 
     def reader(self, lane: Lane, *, arrived: Arrived) -> LaneReader:
         """Return a blocking reader of ``lane``, which starts what it reads and calls ``arrived`` with it."""
