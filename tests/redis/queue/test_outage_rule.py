@@ -18,7 +18,7 @@ from tests.support.signals import Signal
 from worker.own_redis.server import EmbeddedRedis
 from worker.queue.executor import Executor
 from worker.queue.leases import LeaseKeeper
-from worker.queue.loop import Loop, Slots
+from worker.queue.loop import Loop
 from worker.queue.run import JobFunctions
 from worker.queue.stream import JobStream
 
@@ -54,14 +54,16 @@ async def watched(server: EmbeddedRedis, connect: Callable[[], blocking_redis.Re
     """A worker on ``server`` whose lease thread connects by ``connect``; nothing of it runs yet."""
     keeper = Counted(connect, KEYS, consumer="w1", renew_s=RENEW_S, on_lost=lambda _: None, on_cancel=lambda _: None)
     keeper.rounds = Signal("a round of renewals")
-    options = SimpleNamespace(allow_pick_jobs=True, burst=False, max_burst_jobs=-1, functions={}, max_tries=3)
+    options = SimpleNamespace(
+        allow_pick_jobs=True, burst=False, max_burst_jobs=-1, max_jobs=4, functions={}, max_tries=3
+    )
     async with Redis.from_url(server.url) as client, open_stream(client, KEYS) as stream:
         functions = JobFunctions(options, note_progress=stream.note_progress)
         executor = Executor(stream, keeper, functions)
-        loop = Loop(stream, Slots(4), executor, functions, keeper, options=options, lease_s=LEASE_S)
+        loop = Loop(stream, executor, keeper, lease_s=LEASE_S)
         await ask(stream)
-        assert stream._pipe._connection is not None
-        stream._pipe._connection.opened_at -= 2 * LEASE_S
+        assert stream.pipe._connection is not None
+        stream.pipe._connection.opened_at -= 2 * LEASE_S
         keeper.up_since -= 2 * LEASE_S
         try:
             yield Watched(loop, stream, keeper)

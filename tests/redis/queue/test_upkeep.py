@@ -42,7 +42,7 @@ async def tended(
         raise failure
 
     async with running_loop(stream, redis_url, keys, Begun, max_jobs=4, lease_s=lease_s) as (loop, executor, leases):
-        leases._up_since -= 3600  # Redis has answered for long
+        leases.up_since -= 3600  # Redis has answered for long
         clock = upkeep.Upkeep(
             stream,
             leases,
