@@ -58,12 +58,17 @@ class Recalled(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What one run of a graph is handed beside its state; never kept. ``on_progress`` takes a step's name."""
+    """What one run of a graph is handed beside its state; never kept.
+
+    ``on_progress`` takes a step's name. ``check`` raises once another worker may do the same.
+    """
 
     on_progress: Callable[[str], None] | None = None
+    check: Callable[[], None] = lambda: None
 
     def step(self, name: str) -> None:
-        """Tell that a step begins."""
+        """Say that a step begins, unless it is no longer ours."""
+        self.check()
         if self.on_progress is not None:
             self.on_progress(name)
 
@@ -77,10 +82,9 @@ class ScanContext(RunContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryContext(RunContext):
-    """One turn: when its job was submitted, Redis time; ``check`` raises once the conversation may be another's."""
+    """One turn of a conversation: when its job was submitted, Redis time."""
 
     submitted_ms: int = 0
-    check: Callable[[], None] = lambda: None
 
 
 def pack_shots(shots: Mapping[str, bytes]) -> str:
