@@ -18,9 +18,9 @@ from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import search_text
 from worker.memory.memories import Memories
+from worker.memory.vectors.backfill import all_documents
 from worker.memory.vectors.embeddings import Embedded, Embeddings
 from worker.memory.vectors.generations import Generation, Record, read_record
-from worker.memory.vectors.mending import all_documents
 from worker.memory.vectors.reindex import Reindexed, Tell, reindex
 from worker.models.builtin.models import BuiltinEmbedder, hash_text
 from worker.models.protocols import Embedder, EmbedReply

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import redis.exceptions
+from redis.asyncio import Redis
 from redisvl.exceptions import RedisSearchError
 from redisvl.index import AsyncSearchIndex
 from redisvl.query import CountQuery, FilterQuery
@@ -19,9 +20,26 @@ from redisvl.schema import IndexSchema
 from producer.errors import IndexMoved
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
-from worker.memory.vectors.indexes import ensure_index, is_missing_index, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import as_text, ensure_index, is_missing_index, search_errors, wait_until_indexed
 
 T = TypeVar("T")
+WALK_BATCH: Final = 500
+"""Documents a round trip; Redis is held for a few ms at most."""
+
+
+async def key_batches(redis: Redis, prefix: str, *, size: int = WALK_BATCH) -> AsyncIterator[list[str]]:
+    """Yield the keys that begin with ``prefix``, at most ``size`` at a time.
+
+    As SCAN has it: those that are there all the while are among them, some perhaps twice.
+    """
+    cursor = 0
+    while True:
+        cursor, names = await redis.scan(cursor, match=f"{prefix}*", count=size)
+        # SCAN may give more than it was asked for.
+        for start in range(0, len(names), size):
+            yield [as_text(name) for name in names[start : start + size]]
+        if int(cursor) == 0:
+            return
 
 
 def index_schema(
