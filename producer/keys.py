@@ -116,6 +116,11 @@ class Keys:
         """String: a worker has deleted vectors of retired generations; a day."""
         return f"{self.prefix}retired"
 
+    @property
+    def respelled(self) -> str:
+        """String: a worker has given records of an earlier release the one spelling of their address; an hour."""
+        return f"{self.prefix}respelled"
+
     @staticmethod
     def index_of(index: str, generation: int) -> str:
         """Return the name of a generation's index; the first one's is ``index``."""

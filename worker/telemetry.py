@@ -66,6 +66,7 @@ cloud.tokens_unknown      an endpoint told no tokens, so none are counted: model
 cloud.key_unencrypted     the key goes to an http:// endpoint: host
 vectors.backfilled        documents without a vector got theirs: documents, model
 vectors.deleted           documents lost vectors of a model that is no longer used: documents
+history.respelled         records of an earlier release got the one spelling of their address: records
 backfill.failed           … or none of it could be done now: error
 memory.dropped            a namespace had more memories than are kept: namespace (its first label), memories, most
 reindex.model_failed      the model of a reindex under way failed, the old one goes on: model, error

@@ -3,7 +3,8 @@
 Vectors: of a new generation, or because the model was away when a document was written. Which they are says the tag
 ``embedded``, so a walk can be broken off anywhere and begun again. A vector is written only if its document still has
 the text that was embedded (embed.lua); what changed meanwhile is found by the next look. Besides, vectors of retired
-generations are deleted (``retired.py``).
+generations are deleted (``retired.py``), and records of an earlier release get the one spelling of their address
+(``history/respelled.py``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from redis.exceptions import RedisError
 from producer.errors import SightlineError
 from producer.redis.scripts import load_script, run_script
 from worker.memory.history.history import scan_documents
+from worker.memory.history.respelled import respell
 from worker.memory.memories import memory_documents
 from worker.memory.vectors.documents import Documents
 from worker.memory.vectors.embeddings import Embeddings
@@ -31,6 +33,8 @@ BATCH: Final = 32
 """Texts of one model call: enough to use the card, few enough that questions get their turn."""
 BACKFILL_S: Final = 60.0
 """Between looks for documents without a vector."""
+RESPELL_S: Final = 3_600.0
+"""Between walks over all records: a worker of an earlier release may run beside this one."""
 RETIRED_S: Final = 86_400.0
 """Between walks over all documents; the end of a reindex makes the next one due at once."""
 LEASE_S: Final = 60.0
@@ -77,6 +81,7 @@ async def keep_backfilled(embeddings: Embeddings, *, every_s: float = BACKFILL_S
 async def _keep_backfilling(embeddings: Embeddings, every_s: float) -> None:
     while True:
         try:
+            await respell_in_turn(embeddings)
             await delete_retired_in_turn(embeddings)
             await backfill_in_turn(embeddings, every_s=every_s)
         except (SightlineError, RedisError, OSError) as error:
@@ -112,6 +117,18 @@ async def delete_retired_in_turn(embeddings: Embeddings, *, every_s: float = RET
     total = await _in_turn(embeddings.redis, embeddings.keys.retired, steps, every_s=every_s)
     if total:
         log.info("vectors.deleted", documents=total)
+    return total
+
+
+async def respell_in_turn(embeddings: Embeddings, *, every_s: float = RESPELL_S) -> int:
+    """Give records of an earlier release the one spelling of their address, unless a worker did within ``every_s``.
+
+    Returns how many there were.
+    """
+    redis, keys = embeddings.redis, embeddings.keys
+    total = await _in_turn(redis, keys.respelled, respell(redis, keys), every_s=every_s)
+    if total:
+        log.info("history.respelled", records=total)
     return total
 
 
