@@ -51,7 +51,7 @@ class OtherEmbedder:
             raise ModelError(msg)
         folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
         vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
-        return EmbedReply(vectors.astype(np.float32), self.name, Usage(calls=1))
+        return EmbedReply(vectors.astype(np.float32), Usage(calls=1))
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         return await self.embed_documents(texts)

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-import redis.exceptions
 from redis.asyncio import Redis
-from redisvl.exceptions import RedisSearchError
 from redisvl.index import AsyncSearchIndex
 from redisvl.query import CountQuery, FilterQuery
 from redisvl.query.filter import FilterExpression, Tag
@@ -20,7 +19,7 @@ from redisvl.schema import IndexSchema
 from producer.errors import IndexMoved
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
-from worker.memory.vectors.indexes import as_text, ensure_index, is_missing_index, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import as_text, drop_index, ensure_index, on_index, wait_until_indexed
 
 T = TypeVar("T")
 WALK_BATCH: Final = 500
@@ -92,15 +91,7 @@ class Documents:
         return await self._act(act, (await self._vectors.record()).active)
 
     async def _act(self, act: Callable[[AsyncSearchIndex], Awaitable[T]], generation: Generation) -> T:
-        index = self.index(generation)
-        async with search_errors():
-            try:
-                return await act(index)
-            except (RedisSearchError, redis.exceptions.ResponseError) as error:
-                if not is_missing_index(error):
-                    raise
-            await self._rebuild(generation)
-            return await act(index)
+        return await on_index(partial(act, self.index(generation)), partial(self._rebuild, generation))
 
     async def _rebuild(self, generation: Generation) -> None:
         """Make a lost index again. Raises ``IndexMoved`` if it was not lost, but dropped at the end of a reindex."""
@@ -123,12 +114,7 @@ class Documents:
 
     async def drop(self, generation: Generation) -> None:
         """Drop the index of a generation, not its documents. Safe to call twice."""
-        async with search_errors():
-            try:
-                await self.index(generation).delete(drop=False)
-            except (RedisSearchError, redis.exceptions.ResponseError) as error:
-                if not is_missing_index(error):
-                    raise
+        await drop_index(self._vectors.redis, self.index(generation).name)
 
     # ------------------------------------------------------------------------------------------ what lacks a vector
 

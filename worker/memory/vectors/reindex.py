@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
-
-from redis.exceptions import ResponseError
+from typing import Final, Literal
 
 from producer.errors import InputError, ServiceError, SettingsError
 from producer.redis.scripts import load_script, run_script
@@ -21,8 +19,8 @@ from worker.memory.cache import cache_index
 from worker.memory.vectors.backfill import all_documents, backfill
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import as_text, is_missing_index, wait_until_indexed
-from worker.memory.vectors.retired import delete_retired, make_due
+from worker.memory.vectors.indexes import as_text, drop_index, wait_until_indexed
+from worker.memory.vectors.retired import delete_retired
 from worker.models.protocols import Embedder
 
 BEGIN: Final = load_script("worker.memory.vectors", "reindex_begin")
@@ -151,9 +149,10 @@ async def _remove(embeddings: Embeddings, retired: Generation, tell: Tell) -> No
         await documents.drop(retired)
     record = await embeddings.record()
     if (retired.model, retired.dims) not in {(one.model, one.dims) for one in record.live}:
-        await _drop_cache(embeddings, retired)
+        # Its cached answers end with their TTL.
+        await drop_index(embeddings.redis, cache_index(embeddings.keys, retired))
     await _delete_retired(embeddings, tell)
-    await make_due(embeddings)
+    await embeddings.redis.delete(embeddings.keys.retired)  # a worker walks over all documents with its next look
     await run_script(embeddings.redis, END, [embeddings.keys.embedding], [retired.pack()])
 
 
@@ -162,12 +161,3 @@ async def _delete_retired(embeddings: Embeddings, tell: Tell) -> None:
     async for looked_at, _ in delete_retired(embeddings):
         done += looked_at
         tell(Progress("cleaning", done, done))
-
-
-async def _drop_cache(embeddings: Embeddings, retired: Generation) -> None:
-    """Drop the index of the model's cached answers; they end with their TTL."""
-    try:
-        await cast("Any", embeddings.redis).execute_command("FT.DROPINDEX", cache_index(embeddings.keys, retired))
-    except ResponseError as error:
-        if not is_missing_index(error):
-            raise

@@ -33,8 +33,3 @@ async def delete_retired(embeddings: Embeddings) -> AsyncIterator[tuple[int, int
                 looked_at, changed = await run_script(redis, DELETE, [keys.embedding, *left], [MOST_CHANGED])
                 yield int(looked_at), int(changed)
                 left = left[int(looked_at) :]
-
-
-async def make_due(embeddings: Embeddings) -> None:
-    """Let a worker walk over all documents with its next look."""
-    await embeddings.redis.delete(embeddings.keys.retired)
