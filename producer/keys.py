@@ -107,14 +107,19 @@ class Keys:
         return f"{self.prefix}embedding"
 
     @property
-    def mending(self) -> str:
+    def backfill(self) -> str:
         """String: a worker embeds what lacks a vector; a minute."""
-        return f"{self.prefix}mending"
+        return f"{self.prefix}backfill"
 
     @property
-    def cleaning(self) -> str:
-        """String: a worker has deleted vectors of generations that have ended; a day."""
-        return f"{self.prefix}cleaning"
+    def retired(self) -> str:
+        """String: a worker has deleted vectors of retired generations; a day."""
+        return f"{self.prefix}retired"
+
+    @property
+    def respelled(self) -> str:
+        """String: a worker has given records of an earlier release the one spelling of their address; an hour."""
+        return f"{self.prefix}respelled"
 
     @staticmethod
     def index_of(index: str, generation: int) -> str:

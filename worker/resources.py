@@ -30,8 +30,8 @@ from worker.memory.cache import AnswerCache
 from worker.memory.checkpoints import conversation_saver, scan_saver
 from worker.memory.history.history import History
 from worker.memory.memories import Memories
+from worker.memory.vectors.backfill import keep_backfilled
 from worker.memory.vectors.embeddings import Embeddings
-from worker.memory.vectors.mending import keep_mended
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
 from worker.scan.engine import ScanEngine, ScanSettings
@@ -60,7 +60,7 @@ async def open_resources(
         vectors = Embeddings(redis, keys, models.embedder, models.open_embedder)
         history = History(vectors)
         await history.ensure_index()  # before the browser: a Redis without search is told at once
-        async with keep_mended(vectors), engine:
+        async with keep_backfilled(vectors), engine:
             graph = ScanGraph(
                 engine=PoliteEngine(engine, gate),
                 chat=models.chat,

@@ -64,9 +64,10 @@ cloud.failed              the cloud could not answer a call: job_id, error
 cloud.share_unknown       Redis did not say what is left of the cloud's share: error
 cloud.tokens_unknown      an endpoint told no tokens, so none are counted: model, host
 cloud.key_unencrypted     the key goes to an http:// endpoint: host
-vectors.mended            documents without a vector got theirs: documents, model
-vectors.not_mended        … or could not get it now: error
-vectors.cleaned           documents lost vectors of a model that is no longer used: documents
+vectors.backfilled        documents without a vector got theirs: documents, model
+vectors.deleted           documents lost vectors of a model that is no longer used: documents
+history.respelled         records of an earlier release got the one spelling of their address: records
+backfill.failed           … or none of it could be done now: error
 memory.dropped            a namespace had more memories than are kept: namespace (its first label), memories, most
 reindex.model_failed      the model of a reindex under way failed, the old one goes on: model, error
 settings.model_moved      EMBEDDING_MODEL names the model before a reindex: given, used

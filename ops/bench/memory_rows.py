@@ -58,7 +58,7 @@ class Synthetic:
         """Return the same vector for each text."""
         row = np.zeros((1, DIMS), dtype=np.float32)
         row[0, 0] = 1.0
-        return EmbedReply(np.repeat(row, len(texts), axis=0), self.name, Usage())
+        return EmbedReply(np.repeat(row, len(texts), axis=0), Usage())
 
     embed_queries = embed_documents
 

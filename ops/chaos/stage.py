@@ -189,7 +189,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         stack = self._stack
-        await stack.enter_async_context(self.redis)
+        stack.enter_context(self.redis)
         self.proxy = await stack.enter_async_context(TcpProxy(self.redis.port))
         await stack.enter_async_context(self.ollama)
         stack.enter_context(self.site)

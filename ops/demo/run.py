@@ -179,7 +179,7 @@ async def demo() -> Outcome:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-demo-")))
         print("Starting a Redis of its own, a web server for the sample shop, and two workers …", flush=True)
-        redis = await stack.enter_async_context(EmbeddedRedis(folder / "redis", die_with_parent=True))
+        redis = stack.enter_context(EmbeddedRedis(folder / "redis", die_with_parent=True))
         base = stack.enter_context(served())
         running = await stack.enter_async_context(workers(WORKERS, redis_url=redis.url, folder=folder))
         settings = ClientSettings(redis_url=redis.url, environment=ENVIRONMENT)

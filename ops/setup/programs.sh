@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 . ops/setup/step.sh
 
 status=0
-step "Redis" .venv/bin/python -m worker.own_redis.server --fetch || status=$?
+step "Redis" .venv/bin/python -m worker.own_redis.build || status=$?
 step "browser" .venv/bin/python -m worker.scan.browser --install || status=$?
 # Only the tests of metrics and alerts need it: without it they are skipped, or fail where CI is set.
 step "Prometheus" ops/setup/prometheus.sh || echo "setup: going on without Prometheus"

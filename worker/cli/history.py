@@ -189,7 +189,7 @@ def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
 
 async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: Wanted) -> list[Shown]:
     from worker.cli.history_text import Shown
-    from worker.memory.history.recorded import recorded_history
+    from worker.memory.history.history import recorded_history
 
     within = wanted.filter(await _now_ms(redis))
     if wanted.search is not None:
@@ -206,7 +206,7 @@ async def _search(
 ) -> list[Shown]:
     """Search by meaning, with the model that the history was made with, whatever this shell's settings say."""
     from worker.cli.history_text import Shown
-    from worker.memory.history.recorded import recorded_history
+    from worker.memory.history.history import recorded_history
     from worker.models.routing import open_embedders
 
     async with open_embedders(settings, redis, keys, worker="history") as open_embedder:
@@ -257,7 +257,7 @@ async def _days(redis: Redis, keys: Keys, wanted: Wanted) -> list[Day]:
 
 
 async def _groups(redis: Redis, keys: Keys, wanted: Wanted) -> Groups:
-    from worker.memory.history.recorded import recorded_history
+    from worker.memory.history.history import recorded_history
     from worker.memory.history.trends import Groups, group_trends
 
     since_ms = wanted.filter(await _now_ms(redis)).since_ms or 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from redis.asyncio import Redis
+from collections.abc import Iterable
 
 from producer.client.queue_view import queue_info
 from producer.errors import ServiceError
@@ -22,29 +20,22 @@ from worker.settings import WorkerSettings
 async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = ()) -> list[Line]:
     """Return a line for each subject; ``misspelt`` are hints about names in the environment."""
     lines = [warning("settings", hint, "rename it, or leave it if another program wants it") for hint in misspelt]
-    models = await look_at_models(settings)
-    lines += await _redis_lines(settings, dims=models.dims)
-    return [*lines, browser_line(settings.browser_path), *models.lines, *await fallback_lines(settings)]
+    models, dims = await look_at_models(settings)
+    lines += await _redis_lines(settings, dims=dims)
+    return [*lines, browser_line(settings.browser_path), *models, *await fallback_lines(settings)]
 
 
 async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:
-    redis, keys = open_redis(settings), Keys(settings.environment)
+    keys = Keys(settings.environment)
     lines: list[Line] = []
     try:
         with redis_errors(settings):
-            lines += server_lines(await read_facts(redis))
-            lines += await _content_lines(redis, keys, model=settings.embedding_model, dims=dims)
+            async with open_redis(settings) as redis:
+                lines += server_lines(await read_facts(redis))
+                lines += await index_lines(redis, keys, model=settings.embedding_model, dims=dims)
+                lines.append(lifetime_line(await take_sample(redis, keys)))
+                lines += queue_lines(await queue_info(redis, keys))
     except ServiceError as failure:
         text, _, todo = str(failure).partition(": ")
         lines.append(error("redis", text, todo))
-    finally:
-        await redis.aclose()
     return lines
-
-
-async def _content_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> Sequence[Line]:
-    return [
-        *await index_lines(redis, keys, model=model, dims=dims),
-        lifetime_line(await take_sample(redis, keys)),
-        *queue_lines(await queue_info(redis, keys)),
-    ]

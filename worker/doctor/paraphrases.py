@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.reports.plain_text import counted
-from worker.memory.cache import PARAPHRASES, SAME_MEANING, AnswerCache, distances
+from worker.memory.cache import AnswerCache
 from worker.memory.vectors.embeddings import Embeddings
+from worker.models.protocols import Embedder
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
+
+PAIRS: Final = (
+    ("what is WCAG?", "explain WCAG to me", True),
+    ("which page has the worst barriers?", "on which page are the barriers worst?", True),
+    ("how many images lack a text alternative?", "how many pictures have no alt text?", True),
+    ("which pages of the shop got worse?", "which pages of the shop got better?", False),
+    ("what is wrong with the contact form?", "what is wrong with the home page?", False),
+)
+"""Two questions, and whether they ask the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +48,19 @@ class Measured:
 
 async def measure(settings: WorkerSettings) -> Measured:
     """Measure under EMBEDDING_MODEL; raises ``ModelError`` and ``ServiceError``."""
-    redis, keys = open_redis(settings), Keys(settings.environment)
-    try:
-        with redis_errors(settings):
-            async with open_models(settings, redis, keys, worker="doctor") as models:
-                measured = await distances(models.embedder, PARAPHRASES)
-                counts = await AnswerCache(Embeddings(redis, keys)).counts()
-    finally:
-        await redis.aclose()
-    pairs = (
-        Pair(first, second, asks_the_same=number < SAME_MEANING, distance=distance)
-        for number, (first, second, distance) in enumerate(measured)
-    )
-    return Measured(tuple(pairs), counts, settings.cache_distance_threshold)
+    keys = Keys(settings.environment)
+    with redis_errors(settings):
+        async with open_redis(settings) as redis, open_models(settings, redis, keys, worker="doctor") as models:
+            pairs = await distances(models.embedder)
+            counts = await AnswerCache(Embeddings(redis, keys)).counts()
+    return Measured(pairs, counts, settings.cache_distance_threshold)
+
+
+async def distances(embedder: Embedder, pairs: Sequence[tuple[str, str, bool]] = PAIRS) -> tuple[Pair, ...]:
+    """Return each pair with its cosine distance under ``embedder``. Raises ``ModelError``."""
+    reply = await embedder.embed_queries([text for *both, _ in pairs for text in both])
+    near = np.sum(reply.vectors[0::2] * reply.vectors[1::2], axis=1)
+    return tuple(Pair(*pair, round(1.0 - float(one), 4)) for pair, one in zip(pairs, near, strict=True))
 
 
 def use(counts: Mapping[str, int]) -> str:

@@ -70,13 +70,7 @@ async def _appendfsync(redis: Redis) -> str:
 
 def server_lines(facts: ServerFacts) -> list[Line]:
     """Return what ``facts`` mean, one line a subject."""
-    return [
-        _version(facts),
-        _modules(facts),
-        _eviction(facts),
-        _disk(facts),
-        _memory(facts),
-    ]
+    return [_version(facts), _modules(facts), _eviction(facts), _disk(facts), _memory(facts)]
 
 
 def _version(facts: ServerFacts) -> Line:

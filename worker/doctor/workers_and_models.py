@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from producer.client.records import QueueInfo
@@ -50,16 +49,8 @@ def browser_line(wanted: str) -> Line:
         return error("browser", text, todo)
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What is known of the models: lines to print, and the length of the embedding model's vectors, or 0."""
-
-    lines: tuple[Line, ...]
-    dims: int
-
-
-async def look_at_models(settings: WorkerSettings) -> Models:
-    """Ask the model hosts, if any model needs one."""
+async def look_at_models(settings: WorkerSettings) -> tuple[list[Line], int]:
+    """Ask the model hosts, if any model needs one; return lines, and the length of the embedder's vectors or 0."""
     chosen = {"CHAT_MODEL": settings.chat_model, "EMBEDDING_MODEL": settings.embedding_model}
     told = [_builtin(setting) for setting, name in chosen.items() if name == BUILTIN]
     wanted = {setting: name for setting, name in chosen.items() if name != BUILTIN}
@@ -69,11 +60,11 @@ async def look_at_models(settings: WorkerSettings) -> Models:
 
         dims = DIMS
     if not wanted:
-        return Models(tuple(told), dims)
+        return told, dims
     has, failures = await _ask_hosts(settings.ollama_hosts)
     told += [_host(host, has.get(host.name), failures.get(host.name)) for host in settings.ollama_hosts]
     told += [model_line(setting, name, has) for setting, name in wanted.items()] if has else []
-    return Models(tuple(told), dims)
+    return told, dims
 
 
 def _builtin(setting: str) -> Line:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, cast
 
-import numpy as np
 from redis.asyncio import Redis
-from redisvl.exceptions import RedisSearchError
 from redisvl.extensions.cache.llm import SemanticCache
 from redisvl.index import AsyncSearchIndex
 from redisvl.query.filter import Tag
@@ -27,20 +26,10 @@ from producer.contract import Usage
 from producer.keys import Keys
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import as_text, ensure_index, exact_tag, is_missing_index, redis_errors
-from worker.models.protocols import Embedder
+from worker.memory.vectors.indexes import as_text, ensure_index, exact_tag, on_index, redis_errors
 
 NEAR_MISS: Final = 2.0
 """A nearest question within so many times the threshold is counted: many of them say that it is set too low."""
-PARAPHRASES: Final = (
-    ("what is WCAG?", "explain WCAG to me"),
-    ("which page has the worst barriers?", "on which page are the barriers worst?"),
-    ("how many images lack a text alternative?", "how many pictures have no alt text?"),
-    ("which pages of the shop got worse?", "which pages of the shop got better?"),
-    ("what is wrong with the contact form?", "what is wrong with the home page?"),
-)
-"""Pairs for ``sightline doctor --cache``: the first ``SAME_MEANING`` ask the same, the others do not."""
-SAME_MEANING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +183,7 @@ class AnswerCache:
             "distance_threshold": within,
             "filter_expression": Tag("scope") == scope.tag,
         }
-        with redis_errors():
-            try:
-                rows = await cache.acheck(**asked)
-            except RedisSearchError as error:
-                if not is_missing_index(error):
-                    raise
-                await self._ensure(placed.generation)
-                rows = await cache.acheck(**asked)
+        rows = await on_index(partial(cache.acheck, **asked), partial(self._ensure, placed.generation))
         return self._parse(rows[0]) if rows else None
 
     def _parse(self, row: Mapping[str, Any]) -> CachedAnswer:
@@ -224,11 +206,3 @@ class AnswerCache:
 def cache_index(keys: Keys, generation: Generation) -> str:
     """Return the name of the index of a model's cached answers: no such name is the beginning of another."""
     return keys.cache(f"{generation.dims}:{exact_tag(generation.model)}")
-
-
-async def distances(embedder: Embedder, pairs: Sequence[tuple[str, str]] = PARAPHRASES) -> list[tuple[str, str, float]]:
-    """Return each pair with its cosine distance under ``embedder``: what CACHE_DISTANCE_THRESHOLD is chosen by."""
-    reply = await embedder.embed_queries([text for pair in pairs for text in pair])
-    first, second = reply.vectors[0::2], reply.vectors[1::2]
-    near = np.sum(first * second, axis=1)
-    return [(*pair, round(1.0 - float(one), 4)) for pair, one in zip(pairs, near, strict=True)]

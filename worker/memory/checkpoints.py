@@ -26,9 +26,10 @@ from redisvl.query.filter import Tag
 from producer.keys import Keys
 from producer.redis.scripts import Arg, Script, load_script, run_script
 from worker.limits.conversation_hold import Hold, thread_lost
-from worker.memory.vectors.indexes import as_text, is_missing_index, redis_errors, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import as_text, on_index, redis_errors, search_errors, wait_until_indexed
 
 T = TypeVar("T")
+SaverT = TypeVar("SaverT", bound="SharedSaver")
 
 STEP: Final = load_script("worker.memory", "thread_step")
 FORGET: Final = load_script("worker.memory", "thread_forget")
@@ -131,17 +132,12 @@ class SharedSaver(AsyncRedisSaver):
 
     async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
         """Return what ``act`` does, on indexes that are there."""
-        with redis_errors():
-            try:
-                return await act()
-            except (RedisSearchError, redis.exceptions.ResponseError) as error:
-                if not is_missing_index(error):
-                    raise
+        return await on_index(act, self._rebuild)
+
+    async def _rebuild(self) -> None:
         await _set_up(self)
         for index in (self.checkpoints_index, self.checkpoint_writes_index):
             await wait_until_indexed(index)
-        with redis_errors():
-            return await act()
 
 
 class ConversationSaver(SharedSaver):
@@ -239,11 +235,9 @@ class ScanSaver(SharedSaver):
             return
 
 
-async def scan_saver(client: Redis, keys: Keys, *, ttl_s: int = SCAN_TTL_S) -> ScanSaver:
+async def scan_saver(client: Redis, keys: Keys) -> ScanSaver:
     """Return a saver for scans, its indexes created. Raises ``RedisUnsuitable`` where Redis cannot search."""
-    saver = ScanSaver(**_options(client, keys, ttl_s))
-    await _set_up(saver)
-    return saver
+    return await _opened(ScanSaver, client, keys, SCAN_TTL_S)
 
 
 async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> ConversationSaver:
@@ -251,19 +245,18 @@ async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> Conver
 
     Raises ``RedisUnsuitable`` where Redis cannot search.
     """
-    saver = ConversationSaver(**_options(client, keys, ttl_s))
+    return await _opened(ConversationSaver, client, keys, ttl_s)
+
+
+async def _opened(kind: type[SaverT], client: Redis, keys: Keys, ttl_s: int) -> SaverT:
+    saver = kind(
+        redis_client=client,
+        ttl={"default_ttl": ttl_s / 60, "refresh_on_read": True},  # in minutes
+        checkpoint_prefix=keys.checkpoints,
+        checkpoint_write_prefix=keys.checkpoint_writes,
+    )
     await _set_up(saver)
     return saver
-
-
-def _options(client: Redis, keys: Keys, ttl_s: int) -> dict[str, Any]:
-    return {
-        "redis_client": client,
-        # The saver counts in minutes.
-        "ttl": {"default_ttl": ttl_s / 60, "refresh_on_read": True},
-        "checkpoint_prefix": keys.checkpoints,
-        "checkpoint_write_prefix": keys.checkpoint_writes,
-    }
 
 
 async def _set_up(saver: AsyncRedisSaver) -> None:

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import re
+from calendar import day_name, month_name
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTHS: Final = (
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-)
+WEEKDAYS: Final = tuple(name.lower() for name in day_name)
+MONTHS: Final = tuple(name.lower() for name in month_name[1:])
 NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DAYS: Final = {"day": 1, "week": 7, "month": 30, "year": 365}
 _HOURS: Final = {"minute": 1 / 60, "hour": 1}

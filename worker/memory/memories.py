@@ -80,10 +80,7 @@ class Memories:
         """Keep ``value``, found by the meaning of its ``text``; replaces a memory of the same namespace and key."""
         (embedded,), _ = await self._vectors.documents([str(value["text"])])
         name = self._prefix + _digest([list(namespace), key])
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            pipe.hget(name, "created_us")
-            (seconds, microseconds), created_us = await pipe.execute()
+        seconds, microseconds = await self._redis.time()
         now_us = str(int(seconds) * 1_000_000 + int(microseconds))
         fields: dict[Any, Any] = {
             "kind": KIND,
@@ -91,7 +88,6 @@ class Memories:
             "key": json.dumps(key),
             "value": json.dumps(value),
             "prefixes": ",".join(_digest(list(namespace[:depth])) for depth in range(1, len(namespace) + 1)),
-            "created_us": as_text(created_us) or now_us,
             "updated_us": now_us,
             "ttl_s": str(self._ttl_s),
             **embedded.fields(),

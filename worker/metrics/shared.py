@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -93,9 +94,7 @@ class StateCollector(Collector):
         """Return the families; called by prometheus_client."""
         yield from own_families(self._environment, self._ask(self._read_own))
         facts = self._ask(self._read)
-        up = GaugeMetricFamily("sightline_redis_up", "Whether Redis answered in time", labels=["environment"])
-        up.add_metric([self._environment], float(facts is not None))
-        yield up
+        yield _gauge(self._environment, "redis_up", "Whether Redis answered in time", {(): float(facts is not None)})
         if facts is not None:
             yield from shared_families(self._environment, facts)
 
@@ -114,7 +113,7 @@ def own_families(environment: str, facts: OwnFacts | None) -> Iterator[Metric]:
     """Return what ``facts`` mean; nothing where the worker's loop did not answer."""
     if facts is None:
         return
-    gauge = _Gauges(environment)
+    gauge = partial(_gauge, environment)
     yield gauge("worker_info", "1 for each live worker", {(facts.worker, facts.version): 1}, "worker", "version")
     yield gauge("worker_places", "Jobs this worker runs at a time", {(): facts.places})
     yield gauge("worker_running", "Jobs this worker runs now", {(): facts.running})
@@ -123,7 +122,7 @@ def own_families(environment: str, facts: OwnFacts | None) -> Iterator[Metric]:
 
 def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
     """Return what ``facts`` mean. Pure."""
-    gauge = _Gauges(environment)
+    gauge = partial(_gauge, environment)
     lanes = facts.lanes.items()
     jobs = {(lane, "waiting"): info.queued for lane, info in lanes}
     jobs |= {(lane, "running"): info.running for lane, info in lanes}
@@ -142,8 +141,9 @@ def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
     yield from _gpu_families(gauge, facts.gpu)
 
 
-def _gpu_families(gauge: _Gauges, gpu: GpuView) -> Iterator[Metric]:
+def _gpu_families(gauge: Callable[..., Metric], gpu: GpuView) -> Iterator[Metric]:
     hosts = gpu.hosts
+    up = {(host.name,): float(host.is_up) for host in hosts}
     slots = {(host.name, "chat"): host.chat for host in hosts} | {(host.name, "embed"): host.embed for host in hosts}
     used = {(host.name, "chat"): host.chat_used for host in hosts}
     used |= {(host.name, "embed"): host.embed_used for host in hosts}
@@ -152,7 +152,7 @@ def _gpu_families(gauge: _Gauges, gpu: GpuView) -> Iterator[Metric]:
         waiting[waiter.kind, waiter.priority] += 1
     longest = max((waiter.waited_ms for waiter in gpu.waiters), default=0) / 1000
     vram = {(host.name, model.name): model.vram_bytes for host in hosts for model in host.loaded}
-    yield gauge("gpu_host_up", "Whether a model host passed its last health check", _up(gpu), "host")
+    yield gauge("gpu_host_up", "Whether a model host passed its last health check", up, "host")
     yield gauge("gpu_slots", "Model calls a host may run at a time", slots, "host", "kind")
     yield gauge("gpu_slots_used", "Model calls that hold a slot", used, "host", "kind")
     yield gauge("gpu_waiting", "Model calls that wait for a slot", waiting, "kind", "lane")
@@ -160,20 +160,10 @@ def _gpu_families(gauge: _Gauges, gpu: GpuView) -> Iterator[Metric]:
     yield gauge("gpu_vram_bytes", "Memory of the card that a loaded model takes", vram, "host", "model")
 
 
-def _up(gpu: GpuView) -> dict[tuple[str, ...], float]:
-    return {(host.name,): float(host.is_up) for host in gpu.hosts}
-
-
-class _Gauges:
-    """Makes gauges of one environment."""
-
-    def __init__(self, environment: str) -> None:
-        self._environment = environment
-
-    def __call__(
-        self, name: str, about: str, values: Mapping[tuple[str, ...], float], *labels: str
-    ) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(f"sightline_{name}", about, labels=["environment", *labels])
-        for key, value in values.items():
-            family.add_metric([self._environment, *key], value)
-        return family
+def _gauge(
+    environment: str, name: str, about: str, values: Mapping[tuple[str, ...], float], *labels: str
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"sightline_{name}", about, labels=["environment", *labels])
+    for key, value in values.items():
+        family.add_metric([environment, *key], value)
+    return family

@@ -83,7 +83,6 @@ class EmbedReply:
     """The vectors of one batch of texts; ``usage`` counts this call alone."""
 
     vectors: Vectors
-    model: str
     usage: Usage
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,13 +23,13 @@ from producer.keys import Keys
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
 from worker.models.builtin.models import NAME, BuiltinChat, BuiltinEmbedder
-from worker.models.cloud.fallback import FallbackChat
-from worker.models.cloud.share import CloudShare
+from worker.models.cloud.fallback import CloudShare, FallbackChat
 from worker.models.protocols import ChatModel, Embedder, OpenEmbedder
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
+    from worker.models.cloud.chat import CloudChat
     from worker.models.ollama.fleet import OllamaFleet
     from worker.models.slot_calls import GpuCalls
 
@@ -62,24 +62,16 @@ async def open_models(
     for setting, name in (("CHAT_MODEL", settings.chat_model), ("EMBEDDING_MODEL", settings.embedding_model)):
         check_name(setting, name)
     async with AsyncExitStack() as stack:
-        models = await _local(settings, redis, keys, stack, worker=worker, timing=timing)
+        opened = OpenedModels(settings, redis, keys, worker=worker, timing=timing)
+        stack.push_async_callback(opened.aclose)
+        await opened.seek(settings.chat_model, settings.embedding_model)
+        chat = await opened.chat(settings.chat_model)
+        embedder = await opened.embedder(settings.embedding_model, settings.embedding_dims)
         if settings.fallback_model:
-            cloud = _cloud(settings, redis, keys, stack)
-            share = CloudShare(redis, keys, settings.fallback_share)
-            models = replace(models, chat=FallbackChat(models.chat, cloud, share))
-        yield models
-
-
-async def _local(
-    settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack, *, worker: str, timing: Timing | None
-) -> Models:
-    """Return the models of CHAT_MODEL and EMBEDDING_MODEL; ``stack`` closes what they need."""
-    opened = OpenedModels(settings, redis, keys, worker=worker, timing=timing)
-    stack.push_async_callback(opened.close)
-    await opened.seek(settings.chat_model, settings.embedding_model)
-    chat = await opened.chat(settings.chat_model)
-    embed = await opened.embedder(settings.embedding_model, settings.embedding_dims)
-    return Models(chat, embed, opened.embedder, opened.pool)
+            cloud = _cloud(settings, redis, keys)
+            stack.push_async_callback(cloud.close)
+            chat = FallbackChat(chat, cloud, CloudShare(redis, keys, settings.fallback_share))
+        yield Models(chat, embedder, opened.embedder, opened.pool)
 
 
 @asynccontextmanager
@@ -87,15 +79,12 @@ async def open_embedders(
     settings: WorkerSettings, redis: Redis, keys: Keys, *, worker: str = ""
 ) -> AsyncGenerator[OpenEmbedder]:
     """Give what opens embedders by name, whatever EMBEDDING_MODEL is; it raises as ``open_models`` does."""
-    opened = OpenedModels(settings, redis, keys, worker=worker)
-    try:
+    async with aclosing(OpenedModels(settings, redis, keys, worker=worker)) as opened:
         yield opened.embedder
-    finally:
-        await opened.close()
 
 
-def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitStack) -> ChatModel:
-    """Return the model of FALLBACK_MODEL; ``stack`` closes it."""
+def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys) -> CloudChat:
+    """Return the model of FALLBACK_MODEL."""
     key = fallback_settings(settings)
     try:
         from worker.models.cloud.chat import CloudChat  # noqa: PLC0415  a second, and an extra that few install
@@ -105,9 +94,7 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys, stack: AsyncExitS
     host = urlsplit(settings.fallback_base_url)
     if key and host.scheme == "http" and host.hostname not in {"localhost", "127.0.0.1", "::1"}:
         log.warning("cloud.key_unencrypted", host=host.netloc)
-    cloud = CloudChat(settings, UsageLedger(redis, keys, ttl_s=settings.usage_ttl_s), api_key=key)
-    stack.push_async_callback(cloud.close)
-    return cloud
+    return CloudChat(settings, UsageLedger(redis, keys, ttl_s=settings.usage_ttl_s), api_key=key)
 
 
 def fallback_settings(settings: WorkerSettings) -> str:
@@ -183,7 +170,7 @@ class OpenedModels:
         fleet, calls = await self._hosts(name)
         from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  most of a second, and 30 MB
 
-        return ollama.OllamaChat(name, fleet, calls, self._settings, facts=await ollama.facts_or_none(fleet, name))
+        return ollama.OllamaChat(name, fleet, calls, self._settings, facts=await fleet.facts(name))
 
     async def embedder(self, name: str, dims: int) -> Embedder:
         """Return the embedder of that name; ``dims`` is the length of its vectors, 0 to ask the host."""
@@ -194,9 +181,9 @@ class OpenedModels:
         from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  as above
 
         settings = replace(self._settings, embedding_dims=dims)
-        return ollama.OllamaEmbedder(name, fleet, calls, settings, facts=await ollama.facts_or_none(fleet, name))
+        return ollama.OllamaEmbedder(name, fleet, calls, settings, facts=await fleet.facts(name))
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Release all slots and close all connections."""
         if self._fleet is not None:
             await self._fleet.close()

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, Generic, TypeVar
 
-import structlog
-
 from producer.contract import Usage
 from producer.errors import ModelBusy, ModelError, ModelMissing, ModelTimeout, SlotLost
 from worker.gpu.hosts import Host, Kind
@@ -31,8 +29,6 @@ TRIES: Final = 3
 PAUSE_S: Final = 0.5
 """Before the same host is asked again; doubled each time. The slot is free meanwhile."""
 
-log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
@@ -41,29 +37,6 @@ class Done(Generic[T]):
     value: T
     prompt_tokens: int = 0
     output_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt(Generic[T]):
-    """One try on one host, ``token`` its slot's; either ``done`` or ``failure``.
-
-    ``ended_ms`` is Redis time, 0 where Redis was silent.
-    """
-
-    token: str
-    host: str
-    wait_ms: int
-    run_ms: int
-    ended_ms: int
-    done: Done[T] | None
-    failure: ModelError | None
-
-    @property
-    def usage(self) -> Usage:
-        """What the try cost."""
-        told = spent_on(self.failure) if self.failure else self.done
-        prompt, output = (told.prompt_tokens, told.output_tokens) if told else (0, 0)
-        return Usage(prompt_tokens=prompt, output_tokens=output, calls=1, gpu_wait_ms=self.wait_ms, gpu_ms=self.run_ms)
 
 
 class GpuCalls:
@@ -86,39 +59,40 @@ class GpuCalls:
         spent: list[Usage] = []
         for left in reversed(range(TRIES + len(self._fleet.hosts) - 1)):
             hosts = self._fleet.hosts_with(model)
+            untried = [h for h in hosts if h.name not in avoided] or hosts
             try:
-                attempt = await self._attempt(kind, make, [h for h in hosts if h.name not in avoided] or hosts)
+                host, usage, outcome = await self._attempt(kind, model, make, untried)
             except ModelError as error:  # no slot
                 error.spent = reduce(add_usage, spent, Usage())
                 raise
-            await self._record(kind, model, attempt)
-            spent.append(attempt.usage)
-            if attempt.done is not None:
-                return attempt.done, spent
-            failure = attempt.failure or SlotLost("the call ended without an answer")
-            if not isinstance(failure, SlotLost):
-                avoided.add(attempt.host)
-            if isinstance(failure, ModelMissing):
-                self._fleet.note_missing(attempt.host, model)
+            spent.append(usage)
+            if isinstance(outcome, Done):
+                return outcome, spent
+            if not isinstance(outcome, SlotLost):
+                avoided.add(host)
+            if isinstance(outcome, ModelMissing):
+                self._fleet.note_missing(host, model)
             elsewhere = [h for h in hosts if h.name not in avoided]
-            if not left or not is_worth_another(failure, has_elsewhere=bool(elsewhere)):
-                failure.spent = reduce(add_usage, spent)
-                raise failure
-            if not isinstance(failure, SlotLost | ModelMissing | ModelBusy):
-                self._fleet.pool.suspect(attempt.host)
+            if not left or not is_worth_another(outcome, has_elsewhere=bool(elsewhere)):
+                outcome.spent = reduce(add_usage, spent)
+                raise outcome
+            if not isinstance(outcome, SlotLost | ModelMissing | ModelBusy):
+                self._fleet.pool.suspect(host)
             if not elsewhere:
                 await asyncio.sleep(PAUSE_S * 2 ** (len(spent) - 1))
         raise AssertionError  # pragma: no cover  the last try returns or raises
 
     async def _attempt(
-        self, kind: Kind, make: Callable[[Host], Coroutine[Any, Any, Done[T]]], hosts: Sequence[Host]
-    ) -> Attempt[T]:
-        """Make the call once, under a slot. Raises ``ModelError`` for want of a slot only."""
+        self, kind: Kind, model: str, make: Callable[[Host], Coroutine[Any, Any, Done[T]]], hosts: Sequence[Host]
+    ) -> tuple[str, Usage, Done[T] | ModelError]:
+        """Make the call once, under a slot; return its host, what it cost, and its outcome.
+
+        Raises ``ModelError`` for want of a slot only.
+        """
         job = now_serving()
         loop = asyncio.get_running_loop()
         slot: Slot | None = None
-        done: Done[T] | None = None
-        failure: ModelError | None = None
+        outcome: Done[T] | ModelError = SlotLost("the call ended without an answer")
         began = ended = loop.time()
         try:
             async with self._fleet.pool.acquire(
@@ -127,42 +101,25 @@ class GpuCalls:
                 began = loop.time()
                 try:
                     async with responses_closed():
-                        done = await slot.run(make(_named(hosts, slot.host)))
+                        outcome = await slot.run(make(next(host for host in hosts if host.name == slot.host)))
                 except ModelError as error:
-                    failure = error
+                    outcome = error
                 ended = loop.time()
         except SlotLost as error:
-            done, failure = None, failure or error
+            outcome = error if isinstance(outcome, Done) else outcome
         if slot is None:  # pragma: no cover  acquire raises instead
             raise AssertionError
-        run_ms = round((ended - began) * 1000)
-        return Attempt(slot.token, slot.host, slot.wait_ms, run_ms, slot.ended_ms, done, failure)
-
-    async def _record(self, kind: Kind, model: str, attempt: Attempt[T]) -> None:
-        usage, failure = attempt.usage, attempt.failure
-        fields = {
-            "kind": kind,
-            "model": model,
-            "host": attempt.host,
-            "job_id": now_serving().job_id,
-            "wait_ms": attempt.wait_ms,
-            "run_ms": attempt.run_ms,
-        }
-        if failure is None:
-            log.info("model.answered", **fields, prompt_tokens=usage.prompt_tokens, output_tokens=usage.output_tokens)
-        else:
-            log.warning("model.failed", **fields, error=f"{type(failure).__name__}: {failure}")
-        if not attempt.ended_ms:
-            log.warning("usage.not_counted", kind=kind, model=model, error="Redis was silent at the call's end")
-            return
-        await self._usage.add(
-            at_ms=attempt.ended_ms,
-            kind=kind,
-            model=model,
-            usage=usage,
-            failed=failure is not None,
-            call_id=attempt.token,
+        failure, told = (None, outcome) if isinstance(outcome, Done) else (outcome, spent_on(outcome))
+        usage = Usage(
+            prompt_tokens=told.prompt_tokens,
+            output_tokens=told.output_tokens,
+            calls=1,
+            gpu_wait_ms=slot.wait_ms,
+            gpu_ms=round((ended - began) * 1000),
         )
+        about = {"kind": kind, "model": model, "host": slot.host, "call_id": slot.token}
+        await self._usage.record(**about, usage=usage, run_ms=usage.gpu_ms, failure=failure, at_ms=slot.ended_ms)
+        return slot.host, usage, outcome
 
 
 def is_worth_another(failure: ModelError, *, has_elsewhere: bool) -> bool:
@@ -170,7 +127,3 @@ def is_worth_another(failure: ModelError, *, has_elsewhere: bool) -> bool:
     if isinstance(failure, ModelMissing | ModelTimeout):
         return has_elsewhere
     return failure.retryable
-
-
-def _named(hosts: Sequence[Host], name: str) -> Host:
-    return next(host for host in hosts if host.name == name)

@@ -16,8 +16,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.contract import Usage
+from producer.errors import ModelError
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script, run_script
+from worker.models.job_context import now_serving
 
 MARK_KEPT_S: Final = 120
 """Longer than a client goes on sending a command again."""
@@ -34,19 +36,34 @@ class UsageLedger:
         self._keys = keys
         self._ttl_s = ttl_s
 
-    async def add_now(self, *, kind: str, model: str, usage: Usage, failed: bool) -> None:
-        """Add one call that has just ended, for whom no script has told Redis' time. Fails no job."""
-        try:
-            seconds, micros = cast("tuple[int, int]", await cast("Any", self._redis).time())
-        except (RedisError, OSError) as error:
-            log.warning("usage.not_counted", model=model, kind=kind, error=str(error))
+    async def record(
+        self,
+        *,
+        kind: str,
+        model: str,
+        host: str,
+        usage: Usage,
+        run_ms: int,
+        failure: ModelError | None,
+        at_ms: int | None = None,
+        call_id: str | None = None,
+    ) -> None:
+        """Log one call of the running job, and add it as ``add`` does; ``at_ms`` 0 says that Redis was silent then."""
+        about = {"kind": kind, "model": model, "host": host, "job_id": now_serving().job_id}
+        about |= {"wait_ms": usage.gpu_wait_ms, "run_ms": run_ms}
+        if failure is None:
+            log.info("model.answered", **about, prompt_tokens=usage.prompt_tokens, output_tokens=usage.output_tokens)
+        else:
+            log.warning("model.failed", **about, error=f"{type(failure).__name__}: {failure}")
+        if at_ms == 0:
+            log.warning("usage.not_counted", kind=kind, model=model, error="Redis was silent at the call's end")
             return
-        await self.add(at_ms=seconds * 1000 + micros // 1000, kind=kind, model=model, usage=usage, failed=failed)
+        await self.add(kind=kind, model=model, usage=usage, failed=failure is not None, at_ms=at_ms, call_id=call_id)
 
     async def add(
-        self, *, at_ms: int, kind: str, model: str, usage: Usage, failed: bool, call_id: str | None = None
+        self, *, kind: str, model: str, usage: Usage, failed: bool, at_ms: int | None = None, call_id: str | None = None
     ) -> None:
-        """Add one call that ended at ``at_ms`` (Redis time), once for each ``call_id``; by default every call is new.
+        """Add one call that ended at ``at_ms`` (Redis time), or now; once for each ``call_id``, by default a new one.
 
         Fails no job: what Redis does not take is logged.
         """
@@ -58,10 +75,11 @@ class UsageLedger:
             "wait_ms": usage.gpu_wait_ms,
             "gpu_ms": usage.gpu_ms,
         }
-        day = datetime.fromtimestamp(at_ms / 1000, tz=UTC).date().isoformat()
-        keys = (self._keys.usage(day), self._keys.counted(call_id or secrets.token_hex(8)))
         added: list[Arg] = [part for what, by in sums.items() if by for part in (f"{kind}:{what}:{model}", by)]
         try:
+            ended_s = (await cast("Any", self._redis).time())[0] if at_ms is None else at_ms / 1000
+            day = datetime.fromtimestamp(ended_s, tz=UTC).date().isoformat()
+            keys = (self._keys.usage(day), self._keys.counted(call_id or secrets.token_hex(8)))
             await run_script(self._redis, ADD, keys, [self._ttl_s, MARK_KEPT_S, *added])
         except (RedisError, OSError) as error:
             log.warning("usage.not_counted", model=model, kind=kind, error=str(error))

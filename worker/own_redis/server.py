@@ -7,21 +7,16 @@ The server listens on loopback only, syncs its append-only file at every write a
 serves one server at a time: the server process itself holds the folder's lock, so it is free the moment the server
 is dead, however it died. The server has a session of its own: Ctrl-C in the terminal reaches the workers, which
 still need it to hand their jobs back.
-
-``python -m worker.own_redis.server --fetch`` downloads the build, so that nothing has to be downloaded later.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import contextlib
 import fcntl
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -30,10 +25,8 @@ from urllib.parse import quote
 
 import redis
 
-from producer.errors import DependencyMissing, RedisUnsuitable
+from producer.errors import RedisUnsuitable
 from worker.own_redis.build import fetch
-
-__all__ = ["EmbeddedRedis"]
 
 _START_DEADLINE_S: Final = 60
 """Without any sign of life; one that loads gives a sign every 1,024 commands."""
@@ -66,7 +59,7 @@ class EmbeddedRedis:
     ``port`` 0 takes a free one at the first start and keeps it. ``config`` adds to or replaces the defaults in the
     words of redis.conf (``{"appendfsync": "everysec", "requirepass": "…"}``; a sequence repeats the directive). With
     ``die_with_parent`` the server is killed when this process ends without stopping it, however it ends; nothing
-    acknowledged is lost. Use as a context manager, blocking or async, or call ``start`` and ``stop``. Not to be
+    acknowledged is lost. Use as a context manager, or call ``start`` and ``stop``. Not to be
     shared between threads.
     """
 
@@ -137,29 +130,11 @@ class EmbeddedRedis:
         """End the server as a crash would, with SIGKILL. Safe to call twice."""
         self._end(signal.SIGKILL)
 
-    def restart(self) -> None:
-        """Stop the server if it runs; start it on the same port and data."""
-        self.stop()
-        self.start()
-
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    async def __aenter__(self) -> Self:
-        starting = asyncio.create_task(asyncio.to_thread(self.start))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # The thread cannot be cancelled: wait for it, or a server nobody knows of would stay behind.
-            await asyncio.wait([starting])
-            self.stop()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.stop)
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -269,23 +244,3 @@ def _quoted(path: Path) -> str:
     """Return ``path`` as one word of redis.conf."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``python -m worker.own_redis.server``: fetch the build, print its folder; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m worker.own_redis.server", description="The Redis of machines without one."
-    )
-    parser.add_argument("--fetch", action="store_true", required=True, help="download the build if it is not there yet")
-    parser.parse_args(arguments)
-    try:
-        home = fetch()
-    except DependencyMissing as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(f"{home}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,7 @@ from producer.contract import Usage
 from producer.errors import ModelError
 from producer.keys import Keys
 from tests.support.scans import GENERATION, placed, wrong_vector
-from worker.memory.cache import AnswerCache, Scope, distances
+from worker.memory.cache import AnswerCache, Scope
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.models.builtin.models import DIMS, BuiltinEmbedder
 from worker.models.protocols import EmbedReply, Vectors
@@ -35,7 +35,7 @@ class Scripted(BuiltinEmbedder):
         for row, text in zip(vectors, texts, strict=True):
             row[0] = 1 - self.distances[text]
             row[1] = np.sqrt(1 - row[0] ** 2)
-        return EmbedReply(vectors, self.name, Usage(calls=1))
+        return EmbedReply(vectors, Usage(calls=1))
 
 
 class Clock:
@@ -197,10 +197,3 @@ async def test_an_index_dropped_under_a_running_worker_is_built_again(redis: Red
     assert (await cache.look_up(QUESTION, SCOPE)).found is None
     await keep(cache)
     assert (await cache.look_up(QUESTION, SCOPE)).found is not None
-
-
-async def test_distances_are_told_for_choosing_the_threshold():
-    same, other = await distances(BuiltinEmbedder(), [("the same words", "the same words"), ("apples", "zebra")])
-
-    assert same == ("the same words", "the same words", 0.0)
-    assert other[2] > 0.8

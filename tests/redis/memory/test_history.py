@@ -22,13 +22,8 @@ from worker.models.protocols import Vectors
 class OtherEmbedder(BuiltinEmbedder):
     """Another model by name and dimensions; it is never asked for a vector."""
 
-    @property
-    def name(self) -> str:
-        return "nomic-embed-text"
-
-    @property
-    def dims(self) -> int:
-        return 768
+    name = "nomic-embed-text"
+    dims = 768
 
 
 async def keep(
@@ -117,15 +112,6 @@ async def test_scans_are_found_by_exact_filters(
 
     assert {record.scan_id for record in await history.find(wanted)} == expected
     assert {one.record.scan_id for one in await history.similar(placed("x"), wanted)} == expected
-
-
-async def test_pages_of_a_listing_neither_repeat_nor_skip(redis: Redis, keys: Keys, history: History):
-    for number in range(5):
-        await keep(redis, keys, f"j{number}", scan_result(), page=f"p{number}", seen_ms=number)
-
-    listed = [record.scan_id for offset in (0, 2, 4) for record in await history.find(limit=2, offset=offset)]
-
-    assert listed == ["j4", "j3", "j2", "j1", "j0"]
 
 
 async def test_a_scan_is_got_by_its_id(redis: Redis, keys: Keys, history: History):

@@ -14,9 +14,9 @@ from tests.support.scans import placed
 from tests.support.two_models import NAMES, NEW, OLD, Environment, OtherEmbedder
 from worker.memory.cache import AnswerCache, Scope
 from worker.memory.history.history import ScanFilter
+from worker.memory.vectors.backfill import backfill_in_turn
 from worker.memory.vectors.embeddings import Embedded, Embeddings
 from worker.memory.vectors.generations import Generation, Record
-from worker.memory.vectors.mending import mend_in_turn
 from worker.memory.vectors.reindex import Progress, reindex
 from worker.models.builtin.models import BuiltinEmbedder, hash_text
 
@@ -113,11 +113,11 @@ async def test_what_a_worker_commits_with_the_old_vector_alone_is_found_before_a
     await place.scan("after", old_only)
     before = await place.history.search("slow text", limit=3)
 
-    mended = await mend_in_turn(place.embeddings)
+    backfilled = await backfill_in_turn(place.embeddings)
 
     assert "during-embedding" in {one.record.scan_id for one in before if one.distance < 0.01}
     assert "after" not in {one.record.scan_id for one in before}
-    assert mended >= 1
+    assert backfilled >= 1
     assert await place.is_whole(NEW)
     near = await place.history.search("slow text", limit=3)
     assert {one.record.scan_id for one in near if one.distance < 0.01} == {

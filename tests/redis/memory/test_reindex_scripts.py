@@ -1,4 +1,4 @@
-"""embed.lua, clean_vectors.lua and reindex_*.lua, each alone: what they write, and when they refuse."""
+"""embed.lua, delete_retired.lua and reindex_*.lua, each alone: what they write, and when they refuse."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from redis.exceptions import ResponseError
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.two_models import NEW
-from worker.memory.vectors.cleaning import CLEAN
+from worker.memory.vectors.backfill import EMBED
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation, Record, read_record
-from worker.memory.vectors.mending import EMBED
 from worker.memory.vectors.reindex import BEGIN, END, SWITCH
+from worker.memory.vectors.retired import DELETE
 from worker.models.builtin.models import BuiltinEmbedder
 
 
@@ -46,7 +46,7 @@ async def test_a_key_of_another_type_is_refused_before_anything_is_written(redis
     await redis.set(keys.embedding, "x")
 
     for script, args in (
-        (CLEAN, ["9"]),
+        (DELETE, ["9"]),
         (EMBED, ["a", "2", "v", "x"]),
         (BEGIN, ["1:m"]),
         (SWITCH, ["2:1:m", "m"]),

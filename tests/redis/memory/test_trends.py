@@ -11,8 +11,7 @@ from producer.contract import Counts
 from producer.keys import Keys
 from producer.reports.site_days import site_trend
 from tests.support.seeded_history import Nights, page
-from worker.memory.history.history import History
-from worker.memory.history.recorded import recorded_history
+from worker.memory.history.history import History, recorded_history
 from worker.memory.history.trends import Groups, group_trends
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder

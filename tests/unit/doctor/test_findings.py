@@ -9,9 +9,10 @@ from producer.keys import Keys
 from worker.doctor.index_health import IndexFacts, index_line, reindex_lines, vectors_line
 from worker.doctor.lifetimes import kind_of
 from worker.doctor.line import Level
-from worker.doctor.paraphrases import Pair, advice
+from worker.doctor.paraphrases import Pair, advice, distances
 from worker.doctor.workers_and_models import browser_line, model_line, queue_lines
 from worker.memory.vectors.generations import Generation, Record
+from worker.models.builtin.models import BuiltinEmbedder
 
 KEYS = Keys("prod")
 WHOLE = IndexFacts(documents=12, failures=0, is_building=False, dims=768)
@@ -162,3 +163,11 @@ def test_advice_on_the_threshold_follows_from_the_distances(
     pairs = [*(pair(one, same=True) for one in same), *(pair(one, same=False) for one in other)]
 
     assert said in advice(pairs, threshold=0.1)
+
+
+async def test_distances_are_told_for_choosing_the_threshold():
+    same_words = "the same words"
+    same, other = await distances(BuiltinEmbedder(), [(same_words, same_words, True), ("apples", "zebra", False)])
+
+    assert same == Pair(same_words, same_words, asks_the_same=True, distance=0.0)
+    assert other.distance > 0.8

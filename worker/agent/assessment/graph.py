@@ -168,8 +168,8 @@ class ScanGraph:
     async def _embed(self, result: ScanResult) -> tuple[Embedded, Usage, tuple[str, ...]]:
         """Return the result's text and vectors.
 
-        Where the model fails there is none, and a note: the findings go out all the same, and the vector is made later
-        (``memory/mending.py``).
+        Where the model fails there is none, and a note: the findings go out all the same, and the vector is backfilled
+        (``memory/vectors/backfill.py``).
         """
         text = search_text(result)
         try:

@@ -7,11 +7,13 @@ of the vectors is recorded in ``generations.py``.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, cast
+from functools import partial, reduce
+from operator import and_
+from typing import Any, Final
 
+from redis.asyncio import Redis
 from redisvl.query import FilterQuery, VectorQuery
 from redisvl.query.filter import FilterExpression, Num, Tag
 from redisvl.schema import IndexSchema
@@ -21,8 +23,9 @@ from worker.memory.history.pages import MAX_PAGES, PageState, newest_of_pages
 from worker.memory.history.scan_record import RETURNED, ScanRecord, parse
 from worker.memory.vectors.documents import Documents, index_schema
 from worker.memory.vectors.embeddings import Embeddings, Placed
-from worker.memory.vectors.generations import Generation
+from worker.memory.vectors.generations import Generation, read_record
 from worker.memory.vectors.indexes import exact_tag
+from worker.models.protocols import OpenEmbedder
 
 HNSW: Final = {"algorithm": "hnsw", "m": 48, "ef_construction": 200, "ef_runtime": 400}
 """A search among 100,000 scans must take 5 ms; an exact one takes 40. With fewer links and candidates, pages that are
@@ -74,10 +77,7 @@ class ScanFilter:
             parts.append(Num("last_seen_ms") <= self.until_ms)
         if self.begun_by_ms is not None:
             parts.append(Num("at_ms") <= self.begun_by_ms)
-        whole: FilterExpression | None = None
-        for part in parts:
-            whole = part if whole is None else whole & part
-        return whole
+        return reduce(and_, parts) if parts else None
 
 
 EVERYTHING: Final = ScanFilter()
@@ -133,9 +133,7 @@ class History:
 
     async def get(self, scan_id: str) -> ScanRecord | None:
         """Return one scan; None if there is none of that id."""
-        values = await cast("Awaitable[list[Any]]", self._redis.hmget(self._keys.scan(scan_id), list(RETURNED)))
-        fields = dict(zip(RETURNED, values, strict=True))
-        return None if fields["page"] is None else parse(scan_id, fields)
+        return next(iter(await self.get_many([scan_id])), None)
 
     async def previous(
         self, page: str, *, terms: str | None = None, before_job: str, status: str | None = None
@@ -144,15 +142,14 @@ class History:
         found = await self.find(ScanFilter(page=page, terms=terms, not_job=before_job, status=status), limit=1)
         return found[0] if found else None
 
-    async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20, offset: int = 0) -> list[ScanRecord]:
-        """Return scans, the most recently seen first; ``offset`` pages on."""
+    async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20) -> list[ScanRecord]:
+        """Return scans, the most recently seen first."""
         query = FilterQuery(
             filter_expression=wanted.expression(),
             return_fields=list(RETURNED),
             num_results=limit,
             sort_by=("last_seen_ms", "DESC"),
         )
-        query.paging(offset, limit)
         rows = await self._documents.run(query)
         return [self._record(row) for row in rows]
 
@@ -199,3 +196,14 @@ class History:
 
     def _record(self, row: dict[str, Any]) -> ScanRecord:
         return parse(str(row["id"]).removeprefix(self._keys.scan_prefix), row)
+
+
+async def recorded_history(redis: Redis, keys: Keys, open_embedder: OpenEmbedder | None = None) -> History | None:
+    """Return the history for looking; None while no worker has made one. To look by meaning, models must be opened.
+
+    No index is made: a worker decides which model the vectors are of (``Embeddings.claim``). A command that ran first,
+    with settings of its own, would shut the workers out.
+    """
+    if await read_record(redis, keys) is None:
+        return None
+    return History(Embeddings(redis, keys, open_embedder=open_embedder))

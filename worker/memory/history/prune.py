@@ -15,11 +15,10 @@ from redis.asyncio import Redis
 
 from producer.keys import Keys
 from producer.redis.scripts import load_script, run_script
+from worker.memory.vectors.documents import WALK_BATCH, key_batches
 from worker.memory.vectors.indexes import as_text
 
 PRUNE: Final = load_script("worker.memory.history", "prune")
-BATCH: Final = 500
-"""Documents a round trip; Redis is held for a few ms at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class _Stub:
     last_seen_ms: int
 
 
-async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = BATCH) -> Pruned:
+async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = WALK_BATCH) -> Pruned:
     """Drop records last seen before ``older_than_ms`` (Redis time), but never a page's newest one.
 
     Nor its newest that was read whole: the next scan is compared with it. Safe to stop and to call again.
@@ -66,14 +65,8 @@ async def _kept(redis: Redis, keys: Keys, batch: int) -> frozenset[str]:
 
 
 async def _walk(redis: Redis, keys: Keys, batch: int) -> AsyncIterator[list[_Stub]]:
-    cursor = 0
-    while True:
-        cursor, names = await redis.scan(cursor, match=f"{keys.scan_prefix}*", count=batch)
-        # SCAN may give more than it was asked for.
-        for start in range(0, len(names), batch):
-            yield await _stubs(redis, [as_text(name) for name in names[start : start + batch]])
-        if int(cursor) == 0:
-            return
+    async for names in key_batches(redis, keys.scan_prefix, size=batch):
+        yield await _stubs(redis, names)
 
 
 async def _stubs(redis: Redis, names: list[str]) -> list[_Stub]:

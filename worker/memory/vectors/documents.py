@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
-import redis.exceptions
-from redisvl.exceptions import RedisSearchError
+from redis.asyncio import Redis
 from redisvl.index import AsyncSearchIndex
 from redisvl.query import CountQuery, FilterQuery
 from redisvl.query.filter import FilterExpression, Tag
@@ -19,9 +19,26 @@ from redisvl.schema import IndexSchema
 from producer.errors import IndexMoved
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
-from worker.memory.vectors.indexes import ensure_index, is_missing_index, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import as_text, drop_index, ensure_index, on_index, wait_until_indexed
 
 T = TypeVar("T")
+WALK_BATCH: Final = 500
+"""Documents a round trip; Redis is held for a few ms at most."""
+
+
+async def key_batches(redis: Redis, prefix: str, *, size: int = WALK_BATCH) -> AsyncIterator[list[str]]:
+    """Yield the keys that begin with ``prefix``, at most ``size`` at a time.
+
+    As SCAN has it: those that are there all the while are among them, some perhaps twice.
+    """
+    cursor = 0
+    while True:
+        cursor, names = await redis.scan(cursor, match=f"{prefix}*", count=size)
+        # SCAN may give more than it was asked for.
+        for start in range(0, len(names), size):
+            yield [as_text(name) for name in names[start : start + size]]
+        if int(cursor) == 0:
+            return
 
 
 def index_schema(
@@ -74,15 +91,7 @@ class Documents:
         return await self._act(act, (await self._vectors.record()).active)
 
     async def _act(self, act: Callable[[AsyncSearchIndex], Awaitable[T]], generation: Generation) -> T:
-        index = self.index(generation)
-        async with search_errors():
-            try:
-                return await act(index)
-            except (RedisSearchError, redis.exceptions.ResponseError) as error:
-                if not is_missing_index(error):
-                    raise
-            await self._rebuild(generation)
-            return await act(index)
+        return await on_index(partial(act, self.index(generation)), partial(self._rebuild, generation))
 
     async def _rebuild(self, generation: Generation) -> None:
         """Make a lost index again. Raises ``IndexMoved`` if it was not lost, but dropped at the end of a reindex."""
@@ -105,12 +114,7 @@ class Documents:
 
     async def drop(self, generation: Generation) -> None:
         """Drop the index of a generation, not its documents. Safe to call twice."""
-        async with search_errors():
-            try:
-                await self.index(generation).delete(drop=False)
-            except (RedisSearchError, redis.exceptions.ResponseError) as error:
-                if not is_missing_index(error):
-                    raise
+        await drop_index(self._vectors.redis, self.index(generation).name)
 
     # ------------------------------------------------------------------------------------------ what lacks a vector
 

@@ -2,7 +2,7 @@
 
 The record is read for each text, so that every worker notices a ``sightline reindex`` at once. A document committed
 just as another generation was announced may lack its vector, and so does one that was made while the model server was
-away: ``mending.py`` finds both by their tag ``embedded`` and embeds them later.
+away: ``backfill.py`` finds both by their tag ``embedded`` and embeds them later.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A text and its vectors by number of generation, as Redis keeps them; what lacks is mended later."""
+    """A text and its vectors by number of generation, as Redis keeps them; those that lack are backfilled."""
 
     text: str
     vectors: Mapping[int, bytes]
@@ -161,7 +161,7 @@ class Embeddings:
     async def documents(self, texts: Sequence[str]) -> tuple[list[Embedded], Usage]:
         """Return the texts with their vectors of all live generations, one call a model.
 
-        Raises ``ModelError`` where the active model fails; that the coming one does is logged, and mended.
+        Raises ``ModelError`` where the active model fails; where the coming one does, its vectors are backfilled.
         """
         record = await self.record()
         blobs, usage = await self.embed(record.active, texts)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import redis.exceptions
+from redis.asyncio import Redis
 from redisvl.exceptions import RedisSearchError, RedisVLError
 from redisvl.index import AsyncSearchIndex
 
 from producer.errors import RedisUnsuitable, ServiceError
+
+T = TypeVar("T")
 
 _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,64}")
 _DIGEST_MARK: Final = "~"
@@ -124,6 +127,27 @@ async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBU
     except TimeoutError:
         msg = f"the index {index.name!r} was lost and is being built again: try again in a minute"
         raise ServiceError(msg) from None
+
+
+async def on_index(act: Callable[[], Awaitable[T]], rebuild: Callable[[], Awaitable[object]]) -> T:
+    """Return what ``act`` does; where an index that it uses is gone, once more after ``rebuild``."""
+    async with search_errors():
+        try:
+            return await act()
+        except (RedisSearchError, redis.exceptions.ResponseError) as error:
+            if not is_missing_index(error):
+                raise
+        await rebuild()
+        return await act()
+
+
+async def drop_index(client: Redis, name: str) -> None:
+    """Drop an index, not its documents. Safe to call twice."""
+    try:
+        await client.execute_command("FT.DROPINDEX", name)
+    except redis.exceptions.ResponseError as error:
+        if not is_missing_index(error):
+            raise
 
 
 def is_missing_index(error: BaseException) -> bool:

@@ -2,8 +2,8 @@
 
 Named steps, each of which may be broken off and done again: announce the new generation (from then on workers embed new
 documents for both), make its indexes, embed the old documents, switch, look once more for what a worker committed with
-the old vector alone, remove the old generation. What a still slower worker commits after that is mended and cleaned by
-the workers themselves (``mending.py``, ``cleaning.py``), or by the same command given again. The state is the record
+the old vector alone, remove the old generation. What a still slower worker commits after that is completed by
+the workers themselves (``backfill.py``, ``retired.py``), or by the same command given again. The state is the record
 (``generations.py``) and the documents' tag ``embedded``; the command that runs this keeps nothing.
 """
 
@@ -11,18 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
-
-from redis.exceptions import ResponseError
+from typing import Final, Literal
 
 from producer.errors import InputError, ServiceError, SettingsError
 from producer.redis.scripts import load_script, run_script
 from worker.memory.cache import cache_index
-from worker.memory.vectors.cleaning import clean, make_due
+from worker.memory.vectors.backfill import all_documents, backfill
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import as_text, is_missing_index, wait_until_indexed
-from worker.memory.vectors.mending import all_documents, mend
+from worker.memory.vectors.indexes import as_text, drop_index, wait_until_indexed
+from worker.memory.vectors.retired import delete_retired
 from worker.models.protocols import Embedder
 
 BEGIN: Final = load_script("worker.memory.vectors", "reindex_begin")
@@ -82,7 +80,7 @@ async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _
             case "same":
                 written += await _sweep(embeddings, generation, tell)
                 if what == "unchanged":
-                    await _clean(embeddings, tell)
+                    await _delete_retired(embeddings, tell)
                 total = sum([await kind.count(generation) for kind in all_documents(embeddings)])
                 return Reindexed(generation.model, generation.dims, written, total, what)
             case _:
@@ -126,7 +124,7 @@ async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> 
             return total
         done = 0
         for kind in kinds:
-            async for written in mend(embeddings, kind, generation):
+            async for written in backfill(embeddings, kind, generation):
                 done += written
                 tell(Progress("embedding", done, max(done, lacking)))
         total += done
@@ -151,23 +149,15 @@ async def _remove(embeddings: Embeddings, retired: Generation, tell: Tell) -> No
         await documents.drop(retired)
     record = await embeddings.record()
     if (retired.model, retired.dims) not in {(one.model, one.dims) for one in record.live}:
-        await _drop_cache(embeddings, retired)
-    await _clean(embeddings, tell)
-    await make_due(embeddings)
+        # Its cached answers end with their TTL.
+        await drop_index(embeddings.redis, cache_index(embeddings.keys, retired))
+    await _delete_retired(embeddings, tell)
+    await embeddings.redis.delete(embeddings.keys.retired)  # a worker walks over all documents with its next look
     await run_script(embeddings.redis, END, [embeddings.keys.embedding], [retired.pack()])
 
 
-async def _clean(embeddings: Embeddings, tell: Tell) -> None:
+async def _delete_retired(embeddings: Embeddings, tell: Tell) -> None:
     done = 0
-    async for looked_at, _ in clean(embeddings):
+    async for looked_at, _ in delete_retired(embeddings):
         done += looked_at
         tell(Progress("cleaning", done, done))
-
-
-async def _drop_cache(embeddings: Embeddings, retired: Generation) -> None:
-    """Drop the index of the model's cached answers; they end with their TTL."""
-    try:
-        await cast("Any", embeddings.redis).execute_command("FT.DROPINDEX", cache_index(embeddings.keys, retired))
-    except ResponseError as error:
-        if not is_missing_index(error):
-            raise

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from producer.contract import JsonObject
 from worker.models.builtin.sentences import (
@@ -19,6 +19,7 @@ from worker.models.builtin.sentences import (
     changes,
     groups,
     no_page,
+    objects,
     pages,
     remembered,
     worst,
@@ -145,7 +146,7 @@ def _about_words(target: str, talk: Talk) -> Next:
     if not talk.told:
         return Next(call=_call(talk, "search_scans", {"words": name, "order": "worst", "limit": 5}))
     first = talk.told[0]
-    scans = _objects(first.get("scans"))
+    scans = objects(first.get("scans"))
     # A shop's name may be in every title: the address tells pages apart.
     exact = scans if len(scans) == 1 else [one for one in scans if name.lower() in str(one.get("url")).lower()]
     if len(exact) == 1 and not first.get("left_out"):
@@ -202,8 +203,3 @@ def _document(text: str) -> JsonObject:
     except ValueError:
         value = None
     return cast("JsonObject", value) if isinstance(value, dict) else {"error": "the tool's answer cannot be read"}
-
-
-def _objects(value: Any) -> list[JsonObject]:
-    listed = cast("Iterable[object]", value) if isinstance(value, list) else ()
-    return [cast("JsonObject", one) for one in listed if isinstance(one, dict)]

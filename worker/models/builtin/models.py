@@ -16,14 +16,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producer.contract import IMPACTS, JsonObject, Usage
 from producer.errors import ModelError
+from producer.reports.plain_text import counted
 from worker.models.builtin.answers import answer
+from worker.models.builtin.sentences import number_of, objects
 from worker.models.protocols import ChatReply, EmbedReply, Message, Tool, Vector
 
 NAME: Final = "builtin"
@@ -60,10 +62,7 @@ ANYONE: Final = "people who use assistive technology"
 class BuiltinChat:
     """Orders and restates findings, and what tools tell. Implements ``ChatModel``."""
 
-    @property
-    def name(self) -> str:
-        """Return ``builtin``."""
-        return NAME
+    name: str = NAME
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
@@ -95,20 +94,13 @@ class BuiltinChat:
 class BuiltinEmbedder:
     """Hashes words and trigrams into unit vectors. Implements ``Embedder``."""
 
-    @property
-    def name(self) -> str:
-        """Return ``builtin``."""
-        return NAME
-
-    @property
-    def dims(self) -> int:
-        """Return ``DIMS``."""
-        return DIMS
+    name: str = NAME
+    dims: int = DIMS
 
     async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
         """Embed each text; equal texts get equal vectors, on every machine."""
         vectors = np.stack([hash_text(text) for text in texts]) if texts else np.zeros((0, DIMS), dtype=np.float32)
-        return EmbedReply(vectors=vectors, model=NAME, usage=Usage(calls=1))
+        return EmbedReply(vectors, Usage(calls=1))
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         """Embed as ``embed_documents`` does: hashing makes no difference between them."""
@@ -120,7 +112,7 @@ class BuiltinEmbedder:
 
 def assess(task: JsonObject) -> JsonObject:
     """Return ``summary`` and ``priorities`` for the findings of ``task``, worst first: impact, then elements."""
-    findings = sorted(_objects(task.get("findings")), key=_order)
+    findings = sorted(objects(task.get("findings")), key=_order)
     return {
         "summary": _summary(task, findings),
         "priorities": [_priority(finding) for finding in findings[:MAX_PRIORITIES]],
@@ -141,7 +133,7 @@ def _task(messages: Sequence[Message]) -> JsonObject | None:
 
 
 def _order(finding: JsonObject) -> tuple[int, int, str]:
-    return (-_rank(finding), -_count(finding, "elements"), str(finding.get("rule", "")))
+    return (-_rank(finding), -number_of(finding, "elements"), str(finding.get("rule", "")))
 
 
 def _rank(finding: JsonObject) -> int:
@@ -149,28 +141,17 @@ def _rank(finding: JsonObject) -> int:
     return IMPACTS.index(impact) if impact in IMPACTS else -1
 
 
-def _count(fields: JsonObject, name: str) -> int:
-    value = fields.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _objects(value: Any) -> list[JsonObject]:
-    if not isinstance(value, list):
-        return []
-    return [cast("JsonObject", item) for item in cast("list[object]", value) if isinstance(item, dict)]
-
-
 def _summary(task: JsonObject, findings: list[JsonObject]) -> str:
-    elements = sum(_count(finding, "elements") for finding in findings)
+    elements = sum(number_of(finding, "elements") for finding in findings)
     impacts = Counter(str(finding.get("impact") or "unrated") for finding in findings)
     shares = [f"{impacts[name]} {name}" for name in (*reversed(IMPACTS), "unrated") if impacts[name]]
-    parts = [f"{_number(len(findings), 'rule')} failed on {_number(elements, 'element')}: {', '.join(shares)}."]
+    parts = [f"{counted(len(findings), 'rule')} failed on {counted(elements, 'element')}: {', '.join(shares)}."]
     if findings:
         parts.append(f"Begin with {findings[0].get('rule')}: {_sentence(str(findings[0].get('help', '')))}")
     changes = task.get("changes")
     if isinstance(changes, dict):
         since = cast("JsonObject", changes)
-        parts.append(f"Since the previous scan {_count(since, 'new')} new, {_count(since, 'fixed')} fixed.")
+        parts.append(f"Since the previous scan {number_of(since, 'new')} new, {number_of(since, 'fixed')} fixed.")
     return " ".join(parts)
 
 
@@ -179,13 +160,13 @@ def _priority(finding: JsonObject) -> JsonObject:
     who = [WHO[area] for area in areas if isinstance(area, str) and area in WHO]
     impact = str(finding.get("impact") or "unrated")
     criteria = ", ".join(str(item) for item in cast("list[object]", finding.get("criteria") or []))
-    why = f"Impact {impact} on {_number(_count(finding, 'elements'), 'element')}"
+    why = f"Impact {impact} on {counted(number_of(finding, 'elements'), 'element')}"
     if criteria:
         why += f"; fails WCAG {criteria}"
-    elsewhere = _count(finding, "pages_elsewhere")
+    elsewhere = number_of(finding, "pages_elsewhere")
     if elsewhere:
-        why += f"; the same rule fails on {_number(elsewhere, 'similar page')}"
-    examples = _objects(finding.get("examples"))
+        why += f"; the same rule fails on {counted(elsewhere, 'similar page')}"
+    examples = objects(finding.get("examples"))
     fix = " ".join(str(examples[0].get("problem", "")).split()) if examples else ""
     return {
         "fingerprint": str(finding.get("fingerprint", "")),
@@ -193,10 +174,6 @@ def _priority(finding: JsonObject) -> JsonObject:
         "why": why + ".",
         "fix": fix or _sentence(str(finding.get("help", ""))),
     }
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _sentence(text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 from producer.contract import IMPACTS, JsonObject
+from producer.reports.plain_text import counted
 
 RANKS: Final = ("The worst", "The second worst", "The third worst", "The fourth worst", "The fifth worst")
 MAX_LISTED: Final = 5
@@ -17,14 +18,16 @@ MAX_LISTED: Final = 5
 
 def worst(told: JsonObject, rank: int) -> str:
     """Say which page is the worst, or the ``rank``-th after it, and which come next."""
-    scans = [one for one in _objects(told.get("scans")) if _total(one) > 0]
-    looked = _number(_count(told, "pages"), "page")
+    scans = [one for one in objects(told.get("scans")) if _total(one) > 0]
+    looked = counted(number_of(told, "pages"), "page")
     if not scans:
         return (
-            f"{looked} looked at, and no barrier was found that a machine can see." if _count(told, "pages") else NONE
+            f"{looked} looked at, and no barrier was found that a machine can see."
+            if number_of(told, "pages")
+            else NONE
         )
     if rank >= len(scans):
-        return f"There is none: of {looked} looked at, {_number(len(scans), 'page')} with barriers came first."
+        return f"There is none: of {looked} looked at, {counted(len(scans), 'page')} with barriers came first."
     page = scans[rank]
     said = f"{RANKS[rank]} barriers are on {_named(page)}: {_barriers(page)}{_mostly(page)} {_cite([page])}."
     following = scans[rank + 1 : rank + 3]
@@ -40,34 +43,36 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
         if not is_assumed
         else f"in the last seven days (since {told.get('since')})"
     )
-    looked = _count(told, "pages")
+    looked = number_of(told, "pages")
     if not looked:
         return NONE
-    new, fixed, later = (_count(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
-    compared = f"{looked - later} of {_number(looked, 'page')}" if later else _number(looked, "page")
-    said = [f"{when[0].upper()}{when[1:]}: {_number(new, 'new barrier')}, {fixed} fixed, on {compared}."]
+    new, fixed, later = (number_of(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
+    compared = f"{looked - later} of {counted(looked, 'page')}" if later else counted(looked, "page")
+    said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new barrier')}, {fixed} fixed, on {compared}."]
     if later == looked:
         said = [f"Nothing can be compared {when}: no page was scanned before."]
-    for one in _objects(told.get("changed")):
+    for one in objects(told.get("changed")):
         doubt = f", uncertain for {', '.join(map(str, one['uncertain']))}" if one.get("uncertain") else ""
         parts = f"{_side(one, 'new')}, {_side(one, 'fixed')}{doubt}"
         said.append(f"{_named(one)}: {parts} {_cite([one])}.")
-    if _count(told, "left_out"):
-        said.append(f"{_number(_count(told, 'left_out'), 'further changed page')} not listed.")
-    first = _objects(told.get("first_scanned"))
+    if number_of(told, "left_out"):
+        said.append(f"{counted(number_of(told, 'left_out'), 'further changed page')} not listed.")
+    first = objects(told.get("first_scanned"))
     if first:
         listed = ", ".join(f"{one.get('url')} {_cite([one])}" for one in first)
         said.append(f"Scanned for the first time in that time, so not compared: {later}, such as {listed}.")
-    if _count(told, "pages_not_compared"):
-        said.append(f"{_number(_count(told, 'pages_not_compared'), 'page')} could not be compared: too many at once.")
+    if number_of(told, "pages_not_compared"):
+        said.append(
+            f"{counted(number_of(told, 'pages_not_compared'), 'page')} could not be compared: too many at once."
+        )
     return " ".join(said)
 
 
 def groups(told: JsonObject, since: str) -> str:
     """Say which groups got worse and which better since a time, each with the scan of its most changed page."""
-    if not _count(told, "pages"):
+    if not number_of(told, "pages"):
         return NONE
-    named = [(one, _count(one, "new") - _count(one, "fixed")) for one in _objects(told.get("groups"))]
+    named = [(one, number_of(one, "new") - number_of(one, "fixed")) for one in objects(told.get("groups"))]
     when = f"since {since} ({told.get('since')})"
     parts = [
         "; ".join(
@@ -77,40 +82,42 @@ def groups(told: JsonObject, since: str) -> str:
         )
         for is_worse in (True, False)
     ]
-    first = _count(told, "first_scanned_since")
-    if first == _count(told, "pages"):
-        return f"Nothing can be compared {when}: all of {_number(first, 'page')} were scanned for the first time since."
+    first = number_of(told, "first_scanned_since")
+    if first == number_of(told, "pages"):
+        return f"Nothing can be compared {when}: all of {counted(first, 'page')} were scanned for the first time since."
     said = [f"Worse {when}: {parts[0]}." if parts[0] else f"No group got worse {when}."]
     if parts[1]:
         said.append(f"Better: {parts[1]}.")
     if first:
-        said.append(f"Not compared, for they were scanned for the first time since: {_number(first, 'page')}.")
+        said.append(f"Not compared, for they were scanned for the first time since: {counted(first, 'page')}.")
     return " ".join(said)
 
 
 def about_scan(told: JsonObject) -> str:
     """Say what one scan found."""
-    findings = _objects(told.get("findings"))
+    findings = objects(told.get("findings"))
     head = f"{_named(told)}, last seen so on {told.get('seen')}"
     if told.get("status") == "partial":
         head += ", read in part only"
     if not findings:
         return f"{head}: no barrier was found that a machine can see {_cite([told])}."
     listed = [
-        f"{one.get('rule')} ({one.get('impact') or 'unrated'}, {_number(_count(one, 'elements'), 'element')})"
+        f"{one.get('rule')} ({one.get('impact') or 'unrated'}, {counted(number_of(one, 'elements'), 'element')})"
         for one in findings
     ]
-    more = f", and {_number(_count(told, 'left_out'), 'further rule')}" if _count(told, "left_out") else ""
+    more = f", and {counted(number_of(told, 'left_out'), 'further rule')}" if number_of(told, "left_out") else ""
     return f"{head}: {_barriers(told)} {_cite([told])}. Failed rules, the worst first: {', '.join(listed)}{more}."
 
 
 def pages(told: JsonObject, name: str) -> str:
     """List the pages of a name or group."""
-    scans = _objects(told.get("scans"))
-    total = _count(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
-    said = f"{_number(_count(told, 'pages'), 'page')} fit {name!r}, with {_number(total, 'barrier')}: {_list(scans)}."
-    left = _count(told, "left_out")
-    return f"{said} {_number(left, 'further page')} not listed." if left else said
+    scans = objects(told.get("scans"))
+    total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
+    said = (
+        f"{counted(number_of(told, 'pages'), 'page')} fit {name!r}, with {counted(total, 'barrier')}: {_list(scans)}."
+    )
+    left = number_of(told, "left_out")
+    return f"{said} {counted(left, 'further page')} not listed." if left else said
 
 
 def no_page(name: str) -> str:
@@ -134,7 +141,7 @@ def _named(page: JsonObject) -> str:
 def _barriers(page: JsonObject) -> str:
     counts = cast("JsonObject", page.get("barriers") or {})
     shares = [f"{counts[impact.value]} {impact.value}" for impact in reversed(IMPACTS) if counts.get(impact.value)]
-    said = _number(_total(page), "barrier")
+    said = counted(_total(page), "barrier")
     return f"{said} ({', '.join(shares)})" if shares else said
 
 
@@ -150,11 +157,11 @@ def _list(scans: Sequence[JsonObject]) -> str:
 def _side(change: JsonObject, name: str) -> str:
     sums = cast("JsonObject", change.get(name) or {})
     rules = ", ".join(f"{rule} {number}" for rule, number in sums.items() if rule != "total")
-    return f"{_count(sums, 'total')} {name}" + (f" ({rules})" if rules else "")
+    return f"{number_of(sums, 'total')} {name}" + (f" ({rules})" if rules else "")
 
 
 def _total(page: JsonObject) -> int:
-    return _count(cast("JsonObject", page.get("barriers") or {}), "total")
+    return number_of(cast("JsonObject", page.get("barriers") or {}), "total")
 
 
 def _cite(scans: Iterable[JsonObject]) -> str:
@@ -162,15 +169,13 @@ def _cite(scans: Iterable[JsonObject]) -> str:
     return f"[scan {', '.join(ids)}]" if ids else "(no scan)"
 
 
-def _count(fields: JsonObject, name: str) -> int:
+def number_of(fields: JsonObject, name: str) -> int:
+    """Return the number that ``fields`` have of that name; 0 for none."""
     value = fields.get(name)
     return value if isinstance(value, int) else 0
 
 
-def _objects(value: Any) -> list[JsonObject]:
+def objects(value: Any) -> list[JsonObject]:
+    """Return the objects of a list; none of anything else."""
     listed = cast("Iterable[object]", value) if isinstance(value, list) else ()
     return [cast("JsonObject", one) for one in listed if isinstance(one, dict)]
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

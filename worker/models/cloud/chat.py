@@ -25,7 +25,6 @@ from producer.contract import JsonObject, Usage
 from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, ModelRefused
 from worker.models.chat_messages import sent, tool_offer
 from worker.models.cloud.errors import cloud_errors, words_without
-from worker.models.job_context import now_serving
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
@@ -54,7 +53,7 @@ class CloudChat:
     """The model FALLBACK_MODEL. Implements ``ChatModel``. Close after use."""
 
     def __init__(self, settings: WorkerSettings, usage: UsageLedger, *, api_key: str) -> None:
-        self._name = settings.fallback_model
+        self.name = settings.fallback_model
         self._usage = usage
         self._key = api_key
         self._timeout_s = settings.chat_timeout_s
@@ -65,7 +64,7 @@ class CloudChat:
         self._http = httpx.AsyncClient(timeout=self._stall_s, follow_redirects=False)
         is_openai = self._host == OPENAI_HOST
         self._client = PlainChatOpenAI(
-            model=self._name,
+            model=self.name,
             base_url=settings.fallback_base_url,
             # Without a key the library would look for one in the environment.
             api_key=SecretStr(api_key or "none"),
@@ -81,11 +80,6 @@ class CloudChat:
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""
         await self._http.aclose()
-
-    @property
-    def name(self) -> str:
-        """Return the endpoint's name of the model."""
-        return self._name
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
@@ -113,20 +107,20 @@ class CloudChat:
         """Return the answer put together; the whole call and each silence in it are bounded."""
         whole: ChatGenerationChunk | None = None
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
-        with cloud_errors(self._host, self._name, secret=self._key, limit=limit):
+        with cloud_errors(self._host, self.name, secret=self._key, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
                 async for chunk in self._client.pieces([sent(one) for one in messages], **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     whole = chunk if whole is None else whole + chunk
         if whole is None:
-            msg = f"{self._name!r} at {self._host!r} answered nothing"
+            msg = f"{self.name!r} at {self._host!r} answered nothing"
             raise AnswerIncomplete(msg)
         return whole
 
     def _checked(self, whole: ChatGenerationChunk, cost: Usage) -> ChatReply:
         message = cast("AIMessageChunk", whole.message)
         text, reason = whole.text, (whole.generation_info or {}).get("finish_reason")
-        who = f"{self._name!r} at {self._host!r}"
+        who = f"{self.name!r} at {self._host!r}"
         if reason == "length":
             msg = f"{who} used all of its {self._max_output} tokens: ask for less at a time, or raise CHAT_MAX_OUTPUT"
             raise AnswerTruncated(msg)
@@ -140,25 +134,20 @@ class CloudChat:
         if not text.strip() and not calls:
             msg = f"{who} answered nothing (it ended with {words_without(self._key, str(reason))!r})"
             raise AnswerIncomplete(msg)
-        return ChatReply(text, self._name, cost, calls)
+        return ChatReply(text, self.name, cost, calls)
 
     def _cost(self, message: AIMessageChunk) -> Usage:
         told = message.usage_metadata
         if told is None:
-            log.warning("cloud.tokens_unknown", model=self._name, host=self._host)
+            log.warning("cloud.tokens_unknown", model=self.name, host=self._host)
             return Usage(calls=1)
         return Usage(calls=1, prompt_tokens=told["input_tokens"], output_tokens=told["output_tokens"])
 
     async def _record(self, began: float, usage: Usage, failure: ModelError | None) -> None:
         run_ms = round((monotonic() - began) * 1000)
-        about = {"kind": KIND, "model": self._name, "host": self._host, "job_id": now_serving().job_id}
-        if failure is None:
-            tokens = {"prompt_tokens": usage.prompt_tokens, "output_tokens": usage.output_tokens}
-            log.info("model.answered", **about, wait_ms=0, run_ms=run_ms, **tokens)
-        else:
-            error = f"{type(failure).__name__}: {failure}"
-            log.warning("model.failed", **about, wait_ms=0, run_ms=run_ms, error=error)
-        await self._usage.add_now(kind=KIND, model=self._name, usage=usage, failed=failure is not None)
+        await self._usage.record(
+            kind=KIND, model=self.name, host=self._host, usage=usage, run_ms=run_ms, failure=failure
+        )
 
 
 def _call(chunk: ToolCallChunk, who: str) -> ToolCall:

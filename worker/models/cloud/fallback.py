@@ -4,25 +4,52 @@ The rule, whole: a call goes to the cloud when its question is complex (``worker
 says so, by ``job_context``), when no Ollama answers or none has the model, or when the prompt does not fit the local
 context; and only while the day's share lasts. In an outage the share is for batch work: jobs of the interactive lane,
 which a person waits for, go there whatever is left of it, unless FALLBACK_SHARE is 0. Nothing else does: a busy GPU, a
-slow or a wrong answer stay local. Every answer says why.
+slow or a wrong answer stay local. Every answer says why. The share is counted in Redis, over all workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from producer.contract import JsonObject, Lane, Usage
 from producer.errors import ContextExceeded, ModelError, ModelMissing, ModelUnreachable
-from worker.models.cloud.share import CloudShare
+from producer.keys import Keys
+from producer.redis.scripts import load_script, run_script
 from worker.models.job_context import now_serving
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, add_usage, spent_on
 
 SPENT = "the cloud's share of today is spent (FALLBACK_SHARE)"
+SHARE: Final = load_script("worker.models.cloud", "cloud_share")
+PARTS: Final = 1_000_000
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CloudShare:
+    """How many of a day's chat calls may go to the cloud: ``share`` of them, from 0 to 1 (FALLBACK_SHARE)."""
+
+    redis: Redis
+    keys: Keys
+    share: float
+
+    async def grant(self, *, is_new: bool, is_wanted: bool) -> bool:
+        """Return whether a chat call gets the cloud, if it ``is_wanted``; one that ``is_new`` is counted first.
+
+        Where Redis does not answer, it is not granted.
+        """
+        args = (round(self.share * PARTS), int(is_new), int(is_wanted))
+        try:
+            return bool(await run_script(self.redis, SHARE, (self.keys.cloud_share,), args))
+        except (RedisError, OSError) as error:
+            log.warning("cloud.share_unknown", error=str(error))
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +71,7 @@ class FallbackChat:
         """Return the answer of one of the two, with the reason where it is not simply the local one's."""
         why = now_serving().complex_because
         aside, spent = "", Usage()
-        if await self.share.count(is_wanted=bool(why)):
+        if await self.share.grant(is_new=True, is_wanted=bool(why)):
             try:
                 reply = await self.cloud.chat(messages, schema=schema, tools=tools)
             except ModelError as error:
@@ -68,7 +95,7 @@ class FallbackChat:
     ) -> ChatReply:
         """Ask the cloud after the local model's ``error``; raises that error, with what else went wrong."""
         is_free = _is_awaited(error) and self.share.share > 0
-        if not is_free and not await self.share.ask():
+        if not is_free and not await self.share.grant(is_new=False, is_wanted=True):
             raise _again(error, f"{error}; {SPENT}", spent_on(error)) from error
         try:
             reply = await self.cloud.chat(messages, schema=schema, tools=tools)

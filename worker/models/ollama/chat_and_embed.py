@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any, Final, cast
 
@@ -40,7 +41,6 @@ from worker.models.protocols import (
     check_vector,
 )
 from worker.models.slot_calls import Done, GpuCalls
-from worker.models.task_prefixes import family_of
 from worker.settings import WorkerSettings
 
 EMBED_BATCH: Final = 32
@@ -67,18 +67,13 @@ class OllamaChat:
     def __init__(
         self, name: str, fleet: OllamaFleet, calls: GpuCalls, settings: WorkerSettings, *, facts: ModelFacts
     ) -> None:
-        self._name = name
+        self.name = name
         self._calls = calls
         self._context = min(settings.chat_num_ctx, facts.context or settings.chat_num_ctx)
         self._max_output = settings.chat_max_output
         self._timeout_s = settings.chat_timeout_s
         self._stall_s = settings.chat_stall_s
         self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
-
-    @property
-    def name(self) -> str:
-        """Return Ollama's name of the model."""
-        return self._name
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
@@ -93,16 +88,16 @@ class OllamaChat:
         options: dict[str, Any] = {"tools": offered} if offered else {}
         if schema is not None:
             options["format"] = schema  # a grammar for the answer, no part of the prompt
-        check_budget(texts, model=self._name, context=self._context, max_output=self._max_output)
+        check_budget(texts, model=self.name, context=self._context, max_output=self._max_output)
         prompt = [sent(message) for message in messages]  # made before the slot is held: others wait for it
         ask = partial(self._ask, prompt=prompt, texts=[message.content for message in messages], options=options)
-        done, usage = await self._calls.call("chat", self._name, ask)
+        done, usage = await self._calls.call("chat", self.name, ask)
         text, calls = done.value
-        return ChatReply(text=text, model=self._name, usage=reduce(add_usage, usage), calls=calls)
+        return ChatReply(text=text, model=self.name, usage=reduce(add_usage, usage), calls=calls)
 
     def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> PlainChatOllama:
         return PlainChatOllama(
-            model=self._name,
+            model=self.name,
             base_url=client.host.address,
             num_ctx=self._context,
             num_predict=self._max_output,
@@ -121,7 +116,7 @@ class OllamaChat:
         calls: list[ToolCall] = []
         last: dict[str, Any] = {}
         limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
-        with model_errors(host.name, self._name, limit=limit):
+        with model_errors(host.name, self.name, limit=limit):
             async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
                 async for chunk in self._on[host.name].pieces(prompt, **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
@@ -132,7 +127,7 @@ class OllamaChat:
         prompt_tokens, output_tokens = int(last.get("prompt_eval_count") or 0), int(last.get("eval_count") or 0)
         try:
             self._check(host.name, text, calls, last)
-            check_evaluated(texts, prompt_tokens, model=self._name, context=self._context)
+            check_evaluated(texts, prompt_tokens, model=self.name, context=self._context)
         except ModelError as error:
             error.spent = Usage(prompt_tokens=prompt_tokens, output_tokens=output_tokens)
             raise
@@ -143,15 +138,15 @@ class OllamaChat:
         if reason == "length":
             what = "its answer" if text.strip() else "thinking, and answered nothing"
             msg = (
-                f"{self._name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
+                f"{self.name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
                 f"ask for less at a time, or raise CHAT_MAX_OUTPUT"
             )
             raise AnswerTruncated(msg)
         if not reason:
-            msg = f"{self._name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
+            msg = f"{self.name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
             raise AnswerIncomplete(msg)
         if not text.strip() and not calls:
-            msg = f"{self._name!r} on {host!r} answered nothing (it ended with {reason!r})"
+            msg = f"{self.name!r} on {host!r} answered nothing (it ended with {reason!r})"
             raise AnswerIncomplete(msg)
 
 
@@ -162,6 +157,36 @@ def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
 
 def _whole_text(message: Message) -> str:
     return message.content + "".join(call.name + json.dumps(call.arguments) for call in message.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingFamily:
+    """What a family of models wants before a text, by its task; ``dims`` of its vectors, 0 where its sizes differ.
+
+    Sources: the models' own cards. Others get their texts as they are.
+    """
+
+    document: str = ""
+    query: str = ""
+    dims: int = 0
+
+
+_RETRIEVE: Final = "Represent this sentence for searching relevant passages: "
+
+FAMILIES: Final[dict[str, EmbeddingFamily]] = {
+    "nomic-embed-text": EmbeddingFamily("search_document: ", "search_query: ", 768),
+    "mxbai-embed-large": EmbeddingFamily(query=_RETRIEVE, dims=1024),
+    "snowflake-arctic-embed2": EmbeddingFamily(query="query: ", dims=1024),
+    "snowflake-arctic-embed": EmbeddingFamily(query=_RETRIEVE),
+    "embeddinggemma": EmbeddingFamily("title: none | text: ", "task: search result | query: ", 768),
+    "all-minilm": EmbeddingFamily(dims=384),
+    "bge-m3": EmbeddingFamily(dims=1024),
+}
+
+
+def family_of(model: str) -> EmbeddingFamily:
+    """Return the family of ``model``, a name as Ollama has it, with or without namespace and tag."""
+    return FAMILIES.get(model.rpartition("/")[2].partition(":")[0], EmbeddingFamily())
 
 
 class CountedEmbeddings(OllamaEmbeddings):
@@ -184,10 +209,10 @@ class OllamaEmbedder:
     def __init__(
         self, name: str, fleet: OllamaFleet, calls: GpuCalls, settings: WorkerSettings, *, facts: ModelFacts
     ) -> None:
-        self._name = name
+        self.name = name
         self._calls = calls
-        self._dims = settings.embedding_dims or facts.dims or family_of(name).dims
-        if not self._dims:
+        self.dims = settings.embedding_dims or facts.dims or family_of(name).dims
+        if not self.dims:
             msg = (
                 f"EMBEDDING_MODEL is {name!r}, and no host of OLLAMA_BASE_URL tells how long its vectors are: "
                 f"start Ollama and type: ollama pull {name}; or set EMBEDDING_DIMS"
@@ -197,16 +222,6 @@ class OllamaEmbedder:
         self._timeout_s = settings.embed_timeout_s
         self._family = family_of(name)
         self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
-
-    @property
-    def name(self) -> str:
-        """Return Ollama's name of the model."""
-        return self._name
-
-    @property
-    def dims(self) -> int:
-        """Length of every vector."""
-        return self._dims
 
     async def embed_documents(self, texts: Sequence[str]) -> EmbedReply:
         """Embed texts that are kept, ``EMBED_BATCH`` a call. Raises ``ModelError``."""
@@ -218,7 +233,7 @@ class OllamaEmbedder:
 
     def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> CountedEmbeddings:
         return CountedEmbeddings(
-            model=self._name,
+            model=self.name,
             base_url=client.host.address,
             num_ctx=self._context,
             keep_alive=settings.model_keep_alive_s,
@@ -230,35 +245,26 @@ class OllamaEmbedder:
         sent = [cut_to(text, self._context - 2) for text in texts]  # 2: the marks around every text
         was_cut = sum(before != after for before, after in zip(texts, sent, strict=True))
         if was_cut:
-            log.warning("model.text_cut", model=self._name, texts=was_cut, context=self._context)
-        reply = EmbedReply(np.zeros((0, self._dims), dtype=np.float32), self._name, Usage())
+            log.warning("model.text_cut", model=self.name, texts=was_cut, context=self._context)
+        reply = EmbedReply(np.zeros((0, self.dims), dtype=np.float32), Usage())
         for start in range(0, len(sent), EMBED_BATCH):
             ask = partial(self._ask, texts=sent[start : start + EMBED_BATCH])
-            done, usage = await self._calls.call("embed", self._name, ask)
+            done, usage = await self._calls.call("embed", self.name, ask)
             for vector in done.value:
-                check_vector(vector, dims=self._dims, model=self._name)
+                check_vector(vector, dims=self.dims, model=self.name)
             vectors = np.concatenate([reply.vectors, done.value])
-            reply = EmbedReply(vectors, self._name, reduce(add_usage, usage, reply.usage))
+            reply = EmbedReply(vectors, reduce(add_usage, usage, reply.usage))
         return reply
 
     async def _ask(self, host: Host, texts: Sequence[str]) -> Done[Vectors]:
-        with model_errors(host.name, self._name, limit=f"{self._timeout_s:g} s"):
+        with model_errors(host.name, self.name, limit=f"{self._timeout_s:g} s"):
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._on[host.name].aembed_counted(texts)
             vectors = unit_vectors(answer.embeddings)
         if len(vectors) != len(texts):
-            msg = f"{self._name!r} on {host.name!r} gave {len(vectors)} vectors for {len(texts)} texts"
+            msg = f"{self.name!r} on {host.name!r} gave {len(vectors)} vectors for {len(texts)} texts"
             raise AnswerIncomplete(msg)
         return Done(vectors, int(answer.prompt_eval_count or 0))
-
-
-async def facts_or_none(fleet: OllamaFleet, model: str) -> ModelFacts:
-    """Return what the hosts know of ``model``; nothing while none answers."""
-    try:
-        return await fleet.facts(model)
-    except ModelError as error:
-        log.warning("model.facts_unknown", model=model, error=str(error))
-        return ModelFacts()
 
 
 def unit_vectors(rows: Sequence[Sequence[float]]) -> Vectors:

@@ -89,14 +89,16 @@ class OllamaFleet:
         return hosts
 
     async def facts(self, model: str) -> ModelFacts:
-        """Return what the first host that answers knows of ``model``. Raises ``ModelError`` when none does."""
+        """Return what the first host that answers knows of ``model``; nothing where none does."""
         failure: ModelError | None = None
-        for host in self.hosts_with(model):
-            try:
-                return await self.clients[host.name].facts(model)
-            except ModelError as error:
-                failure = error
-        raise failure or missing(self.hosts[0].name, model)
+        for host in self.hosts:
+            if (host.name, model) not in self._lacking:
+                try:
+                    return await self.clients[host.name].facts(model)
+                except ModelError as error:
+                    failure = error
+        log.warning("model.facts_unknown", model=model, error=str(failure or missing(self.hosts[0].name, model)))
+        return ModelFacts()
 
     def note_missing(self, host: str, model: str) -> None:
         """Take note that ``host`` does not have ``model``; it is not asked for it until a look finds it there."""

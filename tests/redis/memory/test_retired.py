@@ -14,9 +14,9 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.two_models import NAMES, NEW, OLD, Environment
-from worker.memory.vectors.cleaning import CLEAN, clean, clean_in_turn
+from worker.memory.vectors.backfill import BATCH, delete_retired_in_turn, keep_backfilled
 from worker.memory.vectors.embeddings import Embedded
-from worker.memory.vectors.mending import BATCH, keep_mended
+from worker.memory.vectors.retired import DELETE, delete_retired
 from worker.models.builtin.models import hash_text
 
 
@@ -30,7 +30,7 @@ async def test_an_old_vector_committed_after_the_reindex_is_deleted_by_a_worker_
     await place.scan("late", of_both("late words"))
     before = await place.fields(place.keys.scan("late"))
 
-    async with keep_mended(place.embeddings, every_s=60):
+    async with keep_backfilled(place.embeddings, every_s=60):
         await until(partial(place.lacks, place.keys.scan("late"), "vector"), what="the old vector being deleted")
 
     after = await place.fields(place.keys.scan("late"))
@@ -49,32 +49,32 @@ async def test_an_old_vector_committed_after_the_reindex_is_deleted_by_the_next_
     assert "vector_2" in await place.fields(place.keys.scan("late"))
 
 
-async def test_one_worker_of_all_cleans_in_a_day_and_after_each_reindex(place: Environment):
-    assert await clean_in_turn(place.embeddings) == 0
-    assert 0 < await place.redis.pttl(place.keys.cleaning) <= 86_400_000
+async def test_one_worker_of_all_deletes_them_in_a_day_and_after_each_reindex(place: Environment):
+    assert await delete_retired_in_turn(place.embeddings) == 0
+    assert 0 < await place.redis.pttl(place.keys.retired) <= 86_400_000
     await place.reindex()
     for number in range(60):
         await place.scan(f"late-{number}", of_both("late words"))
 
-    cleaned = await asyncio.gather(*(clean_in_turn(place.worker()) for _ in range(6)))
+    changed = await asyncio.gather(*(delete_retired_in_turn(place.worker()) for _ in range(6)))
 
-    assert sorted(cleaned) == [0, 0, 0, 0, 0, 60]
+    assert sorted(changed) == [0, 0, 0, 0, 0, 60]
     assert all([await place.lacks(place.keys.scan(f"late-{number}"), "vector") for number in range(60)])
 
 
-async def test_cleaning_beside_a_reindex_takes_no_vector_of_its_generations(place: Environment):
+async def test_deleting_beside_a_reindex_takes_no_vector_of_its_generations(place: Environment):
     await place.broken_off_reindex()
     names = [place.keys.scan(name) for name in (*NAMES, *(f"more-{number}" for number in range(40)))]
     before = [await place.fields(name) for name in names]
 
-    cleaned = sum([count async for _, count in clean(place.embeddings)])
+    changed = sum([count async for _, count in delete_retired(place.embeddings)])
 
-    assert cleaned == 0
+    assert changed == 0
     assert [await place.fields(name) for name in names] == before
     assert sum("vector_2" in fields for fields in before) == BATCH
 
 
-async def test_what_is_no_document_stands_in_no_cleaners_way(place: Environment):
+async def test_what_is_no_document_does_not_stand_in_the_way(place: Environment):
     await place.reindex()
     await place.scan("late", of_both("late words"))
     await place.redis.set(place.keys.scan("strange"), "x")
@@ -85,17 +85,17 @@ async def test_what_is_no_document_stands_in_no_cleaners_way(place: Environment)
     assert await place.lacks(place.keys.scan("late"), "vector")
 
 
-async def test_cleaning_stops_at_its_most_and_says_where(redis: Redis, keys: Keys):
+async def test_deleting_stops_at_its_most_and_says_where(redis: Redis, keys: Keys):
     documents = [keys.scan(f"s{number}") for number in range(5)]
     for key in documents:
         await redis.execute_command("HSET", key, "vector", "1", "vector_2", "2", "vector_12", "12", "vector_x", "x")
     await redis.execute_command("HSET", documents[1], "embedded", "1")
     await redis.execute_command("HDEL", documents[0], "vector", "vector_12")
 
-    without_record = await run_script(redis, CLEAN, [keys.embedding, *documents], [2])
+    without_record = await run_script(redis, DELETE, [keys.embedding, *documents], [2])
     await redis.execute_command("HSET", keys.embedding, "active", "2:64:other", "retired", "1:256:builtin")
-    first = await run_script(redis, CLEAN, [keys.embedding, *documents], [2])
-    rest = await run_script(redis, CLEAN, [keys.embedding, *documents[3:]], [2])
+    first = await run_script(redis, DELETE, [keys.embedding, *documents], [2])
+    rest = await run_script(redis, DELETE, [keys.embedding, *documents[3:]], [2])
 
     assert (without_record, first, rest) == ([5, 0], [3, 2], [2, 2])
     held = [set(await cast("Awaitable[list[bytes]]", redis.hkeys(key))) for key in documents]

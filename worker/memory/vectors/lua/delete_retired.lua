@@ -2,8 +2,8 @@
 -- vectors of generations that have ended → gone. Which have ended says the record, read in the same step: a reindex
 -- that was announced a moment ago loses nothing. What is no hash is no document, and stays.
 -- KEYS  1 record hash, then documents
--- ARGV  1 the most documents that are cleaned by one call: each is put into the search indexes again, which takes ms
--- Returns { how many documents were looked at, how many of them were cleaned }: go on behind the former
+-- ARGV  1 the most documents that are changed by one call: each is put into the search indexes again, which takes ms
+-- Returns { how many documents were looked at, how many of them were changed }: go on behind the former
 --@include _common.lua
 
 check_type(KEYS[1], 'hash')
@@ -23,15 +23,15 @@ local function dead_fields(key)
   return dead
 end
 
-local cleaned = 0
+local changed = 0
 for at = 2, #KEYS do
-  if cleaned == tonumber(ARGV[1]) then return { at - 2, cleaned } end
+  if changed == tonumber(ARGV[1]) then return { at - 2, changed } end
   if redis.call('TYPE', KEYS[at]).ok == 'hash' then
     local dead = dead_fields(KEYS[at])
     if #dead > 0 then
       redis.call('HDEL', KEYS[at], unpack(dead))
-      cleaned = cleaned + 1
+      changed = changed + 1
     end
   end
 end
-return { #KEYS - 1, cleaned }
+return { #KEYS - 1, changed }

@@ -7,32 +7,32 @@ from functools import partial
 
 from tests.support.queue import until
 from tests.support.two_models import NEW, OLD, Environment
+from worker.memory.vectors.backfill import backfill_in_turn, keep_backfilled
 from worker.memory.vectors.embeddings import Embedded
-from worker.memory.vectors.mending import keep_mended, mend_in_turn
 
 
 async def test_a_document_written_while_the_model_was_away_gets_its_vector_later(place: Environment):
     await place.scan("lost", Embedded("a lost text", {}))
 
-    async with keep_mended(place.embeddings, every_s=0.05):
+    async with keep_backfilled(place.embeddings, every_s=0.05):
         await until(partial(place.is_whole, OLD), what="the missing vector")
 
     assert (await place.history.search("a lost text", limit=1))[0].record.scan_id == "lost"
 
 
-async def test_one_worker_of_all_mends_within_a_minute(place: Environment):
+async def test_one_worker_of_all_backfills_within_a_minute(place: Environment):
     await place.scan("lost", Embedded("a lost text", {}))
 
-    written = await asyncio.gather(*(mend_in_turn(place.worker()) for _ in range(6)))
+    written = await asyncio.gather(*(backfill_in_turn(place.worker()) for _ in range(6)))
 
     assert sorted(written) == [0, 0, 0, 0, 0, 1]
-    assert 0 < await place.redis.pttl(place.keys.mending) <= 60_000
+    assert 0 < await place.redis.pttl(place.keys.backfill) <= 60_000
 
 
 async def test_a_document_of_an_earlier_release_without_a_text_is_looked_at_once(place: Environment):
     await place.redis.execute_command("HSET", place.keys.scan("ancient"), "page", "p9", "status", "scanned")
 
-    first = await mend_in_turn(place.embeddings, every_s=0.001)
+    first = await backfill_in_turn(place.embeddings, every_s=0.001)
 
     assert first == 1
     assert (await place.fields(place.keys.scan("ancient")))["embedded"] == b"never"
@@ -44,7 +44,7 @@ async def test_a_failing_model_ends_no_worker(place: Environment):
     await place.scan("lost", Embedded("a lost text", {}))
     place.other.down, place.other.calls = 0, 0
 
-    async with keep_mended(place.embeddings, every_s=0.02):
+    async with keep_backfilled(place.embeddings, every_s=0.02):
         await until(lambda: place.other.calls > 1, what="a second try")
         place.other.down = -1
         await until(partial(place.is_whole, NEW), what="the missing vector")

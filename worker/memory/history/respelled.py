@@ -1,0 +1,48 @@
+"""Gives records of an earlier release the one spelling of their address, so that the page is found under it.
+
+Releases until 5e536ef took the spelling as it came, by ``Client.submit`` or XADD, and made the page's id of it. Such a
+record is known by that id, and gets address, host and id as this release writes them, in one step (respell.lua); all
+others stay as they are. Why: ``ops/decisions/0017-one-spelling-of-an-address.md``, which also says when this may go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from producer.contract.addresses import host_of, normal_url, page_ids, public_url
+from producer.keys import Keys
+from producer.redis.scripts import load_script, run_script
+from worker.memory.vectors.documents import key_batches
+from worker.memory.vectors.indexes import as_text, exact_tag
+
+RESPELL: Final = load_script("worker.memory.history", "respell")
+
+
+async def respell(redis: Redis, keys: Keys) -> AsyncIterator[int]:
+    """Correct all records; yields after each batch how many were. Safe to break off, and to run twice at once."""
+    async for names in key_batches(redis, keys.scan_prefix):
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                cast("Any", pipe).hmget(name, ["page", "url"])
+            rows = await pipe.execute(raise_on_error=False)  # what is no hash is no record
+        done = 0
+        for name, row in zip(names, rows, strict=True):
+            page, url = ("", "") if isinstance(row, Exception) else map(as_text, row)
+            fields = respelled(page, url)
+            if fields:
+                args = [page, *(part for field in fields.items() for part in field)]
+                done += int(await run_script(redis, RESPELL, [name], args))
+        yield done
+
+
+def respelled(page: str, url: str) -> Mapping[str, str]:
+    """Return the fields to correct in a record of ``url`` under the id ``page``; none where they are right."""
+    own, *as_given = page_ids(url) if url else ("",)
+    if page not in as_given:
+        return {}
+    shown = public_url(normal_url(url))
+    host = host_of(shown)
+    return {"page": own, "url": shown, "host": exact_tag(host), "host_name": host}

@@ -1,0 +1,150 @@
+"""Fills in, in the background, what documents lack, and removes what they no longer need; one worker of all at a time.
+
+Vectors: of a new generation, or because the model was away when a document was written. Which they are says the tag
+``embedded``, so a walk can be broken off anywhere and begun again. A vector is written only if its document still has
+the text that was embedded (embed.lua); what changed meanwhile is found by the next look. Besides, vectors of retired
+generations are deleted (``retired.py``), and records of an earlier release get the one spelling of their address
+(``history/respelled.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from producer.errors import SightlineError
+from producer.redis.scripts import load_script, run_script
+from worker.memory.history.history import scan_documents
+from worker.memory.history.respelled import respell
+from worker.memory.memories import memory_documents
+from worker.memory.vectors.documents import Documents
+from worker.memory.vectors.embeddings import Embeddings
+from worker.memory.vectors.generations import NEVER, Generation
+from worker.memory.vectors.retired import delete_retired
+
+EMBED: Final = load_script("worker.memory.vectors", "embed")
+BATCH: Final = 32
+"""Texts of one model call: enough to use the card, few enough that questions get their turn."""
+BACKFILL_S: Final = 60.0
+"""Between looks for documents without a vector."""
+RESPELL_S: Final = 3_600.0
+"""Between walks over all records: a worker of an earlier release may run beside this one."""
+RETIRED_S: Final = 86_400.0
+"""Between walks over all documents; the end of a reindex makes the next one due at once."""
+LEASE_S: Final = 60.0
+"""After so long without a step another worker goes on: the one that began was killed."""
+
+log = structlog.get_logger()
+
+
+def all_documents(embeddings: Embeddings) -> tuple[Documents, ...]:
+    """Return the kinds of documents that have vectors."""
+    return (scan_documents(embeddings), memory_documents(embeddings))
+
+
+async def backfill(embeddings: Embeddings, documents: Documents, generation: Generation) -> AsyncIterator[int]:
+    """Embed what lacks a vector of ``generation``; yields after each batch how many were written.
+
+    Safe to break off and to run twice at once. Raises ``ModelError``, and ``IndexMoved`` once the generation has ended.
+    """
+    while True:
+        lacking = await documents.lacking(generation, limit=BATCH)
+        if not lacking:
+            return
+        texts = [text for _, text in lacking if text]
+        blobs, _ = await embeddings.embed(generation, texts)
+        vectors = iter(blobs)
+        written = 0
+        for key, text in lacking:
+            args = (text, str(generation.number), generation.field, next(vectors)) if text else ("", NEVER, "", "")
+            written += int(await run_script(embeddings.redis, EMBED, [key], args))
+        yield written
+
+
+@contextlib.asynccontextmanager
+async def keep_backfilled(embeddings: Embeddings, *, every_s: float = BACKFILL_S) -> AsyncGenerator[None]:
+    """Do all that is due at once, and again every ``every_s``, while the body runs."""
+    task = asyncio.create_task(_keep_backfilling(embeddings, every_s), name="backfill")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _keep_backfilling(embeddings: Embeddings, every_s: float) -> None:
+    while True:
+        try:
+            await respell_in_turn(embeddings)
+            await delete_retired_in_turn(embeddings)
+            await backfill_in_turn(embeddings, every_s=every_s)
+        except (SightlineError, RedisError, OSError) as error:
+            log.warning("backfill.failed", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(every_s)
+
+
+async def backfill_in_turn(embeddings: Embeddings, *, every_s: float = BACKFILL_S) -> int:
+    """Embed what lacks a vector of the active generation, unless another worker did within ``every_s``.
+
+    Returns how many vectors were written.
+    """
+    generation = (await embeddings.record()).active
+
+    async def steps() -> AsyncIterator[int]:
+        for documents in all_documents(embeddings):
+            async for written in backfill(embeddings, documents, generation):
+                yield written
+
+    # A little less, or a worker that looks just before the time is over would wait for as long again.
+    total = await _in_turn(embeddings.redis, embeddings.keys.backfill, steps(), every_s=every_s * 0.9)
+    if total:
+        log.info("vectors.backfilled", documents=total, model=generation.model)
+    return total
+
+
+async def delete_retired_in_turn(embeddings: Embeddings, *, every_s: float = RETIRED_S) -> int:
+    """Delete vectors of retired generations, unless a worker did within ``every_s`` and no reindex has ended since.
+
+    Returns how many documents had any.
+    """
+    steps = (changed async for _, changed in delete_retired(embeddings))
+    total = await _in_turn(embeddings.redis, embeddings.keys.retired, steps, every_s=every_s)
+    if total:
+        log.info("vectors.deleted", documents=total)
+    return total
+
+
+async def respell_in_turn(embeddings: Embeddings, *, every_s: float = RESPELL_S) -> int:
+    """Give records of an earlier release the one spelling of their address, unless a worker did within ``every_s``.
+
+    Returns how many there were.
+    """
+    redis, keys = embeddings.redis, embeddings.keys
+    total = await _in_turn(redis, keys.respelled, respell(redis, keys), every_s=every_s)
+    if total:
+        log.info("history.respelled", records=total)
+    return total
+
+
+async def _in_turn(redis: Redis, mark: str, steps: AsyncIterator[int], *, every_s: float) -> int:
+    """Go through ``steps``, unless another worker does so or did within ``every_s``; returns their sum.
+
+    ``mark`` is held for ``LEASE_S`` a step, and for ``every_s`` once all are done: a killed worker's are done again.
+    """
+    every_ms = max(1, round(every_s * 1_000))
+    lease_ms = min(every_ms, round(LEASE_S * 1_000))
+    if not await redis.set(mark, "1", nx=True, px=lease_ms):
+        return 0
+    total = 0
+    async for done in steps:
+        total += done
+        await redis.set(mark, "1", xx=True, px=lease_ms)
+    # One that was deleted meanwhile makes another walk due.
+    await redis.set(mark, "1", xx=True, px=every_ms)
+    return total
