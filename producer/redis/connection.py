@@ -106,17 +106,16 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ReplyLost):
+            where = self._settings.public_redis_url
+            raise Unconfirmed(f"Redis at {where!r} did not reply ({_short(error)}): {self._doubt()}") from error
         if isinstance(error, RedisError | OSError):
-            raise explained(error, self._settings, self._doubt) from error
+            raise explained(error, self._settings) from error
 
 
-def explained(
-    error: Exception, settings: ClientSettings, doubt: Callable[[], str] = _any_doubt
-) -> RedisUnreachable | RedisUnsuitable | QueueFull:
+def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
     """Return the error of our tree that ``error`` means, with what to do about it."""
     where = settings.public_redis_url
-    if isinstance(error, ReplyLost):
-        return Unconfirmed(f"Redis at {where!r} did not reply ({_short(error)}): {doubt()}")
     if "Authentication required" in str(error):
         return RedisUnsuitable(
             f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or into a file "

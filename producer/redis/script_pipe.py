@@ -88,8 +88,8 @@ class ScriptPipe:
     ) -> list[Any]:
         """Return the replies in order, an error reply as its exception; raises as ``run``.
 
-        ``then`` is a packed command that is sent right behind the calls, whose reply comes last. ``lost`` says that they
-        were sent before.
+        ``then`` is a packed command that is sent right behind the calls, whose reply comes last; ``lost`` is how an
+        earlier try of them ended.
         """
         replies: list[Any] = []
         for with_text in (False, True):
