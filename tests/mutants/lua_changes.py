@@ -70,17 +70,22 @@ def compiles(root: Path, change: LineChange, client: redis.Redis) -> bool:
     """Return whether Redis compiles the changed script, or every script of its folders that includes it."""
     changed = root / change.path
     texts = {changed: change.changed(changed.read_text("utf-8"))}
-    scripts = [changed]
-    if changed.name.startswith("_"):
-        folders = [file.parent for file in root.glob("*/*/lua/*.lua")] if SHARED in change.path else [changed.parent]
-        scripts = [file for folder in set(folders) for file in sorted(folder.glob("[!_]*.lua"))]
-        scripts = [file for file in scripts if changed.name in INCLUDE.findall(file.read_text("utf-8"))]
+    scripts = scripts_with(root, changed)
     try:
         for script in scripts:
             client.script_load(_with_includes(root, script, texts))
     except ResponseError:
         return False
     return bool(scripts)
+
+
+def scripts_with(root: Path, file: Path) -> list[Path]:
+    """Return the scripts that hold the text of ``file``: itself, or those of its folders that include it."""
+    if not file.name.startswith("_"):
+        return [file]
+    folders = {script.parent for script in root.glob("*/*/lua/*.lua")} if SHARED in str(file) else {file.parent}
+    scripts = [script for folder in sorted(folders) for script in sorted(folder.glob("[!_]*.lua"))]
+    return [script for script in scripts if file.name in INCLUDE.findall(script.read_text("utf-8"))]
 
 
 def _with_includes(root: Path, script: Path, texts: dict[Path, str]) -> str:

@@ -1,21 +1,26 @@
 """Judges random line mutants of the queue, its Lua, the limits and the GPU pool: ``make mutants RANDOM=20 SEED=1``.
 
-Each job has a copy of the tree as it is. The tests of each room are first run there unchanged: they must pass, and
-``SLOWER`` times their time plus a minute is the limit of a mutant of that room. Past it, the mutant is caught.
+The tests of the rooms are first run on the tree as it is, where they must pass; which lines each reaches is recorded
+(``recorder.py``). A mutant then meets the tests that reach its line and no others, the fastest first, up to the first
+that fails. A test or a run that takes several times as long as it did is a failure too.
 """
 
 from __future__ import annotations
 
+import compileall
 import os
+import py_compile
 import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,27 +30,45 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.mutants.line_change import LineChange
-from tests.mutants.scope import ROOMS, Room, draw, files_to_run, room_of
+from tests.mutants.reach import RECORDS, Reach, read_reaches, select_tests
+from tests.mutants.recorder import ending
+from tests.mutants.scope import ROOMS, Room, draw, files_with_tests, room_of
 from worker.own_redis.server import EmbeddedRedis
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SLOWER: Final = 3
 BASELINE_LIMIT_S: Final = 1_800.0
-TEST_LIMIT_S: Final = 60
-FAILED: Final = 1
+BASELINE_TEST_LIMIT_S: Final = 300.0
+SLOWER: Final = 3
+"""Times as long as without a mutant, and some seconds: a longer run has failed."""
+SETTINGS: Final = {
+    "CI": "true",
+    "PYTHONDONTWRITEBYTECODE": "1",  # a mutant of the same length and second would be taken for the file before
+    "QUEUE_SEQUENCES": "50",  # of the state machine's random walks: a mutant that they catch is caught early
+}
+STARTING_S: Final = 120
+"""For pytest itself, on a machine with other work."""
+JUDGING: Final = ("-x", "--timeout-method=thread")
+"""By thread: it ends the process at once, where a signal would leave a hanging test to its fixtures."""
 SURVIVED: Final = ""
+UNREACHED: Final = "SURVIVED: no test reaches it"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A mutant, the test that caught it (or ``SURVIVED``), and the time that took."""
+    """A mutant, the test that caught it (or ``SURVIVED``), of how many that reach it, and the time that took."""
 
     change: LineChange
     caught_by: str
+    reached_by: int
     took_s: float
 
+    @property
+    def verdict(self) -> str:
+        """What the table says."""
+        return self.caught_by or ("SURVIVED" if self.reached_by else UNREACHED)
 
-class TestsBroken(Exception):
+
+class SuiteBroken(Exception):
     """The tests fail, or do not run, on the tree as it is: they could say nothing about a mutant."""
 
 
@@ -60,12 +83,20 @@ def copy_tree(folder: Path) -> None:
     subprocess.run(["tar", "-x"], cwd=folder, input=packed.stdout, check=True)
 
 
-def run_tests(folder: Path, files: list[str], limit_s: float) -> str:
+def precompile(folder: Path) -> None:
+    """Write bytecode that is checked by its source's digest: pytest starts sooner, and every mutant is read."""
+    for package in ("producer", "worker", "tests/support"):
+        mode = py_compile.PycInvalidationMode.CHECKED_HASH
+        compileall.compile_dir(folder / package, quiet=2, invalidation_mode=mode)
+
+
+def run_tests(
+    folder: Path, tests: Sequence[str], limit_s: float, *, test_limit_s: float, options: Sequence[str] = JUDGING
+) -> str:
     """Return the first test that failed, or ``SURVIVED``. Past ``limit_s`` the run itself counts as the failure."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=no"]
-    command += [f"--timeout={TEST_LIMIT_S}", *files]
-    # No bytecode: a mutant of the same length, written in the same second, would be taken for the file before.
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=no"]
+    command += [f"--timeout={test_limit_s:.0f}", *options, *tests]
+    environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(folder)}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
@@ -75,72 +106,100 @@ def run_tests(folder: Path, files: list[str], limit_s: float) -> str:
     except subprocess.TimeoutExpired:
         return f"time limit of {limit_s:.0f} s"
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # what the tests have started goes too
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        process.communicate()
     if process.returncode == 0:
         return SURVIVED
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
-    return failed[1] if failed else f"pytest ended with {process.returncode}: {output[-200:]!r}"
+    if failed := re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE):
+        return failed[1]
+    begun = re.findall(r"^(tests/\S+::\S+)", output, re.MULTILINE)
+    if begun and "+ Timeout +" in output:
+        return f"{begun[-1]} (longer than {test_limit_s:.0f} s)"
+    return f"pytest ended with {process.returncode}: {output[-200:]!r}"
 
 
-def baseline(folder: Path, room: Room) -> dict[tuple[str, ...], float]:
-    """Return the time limits of the room's two stages. Raises ``TestsBroken`` where a test fails without a mutant."""
-    limits: dict[tuple[str, ...], float] = {}
-    for places in (room.tests, room.later):
-        began = time.monotonic()
-        if failed := run_tests(folder, files_to_run(folder, places), BASELINE_LIMIT_S):
-            msg = f"room {room.name!r}: fails without a mutant: {failed}; make it pass, then run this again"
-            raise TestsBroken(msg)
-        limits[places] = SLOWER * (time.monotonic() - began) + 60
-    return limits
-
-
-def judge(folder: Path, change: LineChange, limits: dict[tuple[str, ...], float]) -> Judged:
-    """Run the nearest tests on the mutant, then the later ones if it survives; the folder is as before afterwards."""
-    room = room_of(change)
-    name = Path(change.path).stem.removeprefix("_")
-    began = time.monotonic()
-    caught_by = SURVIVED
-    change.write(folder)
+@contextmanager
+def recording(folder: Path) -> Generator[None]:
+    """Let every program that is started in the copy meanwhile record what it reaches."""
+    (folder / RECORDS).mkdir()
+    package = folder / "producer/__init__.py"
+    before = package.read_text("utf-8")
+    package.write_text(before + ending(folder), "utf-8")
     try:
-        for places in (room.tests, room.later):
-            caught_by = caught_by or run_tests(folder, files_to_run(folder, places, name), limits[places])
+        yield
     finally:
-        change.undo(folder)
-    return Judged(change, caught_by, time.monotonic() - began)
+        package.write_text(before, "utf-8")
+        shutil.rmtree(folder / RECORDS)
 
 
-def judge_all(changes: list[LineChange], jobs: int) -> list[Judged]:
+def record(folder: Path, files: Sequence[str]) -> list[Reach]:
+    """Run the tests of the files as they are; return what each reaches. Raises ``SuiteBroken`` where one fails."""
+    options = ("-p", "tests.mutants.recorder")
+    precompile(folder)
+    with recording(folder):
+        said = run_tests(folder, files, BASELINE_LIMIT_S, test_limit_s=BASELINE_TEST_LIMIT_S, options=options)
+        reaches = read_reaches(folder)
+    failed = [reach.test for reach in reaches if reach.is_failed]
+    if said and failed:  # recording makes a test slower: what counts is whether it passes without
+        said = run_tests(folder, failed, BASELINE_LIMIT_S, test_limit_s=BASELINE_TEST_LIMIT_S, options=())
+    if said or not reaches:
+        msg = f"fails without a mutant: {said or 'no test was run'}; make it pass, then run this again"
+        raise SuiteBroken(msg)
+    return reaches
+
+
+def judge(folder: Path, change: LineChange, reaches: Sequence[Reach]) -> Judged:
+    """Run the tests that reach the mutant, up to the first that fails; the folder is as before afterwards."""
+    began = time.monotonic()
+    wanted = select_tests(folder, change, reaches)
+    caught_by = SURVIVED
+    if wanted:
+        change.write(folder)
+        try:
+            caught_by = run_tests(
+                folder,
+                [reach.test for reach in wanted],
+                SLOWER * sum(reach.took_s for reach in wanted) + STARTING_S,
+                test_limit_s=SLOWER * max(reach.took_s for reach in wanted) + 15,
+            )
+        finally:
+            change.undo(folder)
+    return Judged(change, caught_by, len(wanted), time.monotonic() - began)
+
+
+def judge_all(changes: Sequence[LineChange], jobs: int) -> list[Judged]:
     """Judge the mutants, ``jobs`` at a time, each in a copy; prints each verdict as it comes."""
     with ExitStack() as stack:
-        folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        folders: list[Path] = []
         for _ in range(jobs):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-mutant-")))
-            copy_tree(folder)
-            folders.put(folder)
-        first = folders.get()
-        limits: dict[tuple[str, ...], float] = {}
-        for room in ROOMS:
-            if any(room_of(change) == room for change in changes):
-                limits |= baseline(first, room)
-        folders.put(first)
+            folders.append(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-mutant-"))))
+            copy_tree(folders[-1])
+        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        files = files_with_tests(ROOT, {room_of(change) for change in changes})
+        began = time.monotonic()
+        shares = [files[number::jobs] for number in range(min(jobs, len(files)))]
+        reaches = [reach for found in pool.map(record, folders, shares) for reach in found]
+        print(f"{len(reaches)} tests pass without a mutant ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201
+
+        idle: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for folder in folders:
+            idle.put(folder)
 
         def judge_one(change: LineChange) -> Judged:
-            folder = folders.get()
+            folder = idle.get()
             try:
-                judged = judge(folder, change, limits)
+                judged = judge(folder, change, reaches)
             finally:
-                folders.put(folder)
-            print(f"{change.path}:{change.line}: {judged.caught_by or 'SURVIVED'}", flush=True)  # noqa: T201  a program
+                idle.put(folder)
+            print(f"{change.path}:{change.line}: {judged.verdict} ({judged.took_s:.0f} s)", flush=True)  # noqa: T201
             return judged
 
-        with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(judge_one, changes))
+        return list(pool.map(judge_one, changes))
 
 
-def run_random(*, count: int, seed: int, jobs: int, survivors: Path, rooms: tuple[Room, ...] = ROOMS) -> int:
-    """Draw, judge, print the table and write ``survivors``. Returns 1 when the tests fail without a mutant."""
+def run_random(*, count: int, seed: int, jobs: int, record_file: Path, rooms: tuple[Room, ...] = ROOMS) -> int:
+    """Draw, judge, print the table and write ``record_file``. Returns 1 when the tests fail without a mutant."""
     print(f"{count} random mutants, SEED={seed}", flush=True)  # noqa: T201  a program
     with tempfile.TemporaryDirectory(prefix="sightline-mutant-") as name:
         server = EmbeddedRedis(Path(name), die_with_parent=True).start()
@@ -149,25 +208,26 @@ def run_random(*, count: int, seed: int, jobs: int, survivors: Path, rooms: tupl
         server.stop()
     try:
         judged = judge_all(changes, jobs)
-    except TestsBroken as error:
+    except SuiteBroken as error:
         print(f"mutants: {error}", file=sys.stderr)  # noqa: T201  a program
         return 1
     table = Table("id", "line", "before → after", "caught by", "s")
     for number, one in enumerate(judged, 1):
         change = f"{one.change.before.strip()}\n→ {one.change.after.strip()}"
-        by = one.caught_by.rpartition("::")[2] or "SURVIVED"
+        by = one.verdict.rpartition("::")[2]
         table.add_row(f"{seed}-{number}", f"{one.change.path}:{one.change.line}", change, by, f"{one.took_s:.0f}")
     Console(highlight=False, markup=False, width=180).print(table)
-    lived = [(number, one.change) for number, one in enumerate(judged, 1) if one.caught_by == SURVIVED]
-    survivors.parent.mkdir(parents=True, exist_ok=True)
-    survivors.write_text("".join(_row(f"{seed}-{number}", change) for number, change in lived), "utf-8")
-    caught = len(judged) - len(lived)
+    rows = [(one.caught_by, _row(f"{seed}-{number}", one)) for number, one in enumerate(judged, 1)]
+    record_file.parent.mkdir(parents=True, exist_ok=True)
+    record_file.write_text("".join(row for _, row in sorted(rows, key=lambda row: row[0] != SURVIVED)), "utf-8")
+    caught = sum(one.caught_by != SURVIVED for one in judged)
     share = 100 * caught / max(1, len(judged))
-    print(f"SEED={seed}: {caught} of {len(judged)} caught ({share:.0f} %); survivors: {survivors}")  # noqa: T201
+    print(f"SEED={seed}: {caught} of {len(judged)} caught ({share:.0f} %); all of them: {record_file}")  # noqa: T201
     return 0
 
 
-def _row(name: str, change: LineChange) -> str:
-    """Return the row of the README's table, its judgement to be filled in."""
+def _row(name: str, judged: Judged) -> str:
+    """Return a row for the README's table; a survivor's judgement is to be filled in."""
+    change = judged.change
     before, after = (line.strip().replace("|", "\\|") for line in (change.before, change.after))
-    return f"| {name} | {change.path}:{change.line} | `{before}` → `{after}` | |\n"
+    return f"| {name} | {change.path}:{change.line} | `{before}` → `{after}` | {judged.verdict} |\n"

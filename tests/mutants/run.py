@@ -119,9 +119,7 @@ def main() -> int:
     parser.add_argument("--room", choices=[room.name for room in ROOMS], help="draw from this room only")
     parser.add_argument("--jobs", type=int, default=2, help="random mutants judged at a time (2)")
     parser.add_argument("--no-patches", action="store_true", help="judge the random mutants only")
-    parser.add_argument(
-        "--survivors", type=Path, default=ROOT / ".cache" / "survivors.md", help="file of the survivors"
-    )
+    parser.add_argument("--record", type=Path, default=ROOT / ".cache" / "mutants.md", help="file of all that is found")
     options = parser.parse_args()
     if options.random < 0 or options.jobs < 1:
         parser.error("--random must be 0 or more, and --jobs 1 or more")
@@ -129,7 +127,7 @@ def main() -> int:
     if options.random:
         seed = secrets.randbelow(10_000) if options.seed is None else options.seed
         rooms = tuple(room for room in ROOMS if options.room in {None, room.name})
-        found = run_random(count=options.random, seed=seed, jobs=options.jobs, survivors=options.survivors, rooms=rooms)
+        found = run_random(count=options.random, seed=seed, jobs=options.jobs, record_file=options.record, rooms=rooms)
         status = status or found
     return status
 

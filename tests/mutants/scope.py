@@ -1,8 +1,9 @@
-"""Which files random mutants are drawn from, which tests must catch each, and the draw."""
+"""Which files random mutants are drawn from, which tests are there to catch them, and the draw."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -17,28 +18,31 @@ from tests.mutants.python_changes import is_valid_python, python_changes
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A room: its ``folders``, the ``tests`` nearest to it, and ``later`` ones for what survives those."""
+    """A room: its ``folders``, and the ``tests`` that must notice what is broken there."""
 
     name: str
     folders: tuple[str, ...]
     tests: tuple[str, ...]
-    later: tuple[str, ...]
 
 
 ROOMS: Final = (
     Room(
         "queue",
         ("worker/queue", "producer/client/lua", "producer/redis/lua"),
-        ("tests/unit/queue", "tests/redis/queue"),
-        ("tests/crash",),
+        ("tests/unit/queue", "tests/redis/queue", "tests/crash"),
     ),
     Room(
         "limits",
         ("worker/limits",),
-        ("tests/redis/test_politeness.py", "tests/redis/test_shared_leases.py", "tests/redis/memory/test_threads.py"),
-        ("tests/redis/agent/test_query_turns.py",),
+        (
+            "tests/redis/limits",
+            "tests/redis/test_politeness.py",
+            "tests/redis/test_shared_leases.py",
+            "tests/redis/memory/test_threads.py",
+            "tests/redis/agent/test_query_turns.py",
+        ),
     ),
-    Room("gpu", ("worker/gpu",), ("tests/redis/gpu",), ("tests/crash/test_gpu_processes.py",)),
+    Room("gpu", ("worker/gpu",), ("tests/redis/gpu", "tests/crash/test_gpu_processes.py")),
 )
 
 
@@ -47,15 +51,15 @@ def room_of(change: LineChange) -> Room:
     return next(room for room in ROOMS if change.path.startswith(tuple(f"{folder}/" for folder in room.folders)))
 
 
-def files_to_run(root: Path, places: tuple[str, ...], name: str = "") -> list[str]:
-    """Return the test files at ``places``, those that mention the module or script ``name`` first."""
-    files = [
-        file
+def files_with_tests(root: Path, rooms: Iterable[Room]) -> list[str]:
+    """Return the test files of the rooms, each once."""
+    places = {place for room in rooms for place in room.tests if (root / place).exists()}
+    found = {
+        file.relative_to(root).as_posix()
         for place in places
-        for file in (sorted((root / place).rglob("test_*.py")) if (root / place).is_dir() else [root / place])
-    ]
-    files.sort(key=lambda file: name not in file.read_text("utf-8"))
-    return [file.relative_to(root).as_posix() for file in files]
+        for file in ((root / place).rglob("test_*.py") if (root / place).is_dir() else [root / place])
+    }
+    return sorted(found)
 
 
 def all_changes(root: Path, rooms: tuple[Room, ...] = ROOMS) -> list[LineChange]:

@@ -10,8 +10,9 @@ import redis
 from tests.mutants.line_change import LineChange
 from tests.mutants.lua_changes import compiles, lua_changes
 from tests.mutants.python_changes import is_valid_python, python_changes
-from tests.mutants.random_mutants import ROOT, SURVIVED, copy_tree, run_tests
-from tests.mutants.scope import ROOMS, all_changes, draw, files_to_run, room_of
+from tests.mutants.random_mutants import ROOT, SURVIVED, UNREACHED, SuiteBroken, copy_tree, judge, record
+from tests.mutants.reach import Reach, lines_of, select_tests
+from tests.mutants.scope import ROOMS, Room, all_changes, draw, files_with_tests, room_of
 
 
 def afters(text: str) -> set[str]:
@@ -113,25 +114,105 @@ def test_a_script_that_does_not_compile_is_no_mutant(redis_url: str, path: str):
         assert not compiles(ROOT, LineChange(path, line, lines[line - 1], "if then"), client)
 
 
-def test_files_that_mention_the_module_are_run_first(tmp_path: Path):
-    for name, text in (("test_a.py", "nothing"), ("test_b.py", "import pool")):
-        (tmp_path / name).write_text(text)
+def test_the_test_files_of_a_room_are_found_once(tmp_path: Path):
+    for name in ("a/test_a.py", "a/b/test_b.py", "a/support.py", "test_c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    rooms = [Room("one", (), ("a", "a/b", "missing")), Room("two", (), ("a/b/test_b.py",))]
 
-    assert files_to_run(tmp_path, (".",), "pool") == ["test_b.py", "test_a.py"]
+    assert files_with_tests(tmp_path, rooms) == ["a/b/test_b.py", "a/test_a.py"]
 
 
-def test_a_mutant_that_a_test_notices_is_caught_in_a_copy_and_undone(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [(1, []), (2, [2, 3]), (4, [4]), (5, [5]), (6, [6]), (9, []), (11, [11]), (12, [12, 13]), (14, [14])],
+)
+def test_a_mutant_is_reached_through_its_statement(line: int, lines: list[int]):
+    text = """def f(a):
+    if (a and
+            b):
+        return 1
+    else: x = 2
+    try: g()
+    except E:
+        pass
+x = 3
+def h(b):
+    def i():
+        return (1 +
+                b)
+    return i
+"""
+
+    assert list(lines_of(text, line)) == lines
+
+
+def test_the_tests_that_reach_a_mutant_are_run_the_fastest_first():
+    script = LineChange("worker/queue/lua/_start.lua", 1, "", "x")
+    path = "worker/queue/outcome.py"
+    text = (ROOT / path).read_text("utf-8")
+    constant, use, in_a_class = (
+        change_of(text, path, part, "", "")
+        for part in ("BACKOFF_BASE_S: Final", "BACKOFF_BASE_S *", "attempt_returned: bool")
+    )
+    reaches = [
+        Reach("slow", 2.0, is_failed=False, ran=frozenset({"lua:start"})),
+        Reach("fast", 1.0, is_failed=False, ran=frozenset({"lua:start_read"})),
+        Reach("other", 0.5, is_failed=False, ran=frozenset({"lua:bury"})),
+        Reach("user", 3.0, is_failed=False, ran=frozenset({f"{path}:{use.line}"})),
+    ]
+
+    assert [reach.test for reach in select_tests(ROOT, script, reaches)] == ["fast", "slow"]
+    assert [reach.test for reach in select_tests(ROOT, constant, reaches)] == ["user"]
+    assert [reach.test for reach in select_tests(ROOT, in_a_class, reaches)] == ["other", "fast", "slow", "user"]
+
+
+NOTICED = """
+import subprocess, sys
+from worker.queue import outcome
+
+def test_here():
+    assert outcome.backoff_s(1, random=lambda: 0.0) == 0.0
+
+def test_in_a_program():
+    code = "import producer, worker.queue.outcome as outcome; outcome.describe(ValueError())"
+    subprocess.run([sys.executable, "-c", code], check=True, env={})
+"""
+
+
+@pytest.mark.timeout(400)  # three runs of pytest
+def test_a_mutant_is_judged_by_the_tests_that_reach_it_here_or_in_a_program_they_start(tmp_path: Path):
     path = "worker/queue/outcome.py"
     copy_tree(tmp_path)
+    (tmp_path / "tests/test_noticed.py").write_text(NOTICED, "utf-8")
     text = (tmp_path / path).read_text("utf-8")
-    lines = text.split("\n")
-    line = next(number for number, code in enumerate(lines, 1) if code.startswith("def "))
-    change = LineChange(path, line, lines[line - 1], lines[line - 1].replace("def ", "def no_"))
-    files = ["tests/unit/queue/test_outcome.py"]
 
-    assert run_tests(tmp_path, files, 100) == SURVIVED
-    change.write(tmp_path)
-    assert run_tests(tmp_path, files, 100) != SURVIVED
-    change.undo(tmp_path)
+    claims = "tests/redis/queue/test_starts.py::test_claim_leaves_batch_alone_where_it_has_no_place"
+    reaches = record(tmp_path, ["tests/test_noticed.py", claims])
+
+    program = "tests/test_noticed.py::test_in_a_program"
+    harmless = change_of(text, path, "return random() * min(BACKOFF_CAP_S, ceiling)", "random()", "1.0 * random()")
+    elsewhere = change_of(text, path, "return ErrorInfo(type=type(error).__name__", "return", "return 1 / 0,")
+    by_nobody = change_of(text, path, "return bool(getattr(error", "return", "return 1 / 0,")
+    judged = [judge(tmp_path, change, reaches[:2]) for change in (harmless, elsewhere, by_nobody)]
+    assert [one.caught_by for one in judged] == [SURVIVED, program, SURVIVED]
+    assert [one.reached_by for one in judged] == [1, 1, 0]
+    assert judged[2].verdict == UNREACHED
+    script = LineChange("worker/queue/lua/claim.lua", 1, "", "")
+    assert [reach.test for reach in select_tests(tmp_path, script, reaches)] == [claims]
     assert (tmp_path / path).read_text("utf-8") == text
     assert (ROOT / path).read_text("utf-8") == text
+
+
+def test_tests_that_fail_without_a_mutant_judge_nothing(tmp_path: Path):
+    copy_tree(tmp_path)
+    (tmp_path / "tests/test_broken.py").write_text("def test_broken():\n    assert False\n", "utf-8")
+
+    with pytest.raises(SuiteBroken, match="test_broken"):
+        record(tmp_path, ["tests/test_broken.py"])
+
+
+def change_of(text: str, path: str, part: str, old: str, new: str) -> LineChange:
+    """The line that has ``part``, with ``old`` replaced by ``new``."""
+    number, line = next((number, line) for number, line in enumerate(text.split("\n"), 1) if part in line)
+    return LineChange(path, number, line, line.replace(old, new, 1))

@@ -14,9 +14,9 @@ HELD: Final = ("workers", "w1", "1-1", "1")
 """Group, consumer, entry and fence."""
 KEYS: Final = {
     "submit": "job:hash lane:stream scheduled:zset batch:hash secret:hash",
-    "cancel": "job:hash scheduled:zset result events:stream secret batch:hash",
+    "cancel": "scheduled:zset job:hash result events:stream secret batch:hash",
     "seal": "batch:hash events:stream",
-    "bury": "lane:stream job:hash result events:stream secret dead:stream batch:hash",
+    "bury": "lane:stream dead:stream job:hash result events:stream secret batch:hash",
     "retry": "lane:stream job:hash scheduled:zset events:stream",
     "hand_back": "lane:stream job:hash",
     "reject": "lane:stream dead:stream events:stream result job",
@@ -25,9 +25,9 @@ KEYS: Final = {
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
-    "cancel": ("j1", "{}", "{}", "live", 60, 60, "b1"),
+    "cancel": ("j1", "{}", 60, 60, "{}", "live", "b1"),
     "seal": ("b1", 60, "live", "1"),
-    "bury": (*HELD, "j1", "{}", 60, 60, "{}", "live", "b1", "Boom", "it broke", 10),
+    "bury": (*HELD, "j1", "Boom", "it broke", 10, "{}", 60, 60, "{}", "live", "b1"),
     "retry": (*HELD, "j1", 1000, "{}", "{}", "live", "0"),
     "hand_back": (*HELD, "j1", "add", "1"),
     "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1"),

@@ -55,7 +55,7 @@ async def heard(redis: Redis, keys: Keys, count: int) -> AsyncGenerator[list[str
         yield lines
         async with asyncio.timeout(5):
             while len(lines) < count:
-                message = await listener.get_message(timeout=5)
+                message: dict[str, Any] | None = await listener.get_message(timeout=5)
                 lines += [message["data"].decode()] if message else []
 
 
@@ -98,7 +98,7 @@ async def test_a_dead_letter_holds_all_that_a_replay_needs(client: Client, strea
 
     await stream.bury(await start_one(stream), BOOM)
 
-    ((_, letter),) = cast("Any", await redis.xrange(keys.dead))
+    ((_, letter),) = await redis.xrange(keys.dead)
     assert json.loads(letter.pop(b"payload"))["url"] == PAGE["url"]
     assert {name.decode(): value.decode() for name, value in letter.items()} == {
         "id": job_id, "kind": "scan", "lane": "batch", "attempts": "1", "tries": "2", "error": "Boom",
@@ -117,7 +117,7 @@ async def test_garbage_is_buried_with_its_first_32_fields_each_cut_to_its_limit(
     async with heard(redis, keys, 1) as lines:
         assert await stream.reject(entry, BOOM) == ("committed", 1)
 
-    ((_, letter),) = cast("Any", await redis.xrange(keys.dead))
+    ((_, letter),) = await redis.xrange(keys.dead)
     event = json.loads(lines[0])
     assert letter.pop(b"raw:whole") == whole
     assert letter.pop(b"raw:cut") == cut[:-1] + f"… cut, it had {len(cut)} bytes".encode()
@@ -159,7 +159,7 @@ async def test_a_job_that_is_requeued_has_one_entry_and_no_trace_of_its_worker(
 
     await stream.hand_back(delivery)
 
-    ((entry, about),) = cast("Any", await redis.xrange(keys.lane("batch")))
+    ((entry, about),) = await redis.xrange(keys.lane("batch"))
     fields = await job_fields(redis, keys, job_id)
     assert about == {b"id": job_id.encode(), b"kind": b"add"}
     assert (fields["state"], fields["entry"]) == ("queued", entry.decode())

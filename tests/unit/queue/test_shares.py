@@ -6,8 +6,12 @@ from producer.contract import Lane
 from worker.queue.loop import BATCH_SHARE, Slots
 
 
+def idle_slots() -> Slots:
+    return Slots(100, dict.fromkeys(Lane, ()))
+
+
 def test_batch_that_waits_after_a_flood_of_questions_gets_one_turn_not_all_it_has_missed():
-    slots = Slots(100)
+    slots = idle_slots()
     for _ in range(50):
         slots.note_claim(interactive=1, batch=0)
 
@@ -17,7 +21,7 @@ def test_batch_that_waits_after_a_flood_of_questions_gets_one_turn_not_all_it_ha
 
 
 def test_after_much_batch_its_next_turn_comes_after_twice_as_many_questions_as_usual():
-    slots = Slots(100)
+    slots = idle_slots()
     slots.note_claim(interactive=0, batch=50)
 
     questions = 0
@@ -29,21 +33,7 @@ def test_after_much_batch_its_next_turn_comes_after_twice_as_many_questions_as_u
 
 
 def test_a_new_worker_gives_batch_its_first_turn_after_four_questions():
-    slots = Slots(100)
+    slots = idle_slots()
 
     assert slots.batch_turns(BATCH_SHARE - 1) == 0
     assert slots.batch_turns(BATCH_SHARE) == 1
-
-
-def test_a_slot_acquired_or_released_twice_counts_once():
-    slots = Slots(2)
-    slot = slots.take(Lane.BATCH)
-
-    slot.acquire()
-    assert slots.taken[Lane.BATCH] == 1
-    assert not slots.freed.is_set()
-
-    slot.release()
-    slot.release()
-    assert slots.taken[Lane.BATCH] == 0
-    assert slots.freed.is_set()

@@ -1,0 +1,115 @@
+"""What a worker does between jobs: pauses before it repeats, readers that end by themselves, reads after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.contract import JobState, Lane
+from producer.keys import Keys
+from producer.redis.backoff import Backoff
+from tests.support.queue import add, running_worker, submitted, until
+from worker.queue.delivery import Delivery
+from worker.queue.lane_reader import Claimed
+from worker.queue.stream import JobStream
+
+WAIT_S = 20
+PAUSE_S = 0.1
+
+
+async def fails(_: dict[Any, Any]) -> None:
+    msg = "a bug"
+    raise LookupError(msg)
+
+
+def pause_s(_: Backoff) -> float:
+    return PAUSE_S
+
+
+async def test_a_commit_that_is_refused_is_repeated_after_a_pause(
+    client: Client, redis_url: str, keys: Keys, redis: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Backoff, "pause_s", pause_s)
+    await redis.set(keys.events, "in the way")
+    job_id = await submitted(client)
+    async with running_worker(redis_url, keys, [add], lease_s=10) as worker:
+        await until(lambda: worker.executor.refusals >= 1, what="a refused commit")
+        began, before = time.monotonic(), worker.executor.refusals
+        await until(lambda: worker.executor.refusals >= before + 5, what="five more")
+        took_s = time.monotonic() - began
+        await redis.delete(keys.events)
+        result = await client.wait(job_id, timeout_s=WAIT_S)
+
+    assert took_s >= 4 * PAUSE_S
+    assert result.state is JobState.SUCCEEDED
+
+
+async def test_the_result_of_a_dead_job_is_kept_as_long_as_any_other(
+    client: Client, redis_url: str, keys: Keys, redis: Redis
+):
+    async with running_worker(redis_url, keys, [fails], keep_result=120):
+        job = await client.submit("fails", {})
+        result = await client.wait(job.job_id, timeout_s=WAIT_S)
+
+    assert result.state is JobState.DEAD
+    assert 60 < await redis.ttl(keys.result(job.job_id)) <= 120
+
+
+async def test_a_worker_that_stops_while_its_lanes_have_work_ends_its_readers_without_cancelling_them(
+    client: Client, redis_url: str, keys: Keys
+):
+    gate, running = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: dict[Any, Any]) -> None:
+        running.set()
+        await gate.wait()
+
+    waits.__qualname__ = "waits"
+    for lane in Lane:
+        for _ in range(3):
+            await client.submit("waits", {}, lane=lane)
+    async with running_worker(redis_url, keys, [waits], max_jobs=2, lease_s=10) as worker:
+        await asyncio.wait_for(running.wait(), WAIT_S)
+        readers = [task for task in asyncio.all_tasks() if task.get_name().startswith("read-")]
+        gate.set()
+        worker.job_loop.stop()
+        await asyncio.wait(readers, timeout=WAIT_S)
+
+    assert len(readers) == 2
+    assert not any(reader.cancelled() for reader in readers)
+
+
+async def test_the_first_read_after_a_restart_starts_what_it_brings_though_scripts_are_forgotten(
+    client: Client, stream: JobStream, redis: Redis
+):
+    found: list[Claimed] = []
+    reader = stream.reader(Lane.BATCH, arrived=found.extend)
+    await submitted(client)
+    await reader.read(newest="0-0", tries=[3])
+
+    await reader.close()
+    await redis.script_flush()
+    await submitted(client)
+    await reader.read(newest=found[0][0].id, tries=[3])
+    await reader.close()
+
+    assert [isinstance(start, Delivery) for _, start in found] == [True, True]
+
+
+async def test_a_reader_that_does_not_wait_unblocks_nobody(stream: JobStream, redis: Redis):
+    reader = stream.reader(Lane.BATCH, arrived=lambda _: None)
+    before = await unblock_calls(redis)
+
+    await reader.unblock()
+
+    assert await unblock_calls(redis) == before
+
+
+async def unblock_calls(redis: Redis) -> int:
+    """How often the server was asked to unblock a client."""
+    return (await redis.info("commandstats")).get("cmdstat_client|unblock", {}).get("calls", 0)
