@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Monitor
 
 from producer.keys import Keys
-from tests.support.child import Child
+from tests.support.child import START_S, Child
 from tests.support.gpu import expire, until, view_of, waiting
 from tests.support.ollama_server import Fault, OllamaServer, most_at_once
 from worker.gpu.hosts import parse_hosts
@@ -119,7 +119,7 @@ async def test_a_killed_waiter_costs_nothing(start: Start, redis_url: str, keys:
         async with pool.acquire("chat"):
             doomed = await start("w1", ollama=ollama.url, calls=3, at_once=3)
             doomed.go()
-            await waiting(pool, 3, timeout_s=30)
+            await waiting(pool, 3, timeout_s=START_S)
             doomed.kill()
             await doomed.process.wait()
             released_at = loop.time()
@@ -146,7 +146,7 @@ async def test_a_frozen_holder_loses_its_slot_and_must_acquire_again(start: Star
         async with pool.acquire("chat"):
             taken_after_s = loop.time() - frozen_at
             frozen.thaw()
-            await waiting(pool, 1, timeout_s=30)
+            await waiting(pool, 1, timeout_s=START_S)
             calls_meanwhile = len(ollama.calls())
             released_at = loop.time()
         answered = await frozen.event("answered")
@@ -173,7 +173,7 @@ async def test_the_late_answer_of_a_frozen_holder_is_discarded(start: Start, red
         async with pool.acquire("chat"):
             await asyncio.wait_for(ollama.all_ended(), 10)
             frozen.thaw()
-            await waiting(pool, 1, timeout_s=30)
+            await waiting(pool, 1, timeout_s=START_S)
         answered = await frozen.event("answered")
 
     assert [call.end for call in ollama.calls()] == ["answered", "answered"]
@@ -186,7 +186,7 @@ async def test_a_frozen_waiter_holds_the_others_up_for_a_second_at_most(start: S
         async with pool.acquire("chat"):
             frozen = await start("w1", ollama=ollama.url)
             frozen.go()
-            await waiting(pool, 1, timeout_s=30)
+            await waiting(pool, 1, timeout_s=START_S)
             frozen.freeze()
             released_at = loop.time()
         async with pool.acquire("chat"):
@@ -219,7 +219,7 @@ async def test_with_three_hosts_one_may_die_and_one_hang(redis: Redis, keys: Key
         port = urls[0].rpartition(":")[2]
         await (await stack.enter_async_context(_host("--call-ms", "20", "--port", port))).line()
         hanging.thaw()
-        await until(lambda: _all_up(pool), timeout_s=30)
+        await until(lambda: _all_up(pool), timeout_s=START_S)
         async with pool.acquire("chat") as a, pool.acquire("chat") as b, pool.acquire("chat") as c:
             back_at_work = {a.host, b.host, c.host}
 

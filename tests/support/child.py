@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
+START_S = 100.0
+"""A child has begun to talk by then on a machine with much else to do; less than what pytest gives a test."""
 
 
 class Child:
@@ -44,13 +46,13 @@ class Child:
         if self.process.stdin is not None:
             self.process.stdin.close()
 
-    async def line(self, *, timeout_s: float = 30.0) -> str:
+    async def line(self, *, timeout_s: float = START_S) -> str:
         """The next line it says; '' at its end."""
         assert self.process.stdout is not None
         async with asyncio.timeout(timeout_s):
             return (await self.process.stdout.readline()).decode().strip()
 
-    async def event(self, name: str, *, timeout_s: float = 30.0) -> dict[str, Any]:
+    async def event(self, name: str, *, timeout_s: float = START_S) -> dict[str, Any]:
         """The next event of that name."""
         async with asyncio.timeout(timeout_s):
             while text := await self.line(timeout_s=timeout_s):

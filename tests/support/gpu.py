@@ -104,7 +104,7 @@ async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = 5.0)
             await asyncio.sleep(0.005)  # the processor is needed by those who are waited for
 
 
-async def waiting(pool: GpuPool, count: int, *, timeout_s: float = 5.0) -> None:
+async def waiting(pool: GpuPool, count: int, *, timeout_s: float = 60.0) -> None:
     """Wait until ``count`` calls wait."""
 
     async def have() -> bool:
