@@ -45,6 +45,8 @@ SETTINGS: Final = {
     "PYTHONDONTWRITEBYTECODE": "1",  # a mutant of the same length and second would be taken for the file before
     "QUEUE_SEQUENCES": "50",  # of the state machine's random walks: a mutant that they catch is caught early
 }
+QUICK_S: Final = 2.0
+"""Tests up to this are run before the others, with their own limit: most hangs show there, and cost little."""
 STARTING_S: Final = 120
 """For pytest itself, on a machine with other work."""
 JUDGING: Final = ("-x", "--timeout-method=thread")
@@ -154,17 +156,18 @@ def judge(folder: Path, change: LineChange, reaches: Sequence[Reach]) -> Judged:
     began = time.monotonic()
     wanted = select_tests(folder, change, reaches)
     caught_by = SURVIVED
-    if wanted:
-        change.write(folder)
-        try:
-            caught_by = run_tests(
-                folder,
-                [reach.test for reach in wanted],
-                SLOWER * sum(reach.took_s for reach in wanted) + STARTING_S,
-                test_limit_s=SLOWER * max(reach.took_s for reach in wanted) + 15,
-            )
-        finally:
-            change.undo(folder)
+    change.write(folder)
+    try:
+        for share in (
+            [reach for reach in wanted if reach.took_s <= QUICK_S],
+            [reach for reach in wanted if reach.took_s > QUICK_S],
+        ):
+            if share and not caught_by:
+                tests, times_s = [reach.test for reach in share], [reach.took_s for reach in share]
+                limit_s = SLOWER * sum(times_s) + STARTING_S
+                caught_by = run_tests(folder, tests, limit_s, test_limit_s=SLOWER * max(times_s) + 15)
+    finally:
+        change.undo(folder)
     return Judged(change, caught_by, len(wanted), time.monotonic() - began)
 
 
