@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.addresses import check_url, normal_url, page_id, public_url
+from producer.contract.doubts import DOUBTS
 from producer.contract.payloads import (
     JOB_ID,
     KINDS_WITH_MODELS,
@@ -41,7 +42,7 @@ from producer.contract.terms import (
 
 if TYPE_CHECKING:
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal
-    from producer.contract.findings import Changes, Counts, Finding, Node
+    from producer.contract.findings import Changes, Counts, Doubt, Finding, Node
     from producer.contract.message import Event, Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "DOUBTS",
     "FINAL_STATES",
     "IMPACTS",
     "JOB_ID",
@@ -71,6 +73,7 @@ __all__ = [
     "AssessmentSource",
     "Changes",
     "Counts",
+    "Doubt",
     "ErrorInfo",
     "Event",
     "Finding",

@@ -1,4 +1,4 @@
-"""What axe-core found on a page: rules, and the elements that fail them."""
+"""What axe-core found on a page (rules, and the elements that fail them), and what makes a scan doubtful."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal, Self, TypedDict, Unpack
 
 from pydantic import Field
 
+from producer.contract.doubts import DOUBTS, REMARKS
 from producer.contract.message import Part
 from producer.contract.terms import Impact
 
@@ -86,3 +87,21 @@ class Changes(Part):
     fixed: tuple[str, ...] = ()
     unchanged: int = 0
     uncertain: tuple[str, ...] = ()
+
+
+class Doubt(Part):
+    """One doubt about one page; programs go by ``kind``, people read ``what``.
+
+    ``what`` is one line of plain text, ``where`` a selector or an address ('' for the whole page). ``certain`` is
+    measured; ``likely`` is concluded from the page's words or looks.
+    """
+
+    kind: str
+    what: str
+    where: str = ""
+    certainty: Literal["certain", "likely"] = "certain"
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the kind makes a page ``partial``. A kind of a newer release is a remark: the status tells."""
+        return self.kind in DOUBTS and self.kind not in REMARKS

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from producer.contract.addresses import host_of, normal_url
+from producer.contract.doubts import DOUBTS
 from producer.contract.message import Message, describe_invalid
 from producer.contract.terms import JsonObject, Standard
 from producer.errors import InvalidJob
@@ -45,11 +46,21 @@ class ScanRequest(Message):
     assess: bool = True
     group: Annotated[str, Field(max_length=200)] = ""
     host_gap_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    allow_partial: tuple[str, ...] = ()
 
     @field_validator("url")
     @classmethod
     def _url_has_one_spelling(cls, url: str | None) -> str | None:
         return None if url is None else normal_url(url)
+
+    @field_validator("allow_partial")
+    @classmethod
+    def _kinds_are_known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [kind for kind in kinds if kind not in DOUBTS]
+        if unknown:
+            msg = f"unknown kind of doubt {unknown[0]!r}: expected {', '.join(sorted(DOUBTS))}"
+            raise ValueError(msg)
+        return kinds
 
     @model_validator(mode="after")
     def _one_source(self) -> ScanRequest:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self, TypedDict, Unpack, cast
 from pydantic import Field, ValidationError
 
 from producer.contract.assessment import Assessment, AssessmentSource
-from producer.contract.findings import Changes, Counts, Finding
+from producer.contract.findings import Changes, Counts, Doubt, Finding
 from producer.contract.message import Message, Part, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
@@ -92,11 +92,12 @@ class ScanResult(Result):
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     ``assessment_source`` is the wire's form of ``assessed_by``.
 
-    The last eleven fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    The last thirteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
-    why it could not be read. The two ``…_left_out`` count what these lists had no room for. ``soft_404``: the page
-    calls itself missing though served as a success; ``sign_in``: it asks to sign in.
+    why it could not be read. ``doubts`` says what was not seen (the page is then ``partial``, unless the request allows
+    the kind) and what is worth a remark. The ``…_left_out`` count what these lists had no room for. ``soft_404``: the
+    page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
     """
 
     kind: str = "scan"
@@ -132,6 +133,8 @@ class ScanResult(Result):
     failed_requests: Annotated[int, _RARE] = 0
     popups_closed: Annotated[int, _RARE] = 0
     dialogs_dismissed: Annotated[int, _RARE] = 0
+    doubts: Annotated[tuple[Doubt, ...], _RARE] = ()
+    doubts_left_out: Annotated[int, _RARE] = 0
 
     @property
     def assessed_by(self) -> AssessmentSource:

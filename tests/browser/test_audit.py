@@ -142,18 +142,29 @@ async def test_what_was_waited_for_is_stated(engine: ScanEngine, site: Site) -> 
 
 async def test_a_selector_is_waited_for_and_missed_when_it_does_not_come(engine: ScanEngine, site: Site) -> None:
     there = await scan(engine, site.url("/pages/late.html"), wait_for="main > h1")
-    missing = await scan(engine, site.url("/pages/clean.html"), wait_for="#never", deadline_s=3)
+    missing = await scan(engine, site.url("/pages/clean.html"), wait_for="#never", deadline_s=8)
 
     assert (there.status, rules_of(there)) == ("scanned", {"image-alt"})
     assert missing.status == "partial"
     assert "'#never' did not appear" in missing.reason
+    assert [doubt.kind for doubt in missing.doubts] == ["wait-for"]
+
+
+async def test_a_doubt_that_the_request_allows_leaves_the_page_scanned(engine: ScanEngine, site: Site) -> None:
+    url = site.url("/pages/clean.html")
+
+    result = await scan(engine, url, wait_for="#never", deadline_s=8, allow_partial=("wait-for",))
+
+    assert (result.status, result.reason) == ("scanned", "")
+    assert [doubt.kind for doubt in result.doubts] == ["wait-for"]
 
 
 async def test_a_soft_404_is_flagged(engine: ScanEngine, site: Site) -> None:
     result = await scan(engine, site.url("/pages/soft_404.html"))
 
     assert result.soft_404 is True
-    assert "missing" in result.reason
+    assert result.status == "scanned"
+    assert [(doubt.kind, doubt.certainty) for doubt in result.doubts] == [("soft-404", "likely")]
 
 
 async def test_a_sign_in_page_is_no_pass_for_the_page_behind_it(engine: ScanEngine, site: Site) -> None:
@@ -180,6 +191,7 @@ async def test_a_sign_in_form_in_the_place_of_a_page_is_noted(engine: ScanEngine
 
     assert closed.status == "scanned"
     assert closed.model_dump().get("sign_in") is True
+    assert [doubt.kind for doubt in closed.doubts] == ["sign-in"]
     assert "sign_in" not in wanted.model_dump()
 
 

@@ -1,6 +1,6 @@
 """Brings a page to where it can be audited: navigate, wait, follow it where it goes, stop it where it costs too much.
 
-Ends as ``Unread`` when there is nothing to audit; what makes the page a part is collected in ``partial``. The waits
+Ends as ``Unread`` when there is nothing to audit; what makes the page a part is collected in ``doubts``. The waits
 themselves are in ``waiting.py``, the judgements in ``verdict.py``; ``visit.py`` calls this and goes on.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producer.contract import ScanRequest
+from producer.contract import Doubt, ScanRequest
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.deadline import Deadline
 from worker.scan.page import Page, ScriptFailed
@@ -35,7 +35,7 @@ class Load:
         self._settings = settings
         self._deadline = deadline
         self.waited = Waited()
-        self.partial: list[str] = []
+        self.doubts: list[Doubt] = []
         self.facts: Facts | None = None
 
     async def navigate(self) -> None:
@@ -89,7 +89,7 @@ class Load:
         self._stop_if_over()
         if not is_in_time:
             self.waited.load = f"not within {limit_s:.1f} s"
-            self._stop(f"the page did not finish loading within {limit_s:.1f} s")
+            self._stop("load-timeout", f"the page did not finish loading within {limit_s:.1f} s")
 
     async def _wait_for_selector(self) -> None:
         selector = self._request.wait_for
@@ -99,15 +99,15 @@ class Load:
         try:
             is_there = await wait_for_selector(self._page, selector, timeout_s=limit_s)
         except ScriptFailed as error:
-            self.partial.append(f"wait_for: {error}")
+            self.doubts.append(Doubt(kind="wait-for", what=f"wait_for: {error}"))
             return
         if not is_there:
             self.waited.selector = f"not within {limit_s:.1f} s"
-            self.partial.append(f"{selector!r} did not appear within {limit_s:.1f} s")
+            self.doubts.append(Doubt(kind="wait-for", what=f"{selector!r} did not appear within {limit_s:.1f} s"))
 
     async def _wait_until_still(self) -> Facts:
         limit_s = min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
-        is_cut_short, is_stopped = bool(self.partial), False
+        is_cut_short, is_stopped = any(doubt.is_unseen for doubt in self.doubts), False
         while True:
             try:
                 if is_cut_short:
@@ -120,7 +120,8 @@ class Load:
                 if is_stopped:
                     raise
                 is_stopped = True
-                self.partial.append("a script of the page did not end and was stopped")
+                what = "a script of the page did not end and was stopped"
+                self.doubts.append(Doubt(kind="script-stopped", what=what))
                 await self._page.session.call("Runtime.terminateExecution", timeout_s=_STOP_LIMIT_S)
             except CallFailed:
                 # It navigated in mid-call; each time costs it one of its navigations.
@@ -162,23 +163,24 @@ class Load:
             raise unread
         if facts.elements > self._settings.max_elements:
             reason = f"the page has {facts.elements:,} elements: only up to {self._settings.max_elements:,} are audited"
-            raise Unread("partial", reason)
+            raise Unread("partial", reason, doubt="over-limit")
 
     def _stop_if_over(self) -> None:
         """Stop a page that has spent a budget; asked after each wait."""
         if self._has_too_many_frames:
-            self._stop(f"it has more than {self._settings.max_frame_processes} frames of other sites")
+            self._stop("over-limit", f"it has more than {self._settings.max_frame_processes} frames of other sites")
         if self._has_too_many_bytes:
-            self._stop(f"more than {self._settings.max_bytes:,} bytes came")
+            self._stop("over-limit", f"more than {self._settings.max_bytes:,} bytes came")
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, kind: str, reason: str) -> None:
         """Stop loading and any endless script, and go on with what there is, as a part."""
         document = self._page.watch.document
         is_whole = document is not None and document.is_whole
         if self._has_too_many_bytes and not is_whole:
             raise Unread("unreachable", f"the page is too large: {reason}")
-        if any(known.startswith(reason) for known in self.partial):
+        if any(known.what.startswith(reason) for known in self.doubts):
             return
-        self.partial.append(reason if is_whole else f"{reason}: its document was still arriving")
+        what = reason if is_whole else f"{reason}: its document was still arriving"
+        self.doubts.append(Doubt(kind=kind, what=what))
         self._page.session.post("Page.stopLoading")
         self._page.session.post("Runtime.terminateExecution")

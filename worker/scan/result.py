@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from producer.contract import ScanRequest, ScanResult, ScanStatus, public_url
+from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
+from worker.scan.doubts import doubts_about, unseen
 from worker.scan.findings import count_barriers, count_rules, read_findings
 from worker.scan.guard import Refusal
-from worker.scan.verdict import is_sign_in_page, is_soft_404
+from worker.scan.verdict import is_soft_404
 from worker.scan.waiting import Facts, Waited
 from worker.scan.watch import Watch
 
 _HOPS_SHOWN: Final = 20
 """As many as a browser follows of one server."""
 _MOST_SHOWN: Final = 50
-"""Refusals and unread frames that are named: a page can make thousands, and the result must fit into Redis."""
+"""Refusals, unread frames and doubts that are named: a page can make thousands, and the result must fit into Redis."""
+_REASONS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,19 @@ def make_result(
     *,
     status: ScanStatus,
     reason: str,
+    doubts: Sequence[Doubt],
     engine: dict[str, str],
     timings_ms: dict[str, int],
 ) -> ScanResult:
-    """Return the result of one visit; job, assessment and history are filled in by others."""
+    """Return the result of one visit; job, assessment and history are filled in by others.
+
+    ``doubts`` are those noted during the visit. Any that means "not seen" makes a ``scanned`` page ``partial``.
+    """
+    if seen.facts is not None:
+        doubts = [*doubts, *doubts_about(request, seen.facts, is_soft_404=seen.is_soft_404)]
+    not_seen = unseen(doubts, request)
+    reasons = [reason] if reason else []
+    reasons += [doubt.what for doubt in not_seen[:_REASONS_SHOWN] if doubt.what != reason]
     page = seen.facts.href if seen.facts else ""
     findings = read_findings(seen.report.violations, "violation", page=page)
     watch = seen.watch
@@ -54,8 +66,8 @@ def make_result(
         final_url=_final_url(request, seen),
         title=seen.facts.title if seen.facts else "",
         group=request.group,
-        status=status,
-        reason=reason or ("the page calls itself missing (a soft 404)" if seen.is_soft_404 else ""),
+        status="partial" if status == "scanned" and not_seen else status,
+        reason="; ".join(reasons),
         standard=request.standard,
         http_status=watch.document.status if watch.document else None,
         engine=engine,
@@ -71,10 +83,12 @@ def make_result(
         unread_frames=dict(list(frames.items())[:_MOST_SHOWN]),
         unread_frames_left_out=max(0, len(frames) - _MOST_SHOWN),
         soft_404=seen.is_soft_404,
-        sign_in=_asks_to_sign_in(seen.facts, request.url or ""),
+        sign_in=any(doubt.kind == "sign-in" for doubt in doubts),
         failed_requests=watch.failed_requests,
         popups_closed=watch.popups,
         dialogs_dismissed=watch.dialogs,
+        doubts=tuple(doubts[:_MOST_SHOWN]),
+        doubts_left_out=max(0, len(doubts) - _MOST_SHOWN),
     )
 
 
@@ -85,9 +99,3 @@ def _final_url(request: ScanRequest, seen: Seen) -> str:
     document = seen.watch.document
     shown = seen.facts.href if seen.facts else ""
     return public_url(shown or (document.url if document else request.url))
-
-
-def _asks_to_sign_in(facts: Facts | None, asked: str) -> bool:
-    if facts is None or not facts.asks_who:
-        return False
-    return is_sign_in_page(asked=asked, title=facts.title, heading=facts.heading)

@@ -47,12 +47,13 @@ _TO_SIGN_IN: Final = "headers, cookies or a storage state that open it are missi
 
 
 class Unread(Exception):
-    """There is nothing to audit; carries the scan's final status and the reason."""
+    """There is nothing to audit; carries the scan's final status, the reason, and the kind of doubt where partial."""
 
-    def __init__(self, status: ScanStatus, reason: str) -> None:
+    def __init__(self, status: ScanStatus, reason: str, *, doubt: str = "") -> None:
         super().__init__(reason)
         self.status: ScanStatus = status
         self.reason = reason
+        self.doubt = doubt
 
 
 def judge_document(

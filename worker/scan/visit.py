@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producer.contract import ScanRequest, ScanResult, ScanStatus, public_url
+from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport, AxeRun, load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.chromium import Chromium
@@ -63,6 +63,8 @@ class Visit:
             report = await self._audit()
             self._mark("audit")
         except Unread as end:
+            if end.doubt:
+                self._load.doubts.insert(0, Doubt(kind=end.doubt, what=end.reason))
             return Audit(self._result(browser, end.status, end.reason))
         except CallTimedOut:
             return Audit(self._result(browser, "unreachable", self._load.explain("the page is too busy to be read")))
@@ -70,8 +72,7 @@ class Visit:
             if not self._page.watch.crash:
                 await browser.check()
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page went away: {error}")))
-        status: ScanStatus = "partial" if self._load.partial else "scanned"
-        return await self._with_pictures(self._result(browser, status, report=report))
+        return await self._with_pictures(self._result(browser, "scanned", report=report))
 
     async def _audit(self) -> AxeReport:
         """Run axe-core; a page that goes elsewhere meanwhile is settled and audited again."""
@@ -82,9 +83,10 @@ class Visit:
                 report = await self._run_axe()
                 self._load.end_if_lost()
             except CallTimedOut:
-                raise Unread("partial", f"axe-core did not finish within {self._deadline.total_s:.0f} s") from None
+                reason = f"axe-core did not finish within {self._deadline.total_s:.0f} s"
+                raise Unread("partial", reason, doubt="rules-left-out") from None
             except ScriptFailed as error:
-                raise Unread("partial", self._why_axe_failed(error)) from None
+                raise Unread("partial", self._why_axe_failed(error), doubt="audit-failed") from None
             except CallFailed:
                 self._load.end_if_lost()
             else:
@@ -117,7 +119,8 @@ class Visit:
         if unread:
             shown = "; ".join(f"{name}: {why}" for name, why in list(unread.items())[:_FRAMES_SHOWN])
             number = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
-            self._load.partial.append(f"{number} could not be read ({shown})")
+            what = f"{number} could not be read ({shown})"
+            self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=next(iter(unread))))
 
     async def _with_pictures(self, result: ScanResult) -> Audit:
         """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""
@@ -156,7 +159,8 @@ class Visit:
             self._request,
             seen,
             status=status,
-            reason="; ".join([*([reason] if reason else []), *self._load.partial]),
+            reason=reason,
+            doubts=self._load.doubts,
             engine={"axe": load_axe().version, "browser": browser.version, "sandbox": browser.sandbox},
             timings_ms={**self._timings, "total": self._deadline.spent_ms},
         )

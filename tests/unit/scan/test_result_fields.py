@@ -103,6 +103,15 @@ def test_a_field_of_a_newer_release_is_kept_and_sent_on() -> None:
     assert json.loads(result.model_dump_json()) == newer
 
 
+def test_doubts_are_typed_and_left_out_of_the_json_while_empty() -> None:
+    doubts = [{"kind": "blank", "what": "w", "where": "#x", "certainty": "likely"}]
+
+    result = decode_result(json.dumps(_OLD | {"doubts": doubts, "doubts_left_out": 1}))
+
+    assert untyped(result) == []
+    assert json.loads(result.model_dump_json()) == _OLD | {"doubts": doubts, "doubts_left_out": 1}
+
+
 @pytest.mark.parametrize("name", _RARE)
 def test_an_empty_rare_field_is_left_out_of_the_json(name: str) -> None:
     result = decode_result(json.dumps({key: value for key, value in _OLD.items() if key != name}))
