@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,13 +25,8 @@ __all__ = ["BlockingClient", "Client"]
 
 def __getattr__(name: str) -> Any:
     """Import the clients when they are asked for: ``producer.contract`` alone needs no Redis."""
-    if name == "Client":
-        from producer.client.client import Client  # noqa: PLC0415  lazily, see above
-
-        return Client
-    if name == "BlockingClient":
-        from producer.client.blocking import BlockingClient  # noqa: PLC0415  lazily, see above
-
-        return BlockingClient
-    msg = f"module 'producer' has no attribute {name!r}"
-    raise AttributeError(msg)
+    module = {"Client": "client", "BlockingClient": "blocking"}.get(name)
+    if module is None:
+        msg = f"module 'producer' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"producer.client.{module}"), name)

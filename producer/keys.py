@@ -18,6 +18,16 @@ GROUP: Final = "workers"
 _ENVIRONMENT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
+class _Key:
+    """A key of which an environment has one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, keys: Keys, _: type[Keys]) -> str:
+        return keys.prefix + self._name
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Key names of one environment.
@@ -43,10 +53,8 @@ class Keys:
         """Stream of the jobs that wait or run in ``lane``."""
         return f"{self.prefix}jobs:{lane}"
 
-    @property
-    def scheduled(self) -> str:
-        """Sorted set: job id → due time, Redis ms."""
-        return f"{self.prefix}scheduled"
+    scheduled = _Key("scheduled")
+    """Sorted set: job id → due time, Redis ms."""
 
     def job(self, job_id: str) -> str:
         """Hash of one job."""
@@ -60,20 +68,12 @@ class Keys:
         """Hash of one batch's counters."""
         return f"{self.prefix}batch:{batch_id}"
 
-    @property
-    def events(self) -> str:
-        """Stream of events, capped."""
-        return f"{self.prefix}events"
-
-    @property
-    def events_live(self) -> str:
-        """Pub/sub channel that carries the same lines as ``events``."""
-        return f"{self.prefix}events:live"
-
-    @property
-    def dead(self) -> str:
-        """Dead-letter stream."""
-        return f"{self.prefix}dead"
+    events = _Key("events")
+    """Stream of events, capped."""
+    events_live = _Key("events:live")
+    """Pub/sub channel that carries the same lines as ``events``."""
+    dead = _Key("dead")
+    """Dead-letter stream."""
 
     def secret(self, job_id: str) -> str:
         """Hash of the headers, cookies and storage state of a scan behind a login."""
@@ -87,54 +87,33 @@ class Keys:
         """Hash of a site's generation and its counts by day."""
         return f"{self.prefix}site:{host}"
 
-    @property
-    def scans_index(self) -> str:
-        """RediSearch index of the scan history."""
-        return f"{self.prefix}scans"
-
-    @property
-    def scan_prefix(self) -> str:
-        """Start of the history documents' keys."""
-        return f"{self.prefix}scan:"
+    scans_index = _Key("scans")
+    """RediSearch index of the scan history."""
+    scan_prefix = _Key("scan:")
+    """Start of the history documents' keys."""
 
     def scan(self, scan_id: str) -> str:
         """Hash of one history document, with its vector."""
         return f"{self.scan_prefix}{scan_id}"
 
-    @property
-    def embedding(self) -> str:
-        """Hash: the generations of vectors, each with its model and dimensions."""
-        return f"{self.prefix}embedding"
-
-    @property
-    def backfill(self) -> str:
-        """String: a worker embeds what lacks a vector; a minute."""
-        return f"{self.prefix}backfill"
-
-    @property
-    def retired(self) -> str:
-        """String: a worker has deleted vectors of retired generations; a day."""
-        return f"{self.prefix}retired"
-
-    @property
-    def respelled(self) -> str:
-        """String: a worker has given records of an earlier release the one spelling of their address; an hour."""
-        return f"{self.prefix}respelled"
+    embedding = _Key("embedding")
+    """Hash: the generations of vectors, each with its model and dimensions."""
+    backfill = _Key("backfill")
+    """String: a worker embeds what lacks a vector; a minute."""
+    retired = _Key("retired")
+    """String: a worker has deleted vectors of retired generations; a day."""
+    respelled = _Key("respelled")
+    """String: a worker has given records of an earlier release the one spelling of their address; an hour."""
 
     @staticmethod
     def index_of(index: str, generation: int) -> str:
         """Return the name of a generation's index; the first one's is ``index``."""
         return index if generation == 1 else f"{index}:{generation}"
 
-    @property
-    def memories_index(self) -> str:
-        """RediSearch index of the long-term memories."""
-        return f"{self.prefix}memories"
-
-    @property
-    def memory_prefix(self) -> str:
-        """Start of the memories' keys."""
-        return f"{self.prefix}memory:"
+    memories_index = _Key("memories")
+    """RediSearch index of the long-term memories."""
+    memory_prefix = _Key("memory:")
+    """Start of the memories' keys."""
 
     def memory(self, memory_id: str) -> str:
         """Hash of one memory, with its vector."""
@@ -144,20 +123,12 @@ class Keys:
         """RediSearch index of one model's cached answers, and the start of their keys."""
         return f"{self.prefix}cache:{name}:answers"
 
-    @property
-    def cache_stats(self) -> str:
-        """Hash: how often the cache was asked, and what it came to."""
-        return f"{self.prefix}cache:stats"
-
-    @property
-    def checkpoints(self) -> str:
-        """Start of the graphs' checkpoints' keys, without a colon: the saver adds it."""
-        return f"{self.prefix}checkpoint"
-
-    @property
-    def checkpoint_writes(self) -> str:
-        """Start of the keys of what nodes of graphs returned, without a colon."""
-        return f"{self.prefix}checkpoint_write"
+    cache_stats = _Key("cache:stats")
+    """Hash: how often the cache was asked, and what it came to."""
+    checkpoints = _Key("checkpoint")
+    """Start of the graphs' checkpoints' keys, without a colon: the saver adds it."""
+    checkpoint_writes = _Key("checkpoint_write")
+    """Start of the keys of what nodes of graphs returned, without a colon."""
 
     def thread(self, thread: str) -> str:
         """Hash: which query speaks in a conversation, and which wait."""
@@ -179,51 +150,25 @@ class Keys:
         """Sorted set: token of a scan that was requeued for the host → by when it is back, Redis ms."""
         return f"{self.prefix}polite:{host}:away"
 
-    @property
-    def schedules(self) -> str:
-        """Hash of JSON: schedules by name, and when each fired last."""
-        return f"{self.prefix}schedules"
-
-    @property
-    def waivers(self) -> str:
-        """Hash of JSON: barriers somebody decided to live with, by fingerprint."""
-        return f"{self.prefix}waivers"
+    schedules = _Key("schedules")
+    """Hash of JSON: schedules by name, and when each fired last."""
+    waivers = _Key("waivers")
+    """Hash of JSON: barriers somebody decided to live with, by fingerprint."""
 
     # ------------------------------------------------------------------------------------------ the GPU pool
 
-    @property
-    def gpu_hosts(self) -> str:
-        """Hash: Ollama host → JSON of its slots and health."""
-        return f"{self.prefix}gpu:hosts"
-
-    @property
-    def gpu_loaded(self) -> str:
-        """Hash: Ollama host → JSON of the models in its memory."""
-        return f"{self.prefix}gpu:loaded"
-
-    @property
-    def gpu_state(self) -> str:
-        """Hash of the pool's counters: arrivals, turns, smoothed durations."""
-        return f"{self.prefix}gpu:state"
-
-    @property
-    def gpu_calls(self) -> str:
-        """Hash: token → JSON of one model call that waits or runs."""
-        return f"{self.prefix}gpu:calls"
-
-    @property
-    def gpu_holders(self) -> str:
-        """Sorted set: token → end of its lease, Redis ms."""
-        return f"{self.prefix}gpu:holders"
-
-    @property
-    def gpu_waiters(self) -> str:
-        """Sorted set: token → when it is taken for dead, Redis ms."""
-        return f"{self.prefix}gpu:waiters"
-
-    def gpu_queue(self, kind: str, priority: str) -> str:
-        """Sorted set: token → number of its arrival."""
-        return f"{self.prefix}gpu:waiting:{kind}:{priority}"
+    gpu_hosts = _Key("gpu:hosts")
+    """Hash: Ollama host → JSON of its slots and health."""
+    gpu_loaded = _Key("gpu:loaded")
+    """Hash: Ollama host → JSON of the models in its memory."""
+    gpu_state = _Key("gpu:state")
+    """Hash of the pool's counters: arrivals, turns, smoothed durations."""
+    gpu_calls = _Key("gpu:calls")
+    """Hash: token → JSON of one model call that waits or runs."""
+    gpu_holders = _Key("gpu:holders")
+    """Sorted set: token → end of its lease, Redis ms."""
+    gpu_waiters = _Key("gpu:waiters")
+    """Sorted set: token → when it is taken for dead, Redis ms."""
 
     def gpu_wake(self, worker: str) -> str:
         """Pub/sub channel on which one worker hears its grants."""
@@ -231,9 +176,13 @@ class Keys:
 
     @property
     def gpu_pool(self) -> tuple[str, ...]:
-        """Return KEYS of the pool's scripts, in the order of ``worker/gpu/lua/_gpu.lua``."""
-        queues = (self.gpu_queue(kind, priority) for kind in ("chat", "embed") for priority in ("interactive", "batch"))
-        return (self.gpu_hosts, self.gpu_state, self.gpu_calls, self.gpu_holders, self.gpu_waiters, *queues)
+        """KEYS of the pool's scripts, in the order of ``worker/gpu/lua/_gpu.lua``.
+
+        The last four are sorted sets: token → number of its arrival.
+        """
+        queues = (f"{kind}:{priority}" for kind in ("chat", "embed") for priority in ("interactive", "batch"))
+        waiting = (f"{self.prefix}gpu:waiting:{queue}" for queue in queues)
+        return (self.gpu_hosts, self.gpu_state, self.gpu_calls, self.gpu_holders, self.gpu_waiters, *waiting)
 
     def usage(self, day: str) -> str:
         """Hash of one day's (``yyyy-mm-dd``, UTC) model calls: ``<kind>:<what>:<model>`` → sum; kept 400 days.
@@ -244,10 +193,8 @@ class Keys:
         """
         return f"{self.prefix}usage:{day}"
 
-    @property
-    def cloud_share(self) -> str:
-        """Hash: today's chat calls, and how many of them were granted the cloud."""
-        return f"{self.prefix}cloud"
+    cloud_share = _Key("cloud")
+    """Hash: today's chat calls, and how many of them were granted the cloud."""
 
     def counted(self, call_id: str) -> str:
         """String: mark of a model call that is in its day's usage, for two minutes."""

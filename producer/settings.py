@@ -1,28 +1,118 @@
 """Settings: read once from the environment, validated, frozen, passed down.
 
 A settings class is a frozen dataclass; the field ``backlog_limit`` is the variable ``BACKLOG_LIMIT``. The client's are
-here; a worker's extend them (``worker/settings.py``) and are read by the same ``read_env``. An empty variable counts as
-unset, because that is how Compose and CI systems pass one that nobody set. No message and no repr shows a password.
-Nothing else reads ``os.environ``. How a text becomes a value is in ``variables.py``.
+here; a worker's extend them (``worker/settings.py``). A field's type says what its variable may hold; ``Annotated``
+adds checks, which raise ``ValueError`` with what was expected. An empty variable counts as unset, because that is how
+Compose and CI systems pass one that nobody set. No message and no repr shows a password. Nothing else reads
+``os.environ``. Plain Python: every command reads settings, and pydantic would be a third of a short one's time
+(``ops/decisions/0015-settings-without-pydantic.md``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 from producer.errors import SettingsError
 from producer.keys import Keys
-from producer.redis_address import check_redis_url, public_redis_url, with_password_of
-from producer.variables import Within, variables_of
+from producer.redis_address import UNCLEAR, check_redis_url, public_redis_url, with_password_of
 
 NEAR_MISS_RATIO: Final = 0.85
 """REDIS_URI and CHAT_MODELS are nearer than this to a setting's name; PATH, REDISCLI_AUTH and such are not."""
 DAY_S: Final = 86_400
 
-SettingsT = TypeVar("SettingsT", bound="ClientSettings")
+Check = Callable[[Any], object]
+
+_YES: Final = frozenset({"1", "true", "yes", "on", "y", "t"})
+_NO: Final = frozenset({"0", "false", "no", "off", "n", "f"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """A check of a number; NaN is within no bounds."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+
+    def __call__(self, value: float) -> None:
+        """Raise ``ValueError`` for a number out of bounds."""
+        if self.ge is not None and not value >= self.ge:
+            raise ValueError(f"expected at least {self.ge}")
+        if self.gt is not None and not value > self.gt:
+            raise ValueError(f"expected more than {self.gt}")
+        if self.le is not None and not value <= self.le:
+            raise ValueError(f"expected at most {self.le}")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One field of a settings class: its type, its checks, its default."""
+
+    name: str
+    kind: Any
+    checks: tuple[Check, ...]
+    default: object
+
+    def value(self, text: str) -> Any:
+        """Return what ``text`` says, checked; raises ``SettingsError`` with the whole complaint."""
+        try:
+            value = _parsed(self.kind, text)
+        except ValueError as error:
+            raise self._complaint(text, error) from None
+        self.check(value, shown=text)
+        return value
+
+    def check(self, value: Any, *, shown: str | None = None) -> None:
+        """Raise ``SettingsError`` for a value that a check refuses."""
+        for check in self.checks:
+            try:
+                check(value)
+            except ValueError as error:
+                raise self._complaint(str(value) if shown is None else shown, error) from None
+
+    def _complaint(self, shown: str, error: ValueError) -> SettingsError:
+        """Say what is wrong, in one line that holds no password and no key."""
+        if self.name.endswith("_url"):
+            shown = public_redis_url(shown)
+        elif "key" in self.name.split("_"):
+            shown = UNCLEAR
+        return SettingsError(f"{self.name.upper()} is {shown!r}: {error} (default: {self.default!r})")
+
+
+@cache
+def variables_of(settings: type) -> tuple[Variable, ...]:
+    """Return the fields of a settings class, a dataclass whose fields all have defaults."""
+    hints = get_type_hints(settings, include_extras=True)
+    found: list[Variable] = []
+    for one in fields(settings):
+        assert one.default is not MISSING, one.name  # noqa: S101  a setting that must be given is a mistake of ours
+        hint = hints[one.name]
+        checks = getattr(hint, "__metadata__", ())
+        found.append(Variable(one.name, hint.__origin__ if checks else hint, checks, one.default))
+    return tuple(found)
+
+
+def _parsed(kind: Any, text: str) -> Any:
+    """Return ``text`` as a ``kind``; raises ``ValueError`` with what was expected."""
+    if kind is bool:
+        if text.lower() not in _YES | _NO:
+            raise ValueError("expected 1 or 0")
+        return text.lower() in _YES
+    if kind is int or kind is float:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError("expected a whole number" if kind is int else "expected a number") from None
+    if get_origin(kind) is Literal:
+        *others, last = map(repr, get_args(kind))
+        if text not in get_args(kind):
+            raise ValueError(f"expected {', '.join(others)} or {last}")
+        return text
+    return kind(text)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -83,37 +173,32 @@ class ClientSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from ``environ``; raises ``SettingsError`` naming every bad variable."""
-        return read_env(cls, environ)
+        """Read the settings from ``environ``.
+
+        Unset and empty variables leave the default. Raises ``SettingsError``, one line, naming every bad value, what
+        was expected and the default.
+        """
+        variables = {variable.name: variable for variable in variables_of(cls)}
+        given = {name: text for name in variables if (text := environ.get(name.upper(), "").strip())}
+        if path := given.get("redis_password_file"):
+            given["redis_url"] = with_password_of(path, given.get("redis_url", str(variables["redis_url"].default)))
+        values: dict[str, Any] = {}
+        complaints: list[str] = []
+        for name, text in given.items():
+            try:
+                values[name] = variables[name].value(text)
+            except SettingsError as error:
+                complaints.append(str(error))
+        if complaints:
+            raise SettingsError("; ".join(complaints))
+        return cls(**values)
 
     def __repr__(self) -> str:
-        fields = {variable.name: getattr(self, variable.name) for variable in variables_of(type(self))}
-        fields["redis_url"] = self.public_redis_url
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+        shown = {variable.name: getattr(self, variable.name) for variable in variables_of(type(self))}
+        shown["redis_url"] = self.public_redis_url
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     __str__ = __repr__
-
-
-def read_env(settings_cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
-    """Return ``settings_cls`` filled from the variables of its fields' names in upper case.
-
-    Unset and empty variables leave the default. Raises ``SettingsError``, one line, naming every bad value, what
-    was expected and the default.
-    """
-    variables = {variable.name: variable for variable in variables_of(settings_cls)}
-    given = {name: text for name in variables if (text := environ.get(name.upper(), "").strip())}
-    if path := given.get("redis_password_file"):
-        given["redis_url"] = with_password_of(path, given.get("redis_url", str(variables["redis_url"].default)))
-    values: dict[str, Any] = {}
-    complaints: list[str] = []
-    for name, text in given.items():
-        try:
-            values[name] = variables[name].value(text)
-        except SettingsError as error:
-            complaints.append(str(error))
-    if complaints:
-        raise SettingsError("; ".join(complaints))
-    return settings_cls(**values)
 
 
 def setting_names(settings_cls: type[ClientSettings]) -> frozenset[str]:

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from producer.errors import SettingsError
-from producer.settings import DAY_S, ClientSettings
-from producer.variables import Within
+from producer.settings import DAY_S, ClientSettings, Within
 from worker.gpu.hosts import Host, parse_hosts
 
 NO_KEY: Final = SecretStr("")

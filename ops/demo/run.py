@@ -204,9 +204,9 @@ def write_reports(pages: Sequence[Page]) -> None:
     print()
     write_overview(pages, context, sys.stdout)
     REPORTS.mkdir(exist_ok=True)
-    for made in FORMATS.values():
-        with (REPORTS / made.file_name).open("w", encoding="utf-8", newline="") as out:
-            load_report(made.name)(pages, context, out)
+    for name, file_name in FORMATS.items():
+        with (REPORTS / file_name).open("w", encoding="utf-8", newline="") as out:
+            load_report(name)(pages, context, out)
 
 
 NEXT: Final = """
@@ -256,7 +256,7 @@ def main() -> int:
     if missing:
         print(f"demo: {len(missing)} of {len(pages)} pages were not scanned: {missing[0].problem}", file=sys.stderr)
         return 1
-    print(NEXT.format(report=(REPORTS / FORMATS["html"].file_name).absolute().as_uri()))
+    print(NEXT.format(report=(REPORTS / FORMATS["html"]).absolute().as_uri()))
     return 0
 
 

@@ -20,7 +20,7 @@ from producer.errors import InputError
 from producer.reports.formats import FORMATS, ReportContext, load_report
 from producer.reports.page import Page
 
-_BY_SUFFIX = {Path(made.file_name).suffix: made.name for made in FORMATS.values()}
+_BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in FORMATS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
         named = [
             item
             if item.path
-            else Output(item.format, Path(output) / FORMATS[item.format].file_name if is_folder else Path(output))
+            else Output(item.format, Path(output) / FORMATS[item.format] if is_folder else Path(output))
             for item in named
         ]
     for item in named:

@@ -10,7 +10,7 @@ from producer.cli.outputs import Output
 from producer.client.client import Client
 from producer.contract.addresses import host_of
 from producer.redis.connection import redis_errors
-from producer.reports.page import Page
+from producer.reports.page import Page, worst_first
 from producer.reports.plain_text import counted
 from producer.reports.site_days import Day, site_trend
 
@@ -40,8 +40,6 @@ async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[O
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
     """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
-    from producer.reports.html_view import worst_first  # for the one format that shows pictures
-
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0
     found: dict[int, dict[str, bytes]] = {}
     for page in worst_first(pages):

@@ -10,7 +10,7 @@ from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
     from producer.client.gpu_view import GpuHolder, GpuView, GpuWaiter
-    from producer.client.records import BatchInfo, JobInfo, QueueInfo
+    from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
 
 MAX_WAITERS_SHOWN: Final = 20
 """More than a screen is no help; the rest is counted."""

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from producer.cli.status_text import clock, duration
 from producer.client.gpu_view import GpuHost
-from producer.client.records import BatchInfo, WorkerInfo
-from producer.reports.page import public_url
+from producer.client.queue_view import BatchInfo, WorkerInfo
+from producer.contract import public_url
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.views.board import Board, RunningJob, Trouble
 

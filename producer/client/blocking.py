@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -38,7 +38,7 @@ def _returns(
 
 
 def _yields(
-    method: Callable[Concatenate[Client, P], AsyncIterator[T]],
+    method: Callable[Concatenate[Client, P], AsyncGenerator[T]],
 ) -> Callable[Concatenate[BlockingClient, P], Iterator[T]]:
     @wraps(method)
     def call(self: BlockingClient, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
@@ -46,11 +46,11 @@ def _yields(
         try:
             while True:
                 try:
-                    yield self.run(_next(iterator))
+                    yield self.run(_awaited(anext(iterator)))
                 except StopAsyncIteration:
                     return
         finally:
-            self.run(_close(iterator))
+            self.run(_awaited(iterator.aclose()))
 
     return call
 
@@ -108,11 +108,5 @@ async def _made(settings: ClientSettings | None, redis: Redis | None) -> Client:
     return Client(settings, redis=redis)
 
 
-async def _next(iterator: AsyncIterator[T]) -> T:
-    return await anext(iterator)
-
-
-async def _close(iterator: AsyncIterator[Any]) -> None:
-    close = getattr(iterator, "aclose", None)
-    if close is not None:
-        await close()
+async def _awaited(call: Awaitable[T]) -> T:
+    return await call

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from itertools import islice
@@ -28,11 +28,10 @@ from producer import contract
 from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
 from producer.client.event_stream import Waiters, follow
-from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown_job
-from producer.client.records import BatchInfo, JobInfo, QueueInfo
+from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
-from producer.errors import QueueFull, UnknownJob, WaitTimeout
+from producer.errors import QueueFull, WaitTimeout
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.redis.script_pipe import ScriptPipe
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from producer.client.gpu_view import GpuView
+    from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
     from producer.contract import Event, Result
 
 KEEP_FINISHED_S: Final = 7 * 86_400
@@ -146,7 +146,7 @@ class Client:
         batch: str | None = None,
         job_ids: Iterable[str] | None = None,
         secrets: JsonObject | None = None,
-    ) -> AsyncIterator[Submitted]:
+    ) -> AsyncGenerator[Submitted]:
         """Put many jobs into the queue, ``PIPELINED`` at a time, and yield each once in.
 
         ``payloads`` may be a generator: memory stays bounded. ``secrets`` are given to every job, as ``submit`` does.
@@ -245,7 +245,7 @@ class Client:
         """
         states = await self._cancel([job_id])
         if not states:
-            raise unknown_job(job_id, self.keys)
+            raise unknown(f"job {job_id!r}", self.keys)
         return states[job_id]
 
     async def cancel_batch(self, batch_id: str) -> dict[str, JobState]:
@@ -278,10 +278,10 @@ class Client:
         with redis_errors(self.settings, lambda: f"batch {batch_id!r} may be sealed; seal it again to be sure"):
             state = await run_script(self._redis, SEAL, keys, args)
         if state == b"unknown":
-            raise UnknownJob(f"no batch {batch_id!r} in environment {self.keys.environment!r}")
+            raise unknown(f"batch {batch_id!r}", self.keys)
         return await self.batch(batch_id)
 
-    async def events(self, *, since: str = "$", follow_new: bool = True) -> AsyncIterator[Event]:
+    async def events(self, *, since: str = "$", follow_new: bool = True) -> AsyncGenerator[Event]:
         """Yield events after ``since``: an event's id, ``0`` for all that is kept, ``$`` for new ones only."""
         with redis_errors(self.settings):
             async for event in follow(self._redis, self.keys.events, since=since, is_endless=follow_new):

@@ -173,11 +173,9 @@ class Waiters:
         except ValueError:
             return
         if isinstance(fields, dict) and fields.get("event") in ENDS:
-            self._wake(str(fields.get("job_id")))
-
-    def _wake(self, job_id: str) -> None:
-        for heard in self._waiting.pop(job_id, ()):
-            heard.put_nowait(job_id)
+            job_id = str(fields.get("job_id"))
+            for heard in self._waiting.pop(job_id, ()):
+                heard.put_nowait(job_id)
 
     def _forget(self, job_id: str, heard: Heard) -> None:
         left = [other for other in self._waiting.get(job_id, ()) if other is not heard]

@@ -1,38 +1,150 @@
-"""Looks at the queue without touching it: jobs, batches, lanes, workers. Redis errors pass through."""
+"""Looks at the queue without touching it: jobs, batches, lanes, workers. Redis errors pass through.
+
+Times are Redis ms.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from producer.client.records import BatchInfo, JobInfo, LaneInfo, QueueInfo, WorkerInfo
 from producer.contract import JobState, Lane, decode_payload
 from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
 
 POSITION_LIMIT: Final = 10_000
 """Beyond it a position costs more to count than it tells."""
+READ_TOGETHER: Final = 500
+"""Hashes read in one round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """One job's hash. ``position`` is how many entries of its lane were added before it; None unless it is queued."""
+
+    job_id: str
+    kind: str
+    lane: str
+    state: JobState
+    attempt: int
+    batch: str
+    worker: str
+    enqueued_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    progress: str
+    error: str
+    position: int | None = None
+
+    @classmethod
+    def of(cls, job_id: str, fields: Mapping[bytes, bytes], *, position: int | None = None) -> JobInfo:
+        """Read the hash; fields that are missing are empty."""
+
+        def text(name: str) -> str:
+            return fields.get(name.encode(), b"").decode("utf-8", "replace")
+
+        return cls(
+            job_id,
+            state=JobState(text("state") or "queued"),
+            attempt=int(text("attempt") or 0),
+            enqueued_ms=int(text("enqueued_ms") or 0),
+            started_ms=int(text("started_ms") or 0) or None,
+            finished_ms=int(text("finished_ms") or 0) or None,
+            error=_error_text(text("error")),
+            position=position,
+            **{name: text(name) for name in ("kind", "lane", "batch", "worker", "progress")},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """One batch's counters. It is finished when it is sealed and ``done`` equals ``total``."""
+
+    batch_id: str
+    total: int
+    done: int
+    succeeded: int
+    cancelled: int
+    dead: int
+    sealed: bool
+    finished_ms: int | None
+
+    @classmethod
+    def of(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> BatchInfo:
+        """Read the hash."""
+        counters = ("total", "done", "succeeded", "cancelled", "dead")
+        return cls(
+            batch_id,
+            **{name: int(fields.get(name.encode(), b"0")) for name in counters},
+            sealed=fields.get(b"sealed") == b"1",
+            finished_ms=int(fields.get(b"finished_ms", b"0")) or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """One lane: jobs that wait, and jobs that workers hold; ``oldest_ms`` is the age of the first that waits."""
+
+    queued: int
+    running: int
+    oldest_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker's last heartbeat; ``at_ms`` is its own clock's."""
+
+    name: str
+    host: str
+    pid: int
+    at_ms: int
+    max_jobs: int
+    jobs: tuple[str, ...]
+    complete: int
+    failed: int
+    retried: int
+
+    @classmethod
+    def of(cls, heartbeat: Mapping[str, Any]) -> WorkerInfo:
+        """Read the heartbeat's JSON."""
+        numbers = ("pid", "at_ms", "max_jobs", "complete", "failed", "retried")
+        return cls(
+            name=str(heartbeat.get("name", "")),
+            host=str(heartbeat.get("host", "")),
+            jobs=tuple(str(job) for job in heartbeat.get("jobs", ())),
+            **{name: int(heartbeat.get(name, 0)) for name in numbers},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """The whole queue of one environment."""
+
+    lanes: Mapping[str, LaneInfo]
+    scheduled: int
+    dead: int
+    workers: tuple[WorkerInfo, ...]
 
 
 async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
     """Return what is known of a job, with its place in the queue; raises ``UnknownJob``."""
-    fields = await _hash(redis, keys.job(job_id))
+    fields = await cast("Any", redis).hgetall(keys.job(job_id))
     if not fields:
-        raise unknown_job(job_id, keys)
+        raise unknown(f"job {job_id!r}", keys)
     position = await _position(redis, keys, fields) if fields.get(b"state") == b"queued" else None
     return JobInfo.of(job_id, fields, position=position)
 
 
 async def batch_info(redis: Redis, keys: Keys, batch_id: str) -> BatchInfo:
     """Return a batch's counters; raises ``UnknownJob``."""
-    fields = await _hash(redis, keys.batch(batch_id))
+    fields = await cast("Any", redis).hgetall(keys.batch(batch_id))
     if not fields:
-        msg = f"no batch {batch_id!r} in environment {keys.environment!r}: see 'sightline status'"
-        raise UnknownJob(msg)
+        raise unknown(f"batch {batch_id!r}", keys)
     return BatchInfo.of(batch_id, fields)
 
 
@@ -60,7 +172,7 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
         if has_result or (state is not None and JobState(state.decode()).is_final):
             ended.append(job_id)
         elif state is None and not await _is_added_by_hand(redis, keys, job_id):
-            raise unknown_job(job_id, keys)
+            raise unknown(f"job {job_id!r}", keys)
     return ended
 
 
@@ -79,39 +191,45 @@ async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, Jo
             f"'--batch {batch_id} --resume', which needs no list, or ask as a user with that right"
         )
         raise RedisUnsuitable(msg) from None
-    for start in range(0, len(names), 1000):
-        chunk = names[start : start + 1000]
-        async with redis.pipeline(transaction=False) as pipe:
-            for name in chunk:
-                pipe.hmget(name, ["batch", "state", "enqueued_ms", "entry"])
-            replies = await pipe.execute()
-        for name, (batch, state, enqueued_ms, entry) in zip(chunk, replies, strict=True):
-            if batch == batch_id.encode() and state is not None:
-                number = int((entry or b"").partition(b"-")[2] or 0)  # of those of one millisecond
-                found.append((int(enqueued_ms or 0), number, name.removeprefix(prefix), JobState(state.decode())))
+    async for name, (batch, state, enqueued_ms, entry) in _fields(
+        redis, names, "batch", "state", "enqueued_ms", "entry"
+    ):
+        if batch == batch_id.encode() and state is not None:
+            number = int((entry or b"").partition(b"-")[2] or 0)  # of those of one millisecond
+            found.append((int(enqueued_ms or 0), number, name.removeprefix(prefix), JobState(state.decode())))
     return {job_id: state for *_, job_id, state in sorted(found)}
 
 
 async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict[str, str]:
     """Return the address that each job was asked to scan, ``''`` for a job of another kind."""
-    ids = list(job_ids)
+    names = [keys.job(job_id) for job_id in job_ids]
     urls: dict[str, str] = {}
-    for start in range(0, len(ids), 500):
-        async with redis.pipeline(transaction=False) as pipe:
-            for job_id in ids[start : start + 500]:
-                pipe.hget(keys.job(job_id), "payload")
-            payloads = await pipe.execute()
-        for job_id, payload in zip(ids[start : start + 500], payloads, strict=True):
-            try:
-                urls[job_id] = str(decode_payload(payload or b"{}").get("url") or "")
-            except InvalidJob:
-                urls[job_id] = ""
+    async for name, (payload,) in _fields(redis, names, "payload"):
+        try:
+            url = decode_payload(payload or b"{}").get("url")
+        except InvalidJob:
+            url = None
+        urls[name.removeprefix(keys.job(""))] = str(url or "")
     return urls
 
 
-def unknown_job(job_id: str, keys: Keys) -> UnknownJob:
-    """Return the error for a job that is not there."""
-    return UnknownJob(f"no job {job_id!r} in environment {keys.environment!r}: see 'sightline status'")
+def unknown(what: str, keys: Keys, *, see: str = "status") -> UnknownJob:
+    """Return the error for what is not there; ``see`` is the command that lists what is."""
+    return UnknownJob(f"no {what} in environment {keys.environment!r}: see 'sightline {see}'")
+
+
+async def _fields(
+    redis: Redis, names: Sequence[str], *fields: str
+) -> AsyncIterator[tuple[str, Sequence[bytes | None]]]:
+    """Yield each of the hashes with its ``fields``."""
+    for start in range(0, len(names), READ_TOGETHER):
+        chunk = names[start : start + READ_TOGETHER]
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in chunk:
+                pipe.hmget(name, list(fields))
+            replies = await pipe.execute()
+        for pair in zip(chunk, replies, strict=True):
+            yield pair
 
 
 async def _position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> int | None:
@@ -166,5 +284,12 @@ async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:
     return bool(await redis.xrange(keys.lane(lane), entry, entry))
 
 
-async def _hash(redis: Redis, key: str) -> Mapping[bytes, bytes]:
-    return await cast("Any", redis.hgetall(key))
+def _error_text(text: str) -> str:
+    """Return the last failure as a line; a retry keeps it as JSON."""
+    if not text.startswith("{"):
+        return text
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return text
+    return f"{fields.get('type', 'Error')}: {fields.get('message', '')}"

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from string import ascii_letters, digits
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 _PORT: Final = re.compile(r"\d{1,5}(/|$)", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -137,6 +137,24 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
 
 
+def site_name(url: str) -> str:
+    """Return the host of an http or https address without ``www.``, with its port unless it is the scheme's own."""
+    return origin_of(url).partition("://")[2].removeprefix("www.")
+
+
+def leads_elsewhere(asked: str, shown: str) -> bool:
+    """Whether another page was shown; scheme, ``www.``, a final slash and spelling make none, nor does no address."""
+    try:
+        return asked != shown and _place(normal_url(asked)) != _place(normal_url(shown))
+    except ValueError:
+        return False
+
+
+def _place(url: str) -> tuple[str, ...]:
+    parts = urlsplit(url)
+    return site_name(url), parts.path.rstrip("/"), parts.query, parts.fragment.strip("!/")
+
+
 def path_of(url: str) -> str:
     """Return what a page has on every host: its path, query and route. What is no address stays as it is."""
     try:
@@ -145,6 +163,14 @@ def path_of(url: str) -> str:
         return url
     rest = ((sign, part) for sign, part in (("?", parts.query), ("#", _route_of(parts.fragment))) if part)
     return (parts.path or "/") + "".join(sign + part for sign, part in rest)
+
+
+def relative_uri(url: str) -> str:
+    """Return an address as a relative URI reference: host, then path; query and route stay, encoded as names."""
+    parts = urlsplit(url)
+    path = (parts.netloc.replace(":", "_") + parts.path).rstrip("/") + ("/index" if parts.path in {"", "/"} else "")
+    rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+    return quote(path, safe="/%._-~") + quote(rest, safe="%=&._-~")
 
 
 def _route_of(fragment: str) -> str:

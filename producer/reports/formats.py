@@ -1,16 +1,16 @@
 """The formats a report comes in, by name, and what they have in common.
 
-A format is one module with one function ``write`` that fits ``Report``. It is imported when it is asked for, so that
-a command pays only for what it writes. What a page is stands in ``page.py``.
+A format is the module of its name with one function ``write``, a ``Report``. It is imported when it is asked for, so
+that a command pays only for what it writes. What a page is stands in ``page.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from producer.errors import InputError
 
@@ -37,36 +37,20 @@ class ReportContext:
     notes: tuple[str, ...] = ()
 
 
-class Report(Protocol):
-    """Writes ``pages``, in their order, to ``out``; reads them once, and never calls a page it lacks a pass."""
+Report: TypeAlias = "Callable[[Iterable[Page], ReportContext, TextIO], None]"
+"""Writes the pages, in their order, to a file; reads them once, and never calls a page it lacks a pass."""
 
-    def __call__(self, pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-        """Write the report."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One format: the module that writes it, and the file name it gets in a folder."""
-
-    name: str
-    module: str
-    file_name: str
-
-
-FORMATS: Final[dict[str, Format]] = {
-    made.name: made
-    for made in (
-        Format("table", "producer.reports.table", "report.txt"),
-        Format("json", "producer.reports.json", "report.json"),
-        Format("jsonl", "producer.reports.jsonl", "report.jsonl"),
-        Format("csv", "producer.reports.csv", "report.csv"),
-        Format("markdown", "producer.reports.markdown", "report.md"),
-        Format("junit", "producer.reports.junit", "junit.xml"),
-        Format("sarif", "producer.reports.sarif", "report.sarif"),
-        Format("html", "producer.reports.html", "report.html"),
-    )
+FORMATS: Final = {
+    "table": "report.txt",
+    "json": "report.json",
+    "jsonl": "report.jsonl",
+    "csv": "report.csv",
+    "markdown": "report.md",
+    "junit": "junit.xml",
+    "sarif": "report.sarif",
+    "html": "report.html",
 }
+"""The file name that each format gets in a folder."""
 
 
 def load_report(name: str) -> Report:
@@ -74,4 +58,5 @@ def load_report(name: str) -> Report:
     if name not in FORMATS:
         msg = f"format {name!r} is unknown: expected one of {', '.join(FORMATS)}"
         raise InputError(msg)
-    return cast("Report", import_module(FORMATS[name].module).write)
+    report: Report = import_module(f"producer.reports.{name}").write
+    return report

@@ -2,7 +2,7 @@
 
 Scanned pages are hostile: the templates escape everything, links go to http and https only, pictures are data, and a
 content security policy lets the browser run the one script and the one style sheet of this file, by their hashes, and
-nothing else. The page is in ``assets/``; it must pass our own scan. What is computed for it is in ``html_view.py``.
+nothing else. The page is in ``assets/``; it must pass our own scan.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final, TextIO
@@ -17,11 +19,12 @@ from typing import Any, Final, TextIO
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from producer.reports import html_view
-from producer.reports.failure_summary import steps
+from producer.contract import IMPACTS, Finding, Impact, Priority
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
+    WORST_FIRST,
     Page,
+    Summary,
     by_rule,
     elements,
     impact_of,
@@ -31,9 +34,11 @@ from producer.reports.page import (
     selector_text,
     sites_of,
     summarise,
+    worst_first,
 )
-from producer.reports.plain_text import counted, middle_cut, one_line, printable
+from producer.reports.plain_text import counted, middle_cut, one_line, printable, steps, summary_line
 from producer.reports.remarks import remarks
+from producer.reports.site_days import Day
 from producer.reports.wcag import criterion_name, criterion_url
 
 MAX_NODES: Final = 25
@@ -42,11 +47,19 @@ FIRST_NODES: Final = 3
 """Elements of a finding that are shown without being asked for."""
 FIRST_RULES: Final = 10
 """Broken rules that are shown without being asked for."""
+BAR_WIDTH: Final = 1000
+"""Of a bar, in the units of its viewBox."""
+COLUMN_WIDTH: Final = 20
+"""Of a day in the trend, in pixels where there is room."""
+TREND_HEIGHT: Final = 72
+TREND_DAYS: Final = 45
+_GAP: Final = 5
+_PICTURES: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"RIFF", "webp"))
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the file piece by piece; holds all pages in memory, not the text."""
-    listed = html_view.worst_first(pages)
+    listed = worst_first(pages)
     environment = Environment(
         loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -61,18 +74,22 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
     sites = sites_of(listed)
     style, script = _asset("report.css"), _asset("report.js")
     groups = by_rule(listed)
-    trends = (html_view.trend_of(host, days) for host, days in context.trends.items())
+    kind, sentence = _verdict(summary, context)
+    trends = (trend_of(host, days) for host, days in context.trends.items())
+    shares = ((impact, BAR_WIDTH * summary.elements[impact] / max(summary.total, 1)) for impact in WORST_FIRST)
     return {
         "pages": listed,
         "labels": [one_line(label) for label in labels(listed)],
         "site": one_line(sites.pop()) if len(sites) == 1 else "",
         "summary": summary,
-        "verdict": html_view.verdict_of(summary, context),
-        "since_before": html_view.since_before(listed),
+        "verdict_kind": kind,
+        "verdict": sentence,
+        "since_before": _since_before(listed),
+        "bar": _stacked(shares),
         "trends": [trend for trend in trends if trend],
         "groups": groups,
         "most": max((group.node_count for group in groups), default=1),
-        "impacts": [(impact, summary.elements[impact]) for impact in html_view.WORST_FIRST],
+        "impacts": [(impact, summary.elements[impact]) for impact in WORST_FIRST],
         "context": context,
         "version": version("sightline"),
         "remarks": [*context.notes, *remarks(listed)],
@@ -83,17 +100,145 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
     }
 
 
+def _asset(name: str) -> str:
+    return (files("producer.reports") / "assets" / name).read_text("utf-8")
+
+
+def _policy_hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+# ---------------------------------------------------------------------------------------------- the run
+
+
+def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
+    """Return the colour and the sentence that all else explains; what was not seen comes before what was found."""
+    failing = ""
+    if summary.failing and context.fail_on:
+        new = "new " if "new" in summary.marked else ""
+        failing = f"{counted(summary.failing, 'page')} with {new}barriers that are {context.fail_on.value} or worse."
+    if summary.not_scanned:
+        missing = f"{counted(summary.not_scanned, 'page')} could not be scanned, so this is not a pass."
+        return "worse", f"{missing} {failing}".rstrip()
+    if failing:
+        return "bad", failing
+    if summary.total:
+        new = "new and " if "known" in summary.marked else ""
+        return "some", f"Barriers were found, none {new}at or over the threshold."
+    return "good", "No barriers were found."
+
+
+def _since_before(pages: Iterable[Page]) -> str:
+    """Return what changed against each page's previous scan, in words; ``''`` where no page has one."""
+    compared = [
+        changes for page in pages if page.result and (changes := page.result.changes) is not None and changes.previous
+    ]
+    if not compared:
+        return ""
+    new, fixed = sum(len(one.new) for one in compared), sum(len(one.fixed) for one in compared)
+    unchanged = sum(one.unchanged for one in compared)
+    return (
+        f"Since the previous scan of {counted(len(compared), 'page')}: "
+        f"{new:,} new, {fixed:,} fixed, {unchanged:,} unchanged."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One impact's part of a bar or column."""
+
+    impact: Impact
+    start: float
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The newest days of one host: a column of parts for each, and what a person compares."""
+
+    host: str
+    days: Sequence[Day]
+    columns: Sequence[tuple[float, Sequence[Part]]]
+    width: int
+
+
+def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
+    """Return the trend of the days on which a page was read; None where there is nothing to compare."""
+    read = [day for day in days if day.scans > day.unread][-TREND_DAYS:]
+    if len(read) < 2:  # noqa: PLR2004  one day is no trend
+        return None
+    highest = max(day.per_page for day in read) or 1.0
+    columns: list[tuple[float, Sequence[Part]]] = []
+    for number, day in enumerate(read):
+        scale = TREND_HEIGHT / highest / (day.scans - day.unread)
+        sizes = [(impact, getattr(day, impact.value) * scale) for impact in IMPACTS]
+        top = TREND_HEIGHT - sum(size for _, size in sizes)
+        columns.append((number * COLUMN_WIDTH + _GAP / 2, _stacked(sizes[::-1], top=top)))
+    return Trend(one_line(host), read, columns, COLUMN_WIDTH * len(read))
+
+
+def _stacked(sizes: Iterable[tuple[Impact, float]], *, top: float = 0.0) -> Sequence[Part]:
+    parts: list[Part] = []
+    start = 0.0
+    for impact, size in sizes:
+        if size > 0:
+            parts.append(Part(impact, round(top + round(start, 1), 1), round(size, 1)))
+        start += size
+    return parts
+
+
+# ---------------------------------------------------------------------------------------------- for the templates
+
+
+def _day_text(day: str) -> str:
+    """Return ``25 November 2026`` for ``2026-11-25``."""
+    return date.fromisoformat(day).strftime("%-d %B %Y")
+
+
 def _is_link(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
+def _shared_summary(finding: Finding) -> str:
+    """Return the failure summary that all elements shown have in common; ``''`` where they differ."""
+    summaries = {node.failure_summary for node in finding.nodes[:MAX_NODES]}
+    return summaries.pop() if len(summaries) == 1 else ""
+
+
+def advice(finding: Finding, item: Priority | None, source: str) -> list[tuple[str, str]]:
+    """Return what was written about a finding, as label and text, without what the report says by itself.
+
+    The builtin model has no reasons of its own, and its fix is axe-core's summary in one line.
+    """
+    if item is None:
+        return []
+    summary = finding.nodes[0].failure_summary if finding.nodes else ""
+    fix = one_line(item.fix).removesuffix("…").rstrip()
+    # Releases up to 0.1 put the summary's lines together without anything between.
+    is_repeated = bool(fix) and any(line.startswith(fix) for line in (summary_line(summary), one_line(summary)))
+    written = (
+        ("Who is affected", item.who),
+        ("Why", "" if source == "builtin" else item.why),
+        ("Fix", "" if is_repeated else item.fix),
+    )
+    return [(label, text) for label, text in written if text]
+
+
+def _picture(page: Page, fingerprint: str) -> str:
+    """Return the picture of an element as a data URI; ``''`` where there is none, or it is none."""
+    data = page.pictures.get(fingerprint, b"")
+    for start, kind in _PICTURES:
+        if data.startswith(start):
+            return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return ""
+
+
 _FUNCTIONS: Final[dict[str, Any]] = {
-    "advice": html_view.advice,
-    "bar_of": html_view.bar_of,
+    "advice": advice,
     "counted": counted,
     "criterion_name": criterion_name,
     "criterion_url": criterion_url,
-    "day_text": html_view.day_text,
+    "day_text": _day_text,
     "elements": elements,
     "first_nodes": FIRST_NODES,
     "first_rules": FIRST_RULES,
@@ -102,21 +247,12 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "max_nodes": MAX_NODES,
     "middle_cut": middle_cut,
     "one_line": one_line,
-    "page_counts": html_view.page_counts,
-    "picture": html_view.picture,
+    "picture": _picture,
     "printable": printable,
     "priorities": priorities,
     "proposals": proposals,
     "selector_text": selector_text,
-    "shared_summary": html_view.shared_summary,
+    "shared_summary": _shared_summary,
     "steps": steps,
-    "trend_height": html_view.TREND_HEIGHT,
+    "trend_height": TREND_HEIGHT,
 }
-
-
-def _asset(name: str) -> str:
-    return (files("producer.reports") / "assets" / name).read_text("utf-8")
-
-
-def _policy_hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

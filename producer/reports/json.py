@@ -20,4 +20,5 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         out.write(",\n" if number else "\n")
         out.write(line_of(page.document()))
     fail_on = context.fail_on.value if context.fail_on else None
-    out.write(f'\n],"fail_on":{line_of({"": fail_on})[4:-1]},"summary":{line_of(summary.document())}}}\n')
+    tail = line_of({"fail_on": fail_on, "summary": summary.document()})
+    out.write(f"\n],{tail[1:]}\n")

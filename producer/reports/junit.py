@@ -13,11 +13,10 @@ from typing import TextIO
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from producer.contract import Finding, Impact
-from producer.reports.failure_summary import summary_line
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, proposals, selector_text
-from producer.reports.plain_text import counted, one_line
+from producer.reports.plain_text import counted, one_line, summary_line
 from producer.reports.reviews import proposal_line
 
 _NODES = 20
@@ -45,17 +44,18 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
     scanned = TestCase("page was scanned", classname=one_line(page.url), time=took_s)
     if not page.is_scanned:
         problem = one_line(page.problem)
-        scanned.result = [_filled(Error(f"{page.outcome}: {problem}", page.error or "NotScanned"), problem)]
-    told = _to_review(page)
-    if told:
-        scanned.system_out = told
+        error = Error(f"{page.outcome}: {problem}", page.error or "NotScanned")
+        error.text = problem
+        scanned.result = [error]
+    if lines := _to_review(page):
+        scanned.system_out = "\n".join(lines)
     suite.add_testcase(scanned)
     for finding in page.findings:
         suite.add_testcase(_case(page, finding, context.fail_on))
     return suite
 
 
-def _to_review(page: Page) -> str:
+def _to_review(page: Page) -> list[str]:
     """Return what a person has to judge, a line a finding, and under it what a model proposes about its elements."""
     lines: list[str] = []
     by_node = proposals(page)
@@ -68,7 +68,7 @@ def _to_review(page: Page) -> str:
             f"{proposal_line(proposal)}"
             for node, proposal in said[:_NODES]
         ]
-    return "\n".join(lines)
+    return lines
 
 
 def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
@@ -77,20 +77,14 @@ def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
     message = f"{impact.value}: {counted(elements(finding), 'element')}"
     marked = one_line(page.marks.finding_text(finding), limit=500)
     message += f"; {marked}" if marked else ""
-    details = _details(finding, page.marks)
-    if page.marks.counted(finding) is None:
-        case.result = [_filled(Skipped(message, impact.value), details)]
-    elif fail_on is not None and impact.rank >= fail_on.rank:
-        case.result = [_filled(Failure(message, impact.value), details)]
-    else:
-        under = f"under --fail-on {fail_on.value}" if fail_on else "--fail-on never"
-        case.result = [_filled(Skipped(f"{message}; {under}", impact.value), details)]
+    is_over = fail_on is not None and impact.rank >= fail_on.rank
+    is_counted = page.marks.counted(finding) is not None
+    if is_counted and not is_over:
+        message += f"; under --fail-on {fail_on.value}" if fail_on else "; --fail-on never"
+    result = (Failure if is_counted and is_over else Skipped)(message, impact.value)
+    result.text = _details(finding, page.marks)
+    case.result = [result]
     return case
-
-
-def _filled(result: Error | Failure | Skipped, text: str) -> Error | Failure | Skipped:
-    result.text = text
-    return result
 
 
 def _details(finding: Finding, marks: Marks) -> str:

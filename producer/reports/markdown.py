@@ -10,23 +10,24 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
-from producer.contract import IMPACTS, Finding
+from producer.contract import Finding
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
+    WORST_FIRST,
     Page,
     RuleGroup,
     Summary,
     by_rule,
     elements,
-    impact_of,
     labels,
     selector_text,
     sites_of,
     summarise,
+    worst_first,
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
-from producer.reports.reviews import Proposed, barriers_first, proposal_line, proposals_line, proposed
+from producer.reports.reviews import Proposed, proposal_line, proposals_line, proposed
 
 MAX_CHARS: Final = 65_000
 """A little under what GitHub takes, for the caller's own line before or after."""
@@ -53,15 +54,15 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     names = dict(zip(map(id, listed), labels(listed), strict=True))
     head, foot = _head(listed, context), _foot(listed, context)
     left = MAX_CHARS - len(head) - len(foot) - _ROOM
-    shown = sorted((page for page in listed if page.outcome != "passed"), key=_worst_first)
+    shown = worst_first(page for page in listed if page.outcome != "passed")
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     groups = by_rule(listed)
     blocks = _fitting((_rule(group, names) for group in groups[:RULES]), left - sum(map(len, rows)))
-    found = barriers_first(proposed(listed))
+    found = proposed(listed)
     looks = _fitting((_look(one, names) for one in found[:REVIEWS]), left - sum(map(len, [*rows, *blocks])))
     out.write(head)
     if shown:
-        heads = [impact.value.capitalize() for impact in reversed(IMPACTS)]
+        heads = [impact.value.capitalize() for impact in WORST_FIRST]
         out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")
         out.writelines(rows)
         out.write(_left_out(len(shown) - len(rows), "more page"))
@@ -133,7 +134,7 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
 
 
 def _sums(summary: Summary, where: str) -> str:
-    counts = ", ".join(f"{summary.elements[i]:,} {i.value}" for i in reversed(IMPACTS) if summary.elements[i])
+    counts = ", ".join(f"{summary.elements[i]:,} {i.value}" for i in WORST_FIRST if summary.elements[i])
     pages = (
         f"{counted(summary.pages, 'page')}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
     )
@@ -142,16 +143,9 @@ def _sums(summary: Summary, where: str) -> str:
     return pages + found + review
 
 
-def _worst_first(page: Page) -> tuple[bool, list[int]]:
-    counts = dict.fromkeys(IMPACTS, 0)
-    for finding in page.findings:
-        counts[impact_of(finding)] -= elements(finding)
-    return page.is_scanned, [counts[impact] for impact in reversed(IMPACTS)]
-
-
 def _row(page: Page, names: dict[int, str]) -> str:
     is_read = page.is_scanned or bool(page.findings)
-    counts = [f"{getattr(page.barriers, i.value):,}" if is_read else "" for i in reversed(IMPACTS)]
+    counts = [f"{number:,}" if is_read else "" for number in page.barriers.values()]
     status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(one_line(page.problem, limit=300))}"
     return f"| {code(middle_cut(names[id(page)], _LABEL_CHARS))} | {status} | {' | '.join(counts)} |\n"
 
@@ -178,18 +172,15 @@ def _rule(group: RuleGroup, names: dict[int, str]) -> str:
 def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:
     first = code(selector_text(finding.nodes[0].selector), limit=_SELECTOR_CHARS) if finding.nodes else ""
     more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
-    return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{_mark(page, finding)}\n"
+    marked = page.marks.finding_text(finding)
+    mark = f" ({text(marked)})" if marked else ""
+    return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{mark}\n"
 
 
 def _look(one: Proposed, names: dict[int, str]) -> str:
     where = code(middle_cut(names[id(one.page)], _LABEL_CHARS))
     selector = code(selector_text(one.node.selector), limit=_SELECTOR_CHARS)
     return f"- {where} {selector} {text(one.finding.rule)}: {text(proposal_line(one.proposal, limit=_WHY_CHARS))}\n"
-
-
-def _mark(page: Page, finding: Finding) -> str:
-    marked = page.marks.finding_text(finding)
-    return f" ({text(marked)})" if marked else ""
 
 
 def _html(value: str) -> str:

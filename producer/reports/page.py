@@ -16,19 +16,13 @@ from producer.contract.addresses import origin_of, path_of
 from producer.reports.marks import NO_MARKS, Mark, Marks
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
-    from producer.contract import Counts, Finding, Priority, Result, ReviewProposal, ScanResult
+    from producer.contract import Finding, Priority, Result, ReviewProposal, ScanResult
 
 Outcome = Literal[
     "passed", "barriers", "partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"
 ]
 
-NOT_SCANNED: Final[frozenset[Outcome]] = frozenset(
-    {"partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"}
-)
-"""Outcomes of pages that were not read whole."""
-
-UNRATED: Final = Impact.SERIOUS
-"""axe-core rates every rule; a finding without an impact comes from another source and must not slip by a gate."""
+WORST_FIRST: Final = IMPACTS[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +46,7 @@ class Page:
     @property
     def is_scanned(self) -> bool:
         """Whether the page was read whole."""
-        return self.outcome not in NOT_SCANNED
+        return self.outcome in {"passed", "barriers"}
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -60,21 +54,20 @@ class Page:
         return tuple(sorted(self.result.findings, key=_by_impact)) if self.result else ()
 
     @property
-    def barriers(self) -> Counts:
-        """Elements that break a rule, by impact."""
-        return self.result.barriers if self.result else contract.Counts()
+    def barriers(self) -> dict[Impact, int]:
+        """Elements that break a rule, by impact, worst first."""
+        counts = dict.fromkeys(WORST_FIRST, 0)
+        for finding in self.findings:
+            counts[impact_of(finding)] += elements(finding)
+        return counts
 
     @property
     def counted(self) -> Page:
-        """The page with the barriers that count for the gate alone: what is known or waived is left out."""
+        """The page with the findings that count for the gate: what is known or waived is left out of them."""
         if self.result is None or not self.marks.is_set:
             return self
         findings = tuple(kept for finding in self.findings if (kept := self.marks.counted(finding)))
-        barriers = dict.fromkeys(IMPACTS, 0)
-        for finding in findings:
-            barriers[impact_of(finding)] += elements(finding)
-        counts = contract.Counts.model_validate({impact.value: number for impact, number in barriers.items()})
-        return replace(self, result=self.result.revised(findings=findings, barriers=counts))
+        return replace(self, result=self.result.revised(findings=findings))
 
     def document(self) -> JsonObject:
         """Return the page as JSON: the result as it is in Redis, or the same fields as far as they are known.
@@ -91,19 +84,16 @@ class Page:
 def page_of(result: Result, *, url: str = "") -> Page:
     """Return the page of a scan's result; ``url`` is what was asked for, which a job without a result has lost."""
     if isinstance(result, contract.ScanResult) and result.error is None:
-        shown = url or result.url or result.final_url or f"job {result.job_id}"
+        shown = public_url(url or result.url or result.final_url or f"job {result.job_id}")
         if result.status == "scanned":
-            return Page(public_url(shown), "barriers" if result.findings else "passed", result.job_id, result)
+            return Page(shown, "barriers" if result.findings else "passed", result.job_id, result)
         problem = result.reason or f"the page is {result.status}"
-        return Page(public_url(shown), result.status, result.job_id, result, problem, "PageNotScanned")
-    shown = public_url(url) if url else f"job {result.job_id}"
+        return Page(shown, result.status, result.job_id, result, problem, "PageNotScanned")
+    shown = public_url(url or f"job {result.job_id}")
     if result.state == "cancelled":
         return Page(shown, "cancelled", result.job_id, None, "the job was cancelled", "JobCancelled")
-    error = result.error
-    if error is None:
-        return Page(
-            shown, "failed", result.job_id, None, f"the job is a {result.kind or 'job'}, not a scan", "NotAScan"
-        )
+    what = f"the job is a {result.kind or 'job'}, not a scan"
+    error = result.error or contract.ErrorInfo(type="NotAScan", message=what)
     return Page(shown, "failed", result.job_id, None, error.message, error.type)
 
 
@@ -118,8 +108,8 @@ def waiting_page(url: str, *, job_id: str, problem: str) -> Page:
 
 
 def impact_of(finding: Finding) -> Impact:
-    """Return the finding's impact, ``UNRATED`` where it has none."""
-    return finding.impact or UNRATED
+    """Return the finding's impact; a finding without one is not axe-core's, and serious, so that no gate misses it."""
+    return finding.impact or Impact.SERIOUS
 
 
 def fails(page: Page, fail_on: Impact | None) -> bool:
@@ -238,6 +228,11 @@ def summarise(pages: Iterable[Page], *, fail_on: Impact | None) -> Summary:
     for page in pages:
         summary.add(page, fail_on=fail_on)
     return summary
+
+
+def worst_first(pages: Iterable[Page]) -> list[Page]:
+    """Return the pages that could not be scanned, then the others by their worst barriers; else in their order."""
+    return sorted(pages, key=lambda page: (page.is_scanned, [-number for number in page.barriers.values()]))
 
 
 def labels(pages: Sequence[Page]) -> Iterator[str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
 
+from producer.contract.addresses import leads_elsewhere
 from producer.contract.waiver import Waiver
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
@@ -34,8 +34,12 @@ def remarks(pages: Iterable[Page]) -> list[str]:
                 elif lapsed:
                     expired[lapsed] += number
     lines = [f"{counted(known, 'known barrier')} not counted"] if known else []
-    lines += [_used(waiver, number) for waiver, number in used.items()]
-    lines += [expired_line(waiver, number) for waiver, number in expired.items()]
+    lines += [f"{counted(n, 'barrier')} {one_line(w.text, limit=300)} ({w.fingerprint})" for w, n in used.items()]
+    lines += [
+        f"{counted(n, 'barrier')} no longer waived: the waiver of {w.fingerprint} expired on {w.until} "
+        f"({one_line(w.reason, limit=200)})"
+        for w, n in expired.items()
+    ]
     lines += [f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note]
     return lines + _doubts(pages)
 
@@ -43,7 +47,7 @@ def remarks(pages: Iterable[Page]) -> list[str]:
 def _doubts(pages: Sequence[Page]) -> list[str]:
     """Return a line about pages that led elsewhere, about those that call themselves missing, and about sign-ins."""
     read = [(page, page.result) for page in pages if page.result is not None and page.is_scanned]
-    led = [(page.url, result.final_url) for page, result in read if _is_elsewhere(page.url, result.final_url)]
+    led = [(page.url, result.final_url) for page, result in read if leads_elsewhere(page.url, result.final_url)]
     missing = [page.url for page, result in read if result.soft_404]
     closed = [page.url for page, result in read if result.sign_in]
     lines: list[str] = []
@@ -58,27 +62,3 @@ def _doubts(pages: Sequence[Page]) -> list[str]:
         example = one_line(closed[0], limit=200)
         lines.append(f"{counted(len(closed), 'page')} {what}, such as {example}: what is behind was not scanned")
     return lines
-
-
-def _is_elsewhere(asked: str, shown: str) -> bool:
-    """Tell whether the address read is another page's: scheme, ``www.`` and a final slash make none."""
-    try:
-        return asked.startswith("http") and bool(shown) and _place(asked) != _place(shown)
-    except ValueError:  # an address that was cut
-        return False
-
-
-def _place(url: str) -> tuple[str, str, str]:
-    parts = urlsplit(url)
-    return parts.netloc.removeprefix("www."), parts.path.rstrip("/"), parts.query
-
-
-def _used(waiver: Waiver, number: int) -> str:
-    return f"{counted(number, 'barrier')} {one_line(waiver.text, limit=300)} ({waiver.fingerprint})"
-
-
-def expired_line(waiver: Waiver, number: int) -> str:
-    """Return the line that names an expired waiver."""
-    reason = one_line(waiver.reason, limit=200)
-    what = counted(number, "barrier")
-    return f"{what} no longer waived: the waiver of {waiver.fingerprint} expired on {waiver.until} ({reason})"

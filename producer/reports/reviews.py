@@ -6,7 +6,7 @@ A proposal is no verdict: it is in no count of barriers and no gate, and always 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,6 @@ from producer.reports.page import Page, proposals
 from producer.reports.plain_text import counted, one_line
 
 _WORDS: Final = {"barrier": "barrier", "no_barrier": "no barrier", "cannot_tell": "cannot tell"}
-_ORDER: Final = tuple(_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +32,14 @@ def verdict_word(proposal: ReviewProposal) -> str:
     return _WORDS.get(proposal.verdict, proposal.verdict)
 
 
-def proposed(pages: Iterable[Page]) -> Iterator[Proposed]:
-    """Yield each element with a proposal."""
+def proposed(pages: Iterable[Page]) -> list[Proposed]:
+    """Return the elements with a proposal as a person should look at them: barriers, then what the model can't tell."""
+    found: list[Proposed] = []
     for page in pages:
         by_node = proposals(page)
         for finding in page.result.incomplete if page.result and by_node else ():
-            for node in finding.nodes:
-                if proposal := by_node.get(node.fingerprint):
-                    yield Proposed(page, finding, node, proposal)
-
-
-def barriers_first(found: Iterable[Proposed]) -> list[Proposed]:
-    """Return the proposals in the order in which a person should look: barriers, then what the model cannot tell."""
+            named = ((node, by_node.get(node.fingerprint)) for node in finding.nodes)
+            found += [Proposed(page, finding, node, proposal) for node, proposal in named if proposal]
     rank = {"barrier": 0, "cannot_tell": 1}
     return sorted(found, key=lambda one: rank.get(one.proposal.verdict, 2))
 
@@ -56,12 +51,9 @@ def proposal_line(proposal: ReviewProposal, *, limit: int | None = None) -> str:
     return one_line(f"{verdict_word(proposal)}{why}{look_at}", limit=limit)
 
 
-def proposals_line(found: Iterable[Proposed]) -> str:
-    """Return who proposes what of how many elements, for a person to decide; '' where nothing is proposed."""
-    listed = list(found)
-    if not listed:
-        return ""
-    verdicts = Counter(one.proposal.verdict for one in listed)
-    shares = ", ".join(f"{_WORDS[name]} {verdicts[name]:,}" for name in _ORDER if verdicts[name])
-    sources = ", ".join(sorted({one_line(one.proposal.source, limit=60) for one in listed} - {""})) or "a model"
-    return f"{sources} proposes of {counted(len(listed), 'element')}: {shares}"
+def proposals_line(found: Sequence[Proposed]) -> str:
+    """Return who proposes what of how many elements, for a person to decide."""
+    verdicts = Counter[str](one.proposal.verdict for one in found)
+    shares = ", ".join(f"{word} {verdicts[name]:,}" for name, word in _WORDS.items() if verdicts[name])
+    sources = ", ".join(sorted({one_line(one.proposal.source, limit=60) for one in found} - {""})) or "a model"
+    return f"{sources} proposes of {counted(len(found), 'element')}: {shares}"

@@ -13,15 +13,14 @@ import json
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Final, TextIO
-from urllib.parse import quote, urlsplit
 
 from producer.contract import Finding, Impact, JsonObject
-from producer.reports.failure_summary import summary_line
+from producer.contract.addresses import host_of, relative_uri
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
-from producer.reports.page import Page, elements, impact_of, selector_text
-from producer.reports.plain_text import counted, one_line, printable
-from producer.reports.reviews import Proposed, barriers_first, proposed, verdict_word
+from producer.reports.page import Page, by_rule, elements, impact_of, selector_text
+from producer.reports.plain_text import counted, one_line, printable, summary_line
+from producer.reports.reviews import Proposed, proposed, verdict_word
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
@@ -39,33 +38,24 @@ _LEVEL: Final = {Impact.CRITICAL: "error", Impact.SERIOUS: "error", Impact.MODER
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write one run; holds all pages in memory."""
     listed = list(pages)
-    rules: dict[str, Finding] = {}
-    for page in listed:
-        for finding in page.findings:
-            rules.setdefault(finding.rule, finding)
-    order = {rule: number for number, rule in enumerate(sorted(rules))}
+    rules = sorted(by_rule(listed), key=lambda group: group.rule)
+    order = {group.rule: number for number, group in enumerate(rules)}
     found = [(page, finding) for page in listed for finding in page.findings]
     kept = _most_telling(found)
     shown = max(1, min(LOCATIONS, ALL_LOCATIONS // max(len(kept), 1)))
-    driver = {
-        "name": "Sightline",
-        "version": version("sightline"),
-        "rules": [_rule(rules[rule]) for rule in order],
-    }
+    driver = {"name": "Sightline", "version": version("sightline"), "rules": [_rule(group.finding) for group in rules]}
     run = {
         "tool": {"driver": driver},
         "automationDetails": {"id": "sightline/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(listed, context, left_out=len(found) - len(kept))],
-        "artifacts": [
-            _artifact(page) for page in {page.url: page for page in listed}.values() if urlsplit(page.url).netloc
-        ],
+        "artifacts": [_artifact(page) for page in {page.url: page for page in listed}.values() if host_of(page.url)],
         "results": [_result(page, finding, order, shown) for page, finding in kept],
         "properties": {
             "pages": len(listed),
             "failOn": context.fail_on.value if context.fail_on else "never",
             "needsReview": sum(len(page.result.incomplete) for page in listed if page.result),
-            "proposals": [_proposal(one) for one in barriers_first(proposed(listed))[:PROPOSALS]],
+            "proposals": [_proposal(one) for one in proposed(listed)[:PROPOSALS]],
         },
     }
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, ensure_ascii=True, indent=1)
@@ -86,22 +76,19 @@ def _most_telling(found: list[tuple[Page, Finding]]) -> list[tuple[Page, Finding
 
 def _rule(finding: Finding) -> JsonObject:
     text = printable(finding.help) or finding.rule
+    level = _LEVEL[impact_of(finding)]
+    severity = "recommendation" if level == "note" else level  # the words GitHub sorts by
     rule: JsonObject = {
         "id": finding.rule,
         "shortDescription": {"text": text},
         "fullDescription": {"text": printable(finding.description) or text},
         "help": {"text": f"{text} {finding.help_url}".strip()},
-        "defaultConfiguration": {"level": _LEVEL[impact_of(finding)]},
-        "properties": {"tags": ["accessibility", *finding.tags], "problem.severity": _severity(finding)},
+        "defaultConfiguration": {"level": level},
+        "properties": {"tags": ["accessibility", *finding.tags], "problem.severity": severity},
     }
     if finding.help_url:
         rule["helpUri"] = finding.help_url
     return rule
-
-
-def _severity(finding: Finding) -> str:
-    """Return the word GitHub sorts by."""
-    return {"error": "error", "warning": "warning", "note": "recommendation"}[_LEVEL[impact_of(finding)]]
 
 
 def _result(page: Page, finding: Finding, order: dict[str, int], shown: int) -> JsonObject:
@@ -183,14 +170,6 @@ def _physical(url: str, *, snippet: str = "") -> JsonObject:
     if snippet:
         region["snippet"] = {"text": snippet}
     return {"artifactLocation": {"uri": relative_uri(url)}, "region": region}
-
-
-def relative_uri(url: str) -> str:
-    """Return an address as a relative URI reference: host, then path; query and route stay, encoded as names."""
-    parts = urlsplit(url)
-    path = (parts.netloc.replace(":", "_") + parts.path).rstrip("/") + ("/index" if parts.path in {"", "/"} else "")
-    rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
-    return quote(path, safe="/%._-~") + quote(rest, safe="%=&._-~")
 
 
 def _artifact(page: Page) -> JsonObject:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
 from producer.keys import Keys
 
-COUNTED: Final = ("scans", "unread", "critical", "serious", "moderate", "minor", "new", "fixed")
-"""What ``site:<host>`` counts of a day."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Day:
     """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact."""
 
@@ -47,8 +44,9 @@ async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int = 0) 
 def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:
     """Return the days, from ``since`` (``yyyy-mm-dd``) on, that the fields of ``site:<host>`` count."""
     days: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    counted = {field.name for field in dataclasses.fields(Day)} - {"day"}
     for name, value in fields.items():
         day, _, what = name.partition(":")
-        if what in COUNTED and day >= since:
+        if what in counted and day >= since:
             days[day][what] = int(value)
     return [Day(day, **counts) for day, counts in sorted(days.items())]

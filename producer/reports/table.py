@@ -8,7 +8,7 @@ lines instead of a table row, so that 40 columns are enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TextIO
 
 from rich.console import Console
@@ -16,9 +16,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from producer.contract import IMPACTS, Counts, Impact
+from producer.contract import Impact
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
+    WORST_FIRST,
     Page,
     RuleGroup,
     Summary,
@@ -31,7 +32,7 @@ from producer.reports.page import (
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
-from producer.reports.reviews import Proposed, barriers_first, proposal_line, proposals_line, proposed, verdict_word
+from producer.reports.reviews import Proposed, proposal_line, proposals_line, proposed, verdict_word
 
 _WIDE: Final = 72
 """Columns from which on the page table fits with a page name that can be told from its neighbour."""
@@ -51,7 +52,6 @@ _STYLE: Final[dict[Impact, str]] = {
     Impact.MINOR: "cyan",
 }
 _OUTCOME_STYLE: Final = {"passed": "green", "barriers": "default"}
-_OUTCOME_WORD: Final = {"passed": "no barriers", "barriers": "barriers"}
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
@@ -68,16 +68,23 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     named = dict(zip(map(id, listed), names, strict=True))
     for group in by_rule(listed):
         _print_rule(console, group, named)
-    _print_proposals(console, barriers_first(proposed(listed)), named)
+    _print_proposals(console, proposed(listed), named)
     console.print()
-    _print_overview(console, listed, context)
+    write_overview(whole, context, out)
     for line in remarks(whole):
         console.print(Text(line, style="dim"), overflow="fold")
 
 
 def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the pages and the sums alone."""
-    _print_overview(_console(context, out), [page.counted for page in pages], context)
+    console, whole = _console(context, out), list(pages)
+    listed = [page.counted for page in whole]
+    names = [one_line(label) for label in labels(listed)]
+    if console.width >= _WIDE:
+        console.print(_page_table(listed, names, console.width))
+    else:
+        _print_page_list(console, listed, names)
+    write_sums(whole, context, out)
 
 
 def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
@@ -94,18 +101,8 @@ def _console(context: ReportContext, out: TextIO) -> Console:
 # ---------------------------------------------------------------------------------------------- pages
 
 
-def _print_overview(console: Console, listed: Sequence[Page], context: ReportContext) -> None:
-    names = [one_line(label) for label in labels(listed)]
-    if console.width >= _WIDE:
-        console.print(_page_table(listed, names, console.width))
-    else:
-        _print_page_list(console, listed, names)
-    _print_problems(console, listed, names)
-    _print_sums(console, summarise(listed, fail_on=context.fail_on), context)
-
-
 def _page_table(pages: Sequence[Page], names: Sequence[str], width: int) -> Table:
-    heads = {impact: impact.value.capitalize() if width >= _ROOMY else _SHORT[impact] for impact in reversed(IMPACTS)}
+    heads = {impact: impact.value.capitalize() if width >= _ROOMY else _SHORT[impact] for impact in WORST_FIRST}
     gap, status_width = 2, max((len(page.outcome) for page in pages), default=0)
     left = width - max(status_width, len("no barriers")) - sum(len(head) for head in heads.values()) - 6 * gap
     rule_width = min(max((len(_worst(page)) for page in pages), default=0), left * 2 // 5)
@@ -137,24 +134,22 @@ def _print_page_list(console: Console, pages: Sequence[Page], names: Sequence[st
 def _status(page: Page) -> Text:
     if page.outcome == "barriers" and not page.findings:  # of a page as counted: all of it is known or waived
         return Text("none new" if page.marks.known is not None else "all waived", style="dim")
-    word = _OUTCOME_WORD.get(page.outcome, page.outcome)
+    word = "no barriers" if page.outcome == "passed" else page.outcome
     return Text(word, style=_OUTCOME_STYLE.get(page.outcome, "bold magenta"))
 
 
 def _numbers(page: Page) -> list[Text]:
     if not page.is_scanned and not page.findings:
-        return [Text("-", style="dim")] * len(IMPACTS)
-    counts = {impact: getattr(page.barriers, impact.value) for impact in reversed(IMPACTS)}
-    return [Text(f"{count:,}", style=_STYLE[impact] if count else "dim") for impact, count in counts.items()]
+        return [Text("-", style="dim")] * len(WORST_FIRST)
+    return [Text(f"{count:,}", style=_STYLE[impact] if count else "dim") for impact, count in page.barriers.items()]
 
 
-def _impact_counts(counts: Counts) -> Text:
+def _impact_counts(counts: Mapping[Impact, int]) -> Text:
     """Return ``3 critical, 1 minor``, each in its colour."""
     line = Text()
-    for impact in reversed(IMPACTS):
-        count: int = getattr(counts, impact.value)
-        if count:
-            line.append(", " if line else "").append(f"{count:,} {impact.value}", style=_STYLE[impact])
+    for impact in WORST_FIRST:
+        if counts[impact]:
+            line.append(", " if line else "").append(f"{counts[impact]:,} {impact.value}", style=_STYLE[impact])
     return line
 
 
@@ -269,7 +264,7 @@ def _print_sums(console: Console, summary: Summary, context: ReportContext) -> N
     if summary.total:
         new = "new barrier" if summary.marked else "barrier"
         line = Text(f"{counted(summary.total, new)}: ", style="bold")
-        line.append_text(_impact_counts(Counts.model_validate({i.value: n for i, n in summary.elements.items()})))
+        line.append_text(_impact_counts(summary.elements))
         console.print(line)
     if summary.needs_review:
         console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))

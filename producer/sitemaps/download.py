@@ -29,7 +29,7 @@ from urllib.request import (
     Request,
 )
 
-from producer.contract.addresses import origin_of
+from producer.contract.addresses import site_name
 from producer.errors import PageUnreachable, os_reason
 
 MAX_BYTES: Final = 50 * 1024 * 1024
@@ -51,7 +51,6 @@ class Body(io.RawIOBase):
 
     def __init__(self, response: HTTPResponse, *, deadline: float) -> None:
         self.url = response.url
-        self.type = response.headers.get_content_type()
         self._left = MAX_BYTES
         stream: Any = _Pieces(response, deadline=deadline)
         for _ in range(_PACKED_TWICE):
@@ -148,8 +147,3 @@ def unreachable(url: str) -> Generator[None]:
         reason: object = getattr(error, "reason", "") or error
         said = os_reason(reason) if isinstance(reason, OSError) else " ".join(str(reason).split())
         raise PageUnreachable(f"{url!r} could not be loaded: {said[:200] or type(error).__name__}") from None
-
-
-def site_name(url: str) -> str:
-    """Return the host of ``url`` without ``www.``, with its port unless it is the scheme's own."""
-    return origin_of(url).partition("://")[2].removeprefix("www.")

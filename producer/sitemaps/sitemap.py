@@ -18,9 +18,9 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import XMLParser
 
-from producer.contract.addresses import normal_url, path_of
+from producer.contract.addresses import normal_url, path_of, site_name
 from producer.errors import InputError, PageUnreachable, SightlineError
-from producer.sitemaps.download import download, site_name
+from producer.sitemaps.download import download
 
 MAX_PAGES: Final = 100_000
 MAX_SITEMAPS: Final = 2_000
@@ -36,18 +36,10 @@ _DEEPEST: Final = 32
 _MOST_WORDS: Final = 1_000
 """Names of elements and attributes: a sitemap with images, news and translations has some thirty."""
 
-LeftOut = Counter[str]
-
-
-def everything(url: str) -> bool:
-    """Allow any page."""
-    del url
-    return True
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of the listed pages are wanted: those that fit any ``match``, none of ``exclude``, and ``allowed``.
+    """Which of the listed pages are wanted: those that fit any ``match``, none of ``exclude``, and are ``allowed``.
 
     A pattern is a shell's: ``*`` stands for anything. One that begins with ``/`` is compared with path and query,
     another one with the whole address.
@@ -55,7 +47,7 @@ class Choice:
 
     match: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    allowed: Callable[[str], bool] = everything
+    allowed: Callable[[str], bool] | None = None
 
     def why_not(self, url: str) -> str:
         """Return why ``url`` is not wanted, ``''`` for one that is."""
@@ -63,7 +55,7 @@ class Choice:
             return "that fit no --match"
         if any(fits(url, pattern) for pattern in self.exclude):
             return "by --exclude"
-        return "" if self.allowed(url) else "by robots.txt"
+        return "" if self.allowed is None or self.allowed(url) else "by robots.txt"
 
 
 @dataclass(slots=True)
@@ -72,7 +64,7 @@ class Listed:
 
     pages: dict[str, None] = field(default_factory=dict[str, None])
     sitemaps: int = 0
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: Counter[str] = field(default_factory=Counter[str])
     examples: dict[str, str] = field(default_factory=dict[str, str])
     problems: dict[str, SightlineError] = field(default_factory=dict[str, SightlineError])
 
@@ -117,10 +109,8 @@ class _Walk:
                     self._sites.add(site_name(body.url))
                     for kind, text in locations(body, address):
                         self._take(kind, text, self._depths[address])
-            except PageUnreachable as error:
+            except (PageUnreachable, _Malformed) as error:
                 self._listed.problems[address] = error
-            except _Malformed as error:
-                self._listed.problems[address] = InputError(str(error))
         return self._listed
 
     def _take(self, kind: str, text: str, depth: int) -> None:
@@ -172,7 +162,7 @@ def _address(text: str) -> str:
 # ---------------------------------------------------------------------------------------------- one file
 
 
-class _Malformed(Exception):
+class _Malformed(InputError):
     """The file is no sitemap."""
 
 

@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import Any, Final, cast
 
 from producer.client.client import Client
+from producer.client.queue_view import unknown
 from producer.contract import Lane
 from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors
@@ -80,8 +81,7 @@ class DeadLetters:
         async for letter in self.newest_first():
             if name in {letter.entry, letter.job_id}:
                 return letter
-        msg = f"no dead letter {name!r} in environment {self._client.keys.environment!r}: see 'sightline dead list'"
-        raise UnknownJob(msg)
+        raise unknown(f"dead letter {name!r}", self._client.keys, see="dead list")
 
     async def replay(self, letter: DeadLetter) -> str:
         """Queue the letter's job again and remove the letter; returns the job's id.

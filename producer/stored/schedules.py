@@ -16,8 +16,9 @@ from typing import Any, Final, cast
 
 from producer import contract
 from producer.client.client import Client
+from producer.client.queue_view import unknown
 from producer.contract import JsonObject
-from producer.errors import InvalidJob, UnknownJob
+from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -112,10 +113,7 @@ class Schedules:
         with redis_errors(self._client.settings):
             removed = await self._redis.hdel(self._key, name, name + _FIRED)
         if not removed:
-            msg = (
-                f"no schedule {name!r} in environment {self._client.keys.environment!r}: see 'sightline schedule list'"
-            )
-            raise UnknownJob(msg)
+            raise unknown(f"schedule {name!r}", self._client.keys, see="schedule list")
 
     async def fire_due(self, *, now: datetime | None = None) -> list[str]:
         """Submit every schedule whose time has come since it fired last; returns the ids of the batches.

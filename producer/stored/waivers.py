@@ -12,9 +12,10 @@ from datetime import date
 from typing import Any, Final, cast
 
 from producer.client.client import Client
+from producer.client.queue_view import unknown
 from producer.contract import JsonObject
 from producer.contract.waiver import Waiver
-from producer.errors import InvalidJob, UnknownJob
+from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
 
 FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}")
@@ -47,10 +48,7 @@ class Waivers:
         with redis_errors(self._client.settings):
             removed = await self._redis.hdel(self._key, fingerprint)
         if not removed:
-            environment = self._client.keys.environment
-            raise UnknownJob(
-                f"no waiver of {fingerprint!r} in environment {environment!r}: see 'sightline waive --list'"
-            )
+            raise unknown(f"waiver of {fingerprint!r}", self._client.keys, see="waive --list")
 
 
 def check_waiver(waiver: Waiver) -> Waiver:

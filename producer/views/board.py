@@ -15,8 +15,9 @@ from typing import Any, Final, cast
 
 from producer.client.client import Client
 from producer.client.gpu_view import GpuView, read_gpu
-from producer.client.records import BatchInfo, QueueInfo
-from producer.contract import Lane
+from producer.client.queue_view import BatchInfo, QueueInfo
+from producer.contract import Lane, decode_payload
+from producer.errors import InvalidJob
 from producer.keys import GROUP
 from producer.redis.connection import redis_errors
 from producer.stored.dead_letters import DeadLetter
@@ -227,9 +228,7 @@ async def _held(client: Client) -> dict[str, str]:
 
 def _about(payload: bytes | None) -> str:
     try:
-        fields: object = json.loads(payload or b"")
-    except ValueError:
+        fields = decode_payload(payload or b"")
+    except InvalidJob:
         return ""
-    if not isinstance(fields, dict):
-        return ""
-    return str(cast("dict[str, Any]", fields).get("url") or cast("dict[str, Any]", fields).get("question") or "")
+    return str(fields.get("url") or fields.get("question") or "")

@@ -18,7 +18,7 @@ code = run(sys.argv[1:])
 print(code, *sys.modules, file=sys.stderr)
 """
 PLAIN = {"addresses", "terms", "payloads"}
-REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "html_view", "junit", "sarif", "markdown", "csv")}
+REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sarif", "markdown", "csv")}
 
 
 def loaded_by(url: str, keys: Keys, *arguments: str) -> tuple[int, set[str]]:

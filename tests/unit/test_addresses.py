@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from producer.cli.scan.targets import read_targets
 from producer.contract import ScanRequest, addresses, page_id
-from producer.contract.addresses import host_of, normal_url, origin_of, page_ids, path_of, public_url
+from producer.contract.addresses import (
+    host_of,
+    leads_elsewhere,
+    normal_url,
+    origin_of,
+    page_ids,
+    path_of,
+    public_url,
+)
 from producer.contract.requests import checked_fields
 from tests.support.addresses import SPELLINGS
 from worker.agent.conversation.user_words import Asker, may_scan
@@ -126,6 +134,27 @@ def test_user_info_is_for_the_request_and_neither_shown_nor_part_of_the_page():
     assert request.url == "http://user:pw@a.example/x#/pay"
     assert public_url(request.url) == "http://a.example/x#/pay"
     assert page_of(request) == page_id("http://a.example/x#/pay")
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_elsewhere"),
+    [
+        ("http://www.a.example:80/~u/", False),
+        ("https://a.example/%7Eu#top", False),
+        ("https://a.example/~u#/", False),
+        ("https://a.example/~u#!/pay", True),
+        ("https://a.example/~u?q=1", True),
+        ("https://a.example:8443/~u", True),
+        ("https://b.example/~u", True),
+        ("https://[", False),
+        ("", False),
+    ],
+)
+def test_a_page_leads_elsewhere_unless_scheme_www_slash_and_spelling_are_all_that_differs(
+    shown: str, is_elsewhere: bool
+):
+    assert leads_elsewhere("https://a.example/~u", shown) is is_elsewhere
+    assert not leads_elsewhere("job d1", shown)
 
 
 def test_parts_of_an_address():

@@ -45,7 +45,6 @@ FORBIDDEN = {
     "producer/contract/addresses.py": "redis",
     "producer/settings.py": "producer.cli",
     "producer/redis_address.py": "producer.settings",
-    "producer/variables.py": "producer.client",
     "producer/redis/__init__.py": "producer.client",
     "producer/client/__init__.py": "producer.stored",
     "producer/reports/__init__.py": "producer.client",

@@ -25,6 +25,10 @@ NO_ANSWER: Final = 3
 NEVER: Final = "never"
 
 NO_EARLIER_SCAN = "no earlier scan, so all its barriers are new"
+NO_SUCH_ROUTE = (
+    "the baseline has the document but not this route, so all its barriers are new; --write-baseline renews it"
+)
+"""Baselines until 5e536ef name no routes. Which of them had a barrier is not known, so none is read for any."""
 
 
 @dataclass(slots=True)
@@ -62,10 +66,14 @@ class Gate:
         return replace(page, marks=marks)
 
     def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
-        known = set(self._known.get(path_of(page.url), ()))
+        path = path_of(page.url)
+        known = set(self._known.get(path, ()))
         if not self.only_new:
+            document, has_route, _ = path.partition("#")
+            is_left_out = has_route and result.findings and path not in self._known and document in self._known
             unlisted = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
-            return replace(marks, known=frozenset(known), note=_note("is listed", unlisted))
+            note = NO_SUCH_ROUTE if is_left_out else _note("is listed", unlisted)
+            return replace(marks, known=frozenset(known), note=note)
         changes = result.changes
         if changes is None or changes.previous is None:
             note = "" if self.baseline is not None or not result.findings else NO_EARLIER_SCAN

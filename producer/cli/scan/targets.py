@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from producer.cli.scan.options import ScanOptions
-from producer.contract.addresses import normal_url, origin_of, path_of
+from producer.contract.addresses import normal_url, origin_of, path_of, site_name
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
 from producer.reports.plain_text import counted, middle_cut, one_line
@@ -84,10 +84,10 @@ def _add_sitemaps(
     errors: list[SightlineError],
 ) -> None:
     from producer.sitemaps.robots import RobotsOfSites  # defusedxml, protego and ssl, for those who need them
-    from producer.sitemaps.sitemap import Choice, everything, read_sitemap
+    from producer.sitemaps.sitemap import Choice, read_sitemap
 
     robots = RobotsOfSites()
-    choice = Choice(wanted.match, wanted.exclude, everything if wanted.ignore_robots else robots.allows)
+    choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows)
     for sitemap in _sitemap_addresses(wanted.sitemaps, robots):
         listed = read_sitemap(sitemap, choice)
         urls.update(listed.pages)
@@ -129,8 +129,6 @@ def _sitemap_addresses(given: Iterable[str], robots: RobotsOfSites) -> Iterator[
 
 def _named_by(robots: RobotsOfSites, site: str) -> list[str]:
     """Return the sitemaps that robots.txt names on its own site: it cannot make this machine ask another one."""
-    from producer.sitemaps.download import site_name
-
     named: dict[str, None] = {}
     for text in robots.sitemaps(site):
         with contextlib.suppress(ValueError):  # as with any line of robots.txt that makes no sense

@@ -10,7 +10,7 @@ import pytest
 
 from producer.cli.top_board import board_lines
 from producer.client.gpu_view import GpuView
-from producer.client.records import LaneInfo, QueueInfo
+from producer.client.queue_view import LaneInfo, QueueInfo
 from producer.views.board import WINDOW_MS, Board, Recent
 
 FOLDER = Path(__file__).resolve().parents[3] / "ops/captures"

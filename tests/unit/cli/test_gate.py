@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producer.cli.scan.baseline import Barrier
-from producer.cli.scan.gate import NO_EARLIER_SCAN, Gate
+from producer.cli.scan.gate import NO_EARLIER_SCAN, NO_SUCH_ROUTE, Gate
 from producer.contract import Changes
 from producer.contract.waiver import Waiver
 from producer.reports.page import Page, page_of
@@ -61,6 +61,23 @@ def test_rules_that_could_not_be_compared_are_named() -> None:
 
     assert Gate(only_new=True).mark(page(uncertain)).marks.note.endswith("count as known: image-alt")
     assert Gate(baseline=baseline()).mark(page(None, trimmed=3)).marks.note.endswith("count as known: image-alt")
+
+
+@pytest.mark.parametrize(
+    ("path", "marks", "note"),
+    [
+        ("/tea.html", ["new", "new"], NO_SUCH_ROUTE),  # as releases that knew no routes wrote it
+        ("/tea.html#/cart", ["new", "new"], ""),
+        ("/tea.html#/pay", ["known", "new"], ""),
+        ("/other.html", ["new", "new"], ""),
+    ],
+)
+def test_a_barrier_of_a_route_is_known_by_its_route_alone(path: str, marks: list[str], note: str) -> None:
+    result = sample.scan_result("/tea.html#/pay", sample.finding(nodes=2))
+
+    marked = Gate(baseline=baseline("image-alt-n0", path=path)).mark(page_of(result))
+
+    assert (list(marks_of(marked).values()), marked.marks.note) == (marks, note)
 
 
 def test_a_new_barrier_that_the_result_does_not_list_is_kept_in_mind() -> None:

@@ -94,7 +94,7 @@ def test_what_only_some_runs_need_is_not_loaded_for_all() -> None:
     assert not {name for name in loaded if name.startswith("producer.reports.")} & REPORTS
 
 
-REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "html_view", "junit", "sarif", "markdown", "csv")}
+REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sarif", "markdown", "csv")}
 
 
 def test_choices_are_those_of_the_contract() -> None:

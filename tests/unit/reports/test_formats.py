@@ -10,7 +10,7 @@ import pytest
 
 from producer.errors import InputError
 from producer.reports.formats import FORMATS, load_report
-from producer.reports.page import Page
+from producer.reports.page import Page, refused_page
 from tests.unit.reports import sample_pages as sample
 
 
@@ -51,15 +51,20 @@ def test_the_same_pages_make_the_same_report(name: str) -> None:
     assert sample.render(name, sample.every_kind()) == sample.render(name, sample.every_kind())
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_address_that_is_none_is_in_the_report(name: str) -> None:
+    text = sample.render(name, [sample.passed(), refused_page("http://[::1/tea.html", "no URL")], width=200)
+
+    assert "http://[::1/tea.html" in text.replace("\\", "")
+
+
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="'pdf' is unknown: expected one of table, json"):
         load_report("pdf")
 
 
 def test_file_names_in_a_folder_do_not_collide() -> None:
-    names = [made.file_name for made in FORMATS.values()]
-
-    assert len(set(names)) == len(names)
+    assert len(set(FORMATS.values())) == len(FORMATS)
 
 
 def test_naming_the_formats_imports_neither_pydantic_nor_rich_nor_jinja() -> None:

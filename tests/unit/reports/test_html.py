@@ -13,7 +13,7 @@ import pytest
 
 from producer.contract import Assessment, Changes, Impact, Priority, ReviewProposal
 from producer.reports.formats import ReportContext, load_report
-from producer.reports.html_view import advice, trend_of
+from producer.reports.html import advice, trend_of
 from producer.reports.page import page_of, refused_page, summarise
 from producer.reports.site_days import Day
 from producer.reports.wcag import criterion_name, criterion_url

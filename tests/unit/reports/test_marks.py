@@ -50,13 +50,13 @@ def test_a_page_fails_by_what_is_neither_known_nor_waived(marks: Marks, is_faili
 def test_elements_left_out_are_new_where_every_listed_one_is() -> None:
     page = marked(Marks(known=frozenset()), trimmed=5)
 
-    assert page.counted.barriers.critical == 7
+    assert page.counted.barriers[Impact.CRITICAL] == 7
 
 
 def test_elements_left_out_are_known_where_a_listed_one_is() -> None:
     page = marked(Marks(known=frozenset({"image-alt-n0"})), trimmed=5)
 
-    assert page.counted.barriers.critical == 1
+    assert page.counted.barriers[Impact.CRITICAL] == 1
     assert summarise([page], fail_on=None).marked == {"known": 6, "new": 1}
 
 

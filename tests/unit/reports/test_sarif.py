@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from producer.contract import Impact
+from producer.contract.addresses import relative_uri
 from producer.reports import sarif
 from producer.reports.page import Page, page_of
-from producer.reports.sarif import relative_uri
 from tests.unit.reports import sample_pages as sample
 
 

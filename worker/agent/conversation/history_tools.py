@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from producer.contract import IMPACTS, Counts, JsonObject, ScanResult
 from producer.contract.addresses import host_of, page_ids, path_of
 from producer.errors import InvalidJob
-from producer.reports.failure_summary import summary_line
+from producer.reports.plain_text import summary_line
 from worker.agent.conversation.tool_args import GetScan, Pages, SearchScans
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip

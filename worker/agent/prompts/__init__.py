@@ -16,8 +16,7 @@ from importlib.resources import files
 from typing import Final
 
 from producer.contract import Changes, Finding, JsonObject, Node, ScanResult
-from producer.reports.failure_summary import summary_line
-from producer.reports.plain_text import cut
+from producer.reports.plain_text import cut, summary_line
 from worker.models.protocols import Message
 
 BUDGET_CHARS: Final = 16_000
