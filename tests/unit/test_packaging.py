@@ -8,6 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import producer
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,3 +32,9 @@ def test_every_file_of_the_packages_is_in_the_wheel(tmp_path: Path):
         if path.is_file()
     }
     assert sorted(wanted - packed) == []
+
+
+def test_the_client_is_imported_from_where_earlier_releases_had_it():
+    from producer.client import Client  # noqa: PLC0415  the import is what is tested
+
+    assert Client is producer.Client
