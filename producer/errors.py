@@ -17,6 +17,7 @@
     │   ├── IndexMoved                  a reindex ended during a search; the next one goes to the new index
     │   ├── WaitTimeout                 no result within the time given; the job goes on
     │   └── DependencyMissing           a program or package this command needs is not installed
+    ├── ResultExpired                4  the job has ended and its result is no longer kept
     ├── JobFailed                    2  the job ended without a result
     │   ├── JobDead                     every attempt failed; it is on the dead-letter stream
     │   └── JobCancelled                somebody cancelled it
@@ -118,6 +119,12 @@ class DependencyMissing(ServiceError):
     """A program or package that is needed is not installed."""
 
     retryable = False
+
+
+class ResultExpired(SightlineError):
+    """The job has ended, and its result is no longer kept: nobody can say what it was."""
+
+    exit_code = 4
 
 
 class JobFailed(SightlineError):

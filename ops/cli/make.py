@@ -15,8 +15,9 @@ WIDTH: Final = 100
 HEAD: Final = """# The command line
 
 What `sightline COMMAND --help` prints, written by `python ops/cli/make.py`. Exit codes: 0 fine, 1 findings at or over
-`--fail-on`, 2 a page could not be scanned, 3 the service is unreachable or the time ran out, 64 a wrong call, 130
-Ctrl-C. Every command prints JSON, a line each, in a pipe; colours go with `NO_COLOR=1` and outside a terminal.
+`--fail-on`, 2 a page could not be scanned, 3 the service is unreachable or the time ran out, 4 a result is
+no longer kept, 64 a wrong call, 130 Ctrl-C. Every command prints JSON, a line each, in a pipe; colours go with
+`NO_COLOR=1` and outside a terminal.
 
 ## Completion
 

@@ -80,18 +80,16 @@ async def _result(
 ) -> tuple[Result, Extras]:
     """Return the result and what reports show beside it.
 
-    Raises ``WaitTimeout`` where there is none yet, ``UnknownJob`` where it is no longer kept.
+    Raises ``WaitTimeout`` where there is none yet, ``ResultExpired`` where it is no longer kept.
     """
     from producer.cli.report_extras import read_extras
 
-    if waits:
+    found = None if waits else await client.result(job_id)
+    if found is None:
+        if not waits and not (job := await client.job(job_id)).state.is_final:
+            raise WaitTimeout(f"job {job_id!r} is {job.state}, there is no result yet: add --wait")
         async with warning_without_worker(client):
             found = await client.wait(job_id, timeout_s=timeout_s)
-    elif (found := await client.result(job_id)) is None:
-        job = await client.job(job_id)
-        if job.state.is_final:
-            raise UnknownJob(f"job {job_id!r} ended as {job.state}, and its result is no longer kept")
-        raise WaitTimeout(f"job {job_id!r} is {job.state}, there is no result yet: add --wait")
     pages = [page_of(found)] if isinstance(found, contract.ScanResult) else []
     return found, await read_extras(client, pages, outputs)
 

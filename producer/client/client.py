@@ -31,7 +31,7 @@ from producer.client.event_stream import Waiters, follow
 from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
-from producer.errors import QueueFull, WaitTimeout
+from producer.errors import QueueFull, ResultExpired, WaitTimeout
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.redis.script_pipe import ScriptPipe
@@ -65,7 +65,7 @@ class Client:
         self._redis = redis or open_redis(self.settings)
         self._owns_redis = redis is None
         self._scripts = ScriptPipe(cast("ConnectionPool", self._redis.connection_pool))
-        self._waiters = Waiters(self._redis, self.keys.events, check=self._ended_of)
+        self._waiters = Waiters(self._redis, self.keys.events, check=partial(ended_of, self._redis, self.keys))
         self._memory_due_at = 0.0
         self._is_durable = False
 
@@ -184,7 +184,7 @@ class Client:
     # ------------------------------------------------------------------------------------------ results
 
     async def result(self, job_id: str) -> Result | None:
-        """Return the result, or None while there is none. ``error`` is set for a job that was cancelled or died."""
+        """Return the result (``error`` is set unless the job succeeded), or None: see the state in ``job``."""
         with redis_errors(self.settings):
             text = await self._redis.get(self.keys.result(job_id))
         return contract.decode_result(text) if text is not None else None
@@ -199,14 +199,17 @@ class Client:
         return {name.decode(): picture for name, picture in fields.items()}
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Result:
-        """Return the result as soon as the job has ended, whatever its end; raises ``UnknownJob``, ``WaitTimeout``."""
+        """Return the result once the job has ended; raises ``UnknownJob``, ``WaitTimeout``, ``ResultExpired``."""
         async with aclosing(self.as_completed([job_id], timeout_s=timeout_s)) as results:
-            return await anext(results)
+            result = await anext(results)
+        if result.error is not None and result.is_expired:
+            raise ResultExpired(result.error.message)
+        return result
 
     async def as_completed(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> AsyncGenerator[Result]:
-        """Yield the results of ``job_ids`` in the order in which the jobs end; raises as ``wait``.
+        """Yield the results of ``job_ids`` in the order in which the jobs end; raises ``UnknownJob``, ``WaitTimeout``.
 
-        Holds the ids and one result, however many jobs there are: fit for a batch of 100,000.
+        One that is no longer kept is ``is_expired``. Holds the ids and one result: fit for a batch of 100,000 jobs.
         """
         left = set(job_ids)
         with redis_errors(self.settings):
@@ -221,15 +224,12 @@ class Client:
                     msg = f"{who} not ended within {timeout_s:g} s; {goes_on}"
                     raise WaitTimeout(msg) from None
 
-    async def _ended_of(self, job_ids: Iterable[str]) -> Iterable[str]:
-        return await ended_of(self._redis, self.keys, job_ids)
-
     async def _ended(self, job_id: str) -> Result:
         result = await self.result(job_id)
         if result is not None:
             return result
         info = await self.job(job_id)
-        return contract.FunctionResult(job_id=job_id, kind=info.kind, state=info.state)
+        return contract.Result.expired(job_id, kind=info.kind, state=info.state)
 
     # ------------------------------------------------------------------------------------------ look and steer
 

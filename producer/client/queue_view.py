@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
-
-from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.contract import JobState, Lane, decode_payload
 from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 POSITION_LIMIT: Final = 10_000
 """Beyond it a position costs more to count than it tells."""
@@ -181,6 +181,8 @@ async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, Jo
 
     Raises ``RedisUnsuitable`` for a user who may not list keys, such as ``producer`` of ``ops/users.acl``.
     """
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415  a command's help needs no Redis
+
     found: list[tuple[int, int, str, JobState]] = []
     prefix = keys.job("")
     try:

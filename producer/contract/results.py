@@ -52,6 +52,17 @@ class Result(Message):
     state: JobState = JobState.SUCCEEDED
     error: ErrorInfo | None = None
 
+    @classmethod
+    def expired(cls, job_id: str, *, kind: str, state: JobState) -> Self:
+        """Return what stands for the result of an ended job that is no longer kept."""
+        message = f"job {job_id!r} ended as {state}, and its result is no longer kept (RESULT_TTL_S): submit it again"
+        return cls(job_id=job_id, kind=kind, state=state, error=ErrorInfo(type="ResultExpired", message=message))
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether this stands for a result that is no longer kept."""
+        return self.error is not None and self.error.type == "ResultExpired"
+
     def of_job(self, **facts: Unpack[JobFacts]) -> Self:
         """Return a copy that says whose it is."""
         return self.model_copy(update=facts)

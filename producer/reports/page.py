@@ -90,7 +90,7 @@ def page_of(result: Result, *, url: str = "") -> Page:
         problem = result.reason or f"the page is {result.status}"
         return Page(shown, result.status, result.job_id, result, problem, "PageNotScanned")
     shown = public_url(url or f"job {result.job_id}")
-    if result.state == "cancelled":
+    if result.state == "cancelled" and not result.is_expired:
         return Page(shown, "cancelled", result.job_id, None, "the job was cancelled", "JobCancelled")
     what = f"the job is a {result.kind or 'job'}, not a scan"
     error = result.error or contract.ErrorInfo(type="NotAScan", message=what)

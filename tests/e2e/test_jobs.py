@@ -6,7 +6,9 @@ import json
 import signal
 
 import pytest
+from redis.asyncio import Redis
 
+from producer.keys import Keys
 from tests.support.command_line import Call, StartProgram
 from tests.support.small_site import SmallSite
 
@@ -20,6 +22,35 @@ def test_a_result_that_is_not_there_yet_is_3(call: Call, site: SmallSite) -> Non
 
     assert answer.returncode == 3
     assert "job 'mine' is queued, there is no result yet: add --wait" in answer.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--wait",), ("--wait", "--fail-on", "minor", "--format", "junit")])
+async def test_a_result_that_is_no_longer_kept_is_4(
+    call: Call, site: SmallSite, redis: Redis, keys: Keys, options: tuple[str, ...]
+) -> None:
+    call("scan", f"{site.url}/guilty", "--id", "mine")
+    call("cancel", "mine")
+    await redis.delete(keys.result("mine"))
+
+    answer = call("result", "mine", *options)
+
+    assert (answer.returncode, answer.stdout) == (4, "")
+    assert "job 'mine' ended as cancelled, and its result is no longer kept" in answer.stderr
+
+
+async def test_a_batch_with_a_result_that_is_no_longer_kept_is_4(
+    call: Call, site: SmallSite, redis: Redis, keys: Keys
+) -> None:
+    call("scan", f"{site.url}/guilty", f"{site.url}/clean", "--batch", "nightly")
+    call("cancel", "nightly")
+    kept = [key async for key in redis.scan_iter(match=keys.result("nightly-*"))]
+    await redis.delete(kept[0])
+
+    answer = call("result", "nightly", "--wait", "--format", "csv")
+
+    assert answer.returncode == 4
+    assert len(kept) == 2
+    assert answer.stdout.count("no longer kept") == 1
 
 
 @pytest.mark.parametrize("command", ["status", "result", "cancel"])

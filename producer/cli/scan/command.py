@@ -87,7 +87,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     job ends.
 
     Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
-    is unreachable or the time ran out, 64 for a usage error.
+    is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage error.
     """
     from producer.cli.scan.run import run
 

@@ -21,6 +21,7 @@ FINE: Final = 0
 FINDINGS: Final = 1
 NOT_SCANNED: Final = 2
 NO_ANSWER: Final = 3
+NO_RESULT: Final = 4
 
 NEVER: Final = "never"
 
@@ -95,14 +96,16 @@ def _note(why: str, rules: Sequence[str]) -> str:
     return text if rules else ""
 
 
-def exit_code(summary: Summary, *, timed_out: bool) -> int:
+def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False) -> int:
     """Return the exit code: what was not seen outranks what was found, for it may hide worse.
 
-    ``NO_ANSWER`` when time ran out, ``NOT_SCANNED`` when a page could not be read whole, ``FINDINGS`` when a page has
-    findings at or over the threshold the summary was made with.
+    ``NO_ANSWER`` when time ran out, ``NO_RESULT`` when a result is no longer kept, ``NOT_SCANNED`` when a page could
+    not be read whole, ``FINDINGS`` when a page has findings at or over the threshold the summary was made with.
     """
     if timed_out:
         return NO_ANSWER
+    if expired:
+        return NO_RESULT
     if summary.not_scanned:
         return NOT_SCANNED
     return FINDINGS if summary.failing else FINE

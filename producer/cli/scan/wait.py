@@ -25,6 +25,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submi
 from producer.cli.scan.targets import Targets
 from producer.cli.terminal import progress
 from producer.client.client import Client
+from producer.errors import ResultExpired
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary
@@ -79,6 +80,7 @@ class Waiting:
     pages: list[Page] = field(default_factory=list[Page])
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
+    expired: bool = False
     extras: Extras = field(default_factory=Extras)
 
     def run(self, within: WithClient) -> int:
@@ -97,7 +99,7 @@ class Waiting:
         self._renew_baseline()
         if self.queued.found:
             click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
-        return exit_code(self.summary, timed_out=self.timed_out)
+        return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired)
 
     def _renew_baseline(self) -> None:
         """Name what of the baseline is fixed, and write the new one where it is asked for."""
@@ -134,6 +136,7 @@ class Waiting:
         page = self.gate.mark(page)
         self.summary.add(page, fail_on=threshold(self.options.fail_on))
         self.timed_out |= page.outcome == "waiting"
+        self.expired |= page.error == ResultExpired.__name__
         if self._streams:
             click.echo(line_of(page.document()))
         remembers = self.gate.baseline is not None or self.options.write_baseline

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import producer.client.event_stream
 from producer.client.client import Client
 from producer.contract import FunctionResult, JobState
-from producer.errors import UnknownJob, WaitTimeout
+from producer.errors import ResultExpired, UnknownJob, WaitTimeout
 from producer.keys import Keys
 from tests.support.queue import running_worker, until
 
@@ -42,6 +42,20 @@ async def test_thousands_of_jobs_are_awaited_over_a_handful_of_connections(
 
     assert values == {job_id: 2 * n for n, job_id in enumerate(ids)}
     assert most - len(before) < 20  # the worker's own among them
+
+
+async def test_a_result_that_has_expired_is_an_error_of_its_own(client: Client, keys: Keys, redis: Redis) -> None:
+    ids = [job.job_id async for job in client.submit_many("double", ({"n": n} for n in range(2)))]
+    for job_id in ids:
+        await client.cancel(job_id)
+    await redis.delete(keys.result(ids[0]))
+
+    with pytest.raises(ResultExpired, match=f"job '{ids[0]}' ended as cancelled, and its result is no longer kept"):
+        await client.wait(ids[0], timeout_s=WAIT_S)
+
+    results = {result.job_id: result async for result in client.as_completed(ids, timeout_s=WAIT_S)}
+    assert {job_id: result.is_expired for job_id, result in results.items()} == {ids[0]: True, ids[1]: False}
+    assert (results[ids[0]].kind, results[ids[0]].state) == ("double", JobState.CANCELLED)
 
 
 async def test_what_has_ended_is_yielded_before_the_time_is_up(client: Client) -> None:
