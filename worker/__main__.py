@@ -21,7 +21,7 @@ from worker.agent.handlers import JobContext
 from worker.memory.vectors.indexes import redis_errors as memory_errors
 from worker.process_tuning import keep_large_blocks_apart
 from worker.queue.arq_pool import StreamPool
-from worker.queue.outcome import Commit, HandedBack, Lost, Retried
+from worker.queue.outcome import Commit, Lost, Requeued, Retried
 from worker.queue.worker import StreamWorker, func
 from worker.resources import Resources, open_resources, scan_settings
 from worker.scan.engine import ScanEngine
@@ -49,7 +49,7 @@ class Jobs:
 
     async def forget_scan(self, ctx: JobContext) -> None:
         """Drop the checkpoints of a scan that has ended; they are kept for one that will run again."""
-        if not isinstance(ctx["outcome"], Retried | HandedBack | Lost):
+        if not isinstance(ctx["outcome"], Retried | Requeued | Lost):
             with memory_errors():
                 await self.resources.scans.graph.forget(ctx["job_id"])
 

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 PICKUP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600)
 RUN_BUCKETS_S: Final = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
 CALL_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
-OUTCOMES: Final = {"handedback": "handed_back"}
 KINDS: Final = frozenset({"scan", "query"})
 
 Event = MutableMapping[str, Any]
@@ -64,7 +63,7 @@ class EventCounts:
     def _job_finished(self, event: Event) -> None:
         kind = event["kind"] if event["kind"] in KINDS else "other"
         outcome = "lost" if event["standing"] == "lost" else event["outcome"]
-        self._ended(kind, event["lane"], OUTCOMES.get(outcome, outcome)).inc()
+        self._ended(kind, event["lane"], outcome).inc()
         self._pickup(event["lane"]).observe(event["waited_ms"] / 1000)
         self._run(kind).observe(event["run_ms"] / 1000)
 
