@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import sys
 from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from redis.asyncio import Redis
@@ -19,9 +20,8 @@ from producer.redis.connection import open_redis, redis_errors
 from producer.settings import misspelt, setting_names
 from worker.agent.handlers import JobContext
 from worker.memory.vectors.indexes import redis_errors as memory_errors
-from worker.process_tuning import keep_large_blocks_apart
 from worker.queue.arq_pool import StreamPool
-from worker.queue.outcome import Commit, HandedBack, Lost, Retried
+from worker.queue.outcome import Commit, Lost, Requeued, Retried
 from worker.queue.worker import StreamWorker, func
 from worker.resources import Resources, open_resources, scan_settings
 from worker.scan.engine import ScanEngine
@@ -30,6 +30,11 @@ from worker.telemetry import configure_logging
 
 if TYPE_CHECKING:
     from worker.metrics.server import Metrics
+
+LARGE_BYTES: Final = 128 * 1024
+"""glibc's own first threshold."""
+_M_TRIM_THRESHOLD: Final = -1  # mallopt(3), <malloc.h>
+_M_MMAP_THRESHOLD: Final = -3
 
 log = structlog.get_logger()
 
@@ -49,7 +54,7 @@ class Jobs:
 
     async def forget_scan(self, ctx: JobContext) -> None:
         """Drop the checkpoints of a scan that has ended; they are kept for one that will run again."""
-        if not isinstance(ctx["outcome"], Retried | HandedBack | Lost):
+        if not isinstance(ctx["outcome"], Retried | Requeued | Lost):
             with memory_errors():
                 await self.resources.scans.graph.forget(ctx["job_id"])
 
@@ -97,6 +102,20 @@ def spare_collections_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def keep_large_blocks_apart() -> bool:
+    """Have the C library give large blocks back to the system when they are freed; False without glibc's malloc.
+
+    glibc maps blocks of 128 KiB and more one by one, until the first of them is freed: then it takes that size, up to
+    32 MiB, for usual and keeps blocks like it in its heap, which small blocks above hold open. A page's result, its
+    pictures and messages of a browser are of that kind and of all sizes: the heap of a worker grew for as long as a
+    larger one came (ops/decisions/0013-large-blocks-of-malloc.md). Safe to call twice.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return all(mallopt(option, LARGE_BYTES) == 1 for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD))
 
 
 def serving_metrics(

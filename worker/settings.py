@@ -51,7 +51,7 @@ class WorkerSettings(ClientSettings):
     """How often a job is tried before it goes to the dead-letter stream."""
 
     shutdown_grace_s: Annotated[float, Within(ge=0)] = 30.0
-    """Seconds running jobs get to end after SIGTERM before they are handed back.
+    """Seconds running jobs get to end after SIGTERM before they are requeued.
 
     Keep it under the orchestrator's own grace (Compose: stop_grace_period), or jobs are killed instead.
     """

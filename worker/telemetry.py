@@ -6,12 +6,11 @@ event                     when, with which fields
 worker.started            after start-up: name, lanes, max_jobs, functions
 metrics.served            Prometheus may ask now: host, port
 worker.stopping           a signal came: signal, running
-worker.stopped            everything is handed back or done: counts
+worker.stopped            everything is requeued or done: counts
 worker.heartbeat_left     Redis was away at the end, so the worker is shown for 30 s more: name, error
 job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error
 job.rejected              an entry was no job: job_id, entry, reason
-job.handed_back           a claim went back without a run: job_id, why
-job.requeued              a job whose stream was deleted is queued again: job_id
+job.requeued              a job was queued again without a run: job_id, why (no slot, entry deleted)
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
 jobs.promoted             scheduled jobs became due: count

@@ -168,7 +168,7 @@ async def test_a_woken_worker_that_claims_its_job_anew_commits_the_new_delivery_
     other.terminate()
     await until(lambda: other.poll() is not None, what="the other worker's end")
     await until(lambda: _is_running(client, job.job_id), what="the start behind the frozen worker's read")
-    handed_back = await client.job(job.job_id)
+    requeued = await client.job(job.job_id)
     await release(redis, keys)
 
     frozen.send_signal(signal.SIGCONT)
@@ -176,7 +176,7 @@ async def test_a_woken_worker_that_claims_its_job_anew_commits_the_new_delivery_
     await client.wait(job.job_id, timeout_s=WAIT_S)
 
     assert other.returncode == 0
-    assert (handed_back.state, handed_back.attempt) == (JobState.RUNNING, 2)
+    assert (requeued.state, requeued.attempt) == (JobState.RUNNING, 2)
     assert [pid for _, pid in await runs_of(redis, keys)] == [frozen.pid, other.pid, frozen.pid]
     assert (await client.job(job.job_id)).attempt == 2
     await one_end_each(redis, keys, [job.job_id])

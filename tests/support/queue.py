@@ -61,7 +61,7 @@ async def open_stream(redis: Redis, keys: Keys, *, consumer: str = "w1") -> Asyn
 async def running_worker(
     url: str, keys: Keys, functions: Sequence[Any], **options: Any
 ) -> AsyncGenerator[StreamWorker]:
-    """A worker in this process; stopped, with what it runs handed back, at the end."""
+    """A worker in this process; stopped, with what it runs requeued, at the end."""
     pool = StreamPool.from_url(url)
     options = {"handle_signals": False, "poll_delay": 0.05, "lease_s": 2.0, **options}
     worker = StreamWorker(functions, environment=keys.environment, redis_pool=pool, **options)

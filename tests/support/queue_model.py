@@ -175,7 +175,7 @@ class QueueModel:
         return job.latest
 
     def end(self, delivery: ModelDelivery, state: JobState, *, attempt_returned: bool) -> None:
-        """Leave ``state`` behind for the job of a delivery that holds it: an end, a retry or a hand-back."""
+        """Leave ``state`` behind for the job of a delivery that holds it: an end, a retry or a requeue."""
         assert delivery.holds_job, "expected a delivery that holds its job"
         job, delivery.ended_as = delivery.job, state
         self.lanes[delivery.entry.lane].remove(delivery.entry)

@@ -191,7 +191,7 @@ class QueueWalk(RuleBasedStateMachine):
     def end_delivery(
         self, stream: JobStream, delivery: Delivery, expected: ModelDelivery, state: JobState, *, is_returned: bool
     ) -> None:
-        """Commit what leaves ``state`` behind: an end, ``scheduled`` for a retry, ``queued`` for a hand-back."""
+        """Commit what leaves ``state`` behind: an end, ``scheduled`` for a retry, ``queued`` for a requeue."""
         may = expected.answers(state)
         answer = self.run(self._commit(stream, delivery, state, is_returned=is_returned))
         assert answer in may
@@ -227,7 +227,7 @@ class QueueWalk(RuleBasedStateMachine):
             case JobState.SCHEDULED:
                 return await stream.retry(delivery, delay_s=3600, error=BOOM, attempt_returned=is_returned)
             case _:
-                return await stream.hand_back(delivery)
+                return await stream.requeue(delivery)
 
     async def make_silent(self, entry: ModelEntry) -> None:
         """Plant an old time of the last renewal."""

@@ -66,7 +66,6 @@ FORBIDDEN = {
     "worker/metrics/__init__.py": "worker.queue",
     "worker/own_redis/__init__.py": "worker.queue",
     "worker/telemetry.py": "worker.gpu",
-    "worker/process_tuning.py": "worker.gpu",
     "worker/settings.py": "worker.models",
     "worker/resources.py": "worker.cli",
 }

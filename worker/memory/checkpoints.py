@@ -30,6 +30,7 @@ from worker.memory.vectors.indexes import as_text, on_index, redis_errors, searc
 
 T = TypeVar("T")
 SaverT = TypeVar("SaverT", bound="SharedSaver")
+Put = Callable[[], Awaitable[RunnableConfig]]
 
 STEP: Final = load_script("worker.memory", "thread_step")
 FORGET: Final = load_script("worker.memory", "thread_forget")
@@ -77,7 +78,14 @@ class SharedSaver(AsyncRedisSaver):
         stream_mode: str = "values",
     ) -> RunnableConfig:
         """Keep a step."""
-        return await self._indexed(partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode))
+        put = partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode)
+        about = {**config.get("configurable", {}), "checkpoint_id": checkpoint["id"]}
+        return await self._put(partial(self._indexed, put), {**config, "configurable": about})
+
+    async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
+        """Keep a step by ``put``, which returns ``named``: the config that names the step."""
+        del named
+        return await put()
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -131,7 +139,6 @@ class SharedSaver(AsyncRedisSaver):
         await self._redis.delete(*keys)
 
     async def _indexed(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``act`` does, on indexes that are there."""
         return await on_index(act, self._rebuild)
 
     async def _rebuild(self) -> None:
@@ -162,21 +169,15 @@ class ConversationSaver(SharedSaver):
             return f"{self._checkpoint_prefix}_latest:aside"
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-        stream_mode: str = "values",
-    ) -> RunnableConfig:
-        """Keep a step; raises ``ThreadBusy`` if the conversation has become another query's."""
+    async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
+        """Raise ``ThreadBusy`` if the conversation has become another query's."""
+        del named
         hold = _HOLD.get()
         if hold is None:
-            return await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+            return await put()
         before = _IS_ASIDE.set(True)
         try:
-            kept = await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+            kept = await put()
             about = kept.get("configurable", {})
             of_thread = (about["thread_id"], about["checkpoint_ns"])
             aside = self._make_redis_checkpoint_latest_key(*of_thread)
@@ -210,20 +211,11 @@ class ScanSaver(SharedSaver):
     by ``flags=allow-oom``.
     """
 
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-        stream_mode: str = "values",
-    ) -> RunnableConfig:
-        """Keep a step. In a full Redis return as if it had been."""
+    async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
         try:
-            return await super().aput(config, checkpoint, metadata, new_versions, stream_mode)
+            return await put()
         except redis.exceptions.OutOfMemoryError:
-            about = {**config.get("configurable", {}), "checkpoint_id": checkpoint["id"]}
-            return {**config, "configurable": about}
+            return named
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

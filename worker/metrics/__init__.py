@@ -1,5 +1,5 @@
-"""What Prometheus may know of a worker: its own doings (``events.py``), and what all share in Redis (``shared.py``).
+"""What Prometheus may know of a worker: its own doings (``server.py``), and what all share in Redis (``shared.py``).
 
-Served by ``server.py`` where METRICS_PORT is set, imported only then. Names and labels are in those two files; what to
+Served where METRICS_PORT is set, imported only then. Names and labels are in those two files; what to
 look at is in ``ops/grafana/``, what to be woken for in ``ops/prometheus/``, what to do then in ``ops/runbook.md``.
 """

@@ -29,7 +29,7 @@ from producer.errors import InvalidJob
 from producer.redis.backoff import Backoff
 from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, exhausted, newer
 from worker.queue.leases import Leased, LeaseId, LeaseKeeper, lease_id
-from worker.queue.outcome import Cancelled, Dead, HandedBack, Lost, Outcome, Retried, Succeeded, describe
+from worker.queue.outcome import Cancelled, Dead, Lost, Outcome, Requeued, Retried, Succeeded, describe
 from worker.queue.run import Deadlines, JobFunctions, Run, StopReason, execute, run_hook
 from worker.queue.stream import DEAD_CAP, JobStream, Standing
 
@@ -92,8 +92,8 @@ class Executor:
             if delivery is not None and entry in self.holders[entry.lane]:
                 await self._carry(entry, delivery)
             elif delivery is not None:
-                await self._stream.hand_back(delivery)
-                log.info("job.handed_back", job_id=delivery.job_id, why="no slot")
+                await self._stream.requeue(delivery)
+                log.info("job.requeued", job_id=delivery.job_id, why="no slot")
         except (RedisError, OSError) as error:
             log.warning("delivery.left_to_reclaim", job_id=entry.job_id, entry=entry.id, error=str(error))
         finally:
@@ -212,8 +212,8 @@ class Executor:
                 return await self._stream.retry(
                     delivery, delay_s=outcome.delay_s, error=outcome.error, attempt_returned=outcome.attempt_returned
                 )
-            case HandedBack():
-                return await self._stream.hand_back(delivery)
+            case Requeued():
+                return await self._stream.requeue(delivery)
             case Lost():
                 return "lost"
             case _:

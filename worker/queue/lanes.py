@@ -21,7 +21,7 @@ from producer.redis.scripts import load_script
 
 PROMOTE: Final = load_script("worker.queue", "promote")
 REAP: Final = load_script("worker.queue", "reap")
-REQUEUE: Final = load_script("worker.queue", "requeue")
+RESTORE_ENTRY: Final = load_script("worker.queue", "restore_entry")
 
 WALK_AT_ONCE: Final = 500
 
@@ -48,7 +48,7 @@ class Lanes:
         for lane, key in self._lane_keys.items():
             if await self._has_group(key):
                 continue
-            made[lane] = await self._requeue_vanished(lane)
+            made[lane] = await self._restore_entries(lane)
             try:
                 await self._redis.xgroup_create(key, GROUP, id="0", mkstream=True)
             except ResponseError as error:
@@ -114,7 +114,7 @@ class Lanes:
         calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
         return sum([await call for call in calls])
 
-    async def _requeue_vanished(self, lane: Lane) -> int:
+    async def _restore_entries(self, lane: Lane) -> int:
         """Queue again the jobs of ``lane`` that have no entry there. Walks all job hashes."""
         queued, cursor = 0, 0
         prefix = self._keys.job("")
@@ -123,10 +123,12 @@ class Lanes:
             names = (raw.decode("utf-8", "replace").removeprefix(prefix) for raw in cast("list[bytes]", found))
             jobs = [name for name in names if JOB_ID.fullmatch(name)]
             keys = ((self._lane_keys[lane], self._keys.job(job_id)) for job_id in jobs)
-            calls = [self._pipe.call(REQUEUE, pair, (job_id, lane)) for pair, job_id in zip(keys, jobs, strict=True)]
+            calls = [
+                self._pipe.call(RESTORE_ENTRY, pair, (job_id, lane)) for pair, job_id in zip(keys, jobs, strict=True)
+            ]
             for job_id, answer in zip(jobs, await asyncio.gather(*calls), strict=True):
                 if answer == b"queued":
-                    log.warning("job.requeued", job_id=job_id)
+                    log.warning("job.requeued", job_id=job_id, why="entry deleted")
                     queued += 1
             if not cursor:
                 return queued

@@ -121,7 +121,7 @@ class Dead:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedBack:
+class Requeued:
     """The worker stops: somebody else runs it, no attempt spent."""
 
 
@@ -130,7 +130,7 @@ class Lost:
     """The lease is gone: nothing of this delivery counts."""
 
 
-Outcome = Succeeded | Retried | Cancelled | Dead | HandedBack | Lost
+Outcome = Succeeded | Retried | Cancelled | Dead | Requeued | Lost
 
 
 def backoff_s(attempt: int, *, random: Callable[[], float]) -> float:

@@ -26,9 +26,9 @@ from worker.queue.outcome import (
     Cancelled,
     Commit,
     Dead,
-    HandedBack,
     Lost,
     Outcome,
+    Requeued,
     Retried,
     Succeeded,
     backoff_s,
@@ -138,11 +138,11 @@ def _stopped(run: Run, error: BaseException) -> Outcome:
         case StopReason.LEASE_LOST:
             return Lost()
         case StopReason.SHUTDOWN:
-            return HandedBack()
+            return Requeued()
         case None:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                return HandedBack()  # the loop is being torn down
+                return Requeued()  # the loop is being torn down
             # Something inside the job cancelled itself: run it again, as arq does.
             info = ErrorInfo(type="CancelledError", message=str(error) or "the job cancelled itself")
             if delivery.attempt >= delivery.tries:
@@ -244,7 +244,7 @@ class JobFunctions:
         options = self.options
         if is_committed:
             options.jobs_complete += isinstance(outcome, Succeeded)
-            options.jobs_retried += isinstance(outcome, Retried | HandedBack)
+            options.jobs_retried += isinstance(outcome, Retried | Requeued)
             options.jobs_failed += isinstance(outcome, Dead | Cancelled)
         if options.after_job_end is not None:
             await run_hook(options.after_job_end, {**ctx, "outcome": outcome if is_committed else Lost()})

@@ -49,7 +49,7 @@ SCRIPTS: Final[Mapping[str, Script]] = {
         "renew",
         "finish",
         "retry",
-        "hand_back",
+        "requeue",
         "bury",
         "reject",
         "progress",
@@ -198,10 +198,10 @@ class JobStream:
         reply = await self.pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
         return reply.decode()
 
-    async def hand_back(self, delivery: Delivery) -> Standing:
-        """Commit a hand-back: the job is queued again at once and its attempt returned."""
+    async def requeue(self, delivery: Delivery) -> Standing:
+        """Queue the job again at once and return its attempt."""
         reply = await self.pipe.call(
-            SCRIPTS["hand_back"],
+            SCRIPTS["requeue"],
             self._held_keys(delivery),
             # A start over the limit has counted no attempt: returning one would let a job that kills workers run again.
             (*self._held_args(delivery), delivery.job_id, delivery.kind, int(not delivery.is_exhausted)),

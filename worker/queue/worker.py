@@ -51,7 +51,7 @@ class StreamWorker(Worker):
 
     Takes what ``arq.Worker`` takes, and: ``environment`` (which keys), ``lease_s`` (seconds a job stays this worker's
     without a renewal), ``name`` (consumer name, unique a process). ``job_completion_wait`` is the grace of running jobs
-    after a signal, in seconds; then they are handed back with their attempt. ``queue_name`` and arq's serializers are
+    after a signal, in seconds; then they are requeued with their attempt. ``queue_name`` and arq's serializers are
     not used: the contract is JSON.
     """
 

@@ -12,11 +12,10 @@ from redis.exceptions import ResponseError
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.two_models import NEW
-from worker.memory.vectors.backfill import EMBED
+from worker.memory.vectors.backfill import DELETE, EMBED
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation, Record, read_record
 from worker.memory.vectors.reindex import BEGIN, END, SWITCH
-from worker.memory.vectors.retired import DELETE
 from worker.models.builtin.models import BuiltinEmbedder
 
 

@@ -14,9 +14,8 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.two_models import NAMES, NEW, OLD, Environment
-from worker.memory.vectors.backfill import BATCH, delete_retired_in_turn, keep_backfilled
+from worker.memory.vectors.backfill import BATCH, DELETE, delete_retired, delete_retired_in_turn, keep_backfilled
 from worker.memory.vectors.embeddings import Embedded
-from worker.memory.vectors.retired import DELETE, delete_retired
 from worker.models.builtin.models import hash_text
 
 

@@ -106,12 +106,12 @@ async def test_finish_is_refused_after_the_same_consumer_started_it_again(
     assert json.loads(await redis.get(keys.result(fresh.job_id)))["value"] == "fresh"
 
 
-async def test_finish_is_refused_after_a_hand_back_and_a_reclaim_by_the_same_name(
+async def test_finish_is_refused_after_a_requeue_and_a_reclaim_by_the_same_name(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     await submitted(client)
     stale = await start_one(stream)
-    await stream.hand_back(stale)
+    await stream.requeue(stale)
     fresh = await start_one(stream)
 
     assert await stream.finish(stale, commit=None, value_json='"stale"') == "lost"

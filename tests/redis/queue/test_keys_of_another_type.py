@@ -18,10 +18,10 @@ KEYS: Final = {
     "seal": "batch:hash events:stream",
     "bury": "lane:stream dead:stream job:hash result events:stream secret batch:hash",
     "retry": "lane:stream job:hash scheduled:zset events:stream",
-    "hand_back": "lane:stream job:hash",
+    "requeue": "lane:stream job:hash",
     "reject": "lane:stream dead:stream events:stream result job",
     "promote": "scheduled:zset job:hash lane:stream",
-    "requeue": "lane:stream job",
+    "restore_entry": "lane:stream job",
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
@@ -29,10 +29,10 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "seal": ("b1", 60, "live", "1"),
     "bury": (*HELD, "j1", "Boom", "it broke", 10, "{}", 60, 60, "{}", "live", "b1"),
     "retry": (*HELD, "j1", 1000, "{}", "{}", "live", "0"),
-    "hand_back": (*HELD, "j1", "add", "1"),
+    "requeue": (*HELD, "j1", "add", "1"),
     "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1"),
     "promote": ("j1", "batch"),
-    "requeue": ("j1", "batch"),
+    "restore_entry": ("j1", "batch"),
 }
 
 

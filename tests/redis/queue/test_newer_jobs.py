@@ -33,7 +33,7 @@ async def test_an_old_worker_hands_newer_jobs_back_until_a_newer_worker_does_the
     await cast("Any", redis).hset(keys.job(job.job_id), "v", NEWER)
 
     async with running_worker(redis_url, keys, [add], max_tries=1):
-        await until(lambda: _was_handed_back(redis, keys, times=3), what="the job handed back three times")
+        await until(lambda: _was_requeued(redis, keys, times=3), what="the job requeued three times")
     before = await job_fields(redis, keys, job.job_id)
     monkeypatch.setattr(executor, "WIRE_VERSION", int(NEWER))
     async with running_worker(redis_url, keys, [add], max_tries=1):
@@ -54,7 +54,7 @@ async def test_a_newer_job_added_by_hand_is_kept_whole_though_this_worker_cannot
     job_id = f"batch-{entry.decode()}"
 
     async with running_worker(redis_url, keys, [add]):
-        await until(lambda: _was_handed_back(redis, keys, times=2), what="the job handed back")
+        await until(lambda: _was_requeued(redis, keys, times=2), what="the job requeued")
 
     kept = await job_fields(redis, keys, job_id)
     assert {name: kept[name] for name in unreadable} == unreadable
@@ -63,5 +63,5 @@ async def test_a_newer_job_added_by_hand_is_kept_whole_though_this_worker_cannot
     assert (await client.job(job_id)).state is JobState.SCHEDULED or kept["state"] == "queued"
 
 
-async def _was_handed_back(redis: Redis, keys: Keys, *, times: int) -> bool:
+async def _was_requeued(redis: Redis, keys: Keys, *, times: int) -> bool:
     return sum("NewerJob" in line for line in await events_of(redis, keys)) >= times

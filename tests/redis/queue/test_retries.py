@@ -1,4 +1,4 @@
-"""retry.lua, promote.lua and hand_back.lua: a job that is to run again."""
+"""retry.lua, promote.lua and requeue.lua: a job that is to run again."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ async def test_what_is_no_job_on_the_scheduled_set_stops_no_job_behind_it(
     assert await redis.zcard(keys.scheduled) == 0
 
 
-async def test_hand_back_returns_the_attempt_and_queues_the_job_again(
+async def test_requeue_returns_the_attempt_and_queues_the_job_again(
     client: Client, stream: JobStream, redis: Redis, keys: Keys
 ):
     job_id = await submitted(client)
     delivery = await start_one(stream)
 
-    assert await stream.hand_back(delivery) == "committed"
-    assert await stream.hand_back(delivery) == "already"
+    assert await stream.requeue(delivery) == "committed"
+    assert await stream.requeue(delivery) == "already"
 
     fields = await job_fields(redis, keys, job_id)
     again = await start_one(stream)

@@ -166,7 +166,7 @@ async def test_start_tells_of_a_cancellation_that_came_while_nobody_ran_the_job(
     job_id = await submitted(client)
     first = await start_one(stream)
     await client.cancel(job_id)
-    await stream.hand_back(first)
+    await stream.requeue(first)
 
     second = await start_one(stream)
 

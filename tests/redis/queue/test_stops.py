@@ -1,4 +1,4 @@
-"""Running jobs that are stopped: cancelled, out of time, or handed back when their worker closes."""
+"""Running jobs that are stopped: cancelled, out of time, or requeued when their worker closes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_job_that_swallows_its_cancellation_is_cancelled_again(
     assert "time-out" in result.error.message
 
 
-async def test_unstarted_and_running_jobs_are_handed_back_when_the_worker_closes(
+async def test_unstarted_and_running_jobs_are_requeued_when_the_worker_closes(
     client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
     ctx = {"running": asyncio.Event()}
@@ -85,7 +85,7 @@ async def stumbles_over_its_end(ctx: dict[Any, Any]) -> None:
         raise RuntimeError(msg)
 
 
-async def test_a_job_that_fails_while_it_is_stopped_is_handed_back_not_dead(
+async def test_a_job_that_fails_while_it_is_stopped_is_requeued_not_dead(
     client: Client, redis_url: str, keys: Keys, redis: Redis
 ):
     running = asyncio.Event()

@@ -157,7 +157,7 @@ async def test_a_job_that_is_requeued_has_one_entry_and_no_trace_of_its_worker(
     delivery = await start_one(stream)
     await stream.note_progress(delivery, "half-way")
 
-    await stream.hand_back(delivery)
+    await stream.requeue(delivery)
 
     ((entry, about),) = await redis.xrange(keys.lane("batch"))
     fields = await job_fields(redis, keys, job_id)
@@ -176,7 +176,7 @@ async def test_a_delivery_over_its_tries_gives_no_attempt_back(
     exhausted = await stream.start(entry, tries=1)
     assert isinstance(exhausted, Delivery)
 
-    await stream.hand_back(exhausted)
+    await stream.requeue(exhausted)
 
     assert (await job_fields(redis, keys, job_id))["attempt"] == "1"
 

@@ -6,7 +6,7 @@ import pytest
 
 from producer.contract import Changes, Finding, Impact, Node
 from tests.support.scans import finding, scan_result
-from worker.agent.assessment.review_areas import AREAS
+from worker.agent.assessment.review import AREAS
 from worker.agent.prompts import BUDGET_CHARS, MAX_EXAMPLES, MAX_TEXT, assess_task, clip, load_prompt, version_of
 
 

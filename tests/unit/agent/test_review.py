@@ -10,8 +10,7 @@ from producer.contract import AssessmentSource, Finding, Impact, JsonObject, Sca
 from producer.errors import ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.assess import appraise
-from worker.agent.assessment.review import MAX_ELEMENTS, review_tasks
-from worker.agent.assessment.review_areas import AREAS, REVIEW_PROMPTS, REVIEW_VERSIONS, UNASKED
+from worker.agent.assessment.review import AREAS, MAX_ELEMENTS, REVIEW_PROMPTS, REVIEW_VERSIONS, review_tasks
 from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool
 
@@ -183,4 +182,3 @@ def test_no_rule_is_in_two_areas():
     rules = [rule for area in AREAS.values() for rule in area]
 
     assert len(rules) == len(set(rules))
-    assert not UNASKED & set(rules)

@@ -3,6 +3,10 @@
 A proposal needs review whatever it says: it is kept in a field of the assessment that nothing counts. Each must speak
 of an element that was shown, in one of three verdicts; one repair is asked for, and an area that fails costs only its
 own proposals, with a note. Each area is a call of the model, so there is a limit to them.
+
+An area is one file, ``prompts/review/<area>.md``: its first line names its rules, the rest is the prompt. Together they
+name all rules of axe-core (``worker/scan/vendor``) that can end ``incomplete``; a test in ``tests/browser`` reads them
+out of the shipped program, so that a new one has to be given an area.
 """
 
 from __future__ import annotations
@@ -10,19 +14,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Final, Literal
 
 from pydantic import BaseModel
 
 from producer.contract import Finding, JsonObject, Node, ReviewProposal, ScanResult, Usage
-from worker.agent.assessment.review_areas import REVIEW_PROMPTS, REVIEW_VERSIONS, area_of
-from worker.agent.prompts import clip, node_quoted
+from worker.agent import prompts
+from worker.agent.prompts import REPAIR, clip, load_prompt, node_quoted, version_of
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
 from worker.models.protocols import ChatModel, Message, add_usage
 
 MAX_ELEMENTS: Final = 8
 """Shown of one area: more make small models copy ids wrongly, and take their context."""
 BUDGET_CHARS: Final = 8_000
+
+_NAMES: Final = sorted(file.name.removesuffix(".md") for file in files(prompts).joinpath("review").iterdir())
+_FILES: Final = {area: load_prompt(f"review/{area}").partition("\n\n") for area in _NAMES}
+_SYSTEM: Final = load_prompt("review")
+
+AREAS: Final = {area: frozenset(head.removeprefix("Rules: ").split(", ")) for area, (head, _, _) in _FILES.items()}
+"""Rules by area."""
+REVIEW_PROMPTS: Final = {area: f"{_SYSTEM}\n\n{prompt}" for area, (_, _, prompt) in _FILES.items()}
+REVIEW_VERSIONS: Final = {area: version_of(f"review-{area}", text, REPAIR) for area, text in REVIEW_PROMPTS.items()}
+_AREA_OF: Final = {rule: area for area, rules in AREAS.items() for rule in rules}
 
 
 class ProposalDraft(BaseModel):
@@ -67,7 +82,7 @@ async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Revi
     Raises nothing that the model can cause.
     """
     proposals: list[ReviewProposal] = []
-    prompts: dict[str, str] = {}
+    versions: dict[str, str] = {}
     notes: list[str] = []
     usage, model = Usage(), ""
     for task in review_tasks(result)[:max_areas]:
@@ -80,10 +95,10 @@ async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Revi
                 break  # a model that is away is waited for once, not once an area
             continue
         model = answer.model
-        prompts[task.area] = REVIEW_VERSIONS[task.area]
+        versions[task.area] = REVIEW_VERSIONS[task.area]
         proposals += accept_review(answer, task)
     waiting = sum(finding.node_count for finding in result.incomplete)
-    return Reviewed(tuple(proposals), prompts, waiting - len(proposals), tuple(notes), usage, model)
+    return Reviewed(tuple(proposals), versions, waiting - len(proposals), tuple(notes), usage, model)
 
 
 def review_tasks(result: ScanResult) -> list[ReviewTask]:
@@ -98,6 +113,11 @@ def review_tasks(result: ScanResult) -> list[ReviewTask]:
         return (-worst, -sum(finding.node_count for finding in areas[area]), area)
 
     return [_task(area, areas[area], result) for area in sorted(areas, key=urgency)]
+
+
+def area_of(rule: str) -> str:
+    """Return the area of ``rule``, '' for a rule nobody is asked about."""
+    return _AREA_OF.get(rule, "")
 
 
 def accept_review(answer: Answered[ReviewDraft], task: ReviewTask) -> Iterator[ReviewProposal]:

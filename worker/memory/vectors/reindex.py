@@ -3,7 +3,7 @@
 Named steps, each of which may be broken off and done again: announce the new generation (from then on workers embed new
 documents for both), make its indexes, embed the old documents, switch, look once more for what a worker committed with
 the old vector alone, remove the old generation. What a still slower worker commits after that is completed by
-the workers themselves (``backfill.py``, ``retired.py``), or by the same command given again. The state is the record
+the workers themselves (``backfill.py``), or by the same command given again. The state is the record
 (``generations.py``) and the documents' tag ``embedded``; the command that runs this keeps nothing.
 """
 
@@ -16,11 +16,10 @@ from typing import Final, Literal
 from producer.errors import InputError, ServiceError, SettingsError
 from producer.redis.scripts import load_script, run_script
 from worker.memory.cache import cache_index
-from worker.memory.vectors.backfill import all_documents, backfill
+from worker.memory.vectors.backfill import all_documents, backfill, delete_retired
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation
 from worker.memory.vectors.indexes import as_text, drop_index, wait_until_indexed
-from worker.memory.vectors.retired import delete_retired
 from worker.models.protocols import Embedder
 
 BEGIN: Final = load_script("worker.memory.vectors", "reindex_begin")
