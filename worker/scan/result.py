@@ -89,6 +89,7 @@ def make_result(
         dialogs_dismissed=watch.dialogs,
         doubts=tuple(doubts[:_MOST_SHOWN]),
         doubts_left_out=max(0, len(doubts) - _MOST_SHOWN),
+        allow_partial=request.allow_partial,
     )
 
 

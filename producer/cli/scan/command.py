@@ -15,7 +15,16 @@ _SECTIONS: Final = {
         *("standard", "groups", "within", "without", "disabled_rules"),
         *("viewport", "wait_for", "no_assess", "screenshot"),
     ),
-    "Waiting and the gate": ("wait", "timeout_s", "resume", "fail_on", "only_new", "baseline", "write_baseline"),
+    "Waiting and the gate": (
+        "wait",
+        "timeout_s",
+        "resume",
+        "fail_on",
+        "strict",
+        "only_new",
+        "baseline",
+        "write_baseline",
+    ),
     "Reports": ("formats", "output", "as_json"),
 }
 
@@ -86,8 +95,8 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     Credentials for pages behind a login come from files, or from SIGHTLINE_HEADERS (JSON); they are deleted when the
     job ends.
 
-    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
-    is unreachable or the time ran out, 64 for a usage error.
+    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned (with --strict: or
+    is in doubt), 3 if the service is unreachable or the time ran out, 64 for a usage error.
     """
     from producer.cli.scan.run import run
 

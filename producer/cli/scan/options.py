@@ -30,6 +30,7 @@ class ScanOptions:
     wait: bool = False
     timeout_s: float | None = None
     fail_on: str | None = None
+    strict: bool = False
     formats: tuple[str, ...] = ()
     output: str | None = None
     resume: bool = False
@@ -60,7 +61,7 @@ class ScanOptions:
     @property
     def waits(self) -> bool:
         """Whether results are waited for: asked for, or needed by another option."""
-        implied = (self.timeout_s, self.fail_on, self.formats, self.output, self.resume)
+        implied = (self.timeout_s, self.fail_on, self.strict, self.formats, self.output, self.resume)
         return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
@@ -150,6 +151,7 @@ report_options = _together(
         type=click.Choice(FAIL_ON),
         help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
     ),
+    click.option("--strict", is_flag=True, help="Exit 2 also for pages with a remark: any doubt about what was seen."),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
     click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several."),
 )

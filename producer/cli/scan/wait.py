@@ -25,6 +25,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submi
 from producer.cli.scan.targets import Targets
 from producer.cli.terminal import progress
 from producer.client.client import Client
+from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary
@@ -59,7 +60,7 @@ def _baselines(options: ScanOptions) -> tuple[Gate, frozenset[Barrier]]:
     if options.write_baseline:
         check_writable(Path(options.write_baseline))
     given = read_baseline(Path(options.baseline)) if options.baseline else None
-    gate = Gate(only_new=options.only_new, baseline=given)
+    gate = Gate(only_new=options.only_new, baseline=given, strict=options.strict)
     if given is None and options.write_baseline and Path(options.write_baseline).is_file():
         return gate, read_baseline(Path(options.write_baseline))
     return gate, given or frozenset()
@@ -94,6 +95,9 @@ class Waiting:
         else:
             for line in remarks(self.pages):
                 click.echo(f"sightline: {line}", err=True)
+            if self.summary.in_doubt:
+                kinds = counts_text(self.summary.doubts)
+                click.echo(f"sightline: {counted(self.summary.in_doubt, 'page')} in doubt: {kinds}", err=True)
         self._renew_baseline()
         if self.queued.found:
             click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
