@@ -12,8 +12,8 @@ _SECTIONS: Final = {
     "What to scan": ("file", "sitemaps", "match", "exclude", "ignore_robots", "batch", "job_id", "lane", "local"),
     "Logging in": ("header_file", "cookie_file", "storage_state"),
     "The page": (
-        *("standard", "groups", "within", "without", "disabled_rules"),
-        *("viewport", "wait_for", "no_assess", "screenshot"),
+        *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
+        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "no_assess", "screenshot"),
     ),
     "Waiting and the gate": (
         "wait",
