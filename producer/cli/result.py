@@ -38,6 +38,7 @@ def result(
     wait: bool,
     timeout_s: float | None,
     fail_on: str | None,
+    strict: bool,
     formats: tuple[str, ...],
     output: str | None,
     as_json: bool,
@@ -62,13 +63,13 @@ def result(
         raise click.Abort(f"stopped waiting; the job goes on: sightline result {job_id} --wait") from None
     except UnknownJob as error:
         as_lines = (Output("jsonl", None),)
-        options = ScanOptions(timeout_s=timeout_s if waits else 0.0, fail_on=fail_on)
+        options = ScanOptions(timeout_s=timeout_s if waits else 0.0, fail_on=fail_on, strict=strict)
         return _batch_result(job_id, error, outputs or as_lines, options)
     if is_line:
         click.echo(line_of(found.model_dump(mode="json")))
     raise_for_end(found, "job")
     if isinstance(found, contract.ScanResult):
-        return _report(outputs, threshold(fail_on), extras)
+        return _report(outputs, threshold(fail_on), extras, strict=strict)
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
         click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))
@@ -94,10 +95,11 @@ async def _result(
     return found, await read_extras(client, pages, outputs)
 
 
-def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -> int:
+def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras, *, strict: bool) -> int:
+    pages = [page.held_strictly() for page in extras.pages] if strict else extras.pages
     context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=extras.trends, notes=extras.notes)
-    write_reports(outputs, extras.pages, context)
-    return exit_code(summarise(extras.pages, fail_on=fail_on), timed_out=False)
+    write_reports(outputs, pages, context)
+    return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)
 
 
 def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions) -> int:
@@ -110,8 +112,9 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], o
     pages = tuple(url or f"job {job_id}" for job_id, url in urls.items())
     queued = Queued(batch_id, is_complete=True, urls=urls)
     plan = ScanPlan(pages, {}, batch_id)
+    gate = Gate(strict=options.strict)
     try:
-        return Waiting(plan, Targets(pages), queued, tuple(outputs), options, Gate(), frozenset()).run(with_client)
+        return Waiting(plan, Targets(pages), queued, tuple(outputs), options, gate, frozenset()).run(with_client)
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the jobs go on: sightline result {batch_id} --wait") from None
 

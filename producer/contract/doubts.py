@@ -37,6 +37,7 @@ DOUBTS: Final[dict[str, str]] = {
     "moved-host": "moved to another host after it had loaded",
     "audit-failed": "could not be audited",
     "rules-left-out": "ran out of time before all rules had run",
+    "insecure": "was read without checking its certificate",
     "missing-glyphs": "has text for which the scanner has no font",
     # It looks like something else.
     "bot-wall": "is a check for robots",
@@ -49,6 +50,15 @@ DOUBTS: Final[dict[str, str]] = {
 """What is the matter with a page, by kind of doubt."""
 
 REMARKS: Final = frozenset(
-    {"refused-local", "failed-request", "open-request", "moved-host", "missing-glyphs", "sign-in", "soft-404"}
+    {
+        "insecure",
+        "refused-local",
+        "failed-request",
+        "open-request",
+        "moved-host",
+        "missing-glyphs",
+        "sign-in",
+        "soft-404",
+    }
 )
 """Kinds that are worth a remark. All others mean that something was not seen, and make the page ``partial``."""

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from producer.contract.addresses import host_of, normal_url
 from producer.contract.doubts import DOUBTS
+from producer.contract.hosts import check_host_pattern, fits_host
 from producer.contract.message import Message, describe_invalid
+from producer.contract.rules import check_rule
+from producer.contract.selectors import check_selector
 from producer.contract.terms import JsonObject, Standard
 from producer.errors import InvalidJob
 
@@ -30,6 +33,11 @@ class ScanRequest(Message):
     each finding's first few elements. ``group`` names the template or section that the page belongs to. Scans of the
     page's host begin ``host_gap_ms`` apart, where its robots.txt asks for that (Crawl-delay), or as HOST_GAP_MS says if
     that is more. Secrets (headers, storage state) are not part of it: see ``Keys.secret``.
+
+    ``enabled_rules`` run besides those of the standard; what experimental ones find needs review. The page makes no
+    request to ``blocked_hosts`` (``name`` or ``*.name``). ``allow_partial`` names kinds of doubt that leave the page
+    ``scanned``. ``insecure`` ignores certificate errors, and the result says so. A worker of a release before these
+    four ignores them (``docs/scan-options.md`` says what follows).
     """
 
     url: str | None = None
@@ -38,6 +46,7 @@ class ScanRequest(Message):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     disabled_rules: tuple[str, ...] = ()
+    enabled_rules: tuple[str, ...] = ()
     viewport: Viewport = Viewport()
     wait_until: Literal["load", "domcontentloaded"] = "load"
     wait_for: str | None = None
@@ -47,11 +56,33 @@ class ScanRequest(Message):
     group: Annotated[str, Field(max_length=200)] = ""
     host_gap_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     allow_partial: tuple[str, ...] = ()
+    blocked_hosts: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    insecure: bool = False
 
     @field_validator("url")
     @classmethod
     def _url_has_one_spelling(cls, url: str | None) -> str | None:
         return None if url is None else normal_url(url)
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _selectors_are_css(cls, selectors: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_selector, selectors))
+
+    @field_validator("wait_for")
+    @classmethod
+    def _wait_for_is_css(cls, selector: str | None) -> str | None:
+        return check_selector(selector) if selector else selector
+
+    @field_validator("disabled_rules", "enabled_rules")
+    @classmethod
+    def _rules_are_known(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_rule, rules))
+
+    @field_validator("blocked_hosts")
+    @classmethod
+    def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_host_pattern, hosts))
 
     @field_validator("allow_partial")
     @classmethod
@@ -66,6 +97,8 @@ class ScanRequest(Message):
     def _one_source(self) -> ScanRequest:
         if (self.url is None) == (self.html is None):
             raise ValueError("expected exactly one of url and html")
+        if self.url is not None and fits_host(host_of(self.url), self.blocked_hosts):
+            raise ValueError(f"blocked_hosts: {host_of(self.url)!r} is the host of the page itself")
         return self
 
 

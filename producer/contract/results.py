@@ -103,12 +103,12 @@ class ScanResult(Result):
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     ``assessment_source`` is the wire's form of ``assessed_by``.
 
-    The last thirteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    The last fourteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
     why it could not be read. ``doubts`` says what was not seen (the page is then ``partial``, unless the request allows
-    the kind) and what is worth a remark. The ``…_left_out`` count what these lists had no room for. ``soft_404``: the
-    page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
+    the kind, as ``allow_partial`` repeats) and what is worth a remark. The ``…_left_out`` count what these lists had no
+    room for. ``soft_404``: the page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
     """
 
     kind: str = "scan"
@@ -146,6 +146,7 @@ class ScanResult(Result):
     dialogs_dismissed: Annotated[int, _RARE] = 0
     doubts: Annotated[tuple[Doubt, ...], _RARE] = ()
     doubts_left_out: Annotated[int, _RARE] = 0
+    allow_partial: Annotated[tuple[str, ...], _RARE] = ()
 
     @property
     def assessed_by(self) -> AssessmentSource:

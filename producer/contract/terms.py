@@ -10,7 +10,7 @@ PAGE_SHOT: Final = "page"
 """The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
 
 JsonObject = dict[str, Any]
-Standard = Literal["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+Standard = Literal["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "wcag22aaa", "best-practice"]
 ScanStatus = Literal["scanned", "partial", "unreachable", "blocked"]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TextIO
 
 from producer.contract import Finding, ReviewProposal
+from producer.reports.doubts import doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.marks import NO_MARKS, Marks
 from producer.reports.page import Page, elements, proposals, selector_text
@@ -37,6 +38,7 @@ COLUMNS: Final = (
     "proposal_why",
     "title",
     "group",
+    "doubts",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -53,7 +55,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  
 def _rows(page: Page) -> Iterator[dict[str, str]]:
     about = {"page": page.url, "status": page.outcome, "problem": page.problem, "job_id": page.job_id}
     if page.result is not None:
-        about |= {"title": page.result.title, "group": page.result.group}
+        about |= {"title": page.result.title, "group": page.result.group, "doubts": "; ".join(doubt_lines(page))}
     review = page.result.incomplete if page.result else ()
     if not page.findings and not review:
         yield about

@@ -20,6 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from producer.contract import IMPACTS, Finding, Impact, Priority
+from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     WORST_FIRST,
@@ -93,6 +94,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "context": context,
         "version": version("sightline"),
         "remarks": [*context.notes, *remarks(listed)],
+        "doubts": lines_by_kind(listed),
         "style": Markup(style),  # noqa: S704  our own files, from the package
         "script": Markup(script),  # noqa: S704  the same
         "style_hash": _policy_hash(style),
@@ -118,7 +120,7 @@ def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
         new = "new " if "new" in summary.marked else ""
         failing = f"{counted(summary.failing, 'page')} with {new}barriers that are {context.fail_on.value} or worse."
     if summary.not_scanned:
-        missing = f"{counted(summary.not_scanned, 'page')} could not be scanned, so this is not a pass."
+        missing = f"{summary.why_no_pass}, so this is not a pass."
         return "worse", f"{missing} {failing}".rstrip()
     if failing:
         return "bad", failing
@@ -236,6 +238,8 @@ def _picture(page: Page, fingerprint: str) -> str:
 _FUNCTIONS: Final[dict[str, Any]] = {
     "advice": advice,
     "counted": counted,
+    "doubt_kind": doubt_kind,
+    "doubt_text": doubt_text,
     "criterion_name": criterion_name,
     "criterion_url": criterion_url,
     "day_text": _day_text,

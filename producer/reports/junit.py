@@ -2,7 +2,7 @@
 
 A finding at or over the threshold is a failure; one under it, known or waived is skipped with the reason; a page that
 could not be scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been
-scanned; its output lists what a person has to review, with what a model proposes about it.
+scanned; its output lists what is in doubt and what a person has to review, with what a model proposes about it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TextIO
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from producer.contract import Finding, Impact
+from producer.reports.doubts import doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, proposals, selector_text
@@ -45,9 +46,9 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
     if not page.is_scanned:
         problem = one_line(page.problem)
         error = Error(f"{page.outcome}: {problem}", page.error or "NotScanned")
-        error.text = problem
+        error.text = "\n".join([problem, *doubt_lines(page, untold=True)])
         scanned.result = [error]
-    if lines := _to_review(page):
+    if lines := [*(f"in doubt: {line}" for line in doubt_lines(page)), *_to_review(page)]:
         scanned.system_out = "\n".join(lines)
     suite.add_testcase(scanned)
     for finding in page.findings:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
 from producer.contract import Finding
+from producer.reports.doubts import doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     WORST_FIRST,
@@ -36,6 +37,7 @@ RULES: Final = 40
 PLACES: Final = 5
 NOTES: Final = 30
 REVIEWS: Final = 20
+DOUBTS: Final = 20
 _ROOM: Final = 200
 """Characters kept for saying what was left out."""
 _LABEL_CHARS: Final = 80
@@ -53,7 +55,8 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     listed = list(pages)
     names = dict(zip(map(id, listed), labels(listed), strict=True))
     head, foot = _head(listed, context), _foot(listed, context)
-    left = MAX_CHARS - len(head) - len(foot) - _ROOM
+    doubts = _doubts(listed, names)
+    left = MAX_CHARS - len(head) - len(foot) - len(doubts) - _ROOM
     shown = worst_first(page for page in listed if page.outcome != "passed")
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     groups = by_rule(listed)
@@ -66,6 +69,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")
         out.writelines(rows)
         out.write(_left_out(len(shown) - len(rows), "more page"))
+    out.write(doubts)
     out.writelines(blocks)
     out.write(_left_out(len(groups) - len(blocks), "more rule"))
     if looks:
@@ -123,7 +127,7 @@ def code(value: str, *, limit: int | None = None) -> str:
 
 def _verdict(summary: Summary, context: ReportContext) -> str:
     if summary.not_scanned:
-        return f"**{counted(summary.not_scanned, 'page')} could not be scanned**, so this is not a pass."
+        return f"**{summary.why_no_pass}**, so this is not a pass."
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
         return f"**{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse.**"
@@ -140,7 +144,8 @@ def _sums(summary: Summary, where: str) -> str:
     )
     found = f"; {counted(summary.total, 'barrier')} ({counts})" if counts else ""
     review = f"; {counted(summary.needs_review, 'finding')} for a person to review" if summary.needs_review else ""
-    return pages + found + review
+    doubts = f"; {counted(summary.in_doubt, 'page')} in doubt" if summary.in_doubt else ""
+    return pages + found + review + doubts
 
 
 def _row(page: Page, names: dict[int, str]) -> str:
@@ -148,6 +153,17 @@ def _row(page: Page, names: dict[int, str]) -> str:
     counts = [f"{number:,}" if is_read else "" for number in page.barriers.values()]
     status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(one_line(page.problem, limit=300))}"
     return f"| {code(middle_cut(names[id(page)], _LABEL_CHARS))} | {status} | {' | '.join(counts)} |\n"
+
+
+def _doubts(listed: Sequence[Page], names: dict[int, str]) -> str:
+    """Return a line for each doubt that no row of the table has told, as many as there is room for."""
+    lines = [
+        f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {text(line)}\n"
+        for page in listed
+        for line in doubt_lines(page, untold=True)
+    ]
+    shown = _fitting(lines[:DOUBTS], MAX_CHARS // 10)
+    return f"\n**In doubt**\n\n{''.join(shown)}{_left_out(len(lines) - len(shown), 'more doubt')}" if lines else ""
 
 
 def _rule(group: RuleGroup, names: dict[int, str]) -> str:

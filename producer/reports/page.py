@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING, Final, Literal
 from producer import contract
 from producer.contract import IMPACTS, Impact, JsonObject, public_url
 from producer.contract.addresses import origin_of, path_of
+from producer.reports.doubts import doubt_kind, doubt_text, doubts_of
 from producer.reports.marks import NO_MARKS, Mark, Marks
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
-    from producer.contract import Finding, Priority, Result, ReviewProposal, ScanResult
+    from producer.contract import Doubt, Finding, Priority, Result, ReviewProposal, ScanResult
 
 Outcome = Literal[
-    "passed", "barriers", "partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"
+    "passed", "barriers", "doubtful", "partial", "unreachable", "blocked", "failed", "cancelled", "refused", "waiting"
 ]
 
 WORST_FIRST: Final = IMPACTS[::-1]
+_DOUBTS_TOLD: Final = 5
+"""Of a page's doubts, in its problem; all are listed besides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page that was asked for and what came of it.
+    """One page that was asked for and what came of it; ``doubtful`` is one that ``--strict`` counts as not scanned.
 
     ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
     ended with one, also with a page that was unreachable. ``marks`` says which barriers are known or waived.
@@ -47,6 +50,20 @@ class Page:
     def is_scanned(self) -> bool:
         """Whether the page was read whole."""
         return self.outcome in {"passed", "barriers"}
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What was not seen of the page, and what about it is worth a remark."""
+        return doubts_of(self.result) if self.result else ()
+
+    def held_strictly(self) -> Page:
+        """Return the page as ``--strict`` sees it: ``doubtful`` where it was read whole but for a doubt not allowed."""
+        allowed = self.result.allow_partial if self.result else ()
+        counted = [doubt for doubt in self.doubts if doubt.kind not in allowed]
+        if not counted or not self.is_scanned:
+            return self
+        problem = "; ".join(doubt_text(doubt) for doubt in counted[:_DOUBTS_TOLD])
+        return replace(self, outcome="doubtful", problem=problem, error="PageInDoubt")
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -178,12 +195,19 @@ def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
 
 @dataclass(slots=True)
 class Summary:
-    """Sums over pages; feed it with ``add``."""
+    """Sums over pages; feed it with ``add``.
+
+    ``not_scanned`` counts all that is no pass, ``doubtful`` those of them that only ``--strict`` counts. ``in_doubt``
+    counts pages with any doubt, ``doubts`` the pages of each kind.
+    """
 
     pages: int = 0
     passed: int = 0
     with_barriers: int = 0
     not_scanned: int = 0
+    doubtful: int = 0
+    in_doubt: int = 0
+    doubts: dict[str, int] = field(default_factory=dict[str, int])
     failing: int = 0
     needs_review: int = 0
     marked: dict[Mark, int] = field(default_factory=dict[Mark, int])
@@ -195,6 +219,10 @@ class Summary:
         self.passed += page.outcome == "passed"
         self.with_barriers += page.outcome == "barriers"
         self.not_scanned += not page.is_scanned
+        self.doubtful += page.outcome == "doubtful"
+        self.in_doubt += bool(page.doubts)
+        for kind in {doubt_kind(doubt) for doubt in page.doubts}:
+            self.doubts[kind] = self.doubts.get(kind, 0) + 1
         self.failing += fails(page, fail_on)
         self.needs_review += len(page.result.incomplete) if page.result else 0
         for finding in page.findings:
@@ -208,8 +236,18 @@ class Summary:
         """Elements that break a rule."""
         return sum(self.elements.values())
 
+    @property
+    def why_no_pass(self) -> str:
+        """How many pages are no pass, and why, in words; ``''`` where all are read."""
+        unread = self.not_scanned - self.doubtful
+        parts = [f"{unread:,} {'page' if unread == 1 else 'pages'} could not be scanned"] if unread else []
+        if self.doubtful:
+            parts.append(f"{self.doubtful:,} {'page is' if self.doubtful == 1 else 'pages are'} in doubt")
+        return " and ".join(parts)
+
     def document(self) -> JsonObject:
         """Return the sums as JSON."""
+        doubts = {"in_doubt": self.in_doubt, "doubts": dict(sorted(self.doubts.items()))} if self.in_doubt else {}
         return {
             "pages": self.pages,
             "passed": self.passed,
@@ -219,6 +257,7 @@ class Summary:
             "needs_review": self.needs_review,
             "barriers": {impact.value: count for impact, count in self.elements.items()},
             **({"marked": dict(self.marked)} if self.marked else {}),
+            **doubts,
         }
 
 

@@ -1,7 +1,4 @@
-"""What a run did not count and why, and what it read in place of a page, in words, for every report that people read.
-
-Pure.
-"""
+"""What a run did not count and why, in words, for every report that people read. Pure; doubts are in ``doubts.py``."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from producer.reports.plain_text import counted, one_line
 
 
 def remarks(pages: Iterable[Page]) -> list[str]:
-    """Return a line for the known barriers, for each waiver, for each thing not compared, and for pages in doubt."""
+    """Return a line for the known barriers, for waivers, for what was not compared, for pages that led elsewhere."""
     pages = tuple(pages)
     known = 0
     notes: Counter[str] = Counter()
@@ -41,24 +38,14 @@ def remarks(pages: Iterable[Page]) -> list[str]:
         for w, n in expired.items()
     ]
     lines += [f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note]
-    return lines + _doubts(pages)
+    return lines + _led_elsewhere(pages)
 
 
-def _doubts(pages: Sequence[Page]) -> list[str]:
-    """Return a line about pages that led elsewhere, about those that call themselves missing, and about sign-ins."""
-    read = [(page, page.result) for page in pages if page.result is not None and page.is_scanned]
-    led = [(page.url, result.final_url) for page, result in read if leads_elsewhere(page.url, result.final_url)]
-    missing = [page.url for page, result in read if result.soft_404]
-    closed = [page.url for page, result in read if result.sign_in]
-    lines: list[str] = []
-    if led:
-        asked, shown = (one_line(url, limit=200) for url in led[0])
-        lines.append(f"{counted(len(led), 'page')} led to another address, such as {asked} to {shown}")
-    if missing:
-        example = one_line(missing[0], limit=200)
-        lines.append(f"{counted(len(missing), 'page')} with 'not found' for a title (a soft 404), such as {example}")
-    if closed:
-        what = "asks to sign in" if len(closed) == 1 else "ask to sign in"
-        example = one_line(closed[0], limit=200)
-        lines.append(f"{counted(len(closed), 'page')} {what}, such as {example}: what is behind was not scanned")
-    return lines
+def _led_elsewhere(pages: Sequence[Page]) -> list[str]:
+    """Return a line about pages whose addresses led to another one."""
+    read = [(page.url, page.result.final_url) for page in pages if page.result is not None and page.is_scanned]
+    led = [(asked, shown) for asked, shown in read if leads_elsewhere(asked, shown)]
+    if not led:
+        return []
+    asked, shown = (one_line(url, limit=200) for url in led[0])
+    return [f"{counted(len(led), 'page')} led to another address, such as {asked} to {shown}"]

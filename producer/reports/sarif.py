@@ -2,8 +2,9 @@
 
 A finding's fingerprint is its ``partialFingerprints``, so a viewer knows it again in the next run. Locations are
 relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the address is in the message and
-in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. A file
-is kept within what GitHub takes; what is left out for it is counted in a notification. What needs review is no result,
+in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. Each
+doubt is a notification, too: a warning where something was not seen, a note where it is worth a remark. A file is kept
+within what GitHub takes; what is left out for it is counted in a notification. What needs review is no result,
 since GitHub would raise an alert for it: the run's properties have its number, and what a model proposes about it.
 """
 
@@ -14,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Final, TextIO
 
-from producer.contract import Finding, Impact, JsonObject
+from producer.contract import Doubt, Finding, Impact, JsonObject
 from producer.contract.addresses import host_of, relative_uri
+from producer.reports.doubts import doubt_kind, doubt_text
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, by_rule, elements, impact_of, selector_text
@@ -29,6 +31,8 @@ LOCATIONS: Final = 100
 """Elements of a result: GitHub shows no more."""
 PROPOSALS: Final = 1_000
 """Of a run; all are in the JSON report."""
+DOUBTS: Final = 1_000
+"""Of a run, as notifications; all are in the JSON report."""
 ALL_LOCATIONS: Final = 100_000
 """Elements of a run, some 40 MB of text: GitHub takes 10 MB packed."""
 
@@ -184,6 +188,11 @@ def _invocation(pages: Sequence[Page], context: ReportContext, *, left_out: int)
     problems = [page for page in pages if not page.is_scanned]
     ended = context.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     told = [_notification(page) for page in problems]
+    doubts = [(page, doubt) for page in pages for doubt in page.doubts]
+    told += [_doubt(page, doubt) for page, doubt in doubts[:DOUBTS]]
+    if len(doubts) > DOUBTS:
+        text = f"{counted(len(doubts) - DOUBTS, 'doubt')} left out; all are in the JSON report"
+        told.append({"level": "warning", "message": {"text": text}, "descriptor": {"id": "LeftOut"}})
     if left_out:
         text = f"{counted(left_out, 'finding')} left out: code scanning takes {RESULTS:,}; all are in the other reports"
         told.append({"level": "warning", "message": {"text": text}, "descriptor": {"id": "LeftOut"}})
@@ -194,3 +203,9 @@ def _invocation(pages: Sequence[Page], context: ReportContext, *, left_out: int)
 def _notification(page: Page) -> JsonObject:
     text = f"{page.url} could not be scanned ({page.outcome}): {one_line(page.problem)}"
     return {"level": "error", "message": {"text": text}, "descriptor": {"id": page.error or "NotScanned"}}
+
+
+def _doubt(page: Page, doubt: Doubt) -> JsonObject:
+    level = "warning" if doubt.is_unseen else "note"
+    text = f"{page.url} is in doubt: {doubt_text(doubt)}"
+    return {"level": level, "message": {"text": text}, "descriptor": {"id": f"doubt/{doubt_kind(doubt)}"}}

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.contract import Impact
+from producer.reports.doubts import MAX_LINES, counts_text, doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     WORST_FIRST,
@@ -244,22 +245,42 @@ def _print_proposals(console: Console, found: Sequence[Proposed], names: dict[in
 
 
 def _print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]) -> None:
-    problems = [(name, page) for name, page in zip(names, pages, strict=True) if not page.is_scanned]
-    if not problems:
+    named = list(zip(names, pages, strict=True))
+    unread = [(name, page) for name, page in named if not page.is_scanned and page.outcome != "doubtful"]
+    doubtful = [(name, page) for name, page in named if page.outcome == "doubtful"]
+    for heading, problems in (("Not scanned", unread), ("In doubt", doubtful)):
+        if not problems:
+            continue
+        console.print()
+        console.print(Text(f"{heading}, so not a pass: {counted(len(problems), 'page')}", style="bold magenta"))
+        for name, page in problems:
+            text = Text.assemble((name, "bold"), "  ", f"{page.outcome}: ", one_line(page.problem, limit=500))
+            console.print(_indented(text), overflow="fold")
+    _print_doubts(console, [(name, line) for name, page in named for line in doubt_lines(page, untold=True)])
+
+
+def _print_doubts(console: Console, lines: Sequence[tuple[str, str]]) -> None:
+    """Print the doubts that no problem has told, a line each."""
+    if not lines:
         return
     console.print()
-    console.print(Text(f"Not scanned, so not a pass: {counted(len(problems), 'page')}", style="bold magenta"))
-    for name, page in problems:
-        text = Text.assemble((name, "bold"), "  ", f"{page.outcome}: ", one_line(page.problem, limit=500))
+    console.print(Text(f"What else is in doubt: {counted(len(lines), 'remark')}", style="bold yellow"))
+    for name, line in lines[:MAX_LINES]:
+        text = Text.assemble((middle_cut(name, max(console.width * 2 // 5, 12)), "bold"), "  ", line)
         console.print(_indented(text), overflow="fold")
+    if len(lines) > MAX_LINES:
+        text = f"and {counted(len(lines) - MAX_LINES, 'more doubt')}; all are in the JSON report"
+        console.print(_indented(Text(text, style="dim")))
 
 
 def _print_sums(console: Console, summary: Summary, context: ReportContext) -> None:
     console.print()
     line = Text(f"{counted(summary.pages, 'page')}: ", style="bold")
     line.append(f"{summary.with_barriers:,} with barriers, {summary.passed:,} without")
-    if summary.not_scanned:
-        line.append(f", {summary.not_scanned:,} not scanned", style="bold magenta")
+    if unread := summary.not_scanned - summary.doubtful:
+        line.append(f", {unread:,} not scanned", style="bold magenta")
+    if summary.doubtful:
+        line.append(f", {summary.doubtful:,} in doubt", style="bold magenta")
     console.print(line)
     if summary.total:
         new = "new barrier" if summary.marked else "barrier"
@@ -268,6 +289,9 @@ def _print_sums(console: Console, summary: Summary, context: ReportContext) -> N
         console.print(line)
     if summary.needs_review:
         console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))
+    if summary.in_doubt:
+        line = Text(f"{counted(summary.in_doubt, 'page')} in doubt: ", style="bold yellow")
+        console.print(line.append(counts_text(summary.doubts), style="not bold"))
     if context.fail_on:
         new = "new " if summary.marked else ""
         text = f"{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse"

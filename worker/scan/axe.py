@@ -23,7 +23,15 @@ from worker.scan.page import Page, ScriptFailed, literal
 
 _FOLDER: Final = Path(__file__).parent
 _LEVELS: Final = (("wcag2a",), ("wcag2aa",), ("wcag21a", "wcag21aa"), ("wcag22a", "wcag22aa"), ("best-practice",))
-_DEPTH: Final[dict[Standard, int]] = {"wcag2a": 1, "wcag2aa": 2, "wcag21aa": 3, "wcag22aa": 4, "best-practice": 5}
+_DEPTH: Final[dict[Standard, int]] = {
+    "wcag2a": 1,
+    "wcag2aa": 2,
+    "wcag21aa": 3,
+    "wcag22aa": 4,
+    "wcag22aaa": 4,
+    "best-practice": 5,
+}
+_AAA: Final = ("wcag2aaa", "wcag21aaa", "wcag22aaa")
 _MERGE_SHARE: Final = 0.3
 """Of the time left for frames, kept for merging what was read: late frames must not cost the page its result."""
 _LEAST_S: Final = 0.05
@@ -48,6 +56,8 @@ class AxeReport:
     violations: list[JsonObject] = field(default_factory=list[JsonObject])
     incomplete: list[JsonObject] = field(default_factory=list[JsonObject])
     unread_frames: dict[str, str] = field(default_factory=dict[str, str])
+    frame_ids: set[str] = field(default_factory=set[str])
+    """Frames in the part of the page that was asked for, whether they could be read or not."""
 
 
 @cache
@@ -86,14 +96,16 @@ def shared_script() -> str:
 
 def tags_of(standard: Standard) -> list[str]:
     """Return axe-core's tags for a standard: a level includes those below and before it."""
-    return [tag for level in _LEVELS[: _DEPTH[standard]] for tag in level]
+    below = [tag for level in _LEVELS[: _DEPTH[standard]] for tag in level]
+    return [*below, *_AAA] if standard == "wcag22aaa" else below
 
 
 def options_for(request: ScanRequest) -> JsonObject:
     """Return axe-core's run options for the request."""
     return {
         "runOnly": {"type": "tag", "values": tags_of(request.standard)},
-        "rules": {rule: {"enabled": False} for rule in request.disabled_rules},
+        "rules": {rule: {"enabled": True} for rule in request.enabled_rules}
+        | {rule: {"enabled": False} for rule in request.disabled_rules},
         "resultTypes": ["violations", "incomplete"],
         "ancestry": True,
     }
@@ -122,6 +134,7 @@ class AxeRun:
         self._frames = 0
         self._reserve_s = 0.0
         self._unread: dict[str, str] = {}
+        self._reached: set[str] = set()
         self._shared: set[str] = set()
 
     async def run(self, *, max_nodes: int, with_boxes: bool) -> AxeReport:
@@ -149,7 +162,7 @@ class AxeRun:
         finish = f"sightlineAudit.finish({self._options}, {max_nodes}, {literal(with_boxes)})"
         answer = await self._page.evaluate(session, world, finish, timeout_s=self._left_s())
         raw = cast("dict[str, list[JsonObject]]", json.loads(answer))
-        return AxeReport(raw["violations"], raw["incomplete"], self._unread)
+        return AxeReport(raw["violations"], raw["incomplete"], self._unread, self._reached)
 
     async def _load(self, session: Session, frame_id: str, limit_s: float) -> int:
         """Return the frame's world with axe-core loaded in it."""
@@ -184,6 +197,7 @@ class AxeRun:
     async def _read_frame(self, frame: JsonObject, parent: tuple[Session, int]) -> list[str]:
         limit_s = max(_LEAST_S, min(self._left_s() - self._reserve_s, self._frame_limit_s))
         frame_id = await self._frame_id(frame["frameSelector"], parent, limit_s)
+        self._reached.add(frame_id)
         session = self._page.session_of(frame_id, parent[0])
         world = await self._page.world(session, frame_id, timeout_s=limit_s)
         if await self._page.evaluate(session, world, _IS_ERROR_PAGE, timeout_s=limit_s):

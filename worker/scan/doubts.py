@@ -15,6 +15,8 @@ from worker.scan.waiting import Facts
 
 def doubts_about(request: ScanRequest, facts: Facts, *, is_soft_404: bool) -> Iterator[Doubt]:
     """Yield what makes the page doubtful, by what it shows."""
+    if request.insecure:
+        yield Doubt(kind="insecure", what="certificate errors were ignored, as the request asks")
     if is_soft_404:
         yield Doubt(kind="soft-404", what="the page calls itself missing (a soft 404)", certainty="likely")
     if facts.asks_who and is_sign_in_page(asked=request.url or "", title=facts.title, heading=facts.heading):

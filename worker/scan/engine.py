@@ -21,6 +21,7 @@ from worker.scan.deadline import Deadline
 from worker.scan.guard import Guard
 from worker.scan.login import log_in
 from worker.scan.page import Page
+from worker.scan.preparation import prepare
 from worker.scan.proxy import Resolver, ScanProxy, resolve_host
 from worker.scan.settings import Audit, ScanSettings, Secrets
 from worker.scan.visit import Visit
@@ -86,8 +87,8 @@ class ScanEngine:
     ) -> Audit:
         """Return what the page came to, whatever it does; ``on_progress`` is told the step's name.
 
-        Raises ``ScanFailed`` when the browser fails twice, ``InvalidJob`` for a rule axe-core does not know. Cancelling
-        it closes the page.
+        Raises ``ScanFailed`` when the browser fails twice, ``InvalidJob`` for a rule axe-core does not know and a
+        selector that the browser does not. Cancelling it closes the page.
         """
         async with self._places:
             for alone in (False, True):
@@ -116,7 +117,13 @@ class ScanEngine:
         self, browser: Chromium, request: ScanRequest, secrets: Secrets, on_progress: Callable[[str], None]
     ) -> Audit:
         deadline = Deadline(request.deadline_s)
-        proxy = ScanProxy(self._guard, self._resolve, max_bytes=self._settings.max_bytes, inline_html=request.html)
+        proxy = ScanProxy(
+            self._guard,
+            self._resolve,
+            max_bytes=self._settings.max_bytes,
+            inline_html=request.html,
+            blocked_hosts=request.blocked_hosts,
+        )
         async with proxy:
             page = await Page.open(
                 browser,
@@ -126,6 +133,7 @@ class ScanEngine:
                 start_script=script("document_start"),
             )
             try:
+                await prepare(page, request)
                 await log_in(page, request.url, secrets)
                 visit = Visit(
                     request,

@@ -21,6 +21,23 @@ def read_findings(
     return tuple(sorted(found, key=lambda finding: (-(finding.impact.rank if finding.impact else -1), finding.rule)))
 
 
+def review_experimental(
+    violations: Iterable[JsonObject], incomplete: Iterable[JsonObject]
+) -> tuple[list[JsonObject], list[JsonObject]]:
+    """Return violations and what needs review, with the violations of experimental rules among the latter."""
+    kept: list[JsonObject] = []
+    review = {rule["id"]: rule for rule in incomplete}
+    for rule in violations:
+        if "experimental" not in rule["tags"]:
+            kept.append(rule)
+        elif (other := review.get(rule["id"])) is None:
+            review[rule["id"]] = rule
+        else:
+            both = {"nodes": [*rule["nodes"], *other["nodes"]], "nodeCount": rule["nodeCount"] + other["nodeCount"]}
+            review[rule["id"]] = {**rule, **both}
+    return kept, list(review.values())
+
+
 def criteria_of(tags: Iterable[str]) -> tuple[str, ...]:
     """Return the WCAG success criteria that axe-core's tags name: ``wcag143`` is 1.4.3, ``wcag1412`` is 1.4.12."""
     return tuple(".".join(found.groups()) for tag in tags if (found := _CRITERION.fullmatch(tag)))

@@ -11,10 +11,12 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from producer.contract import Viewport
+from producer.contract.addresses import host_of
+from producer.contract.hosts import fits_host
 from worker.scan.cdp import CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.watch import Watch
@@ -51,6 +53,7 @@ class Page:
         self._frames: dict[str, Session] = {}
         self._changed = asyncio.Event()
         self._headers: Callable[[JsonObject], list[JsonObject]] | None = None
+        self._blocked_hosts: tuple[str, ...] = ()
         self.session = browser.session("")
         self.watch = Watch(frame_id="")
 
@@ -127,6 +130,22 @@ class Page:
         self._headers = headers
         await self.session.call("Fetch.enable")
 
+    async def block_hosts(self, patterns: Sequence[str]) -> None:
+        """Fail each request to these hosts before it is made, those of frames too."""
+        self._blocked_hosts = tuple(patterns)
+        # Chromium's patterns match parts of addresses: they choose what is held, the host decides.
+        held = [{"urlPattern": f"*{pattern.removeprefix('*.')}*"} for pattern in patterns]
+        await self._prepare_all("Fetch.enable", {"patterns": held})
+
+    async def ignore_certificates(self) -> None:
+        """Take any certificate, in frames too."""
+        await self._prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
+
+    async def _prepare_all(self, method: str, params: JsonObject) -> None:
+        """Call the method for the page, and for each frame with a process of its own before it runs."""
+        self._setup = (*self._setup, (method, params))
+        await self.session.call(method, params)
+
     @property
     def frame_processes(self) -> int:
         """Frames that live in processes of their own now."""
@@ -200,15 +219,24 @@ class Page:
         elif method == "Page.javascriptDialogOpening":
             self.watch.dialogs += 1
             session.post("Page.handleJavaScriptDialog", {"accept": False})
-        elif method == "Fetch.requestPaused" and self._headers is not None:
-            go_on = {"requestId": params["requestId"], "headers": self._headers(params["request"])}
-            session.post("Fetch.continueRequest", go_on)
+        elif method == "Fetch.requestPaused":
+            self._go_on(session, params)
         elif method == "Inspector.targetCrashed" and not name:
             self._crashed(self.watch.crash or "crashed")
         elif method == "Inspector.targetCrashed":
             self.watch.unread_frames[name] = "its process died"
             self._browser.connection.fail_session(name, "the frame's process died")
         self._changed.set()
+
+    def _go_on(self, session: Session, params: JsonObject) -> None:
+        """Let a held request go on, or fail it where its host is blocked."""
+        answer: JsonObject = {"requestId": params["requestId"]}
+        if fits_host(host_of(params["request"]["url"]), self._blocked_hosts):
+            session.post("Fetch.failRequest", {**answer, "errorReason": "BlockedByClient"})
+            return
+        if self._headers is not None:
+            answer["headers"] = self._headers(params["request"])
+        session.post("Fetch.continueRequest", answer)
 
     def _attach_frame(self, params: JsonObject) -> None:
         session = self._browser.session(params["sessionId"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from producer.contract.hosts import fits_host
 from worker.scan.guard import Guard, Refusal
 from worker.scan.relay import (
     MAX_HEAD_BYTES,
@@ -65,11 +66,18 @@ class ScanProxy:
     """
 
     def __init__(
-        self, guard: Guard, resolve: Resolver = resolve_host, *, max_bytes: int, inline_html: str | None = None
+        self,
+        guard: Guard,
+        resolve: Resolver = resolve_host,
+        *,
+        max_bytes: int,
+        inline_html: str | None = None,
+        blocked_hosts: Sequence[str] = (),
     ) -> None:
         self._guard = guard
         self._resolve = resolve
         self._max_bytes = max_bytes
+        self._blocked_hosts = tuple(blocked_hosts)
         self._inline = None if inline_html is None else inline_html.encode()
         self._server: asyncio.Server | None = None
         self._exchanges: set[asyncio.Task[None]] = set()
@@ -148,6 +156,8 @@ class ScanProxy:
 
     async def _connect(self, request: Request) -> Streams:
         """Return a connection to a checked address; every address the name has must be allowed."""
+        if fits_host(request.host, self._blocked_hosts):
+            raise _Unavailable(Fault(f"the request blocks {request.host!r}"))
         if self.is_over_budget:
             raise _Unavailable(Fault(f"the scan already received its {self._max_bytes} bytes"))
         addresses = await self._resolve_once(request.host, request.port)

@@ -9,7 +9,7 @@ from typing import Final
 from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
 from worker.scan.doubts import doubts_about, unseen
-from worker.scan.findings import count_barriers, count_rules, read_findings
+from worker.scan.findings import count_barriers, count_rules, read_findings, review_experimental
 from worker.scan.guard import Refusal
 from worker.scan.verdict import is_soft_404
 from worker.scan.waiting import Facts, Waited
@@ -58,7 +58,8 @@ def make_result(
     reasons = [reason] if reason else []
     reasons += [doubt.what for doubt in not_seen[:_REASONS_SHOWN] if doubt.what != reason]
     page = seen.facts.href if seen.facts else ""
-    findings = read_findings(seen.report.violations, "violation", page=page)
+    violations, to_review = review_experimental(seen.report.violations, seen.report.incomplete)
+    findings = read_findings(violations, "violation", page=page)
     watch = seen.watch
     refusals, frames = seen.refusals, seen.report.unread_frames
     return ScanResult(
@@ -72,7 +73,7 @@ def make_result(
         http_status=watch.document.status if watch.document else None,
         engine=engine,
         findings=findings,
-        incomplete=read_findings(seen.report.incomplete, "incomplete", page=page),
+        incomplete=read_findings(to_review, "incomplete", page=page),
         counts=count_rules(findings),
         barriers=count_barriers(findings),
         timings_ms=timings_ms,
@@ -89,6 +90,7 @@ def make_result(
         dialogs_dismissed=watch.dialogs,
         doubts=tuple(doubts[:_MOST_SHOWN]),
         doubts_left_out=max(0, len(doubts) - _MOST_SHOWN),
+        allow_partial=request.allow_partial,
     )
 
 

@@ -26,6 +26,7 @@ _NET_ERRORS: Final[Mapping[str, str]] = {
     "ERR_CONNECTION_RESET": "the server broke the connection off",
     "ERR_EMPTY_RESPONSE": "the server closed the connection without an answer",
     "ERR_CONTENT_DECODING_FAILED": "its compression is broken",
+    "ERR_BLOCKED_BY_CLIENT": "it is on a host that the request blocks",
     "ERR_UNSAFE_PORT": "browsers refuse this port",
     "ERR_INVALID_RESPONSE": "the answer is not HTTP",
     "ERR_INVALID_HTTP_RESPONSE": "the answer is not HTTP",

@@ -112,7 +112,10 @@ class Visit:
         return await run.run(max_nodes=self._settings.max_nodes_per_finding, with_boxes=self._request.screenshot)
 
     def _note_unread_frames(self, report: AxeReport) -> None:
-        for url, error in self._page.watch.unread_frames.items():
+        watch = self._page.watch
+        for url, error in watch.unread_frames.items():
+            if watch.frame_ids.get(url, "") not in {"", *report.frame_ids}:
+                continue  # it is outside of the part to scan, or hidden
             fault = self._proxy.faults.get(origin_of(url))
             report.unread_frames[public_url(url)] = fault.reason if fault else error
         unread = report.unread_frames

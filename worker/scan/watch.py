@@ -19,6 +19,8 @@ _TRAFFIC: Final = frozenset(
     for name in ("requestWillBeSent", "responseReceived", "dataReceived", "loadingFinished", "loadingFailed")
 )
 _MAX_URL_CHARS: Final = 2_000
+BLOCKED_BY_REQUEST: Final = "net::ERR_BLOCKED_BY_CLIENT"
+"""Chromium's error for what we fail ourselves, as the scan's request asks: missing by intention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Watch:
     dialogs: int = 0
     popups: int = 0
     unread_frames: dict[str, str] = field(default_factory=dict[str, str])
+    frame_ids: dict[str, str] = field(default_factory=dict[str, str])
+    """The frame that last asked for the document at a URL."""
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
     _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -119,6 +123,7 @@ class Watch:
             self._main_request(event, url)
         elif event.get("type") == "Document":
             self._frame_urls[request_id] = url
+            self.frame_ids[url] = str(event.get("frameId", ""))
         if event.get("type") not in _NEVER_ENDING:
             self.inflight[request_id] = session
 
@@ -148,7 +153,7 @@ class Watch:
         if request_id in self._documents:
             self._documents[request_id].error = error or "the request was cancelled"
             return
-        if event.get("canceled"):
+        if event.get("canceled") or error == BLOCKED_BY_REQUEST:
             return
         self.failed_requests += 1
         # What the site itself forbids to embed is unread by everyone, not only by us.

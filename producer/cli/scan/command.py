@@ -12,10 +12,19 @@ _SECTIONS: Final = {
     "What to scan": ("file", "sitemaps", "match", "exclude", "ignore_robots", "batch", "job_id", "lane", "local"),
     "Logging in": ("header_file", "cookie_file", "storage_state"),
     "The page": (
-        *("standard", "groups", "within", "without", "disabled_rules"),
-        *("viewport", "wait_for", "no_assess", "screenshot"),
+        *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
+        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "no_assess", "screenshot"),
     ),
-    "Waiting and the gate": ("wait", "timeout_s", "resume", "fail_on", "only_new", "baseline", "write_baseline"),
+    "Waiting and the gate": (
+        "wait",
+        "timeout_s",
+        "resume",
+        "fail_on",
+        "strict",
+        "only_new",
+        "baseline",
+        "write_baseline",
+    ),
     "Reports": ("formats", "output", "as_json"),
 }
 
@@ -86,8 +95,9 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     Credentials for pages behind a login come from files, or from SIGHTLINE_HEADERS (JSON); they are deleted when the
     job ends.
 
-    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned, 3 if the service
-    is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage error.
+    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned (with --strict: or
+    is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage
+    error.
     """
     from producer.cli.scan.run import run
 

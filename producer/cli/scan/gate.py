@@ -34,9 +34,13 @@ NO_SUCH_ROUTE = (
 
 @dataclass(slots=True)
 class Gate:
-    """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with each page's previous scan."""
+    """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with each page's previous scan.
+
+    ``strict`` takes a page with any doubt for one that was not scanned.
+    """
 
     only_new: bool = False
+    strict: bool = False
     baseline: frozenset[Barrier] | None = None
     waivers: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
@@ -56,6 +60,7 @@ class Gate:
         """Return the page with its marks; a page without a result has no barriers to mark."""
         if page.result is None:
             return page
+        page = page.held_strictly() if self.strict else page
         present = {finding.fingerprint for finding in page.findings}
         present |= {node.fingerprint for finding in page.findings for node in finding.nodes}
         marks = Marks(
@@ -100,7 +105,8 @@ def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False) -> in
     """Return the exit code: what was not seen outranks what was found, for it may hide worse.
 
     ``NO_ANSWER`` when time ran out, ``NO_RESULT`` when a result is no longer kept, ``NOT_SCANNED`` when a page could
-    not be read whole, ``FINDINGS`` when a page has findings at or over the threshold the summary was made with.
+    not be read whole or, with ``--strict``, is in doubt, ``FINDINGS`` when a page has findings at or over the
+    threshold the summary was made with.
     """
     if timed_out:
         return NO_ANSWER

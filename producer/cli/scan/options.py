@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from producer.contract.doubts import DOUBTS
+from producer.contract.rules import check_rule
+from producer.contract.selectors import check_selector
+
 if TYPE_CHECKING:
     from producer.contract import JsonObject
 
-STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice")
+STANDARDS: Final = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "wcag22aaa", "best-practice")
 FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
 LANES: Final = ("interactive", "batch")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Given = TypeVar("_Given", str, "str | None", tuple[str, ...])
 _SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.IGNORECASE | re.ASCII)
 
 
@@ -30,6 +35,7 @@ class ScanOptions:
     wait: bool = False
     timeout_s: float | None = None
     fail_on: str | None = None
+    strict: bool = False
     formats: tuple[str, ...] = ()
     output: str | None = None
     resume: bool = False
@@ -54,13 +60,19 @@ class ScanOptions:
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     disabled_rules: tuple[str, ...] = ()
+    enabled_rules: tuple[str, ...] = ()
     viewport: JsonObject | None = None
     wait_for: str | None = None
+    wait_until: str | None = None
+    deadline_s: float | None = None
+    blocked_hosts: tuple[str, ...] = ()
+    allow_partial: tuple[str, ...] = ()
+    insecure: bool = False
 
     @property
     def waits(self) -> bool:
         """Whether results are waited for: asked for, or needed by another option."""
-        implied = (self.timeout_s, self.fail_on, self.formats, self.output, self.resume)
+        implied = (self.timeout_s, self.fail_on, self.strict, self.formats, self.output, self.resume)
         return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
@@ -70,8 +82,14 @@ def request_options(options: ScanOptions) -> JsonObject:
         "include": list(options.within),
         "exclude": list(options.without),
         "disabled_rules": list(options.disabled_rules),
+        "enabled_rules": list(options.enabled_rules),
         "viewport": options.viewport,
         "wait_for": options.wait_for,
+        "wait_until": options.wait_until,
+        "deadline_s": options.deadline_s,
+        "blocked_hosts": list(options.blocked_hosts),
+        "allow_partial": list(options.allow_partial),
+        "insecure": options.insecure,
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -108,6 +126,26 @@ def _read_size(_context: click.Context, _option: click.Parameter, text: str | No
     return {"width": int(size[1]), "height": int(size[2])}
 
 
+def _each(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, _Given], _Given]:
+    """Return a callback that refuses a value of an option, or one of several, with what ``check`` says of it."""
+
+    def read(_context: click.Context, _option: click.Parameter, given: _Given) -> _Given:
+        try:
+            for text in (given,) if isinstance(given, str) else given or ():
+                check(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        return given
+
+    return read
+
+
+def _check_host(text: str) -> str:
+    from producer.contract.hosts import check_host_pattern  # it parses addresses, for those who give one
+
+    return check_host_pattern(text)
+
+
 def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
     """Return one decorator for several options, listed in the help in the order given."""
 
@@ -127,19 +165,66 @@ page_options = _together(
         metavar="[GLOB=]G",
         help="Name the pages' template or section: shop, or '/shop/*=shop'; repeatable.",
     ),
-    click.option("--within", multiple=True, metavar="CSS", help="Scan only this part of each page; repeatable."),
     click.option(
-        "--without", multiple=True, metavar="CSS", help="Leave out this part, such as '#chat-widget'; repeatable."
+        "--within",
+        multiple=True,
+        metavar="CSS",
+        callback=_each(check_selector),
+        help="Scan only this part of each page; repeatable.",
+    ),
+    click.option(
+        "--without",
+        multiple=True,
+        metavar="CSS",
+        callback=_each(check_selector),
+        help="Leave out this part, such as '#chat-widget'; repeatable.",
     ),
     click.option(
         "--disable",
         "disabled_rules",
         multiple=True,
         metavar="RULE",
+        callback=_each(check_rule),
         help="Leave out this axe rule, such as color-contrast; repeatable.",
     ),
+    click.option(
+        "--enable",
+        "enabled_rules",
+        multiple=True,
+        metavar="RULE",
+        callback=_each(check_rule),
+        help="Run this axe rule too, such as css-orientation-lock; experimental ones need review; repeatable.",
+    ),
+    click.option(
+        "--block",
+        "blocked_hosts",
+        multiple=True,
+        metavar="HOST",
+        callback=_each(_check_host),
+        help="Let pages make no request to ads.example or '*.ads.example'; repeatable.",
+    ),
+    click.option(
+        "--allow-partial",
+        multiple=True,
+        metavar="KIND",
+        type=click.Choice(sorted(DOUBTS)),
+        help="Accept this kind of doubt, such as unread-frame; repeatable.",
+    ),
     click.option("--viewport", metavar="WxH", callback=_read_size, help="Size of the window.  [default: 1280x800]"),
-    click.option("--wait-for", metavar="CSS", help="Wait until this is on the page."),
+    click.option("--wait-for", metavar="CSS", callback=_each(check_selector), help="Wait until this is on the page."),
+    click.option(
+        "--wait-until",
+        type=click.Choice(("load", "domcontentloaded")),
+        help="Load event to wait for.  [default: load]",
+    ),
+    click.option(
+        "--deadline",
+        "deadline_s",
+        type=click.FloatRange(0, 600, min_open=True),
+        metavar="S",
+        help="Seconds that the scan of a page may take, up to 600.  [default: 60]",
+    ),
+    click.option("--insecure", is_flag=True, help="Ignore certificate errors, for staging; the result says so."),
 )
 report_options = _together(
     click.option(
@@ -150,6 +235,7 @@ report_options = _together(
         type=click.Choice(FAIL_ON),
         help="Exit 1 if any counted finding has this impact or worse.  [default: serious]",
     ),
+    click.option("--strict", is_flag=True, help="Exit 2 also for pages with a remark: any doubt about what was seen."),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
     click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several."),
 )

@@ -32,6 +32,7 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     """Run the command and return its exit code."""
     _check(options)
     targets = read_targets(urls, file, options)
+    _check_blocked(targets, options)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
     plan = _plan(targets, options)
@@ -65,6 +66,19 @@ def _check(options: ScanOptions) -> None:
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
     if not options.sitemaps and (given := [name for name, value in filters.items() if value]):
         raise click.UsageError(f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given")
+
+
+def _check_blocked(targets: Targets, options: ScanOptions) -> None:
+    """Raise ``UsageError`` for a page on a host that --block leaves out: nothing of it could be scanned."""
+    if not options.blocked_hosts:
+        return
+    from producer.contract.addresses import host_of
+    from producer.contract.hosts import check_host_pattern, fits_host
+
+    patterns = tuple(map(check_host_pattern, options.blocked_hosts))
+    for url in targets.urls:
+        if fits_host(host_of(url), patterns):
+            raise click.UsageError(f"--block {host_of(url)!r} is the host of a page to scan, {url}: leave it out")
 
 
 def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:

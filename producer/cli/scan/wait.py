@@ -5,6 +5,7 @@ What is known beforehand (waivers, baseline) is ``gate.py``'s, what a report loo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submi
 from producer.cli.scan.targets import Targets
 from producer.cli.terminal import progress
 from producer.client.client import Client
-from producer.errors import ResultExpired
+from producer.errors import InvalidJob, ResultExpired
+from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary
@@ -60,7 +62,7 @@ def _baselines(options: ScanOptions) -> tuple[Gate, frozenset[Barrier]]:
     if options.write_baseline:
         check_writable(Path(options.write_baseline))
     given = read_baseline(Path(options.baseline)) if options.baseline else None
-    gate = Gate(only_new=options.only_new, baseline=given)
+    gate = Gate(only_new=options.only_new, baseline=given, strict=options.strict)
     if given is None and options.write_baseline and Path(options.write_baseline).is_file():
         return gate, read_baseline(Path(options.write_baseline))
     return gate, given or frozenset()
@@ -81,11 +83,13 @@ class Waiting:
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
     expired: bool = False
+    wrong: Counter[str] = field(default_factory=Counter[str])
     extras: Extras = field(default_factory=Extras)
 
     def run(self, within: WithClient) -> int:
         """Scan and report; returns the exit code."""
         within(self._scan)
+        self._refuse_wrong_call()
         fail_on = threshold(self.options.fail_on)
         if not self._streams:
             place = {url: number for number, url in enumerate(self.plan.urls)}
@@ -96,10 +100,18 @@ class Waiting:
         else:
             for line in remarks(self.pages):
                 click.echo(f"sightline: {line}", err=True)
+            if self.summary.in_doubt:
+                kinds = counts_text(self.summary.doubts)
+                click.echo(f"sightline: {counted(self.summary.in_doubt, 'page')} in doubt: {kinds}", err=True)
         self._renew_baseline()
         if self.queued.found:
             click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
         return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired)
+
+    def _refuse_wrong_call(self) -> None:
+        """Raise ``InvalidJob`` where every job was refused for the same reason: the call is wrong, not the pages."""
+        if len(self.wrong) == 1 and sum(self.wrong.values()) == len(self.queued.urls):
+            raise InvalidJob(next(iter(self.wrong)))
 
     def _renew_baseline(self) -> None:
         """Name what of the baseline is fixed, and write the new one where it is asked for."""
@@ -137,6 +149,8 @@ class Waiting:
         self.summary.add(page, fail_on=threshold(self.options.fail_on))
         self.timed_out |= page.outcome == "waiting"
         self.expired |= page.error == ResultExpired.__name__
+        if page.outcome == "failed" and page.error == "InvalidJob":
+            self.wrong[page.problem] += 1
         if self._streams:
             click.echo(line_of(page.document()))
         remembers = self.gate.baseline is not None or self.options.write_baseline

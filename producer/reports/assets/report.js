@@ -11,6 +11,7 @@
   const all = [...document.querySelectorAll("details.page")].map((element) => ({
     element,
     status: element.dataset.status,
+    isDoubtful: "doubt" in element.dataset,
     head: `${element.querySelector("summary").textContent} ${element.querySelector(".address").textContent}`.toLowerCase(),
     findings: [...element.querySelectorAll("article.finding")].map((finding) => ({
       element: finding,
@@ -55,7 +56,8 @@
       // A page without a finding that fits is shown for its name, unless certain findings are asked for.
       const isNamed = !want.rule && !want.mark && want.words.every((word) => page.head.includes(word));
       const isMatch = found > 0 || (isNamed && (!isNarrowed || page.status === "problem"));
-      const isShown = isMatch && (!want.status || want.status === page.status);
+      const hasStatus = !want.status || want.status === page.status || (want.status === "doubt" && page.isDoubtful);
+      const isShown = isMatch && hasStatus;
       page.element.classList.toggle("is-hidden", !isShown);
       if (isShown) {
         pages += 1;

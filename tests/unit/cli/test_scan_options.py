@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from producer.cli.main import run
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.submit import ScanPlan
 from producer.contract import ScanRequest
@@ -34,3 +37,47 @@ def test_a_group_is_in_the_payload_of_its_page_alone_and_in_the_name_of_its_job(
 
     assert list(plan.payloads()) == [{"url": CART, "group": "shop"}, {"url": HOME}]
     assert len({*plan.job_ids(), *ScanPlan((CART, HOME), {}, "b").job_ids()}) == 3
+
+
+def test_every_way_out_becomes_a_field_of_the_request() -> None:
+    given = ScanOptions(
+        enabled_rules=("css-orientation-lock",),
+        blocked_hosts=("Ads.Example", "*.tracker.example"),
+        allow_partial=("unread-frame",),
+        wait_until="domcontentloaded",
+        deadline_s=300.0,
+        insecure=True,
+    )
+
+    request = ScanRequest.model_validate({"url": HOME, **request_options(given)})
+
+    assert request.enabled_rules == ("css-orientation-lock",)
+    assert request.blocked_hosts == ("ads.example", "*.tracker.example")
+    assert (request.allow_partial, request.wait_until) == (("unread-frame",), "domcontentloaded")
+    assert (request.deadline_s, request.insecure) == (300.0, True)
+    assert request_options(ScanOptions()) == {}, "the ids of a batch's jobs are made of what is given"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--within", "##main"], "'##main' is no CSS selector"),
+        (["--without", "div["], "'div[' is no CSS selector"),
+        (["--wait-for", "a >"], "'a >' is no CSS selector"),
+        (["--enable", "colour-contrast"], "did you mean color-contrast?"),
+        (["--disable", "no-rule"], "axe-core has no rule 'no-rule'"),
+        (["--block", "https://ads.example/"], "names no host"),
+        (["--allow-partial", "everything"], "'everything' is not one of"),
+        (["--deadline", "601"], "0<x<=600"),
+        (["--wait-until", "idle"], "'idle' is not one of"),
+        (["--block", "*.example", "--block", "shop.example"], "is the host of"),
+    ],
+)
+@pytest.mark.parametrize("command", [["scan"], ["schedule", "add", "nightly", "0 3 * * *"]])
+def test_a_wrong_value_is_refused_before_anything_is_queued(
+    command: list[str], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run([*command, HOME, *arguments])  # no Redis is there to be asked
+
+    assert code == 64
+    assert said in capsys.readouterr().err

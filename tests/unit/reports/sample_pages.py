@@ -11,6 +11,7 @@ from typing import Literal
 from producer.contract import (
     Assessment,
     Counts,
+    Doubt,
     ErrorInfo,
     Finding,
     Impact,
@@ -132,6 +133,12 @@ def not_scanned() -> list[Page]:
         refused_page("not-a-page", "'not-a-page' has no scheme"),
         waiting_page(f"{SITE}/slow.html", job_id="w1", problem="no result within 5 s"),
     ]
+
+
+def in_doubt(path: str = "/account.html", *doubts: Doubt, **changes: object) -> Page:
+    """A page without barriers that was read whole, with these doubts about it (a sign-in if none are given)."""
+    closed = Doubt(kind="sign-in", what="the page asks to sign in", certainty="likely")
+    return page_of(scan_result(path).model_copy(update={"doubts": doubts or (closed,), **changes}))
 
 
 def every_kind() -> list[Page]:

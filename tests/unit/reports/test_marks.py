@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 
-from producer.contract import Impact, ScanResult
+from producer.contract import Impact
 from producer.contract.waiver import Waiver
 from producer.reports.marks import Marks
 from producer.reports.page import Page, fails, page_of, summarise
@@ -164,18 +164,12 @@ def test_a_hostile_reason_is_fit_to_print() -> None:
     assert row["mark"].startswith("waived: </script>")
 
 
-def test_remarks_tell_of_pages_that_led_elsewhere_are_missing_or_closed() -> None:
+def test_remarks_tell_of_pages_that_led_elsewhere() -> None:
     asked = sample.passed()
     assert asked.result is not None
     plain = asked.result.model_copy(update={"final_url": asked.url.replace("https://", "http://www.") + "/"})
     moved = asked.result.model_copy(update={"final_url": f"{sample.SITE}/moved"})
-    missing = ScanResult.model_validate({**asked.result.model_dump(), "soft_404": True})
-    closed = ScanResult.model_validate({**asked.result.model_dump(), "sign_in": True})
 
-    pages = [replace(asked, result=result) for result in (plain, moved, missing, closed)]
+    pages = [replace(asked, result=result) for result in (plain, moved)]
 
-    assert remarks(pages) == [
-        f"1 page led to another address, such as {asked.url} to {sample.SITE}/moved",
-        f"1 page with 'not found' for a title (a soft 404), such as {asked.url}",
-        f"1 page asks to sign in, such as {asked.url}: what is behind was not scanned",
-    ]
+    assert remarks(pages) == [f"1 page led to another address, such as {asked.url} to {sample.SITE}/moved"]

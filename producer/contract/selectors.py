@@ -1,0 +1,76 @@
+"""Refuses what no browser takes for a CSS selector, so that a typing error is found before anything is queued.
+
+Only the browser knows which pseudo-classes there are, and it decides (``worker/scan/selectors.py``); this refuses
+nothing that a browser takes. Grammar: https://www.w3.org/TR/selectors-4/#grammar. Needs no pydantic.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_SELECTOR_CHARS: Final = 1_000
+
+_ESCAPE: Final = r"\\(?:[0-9a-fA-F]{1,6}\s?|[^\n0-9a-fA-F])"
+_LETTER: Final = rf"(?:[a-zA-Z_]|[^\x00-\x7f]|{_ESCAPE})"
+_REST: Final = rf"(?:[\w-]|[^\x00-\x7f]|{_ESCAPE})*"
+_IDENT: Final = rf"(?:--{_REST}|-?{_LETTER}{_REST})"
+_STRING: Final = r"(?:\"(?:[^\"\\\n]|\\[\s\S])*(?:\"|$)|'(?:[^'\\\n]|\\[\s\S])*(?:'|$))"
+_ATTRIBUTE: Final = (
+    rf"\[\s*(?:(?:{_IDENT}|\*)?\|)?{_IDENT}\s*(?:[~|^$*]?=\s*(?:{_IDENT}|{_STRING})\s*(?:[a-zA-Z]\s*)?)?(?:\]|$)"
+)
+_SPACE: Final = re.compile(r"\s+")
+_COMMENT: Final = re.compile(r"/\*[\s\S]*?(?:\*/|$)")
+_TYPE: Final = re.compile(rf"(?:(?:{_IDENT}|\*)?\|)?(?:{_IDENT}|\*)")
+_PART: Final = re.compile(rf"#{_IDENT}|\.{_IDENT}|{_ATTRIBUTE}|::?{_IDENT}(\()?|&")
+_JOIN: Final = re.compile(r"\s*(?:\|\||[>+~])\s*|\s+")
+_COMMA: Final = re.compile(r"\s*,\s*")
+_IN_PARENTHESES: Final = re.compile(rf"{_STRING}|[()\[\]{{}}]|{_ESCAPE}|[^()\[\]{{}}\"'\\]+|[\s\S]")
+
+
+def check_selector(text: str) -> str:
+    """Return ``text``; raise ``ValueError`` for what is no CSS selector, or none of a usable length."""
+    if len(text) > MAX_SELECTOR_CHARS:
+        msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected {MAX_SELECTOR_CHARS:,} at most"
+        raise ValueError(msg)
+    plain = _COMMENT.sub(" ", text) if '"' not in text and "'" not in text else text
+    plain = plain.strip()
+    end = _read_list(plain)
+    if end < len(plain) or not plain:
+        found = f"it is wrong from {plain[end : end + 40]!r} on" if end < len(plain) else "it ends too early"
+        msg = f"{text[:200]!r} is no CSS selector: {found}; expected one such as 'main' or '#chat .input'"
+        raise ValueError(msg)
+    return text
+
+
+def _read_list(text: str) -> int:
+    """Return where reading a list of selectors ends; the text's length for one that is whole."""
+    at = 0
+    while True:
+        end = _read_compound(text, at)
+        if end == at:
+            return min(at, max(len(text) - 1, 0))  # nothing stands where a selector must
+        at = end
+        if at == len(text):
+            return at
+        join = _COMMA.match(text, at) or _JOIN.match(text, at)
+        if join is None:
+            return at
+        at = join.end()
+
+
+def _read_compound(text: str, at: int) -> int:
+    found = _TYPE.match(text, at)
+    at = found.end() if found else at
+    while part := _PART.match(text, at):
+        at = _close(text, part.end()) if part[1] else part.end()
+    return at
+
+
+def _close(text: str, at: int) -> int:
+    """Return where the parenthesis that was opened ends; the end of the text closes it too, as in a browser."""
+    depth = 1
+    while depth and (token := _IN_PARENTHESES.match(text, at)):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(token[0], 0)
+        at = token.end()
+    return at
