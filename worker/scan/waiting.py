@@ -63,13 +63,20 @@ async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts
     return Facts(**cast("dict[str, Any]", found))
 
 
-async def wait_for_load(page: Page, is_over: Callable[[], bool], *, until: str, timeout_s: float) -> bool:
-    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time."""
+async def wait_for_load(
+    page: Page, is_over: Callable[[], bool], *, until: str, timeout_s: float, looks_s: float, frame_s: float
+) -> bool:
+    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time.
+
+    A parsed page is not waited for on account of images, media and fonts that give nothing for ``looks_s``, nor of
+    frames that nobody answers for ``frame_s``.
+    """
     watch = page.watch
 
     def is_reached() -> bool:
         loaded = watch.is_parsed if until == "domcontentloaded" else watch.is_loaded
-        return loaded or bool(watch.crash) or is_over()
+        is_ended = loaded or bool(watch.crash) or is_over()
+        return is_ended or watch.give_up(time.monotonic(), looks_s=looks_s, frame_s=frame_s)
 
     return await page.until(is_reached, timeout_s=timeout_s)
 
