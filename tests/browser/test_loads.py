@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from producer.contract import ScanRequest, ScanResult
 from tests.support.site import PIXEL, Reply, Request, Site, reply
-from worker.scan.engine import ScanEngine
+from worker.own_redis.server import free_port
+from worker.scan.engine import ScanEngine, ScanSettings
 
 BEFORE = '<!doctype html><html lang="en"><title>Load</title><main><h1>Load</h1><p>Some text</p><img src="/pixel.png">'
 LOAD_LIMIT_MS = 3_000
@@ -174,3 +178,58 @@ async def test_a_slow_image_is_waited_for(engine: ScanEngine, loads: Site) -> No
 
     assert (result.status, result.doubts) == ("scanned", ())
     assert rules_of(result) == {"image-alt"}
+
+
+@asynccontextmanager
+async def starting_late(port: int, *, after: Awaitable[object], hangs_up: bool) -> AsyncGenerator[None]:
+    """Serve a page on ``port`` once ``after`` is done; until then refuse connections, or close them unanswered."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_up.is_set():
+            await reader.readuntil(b"\r\n\r\n")
+            await reply(BEFORE)(Request("GET", "/", {}), writer)
+        writer.close()
+
+    async def start() -> None:
+        await after
+        is_up.set()
+        if not hangs_up:
+            servers.append(await asyncio.start_server(serve, "127.0.0.1", port))
+
+    is_up = asyncio.Event()
+    servers = [await asyncio.start_server(serve, "127.0.0.1", port)] if hangs_up else []
+    starting = asyncio.create_task(start())
+    try:
+        yield
+    finally:
+        starting.cancel()
+        for server in servers:
+            server.close()
+
+
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["refuses", "hangs up"])
+async def test_a_server_that_starts_late_is_waited_for_and_the_result_says_so(
+    settings: ScanSettings, hangs_up: bool
+) -> None:
+    port = free_port()
+    patient = ScanEngine(replace(settings, start_limit_s=20.0))
+    late = asyncio.Event()
+
+    async with patient, starting_late(port, after=late.wait(), hangs_up=hangs_up):
+        asyncio.get_running_loop().call_later(2.5, late.set)
+        result = await scan(patient, f"http://127.0.0.1:{port}/")
+
+    assert (result.status, result.reason) == ("scanned", "")
+    assert "the server was not up for" in result.waited["start"]
+    assert result.redirects == ()
+
+
+async def test_a_server_that_stays_down_is_waited_for_once(settings: ScanSettings) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+
+    async with ScanEngine(replace(settings, start_limit_s=2.0)) as engine:
+        first, second = await scan(engine, url), await scan(engine, url)
+
+    assert {first.status, second.status} == {"unreachable"}
+    assert "connection refused; the server was not up for " in first.reason
+    assert second.reason.endswith("connection refused")

@@ -12,8 +12,9 @@ from typing import Final
 from producer.contract import Doubt, ScanRequest, public_url
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.deadline import Deadline
+from worker.scan.downtime import Downtime, Origin
 from worker.scan.page import Page, ScriptFailed
-from worker.scan.proxy import INLINE_HOST, ScanProxy
+from worker.scan.proxy import INLINE_HOST, ScanProxy, origin_of
 from worker.scan.settings import ScanSettings
 from worker.scan.verdict import Unread, describe_requests, judge_document, judge_sign_in, judge_type
 from worker.scan.waiting import Facts, Waited, read_facts, wait_for_load, wait_for_selector, wait_until_still
@@ -22,26 +23,57 @@ _LOAD_SHARE: Final = 0.5
 _SETTLE_SHARE: Final = 0.2
 """Of the scan's deadline, at most."""
 _STOP_LIMIT_S: Final = 2.0
+_START_EVERY_S: Final = 0.5
+_HANGS_UP: Final = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "ERR_CONNECTION_CLOSED"})
 
 
 class Load:
     """The loading of one page."""
 
     def __init__(
-        self, request: ScanRequest, *, page: Page, proxy: ScanProxy, settings: ScanSettings, deadline: Deadline
+        self,
+        request: ScanRequest,
+        *,
+        page: Page,
+        proxy: ScanProxy,
+        settings: ScanSettings,
+        deadline: Deadline,
+        downtime: Downtime,
     ) -> None:
         self._request = request
         self._page = page
         self._proxy = proxy
         self._settings = settings
         self._deadline = deadline
+        self._downtime = downtime
         self.waited = Waited()
         self.doubts: list[Doubt] = []
         self.facts: Facts | None = None
 
     async def navigate(self) -> None:
-        """Go to the requested address, or to the HTML given."""
+        """Go to the requested address, or to the HTML given; a server that is not up yet is waited for."""
         url = self._request.url or f"http://{INLINE_HOST}/"
+        origin, watch, start_s = origin_of(url), self._page.watch, time.monotonic()
+        limit_s = 0.0 if self._downtime.is_known(origin) else min(self._settings.start_limit_s, self._limit_s)
+        error = await self._go_to(url)
+        while self._is_down(origin, error):
+            if time.monotonic() - start_s >= limit_s:
+                self._downtime.note(origin, is_down=True)
+                break
+            await self._page.until(lambda: bool(watch.crash), timeout_s=_START_EVERY_S)
+            self.waited.start = f"the server was not up for {time.monotonic() - start_s:.0f} s"
+            self._proxy.faults.clear()
+            watch.restart()
+            error = await self._go_to(url)
+        else:
+            self._downtime.note(origin, is_down=False)
+        try:
+            self._judge(error)
+        except Unread as end:
+            raise Unread(end.status, "; ".join(filter(None, (end.reason, self.waited.start)))) from None
+
+    async def _go_to(self, url: str) -> str:
+        """Return Chromium's error, or nothing; raise ``Unread`` where no page comes of it."""
         limit_s = self._limit_s
         try:
             answer = await self._page.session.call("Page.navigate", {"url": url}, timeout_s=limit_s)
@@ -50,7 +82,15 @@ class Load:
             raise
         if answer.get("isDownload"):
             raise Unread("unreachable", "the address is a download, not a page")
-        self._judge(str(answer.get("errorText", "")))
+        return str(answer.get("errorText", ""))
+
+    def _is_down(self, origin: Origin, error: str) -> bool:
+        """Whether the server asked first does not listen, or hangs up on everybody, as a container's port does."""
+        watch = self._page.watch
+        if watch.crash or watch.redirects or (watch.document and watch.document.status):
+            return False
+        fault = self._proxy.faults.get(origin)
+        return fault.is_down if fault else error.removeprefix("net::") in _HANGS_UP
 
     async def settle(self) -> Facts:
         """Wait for load and stillness, following the page where it takes itself, and return what it then is."""

@@ -43,8 +43,9 @@ class Facts:
 
 @dataclass(slots=True)
 class Waited:
-    """How far each wait came; an empty text is: reached."""
+    """How far each wait came; an empty text is: reached. ``start`` is stated where the server had to be waited for."""
 
+    start: str = ""
     load: str = ""
     network: str = ""
     dom: str = ""
@@ -53,7 +54,8 @@ class Waited:
     def as_dict(self) -> dict[str, str]:
         """Return what the result states."""
         texts = {"load": self.load, "network": self.network, "dom": self.dom, "selector": self.selector}
-        return {name: text or "reached" for name, text in texts.items()}
+        reached = {name: text or "reached" for name, text in texts.items()}
+        return {"start": self.start, **reached} if self.start else reached
 
 
 async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts:

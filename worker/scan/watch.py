@@ -148,6 +148,12 @@ class Watch:
         if (request := self.open.get(str(params["requestId"]))) is not None:
             request.seen_s = now_s
 
+    def restart(self) -> None:
+        """Forget a navigation that came to nothing, before it is tried again."""
+        for kept in (self._documents, self._frame_urls, self.open, self.redirects, self.unread_frames):
+            kept.clear()
+        self.committed_loader, self.failed_requests = "", 0
+
     def forget_session(self, session: str) -> None:
         """Stop waiting for the requests of a frame that is gone."""
         self.open = {name: request for name, request in self.open.items() if request.session != session}
