@@ -45,6 +45,7 @@ def settings(browser_path: str) -> ScanSettings:
         allow_private=True,
         browser_path=browser_path,
         load_limit_s=3.0,
+        start_limit_s=1.0,
         settle_limit_s=1.5,
         frame_limit_s=2.5,
         quiet_ms=100,

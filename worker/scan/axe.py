@@ -81,7 +81,7 @@ def script(name: str) -> str:
 @cache
 def audit_script() -> str:
     """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
-    return f"if (!Object.hasOwn(globalThis, 'axe')) {{{load_axe().text}}}\n{script('audit')}"
+    return f"if (!Object.hasOwn(globalThis, 'axe')) {{{load_axe().text}\n{script('media')}}}\n{script('audit')}"
 
 
 @cache

@@ -18,6 +18,7 @@ from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone, CallFailed
 from worker.scan.chromium import Chromium, remove_stale_profiles
 from worker.scan.deadline import Deadline
+from worker.scan.downtime import Downtime
 from worker.scan.guard import Guard
 from worker.scan.login import log_in
 from worker.scan.page import Page
@@ -42,6 +43,7 @@ class ScanEngine:
         self._resolve = resolve
         self._places = asyncio.Semaphore(self._settings.max_concurrent)
         self._browsers: WarmBrowser | None = None
+        self._downtime = Downtime()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -141,6 +143,7 @@ class ScanEngine:
                     proxy=proxy,
                     settings=self._settings,
                     deadline=deadline,
+                    downtime=self._downtime,
                     on_progress=on_progress,
                 )
                 return await visit.run(browser)

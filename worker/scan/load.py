@@ -6,41 +6,74 @@ themselves are in ``waiting.py``, the judgements in ``verdict.py``; ``visit.py``
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
-from producer.contract import Doubt, ScanRequest
+from producer.contract import Doubt, ScanRequest, public_url
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.deadline import Deadline
+from worker.scan.downtime import Downtime, Origin
 from worker.scan.page import Page, ScriptFailed
-from worker.scan.proxy import INLINE_HOST, ScanProxy
+from worker.scan.proxy import INLINE_HOST, ScanProxy, origin_of
 from worker.scan.settings import ScanSettings
-from worker.scan.verdict import Unread, judge_document, judge_sign_in, judge_type
+from worker.scan.verdict import Unread, describe_requests, judge_document, judge_sign_in, judge_type
 from worker.scan.waiting import Facts, Waited, read_facts, wait_for_load, wait_for_selector, wait_until_still
 
 _LOAD_SHARE: Final = 0.5
 _SETTLE_SHARE: Final = 0.2
 """Of the scan's deadline, at most."""
 _STOP_LIMIT_S: Final = 2.0
+_START_EVERY_S: Final = 0.5
+_HANGS_UP: Final = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "ERR_CONNECTION_CLOSED"})
 
 
 class Load:
     """The loading of one page."""
 
     def __init__(
-        self, request: ScanRequest, *, page: Page, proxy: ScanProxy, settings: ScanSettings, deadline: Deadline
+        self,
+        request: ScanRequest,
+        *,
+        page: Page,
+        proxy: ScanProxy,
+        settings: ScanSettings,
+        deadline: Deadline,
+        downtime: Downtime,
     ) -> None:
         self._request = request
         self._page = page
         self._proxy = proxy
         self._settings = settings
         self._deadline = deadline
+        self._downtime = downtime
         self.waited = Waited()
         self.doubts: list[Doubt] = []
         self.facts: Facts | None = None
 
     async def navigate(self) -> None:
-        """Go to the requested address, or to the HTML given."""
+        """Go to the requested address, or to the HTML given; a server that is not up yet is waited for."""
         url = self._request.url or f"http://{INLINE_HOST}/"
+        origin, watch, start_s = origin_of(url), self._page.watch, time.monotonic()
+        limit_s = 0.0 if self._downtime.is_known(origin) else min(self._settings.start_limit_s, self._limit_s)
+        error = await self._go_to(url)
+        while self._is_down(origin, error):
+            if time.monotonic() - start_s >= limit_s:
+                self._downtime.note(origin, is_down=True)
+                break
+            await self._page.until(lambda: bool(watch.crash), timeout_s=_START_EVERY_S)
+            self.waited.start = f"the server was not up for {time.monotonic() - start_s:.0f} s"
+            self._proxy.faults.clear()
+            watch.restart()
+            error = await self._go_to(url)
+        else:
+            self._downtime.note(origin, is_down=False)
+        try:
+            self._judge(error)
+        except Unread as end:
+            raise Unread(end.status, "; ".join(filter(None, (end.reason, self.waited.start)))) from None
+
+    async def _go_to(self, url: str) -> str:
+        """Return Chromium's error, or nothing; raise ``Unread`` where no page comes of it."""
         limit_s = self._limit_s
         try:
             answer = await self._page.session.call("Page.navigate", {"url": url}, timeout_s=limit_s)
@@ -49,7 +82,15 @@ class Load:
             raise
         if answer.get("isDownload"):
             raise Unread("unreachable", "the address is a download, not a page")
-        self._judge(str(answer.get("errorText", "")))
+        return str(answer.get("errorText", ""))
+
+    def _is_down(self, origin: Origin, error: str) -> bool:
+        """Whether the server asked first does not listen, or hangs up on everybody, as a container's port does."""
+        watch = self._page.watch
+        if watch.crash or watch.redirects or (watch.document and watch.document.status):
+            return False
+        fault = self._proxy.faults.get(origin)
+        return fault.is_down if fault else error.removeprefix("net::") in _HANGS_UP
 
     async def settle(self) -> Facts:
         """Wait for load and stillness, following the page where it takes itself, and return what it then is."""
@@ -64,6 +105,7 @@ class Load:
                 break
         self._judge("")
         self._stop_if_over()
+        self._note_open_requests()
         self._look(self.facts)
         return self.facts
 
@@ -84,12 +126,21 @@ class Load:
 
     async def _wait_for_load(self) -> None:
         limit_s = self._limit_s
-        is_in_time = await wait_for_load(self._page, self._is_over, until=self._request.wait_until, timeout_s=limit_s)
+        is_in_time = await wait_for_load(
+            self._page,
+            self._is_over,
+            until=self._request.wait_until,
+            timeout_s=limit_s,
+            looks_s=self._settle_limit_s,
+            frame_s=self._settings.frame_limit_s,
+        )
         self.end_if_lost()
         self._stop_if_over()
         if not is_in_time:
             self.waited.load = f"not within {limit_s:.1f} s"
-            self._stop("load-timeout", f"the page did not finish loading within {limit_s:.1f} s")
+            waits_for = describe_requests(self._page.watch.inflight.values())
+            reason = f"the page did not finish loading within {limit_s:.1f} s"
+            self._stop("load-timeout", f"{reason}: it waits for {waits_for}" if waits_for else reason)
 
     async def _wait_for_selector(self) -> None:
         selector = self._request.wait_for
@@ -106,7 +157,7 @@ class Load:
             self.doubts.append(Doubt(kind="wait-for", what=f"{selector!r} did not appear within {limit_s:.1f} s"))
 
     async def _wait_until_still(self) -> Facts:
-        limit_s = min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
+        limit_s = self._settle_limit_s
         is_cut_short, is_stopped = any(doubt.is_unseen for doubt in self.doubts), False
         while True:
             try:
@@ -133,6 +184,10 @@ class Load:
     @property
     def _limit_s(self) -> float:
         return min(self._settings.load_limit_s, self._deadline.total_s * _LOAD_SHARE, self._deadline.left_s)
+
+    @property
+    def _settle_limit_s(self) -> float:
+        return min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
 
     @property
     def _has_too_many_bytes(self) -> bool:
@@ -164,6 +219,15 @@ class Load:
         if facts.elements > self._settings.max_elements:
             reason = f"the page has {facts.elements:,} elements: only up to {self._settings.max_elements:,} are audited"
             raise Unread("partial", reason, doubt="over-limit")
+
+    def _note_open_requests(self) -> None:
+        """Note what was not waited for to its end; a page that is cut short has named it already."""
+        if any(doubt.kind in {"load-timeout", "open-request"} for doubt in self.doubts):
+            return
+        long_open = self._page.watch.open_since(time.monotonic() - self._settle_limit_s / 2)
+        if long_open:
+            what = f"nobody waited any longer for {describe_requests(long_open)}"
+            self.doubts.append(Doubt(kind="open-request", what=what, where=public_url(long_open[0].url)))
 
     def _stop_if_over(self) -> None:
         """Stop a page that has spent a budget; asked after each wait."""

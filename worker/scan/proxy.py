@@ -39,10 +39,11 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why the proxy gave no connection: ``refusal`` when the guard said no, else only the reason."""
+    """Why the proxy gave no connection: ``refusal`` when the guard said no; ``is_down`` where no server listens."""
 
     reason: str
     refusal: Refusal | None = None
+    is_down: bool = False
 
 
 class _Unavailable(Exception):
@@ -204,16 +205,17 @@ def origin_of(url: str) -> tuple[str, int]:
 
 async def _open_first(addresses: Sequence[str], request: Request) -> Streams:
     """Connect to the first address that answers; a slow one costs only its share of the limit."""
-    last = "no address"
+    last, is_down = "no address", True
     for address in addresses:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S / len(addresses)):
                 return await asyncio.open_connection(address, request.port, limit=MAX_HEAD_BYTES)
         except TimeoutError:
-            last = f"{address} port {request.port} did not answer in time"
+            last, is_down = f"{address} port {request.port} did not answer in time", False
         except OSError as error:
             last = f"{address} port {request.port}: {_plain(error)}"
-    raise _Unavailable(Fault(f"{request.host!r} cannot be reached: {last}"))
+            is_down = is_down and isinstance(error, ConnectionRefusedError)
+    raise _Unavailable(Fault(f"{request.host!r} cannot be reached: {last}", is_down=is_down))
 
 
 def _plain(error: OSError) -> str:

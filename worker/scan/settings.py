@@ -31,6 +31,8 @@ class ScanSettings:
     """Scans at a time. On two cores, four scans gain 9 % over two and cost twice the memory."""
     load_limit_s: float = 30.0
     """For the load event. A page that needs more is audited as it stands, and is ``partial``."""
+    start_limit_s: float = 10.0
+    """For a server that is not up yet: it refuses connections, or closes them without an answer."""
     quiet_ms: int = 200
     """Network and DOM must both have been still for this long."""
     settle_limit_s: float = 5.0

@@ -7,17 +7,19 @@ but not whole. Whatever is in doubt is not ``scanned``. Who collects the facts i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from producer.contract import ScanStatus, public_url
 from worker.scan.proxy import Fault, origin_of
-from worker.scan.watch import MainDocument
+from worker.scan.watch import MainDocument, OpenRequest
 
 HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _FIRST_ERROR: Final = 400
+_REQUESTS_SHOWN: Final = 3
+_URL_CHARS: Final = 80
 _NO_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT})
 _NET_ERRORS: Final[Mapping[str, str]] = {
     "ERR_TOO_MANY_REDIRECTS": "it redirects in a circle",
@@ -123,6 +125,13 @@ def _names_sign_in(text: str) -> bool:
 def is_soft_404(title: str, heading: str) -> bool:
     """Say whether a page served with success calls itself missing."""
     return any(_SOFT_404.search(text) is not None for text in (title, heading))
+
+
+def describe_requests(requests: Iterable[OpenRequest]) -> str:
+    """Return a few of the requests in words, with their number; nothing for none."""
+    shown = [f"{one.kind.lower()} {public_url(one.url)[:_URL_CHARS]}" for one in requests]
+    more = f" and {len(shown) - _REQUESTS_SHOWN} more" if len(shown) > _REQUESTS_SHOWN else ""
+    return ", ".join(shown[:_REQUESTS_SHOWN]) + more
 
 
 def _status_line(status: int) -> str:

@@ -14,6 +14,7 @@ from worker.scan.axe import AxeReport, AxeRun, load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.chromium import Chromium
 from worker.scan.deadline import Deadline
+from worker.scan.downtime import Downtime
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import take_pictures
@@ -41,6 +42,7 @@ class Visit:
         proxy: ScanProxy,
         settings: ScanSettings,
         deadline: Deadline,
+        downtime: Downtime,
         on_progress: Progress,
     ) -> None:
         self._request = request
@@ -49,7 +51,7 @@ class Visit:
         self._settings = settings
         self._deadline = deadline
         self._on_progress = on_progress
-        self._load = Load(request, page=page, proxy=proxy, settings=settings, deadline=deadline)
+        self._load = Load(request, page=page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime)
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:

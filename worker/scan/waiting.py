@@ -43,8 +43,9 @@ class Facts:
 
 @dataclass(slots=True)
 class Waited:
-    """How far each wait came; an empty text is: reached."""
+    """How far each wait came; an empty text is: reached. ``start`` is stated where the server had to be waited for."""
 
+    start: str = ""
     load: str = ""
     network: str = ""
     dom: str = ""
@@ -53,7 +54,8 @@ class Waited:
     def as_dict(self) -> dict[str, str]:
         """Return what the result states."""
         texts = {"load": self.load, "network": self.network, "dom": self.dom, "selector": self.selector}
-        return {name: text or "reached" for name, text in texts.items()}
+        reached = {name: text or "reached" for name, text in texts.items()}
+        return {"start": self.start, **reached} if self.start else reached
 
 
 async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts:
@@ -63,13 +65,20 @@ async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts
     return Facts(**cast("dict[str, Any]", found))
 
 
-async def wait_for_load(page: Page, is_over: Callable[[], bool], *, until: str, timeout_s: float) -> bool:
-    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time."""
+async def wait_for_load(
+    page: Page, is_over: Callable[[], bool], *, until: str, timeout_s: float, looks_s: float, frame_s: float
+) -> bool:
+    """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time.
+
+    A parsed page is not waited for on account of images, media and fonts that give nothing for ``looks_s``, nor of
+    frames that nobody answers for ``frame_s``.
+    """
     watch = page.watch
 
     def is_reached() -> bool:
         loaded = watch.is_parsed if until == "domcontentloaded" else watch.is_loaded
-        return loaded or bool(watch.crash) or is_over()
+        is_ended = loaded or bool(watch.crash) or is_over()
+        return is_ended or watch.give_up(time.monotonic(), looks_s=looks_s, frame_s=frame_s)
 
     return await page.until(is_reached, timeout_s=timeout_s)
 

@@ -13,7 +13,12 @@ from typing import Any, Final
 JsonObject = dict[str, Any]
 
 # These stay open as long as the page likes, or nobody waits for them.
-_NEVER_ENDING: Final = frozenset({"EventSource", "WebSocket", "Media", "Ping", "CSPViolationReport", "Prefetch"})
+_NEVER_ENDING: Final = frozenset({"EventSource", "WebSocket", "Ping", "CSPViolationReport", "Prefetch"})
+_STREAM_TYPES: Final = frozenset({"text/event-stream", "multipart/x-mixed-replace"})
+_LOOKS: Final = frozenset({"Image", "Media", "Font"})
+"""What a page looks like depends on these; its elements do not."""
+_MOST_FACTOR: Final = 3
+"""What keeps sending is waited for this many times longer than what is silent."""
 _TRAFFIC: Final = frozenset(
     f"Network.{name}"
     for name in ("requestWillBeSent", "responseReceived", "dataReceived", "loadingFinished", "loadingFailed")
@@ -43,23 +48,43 @@ class MainDocument:
 
 
 @dataclass(slots=True)
+class OpenRequest:
+    """A request that has not ended. ``session`` began it; ``seen_s`` is when it gave its last sign of life."""
+
+    session: str
+    kind: str
+    url: str
+    frame_id: str
+    began_s: float
+    seen_s: float
+    is_answered: bool = False
+
+    def is_stuck(self, now_s: float, *, looks_s: float, frame_s: float) -> bool:
+        """Whether to go on without it: an image, a medium or a font, or a frame's document that nobody answers."""
+        if self.kind in _LOOKS:
+            return now_s - self.seen_s >= looks_s or now_s - self.began_s >= looks_s * _MOST_FACTOR
+        return self.kind == "Document" and not self.is_answered and now_s - self.began_s >= frame_s
+
+
+@dataclass(slots=True)
 class Watch:
     """State of one page, changed by ``see`` only. Times are the caller's monotonic seconds.
 
-    ``inflight`` maps the requests that are open to the session that began them. A frame's document is asked for in its
-    parent's session and ends in its own. ``session`` is empty for the page's own, and names the frame's otherwise.
+    ``open`` has the requests that have not ended. A frame's document is asked for in its parent's session and ends in
+    its own. ``session`` is empty for the page's own, and names the frame's otherwise.
     """
 
     frame_id: str
     committed_loader: str = ""
     redirects: list[Redirect] = field(default_factory=list[Redirect])
-    inflight: dict[str, str] = field(default_factory=dict[str, str])
+    open: dict[str, OpenRequest] = field(default_factory=dict[str, OpenRequest])
     last_network_s: float = 0.0
     received_bytes: int = 0
     failed_requests: int = 0
     navigations: int = 0
     """Documents that came after the first."""
     is_loaded: bool = False
+    """The load event came, or never will: the page set out for an address that is no page while it was parsed."""
     is_parsed: bool = False
     crash: str = ""
     dialogs: int = 0
@@ -69,6 +94,14 @@ class Watch:
     """The frame that last asked for the document at a URL."""
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
     _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
+    _given_up: set[str] = field(default_factory=set[str])
+    _streams: set[str] = field(default_factory=set[str])
+
+    @property
+    def inflight(self) -> dict[str, OpenRequest]:
+        """The open requests that are waited for before the page is called still."""
+        awaited = self.open.items()
+        return {name: one for name, one in awaited if one.kind != "Media" and name not in self._given_up}
 
     @property
     def document(self) -> MainDocument | None:
@@ -91,7 +124,7 @@ class Watch:
         """Note one event; events it does not know are ignored."""
         match method:
             case "Network.requestWillBeSent":
-                self._request_sent(params, session)
+                self._request_sent(params, session, now_s)
             case "Network.responseReceived":
                 self._response_received(params)
             case "Network.dataReceived":
@@ -102,20 +135,55 @@ class Watch:
                 self._loading_failed(params)
             case "Page.frameNavigated":
                 self._frame_navigated(params, session)
+            case "Page.frameStoppedLoading":
+                self._frame_stopped(str(params["frameId"]))
             case "Page.loadEventFired":
                 self.is_loaded = self.is_loaded or not session
             case "Page.domContentEventFired":
                 self.is_parsed = self.is_parsed or not session
             case _:
                 pass
-        if method in _TRAFFIC:
-            self.last_network_s = now_s
+        self._note_traffic(method, params, now_s)
+
+    def _note_traffic(self, method: str, params: JsonObject, now_s: float) -> None:
+        if method not in _TRAFFIC or params["requestId"] in self._streams:
+            return
+        self.last_network_s = now_s
+        if (request := self.open.get(str(params["requestId"]))) is not None:
+            request.seen_s = now_s
+
+    def restart(self) -> None:
+        """Forget a navigation that came to nothing, before it is tried again."""
+        for kept in (self._documents, self._frame_urls, self.open, self.redirects, self.unread_frames):
+            kept.clear()
+        self.committed_loader, self.failed_requests = "", 0
 
     def forget_session(self, session: str) -> None:
         """Stop waiting for the requests of a frame that is gone."""
-        self.inflight = {request: owner for request, owner in self.inflight.items() if owner != session}
+        self.open = {name: request for name, request in self.open.items() if request.session != session}
 
-    def _request_sent(self, event: JsonObject, session: str) -> None:
+    def give_up(self, now_s: float, *, looks_s: float, frame_s: float) -> bool:
+        """Stop waiting for what is stuck; say whether the page is parsed and waits for nothing else."""
+        stuck = {
+            name
+            for name, request in self.open.items()
+            if request.frame_id != self.frame_id or request.kind != "Document"
+            if request.is_stuck(now_s, looks_s=looks_s, frame_s=frame_s)
+        }
+        if not (self.is_parsed and stuck and stuck | self._given_up >= self.open.keys()):
+            return False
+        self._given_up |= stuck
+        for name in stuck:
+            if self.open[name].kind == "Document":
+                self.unread_frames[self.open[name].url] = f"no answer came within {frame_s:.1f} s"
+        return True
+
+    def open_since(self, began_s: float) -> list[OpenRequest]:
+        """Return what has been open since then, except frames' documents, which are noted as frames not read."""
+        long_open = (one for one in self.open.values() if one.began_s <= began_s and one.kind != "Document")
+        return [one for one in long_open if one.kind != "Media" or not one.is_answered]
+
+    def _request_sent(self, event: JsonObject, session: str, now_s: float) -> None:
         request_id, url = str(event["requestId"]), str(event["request"]["url"])[:_MAX_URL_CHARS]
         if url.startswith(("data:", "blob:")):
             return
@@ -124,8 +192,9 @@ class Watch:
         elif event.get("type") == "Document":
             self._frame_urls[request_id] = url
             self.frame_ids[url] = str(event.get("frameId", ""))
-        if event.get("type") not in _NEVER_ENDING:
-            self.inflight[request_id] = session
+        kind, frame_id = str(event.get("type", "")), str(event.get("frameId", ""))
+        if kind not in _NEVER_ENDING:
+            self.open[request_id] = OpenRequest(session, kind, url, frame_id, began_s=now_s, seen_s=now_s)
 
     def _main_request(self, event: JsonObject, url: str) -> None:
         response = event.get("redirectResponse")
@@ -137,21 +206,30 @@ class Watch:
         self._documents[loader_id] = MainDocument(url=url, loader_id=loader_id)
 
     def _response_received(self, event: JsonObject) -> None:
-        document = self._documents.get(str(event["requestId"]))
+        request_id = str(event["requestId"])
+        if (request := self.open.get(request_id)) is not None:
+            request.is_answered = True
+        if event["response"].get("mimeType") in _STREAM_TYPES:
+            self.open.pop(request_id, None)
+            self._streams.add(request_id)
+        document = self._documents.get(request_id)
         if document is not None:
             document.status = int(event["response"]["status"])
 
     def _loading_finished(self, event: JsonObject) -> None:
         request_id = str(event["requestId"])
-        self.inflight.pop(request_id, None)
+        self.open.pop(request_id, None)
         if request_id in self._documents:
             self._documents[request_id].is_whole = True
 
     def _loading_failed(self, event: JsonObject) -> None:
         request_id, error = str(event["requestId"]), str(event.get("errorText", ""))
-        self.inflight.pop(request_id, None)
+        self.open.pop(request_id, None)
         if request_id in self._documents:
             self._documents[request_id].error = error or "the request was cancelled"
+            hop = Redirect(0, self._documents[request_id].url)
+            if request_id != self.committed_loader and self.redirects[-1:] == [hop]:
+                self.redirects.pop()  # it stayed where it was
             return
         if event.get("canceled") or error == BLOCKED_BY_REQUEST:
             return
@@ -159,6 +237,18 @@ class Watch:
         # What the site itself forbids to embed is unread by everyone, not only by us.
         if request_id in self._frame_urls and "BLOCKED_BY" not in error:
             self.unread_frames[self._frame_urls[request_id]] = error
+
+    def _frame_stopped(self, frame_id: str) -> None:
+        """Note that a frame has all it will get.
+
+        Where the page set out for an app, a download or an answer of 204 while it was parsed, no load event ever comes.
+        The document of a media file has no end in the network's record.
+        """
+        if frame_id != self.frame_id:
+            ended = ("Document", frame_id)
+            self.open = {name: one for name, one in self.open.items() if (one.kind, one.frame_id) != ended}
+        elif self.committed_loader:
+            self.is_loaded = self.is_parsed = True
 
     def _frame_navigated(self, event: JsonObject, session: str) -> None:
         frame = event["frame"]

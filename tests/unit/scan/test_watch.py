@@ -119,3 +119,80 @@ def test_a_frames_load_event_is_not_the_pages() -> None:
     watch.see("Page.loadEventFired", {}, now_s=0.0, session="s")
 
     assert not watch.is_loaded
+
+
+STOPPED = "Page.frameStoppedLoading"
+LIMITS = {"looks_s": 5.0, "frame_s": 10.0}
+
+
+def test_a_page_that_stopped_loading_without_a_load_event_is_loaded() -> None:
+    app = sent("2", "myapp://open")
+    watch = watch_of((STOPPED, {"frameId": "main"}), (REQUEST, sent("1", "http://a/")), committed("1"), (REQUEST, app))
+    assert not watch.is_loaded
+
+    watch.see(FAILED, {"requestId": "2", "errorText": "net::ERR_ABORTED"}, now_s=1.0)
+    watch.see(STOPPED, {"frameId": "main"}, now_s=2.0)
+
+    assert watch.is_loaded
+    assert watch.redirects == []
+
+
+def test_the_document_of_a_media_file_ends_with_its_frame() -> None:
+    watch = watch_of((REQUEST, sent("1", "http://a/film.mp4", frame="f")), (STOPPED, {"frameId": "g"}))
+    assert list(watch.inflight) == ["1"]
+
+    watch.see(STOPPED, {"frameId": "f"}, now_s=1.0)
+
+    assert watch.inflight == {}
+
+
+def test_a_stream_of_events_is_neither_open_nor_traffic() -> None:
+    watch = watch_of((REQUEST, sent("1", "http://a/events", kind="Fetch")))
+
+    response = {"status": 200, "mimeType": "text/event-stream"}
+    watch.see("Network.responseReceived", {"requestId": "1", "response": response}, now_s=1.0)
+    watch.see("Network.dataReceived", {"requestId": "1", "dataLength": 8}, now_s=2.0)
+
+    assert (watch.inflight, watch.last_network_s, watch.received_bytes) == ({}, 0.0, 8)
+
+
+def parsed_with(*requests: dict[str, Any]) -> Watch:
+    return watch_of(("Page.domContentEventFired", {}), *((REQUEST, request) for request in requests))
+
+
+def test_silent_images_are_given_up_and_stay_noted() -> None:
+    watch = parsed_with(sent("1", "http://a/x.png", kind="Image"))
+
+    assert not watch.give_up(5.9, **LIMITS)
+    assert watch.give_up(6.0, **LIMITS)
+
+    assert watch.inflight == {}
+    assert [request.url for request in watch.open_since(1.0)] == ["http://a/x.png"]
+
+
+def test_an_image_that_drips_is_given_up_later() -> None:
+    watch = parsed_with(sent("1", "http://a/x.png", kind="Image"))
+    for second in range(2, 20):
+        watch.see("Network.dataReceived", {"requestId": "1", "dataLength": 1}, now_s=float(second))
+
+    assert not watch.give_up(15.9, **LIMITS)
+    assert watch.give_up(16.0, **LIMITS)
+
+
+def test_nothing_is_given_up_while_a_script_is_open_or_the_page_is_not_parsed() -> None:
+    image = sent("1", "http://a/x.png", kind="Image")
+    blocked = parsed_with(image, sent("2", "http://a/x.js", kind="Script"))
+    parsing = watch_of((REQUEST, image))
+
+    assert not blocked.give_up(60.0, **LIMITS)
+    assert not parsing.give_up(60.0, **LIMITS)
+    assert len(blocked.inflight) == 2
+
+
+def test_a_frame_that_nobody_answers_is_given_up_as_unread_and_one_that_is_slow_is_not() -> None:
+    silent, slow = parsed_with(sent("1", "http://b/", frame="f")), parsed_with(sent("1", "http://b/", frame="f"))
+    slow.see(*received("1", 200), now_s=2.0)
+
+    assert silent.give_up(12.0, **LIMITS)
+    assert not slow.give_up(12.0, **LIMITS)
+    assert silent.unread_frames == {"http://b/": "no answer came within 10.0 s"}

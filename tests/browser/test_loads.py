@@ -1,0 +1,235 @@
+"""Loads that never end do not cost the page: what is there is scanned, and what is missing is named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from producer.contract import ScanRequest, ScanResult
+from tests.support.site import PIXEL, Reply, Request, Site, reply
+from worker.own_redis.server import free_port
+from worker.scan.engine import ScanEngine, ScanSettings
+
+BEFORE = '<!doctype html><html lang="en"><title>Load</title><main><h1>Load</h1><p>Some text</p><img src="/pixel.png">'
+LOAD_LIMIT_MS = 3_000
+"""Of the engine in these tests; what has to wait for it is partial."""
+
+
+async def scan(engine: ScanEngine, url: str) -> ScanResult:
+    return (await engine.audit(ScanRequest(url=url, deadline_s=25))).result
+
+
+def rules_of(result: ScanResult) -> set[str]:
+    return {finding.rule for finding in result.findings}
+
+
+def kinds_of(result: ScanResult) -> set[str]:
+    return {doubt.kind for doubt in result.doubts}
+
+
+async def hang(_: Request, writer: asyncio.StreamWriter) -> None:
+    """Answer nothing until the other side gives up."""
+    await writer.wait_closed()
+
+
+def endless(content_type: str, part: bytes) -> Reply:
+    """Send a part ten times a second until the reader has had enough."""
+
+    async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n".encode())
+        while not writer.is_closing():
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def loads(site: Site) -> Site:
+    site.add("/never", hang)
+    site.add("/no-content", reply("", status="204 No Content"))
+    site.add("/file", reply("a,b", content_type="text/csv", headers={"Content-Disposition": "attachment"}))
+    site.add("/film.mp4", reply(b"\0\0\0\x18ftypmp42" + bytes(2_000), content_type="video/mp4"))
+    site.add("/sound.mp3", reply(b"\xff\xfb\x90\0" * 500, content_type="audio/mpeg"))
+    site.add("/silent.mp4", endless("video/mp4", b""))
+    site.add("/event-stream", endless("text/event-stream", b"data: x\n\n"))
+    part = b"--next\r\nContent-Type: image/png\r\n\r\n" + PIXEL + b"\r\n"
+    site.add("/camera", endless("multipart/x-mixed-replace; boundary=next", part))
+    return site
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        'location.href = "myapp://open"',
+        'location = "mailto:a@b.example"',
+        'location.replace("tel:123")',
+        'location = "/no-content"',
+        'location = "/file"',
+        "stop()",
+    ],
+)
+async def test_a_page_that_hands_over_while_it_is_parsed_is_scanned_at_once(
+    engine: ScanEngine, loads: Site, leave: str
+) -> None:
+    url = loads.add("/hands-over", f"{BEFORE}</main><script>{leave}</script>")
+
+    result = await scan(engine, url)
+
+    assert (result.status, result.reason, result.doubts) == ("scanned", "", ())
+    assert rules_of(result) == {"image-alt"}
+    assert result.final_url == url
+    assert result.redirects == ()
+    assert result.waited["load"] == "reached"
+
+
+@pytest.mark.parametrize("leave", ['location = "myapp://open"', 'location.assign("mailto:a@b.example")'])
+async def test_what_follows_an_app_link_in_the_document_is_scanned_too(
+    engine: ScanEngine, loads: Site, leave: str
+) -> None:
+    url = loads.add("/goes-on", f"{BEFORE}<script>{leave}</script>{'<p>More</p>' * 300}<button></button>")
+
+    result = await scan(engine, url)
+
+    assert result.status == "scanned"
+    assert rules_of(result) == {"image-alt", "button-name"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '<iframe title="Film" src="/film.mp4"></iframe>',
+        '<iframe title="Sound" src="/sound.mp3"></iframe>',
+        '<object aria-label="Film" data="/film.mp4"></object>',
+        '<embed aria-label="Film" src="/film.mp4">',
+        '<img alt="Camera" src="/camera">',
+        '<script>fetch("/event-stream").then(async (answer) => { for await (const _ of answer.body); })</script>',
+        '<video autoplay src="/missing.mp4"></video>',
+        '<audio autoplay><source src="/missing.mp3"></audio>',
+    ],
+)
+async def test_what_has_no_end_or_cannot_play_is_not_waited_for(engine: ScanEngine, loads: Site, part: str) -> None:
+    result = await scan(engine, loads.add("/endless-part", BEFORE + part))
+
+    assert (result.status, result.reason, result.doubts) == ("scanned", "", ())
+    assert set(result.waited.values()) == {"reached"}
+    assert result.timings_ms["audit"] < 9_000, "axe-core waits 10 s for media"
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ('<img alt="" src="/never">', "image"),
+        ('<p style="background: url(/never)">Text</p>', "image"),
+        ("<style>@font-face { font-family: f; src: url(/never) } p { font-family: f }</style>", "font"),
+        ('<iframe title="Part" srcdoc="<p>Text</p><img alt=Gone src=/never>"></iframe>', "image"),
+        ('<script>fetch("/never")</script>', "fetch"),
+    ],
+)
+async def test_a_request_that_nobody_answers_is_a_remark_where_the_document_is_whole(
+    engine: ScanEngine, loads: Site, part: str, kind: str
+) -> None:
+    result = await scan(engine, loads.add("/unanswered-part", BEFORE + part))
+
+    assert (result.status, kinds_of(result)) == ("scanned", {"open-request"})
+    assert f"{kind} {loads.url('/never')}" in result.doubts[0].what
+    assert rules_of(result) == {"image-alt"}
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ('<script src="/never"></script>', "script"),
+        ('<script defer src="/never"></script>', "script"),
+        ('<link rel="stylesheet" href="/never">', "stylesheet"),
+    ],
+)
+async def test_a_script_or_stylesheet_that_nobody_answers_is_named_and_makes_the_page_partial(
+    engine: ScanEngine, loads: Site, part: str, named: str
+) -> None:
+    result = await scan(engine, loads.add("/blocked-part", f"{BEFORE}{part}"))
+
+    assert (result.status, kinds_of(result)) == ("partial", {"load-timeout"})
+    assert f"it waits for {named} {loads.url('/never')}" in result.reason
+    assert rules_of(result) == {"image-alt"}
+
+
+async def test_a_frame_that_nobody_answers_is_an_unread_frame(engine: ScanEngine, loads: Site) -> None:
+    result = await scan(engine, loads.add("/unanswered-frame", f'{BEFORE}<iframe title="Ad" src="/never"></iframe>'))
+
+    assert (result.status, kinds_of(result)) == ("partial", {"unread-frame"})
+    assert list(result.unread_frames) == [loads.url("/never")]
+
+
+async def test_a_slow_image_is_waited_for(engine: ScanEngine, loads: Site) -> None:
+    late = '<img alt="" src="/slow-pixel" onload="document.body.append(new Image())">'
+
+    async def slowly(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.8)
+        await reply(PIXEL, content_type="image/png")(request, writer)
+
+    loads.add("/slow-pixel", slowly)
+    result = await scan(engine, loads.add("/slow-image", BEFORE.replace("<img", '<img alt=""') + late))
+
+    assert (result.status, result.doubts) == ("scanned", ())
+    assert rules_of(result) == {"image-alt"}
+
+
+@asynccontextmanager
+async def starting_late(port: int, *, after: Awaitable[object], hangs_up: bool) -> AsyncGenerator[None]:
+    """Serve a page on ``port`` once ``after`` is done; until then refuse connections, or close them unanswered."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_up.is_set():
+            await reader.readuntil(b"\r\n\r\n")
+            await reply(BEFORE)(Request("GET", "/", {}), writer)
+        writer.close()
+
+    async def start() -> None:
+        await after
+        is_up.set()
+        if not hangs_up:
+            servers.append(await asyncio.start_server(serve, "127.0.0.1", port))
+
+    is_up = asyncio.Event()
+    servers = [await asyncio.start_server(serve, "127.0.0.1", port)] if hangs_up else []
+    starting = asyncio.create_task(start())
+    try:
+        yield
+    finally:
+        starting.cancel()
+        for server in servers:
+            server.close()
+
+
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["refuses", "hangs up"])
+async def test_a_server_that_starts_late_is_waited_for_and_the_result_says_so(
+    settings: ScanSettings, hangs_up: bool
+) -> None:
+    port = free_port()
+    patient = ScanEngine(replace(settings, start_limit_s=20.0))
+    late = asyncio.Event()
+
+    async with patient, starting_late(port, after=late.wait(), hangs_up=hangs_up):
+        asyncio.get_running_loop().call_later(2.5, late.set)
+        result = await scan(patient, f"http://127.0.0.1:{port}/")
+
+    assert (result.status, result.reason) == ("scanned", "")
+    assert "the server was not up for" in result.waited["start"]
+    assert result.redirects == ()
+
+
+async def test_a_server_that_stays_down_is_waited_for_once(settings: ScanSettings) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+
+    async with ScanEngine(replace(settings, start_limit_s=2.0)) as engine:
+        first, second = await scan(engine, url), await scan(engine, url)
+
+    assert {first.status, second.status} == {"unreachable"}
+    assert "connection refused; the server was not up for " in first.reason
+    assert second.reason.endswith("connection refused")

@@ -1,0 +1,36 @@
+"""Servers found down: which of them nobody should wait for again soon. In memory, for one engine.
+
+A server that starts late is waited for (``load.py``); with a hundred pages on a dead one, only the first scan waits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+FORGET_S: Final = 60.0
+_MOST: Final = 1_000
+
+Origin = tuple[str, int]
+"""Host and port."""
+
+
+@dataclass(slots=True)
+class Downtime:
+    """Origins that were waited for in vain, with this machine's monotonic time of it."""
+
+    _found_s: dict[Origin, float] = field(default_factory=dict[Origin, float])
+
+    def is_known(self, origin: Origin) -> bool:
+        """Whether the origin was down a moment ago."""
+        found_s = self._found_s.get(origin)
+        return found_s is not None and time.monotonic() - found_s < FORGET_S
+
+    def note(self, origin: Origin, *, is_down: bool) -> None:
+        """Keep how the origin was found; the oldest of very many are dropped."""
+        self._found_s.pop(origin, None)
+        if is_down:
+            self._found_s[origin] = time.monotonic()
+        if len(self._found_s) > _MOST:
+            del self._found_s[next(iter(self._found_s))]
