@@ -1,40 +1,42 @@
 """From a sitemap to the pages it lists: nested indexes, gzip, patterns, robots.txt; whatever is left out is counted.
 
 Follows the protocol of sitemaps.org, strictly where it protects: only addresses of the sitemap's own site are taken,
-and relative ones are none. One part that cannot be read is a problem of its own and spoils no other. What is loaded,
-and how much of it, is ``download.py``'s.
+previews aside (``Choice.replaced``). Relative ones are none by the protocol, but are found, and are relative to the
+file. One part that cannot be read is a problem of its own and spoils no other. The forms of a file are
+``sitemap_file.py``'s; what is loaded, and how much of it, is ``download.py``'s.
 """
 
 from __future__ import annotations
 
-import io
+import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Final
-from xml.etree.ElementTree import ParseError
+from typing import Final
+from urllib.parse import urljoin, urlsplit
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import XMLParser
-
-from producer.contract.addresses import normal_url, path_of, site_name
+from producer.contract.addresses import normal_url, path_of, public_url, site_name
 from producer.errors import InputError, PageUnreachable, SightlineError
 from producer.sitemaps.download import download
+from producer.sitemaps.sitemap_file import MAX_ADDRESS_CHARS, Malformed, locations
 
 MAX_PAGES: Final = 100_000
 MAX_SITEMAPS: Final = 2_000
 MAX_DEPTH: Final = 5
 """The protocol allows one index over sitemaps; some sites nest them once or twice more."""
-MAX_ADDRESS_CHARS: Final = 8_192
 MAX_PROBLEMS: Final = 1_000
 """Kept one by one; more are counted."""
-_SNIFFED: Final = 1_024
-_PIECE: Final = 65_536
-_LONGEST_TAG: Final = 1 << 20
-_DEEPEST: Final = 32
-_MOST_WORDS: Final = 1_000
-"""Names of elements and attributes: a sitemap with images, news and translations has some thirty."""
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_FILES: Final = re.compile(
+    r"\.(pdf|ps|epub|docx?|xlsx?|pptx?|od[tsp]|rtf|csv|ics|vcf"
+    r"|jpe?g|png|gif|webp|avif|svg|ico|bmp|tiff?|heic"
+    r"|zip|gz|tgz|bz2|xz|7z|rar|tar|dmg|exe|msi|apk|iso|jar"
+    r"|mp[34]|m4[av]|og[gav]|wav|webm|mov|avi|flac|woff2?|[to]tf|eot|css|m?js|json|map|wasm)",
+    re.IGNORECASE,
+)
+"""Endings of what a browser shows as no page, or takes for a download. ``.txt`` and ``.xml`` may be pages."""
+_FILES_LEFT_OUT: Final = "that are files, not pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,19 @@ class Choice:
     """Which of the listed pages are wanted: those that fit any ``match``, none of ``exclude``, and are ``allowed``.
 
     A pattern is a shell's: ``*`` stands for anything. One that begins with ``/`` is compared with path and query,
-    another one with the whole address.
+    another one with the whole address. ``replaced`` are beginnings of addresses and what stands there instead, for
+    previews whose sitemaps name the production site.
     """
 
     match: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     allowed: Callable[[str], bool] | None = None
+    replaced: tuple[tuple[str, str], ...] = ()
 
     def why_not(self, url: str) -> str:
         """Return why ``url`` is not wanted, ``''`` for one that is."""
+        if is_file(url):
+            return _FILES_LEFT_OUT
         if self.match and not any(fits(url, pattern) for pattern in self.match):
             return "that fit no --match"
         if any(fits(url, pattern) for pattern in self.exclude):
@@ -81,6 +87,23 @@ def fits(url: str, pattern: str) -> bool:
     return fnmatchcase(path_of(url), pattern)
 
 
+def is_file(url: str) -> bool:
+    """Whether the address ends as those of PDFs, images and archives do; a wiki's ``File:x.png`` is a page."""
+    name = urlsplit(url).path.rpartition("/")[2]
+    return ":" not in name and _FILES.fullmatch(name, max(name.rfind("."), 0)) is not None
+
+
+def replaced(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    """Return the address with the first beginning that fits replaced; ``…/shop`` fits no ``…/shopping``."""
+    for start, instead in pairs:
+        rest = url.removeprefix(start)
+        if rest != url and (not rest or start.endswith("/") or rest[0] in "/?#"):
+            return instead + rest
+        if start == f"{url}/":
+            return instead
+    return url
+
+
 def read_sitemap(url: str, choice: Choice) -> Listed:
     """Return the wanted pages of the sitemap at ``url`` and of those it names.
 
@@ -108,14 +131,14 @@ class _Walk:
                 with download(address) as body:
                     self._sites.add(site_name(body.url))
                     for kind, text in locations(body, address):
-                        self._take(kind, text, self._depths[address])
-            except (PageUnreachable, _Malformed) as error:
+                        self._take(kind, text, base=body.url, depth=self._depths[address])
+            except (PageUnreachable, Malformed) as error:
                 self._listed.problems[address] = error
         return self._listed
 
-    def _take(self, kind: str, text: str, depth: int) -> None:
+    def _take(self, kind: str, text: str, *, base: str, depth: int) -> None:
         try:
-            target = _address(text)
+            target = replaced(_address(text, base), self._choice.replaced)
         except ValueError as error:
             if len(self._listed.problems) < MAX_PROBLEMS:
                 self._listed.problems.setdefault(text[:300], InputError(str(error)))
@@ -153,106 +176,16 @@ class _Walk:
             self._todo.append(address)
 
 
-def _address(text: str) -> str:
+def _address(text: str, base: str) -> str:
+    """Return the address that a file at ``base`` means by ``text``; raises ``ValueError`` for what is none.
+
+    Whoever reads a sitemap has a login of their own: user info in it is dropped.
+    """
     if len(text) > MAX_ADDRESS_CHARS:
         raise ValueError(f"{text[:60]!r}… is an address of more than {MAX_ADDRESS_CHARS:,} characters")
-    return normal_url(text)
-
-
-# ---------------------------------------------------------------------------------------------- one file
-
-
-class _Malformed(InputError):
-    """The file is no sitemap."""
-
-
-def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
-    """Yield each ``<loc>`` of one file with what it is of, ``url`` or ``sitemap``, holding no more than one entry.
-
-    Raises ``_Malformed``, after what came before the fault.
-    """
-    stream = io.BufferedReader(body, buffer_size=_PIECE)
-    _check_xml(stream.peek(_SNIFFED)[:_SNIFFED], name)
-    try:
-        yield from _locations(stream, name)
-    except ParseError as error:
-        raise _Malformed(f"{name!r} is not whole, or no XML: {error}") from None
-    except DefusedXmlException:
-        raise _Malformed(f"{name!r} declares a document type or entities: a sitemap has neither") from None
-    except (LookupError, ValueError) as error:
-        raise _Malformed(f"{name!r} has an encoding that is not read ({error}): expected UTF-8") from None
-
-
-def _locations(stream: io.BufferedReader[Any], name: str) -> Iterator[tuple[str, str]]:
-    entries = _Entries(name)
-    parser = XMLParser(target=entries, forbid_dtd=True)
-    seen, silent = 0, 0
-    while piece := stream.read1(_PIECE):
-        parser.feed(piece)
-        yield from entries.taken()
-        silent = 0 if entries.events > seen else silent + len(piece)
-        seen = entries.events
-        if silent > _LONGEST_TAG:
-            raise _Malformed(f"{name!r} has a tag or comment of more than {_LONGEST_TAG // 2**20} MB")
-    parser.close()
-    yield from entries.taken()
-
-
-class _Entries:
-    """What the parser tells goes here instead of into a tree: a hostile file would grow one without an entry in it."""
-
-    def __init__(self, name: str) -> None:
-        self.events = 0
-        self._name = name
-        self._path: list[str] = []
-        self._words: set[str] = set()
-        self._text: list[str] = []
-        self._found: list[tuple[str, str]] = []
-
-    def taken(self) -> list[tuple[str, str]]:
-        """Return what was found since it was asked last."""
-        found, self._found = self._found, []
-        return found
-
-    def start(self, tag: str, attributes: Iterable[str]) -> None:
-        self.events += 1
-        self._path.append(tag.rpartition("}")[2])
-        self._words.update((tag, *attributes))
-        self._text.clear()
-        if len(self._path) == 1 and self._path[0] not in {"urlset", "sitemapindex"}:
-            raise _Malformed(
-                f"{self._name!r} is a <{self._path[0][:40]}> document: expected <urlset> or <sitemapindex>"
-            )
-        if len(self._path) > _DEEPEST or len(self._words) > _MOST_WORDS:
-            # The parser itself keeps each open element and each name.
-            raise _Malformed(f"{self._name!r} is nested too deep or has too many kinds of elements for a sitemap")
-
-    def data(self, text: str) -> None:
-        self.events += 1
-        if self._path[-1] == "loc" and sum(map(len, self._text)) <= MAX_ADDRESS_CHARS:
-            self._text.append(text)
-
-    def end(self, tag: str) -> None:
-        del tag
-        self.events += 1
-        match self._path:
-            case [_, "url" | "sitemap" as kind, "loc"] if text := "".join(self._text).strip():
-                self._found.append((kind, text))
-            case _:
-                pass
-        self._path.pop()
-        self._text.clear()
-
-    def close(self) -> None:
-        """End with nothing to return: what was found is taken as it comes."""
-
-
-def _check_xml(head: bytes, name: str) -> None:
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not start:
-        raise _Malformed(f"{name!r} is empty: expected an XML sitemap")
-    if start.startswith((b"<!doctype html", b"<html")):
-        msg = f"{name!r} is a web page, not a sitemap: robots.txt of most sites says where theirs is, as 'Sitemap: …'"
-        raise _Malformed(msg)
-    if not start.startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
-        raise _Malformed(f"{name!r} is no XML sitemap: a list of addresses, one a line, is for --file")
+    if _SCHEME.match(text) or any(map(str.isspace, text)):
+        return public_url(normal_url(text))
+    host, _, rest = text.partition("/")
+    if host.lower() in {site_name(base), f"www.{site_name(base)}"}:  # an address without its scheme
+        return public_url(normal_url(f"{urlsplit(base).scheme}://{host}/{rest}"))
+    return public_url(normal_url(urljoin(base, text)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protego import Protego
 
-from producer.sitemaps.sitemap import _Malformed, locations
+from producer.sitemaps.sitemap_file import Malformed, locations
 from tests.fuzz.strange import BYTES, TEXT
 
 TAGS = st.sampled_from(["urlset", "sitemapindex", "url", "sitemap", "loc", "lastmod", "html"])
@@ -35,7 +35,7 @@ FILES = st.one_of(
 def test_a_file_gives_addresses_or_a_reason(content: bytes):
     try:
         found = list(locations(io.BytesIO(content), "http://shop.example/sitemap.xml"))  # type: ignore[arg-type]  # a reader of bytes
-    except _Malformed as error:
+    except Malformed as error:
         assert "sitemap.xml" in str(error)
     else:
         assert all(kind in {"url", "sitemap"} and text == text.strip() != "" for kind, text in found)

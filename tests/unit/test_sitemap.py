@@ -70,9 +70,9 @@ def test_patterns_choose_by_path_or_by_whole_address(site: SmallSite) -> None:
     assert dict(listed.left_out) == {"by --exclude": 2, "that fit no --match": 1}
 
 
-def test_other_sites_are_left_out_and_relative_addresses_are_problems(site: SmallSite) -> None:
+def test_other_sites_are_left_out_and_what_is_no_address_is_a_problem(site: SmallSite) -> None:
     site.files["/s.xml"] = urlset(
-        "https://elsewhere.example/", "/relative", f"{site.url}/fine", "http://169.254.169.254/"
+        "https://elsewhere.example/", "mailto:a@b.example", f"{site.url}/fine", "http://169.254.169.254/"
     )
     site.files["/i.xml"] = sitemap_index("http://127.0.0.1:9/internal.xml", f"{site.url}/s.xml")
 
@@ -80,7 +80,7 @@ def test_other_sites_are_left_out_and_relative_addresses_are_problems(site: Smal
 
     assert list(listed.pages) == [f"{site.url}/fine"]
     assert listed.left_out["of other sites"] == 3
-    assert list(listed.problems) == ["/relative"]
+    assert list(listed.problems) == ["mailto:a@b.example"]
 
 
 def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite) -> None:
@@ -98,8 +98,15 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b"<!DOCTYPE html><html><p>404</p></html>", "is a web page, not a sitemap"),
         (b"  <html></html>", "is a web page, not a sitemap"),
         (b"", "is empty: expected an XML sitemap"),
-        (b"https://a.example/\n", "is for --file"),
-        (b"<rss><channel/></rss>", "is a <rss> document: expected <urlset> or <sitemapindex>"),
+        (b" \r\n\xef\xbb\xbf", "is empty: expected an XML sitemap"),
+        (
+            b'{"urls": []}',
+            "is no sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address a line",
+        ),
+        (b"Not found", "is no sitemap"),
+        (b" " * 1_200_000 + b"<urlset/>", "begins with more than 1 MB of white space"),
+        (b"https://a.example/" + b"a" * 1_200_000, "has a line of more than 1 MB"),
+        (b"<svg/>", "is a <svg> document: expected <urlset> or <sitemapindex>, <rss> or <feed>"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><urlset/>', "declares a document type or entities"),
         (b"<urlset><url>", "is not whole, or no XML"),
         (b"\x1f\x8bnot really gzip", "could not be loaded"),
@@ -155,7 +162,7 @@ def test_a_bomb_and_a_drip_end_at_their_limits(site: SmallSite, monkeypatch: pyt
 
 
 def test_a_file_of_what_is_no_entry_takes_no_memory(site: SmallSite) -> None:
-    strange, wrong = b"<a/>" * 30_000, b"".join(b"<url><loc>%d</loc></url>" % number for number in range(5_000))
+    strange, wrong = b"<a/>" * 30_000, b"".join(b"<url><loc>tel:%d</loc></url>" % number for number in range(5_000))
     site.files["/s.xml"] = b"<urlset>" + strange + b"<url>" + strange + b"</url>" + wrong + b"</urlset>"
 
     tracemalloc.start()
@@ -200,3 +207,84 @@ def test_more_pages_than_the_limit_are_refused_whole(site: SmallSite, monkeypatc
     with pytest.raises(InputError, match="more than 10 pages: take fewer with --match or --exclude"):
         read_sitemap(f"{site.url}/s.xml", Choice())
     assert len(read_sitemap(f"{site.url}/s.xml", Choice(exclude=("/1*",))).pages) == 9
+
+
+FEED = (
+    '<feed xmlns="http://www.w3.org/2005/Atom"><link rel="self" href="{0}/feed"/><entry><link rel="enclosure" '
+    'href="{0}/no"/><link href="{0}/a"/></entry><entry><link rel="alternate" href="/b"/></entry></feed>'
+)
+RSS = (
+    '<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel><link>{0}/home</link>'
+    '<atom:link href="{0}/f"/>'
+    "<item><title>A</title><link> {0}/a </link></item><item><link><![CDATA[{0}/b]]></link></item></channel></rss>"
+)
+RDF = (
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/"><channel>'
+    "<link>{0}/</link></channel><item><link>{0}/a</link></item><item><link>{0}/b</link></item></rdf:RDF>"
+)
+XML = '<?xml version="1.0" encoding="UTF-8"?><urlset><url><loc>{0}/a</loc></url><url><loc>{0}/b</loc></url></urlset>'
+TEXT = "# our pages\r\n{0}/a\r\n\r\n  {0}/b"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("before", ["", "\n", "\r\n \t\r\n", "\n" * 5_000])
+@pytest.mark.parametrize("text", [XML, TEXT, FEED, RSS, RDF])
+def test_every_form_of_the_protocol_is_read_whatever_white_space_comes_first(
+    site: SmallSite, text: str, before: str, encoding: str
+) -> None:
+    if encoding == "utf-16":
+        text = text.replace("UTF-8", "UTF-16")
+    site.files["/s"] = (before + text.format(site.url)).encode(encoding)
+
+    listed = read_sitemap(f"{site.url}/s", Choice())
+
+    assert (list(listed.pages), listed.problems) == ([f"{site.url}/a", f"{site.url}/b"], {})
+
+
+def test_a_byte_order_mark_behind_a_blank_line_is_passed(site: SmallSite) -> None:
+    site.files["/s.xml"] = b"\n\xef\xbb\xbf\n" + urlset(f"{site.url}/a")
+
+    assert list(read_sitemap(f"{site.url}/s.xml", Choice()).pages) == [f"{site.url}/a"]
+
+
+def test_relative_addresses_are_relative_to_the_file_where_it_was_found(site: SmallSite) -> None:
+    site.files = {
+        "/s.xml": redirect("/deep/er/s.xml"),
+        "/deep/er/s.xml": urlset("/a", "b.html", "../c", f"//{site.host}/d", f"{site.host}/e", "?page=2"),
+        "/i.xml": sitemap_index("s.xml"),
+    }
+
+    listed = read_sitemap(f"{site.url}/i.xml", Choice())
+
+    paths = ("a", "deep/er/b.html", "deep/c", "d", "e", "deep/er/s.xml?page=2")
+    assert list(listed.pages) == [f"{site.url}/{path}" for path in paths]
+
+
+def test_files_are_left_out_of_the_pages_and_counted(site: SmallSite) -> None:
+    files = ("terms.PDF", "a/logo.svg", "all.tar.gz", "film.mp4?t=3", "price-list.xlsx")
+    pages = ("v1.2", "File:Cup.jpg", "view?file=terms.pdf", "page.html", "a.pdf/")
+    site.files["/s.xml"] = urlset(*(f"{site.url}/{name}" for name in (*files, *pages)))
+
+    listed = read_sitemap(f"{site.url}/s.xml", Choice())
+
+    assert list(listed.pages) == [f"{site.url}/{name}" for name in pages]
+    assert listed.left_out == {"that are files, not pages": 5}
+
+
+def test_the_addresses_of_production_are_replaced_by_those_of_the_preview(site: SmallSite) -> None:
+    live = "https://shop.example"
+    site.files = {
+        "/i.xml": sitemap_index(f"{live}/s.xml"),
+        "/s.xml": urlset(f"{live}/", live, f"{live}/a?b#/c", f"{live}.evil.example/", "https://blog.shop.example/x"),
+    }
+
+    listed = read_sitemap(f"{site.url}/i.xml", Choice(replaced=((live, site.url),)))
+
+    assert list(listed.pages) == [f"{site.url}/", f"{site.url}/a?b#/c"]
+    assert listed.left_out == {"named twice": 1, "of other sites": 2}
+
+
+def test_user_info_in_a_sitemap_is_dropped(site: SmallSite) -> None:
+    site.files["/s.xml"] = urlset(f"http://editor:s3cret@{site.host}/a")
+
+    assert list(read_sitemap(f"{site.url}/s.xml", Choice()).pages) == [f"{site.url}/a"]
