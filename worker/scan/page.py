@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from producer.contract import Viewport
-from worker.scan.cdp import CallTimedOut, JsonObject, Session
+from worker.scan.cdp import BrowserGone, CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.watch import Watch
 
@@ -31,8 +31,13 @@ _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
         {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": [{"type": "iframe"}]},
     ),
     ("Inspector.enable", {}),
+    # A page is audited at rest: one that asks is spared its animations.
+    ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}),
 )
 _START: Final = "Runtime.runIfWaitingForDebugger"
+_DOCUMENTS: Final[JsonObject] = {"patterns": [{"resourceType": "Document"}]}
+_THAW_LIMIT_S: Final = 5.0
+_SCRIPTS: Final = "Emulation.setScriptExecutionDisabled"
 
 
 class ScriptFailed(Exception):
@@ -51,6 +56,8 @@ class Page:
         self._frames: dict[str, Session] = {}
         self._changed = asyncio.Event()
         self._headers: Callable[[JsonObject], list[JsonObject]] | None = None
+        self._is_frozen = False
+        self._thawing: set[asyncio.Task[None]] = set()
         self.session = browser.session("")
         self.watch = Watch(frame_id="")
 
@@ -103,6 +110,8 @@ class Page:
 
     async def close(self) -> None:
         """End the context with all its pages; safe to call twice. Never raises."""
+        for task in self._thawing:
+            task.cancel()
         for session in (self.session, *self._frames.values()):
             self._browser.connection.forget(session.session_id)
         if self._context_id:
@@ -126,6 +135,38 @@ class Page:
         """Hold each request of the page until it has the headers that ``headers(request)`` returns."""
         self._headers = headers
         await self.session.call("Fetch.enable")
+
+    async def freeze(self, *, timeout_s: float) -> None:
+        """Stop the page's scripts: its timers, animation frames and messages. Ours run on, without timers.
+
+        A document that is asked for meanwhile is held until the scripts may run again: it would come without its own.
+        """
+        self._is_frozen = True
+        sessions = (self.session, *self._frames.values())
+        calls = [session.call(_SCRIPTS, {"value": True}, timeout_s=timeout_s) for session in sessions]
+        if self._headers is None:
+            calls += [session.call("Fetch.enable", _DOCUMENTS, timeout_s=timeout_s) for session in sessions]
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def thaw(self, *, timeout_s: float) -> None:
+        """Let the page's scripts run again; safe to call at any time."""
+        if self._is_frozen:
+            self._is_frozen = False
+            sessions = (self.session, *self._frames.values())
+            calls = (session.call(_SCRIPTS, {"value": False}, timeout_s=timeout_s) for session in sessions)
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    async def frames(self, *, timeout_s: float) -> list[tuple[Session, str]]:
+        """Return session and id of each child frame, outer ones first, but for those of sessions that are busy."""
+        sessions = [self.session, *self._frames.values()]
+        calls = (session.call("Page.getFrameTree", timeout_s=timeout_s) for session in sessions)
+        found = [
+            (session, frame_id)
+            for session, tree in zip(sessions, await asyncio.gather(*calls, return_exceptions=True), strict=True)
+            if not isinstance(tree, BaseException)
+            for frame_id in _frame_ids(tree["frameTree"])
+        ]
+        return [(session, frame_id) for session, frame_id in found if frame_id != self.watch.frame_id]
 
     @property
     def frame_processes(self) -> int:
@@ -200,15 +241,28 @@ class Page:
         elif method == "Page.javascriptDialogOpening":
             self.watch.dialogs += 1
             session.post("Page.handleJavaScriptDialog", {"accept": False})
-        elif method == "Fetch.requestPaused" and self._headers is not None:
-            go_on = {"requestId": params["requestId"], "headers": self._headers(params["request"])}
-            session.post("Fetch.continueRequest", go_on)
+        elif method == "Fetch.requestPaused" and self._is_frozen:
+            task = asyncio.create_task(self._thaw_and_go_on(session, params), name="thaw")
+            self._thawing.add(task)
+            task.add_done_callback(self._thawing.discard)
+        elif method == "Fetch.requestPaused":
+            self._go_on(session, params)
         elif method == "Inspector.targetCrashed" and not name:
             self._crashed(self.watch.crash or "crashed")
         elif method == "Inspector.targetCrashed":
             self.watch.unread_frames[name] = "its process died"
             self._browser.connection.fail_session(name, "the frame's process died")
         self._changed.set()
+
+    def _go_on(self, session: Session, paused: JsonObject) -> None:
+        headers = {} if self._headers is None else {"headers": self._headers(paused["request"])}
+        session.post("Fetch.continueRequest", {"requestId": paused["requestId"], **headers})
+
+    async def _thaw_and_go_on(self, session: Session, paused: JsonObject) -> None:
+        if paused.get("resourceType") == "Document":
+            await self.thaw(timeout_s=_THAW_LIMIT_S)
+        with contextlib.suppress(BrowserGone):
+            self._go_on(session, paused)
 
     def _attach_frame(self, params: JsonObject) -> None:
         session = self._browser.session(params["sessionId"])
@@ -229,6 +283,12 @@ class Page:
 def literal(value: object) -> str:
     """Return ``value`` as a JavaScript expression: JSON is one."""
     return json.dumps(value)
+
+
+def _frame_ids(tree: JsonObject) -> Iterator[str]:
+    yield str(tree["frame"]["id"])
+    for child in tree.get("childFrames", ()):
+        yield from _frame_ids(child)
 
 
 def _describe_exception(details: JsonObject) -> str:

@@ -56,6 +56,7 @@ class ScanOptions:
     disabled_rules: tuple[str, ...] = ()
     viewport: JsonObject | None = None
     wait_for: str | None = None
+    no_scroll: bool = False
 
     @property
     def waits(self) -> bool:
@@ -72,8 +73,9 @@ def request_options(options: ScanOptions) -> JsonObject:
         "disabled_rules": list(options.disabled_rules),
         "viewport": options.viewport,
         "wait_for": options.wait_for,
+        "scroll": False if options.no_scroll else None,
     }
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value or value is False}
 
 
 def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
@@ -140,6 +142,7 @@ page_options = _together(
     ),
     click.option("--viewport", metavar="WxH", callback=_read_size, help="Size of the window.  [default: 1280x800]"),
     click.option("--wait-for", metavar="CSS", help="Wait until this is on the page."),
+    click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),
 )
 report_options = _together(
     click.option(
