@@ -29,10 +29,11 @@ class ScanRequest(Message):
     """One page to scan.
 
     Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
-    that must appear besides. ``deadline_s`` bounds the whole scan. ``screenshot`` asks for pictures of the page and of
-    each finding's first few elements. ``group`` names the template or section that the page belongs to. Scans of the
-    page's host begin ``host_gap_ms`` apart, where its robots.txt asks for that (Crawl-delay), or as HOST_GAP_MS says if
-    that is more. Secrets (headers, storage state) are not part of it: see ``Keys.secret``.
+    that must appear besides. ``scroll``: the page is scrolled through once before it is audited. ``deadline_s`` bounds
+    the whole scan. ``screenshot`` asks for pictures of the page and of each finding's first few elements. ``group``
+    names the template or section that the page belongs to. Scans of the page's host begin ``host_gap_ms`` apart, where
+    its robots.txt asks for that (Crawl-delay), or as HOST_GAP_MS says if that is more. Secrets (headers, storage state)
+    are not part of it: see ``Keys.secret``.
 
     ``enabled_rules`` run besides those of the standard; what experimental ones find needs review. The page makes no
     request to ``blocked_hosts`` (``name`` or ``*.name``). ``allow_partial`` names kinds of doubt that leave the page
@@ -50,6 +51,7 @@ class ScanRequest(Message):
     viewport: Viewport = Viewport()
     wait_until: Literal["load", "domcontentloaded"] = "load"
     wait_for: str | None = None
+    scroll: bool = True
     deadline_s: Annotated[float, Field(gt=0, le=600)] = 60.0
     screenshot: bool = False
     assess: bool = True

@@ -109,6 +109,11 @@ class Load:
         self._look(self.facts)
         return self.facts
 
+    async def look_again(self) -> None:
+        """Judge the page as it is now; raises ``CallFailed`` for one that left."""
+        self.facts = await read_facts(self._page)
+        self._look(self.facts)
+
     def end_if_lost(self) -> None:
         """Raise ``Unread`` for a page that died, or that never stays."""
         watch = self._page.watch

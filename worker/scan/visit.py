@@ -1,4 +1,6 @@
-"""One visit to one page: load, settle, audit, picture, result. Reads as that list; each step may end it as ``Unread``.
+"""One visit to one page: load, settle, scroll, come to rest, audit, picture, result.
+
+Reads as that list; each step may end it as ``Unread``.
 
 It owns nothing that lives on: proxy and page are its own and end with it. Which browser it gets, and what happens when
 that dies, is ``engine.py``'s business. Loading is in ``load.py``, axe-core in ``axe.py``.
@@ -19,6 +21,7 @@ from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import take_pictures
 from worker.scan.proxy import ScanProxy, origin_of
+from worker.scan.rest import Rest
 from worker.scan.result import Seen, make_result
 from worker.scan.settings import Audit, ScanSettings
 from worker.scan.verdict import Unread
@@ -51,6 +54,7 @@ class Visit:
         self._settings = settings
         self._deadline = deadline
         self._on_progress = on_progress
+        self._rest = Rest(page, quiet_ms=settings.quiet_ms)
         self._load = Load(request, page=page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime)
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
@@ -82,6 +86,7 @@ class Visit:
         for _ in range(_AUDIT_TRIES):
             navigations = watch.navigations
             try:
+                await self._bring_to_rest()
                 report = await self._run_axe()
                 self._load.end_if_lost()
             except CallTimedOut:
@@ -97,6 +102,13 @@ class Visit:
                     return report
             await self._load.settle()
         raise Unread("unreachable", "the page went elsewhere each time it was audited")
+
+    async def _bring_to_rest(self) -> None:
+        """Show the page whole and at rest, and look at it again: scrolling may have made more of it."""
+        if self._request.scroll:
+            await self._rest.scroll(left_s=self._deadline.left_s)
+        await self._rest.settle(left_s=self._deadline.left_s)
+        await self._load.look_again()
 
     def _why_axe_failed(self, error: ScriptFailed) -> str:
         if _NO_PART in str(error):

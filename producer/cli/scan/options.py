@@ -68,6 +68,7 @@ class ScanOptions:
     blocked_hosts: tuple[str, ...] = ()
     allow_partial: tuple[str, ...] = ()
     insecure: bool = False
+    no_scroll: bool = False
 
     @property
     def waits(self) -> bool:
@@ -89,9 +90,10 @@ def request_options(options: ScanOptions) -> JsonObject:
         "deadline_s": options.deadline_s,
         "blocked_hosts": list(options.blocked_hosts),
         "allow_partial": list(options.allow_partial),
-        "insecure": options.insecure,
+        "insecure": options.insecure or None,
+        "scroll": False if options.no_scroll else None,
     }
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value or value is False}
 
 
 def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
@@ -225,6 +227,7 @@ page_options = _together(
         help="Seconds that the scan of a page may take, up to 600.  [default: 60]",
     ),
     click.option("--insecure", is_flag=True, help="Ignore certificate errors, for staging; the result says so."),
+    click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),
 )
 report_options = _together(
     click.option(

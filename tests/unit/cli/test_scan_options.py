@@ -32,6 +32,14 @@ def test_what_was_asked_for_becomes_the_request_and_nothing_else_does() -> None:
     assert (request.exclude, request.disabled_rules, request.viewport.width) == (("#chat",), ("color-contrast",), 390)
 
 
+def test_pages_are_scrolled_through_unless_that_is_switched_off() -> None:
+    fields = request_options(ScanOptions(no_scroll=True))
+
+    assert fields == {"scroll": False}
+    assert not ScanRequest.model_validate({"url": HOME, **fields}).scroll
+    assert ScanRequest(url=HOME).scroll
+
+
 def test_a_group_is_in_the_payload_of_its_page_alone_and_in_the_name_of_its_job() -> None:
     plan = ScanPlan((CART, HOME), {}, "b", groups={CART: "shop"})
 

@@ -37,13 +37,15 @@
     };
     globalThis.clearTimeout = (timer) => void waiting.delete(timer);
   };
-  const timersRun = new Promise((resolve) => {
+  const timersRun = () => new Promise((resolve) => {
     const limit = performance.now() + 100;
     setTimeout(resolve, 0, true);
     const look = () => (performance.now() < limit ? post(look) : resolve(false));
     post(look);
   });
-  const ready = timersRun.then((run) => { if (!run) replaceTimers(); });
+  // Where we have stopped the page's scripts ourselves, it is known that no timers run.
+  const isFrozen = Object.hasOwn(globalThis, "sightlineFrozen");
+  const ready = (isFrozen ? Promise.resolve(false) : timersRun()).then((run) => { if (!run) replaceTimers(); });
 
   const boxOf = (target) => {
     const element = target.length === 1 ? axe.utils.shadowSelect(target[0]) : null;

@@ -1,0 +1,227 @@
+"""That a page is seen whole and at rest: what appears on scrolling is audited, what moves is audited where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer.contract import ScanRequest, ScanResult, Viewport
+from tests.support.site import Request, Site, reply
+from worker.scan.chromium import Chromium
+from worker.scan.engine import ScanEngine
+from worker.scan.guard import Guard
+from worker.scan.page import Page
+from worker.scan.proxy import ScanProxy
+from worker.scan.settings import ScanSettings
+
+FADE = "@keyframes fade{from{opacity:.05}to{opacity:1}}"
+IMAGE = '"<img src=/pixel.png>"'
+WATCH = f"""<script>new IntersectionObserver(seen => {{
+  if (seen[0].isIntersecting) document.querySelector("#late").innerHTML = {IMAGE};
+}}, {{threshold: .5}}).observe(document.querySelector("#late"))</script>"""
+
+
+def page(body: str, head: str = "") -> str:
+    return f"<!doctype html><html lang=en><head><title>Page</title>{head}</head><body><main><h1>Page</h1>{body}</main>"
+
+
+async def scan(engine: ScanEngine, url: str, **options: Any) -> ScanResult:
+    return (await engine.audit(ScanRequest(url=url, deadline_s=30, **options))).result
+
+
+def rules_of(result: ScanResult) -> set[str]:
+    return {finding.rule for finding in result.findings}
+
+
+def spacer(height: int) -> str:
+    return f'<div style="height:{height}px"></div>'
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_lazy_frame_far_below_is_loaded_and_audited(engine: ScanEngine, site: Site, host: str) -> None:
+    frame = f'<iframe loading=lazy title=map src="{site.url("/pages/guilty.html", host=host)}"></iframe>'
+    url = site.add("/lazy-frame", page(spacer(9_000) + frame))
+
+    result = await scan(engine, url)
+
+    assert result.status == "scanned"
+    assert [node.selector for node in result.findings[0].nodes] == [("iframe", "img")]
+
+
+async def test_what_is_revealed_on_scrolling_is_audited_unless_scrolling_is_off(engine: ScanEngine, site: Site) -> None:
+    url = site.add("/reveal", page(f'{spacer(3_000)}<div id=late style="min-height:90px"></div>{WATCH}'))
+
+    scrolled, unscrolled = await scan(engine, url), await scan(engine, url, scroll=False)
+
+    assert rules_of(scrolled) == {"image-alt"}
+    assert rules_of(unscrolled) == set()
+
+
+@pytest.mark.parametrize(
+    "box", ["height:300px;overflow:auto", "height:300px;overflow-y:scroll;margin-top:4000px;scroll-behavior:smooth"]
+)
+async def test_what_is_revealed_in_a_box_that_scrolls_is_audited(engine: ScanEngine, site: Site, box: str) -> None:
+    late = f'{spacer(2_000)}<div id=late style="min-height:90px"></div>'
+    url = site.add("/reveal-in-box", page(f'<div tabindex=0 style="{box}">{late}</div>{WATCH}'))
+
+    result = await scan(engine, url)
+
+    assert rules_of(result) == {"image-alt"}
+
+
+async def test_what_is_revealed_by_scrolling_within_a_frame_is_audited(engine: ScanEngine, site: Site) -> None:
+    inner = f'{spacer(2_000)}<div id=late style="min-height:90px"></div>{WATCH}'
+    site.add("/inner-reveal", page(inner).replace("<h1>Page</h1>", ""))
+    frame = f'<iframe title=list src="{site.url("/inner-reveal", host="localhost")}"></iframe>'
+    url = site.add("/reveal-in-frame", page(spacer(3_000) + frame))
+
+    result = await scan(engine, url)
+
+    assert rules_of(result) == {"image-alt"}
+
+
+async def test_what_scrolling_has_begun_to_load_is_waited_for(engine: ScanEngine, site: Site) -> None:
+    async def slow(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.7)  # the server's time, not the test's
+        await reply("<img src=/pixel.png>")(request, writer)
+
+    site.add("/slow-part", slow)
+    load = 'fetch("/slow-part").then(r => r.text()).then(t => late.innerHTML = t)'
+    script = WATCH.replace(f'document.querySelector("#late").innerHTML = {IMAGE}', load)
+    url = site.add("/reveal-slowly", page(f'{spacer(3_000)}<div id=late style="min-height:90px"></div>{script}'))
+
+    result = await scan(engine, url)
+
+    assert rules_of(result) == {"image-alt"}
+
+
+async def test_a_page_that_grows_whenever_it_is_scrolled_is_scanned_in_time(engine: ScanEngine, site: Site) -> None:
+    grow = "addEventListener('scroll', () => document.querySelector('main').insertAdjacentHTML('beforeend', more))"
+    url = site.add("/feed", page(f"{spacer(2_000)}<script>const more = {spacer(900)!r}; {grow}</script>"))
+
+    result = await scan(engine, url)
+
+    assert result.status == "scanned"
+    assert result.timings_ms["total"] < 20_000
+
+
+async def test_the_page_is_audited_where_its_visitor_arrives(engine: ScanEngine, site: Site) -> None:
+    watch = f"addEventListener('scroll', () => late.innerHTML = scrollY > 0 ? {IMAGE} : '')"
+    url = site.add("/sticky", page(f"<div id=late></div>{spacer(3_000)}<script>{watch}</script>"))
+
+    result = await scan(engine, url)
+
+    assert rules_of(result) == set()
+
+
+BY_TIMER = "let n = 0; const t = setInterval(() => { p.style.opacity = n += .04; if (n >= 1) clearInterval(t) }, 30)"
+FADED = f"<style>{FADE} p{{animation:fade 9s linear both}}</style><p>Black on white once it is here.</p>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FADED,
+        f"<x-app><template shadowrootmode=open>{FADED}</template></x-app>",
+        f'<iframe title=f srcdoc="<html lang=en><title>t</title>{FADED}"></iframe>',
+        "<p id=p style='opacity:.05;transition:opacity 9s'>X</p><script>onload = () => p.style.opacity = 1</script>",
+        "<p id=p>X</p><script>p.animate({opacity: [.05, 1]}, {duration: 8000, delay: 1000, fill: 'both'})</script>",
+        f"<style>{FADE} p{{animation:fade 9s linear infinite alternate}}</style><p>Pulses without end.</p>",
+        f"<p id=p>Black.</p><script>{BY_TIMER}</script>",
+    ],
+    ids=["animation", "in a shadow root", "in a frame", "transition", "by a script", "endless", "by a timer"],
+)
+async def test_contrast_is_measured_when_the_animation_has_ended(engine: ScanEngine, site: Site, body: str) -> None:
+    url = site.add("/fade", page(body))
+
+    result = await scan(engine, url)
+
+    assert result.status == "scanned"
+    assert rules_of(result) == set()
+
+
+async def test_text_that_ends_too_pale_is_still_found(engine: ScanEngine, site: Site) -> None:
+    style = "@keyframes fade{from{opacity:1}to{opacity:.2}} p{animation:fade 9s linear both}"
+    url = site.add("/fade-out", page(f"<style>{style}</style><p>Pale in the end.</p>"))
+
+    result = await scan(engine, url)
+
+    assert rules_of(result) == {"color-contrast"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_page_and_its_frames_are_asked_to_reduce_motion(engine: ScanEngine, site: Site, host: str) -> None:
+    style = "<style>img{display:none}@media (prefers-reduced-motion:reduce){img{display:inline}}</style>"
+    site.add("/reduced", page(f"{style}<img src=/pixel.png>"))
+    url = site.add("/reduced-frame", page(f'<iframe title=f src="{site.url("/reduced", host=host)}"></iframe>'))
+
+    framed, alone = await scan(engine, url), await scan(engine, site.url("/reduced"))
+
+    assert rules_of(framed) == rules_of(alone) == {"image-alt"}
+
+
+MOVING = f"""<style>{FADE} .fade{{animation:fade 3s ease both}} .pulse{{animation:fade 1s infinite}}
+#s p{{transition:opacity .6s}}</style>
+<p class=fade>Fades in.</p><p class=pulse>Pulses.</p><p id=n>0</p><div id=s><p>First</p><p>Second</p><p>Third</p></div>
+<script>
+let shown = 0, count = 0;
+setInterval(() => {{ shown = (shown + 1) % 3;
+  [...s.children].forEach((one, i) => one.style.opacity = i === shown ? 1 : .3) }}, 2500);
+const t = setInterval(() => {{ n.textContent = count += 7; if (count > 280) clearInterval(t) }}, 20);
+</script><p style="color:#999">Too pale, always.</p>"""
+
+
+async def test_a_page_with_fades_sliders_and_counters_has_the_same_findings_every_time(
+    engine: ScanEngine, site: Site
+) -> None:
+    url = site.add("/moving", page(MOVING))
+
+    results = [await scan(engine, url) for _ in range(3)]
+
+    seen = [{(node.snippet, node.failure_summary) for one in found.findings for node in one.nodes} for found in results]
+    assert any("Too pale" in snippet for snippet, _ in seen[0])
+    assert seen[0] == seen[1] == seen[2]
+
+
+async def test_styles_for_pages_without_scripts_are_not_what_is_audited(engine: ScanEngine, site: Site) -> None:
+    style = "<style>@media (scripting:none){p{color:#ccc}}</style>"
+    url = site.add("/asks-for-scripts", page(f"{style}<p>Black on white.</p><script></script>"))
+
+    result = await scan(engine, url)
+
+    assert rules_of(result) == set()
+
+
+async def test_a_document_that_comes_while_the_page_is_stopped_runs_its_scripts(browser_path: str, site: Site) -> None:
+    goal = site.add("/goal", page(f"<div id=late></div><script>late.innerHTML = {IMAGE}</script>"))
+    start = site.add("/ticks", page("<p id=n>0</p><script>setInterval(() => n.textContent++, 5)</script>"))
+    look = "document.querySelector('#n, #late').innerHTML"
+    browser = await Chromium.launch(Path(browser_path), max_script_mb=512, max_renderer_mb=1024)
+    try:
+        async with ScanProxy(Guard(ScanSettings(allow_private=True)), max_bytes=10**8) as proxy:
+            opened = await Page.open(
+                browser, proxy_port=proxy.port, viewport=Viewport(), user_agent="test", start_script=""
+            )
+
+            async def shown() -> str:
+                world = await opened.world(opened.session, opened.watch.frame_id, timeout_s=10)
+                return str(await opened.evaluate(opened.session, world, look, timeout_s=10))
+
+            await opened.session.call("Page.navigate", {"url": start})
+            assert await opened.until(lambda: opened.watch.is_loaded, timeout_s=20)
+            await opened.freeze(timeout_s=10)
+            first = await shown()
+            frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            world = await opened.world(opened.session, opened.watch.frame_id, timeout_s=10)
+            await opened.evaluate(opened.session, world, frames, timeout_s=10)
+            second = await shown()
+            await opened.session.call("Page.navigate", {"url": goal})
+            assert await opened.until(lambda: opened.watch.navigations == 1 and opened.watch.is_loaded, timeout_s=20)
+
+            assert first == second
+            assert "<img" in await shown()
+    finally:
+        await browser.close()

@@ -1,0 +1,169 @@
+// Scrolls through a document once, and brings its animations to rest. Evaluated in our isolated world, once a document.
+// A form's fields shadow its DOM properties: prototypes are asked instead.
+(() => {
+  if (Object.hasOwn(globalThis, "sightlineRest")) return;
+  const MAX_ELEMENTS = 20000;
+  const MAX_CONTAINERS = 20;
+  const STEPS_A_CONTAINER = 20;
+  const LEAST_PX = 40;
+  // Of the visible height: an element as high as the window is seen to more than half in one of the steps.
+  const STRIDE = 0.75;
+  // A longer one counts as endless: a ticker, a slow zoom.
+  const LONGEST_MS = 60000;
+  const FRAME_LIMIT_MS = 100;
+  const getter = (prototype, name) => {
+    const { get } = Object.getOwnPropertyDescriptor(prototype, name);
+    return (object) => get.call(object);
+  };
+  const [scrollTop, scrollLeft, scrollHeight, scrollWidth, clientHeight, clientWidth, shadowRoot] = [
+    "scrollTop", "scrollLeft", "scrollHeight", "scrollWidth", "clientHeight", "clientWidth", "shadowRoot",
+  ].map((name) => getter(Element.prototype, name));
+  const find = (from, selector) =>
+    (from === document ? Document.prototype.querySelectorAll : DocumentFragment.prototype.querySelectorAll).call(from, selector);
+  const root = () => getter(Document.prototype, "scrollingElement")(document) ?? document.documentElement;
+
+  const elements = function* (from = document, left = { count: MAX_ELEMENTS }) {
+    for (const element of find(from, "*")) {
+      if (--left.count < 0) return;
+      yield element;
+      const inner = shadowRoot(element);
+      if (inner) yield* elements(inner, left);
+    }
+  };
+  // The end of a drawn frame: observers of intersections have been asked. Frames out of sight draw none.
+  const drawn = () => new Promise((resolve) => {
+    requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = resolve;
+      port2.postMessage(0);
+    });
+    setTimeout(resolve, FRAME_LIMIT_MS);
+  });
+
+  // ------------------------------------------------------------------------------------------ scrolling
+  const before = new Map();
+  const reached = new Map();
+  const move = (element, left, top) => {
+    if (!before.has(element)) before.set(element, [scrollLeft(element), scrollTop(element)]);
+    Element.prototype.scrollTo.call(element, { left, top, behavior: "instant" });
+  };
+  const scrolls = (overflow) => overflow === "auto" || overflow === "scroll";
+  const containers = () => {
+    const found = [];
+    for (const element of elements()) {
+      const height = clientHeight(element), width = clientWidth(element);
+      if (height < LEAST_PX || width < LEAST_PX) continue;
+      const down = scrollHeight(element) - height > LEAST_PX, across = scrollWidth(element) - width > LEAST_PX;
+      if ((!down && !across) || element === root() || element === document.body) continue;
+      const style = getComputedStyle(element);
+      if ((down && scrolls(style.overflowY)) || (across && scrolls(style.overflowX))) found.push(element);
+      if (found.length === MAX_CONTAINERS) break;
+    }
+    return found;
+  };
+  // Scrolls on from where the last call came to; returns how many steps it made.
+  const scrollOne = async (element, isRoot, left) => {
+    const height = isRoot ? innerHeight : clientHeight(element), width = isRoot ? innerWidth : clientWidth(element);
+    const stride = Math.max(LEAST_PX, height * STRIDE), strideAcross = Math.max(LEAST_PX, width * STRIDE);
+    let [x, y] = reached.get(element) ?? [0, 0], steps = 0;
+    const step = async () => { steps += 1; left.steps -= 1; await drawn(); };
+    const isLeft = () => left.steps > 0 && performance.now() < left.until && (isRoot || steps < STEPS_A_CONTAINER);
+    while (isLeft() && y + height < scrollHeight(element) - 1) { y += stride; move(element, 0, y); await step(); }
+    while (!isRoot && isLeft() && x + width < scrollWidth(element) - 1) {
+      x += strideAcross;
+      move(element, x, scrollTop(element));
+      await step();
+    }
+    reached.set(element, [x, y]);
+    return steps;
+  };
+  const scroll = async (maxSteps, limitMs) => {
+    const left = { steps: maxSteps, until: performance.now() + limitMs };
+    const top = root();
+    let steps = top ? await scrollOne(top, true, left) : 0;
+    for (const element of containers()) {
+      // Only the window is moved to show it: boxes that hide what overflows would stay displaced.
+      const box = Element.prototype.getBoundingClientRect.call(element);
+      if (top && (box.bottom > innerHeight || box.top < 0)) move(top, 0, scrollTop(top) + box.top);
+      steps += await scrollOne(element, false, left);
+    }
+    return steps;
+  };
+  const restore = async () => {
+    if (before.size === 0) return;
+    for (const [element, [left, top]] of [...before].reverse()) {
+      Element.prototype.scrollTo.call(element, { left, top, behavior: "instant" });
+    }
+    before.clear();
+    await drawn();
+  };
+
+  // ------------------------------------------------------------------------------------------ animations
+  // Where an endless animation shows most: at its most opaque keyframe, else at its start.
+  const bestShown = (effect) => {
+    let best = 0, most = -1;
+    for (const frame of effect.getKeyframes()) {
+      const opacity = frame.opacity === undefined ? 0 : Number.parseFloat(frame.opacity);
+      if (opacity > most) [best, most] = [frame.computedOffset, opacity];
+    }
+    return best;
+  };
+  const rest = (animation) => {
+    if (animation.playState !== "running" || !animation.effect) return false;
+    const timing = animation.effect.getComputedTiming();
+    const isTimed = animation.timeline instanceof DocumentTimeline;
+    try {
+      if (!isTimed || (Number.isFinite(timing.endTime) && timing.endTime <= LONGEST_MS && animation.playbackRate !== 0)) {
+        animation.finish();
+      } else {
+        const offset = bestShown(animation.effect), isBack = timing.direction.endsWith("reverse");
+        animation.pause();
+        animation.currentTime = timing.delay + (isBack ? 1 - offset : offset) * Number(timing.duration) * 0.999999;
+      }
+    } catch {
+      return false; // its timing allows neither
+    }
+    return true;
+  };
+  const finish = () => {
+    const roots = [document];
+    for (const element of elements()) if (shadowRoot(element)) roots.push(shadowRoot(element));
+    let moved = 0;
+    for (const one of roots) {
+      const all = one === document ? Document.prototype.getAnimations.call(document) : one.getAnimations();
+      for (const animation of all) moved += rest(animation) ? 1 : 0;
+    }
+    return moved;
+  };
+
+  const since = (name) => (Object.hasOwn(globalThis, name) ? globalThis[name]() : performance.now());
+  const isTall = () => {
+    const top = root();
+    return Boolean(top) && scrollHeight(top) > innerHeight + 1;
+  };
+  // Whether styles here ask if scripts run: they would change with scripts stopped.
+  const asksForScripts = () => [...getter(Document.prototype, "styleSheets")(document)].some((sheet) => {
+    try {
+      return [...sheet.cssRules].some((rule) => rule instanceof CSSMediaRule && rule.conditionText.includes("scripting"));
+    } catch {
+      return false; // a stylesheet of another origin
+    }
+  });
+  const hasScripts = () => Object.hasOwn(globalThis, "sightlineStillMs");
+  // How long ago scripts changed content and styles.
+  const changes = () => ({ still_ms: since("sightlineStillMs"), styled_ms: since("sightlineStyledMs") });
+  globalThis.sightlineRest = {
+    scroll,
+    restore,
+    drawn,
+    changes,
+    // Without scripts only lazy images and frames wait to be seen.
+    survey: () => ({
+      frames: window.length,
+      is_worth_scrolling: hasScripts()
+        ? innerHeight >= LEAST_PX && (isTall() || containers().length > 0)
+        : isTall() && find(document, "iframe[loading=lazy i], img[loading=lazy i]").length > 0,
+    }),
+    finish: () => ({ finished: finish(), may_freeze: hasScripts() && !asksForScripts(), ...changes() }),
+  };
+})()

@@ -1,0 +1,165 @@
+"""Shows a page whole and at rest before it is audited: scrolls through it once, ends its animations, stops its scripts.
+
+What loads or appears on scrolling is part of the page; a picture in the middle of a fade-in is not meant to be read.
+Finite animations are finished, endless ones stand where they show most, and from then on no timer of the page runs.
+Everything is bounded and best effort: a page that cannot be brought to rest is audited as it stands. What happens in a
+document is in ``js/rest.js``; waiting for the page to load is ``load.py``'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any, Final
+
+from worker.scan.axe import script
+from worker.scan.cdp import CallFailed, Session
+from worker.scan.page import Page, ScriptFailed, literal
+
+_MAX_STEPS: Final = 60
+"""Of one scroll through one document, each three quarters of a window high and one drawn frame long."""
+_ROUNDS: Final = 4
+"""A page that has grown is scrolled on through; a feed grows without end."""
+_SCROLL_LIMIT_S: Final = 6.0
+_STARTED_LIMIT_S: Final = 2.5
+"""For what one round of scrolling has begun to load."""
+_REST_LIMIT_S: Final = 1.5
+"""For scripts that change styles step by step, and for frames that still change."""
+_STYLE_QUIET_MS: Final = 150
+_LOOK_EVERY_S: Final = 0.05
+_ASK_LIMIT_S: Final = 2.0
+_FRAME_ASK_LIMIT_S: Final = 0.5
+_MAX_FRAMES_ASKED: Final = 50
+_MAX_FRAMES_SCROLLED: Final = 10
+_SHARE: Final = 0.2
+"""Of the time left for the page, at most, for each of the two."""
+
+_Frame = tuple[Session, str]
+
+
+class Rest:
+    """Brings one page to rest; ``quiet_ms`` is how long network and document must be still after scrolling."""
+
+    def __init__(self, page: Page, *, quiet_ms: int) -> None:
+        self._page = page
+        self._quiet_ms = quiet_ms
+        self._prepared: set[tuple[str, int]] = set()
+
+    async def scroll(self, *, left_s: float) -> None:
+        """Scroll through the page and its frames, wait for what that starts, and scroll back."""
+        end_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE)
+        watch = self._page.watch
+        navigations, is_touched = watch.navigations, False
+        for _ in range(_ROUNDS):
+            begun_s, known = time.monotonic(), frozenset(watch.inflight)
+            steps = await self._scroll_all(end_s)
+            is_touched = is_touched or steps > 0
+            if not steps or not await self._has_changed(begun_s, known):
+                break
+            await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
+            if watch.navigations != navigations or time.monotonic() >= end_s:
+                break
+        if is_touched and watch.navigations == navigations:
+            await self._ask_all("sightlineRest.restore()", await self._frames())
+
+    async def settle(self, *, left_s: float) -> None:
+        """Finish what moves, and stop the page's scripts."""
+        await self._page.thaw(timeout_s=_ASK_LIMIT_S)
+        end_s = time.monotonic() + min(_REST_LIMIT_S, left_s * _SHARE)
+        while True:
+            frames = await self._frames()
+            found = await self._ask_all("sightlineRest.finish()", frames)
+            finished = sum(int(one["finished"]) for one in found if one)
+            is_styled = any(one["styled_ms"] < _STYLE_QUIET_MS for one in found if one)
+            # How long the page itself is waited for has been decided before.
+            is_changing = any(one["still_ms"] < _STYLE_QUIET_MS for one in found[1:] if one)
+            if not (finished or is_styled or is_changing) or time.monotonic() >= end_s:
+                break
+            if finished:
+                await self._ask(self._top, "sightlineRest.drawn()")
+            else:
+                await asyncio.sleep(_LOOK_EVERY_S)
+        if any(one["may_freeze"] for one in found if one):
+            await self._page.freeze(timeout_s=_ASK_LIMIT_S)
+            await self._ask_all("globalThis.sightlineFrozen = true, sightlineRest.finish()", await self._frames())
+
+    # ------------------------------------------------------------------------------------------ scrolling
+
+    async def _scroll_all(self, end_s: float) -> int:
+        """Scroll on through each document; return how many steps that took."""
+        top = await self._ask(self._top, "sightlineRest.survey()")
+        if not top:
+            return 0
+        steps = await self._scroll_one(self._top, end_s) if top["is_worth_scrolling"] else 0
+        frames = (await self._frames())[1:] if top["frames"] else []
+        surveys = await self._ask_all("sightlineRest.survey()", frames)
+        worth = [frame for frame, found in zip(frames, surveys, strict=True) if found and found["is_worth_scrolling"]]
+        for session, frame_id in worth[:_MAX_FRAMES_SCROLLED]:
+            if time.monotonic() >= end_s:
+                break
+            await self._bring_into_view(session, frame_id)
+            steps += await self._scroll_one((session, frame_id), end_s)
+        return steps
+
+    async def _scroll_one(self, frame: _Frame, end_s: float) -> int:
+        limit_s = max(0.0, end_s - time.monotonic())
+        call = f"sightlineRest.scroll({_MAX_STEPS}, {literal(round(limit_s * 1000))})"
+        return int(await self._ask(frame, call, limit_s=limit_s + _FRAME_ASK_LIMIT_S) or 0)
+
+    async def _bring_into_view(self, session: Session, frame_id: str) -> None:
+        """Show the frame, so that it is drawn and what it watches for can happen."""
+        for owner in (session, self._page.session):
+            with contextlib.suppress(CallFailed):
+                found = await owner.call("DOM.getFrameOwner", {"frameId": frame_id}, timeout_s=_FRAME_ASK_LIMIT_S)
+                node = {"backendNodeId": found["backendNodeId"]}
+                await owner.call("DOM.scrollIntoViewIfNeeded", node, timeout_s=_FRAME_ASK_LIMIT_S)
+                return
+
+    async def _has_changed(self, begun_s: float, known: frozenset[str]) -> bool:
+        watch = self._page.watch
+        if watch.inflight.keys() - known or watch.last_network_s >= begun_s:
+            return True
+        found = await self._ask_all("sightlineRest.changes()", await self._frames())
+        return any(one["still_ms"] < (time.monotonic() - begun_s) * 1000 for one in found if one)
+
+    async def _wait_for_started(self, known: frozenset[str], end_s: float) -> None:
+        """Wait until what began after ``known`` has ended and the document is still."""
+        watch = self._page.watch
+        while time.monotonic() < end_s:
+            found = await self._ask_all("sightlineRest.changes()", await self._frames())
+            still_ms = min((one["still_ms"] for one in found if one), default=0.0)
+            network_ms = (time.monotonic() - watch.last_network_s) * 1000
+            if not watch.inflight.keys() - known and min(still_ms, network_ms) >= self._quiet_ms:
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    @property
+    def _top(self) -> _Frame:
+        return self._page.session, self._page.watch.frame_id
+
+    async def _frames(self) -> list[_Frame]:
+        """Return the page's own document, then its frames."""
+        children: list[_Frame] = []
+        with contextlib.suppress(CallFailed):
+            children = await self._page.frames(timeout_s=_FRAME_ASK_LIMIT_S)
+        return [self._top, *children[:_MAX_FRAMES_ASKED]]
+
+    async def _ask_all(self, call: str, frames: list[_Frame]) -> list[Any]:
+        limits = (_ASK_LIMIT_S if frame == self._top else _FRAME_ASK_LIMIT_S for frame in frames)
+        return await asyncio.gather(
+            *(self._ask(frame, call, limit_s=limit) for frame, limit in zip(frames, limits, strict=True))
+        )
+
+    async def _ask(self, frame: _Frame, call: str, *, limit_s: float = _ASK_LIMIT_S) -> Any:
+        """Return the answer of a document; None where it is busy, gone, or lets nobody in."""
+        session, frame_id = frame
+        with contextlib.suppress(CallFailed, ScriptFailed):
+            world = await self._page.world(session, frame_id, timeout_s=limit_s)
+            if (session.session_id, world) not in self._prepared:
+                call = f"{script('rest')}; {call}"
+                self._prepared.add((session.session_id, world))
+            return await self._page.evaluate(session, world, call, timeout_s=limit_s)
+        return None
