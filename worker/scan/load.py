@@ -16,7 +16,14 @@ from worker.scan.downtime import Downtime, Origin
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.proxy import INLINE_HOST, ScanProxy, origin_of
 from worker.scan.settings import ScanSettings
-from worker.scan.verdict import Unread, describe_requests, judge_document, judge_sign_in, judge_type
+from worker.scan.verdict import (
+    Unread,
+    describe_requests,
+    judge_document,
+    judge_place,
+    judge_sign_in,
+    judge_type,
+)
 from worker.scan.waiting import Facts, Waited, read_facts, wait_for_load, wait_for_selector, wait_until_still
 
 _LOAD_SHARE: Final = 0.5
@@ -216,7 +223,7 @@ class Load:
 
     def _look(self, facts: Facts) -> None:
         """Raise ``Unread`` for what is no page to audit."""
-        unread = judge_type(facts.content_type)
+        unread = judge_place(facts.href) or judge_type(facts.content_type)
         if unread is None and self._request.url and facts.asks_who:
             unread = judge_sign_in(asked=self._request.url, shown=facts.href)
         if unread is not None:

@@ -19,6 +19,7 @@ from producer.contract.addresses import host_of
 from producer.contract.hosts import fits_host
 from worker.scan.cdp import BrowserGone, CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
+from worker.scan.losses import describe_exception
 from worker.scan.watch import Watch
 
 WORLD: Final = "sightline"
@@ -229,7 +230,7 @@ class Page:
             timeout_s=timeout_s,
         )
         if "exceptionDetails" in answer:
-            raise ScriptFailed(_describe_exception(answer["exceptionDetails"]))
+            raise ScriptFailed(describe_exception(answer["exceptionDetails"]))
         return answer["result"].get("value" if by_value else "objectId")
 
     def _see_target(self, method: str, params: JsonObject) -> None:
@@ -316,10 +317,3 @@ def _frame_ids(tree: JsonObject) -> Iterator[str]:
     yield str(tree["frame"]["id"])
     for child in tree.get("childFrames", ()):
         yield from _frame_ids(child)
-
-
-def _describe_exception(details: JsonObject) -> str:
-    exception = details.get("exception", {})
-    text = exception.get("description") or exception.get("value") or details.get("text") or "unknown error"
-    # The page may have its part in the text: half a surrogate pair could not be written as UTF-8.
-    return str(text).partition("\n")[0][:300].encode("utf-8", "replace").decode()

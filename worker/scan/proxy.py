@@ -110,6 +110,12 @@ class ScanProxy:
         """Whether more came in than the scan may receive; nothing more is passed on then."""
         return self.received_bytes > self._max_bytes
 
+    def addresses_of(self, host: str, port: int) -> Sequence[str]:
+        """Return what the host was resolved to in this scan; nothing for one that was not asked for."""
+        found = self._addresses.get((host, port))
+        is_known = found is not None and found.done() and not found.cancelled() and found.exception() is None
+        return found.result() if found is not None and is_known else ()
+
     def _count(self, size: int) -> bool:
         self.received_bytes += size
         return not self.is_over_budget

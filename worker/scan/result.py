@@ -8,10 +8,10 @@ from typing import Final
 
 from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
-from worker.scan.doubts import doubts_about, unseen
+from worker.scan.content import Content
+from worker.scan.doubts import Evidence, doubts_about, unseen
 from worker.scan.findings import count_barriers, count_rules, read_findings, review_experimental
 from worker.scan.guard import Refusal
-from worker.scan.verdict import is_soft_404
 from worker.scan.waiting import Facts, Waited
 from worker.scan.watch import Watch
 
@@ -31,11 +31,8 @@ class Seen:
     refusals: tuple[Refusal, ...]
     facts: Facts | None
     report: AxeReport
-
-    @property
-    def is_soft_404(self) -> bool:
-        """Whether the page calls itself missing, though it was served as a success."""
-        return self.facts is not None and is_soft_404(self.facts.title, self.facts.heading)
+    content: Content | None = None
+    is_page_local: bool = False
 
 
 def make_result(
@@ -53,7 +50,8 @@ def make_result(
     ``doubts`` are those noted during the visit. Any that means "not seen" makes a ``scanned`` page ``partial``.
     """
     if seen.facts is not None:
-        doubts = [*doubts, *doubts_about(request, seen.facts, is_soft_404=seen.is_soft_404)]
+        evidence = Evidence(seen.facts, seen.content, seen.watch, seen.refusals, is_page_local=seen.is_page_local)
+        doubts = [*doubts, *doubts_about(request, evidence)]
     not_seen = unseen(doubts, request)
     reasons = [reason] if reason else []
     reasons += [doubt.what for doubt in not_seen[:_REASONS_SHOWN] if doubt.what != reason]
@@ -83,7 +81,7 @@ def make_result(
         refused_left_out=max(0, len(refusals) - _MOST_SHOWN),
         unread_frames=dict(list(frames.items())[:_MOST_SHOWN]),
         unread_frames_left_out=max(0, len(frames) - _MOST_SHOWN),
-        soft_404=seen.is_soft_404,
+        soft_404=any(doubt.kind == "soft-404" for doubt in doubts),
         sign_in=any(doubt.kind == "sign-in" for doubt in doubts),
         failed_requests=watch.failed_requests,
         popups_closed=watch.popups,

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from producer.contract import ScanStatus, public_url
+from worker.scan.phrases import find_phrase
 from worker.scan.proxy import Fault, origin_of
 from worker.scan.watch import MainDocument, OpenRequest
 
@@ -34,13 +35,6 @@ _NET_ERRORS: Final[Mapping[str, str]] = {
     "ERR_INVALID_HTTP_RESPONSE": "the answer is not HTTP",
     "ERR_SSL_PROTOCOL_ERROR": "the server does not speak TLS",
 }
-_SOFT_404: Final = re.compile(
-    r"\b404\b|(page|site|content|document) (was |could |can |is )?(not|n't|no longer) (be )?(found|exist|available)"
-    r"|not found|does(n't| not) exist|seite (wurde )?nicht gefunden|page (introuvable|non trouv)|página no encontrada"
-    r"|pagina (non trovata|niet gevonden)",
-    re.IGNORECASE,
-)
-
 _SIGN_IN: Final = re.compile(
     r"\b(log ?[io]n\w*|sign ?in\w*|sso|auth|oauth2?|openid|saml2?|adfs|authenticate|authentication|authorize"
     r"|sessions? new|anmelden|anmeldung|einloggen|connexion|inloggen|accedi|accesso|iniciar sesion|acceder)\b"
@@ -75,6 +69,9 @@ def judge_document(
         return Unread("unreachable", f"the page was not loaded: {_explain(error or document.error)}")
     if document.status == HTTPStatus.UNAUTHORIZED:
         return Unread("unreachable", f"the server answered {_status_line(document.status)}: {_TO_SIGN_IN}")
+    if document.status >= _FIRST_ERROR and document.challenge:
+        reason = f"the server answered {_status_line(document.status)}: a check for robots ({document.challenge})"
+        return Unread("unreachable", reason, doubt="bot-wall")
     if document.status >= _FIRST_ERROR:
         return Unread("unreachable", f"the server answered {_status_line(document.status)}: that is not the page")
     if document.status in _NO_CONTENT:
@@ -82,6 +79,14 @@ def judge_document(
     if document.error and not document.is_whole:
         return Unread("unreachable", f"the page was not read whole: {_explain(document.error)}")
     return None
+
+
+def judge_place(href: str) -> Unread | None:
+    """Return why a document at this address is not the one that was loaded; None for one that a server gave."""
+    if href.startswith(("http:", "https:")):
+        return None
+    name = href if href.startswith("about:") else f"a {href.partition(':')[0]}: document"
+    return Unread("unreachable", f"the page went to {name}: what was loaded is gone")
 
 
 def judge_type(content_type: str) -> Unread | None:
@@ -107,7 +112,8 @@ def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:
 
     It may be what was wanted, such as the front page of an application: no verdict, a remark.
     """
-    return not _is_sign_in(asked) and (_names_sign_in(title) or _names_sign_in(heading))
+    says_so = any(_names_sign_in(text) or find_phrase("sign-in", text) for text in (title, heading))
+    return says_so and not _is_sign_in(asked)
 
 
 def _is_sign_in(url: str) -> bool:
@@ -120,11 +126,6 @@ def _is_sign_in(url: str) -> bool:
 
 def _names_sign_in(text: str) -> bool:
     return _SIGN_IN.search(re.sub(r"[\W_]+", " ", text.lower())) is not None
-
-
-def is_soft_404(title: str, heading: str) -> bool:
-    """Say whether a page served with success calls itself missing."""
-    return any(_SOFT_404.search(text) is not None for text in (title, heading))
 
 
 def describe_requests(requests: Iterable[OpenRequest]) -> str:

@@ -15,8 +15,10 @@ from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public
 from worker.scan.axe import AxeReport, AxeRun, load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.chromium import Chromium
+from worker.scan.content import Content, read_content, read_exceptions
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
+from worker.scan.guard import rule_of
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import take_pictures
@@ -24,7 +26,7 @@ from worker.scan.proxy import ScanProxy, origin_of
 from worker.scan.rest import Rest
 from worker.scan.result import Seen, make_result
 from worker.scan.settings import Audit, ScanSettings
-from worker.scan.verdict import Unread
+from worker.scan.verdict import Unread, judge_place
 
 _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
@@ -56,6 +58,7 @@ class Visit:
         self._on_progress = on_progress
         self._rest = Rest(page, quiet_ms=settings.quiet_ms)
         self._load = Load(request, page=page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime)
+        self._content: Content | None = None
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:
@@ -67,6 +70,7 @@ class Visit:
             self._mark("load")
             self._on_progress("auditing")
             report = await self._audit()
+            await self._look()
             self._mark("audit")
         except Unread as end:
             if end.doubt:
@@ -109,6 +113,27 @@ class Visit:
             await self._rest.scroll(left_s=self._deadline.left_s)
         await self._rest.settle(left_s=self._deadline.left_s)
         await self._load.look_again()
+
+    async def _look(self) -> None:
+        """Read what the audited page shows; one that cannot be read by now keeps its audit."""
+        try:
+            self._content = await read_content(self._page, self._request, left_s=self._deadline.left_s)
+            if self._content.shows_nothing and self._content.scripts:
+                await read_exceptions(self._page, left_s=self._deadline.left_s)
+        except (CallFailed, ScriptFailed):
+            self._load.end_if_lost()
+            return
+        unread = judge_place(self._content.href)
+        if unread is not None:
+            raise unread
+
+    @property
+    def _is_page_local(self) -> bool:
+        """Whether the page is on an address that is not public, or was given as HTML."""
+        document = self._page.watch.document
+        if self._request.url is None or document is None:
+            return True
+        return any(rule_of(address) for address in self._proxy.addresses_of(*origin_of(document.url)))
 
     def _why_axe_failed(self, error: ScriptFailed) -> str:
         if _NO_PART in str(error):
@@ -171,6 +196,8 @@ class Visit:
             refusals=tuple(self._proxy.refusals),
             facts=self._load.facts,
             report=report or AxeReport(),
+            content=self._content,
+            is_page_local=self._is_page_local,
         )
         return make_result(
             self._request,

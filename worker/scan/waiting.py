@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from worker.scan.axe import script
 from worker.scan.cdp import CallFailed, CallTimedOut
+from worker.scan.nothing import is_loading
 from worker.scan.page import Page, literal
 
 _LOOK_EVERY_S: Final = 0.05
@@ -62,7 +63,9 @@ async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts
     """Return the facts; raise ``CallTimedOut`` for a page too busy to answer, ``CallFailed`` for one that left."""
     world = await page.world(page.session, page.watch.frame_id, timeout_s=timeout_s)
     found = await page.evaluate(page.session, world, script("page_facts"), timeout_s=timeout_s)
-    return Facts(**cast("dict[str, Any]", found))
+    fields = cast("dict[str, Any]", found)
+    text = str(fields.pop("text"))
+    return Facts(is_bare=not text or is_loading(text), **fields)
 
 
 async def wait_for_load(

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from worker.scan.losses import Losses, challenge_of
+
 JsonObject = dict[str, Any]
 
 # These stay open as long as the page likes, or nobody waits for them.
@@ -45,6 +47,8 @@ class MainDocument:
     status: int | None = None
     is_whole: bool = False
     error: str = ""
+    challenge: str = ""
+    """The header of a service that answered in place of the site."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,9 @@ class Watch:
     unread_frames: dict[str, str] = field(default_factory=dict[str, str])
     frame_ids: dict[str, str] = field(default_factory=dict[str, str])
     """The frame that last asked for the document at a URL."""
+    losses: Losses = field(default_factory=Losses)
+    moved_from: str = ""
+    """Address of the document that had loaded when the page left it, by itself, for the one that is shown."""
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
     _frame_urls: dict[str, str] = field(default_factory=dict[str, str])
     _given_up: set[str] = field(default_factory=set[str])
@@ -122,6 +129,7 @@ class Watch:
 
     def see(self, method: str, params: JsonObject, *, now_s: float, session: str = "") -> None:
         """Note one event; events it does not know are ignored."""
+        self.losses.see(method, params, frame_id=self.frame_id, session=session)
         match method:
             case "Network.requestWillBeSent":
                 self._request_sent(params, session, now_s)
@@ -215,6 +223,7 @@ class Watch:
         document = self._documents.get(request_id)
         if document is not None:
             document.status = int(event["response"]["status"])
+            document.challenge = challenge_of(event["response"].get("headers", {}))
 
     def _loading_finished(self, event: JsonObject) -> None:
         request_id = str(event["requestId"])
@@ -256,6 +265,8 @@ class Watch:
             return
         if self.committed_loader and frame["loaderId"] != self.committed_loader:
             self.navigations += 1
+            self.moved_from = self._documents[self.committed_loader].url if self.is_loaded else ""
+            self.losses.forget()
         self.committed_loader = str(frame["loaderId"])
         self.is_loaded = False
         self.is_parsed = False

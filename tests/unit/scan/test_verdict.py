@@ -7,7 +7,7 @@ import pytest
 from producer.contract import public_url
 from worker.scan.guard import Refusal
 from worker.scan.proxy import Fault
-from worker.scan.verdict import is_sign_in_page, is_soft_404, judge_document, judge_sign_in, judge_type
+from worker.scan.verdict import is_sign_in_page, judge_document, judge_sign_in, judge_type
 from worker.scan.watch import MainDocument
 
 URL = "http://shop.example/home"
@@ -87,19 +87,6 @@ def test_only_html_is_audited(content_type: str) -> None:
 @pytest.mark.parametrize("content_type", ["text/html", "application/xhtml+xml"])
 def test_html_is_audited(content_type: str) -> None:
     assert judge_type(content_type) is None
-
-
-@pytest.mark.parametrize(
-    "title", ["404", "Page not found - Shop", "Error 404", "This page does not exist", "Seite nicht gefunden"]
-)
-def test_a_page_that_calls_itself_missing_is_a_soft_404(title: str) -> None:
-    assert is_soft_404(title, "")
-    assert is_soft_404("", title)
-
-
-@pytest.mark.parametrize("title", ["Shop", "Lost and found", "Page 4 of 40", "Peugeot 4045"])
-def test_other_pages_are_not(title: str) -> None:
-    assert not is_soft_404(title, title)
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://shop.example:99999999/", "http://shop.example:8x/"])

@@ -15,19 +15,26 @@
   const cut = (text, length) => String(text).slice(0, length).toWellFormed();
   // What people read is marked where it was cut.
   const shown = (text, length) => (String(text).length > length ? `${cut(text, length - 1)}…` : cut(text, length));
+  const FIELDS = "input:not([type]), input[type=text i], input[type=email i], input[type=tel i], input[type=search i], " +
+    "textarea, select";
   const entry = Document.prototype.querySelector.call(
     document,
     "input[type=password i], input[autocomplete~=username i], input[autocomplete~=current-password i]",
   );
+  const isVisible = (element) => Element.prototype.checkVisibility.call(element);
+  // The first step of many sign-ins asks for an e-mail address or a name alone.
+  const fields = [...Document.prototype.querySelectorAll.call(document, FIELDS)].filter(isVisible);
+  const isFirstStep = fields.length === 1 && Element.prototype.matches.call(fields[0], "[type=email i], " +
+    "[autocomplete~=email i], [name=identifier i], [name=loginfmt i], [name=login i], [name=user i], [name=username i]");
   return {
     is_still: isStill,
     still_ms: Object.hasOwn(globalThis, "sightlineStillMs") ? globalThis.sightlineStillMs() : performance.now(),
     elements,
-    is_bare: text === "" || /^(loading|please wait|wird geladen|bitte warten|chargement)\W*$/i.test(text),
+    text: cut(text, 200),
     content_type: own(Document.prototype, "contentType"),
     title: shown(own(Document.prototype, "title"), 500),
     heading: heading ? shown(heading.textContent, 200).trim() : "",
-    asks_who: entry !== null && Element.prototype.checkVisibility.call(entry),
+    asks_who: (entry !== null && isVisible(entry)) || isFirstStep,
     href: cut(location.href, 4000),
     height: Math.ceil(own(Document.prototype, "scrollingElement")?.scrollHeight ?? 0),
   };

@@ -1,0 +1,129 @@
+"""A page that nobody could read is not scanned, and what is in doubt is said: each kind, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.contract import DOUBTS, Doubt, ScanRequest, ScanResult
+from producer.contract.doubts import REMARKS
+from tests.support.doubtful import DOUBTFUL, Doubtful, serve_doubtful
+from tests.support.site import Site, reply
+from worker.scan.engine import ScanEngine
+
+
+@pytest.fixture(scope="module")
+def doubtful(site: Site) -> Site:
+    serve_doubtful(site)
+    return site
+
+
+async def scan(engine: ScanEngine, url: str) -> ScanResult:
+    return (await engine.audit(ScanRequest(url=url, deadline_s=30))).result
+
+
+def of_kind(result: ScanResult, kind: str) -> Doubt:
+    found = [doubt for doubt in result.doubts if doubt.kind == kind]
+    assert len(found) == 1, (result.status, result.reason, result.doubts)
+    return found[0]
+
+
+@pytest.mark.parametrize("page", DOUBTFUL, ids=lambda page: page.path)
+async def test_what_is_in_doubt_is_said(engine: ScanEngine, doubtful: Site, page: Doubtful) -> None:
+    result = await scan(engine, doubtful.url(page.path))
+
+    doubt = of_kind(result, page.kind)
+    assert page.words in f"{doubt.what} {doubt.where}"
+    assert len(doubt.what) <= 300
+    assert result.status == ("scanned" if page.kind in REMARKS else "partial"), result.reason
+    assert (result.soft_404, result.sign_in) == (page.kind == "soft-404", page.kind == "sign-in")
+
+
+def test_every_kind_that_is_made_here_has_a_page() -> None:
+    elsewhere = {
+        "refused-request",
+        "refused-local",
+        "moved-host",
+        "load-timeout",
+        "wait-for",
+        "script-stopped",
+        "over-limit",
+        "shadowed-names",
+        "audit-failed",
+        "rules-left-out",
+        "missing-glyphs",
+    }
+
+    assert {page.kind for page in DOUBTFUL} == set(DOUBTS) - elsewhere
+
+
+@pytest.mark.parametrize("how", ["location.href = 'about:blank'", "location.href = URL.createObjectURL(new Blob([1]))"])
+async def test_a_document_that_replaced_the_page_is_not_the_page(engine: ScanEngine, site: Site, how: str) -> None:
+    url = site.add("/replaced", f"<title>x</title><main><h1>x</h1></main><script>onload = () => {{ {how} }}</script>")
+
+    result = await scan(engine, url)
+
+    assert result.status == "unreachable"
+    assert "the page went to" in result.reason
+    assert result.findings == ()
+
+
+async def test_a_page_that_went_back_to_nothing_is_not_the_page(engine: ScanEngine, site: Site) -> None:
+    result = await scan(engine, site.add("/back", "<title>x</title><h1>x</h1><script>history.back()</script>"))
+
+    assert (result.status, result.findings) == ("unreachable", ())
+    assert "the page went to about:blank" in result.reason
+
+
+async def test_a_page_that_moved_to_another_host_once_loaded_is_remarked(engine: ScanEngine, site: Site) -> None:
+    there = site.add("/there", "<!doctype html><html lang=en><title>There</title><main><h1>There</h1></main>")
+    go = f"onload = () => setTimeout(() => location = '{there.replace('127.0.0.1', '127.0.0.2')}', 50)"
+
+    result = await scan(engine, site.add("/leaves", f"<title>x</title><h1>x</h1><script>{go}</script>"))
+
+    assert result.status == "scanned"
+    assert "127.0.0.2" in of_kind(result, "moved-host").what
+
+
+async def test_a_challenge_answered_by_an_error_is_called_a_check_for_robots(engine: ScanEngine, site: Site) -> None:
+    challenge = reply("<title>x</title>", status="403 Forbidden", headers={"cf-mitigated": "challenge"})
+
+    result = await scan(engine, site.add("/mitigated", challenge))
+
+    assert result.status == "unreachable"
+    assert "a check for robots (cf-mitigated: challenge)" in result.reason
+    assert [doubt.kind for doubt in result.doubts] == ["bot-wall"]
+
+
+async def test_a_page_can_fake_no_facts(engine: ScanEngine, site: Site) -> None:
+    fakes = """<img name=title alt=x><img name=body alt=x><form><input name=textContent aria-label=x></form><script>
+Element.prototype.checkVisibility = () => true; Element.prototype.getBoundingClientRect = () => new DOMRect(0, 0, 9, 9);
+Element.prototype.getAttribute = () => null; Node.prototype.textContent = "x"; window.sightlineHosts = []; </script>"""
+    hidden = f"<html lang=en><title>x</title><style>body {{ display: none }}</style><p>Text</p>{fakes}"
+
+    result = await scan(engine, site.add("/fakes", hidden))
+
+    assert (result.status, [doubt.kind for doubt in result.doubts]) == ("partial", ["hidden-content"])
+
+
+async def test_a_doubt_in_the_markup_is_none(engine: ScanEngine, site: Site) -> None:
+    words = "<parsererror>error on line 1</parsererror><p hidden>Access denied</p><template>Just a moment...</template>"
+    url = site.add("/claims", f"<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1>{words}</main>")
+
+    result = await scan(engine, url)
+
+    assert (result.status, result.doubts) == ("scanned", ())
+
+
+async def test_a_thousand_things_in_doubt_are_one_short_doubt(engine: ScanEngine, site: Site) -> None:
+    many = """<main><h1>Many</h1><p>Text</p></main><script>for (let i = 0; i < 1000; i++) {
+const host = document.createElement(`x-${"é".repeat(200)}${i}`);
+host.attachShadow({ mode: "closed" }).innerHTML = "<button>x</button>"; document.body.append(host);
+fetch(`/gone/${i}`) }</script>"""
+    url = site.add("/many", f"<!doctype html><html lang=en><title>Many</title>{many}")
+
+    result = await scan(engine, url)
+
+    assert {doubt.kind for doubt in result.doubts} >= {"closed-shadow-root", "failed-request"}
+    assert len(result.doubts) < 6
+    assert all(len(doubt.what) <= 300 for doubt in result.doubts)
+    assert "more" in of_kind(result, "closed-shadow-root").what

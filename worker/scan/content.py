@@ -1,0 +1,166 @@
+"""Reads what a page shows, once, after the audit: text, frames, fields, and what no rule can see. It judges nothing.
+
+What is read runs in our isolated world (``js/page_content.js``) and is bounded there. Two things only the browser can
+say, and it is asked only where they may be: closed shadow roots, and exceptions thrown before anyone listened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from producer.contract import ScanRequest
+from worker.scan.axe import script
+from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.page import Page, literal
+
+_ANSWER_LIMIT_S: Final = 5.0
+_ROOT_DEPTH: Final = 6
+"""Levels of a closed shadow root that are looked at; what is deeper counts as content."""
+_NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script", "template"})
+
+
+@dataclass(frozen=True, slots=True)
+class MainPart:
+    """What the page's ``main`` shows."""
+
+    text: str = ""
+    others: float = 0
+    """Pictures, fields and drawings in it."""
+    is_busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FrameElement:
+    """One frame that is shown; ``is_empty`` where the document of its ``src`` never came."""
+
+    url: str
+    is_empty: bool
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One ``object`` or ``embed`` that is shown."""
+
+    url: str
+    type: str
+    has_window: bool
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The page as our isolated world sees it.
+
+    Numbers count what is shown, except ``hidden``; counting ends where enough is seen.
+    """
+
+    href: str = ""
+    title: str = ""
+    headings: tuple[str, ...] = ()
+    elements: int = 0
+    steps: int = 0
+    text: str = ""
+    prose: int = 0
+    """Characters in long runs of text."""
+    hidden: int = 0
+    """Characters and pictures that are there and not shown."""
+    media: int = 0
+    controls: int = 0
+    canvas: float = 0
+    """Share of the window that the largest canvas takes."""
+    busy: int = 0
+    is_busy: bool = False
+    main: MainPart | None = None
+    scripts: int = 0
+    noscript: str = ""
+    is_noscript_only: bool = False
+    entries: int = 0
+    passwords: int = 0
+    new_passwords: int = 0
+    has_captcha: bool = False
+    links: int = 0
+    frames: tuple[FrameElement, ...] = ()
+    embedded: tuple[Embedded, ...] = ()
+    hosts: int = 0
+    modal: str = ""
+    has_more_than_modal: bool = False
+    parse_error: str = ""
+    closed_roots: tuple[str, ...] = field(default=())
+    """The elements that hold content in a closed shadow root."""
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether there is nothing to see but what says that it is loading, and drawings."""
+        return not self.text.strip() and not self.media and not self.controls
+
+
+async def read_content(page: Page, request: ScanRequest, *, left_s: float) -> Content:
+    """Return what the page shows; raises ``CallFailed`` for a page that is busy or left."""
+    limit_s = min(_ANSWER_LIMIT_S, left_s)
+    world = await page.world(page.session, page.watch.frame_id, timeout_s=limit_s)
+    parts = literal({"include": request.include, "exclude": request.exclude})
+    found = await page.evaluate(page.session, world, f"{script('page_content').strip()}({parts})", timeout_s=limit_s)
+    fields = cast("dict[str, Any]", found)
+    fields["headings"] = tuple(fields["headings"])
+    fields["main"] = MainPart(**fields["main"]) if fields["main"] else None
+    fields["frames"] = tuple(FrameElement(**frame) for frame in fields["frames"])
+    fields["embedded"] = tuple(Embedded(**one) for one in fields["embedded"])
+    if fields["hosts"]:
+        fields["closed_roots"] = await _closed_roots(page, world, limit_s)
+    return Content(**fields)
+
+
+async def read_exceptions(page: Page, *, left_s: float) -> None:
+    """Have the watch note what scripts threw: the browser keeps it for those who listen later."""
+    await page.session.call("Runtime.enable", timeout_s=min(_ANSWER_LIMIT_S, left_s))
+    await page.session.call("Runtime.disable", timeout_s=min(_ANSWER_LIMIT_S, left_s))
+
+
+async def _closed_roots(page: Page, world: int, limit_s: float) -> tuple[str, ...]:
+    """Return the elements among ``sightlineHosts`` that hold content in a closed shadow root."""
+    session = page.session
+    hosts = await page.evaluate(session, world, "sightlineHosts", timeout_s=limit_s, by_value=False)
+    listed = await session.call("Runtime.getProperties", {"objectId": hosts, "ownProperties": True}, timeout_s=limit_s)
+    ids = [
+        entry["value"]["objectId"]
+        for entry in listed["result"]
+        if entry["name"].isdigit() and "objectId" in entry.get("value", {})
+    ]
+    calls = (
+        session.call("DOM.describeNode", {"objectId": one, "depth": _ROOT_DEPTH, "pierce": True}, timeout_s=limit_s)
+        for one in ids
+    )
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    found: list[str] = []
+    for answer in answers:
+        if isinstance(answer, CallFailed):
+            continue
+        if isinstance(answer, BaseException):
+            raise answer
+        node = cast("JsonObject", answer["node"])
+        if any(_has_content(root) for root in node.get("shadowRoots", ()) if root.get("shadowRootType") == "closed"):
+            found.append(str(node["localName"])[:100])
+    return tuple(found)
+
+
+def _has_content(root: JsonObject) -> bool:
+    """Say whether a tree of CDP nodes holds text, or elements that are more than layout."""
+    waiting = list(root.get("children", ()))
+    if not waiting and root.get("childNodeCount"):
+        return True
+    while waiting:
+        node = waiting.pop()
+        name = str(node.get("localName", ""))
+        if name in {"style", "script", "template"}:
+            continue
+        is_text = node.get("nodeName") == "#text" and str(node.get("nodeValue", "")).strip()
+        if is_text or (name and name not in _NO_CONTENT):
+            return True
+        children = node.get("children", ())
+        if node.get("childNodeCount") and not children:
+            return True
+        waiting += children
+    return False

@@ -1,0 +1,190 @@
+// What the page shows, and what of it no rule can see: looked at once, after the audit. Evaluates to a function of the
+// request's `include` and `exclude` that returns one JSON-able object. All of it is bounded, whatever the page holds.
+// A page can shadow properties of forms and of `document` by named elements: prototypes are asked instead.
+(({ include, exclude }) => {
+  const MAX_STEPS = 20000, MAX_TEXT = 4000, MAX_LISTED = 20, LONG_TEXT = 80;
+  const of = (prototype, name) => {
+    const get = Object.getOwnPropertyDescriptor(prototype, name).get;
+    return (node) => get.call(node);
+  };
+  const nameOf = of(Element.prototype, "localName"), shadowOf = of(Element.prototype, "shadowRoot");
+  const parentOf = of(Node.prototype, "parentElement"), firstOf = of(Node.prototype, "firstChild");
+  const bodyOf = of(Document.prototype, "body"), dataOf = of(CharacterData.prototype, "data");
+  const firstElementOf = of(Element.prototype, "firstElementChild"), classOf = of(Element.prototype, "className");
+  const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
+  const matches = (element, selector) => Element.prototype.matches.call(element, selector);
+  const closest = (element, selector) => Element.prototype.closest.call(element, selector);
+  const boxOf = (element) => Element.prototype.getBoundingClientRect.call(element);
+  const first = (selector) => Document.prototype.querySelector.call(document, selector);
+  const all = (selector) => [...Document.prototype.querySelectorAll.call(document, selector)];
+  const textOf = of(Node.prototype, "textContent");
+  const cut = (text, length = 300) => String(text).replace(/\s+/g, " ").trim().slice(0, length).toWellFormed();
+
+  const isBox = (box) => box.width > 1 && box.height > 1 && box.right + scrollX > 0 && box.bottom + scrollY > 0;
+  const isShown = (element) => {
+    let shown = element;
+    while (shown && getComputedStyle(shown).display === "contents") shown = parentOf(shown);
+    const how = { opacityProperty: true, visibilityProperty: true };
+    return !shown || Element.prototype.checkVisibility.call(shown, how);
+  };
+  const isSeen = (element) => isBox(boxOf(element)) && isShown(element);
+  const isIn = (element) => {
+    try {
+      return (include.length === 0 || include.some((part) => closest(element, part))) &&
+        !exclude.some((part) => closest(element, part));
+    } catch { return true; }
+  };
+  const where = (element) => {
+    const id = attribute(element, "id"), kind = attribute(element, "class");
+    const mark = id ? `#${id}` : kind ? `.${kind.trim().split(/\s+/)[0]}` : "";
+    return cut(nameOf(element) + mark, 100);
+  };
+
+  const MEDIA = new Set(["img", "picture", "video", "audio", "iframe", "frame", "object", "embed", "svg", "math"]);
+  const CONTROLS = new Set(["input", "select", "textarea", "button", "progress", "meter"]);
+  const NO_TEXT = new Set(["script", "style", "noscript", "template", "title", "option", "datalist"]);
+  const BUSY = "[aria-busy=true i],[role=progressbar i],progress:not([value]),[class*=spinner i],[class*=skeleton i]," +
+    "[class*=loader i],[class*=loading i],[class*=placeholder-glow i],[class~=spin i],[class*=shimmer i]";
+
+  // Walks the tree below `root`, open shadow roots included, until there is text enough.
+  const look = (root, found, limit) => {
+    const walker = Document.prototype.createTreeWalker.call(document, root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      if (++found.steps > MAX_STEPS || found.text.length > limit) return found;
+      if (node instanceof Element) lookAtElement(node, found, limit);
+      else lookAtText(node, found);
+    }
+    return found;
+  };
+  const range = new Range();
+  const lookAtText = (node, found) => {
+    const text = dataOf(node).trim(), parent = parentOf(node);
+    if (text === "" || (parent && NO_TEXT.has(nameOf(parent)))) return;
+    range.selectNodeContents(node);
+    const isVisible = isBox(range.getBoundingClientRect()) && (!parent || (isShown(parent) && !isClipped(parent)));
+    if (!isVisible) { found.hidden += text.length; return; }
+    found.text += `${cut(text, MAX_TEXT)}\n`;
+    if (text.length >= LONG_TEXT) found.prose += text.length;
+  };
+  const isClipped = (element) => {
+    const box = boxOf(element);
+    return box.width > 0 && box.width <= 1 && box.height <= 1;
+  };
+  const lookAtElement = (element, found, limit) => {
+    const shadow = shadowOf(element), name = nameOf(element);
+    if (shadow) look(shadow, found, limit);
+    if (name === "canvas") {
+      if (isSeen(element) && !firstElementOf(element)) {
+        const box = boxOf(element);
+        found.canvas = Math.max(found.canvas, (box.width * box.height) / (innerWidth * innerHeight));
+      }
+    } else if (MEDIA.has(name) || CONTROLS.has(name)) {
+      if (name === "input" && matches(element, "[type=hidden i]")) return;
+      if (!isSeen(element)) found.hidden += 1;
+      else if (closest(element, BUSY)) found.busy += 1;
+      else if (MEDIA.has(name)) found.media += 1;
+      else found.controls += 1;
+    }
+  };
+  const nothing = () => ({ steps: 0, text: "", prose: 0, hidden: 0, media: 0, controls: 0, canvas: 0, busy: 0 });
+
+  const body = bodyOf(document);
+  const shown = body ? look(body, nothing(), MAX_TEXT) : nothing();
+  const main = first("main, [role=main i]");
+  const mainShown = main && isShown(main) ? look(main, nothing(), 200) : null;
+  const isDisplayed = (element) => Element.prototype.checkVisibility.call(element);
+  const seen = (selector) => all(selector).slice(0, 200).filter(isSeen);
+
+  // Hosts of closed shadow roots cannot be told from here: these may be some. The browser is asked about them.
+  const hosts = [];
+  const HOSTS = new Set(["article", "aside", "blockquote", "div", "footer", "header", "main", "nav", "p", "section", "span"]);
+  const mayHide = (element, name) => {
+    if (name.includes("-")) return true;
+    if (!HOSTS.has(name)) return false;
+    const child = firstElementOf(element);
+    // A light child without a slot has no style at all.
+    if (child) return !isDisplayed(child) && getComputedStyle(child).display === "";
+    return firstOf(element) === null && isSeen(element);
+  };
+  const findHosts = (root, steps) => {
+    const walker = Document.prototype.createTreeWalker.call(document, root, NodeFilter.SHOW_ELEMENT);
+    for (let node = walker.nextNode(); node && hosts.length < MAX_LISTED * 2; node = walker.nextNode()) {
+      if (++steps.done > MAX_STEPS) return;
+      const shadow = shadowOf(node);
+      if (shadow) findHosts(shadow, steps);
+      else if (mayHide(node, nameOf(node)) && isIn(node)) hosts.push(node);
+    }
+  };
+  findHosts(document, { done: 0 });
+  globalThis.sightlineHosts = hosts;
+
+  const windowOf = (frame) => {
+    const prototype = { iframe: HTMLIFrameElement, frame: HTMLFrameElement, object: HTMLObjectElement }[nameOf(frame)];
+    return prototype ? of(prototype.prototype, "contentWindow")(frame) : null;
+  };
+  const documentOf = (frame) => {
+    const prototype = { iframe: HTMLIFrameElement, frame: HTMLFrameElement }[nameOf(frame)];
+    return of(prototype.prototype, "contentDocument")(frame);
+  };
+  const resolved = (text) => { try { return new URL(text, of(Node.prototype, "baseURI")(document)).href; } catch { return ""; } };
+  const frames = all("iframe[src], frame[src]").filter((frame) => isIn(frame) && isSeen(frame)).slice(0, 200).map((frame) => {
+    const inside = documentOf(frame);
+    const url = resolved(attribute(frame, "src"));
+    const isEmpty = inside !== null && of(Document.prototype, "URL")(inside) === "about:blank" && /^https?:/.test(url);
+    return { url: cut(url, 2000), is_empty: isEmpty && !attribute(frame, "srcdoc"), where: where(frame) };
+  });
+  const embedded = all("object[data], embed[src]").filter((one) => isIn(one) && isSeen(one)).slice(0, MAX_LISTED).map((one) => ({
+    url: cut(resolved(attribute(one, "data") ?? attribute(one, "src")), 2000),
+    type: cut(attribute(one, "type") ?? "", 100).toLowerCase(),
+    has_window: windowOf(one) !== null,
+    where: where(one),
+  }));
+
+  // A modal hides the rest from rules only where the rest is made inert.
+  const SUBSTANCE = "a[href], button, input, select, img, h1, h2, h3, p";
+  const findModal = () => {
+    const modal = seen("dialog:modal")[0];
+    if (modal) return modal;
+    const claimed = seen("[aria-modal=true i]")[0];
+    if (!claimed) return null;
+    const hides = (part) => !closest(claimed, "[inert], [aria-hidden=true i]") && isDisplayed(part) &&
+      Element.prototype.querySelector.call(part, SUBSTANCE) !== null;
+    return all("[inert], [aria-hidden=true i]").slice(0, 200).some(hides) ? claimed : null;
+  };
+  const modal = findModal();
+
+  const ENTRY = "input:not([type]), input[type=text i], input[type=email i], input[type=tel i], input[type=password i]," +
+    " textarea, select";
+  const error = first("parsererror");
+  const isXml = of(Document.prototype, "contentType")(document) !== "text/html";
+  const noscript = all("noscript").slice(0, MAX_LISTED).map(textOf).join(" ").replace(/<[^>]*>/g, " ");
+  const onlyNoscript = body !== null && all("body > *").every((one) => matches(one, "noscript, script, style, link, template"));
+  return {
+    href: String(location.href).slice(0, 4000).toWellFormed(),
+    title: cut(of(Document.prototype, "title")(document)),
+    headings: all("h1, h2, [role=heading i]").slice(0, 50).filter(isSeen).slice(0, 3).map((one) => cut(textOf(one))),
+    elements: all("*").length,
+    ...shown,
+    is_busy: all(BUSY).slice(0, 200).some(isDisplayed),
+    main: mainShown && {
+      text: mainShown.text,
+      others: mainShown.media + mainShown.controls + mainShown.canvas,
+      is_busy: matches(main, BUSY) || Element.prototype.querySelector.call(main, BUSY) !== null,
+    },
+    scripts: all("script").length,
+    noscript: cut(noscript),
+    is_noscript_only: onlyNoscript && noscript.trim() !== "",
+    entries: seen(ENTRY).length,
+    passwords: seen("input[type=password i]").length,
+    new_passwords: all("input[autocomplete~=new-password i]").length,
+    has_captcha: seen(".g-recaptcha, .h-captcha, .cf-turnstile, #challenge-form, #challenge-stage, #px-captcha, " +
+      "iframe[src*=captcha i], iframe[src*='challenges.cloudflare.com']").length > 0,
+    links: all("a[href]").length,
+    frames,
+    embedded,
+    hosts: hosts.length,
+    modal: modal ? where(modal) : "",
+    has_more_than_modal: modal !== null && all(SUBSTANCE).slice(0, 1000).some((one) => !closest(one, "dialog, [aria-modal=true i]")),
+    parse_error: isXml && error !== null ? cut(textOf(error)) : "",
+  };
+})

@@ -1,0 +1,93 @@
+"""Concludes that a page looks like something else than what its address promises. Pure functions.
+
+By what the page says, in the languages of the EU (``phrases.toml``), and only where it says little else: an article
+about missing pages, a form with a captcha, a status page are what they are. A header of a service that answers in the
+site's place is proof; words only make it likely.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from producer.contract import DOUBTS
+from worker.scan.content import Content
+from worker.scan.phrases import find_phrase, is_phrase, parts_of
+
+_KINDS: Final = ("bot-wall", "access-denied", "maintenance", "soft-404", "server-error")
+"""In the order in which they are looked for: a wall may say that access is denied."""
+_MOST_PROSE: Final = 900
+"""Characters in long runs of text; an article has more, and then a title is about what it says."""
+_SHORT_TEXT: Final = 600
+_FEW_ELEMENTS: Final = 250
+_FEW_LINKS: Final = 12
+_LONGER_THAN_PHRASE: Final = 30
+_FORM: Final = 2
+"""Fields from which on a page is a form, whatever it says about robots."""
+_NUMBERED: Final = re.compile(r"(^|\W)404($|\W)")
+_ASKED_FOR: Final = re.compile(r"/(404|not[-_]?found)(\.\w+)?/?$", re.IGNORECASE)
+_RAW_ERROR: Final = re.compile(r"^\s*[\[{].{0,200}\b(error|exception|statuscode)\b", re.IGNORECASE | re.DOTALL)
+
+
+def looks_like(content: Content, *, asked: str) -> tuple[str, str]:
+    """Return a kind of doubt and the words that speak for it; two empty texts for a page like any other.
+
+    ``asked`` is the address that was asked for: who asks for ``/404.html`` wants that page.
+    """
+    if content.prose > _MOST_PROSE:
+        return "", ""
+    kinds = [kind for kind in _KINDS if kind != "soft-404" or not _is_asked_for(asked)]
+    for kind in kinds:
+        for said in (content.title, *content.headings[:1]):
+            if found := _said_in_heading(kind, said, content):
+                return kind, found
+    if content.has_captcha and content.entries == 0 and len(content.text) <= _SHORT_TEXT:
+        return "bot-wall", "a captcha"
+    if not _is_short(content):
+        return "", ""
+    for kind in kinds:
+        if kind == "bot-wall" and content.entries >= _FORM:
+            continue
+        if found := find_phrase(kind, content.text):
+            return kind, found
+    return ("server-error", "raw data") if _RAW_ERROR.search(content.text) else ("", "")
+
+
+def describe_look(kind: str, words: str) -> str:
+    """Return the doubt in words."""
+    return f"the page {DOUBTS[kind]} ({words!r})"
+
+
+def _said_in_heading(kind: str, heading: str, content: Content) -> str:
+    for part in parts_of(heading):
+        if kind == "soft-404" and is_soft_404(part):
+            return part[:100]
+        found = find_phrase(kind, part)
+        if found and (_is_short(content) or len(part) <= len(found) + _LONGER_THAN_PHRASE):
+            return part[:100]
+    return ""
+
+
+def is_soft_404(title: str) -> bool:
+    """Say whether a title or heading calls its page missing."""
+    for part in parts_of(title):
+        number = _NUMBERED.search(part)
+        if (number and len(part) <= len("404") + _LONGER_THAN_PHRASE) or is_phrase("soft-404-title", part):
+            return True
+        found = find_phrase("soft-404", part)
+        if found and len(part) <= len(found) + _LONGER_THAN_PHRASE:
+            return True
+    return False
+
+
+def _is_short(content: Content) -> bool:
+    has_little = content.elements <= _FEW_ELEMENTS and content.links <= _FEW_LINKS
+    return has_little and len(content.text) <= _SHORT_TEXT
+
+
+def _is_asked_for(asked: str) -> bool:
+    try:
+        return _ASKED_FOR.search(urlsplit(asked).path) is not None
+    except ValueError:
+        return False

@@ -1,0 +1,87 @@
+"""Concludes that a page shows nothing, or nothing but that it loads, and says what failed. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from producer.contract import public_url
+from worker.scan.content import Content, MainPart
+from worker.scan.losses import Losses
+from worker.scan.phrases import find_phrase, is_phrase
+
+Certainty = Literal["certain", "likely"]
+_FEW_CHARS: Final = 120
+_NOSCRIPT_CHARS: Final = 400
+_LARGE: Final = 0.15
+"""Share of the window from which on a canvas is what the page shows."""
+
+
+def shows_nothing(content: Content, losses: Losses) -> tuple[str, str, Certainty] | None:
+    """Return the kind of doubt, what is to be said, and how sure that is; None for a page that shows something."""
+    found = _all_of_it(content) or _main_part(content)
+    if found is None:
+        return None
+    kind, what, certainty = found
+    causes = "; ".join(_causes(losses)) if kind != "canvas-only" else ""
+    return kind, what + (f"; {causes}" if causes else ""), certainty
+
+
+def is_loading(text: str) -> bool:
+    """Say whether a text says only that something is loading; each line for itself, percentages aside."""
+    lines = [line.strip(" %0123456789") for line in text.splitlines()]
+    said = [line for line in lines if line.strip(" .…")]
+    return bool(said) and all(is_phrase("loading", line) for line in said)
+
+
+def _all_of_it(content: Content) -> tuple[str, str, Certainty] | None:
+    text = content.text.strip()
+    if content.shows_nothing:
+        if content.canvas >= _LARGE:
+            return "canvas-only", "the page is drawn on a canvas, which no rule can read", "certain"
+        if content.is_noscript_only:
+            return (
+                "noscript-only",
+                "the page shows nothing: all it holds is meant for browsers without scripts",
+                "certain",
+            )
+        if content.busy or (content.is_busy and not content.hidden):
+            return "still-loading", "the page shows only that it is loading", "certain"
+        if content.hidden:
+            return "hidden-content", "the page shows nothing: all its content is hidden", "certain"
+        return ("blank", "the page shows nothing", "certain") if not content.closed_roots else None
+    is_bare = not content.media and not content.controls
+    if is_bare and is_loading(text):
+        return "still-loading", "the page shows only that it is loading", "certain"
+    if is_bare and content.is_busy and len(text) <= _FEW_CHARS and not content.links:
+        return "still-loading", "the page shows little but that it is loading", "likely"
+    if len(text) <= _NOSCRIPT_CHARS and not content.entries and find_phrase("noscript", text):
+        return "noscript-only", "the page shows only what is meant for browsers without scripts", "likely"
+    return None
+
+
+def _main_part(content: Content) -> tuple[str, str, Certainty] | None:
+    main = content.main
+    if main is None or main.others or not content.scripts:
+        return None
+    if main.is_busy and not main.text.strip():
+        return "still-loading", "the page's main part shows only that it is loading", "likely"
+    return _main_text(main)
+
+
+def _main_text(main: MainPart) -> tuple[str, str, Certainty] | None:
+    if not main.text.strip():
+        return "blank", "the page's main part shows nothing", "likely"
+    if is_loading(main.text):
+        return "still-loading", "the page's main part shows only that it is loading", "likely"
+    return None
+
+
+def _causes(losses: Losses) -> Iterator[str]:
+    """Yield what failed, the likeliest first; one of each."""
+    for kind in ("script", "data"):
+        lost = next((loss for loss in losses.failed if loss.kind == kind), None)
+        if lost is not None:
+            yield f"its {kind} {public_url(lost.url)[:150]} {lost.why}"
+    if losses.exceptions:
+        yield f"a script failed: {losses.exceptions[0]}"

@@ -1,0 +1,48 @@
+"""Finds phrases of ``phrases.toml`` in what a page says. Pure, and in linear time whatever the page says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Final, cast
+
+_FILE: Final = Path(__file__).with_name("phrases.toml")
+_ENDS: Final = " \t\n.\u2026!,:;-\u2013\u2014|\u00b7*"
+_SEPARATORS: Final = re.compile(r"\s[|\u00b7\u2022:\u00bb\u00ab/\-\u2013\u2014]\s|[|\u00b7\u2022\u00bb\u00ab]|:\s")
+"""Between the parts of a title, such as a page's name and its site's."""
+
+
+@cache
+def phrases(kind: str) -> frozenset[str]:
+    """Return the phrases of a kind, in all languages."""
+    tables = cast("dict[str, dict[str, list[str]]]", tomllib.loads(_FILE.read_text(encoding="utf-8")))
+    return frozenset(plain(phrase) for found in tables[kind].values() for phrase in found)
+
+
+@cache
+def _pattern(kind: str) -> re.Pattern[str]:
+    words = "|".join(re.escape(phrase) for phrase in sorted(phrases(kind), key=len, reverse=True))
+    return re.compile(rf"(?<!\w)(?:{words})(?!\w)")
+
+
+def plain(text: str) -> str:
+    """Return the text in lower case, with one kind of space and of apostrophe, and without its outer punctuation."""
+    return re.sub(r"\s+", " ", text.lower().replace("\u2019", "'").replace("\u00ad", "")).strip(_ENDS)
+
+
+def find_phrase(kind: str, text: str) -> str:
+    """Return the first phrase of the kind in the text; '' where there is none."""
+    found = _pattern(kind).search(plain(text))
+    return found.group() if found else ""
+
+
+def is_phrase(kind: str, text: str) -> bool:
+    """Say whether the whole text is a phrase of the kind."""
+    return plain(text) in phrases(kind)
+
+
+def parts_of(title: str) -> list[str]:
+    """Return a title's parts: ``Not found | Shop`` has two."""
+    return [part for part in map(plain, _SEPARATORS.split(title)) if part]
