@@ -62,7 +62,8 @@ class WorkerSettings(ClientSettings):
     scan_allow_hosts: str = ""
     """Hosts that may be scanned although their addresses are private, comma-separated; others stay closed.
 
-    ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``.
+    ``intranet.example``, ``*.intranet.example``, ``localhost:3000`` or a network such as ``10.1.0.0/16``; ``loopback``
+    opens this machine's other ports for pages on it (``scan --local`` sets it), but Redis' and Ollama's.
     """
 
     host_places: Annotated[int, Within(ge=1, le=100)] = 4

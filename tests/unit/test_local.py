@@ -21,7 +21,8 @@ def test_given_addresses_of_this_machine_are_opened_with_their_port() -> None:
         "http://localhost.evil.example/",
     ]
 
-    assert loopback_hosts(urls) == ["localhost:3000", "app.localhost:443", "127.0.0.2:80", "::1/128"]
+    assert loopback_hosts(urls) == ["localhost:3000", "app.localhost:443", "127.0.0.2:80", "::1/128", "loopback"]
+    assert loopback_hosts(["https://example.org/"]) == []
 
 
 @pytest.mark.parametrize(
@@ -37,5 +38,29 @@ def test_given_addresses_of_this_machine_are_opened_with_their_port() -> None:
 )
 def test_the_guard_opens_what_it_was_given_and_no_more(host: str, port: int, address: str, is_open: bool) -> None:
     guard = Guard(ScanSettings(allow_hosts=tuple(loopback_hosts(["http://localhost:3000/"]))))
+
+    assert (guard.refuse(host, port, address) is None) == is_open
+
+
+@pytest.mark.parametrize(
+    ("page", "host", "port", "address", "is_open"),
+    [
+        ("http://localhost:3000/", "localhost", 8000, "127.0.0.1", True),
+        ("http://localhost:3000/", "127.0.0.1", 8000, "127.0.0.1", True),
+        ("http://localhost:3000/", "::1", 8000, "::1", True),
+        ("http://localhost:3000/", "localhost", 6379, "127.0.0.1", False),  # Redis
+        ("http://localhost:3000/", "rebound.example", 8000, "127.0.0.1", False),
+        ("http://localhost:3000/", "localhost", 8000, "10.0.0.1", False),
+        ("http://localhost:3000/", "10.0.0.1", 8000, "10.0.0.1", False),
+        ("https://example.org/", "localhost", 8000, "127.0.0.1", False),
+        ("http://localhost.example.org/", "localhost", 8000, "127.0.0.1", False),
+        (None, "localhost", 8000, "127.0.0.1", False),
+    ],
+)
+def test_a_page_on_this_machine_reaches_its_api_on_another_port(
+    page: str | None, host: str, port: int, address: str, *, is_open: bool
+) -> None:
+    hosts = tuple(loopback_hosts(["http://localhost:3000/"]))
+    guard = Guard(ScanSettings(allow_hosts=hosts, closed_ports=(6379,))).for_page(page)
 
     assert (guard.refuse(host, port, address) is None) == is_open

@@ -45,8 +45,10 @@ class LocalService:
 
 @contextmanager
 def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[LocalService]:
-    """Start both, give the service, end both. Loopback hosts among ``urls`` may be scanned, each with its port alone.
+    """Start both, give the service, end both.
 
+    Loopback hosts among ``urls`` may be scanned, each with its port alone; what these pages ask for may be on any port
+    of this machine but Redis' and Ollama's.
     Models are built in where ``environ`` names none. Raises ``DependencyMissing`` where this machine cannot run Redis.
     """
     with (
@@ -85,7 +87,10 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
 
 
 def loopback_hosts(urls: Iterable[str]) -> list[str]:
-    """Return ``host:port`` of each address on this machine, a network for IPv6, as SCAN_ALLOW_HOSTS takes them."""
+    """Return ``host:port`` of each address on this machine, a network for IPv6, as SCAN_ALLOW_HOSTS takes them.
+
+    Where there is one, ``loopback`` comes last: an application on this machine asks its API, on another port.
+    """
     found: dict[str, None] = {}
     for url in urls:
         parts = urlsplit(url)
@@ -99,7 +104,7 @@ def loopback_hosts(urls: Iterable[str]) -> list[str]:
             continue
         if address.is_loopback:
             found[f"{host}:{port}" if address.version == 4 else f"{host}/128"] = None  # noqa: PLR2004  IPv4
-    return list(found)
+    return [*found, "loopback"] if found else []
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

@@ -120,7 +120,7 @@ class ScanEngine:
     ) -> Audit:
         deadline = Deadline(request.deadline_s)
         proxy = ScanProxy(
-            self._guard,
+            self._guard.for_page(request.url),
             self._resolve,
             max_bytes=self._settings.max_bytes,
             inline_html=request.html,

@@ -12,11 +12,14 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
+from producer.contract.addresses import host_of
 from worker.scan.settings import ScanSettings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+LOOPBACK: Final = "loopback"
+"""Among the allowed hosts: this machine's other ports, for pages that are on it."""
 OPENED_BY_SETTING: Final = frozenset({"loopback", "private", "cgnat"})
 
 # AWS, GCP, Azure and others (also the container endpoint of ECS); Azure's wire server; Alibaba; Oracle; AWS on IPv6.
@@ -71,10 +74,20 @@ class Refusal:
 class Guard:
     """The rules of one engine."""
 
-    def __init__(self, settings: ScanSettings) -> None:
+    def __init__(self, settings: ScanSettings, *, page: str | None = None) -> None:
+        self._settings = settings
         self._allow_private = settings.allow_private
         self._closed_ports = frozenset(settings.closed_ports)
         self._names, self._networks = _read_allowed(settings.allow_hosts)
+        self._is_page_on_loopback = LOOPBACK in self._names and is_loopback(host_of(page or ""))
+
+    def for_page(self, url: str | None) -> Guard:
+        """Return the guard for a scan of ``url``.
+
+        Where ``LOOPBACK`` is allowed and the page is on this machine, it reaches the other ports of the machine, too:
+        an application asks its API.
+        """
+        return Guard(self._settings, page=url)
 
     def refuse(self, host: str, port: int, address: str) -> Refusal | None:
         """Return why ``address``, which ``host`` resolved to, must not be connected to; None when it may be."""
@@ -82,7 +95,9 @@ class Guard:
         if rule is None:
             return None
         is_opened = rule in OPENED_BY_SETTING and (
-            self._allow_private or self._is_allowed(host, port, ipaddress.ip_address(address.partition("%")[0]))
+            self._allow_private
+            or (rule == "loopback" and self._is_page_on_loopback and is_loopback(host))
+            or self._is_allowed(host, port, ipaddress.ip_address(address.partition("%")[0]))
         )
         if is_opened and port not in self._closed_ports:
             return None
@@ -93,6 +108,14 @@ class Guard:
         parents = host.lower().split(".")
         names |= {"*." + ".".join(parents[i:]) for i in range(1, len(parents))}
         return bool(names & self._names) or any(address in network for network in self._networks)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine by its own name: ``localhost`` or a loopback address; no name is resolved."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def rule_of(address: str) -> str | None:

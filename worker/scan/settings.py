@@ -19,8 +19,8 @@ class ScanSettings:
 
     ``allow_private`` opens loopback, private and carrier-grade NAT addresses; metadata, link-local and multicast
     addresses stay closed. ``allow_hosts`` opens them for single hosts: ``name``, ``*.name``, ``name:port`` or a CIDR
-    range. ``closed_ports`` stay closed on such addresses even so (Redis's own, Ollama's). ``browser_path`` skips the
-    search for a browser.
+    range; ``loopback`` opens this machine's other ports for pages on it. ``closed_ports`` stay closed on such addresses
+    even so (Redis's own, Ollama's). ``browser_path`` skips the search for a browser.
     """
 
     allow_private: bool = False

@@ -1,0 +1,37 @@
+"""False doubts are faults, too: ordinary pages have none, nor has the demo's repaired site."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from producer.contract import ScanRequest
+from tests.support.ordinary import ORDINARY, serve_ordinary
+from tests.support.site import Site
+from worker.scan.engine import ScanEngine
+
+DEMO = Path(__file__).parents[2] / "ops" / "demo" / "site"
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> Generator[Site]:
+    with Site() as site:
+        serve_ordinary(site)
+        yield site
+
+
+@pytest.mark.parametrize("path", ORDINARY)
+async def test_an_ordinary_page_is_in_no_doubt(engine: ScanEngine, ordinary: Site, path: str) -> None:
+    result = (await engine.audit(ScanRequest(url=ordinary.url(path), deadline_s=30))).result
+
+    assert (result.status, result.doubts) == ("scanned", ())
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (DEMO / "repaired").glob("*.html")))
+async def test_a_repaired_page_of_the_demo_is_in_no_doubt(engine: ScanEngine, page: str) -> None:
+    with Site(DEMO) as demo:
+        result = (await engine.audit(ScanRequest(url=demo.url(f"/repaired/{page}"), deadline_s=30))).result
+
+    assert (result.status, result.doubts) == ("scanned", ())
