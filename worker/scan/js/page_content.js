@@ -147,9 +147,9 @@
     if (modal) return modal;
     const claimed = seen("[aria-modal=true i]")[0];
     if (!claimed) return null;
-    const hides = (part) => !closest(claimed, "[inert], [aria-hidden=true i]") && isDisplayed(part) &&
+    const hides = (part) => !closest(claimed, "[inert]") && isDisplayed(part) &&
       Element.prototype.querySelector.call(part, SUBSTANCE) !== null;
-    return all("[inert], [aria-hidden=true i]").slice(0, 200).some(hides) ? claimed : null;
+    return all("[inert]").slice(0, 200).some(hides) ? claimed : null;
   };
   const modal = findModal();
 

@@ -1,0 +1,128 @@
+"""Doubts concluded on plain values, and that ``docs/doubts.md`` knows every kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from producer.contract import DOUBTS, Doubt, ScanRequest
+from producer.contract.doubts import REMARKS
+from worker.scan.content import Content, Embedded, FrameElement
+from worker.scan.doubts import Evidence, doubts_about
+from worker.scan.guard import Refusal
+from worker.scan.losses import FrameDocument, Loss
+from worker.scan.waiting import Facts
+from worker.scan.watch import MainDocument, Watch
+
+URL = "https://www.shop.example/"
+FACTS = Facts(
+    is_still=True,
+    still_ms=0,
+    elements=20,
+    is_bare=False,
+    content_type="text/html",
+    title="Shop",
+    heading="Shop",
+    asks_who=False,
+    href=URL,
+    height=800,
+)
+SHOP = Content(href=URL, title="Shop", headings=("Shop",), elements=20, text="Shop\nAxes for all\n")
+REFUSED = Refusal("loopback", "127.0.0.1", 8097, "127.0.0.1")
+DOCS = Path(__file__).parents[3] / "docs" / "doubts.md"
+
+
+def watch_of(*failed: Loss, moved_from: str = "", status: int = 200) -> Watch:
+    watch = Watch(frame_id="main", committed_loader="1", moved_from=moved_from)
+    watch._documents["1"] = MainDocument(URL, "1", status=status, is_whole=True)  # pyright: ignore[reportPrivateUsage]
+    watch.losses.failed.extend(failed)
+    return watch
+
+
+def kinds(evidence: Evidence) -> list[str]:
+    return [doubt.kind for doubt in doubts_about(ScanRequest(url=URL), evidence)]
+
+
+@pytest.mark.parametrize(("is_local", "kind"), [(True, "refused-request"), (False, "refused-local")])
+def test_a_refusal_costs_a_local_page_what_a_visitor_sees_and_a_public_one_nothing(
+    kind: str, *, is_local: bool
+) -> None:
+    evidence = Evidence(FACTS, SHOP, watch_of(), (REFUSED,), is_page_local=is_local)
+
+    assert kinds(evidence) == [kind]
+
+
+def test_what_failed_because_it_was_refused_is_said_once() -> None:
+    lost = Loss("data", "http://127.0.0.1:8097/products", "did not load (ERR_EMPTY_RESPONSE)")
+
+    assert kinds(Evidence(FACTS, SHOP, watch_of(lost), (REFUSED,), is_page_local=True)) == ["refused-request"]
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://www.shop.example/a.css", "failed-stylesheet"),
+        ("https://static.shop.example/a.css", "failed-stylesheet"),
+        ("https://cdn.example/a.css", "failed-request"),
+        ("https://shop.other.example/a.css", "failed-request"),
+    ],
+)
+def test_a_sites_own_stylesheet_changes_the_page_and_anothers_is_remarked(url: str, kind: str) -> None:
+    assert kinds(Evidence(FACTS, SHOP, watch_of(Loss("stylesheet", url, "answered 404")))) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("left", "found"), [("https://shop.example/", []), ("https://other.example/", ["moved-host"]), ("", [])]
+)
+def test_a_page_that_moved_within_its_site_is_in_no_doubt(left: str, found: list[str]) -> None:
+    assert kinds(Evidence(FACTS, SHOP, watch_of(moved_from=left))) == found
+
+
+@pytest.mark.parametrize(
+    ("embedded", "is_doubtful"),
+    [
+        (Embedded("https://a.example/t.html", "text/html", has_window=True, where="object"), True),
+        (Embedded("https://a.example/t", "", has_window=True, where="object"), True),
+        (Embedded("https://a.example/t.pdf", "application/pdf", has_window=False, where="embed"), True),
+        (Embedded("https://a.example/t.svg", "", has_window=True, where="object"), False),
+        (Embedded("https://a.example/t", "image/svg+xml", has_window=True, where="object"), False),
+        (Embedded("https://a.example/t.mp4?x=1", "", has_window=False, where="embed"), False),
+    ],
+)
+def test_documents_are_looked_into_by_no_rule_and_pictures_need_not_be(
+    embedded: Embedded, *, is_doubtful: bool
+) -> None:
+    content = Content(href=URL, title="Shop", elements=20, text="Shop", embedded=(embedded,))
+
+    assert kinds(Evidence(FACTS, content, watch_of())) == (["embedded-document"] if is_doubtful else [])
+
+
+def test_only_a_frame_that_is_shown_is_missed() -> None:
+    watch = watch_of()
+    watch.losses.frames["f"] = FrameDocument("https://ads.example/", 404, "text/html")
+    shown = Content(text="Shop", frames=(FrameElement("https://ads.example/", is_empty=False, where="iframe"),))
+
+    assert kinds(Evidence(FACTS, SHOP, watch)) == []
+    assert kinds(Evidence(FACTS, shown, watch)) == ["unread-frame"]
+
+
+def test_what_a_page_says_is_one_short_line_of_valid_text() -> None:
+    watch = watch_of(
+        *(Loss("script", f"https://a.example/{'x' * 1_900}{n}\n\ud800", "answered 404") for n in range(50))
+    )
+
+    [doubt] = doubts_about(ScanRequest(url=URL), Evidence(FACTS, SHOP, watch))
+
+    assert len(doubt.what) <= 300
+    assert doubt.what.isprintable()
+    assert doubt.what.endswith("; and 47 more")
+    assert doubt.model_dump_json()
+
+
+def test_the_docs_have_a_row_for_every_kind_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| .*? \| (partial|remark) \|", DOCS.read_text("utf-8"), re.MULTILINE))
+
+    assert rows == {kind: "remark" if kind in REMARKS else "partial" for kind in DOUBTS}
+    assert all(Doubt(kind=kind, what="").is_unseen == (status == "partial") for kind, status in rows.items())
