@@ -42,6 +42,7 @@ def test_every_kind_that_is_made_here_has_a_page() -> None:
     elsewhere = {
         "refused-request",
         "refused-local",
+        "insecure",
         "moved-host",
         "load-timeout",
         "wait-for",

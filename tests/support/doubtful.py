@@ -80,7 +80,7 @@ DOUBTFUL: tuple[Doubtful, ...] = (
     ),
     Doubtful("/lacks-script", "failed-request", "/gone.js answered 404", GUILTY, "<script src=/gone.js></script>"),
     Doubtful("/lacks-data", "failed-request", "data", GUILTY, "<script>fetch('/gone.json')</script>"),
-    Doubtful("/open", "open-request", "1 request", GUILTY, "<script>fetch('/hang')</script>"),
+    Doubtful("/open", "open-request", "/hang", GUILTY, "<script>fetch('/hang')</script>"),
     Doubtful("/dead-frame", "unread-frame", "answered 404", f"{GUILTY}<iframe title=a src=/gone></iframe>"),
     Doubtful("/idle-frame", "lazy-frame", "never loaded", f"{GUILTY}<iframe title=a src=/nothing></iframe>"),
     Doubtful("/closed", "closed-shadow-root", "x-app", _CLOSED),
