@@ -77,7 +77,8 @@ class Load:
         try:
             self._judge(error)
         except Unread as end:
-            raise Unread(end.status, "; ".join(filter(None, (end.reason, self.waited.start)))) from None
+            reason = "; ".join(filter(None, (end.reason, self.waited.start)))
+            raise Unread(end.status, reason, doubt=end.doubt) from None
 
     async def _go_to(self, url: str) -> str:
         """Return Chromium's error, or nothing; raise ``Unread`` where no page comes of it."""
