@@ -240,7 +240,7 @@ class Watch:
             if request_id != self.committed_loader and self.redirects[-1:] == [hop]:
                 self.redirects.pop()  # it stayed where it was
             return
-        if event.get("canceled") or error == BLOCKED_BY_REQUEST:
+        if event.get("canceled") or error.startswith(BLOCKED_BY_REQUEST):
             return
         self.failed_requests += 1
         # What the site itself forbids to embed is unread by everyone, not only by us.

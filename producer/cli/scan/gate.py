@@ -58,9 +58,9 @@ class Gate:
 
     def mark(self, page: Page) -> Page:
         """Return the page with its marks; a page without a result has no barriers to mark."""
+        page = page.held_strictly() if self.strict else page
         if page.result is None:
             return page
-        page = page.held_strictly() if self.strict else page
         present = {finding.fingerprint for finding in page.findings}
         present |= {node.fingerprint for finding in page.findings for node in finding.nodes}
         marks = Marks(
