@@ -97,7 +97,6 @@ def variables_of(settings: type) -> tuple[Variable, ...]:
 
 
 def _parsed(kind: Any, text: str) -> Any:
-    """Return ``text`` as a ``kind``; raises ``ValueError`` with what was expected."""
     if kind is bool:
         if text.lower() not in _YES | _NO:
             raise ValueError("expected 1 or 0")

@@ -60,7 +60,6 @@ def ask(
 
 
 def _answer(payload: JsonObject, timeout_s: float | None, *, as_json: bool) -> Result:
-    """Submit the question and wait; raises ``WaitTimeout``."""
     job_id = ""
 
     async def act(client: Client) -> Result:
@@ -81,7 +80,6 @@ def _answer(payload: JsonObject, timeout_s: float | None, *, as_json: bool) -> R
 
 
 def _show(result: Result, *, as_json: bool) -> None:
-    """Print the answer; raises ``JobDead`` or ``JobCancelled`` where there is none."""
     if as_json:
         status = {"status": _status(result)} if isinstance(result, contract.QueryResult) else {}
         click.echo(line_of({**result.model_dump(mode="json"), **status}))

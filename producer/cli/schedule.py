@@ -89,7 +89,6 @@ def _schedules(client: Client) -> Schedules:
 
 
 def _targets(urls: Sequence[str], file: str | None) -> Targets:
-    """Return the addresses given and those of the file; raises ``InputError``."""
     from producer.cli.scan.targets import read_targets
 
     if file is None:

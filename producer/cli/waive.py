@@ -69,7 +69,6 @@ def _waivers(client: Client) -> Waivers:
 
 
 def _add(waiver: Waiver) -> None:
-    """Keep the waiver; raises ``InvalidJob``, and ``InputError`` for a last day that is over."""
     from producer.stored.waivers import check_waiver
 
     waiver = check_waiver(waiver)

@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from producer.errors import NotDurable
 from producer.redis.script_pipe import ScriptPipe
-from producer.redis.scripts import Arg, Script
+from producer.redis.scripts import Arg, Script, as_text
 
 WAIT_MS: Final = 10_000
 """Longest wait for the disk; an fsync that takes longer means a disk in trouble."""
@@ -39,8 +39,8 @@ async def check_durable(redis: Redis) -> None:
             raise
         msg = f"durable=True: Redis does not tell how it writes ({error}): permit CONFIG GET to this user"
         raise NotDurable(msg) from None
-    values = {_text(name): _text(value) for name, value in config.items()}
-    version = _text((await client.info("server"))["redis_version"])
+    values = {as_text(name): as_text(value) for name, value in config.items()}
+    version = as_text((await client.info("server"))["redis_version"])
     problem = durability_problem(values.get("appendonly", ""), values.get("appendfsync", ""), version)
     if problem:
         raise NotDurable(f"durable=True: {problem}")
@@ -78,7 +78,3 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
         msg = f"{what} is queued, but Redis did not sync it to disk within {WAIT_MS // 1000} s: look at its disk"
         raise NotDurable(msg)
     return reply
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

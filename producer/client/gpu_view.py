@@ -15,6 +15,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from producer.keys import Keys
+from producer.redis.scripts import as_text
 
 INTERACTIVE_IN_A_ROW = 4
 """As in ``worker/gpu/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
@@ -140,10 +141,10 @@ async def read_gpu(redis: Redis, keys: Keys) -> GpuView:
         now,
         hosts=_objects(hosts),
         loaded=_objects(loaded),
-        state={_text(name): int(value) for name, value in state.items()},
+        state={as_text(name): int(value) for name, value in state.items()},
         calls=_objects(calls),
-        leases={_text(token): int(end) for token, end in holders if end > now},
-        alive=[_text(token) for token, end in waiters if end > now],
+        leases={as_text(token): int(end) for token, end in holders if end > now},
+        alive=[as_text(token) for token, end in waiters if end > now],
     )
 
 
@@ -248,8 +249,4 @@ def _totals(state: Mapping[str, int]) -> tuple[GpuTotals, ...]:
 
 
 def _objects(reply: Mapping[Any, Any]) -> dict[str, Any]:
-    return {_text(name): json.loads(value) for name, value in reply.items()}
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return {as_text(name): json.loads(value) for name, value in reply.items()}

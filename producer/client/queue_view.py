@@ -223,7 +223,6 @@ def unknown(what: str, keys: Keys, *, see: str = "status") -> UnknownJob:
 async def _fields(
     redis: Redis, names: Sequence[str], *fields: str
 ) -> AsyncIterator[tuple[str, Sequence[bytes | None]]]:
-    """Yield each of the hashes with its ``fields``."""
     for start in range(0, len(names), READ_TOGETHER):
         chunk = names[start : start + READ_TOGETHER]
         async with redis.pipeline(transaction=False) as pipe:

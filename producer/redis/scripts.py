@@ -1,4 +1,4 @@
-"""Loads Lua scripts from package data and runs them by SHA.
+"""Loads Lua scripts from package data, runs them by SHA, and reads replies as text.
 
 A script may hold lines ``--@include _name.lua``; they are replaced by the file of that name from the script's own
 package or from ``producer/redis/lua``. The text decides the SHA, so two releases never run each other's scripts.
@@ -68,3 +68,10 @@ async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Se
         return await replied(call.evalsha(script.sha, len(keys), *keys, *args))
     except NoScriptError:
         return await replied(call.eval(script.text, len(keys), *keys, *args))
+
+
+def as_text(value: object) -> str:
+    """Return a Redis reply as text, whether or not the client decodes; '' for nothing."""
+    if value is None:
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -138,7 +138,6 @@ class Schedules:
         return datetime.fromtimestamp(seconds + micros / 1_000_000, tz=UTC)
 
     async def _read(self) -> dict[str, Schedule | None]:
-        """Return the schedules by name; None for one that cannot be read."""
         with redis_errors(self._client.settings):
             fields = await self._redis.hgetall(self._key)
         names = sorted(name for name in fields if not name.endswith(_FIRED.encode()))

@@ -17,6 +17,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from producer.errors import RedisUnsuitable, ServiceError
+from producer.redis.scripts import as_text
 from worker.backup.folder import Manifest
 from worker.backup.replication_source import Offer
 
@@ -95,7 +96,7 @@ def modules_of(redis: Redis) -> tuple[str, ...]:
     """Return the names of the loaded modules."""
     loaded = cast("list[dict[Any, Any]]", redis.module_list())
     names = [module.get("name") or module.get(b"name") for module in loaded]
-    return tuple(sorted(name.decode() if isinstance(name, bytes) else str(name) for name in names))
+    return tuple(sorted(map(as_text, names)))
 
 
 def indexes_of(redis: Redis) -> list[str]:
@@ -126,7 +127,7 @@ def _replicating(redis: Redis, offer: Offer, address: str) -> Generator[None]:
 def _setting(redis: Redis, name: str) -> str:
     values = cast("dict[Any, Any]", redis.config_get(name))
     value = next(iter(values.values()), b"")
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return as_text(value)
 
 
 def _is_loaded(redis: Redis, offer: Offer) -> bool:

@@ -81,7 +81,6 @@ def restore(folder: Path, address: str, port: int) -> None:
 
 @contextmanager
 def _open_redis() -> Generator[Redis]:
-    """Give a blocking client of REDIS_URL; redis-py's errors become ours."""
     from redis import Redis
 
     from producer.redis.connection import CONNECT_TIMEOUT_S, redis_errors

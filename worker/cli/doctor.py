@@ -83,7 +83,6 @@ def _text(line: Line) -> Iterable[str]:
 
 
 def _print_distances(measured: Measured, *, as_json: bool) -> None:
-    """Print the distances, and what they say about the threshold."""
     from worker.doctor.paraphrases import advice, use
 
     if as_json:

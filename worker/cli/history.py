@@ -137,7 +137,6 @@ class Wanted:
 
 
 def _checked_url(url: str) -> str:
-    """Return the address if a scan could have it; raises ``InputError``."""
     try:
         normal_url(url)
     except ValueError:
@@ -155,7 +154,6 @@ def _checked_host(site: str) -> str:
 
 
 def _moment(text: str, now_ms: int) -> int:
-    """Return the time that ``text`` names; raises ``InputError``."""
     from worker.memory.dates import parse_when
 
     try:
@@ -235,7 +233,6 @@ def _changes(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
 
 
 def _show_trend(wanted: Wanted, *, as_json: bool) -> None:
-    """Print the days of a site, or what became of groups."""
     from worker.cli.history_text import day_document, day_lines, group_document, group_lines
 
     if wanted.site is not None:

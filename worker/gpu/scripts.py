@@ -16,7 +16,7 @@ from producer.contract import Lane
 from producer.keys import Keys
 from producer.redis.backoff import Backoff
 from producer.redis.script_pipe import ScriptPipe
-from producer.redis.scripts import Arg, Script, load_script, run_script
+from producer.redis.scripts import Arg, Script, as_text, load_script, run_script
 from worker.gpu.hosts import Host, Kind
 
 ACQUIRE: Final = load_script("worker.gpu", "gpu_acquire")
@@ -104,18 +104,18 @@ class PoolScripts:
         reply = await self._run(
             ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *self._lease(), _ms(self._timing.grace_s)]
         )
-        left_s = self._timing.lease_s if _text(reply[0]) == "granted" else 0.0
-        return Answer(_text(reply[0]), _text(reply[1]), int(reply[2]), left_s)
+        left_s = self._timing.lease_s if as_text(reply[0]) == "granted" else 0.0
+        return Answer(as_text(reply[0]), as_text(reply[1]), int(reply[2]), left_s)
 
     async def check(self, ask: Ask) -> Answer:
         """Learn how an ask stands, without a write; a grant found so must be confirmed, by ``tend``, before it ends."""
         reply = await self._run(CHECK, [ask.token])
-        return Answer(_text(reply[0]), _text(reply[1]), ask.seq, int(reply[2]) / 1000)
+        return Answer(as_text(reply[0]), as_text(reply[1]), ask.seq, int(reply[2]) / 1000)
 
     async def release(self, token: str) -> tuple[str, int]:
         """Give a slot back or stop waiting: ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""
         reply = await self._run(RELEASE, [token, *self._lease()])
-        return _text(reply[0]), int(reply[1])
+        return as_text(reply[0]), int(reply[1])
 
     async def enrol(self, hosts: Iterable[Host]) -> None:
         """Make the slots of ``hosts`` count from now on. Waits for a slow Redis: a worker's start is no call."""
@@ -129,14 +129,14 @@ class PoolScripts:
         Return ms until the next lease ends (-1: none), and a verdict for each token.
         """
         reply = await self._run(TEND, self._tend_args(hosts, held, waiting, enrol=False))
-        return int(reply[0]), dict(zip([*held, *waiting], map(_text, reply[1:]), strict=True))
+        return int(reply[0]), dict(zip([*held, *waiting], map(as_text, reply[1:]), strict=True))
 
     async def take_probes(self, hosts: Iterable[Host], *, early_s: float | None = None) -> frozenset[str]:
         """Return the names of the hosts that this worker is to check now; ``early_s`` after the last check at least."""
         times = [_ms(self._timing.probe_s), _ms(self._timing.probe_down_s), -1 if early_s is None else _ms(early_s)]
         args: list[Arg] = [*times, *(host.name for host in hosts)]
         reply = await self._run(PROBE, args, keys=[self._keys.gpu_hosts])
-        return frozenset(map(_text, reply))
+        return frozenset(map(as_text, reply))
 
     async def report(self, host: str, *, reason: str) -> tuple[bool, int]:
         """Record a check, failed if there is a ``reason``; return whether the state changed, and failures in a row."""
@@ -175,7 +175,3 @@ def _slots_json(hosts: Iterable[Host]) -> str:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -16,6 +16,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from producer.redis.scripts import as_text
 from worker.gpu.scripts import new_backoff, note_silence
 
 SILENT_S: Final = 5.0
@@ -89,7 +90,7 @@ class WakeListener:
             is_answered = True
             if message["type"] == "message":
                 data = message["data"]
-                self._on_wake(data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data))
+                self._on_wake(as_text(data))
             elif message["type"] == "subscribe":
                 self._on_ready()  # redis-py has reconnected by itself
 

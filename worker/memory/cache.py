@@ -24,9 +24,10 @@ from redisvl.utils.vectorize import BaseVectorizer
 
 from producer.contract import Usage
 from producer.keys import Keys
+from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import as_text, ensure_index, exact_tag, on_index, redis_errors
+from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, redis_errors
 
 NEAR_MISS: Final = 2.0
 """A nearest question within so many times the threshold is counted: many of them say that it is set too low."""

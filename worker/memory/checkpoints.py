@@ -24,9 +24,9 @@ from redisvl.query import FilterQuery
 from redisvl.query.filter import Tag
 
 from producer.keys import Keys
-from producer.redis.scripts import Arg, Script, load_script, run_script
+from producer.redis.scripts import Arg, Script, as_text, load_script, run_script
 from worker.limits.conversation_hold import Hold, thread_lost
-from worker.memory.vectors.indexes import as_text, on_index, redis_errors, search_errors, wait_until_indexed
+from worker.memory.vectors.indexes import on_index, redis_errors, search_errors, wait_until_indexed
 
 T = TypeVar("T")
 SaverT = TypeVar("SaverT", bound="SharedSaver")

@@ -21,10 +21,10 @@ from redisvl.schema import IndexSchema
 
 from producer.contract import JsonObject
 from producer.keys import Keys
+from producer.redis.scripts import as_text
 from worker.memory.vectors.documents import Documents, index_schema
 from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import as_text
 
 MAX_DROPPED: Final = 200
 """Memories over the limit that one write deletes; the next deletes further ones."""

@@ -241,6 +241,5 @@ def free_port() -> int:
 
 
 def _quoted(path: Path) -> str:
-    """Return ``path`` as one word of redis.conf."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -147,7 +147,6 @@ def error_of(info: ErrorInfo) -> Exception:
 
 
 def _value_of(result: Result) -> Any:
-    """Return the value, or the exception to raise in its place."""
     if result.state is JobState.CANCELLED:
         return asyncio.CancelledError()
     if result.error is not None:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from producer.contract import Finding, Impact, Node, ScanResult, page_id
 from producer.keys import Keys
+from producer.redis.scripts import as_text
 from worker.agent.evaluation.labels import PastScan, QuestionSet
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import document, search_text
@@ -62,7 +63,7 @@ async def delete_environment(redis: Redis, keys: Keys) -> None:
         raise ValueError(f"environment {keys.environment!r} is not one of an evaluation: it is not deleted")
     client = cast("Any", redis)
     for name in await client.execute_command("FT._LIST"):
-        text = name.decode() if isinstance(name, bytes) else str(name)
+        text = as_text(name)
         if keys.environment in text:
             await client.execute_command("FT.DROPINDEX", text)
     # Threads' keys of the checkpointer have the environment in their middle.
@@ -75,7 +76,7 @@ async def _left_behind(redis: Redis, *, before_s: int) -> set[str]:
     names = {
         match[0]: int(match[1])
         async for key in cast("Any", redis).scan_iter(match="sightline:eval-*", count=1000)
-        if (match := _OURS.match((key.decode() if isinstance(key, bytes) else str(key)).split(":")[1]))
+        if (match := _OURS.match(as_text(key).split(":")[1]))
     }
     return {name for name, made_s in names.items() if made_s < before_s}
 

@@ -17,8 +17,8 @@ from redisvl.query.filter import FilterExpression
 
 from producer.contract import Counts
 from producer.errors import ServiceError
+from producer.redis.scripts import as_text
 from worker.memory.vectors.documents import Documents
-from worker.memory.vectors.indexes import as_text
 
 MAX_PAGES: Final = 10_000
 """More pages than that, and a question should name a site or a group."""

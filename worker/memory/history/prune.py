@@ -14,9 +14,8 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from producer.redis.scripts import load_script, run_script
+from producer.redis.scripts import as_text, load_script, run_script
 from worker.memory.vectors.documents import WALK_BATCH, key_batches
-from worker.memory.vectors.indexes import as_text
 
 PRUNE: Final = load_script("worker.memory.history", "prune")
 
@@ -54,7 +53,6 @@ async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = WA
 
 
 async def _kept(redis: Redis, keys: Keys, batch: int) -> frozenset[str]:
-    """Return the documents that stay whatever their age."""
     newest: dict[tuple[str, str, bool], tuple[int, str]] = {}
     async for stubs in _walk(redis, keys, batch):
         for stub in stubs:

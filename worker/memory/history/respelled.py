@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 
 from producer.contract.addresses import host_of, normal_url, page_ids, public_url
 from producer.keys import Keys
-from producer.redis.scripts import load_script, run_script
+from producer.redis.scripts import as_text, load_script, run_script
 from worker.memory.vectors.documents import key_batches
-from worker.memory.vectors.indexes import as_text, exact_tag
+from worker.memory.vectors.indexes import exact_tag
 
 RESPELL: Final = load_script("worker.memory.history", "respell")
 

@@ -16,8 +16,9 @@ from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
 from producer.contract.addresses import host_of, path_of
+from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
-from worker.memory.vectors.indexes import as_text, exact_tag
+from worker.memory.vectors.indexes import exact_tag
 
 MAX_FINGERPRINTS: Final = 2_000
 """Node fingerprints kept of one scan, about 55 KB: documents stay for ever. What is over is counted, not listed."""

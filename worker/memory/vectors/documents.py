@@ -17,9 +17,10 @@ from redisvl.query.query import BaseQuery
 from redisvl.schema import IndexSchema
 
 from producer.errors import IndexMoved
+from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import EMBEDDED, NEVER, Generation
-from worker.memory.vectors.indexes import as_text, drop_index, ensure_index, on_index, wait_until_indexed
+from worker.memory.vectors.indexes import drop_index, ensure_index, on_index, wait_until_indexed
 
 T = TypeVar("T")
 WALK_BATCH: Final = 500

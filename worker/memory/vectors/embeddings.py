@@ -185,7 +185,6 @@ class Embeddings:
         return [generation.blob(vector) for vector in reply.vectors], reply.usage
 
     async def _embedder(self, generation: Generation) -> Embedder:
-        """Return the embedder of a generation; opened once."""
         known = self._embedders.get(generation)
         if known is None:
             known = self._embedders[generation] = await self._opened(generation)

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys
-from worker.memory.vectors.indexes import as_text
+from producer.redis.scripts import as_text
 from worker.models.protocols import Vector, check_vector
 
 FIELDS: Final = ("active", "coming", "retired", "previous")

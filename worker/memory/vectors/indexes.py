@@ -20,6 +20,7 @@ from redisvl.exceptions import RedisSearchError, RedisVLError
 from redisvl.index import AsyncSearchIndex
 
 from producer.errors import RedisUnsuitable, ServiceError
+from producer.redis.scripts import as_text
 
 T = TypeVar("T")
 
@@ -154,10 +155,3 @@ def is_missing_index(error: BaseException) -> bool:
     """Whether a search failed because its index is gone."""
     text = str(error).lower()
     return "no such index" in text or "unknown index name" in text
-
-
-def as_text(value: object) -> str:
-    """Return a Redis reply as text, whether or not the client decodes; '' for nothing."""
-    if value is None:
-        return ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

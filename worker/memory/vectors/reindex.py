@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from producer.errors import InputError, ServiceError, SettingsError
-from producer.redis.scripts import load_script, run_script
+from producer.redis.scripts import as_text, load_script, run_script
 from worker.memory.cache import cache_index
 from worker.memory.vectors.backfill import all_documents, backfill, delete_retired
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation
-from worker.memory.vectors.indexes import as_text, drop_index, wait_until_indexed
+from worker.memory.vectors.indexes import drop_index, wait_until_indexed
 from worker.models.protocols import Embedder
 
 BEGIN: Final = load_script("worker.memory.vectors", "reindex_begin")
