@@ -180,6 +180,22 @@ async def test_a_slow_image_is_waited_for(engine: ScanEngine, loads: Site) -> No
     assert rules_of(result) == {"image-alt"}
 
 
+async def test_a_server_that_only_says_continue_is_unreachable_and_costs_no_other_page(
+    engine: ScanEngine, site: Site
+) -> None:
+    async def flood(_: Request, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)
+            await writer.drain()
+
+    flooded = await scan(engine, site.add("/continue", flood))
+    other = await scan(engine, site.add("/shows-flooded", f'{BEFORE}<img alt="" src="/continue">'))
+
+    assert flooded.status == "unreachable"
+    assert "interim responses, such as 100 Continue, and no answer" in flooded.reason
+    assert other.status == "scanned"
+
+
 @asynccontextmanager
 async def starting_late(port: int, *, after: Awaitable[object], hangs_up: bool) -> AsyncGenerator[None]:
     """Serve a page on ``port`` once ``after`` is done; until then refuse connections, or close them unanswered."""
