@@ -88,7 +88,15 @@ async def test_a_page_that_hands_over_while_it_is_parsed_is_scanned_at_once(
     assert result.waited["load"] == "reached"
 
 
-@pytest.mark.parametrize("leave", ['location = "myapp://open"', 'location.assign("mailto:a@b.example")'])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        'location = "myapp://open"',
+        'location.assign("mailto:a@b.example")',
+        'location = "/no-content#top"',
+        'location = "/file?x=1"',
+    ],
+)
 async def test_what_follows_an_app_link_in_the_document_is_scanned_too(
     engine: ScanEngine, loads: Site, leave: str
 ) -> None:
@@ -96,8 +104,20 @@ async def test_what_follows_an_app_link_in_the_document_is_scanned_too(
 
     result = await scan(engine, url)
 
-    assert result.status == "scanned"
+    assert (result.status, result.reason, result.redirects) == ("scanned", "", ())
     assert rules_of(result) == {"image-alt", "button-name"}
+
+
+async def test_a_page_that_always_hands_over_to_another_file_while_it_is_parsed_is_partial(
+    engine: ScanEngine, loads: Site
+) -> None:
+    leave = "<script>location = `/file?${Math.random()}`</script>"
+    url = loads.add("/other-file", f"{BEFORE}{leave}{'<p>More</p>' * 300}<button></button>")
+
+    result = await scan(engine, url)
+
+    assert (result.status, kinds_of(result)) == ("partial", {"partial-document"})
+    assert rules_of(result) == {"image-alt"}
 
 
 @pytest.mark.parametrize(
