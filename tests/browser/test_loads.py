@@ -88,7 +88,15 @@ async def test_a_page_that_hands_over_while_it_is_parsed_is_scanned_at_once(
     assert result.waited["load"] == "reached"
 
 
-@pytest.mark.parametrize("leave", ['location = "myapp://open"', 'location.assign("mailto:a@b.example")'])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        'location = "myapp://open"',
+        'location.assign("mailto:a@b.example")',
+        'location = "/no-content#top"',
+        'location = "/file?x=1"',
+    ],
+)
 async def test_what_follows_an_app_link_in_the_document_is_scanned_too(
     engine: ScanEngine, loads: Site, leave: str
 ) -> None:
@@ -96,8 +104,20 @@ async def test_what_follows_an_app_link_in_the_document_is_scanned_too(
 
     result = await scan(engine, url)
 
-    assert result.status == "scanned"
+    assert (result.status, result.reason, result.redirects) == ("scanned", "", ())
     assert rules_of(result) == {"image-alt", "button-name"}
+
+
+async def test_a_page_that_always_hands_over_to_another_file_while_it_is_parsed_is_partial(
+    engine: ScanEngine, loads: Site
+) -> None:
+    leave = "<script>location = `/file?${Math.random()}`</script>"
+    url = loads.add("/other-file", f"{BEFORE}{leave}{'<p>More</p>' * 300}<button></button>")
+
+    result = await scan(engine, url)
+
+    assert (result.status, kinds_of(result)) == ("partial", {"partial-document"})
+    assert rules_of(result) == {"image-alt"}
 
 
 @pytest.mark.parametrize(
@@ -178,6 +198,22 @@ async def test_a_slow_image_is_waited_for(engine: ScanEngine, loads: Site) -> No
 
     assert (result.status, result.doubts) == ("scanned", ())
     assert rules_of(result) == {"image-alt"}
+
+
+async def test_a_server_that_only_says_continue_is_unreachable_and_costs_no_other_page(
+    engine: ScanEngine, site: Site
+) -> None:
+    async def flood(_: Request, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)
+            await writer.drain()
+
+    flooded = await scan(engine, site.add("/continue", flood))
+    other = await scan(engine, site.add("/shows-flooded", f'{BEFORE}<img alt="" src="/continue">'))
+
+    assert flooded.status == "unreachable"
+    assert "interim responses, such as 100 Continue, and no answer" in flooded.reason
+    assert other.status == "scanned"
 
 
 @asynccontextmanager

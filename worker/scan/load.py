@@ -30,6 +30,7 @@ _LOAD_SHARE: Final = 0.5
 _SETTLE_SHARE: Final = 0.2
 """Of the scan's deadline, at most."""
 _STOP_LIMIT_S: Final = 2.0
+_URL_CHARS: Final = 200
 _START_EVERY_S: Final = 0.5
 _HANGS_UP: Final = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET", "ERR_CONNECTION_CLOSED"})
 
@@ -53,6 +54,7 @@ class Load:
         self._settings = settings
         self._deadline = deadline
         self._downtime = downtime
+        self._is_kept_here = False
         self.waited = Waited()
         self.doubts: list[Doubt] = []
         self.facts: Facts | None = None
@@ -107,6 +109,8 @@ class Load:
             navigations = watch.navigations
             await self._wait_for_load()
             self._judge("")
+            if await self._has_read_on():
+                continue
             await self._wait_for_selector()
             self.facts = await self._wait_until_still()
             if watch.navigations == navigations:
@@ -154,6 +158,24 @@ class Load:
             waits_for = describe_requests(self._page.watch.inflight.values())
             reason = f"the page did not finish loading within {limit_s:.1f} s"
             self._stop("load-timeout", f"{reason}: it waits for {waits_for}" if waits_for else reason)
+
+    async def _has_read_on(self) -> bool:
+        """Load a page once more that set out for what is no page while it was parsed, and keep it from doing so."""
+        watch, cut_by = self._page.watch, self._page.watch.cut_by
+        if not cut_by:
+            return False
+        if self._is_kept_here:
+            what = f"it was not parsed beyond where it set out for {public_url(cut_by)[:_URL_CHARS]}"
+            self.doubts.append(Doubt(kind="partial-document", what=what))
+            watch.cut_by = ""
+            return False
+        self._is_kept_here = True
+        await self._page.keep_from(cut_by, timeout_s=_STOP_LIMIT_S)
+        navigations = watch.navigations
+        await self._page.session.call("Page.reload", timeout_s=self._limit_s)
+        await self._page.until(lambda: watch.navigations != navigations or self._is_over(), timeout_s=self._limit_s)
+        watch.drop_reload()
+        return True
 
     async def _wait_for_selector(self) -> None:
         selector = self._request.wait_for

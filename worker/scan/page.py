@@ -20,7 +20,7 @@ from producer.contract.hosts import fits_host
 from worker.scan.cdp import BrowserGone, CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.losses import describe_exception
-from worker.scan.watch import Watch
+from worker.scan.watch import MAX_URL_CHARS, Watch
 
 WORLD: Final = "sightline"
 _CHECK_EVERY_S: Final = 0.25
@@ -210,6 +210,13 @@ class Page:
         """Run a script in our world of the session's documents, and of those to come that have scripts."""
         script = {"source": source, "worldName": WORLD, "runImmediately": True}
         await session.call("Page.addScriptToEvaluateOnNewDocument", script, timeout_s=timeout_s)
+
+    async def keep_from(self, url: str, *, timeout_s: float) -> None:
+        """Keep the documents to come from setting out for ``url``, as ``Watch`` has it, by themselves."""
+        is_it = f"event.destination.url.split('#')[0].slice(0, {MAX_URL_CHARS}) === {literal(url)}"
+        source = f"navigation.addEventListener('navigate', (event) => {{ if ({is_it}) event.preventDefault(); }})"
+        script = {"source": source, "worldName": WORLD}
+        await self.session.call("Page.addScriptToEvaluateOnNewDocument", script, timeout_s=timeout_s)
 
     async def evaluate(
         self, session: Session, world: int, expression: str, *, timeout_s: float, by_value: bool = True

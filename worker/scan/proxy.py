@@ -158,6 +158,9 @@ class ScanProxy:
                 await relay_both_ways(client, upstream, self._count)
             else:
                 await forward_response(request, client, upstream, self._count)
+        except HeadError as error:
+            self._record(request, Fault(f"the answer of {request.host!r} cannot be read: {error}"))
+            raise
         finally:
             upstream[1].transport.abort()
 

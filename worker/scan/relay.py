@@ -31,6 +31,9 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 _INTERIM: Final = range(100, 200)
+_MOST_INTERIM: Final = 20
+"""Servers send one or two; endless ones would keep the browser's network process busy for all pages."""
+_SPENT: Final = "the byte budget is spent"
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Counter = Callable[[int], bool]
@@ -95,7 +98,7 @@ async def forward_response(request: Request, client: Streams, upstream: Streams,
     await upstream[1].drain()
     sending = asyncio.create_task(_pump(client[0], upstream[1], lambda _: True))
     try:
-        await _forward_head(upstream[0], client[1])
+        await _forward_head(upstream[0], client[1], count)
         await _pump(upstream[0], client[1], count)
     finally:
         sending.cancel()
@@ -116,21 +119,22 @@ async def relay_both_ways(client: Streams, upstream: Streams, count: Counter) ->
         await asyncio.gather(up, down, return_exceptions=True)
 
 
-async def _forward_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
+async def _forward_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Counter) -> None:
+    """Pass on the head of the final response; interim ones say nothing that a browser waits for (RFC 9110, 15.2)."""
+    for _ in range(_MOST_INTERIM + 1):
         line, headers = await _read_head(reader)
-        is_interim = _status(line) in _INTERIM
-        close = [] if is_interim else [b"Connection: close"]
-        writer.write(b"\r\n".join([line, *headers, *close, b"", b""]))
-        if not is_interim:
+        if not count(len(line) + sum(map(len, headers))):
+            raise ConnectionAbortedError(_SPENT)
+        if _status(line) not in _INTERIM:
+            writer.write(b"\r\n".join([line, *headers, b"Connection: close", b"", b""]))
             return
+    raise HeadError(f"more than {_MOST_INTERIM} interim responses, such as 100 Continue, and no answer")
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Counter) -> None:
     while chunk := await reader.read(_CHUNK_BYTES):
         if not count(len(chunk)):
-            msg = "the byte budget is spent"
-            raise ConnectionAbortedError(msg)
+            raise ConnectionAbortedError(_SPENT)
         writer.write(chunk)
         await writer.drain()
 

@@ -25,7 +25,7 @@ _TRAFFIC: Final = frozenset(
     f"Network.{name}"
     for name in ("requestWillBeSent", "responseReceived", "dataReceived", "loadingFinished", "loadingFailed")
 )
-_MAX_URL_CHARS: Final = 2_000
+MAX_URL_CHARS: Final = 2_000
 BLOCKED_BY_REQUEST: Final = "net::ERR_BLOCKED_BY_CLIENT"
 """Chromium's error for what we fail ourselves, as the scan's request asks: missing by intention."""
 
@@ -90,6 +90,8 @@ class Watch:
     is_loaded: bool = False
     """The load event came, or never will: the page set out for an address that is no page while it was parsed."""
     is_parsed: bool = False
+    cut_by: str = ""
+    """What the page set out for, in vain, while it was parsed: Chromium parses it no further."""
     crash: str = ""
     dialogs: int = 0
     popups: int = 0
@@ -160,6 +162,11 @@ class Watch:
         if (request := self.open.get(str(params["requestId"]))) is not None:
             request.seen_s = now_s
 
+    def drop_reload(self) -> None:
+        """Forget the hop that a reload of ours has left."""
+        if self.document is not None and self.redirects[-1:] == [Redirect(0, self.document.url)]:
+            self.redirects.pop()
+
     def restart(self) -> None:
         """Forget a navigation that came to nothing, before it is tried again."""
         for kept in (self._documents, self._frame_urls, self.open, self.redirects, self.unread_frames):
@@ -192,7 +199,7 @@ class Watch:
         return [one for one in long_open if one.kind != "Media" or not one.is_answered]
 
     def _request_sent(self, event: JsonObject, session: str, now_s: float) -> None:
-        request_id, url = str(event["requestId"]), str(event["request"]["url"])[:_MAX_URL_CHARS]
+        request_id, url = str(event["requestId"]), str(event["request"]["url"])[:MAX_URL_CHARS]
         if url.startswith(("data:", "blob:")):
             return
         if event.get("type") == "Document" and event.get("frameId") == self.frame_id:
@@ -257,6 +264,9 @@ class Watch:
             ended = ("Document", frame_id)
             self.open = {name: one for name, one in self.open.items() if (one.kind, one.frame_id) != ended}
         elif self.committed_loader:
+            newest = next(reversed(self._documents.values()))
+            is_cut = not self.is_parsed and newest.loader_id != self.committed_loader and bool(newest.error)
+            self.cut_by = newest.url if is_cut else self.cut_by
             self.is_loaded = self.is_parsed = True
 
     def _frame_navigated(self, event: JsonObject, session: str) -> None:
@@ -270,3 +280,4 @@ class Watch:
         self.committed_loader = str(frame["loaderId"])
         self.is_loaded = False
         self.is_parsed = False
+        self.cut_by = ""

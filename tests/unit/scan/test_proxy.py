@@ -75,12 +75,33 @@ async def test_a_body_goes_up_with_its_request() -> None:
     assert heard == [b"hello"]
 
 
-async def test_an_interim_answer_is_followed_by_the_real_one() -> None:
+async def test_an_interim_answer_is_left_out_before_the_real_one() -> None:
     response = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nbody"
     async with server(answering(response)) as port, ScanProxy(OPEN, max_bytes=10**6) as proxy:
         got = await ask(proxy, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
 
-    assert got == b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbody"
+    assert got == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbody"
+
+
+async def test_interim_answers_without_end_are_no_answer() -> None:
+    async with (
+        server(answering(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)) as port,
+        ScanProxy(OPEN, max_bytes=10**6) as proxy,
+    ):
+        got = await ask(proxy, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
+
+    assert got == b""
+    assert "more than 20 interim responses" in proxy.faults["127.0.0.1", port].reason
+    assert not proxy.faults["127.0.0.1", port].is_down
+
+
+async def test_heads_count_as_received() -> None:
+    response = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2_000 + b"\r\n\r\n"
+    async with server(answering(response)) as port, ScanProxy(OPEN, max_bytes=1_000) as proxy:
+        with pytest.raises(ConnectionResetError):
+            await ask(proxy, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
+
+    assert proxy.is_over_budget
 
 
 async def test_a_tunnel_carries_bytes_both_ways() -> None:
