@@ -15,6 +15,7 @@ from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.chromium import Chromium
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
+from worker.scan.fonts import missing_glyphs
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import take_pictures
@@ -63,6 +64,7 @@ class Visit:
             self._mark("load")
             self._on_progress("auditing")
             report = await self._audit()
+            self._load.doubts += await missing_glyphs(self._page, browser.fonts)
             self._mark("audit")
         except Unread as end:
             if end.doubt:
@@ -166,6 +168,11 @@ class Visit:
             status=status,
             reason=reason,
             doubts=self._load.doubts,
-            engine={"axe": load_axe().version, "browser": browser.version, "sandbox": browser.sandbox},
+            engine={
+                "axe": load_axe().version,
+                "browser": browser.version,
+                "sandbox": browser.sandbox,
+                "fonts": browser.fonts.fingerprint,
+            },
             timings_ms={**self._timings, "total": self._deadline.spent_ms},
         )

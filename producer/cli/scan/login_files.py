@@ -115,7 +115,10 @@ def _netscape(text: str, file: str) -> list[JsonObject]:
 
 
 def _storage_state(file: str) -> JsonObject:
-    value = _json(_read(file), repr(file))
+    text = _read(file)
+    value = _json(text, repr(file))
+    if isinstance(value, list):  # a list of cookies, as other tools save a login
+        return {"cookies": _cookies_of_json(text, file)}
     state = cast("JsonObject", value) if isinstance(value, dict) else {}
     lists = [state.get("cookies", []), state.get("origins", [])]
     if not (state.keys() & {"cookies", "origins"}) or not all(isinstance(item, list) for item in lists):
