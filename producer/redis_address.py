@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from producer.errors import SettingsError
+from producer.text_file import read_text
 
 REDIS_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
 UNCLEAR: Final = "…"
@@ -44,7 +44,7 @@ def with_password_of(path: str, url: str) -> str:
         msg = "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other: take one of them away"
         raise SettingsError(msg)
     try:
-        password = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        password = read_text(path).rstrip("\r\n")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
         msg = (

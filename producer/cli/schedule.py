@@ -11,12 +11,14 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
 from producer.cli.terminal import json_option, print_each
+from producer.contract.addresses import public_url
 from producer.errors import InputError
 from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
     from producer.cli.scan.targets import Targets
     from producer.client.client import Client
+    from producer.contract import JsonObject
     from producer.stored.schedules import Schedule, Schedules
 
 
@@ -52,7 +54,10 @@ def add(
     fields = request_options(asked)
     fields |= ({"standard": standard} if standard else {}) | ({"assess": False} if no_assess else {})
     named = groups_of(targets.urls, asked.groups)
-    payloads = tuple({"url": url, **fields} | ({"group": named[url]} if url in named else {}) for url in targets.urls)
+    payloads = tuple(
+        {"url": targets.with_login(url), **fields} | ({"group": named[url]} if url in named else {})
+        for url in targets.urls
+    )
     added = Schedule(name, cron, "scan", payloads)
     with_client(lambda client: _schedules(client).add(added))
     click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")
@@ -67,7 +72,7 @@ def list_schedules(*, as_json: bool) -> None:
     sightline schedule list
     """
     schedules = with_client(lambda client: _schedules(client).all())
-    print_each(schedules, as_json=as_json, document=asdict, line=_line, nothing="No schedules.")
+    print_each(schedules, as_json=as_json, document=_document, line=_line, nothing="No schedules.")
 
 
 @schedule.command(short_help="Remove a schedule.")
@@ -100,7 +105,15 @@ def _targets(urls: Sequence[str], file: str | None) -> Targets:
         raise InputError(f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one a line") from None
 
 
+def _document(one: Schedule) -> JsonObject:
+    """Return the schedule as JSON, without the user info of its pages."""
+    shown = [
+        {**payload, "url": public_url(str(payload["url"]))} if "url" in payload else payload for payload in one.payloads
+    ]
+    return {**asdict(one), "payloads": shown}
+
+
 def _line(one: Schedule) -> str:
-    first = one_line(str(one.payloads[0].get("url", "")), limit=60)
+    first = one_line(public_url(str(one.payloads[0].get("url", ""))), limit=60)
     rest = f" and {len(one.payloads) - 1:,} more" if len(one.payloads) > 1 else ""
     return f"{one.name:20} {one.cron:20} {first}{rest}"

@@ -5,13 +5,15 @@ Shared by the client and by the worker's ``StreamPool``, so that a job has one s
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer import contract
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
+from producer.contract.addresses import split_user_info
 from producer.errors import InvalidJob, QueueFull
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script
@@ -86,9 +88,11 @@ def prepare(
     """Check and encode one job.
 
     Raises ``InvalidJob`` for a payload that does not fit its kind, an id, lane or batch that cannot be one, and
-    ``JobTooLarge``. A kind of your own takes any JSON object.
+    ``JobTooLarge``. A kind of your own takes any JSON object. User info in a page's address becomes a secret.
     """
     fields = contract.request_fields(kind, payload)
+    if kind == "scan" and "@" in str(fields.get("url", "")):
+        fields, secrets = _without_user_info(fields, secrets or {})
     chance = token_hex(20)
     return Submission(
         job_id=check_job_id(job_id) if job_id is not None else chance[:32],
@@ -102,6 +106,20 @@ def prepare(
         secrets=_encoded_secrets(secrets) if secrets else (),
         nonce=chance[32:],
     )
+
+
+def _without_user_info(fields: JsonObject, secrets: JsonObject) -> tuple[JsonObject, JsonObject]:
+    """Return payload and secrets of a page whose address has user info: a job is kept for days, its secrets are not."""
+    url, login = split_user_info(str(fields["url"]))
+    return {**fields, "url": url}, with_basic_login(secrets, login) if login else secrets
+
+
+def with_basic_login(secrets: JsonObject, login: tuple[str, str]) -> JsonObject:
+    """Return ``secrets`` with name and password as a header (RFC 7617), unless an Authorization header is there."""
+    headers = cast("JsonObject", secrets.get("headers") or {})
+    if any(name.lower() == "authorization" for name in headers):
+        return secrets
+    return {**secrets, "headers": {**headers, "Authorization": f"Basic {b64encode(':'.join(login).encode()).decode()}"}}
 
 
 def _encoded_secrets(secrets: JsonObject) -> tuple[str, ...]:

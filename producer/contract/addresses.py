@@ -14,7 +14,7 @@ import re
 import unicodedata
 from string import ascii_letters, digits
 from typing import Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 _PORT: Final = re.compile(r"\d{1,5}(/|$)", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -22,6 +22,7 @@ _UNRESERVED: Final = frozenset(ascii_letters + digits + "-._~")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:]+")
 _BEFORE_QUERY: Final = re.compile(r"[^?#]*")
+_MAYBE_USER_INFO: Final = re.compile(r"(?<=[/\\]{2}).*@", re.DOTALL)
 _ROUTE: Final = ("/", "!/")
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -43,13 +44,14 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{url!r} is not a URL: {error}") from None
+        why = "a '/', '?' or '#' in a password is written %2F, %3F, %23" if "@" in url else error  # which may quote it
+        raise ValueError(f"{hide_user_info(url)!r} is not a URL: {why}") from None
     if parts.scheme not in _DEFAULT_PORTS:
         is_named = parts.scheme and not _PORT.match(parts.path)  # localhost:3000 has the form of a scheme
         what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
-        raise ValueError(f"{url!r} {what}: expected an address that starts with http:// or https://")
+        raise ValueError(f"{hide_user_info(url)!r} {what}: expected an address that starts with http:// or https://")
     if not host:
-        raise ValueError(f"{url!r} names no host: expected something like https://example.org/page")
+        raise ValueError(f"{hide_user_info(url)!r} names no host: expected something like https://example.org/page")
     return url
 
 
@@ -67,7 +69,7 @@ def normal_url(text: str) -> str:
         parts, host = urlsplit(url), ""
     if not _HOST.fullmatch(host):
         name = (parts.hostname or "")[:100]
-        msg = f"{url!r} has the host {name!r}, which is no host name: expected something like https://example.org/"
+        msg = f"{hide_user_info(url)!r} has the host {name!r}, which is no host name: expected something like https://example.org/"
         raise ValueError(msg)
     user, at, _ = parts.netloc.rpartition("@")
     place = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port is not None else "")
@@ -80,6 +82,28 @@ def public_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, parts.query, _route_of(parts.fragment)))
+
+
+def hide_user_info(text: str) -> str:
+    """Return what may be no address without what may be user info: a message about it may quote no password."""
+    return _MAYBE_USER_INFO.sub("…@", text)
+
+
+def split_user_info(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return an address without user info, and the name and password in it, if any."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    name, _, password = user.partition(":")
+    return urlunsplit((parts.scheme, host, *parts[2:])), (unquote(name), unquote(password))
+
+
+def join_user_info(url: str, login: tuple[str, str]) -> str:
+    """Return an address without user info with it."""
+    parts = urlsplit(url)
+    user = ":".join(quote(part, safe="") for part in login if part)
+    return urlunsplit((parts.scheme, f"{user}@{parts.netloc}", *parts[2:]))
 
 
 def page_id(url: str) -> str:

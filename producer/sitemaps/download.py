@@ -1,9 +1,10 @@
 """One bounded GET for small files of a site: sitemaps and robots.txt. Blocking, standard library only.
 
 What comes is hostile: it may drip, never end, unpack to a thousand times its size, or send elsewhere. A download has a
-deadline and a limit of unpacked bytes, and follows redirects within its own site alone, so that a sitemap cannot make
-this machine ask another one. Proxies come from the environment, as everywhere. Pages are
-loaded by the worker's browser.
+deadline over all of it (``exchange.py``) and a limit of unpacked bytes, and follows redirects within its own site only,
+so that a sitemap cannot make this machine ask another one. A login goes to its own origin (``site_login.py``). A server
+that asks to wait (429, 503 with Retry-After) is waited for, within bounds. Proxies come from the environment, as
+everywhere. Pages are loaded by the worker's browser.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import gzip
 import io
 import time
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from importlib.metadata import version
 from typing import IO, Any, Final, cast
@@ -21,24 +25,35 @@ from urllib.error import HTTPError, URLError
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
-    HTTPHandler,
     HTTPRedirectHandler,
-    HTTPSHandler,
     OpenerDirector,
     ProxyHandler,
     Request,
 )
 
-from producer.contract.addresses import site_name
+from producer.contract.addresses import public_url, site_name
 from producer.errors import PageUnreachable, os_reason
+from producer.sitemaps.exchange import Exchange
+from producer.sitemaps.site_login import SiteLogin
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 """Of one file, unpacked: what the sitemap protocol allows."""
 DEADLINE_S: Final = 60.0
+"""From the end of the headers to the end of the file."""
+HEAD_S: Final = 20.0
+"""For connecting, redirects, interim replies (``100 Continue``) and headers together."""
+WAIT_S: Final = 60.0
+"""The longest that one Retry-After is waited for."""
+WAITS_S: Final = 180.0
+"""Waited in one run, at most."""
 SILENCE_S: Final = 15.0
 """Between two pieces, and for connecting."""
 AGENT: Final = f"Sightline/{version('sightline')} (accessibility scanner)"
 _GZIP: Final = b"\x1f\x8b"
+_COME_AGAIN: Final = frozenset({429, 503})
+_LEAST_WAIT_S: Final = 0.5
+_LONGEST_NUMBER: Final = 10
+_UNAUTHORISED: Final = 401
 _PACKED_TWICE: Final = 2
 """A ``.gz`` file may be sent with ``Content-Encoding: gzip`` on top."""
 
@@ -49,10 +64,10 @@ class Body(io.RawIOBase):
     ``read`` raises ``PageUnreachable`` when it stops coming, and when there is too much of it.
     """
 
-    def __init__(self, response: HTTPResponse, *, deadline: float) -> None:
+    def __init__(self, response: HTTPResponse, exchange: Exchange) -> None:
         self.url = response.url
         self._left = MAX_BYTES
-        stream: Any = _Pieces(response, deadline=deadline)
+        stream: Any = _Pieces(response, exchange)
         for _ in range(_PACKED_TWICE):
             buffered = io.BufferedReader(stream)
             if not buffered.peek(2).startswith(_GZIP):
@@ -80,18 +95,16 @@ class Body(io.RawIOBase):
 class _Pieces(io.RawIOBase):
     """A response as it comes in, so that the deadline is looked at between any two pieces."""
 
-    def __init__(self, response: HTTPResponse, *, deadline: float) -> None:
+    def __init__(self, response: HTTPResponse, exchange: Exchange) -> None:
         self._response = response
-        self._deadline = deadline
+        self._exchange = exchange
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if time.monotonic() > self._deadline:
-            msg = f"it has not come whole within {DEADLINE_S:g} s"
-            raise TimeoutError(msg)
-        data = self._response.read1(len(buffer))
+        with _on_time(self._exchange):
+            data = self._response.read1(len(buffer))
         if not data and self._response.length:
             msg = f"it broke off {self._response.length} bytes before its end"
             raise EOFError(msg)
@@ -99,24 +112,80 @@ class _Pieces(io.RawIOBase):
         return len(data)
 
 
+@dataclass(slots=True)
+class Downloads:
+    """The downloads of one run: their login, and how long servers were waited for.
+
+    ``on_wait`` is told each wait in words before it begins.
+    """
+
+    login: SiteLogin = field(default_factory=SiteLogin)
+    on_wait: Callable[[str], None] | None = None
+    _waited_s: float = 0.0
+
+    @contextlib.contextmanager
+    def open(self, url: str) -> Generator[Body]:
+        """Ask for ``url`` and give its body; raises ``PageUnreachable``, naming the address and what came instead."""
+        with Exchange() as exchange, unreachable(url):
+            response = self._ask(url, exchange)
+            exchange.limit(DEADLINE_S)
+            with response:
+                yield Body(response, exchange)
+
+    def _ask(self, url: str, exchange: Exchange) -> HTTPResponse:
+        """Return the reply; a server that says when to come again is asked again then, if that is soon."""
+        opener = OpenerDirector()
+        handlers = (ProxyHandler(), *exchange.handlers(), HTTPDefaultErrorHandler(), HTTPErrorProcessor())
+        for handler in (*handlers, _OwnSite(self.login)):
+            opener.add_handler(handler)
+        while True:
+            request = Request(url, headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"})  # noqa: S310  http or https only
+            _log_in(request, self.login)
+            exchange.limit(HEAD_S)
+            try:
+                with _on_time(exchange):
+                    return cast("HTTPResponse", opener.open(request, timeout=min(SILENCE_S, HEAD_S)))
+            except HTTPError as error:
+                wait_s = _retry_after_s(error)
+                if wait_s is None or wait_s > WAIT_S or self._waited_s + wait_s > WAITS_S:
+                    raise
+                error.close()
+            if self.on_wait:
+                self.on_wait(f"{url!r} asks to wait {wait_s:g} s")
+            self._waited_s += max(wait_s, _LEAST_WAIT_S)
+            time.sleep(max(wait_s, _LEAST_WAIT_S))
+
+
+def _log_in(request: Request, login: SiteLogin) -> None:
+    """Add the login's headers as such that no redirect takes along."""
+    for name, value in login.headers_for(request.full_url).items():
+        request.add_unredirected_header(name, value)
+
+
+def _retry_after_s(error: HTTPError) -> float | None:
+    """Return when to ask again (RFC 9110, 10.2.3: seconds or a date); None where that is not said."""
+    said = (error.headers.get("Retry-After") or "").strip()
+    if error.code not in _COME_AGAIN or not said:
+        return None
+    if said.isdecimal():
+        return float(said) if len(said) < _LONGEST_NUMBER else float("inf")
+    try:
+        at = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
 @contextlib.contextmanager
-def download(url: str) -> Generator[Body]:
-    """Ask for ``url`` and give its body; raises ``PageUnreachable``, naming the address and what came instead."""
-    opener = OpenerDirector()
-    for handler in (
-        ProxyHandler,
-        HTTPHandler,
-        HTTPSHandler,
-        HTTPDefaultErrorHandler,
-        HTTPErrorProcessor,
-        _OwnSite,
-    ):
-        opener.add_handler(handler())
-    request = Request(url, headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"})  # noqa: S310  http or https only
-    with unreachable(url):
-        response = cast("HTTPResponse", opener.open(request, timeout=SILENCE_S))
-    with response, unreachable(url):
-        yield Body(response, deadline=time.monotonic() + DEADLINE_S)
+def _on_time(exchange: Exchange) -> Generator[None]:
+    """Raise ``TimeoutError`` where the deadline was what ended the reading, or has passed."""
+    try:
+        yield
+    except (HTTPException, OSError) as error:
+        if not isinstance(error, HTTPError):
+            exchange.check()
+        raise
+    exchange.check()
 
 
 class _OwnSite(HTTPRedirectHandler):
@@ -124,14 +193,21 @@ class _OwnSite(HTTPRedirectHandler):
 
     max_redirections = 5
 
+    def __init__(self, login: SiteLogin) -> None:
+        self._login = login
+
     def redirect_request(  # noqa: PLR0917  as the base class has it
         self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
         """Return the next request; raises ``PageUnreachable`` for one to another site."""
+        newurl = public_url(newurl)
         if site_name(newurl) != site_name(req.full_url) or not newurl.startswith(("http://", "https://")):
             text = f"{req.full_url!r} leads to another site, {newurl[:300]!r}: give that address, if you trust it"
             raise PageUnreachable(text)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None:
+            _log_in(following, self._login)
+        return following
 
 
 @contextlib.contextmanager
@@ -142,6 +218,10 @@ def unreachable(url: str) -> Generator[None]:
     except HTTPError as error:
         error.close()
         msg = f"{url!r} answers {error.code} {error.reason}".rstrip()
+        if said := _retry_after_s(error):
+            msg += f" and asks to wait {said:,.0f} s: too long for one run"
+        if error.code == _UNAUTHORISED:
+            msg += ": give a login by --header-file or --cookie-file, or as http://user:password@… in the address"
         raise PageUnreachable(msg, http_status=error.code) from None
     except (URLError, HTTPException, OSError, EOFError, zlib.error) as error:
         reason: object = getattr(error, "reason", "") or error

@@ -1,6 +1,7 @@
 """What robots.txt says of a site's pages, for pages nobody named one by one: those that a sitemap lists.
 
-RFC 9309: a missing file (4xx) allows everything; one that cannot be had forbids everything, as its owner may.
+RFC 9309: a missing file (4xx) allows everything; one that cannot be had forbids everything, as its owner may. 429 says
+that nothing can be had now, not that nothing is there.
 Blocking; each site is asked once.
 """
 
@@ -13,7 +14,7 @@ from protego import Protego
 
 from producer.contract.addresses import origin_of
 from producer.errors import PageUnreachable
-from producer.sitemaps.download import download
+from producer.sitemaps.download import Downloads
 
 AGENT: Final = "Sightline"
 """The name robots.txt may call us by; ``*`` is meant too."""
@@ -21,14 +22,16 @@ MAX_BYTES: Final = 512_000
 """What is read of a file; RFC 9309 asks for 500 KiB at least."""
 MOST_GAP_MS: Final = 60_000
 """What a site gets if it asks for more: some ask for hours, and mean that nobody shall come."""
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_CLIENT_ERROR, _SERVER_ERROR, _TOO_MANY = 400, 500, 429
 
 
 class RobotsOfSites:
-    """The rules of each site asked about, kept for one run."""
+    """The rules of each site asked about, kept for one run; ``problems`` says why a site's could not be had."""
 
-    def __init__(self) -> None:
+    def __init__(self, downloads: Downloads | None = None) -> None:
+        self._downloads = downloads or Downloads()
         self._rules: dict[str, Protego | None] = {}
+        self.problems: dict[str, str] = {}
 
     def allows(self, url: str) -> bool:
         """Tell whether robots.txt of the site of ``url`` lets us read it."""
@@ -49,16 +52,18 @@ class RobotsOfSites:
     def _of(self, url: str) -> Protego | None:
         site = origin_of(url)
         if site not in self._rules:
-            self._rules[site] = _read(f"{site}/robots.txt")
+            self._rules[site] = self._read(f"{site}/robots.txt")
         return self._rules[site]
 
-
-def _read(address: str) -> Protego | None:
-    """Return the rules; None where the file may be there and cannot be had."""
-    try:
-        with download(address) as body:
-            text = body.read(MAX_BYTES).decode("utf-8-sig", "replace")
-    except PageUnreachable as error:
-        is_missing = error.http_status is not None and _CLIENT_ERROR <= error.http_status < _SERVER_ERROR
-        return Protego.parse("") if is_missing else None
-    return Protego.parse(text)
+    def _read(self, address: str) -> Protego | None:
+        """Return the rules; None where the file may be there and cannot be had."""
+        try:
+            with self._downloads.open(address) as body:
+                text = body.read(MAX_BYTES).decode("utf-8-sig", "replace")
+        except PageUnreachable as error:
+            status = error.http_status or _SERVER_ERROR
+            if _CLIENT_ERROR <= status < _SERVER_ERROR and status != _TOO_MANY:
+                return Protego.parse("")
+            self.problems[address] = str(error)
+            return None
+        return Protego.parse(text)

@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from producer.contract.addresses import normal_url, path_of, public_url, site_name
 from producer.errors import InputError, PageUnreachable, SightlineError
-from producer.sitemaps.download import download
+from producer.sitemaps.download import Downloads
 from producer.sitemaps.sitemap_file import MAX_ADDRESS_CHARS, Malformed, locations
 
 MAX_PAGES: Final = 100_000
@@ -104,20 +104,21 @@ def replaced(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return url
 
 
-def read_sitemap(url: str, choice: Choice) -> Listed:
+def read_sitemap(url: str, choice: Choice, downloads: Downloads | None = None) -> Listed:
     """Return the wanted pages of the sitemap at ``url`` and of those it names.
 
     Raises ``InputError`` for more than ``MAX_PAGES`` of them. What cannot be read is in ``problems``.
     """
-    return _Walk(normal_url(url), choice).walk()
+    return _Walk(normal_url(url), choice, downloads or Downloads()).walk()
 
 
 class _Walk:
     """One sitemap and all it names, each read once, breadth first."""
 
-    def __init__(self, first: str, choice: Choice) -> None:
+    def __init__(self, first: str, choice: Choice, downloads: Downloads) -> None:
         self._first = first
         self._choice = choice
+        self._downloads = downloads
         self._depths = {first: 1}
         self._todo = deque([first])
         self._sites = {site_name(first)}
@@ -128,7 +129,7 @@ class _Walk:
             address = self._todo.popleft()
             self._listed.sitemaps += 1
             try:
-                with download(address) as body:
+                with self._downloads.open(address) as body:
                     self._sites.add(site_name(body.url))
                     for kind, text in locations(body, address):
                         self._take(kind, text, base=body.url, depth=self._depths[address])

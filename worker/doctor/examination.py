@@ -9,6 +9,7 @@ from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from worker.doctor.fallback import fallback_lines
+from worker.doctor.fonts import fonts_lines
 from worker.doctor.index_health import index_lines
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Line, error, warning
@@ -22,7 +23,13 @@ async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = ()) -> 
     lines = [warning("settings", hint, "rename it, or leave it if another program wants it") for hint in misspelt]
     models, dims = await look_at_models(settings)
     lines += await _redis_lines(settings, dims=dims)
-    return [*lines, browser_line(settings.browser_path), *models, *await fallback_lines(settings)]
+    return [
+        *lines,
+        browser_line(settings.browser_path),
+        *await fonts_lines(settings.browser_path),
+        *models,
+        *await fallback_lines(settings),
+    ]
 
 
 async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:

@@ -11,7 +11,6 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from redis.asyncio import Redis
 
 from producer.errors import DependencyMissing, SettingsError
 from producer.keys import Keys
+from producer.text_file import read_text
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
 from worker.models.builtin.models import NAME, BuiltinChat, BuiltinEmbedder
@@ -117,7 +117,7 @@ def fallback_key(settings: WorkerSettings) -> str:
         raise SettingsError(msg)
     if file:
         try:
-            key = Path(file).read_text("utf-8").strip()
+            key = read_text(file).strip()
         except (OSError, UnicodeDecodeError) as error:
             msg = f"FALLBACK_API_KEY_FILE is {file!r}, which cannot be read: {type(error).__name__}"
             raise SettingsError(msg) from None

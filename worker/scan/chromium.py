@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 
 from worker.scan.cdp import MAX_MESSAGE_BYTES, BrowserGone, CallFailed, Connection, EventHandler, JsonObject, Session
+from worker.scan.settings import Fonts
 
 START_LIMIT_S: Final = 20.0
 END_LIMIT_S: Final = 5.0
@@ -99,6 +100,7 @@ class Chromium:
         self.users = 0
         self.scans = 0
         self.is_broken = False
+        self.fonts = Fonts()
         self._listeners: dict[str, EventHandler] = {}
         connection.listen("", self._route)
 

@@ -77,6 +77,14 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
+class Fonts:
+    """What a browser draws text with: a ``fingerprint``, '' if unknown, and the scripts it has no glyphs for."""
+
+    fingerprint: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """One scan: the result, and JPEGs by what they show (``Keys.shot``) where they were asked for.
 

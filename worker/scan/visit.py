@@ -18,6 +18,7 @@ from worker.scan.chromium import Chromium
 from worker.scan.content import Content, read_content, read_exceptions
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
+from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
@@ -71,6 +72,7 @@ class Visit:
             self._on_progress("auditing")
             report = await self._audit()
             await self._look()
+            self._load.doubts += await missing_glyphs(self._page, browser.fonts)
             self._mark("audit")
         except Unread as end:
             if end.doubt:
@@ -205,6 +207,11 @@ class Visit:
             status=status,
             reason=reason,
             doubts=self._load.doubts,
-            engine={"axe": load_axe().version, "browser": browser.version, "sandbox": browser.sandbox},
+            engine={
+                "axe": load_axe().version,
+                "browser": browser.version,
+                "sandbox": browser.sandbox,
+                "fonts": browser.fonts.fingerprint,
+            },
             timings_ms={**self._timings, "total": self._deadline.spent_ms},
         )

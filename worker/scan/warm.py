@@ -15,6 +15,7 @@ import structlog
 
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
+from worker.scan.fonts import read_fonts
 from worker.scan.settings import ScanSettings
 
 log = structlog.get_logger("sightline.scan")
@@ -78,11 +79,13 @@ class WarmBrowser:
             return self._current
 
     async def _launch(self) -> Chromium:
-        return await Chromium.launch(
+        browser = await Chromium.launch(
             self._program,
             max_script_mb=self._settings.max_script_mb,
             max_renderer_mb=self._settings.max_renderer_mb,
         )
+        browser.fonts = await read_fonts(browser)
+        return browser
 
     async def _settle(self, browser: Chromium) -> None:
         """Retire a browser that has served enough, and end a retired one nobody uses."""

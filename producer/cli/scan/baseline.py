@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from producer.contract.addresses import normal_url, path_of
 from producer.errors import InputError
 from producer.reports.page import Page
+from producer.text_file import read_text
 
 _VERSION: Final = 1
 _EXPECTED: Final = "expected a file that 'sightline scan --write-baseline' wrote"
@@ -40,7 +41,7 @@ def barriers_of(page: Page) -> set[Barrier]:
 def read_baseline(file: Path) -> frozenset[Barrier]:
     """Return the barriers in ``file``; raises ``InputError``."""
     try:
-        document: object = json.loads(file.read_text("utf-8"))
+        document: object = json.loads(read_text(file))
     except OSError as error:
         msg = f"cannot read the baseline {str(file)!r}: {error.strerror}; --write-baseline makes one"
         raise InputError(msg) from None

@@ -9,7 +9,18 @@ import click
 from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
 
 _SECTIONS: Final = {
-    "What to scan": ("file", "sitemaps", "match", "exclude", "ignore_robots", "batch", "job_id", "lane", "local"),
+    "What to scan": (
+        "file",
+        "sitemaps",
+        "match",
+        "exclude",
+        "sitemap_replace",
+        "ignore_robots",
+        "batch",
+        "job_id",
+        "lane",
+        "local",
+    ),
     "Logging in": ("header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
@@ -48,6 +59,12 @@ class _InSections(click.Command):
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
 @click.option("--match", multiple=True, metavar="GLOB", help="Of sitemaps, only pages such as '/shop/*'; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Of sitemaps, no pages such as '*/print/*'; repeatable.")
+@click.option(
+    "--sitemap-replace",
+    multiple=True,
+    metavar="FROM=TO",
+    help="Of sitemaps, scan TO for FROM: a preview's; repeatable.",
+)
 @click.option(
     "--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids, and without its delay."
 )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, cast
 
 from producer.contract import JsonObject
 from producer.contract.addresses import origin_of
 from producer.errors import InputError
+from producer.text_file import read_text
 
 HEADERS_VARIABLE: Final = "SIGHTLINE_HEADERS"
 _NETSCAPE_FIELDS: Final = 7
@@ -28,7 +28,8 @@ def read_secrets(
 
     A header in the file replaces one of its name in the variable.
     """
-    headers = _headers_of_json(headers_variable, HEADERS_VARIABLE) if headers_variable.strip() else {}
+    variable = headers_variable.strip().removeprefix("\ufeff").strip()
+    headers = _headers_of_json(variable, HEADERS_VARIABLE) if variable else {}
     if header_file:
         given = read_headers(header_file)
         names = {name.lower() for name in given}
@@ -114,7 +115,10 @@ def _netscape(text: str, file: str) -> list[JsonObject]:
 
 
 def _storage_state(file: str) -> JsonObject:
-    value = _json(_read(file), repr(file))
+    text = _read(file)
+    value = _json(text, repr(file))
+    if isinstance(value, list):  # a list of cookies, as other tools save a login
+        return {"cookies": _cookies_of_json(text, file)}
     state = cast("JsonObject", value) if isinstance(value, dict) else {}
     lists = [state.get("cookies", []), state.get("origins", [])]
     if not (state.keys() & {"cookies", "origins"}) or not all(isinstance(item, list) for item in lists):
@@ -148,7 +152,7 @@ def _json(text: str, where: str) -> object:
 
 def _read(file: str) -> str:
     try:
-        return Path(file).read_text("utf-8")
+        return read_text(file)
     except OSError as error:
         raise InputError(f"cannot read {file!r}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -54,6 +54,7 @@ class ScanOptions:
     sitemaps: tuple[str, ...] = ()
     match: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    sitemap_replace: tuple[str, ...] = ()
     ignore_robots: bool = False
     local: bool = False
     groups: tuple[str, ...] = ()

@@ -31,11 +31,18 @@ SHOWN_JOBS = 20
 def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     """Run the command and return its exit code."""
     _check(options)
-    targets = read_targets(urls, file, options)
+    secrets = read_secrets(
+        header_file=options.header_file,
+        cookie_file=options.cookie_file,
+        storage_state=options.storage_state,
+        headers_variable=environment().get(HEADERS_VARIABLE, ""),
+    )
+    targets = read_targets(urls, file, options, secrets)
+    check_one_site(targets.urls, secrets)
     _check_blocked(targets, options)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
-    plan = _plan(targets, options)
+    plan = _plan(targets, options, secrets)
     as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
@@ -64,6 +71,7 @@ def _check(options: ScanOptions) -> None:
     if options.job_id and options.batch:
         raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
+    filters["--sitemap-replace"] = options.sitemap_replace
     if not options.sitemaps and (given := [name for name, value in filters.items() if value]):
         raise click.UsageError(f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given")
 
@@ -81,7 +89,7 @@ def _check_blocked(targets: Targets, options: ScanOptions) -> None:
             raise click.UsageError(f"--block {host_of(url)!r} is the host of a page to scan, {url}: leave it out")
 
 
-def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
+def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPlan:
     if options.job_id and len(targets.urls) > 1:
         msg = f"--id {options.job_id!r} is for one page: {len(targets.urls)} were given; name them with --batch"
         raise click.UsageError(msg)
@@ -98,13 +106,6 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         scan_options["screenshot"] = True
     scan_options |= request_options(options)
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
-    secrets = read_secrets(
-        header_file=options.header_file,
-        cookie_file=options.cookie_file,
-        storage_state=options.storage_state,
-        headers_variable=environment().get(HEADERS_VARIABLE, ""),
-    )
-    check_one_site(targets.urls, secrets)
     return ScanPlan(
         targets.urls,
         scan_options,
@@ -115,6 +116,7 @@ def _plan(targets: Targets, options: ScanOptions) -> ScanPlan:
         secrets=secrets or None,
         gaps_ms=targets.gaps_ms,
         groups=groups_of(targets.urls, options.groups),
+        with_login=targets.with_login,
     )
 
 

@@ -31,6 +31,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
     assert read_baseline(file) == barriers
 
+    file.write_text(baseline_text(barriers), "utf-8-sig")
+    assert read_baseline(file) == barriers
+
 
 def test_one_barrier_is_one_line_in_an_order_of_its_own() -> None:
     text, reverse = baseline_text(TEA), baseline_text(reversed(TEA))

@@ -115,3 +115,21 @@ def test_headers_go_to_one_site_alone() -> None:
     for secrets in ({"headers": {"X": "y"}}, {"cookies": [{"name": "a", "value": "b"}]}):
         with pytest.raises(InputError, match="the pages are of 2"):
             check_one_site(urls, secrets)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_a_login(file: Path, encoding: str) -> None:
+    cookies = '[{"name": "a", "value": "b"}]'
+    for text in ("X: 1\n", '{"X": "1"}'):
+        file.write_text(text, encoding)
+        assert read_headers(str(file)) == {"X": "1"}
+    for text in (cookies, "a.example\tTRUE\t/\tFALSE\t0\ta\tb\n"):
+        file.write_text(text, encoding)
+        assert [cookie["name"] for cookie in read_cookies(str(file))] == ["a"]
+    file.write_text('{"cookies": [], "origins": []}', encoding)
+
+    secrets = read_secrets(
+        header_file=None, cookie_file=None, storage_state=str(file), headers_variable='\ufeff {"Y": "z"}'
+    )
+
+    assert secrets == {"headers": {"Y": "z"}, "storage_state": {"cookies": [], "origins": []}}

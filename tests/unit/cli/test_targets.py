@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+
+import pytest
 
 from producer.cli.scan.targets import read_targets
 
@@ -44,3 +47,12 @@ def test_a_hundred_thousand_addresses_are_read() -> None:
     file = io.StringIO("".join(f"https://a.example/{number}\n" for number in range(100_000)))
 
     assert len(read_targets([], file).urls) == 100_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_that_an_editor_of_windows_wrote_is_read(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "urls.txt"
+    file.write_bytes("https://a.example/ü\r\nhttps://b.example/\r\n".encode(encoding))
+
+    with file.open(encoding="utf-8") as given:
+        assert read_targets([], given).urls == ("https://a.example/%C3%BC", "https://b.example/")

@@ -1,0 +1,147 @@
+"""Sitemaps as targets: which files to read, with which login, and what is said of what they list."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urljoin
+
+import click
+
+from producer.cli.scan.login_files import check_one_site
+from producer.cli.scan.options import ScanOptions
+from producer.cli.scan.target_list import Targets
+from producer.client.submission import with_basic_login
+from producer.contract.addresses import hide_user_info, normal_url, origin_of, path_of, public_url, site_name
+from producer.errors import InputError, SightlineError
+from producer.reports.page import Page, refused_page
+from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.sitemaps.download import Downloads
+from producer.sitemaps.robots import RobotsOfSites
+from producer.sitemaps.site_login import SiteLogin
+from producer.sitemaps.sitemap import Choice, Listed, read_sitemap, replaced
+
+if TYPE_CHECKING:
+    from producer.contract import JsonObject
+
+SHOWN_PROBLEMS: Final = 20
+"""Addresses of a sitemap that are none, named one by one; more are a fault of its program's, and counted."""
+_PAIR: Final = re.compile(r"(https?://[^\s]+?)=(https?://[^\s]+)", re.IGNORECASE)
+
+
+def add_sitemaps(
+    wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], refused: dict[str, Page], targets: Targets
+) -> list[SightlineError]:
+    """Add the pages of the sitemaps to ``urls``, what is none to ``refused``; return why a sitemap gave nothing."""
+    errors: list[SightlineError] = []
+    pairs = _pairs(wanted.sitemap_replace, targets)
+    given = [_address(text, targets) for text in wanted.sitemaps]
+    check_one_site(given, secrets)
+    robots_of: dict[str, RobotsOfSites] = {}
+    for address in given:
+        downloads = Downloads(_login(address, secrets, targets), _tell)
+        robots = robots_of.setdefault(origin_of(address), RobotsOfSites(downloads))
+        choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows, pairs)
+        for sitemap in _sitemaps_at(address, robots, pairs):
+            listed = read_sitemap(sitemap, choice, downloads)
+            urls.update(listed.pages)
+            targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
+            if not wanted.ignore_robots:
+                _note_gaps(listed.pages, robots, targets)
+            _note_problems(sitemap, listed, refused)
+            if not listed.pages:
+                nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
+                errors.append(next(iter(listed.problems.values()), nothing))
+    for robots in robots_of.values():
+        targets.remarks += [f"{one_line(why)}: so its site's pages are not scanned" for why in robots.problems.values()]
+    return errors
+
+
+def _tell(text: str) -> None:
+    click.echo(f"sightline: {one_line(text, limit=400)}", err=True)
+
+
+def _address(text: str, targets: Targets) -> str:
+    try:
+        return targets.address(text)
+    except ValueError as error:
+        raise InputError(f"--sitemap {error}") from None
+
+
+def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...]:
+    """Return what --sitemap-replace asks for, each side in the spelling that addresses have."""
+    pairs: list[tuple[str, str]] = []
+    for text in given:
+        pair = _PAIR.fullmatch(text.strip())
+        try:
+            sides = [targets.address(side) for side in pair.groups()] if pair else []
+        except ValueError as error:
+            raise InputError(f"--sitemap-replace: {error}") from None
+        if len(sides) != 2:  # noqa: PLR2004  from and to
+            shown = hide_user_info(text)
+            msg = f"--sitemap-replace {shown!r}: expected FROM=TO, such as https://shop.example=https://preview.example"
+            raise InputError(msg)
+        if all(path_of(side) == "/" for side in sides):  # two sites
+            sides = [side.rstrip("/") for side in sides]
+        pairs.append((sides[0], sides[1]))
+    return tuple(pairs)
+
+
+def _login(sitemap: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
+    """Return what opens a sitemap, and the robots.txt of its site."""
+    origin = origin_of(sitemap)
+    if origin in targets.logins:
+        secrets = with_basic_login(secrets, targets.logins[origin])
+    state = cast("JsonObject", secrets.get("storage_state") or {})
+    return SiteLogin(origin, secrets.get("headers") or {}, [*state.get("cookies", []), *secrets.get("cookies", [])])
+
+
+def _sitemaps_at(address: str, robots: RobotsOfSites, pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return the sitemap; for the address of a whole site those that its robots.txt names, or the usual place.
+
+    robots.txt names such on its own site alone: it cannot make this machine ask another one.
+    """
+    if path_of(address) != "/":
+        return [address]
+    named: dict[str, None] = {}
+    for text in robots.sitemaps(address):
+        with contextlib.suppress(ValueError):  # as with any line of robots.txt that makes no sense
+            sitemap = replaced(public_url(normal_url(urljoin(address, text))), pairs)
+            if site_name(sitemap) == site_name(address):
+                named[sitemap] = None
+    return list(named) or [f"{address}sitemap.xml"]
+
+
+def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> None:
+    problems = list(listed.problems.items())
+    for address, error in problems[:SHOWN_PROBLEMS]:
+        shown = one_line(hide_user_info(address), limit=500)
+        refused[address] = refused_page(shown, middle_cut(one_line(str(error)), 600))
+    if len(problems) > SHOWN_PROBLEMS:
+        more = f"{counted(len(problems) - SHOWN_PROBLEMS, 'more address')} in {sitemap!r} cannot be used either"
+        refused[more] = refused_page(one_line(sitemap, limit=500), one_line(more, limit=600))
+
+
+def _note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:
+    """Note the gaps that robots.txt of the pages' sites asks for, and tell how long that takes."""
+    slow = {url: gap_ms for url in pages if (gap_ms := robots.gap_ms(url))}
+    targets.gaps_ms.update(slow)
+    by_site = Counter(map(origin_of, slow))
+    for site, number in by_site.items():
+        gap_s = max(gap_ms for url, gap_ms in slow.items() if origin_of(url) == site) / 1000
+        took = f"{counted(number, 'page')} take {timedelta(seconds=round(gap_s * (number - 1)))} at least"
+        targets.remarks.append(f"robots.txt of {one_line(site, limit=300)} asks for {gap_s:g} s between pages: {took}")
+
+
+def _summary(listed: Listed) -> str:
+    """Return what was taken and what was not, in one line."""
+    text = f"{counted(len(listed.pages), 'page')} of {counted(listed.sitemaps, 'sitemap')}"
+    if not listed.left_out:
+        return text
+    reasons = (f"{n:,} {why} (such as {one_line(listed.examples[why])})" for why, n in listed.left_out.items())
+    hint = "; --ignore-robots takes those too" if "by robots.txt" in listed.left_out else ""
+    return f"{text}; left out: {', '.join(reasons)}{hint}"

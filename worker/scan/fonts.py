@@ -1,0 +1,86 @@
+"""What the browser renders text with: a fingerprint, and the scripts of the world it has no glyphs for.
+
+Text without glyphs is boxes of one width, so links in it are smaller than with the fonts their readers have. The
+browser itself is asked, once per start, by drawing samples: which fonts are installed does not say which ones it uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import structlog
+
+from producer.contract import Doubt, Viewport
+from worker.scan.axe import script
+from worker.scan.cdp import CallFailed
+from worker.scan.chromium import Chromium
+from worker.scan.page import Page, ScriptFailed, literal
+from worker.scan.settings import Fonts
+
+_LIMIT_S: Final = 10.0
+_NO_PROXY: Final = 9
+"""The port of nothing: a blank page loads nothing."""
+_SAMPLES: Final = {
+    "Arabic": ("سلام", r"\p{Script=Arabic}"),
+    "Armenian": ("Բարև", r"\p{Script=Armenian}"),
+    "Bengali": ("বাংলা", r"\p{Script=Bengali}"),
+    "Han (Chinese, Japanese)": ("漢语頁网", r"\p{Script=Han}"),
+    "Cyrillic": ("Жизнь", r"\p{Script=Cyrillic}"),
+    "Devanagari": ("हमन", r"\p{Script=Devanagari}"),
+    "Georgian": ("ქართ", r"\p{Script=Georgian}"),
+    "Greek": ("Ωκεα", r"\p{Script=Greek}"),
+    "Hebrew": ("שלום", r"\p{Script=Hebrew}"),
+    "kana (Japanese)": ("あのカナ", r"[\p{Script=Hiragana}\p{Script=Katakana}]"),
+    "Khmer": ("កខគ", r"\p{Script=Khmer}"),
+    "Korean": ("한국말", r"\p{Script=Hangul}"),
+    "Tamil": ("தமழ", r"\p{Script=Tamil}"),
+    "Telugu": ("తలగ", r"\p{Script=Telugu}"),
+    "Thai": ("ไทย", r"\p{Script=Thai}"),
+}
+"""By the name people know: some characters of it, and a pattern of JavaScript for all of them."""
+
+log = structlog.get_logger("sightline.scan")
+
+
+async def read_fonts(browser: Chromium) -> Fonts:
+    """Return what a browser that has just started draws text with; unknown where it does not say."""
+    try:
+        page = await Page.open(
+            browser, proxy_port=_NO_PROXY, viewport=Viewport(), user_agent=browser.user_agent, start_script=""
+        )
+        try:
+            samples = {name: text for name, (text, _) in _SAMPLES.items()}
+            found = cast("dict[str, Any]", await _run(page, {}, samples))
+        finally:
+            await page.close()
+    except (CallFailed, ScriptFailed) as error:
+        log.warning("browser.fonts_unknown", error=str(error))
+        return Fonts()
+    fonts = Fonts(hashlib.sha256(str(found["drawn"]).encode()).hexdigest()[:12], tuple(map(str, found["missing"])))
+    if fonts.missing:
+        log.warning("browser.glyphs_missing", scripts=list(fonts.missing), fonts=fonts.fingerprint)
+    return fonts
+
+
+async def missing_glyphs(page: Page, fonts: Fonts) -> list[Doubt]:
+    """Return the doubt about a page whose text the browser draws as boxes; its own fonts count."""
+    scripts = {name: _SAMPLES[name][1] for name in fonts.missing}
+    if not scripts:
+        return []
+    try:
+        found = cast("Sequence[str]", await _run(page, scripts, None))
+    except (CallFailed, ScriptFailed):
+        return []
+    names = [name for name in scripts if name in found]
+    if not names:
+        return []
+    what = f"has text in {', '.join(names)}, drawn as boxes for want of fonts: sizes of it are wrong"
+    return [Doubt(kind="missing-glyphs", what=what)]
+
+
+async def _run(page: Page, scripts: dict[str, str], samples: dict[str, str] | None) -> object:
+    world = await page.world(page.session, page.watch.frame_id, timeout_s=_LIMIT_S)
+    call = f"({script('fonts').rstrip().rstrip(';')})({literal(scripts)}, {literal(samples)})"
+    return await page.evaluate(page.session, world, call, timeout_s=_LIMIT_S)

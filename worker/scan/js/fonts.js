@@ -1,0 +1,43 @@
+// Which scripts the browser draws as boxes: of samples, on a blank page; or of the text on a page, with the page's fonts.
+// `scripts` has a pattern of its characters for each name; where `samples` are given they are drawn in place of a page.
+((scripts, samples) => {
+  const canvas = Document.prototype.createElement.call(document, "canvas");
+  canvas.width = canvas.height = 40;
+  const context = HTMLCanvasElement.prototype.getContext.call(canvas, "2d", { willReadFrequently: true });
+  const drawn = (text, family) => {
+    context.clearRect(0, 0, 40, 40);
+    context.font = `24px ${family}`;
+    context.fillText(text, 4, 30);
+    return context.getImageData(0, 0, 40, 40).data.join();
+  };
+  // No font has a glyph for a code point that Unicode has not assigned: this is how the font draws a missing one.
+  const isMissing = (char, family) => drawn(char, family) === drawn("\u0378", family);
+  const generic = ["sans-serif", "serif", "monospace", "system-ui", "cursive"];
+  if (samples) {
+    const missing = Object.keys(samples).filter((name) => [...samples[name]].every((char) => isMissing(char, generic[0])));
+    const text = `Hamburgefonstiv 0123${Object.values(samples).join("")}`;
+    const widths = generic.map((family) => {
+      context.font = `100px ${family}`;
+      const size = context.measureText(text);
+      return [size.width, size.fontBoundingBoxAscent, size.fontBoundingBoxDescent, context.measureText("mil").width];
+    });
+    return { missing, drawn: JSON.stringify([widths, missing, generic.map((family) => drawn("g", family))]) };
+  }
+  const body = Object.getOwnPropertyDescriptor(Document.prototype, "body").get.call(document);
+  const walker = body && Document.prototype.createTreeWalker.call(document, body, NodeFilter.SHOW_TEXT);
+  const patterns = Object.entries(scripts).map(([name, ranges]) => [name, new RegExp(ranges, "u")]);
+  const found = new Set();
+  const tried = new Set();
+  for (let left = 20000, node; left > 0 && walker && (node = walker.nextNode()); left -= 1) {
+    for (const [name, pattern] of patterns) {
+      const char = found.has(name) ? null : pattern.exec(node.data.slice(0, 1000))?.[0];
+      const parent = char && node.parentElement;
+      if (!parent || !Element.prototype.checkVisibility.call(parent)) continue;
+      const family = getComputedStyle(parent).fontFamily;
+      if (tried.size >= 100 || tried.has(`${name} ${family}`)) continue;
+      tried.add(`${name} ${family}`);
+      if (isMissing(char, family)) found.add(name);
+    }
+  }
+  return [...found];
+})
