@@ -8,6 +8,7 @@ that dies, is ``engine.py``'s business. Loading is in ``load.py``, axe-core in `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -114,7 +115,8 @@ class Visit:
         if self._request.scroll:
             await self._rest.scroll(left_s=self._deadline.left_s)
         await self._rest.settle(left_s=self._deadline.left_s)
-        await self._load.look_again()
+        with contextlib.suppress(CallTimedOut):  # too busy to be looked at: axe-core finds out what that means
+            await self._load.look_again()
 
     async def _look(self) -> None:
         """Read what the audited page shows; one that cannot be read by now keeps its audit."""
