@@ -70,18 +70,18 @@ class Exchange:
                 one.shutdown(socket.SHUT_RDWR)
 
 
-class _WatchedHttp(HTTPConnection):
-    def __init__(self, *args: Any, exchange: Exchange, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._exchange = exchange
+def _watched(kind: type[HTTPConnection], exchange: Exchange, *args: Any, **options: Any) -> HTTPConnection:
+    """Return a connection whose socket ``exchange`` watches, before TLS begins on it: a handshake can drip, too."""
+    connection: Any = kind(*args, **options)
+    connect = connection._create_connection  # noqa: SLF001  http.client has no other way to the socket before TLS
 
-    def connect(self) -> None:
-        super().connect()
-        self._exchange.watch(self.sock)
+    def connect_watched(*place: Any, **limits: Any) -> socket.socket:
+        connected: socket.socket = connect(*place, **limits)
+        exchange.watch(connected)
+        return connected
 
-
-class _WatchedHttps(HTTPSConnection, _WatchedHttp):
-    """In this order ``connect`` watches the socket before TLS begins on it: a handshake can drip as well."""
+    connection._create_connection = connect_watched  # noqa: SLF001
+    return connection
 
 
 class _Http(HTTPHandler):
@@ -90,7 +90,7 @@ class _Http(HTTPHandler):
         self._exchange = exchange
 
     def http_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_WatchedHttp, exchange=self._exchange), req)  # pyright: ignore[reportArgumentType]  # typed as the class itself
+        return self.do_open(partial(_watched, HTTPConnection, self._exchange), req)
 
 
 class _Https(HTTPSHandler):
@@ -99,4 +99,4 @@ class _Https(HTTPSHandler):
         self._exchange = exchange
 
     def https_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_WatchedHttps, exchange=self._exchange), req)  # pyright: ignore[reportArgumentType]  # as above
+        return self.do_open(partial(_watched, HTTPSConnection, self._exchange), req)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import time
 import tracemalloc
 from http.server import BaseHTTPRequestHandler
@@ -12,6 +13,7 @@ import pytest
 from producer.errors import InputError
 from producer.sitemaps import download, sitemap
 from producer.sitemaps.sitemap import Choice, read_sitemap
+from tests.support.site import PAGES
 from tests.support.small_site import SmallSite, sitemap_index, urlset
 
 
@@ -34,6 +36,19 @@ def test_nested_and_packed_sitemaps_give_their_pages_in_order(site: SmallSite) -
     assert listed.sitemaps == 5
     assert dict(listed.left_out) == {"named twice": 1}
     assert not listed.problems
+
+
+def test_a_sitemap_is_read_over_tls(site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(PAGES / "self_signed.pem")
+    site.server.socket = server.wrap_socket(site.server.socket, server_side=True)
+    monkeypatch.setattr(ssl, "_create_default_https_context", ssl._create_unverified_context)
+    url = site.url.replace("http:", "https:")
+    site.files = {"/sitemap.xml": urlset(f"{url}/page")}
+
+    listed = read_sitemap(f"{url}/sitemap.xml", Choice())
+
+    assert (list(listed.pages), dict(listed.problems)) == ([f"{url}/page"], {})
 
 
 def test_sitemaps_that_loop_are_read_once_each(site: SmallSite) -> None:
