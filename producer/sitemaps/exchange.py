@@ -99,4 +99,4 @@ class _Https(HTTPSHandler):
         self._exchange = exchange
 
     def https_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_WatchedHttps, exchange=self._exchange), req)  # pyright: ignore[reportArgumentType]  # as above
+        return self.do_open(partial(_WatchedHttps, exchange=self._exchange), req)  # pyright: ignore[reportArgumentType, reportCallIssue]  # as above
