@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,7 +89,7 @@ async def test_an_expired_waiver_counts_again_and_is_named(
     assert f"the waiver of {finding['fingerprint']} expired on 2001-05-31 (gone in May)" in answer.stderr
 
 
-@pytest.mark.parametrize("kind", ["header", "variable", "cookie"])
+@pytest.mark.parametrize("kind", ["header", "variable", "cookie", "address"])
 async def test_a_login_page_is_scanned_and_its_secret_is_neither_printed_nor_kept(
     call: Call, start_worker: StartScanWorker, shop: SmallSite, redis: Redis, keys: Keys, tmp_path: Path, kind: str
 ) -> None:
@@ -97,16 +98,20 @@ async def test_a_login_page_is_scanned_and_its_secret_is_neither_printed_nor_kep
     secret = f"s3cret-{secrets.token_hex(8)}"
     variables = {"SIGHTLINE_HEADERS": json.dumps({"X-Key": secret})} if kind == "variable" else {}
     file.write_text(f"X-Key: {secret}\n" if kind == "header" else f'[{{"name": "key", "value": "{secret}"}}]')
-    options = {"header": ("--header-file", str(file)), "cookie": ("--cookie-file", str(file)), "variable": ()}[kind]
+    options = {"header": ("--header-file", str(file)), "cookie": ("--cookie-file", str(file))}.get(kind, ())
     pages = pages_of(shop) if kind == "header" else pages_of(shop)[:1]  # a batch, or one job: two ways to submit
+    if kind == "address":
+        pages = (pages[0].replace("://", f"://user:{secret}@"),)
 
     answer = call("scan", *pages, "--timeout", "60", *options, **variables)
 
-    seen = [headers.get("Cookie" if kind == "cookie" else "X-Key", "") for headers in shop.headers]
-    assert any(secret in value for value in seen)
+    name = {"cookie": "Cookie", "address": "Authorization"}.get(kind, "X-Key")
+    sent = b64encode(f"user:{secret}".encode()).decode() if kind == "address" else secret
+    assert any(sent in headers.get(name, "") for headers in shop.headers)
     assert answer.returncode == 1
     assert secret not in answer.stdout + answer.stderr
-    assert secret.encode() not in await kept_of_jobs(redis, keys)
+    assert sent not in answer.stdout + answer.stderr
+    assert sent.encode() not in await kept_of_jobs(redis, keys)
 
 
 def test_the_report_with_marks_passes_our_own_scan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producer.errors import DependencyMissing
-from worker.doctor.line import Line, error, ok, warning
+from worker.doctor.line import Line, ok, warning
 from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
@@ -25,7 +25,7 @@ async def fonts_lines(browser_path: str) -> list[Line]:
     except DependencyMissing:
         return []
     except BrowserGone as gone:
-        return [error(SUBJECT, str(gone), "start it by hand to see why, or name another one with BROWSER_PATH")]
+        return [warning(SUBJECT, str(gone), "start it by hand to see why, or name another one with BROWSER_PATH")]
     try:
         return [fonts_line(await read_fonts(browser))]
     finally:

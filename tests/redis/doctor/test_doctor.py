@@ -52,7 +52,7 @@ async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, key
 
     memory = lines.pop("memory")
     assert memory.level is Level.WARNING
-    assert {subject: line for subject, line in lines.items() if line.level is not Level.OK} == {}
+    assert {subject: line for subject, line in lines.items() if line.level is not Level.OK}.keys() == {"fonts"}
     assert {"redis", "modules", "eviction", "disk", "lifetimes", "workers", "dead letters", "browser"} < lines.keys()
     assert lines["vectors"].text == "made by 'builtin' (256 dimensions)"
     assert "no Ollama is needed" in lines["CHAT_MODEL"].text
