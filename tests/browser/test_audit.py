@@ -14,7 +14,7 @@ from tests.support.scans import passes
 from tests.support.site import Site, redirect, reply
 from worker.agent.assessment.review import AREAS
 from worker.own_redis.server import free_port
-from worker.scan.axe import load_axe
+from worker.scan.axe_source import load_axe
 from worker.scan.engine import ScanEngine, Secrets
 
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"

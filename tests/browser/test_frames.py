@@ -14,7 +14,8 @@ from tests.support.hostile import GUILTY
 from tests.support.scans import passes
 from tests.support.site import Site, reply
 from worker.own_redis.server import free_port
-from worker.scan.axe import load_axe, options_for
+from worker.scan.axe import options_for
+from worker.scan.axe_source import load_axe
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.scan.guard import Guard

@@ -14,7 +14,7 @@ from tests.support.open_page import opened
 from tests.support.scans import passes
 from tests.support.site import Reply, Request, Site
 from worker.own_redis.server import free_port
-from worker.scan.axe import load_axe
+from worker.scan.axe_source import load_axe
 from worker.scan.engine import ScanEngine
 
 

@@ -1,27 +1,24 @@
 """Runs axe-core in every frame of a page and returns its raw report; what that means is in ``findings.py``.
 
-axe-core is shipped with its licence and checked against its SHA-256 before it is used. It runs in an isolated world,
-frame by frame with ``axe.runPartial``, cross-origin frames included, and is merged by ``axe.finishRun``; for honest
-pages this equals ``axe.run`` (https://github.com/dequelabs/axe-core/blob/develop/doc/run-partial.md). A frame that
-cannot be read is named, never left out in silence.
+Its program text is in ``axe_source.py``. It runs in an isolated world, frame by frame with ``axe.runPartial``,
+cross-origin frames included, and is merged by ``axe.finishRun``; for honest pages this equals ``axe.run``
+(https://github.com/dequelabs/axe-core/blob/develop/doc/run-partial.md). A frame that cannot be read is named, and so is
+a rule that there was no time for, never left out in silence.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any, Final, cast
 
 from producer.contract import ScanRequest, Standard
-from producer.errors import InvalidJob, ScanFailed
+from producer.errors import InvalidJob
+from worker.scan.axe_source import audit_script, shared_script
 from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
 from worker.scan.page import Page, ScriptFailed, literal
 
-_FOLDER: Final = Path(__file__).parent
 _LEVELS: Final = (("wcag2a",), ("wcag2aa",), ("wcag21a", "wcag21aa"), ("wcag22a", "wcag22aa"), ("best-practice",))
 _DEPTH: Final[dict[Standard, int]] = {
     "wcag2a": 1,
@@ -35,18 +32,13 @@ _AAA: Final = ("wcag2aaa", "wcag21aaa", "wcag22aaa")
 _MERGE_SHARE: Final = 0.3
 """Of the time left for frames, kept for merging what was read: late frames must not cost the page its result."""
 _LEAST_S: Final = 0.05
+_RULES_SHARE: Final = 0.6
+"""Of the time left when a frame's rules begin, theirs; the rest is for frames below it, merging and naming."""
+_NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
 _LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
 """``_LOADED``, or how many frames the document has."""
 _IS_ERROR_PAGE: Final = "location.protocol === 'chrome-error:'"
-
-
-@dataclass(frozen=True, slots=True)
-class AxeSource:
-    """axe-core's program text and version, checked."""
-
-    text: str
-    version: str
 
 
 @dataclass(slots=True)
@@ -58,40 +50,20 @@ class AxeReport:
     unread_frames: dict[str, str] = field(default_factory=dict[str, str])
     frame_ids: set[str] = field(default_factory=set[str])
     """Frames in the part of the page that was asked for, whether they could be read or not."""
+    rules_left_out: dict[str, None] = field(default_factory=dict[str, None])
+    """Rules that had not run to their end in every frame when their time was over, in order."""
 
 
-@cache
-def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
-    """Return axe-core as shipped; raise ``ScanFailed`` when the file is not the one its VERSION file names."""
-    first, second = (folder / "VERSION").read_text(encoding="utf-8").splitlines()[:2]
-    expected, content = second.split()[1], (folder / "axe.min.js").read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        msg = f"{str(folder / 'axe.min.js')!r} has SHA-256 {found}: expected {expected}; reinstall sightline"
-        raise ScanFailed(msg)
-    return AxeSource(content.decode(), first.split()[1])
+@dataclass(frozen=True, slots=True)
+class World:
+    """Our isolated world of one frame."""
+
+    session: Session
+    context: int
 
 
-@cache
-def script(name: str) -> str:
-    """Return one of our in-page scripts."""
-    return (_FOLDER / "js" / f"{name}.js").read_text(encoding="utf-8")
-
-
-@cache
-def audit_script() -> str:
-    """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
-    return f"if (!Object.hasOwn(globalThis, 'axe')) {{{load_axe().text}\n{script('media')}}}\n{script('audit')}"
-
-
-@cache
-def shared_script() -> str:
-    """Return the script that makes ``audit_script`` callable, for all documents of a process at once.
-
-    Given to a session once, it costs a page with fifty frames one transfer instead of fifty; a page without frames is
-    better off with ``audit_script``, as V8 then reads the text once.
-    """
-    return f"globalThis.sightlineLoad = () => {{ {audit_script()} }};"
+ElementId = tuple[int, int]
+"""Number of the frame, number of the element in it."""
 
 
 def tags_of(standard: Standard) -> list[str]:
@@ -107,7 +79,6 @@ def options_for(request: ScanRequest) -> JsonObject:
         "rules": {rule: {"enabled": True} for rule in request.enabled_rules}
         | {rule: {"enabled": False} for rule in request.disabled_rules},
         "resultTypes": ["violations", "incomplete"],
-        "ancestry": True,
     }
 
 
@@ -120,7 +91,11 @@ def context_for(request: ScanRequest) -> JsonObject:
 
 
 class AxeRun:
-    """One run over one page. ``left_s`` tells how many seconds remain for it."""
+    """One run over one page. ``left_s`` tells how many seconds remain for it.
+
+    The script (``js/audit.js``) names an element by frame and number; ``_worlds`` has the frame at that number, the top
+    frame at 0, and ``_names`` the names known so far.
+    """
 
     def __init__(
         self, page: Page, request: ScanRequest, *, left_s: Callable[[], float], frame_limit_s: float, max_frames: int
@@ -131,11 +106,13 @@ class AxeRun:
         self._left_s = left_s
         self._frame_limit_s = frame_limit_s
         self._max_frames = max_frames
+        self._max_nodes = 0
         self._frames = 0
         self._reserve_s = 0.0
-        self._unread: dict[str, str] = {}
-        self._reached: set[str] = set()
         self._shared: set[str] = set()
+        self._worlds: list[World] = []
+        self._names: dict[ElementId, JsonObject] = {}
+        self._report = AxeReport()
 
     async def run(self, *, max_nodes: int, with_boxes: bool) -> AxeReport:
         """Return the merged report.
@@ -143,26 +120,33 @@ class AxeRun:
         Raises ``ScriptFailed`` when axe-core fails in the top frame, ``CallTimedOut`` when it does not end in time,
         ``InvalidJob`` for a rule that does not exist.
         """
-        top, session = self._page.watch.frame_id, self._page.session
-        world = await self._load(session, top, self._left_s())
-        call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options})"
-        children = await self._children(session, world, self._context, self._left_s())
+        self._max_nodes = max_nodes
+        session = self._page.session
+        world = await self._load(session, self._page.watch.frame_id, self._left_s())
+        top = World(session, world)
+        self._worlds.append(top)
+        limit_ms = round(self._left_s() * 1000 * _RULES_SHARE)
+        call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options}, {limit_ms})"
         try:
-            await self._page.evaluate(session, world, call, timeout_s=self._left_s())
+            part = await self._evaluate(top, call, self._left_s())
         except ScriptFailed as error:
             if "unknown rule" in str(error):
                 raise InvalidJob(f"disabled_rules: {error}") from None
             raise
+        self._leave_out(part["leftOut"])
         self._reserve_s = self._left_s() * _MERGE_SHARE
-        for child in children:
-            for partial in await self._run_frame(child, (session, world)):
-                await self._page.evaluate(
-                    session, world, f"sightlineAudit.receive({partial})", timeout_s=self._left_s()
-                )
+        for i, context in enumerate(part["frames"]):
+            for partial in await self._run_frame(i, context, top):
+                await self._evaluate(top, f"sightlineAudit.receive({partial})", self._left_s())
         finish = f"sightlineAudit.finish({self._options}, {max_nodes}, {literal(with_boxes)})"
-        answer = await self._page.evaluate(session, world, finish, timeout_s=self._left_s())
-        raw = cast("dict[str, list[JsonObject]]", json.loads(answer))
-        return AxeReport(raw["violations"], raw["incomplete"], self._unread, self._reached)
+        raw = cast("JsonObject", json.loads(await self._evaluate(top, finish, self._left_s())))
+        self._learn(0, raw["names"])
+        self._report.violations, self._report.incomplete = raw["violations"], raw["incomplete"]
+        await self._name_elements()
+        return self._report
+
+    async def _evaluate(self, world: World, call: str, limit_s: float) -> Any:
+        return await self._page.evaluate(world.session, world.context, call, timeout_s=limit_s)
 
     async def _load(self, session: Session, frame_id: str, limit_s: float) -> int:
         """Return the frame's world with axe-core loaded in it."""
@@ -176,48 +160,86 @@ class AxeRun:
             await self._page.evaluate(session, world, audit_script(), timeout_s=limit_s, by_value=False)
         return world
 
-    async def _children(self, session: Session, world: int, context: str, limit_s: float) -> list[JsonObject]:
-        call = f"sightlineAudit.frames({context}, {self._options})"
-        return cast("list[JsonObject]", await self._page.evaluate(session, world, call, timeout_s=limit_s))
+    async def _run_frame(self, number: int, context: JsonObject, parent: World) -> list[str]:
+        """Return the JSON of the parent's frame ``number`` and of all below it, depth first; ``null`` for one not read.
 
-    async def _run_frame(self, frame: JsonObject, parent: tuple[Session, int]) -> list[str]:
-        """Return the JSON of the frame's part and of all below it, depth first; ``null`` for a part not read."""
+        ``context`` is what of it axe-core is to look at.
+        """
         self._frames += 1
         refusal = f"only {self._max_frames} frames of a page are read" if self._frames > self._max_frames else ""
         if refusal or self._left_s() < self._reserve_s:
-            self._unread[f"frame {self._frames}"] = refusal or "there was no time left for it"
+            self._report.unread_frames[f"frame {self._frames}"] = refusal or "there was no time left for it"
             return ["null"]
         try:
-            return await self._read_frame(frame, parent)
+            return await self._read_frame(number, context, parent)
         except (CallFailed, ScriptFailed) as error:
             why = "it did not answer in time" if isinstance(error, CallTimedOut) else str(error)
-            self._unread[str(frame["frameSelector"])] = why
+            self._report.unread_frames[await self._name_frame(number, parent)] = why
             return ["null"]
 
-    async def _read_frame(self, frame: JsonObject, parent: tuple[Session, int]) -> list[str]:
+    async def _read_frame(self, number: int, context: JsonObject, parent: World) -> list[str]:
         limit_s = max(_LEAST_S, min(self._left_s() - self._reserve_s, self._frame_limit_s))
-        frame_id = await self._frame_id(frame["frameSelector"], parent, limit_s)
-        self._reached.add(frame_id)
-        session = self._page.session_of(frame_id, parent[0])
+        frame_id = await self._frame_id(number, parent, limit_s)
+        self._report.frame_ids.add(frame_id)
+        session = self._page.session_of(frame_id, parent.session)
         world = await self._page.world(session, frame_id, timeout_s=limit_s)
         if await self._page.evaluate(session, world, _IS_ERROR_PAGE, timeout_s=limit_s):
             # The browser's own page. Why the frame failed has been seen on the network.
             return ["null"]
-        await self._load(session, frame_id, limit_s)
-        context = literal(frame["frameContext"])
-        children = await self._children(session, world, context, limit_s)
-        call = f"sightlineAudit.run({context}, {self._options})"
-        parts = [str(await self._page.evaluate(session, world, call, timeout_s=limit_s))]
-        for child in children:
-            parts += await self._run_frame(child, (session, world))
+        frame = World(session, await self._load(session, frame_id, limit_s))
+        index = len(self._worlds)
+        self._worlds.append(frame)
+        limit_ms = round(limit_s * 1000 * _RULES_SHARE)
+        given = f"{literal(context)}, {self._options}, {limit_ms}, {self._max_nodes}"
+        part = await self._evaluate(frame, f"sightlineAudit.run({index}, {given})", limit_s)
+        self._leave_out(part["leftOut"])
+        self._learn(index, part["names"])
+        parts = [str(part["partial"])]
+        for i, child in enumerate(part["frames"]):
+            parts += await self._run_frame(i, child, frame)
         return parts
 
-    async def _frame_id(self, selector: Any, parent: tuple[Session, int], limit_s: float) -> str:
-        session, world = parent
-        call = f"sightlineAudit.frame({literal(selector)})"
-        element = await self._page.evaluate(session, world, call, timeout_s=limit_s, by_value=False)
-        if not element:
+    async def _frame_id(self, number: int, parent: World, limit_s: float) -> str:
+        element = await self._page.evaluate(
+            parent.session, parent.context, f"sightlineAudit.frame({number})", timeout_s=limit_s, by_value=False
+        )
+        node = await parent.session.call("DOM.describeNode", {"objectId": element}, timeout_s=limit_s)
+        if "frameId" not in node["node"]:
             msg = "the frame went away"
             raise ScriptFailed(msg)
-        node = await session.call("DOM.describeNode", {"objectId": element}, timeout_s=limit_s)
         return str(node["node"]["frameId"])
+
+    async def _name_frame(self, number: int, parent: World) -> str:
+        """Return the frame's selector in its parent."""
+        try:
+            return str(await self._evaluate(parent, f"sightlineAudit.frameName({number})", _NAME_LIMIT_S))
+        except (CallFailed, ScriptFailed):
+            return f"frame {self._frames}"
+
+    def _leave_out(self, rules: list[str]) -> None:
+        self._report.rules_left_out |= dict.fromkeys(rules)
+
+    def _learn(self, frame: int, names: list[tuple[int, JsonObject]]) -> None:
+        self._names |= {(frame, number): name for number, name in names}
+
+    async def _name_elements(self) -> None:
+        """Give all nodes their selectors; one whose frame is gone by now is left out of those shown."""
+        rules = [*self._report.violations, *self._report.incomplete]
+        wanted: dict[int, set[int]] = {}
+        for frame, number in (step for rule in rules for node in rule["nodes"] for step in node["target"]):
+            if (frame, number) not in self._names:
+                wanted.setdefault(frame, set()).add(number)
+        for frame, numbers in wanted.items():
+            call = f"sightlineAudit.names({sorted(numbers)})"
+            try:
+                self._learn(frame, await self._evaluate(self._worlds[frame], call, self._left_s()))
+            except (CallFailed, ScriptFailed) as error:
+                self._report.unread_frames[f"frame {frame}"] = f"it went away before its elements were named: {error}"
+        for rule in rules:
+            rule["nodes"] = [named for node in rule["nodes"] if (named := self._named(node))]
+
+    def _named(self, node: JsonObject) -> JsonObject | None:
+        names = [self._names.get((frame, number)) for frame, number in node["target"]]
+        if None in names:
+            return None
+        return {**node, **{part: [name[part] for name in names if name] for part in ("target", "ancestry")}}

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from producer.contract import ScanRequest
 from producer.errors import ScanFailed
-from worker.scan.axe import load_axe, script
+from worker.scan.axe_source import load_axe, script
 from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone, CallFailed
 from worker.scan.chromium import Chromium, remove_stale_profiles

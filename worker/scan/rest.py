@@ -13,7 +13,7 @@ import contextlib
 import time
 from typing import Any, Final
 
-from worker.scan.axe import script
+from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed, Session
 from worker.scan.page import Page, ScriptFailed, literal
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
-from worker.scan.axe import AxeReport, AxeRun, load_axe
+from worker.scan.axe import AxeReport, AxeRun
+from worker.scan.axe_source import load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.chromium import Chromium
 from worker.scan.content import Content, read_content, read_exceptions
@@ -32,6 +33,7 @@ from worker.scan.verdict import Unread, judge_place
 
 _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
+_RULES_SHOWN: Final = 8
 _NO_PART: Final = "No elements found for include"
 """What axe-core says where no ``include`` fits."""
 
@@ -106,6 +108,7 @@ class Visit:
             else:
                 if watch.navigations == navigations:
                     self._note_unread_frames(report)
+                    self._note_rules_left_out(report)
                     return report
             await self._load.settle()
         raise Unread("unreachable", "the page went elsewhere each time it was audited")
@@ -167,6 +170,14 @@ class Visit:
             number = "1 frame" if len(unread) == 1 else f"{len(unread)} frames"
             what = f"{number} could not be read ({shown})"
             self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=next(iter(unread))))
+
+    def _note_rules_left_out(self, report: AxeReport) -> None:
+        rules = list(report.rules_left_out)
+        if rules:
+            more = f" and {len(rules) - _RULES_SHOWN} more" if len(rules) > _RULES_SHOWN else ""
+            number = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
+            what = f"there was no time for {number}: {', '.join(rules[:_RULES_SHOWN])}{more}"
+            self._load.doubts.append(Doubt(kind="rules-left-out", what=what))
 
     async def _with_pictures(self, result: ScanResult) -> Audit:
         """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""

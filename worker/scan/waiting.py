@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from worker.scan.axe import script
+from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.nothing import is_loading
 from worker.scan.page import Page, literal

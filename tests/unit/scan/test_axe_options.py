@@ -8,7 +8,8 @@ import pytest
 
 from producer.contract import ScanRequest, Standard
 from producer.errors import ScanFailed
-from worker.scan.axe import context_for, load_axe, options_for, tags_of
+from worker.scan.axe import context_for, options_for, tags_of
+from worker.scan.axe_source import load_axe, quick_axe
 
 SHIPPED = Path(load_axe.__wrapped__.__code__.co_filename).parent / "vendor" / "axe-core"
 
@@ -26,6 +27,11 @@ def test_a_changed_axe_core_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ScanFailed, match="expected 29348999"):
         load_axe(tmp_path)
+
+
+def test_every_piece_of_axe_core_that_is_replaced_is_there_once() -> None:
+    assert "sightlineMemoize(e)" in quick_axe()
+    assert "sightlineClock.check()" in quick_axe()
 
 
 def test_axe_core_comes_with_its_licences() -> None:

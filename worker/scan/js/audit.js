@@ -1,7 +1,10 @@
 // Drives axe-core inside our isolated world, after axe-core itself has been evaluated there. Evaluated once a frame.
-// Each frame's part stays with the top frame, where `finish` merges them in the order of a depth-first walk.
+//
+// axe-core writes selector, ancestry and XPath of every element it looked at, in time quadratic in their number. Here
+// an element is a pair instead, [frame, number in that frame], until it is known which ones are shown: `names` writes
+// the selectors of those, by axe-core's own function. Each frame's part stays with the top frame, where `finish` merges
+// them in the order of a depth-first walk.
 (() => {
-  if (Object.hasOwn(globalThis, "sightlineAudit")) return;
   // No page may talk to this axe-core by postMessage.
   axe.configure({ allowedOrigins: [] });
   const MAX_CHARS = 2000;
@@ -14,6 +17,7 @@
   };
   const cutAll = (target) => (Array.isArray(target) ? target.map(cutAll) : cut(target));
   const partials = [];
+  let number = 0, elements = [], frames = [], selectorData;
 
   // Documents whose scripts are off (a sandbox policy) run no timers, not even ours, and axe-core would wait for ever.
   // Messages and animation frames do arrive there.
@@ -47,15 +51,119 @@
   const isFrozen = Object.hasOwn(globalThis, "sightlineFrozen");
   const ready = (isFrozen ? Promise.resolve(false) : timersRun()).then((run) => { if (!run) replaceTimers(); });
 
+  // Equal to axe.utils.getAncestry, which counts the siblings of each element again.
+  const positions = new Map(), paths = new Map();
+  const nthChild = (element, parent) => {
+    if (!positions.has(element)) Array.from(parent.children).forEach((child, i) => positions.set(child, i + 1));
+    return `:nth-child(${positions.get(element)})`;
+  };
+  const pathOf = (element) => {
+    let path = paths.get(element);
+    if (path !== undefined) return path;
+    const { nodeName, parentElement, parentNode } = element;
+    const name = axe.utils.escapeSelector(nodeName.toLowerCase());
+    const isOnly = name === "head" || name === "body" || !(parentNode?.children.length > 1);
+    path = (parentElement ? `${pathOf(parentElement)} > ` : "") + name + (isOnly ? "" : nthChild(element, parentNode));
+    paths.set(element, path);
+    return path;
+  };
+  const ancestryOf = (element) => {
+    const path = [pathOf(element)];
+    for (let root = element.getRootNode(); root.nodeType === 11; root = root.host.getRootNode()) {
+      if (!root.host) return "";
+      path.unshift(pathOf(root.host));
+    }
+    return path.length > 1 ? path : path[0];
+  };
+
+  axe.utils.nodeSerializer.update({
+    toSpec: (node) => ({
+      selector: [[number, elements.push(node) - 1]],
+      ancestry: [ancestryOf(node.element)],
+      source: node.source,
+      nodeIndexes: node.nodeIndexes,
+      fromFrame: node.fromFrame,
+    }),
+    mergeSpecs: (child, frame) => ({
+      ...child,
+      selector: [...frame.selector, ...child.selector],
+      ancestry: [...frame.ancestry, ...child.ancestry],
+      nodeIndexes: [...frame.nodeIndexes, ...child.nodeIndexes],
+      fromFrame: true,
+    }),
+  });
+  const nameOf = (i) => {
+    const [selector, ancestry] = [elements[i].selector[0], ancestryOf(elements[i].element)];
+    return [i, { target: cutAll(selector), ancestry: cutAll(ancestry) }];
+  };
+  const names = (numbers) => {
+    axe._selectorData = selectorData;
+    try {
+      return numbers.map(nameOf);
+    } finally {
+      axe._selectorData = undefined;
+    }
+  };
+
+  // Rules run within one task of the browser, so each looks at the clock itself, before each element. A rule has half
+  // the time that is left, the last one all of it: none costs the others theirs. The slowest ones run last.
+  const SLOWEST = ["link-in-text-block", "target-size", "color-contrast-enhanced", "color-contrast"];
+  axe._audit.rules.sort((a, b) => SLOWEST.indexOf(a.id) - SLOWEST.indexOf(b.id));
+  let end = 0, rulesToRun = 0, leftOut = [];
+  const { isLate } = sightlineClock;
+  const Rule = Object.getPrototypeOf(axe._audit.rules[0]);
+  const { run: runRule, runChecks } = Rule;
+  Rule.run = function (context, options, resolve, reject) {
+    const now = performance.now();
+    const leaveOut = () => { leftOut.push(this.id); resolve(null); };
+    sightlineClock.end = rulesToRun-- > 1 ? now + (end - now) / 2 : end;
+    if (now > end) return leaveOut();
+    return runRule.call(this, context, options, resolve, (error) => (isLate() ? leaveOut() : reject(error)));
+  };
+  // Which elements a check looked at besides is shown nowhere, and can be all of the page's for each of them.
+  const withoutRelated = (checks) => { for (const check of checks.results) check.relatedNodes = []; return checks; };
+  Rule.runChecks = function (type, node, options, context, resolve, reject) {
+    if (isLate()) return reject(new Error("out of time"));
+    return runChecks.call(this, type, node, options, context, (checks) => resolve(withoutRelated(checks)), reject);
+  };
+  for (const rule of axe._audit.rules) {
+    const { matches } = rule;
+    rule.matches = function (...given) {
+      sightlineClock.check();
+      return matches.apply(this, given);
+    };
+  }
+  const runAudit = axe._audit.run;
+  axe._audit.run = function (context, options, ...rest) {
+    ({ frames } = context);
+    selectorData = axe._selectorData;
+    rulesToRun = this.rules.filter((rule) => axe.utils.ruleShouldRun(rule, context, options)).length;
+    return runAudit.call(this, context, options, ...rest);
+  };
+
+  const run = async (frame, context, options, limitMs) => {
+    await ready;
+    [number, elements, leftOut] = [frame, [], []];
+    positions.clear();
+    paths.clear();
+    end = performance.now() + limitMs;
+    try {
+      return await axe.runPartial(context, options);
+    } finally {
+      sightlineClock.end = Infinity;
+    }
+  };
+  const contexts = () => frames.map(({ node, ...context }) => context);
+  const hasFailed = ({ any, all, none }) =>
+    any.some((check) => !check.result) || all.some((check) => !check.result) || none.some((check) => check.result !== false);
+
   const boxOf = (target) => {
-    const element = target.length === 1 ? axe.utils.shadowSelect(target[0]) : null;
-    if (!element) return undefined;
-    const box = element.getBoundingClientRect();
+    if (target.length !== 1) return undefined;
+    const box = elements[target[0][1]].element.getBoundingClientRect();
     return [box.left + scrollX, box.top + scrollY, box.width, box.height].map(Math.round);
   };
   const packNode = (node, withBoxes) => ({
-    target: cutAll(node.target),
-    ancestry: cutAll(node.ancestry),
+    target: node.target,
     html: shown(node.html),
     summary: shown(node.failureSummary),
     impact: node.impact,
@@ -73,16 +181,33 @@
   });
 
   globalThis.sightlineAudit = {
-    frames: (context, options) => axe.utils.getFrameContexts(context, options),
-    frame: (selector) => axe.utils.shadowSelect(selector),
-    runHere: async (context, options) => { await ready; partials.push(await axe.runPartial(context, options)); },
-    run: async (context, options) => { await ready; return JSON.stringify(await axe.runPartial(context, options)); },
-    receive: (partial) => { partials.push(partial); },
+    names,
+    frame: (i) => frames[i].node,
+    frameName: (i) => cut(ancestryOf(frames[i].node)),
     reset: () => { partials.length = 0; },
+    runHere: async (context, options, limitMs) => {
+      partials.push(await run(0, context, options, limitMs));
+      return { frames: contexts(), leftOut };
+    },
+    // A frame may be gone when its elements are to be named, so those that are likely to be shown are named at once.
+    run: async (frame, context, options, limitMs, maxNodes) => {
+      const partial = await run(frame, context, options, limitMs);
+      const likely = partial.results.flatMap((rule) => rule.nodes.filter(hasFailed).slice(0, maxNodes));
+      const nodes = [...partial.frames, ...likely.map((result) => result.node)];
+      return {
+        partial: JSON.stringify(partial),
+        frames: contexts(),
+        leftOut,
+        names: names([...new Set(nodes.map((node) => node.selector[0][1]))]),
+      };
+    },
+    receive: (partial) => { partials.push(partial); },
     finish: async (options, maxNodes, withBoxes) => {
       const report = await axe.finishRun(partials, options);
       const pack = (rule) => packRule(rule, maxNodes, withBoxes);
-      return JSON.stringify({ violations: report.violations.map(pack), incomplete: report.incomplete.map(pack) });
+      const packed = { violations: report.violations.map(pack), incomplete: report.incomplete.map(pack) };
+      const nodes = Object.values(packed).flat().flatMap((rule) => rule.nodes);
+      return JSON.stringify({ ...packed, names: names([...new Set(nodes.map((node) => node.target[0][1]))]) });
     },
   };
 })()

@@ -1,0 +1,112 @@
+"""axe-core's program text as it runs in a page, and that of our own scripts beside it.
+
+axe-core is shipped with its licence and checked against its SHA-256 before it is used. A few pieces of it whose time is
+quadratic in the page are replaced by linear ones that return the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from producer.errors import ScanFailed
+
+_FOLDER: Final = Path(__file__).parent
+_QUICK: Final = (
+    # Its memoizer searches all earlier arguments one by one (https://github.com/medikoo/memoizee, not "primitive").
+    ("e=(0,bo.default)(e,t),axe._memoizedFns.push(e),e", "e=sightlineMemoize(e),axe._memoizedFns.push(e),e"),
+    # It asks whether a list has an element, for each element put into it: of a cell of the page's grid (where it could
+    # only be the last), and of the neighbours in several cells.
+    ("e.includes(r)||e.push(r)", "e[e.length-1]===r||e.push(r)"),
+    (
+        "n===a||o&&!Jp(o,n.boundingClientRect)||i.includes(n)||i.push(n)",
+        "n===a||i.has(n)||o&&!Jp(o,n.boundingClientRect)||i.add(n)",
+    ),
+    (
+        "new window.DOMRect(e.left-r,e.top-r,e.width+2*r,e.height+2*r):null,i=[],",
+        "new window.DOMRect(e.left-r,e.top-r,e.width+2*r,e.height+2*r):null,i=new Set,",
+    ),
+    ("finally{r.f()}}),i):[]}var Nf=", "finally{r.f()}}),[...i]):[]}var Nf="),
+    # One check of target-size can take minutes: it looks at the clock.
+    ("function kf(a){var e,t,o,i,", "function kf(a){sightlineClock.check();var e,t,o,i,"),
+)
+"""Pieces of axe-core and what stands in for them. To be dropped where a later axe-core is linear."""
+_PRELUDE: Final = """const sightlineClock = {
+  end: Infinity,
+  isLate: () => performance.now() > sightlineClock.end,
+  check: () => { if (sightlineClock.isLate()) throw new Error("out of time"); },
+};
+const sightlineMemoize = (run) => {
+  let memo = new Map();
+  const last = run.length - 1;
+  const memoized = function (...given) {
+    let found = memo;
+    for (let i = 0; i < last; i++) {
+      if (!found.has(given[i])) found.set(given[i], new Map());
+      found = found.get(given[i]);
+    }
+    const key = last < 0 ? undefined : given[last];
+    if (!found.has(key)) found.set(key, run.apply(this, given));
+    return found.get(key);
+  };
+  memoized.clear = () => { memo = new Map(); };
+  return memoized;
+};"""
+
+
+@dataclass(frozen=True, slots=True)
+class AxeSource:
+    """axe-core's program text and version, checked."""
+
+    text: str
+    version: str
+
+
+@cache
+def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
+    """Return axe-core as shipped; raise ``ScanFailed`` when the file is not the one its VERSION file names."""
+    first, second = (folder / "VERSION").read_text(encoding="utf-8").splitlines()[:2]
+    expected, content = second.split()[1], (folder / "axe.min.js").read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        msg = f"{str(folder / 'axe.min.js')!r} has SHA-256 {found}: expected {expected}; reinstall sightline"
+        raise ScanFailed(msg)
+    return AxeSource(content.decode(), first.split()[1])
+
+
+@cache
+def quick_axe() -> str:
+    """Return axe-core's text with its quadratic look-ups made constant; what it finds stays the same."""
+    text = load_axe().text
+    for slow, quick in _QUICK:
+        if text.count(slow) != 1:
+            msg = f"axe-core {load_axe().version} does not have {slow!r} once: expected the version that came with us"
+            raise ScanFailed(msg)
+        text = text.replace(slow, quick)
+    return f"{_PRELUDE}\n{text}"
+
+
+@cache
+def script(name: str) -> str:
+    """Return one of our in-page scripts."""
+    return (_FOLDER / "js" / f"{name}.js").read_text(encoding="utf-8")
+
+
+@cache
+def audit_script() -> str:
+    """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
+    loads = ";\n".join((quick_axe(), script("media"), script("audit")))
+    return f"if (!Object.hasOwn(globalThis, 'sightlineAudit')) {{{loads}}}"
+
+
+@cache
+def shared_script() -> str:
+    """Return the script that makes ``audit_script`` callable, for all documents of a process at once.
+
+    Given to a session once, it costs a page with fifty frames one transfer instead of fifty; a page without frames is
+    better off with ``audit_script``, as V8 then reads the text once.
+    """
+    return f"globalThis.sightlineLoad = () => {{ {audit_script()} }};"
