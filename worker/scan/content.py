@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from producer.contract import ScanRequest
-from worker.scan.axe import script
+from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed, JsonObject
 from worker.scan.page import Page, literal
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import structlog
 
 from producer.contract import Doubt, Viewport
-from worker.scan.axe import script
+from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed
 from worker.scan.chromium import Chromium
 from worker.scan.page import Page, ScriptFailed, literal
