@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from producer.contract import Viewport
 from producer.contract.addresses import host_of
 from producer.contract.hosts import fits_host
-from worker.scan.cdp import BrowserGone, CallTimedOut, JsonObject, Session
+from worker.scan.cdp import CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
+from worker.scan.frozen import Frozen
 from worker.scan.losses import describe_exception
 from worker.scan.watch import MAX_URL_CHARS, Watch
 
@@ -38,7 +39,6 @@ _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
     ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}),
 )
 _START: Final = "Runtime.runIfWaitingForDebugger"
-_DOCUMENTS: Final[JsonObject] = {"resourceType": "Document"}
 _THAW_LIMIT_S: Final = 5.0
 _SCRIPTS: Final = "Emulation.setScriptExecutionDisabled"
 
@@ -61,8 +61,7 @@ class Page:
         self._headers: Callable[[JsonObject], list[JsonObject]] | None = None
         self._blocked_hosts: tuple[str, ...] = ()
         self._held: list[JsonObject] = []
-        self._is_frozen = False
-        self._thawing: set[asyncio.Task[None]] = set()
+        self._frozen = Frozen()
         self.session = browser.session("")
         self.watch = Watch(frame_id="")
 
@@ -115,8 +114,7 @@ class Page:
 
     async def close(self) -> None:
         """End the context with all its pages; safe to call twice. Never raises."""
-        for task in self._thawing:
-            task.cancel()
+        self._frozen.close()
         for session in (self.session, *self._frames.values()):
             self._browser.connection.forget(session.session_id)
         if self._context_id:
@@ -158,37 +156,17 @@ class Page:
         await self.session.call(method, params)
 
     async def freeze(self, *, timeout_s: float) -> None:
-        """Stop the page's scripts: its timers, animation frames and messages. Ours run on, without timers.
-
-        A document that is asked for meanwhile is held until the scripts may run again: it would come without its own.
-        """
-        self._is_frozen = True
-        sessions = (self.session, *self._frames.values())
-        calls = [session.call(_SCRIPTS, {"value": True}, timeout_s=timeout_s) for session in sessions]
-        if self._headers is None:
-            held = {"patterns": [_DOCUMENTS, *self._held]}
-            calls += [session.call("Fetch.enable", held, timeout_s=timeout_s) for session in sessions]
-        await asyncio.gather(*calls, return_exceptions=True)
+        """Stop the page's scripts until it is thawed, or asks for a document. Ours run on, without timers."""
+        await self._frozen.freeze(self.sessions, held=None if self._headers else self._held, timeout_s=timeout_s)
 
     async def thaw(self, *, timeout_s: float) -> None:
         """Let the page's scripts run again; safe to call at any time."""
-        if self._is_frozen:
-            self._is_frozen = False
-            sessions = (self.session, *self._frames.values())
-            calls = (session.call(_SCRIPTS, {"value": False}, timeout_s=timeout_s) for session in sessions)
-            await asyncio.gather(*calls, return_exceptions=True)
+        await self._frozen.thaw(self.sessions, timeout_s=timeout_s)
 
-    async def frames(self, *, timeout_s: float) -> list[tuple[Session, str]]:
-        """Return session and id of each child frame, outer ones first, but for those of sessions that are busy."""
-        sessions = [self.session, *self._frames.values()]
-        calls = (session.call("Page.getFrameTree", timeout_s=timeout_s) for session in sessions)
-        found = [
-            (session, frame_id)
-            for session, tree in zip(sessions, await asyncio.gather(*calls, return_exceptions=True), strict=True)
-            if not isinstance(tree, BaseException)
-            for frame_id in _frame_ids(tree["frameTree"])
-        ]
-        return [(session, frame_id) for session, frame_id in found if frame_id != self.watch.frame_id]
+    @property
+    def sessions(self) -> list[Session]:
+        """The page's own session, then those of frames in processes of their own."""
+        return [self.session, *self._frames.values()]
 
     @property
     def frame_processes(self) -> int:
@@ -270,10 +248,8 @@ class Page:
         elif method == "Page.javascriptDialogOpening":
             self.watch.dialogs += 1
             session.post("Page.handleJavaScriptDialog", {"accept": False})
-        elif method == "Fetch.requestPaused" and self._is_frozen:
-            task = asyncio.create_task(self._thaw_and_go_on(session, params), name="thaw")
-            self._thawing.add(task)
-            task.add_done_callback(self._thawing.discard)
+        elif method == "Fetch.requestPaused" and self._frozen.is_on and params.get("resourceType") == "Document":
+            self._frozen.thaw_first(self.sessions, lambda: self._go_on(session, params))
         elif method == "Fetch.requestPaused":
             self._go_on(session, params)
         elif method == "Inspector.targetCrashed" and not name:
@@ -292,12 +268,6 @@ class Page:
         if self._headers is not None:
             answer["headers"] = self._headers(params["request"])
         session.post("Fetch.continueRequest", answer)
-
-    async def _thaw_and_go_on(self, session: Session, paused: JsonObject) -> None:
-        if paused.get("resourceType") == "Document":
-            await self.thaw(timeout_s=_THAW_LIMIT_S)
-        with contextlib.suppress(BrowserGone):
-            self._go_on(session, paused)
 
     def _attach_frame(self, params: JsonObject) -> None:
         session = self._browser.session(params["sessionId"])
@@ -318,9 +288,3 @@ class Page:
 def literal(value: object) -> str:
     """Return ``value`` as a JavaScript expression: JSON is one."""
     return json.dumps(value)
-
-
-def _frame_ids(tree: JsonObject) -> Iterator[str]:
-    yield str(tree["frame"]["id"])
-    for child in tree.get("childFrames", ()):
-        yield from _frame_ids(child)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 from worker.scan.axe_source import script
-from worker.scan.cdp import CallFailed, Session
+from worker.scan.cdp import CallFailed, JsonObject, Session
 from worker.scan.page import Page, ScriptFailed, literal
 
 _MAX_STEPS: Final = 60
@@ -142,10 +143,16 @@ class Rest:
 
     async def _frames(self) -> list[_Frame]:
         """Return the page's own document, then its frames."""
-        children: list[_Frame] = []
-        with contextlib.suppress(CallFailed):
-            children = await self._page.frames(timeout_s=_FRAME_ASK_LIMIT_S)
-        return [self._top, *children[:_MAX_FRAMES_ASKED]]
+        sessions = self._page.sessions
+        calls = (session.call("Page.getFrameTree", timeout_s=_FRAME_ASK_LIMIT_S) for session in sessions)
+        trees = await asyncio.gather(*calls, return_exceptions=True)
+        found = [
+            (session, frame_id)
+            for session, tree in zip(sessions, trees, strict=True)
+            if not isinstance(tree, BaseException)  # of a process that is busy or gone
+            for frame_id in _frame_ids(tree["frameTree"])
+        ]
+        return [self._top, *(frame for frame in found if frame != self._top)][: _MAX_FRAMES_ASKED + 1]
 
     async def _ask_all(self, call: str, frames: list[_Frame]) -> list[Any]:
         limits = (_ASK_LIMIT_S if frame == self._top else _FRAME_ASK_LIMIT_S for frame in frames)
@@ -163,3 +170,9 @@ class Rest:
                 self._prepared.add((session.session_id, world))
             return await self._page.evaluate(session, world, call, timeout_s=limit_s)
         return None
+
+
+def _frame_ids(tree: JsonObject) -> Iterator[str]:
+    yield str(tree["frame"]["id"])
+    for child in tree.get("childFrames", ()):
+        yield from _frame_ids(child)
