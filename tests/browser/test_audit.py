@@ -92,7 +92,7 @@ async def test_a_part_that_is_not_there_is_never_a_pass(engine: ScanEngine, site
 
 
 async def test_a_rule_that_does_not_exist_is_the_callers_error(engine: ScanEngine, site: Site) -> None:
-    with pytest.raises(InvalidJob, match="image-alts"):
+    with pytest.raises(ValueError, match="image-alts"):
         await scan(engine, site.url("/pages/clean.html"), disabled_rules=["image-alts"])
 
 

@@ -48,7 +48,6 @@ def test_every_kind_that_is_made_here_has_a_page() -> None:
         "wait-for",
         "script-stopped",
         "over-limit",
-        "shadowed-names",
         "audit-failed",
         "rules-left-out",
         "missing-glyphs",

@@ -83,6 +83,12 @@ DOUBTFUL: tuple[Doubtful, ...] = (
     Doubtful("/open", "open-request", "/hang", GUILTY, "<script>fetch('/hang')</script>"),
     Doubtful("/dead-frame", "unread-frame", "answered 404", f"{GUILTY}<iframe title=a src=/gone></iframe>"),
     Doubtful("/idle-frame", "lazy-frame", "never loaded", f"{GUILTY}<iframe title=a src=/nothing></iframe>"),
+    Doubtful(
+        "/shadowed",
+        "shadowed-names",
+        "the form 'form#search' has a field named 'childNodes'",
+        f"{GUILTY}<form id=search action=/s><img src=/pixel.png><input type=hidden name=childNodes></form>",
+    ),
     Doubtful("/closed", "closed-shadow-root", "x-app", _CLOSED),
     Doubtful("/closed-div", "closed-shadow-root", "div", _CLOSED_DIV),
     Doubtful(

@@ -51,6 +51,14 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowedForm:
+    """One form with a field named like a property that axe-core reads of it."""
+
+    form: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """The page as our isolated world sees it.
 
@@ -84,6 +92,7 @@ class Content:
     links: int = 0
     frames: tuple[FrameElement, ...] = ()
     embedded: tuple[Embedded, ...] = ()
+    shadowed: tuple[ShadowedForm, ...] = ()
     hosts: int = 0
     modal: str = ""
     has_more_than_modal: bool = False
@@ -108,6 +117,7 @@ async def read_content(page: Page, request: ScanRequest, *, left_s: float) -> Co
     fields["main"] = MainPart(**fields["main"]) if fields["main"] else None
     fields["frames"] = tuple(FrameElement(**frame) for frame in fields["frames"])
     fields["embedded"] = tuple(Embedded(**one) for one in fields["embedded"])
+    fields["shadowed"] = tuple(ShadowedForm(**one) for one in fields["shadowed"])
     if fields["hosts"]:
         fields["closed_roots"] = await _closed_roots(page, world, limit_s)
     return Content(**fields)

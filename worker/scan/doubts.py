@@ -115,6 +115,9 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
     if embedded := [one for one in content.embedded if _is_document(one, frames)]:
         names = [f"<{one.where}> embeds {public_url(one.url)}, which no rule looks into" for one in embedded]
         yield _doubt("embedded-document", _several(names), where=embedded[0].where)
+    if content.shadowed:
+        names = [f"the form {one.form!r} has a field named {one.field!r}" for one in content.shadowed]
+        yield _doubt("shadowed-names", f"{_several(names)}: axe-core can't read it", where=content.shadowed[0].form)
     if content.modal and content.has_more_than_modal:
         what = f"only the modal dialog {content.modal!r} was scanned: it makes the rest of the page inert"
         yield _doubt("behind-modal", what, where=content.modal)

@@ -153,6 +153,14 @@
   };
   const modal = findModal();
 
+  // A field of such a name stands in for what axe-core reads of its form: it skips the form, or stops.
+  const SHADOWING = ["childNodes", "nodeType", "nodeName", "getAttribute", "parentNode", "parentElement"]
+    .map((name) => `form :is([name=${name}], #${name})`).join(", ");
+  const shadowed = all(SHADOWING).filter((field) => isIn(closest(field, "form"))).slice(0, MAX_LISTED).map((field) => ({
+    form: where(closest(field, "form")),
+    field: cut(attribute(field, "name") ?? attribute(field, "id"), 100),
+  }));
+
   const ENTRY = "input:not([type]), input[type=text i], input[type=email i], input[type=tel i], input[type=password i]," +
     " textarea, select";
   const error = first("parsererror");
@@ -182,6 +190,7 @@
     links: all("a[href]").length,
     frames,
     embedded,
+    shadowed,
     hosts: hosts.length,
     modal: modal ? where(modal) : "",
     has_more_than_modal: modal !== null && all(SUBSTANCE).slice(0, 1000).some((one) => !closest(one, "dialog, [aria-modal=true i]")),
