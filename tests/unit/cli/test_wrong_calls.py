@@ -111,7 +111,7 @@ def test_a_file_given_as_an_address_is_told_how_to_be_given(tmp_path: Path, caps
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "urls.txt").write_bytes(b"\xff\xfe\x00h\x00t")
+    (tmp_path / "urls.txt").write_bytes(b"\x80\x00h\x00t")
 
     code = run(["scan", "--file", "urls.txt"])
 
