@@ -104,7 +104,7 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
     ]
     if failed:
         yield _doubt("unread-frame", _several([why for _, why in failed]), where=public_url(failed[0][0]))
-    if empty := [frame for frame in content.frames if frame.is_empty]:
+    if empty := [frame for frame in content.frames if frame.is_empty and frame.url not in watch.unread_frames]:
         names = [f"the frame {public_url(frame.url)} never loaded" for frame in empty]
         yield _doubt("lazy-frame", _several(names), where=empty[0].where)
     if content.closed_roots:

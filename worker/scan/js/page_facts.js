@@ -8,8 +8,12 @@
     Document.prototype.querySelector.call(document, "meta[http-equiv=refresh i]") === null;
   const elements = all.call(document, "*").length;
   const body = own(Document.prototype, "body");
+  // An application that renders late may have its frame already, around a main part with nothing in it.
+  const main = Document.prototype.querySelector.call(document, "main, [role=main i]");
+  const isHollow = main !== null && Element.prototype.querySelector.call(main, "*") === null &&
+    Object.getOwnPropertyDescriptor(Node.prototype, "textContent").get.call(main).trim() === "";
   // Layout for the text is only worth it where there could be none of it.
-  const text = elements < 100 && body ? String(body.innerText).trim() : "…";
+  const text = isHollow ? "" : elements < 100 && body ? String(body.innerText).trim() : "…";
   const heading = all.call(document, "h1")[0];
   // Half a surrogate pair cannot be written as UTF-8, and cutting can make one.
   const cut = (text, length) => String(text).slice(0, length).toWellFormed();
