@@ -84,7 +84,7 @@ async def ask(client: Client, **about: str) -> QueryResult:
 
 
 async def a_dead_letter(client: Client) -> str:
-    job = await client.submit("scan", {"html": "<p>x</p>", "disabled_rules": ["no-such-rule"]})
+    job = await client.submit("scan", {"html": "<p>x</p>", "include": [":no-such-state"]})
     with suppress(JobDead):
         await client.wait(job.job_id, timeout_s=WAIT_S)
     return job.job_id
