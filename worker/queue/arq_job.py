@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 
 from producer.client.client import Client
 from producer.contract import JOB_ID, ErrorInfo, FunctionResult, JobState, Result
-from producer.errors import UnknownJob, WaitTimeout
+from producer.errors import ResultExpired, UnknownJob, WaitTimeout
 
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _KEPT_CHARS: Final = 100
@@ -111,7 +111,7 @@ class StreamJob(Job):
         if result is None:
             try:
                 await self._client.wait(self.job_id, timeout_s=timeout_s)
-            except UnknownJob as error:
+            except (UnknownJob, ResultExpired) as error:
                 raise ResultNotFound(str(error)) from None
             except WaitTimeout as error:
                 raise TimeoutError(str(error)) from None
