@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.addresses import check_url, normal_url, page_id, public_url
-from producer.contract.doubts import DOUBTS
 from producer.contract.payloads import (
     JOB_ID,
     KINDS_WITH_MODELS,
@@ -42,6 +41,7 @@ from producer.contract.terms import (
 
 if TYPE_CHECKING:
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal
+    from producer.contract.doubts import DOUBTS
     from producer.contract.findings import Changes, Counts, Doubt, Finding, Node
     from producer.contract.message import Event, Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
@@ -107,8 +107,8 @@ __all__ = [
     "request_fields",
 ]
 
-_WITH_MODELS: Final = ("message", "findings", "assessment", "requests", "results")
-"""The parts that need pydantic, each after those that it imports."""
+_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "requests", "results")
+"""The parts that come when they are asked for, each after those that it imports."""
 
 
 def __getattr__(name: str) -> Any:
