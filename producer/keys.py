@@ -53,6 +53,10 @@ class Keys:
         """Stream of the jobs that wait or run in ``lane``."""
         return f"{self.prefix}jobs:{lane}"
 
+    def recent(self, lane: str) -> str:
+        """Sorted set: the jobs last added to the lane's stream → when, Redis ms; found again if their entries go."""
+        return f"{self.lane(lane)}:recent"
+
     scheduled = _Key("scheduled")
     """Sorted set: job id → due time, Redis ms."""
 

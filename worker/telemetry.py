@@ -10,7 +10,7 @@ worker.stopped            everything is requeued or done: counts
 worker.heartbeat_left     Redis was away at the end, so the worker is shown for 30 s more: name, error
 job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error
 job.rejected              an entry was no job: job_id, entry, reason
-job.requeued              a job was queued again without a run: job_id, why (no slot, entry deleted)
+job.requeued              a job was queued again without a run: job_id, why (no slot, entry lost)
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
 jobs.promoted             scheduled jobs became due: count
@@ -23,6 +23,7 @@ commit.repeated           Redis did not answer a commit: job_id, error
 commit.refused            Redis refused a commit (a key of the wrong type): job_id, error
 claim.paused              Redis refused or did not answer a claim: error, is_full
 stream.group_was_gone     somebody deleted a lane's group: lane
+stream.entries_were_gone  somebody trimmed a lane, deleted entries or moved its group: requeued
 stream.group_restored     … and it was made again: lane, requeued
 stream.group_not_restored … or could not be: error
 lease.renewal_failed      Redis did not answer a renewal: error

@@ -53,7 +53,7 @@ class Submission:
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
-        named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled]
+        named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled, keys.recent(self.lane)]
         named += [keys.batch(self.batch)] if self.batch else []
         return [*named, keys.secret(self.job_id)] if self.secrets else named
 

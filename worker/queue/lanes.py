@@ -7,6 +7,7 @@ Every worker does all of it; each step is one atomic script, so several at once 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -24,6 +25,10 @@ REAP: Final = load_script("worker.queue", "reap")
 RESTORE_ENTRY: Final = load_script("worker.queue", "restore_entry")
 
 WALK_AT_ONCE: Final = 500
+LOOK_AT_ONCE: Final = 2_000
+"""Jobs looked at in one step of the search for lost entries."""
+RECENT_KEPT: Final = 20_000
+"""Jobs of a lane that are looked through for lost entries: all within a minute."""
 
 log = structlog.get_logger()
 
@@ -36,6 +41,7 @@ class Lanes:
         self._pipe = pipe
         self._keys = keys
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
+        self._looked_up_to = dict.fromkeys(Lane, 0)
 
     async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
@@ -81,7 +87,9 @@ class Lanes:
         due = cast("list[bytes]", await self._redis.zrangebyscore(self._keys.scheduled, "-inf", now_ms, 0, limit))
         calls = [
             self._pipe.call(
-                PROMOTE, (self._keys.scheduled, self._keys.job(job_id), self._lane_keys[lane]), (job_id, lane)
+                PROMOTE,
+                (self._keys.scheduled, self._keys.job(job_id), self._lane_keys[lane], self._keys.recent(lane)),
+                (job_id, lane),
             )
             for job_id, lane in await self._known(due)
         ]
@@ -109,6 +117,24 @@ class Lanes:
                 log.error("scheduled.no_job", member=job_id[:140], error=str(found) if found else "")
         return known
 
+    async def restore_lost(self) -> int:
+        """Queue again the jobs whose entries were trimmed, deleted or skipped by the group; returns how many.
+
+        Looks at the next ``LOOK_AT_ONCE`` of the jobs last added to each lane, not at the whole backlog. Where one has
+        lost its entry, jobs of an older release, which are not listed, may have too: then all job hashes are walked.
+        """
+        restored = 0
+        for lane in Lane:
+            recent, start = self._keys.recent(lane), self._looked_up_to[lane]
+            await self._redis.zremrangebyrank(recent, 0, -RECENT_KEPT - 1)
+            members = await self._redis.zrange(recent, start, start + LOOK_AT_ONCE - 1)
+            names = [member.decode("utf-8", "replace") for member in cast("list[bytes]", members)]
+            found = await self._restore(lane, names)
+            self._looked_up_to[lane] = start + len(names) - found[b"gone"] if len(names) == LOOK_AT_ONCE else 0
+            if found[b"queued"]:
+                restored += found[b"queued"] + await self._restore_entries(lane)
+        return restored
+
     async def reap_consumers(self, *, idle_ms: int) -> int:
         """Remove consumers that hold nothing and were silent for ``idle_ms``."""
         calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
@@ -122,16 +148,22 @@ class Lanes:
             cursor, found = await self._redis.scan(cursor, match=f"{prefix}*", count=WALK_AT_ONCE)
             names = (raw.decode("utf-8", "replace").removeprefix(prefix) for raw in cast("list[bytes]", found))
             jobs = [name for name in names if JOB_ID.fullmatch(name)]
-            keys = ((self._lane_keys[lane], self._keys.job(job_id)) for job_id in jobs)
-            calls = [
-                self._pipe.call(RESTORE_ENTRY, pair, (job_id, lane)) for pair, job_id in zip(keys, jobs, strict=True)
-            ]
-            for job_id, answer in zip(jobs, await asyncio.gather(*calls), strict=True):
-                if answer == b"queued":
-                    log.warning("job.requeued", job_id=job_id, why="entry deleted")
-                    queued += 1
+            queued += (await self._restore(lane, jobs))[b"queued"]
             if not cursor:
                 return queued
+
+    async def _restore(self, lane: Lane, jobs: Sequence[str]) -> Counter[bytes]:
+        """Queue again those of ``jobs`` that have lost their entries; returns how often restore_entry.lua said what."""
+        keys = ((self._lane_keys[lane], self._keys.job(job_id), self._keys.recent(lane)) for job_id in jobs)
+        calls = [
+            self._pipe.call(RESTORE_ENTRY, named, (job_id, lane, GROUP))
+            for named, job_id in zip(keys, jobs, strict=True)
+        ]
+        answers = await asyncio.gather(*calls)
+        for job_id, answer in zip(jobs, answers, strict=True):
+            if answer == b"queued":
+                log.warning("job.requeued", job_id=job_id, why="entry lost")
+        return Counter(answers)
 
     async def depth(self) -> tuple[int, int]:
         """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled."""

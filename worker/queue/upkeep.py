@@ -25,6 +25,8 @@ from worker.queue.stream import JobStream
 RECLAIM_EVERY_S: Final = 1.0
 HEARTBEAT_EVERY_S: Final = 10.0
 HEARTBEAT_TTL_S: Final = 30
+RESTORE_EVERY_S: Final = 5.0
+"""A job whose entry was lost is queued again within this time; within a minute, in a long backlog."""
 REAP_EVERY_S: Final = 60.0
 SILENT_CONSUMER_MS: Final = 300_000
 """An idle worker reads every five seconds; one silent for five minutes is gone."""
@@ -71,6 +73,7 @@ class Upkeep:
                 await self._step("heartbeat", HEARTBEAT_EVERY_S, self._heartbeat)
                 await self._step("promote", self._poll_s, self._promote)
                 await self._step("reclaim", min(RECLAIM_EVERY_S, self._lease_s / 3), self._reclaim)
+                await self._step("restore", RESTORE_EVERY_S, self._restore)
                 await self._step("reap", REAP_EVERY_S, self._reap)
                 await self._step("beat", self._poll_s, self._beat)
                 await self._step("schedules", SCHEDULES_EVERY_S, self._fire_schedules)
@@ -102,6 +105,10 @@ class Upkeep:
         promoted = await self._stream.lanes.promote_due(limit=PROMOTE_AT_ONCE)
         if promoted:
             log.info("jobs.promoted", count=promoted)
+
+    async def _restore(self) -> None:
+        if restored := await self._stream.lanes.restore_lost():
+            log.error("stream.entries_were_gone", requeued=restored)
 
     async def _heartbeat(self) -> None:
         about = {"v": 1, "at_ms": int(time.time() * 1000), **self._describe()}

@@ -1,6 +1,6 @@
 #!lua
 -- none → queued | scheduled. Refuses duplicates and a full queue; writes nothing when it refuses.
--- KEYS  1 job hash  2 lane stream  3 scheduled zset  then the batch hash (only with a batch), then the secret hash
+-- KEYS  1 job hash  2 lane stream  3 scheduled zset  4 recent zset  then the batch hash (only with a batch), then the secret hash
 --       (only with secrets)
 -- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''  6 delay ms
 --       7 tries, 0 = the worker's own  8 batch id or ''  9 nonce or ''  10 backlog limit of the lane
@@ -11,7 +11,7 @@
 --@include _common.lua
 
 local job, lane, scheduled = KEYS[1], KEYS[2], KEYS[3]
-local batch = ARGV[8] ~= '' and KEYS[4] or nil
+local batch = ARGV[8] ~= '' and KEYS[5] or nil
 local secret = ARGV[12] and KEYS[#KEYS] or nil
 local delay_ms = tonumber(ARGV[6])
 
@@ -49,6 +49,7 @@ if delay_ms > 0 then
 else
   entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', ARGV[2])
   enqueued_ms = string.match(entry, '^%d+') -- the time is in the id, unless somebody added one of the year 2287 or later
+  redis.pcall('ZADD', KEYS[4], enqueued_ms, ARGV[1]) -- a list to look through after a mishap: an error stops no job
   if #enqueued_ms > 13 then enqueued_ms = ms(now_ms()) end
 end
 local fields = { 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', '0', 'fence', '0',

@@ -13,15 +13,15 @@ from tests.support.key_types import assert_refused, typed_keys
 HELD: Final = ("workers", "w1", "1-1", "1")
 """Group, consumer, entry and fence."""
 KEYS: Final = {
-    "submit": "job:hash lane:stream scheduled:zset batch:hash secret:hash",
+    "submit": "job:hash lane:stream scheduled:zset recent batch:hash secret:hash",
     "cancel": "scheduled:zset job:hash result events:stream secret batch:hash",
     "seal": "batch:hash events:stream",
     "bury": "lane:stream dead:stream job:hash result events:stream secret batch:hash",
     "retry": "lane:stream job:hash scheduled:zset events:stream",
-    "requeue": "lane:stream job:hash",
+    "requeue": "lane:stream job:hash recent:zset",
     "reject": "lane:stream dead:stream events:stream result job",
-    "promote": "scheduled:zset job:hash lane:stream",
-    "restore_entry": "lane:stream job",
+    "promote": "scheduled:zset job:hash lane:stream recent:zset",
+    "restore_entry": "lane:stream job recent:zset",
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
@@ -32,7 +32,7 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "requeue": (*HELD, "j1", "add", "1"),
     "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1"),
     "promote": ("j1", "batch"),
-    "restore_entry": ("j1", "batch"),
+    "restore_entry": ("j1", "batch", "workers"),
 }
 
 
