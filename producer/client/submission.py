@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from producer import contract
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
 from producer.contract.addresses import split_user_info
-from producer.errors import InvalidJob, QueueFull
+from producer.errors import InvalidJob, QueueFull, RedisUnsuitable
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script
 
@@ -132,7 +132,7 @@ def _encoded_secrets(secrets: JsonObject) -> tuple[str, ...]:
 
 
 def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Submitted:
-    """Return what submit.lua said; raises ``QueueFull``, or ``InvalidJob`` for a sealed batch."""
+    """Return what submit.lua said; raises ``QueueFull``, ``InvalidJob`` for a sealed batch, ``RedisUnsuitable``."""
     match reply[0]:
         case b"created":
             return Submitted(submission.job_id, created=True)
@@ -141,6 +141,13 @@ def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Sub
         case b"sealed":
             msg = f"batch {submission.batch!r} is sealed: its jobs are counted already; choose another batch name"
             raise InvalidJob(msg)
+        case b"last_id":
+            lane = keys.lane(submission.lane)
+            msg = (
+                f"{lane!r} takes no more entries, since one was added by hand with the last possible id: delete it "
+                f"(redis-cli DEL {lane}); the workers queue its jobs again"
+            )
+            raise RedisUnsuitable(msg)
         case _:
             raise _full(reply, keys.lane(submission.lane))
 

@@ -11,6 +11,7 @@ from producer.redis.connection import open_redis, redis_errors
 from worker.doctor.fallback import fallback_lines
 from worker.doctor.fonts import fonts_lines
 from worker.doctor.index_health import index_lines
+from worker.doctor.lane_health import lane_lines, read_lanes
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Line, error, warning
 from worker.doctor.server import read_facts, server_lines
@@ -42,6 +43,7 @@ async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:
                 lines += await index_lines(redis, keys, model=settings.embedding_model, dims=dims)
                 lines.append(lifetime_line(await take_sample(redis, keys)))
                 lines += queue_lines(await queue_info(redis, keys))
+                lines += lane_lines(await read_lanes(redis, keys))
     except ServiceError as failure:
         text, _, todo = str(failure).partition(": ")
         lines.append(error("redis", text, todo))

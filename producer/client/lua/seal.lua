@@ -9,6 +9,7 @@
 local batch, events = KEYS[1], KEYS[2]
 check_type(batch, 'hash')
 check_type(events, 'stream')
+check_room(events)
 if redis.call('EXISTS', batch) == 0 and ARGV[4] ~= '1' then return 'unknown' end
 
 local now = now_ms()

@@ -7,6 +7,7 @@
 --       11 memory limit as a share of maxmemory, 0 = unchecked by this call
 --       12… with secrets: field, value, … of the secret hash, kept for 1 day at most
 -- Returns {'created'} | {'duplicate', state} | {'sealed'} | {'full', 'backlog' | 'memory', have, limit}
+--         | {'last_id'}  the lane is at its last possible id and takes no more entries
 --   A duplicate with the nonce of this call is this very submission, repeated: 'created'.
 --@include _common.lua
 
@@ -47,7 +48,8 @@ if delay_ms > 0 then
   state, enqueued_ms = 'scheduled', ms(now)
   redis.call('ZADD', scheduled, ms(now + delay_ms), ARGV[1])
 else
-  entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', ARGV[2])
+  entry = redis.pcall('XADD', lane, '*', 'id', ARGV[1], 'kind', ARGV[2])
+  if entry.err then return string.find(entry.err, 'last possible ID') and { 'last_id' } or entry end
   enqueued_ms = string.match(entry, '^%d+') -- the time is in the id, unless somebody added one of the year 2287 or later
   redis.pcall('ZADD', KEYS[4], enqueued_ms, ARGV[1]) -- a list to look through after a mishap: an error stops no job
   if #enqueued_ms > 13 then enqueued_ms = ms(now_ms()) end

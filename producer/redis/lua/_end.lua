@@ -5,6 +5,7 @@
 local function check_end(k)
   check_type(KEYS[k], 'hash')
   check_type(KEYS[k + 2], 'stream')
+  check_room(KEYS[k + 2])
   if KEYS[k + 4] then check_type(KEYS[k + 4], 'hash') end
 end
 

@@ -5,6 +5,22 @@ local function stamped(line, now)
   return string.sub(line, 1, -2) .. ',"at_ms":' .. ms(now) .. '}'
 end
 
+-- A stream whose last id is the highest takes no more entries. Scripts are not rolled back: this is asked before the first
+-- write, so that a state, its event and the count of its batch are kept together or not at all.
+local function no_room(stream)
+  local info = redis.pcall('XINFO', 'STREAM', stream)
+  for i = 1, info.err and 0 or #info, 2 do
+    if info[i] == 'last-generated-id' and string.find(info[i + 1], '^18446744073709551615%-') then
+      return redis.error_reply('WRONGKEY ' .. stream .. ' is at its last possible id: it takes no more entries')
+    end
+  end
+end
+
+local function check_room(stream)
+  local full = no_room(stream)
+  if full then error(full) end
+end
+
 local EVENTS_KEPT = '100000'
 
 local function add_event(events, line)

@@ -10,14 +10,15 @@
 --       then for each write: its command, how many values, the values:
 --         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
 --         PUBLISH line, the key being its channel
--- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, or a counter that is
---         no number, stands in the way: nothing of that delivery is written then
+-- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
+--         no number, or an events stream at its last id stands in the way: nothing of that delivery is written then
 --@include _common.lua
 --@include _events.lua
 --@include _delivery.lua
 
 local events = KEYS[1]
 check_type(events, 'stream')
+local full = no_room(events)
 local now = now_ms()
 local now_text = ms(now)
 local done, lines, secrets = {}, {}, {}
@@ -63,7 +64,7 @@ local function finish(k, a)
   local first_write = batch_id == '' and k + 4 or k + 5
   local held, had_error = standing(lane, job, ARGV[1], ARGV[2], entry, ARGV[a + 3], state)
   if held ~= 'ok' then return held end
-  local wrong = obstacle(k, a, first_write)
+  local wrong = full or obstacle(k, a, first_write)
   if wrong then return wrong end
 
   write(k, a, first_write)

@@ -14,6 +14,7 @@ local lane, dead, events, job = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 check_type(lane, 'stream')
 check_type(dead, 'stream')
 check_type(events, 'stream')
+check_room(events)
 if #redis.call('XPENDING', lane, ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then return { 'lost' } end
 
 local max_bytes, now = tonumber(ARGV[9]), now_ms()

@@ -13,6 +13,7 @@ check_type(lane, 'stream')
 check_type(job, 'hash')
 check_type(scheduled, 'zset')
 check_type(events, 'stream')
+check_room(events)
 local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled')
 if held ~= 'ok' then return held end
 

@@ -1,0 +1,131 @@
+"""The streams of the queue: one at its last possible id, jobs that wait without an entry, entries that nobody takes on.
+
+Reads only; what can be queued again is queued again by the workers (``worker/queue/lua/restore_entry.lua``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from producer.contract import Lane
+from producer.keys import GROUP, Keys
+from producer.reports.plain_text import counted
+from worker.doctor.line import Line, error, ok, warning
+from worker.memory.vectors.indexes import as_text
+
+LOOKED_AT: Final = 1_000
+"""Jobs of each lane that are looked at: those whose entries were added first."""
+STALE_MS: Final = 600_000
+"""A worker renews what it holds every few seconds; ten minutes without is nobody's."""
+_LAST_MS: Final = str(2**64 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """What was found: names of streams that take no more; jobs without an entry; entries that nobody has renewed."""
+
+    exhausted: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    stale: int = 0
+
+
+async def read_lanes(redis: Redis, keys: Keys) -> LaneFacts:
+    """Look at the streams; raises redis-py's errors."""
+    lost: list[str] = []
+    stale = 0
+    for lane in Lane:
+        lost += await _lost(redis, keys, lane)
+        stale += await _stale(redis, keys.lane(lane))
+    streams = [*(keys.lane(lane) for lane in Lane), keys.events, keys.dead]
+    return LaneFacts(tuple([name for name in streams if await _is_exhausted(redis, name)]), tuple(lost), stale)
+
+
+def lane_lines(facts: LaneFacts) -> list[Line]:
+    """Return what ``facts`` mean."""
+    lines = [
+        error(
+            "streams",
+            f"{name!r} is at its last possible id and takes no more: somebody added an entry with it",
+            f"redis-cli DEL {name}; the workers queue the jobs of a lane again",
+        )
+        for name in facts.exhausted
+    ]
+    if facts.lost:
+        text = f"{counted(len(facts.lost), 'job')} without an entry, such as {facts.lost[0]!r}"
+        todo = "a running worker queues them again within a minute; let nobody trim or delete the lanes"
+        lines.append(warning("streams", text, todo))
+    if facts.stale:
+        text = f"{counted(facts.stale, 'entry', 'entries')} held for ten minutes by workers that are gone"
+        lines.append(warning("streams", text, "start a worker, which takes them over: sightline worker"))
+    return lines or [ok("streams", "each job that waits has its entry")]
+
+
+async def _is_exhausted(redis: Redis, stream: str) -> bool:
+    try:
+        about = cast("dict[str, Any]", await redis.xinfo_stream(stream))
+    except ResponseError as failure:
+        if "no such key" in str(failure):
+            return False
+        raise
+    return as_text(about["last-generated-id"]).startswith(f"{_LAST_MS}-")
+
+
+async def _stale(redis: Redis, stream: str) -> int:
+    try:
+        rows = await cast("Any", redis).xpending_range(stream, GROUP, "-", "+", LOOKED_AT, idle=STALE_MS)
+    except ResponseError as failure:
+        if "NOGROUP" in str(failure):
+            return 0
+        raise
+    return len(rows)
+
+
+async def _lost(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
+    """Return the jobs among those last added that are queued, and whose entry is gone or was skipped."""
+    members = [as_text(member) for member in await redis.zrange(keys.recent(lane), 0, LOOKED_AT - 1)]
+    async with redis.pipeline(transaction=False) as pipe:
+        for job_id in members:
+            pipe.hmget(keys.job(job_id), ["state", "entry"])
+        replies: list[Any] = await pipe.execute(raise_on_error=False) if members else []
+    waiting = [
+        (job_id, as_text(reply[1]))
+        for job_id, reply in zip(members, replies, strict=True)
+        if not isinstance(reply, Exception) and reply[0] == b"queued"
+    ]
+    last_read = await _last_read(redis, keys.lane(lane))
+    lost = [pair for pair in waiting if await _is_lost(redis, keys.lane(lane), pair[1], last_read)]
+    return [job_id for job_id, entry in lost if await _still_waits(redis, keys.job(job_id), entry)]
+
+
+async def _still_waits(redis: Redis, job: str, entry: str) -> bool:
+    """Whether nobody has started or queued the job since it was looked at."""
+    state, now = await cast("Any", redis).hmget(job, ["state", "entry"])
+    return state == b"queued" and as_text(now) == entry
+
+
+async def _is_lost(redis: Redis, stream: str, entry: str, last_read: str) -> bool:
+    if not await redis.xrange(stream, entry, entry):
+        return True
+    if not last_read or _number(entry) > _number(last_read):
+        return False
+    return not await cast("Any", redis).xpending_range(stream, GROUP, entry, entry, 1)
+
+
+async def _last_read(redis: Redis, stream: str) -> str:
+    """Return the id that the group has read up to; '' where there is no group."""
+    try:
+        groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(stream))
+    except ResponseError as failure:
+        if "no such key" in str(failure):
+            return ""
+        raise
+    return next((as_text(group["last-delivered-id"]) for group in groups if group["name"] == GROUP.encode()), "")
+
+
+def _number(entry: str) -> tuple[int, int]:
+    ms, _, seq = entry.partition("-")
+    return int(ms), int(seq or 0)
