@@ -35,6 +35,10 @@ from worker.queue.outcome import (
 
 DEAD_CAP: Final = 10_000
 """Dead letters kept; older ones go, with an alert."""
+DEAD_BYTES: Final = 256 << 20
+"""What they take at most: 10,000 of a megabyte would fill Redis. The newest one is always kept."""
+KEPT_PAYLOAD_BYTES: Final = 2_000
+"""A longer payload goes with the end of its job, which nobody can run again; a short one says what was asked."""
 MAX_DEAD_VALUE_BYTES: Final = 100_000
 """A value of garbage is cut to this on the dead-letter stream."""
 KEEP_FINISHED_S: Final = 7 * 86_400
@@ -166,6 +170,9 @@ class JobStream:
         for write in commit.writes if commit else ():
             keys.append(write.key)
             args.extend(_write_args(write))
+        if len(delivery.payload) + len(delivery.args) > KEPT_PAYLOAD_BYTES:
+            keys.append(self.keys.job(delivery.job_id))
+            args.extend(("HDEL", 2, "payload", "args"))
         size = len(result) + sum(len(arg) for arg in args[7:] if isinstance(arg, str | bytes))
         reply = await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
         return reply.decode()
@@ -179,7 +186,7 @@ class JobStream:
         about = {"error": {"type": error.type, "message": error.message}}
         event = self._event_head("job.dead", delivery, JobState.DEAD, about) + "}"
         result = encode_failure(delivery.job_id, delivery.kind, JobState.DEAD, error)
-        letter = (delivery.job_id, error.type, error.message, DEAD_CAP)
+        letter = (delivery.job_id, error.type, error.message, DEAD_CAP, DEAD_BYTES)
         end = (result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live, delivery.batch)
         args = (*self._held_args(delivery), *letter, *end)
         reply = await self.pipe.call(SCRIPTS["bury"], keys, args)
@@ -219,7 +226,7 @@ class JobStream:
         of_job = (self.keys.result(entry.job_id), self.keys.job(entry.job_id))
         keys = (self._lane_keys[entry.lane], self.keys.dead, self.keys.events, *of_job)
         args = (*self._who, entry.id, entry.job_id, entry.lane, error.message, event, self.keys.events_live)
-        limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type, entry.own_id)
+        limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type, entry.own_id, DEAD_BYTES)
         reply = await self.pipe.call(SCRIPTS["reject"], keys, (*args, *limits))
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 

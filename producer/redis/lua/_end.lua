@@ -13,6 +13,9 @@ end
 local function end_job(k, a, state, now)
   local job, events, job_ttl_s, channel = KEYS[k], KEYS[k + 2], ARGV[a + 2], ARGV[a + 4]
   redis.call('HSET', job, 'state', state, 'finished_ms', ms(now))
+  if redis.call('HSTRLEN', job, 'payload') + redis.call('HSTRLEN', job, 'args') > 2000 then
+    redis.call('HDEL', job, 'payload', 'args') -- nobody can run it again from here; a dead letter has its own
+  end
   redis.call('EXPIRE', job, job_ttl_s)
   redis.call('SET', KEYS[k + 1], ARGV[a], 'EX', ARGV[a + 1])
   redis.call('DEL', KEYS[k + 3])

@@ -27,10 +27,10 @@ ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
     "cancel": ("j1", "{}", 60, 60, "{}", "live", "b1"),
     "seal": ("b1", 60, "live", "1"),
-    "bury": (*HELD, "j1", "Boom", "it broke", 10, "{}", 60, 60, "{}", "live", "b1"),
+    "bury": (*HELD, "j1", "Boom", "it broke", 10, 10**6, "{}", 60, 60, "{}", "live", "b1"),
     "retry": (*HELD, "j1", 1000, "{}", "{}", "live", "0"),
     "requeue": (*HELD, "j1", "add", "1"),
-    "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1"),
+    "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1", 10**6),
     "promote": ("j1", "batch"),
     "restore_entry": ("j1", "batch", "workers"),
 }

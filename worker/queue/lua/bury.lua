@@ -2,12 +2,13 @@
 -- running → dead: the job, its reason and its attempts go to the dead-letter stream, with a result that says so.
 -- KEYS  1 lane stream  2 dead stream  3… as in _end.lua
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 error type  7 reason  8 cap of the dead stream
---       9… as in _end.lua
--- Returns {'committed', length of the dead stream} | {'already'} | {'lost'}
+--       9 its most bytes  10… as in _end.lua
+-- Returns {'committed', length of the dead stream, or its cap where letters went for their bytes} | {'already'} | {'lost'}
 --@include _common.lua
 --@include _events.lua
 --@include _end.lua
 --@include _delivery.lua
+--@include _dead.lua
 
 local lane, dead, job = KEYS[1], KEYS[2], KEYS[3]
 check_type(lane, 'stream')
@@ -18,9 +19,9 @@ if held ~= 'ok' then return held.err and held or { held } end
 
 local kept = redis.call('HMGET', job, 'kind', 'lane', 'attempt', 'payload', 'args', 'tries', 'secrets')
 redis.call('XADD', dead, 'MAXLEN', '~', ARGV[8], '*', 'id', ARGV[5], 'kind', kept[1] or '', 'lane', kept[2] or '',
-  'attempts', kept[3] or '0', 'error', ARGV[6], 'reason', ARGV[7], 'batch', ARGV[14], 'worker', ARGV[2],
+  'attempts', kept[3] or '0', 'error', ARGV[6], 'reason', ARGV[7], 'batch', ARGV[15], 'worker', ARGV[2],
   'payload', kept[4] or '', 'args', kept[5] or '', 'tries', kept[6] or '', 'secrets', kept[7] or '')
 redis.call('HSET', job, 'error', ARGV[7])
 drop_entry(lane, ARGV[1], ARGV[3])
-end_job(3, 9, 'dead', now_ms())
-return { 'committed', redis.call('XLEN', dead) }
+end_job(3, 10, 'dead', now_ms())
+return { 'committed', bound_letters(dead, ARGV[8], tonumber(ARGV[9])) }

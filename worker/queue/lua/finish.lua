@@ -8,7 +8,7 @@
 --       1 how many keys it has  2 how many arguments  3 entry id  4 fence  5 state after  6 result JSON
 --       7 result ttl s, 0 = for ever, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
 --       then for each write: its command, how many values, the values:
---         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
+--         HSET field value …   |  HDEL field …  |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
 --         PUBLISH line, the key being its channel
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
 --         no number, or an events stream at its last id stands in the way: nothing of that delivery is written then

@@ -5,10 +5,12 @@
 -- KEYS  1 lane stream  2 dead stream  3 events stream  4 result string  5 job hash
 -- ARGV  1 group  2 consumer  3 entry id  4 job id  5 lane  6 reason  7 event JSON without job_id  8 channel  9 max bytes a value
 --       10 cap of the dead stream  11 result JSON or ''  12 result ttl s  13 error type  14 the entry's own job id
--- Returns {'committed', length of the dead stream} | {'lost'}
+--       15 most bytes of the dead stream
+-- Returns {'committed', length of the dead stream, or its cap where letters went for their bytes} | {'lost'}
 --@include _common.lua
 --@include _events.lua
 --@include _delivery.lua
+--@include _dead.lua
 
 local lane, dead, events, job = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 check_type(lane, 'stream')
@@ -38,4 +40,4 @@ drop_entry(lane, ARGV[1], ARGV[3])
 local line = stamped(string.sub(ARGV[7], 1, -2) .. ',"job_id":' .. cjson.encode(job_id) .. '}', now)
 add_event(events, line)
 redis.call('PUBLISH', ARGV[8], line)
-return { 'committed', redis.call('XLEN', dead) }
+return { 'committed', bound_letters(dead, ARGV[10], tonumber(ARGV[15])) }
