@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench chaos soak fuzz mutants lock clean
+.PHONY: help setup demo up test check bench truth chaos soak fuzz mutants lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(READY) ## Lint, format, types, import contracts, shell, deployment file
 
 bench: setup ## Measure queue, scans, GPU pool and memories beside their peers; BENCH_ARGS="drain submit" runs some rows
 	@$(BIN)/python ops/bench/run.py $(BENCH_ARGS)
+
+truth: setup ## Compare what is found with what bare axe-core finds on the same pages; PAGES=DIR, or a list of addresses
+	@PYTHONPATH=. $(BIN)/python ops/truth/run.py $(or $(PAGES),ops/demo/site) $(TRUTH_ARGS)
 
 chaos: setup ## Break everything at once and count what was lost; MINUTES=10 SEED=1
 	@$(BIN)/python ops/chaos/run.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

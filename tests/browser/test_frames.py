@@ -1,88 +1,13 @@
-"""Every frame is read, those of other sites too, and the result equals axe-core's own in the page."""
+"""Every frame is read, those of other sites too. That the result equals axe-core's is tested in ``test_truth.py``."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from producer.contract import Finding, ScanRequest, Viewport
+from producer.contract import ScanRequest
 from tests.support.hostile import GUILTY
 from tests.support.scans import passes
 from tests.support.site import Site, reply
 from worker.own_redis.server import free_port
-from worker.scan.axe import options_for
-from worker.scan.axe_source import load_axe
-from worker.scan.chromium import Chromium
-from worker.scan.engine import ScanEngine, ScanSettings
-from worker.scan.guard import Guard
-from worker.scan.page import Page
-from worker.scan.proxy import ScanProxy
-
-SHOP = Path(__file__).resolve().parents[2] / "ops" / "demo" / "site"
-PAGES = sorted(str(page.relative_to(SHOP)) for page in SHOP.rglob("*.html"))
-
-# What a developer does in the page's own world: axe-core in the page and in its same-origin frames, then axe.run.
-IN_PAGE = """
-(async () => {
-  const inject = (win) => {
-    win.eval(SOURCE);
-    for (const frame of win.document.querySelectorAll("iframe")) inject(frame.contentWindow);
-  };
-  inject(window);
-  const report = await axe.run(document, OPTIONS);
-  const packNode = (node) => [node.target, node.html, node.failureSummary];
-  const pack = (rule) => [rule.id, rule.impact, rule.nodes.map(packNode)];
-  return JSON.stringify({ violations: report.violations.map(pack), incomplete: report.incomplete.map(pack) });
-})()
-"""
-
-
-async def run_in_page(browser_path: str, url: str, settings: ScanSettings) -> dict[str, Any]:
-    """Return what ``axe.run`` says in the page's own world, after the load event and a while."""
-    browser = await Chromium.launch(Path(browser_path), max_script_mb=512, max_renderer_mb=1024)
-    try:
-        async with ScanProxy(Guard(settings), max_bytes=10**8) as proxy:
-            page = await Page.open(
-                browser, proxy_port=proxy.port, viewport=Viewport(), user_agent="test", start_script=""
-            )
-            await page.session.call("Page.navigate", {"url": url})
-            assert await page.until(lambda: page.watch.is_loaded and not page.watch.inflight, timeout_s=10)
-            source = IN_PAGE.replace("SOURCE", json.dumps(load_axe().text))
-            source = source.replace("OPTIONS", json.dumps(options_for(ScanRequest(url=url))))
-            answer = await page.session.call(
-                "Runtime.evaluate", {"expression": source, "awaitPromise": True, "returnByValue": True}, timeout_s=30
-            )
-            await page.close()
-            return json.loads(answer["result"]["value"])
-    finally:
-        await browser.close()
-
-
-def comparable(findings: tuple[Finding, ...]) -> list[Any]:
-    packed = [
-        [one.rule, one.impact, [[node.selector, node.snippet, node.failure_summary] for node in one.nodes]]
-        for one in findings
-    ]
-    return json.loads(json.dumps(sorted(packed, key=lambda rule: str(rule[0]))))
-
-
-@pytest.mark.parametrize("page", PAGES)
-async def test_the_result_equals_axe_run_in_the_page_rule_by_rule_and_node_by_node(
-    engine: ScanEngine, browser_path: str, settings: ScanSettings, page: str
-) -> None:
-    with Site(SHOP) as shop:
-        ours, theirs = await asyncio.gather(
-            engine.audit(ScanRequest(url=shop.url(f"/{page}"))),
-            run_in_page(browser_path, shop.url(f"/{page}"), settings),
-        )
-
-    assert ours.result.status == "scanned"
-    assert comparable(ours.result.findings) == sorted(theirs["violations"])
-    assert comparable(ours.result.incomplete) == sorted(theirs["incomplete"])
+from worker.scan.engine import ScanEngine
 
 
 def framed(*frames: str) -> str:

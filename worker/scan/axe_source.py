@@ -30,31 +30,21 @@ _QUICK: Final = (
         "new window.DOMRect(e.left-r,e.top-r,e.width+2*r,e.height+2*r):null,i=new Set,",
     ),
     ("finally{r.f()}}),i):[]}var Nf=", "finally{r.f()}}),[...i]):[]}var Nf="),
+    # It reads the whole block of text for each link in it: here a block is read once.
+    (
+        (
+            'o=a="",i=0,function t(e,r){!1!==r(e.actualNode)&&e.children.forEach(function(e){return t(e,r)})}'
+            "(n,function(e){var t,r;return e===n.actualNode||2!==i&&(3===e.nodeType&&(a+=e.nodeValue),1===e.nodeType?"
+            '(t=(e.nodeName||"").toUpperCase(),e===l&&(i=1),((r=Jh(e))||["BR","HR"].includes(t))&&(0===i?o=a="":i=2),'
+            '!(r||!Wp(e))&&("widget"===Yh(e)?(o+=e.textContent,!1):void 0)):void 0)}),a=M(a),'
+            "t?0!==a.length:(o=M(o),a.length>o.length)"
+        ),
+        "o=sightlineLine(n,l,Jh,Wp,Yh,M),t?0!==o.around:o.around>o.inWidgets",
+    ),
     # One check of target-size can take minutes: it looks at the clock.
     ("function kf(a){var e,t,o,i,", "function kf(a){sightlineClock.check();var e,t,o,i,"),
 )
 """Pieces of axe-core and what stands in for them. To be dropped where a later axe-core is linear."""
-_PRELUDE: Final = """const sightlineClock = {
-  end: Infinity,
-  isLate: () => performance.now() > sightlineClock.end,
-  check: () => { if (sightlineClock.isLate()) throw new Error("out of time"); },
-};
-const sightlineMemoize = (run) => {
-  let memo = new Map();
-  const last = run.length - 1;
-  const memoized = function (...given) {
-    let found = memo;
-    for (let i = 0; i < last; i++) {
-      if (!found.has(given[i])) found.set(given[i], new Map());
-      found = found.get(given[i]);
-    }
-    const key = last < 0 ? undefined : given[last];
-    if (!found.has(key)) found.set(key, run.apply(this, given));
-    return found.get(key);
-  };
-  memoized.clear = () => { memo = new Map(); };
-  return memoized;
-};"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,7 @@ def quick_axe() -> str:
             msg = f"axe-core {load_axe().version} does not have {slow!r} once: expected the version that came with us"
             raise ScanFailed(msg)
         text = text.replace(slow, quick)
-    return f"{_PRELUDE}\n{text}"
+    return f"{script('axe_prelude')}\n{text}"
 
 
 @cache

@@ -1,0 +1,53 @@
+// What stands in for pieces of axe-core that are quadratic in the page (axe_source.py). Evaluated right before it.
+const sightlineClock = {
+  end: Infinity,
+  isLate: () => performance.now() > sightlineClock.end,
+  check: () => { if (sightlineClock.isLate()) throw new Error("out of time"); },
+};
+const sightlineMemoize = (run) => {
+  let memo = new Map();
+  const last = run.length - 1;
+  const memoized = function (...given) {
+    let found = memo;
+    for (let i = 0; i < last; i++) {
+      if (!found.has(given[i])) found.set(given[i], new Map());
+      found = found.get(given[i]);
+    }
+    const key = last < 0 ? undefined : given[last];
+    if (!found.has(key)) found.set(key, run.apply(this, given));
+    return found.get(key);
+  };
+  memoized.clear = () => { memo = new Map(); };
+  return memoized;
+};
+// How much text the line of an element has, around widgets and in them. A line ends at <br>, <hr> and blocks; where the
+// element is not among those looked at, in a widget for example, the last line counts. Blocks are virtual nodes, new in
+// each run.
+const sightlineBlocks = new WeakMap();
+const sightlineIsBreak = ({ nodeName }) => ["BR", "HR"].includes((nodeName || "").toUpperCase());
+const sightlineLine = (block, element, isBlock, isVisible, typeOf, clean) => {
+  if (!sightlineBlocks.has(block)) {
+    const lineOf = new Map(), lines = [{ around: "", inWidgets: "" }];
+    const look = (node) => {
+      sightlineClock.check();
+      const line = lines[lines.length - 1];
+      if (node.nodeType === 3) line.around += node.nodeValue;
+      if (node.nodeType !== 1) return true;
+      lineOf.set(node, lines.length - 1);
+      const endsLine = isBlock(node);
+      if (endsLine || sightlineIsBreak(node)) lines.push({ around: "", inWidgets: "" });
+      if (endsLine || !isVisible(node)) return false;
+      if (typeOf(node) !== "widget") return true;
+      lines[lines.length - 1].inWidgets += node.textContent;
+      return false;
+    };
+    const walk = (node) => {
+      if (node === block || look(node.actualNode)) node.children.forEach(walk);
+    };
+    walk(block);
+    const sizes = lines.map((line) => ({ around: clean(line.around).length, inWidgets: clean(line.inWidgets).length }));
+    sightlineBlocks.set(block, { lineOf, sizes });
+  }
+  const { lineOf, sizes } = sightlineBlocks.get(block);
+  return sizes[lineOf.get(element) ?? sizes.length - 1];
+};
