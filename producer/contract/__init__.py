@@ -42,7 +42,7 @@ from producer.contract.terms import (
 if TYPE_CHECKING:
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal
     from producer.contract.doubts import DOUBTS
-    from producer.contract.findings import Changes, Counts, Doubt, Finding, Node
+    from producer.contract.findings import Changes, Counts, Doubt, Finding, MeasuredContrast, Node
     from producer.contract.message import Event, Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
@@ -82,6 +82,7 @@ __all__ = [
     "JobState",
     "JsonObject",
     "Lane",
+    "MeasuredContrast",
     "Message",
     "Node",
     "Priority",

@@ -11,12 +11,26 @@ from producer.contract.message import Part
 from producer.contract.terms import Impact
 
 
+class MeasuredContrast(Part):
+    """The contrast of one text as the browser drew it, where its styles alone do not decide.
+
+    ``lowest`` and ``highest`` are ratios to 1 between letters and what is behind them, rounded down to a tenth, less a
+    few stray pixels; ``needed`` is what WCAG asks for text of this size. The element needs review all the same.
+    """
+
+    lowest: float
+    highest: float
+    needed: float
+    verdict: Literal["fails", "passes", "undecided"]
+
+
 class Node(Part):
     """One element that fails a rule: one barrier.
 
     ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
     ``box`` is left, top, width, height in the page's pixels. Only scans with screenshots have it, and only for nodes
-    outside of frames; elsewhere it is left out of the JSON.
+    outside of frames; elsewhere it is left out of the JSON. So is ``contrast``, which only an element has whose
+    contrast needs review and could be measured.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
@@ -24,6 +38,7 @@ class Node(Part):
     failure_summary: str = ""
     fingerprint: str
     box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
+    contrast: MeasuredContrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
 
 
 class FindingRevision(TypedDict, total=False):

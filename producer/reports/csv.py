@@ -15,7 +15,7 @@ from producer.reports.formats import ReportContext
 from producer.reports.marks import NO_MARKS, Marks
 from producer.reports.page import Page, elements, proposals, selector_text
 from producer.reports.plain_text import one_line, summary_line
-from producer.reports.reviews import verdict_word
+from producer.reports.reviews import contrast_text, verdict_word
 
 COLUMNS: Final = (
     "page",
@@ -39,6 +39,7 @@ COLUMNS: Final = (
     "title",
     "group",
     "doubts",
+    "contrast",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -83,6 +84,7 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
             "what_to_do": summary_line(node.failure_summary),
             "fingerprint": node.fingerprint,
             "mark": marks.text(finding, node),
+            "contrast": f"{contrast_text(node.contrast)}: {node.contrast.verdict}" if node.contrast else "",
         }
     hidden = elements(finding) - len(finding.nodes)
     if hidden:

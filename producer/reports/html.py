@@ -39,6 +39,7 @@ from producer.reports.page import (
 )
 from producer.reports.plain_text import counted, middle_cut, one_line, printable, steps, summary_line
 from producer.reports.remarks import remarks
+from producer.reports.reviews import contrast_text
 from producer.reports.site_days import Day
 from producer.reports.wcag import criterion_name, criterion_url
 
@@ -237,6 +238,7 @@ def _picture(page: Page, fingerprint: str) -> str:
 
 _FUNCTIONS: Final[dict[str, Any]] = {
     "advice": advice,
+    "contrast_text": contrast_text,
     "counted": counted,
     "doubt_kind": doubt_kind,
     "doubt_text": doubt_text,

@@ -2,7 +2,8 @@
 
 A finding at or over the threshold is a failure; one under it, known or waived is skipped with the reason; a page that
 could not be scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been
-scanned; its output lists what is in doubt and what a person has to review, with what a model proposes about it.
+scanned; its output lists what is in doubt and what a person has to review, with
+the contrast that was measured and what a model proposes about it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, proposals, selector_text
 from producer.reports.plain_text import counted, one_line, summary_line
-from producer.reports.reviews import proposal_line
+from producer.reports.reviews import contrast_text, proposal_line
 
 _NODES = 20
 """Elements listed in a failure's text: CI systems show it in a narrow box."""
@@ -63,6 +64,11 @@ def _to_review(page: Page) -> list[str]:
     for finding in page.result.incomplete if page.result else ():
         about = f"{one_line(finding.rule)}: {one_line(finding.help)}"
         lines.append(f"for a person to review: {about} ({counted(elements(finding), 'element')})")
+        ratios = [(node, node.contrast) for node in finding.nodes if node.contrast]
+        lines += [
+            f"  {one_line(selector_text(node.selector))}: {contrast_text(ratio)}: {ratio.verdict}, counted nowhere"
+            for node, ratio in ratios[:_NODES]
+        ]
         said = [(node, by_node[node.fingerprint]) for node in finding.nodes if node.fingerprint in by_node]
         lines += [
             f"  {one_line(selector_text(node.selector))}: proposed by {one_line(proposal.source)}, counted nowhere: "

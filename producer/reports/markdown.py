@@ -28,7 +28,7 @@ from producer.reports.page import (
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
-from producer.reports.reviews import Proposed, proposal_line, proposals_line, proposed
+from producer.reports.reviews import Measured, Proposed, reviews
 
 MAX_CHARS: Final = 65_000
 """A little under what GitHub takes, for the caller's own line before or after."""
@@ -61,8 +61,9 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     groups = by_rule(listed)
     blocks = _fitting((_rule(group, names) for group in groups[:RULES]), left - sum(map(len, rows)))
-    found = proposed(listed)
-    looks = _fitting((_look(one, names) for one in found[:REVIEWS]), left - sum(map(len, [*rows, *blocks])))
+    left -= sum(map(len, [*rows, *blocks]))
+    known = reviews(listed)
+    folded = "".join(_review(about, found, names, chars=left // len(known)) for about, found in known)
     out.write(head)
     if shown:
         heads = [impact.value.capitalize() for impact in WORST_FIRST]
@@ -72,13 +73,16 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     out.write(doubts)
     out.writelines(blocks)
     out.write(_left_out(len(groups) - len(blocks), "more rule"))
-    if looks:
-        about = _html(proposals_line(found))
-        out.write(f"\n<details><summary><b>for a person to decide</b>, counted nowhere: {about}</summary>\n\n")
-        out.writelines(looks)
-        out.write(_left_out(len(found) - len(looks), "more element"))
-        out.write("\n</details>\n")
+    out.write(folded)
     out.write(foot)
+
+
+def _review(about: str, found: Sequence[Proposed | Measured], names: dict[int, str], *, chars: int) -> str:
+    """Return a block that opens, with as many elements for a person to look at as have room in ``chars``."""
+    begin = f"\n<details><summary><b>for a person to decide</b>, counted nowhere: {_html(about)}</summary>\n\n"
+    end = "\n</details>\n"
+    looks = _fitting((_look(one, names) for one in found[:REVIEWS]), chars - len(begin) - len(end) - _ROOM)
+    return f"{begin}{''.join(looks)}{_left_out(len(found) - len(looks), 'more element')}{end}" if looks else ""
 
 
 def _head(listed: Sequence[Page], context: ReportContext) -> str:
@@ -193,10 +197,10 @@ def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:
     return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{mark}\n"
 
 
-def _look(one: Proposed, names: dict[int, str]) -> str:
+def _look(one: Proposed | Measured, names: dict[int, str]) -> str:
     where = code(middle_cut(names[id(one.page)], _LABEL_CHARS))
     selector = code(selector_text(one.node.selector), limit=_SELECTOR_CHARS)
-    return f"- {where} {selector} {text(one.finding.rule)}: {text(proposal_line(one.proposal, limit=_WHY_CHARS))}\n"
+    return f"- {where} {selector} {text(one.finding.rule)}: {text(one.line(_WHY_CHARS))}\n"
 
 
 def _html(value: str) -> str:

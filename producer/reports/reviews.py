@@ -1,6 +1,6 @@
-"""What a person has to judge, and what a model proposes about it, for the reports that have room for lines. Pure.
+"""What a person has to judge, what a model proposes about it, and what contrast was measured. Pure.
 
-A proposal is no verdict: it is in no count of barriers and no gate, and always stands with the name of its model.
+Neither is a verdict: they are in no count of barriers and no gate. A proposal always stands with the name of its model.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from producer.contract import Finding, Node, ReviewProposal
-from producer.reports.page import Page, proposals
+from producer.contract import Finding, MeasuredContrast, Node, ReviewProposal
+from producer.reports.page import Page, elements, proposals
 from producer.reports.plain_text import counted, one_line
 
 _WORDS: Final = {"barrier": "barrier", "no_barrier": "no barrier", "cannot_tell": "cannot tell"}
+_MEASURED: Final = ("fails", "undecided", "passes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,34 @@ class Proposed:
     finding: Finding
     node: Node
     proposal: ReviewProposal
+
+    @property
+    def word(self) -> str:
+        """The proposed verdict in words."""
+        return verdict_word(self.proposal)
+
+    def line(self, limit: int) -> str:
+        """Return what is proposed and why, in up to ``limit`` characters."""
+        return proposal_line(self.proposal, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One element whose contrast axe-core left undecided and the scan measured."""
+
+    page: Page
+    finding: Finding
+    node: Node
+    contrast: MeasuredContrast
+
+    @property
+    def word(self) -> str:
+        """What the ratios say."""
+        return self.contrast.verdict
+
+    def line(self, limit: int) -> str:
+        """Return what was measured, in up to ``limit`` characters."""
+        return one_line(f"{self.word}: {contrast_text(self.contrast)}", limit=limit)
 
 
 def verdict_word(proposal: ReviewProposal) -> str:
@@ -57,3 +86,36 @@ def proposals_line(found: Sequence[Proposed]) -> str:
     shares = ", ".join(f"{word} {verdicts[name]:,}" for name, word in _WORDS.items() if verdicts[name])
     sources = ", ".join(sorted({one_line(one.proposal.source, limit=60) for one in found} - {""})) or "a model"
     return f"{sources} proposes of {counted(len(found), 'element')}: {shares}"
+
+
+def contrast_text(contrast: MeasuredContrast) -> str:
+    """Return the ratios in words: ``contrast measured 1.9:1 to 5:1, needs 4.5:1``."""
+    lowest, highest, needed = (f"{value:g}:1" for value in (contrast.lowest, contrast.highest, contrast.needed))
+    return f"contrast measured {lowest if lowest == highest else f'{lowest} to {highest}'}, needs {needed}"
+
+
+def measured(pages: Iterable[Page]) -> list[Measured]:
+    """Return the elements whose contrast was measured, those that fail first."""
+    found = [
+        Measured(page, finding, node, node.contrast)
+        for page in pages
+        for finding in (page.result.incomplete if page.result else ())
+        for node in finding.nodes
+        if node.contrast
+    ]
+    return sorted(found, key=lambda one: _MEASURED.index(one.word))
+
+
+def measured_line(found: Sequence[Measured]) -> str:
+    """Return how many elements the ratios speak of, and of how many that are undecided."""
+    undecided = {(id(one.page), one.finding.fingerprint): elements(one.finding) for one in found}
+    shares = Counter(one.word for one in found)
+    words = ", ".join(f"{word} {shares[word]:,}" for word in _MEASURED if shares[word])
+    return f"contrast measured of {len(found):,} of {counted(sum(undecided.values()), 'element')}: {words}"
+
+
+def reviews(pages: Sequence[Page]) -> list[tuple[str, Sequence[Proposed | Measured]]]:
+    """Return what is known about elements that need review: a line about each kind, and its elements."""
+    ratios, said = measured(pages), proposed(pages)
+    found = [(measured_line(ratios), ratios)] if ratios else []
+    return [*found, *([(proposals_line(said), said)] if said else [])]

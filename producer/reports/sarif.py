@@ -5,7 +5,8 @@ relative (``example.org/page``), because GitHub refuses a file with ``https:`` o
 in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. Each
 doubt is a notification, too: a warning where something was not seen, a note where it is worth a remark. A file is kept
 within what GitHub takes; what is left out for it is counted in a notification. What needs review is no result,
-since GitHub would raise an alert for it: the run's properties have its number, and what a model proposes about it.
+since GitHub would raise an alert for it: the run's properties have its number, the contrast that was
+measured, and what a model proposes about it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, by_rule, elements, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable, summary_line
-from producer.reports.reviews import Proposed, proposed, verdict_word
+from producer.reports.reviews import Measured, Proposed, measured, proposed, verdict_word
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
@@ -60,6 +61,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
             "failOn": context.fail_on.value if context.fail_on else "never",
             "needsReview": sum(len(page.result.incomplete) for page in listed if page.result),
             "proposals": [_proposal(one) for one in proposed(listed)[:PROPOSALS]],
+            "contrast": [_contrast(one) for one in measured(listed)[:PROPOSALS]],
         },
     }
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, ensure_ascii=True, indent=1)
@@ -114,6 +116,16 @@ def _result(page: Page, finding: Finding, order: dict[str, int], shown: int) -> 
         "properties": {"url": page.url, "impact": impact.value, "criteria": list(finding.criteria), "job": page.job_id}
         | ({"marks": marked} if marked else {}),
         **_state(page.marks, finding),
+    }
+
+
+def _contrast(one: Measured) -> JsonObject:
+    return {
+        "url": one.page.url,
+        "rule": one.finding.rule,
+        "element": one_line(selector_text(one.node.selector)),
+        "fingerprint": one.node.fingerprint,
+        **one.contrast.model_dump(mode="json"),
     }
 
 

@@ -33,7 +33,7 @@ from producer.reports.page import (
 )
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
-from producer.reports.reviews import Proposed, proposal_line, proposals_line, proposed, verdict_word
+from producer.reports.reviews import Measured, Proposed, reviews
 
 _WIDE: Final = 72
 """Columns from which on the page table fits with a page name that can be told from its neighbour."""
@@ -69,7 +69,8 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     named = dict(zip(map(id, listed), names, strict=True))
     for group in by_rule(listed):
         _print_rule(console, group, named)
-    _print_proposals(console, proposed(listed), named)
+    for about, found in reviews(listed):
+        _print_reviews(console, about, found, named)
     console.print()
     write_overview(whole, context, out)
     for line in remarks(whole):
@@ -217,12 +218,10 @@ def _indented(content: Text | Table) -> Padding:
     return Padding(content, (0, 0, 0, _INDENT), expand=False)
 
 
-def _print_proposals(console: Console, found: Sequence[Proposed], names: dict[int, str]) -> None:
-    """Print what a model proposes about elements that need review, two lines each; a person decides."""
-    if not found:
-        return
+def _print_reviews(console: Console, about: str, found: Sequence[Proposed | Measured], names: dict[int, str]) -> None:
+    """Print what is known about elements that need review, two lines each; a person decides."""
     console.print()
-    heading = Text("review", style="bold blue").append(f"  {proposals_line(found)}", style="default")
+    heading = Text("review", style="bold blue").append(f"  {about}", style="default")
     _print_hanging(console, heading, tail="a person decides")
     room = console.width - _INDENT
     for one in found[:_PLACES]:
@@ -231,8 +230,8 @@ def _print_proposals(console: Console, found: Sequence[Proposed], names: dict[in
         selector = one_line(selector_text(one.node.selector), limit=max(room - len(name) - len(rule) - 2, 8))
         place = Text.assemble((name, ""), "  ", (selector, "cyan"), (rule, "dim"))
         console.print(_indented(place), overflow="ellipsis", no_wrap=True)
-        said = Text(proposal_line(one.proposal, limit=max(_FIX_LINES * (room - 2) - 8, 40)))
-        said.stylize("bold", 0, len(verdict_word(one.proposal)))
+        said = Text(one.line(max(_FIX_LINES * (room - 2) - 8, 40)))
+        said.stylize("bold", 0, len(one.word))
         console.print(Padding(said, (0, 0, 0, _INDENT + 2), expand=False))
     hidden = len(found) - _PLACES
     if hidden > 0:

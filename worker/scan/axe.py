@@ -52,6 +52,8 @@ class AxeReport:
     """Frames in the part of the page that was asked for, whether they could be read or not."""
     rules_left_out: dict[str, None] = field(default_factory=dict[str, None])
     """Rules that had not run to their end in every frame when their time was over, in order."""
+    worlds: list[World] = field(default_factory=list["World"])
+    """Of the frames that were read, by number: a node's ``at`` names its frames and itself by ``ElementId``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,9 @@ class AxeRun:
         self._frames = 0
         self._reserve_s = 0.0
         self._shared: set[str] = set()
-        self._worlds: list[World] = []
         self._names: dict[ElementId, JsonObject] = {}
         self._report = AxeReport()
+        self._worlds = self._report.worlds
 
     async def run(self, *, max_nodes: int, with_boxes: bool) -> AxeReport:
         """Return the merged report.
@@ -239,7 +241,9 @@ class AxeRun:
             rule["nodes"] = [named for node in rule["nodes"] if (named := self._named(node))]
 
     def _named(self, node: JsonObject) -> JsonObject | None:
-        names = [self._names.get((frame, number)) for frame, number in node["target"]]
+        steps = tuple((frame, number) for frame, number in node["target"])
+        names = [self._names.get(step) for step in steps]
         if None in names:
             return None
-        return {**node, **{part: [name[part] for name in names if name] for part in ("target", "ancestry")}}
+        parts = {part: [name[part] for name in names if name] for part in ("target", "ancestry")}
+        return {**node, **parts, "at": steps}

@@ -86,6 +86,7 @@ def _read_node(node: JsonObject, fingerprint: str) -> Node:
         failure_summary=node["summary"],
         fingerprint=fingerprint,
         box=node.get("box") or None,
+        contrast=node.get("contrast"),
     )
 
 

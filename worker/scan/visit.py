@@ -18,6 +18,7 @@ from worker.scan.axe_source import load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.chromium import Chromium
 from worker.scan.content import Content, read_content, read_exceptions
+from worker.scan.contrast import measure_contrast
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
 from worker.scan.fonts import missing_glyphs
@@ -74,6 +75,7 @@ class Visit:
             self._mark("load")
             self._on_progress("auditing")
             report = await self._audit()
+            await self._measure_contrast(browser, report)
             await self._look()
             self._load.doubts += await missing_glyphs(self._page, browser.fonts)
             self._mark("audit")
@@ -120,6 +122,16 @@ class Visit:
         await self._rest.settle(left_s=self._deadline.left_s)
         with contextlib.suppress(CallTimedOut):  # too busy to be looked at: axe-core finds out what that means
             await self._load.look_again()
+
+    async def _measure_contrast(self, browser: Chromium, report: AxeReport) -> None:
+        await measure_contrast(
+            browser,
+            self._page,
+            report,
+            viewport=self._request.viewport,
+            may_scroll=self._request.scroll,
+            left_s=self._deadline.left_s,
+        )
 
     async def _look(self) -> None:
         """Read what the audited page shows; one that cannot be read by now keeps its audit."""

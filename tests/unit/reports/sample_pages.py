@@ -16,6 +16,7 @@ from producer.contract import (
     Finding,
     Impact,
     JobState,
+    MeasuredContrast,
     Node,
     Priority,
     Result,
@@ -117,6 +118,14 @@ def with_proposals(*verdicts: Verdict, why: str = "The words lie on a photograph
     )  # fmt: skip
     result = scan_result("/photo.html", incomplete=(undecided,))
     return page_of(result.model_copy(update={"assessment": Assessment(summary="", reviews=said)}))
+
+
+def with_contrast(*ratios: MeasuredContrast) -> Page:
+    """A page without barriers whose elements need review; the contrast of the first of them has been measured."""
+    undecided = finding("color-contrast", None, nodes=len(ratios) + 1, help_text="Text needs contrast")
+    nodes = undecided.nodes
+    known = (node.model_copy(update={"contrast": ratio}) for node, ratio in zip(nodes, ratios, strict=False))
+    return page_of(scan_result("/photo.html", incomplete=(undecided.revised(nodes=(*known, nodes[-1])),)))
 
 
 def not_scanned() -> list[Page]:

@@ -92,10 +92,9 @@ def test_a_thousand_doubts_are_a_few_lines_and_a_number() -> None:
     assert lines_by_kind([page]) == [f"1 page in doubt (failed-request), such as {page.url}: number 0"]
 
 
-def test_csv_has_the_doubts_in_its_last_column() -> None:
+def test_csv_has_the_doubts_in_a_column() -> None:
     [row] = csv.DictReader(io.StringIO(sample.render("csv", [sample.in_doubt("/a", SIGN_IN, FRAME)])))
 
-    assert list(row)[-1] == "doubts"
     assert row["doubts"].startswith("sign-in: the page asks to sign in (likely); unread-frame: 1 frame")
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from producer.contract import Impact
+from producer.contract import Impact, MeasuredContrast
 from producer.reports.markdown import MAX_CHARS
 from producer.reports.sarif import PROPOSALS
 from tests.unit.reports import sample_pages as sample
@@ -140,3 +140,46 @@ def test_a_proposal_about_a_hostile_page_is_fit_to_print(name: str) -> None:
     assert "\x1b[2J" not in text
     assert name in {"json", "jsonl", "csv", "sarif", "table"} or "<script>steal()" not in text
     assert name == "html" or "\n::error::x" not in text
+
+
+DIM = MeasuredContrast(lowest=1.9, highest=2.1, needed=4.5, verdict="fails")
+MIXED = MeasuredContrast(lowest=1.0, highest=21.0, needed=3.0, verdict="undecided")
+PLAIN = MeasuredContrast(lowest=12.6, highest=12.6, needed=4.5, verdict="passes")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_report_shows_a_measured_contrast_and_counts_nothing_of_it(name: str) -> None:
+    page = sample.with_contrast(DIM)
+    text = sample.render(name, [page], fail_on=Impact.MINOR)
+
+    shown = '"lowest"' if name in {"json", "jsonl", "sarif"} else "contrast measured 1.9:1 to 2.1:1, needs 4.5:1"
+    assert shown in text.replace("\\", "")
+    assert "fails" in text
+    assert page.outcome == "passed"
+    assert "1.9:1" not in sample.render(name, [sample.with_proposals()])
+
+
+def test_the_table_puts_what_fails_first_and_says_of_how_many() -> None:
+    text = sample.render("table", [sample.with_contrast(PLAIN, DIM, MIXED)], width=100)
+
+    start = text.index("review  ")
+    assert text[start:].splitlines()[:7] == [
+        "review  contrast measured of 3 of 4 elements: fails 1, undecided 1, passes 1  a person decides",
+        "    /photo.html  #color-contrast-1  color-contrast",
+        "      fails: contrast measured 1.9:1 to 2.1:1, needs 4.5:1",
+        "    /photo.html  #color-contrast-2  color-contrast",
+        "      undecided: contrast measured 1:1 to 21:1, needs 3:1",
+        "    /photo.html  #color-contrast-0  color-contrast",
+        "      passes: contrast measured 12.6:1, needs 4.5:1",
+    ]
+
+
+def test_markdown_has_room_for_both_ratios_and_proposals() -> None:
+    many = [sample.with_contrast(*[DIM] * 40) for _ in range(30)]
+    said = [sample.with_proposals(*verdicts("barrier", 30), why="*|`@all " * 100) for _ in range(30)]
+
+    text = sample.render("markdown", [*many, *said])
+
+    assert len(text) <= MAX_CHARS
+    assert text.count("<b>for a person to decide</b>") == 2
+    assert "contrast measured of 1,200 of 1,230 elements" in text.replace("&#58;", ":")

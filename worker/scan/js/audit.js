@@ -182,6 +182,7 @@
 
   globalThis.sightlineAudit = {
     names,
+    element: (i) => elements[i].element,
     frame: (i) => frames[i].node,
     frameName: (i) => cut(ancestryOf(frames[i].node)),
     reset: () => { partials.length = 0; },

@@ -1,0 +1,285 @@
+"""Measures contrast that axe-core leaves undecided (over pictures, gradients, overlaps) from what the browser draws.
+
+Of each part of the page that shows such text four pictures are taken, which differ only in how the text is painted
+(``js/contrast.js``); a blank page of ours compares them (``js/pixels.js``): the colour of the letters, as opacity and
+blending leave it, against what is behind each of them. A text's shadow counts as what is behind it, as in axe-core.
+
+It decides no finding: what axe-core left undecided still needs review, with the ratio beside it. Bounded, best effort,
+and free where nothing is undecided. It runs with the page at rest (``rest.py``), after axe-core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from producer.contract import MeasuredContrast, Viewport
+from worker.scan.axe import AxeReport, ElementId, World
+from worker.scan.axe_source import script
+from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.chromium import Chromium
+from worker.scan.page import Page, ScriptFailed, literal
+
+MAX_TEXTS: Final = 50
+"""Elements measured a page; a report that has more says of how many."""
+MAX_VIEWS: Final = 8
+"""Parts of a page that are looked at, each as large as the window."""
+LIMIT_S: Final = 15.0
+_SHARE: Final = 0.5
+"""Of the time left for the page, at most."""
+_BACK_LIMIT_S: Final = 2.0
+_CLEAR_TENTHS: Final = 1
+"""Less than this off the threshold decides nothing."""
+_NEEDED: Final = {"color-contrast": (4.5, 3.0), "color-contrast-enhanced": (7.0, 4.5)}
+"""For text and for large text: WCAG 1.4.3 and 1.4.6."""
+_BOLD: Final = 700
+_LARGE_PT: Final = 18
+_LARGE_BOLD_PT: Final = 14
+_PAINTS: Final = ("plain", "clear", "fill", "mark")
+_NO_PORT: Final = 9
+"""Nothing listens there: the blank page loads nothing."""
+
+Path = tuple[ElementId, ...]
+"""An element, after the elements of the frames it is in."""
+
+
+class Edges(NamedTuple):
+    """A rectangle in the window's pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def moved(self, left: float, top: float) -> Edges:
+        """Return it as seen from a window in which its own begins at ``left``, ``top``."""
+        return Edges(self.left + left, self.top + top, self.right + left, self.bottom + top)
+
+    def cut(self, other: Edges) -> Edges:
+        """Return what both have in common, perhaps less than nothing."""
+        lefts, tops = (self.left, other.left), (self.top, other.top)
+        return Edges(max(lefts), max(tops), min(self.right, other.right), min(self.bottom, other.bottom))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to see of it."""
+        return self.right - self.left < 1 or self.bottom - self.top < 1
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text of one element as it stands in the window now; ``within`` are other texts' elements around it."""
+
+    texts: tuple[Edges, ...]
+    box: Edges
+    window: Edges
+    """What is seen of its document."""
+    is_clear: bool
+    """Whether something shows through its letters."""
+    within: frozenset[ElementId]
+    font_px: float
+    weight: int
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether all of it is in its window."""
+        return all(text.cut(self.window) == text for text in self.texts)
+
+
+def needed_of(rule: str, *, font_px: float, weight: int) -> float:
+    """Return the ratio that the rule needs for text of this size, as axe-core reckons it."""
+    size_pt = -(-72 * font_px // 1) / 96
+    is_large = size_pt >= (_LARGE_BOLD_PT if weight >= _BOLD else _LARGE_PT)
+    return _NEEDED[rule][is_large]
+
+
+def judge(lowest_tenths: int, highest_tenths: int, needed: float) -> MeasuredContrast:
+    """Return what was measured; only ratios that are all clearly on one side of ``needed`` say so."""
+    limit = round(needed * 10)
+    is_under, is_over = highest_tenths + _CLEAR_TENTHS < limit, lowest_tenths >= limit + _CLEAR_TENTHS
+    verdict = "fails" if is_under else "passes" if is_over else "undecided"
+    return MeasuredContrast(lowest=lowest_tenths / 10, highest=highest_tenths / 10, needed=needed, verdict=verdict)
+
+
+def choose(texts: Mapping[ElementId, Text], *, shown: ElementId | None) -> list[ElementId]:
+    """Return those that can be painted in one picture: in the window, and nobody's box over another's letters.
+
+    ``shown`` is where the window was brought to: what is not in it now never will be.
+    """
+    chosen: list[ElementId] = []
+    for name, text in texts.items():
+        others = ((other, texts[other]) for other in chosen)
+        if (text.is_seen or name == shown) and not any(_are_in_the_way((name, text), other) for other in others):
+            chosen.append(name)
+    return chosen
+
+
+def _are_in_the_way(one: tuple[ElementId, Text], other: tuple[ElementId, Text]) -> bool:
+    for (name, text), (above, around) in ((one, other), (other, one)):
+        if above in text.within:
+            return text.is_clear
+        if name not in around.within and any(not part.cut(around.box).is_empty for part in text.texts):
+            return True
+    return False
+
+
+async def measure_contrast(
+    browser: Chromium, page: Page, report: AxeReport, *, viewport: Viewport, may_scroll: bool, left_s: float
+) -> None:
+    """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; never raises for the page's sake.
+
+    ``may_scroll``: what is not in the window is brought there, and the page is scrolled back.
+    """
+    found = [(rule["id"], node) for rule in report.incomplete if rule["id"] in _NEEDED for node in rule["nodes"]]
+    if not found:
+        return
+    with contextlib.suppress(CallFailed, ScriptFailed, TimeoutError):
+        async with asyncio.timeout(min(LIMIT_S, left_s * _SHARE)), _table(browser) as table:
+            await _Measurement(page, report.worlds, table, viewport).run(found[:MAX_TEXTS], may_scroll=may_scroll)
+
+
+@contextlib.asynccontextmanager
+async def _table(browser: Chromium) -> AsyncGenerator[_Table]:
+    """Lay out a blank page to compare pictures on."""
+    size = Viewport(width=200, height=200)
+    page = await Page.open(browser, proxy_port=_NO_PORT, viewport=size, user_agent=browser.user_agent, start_script="")
+    try:
+        world = await page.world(page.session, page.watch.frame_id, timeout_s=LIMIT_S)
+        await page.evaluate(page.session, world, script("pixels"), timeout_s=LIMIT_S)
+        yield _Table(page, world)
+    finally:
+        await asyncio.shield(page.close())
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A blank page and our world of it, with ``js/pixels.js`` loaded."""
+
+    page: Page
+    world: int
+
+    async def ask(self, call: str) -> Any:
+        return await self.page.evaluate(self.page.session, self.world, call, timeout_s=LIMIT_S)
+
+
+class _Measurement:
+    """The measuring of one page."""
+
+    def __init__(self, page: Page, worlds: Sequence[World], table: _Table, viewport: Viewport) -> None:
+        self._page = page
+        self._worlds = worlds
+        self._table = table
+        self._window = Edges(0, 0, viewport.width, viewport.height)
+        self._touched: set[int] = set()
+
+    async def run(self, found: Sequence[tuple[str, JsonObject]], *, may_scroll: bool) -> None:
+        """Measure view by view; the page is as it was before when this ends."""
+        paths: dict[ElementId, Path] = {node["at"][-1]: node["at"] for _, node in found}
+        frames = {step[0] for path in paths.values() for step in path}
+        try:
+            await self._in_all(frames, script("contrast"))
+            self._touched = frames
+            for _ in range(MAX_VIEWS if may_scroll else 1):
+                if not paths:
+                    break
+                shown = next(iter(paths)) if may_scroll else None
+                measured = await self._measure_view(paths, shown)
+                for rule, node in found:
+                    if pixels := measured.get(node["at"][-1]):
+                        text, lowest, highest = pixels
+                        needed = needed_of(rule, font_px=text.font_px, weight=text.weight)
+                        node["contrast"] = judge(lowest, highest, needed)
+                paths = {name: path for name, path in paths.items() if name not in measured}
+        finally:
+            await asyncio.shield(self._put_back())
+
+    async def _measure_view(
+        self, paths: dict[ElementId, Path], shown: ElementId | None
+    ) -> dict[ElementId, tuple[Text, int, int] | None]:
+        """Return the texts that are done with: what was measured, or None where there is nothing to measure."""
+        for frame, number in paths[shown] if shown else ():
+            await self._ask(frame, f"sightlineContrast.show({number})")
+        texts = await self._look(paths)
+        done: dict[ElementId, tuple[Text, int, int] | None] = {name: None for name in paths if name not in texts}
+        chosen = choose(texts, shown=shown)
+        if not chosen:
+            return done
+        try:
+            for how in _PAINTS:
+                if how != "plain":
+                    await self._paint(chosen, how)
+                await self._table.ask(f"sightlinePixels.add({literal(how)}, {literal(await self._shot())})")
+        finally:
+            await asyncio.shield(self._in_touched("sightlineContrast.paintBack()"))
+        boxes = [[part.cut(texts[name].window) for part in texts[name].texts] for name in chosen]
+        ratios = await self._table.ask(f"sightlinePixels.measure({literal(boxes)})")
+        for name, pair in zip(chosen, ratios, strict=True):
+            done[name] = (texts[name], *pair) if pair else None
+        return done
+
+    async def _look(self, paths: dict[ElementId, Path]) -> dict[ElementId, Text]:
+        """Return the texts that have something to measure, where they stand now."""
+        windows = await self._windows({path[:-1] for path in paths.values()})
+        by_frame: dict[int, list[int]] = {}
+        for frame, number in paths:
+            by_frame.setdefault(frame, []).append(number)
+        texts: dict[ElementId, Text] = {}
+        for frame, numbers in by_frame.items():
+            seen = await self._ask(frame, f"sightlineContrast.look({numbers})")
+            for number, one in zip(numbers, seen, strict=True):
+                if one:
+                    window = windows[paths[frame, number][:-1]]
+                    texts[frame, number] = _read_text(one, frame, window)
+        return {name: texts[name] for name in paths if name in texts}
+
+    async def _windows(self, owners: set[Path]) -> dict[Path, tuple[Edges, Edges]]:
+        """Return by the path of its frame elements where a document is, and what is seen of it."""
+        windows: dict[Path, tuple[Edges, Edges]] = {(): (self._window, self._window)}
+        for path in sorted((owner[: i + 1] for owner in owners for i in range(len(owner))), key=len):
+            if path not in windows:
+                place, seen = windows[path[:-1]]
+                frame, number = path[-1]
+                inner = Edges(*await self._ask(frame, f"sightlineContrast.frame({number})"))
+                inner = inner.moved(place.left, place.top)
+                windows[path] = (inner, inner.cut(seen))
+        return windows
+
+    async def _paint(self, chosen: Sequence[ElementId], how: str) -> None:
+        for frame in {frame for frame, _ in chosen}:
+            numbers = [number for owner, number in chosen if owner == frame]
+            await self._ask(frame, f"sightlineContrast.paint({numbers}, {literal(how)})")
+
+    async def _shot(self) -> str:
+        asked = {"format": "png", "optimizeForSpeed": True}
+        return str((await self._page.session.call("Page.captureScreenshot", asked, timeout_s=LIMIT_S))["data"])
+
+    async def _put_back(self) -> None:
+        await self._in_touched("sightlineContrast.paintBack(), sightlineContrast.scrollBack()")
+
+    async def _in_touched(self, call: str) -> None:
+        """Put something back wherever that is possible."""
+        calls = (self._ask(frame, call, limit_s=_BACK_LIMIT_S) for frame in self._touched)
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _in_all(self, frames: set[int], call: str) -> None:
+        await asyncio.gather(*(self._ask(frame, call) for frame in frames))
+
+    async def _ask(self, frame: int, call: str, *, limit_s: float = LIMIT_S) -> Any:
+        world = self._worlds[frame]
+        return await self._page.evaluate(world.session, world.context, call, timeout_s=limit_s)
+
+
+def _read_text(found: JsonObject, frame: int, window: tuple[Edges, Edges]) -> Text:
+    place, seen = window
+    return Text(
+        texts=tuple(Edges(*box).moved(place.left, place.top) for box in found["texts"]),
+        box=Edges(*found["box"]).moved(place.left, place.top),
+        window=seen,
+        is_clear=found["is_clear"],
+        within=frozenset((frame, number) for number in found["within"]),
+        font_px=found["font_px"],
+        weight=found["weight"],
+    )
