@@ -22,7 +22,6 @@ from tests.support.command_line import Call
 from tests.support.redis_server import StartServer
 from tests.support.scan_worker import ROOT, StartScanWorker
 from tests.support.site import Site
-from worker.own_redis.server import free_port
 
 DEMO = ROOT / "ops" / "demo" / "site"
 PAGES = ("kettle.html", "story.html")
@@ -85,7 +84,7 @@ def hold_the_gate(call: Call, shop: Shop, gate: tuple[str, ...], report: Path) -
     shop.tell(BUTTON)
     waived = call("scan", *shop.pages, *options)
     shop.tell(LINK)
-    lost = call("scan", *shop.pages, f"http://127.0.0.1:{free_port()}/gone.html", *options)
+    lost = call("scan", *shop.pages, f"{shop.address}gone.html", *options)
 
     assert same.returncode == FINE, same.stdout
     assert rules_named(same) == set()

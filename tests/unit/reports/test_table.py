@@ -84,12 +84,12 @@ def test_advice_names_who_wrote_it() -> None:
     assert "fix, by builtin: mend image-alt" in text
 
 
-def test_every_page_has_a_line_even_of_thousands() -> None:
-    pages = [page_of(sample.scan_result(f"/{number}.html")) for number in range(3000)]
+def test_every_page_has_a_line_even_of_a_thousand() -> None:
+    pages = [page_of(sample.scan_result(f"/{number}.html")) for number in range(1000)]
 
     text = sample.render("table", pages)
 
-    assert sum("no barriers" in line for line in text.splitlines()) == 3000
+    assert sum("no barriers" in line for line in text.splitlines()) == 1000
 
 
 class _Terminal(io.StringIO):
