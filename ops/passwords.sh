@@ -1,11 +1,15 @@
 #!/bin/sh
-# Writes the passwords that docker-compose.yml reads, once: those that are there stay.
-# They are readable by all users of this machine, because the containers' users are not yours; the folder need not be.
+# Writes the passwords that docker-compose.yml reads, once: those that are there stay. ops/rotate.sh replaces them.
+# They and the mounted configuration are made readable by all users of this machine, because the containers' users are
+# not yours; the folder need not be. Run it again after an update of a clone that was made with a umask of 077.
 set -eu
 cd "$(dirname "$0")/.."
-for name in redis producer grafana; do
+for name in redis worker producer exporter-user grafana; do
   [ -s "$name-password" ] || head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n' >"$name-password"
   chmod 644 "$name-password"
 done
-printf '{"redis://redis:6379": "%s"}' "$(cat redis-password)" >exporter-password
+# quoted FILE: its password inside a JSON string.
+quoted() { printf '%s' "$(cat "$1")" | sed 's/[\\"]/\\&/g'; }
+printf '{"redis://exporter@redis:6379": "%s"}' "$(quoted exporter-user-password)" >exporter-password
 chmod 644 exporter-password
+chmod -R a+rX ops/prometheus ops/grafana ops/redis-start.sh ops/redis.conf ops/users.acl

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Starts Redis with two users, whose passwords are in files: in no image, environment or process list.
+# Starts Redis with its users, whose passwords are in files: in no image, environment or process list.
 # usage: redis-start.sh CONF ACL_TEMPLATE SECRETS_DIR RUN_DIR [option of redis-server …]
-# SECRETS_DIR holds redis_password (all rights) and producer_password (submits and reads). ENVIRONMENT: as the workers'.
+# SECRETS_DIR holds redis_password (all rights), worker_password (what a worker does), producer_password (submits and reads)
+# and exporter_user_password (reads figures). ENVIRONMENT: as the workers'.
 set -eu
 conf=$1 template=$2 secrets=$3 run=$4
 shift 4
@@ -12,7 +13,7 @@ hash() {
   printf '%s' "$(cat "$1")" | sha256sum | cut -d ' ' -f 1
 }
 
-environment=${ENVIRONMENT:-prod}
+environment=${ENVIRONMENT:-dev}
 case $environment in
   '' | *[!a-z0-9_-]*)
     echo "redis-start: ENVIRONMENT is '$environment': expected 1 to 32 characters of a-z, 0-9, _ and -" >&2
@@ -20,9 +21,11 @@ case $environment in
     ;;
 esac
 default=$(hash "$secrets/redis_password")
+worker=$(hash "$secrets/worker_password")
 producer=$(hash "$secrets/producer_password")
+exporter=$(hash "$secrets/exporter_user_password")
 umask 077
-sed -e "s/DEFAULT_SHA256/$default/; s/PRODUCER_SHA256/$producer/; s/ENVIRONMENT/$environment/g" "$template" >"$run/users.acl"
+sed -e "s/DEFAULT_SHA256/$default/; s/WORKER_SHA256/$worker/; s/PRODUCER_SHA256/$producer/; s/EXPORTER_SHA256/$exporter/; s/ENVIRONMENT/$environment/g" "$template" >"$run/users.acl"
 # The image's own entry point gives up root before it starts redis-server; that user must be able to read the file.
 if [ "$(id -u)" = 0 ] && id redis >/dev/null 2>&1; then
   chown redis "$run/users.acl"

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -25,19 +26,25 @@ from producer.settings import setting_names
 from worker.settings import WorkerSettings
 
 ROOT: Final = Path(__file__).parents[2]
+SECCOMP: Final = "ops/seccomp.json"
 VARIABLE: Final = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
 Tree = dict[str, Any]
 
 
+OVERLAYS: Final = ("compose.gpu.yml", "compose.cpu.yml", "compose.builtin.yml")
+SANDBOX_CALLS: Final = ["chroot", "clone", "unshare"]
+"""System calls that Chromium's sandbox needs beyond the engine's default profile: all three, and no other."""
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML with Compose's ``!reset``, which takes a value of the file before away."""
+    """YAML with Compose's ``!override``, which replaces a value of the file before instead of merging with it."""
 
 
-def _nothing(_loader: yaml.SafeLoader, _node: yaml.Node) -> None:
-    """Read ``!reset`` as a value that is not there."""
+def _replaced(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    return loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else None
 
 
-_Loader.add_constructor("!reset", _nothing)
+_Loader.add_constructor("!override", _replaced)
 
 
 def load(path: Path) -> list[Tree]:
@@ -63,11 +70,14 @@ def compose(root: Path) -> Iterator[str]:
     """Give the problems of the Compose files."""
     rules = schema(root, "compose-spec.json")
     [tree] = load(root / "docker-compose.yml")
-    [cpu] = load(root / "ops/compose.cpu.yml")
     yield from against("docker-compose.yml", tree, rules)
-    yield from against("compose.cpu.yml", {"services": {name: {} for name in cpu["services"]}}, rules)
     services: dict[str, Tree] = tree["services"]
-    yield from (f"compose.cpu.yml: no service {name!r}" for name in set(cpu["services"]) - set(services))
+    for name in OVERLAYS:
+        [overlay] = load(root / "ops" / name)
+        yield from against(name, overlay, rules)
+        yield from (f"{name}: no service {other!r}" for other in set(overlay["services"]) - set(services))
+        for what in overlay["services"].values():
+            yield from environment(f"{name}: worker", what.get("environment", {}))
     made = (root / "ops/passwords.sh").read_text()
     for name, secret in tree["secrets"].items():
         if Path(secret["file"]).name.removesuffix("-password") not in made:
@@ -77,13 +87,41 @@ def compose(root: Path) -> Iterator[str]:
             yield f"docker-compose.yml: {name}: {problem}"
     worker = services["worker"]
     yield from environment("docker-compose.yml: worker", worker["environment"])
+    for name in sorted(setting_names(WorkerSettings) - set(worker["environment"])):
+        yield f"docker-compose.yml: worker: the setting {name} does not reach it: list it, without a value"
     yield from grace("docker-compose.yml: worker", worker["environment"], worker["stop_grace_period"])
+    yield from _sandbox(root, worker)
+
+
+def _sandbox(root: Path, worker: Tree) -> Iterator[str]:
+    """Give what keeps Chromium's sandbox from being on, and what opens more than it needs."""
+    if f"seccomp:./{SECCOMP}" not in worker["security_opt"]:
+        yield f"docker-compose.yml: worker: without {SECCOMP} the browser has no sandbox"
+    profile = json.loads((root / SECCOMP).read_text())
+    ours = [rule["names"] for rule in profile["syscalls"] if "Sightline" in rule.get("comment", "")]
+    if ours != [SANDBOX_CALLS]:
+        yield f"{SECCOMP}: it adds {ours} to the engine's profile: expected {SANDBOX_CALLS}"
+
+
+def versions(root: Path) -> Iterator[str]:
+    """Give the files whose version of the images is another than the project's."""
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    patterns = {
+        "docker-compose.yml": r"sightline-(?:worker|producer):([\w.]+)",
+        "ops/Dockerfile": r"(?:sightline-(?:worker|producer):|image\.version=\")([\w.]+)",
+        "ops/k8s/kustomization.yaml": r"newTag: (\S+)",
+        "ops/k8s/worker.yaml": r"kubernetes\.io/version: (\S+)",
+    }
+    for name, pattern in patterns.items():
+        found = set(re.findall(pattern, (root / name).read_text()))
+        if found != {version}:
+            yield f"{name}: version {', '.join(sorted(found)) or 'missing'}: expected {version}, as in pyproject.toml"
 
 
 def _service(root: Path, service: Tree, services: Mapping[str, Tree], tree: Tree) -> Iterator[str]:
     ports = [str(port) for port in service.get("ports", ())]
     yield from (f"port {port} is not on loopback" for port in ports if not port.startswith("127.0.0.1:"))
-    if "image" in service and ":" not in service["image"]:
+    if "image" in service and not re.search(r":[^-/]", service["image"]):
         yield f"image {service['image']} has no version"
     undeclared = set(service.get("secrets", ())).difference(tree["secrets"])
     yield from (f"secret {secret} is not declared" for secret in undeclared)
@@ -110,8 +148,8 @@ def _mounts(root: Path, volumes: Iterable[str], declared: Mapping[str, object]) 
 def environment(what: str, given: Mapping[str, str]) -> Iterator[str]:
     """Give the variables that a worker does not know or refuses."""
     known = setting_names(WorkerSettings)
-    values = {name: VARIABLE.sub(r"\1", str(value)) for name, value in given.items()}
-    yield from (f"{what}: {name} is no setting" for name in values if name not in known)
+    yield from (f"{what}: {name} is no setting" for name in given if name not in known)
+    values = {name: VARIABLE.sub(r"\1", str(value)) for name, value in given.items() if value is not None}
     try:
         WorkerSettings.from_env({name: value for name, value in values.items() if name != "REDIS_PASSWORD_FILE"})
     except SettingsError as error:
@@ -137,14 +175,15 @@ def dockerfile(root: Path) -> Iterator[str]:
     for line in lines:
         if line.startswith("FROM "):
             image, _, name = line.removeprefix("FROM ").partition(" AS ")
+            is_stage = image in stages
             stages[name] = []
+            if is_stage:
+                continue
             if ":" not in image or image.endswith(":latest"):
                 yield f"Dockerfile: {image} has no version"
         stages[list(stages)[-1]].append(line)
     yield from _copies(root, lines)
-    for line in lines:
-        if "pip install" in line and "--require-hashes" not in line and "--no-deps" not in line:
-            yield f"Dockerfile: an installation without hashes: {line[:80]}"
+    yield from _build(text, lines)
     for name in ("producer", "worker"):
         users = [line.split()[1] for line in stages[name] if line.startswith("USER ")]
         if not users or not users[-1].isdecimal() or users[-1] == "0":
@@ -154,6 +193,14 @@ def dockerfile(root: Path) -> Iterator[str]:
         yield "Dockerfile: worker has no init: Chromium's processes would stay as zombies"
     if '"sightline", "worker", "--check"' not in worker:
         yield "Dockerfile: worker has no health check"
+
+
+def _build(text: str, lines: Iterable[str]) -> Iterator[str]:
+    if "# syntax=" in text:
+        yield "Dockerfile: # syntax= asks a registry for a front end: a build without network fails"
+    for line in lines:
+        if " install --no-cache-dir" in line and "--require-hashes" not in line and "--no-deps" not in line:
+            yield f"Dockerfile: an installation without hashes: {line[:80]}"
 
 
 def _copies(root: Path, lines: Iterable[str]) -> Iterator[str]:
@@ -268,7 +315,7 @@ def errors(root: Path) -> Iterator[str]:
 
 def problems(root: Path = ROOT) -> list[str]:
     """Return all of them."""
-    return [problem for check in (compose, dockerfile, kubernetes, alerts, errors) for problem in check(root)]
+    return [problem for check in (compose, versions, dockerfile, kubernetes, alerts, errors) for problem in check(root)]
 
 
 def main() -> int:

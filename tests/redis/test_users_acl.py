@@ -33,7 +33,7 @@ WAIT_S = 15
 
 @pytest.fixture(scope="module")
 def port(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
-    """A server with the two users; ``redis_url`` sees to it that there is a build to start."""
+    """A server with all users; ``redis_url`` sees to it that there is a build to start."""
     assert redis_url
     with started_redis(tmp_path_factory.mktemp("acl"), admin=ADMIN, producer=PRODUCER) as server:
         yield server.port

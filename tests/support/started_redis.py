@@ -38,11 +38,20 @@ class StartedRedis:
 
 @contextmanager
 def started_redis(
-    folder: Path, *, admin: str, producer: str = "p", max_file_blocks: int = 0, options: Sequence[str] = ()
+    folder: Path,
+    *,
+    admin: str,
+    worker: str = "w",
+    producer: str = "p",
+    exporter: str = "e",
+    max_file_blocks: int = 0,
+    options: Sequence[str] = (),
 ) -> Generator[StartedRedis]:
     """Start it; a file of it may have ``max_file_blocks`` blocks of 512 bytes, which stands for a full disk."""
     (folder / "redis_password").write_text(f"{admin}\n")
-    (folder / "producer_password").write_text(producer)
+    others = {"worker": worker, "producer": producer, "exporter_user": exporter}
+    for name, password in others.items():
+        (folder / f"{name}_password").write_text(password)
     port, home, log = free_port(), fetch(), folder / "log"
     modules = [word for name in ("redisearch.so", "rejson.so") for word in ("--loadmodule", f"{home}/lib/{name}")]
     start = [OPS / "redis-start.sh", OPS / "redis.conf", OPS / "users.acl", folder, folder]

@@ -57,7 +57,7 @@ def restore(folder: Path, address: str, port: int) -> None:
 
     \b
     sightline restore backups/2026-11-25
-    docker compose run --rm --volume ./backups:/backups worker sightline restore /backups/2026-11-25
+    docker compose run --rm --volume ./backups:/backups admin restore /backups/2026-11-25
     """
     from worker.backup import folder as folders
     from worker.backup import restore as restoring

@@ -170,7 +170,8 @@ class StreamWorker(Worker):
         if self.main_task is not None and not self.main_task.done():
             await asyncio.wait([self.main_task])
         try:
-            await self.pool.delete(self.health_check_key, self.keys.worker(self.name))
+            own = (self.keys.worker(self.name), *((self.health_check_key,) if self._has_health_key else ()))
+            await self.pool.delete(*own)
         except (RedisError, OSError) as error:
             log.warning("worker.heartbeat_left", name=self.name, error=str(error))  # it ends by itself
         try:

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Rolls the workers of Compose to the image that is built or pulled now: new ones first, until they are healthy, then the old
+# ones are stopped one by one. No job is handed back that can finish in the time of SHUTDOWN_GRACE_S.
+# usage: ops/roll.sh [option of docker compose, such as -f FILE …]
+set -eu
+cd "$(dirname "$0")/.."
+compose() { docker compose "$@"; }
+within_s=${ROLL_WITHIN_S:-180}
+
+# healthy CONTAINER…: whether all of them say so.
+healthy() {
+  for id in "$@"; do
+    [ "$(docker inspect --format '{{.State.Health.Status}}' "$id" 2>/dev/null)" = healthy ] || return 1
+  done
+}
+
+ops/passwords.sh
+old=$(compose "$@" ps --quiet worker)
+count=$(printf '%s\n' "$old" | grep -c . || true)
+[ "$count" -gt 0 ] || { echo "roll: no worker runs: docker compose up -d starts them" >&2; exit 64; }
+compose "$@" up --detach --no-deps --no-recreate --scale "worker=$((count * 2))" worker
+
+waited_s=0
+new=$(compose "$@" ps --quiet worker | grep -vF "$old")
+# Words of ids, each an argument.
+# shellcheck disable=SC2086
+until healthy $new; do
+  if [ "$waited_s" -ge "$within_s" ]; then
+    echo "roll: the new workers are not healthy after $within_s s; the old ones go on, the new ones are removed:" >&2
+    docker logs --tail 20 "$(printf '%s\n' "$new" | head -n 1)" >&2 || true
+    docker rm --force $new >/dev/null
+    exit 1
+  fi
+  sleep 2
+  waited_s=$((waited_s + 2))
+done
+
+for id in $old; do
+  docker stop --time 90 "$id" >/dev/null
+  docker rm "$id" >/dev/null
+  echo "roll: $id stopped"
+done
+echo "roll: $count new workers, all healthy"
