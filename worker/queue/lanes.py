@@ -6,7 +6,6 @@ Every worker does all of it; each step is one atomic script, so several at once 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -25,6 +24,7 @@ REAP: Final = load_script("worker.queue", "reap")
 RESTORE_ENTRY: Final = load_script("worker.queue", "restore_entry")
 
 WALK_AT_ONCE: Final = 500
+RESTORED_AT_ONCE: Final = 100
 LOOK_AT_ONCE: Final = 2_000
 """Jobs looked at in one step of the search for lost entries."""
 RECENT_KEPT: Final = 20_000
@@ -54,6 +54,7 @@ class Lanes:
         for lane, key in self._lane_keys.items():
             if await self._has_group(key):
                 continue
+            await self._redis.delete(self._keys.waiting(lane))  # a new group reads all entries again
             made[lane] = await self._restore_entries(lane)
             try:
                 await self._redis.xgroup_create(key, GROUP, id="0", mkstream=True)
@@ -94,6 +95,14 @@ class Lanes:
             for job_id, lane in await self._known(due)
         ]
         return sum([await call == b"queued" for call in calls])
+
+    async def waiting(self) -> list[Lane]:
+        """Return the lanes where entries wait for their turn."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane in Lane:
+                pipe.zcard(self._keys.waiting(lane))
+            counts = await pipe.execute()
+        return [lane for lane, count in zip(Lane, counts, strict=True) if count]
 
     async def _known(self, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
         """Return the jobs among members of the scheduled set, with their lanes.
@@ -154,12 +163,16 @@ class Lanes:
 
     async def _restore(self, lane: Lane, jobs: Sequence[str]) -> Counter[bytes]:
         """Queue again those of ``jobs`` that have lost their entries; returns how often restore_entry.lua said what."""
-        keys = ((self._lane_keys[lane], self._keys.job(job_id), self._keys.recent(lane)) for job_id in jobs)
-        calls = [
-            self._pipe.call(RESTORE_ENTRY, named, (job_id, lane, GROUP))
-            for named, job_id in zip(keys, jobs, strict=True)
-        ]
-        answers = await asyncio.gather(*calls)
+        answers: list[bytes] = []
+        for start in range(0, len(jobs), RESTORED_AT_ONCE):
+            chunk = jobs[start : start + RESTORED_AT_ONCE]
+            named = (
+                self._lane_keys[lane],
+                self._keys.recent(lane),
+                self._keys.waiting(lane),
+                *map(self._keys.job, chunk),
+            )
+            answers += await self._pipe.call(RESTORE_ENTRY, named, (GROUP, lane, *chunk))
         for job_id, answer in zip(jobs, answers, strict=True):
             if answer == b"queued":
                 log.warning("job.requeued", job_id=job_id, why="entry lost")

@@ -72,6 +72,9 @@ class JobStream:
         self._result_ttl_s = result_ttl_s
         self.lanes = Lanes(redis, pipe, keys)
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
+        lanes = (Lane.INTERACTIVE, Lane.BATCH)
+        self._claim_keys = [key(lane) for key in (keys.lane, keys.waiting, keys.turns) for lane in lanes]
+        self._prefixes = (keys.job(""), keys.batch(""))
         self._who: tuple[Arg, ...] = (GROUP, consumer)
         self._worker_json = json.dumps(consumer)
         self._starts = BulkScript(pipe, SCRIPTS["start"], args=self._who)
@@ -85,9 +88,10 @@ class JobStream:
 
         ``for_interactive`` and ``for_batch``: how many slots the lane may take; 0 leaves it alone.
         """
-        keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
         of_lanes = (slots if for_interactive is None else for_interactive, for_batch)
-        interactive, batch = await self.pipe.call(SCRIPTS["claim"], keys, (*self._who, slots, *of_lanes, turns))
+        interactive, batch = await self.pipe.call(
+            SCRIPTS["claim"], self._claim_keys, (*self._who, slots, *of_lanes, turns, *self._prefixes)
+        )
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
