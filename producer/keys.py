@@ -54,7 +54,7 @@ class Keys:
         return f"{self.prefix}jobs:{lane}"
 
     def recent(self, lane: str) -> str:
-        """Sorted set: the jobs last added to the lane's stream → when, Redis ms; found again if their entries go."""
+        """Sorted set: jobs that were added to the lane's stream → when, Redis ms; finds those whose entry is lost."""
         return f"{self.lane(lane)}:recent"
 
     def waiting(self, lane: str) -> str:

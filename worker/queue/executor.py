@@ -123,7 +123,11 @@ class Executor:
         if start.why in ("invalid", "missing"):
             missing = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
             reason = start.reason or missing
-            _, length = await self._stream.reject(entry, ErrorInfo(type="InvalidJob", message=reason))
+            error, is_unknown = ErrorInfo(type="InvalidJob", message=reason), start.why == "missing"
+            rejected, length = await self._stream.reject(entry, error, is_unknown=is_unknown)
+            if rejected == "ended":
+                log.warning("entry.dropped", job_id=entry.job_id, entry=entry.id, why="its job has expired")
+                return None
             log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=reason)
             _warn_if_capped(length)
         else:
