@@ -54,8 +54,16 @@ class Keys:
         return f"{self.prefix}jobs:{lane}"
 
     def recent(self, lane: str) -> str:
-        """Sorted set: the jobs last added to the lane's stream → when, Redis ms; found again if their entries go."""
+        """Sorted set: jobs that were added to the lane's stream → when, Redis ms; finds those whose entry is lost."""
         return f"{self.lane(lane)}:recent"
+
+    def waiting(self, lane: str) -> str:
+        """Sorted set: entry id → turn, of the lane's entries that were put in order and wait for it."""
+        return f"{self.lane(lane)}:waiting"
+
+    def turns(self, lane: str) -> str:
+        """Hash: the turn served last, and the latest turn of a job without a batch."""
+        return f"{self.lane(lane)}:turns"
 
     scheduled = _Key("scheduled")
     """Sorted set: job id → due time, Redis ms."""

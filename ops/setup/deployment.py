@@ -253,13 +253,13 @@ def kubernetes(root: Path) -> Iterator[str]:
 
 
 def _triggers(scaled: Tree, keys: Keys) -> Iterator[str]:
-    seen = {
-        (t["metadata"]["stream"], c) for t in scaled["spec"]["triggers"] for c in t["metadata"] if c.endswith("Count")
-    }
-    wanted = {(keys.lane(lane), c) for lane in ("interactive", "batch") for c in ("lagCount", "pendingEntriesCount")}
+    measures = ("streamLength", "pendingEntriesCount")
+    triggers = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
+    seen = {(about["stream"], name) for about in triggers for name in about if name.endswith(("Count", "Length"))}
+    wanted = {(keys.lane(lane), measure) for lane in ("interactive", "batch") for measure in measures}
     yield from (f"ScaledObject: no trigger for {count} of {stream}" for stream, count in wanted - seen)
     yield from (f"ScaledObject: {stream} is no lane of ours" for stream, _ in seen - wanted)
-    if {trigger["metadata"]["consumerGroup"] for trigger in scaled["spec"]["triggers"]} != {GROUP}:
+    if {about["consumerGroup"] for about in triggers if "consumerGroup" in about} != {GROUP}:
         yield f"ScaledObject: the consumer group is {GROUP!r}"
 
 

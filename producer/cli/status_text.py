@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_WAITERS_SHOWN: Final = 20
 """More than a screen is no help; the rest is counted."""
+MAX_BATCHES_SHOWN: Final = 4
 
 
 def job_lines(job: JobInfo, *, gpu: Iterable[str] = ()) -> Iterator[str]:
@@ -60,7 +61,7 @@ def batch_lines(batch: BatchInfo) -> Iterator[str]:
 def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
     """Yield the lanes and the workers; ``now_ms`` is this machine's time, as a heartbeat's is its worker's."""
     for name, lane in queue.lanes.items():
-        yield f"{name:<12} {lane.queued:>7,} queued  {lane.running:>5,} running"
+        yield f"{name:<12} {lane.queued:>7,} queued  {lane.running:>5,} running{_sharing(queue.turns.get(name, ()))}"
     yield f"{'scheduled':<12} {queue.scheduled:>7,}"
     yield f"{'dead':<12} {queue.dead:>7,}"
     yield ""
@@ -72,6 +73,15 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         age_s = max(0, now_ms - worker.at_ms) // 1000
         load = f"{len(worker.jobs)}/{worker.max_jobs} jobs"
         yield f"  {one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}  {load}  heard of {age_s} s ago"
+
+
+def _sharing(batches: Sequence[str]) -> str:
+    """Return who takes turns in the lane; nothing where one batch has it for itself."""
+    if len(batches) < 2:  # noqa: PLR2004  two share
+        return ""
+    names = [one_line(batch, limit=40) if batch else "jobs without a batch" for batch in batches]
+    more = f" and {len(names) - MAX_BATCHES_SHOWN} more" if len(names) > MAX_BATCHES_SHOWN else ""
+    return f"  in turn: {', '.join(names[:MAX_BATCHES_SHOWN])}{more}"
 
 
 def gpu_lines(view: GpuView) -> Iterator[str]:

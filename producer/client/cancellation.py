@@ -9,8 +9,8 @@ from typing import Final
 from redis.asyncio import Redis
 
 from producer import contract
-from producer.contract import JobState
-from producer.keys import Keys
+from producer.contract import JobState, Lane
+from producer.keys import GROUP, Keys
 from producer.redis.raw_connection import replied
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, load_script
@@ -51,10 +51,19 @@ async def cancel_jobs(
 def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[int, int]) -> tuple[list[str], list[Arg]]:
     """Return KEYS and ARGV of cancel.lua; ``known`` is what the job's hash says of ``_KNOWN``."""
     kind, lane, batch = ((part or b"").decode() for part in known)
-    named = [keys.scheduled, keys.job(job_id), keys.result(job_id), keys.events, keys.secret(job_id)]
+    stream = lane if lane in set(Lane) else Lane.BATCH
+    named = [
+        keys.scheduled,
+        keys.lane(stream),
+        keys.waiting(stream),
+        keys.job(job_id),
+        keys.result(job_id),
+        keys.events,
+        keys.secret(job_id),
+    ]
     named += [keys.batch(batch)] if batch else []
     event = _event(job_id, kind, lane, batch)
-    return named, [job_id, _result(job_id, kind), *ttls, event, keys.events_live, batch]
+    return named, [job_id, _result(job_id, kind), *ttls, event, keys.events_live, batch, lane, GROUP]
 
 
 def _result(job_id: str, kind: str) -> str:

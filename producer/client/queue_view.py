@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from producer.client.lane_view import LaneInfo, batches_in_turn, lane_infos
+from producer.client.lane_view import position as lane_position
 from producer.contract import JobState, Lane, decode_payload
 from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
@@ -17,15 +19,13 @@ from producer.keys import GROUP, Keys
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-POSITION_LIMIT: Final = 10_000
-"""Beyond it a position costs more to count than it tells."""
 READ_TOGETHER: Final = 500
 """Hashes read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One job's hash. ``position`` is how many entries of its lane were added before it; None unless it is queued."""
+    """One job's hash. ``position`` is its place among those that wait in its lane; None unless it is queued."""
 
     job_id: str
     kind: str
@@ -87,15 +87,6 @@ class BatchInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneInfo:
-    """One lane: jobs that wait, and jobs that workers hold; ``oldest_ms`` is the age of the first that waits."""
-
-    queued: int
-    running: int
-    oldest_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """One worker's last heartbeat; ``at_ms`` is its own clock's."""
 
@@ -129,6 +120,8 @@ class QueueInfo:
     scheduled: int
     dead: int
     workers: tuple[WorkerInfo, ...]
+    turns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Batches whose jobs are next in each lane, where jobs wait for their turn; ``''`` for jobs without a batch."""
 
 
 async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
@@ -136,7 +129,7 @@ async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
     fields = await cast("Any", redis).hgetall(keys.job(job_id))
     if not fields:
         raise unknown(f"job {job_id!r}", keys)
-    position = await _position(redis, keys, fields) if fields.get(b"state") == b"queued" else None
+    position = await lane_position(redis, keys, fields) if fields.get(b"state") == b"queued" else None
     return JobInfo.of(job_id, fields, position=position)
 
 
@@ -156,7 +149,9 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
     found = [keys.worker(name) for name in await _consumers(redis, keys)]
     beats = [beat for beat in (await redis.mget(found) if found else ()) if beat is not None]
     workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)
-    return QueueInfo(lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers))
+    in_turn = {lane: await batches_in_turn(redis, keys, lane) for lane, info in lanes.items() if info.queued}
+    turns = {lane: batches for lane, batches in in_turn.items() if batches}
+    return QueueInfo(lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers), turns=turns)
 
 
 async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:
@@ -233,15 +228,6 @@ async def _fields(
             yield pair
 
 
-async def _position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> int | None:
-    """Return how many undelivered entries the lane has up to this one, itself included; None over the limit."""
-    lane_key, entry = keys.lane(fields[b"lane"].decode()), fields.get(b"entry", b"").decode()
-    groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(lane_key))
-    delivered = next((g["last-delivered-id"] for g in groups if g["name"] == GROUP.encode()), b"0-0").decode()
-    rows = await redis.xrange(lane_key, f"({delivered}", entry or "+", count=POSITION_LIMIT)
-    return len(rows) if len(rows) < POSITION_LIMIT else None
-
-
 async def _consumers(redis: Redis, keys: Keys) -> list[str]:
     """Return the names of all who have read a lane of late: every worker does, and no walk of all keys is needed."""
     async with redis.pipeline(transaction=False) as pipe:
@@ -253,28 +239,6 @@ async def _consumers(redis: Redis, keys: Keys) -> list[str]:
         if isinstance(reply, Exception) and "NOGROUP" not in str(reply) and "no such key" not in str(reply):
             raise reply
     return sorted({row["name"].decode() for row in rows})
-
-
-async def lane_infos(redis: Redis, keys: Keys) -> dict[str, LaneInfo]:
-    """Return each lane's depth, and how long the first job that waits has waited by Redis' clock."""
-    return {lane.value: await _lane_info(redis, keys.lane(lane)) for lane in Lane}
-
-
-async def _lane_info(redis: Redis, key: str) -> LaneInfo:
-    length = await redis.xlen(key)
-    groups = cast("list[dict[str, Any]]", await redis.xinfo_groups(key)) if length else []
-    ours = next((group for group in groups if group["name"] == GROUP.encode()), None)
-    running = ours["pending"] if ours else 0
-    if length <= running:
-        return LaneInfo(queued=0, running=running)
-    delivered = ours["last-delivered-id"].decode() if ours else "0-0"
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.xrange(key, f"({delivered}", "+", count=1)
-        pipe.time()
-        rows, (seconds, micros) = await pipe.execute()
-    now_ms = seconds * 1000 + micros // 1000
-    oldest_ms = max(0, now_ms - int(rows[0][0].partition(b"-")[0])) if rows else None
-    return LaneInfo(queued=length - running, running=running, oldest_ms=oldest_ms)
 
 
 async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:

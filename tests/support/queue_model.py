@@ -31,6 +31,16 @@ class ModelEntry:
     id: str = ""
     owner: str = ""
     is_silent: bool = False
+    turn: int = 0
+    """When it is to be served, once it was put in order."""
+
+
+@dataclass(slots=True)
+class ModelTurns:
+    """Turns of one lane: the one served last, and each batch's latest."""
+
+    now: int = 0
+    latest: dict[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +96,7 @@ class QueueModel:
     def __init__(self) -> None:
         self.jobs: dict[str, ModelJob] = {}
         self.lanes: dict[Lane, list[ModelEntry]] = {lane: [] for lane in Lane}
+        self.turns = {lane: ModelTurns() for lane in Lane}
         self.batches: dict[str, ModelBatch] = {}
         self.dead: list[str] = []
         self.events: list[tuple[str, str]] = []
@@ -118,7 +129,9 @@ class QueueModel:
         if job.state is JobState.RUNNING:
             job.is_cancel_asked = True
         elif not job.has_ended:
-            self._end(job, JobState.CANCELLED)  # its entry stays until a worker drops it
+            if job.state is JobState.QUEUED and job.entry is not None and not job.entry.owner:
+                self.lanes[job.lane].remove(job.entry)
+            self._end(job, JobState.CANCELLED)  # an entry that a worker has stays until its start drops it
         return job.state
 
     def seal(self, batch_id: str) -> None:
@@ -139,13 +152,13 @@ class QueueModel:
 
     def claim(self, consumer: str, *, slots: int, for_batch: int, turns: int) -> list[ModelEntry]:
         """Deliver the oldest entries that wait: batch's turns, then interactive, then batch with what is left."""
-        first = self._deliver(Lane.BATCH, consumer, min(turns, for_batch))
-        interactive = self._deliver(Lane.INTERACTIVE, consumer, slots - len(first))
+        first = self._take_turns(Lane.BATCH, consumer, min(turns, for_batch))
+        interactive = self._take_turns(Lane.INTERACTIVE, consumer, slots - len(first))
         left = min(slots - len(first) - len(interactive), for_batch - len(first))
-        return [*interactive, *first, *self._deliver(Lane.BATCH, consumer, left)]
+        return [*interactive, *first, *self._take_turns(Lane.BATCH, consumer, left)]
 
     def read(self, consumer: str, lane: Lane) -> list[ModelEntry]:
-        """Deliver the oldest entry of one lane that waits."""
+        """Deliver the oldest entry of one lane that nobody has read."""
         return self._deliver(lane, consumer, 1)
 
     def starts_when_read(self, entry: ModelEntry) -> bool:
@@ -212,10 +225,38 @@ class QueueModel:
         self.lanes[job.lane].append(job.entry)
 
     def _deliver(self, lane: Lane, consumer: str, count: int) -> list[ModelEntry]:
-        taken = [entry for entry in self.lanes[lane] if not entry.owner][: max(0, count)]
+        taken = [entry for entry in self.lanes[lane] if not entry.owner and not entry.turn][: max(0, count)]
         for entry in taken:
             entry.owner = consumer
         return taken
+
+    def _take_turns(self, lane: Lane, consumer: str, count: int) -> list[ModelEntry]:
+        """Deliver by turns; what nobody has read is put in order once it is more than ``count``."""
+        if count <= 0:
+            return []
+        if not self._waiting(lane):
+            taken = self._deliver(lane, consumer, count)
+            if len(taken) == count:
+                self._put_in_order(lane)
+            return taken
+        self._put_in_order(lane)
+        taken = self._waiting(lane)[:count]
+        for entry in taken:
+            entry.owner = consumer
+            self.turns[lane].now = max(self.turns[lane].now, entry.turn)
+        return taken
+
+    def _waiting(self, lane: Lane) -> list[ModelEntry]:
+        """The entries that were put in order; of one turn, Redis takes them by id as text."""
+        entries = (entry for entry in self.lanes[lane] if entry.turn and not entry.owner)
+        return sorted(entries, key=lambda entry: (entry.turn, entry.id))
+
+    def _put_in_order(self, lane: Lane) -> None:
+        turns = self.turns[lane]
+        for entry in self.lanes[lane]:
+            if not entry.owner and not entry.turn:
+                batch = self.jobs[entry.job_id].batch
+                entry.turn = turns.latest[batch] = max(turns.latest.get(batch, 0), turns.now) + 1
 
     def _end(self, job: ModelJob, state: JobState) -> None:
         job.state = state

@@ -23,7 +23,7 @@ from producer.settings import ClientSettings
 from tests.support.queue import BOOM
 from tests.support.queue_model import WORKERS_TRIES, ModelDelivery, ModelEntry, ModelJob, QueueModel
 from tests.support.queue_picture import Picture, expected_by, found_in
-from worker.queue.delivery import Delivery, Entry, NotStarted
+from worker.queue.delivery import Delivery, Entry, NotStarted, id_number
 from worker.queue.lane_reader import START_READ, Claimed
 from worker.queue.outcome import Commit, CounterWrite
 from worker.queue.stream import JobStream
@@ -124,7 +124,8 @@ class QueueWalk(RuleBasedStateMachine):
 
     def claim_now(self, consumer: Consumer, wants: dict[str, int]) -> None:
         entries = self.run(consumer.stream.claim(**wants))
-        consumer.newest.update((entry.lane, entry.id) for entry in entries)
+        for entry in entries:
+            consumer.newest[entry.lane] = max(consumer.newest[entry.lane], entry.id, key=id_number)
         self.now_held(consumer, entries, self.model.claim(consumer.stream.consumer, **wants))
 
     def read_now(self, consumer: Consumer, lane: Lane) -> None:

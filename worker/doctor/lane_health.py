@@ -16,6 +16,7 @@ from producer.keys import GROUP, Keys
 from producer.reports.plain_text import counted
 from worker.doctor.line import Line, error, ok, warning
 from worker.memory.vectors.indexes import as_text
+from worker.queue.delivery import id_number
 
 LOOKED_AT: Final = 1_000
 """Jobs of each lane that are looked at: those whose entries were added first."""
@@ -97,7 +98,7 @@ async def _lost(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
         if not isinstance(reply, Exception) and reply[0] == b"queued"
     ]
     last_read = await _last_read(redis, keys.lane(lane))
-    lost = [pair for pair in waiting if await _is_lost(redis, keys.lane(lane), pair[1], last_read)]
+    lost = [pair for pair in waiting if await _is_lost(redis, keys, lane, pair[1], last_read)]
     return [job_id for job_id, entry in lost if await _still_waits(redis, keys.job(job_id), entry)]
 
 
@@ -107,10 +108,13 @@ async def _still_waits(redis: Redis, job: str, entry: str) -> bool:
     return state == b"queued" and as_text(now) == entry
 
 
-async def _is_lost(redis: Redis, stream: str, entry: str, last_read: str) -> bool:
+async def _is_lost(redis: Redis, keys: Keys, lane: Lane, entry: str, last_read: str) -> bool:
+    stream = keys.lane(lane)
     if not await redis.xrange(stream, entry, entry):
         return True
-    if not last_read or _number(entry) > _number(last_read):
+    if not last_read or id_number(entry) > id_number(last_read):
+        return False
+    if await redis.zscore(keys.waiting(lane), entry) is not None:
         return False
     return not await cast("Any", redis).xpending_range(stream, GROUP, entry, entry, 1)
 
@@ -124,8 +128,3 @@ async def _last_read(redis: Redis, stream: str) -> str:
             return ""
         raise
     return next((as_text(group["last-delivered-id"]) for group in groups if group["name"] == GROUP.encode()), "")
-
-
-def _number(entry: str) -> tuple[int, int]:
-    ms, _, seq = entry.partition("-")
-    return int(ms), int(seq or 0)

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.client.gpu_view import GpuView, read_gpu
-from producer.client.queue_view import LaneInfo, lane_infos
+from producer.client.lane_view import LaneInfo, lane_infos
 from producer.keys import Keys
 
 READ_WITHIN_S: Final = 4.0

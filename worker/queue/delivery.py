@@ -36,6 +36,12 @@ class Entry:
         return f"{self.lane}-{self.id}"
 
 
+def id_number(entry_id: str) -> tuple[int, int]:
+    """Return a stream id as numbers, which compare as Redis does."""
+    ms, _, number = entry_id.partition("-")
+    return int(ms), int(number or 0)
+
+
 def entries_of(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
     """Return the entries of a raw reply; a row without fields was deleted meanwhile."""
     return [_entry(lane, entry_id.decode(), flat or ()) for entry_id, flat in rows]

@@ -28,7 +28,7 @@ from producer.contract import WIRE_VERSION, ErrorInfo, Lane
 from producer.errors import InvalidJob
 from producer.redis.backoff import Backoff
 from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, exhausted, newer
-from worker.queue.leases import Leased, LeaseId, LeaseKeeper, lease_id
+from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.outcome import Cancelled, Dead, Lost, Outcome, Requeued, Retried, Succeeded, describe
 from worker.queue.run import Deadlines, JobFunctions, Run, StopReason, execute, run_hook
 from worker.queue.stream import DEAD_CAP, JobStream, Standing
@@ -56,7 +56,7 @@ class Executor:
         self._stream = stream
         self._leases = leases
         self.functions = functions
-        self._runs: dict[LeaseId, Run] = {}
+        self._runs: dict[int, Run] = {}  # by the identity of the delivery, as leases are
         self._deadlines = Deadlines()
         self.tasks: set[asyncio.Task[None]] = set()
         self.holders: dict[Lane, set[Entry]] = {lane: set() for lane in Lane}
@@ -123,7 +123,11 @@ class Executor:
         if start.why in ("invalid", "missing"):
             missing = f"no job {entry.job_id!r} is known and the entry carries no payload: expected kind and payload"
             reason = start.reason or missing
-            _, length = await self._stream.reject(entry, ErrorInfo(type="InvalidJob", message=reason))
+            error, is_unknown = ErrorInfo(type="InvalidJob", message=reason), start.why == "missing"
+            rejected, length = await self._stream.reject(entry, error, is_unknown=is_unknown)
+            if rejected == "ended":
+                log.warning("entry.dropped", job_id=entry.job_id, entry=entry.id, why="its job has expired")
+                return None
             log.warning("job.rejected", job_id=entry.job_id, entry=entry.id, reason=reason)
             _warn_if_capped(length)
         else:
@@ -155,13 +159,13 @@ class Executor:
             run = self.functions.resolve(delivery)
         except InvalidJob as error:
             return Dead(describe(error))
-        options, lease = self.functions.options, lease_id(delivery)
-        self._runs[lease] = run
+        options = self.functions.options
+        self._runs[id(delivery)] = run
         self._deadlines.begin(run)
         try:
             outcome = await execute(run, ctx, on_start=options.on_job_start)
         finally:
-            del self._runs[lease]
+            del self._runs[id(delivery)]
             self._deadlines.end(run)
         if options.on_job_end is not None:
             await run_hook(options.on_job_end, ctx)
@@ -254,7 +258,7 @@ class Executor:
 
     def _stop_run(self, delivery: Leased, reason: StopReason) -> bool:
         """Stop the function of ``delivery``; False when it runs no more, so that its commit decides."""
-        run = self._runs.get(lease_id(delivery))
+        run = self._runs.get(id(delivery))
         if run is not None:
             run.stop(reason)
         return run is not None

@@ -46,14 +46,6 @@ class Leased(Protocol):
     fence: int
 
 
-LeaseId = tuple[str, str, int]
-
-
-def lease_id(delivery: Leased) -> LeaseId:
-    """Return what tells deliveries apart: two lanes may have the same entry id, a re-claim the same entry."""
-    return delivery.lane, delivery.entry, delivery.fence
-
-
 class LeaseKeeper(Renewals):
     """Renews every ``renew_s`` the deliveries it holds, until they are released.
 
@@ -75,7 +67,7 @@ class LeaseKeeper(Renewals):
         self._keys = keys
         self._consumer = consumer
         self._on_verdict = {_LOST: on_lost, _CANCEL: on_cancel}
-        self._held: dict[LeaseId, Leased] = {}
+        self._held: dict[int, Leased] = {}  # by identity: a Redis rolled back may give an entry and fence again
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._ticked_at = time.monotonic()
@@ -95,12 +87,12 @@ class LeaseKeeper(Renewals):
     def hold(self, delivery: Leased) -> None:
         """Renew ``delivery`` from now on."""
         with self._lock:
-            self._held[lease_id(delivery)] = delivery
+            self._held[id(delivery)] = delivery
 
     def release(self, delivery: Leased) -> None:
         """Stop renewing ``delivery``; safe to call twice."""
         with self._lock:
-            self._held.pop(lease_id(delivery), None)
+            self._held.pop(id(delivery), None)
 
     def tick(self) -> None:
         """Note that the event loop is alive; call it every second from the loop."""

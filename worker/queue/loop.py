@@ -1,9 +1,10 @@
 """The loop of a worker: fills free slots with entries of the lanes, and hands each to the executor.
 
-While there is a backlog, ``claim.lua`` reads as many new entries as there are slots in one call. Once a lane has shown
-itself empty, a blocking read waits there, on its own connection, for the next entry; what it brings when no slot is
-free any more is requeued. **Reclaims come before claims**: once ``upkeep.py`` has requested a reclaim, pending entries
-of lost workers fill the free slots before new entries do. Redis decides who gets an entry. Next: ``executor.py``.
+While there is a backlog, ``claim.lua`` takes as many entries as there are slots in one call, the batches in turn. Once
+a lane has shown itself empty, a blocking read waits there, on its own connection, for the next entry; what it brings
+when no slot is free any more is requeued. **Reclaims come before claims**: once ``upkeep.py`` has requested a reclaim,
+pending entries of lost workers fill the free slots before new entries do. Redis decides who gets an entry. Next:
+``executor.py``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from producer.contract import Lane
 from producer.redis.backoff import Backoff
+from worker.queue.delivery import id_number
 from worker.queue.executor import Executor
 from worker.queue.lane_reader import Claimed
 from worker.queue.leases import LeaseKeeper
@@ -93,6 +95,11 @@ class Loop:
     def look_again(self) -> None:
         """Wake the loop."""
         self._executor.freed.set()
+
+    async def look_at(self, lane: Lane) -> None:
+        """Claim from ``lane`` again if it is being read: entries wait there for their turn, which no read brings."""
+        if self._drained[lane].is_set():
+            await self._readers[lane].unblock()
 
     def request_reclaim(self) -> None:
         """Let the loop reclaim before its next claim; a reclaim that has not seen all pending entries goes on."""
@@ -184,8 +191,8 @@ class Loop:
         batch = sum(entry.lane is Lane.BATCH for entry in entries)
         interactive = len(entries) - batch
         self._slots.note_claim(interactive=interactive, batch=batch)
-        for entry in entries:
-            self._newest[entry.lane] = entry.id
+        for entry in entries:  # turns are not in the order of ids
+            self._newest[entry.lane] = max(self._newest[entry.lane], entry.id, key=id_number)
         self._begin([(entry, None) for entry in entries])
         if for_batch and batch < min(for_batch, slots - interactive):
             self._drained[Lane.BATCH].set()
@@ -223,7 +230,10 @@ class Loop:
 
     async def _read_once(self, lane: Lane) -> None:
         try:
-            await self._readers[lane].read(newest=self._newest[lane], tries=self._executor.functions.tries())
+            reader = self._readers[lane]
+            if not await reader.read(newest=self._newest[lane], tries=self._executor.functions.tries()):
+                self._drained[lane].clear()  # another worker may have put in order what came before the read
+                self.look_again()
         except (RedisError, OSError) as error:
             if not self.is_stopping:
                 await self._pause(error)

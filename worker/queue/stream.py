@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
+import structlog
 from redis.asyncio import Redis
 
 from producer.contract import ErrorInfo, JobState, Lane
@@ -37,6 +39,8 @@ DEAD_CAP: Final = 10_000
 """Dead letters kept; older ones go, with an alert."""
 DEAD_BYTES: Final = 256 << 20
 """What they take at most: 10,000 of a megabyte would fill Redis. The newest one is always kept."""
+LEAST_JUMP_MS: Final = 2_000
+"""A reply may be late by as much without Redis' clock having jumped."""
 KEPT_PAYLOAD_BYTES: Final = 2_000
 """A longer payload goes with the end of its job, which nobody can run again; a short one says what was asked."""
 MAX_DEAD_VALUE_BYTES: Final = 100_000
@@ -44,6 +48,9 @@ MAX_DEAD_VALUE_BYTES: Final = 100_000
 KEEP_FINISHED_S: Final = 7 * 86_400
 
 Standing = Literal["committed", "already", "lost"]
+Rejected = Literal["committed", "lost", "ended"]
+
+log = structlog.get_logger()
 SCRIPTS: Final[Mapping[str, Script]] = {
     name: load_script("worker.queue", name)
     for name in (
@@ -71,7 +78,11 @@ class JobStream:
         self.pipe = pipe
         self._result_ttl_s = result_ttl_s
         self.lanes = Lanes(redis, pipe, keys)
+        self._redis_clock: dict[Lane, tuple[int, float]] = {}  # Redis ms at a monotonic time of this process
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
+        lanes = (Lane.INTERACTIVE, Lane.BATCH)
+        self._claim_keys = [key(lane) for key in (keys.lane, keys.waiting, keys.turns) for lane in lanes]
+        self._prefixes = (keys.job(""), keys.batch(""))
         self._who: tuple[Arg, ...] = (GROUP, consumer)
         self._worker_json = json.dumps(consumer)
         self._starts = BulkScript(pipe, SCRIPTS["start"], args=self._who)
@@ -85,18 +96,25 @@ class JobStream:
 
         ``for_interactive`` and ``for_batch``: how many slots the lane may take; 0 leaves it alone.
         """
-        keys = (self._lane_keys[Lane.INTERACTIVE], self._lane_keys[Lane.BATCH])
         of_lanes = (slots if for_interactive is None else for_interactive, for_batch)
-        interactive, batch = await self.pipe.call(SCRIPTS["claim"], keys, (*self._who, slots, *of_lanes, turns))
+        interactive, batch = await self.pipe.call(
+            SCRIPTS["claim"], self._claim_keys, (*self._who, slots, *of_lanes, turns, *self._prefixes)
+        )
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
         """Take over up to ``count`` entries that nobody renewed for ``min_idle_ms``; returns the next cursor too.
 
-        Entries already deleted leave the pending list by this. Source: XAUTOCLAIM.
+        Entries already deleted leave the pending list by this. Source: XAUTOCLAIM. Where Redis' clock has jumped since
+        the last call, nothing is taken over, and each entry is renewed for its holder.
         """
-        args = (*self._who, min_idle_ms, cursor, count)
-        following, rows = await self.pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
+        known_ms, known_at = self._redis_clock.get(lane, (0, 0.0))
+        expected_ms = known_ms and known_ms + int((time.monotonic() - known_at) * 1000)
+        args = (*self._who, min_idle_ms, cursor, count, expected_ms, max(LEAST_JUMP_MS, min_idle_ms // 2))
+        following, rows, now_ms, jumped = await self.pipe.call(SCRIPTS["reclaim"], (self._lane_keys[lane],), args)
+        self._redis_clock[lane] = int(now_ms), time.monotonic()
+        if jumped:
+            log.error("redis.clock_jumped", lane=lane, by_ms=int(now_ms) - expected_ms)
         return following.decode(), entries_of(lane, rows)
 
     @property
@@ -215,10 +233,11 @@ class JobStream:
         )
         return reply.decode()
 
-    async def reject(self, entry: Entry, error: ErrorInfo) -> tuple[Standing, int]:
+    async def reject(self, entry: Entry, error: ErrorInfo, *, is_unknown: bool = False) -> tuple[Rejected, int]:
         """Bury an entry that is no job, with its fields as they came; a caller who polls its id is told too.
 
-        An entry that names a job of somebody else is dead under its own id, and that job is left alone.
+        An entry that names a job of somebody else is dead under its own id, and that job is left alone. One that
+        ``is_unknown``, whose job has ended and is no longer kept, is dropped.
         """
         result = encode_failure(entry.job_id, entry.kind, JobState.DEAD, error)
         line = {"v": 1, "event": "job.rejected", "lane": entry.lane, "state": "dead"}
@@ -227,7 +246,8 @@ class JobStream:
         keys = (self._lane_keys[entry.lane], self.keys.dead, self.keys.events, *of_job)
         args = (*self._who, entry.id, entry.job_id, entry.lane, error.message, event, self.keys.events_live)
         limits = (MAX_DEAD_VALUE_BYTES, DEAD_CAP, result, self._result_ttl_s, error.type, entry.own_id, DEAD_BYTES)
-        reply = await self.pipe.call(SCRIPTS["reject"], keys, (*args, *limits))
+        may_have_ended = int(is_unknown and entry.job_id != entry.own_id)
+        reply = await self.pipe.call(SCRIPTS["reject"], keys, (*args, *limits, may_have_ended, KEEP_FINISHED_S))
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 
     async def note_progress(self, delivery: Delivery, text: str) -> bool:

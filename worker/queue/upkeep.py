@@ -105,6 +105,8 @@ class Upkeep:
         promoted = await self._stream.lanes.promote_due(limit=PROMOTE_AT_ONCE)
         if promoted:
             log.info("jobs.promoted", count=promoted)
+        for lane in await self._stream.lanes.waiting():
+            await self._loop.look_at(lane)
 
     async def _restore(self) -> None:
         if restored := await self._stream.lanes.restore_lost():

@@ -1,21 +1,23 @@
 #!lua flags=allow-oom
 -- queued | scheduled → cancelled at once; running → marked, and cancelled by its worker; final → unchanged.
--- The stream entry of a queued job stays until a worker claims and drops it: XDEL here would break the lag.
--- KEYS  1 scheduled zset  2… as in _end.lua
--- ARGV  1 job id  2… as in _end.lua
--- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch is another)
+-- The stream entry of a queued job goes, so that it fills no backlog; one that a worker has claimed is dropped by its start.
+-- KEYS  1 scheduled zset  2 lane stream  3 waiting zset  4… as in _end.lua
+-- ARGV  1 job id  2… as in _end.lua  8 lane  9 group
+-- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch or lane is another)
 --@include _common.lua
 --@include _events.lua
 --@include _end.lua
 
-local scheduled, job = KEYS[1], KEYS[2]
+local scheduled, lane, waiting, job = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 check_type(scheduled, 'zset')
-check_end(2)
+check_type(lane, 'stream')
+check_type(waiting, 'zset')
+check_end(4)
 
-local held = redis.call('HMGET', job, 'state', 'batch')
+local held = redis.call('HMGET', job, 'state', 'batch', 'lane', 'entry')
 if not held[1] then return 'unknown' end
 if is_final(held[1]) then return held[1] end
-if (held[2] or '') ~= ARGV[7] then return 'moved' end
+if (held[2] or '') ~= ARGV[7] or (held[3] or '') ~= ARGV[8] then return 'moved' end
 
 local now = now_ms()
 if held[1] == 'running' then
@@ -23,5 +25,13 @@ if held[1] == 'running' then
   return 'running'
 end
 redis.call('ZREM', scheduled, ARGV[1])
-end_job(2, 2, 'cancelled', now)
+local entry = held[4] or ''
+if string.match(entry, '^%d+-%d+$') then
+  local pending = redis.pcall('XPENDING', lane, ARGV[9], entry, entry, 1) -- an error: there is no group yet
+  if pending.err or #pending == 0 then
+    redis.call('ZREM', waiting, entry)
+    redis.call('XDEL', lane, entry)
+  end
+end
+end_job(4, 2, 'cancelled', now)
 return 'cancelled'

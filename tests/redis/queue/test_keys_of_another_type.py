@@ -14,25 +14,41 @@ HELD: Final = ("workers", "w1", "1-1", "1")
 """Group, consumer, entry and fence."""
 KEYS: Final = {
     "submit": "job:hash lane:stream scheduled:zset recent batch:hash secret:hash",
-    "cancel": "scheduled:zset job:hash result events:stream secret batch:hash",
+    "cancel": "scheduled:zset lane:stream waiting:zset job:hash result events:stream secret batch:hash",
     "seal": "batch:hash events:stream",
     "bury": "lane:stream dead:stream job:hash result events:stream secret batch:hash",
     "retry": "lane:stream job:hash scheduled:zset events:stream",
     "requeue": "lane:stream job:hash recent:zset",
     "reject": "lane:stream dead:stream events:stream result job",
     "promote": "scheduled:zset job:hash lane:stream recent:zset",
-    "restore_entry": "lane:stream job recent:zset",
+    "restore_entry": "lane:stream recent:zset waiting:zset job",
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
-    "cancel": ("j1", "{}", 60, 60, "{}", "live", "b1"),
+    "cancel": ("j1", "{}", 60, 60, "{}", "live", "b1", "batch", "workers"),
     "seal": ("b1", 60, "live", "1"),
     "bury": (*HELD, "j1", "Boom", "it broke", 10, 10**6, "{}", 60, 60, "{}", "live", "b1"),
     "retry": (*HELD, "j1", 1000, "{}", "{}", "live", "0"),
     "requeue": (*HELD, "j1", "add", "1"),
-    "reject": (*HELD[:3], "j1", "batch", "garbage", "{}", "live", 1000, 10, "{}", 60, "InvalidJob", "batch-1-1", 10**6),
+    "reject": (
+        *HELD[:3],
+        "j1",
+        "batch",
+        "garbage",
+        "{}",
+        "live",
+        1000,
+        10,
+        "{}",
+        60,
+        "InvalidJob",
+        "batch-1-1",
+        10**6,
+        "0",
+        60,
+    ),
     "promote": ("j1", "batch"),
-    "restore_entry": ("j1", "batch", "workers"),
+    "restore_entry": ("workers", "batch", "j1"),
 }
 
 

@@ -13,7 +13,7 @@ from producer.client.client import Client
 from producer.contract import JobState
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, job_fields, open_stream, running_worker, start_one, submitted, until
-from worker.queue import upkeep
+from worker.queue import lanes, upkeep
 from worker.queue.stream import JobStream
 
 DELETE_EACH = "for _, row in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do redis.call('XDEL', KEYS[1], row[1]) end"
@@ -98,3 +98,21 @@ async def test_a_worker_finds_a_lost_entry_by_itself(
         worker.job_loop.look_again()
 
         assert (await client.wait(job, timeout_s=60)).state is JobState.SUCCEEDED
+
+
+async def test_a_long_backlog_is_looked_through_piece_by_piece_and_ended_jobs_leave_the_list(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lanes, "LOOK_AT_ONCE", 2)
+    monkeypatch.setattr(lanes, "FIRST_LOOKED_AT", 1)
+    jobs = [await submitted(client, job_id=f"j{number}") for number in range(9)]
+    for _ in range(4):
+        await stream.finish(await start_one(stream), commit=None)
+    await redis.zadd(keys.recent("batch"), {b"\xff no job": 1, b"no job": 2})
+    entry = (await job_fields(redis, keys, jobs[7]))["entry"]
+    await redis.xdel(keys.lane("batch"), entry)
+
+    found = [await stream.lanes.restore_lost() for _ in range(3)]
+
+    assert sorted(found) == [0, 0, 1]
+    assert set(await redis.zrange(keys.recent("batch"), 0, -1)) == {job.encode() for job in jobs[4:]}

@@ -86,11 +86,10 @@ async def test_an_ended_job_leaves_nothing_to_do_and_all_there_is_to_know(
     assert json.loads(cast("bytes", await redis.get(keys.result(job_id))))["state"] == state
     assert not await redis.exists(keys.secret(job_id))
     assert await ttls(redis, keys.job(job_id), keys.batch("b")) == [KEEP_FINISHED_S, KEEP_FINISHED_S]
-    is_queued = end is cancel_waiting  # its entry stays until a worker claims it
-    result_ttl_s = client.settings.result_ttl_s if is_queued else RESULT_TTL_S
+    result_ttl_s = client.settings.result_ttl_s if end is cancel_waiting else RESULT_TTL_S
     assert await ttls(redis, keys.result(job_id)) == [result_ttl_s]
     assert await pending(redis, keys) == 0
-    assert await redis.xlen(keys.lane("batch")) == int(is_queued)
+    assert await redis.xlen(keys.lane("batch")) == 0
 
 
 async def test_a_dead_letter_holds_all_that_a_replay_needs(client: Client, stream: JobStream, redis: Redis, keys: Keys):

@@ -44,6 +44,16 @@ def test_a_queue_without_workers_says_how_to_start_one() -> None:
     assert list(queue_lines(queue, now_ms=0))[-1] == "No worker lives. Start one: sightline worker"
 
 
+def test_batches_that_share_a_lane_are_named() -> None:
+    lanes = {"batch": LaneInfo(queued=17, running=2), "interactive": LaneInfo(queued=2, running=0)}
+    turns = {"batch": ("night", "", "b3", "b4", "b5"), "interactive": ("",)}
+
+    batch, interactive, *_ = queue_lines(QueueInfo(lanes, scheduled=0, dead=0, workers=(), turns=turns), now_ms=0)
+
+    assert batch.endswith("2 running  in turn: night, jobs without a batch, b3, b4 and 1 more")
+    assert interactive.endswith("running")
+
+
 def test_a_worker_is_shown_with_its_load_and_age() -> None:
     worker = WorkerInfo("w1", "host", 7, 1_000, 3, ("a", "b"), 0, 0, 0)
     queue = QueueInfo({}, scheduled=0, dead=0, workers=(worker,))

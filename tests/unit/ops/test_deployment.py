@@ -63,7 +63,7 @@ def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Pat
         (f"{K8S}/worker.yaml", "runAsNonRoot: true", "runAsNotRoot: true", "'runAsNotRoot' was unexpected"),
         (f"{K8S}/worker.yaml", "PeriodSeconds: 90", "PeriodSeconds: 30", "killed after 30"),
         (f"{K8S}/scaling.yaml", "cooldownPeriod: 300", "coolDownPeriod: 300", "'coolDownPeriod' was unexpected"),
-        (f"{K8S}/scaling.yaml", 'lagCount: "10"', 'streamLength: "10"', "no trigger for lagCount of"),
+        (f"{K8S}/scaling.yaml", 'streamLength: "10"', 'lagCount: "10"', "no trigger for streamLength of"),
         (f"{K8S}/scaling.yaml", "consumerGroup: workers", "consumerGroup: worker", "consumer group"),
         (f"{K8S}/kustomization.yaml", "- network.yaml", "- networks.yaml", "networks.yaml is not there"),
         (f"{K8S}/kustomization.yaml", "ENVIRONMENT=prod", "ENVIRONMENT=Prod!", "ENVIRONMENT is 'Prod!'"),

@@ -23,8 +23,8 @@ local function read_up_to(lane, group)
 end
 
 -- Whether `entry` will never be delivered to a worker, nor is held by one: it is gone from the stream, or another job's
--- (ids begin again with a stream), or the group was moved past it.
-local function is_entry_lost(lane, group, last_read, job_id, lane_name, entry)
+-- (ids begin again with a stream), or the group was moved past it and it waits for no turn.
+local function is_entry_lost(lane, waiting, group, last_read, job_id, lane_name, entry)
   if not string.match(entry, '^%d+-%d+$') then return true end
   if last_read and #redis.call('XPENDING', lane, group, entry, entry, 1) > 0 then return false end
   local there = redis.call('XRANGE', lane, entry, entry)[1]
@@ -34,7 +34,7 @@ local function is_entry_lost(lane, group, last_read, job_id, lane_name, entry)
     if there[2][i] == 'id' then named = there[2][i + 1] end
   end
   if named ~= job_id then return true end
-  if not last_read or is_after(entry, last_read) then return false end
+  if not last_read or is_after(entry, last_read) or redis.call('ZSCORE', waiting, entry) then return false end
   redis.call('XDEL', lane, entry)
   return true
 end

@@ -5,8 +5,10 @@
 -- KEYS  1 lane stream  2 dead stream  3 events stream  4 result string  5 job hash
 -- ARGV  1 group  2 consumer  3 entry id  4 job id  5 lane  6 reason  7 event JSON without job_id  8 channel  9 max bytes a value
 --       10 cap of the dead stream  11 result JSON or ''  12 result ttl s  13 error type  14 the entry's own job id
---       15 most bytes of the dead stream
+--       15 most bytes of the dead stream  16 '1' = the entry names a job that nobody knows of, and has no payload
+--       17 how long ended jobs are kept, in s
 -- Returns {'committed', length of the dead stream, or its cap where letters went for their bytes} | {'lost'}
+--         | {'ended'}  the job has ended and is no longer kept: its entry is dropped, and it stays what it was
 --@include _common.lua
 --@include _events.lua
 --@include _delivery.lua
@@ -20,7 +22,13 @@ check_room(events)
 if #redis.call('XPENDING', lane, ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then return { 'lost' } end
 
 local max_bytes, now = tonumber(ARGV[9]), now_ms()
-local is_anothers = redis.call('EXISTS', job) == 1
+local is_known, has_result = redis.call('EXISTS', job) == 1, redis.call('EXISTS', KEYS[4]) == 1
+local is_old = tonumber(string.match(ARGV[3], '^%d+')) < now - 1000 * tonumber(ARGV[17])
+if ARGV[16] == '1' and not is_known and (has_result or is_old) then
+  drop_entry(lane, ARGV[1], ARGV[3])
+  return { 'ended' }
+end
+local is_anothers = is_known or has_result
 local job_id = is_anothers and ARGV[14] or ARGV[4]
 local found = redis.call('XRANGE', lane, ARGV[3], ARGV[3])[1]
 local row = { 'id', job_id, 'lane', ARGV[5], 'attempts', '0', 'error', ARGV[13], 'reason', ARGV[6], 'worker', ARGV[2] }
