@@ -62,6 +62,8 @@ class Beside:
     bare: JsonObject = field(default_factory=dict[str, Any])
     failure: str = ""
     report: AxeReport = field(default_factory=AxeReport)
+    has_shadowed_names: bool = False
+    """A form has a field that stands in for what axe-core reads of the form."""
 
 
 _beside: ContextVar[Beside] = ContextVar("beside")
@@ -112,6 +114,10 @@ class _RunWithBare(AxeRun):
         beside = _beside.get()
         beside.report, beside.bare, beside.failure = report, {}, ""
         try:
+            asked = [
+                await self._evaluate(world, "sightlineShadowing.isNeeded()", _CALL_LIMIT_S) for world in self._worlds
+            ]
+            beside.has_shadowed_names = any(asked)
             beside.bare = await run_bare(*self._beside)
         except (ScriptFailed, CallFailed) as error:
             beside.failure = str(error)

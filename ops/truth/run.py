@@ -44,6 +44,7 @@ _TYPES: Final = {".xhtml": "application/xhtml+xml", ".xht": "application/xhtml+x
 _BAD_INPUT: Final = 64
 _AT_A_TIME: Final = 2
 _SHOWN_A_PAGE: Final = 5
+_NOT_SCANNED: Final = "not scanned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ async def look_at(engine: ScanEngine, browser: Chromium, request: ScanRequest, s
     url = str(request.url)
     result, beside = await audit_beside(engine, request)
     if result.status == "unreachable":
-        return PageTruth(url, 0, (), f"not scanned: {result.reason}")
+        return PageTruth(url, 0, (), f"{_NOT_SCANNED}: {result.reason}")
     at_rest = bare_findings(nodes_of(beside.bare))
     differences = against_bare(findings_of(result), at_rest, _circumstances(result, beside))
     note = f"{result.status}: {result.reason}" if result.reason else ""
@@ -118,7 +119,7 @@ def _circumstances(result: ScanResult, beside: Beside) -> Circumstances:
         bare_failure=beside.failure,
         rules_left_out=frozenset(beside.report.rules_left_out),
         has_unread_frames=bool(beside.report.unread_frames),
-        has_shadowed_names=any(doubt.kind == "shadowed-names" for doubt in result.doubts),
+        has_shadowed_names=beside.has_shadowed_names,
         cut_rules=cut_rules(result, bare_findings(nodes_of(beside.bare))),
     )
 
@@ -145,9 +146,9 @@ async def look_at_all(urls: Sequence[str], *, standard: str) -> list[PageTruth]:
 
 
 def _print_page(truth: PageTruth) -> None:
-    if not truth.differences and not truth.note:
+    if not truth.differences and not truth.note.startswith(_NOT_SCANNED):
         return
-    mark = "differs" if truth.differences else "same"
+    mark = "differs" if truth.differences else "-"
     print(
         f"{'' if truth.is_true else 'FALSE '}{mark:8}{truth.nodes:5} nodes  {truth.url}  {truth.note[:200]}", flush=True
     )
@@ -161,7 +162,7 @@ def _print_page(truth: PageTruth) -> None:
 def _print_totals(truths: Sequence[PageTruth]) -> None:
     differences = [one for truth in truths for one in truth.differences]
     print(f"\npages {len(truths)}, nodes {sum(truth.nodes for truth in truths)}")
-    print(f"pages not scanned: {sum(truth.note.startswith('not scanned') for truth in truths)}")
+    print(f"pages not scanned: {sum(truth.note.startswith(_NOT_SCANNED) for truth in truths)}")
     for kind in ("lost", "invented", "changed"):
         without = count(differences, kind, explained=False)
         print(f"{kind:9}{without} without a reason, {count(differences, kind, explained=True)} with one")

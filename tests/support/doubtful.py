@@ -87,7 +87,7 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "/shadowed",
         "shadowed-names",
         "the form 'form#search' has a field named 'childNodes'",
-        f"{GUILTY}<form id=search action=/s><img src=/pixel.png><input type=hidden name=childNodes></form>",
+        f"{GUILTY}<form id=search action=/s><img src=/pixel.png><img alt=a id=childNodes src=/pixel.png></form>",
     ),
     Doubtful("/closed", "closed-shadow-root", "x-app", _CLOSED),
     Doubtful("/closed-div", "closed-shadow-root", "div", _CLOSED_DIV),

@@ -99,9 +99,17 @@
   const names = (numbers) => {
     axe._selectorData = selectorData;
     try {
-      return numbers.map(nameOf);
+      return sightlineShadowing.within(() => numbers.map(nameOf));
     } finally {
       axe._selectorData = undefined;
+    }
+  };
+  // While the fields of a form belong to none, their HTML and that around them is not the page's.
+  const putSourcesBack = (partial) => {
+    for (const node of [...partial.frames, ...partial.results.flatMap((rule) => rule.nodes.map((result) => result.node))]) {
+      const { element } = elements[node.selector[0][1]];
+      if (!sightlineShadowing.touches(element)) continue;
+      node.source = new axe.utils.DqElement(sightlineShadowing.plain(element)).source;
     }
   };
 
@@ -137,6 +145,10 @@
   axe._audit.run = function (context, options, ...rest) {
     ({ frames } = context);
     selectorData = axe._selectorData;
+    for (const field of sightlineShadowing.changed()) {
+      const record = selectorData._nodeRecords[selectorData._elmToIdx.get(field)];
+      if (record) record.featureAttrs = record.featureAttrs.filter((name) => !name.includes(sightlineShadowing.mark));
+    }
     rulesToRun = this.rules.filter((rule) => axe.utils.ruleShouldRun(rule, context, options)).length;
     return runAudit.call(this, context, options, ...rest);
   };
@@ -147,11 +159,16 @@
     positions.clear();
     paths.clear();
     end = performance.now() + limitMs;
+    sightlineShadowing.lift();
+    let partial;
     try {
-      return await axe.runPartial(context, options);
+      partial = await axe.runPartial(context, options);
     } finally {
       sightlineClock.end = Infinity;
+      sightlineShadowing.putBack();
     }
+    putSourcesBack(partial);
+    return partial;
   };
   const contexts = () => frames.map(({ node, ...context }) => context);
   const hasFailed = ({ any, all, none }) =>
@@ -206,7 +223,8 @@
     finish: async (options, maxNodes, withBoxes) => {
       const report = await axe.finishRun(partials, options);
       const pack = (rule) => packRule(rule, maxNodes, withBoxes);
-      const packed = { violations: report.violations.map(pack), incomplete: report.incomplete.map(pack) };
+      const packed = sightlineShadowing.within(() =>
+        ({ violations: report.violations.map(pack), incomplete: report.incomplete.map(pack) }));
       const nodes = Object.values(packed).flat().flatMap((rule) => rule.nodes);
       return JSON.stringify({ ...packed, names: names([...new Set(nodes.map((node) => node.target[0][1]))]) });
     },

@@ -153,13 +153,9 @@
   };
   const modal = findModal();
 
-  // A field of such a name stands in for what axe-core reads of its form: it skips the form, or stops.
-  const SHADOWING = ["childNodes", "nodeType", "nodeName", "getAttribute", "parentNode", "parentElement"]
-    .map((name) => `form :is([name=${name}], #${name})`).join(", ");
-  const shadowed = all(SHADOWING).filter((field) => isIn(closest(field, "form"))).slice(0, MAX_LISTED).map((field) => ({
-    form: where(closest(field, "form")),
-    field: cut(attribute(field, "name") ?? attribute(field, "id"), 100),
-  }));
+  // A field whose name stands in for what axe-core reads of its form; the audit could not help it.
+  const shadowed = (globalThis.sightlineShadowing?.unmended() ?? []).filter(([form]) => isIn(form)).slice(0, MAX_LISTED)
+    .map(([form, field]) => ({ form: where(form), field: cut(attribute(field, "name") ?? attribute(field, "id"), 100) }));
 
   const ENTRY = "input:not([type]), input[type=text i], input[type=email i], input[type=tel i], input[type=password i]," +
     " textarea, select";
