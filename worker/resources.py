@@ -112,5 +112,6 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
         allow_hosts=tuple(filter(None, (host.strip() for host in settings.scan_allow_hosts.split(",")))),
         closed_ports=(redis_port, *(port for port in ollama_ports if port not in {80, 443})),
         browser_path=settings.browser_path or None,
+        sandbox=settings.scan_sandbox,
         max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
     )

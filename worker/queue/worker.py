@@ -73,6 +73,8 @@ class StreamWorker(Worker):
         self._grace_s: float = float(self._job_completion_wait)
         self._has_health_key = arq_options.get("health_check_key") is not None
         self._started_ms = int(time.time() * 1000)
+        self.describe_more: Callable[[], dict[str, Any]] = dict
+        """What the heartbeat says besides, asked for at each one."""
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -225,6 +227,7 @@ class StreamWorker(Worker):
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "functions": sorted(self.functions),
+            **self.describe_more(),
         }
 
     def _on_loop(self, act: Callable[[Executor, Leased], None], leased: Leased) -> None:
