@@ -1,20 +1,56 @@
-"""REDIS_URL: what is one, the password it may get from a file, and what of it may be shown."""
+"""REDIS_URL: the one place that parses it, the password it may get from a file, and what of it may be shown.
+
+``redis://``, ``rediss://`` (TLS), ``unix://``, and both over Sentinel: ``redis+sentinel://host:port,host:port/service``.
+Who dials what is said here: ``producer/redis/dial.py``.
+"""
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from producer.errors import SettingsError
 from producer.text_file import read_text
 
-REDIS_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
 UNCLEAR: Final = "…"
 """Shown in place of an address whose parts cannot be told apart."""
+REDIS_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
+LEAST_SOCKET_TIMEOUT_S: Final = 15.0
+"""A worker's claim and a durable submit wait for Redis up to 10 s."""
+LEAST_CONNECTIONS: Final = 32
+"""A worker keeps one for each lane, script pipe and subscription, and one for each job that works on its memory."""
+
+Value = Callable[[str], Any]
+"""Returns what an option's text says; raises ``ValueError`` with what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisAddress:
+    """A parsed address; ``options`` are arguments of redis-py's connections, ``sentinel_options`` the Sentinels'.
+
+    ``hosts`` are the server's own, or the Sentinels' where ``service`` is set; none where ``path`` is a socket.
+    """
+
+    hosts: tuple[tuple[str, int], ...] = ()
+    path: str = ""
+    service: str = ""
+    is_tls: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    sentinel_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 def check_redis_url(url: str) -> str:
     """Return ``url``; raise ``ValueError`` unless it is database 0 of a Redis, in RESP2. Never quotes the password."""
+    parse_address(url)
+    return url
+
+
+def parse_address(url: str) -> RedisAddress:
+    """Return what ``url`` names; raises ``ValueError`` as ``check_redis_url``."""
     if public_redis_url(url) == UNCLEAR:
         msg = (
             "expected an address such as redis://127.0.0.1:6379/0; "
@@ -22,27 +58,171 @@ def check_redis_url(url: str) -> str:
         )
         raise ValueError(msg)
     parts = urlsplit(url)
-    host = parts.hostname
-    if parts.scheme not in REDIS_SCHEMES or not (host or (parts.scheme == "unix" and parts.path)):
-        msg = "expected an address such as redis://127.0.0.1:6379/0, rediss://host:6380/0 or unix:///run/redis.sock"
+    scheme, _, through = parts.scheme.partition("+")
+    is_socket, is_sentinel = parts.scheme == "unix", through == "sentinel"
+    hosts = () if is_socket else _hosts(parts.netloc.rpartition("@")[2], SENTINEL_PORT if is_sentinel else REDIS_PORT)
+    is_known = scheme in {"redis", "rediss"} if not through or is_sentinel else False
+    if not (parts.path if is_socket else hosts and is_known) or (len(hosts) > 1 and not is_sentinel):
+        msg = (
+            "expected an address such as redis://127.0.0.1:6379/0, rediss://host:6380/0, unix:///run/redis.sock or "
+            "redis+sentinel://host:26379,host:26379/service"
+        )
         raise ValueError(msg)
-    path = "" if parts.scheme == "unix" else unquote(parts.path).strip("/")
-    database = parse_qs(parts.query).get("db", [path])[-1] or "0"
-    if not (database.isdecimal() and int(database) == 0):
-        msg = f"database {database!r}, but search works on database 0 only: end the address with /0"
-        raise ValueError(msg)
-    if parse_qs(parts.query).get("protocol", ["2"])[-1] != "2":
-        msg = "protocol=3, but redis-py reads the answers of a search in RESP2 only: leave it out of the address"
-        raise ValueError(msg)
-    return url
+    segments = [] if is_socket else [unquote(part) for part in parts.path.strip("/").split("/") if part]
+    service = segments.pop(0) if is_sentinel and segments else ""
+    if is_sentinel and not service:
+        raise ValueError("expected the name of the service behind the Sentinels: redis+sentinel://host:26379/service")
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _zero(given.pop("db", "/".join(segments)) or "0")
+    options, sentinel_options = _options(given, is_tls=scheme == "rediss", is_sentinel=is_sentinel)
+    user, has_password, password = parts.netloc.rpartition("@")[0].partition(":")
+    if user:
+        options["username"] = unquote(user)
+    if has_password:
+        options["password"] = unquote(password)
+    return RedisAddress(
+        hosts=hosts,
+        path=unquote(parts.path) if is_socket else "",
+        service=service,
+        is_tls=scheme == "rediss",
+        options=options,
+        sentinel_options=sentinel_options,
+    )
+
+
+def _hosts(netloc: str, port: int) -> tuple[tuple[str, int], ...]:
+    """Return hosts and ports, () where one of them has no name."""
+    found: list[tuple[str, int]] = []
+    for one in netloc.split(","):
+        parts = urlsplit(f"//{one}")
+        if not parts.hostname:
+            return ()
+        found.append((parts.hostname, parts.port or port))
+    return tuple(found)
+
+
+def _options(given: Mapping[str, str], *, is_tls: bool, is_sentinel: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the checked options, and those of the Sentinels."""
+    known = {**_OPTIONS, **(_OF_SENTINELS if is_sentinel else {})}
+    options: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in known:
+            raise ValueError(_unknown(name, known))
+        if name.startswith("ssl_") and not is_tls:
+            raise ValueError(f"the option {name!r} is for TLS, which the address does not ask for: rediss://")
+        if not text:
+            raise ValueError(f"the option {name!r} is empty: give it a value, or leave it out")
+        try:
+            options[name] = known[name](text)
+        except ValueError as error:
+            shown = UNCLEAR if name.endswith("password") else text
+            raise ValueError(f"the option {name}={shown}: {error}") from None
+    ours = {name.removeprefix("sentinel_"): options.pop(name) for name in _OF_SENTINELS if name in options}
+    return options, ours
+
+
+def _unknown(name: str, known: Mapping[str, Value]) -> str:
+    nearest = get_close_matches(name.lower(), known, n=1)
+    if nearest:
+        return f"the option {name!r} is unknown: did you mean {nearest[0]!r}?"
+    return f"the option {name!r} is unknown; known are {', '.join(sorted(known))}"
+
+
+# ---------------------------------------------------------------------------------------------- what options may say
+
+
+def _zero(text: str) -> None:
+    if not (text.isdecimal() and int(text) == 0):
+        raise ValueError(f"database {text!r}, but search works on database 0 only: end the address with /0")
+
+
+def _only(*values: str, why: str) -> Value:
+    def read(text: str) -> str:
+        if text.lower() not in values:
+            raise ValueError(why)
+        return text
+
+    return read
+
+
+def _number(kind: type[int | float], least: float, why: str) -> Value:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise ValueError("expected a whole number" if kind is int else "expected seconds") from None
+        if not least <= value < float("inf"):
+            raise ValueError(f"expected at least {least:g}: {why}")
+        return value
+
+    return read
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in {"true", "false", "1", "0", "yes", "no"}:
+        raise ValueError("expected true or false")
+    return text.lower() in {"true", "1", "yes"}
+
+
+def _tls_version(text: str) -> Any:
+    import ssl  # noqa: PLC0415  only where it is asked for
+
+    versions = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+    if text not in versions:
+        raise ValueError("expected TLSv1.2 or TLSv1.3")
+    return versions[text]
+
+
+_NO_DECODING: Final = "replies are read as bytes here, whatever text they hold: leave it out of the address"
+_OPTIONS: Final[dict[str, Value]] = {
+    "db": _zero,
+    "username": str,
+    "password": str,
+    "client_name": str,
+    "protocol": _only("2", why="redis-py reads the answers of a search in RESP2 only: leave it out of the address"),
+    "decode_responses": _only("false", "0", "no", why=_NO_DECODING),
+    "encoding": _only("utf-8", "utf8", why="keys and payloads are UTF-8: leave it out of the address"),
+    "encoding_errors": _only("strict", why="text that is no UTF-8 must not be written: leave it out of the address"),
+    "socket_timeout": _number(float, LEAST_SOCKET_TIMEOUT_S, "workers and durable submits wait for Redis up to 10 s"),
+    "socket_connect_timeout": _number(float, 0.1, "a connection takes that long to a server nearby"),
+    "socket_keepalive": _flag,
+    "retry_on_timeout": _flag,
+    "health_check_interval": _number(int, 0, "0 is never"),
+    "max_connections": _number(int, LEAST_CONNECTIONS, "a worker keeps about ten, and one more for each of its jobs"),
+    "ssl_keyfile": str,
+    "ssl_certfile": str,
+    "ssl_ca_certs": str,
+    "ssl_ca_data": str,
+    "ssl_cert_reqs": _only("required", "optional", "none", why="expected required, optional or none"),
+    "ssl_check_hostname": _flag,
+    "ssl_min_version": _tls_version,
+    "ssl_ciphers": str,
+}
+_OF_SENTINELS: Final[dict[str, Value]] = {"sentinel_username": str, "sentinel_password": str}
+_OURS: Final = ("protocol", "decode_responses", "encoding", "encoding_errors", "retry_on_timeout")
+"""What may be said, and is so anyway."""
+
+
+def connection_options(address: RedisAddress) -> dict[str, Any]:
+    """Return the options that are passed to redis-py's connections."""
+    return {name: value for name, value in address.options.items() if name not in _OURS}
+
+
+# ---------------------------------------------------------------------------------------------- passwords
 
 
 def with_password_of(path: str, url: str) -> str:
-    """Return ``url`` with the password in the file ``path``, a final line end left out; raises ``SettingsError``."""
+    """Return ``url`` with the password in the file ``path``; raises ``SettingsError``."""
     parts = urlsplit(url)
-    if parts.password is not None or "password=" in parts.query:
+    if ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query.replace("sentinel_password=", ""):
         msg = "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other: take one of them away"
         raise SettingsError(msg)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password_in(path), safe='')}@{host}"))
+
+
+def password_in(path: str) -> str:
+    """Return the password in the file ``path``, a final line end left out; raises ``SettingsError``."""
     try:
         password = read_text(path).rstrip("\r\n")
     except (OSError, ValueError) as error:
@@ -54,15 +234,15 @@ def with_password_of(path: str, url: str) -> str:
     if not password:
         msg = f"REDIS_PASSWORD_FILE is {path!r}, which is empty: write the password into it"
         raise SettingsError(msg)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+    return password
 
 
 def public_redis_url(url: str) -> str:
     """Return ``url`` without user, password and options, or ``UNCLEAR`` where the password could be anywhere."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        for one in parts.netloc.rpartition("@")[2].split(","):
+            _ = urlsplit(f"//{one}").port
     except ValueError:
         return UNCLEAR
     rest = f"{parts.path}?{parts.query}#{parts.fragment}"

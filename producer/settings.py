@@ -18,7 +18,14 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args, get
 
 from producer.errors import SettingsError
 from producer.keys import Keys
-from producer.redis_address import UNCLEAR, check_redis_url, public_redis_url, with_password_of
+from producer.redis_address import (
+    UNCLEAR,
+    RedisAddress,
+    check_redis_url,
+    parse_address,
+    public_redis_url,
+    with_password_of,
+)
 
 NEAR_MISS_RATIO: Final = 0.85
 """REDIS_URI and CHAT_MODELS are nearer than this to a setting's name; PATH, REDISCLI_AUTH and such are not."""
@@ -119,7 +126,7 @@ class ClientSettings:
     """What a client needs to know; ``ClientSettings.from_env(os.environ)`` reads it."""
 
     redis_url: Annotated[str, check_redis_url] = field(default="redis://127.0.0.1:6379/0", repr=False)
-    """Where Redis answers: redis://, rediss:// (TLS) or unix://, database 0 only.
+    """Where Redis answers: redis://, rediss:// (TLS), unix:// or redis+sentinel://, database 0 only.
 
     A wrong host ends every call with RedisUnreachable after the connection timeout. Holds the password, if any:
     show ``public_redis_url`` instead.
@@ -127,6 +134,8 @@ class ClientSettings:
 
     redis_password_file: str = ""
     """File that holds Redis' password, in any characters, such as a secret of Compose or Kubernetes.
+
+    Read again at each connection, so that a password may be changed without a restart.
 
     Where REDIS_URL holds one too, the start is refused: one of them would be wrong unseen.
     """
@@ -164,6 +173,11 @@ class ClientSettings:
     def __post_init__(self) -> None:
         for variable in variables_of(type(self)):
             variable.check(getattr(self, variable.name))
+
+    @property
+    def address(self) -> RedisAddress:
+        """``redis_url``, parsed."""
+        return parse_address(self.redis_url)
 
     @property
     def public_redis_url(self) -> str:

@@ -91,6 +91,7 @@ def build_worker(
         job_completion_wait=int(settings.shutdown_grace_s),
         burst=burst,
     )
+    worker.describe_more = lambda: {"sandbox": engine.sandbox}
     return worker
 
 

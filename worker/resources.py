@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import JsonObject
 from producer.keys import Keys
+from producer.redis_address import REDIS_PORT
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
@@ -105,12 +106,14 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
     One place of several is a question's, and pages beyond the cores only slow each other down. Where private
     addresses may be scanned, our own Redis and Ollama still may not.
     """
-    redis_port = urlsplit(settings.redis_url).port or 6379
+    address = settings.address
+    redis_ports = {port for _, port in address.hosts} | ({REDIS_PORT} if address.service or address.path else set())
     ollama_ports = (urlsplit(host.address).port or 80 for host in settings.ollama_hosts)
     return ScanSettings(
         allow_private=settings.scan_allow_private,
         allow_hosts=tuple(filter(None, (host.strip() for host in settings.scan_allow_hosts.split(",")))),
-        closed_ports=(redis_port, *(port for port in ollama_ports if port not in {80, 443})),
+        closed_ports=(*sorted(redis_ports), *(port for port in ollama_ports if port not in {80, 443})),
         browser_path=settings.browser_path or None,
+        sandbox=settings.scan_sandbox,
         max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
     )

@@ -78,6 +78,13 @@ class WorkerSettings(ClientSettings):
     browser_path: str = ""
     """Chromium to use; empty finds an installed one."""
 
+    scan_sandbox: Literal["auto", "require", "off"] = "auto"
+    """Whether pages are kept in the browser's sandbox: ``auto``, ``require`` or ``off``.
+
+    ``auto`` leaves it out as root and where the browser says that the machine has none; ``require`` does not start
+    then. Off, a page that breaks out of the browser is the worker's user.
+    """
+
     chat_model: str = "qwen3.5:4b"
     """Ollama's name of the chat model, or ``builtin`` for the deterministic one that needs no Ollama."""
 

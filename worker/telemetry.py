@@ -33,11 +33,11 @@ hook.failed               a hook raised after the outcome was clear: hook, error
 schedule.fired            a schedule's time had come: batch
 browser.started           Chromium runs: pid, version, sandbox
 browser.sandbox_off       … without its sandbox: reason
-browser.replaced          it died or hung, another one runs: scans
+browser.replaced          it died or hung, another one runs: scans, said
 browser.glyphs_missing    it draws text of these scripts as boxes: scripts, fonts
 browser.fonts_unknown     it did not say what it draws text with: error
 browser.recycled          it had scanned enough or grown too large: scans
-browser.killed            it did not end by itself: pid, reason
+browser.killed            it did not end by itself, or held too much memory: pid, reason, process, resident_mb
 browser.page_killed       one page used too much memory: resident_mb, max_mb
 library.warned            a library logged something: logger, said, error
 dead.capped               the dead-letter stream is full, old ones go: length, cap

@@ -72,7 +72,9 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
     for worker in queue.workers:
         age_s = max(0, now_ms - worker.at_ms) // 1000
         load = f"{len(worker.jobs)}/{worker.max_jobs} jobs"
-        yield f"  {one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}  {load}  heard of {age_s} s ago"
+        sandbox = f"  sandbox {one_line(worker.sandbox)}" if worker.sandbox else ""
+        who = f"{one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}"
+        yield f"  {who}  {load}  heard of {age_s} s ago{sandbox}"
 
 
 def _sharing(batches: Sequence[str]) -> str:

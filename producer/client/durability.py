@@ -17,12 +17,15 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
 from producer.errors import NotDurable
+from producer.redis.dial import asks_sentinels
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, as_text
 
 WAIT_MS: Final = 10_000
 """Longest wait for the disk; an fsync that takes longer means a disk in trouble."""
 _WAIT: Final = pack_command(cast("Any", ("WAITAOF", 1, 0, WAIT_MS)))
+_WAIT_FOR_REPLICA: Final = pack_command(cast("Any", ("WAITAOF", 1, 1, WAIT_MS)))
+"""Over Sentinel the disk of a dead primary helps nobody: what is acknowledged is on a replica's as well."""
 _TRUSTED_EVERYSEC: Final = (8, 0)
 
 
@@ -66,9 +69,11 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
 
     Raises ``NotDurable`` when they are not within ``WAIT_MS``; they are made all the same.
     """
-    pipe = ScriptPipe(cast("ConnectionPool", redis.connection_pool))  # its own: WAITAOF blocks what comes behind it
+    pool = cast("ConnectionPool", redis.connection_pool)
+    replicas = int(asks_sentinels(pool))
+    pipe = ScriptPipe(pool)  # its own: WAITAOF blocks what comes behind it
     try:
-        reply, synced = await pipe.run_many(script, [(keys, args)], then=_WAIT)
+        reply, synced = await pipe.run_many(script, [(keys, args)], then=_WAIT_FOR_REPLICA if replicas else _WAIT)
     finally:
         await pipe.close()
     for answer in (reply, synced):
@@ -76,5 +81,11 @@ async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: S
             raise answer
     if int(synced[0]) < 1:
         msg = f"{what} is queued, but Redis did not sync it to disk within {WAIT_MS // 1000} s: look at its disk"
+        raise NotDurable(msg)
+    if int(synced[1]) < replicas:
+        msg = (
+            f"{what} is queued, but no replica had it on its disk within {WAIT_MS // 1000} s, so a failover now could "
+            "lose it: look at the replicas (INFO replication), and at their appendonly"
+        )
         raise NotDurable(msg)
     return reply

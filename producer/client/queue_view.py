@@ -99,6 +99,8 @@ class WorkerInfo:
     complete: int
     failed: int
     retried: int
+    sandbox: str = ""
+    """Whether its browser runs in a sandbox: ``on``, or why not; '' where the worker does not say."""
 
     @classmethod
     def of(cls, heartbeat: Mapping[str, Any]) -> WorkerInfo:
@@ -108,6 +110,7 @@ class WorkerInfo:
             name=str(heartbeat.get("name", "")),
             host=str(heartbeat.get("host", "")),
             jobs=tuple(str(job) for job in heartbeat.get("jobs", ())),
+            sandbox=str(heartbeat.get("sandbox", "")),
             **{name: int(heartbeat.get(name, 0)) for name in numbers},
         )
 

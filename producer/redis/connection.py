@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -21,7 +23,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.errors import QueueFull, RedisUnreachable, RedisUnsuitable, Unconfirmed, os_reason
+from producer.errors import DependencyMissing, QueueFull, RedisUnreachable, RedisUnsuitable, Unconfirmed, os_reason
+from producer.redis.dial import SentinelRefused, WrongProtocol, open_blocking, open_pool
 from producer.redis.raw_connection import ReplyLost
 from producer.settings import ClientSettings
 
@@ -31,6 +34,8 @@ SILENT_S: Final = 10
 It is the kernels that ask each other, so a Redis may be busy or frozen. Left to itself, Linux waits for 15 minutes."""
 ATTEMPTS: Final = 5
 """Reconnections before a call gives up: with the back-off below about three seconds, the time a restart takes."""
+ATTEMPTS_OF_A_FAILOVER: Final = 12
+"""Over Sentinel: about ten seconds, for the Sentinels to agree that the primary is gone and to promote another."""
 _T = TypeVar("_T")
 _TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 _KEEPALIVE: Final[dict[str, Any]] = {
@@ -53,15 +58,29 @@ def open_redis(settings: ClientSettings) -> Redis:
 
     A command whose reply was lost is sent again: only what is safe to repeat may be called through it.
     """
-    return Redis.from_url(
-        settings.redis_url,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        **({} if settings.redis_url.startswith("unix:") else _KEEPALIVE),
-        health_check_interval=30,
-        # OSError is a refused connection, which redis-py 5 does not try again by itself.
-        retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), ATTEMPTS, cast("Any", _TRIED_AGAIN)),
-        retry_on_error=list(_TRIED_AGAIN),
-        decode_responses=False,
+    address = settings.address
+    attempts = ATTEMPTS_OF_A_FAILOVER if address.service else ATTEMPTS
+    return Redis.from_pool(
+        open_pool(
+            address,
+            password_file=settings.redis_password_file,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            **({} if address.path else _KEEPALIVE),
+            health_check_interval=30,
+            # OSError is a refused connection, which redis-py 5 does not try again by itself.
+            retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), attempts, cast("Any", _TRIED_AGAIN)),
+            retry_on_error=list(_TRIED_AGAIN),
+        )
+    )
+
+
+def open_blocking_redis(settings: ClientSettings, *, timeout_s: float) -> BlockingRedis:
+    """Return a client for a command without an event loop, which tries nothing again."""
+    return open_blocking(
+        settings.address,
+        password_file=settings.redis_password_file,
+        socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
+        socket_timeout=timeout_s,
     )
 
 
@@ -109,22 +128,30 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
         if isinstance(error, ReplyLost):
             where = self._settings.public_redis_url
             raise Unconfirmed(f"Redis at {where!r} did not reply ({_short(error)}): {self._doubt()}") from error
+        if isinstance(error, OSError) and is_of_this_machine(error):
+            raise DependencyMissing(machine_reason(error)) from error
         if isinstance(error, RedisError | OSError):
             raise explained(error, self._settings) from error
+
+
+def is_of_this_machine(error: OSError) -> bool:
+    """Return whether a file or the machine failed, and no connection: a full temporary folder is not Redis'."""
+    return error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def machine_reason(error: OSError) -> str:
+    """Return what failed on this machine, and what to do."""
+    what = repr(str(error.filename)) if error.filename is not None else "a file of this machine"
+    return (
+        f"{what} cannot be used ({os_reason(error)}): make room and make it writable, or set TMPDIR to a folder that is"
+    )
 
 
 def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
     """Return the error of our tree that ``error`` means, with what to do about it."""
     where = settings.public_redis_url
-    if "Authentication required" in str(error):
-        return RedisUnsuitable(
-            f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or into a file "
-            "and its name into REDIS_PASSWORD_FILE"
-        )
-    if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error):
-        return RedisUnsuitable(
-            f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"
-        )
+    if refusal := _refusal(error, where):
+        return RedisUnsuitable(refusal)
     if isinstance(error, BusyLoadingError):
         return RedisUnreachable(f"Redis at {where!r} is still loading its data: try again in a moment")
     if isinstance(error, OutOfMemoryError):
@@ -142,6 +169,20 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
     return RedisUnreachable(
         f"nothing answers at REDIS_URL {where!r} ({_short(error)}): start Redis, run 'sightline up', or set REDIS_URL"
     )
+
+
+def _refusal(error: Exception, where: str) -> str:
+    """Return what is wrong with a password or a protocol, '' where neither is."""
+    if isinstance(error, WrongProtocol | SentinelRefused):
+        return str(error)
+    if "Authentication required" in str(error):
+        return (
+            f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or into a file "
+            "and its name into REDIS_PASSWORD_FILE"
+        )
+    if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error):
+        return f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"
+    return ""
 
 
 def _short(error: Exception) -> str:

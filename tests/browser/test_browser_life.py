@@ -17,6 +17,10 @@ from producer.contract import ScanRequest
 from producer.errors import DependencyMissing, ScanFailed
 from tests.support.processes_of import all_gone, descendants
 from tests.support.site import Site
+from worker.doctor.browser import started_browser_lines
+from worker.doctor.line import Level
+from worker.scan.cdp import BrowserGone
+from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +112,26 @@ async def test_a_browser_that_has_grown_is_recycled_without_harm_to_the_scan_bes
     assert [audit.result.status for audit in audits] == ["scanned"] * 4
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+async def test_a_page_that_fills_the_browser_itself_fails_with_the_reason_and_takes_no_other_scan_with_it(
+    settings: ScanSettings, site: Site
+) -> None:
+    fill = "setInterval(() => kept.length < 40 && kept.push(new Blob([part])), 10)"
+    script = f"const part = new Uint8Array(1.6e7).fill(7), kept = []; {fill}"
+    page = f"<!doctype html><title>blobs</title><script>{script}</script><img alt='' src=/hang>"
+    eater = ScanRequest(url=site.add("/blobs", page))
+    async with ScanEngine(dataclasses.replace(settings, max_browser_mb=280, load_limit_s=30.0)) as engine:
+        failed, beside = await asyncio.gather(
+            engine.audit(eater), engine.audit(ScanRequest(url=site.url("/pages/late.html"))), return_exceptions=True
+        )
+
+    assert isinstance(failed, ScanFailed)
+    assert "over the limit of 280 MB" in str(failed)
+    assert not failed.retryable  # alone in its browser, it filled that one too
+    assert not isinstance(beside, BaseException)
+    assert beside.result.status == "scanned"
+
+
 async def test_a_cancelled_scan_leaves_no_page(settings: ScanSettings, site: Site) -> None:
     async with ScanEngine(settings) as engine:
         await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
@@ -191,20 +215,86 @@ async def test_the_result_says_whether_the_browser_ran_in_its_sandbox(engine: Sc
     assert sandbox == "off: root" if os.geteuid() == 0 else sandbox in {"on", "off: refused by the kernel"}
 
 
-async def test_the_sandbox_is_left_out_only_where_the_browser_does_not_start_with_it(
-    settings: ScanSettings, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "chromium"
-    only_without = 'for word; do [ "$word" = --no-sandbox ] && exec "$BROWSER" "$@"; done; exit 1'
-    program.write_text(f"#!/bin/sh\nBROWSER={settings.browser_path}\n{only_without}\n")
+def browser_that(says: str, *, times: int, settings: ScanSettings, folder: Path) -> ScanSettings:
+    """Return settings of a browser whose first ``times`` starts with a sandbox end after these words."""
+    program, count = folder / "chromium", folder / "starts"
+    program.write_text(
+        f"""#!/bin/sh
+case " $* " in *" --no-sandbox "*) exec {settings.browser_path} "$@";; esac
+echo x >>{count}
+[ $(wc -l <{count}) -gt {times} ] || {{ echo '{says}' >&2; exit 1; }}
+exec {settings.browser_path} --no-sandbox "$@"
+"""
+    )
     program.chmod(0o755)
+    return dataclasses.replace(settings, browser_path=str(program))
+
+
+NO_SANDBOX = "[1128/1:ERROR:zygote_host_impl_linux.cc:130] No usable sandbox! If this is a Debian system, …"
+NO_CHROOT = 'Check failed: sys_chroot("/proc/self/fdinfo/") == 0'
+DISK_FULL = "[1128/1:FATAL:shared_memory.cc:9] No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("says", "times", "sandbox"),
+    [
+        pytest.param("", 1, "on", id="a start that fails once"),
+        pytest.param(DISK_FULL, 1, "on", id="a full disk"),
+        pytest.param(NO_SANDBOX, 1, "on", id="namespaces used up for a moment"),
+        pytest.param(NO_SANDBOX, 99, "off: refused by the kernel", id="no user namespaces"),
+        pytest.param(NO_CHROOT, 99, "off: refused by the kernel", id="no chroot"),
+    ],
+)
+async def test_the_sandbox_is_left_out_only_where_the_browser_says_that_there_is_none(
+    settings: ScanSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, times: int, sandbox: str
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    async with ScanEngine(dataclasses.replace(settings, browser_path=str(program))) as engine:
-        audit = await engine.audit(ScanRequest(url=site.url("/pages/clean.html")))
+    async with ScanEngine(browser_that(says, times=times, settings=settings, folder=tmp_path)) as engine:
+        assert engine.sandbox == sandbox
 
-    assert audit.result.status == "scanned"
-    assert audit.result.engine["sandbox"] == "off: refused by the kernel"
+
+async def test_a_browser_that_does_not_start_in_its_sandbox_is_not_started_without_it(
+    settings: ScanSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    full = browser_that(DISK_FULL, times=99, settings=settings, folder=tmp_path)
+
+    with pytest.raises(ScanFailed, match=r"does not start: .* \(it said: .*No space left on device\)"):
+        await ScanEngine(full).open()
+
+
+async def test_a_sandbox_that_was_there_once_is_never_given_up(
+    settings: ScanSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    none_here = browser_that(NO_SANDBOX, times=99, settings=settings, folder=tmp_path)
+
+    with pytest.raises(BrowserGone, match="lost its sandbox, which it had before"):
+        await Chromium.launch(Path(none_here.browser_path or ""), none_here, had_sandbox=True)
+
+
+async def test_a_sandbox_that_is_required_is_missed_with_what_to_do(
+    settings: ScanSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none_here = browser_that(NO_SANDBOX, times=99, settings=settings, folder=tmp_path)
+    required = dataclasses.replace(none_here, sandbox="require")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(DependencyMissing, match=r"off: root.*run the worker as another user than root"):
+        await ScanEngine(required).open()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(DependencyMissing, match=r"No usable sandbox.*permit user namespaces"):
+        await ScanEngine(required).open()
+
+
+async def test_a_sandbox_switched_off_is_said(settings: ScanSettings, browser_path: str) -> None:
+    off = dataclasses.replace(settings, sandbox="off")
+
+    async with ScanEngine(off) as engine:
+        assert engine.sandbox == "off: SCAN_SANDBOX=off"
+    line, _ = await started_browser_lines(browser_path, sandbox="off")
+    assert (line.subject, line.level) == ("sandbox", Level.WARNING)
 
 
 async def test_an_engine_without_a_browser_says_what_to_install(tmp_path: Path) -> None:

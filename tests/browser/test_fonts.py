@@ -9,7 +9,7 @@ import pytest
 
 from producer.contract import ScanRequest
 from tests.support.missing import not_tested
-from worker.doctor.fonts import fonts_lines
+from worker.doctor.browser import started_browser_lines
 from worker.scan.engine import ScanEngine, ScanSettings
 
 WITHOUT = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd"><fontconfig>
@@ -50,7 +50,7 @@ async def test_a_page_in_a_script_without_glyphs_is_doubtful_and_no_other(settin
 
 @pytest.mark.usefixtures("without_cjk")
 async def test_the_doctor_names_the_scripts_without_glyphs(browser_path: str) -> None:
-    [line] = await fonts_lines(browser_path)
+    _, line = await started_browser_lines(browser_path)
 
     assert (line.level, line.subject) == ("warning", "fonts")
     assert "Han (Chinese, Japanese)" in line.text

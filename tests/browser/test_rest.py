@@ -199,7 +199,7 @@ async def test_a_document_that_comes_while_the_page_is_stopped_runs_its_scripts(
     goal = site.add("/goal", page(f"<div id=late></div><script>late.innerHTML = {IMAGE}</script>"))
     start = site.add("/ticks", page("<p id=n>0</p><script>setInterval(() => n.textContent++, 5)</script>"))
     look = "document.querySelector('#n, #late').innerHTML"
-    browser = await Chromium.launch(Path(browser_path), max_script_mb=512, max_renderer_mb=1024)
+    browser = await Chromium.launch(Path(browser_path), ScanSettings())
     try:
         async with ScanProxy(Guard(ScanSettings(allow_private=True)), max_bytes=10**8) as proxy:
             opened = await Page.open(

@@ -59,10 +59,10 @@ async def open_stream(redis: Redis, keys: Keys, *, consumer: str = "w1") -> Asyn
 
 @asynccontextmanager
 async def running_worker(
-    url: str, keys: Keys, functions: Sequence[Any], **options: Any
+    url: str, keys: Keys, functions: Sequence[Any], *, pool: StreamPool | None = None, **options: Any
 ) -> AsyncGenerator[StreamWorker]:
-    """A worker in this process; stopped, with what it runs requeued, at the end."""
-    pool = StreamPool.from_url(url)
+    """A worker in this process, at ``url`` or on ``pool``; stopped, with what it runs requeued, at the end."""
+    pool = pool or StreamPool.from_url(url)
     options = {"handle_signals": False, "poll_delay": 0.05, "lease_s": 2.0, **options}
     worker = StreamWorker(functions, environment=keys.environment, redis_pool=pool, **options)
     worker.main_task = asyncio.create_task(worker.main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, dataclass
@@ -15,6 +16,7 @@ import pytest
 from redis.connection import parse_url
 
 from producer.errors import SettingsError
+from producer.redis.dial import connection_arguments
 from producer.redis_address import public_redis_url
 from producer.settings import ClientSettings, Within, misspelt, setting_names, variables_of
 
@@ -59,6 +61,74 @@ def test_an_address_of_database_0_is_accepted(url: str) -> None:
 def test_an_address_that_asks_for_resp3_is_refused_because_search_is_not_read_in_it() -> None:
     with pytest.raises(SettingsError, match="leave it out of the address"):
         ClientSettings.from_env({"REDIS_URL": "redis://h/0?protocol=3"})
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("decode_responses=True", "replies are read as bytes here"),
+        ("encoding=latin-1", "keys and payloads are UTF-8"),
+        ("encoding_errors=ignore", "must not be written"),
+        ("max_connections=2", "expected at least 32: a worker keeps about ten"),
+        ("max_connections=many", "expected a whole number"),
+        ("socket_timeout=1", "expected at least 15: workers and durable submits wait for Redis up to 10 s"),
+        ("socket_connect_timeout=nan", "expected at least 0.1"),
+        ("socket_keepalive=perhaps", "expected true or false"),
+        ("decode_response=1", "the option 'decode_response' is unknown: did you mean 'decode_responses'?"),
+        ("Socket_Timeout=20", "did you mean 'socket_timeout'?"),
+        ("colour=red", "the option 'colour' is unknown; known are client_name, "),
+        ("client_name=", "is empty: give it a value, or leave it out"),
+        ("ssl_ca_certs=/ca.pem", "is for TLS, which the address does not ask for: rediss://"),
+        ("sentinel_password=x", "the option 'sentinel_password' is unknown"),
+    ],
+)
+def test_an_option_of_the_address_that_would_break_the_client_is_refused_with_why(option: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(expected)):
+        ClientSettings.from_env({"REDIS_URL": f"redis://h/0?{option}"})
+
+
+def test_known_options_of_the_address_reach_the_connection() -> None:
+    url = "rediss://u:p%40@h:1/0?socket_connect_timeout=3&client_name=me&ssl_cert_reqs=none&encoding=utf-8&db=0"
+
+    arguments = connection_arguments(ClientSettings(redis_url=url).address)
+
+    assert arguments == {
+        "host": "h",
+        "port": 1,
+        "username": "u",
+        "password": "p@",
+        "socket_connect_timeout": 3.0,
+        "client_name": "me",
+        "ssl_cert_reqs": "none",
+    }
+
+
+def test_an_address_over_sentinel_names_sentinels_and_service_and_shows_no_password() -> None:
+    url = f"rediss+sentinel://u:{SECRET}@s1:1,[::1],s3:3/main/0?sentinel_username=w&sentinel_password={SECRET}"
+
+    settings = ClientSettings(redis_url=url)
+
+    assert settings.address.hosts == (("s1", 1), ("::1", 26379), ("s3", 3))
+    assert (settings.address.service, settings.address.is_tls) == ("main", True)
+    assert settings.address.sentinel_options == {"username": "w", "password": SECRET}
+    assert settings.address.options == {"username": "u", "password": SECRET}
+    assert settings.public_redis_url == "rediss+sentinel://s1:1,[::1],s3:3/main/0"
+    assert SECRET not in f"{settings!r} {settings.address!r}"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis+sentinel://s1:1,s2:2", "the name of the service behind the Sentinels"),
+        ("redis+sentinel://s1/main/1", "search works on database 0 only"),
+        ("redis+sentinel://s1,,s2/main", "expected an address such as"),
+        ("redis+cluster://s1/main", "expected an address such as"),
+        ("redis://h1,h2/0", "expected an address such as"),
+    ],
+)
+def test_an_address_over_sentinel_that_cannot_be_meant_is_refused(url: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        ClientSettings.from_env({"REDIS_URL": url})
 
 
 @pytest.mark.parametrize("url", ["redis://h/1", "redis://h?db=2", "unix:///s?db=3", "redis://h/0?db=1", "redis://h/x"])

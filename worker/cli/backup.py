@@ -81,13 +81,10 @@ def restore(folder: Path, address: str, port: int) -> None:
 
 @contextmanager
 def _open_redis() -> Generator[Redis]:
-    from redis import Redis
-
-    from producer.redis.connection import CONNECT_TIMEOUT_S, redis_errors
+    from producer.redis.connection import open_blocking_redis, redis_errors
     from producer.settings import ClientSettings
 
     settings = ClientSettings.from_env(os.environ)
-    timeouts = {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_timeout": ANSWER_WITHIN_S}
-    with redis_errors(settings), Redis.from_url(settings.redis_url, **timeouts) as redis:
+    with redis_errors(settings), open_blocking_redis(settings, timeout_s=ANSWER_WITHIN_S) as redis:
         redis.ping()
         yield redis

@@ -45,7 +45,7 @@ def up(*, workers: int) -> None:
     """
     settings = ClientSettings.from_env(os.environ)
     with redis_for(settings) as (url, server):
-        env = {**os.environ, "REDIS_URL": url, "REDIS_PASSWORD_FILE": ""}  # the URL has the password by now, if any
+        env = {**os.environ, "REDIS_URL": url, "REDIS_PASSWORD_FILE": ""} if server else dict(os.environ)
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
@@ -58,8 +58,8 @@ def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | 
     """Give the URL of a Redis that answers, and the one that was started where none is configured."""
     from worker.own_redis.server import EmbeddedRedis
 
-    if os.environ.get("REDIS_URL") or answers(settings.redis_url):
-        if not answers(settings.redis_url):
+    if os.environ.get("REDIS_URL") or answers(settings):
+        if not answers(settings):
             where = settings.public_redis_url
             raise RedisUnreachable(f"nothing answers at REDIS_URL {where!r}: start it, or unset REDIS_URL for our own")
         yield settings.redis_url, None
@@ -75,12 +75,13 @@ def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
     return {**env, "METRICS_PORT": str(int(port) + number)} if port.isdecimal() and port != "0" else dict(env)
 
 
-def answers(url: str) -> bool:
-    """Return whether a Redis answers at ``url``, be it with a refusal."""
-    from redis import Redis
+def answers(settings: ClientSettings) -> bool:
+    """Return whether a Redis answers there, be it with a refusal."""
     from redis.exceptions import RedisError, ResponseError
 
-    with Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as client:
+    from producer.redis.connection import open_blocking_redis
+
+    with open_blocking_redis(settings, timeout_s=2) as client:
         try:
             client.ping()
         except ResponseError:

@@ -8,8 +8,8 @@ from producer.client.queue_view import queue_info
 from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
+from worker.doctor.browser import started_browser_lines
 from worker.doctor.fallback import fallback_lines
-from worker.doctor.fonts import fonts_lines
 from worker.doctor.index_health import index_lines
 from worker.doctor.lane_health import lane_lines, read_lanes
 from worker.doctor.lifetimes import lifetime_line, take_sample
@@ -27,7 +27,7 @@ async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = ()) -> 
     return [
         *lines,
         browser_line(settings.browser_path),
-        *await fonts_lines(settings.browser_path),
+        *await started_browser_lines(settings.browser_path, sandbox=settings.scan_sandbox),
         *models,
         *await fallback_lines(settings),
     ]

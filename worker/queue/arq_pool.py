@@ -13,7 +13,6 @@ from typing import Any, Self, cast
 
 from arq.connections import ArqRedis
 from arq.jobs import JobDef, JobResult
-from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
@@ -113,19 +112,3 @@ def _defer_s(until: datetime | None, by: float | timedelta | None) -> float:
         now = datetime.now(until.tzinfo or UTC)
         return (until if until.tzinfo else until.astimezone(UTC)).timestamp() - now.timestamp()
     return by.total_seconds() if isinstance(by, timedelta) else float(by or 0)
-
-
-_SYNC_OPTIONS = ("host", "port", "db", "username", "password", "path")
-
-
-def sync_twin(client: Redis, *, timeout_s: float) -> BlockingRedis:
-    """Return a blocking client to the same server with one connection of its own, for a thread."""
-    connections = connections_of(client)
-    given = connections.connection_kwargs
-    options = {name: given[name] for name in _SYNC_OPTIONS if given.get(name) is not None}
-    if "path" in options:
-        options["unix_socket_path"] = options.pop("path")
-    if "ssl_context" in given or "SSL" in connections.connection_class.__name__:
-        options["ssl"] = True
-        options |= {name: value for name, value in given.items() if name.startswith("ssl_") and value is not None}
-    return BlockingRedis(**options, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)

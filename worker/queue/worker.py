@@ -27,9 +27,10 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from producer.keys import Keys
+from producer.redis.dial import blocking_twin
 from producer.redis.script_pipe import ScriptPipe
 from producer.stored.schedules import Schedules
-from worker.queue.arq_pool import StreamPool, connections_of, sync_twin
+from worker.queue.arq_pool import StreamPool, connections_of
 from worker.queue.executor import Executor
 from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.loop import Loop
@@ -73,6 +74,8 @@ class StreamWorker(Worker):
         self._grace_s: float = float(self._job_completion_wait)
         self._has_health_key = arq_options.get("health_check_key") is not None
         self._started_ms = int(time.time() * 1000)
+        self.describe_more: Callable[[], dict[str, Any]] = dict
+        """What the heartbeat says besides, asked for at each one."""
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -101,7 +104,7 @@ class StreamWorker(Worker):
         functions = JobFunctions(self, note_progress=self.stream.note_progress)
         self._event_loop = asyncio.get_running_loop()
         self.leases = LeaseKeeper(
-            lambda: sync_twin(pool, timeout_s=self.lease_s / 2),
+            lambda: blocking_twin(connections_of(pool), timeout_s=self.lease_s / 2),
             self.keys,
             consumer=self.name,
             renew_s=self.lease_s / RENEWALS_PER_LEASE,
@@ -226,6 +229,7 @@ class StreamWorker(Worker):
             "failed": self.jobs_failed,
             "retried": self.jobs_retried,
             "functions": sorted(self.functions),
+            **self.describe_more(),
         }
 
     def _on_loop(self, act: Callable[[Executor, Leased], None], leased: Leased) -> None:

@@ -11,86 +11,57 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from producer.errors import DependencyMissing
 from worker.scan.cdp import MAX_MESSAGE_BYTES, BrowserGone, CallFailed, Connection, EventHandler, JsonObject, Session
-from worker.scan.settings import Fonts
+from worker.scan.flags import FLAGS
+from worker.scan.last_words import LastWords, most_telling
+from worker.scan.memory_watch import resident_mb_of, watch_memory
+from worker.scan.sandbox import ON, REFUSED, STARTS, off_from_the_start, refusal, says_none
+from worker.scan.settings import Fonts, ScanSettings
 
 START_LIMIT_S: Final = 20.0
 END_LIMIT_S: Final = 5.0
-WATCH_EVERY_S: Final = 0.5
 _PROFILE_PREFIX: Final = "sightline-browser-"
 
 # Redirections instead of inherited descriptors: Chromium wants its pipe at 3 and 4, wherever ours are.
 _PIPE_SHELL: Final = ("/bin/sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null', "sh")
 
-_FEATURES_OFF: Final = (
-    "Translate",
-    "OptimizationHints",
-    "MediaRouter",
-    "AutofillServerCommunication",
-    "DialMediaRouteProvider",
-    # It starts a second process in every context, in advance of a second site that a scan never visits.
-    "SpareRendererForSitePerProcess",
-)
-_FLAGS: Final = (
-    "--headless",
-    "--remote-debugging-pipe",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--no-startup-window",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--disable-breakpad",
-    "--disable-extensions",
-    "--disable-domain-reliability",
-    "--disable-client-side-phishing-detection",
-    "--metrics-recording-only",
-    "--password-store=basic",
-    "--use-mock-keychain",
-    # Pages of two scans are loaded at once and none is in front.
-    "--disable-background-timer-throttling",
-    "--disable-backgrounding-occluded-windows",
-    "--disable-renderer-backgrounding",
-    # The same picture and the same colours everywhere.
-    "--disable-gpu",
-    "--hide-scrollbars",
-    "--mute-audio",
-    "--force-color-profile=srgb",
-    "--disable-dev-shm-usage",
-    # The headless shell puts frames of all sites into one process: an advertisement that hangs or eats memory would
-    # take the page with it. Costs 0.03 s a page.
-    "--site-per-process",
-    # No way out but the proxy.
-    "--disable-quic",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-    "--dns-prefetch-disable",
-    f"--disable-features={','.join(_FEATURES_OFF)}",
-    "--block-new-web-contents",
-)
-
 log = structlog.get_logger("sightline.scan")
+
+
+class _NotStarted(BrowserGone):
+    """A start that failed, with what the browser said."""
+
+    def __init__(self, program: Path, failure: str, words: str) -> None:
+        telling = most_telling(words)
+        super().__init__(f"{str(program)!r} does not start: {failure}" + (f" (it said: {telling})" if telling else ""))
+        self.words = words
 
 
 class Chromium:
     """One running browser.
 
-    ``users`` counts the scans that hold it; ``scans`` those it has served. ``sandbox`` says ``on``, or why it is off.
+    ``users`` counts the scans that hold it; ``scans`` those it has served. ``sandbox`` says ``on``, or why it is off;
+    ``end_reason`` why we ended it under them.
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, connection: Connection, *, profile: Path, sandbox: str
+        self,
+        process: asyncio.subprocess.Process,
+        connection: Connection,
+        words: LastWords,
+        *,
+        profile: Path,
+        sandbox: str,
     ) -> None:
         self._process = process
+        self._words = words
         self._profile = profile
         self._watch: asyncio.Task[None] | None = None
         self.connection = connection
@@ -100,56 +71,79 @@ class Chromium:
         self.users = 0
         self.scans = 0
         self.is_broken = False
+        self.end_reason = ""
         self.fonts = Fonts()
         self._listeners: dict[str, EventHandler] = {}
         connection.listen("", self._route)
 
     @classmethod
-    async def launch(cls, program: Path, *, max_script_mb: int, max_renderer_mb: int) -> Chromium:
+    async def launch(cls, program: Path, settings: ScanSettings, *, had_sandbox: bool = False) -> Chromium:
         """Return a browser that answers; raise ``BrowserGone`` when it does not.
 
-        As root there is no sandbox; elsewhere it is on, and only left out, loudly, where the kernel refuses it.
+        Without a sandbox only as root, where the settings say so, and where the browser says twice that there is none;
+        never once it ``had_sandbox``. Raises ``DependencyMissing`` where one is required and there is none.
         """
-        script_flag = f"--js-flags=--max-old-space-size={max_script_mb}"
-        if os.geteuid() == 0:
-            log.warning("browser.sandbox_off", reason="the worker runs as root")
-            browser = await cls._start(program, (script_flag, "--no-sandbox"), sandbox="off: root")
-        else:
-            try:
-                browser = await cls._start(program, (script_flag,), sandbox="on")
-            except BrowserGone as error:
-                log.warning("browser.sandbox_off", reason="it does not start with one", error=str(error))
-                browser = await cls._start(program, (script_flag, "--no-sandbox"), sandbox="off: refused by the kernel")
-        browser.watch_memory(max_renderer_mb)
+        script_flag = f"--js-flags=--max-old-space-size={settings.max_script_mb}"
+        browser = None
+        if not (off := off_from_the_start(settings.sandbox)):
+            browser, none_here = await cls._start_in_sandbox(program, (script_flag,))
+            if browser is None and (had_sandbox or settings.sandbox == "require"):
+                if not had_sandbox:
+                    raise DependencyMissing(refusal(none_here))
+                raise BrowserGone(f"it lost its sandbox, which it had before: {none_here}")
+            off = REFUSED
+        elif settings.sandbox == "require":
+            raise DependencyMissing(refusal(off))
+        if browser is None:
+            log.warning("browser.sandbox_off", reason=off.removeprefix("off: "))
+            browser = await cls._start(program, (script_flag, "--no-sandbox"), sandbox=off)
+        browser.begin_watch(max_renderer_mb=settings.max_renderer_mb, max_browser_mb=settings.max_browser_mb)
         log.info("browser.started", version=browser.version, sandbox=browser.sandbox, pid=browser.pid)
         return browser
 
     @classmethod
+    async def _start_in_sandbox(cls, program: Path, flags: tuple[str, ...]) -> tuple[Chromium | None, str]:
+        """Return a browser in its sandbox, or None and the words in which it says, each time, that there is none."""
+        said: list[str] = []
+        for _ in range(STARTS):
+            try:
+                return await cls._start(program, flags, sandbox=ON), ""
+            except _NotStarted as error:
+                failure = error
+                said.append(says_none(error.words))
+        if all(said):
+            return None, most_telling(said[-1])
+        raise failure
+
+    @classmethod
     async def _start(cls, program: Path, flags: tuple[str, ...], *, sandbox: str) -> Chromium:
         profile = Path(tempfile.mkdtemp(prefix=f"{_PROFILE_PREFIX}{os.getpid()}-"))
-        process = await asyncio.create_subprocess_exec(
-            *_PIPE_SHELL,
-            str(program),
-            *_FLAGS,
-            *flags,
-            f"--user-data-dir={profile}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            limit=MAX_MESSAGE_BYTES,
-        )
+        words = await LastWords.listen()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_PIPE_SHELL,
+                str(program),
+                *FLAGS,
+                *flags,
+                f"--user-data-dir={profile}",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=words.write_end,
+                start_new_session=True,
+                limit=MAX_MESSAGE_BYTES,
+            )
+        finally:
+            words.started()
         assert process.stdin is not None  # noqa: S101  asked for above
         assert process.stdout is not None  # noqa: S101  asked for above
         connection = Connection(process.stdout, process.stdin)
-        browser = cls(process, connection, profile=profile, sandbox=sandbox)
+        browser = cls(process, connection, words, profile=profile, sandbox=sandbox)
         try:
             about = await connection.call("Browser.getVersion", timeout_s=START_LIMIT_S)
             await browser._prepare()
         except (BrowserGone, CallFailed) as error:
             await browser.close()
-            msg = f"{str(program)!r} does not start: {error}"
-            raise BrowserGone(msg) from None
+            raise _NotStarted(program, str(error), words.text) from None
         except BaseException:
             await browser.close()
             raise
@@ -182,6 +176,11 @@ class Chromium:
     def is_alive(self) -> bool:
         """Whether it can be given to a scan."""
         return not (self.is_broken or self.connection.closed.is_set() or self._process.returncode is not None)
+
+    @property
+    def last_words(self) -> str:
+        """Why it ended: our reason, or the most telling line that it wrote; '' for neither."""
+        return self.end_reason or most_telling(self._words.text)
 
     async def new_context(self, handler: EventHandler, *, proxy_port: int) -> str:
         """Return the id of a fresh context whose whole traffic goes through the proxy at ``proxy_port``.
@@ -226,9 +225,14 @@ class Chromium:
         """Return the session of an attached target."""
         return Session(self.connection, session_id)
 
+    def begin_watch(self, *, max_renderer_mb: int, max_browser_mb: int) -> None:
+        """Begin to end what eats memory; ``close`` stops it."""
+        watching = watch_memory(self, max_renderer_mb=max_renderer_mb, max_browser_mb=max_browser_mb)
+        self._watch = asyncio.create_task(watching, name="browser-memory")
+
     async def resident_mb(self) -> int:
         """Return the resident memory of all its processes; 0 where ``/proc`` is missing."""
-        return sum((await self._resident_mb_by_pid()).values())
+        return sum(resident_mb for _, _, resident_mb in await resident_mb_of(self))
 
     async def close(self) -> None:
         """End the browser and remove its profile; safe to call twice and on a dead one."""
@@ -243,32 +247,8 @@ class Chromium:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         await self._process.wait()
+        await self._words.close()
         await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
-
-    def watch_memory(self, max_renderer_mb: int) -> None:
-        """Begin to end pages that eat more resident memory than this; ``close`` stops it."""
-        self._watch = asyncio.create_task(self._end_eaters(max_renderer_mb), name="browser-memory")
-
-    async def _end_eaters(self, max_renderer_mb: int) -> None:
-        """Kill the process of a page that eats memory; the page's crash is then seen like any other."""
-        with contextlib.suppress(BrowserGone):
-            while True:
-                await asyncio.sleep(WATCH_EVERY_S)
-                if self.users == 0:
-                    continue
-                for pid, resident_mb in (await self._resident_mb_by_pid(kind="renderer")).items():
-                    if resident_mb > max_renderer_mb:
-                        log.warning("browser.page_killed", resident_mb=resident_mb, max_mb=max_renderer_mb)
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-
-    async def _resident_mb_by_pid(self, kind: str | None = None) -> dict[int, int]:
-        try:
-            info = await self.connection.call("SystemInfo.getProcessInfo")
-        except CallFailed:
-            return {}
-        processes: list[JsonObject] = info["processInfo"]
-        return {int(p["id"]): _resident_mb(int(p["id"])) for p in processes if kind in {None, p["type"]}}
 
 
 def remove_stale_profiles() -> None:
@@ -287,13 +267,3 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _resident_mb(pid: int) -> int:
-    if sys.platform != "linux":
-        return 0
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20

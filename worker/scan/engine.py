@@ -34,6 +34,10 @@ _GRACE_S: Final = 10.0
 """Beyond the request's deadline, for what Chromium needs to open and close a context."""
 
 
+class MemoryEaten(Exception):
+    """The browser was ended because pages had it hold too much."""
+
+
 class ScanEngine:
     """Scans pages with one warm browser; ``open`` it first, or use it as an async context manager."""
 
@@ -55,8 +59,8 @@ class ScanEngine:
     async def open(self) -> None:
         """Check axe-core, find the browser and start it; safe to call twice.
 
-        Raises ``DependencyMissing`` without a browser, ``ScanFailed`` for one that does not start and for an axe-core
-        that is not the one shipped.
+        Raises ``DependencyMissing`` without a browser, or without the sandbox that is required; ``ScanFailed`` for a
+        browser that does not start and for an axe-core that is not the one shipped.
         """
         if self._browsers is not None:
             return
@@ -76,6 +80,11 @@ class ScanEngine:
             browsers, self._browsers = self._browsers, None
             await browsers.close()
 
+    @property
+    def sandbox(self) -> str:
+        """Whether the browser runs in its sandbox: ``on``, or why not; '' while it is closed."""
+        return self._browsers.sandbox if self._browsers else ""
+
     async def resident_mb(self) -> int:
         """Return the browser's resident memory; 0 while it is closed, and where ``/proc`` is missing."""
         return await self._browsers.resident_mb() if self._browsers else 0
@@ -94,12 +103,17 @@ class ScanEngine:
         """
         async with self._places:
             for alone in (False, True):
+                is_eater = False
                 try:
                     return await self._scan(request, secrets or Secrets(), on_progress or _ignore, alone=alone)
+                except MemoryEaten as error:
+                    failure, is_eater = str(error), alone
                 except (BrowserGone, CallFailed, TimeoutError) as error:
                     failure = str(error) or f"no end within {request.deadline_s + _GRACE_S:.0f} s"
         msg = f"the browser failed twice at this page; the last time: {failure}"
-        raise ScanFailed(msg)
+        failed = ScanFailed(msg)
+        failed.retryable = not is_eater  # it was alone in its browser: another attempt would fill that one too
+        raise failed
 
     async def _scan(
         self, request: ScanRequest, secrets: Secrets, on_progress: Callable[[str], None], *, alone: bool
@@ -111,8 +125,10 @@ class ScanEngine:
             try:
                 async with asyncio.timeout(request.deadline_s + _GRACE_S):
                     return await self._visit(browser, request, secrets, on_progress)
-            except (CallFailed, TimeoutError):
+            except (BrowserGone, CallFailed, TimeoutError) as error:
                 browser.is_broken = True
+                if browser.end_reason:
+                    raise MemoryEaten(browser.end_reason) from error
                 raise
 
     async def _visit(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from producer.contract import ScanRequest, ScanResult
+from worker.scan.sandbox import SandboxMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,10 @@ class ScanSettings:
     """Of the main frame by the page itself, before it counts as a reload loop."""
     max_nodes_per_finding: int = 500
     """Nodes kept with their snippets; ``node_count`` counts all."""
+    max_browser_mb: int = 1_024
+    """Resident memory of any other process of the browser: blobs and caches of all pages lie there. Linux only."""
+    sandbox: SandboxMode = "auto"
+    """``require`` scans in the browser's sandbox only; ``off`` never uses it; see ``sandbox.py``."""
     recycle_after_scans: int = 200
     recycle_above_mb: int = 1_500
     """Resident memory of all the browser's processes after a scan. Linux only."""

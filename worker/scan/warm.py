@@ -16,6 +16,7 @@ import structlog
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
 from worker.scan.fonts import read_fonts
+from worker.scan.sandbox import ON
 from worker.scan.settings import ScanSettings
 
 log = structlog.get_logger("sightline.scan")
@@ -30,6 +31,8 @@ class WarmBrowser:
         self._current: Chromium | None = None
         self._retired: set[Chromium] = set()
         self._starting = asyncio.Lock()
+        self.sandbox = ""
+        """Of the browser started last: ``on``, or why it is off; '' before the first."""
 
     @property
     def current(self) -> Chromium | None:
@@ -72,18 +75,15 @@ class WarmBrowser:
     async def _take(self) -> Chromium:
         async with self._starting:
             if self._current is not None and not self._current.is_alive:
-                log.warning("browser.replaced", scans=self._current.scans)
+                log.warning("browser.replaced", scans=self._current.scans, said=self._current.last_words)
                 self._retire(self._current)
             if self._current is None:
                 self._current = await self._launch()
             return self._current
 
     async def _launch(self) -> Chromium:
-        browser = await Chromium.launch(
-            self._program,
-            max_script_mb=self._settings.max_script_mb,
-            max_renderer_mb=self._settings.max_renderer_mb,
-        )
+        browser = await Chromium.launch(self._program, self._settings, had_sandbox=self.sandbox == ON)
+        self.sandbox = browser.sandbox
         browser.fonts = await read_fonts(browser)
         return browser
 

@@ -55,10 +55,10 @@ def test_batches_that_share_a_lane_are_named() -> None:
 
 
 def test_a_worker_is_shown_with_its_load_and_age() -> None:
-    worker = WorkerInfo("w1", "host", 7, 1_000, 3, ("a", "b"), 0, 0, 0)
+    worker = WorkerInfo("w1", "host", 7, 1_000, 3, ("a", "b"), 0, 0, 0, sandbox="off: root")
     queue = QueueInfo({}, scheduled=0, dead=0, workers=(worker,))
 
-    assert list(queue_lines(queue, now_ms=5_000))[-1] == "  w1  host:7  2/3 jobs  heard of 4 s ago"
+    assert list(queue_lines(queue, now_ms=5_000))[-1] == "  w1  host:7  2/3 jobs  heard of 4 s ago  sandbox off: root"
 
 
 def test_an_event_of_a_scan_names_the_page_and_its_barriers() -> None:

@@ -1,0 +1,297 @@
+"""Dials Redis: what every pool, kept connection and thread of ours is made of, by an address (``redis_address.py``).
+
+Over Sentinel each connection asks who the primary is when it is opened, so whatever reconnects after a failover reaches
+the new one. A password file is read again at each connection. A server that speaks TLS where none was asked for, or the
+other way round, is named at once. Next: ``connection.py``, which opens clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from redis import Redis as BlockingRedis
+from redis import connection as blocking
+from redis.asyncio import connection as pooled
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.credentials import CredentialProvider
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from producer.errors import SettingsError, os_reason
+from producer.redis_address import RedisAddress, connection_options, password_in
+
+SENTINEL_ANSWER_S: Final = 1.0
+"""For one Sentinel to be reached, and to answer: the next one is asked after it."""
+PROBE_S: Final = 1.0
+
+
+class WrongProtocol(AuthenticationError):
+    """The server speaks TLS where none was asked for, or none where it was; trying again changes nothing."""
+
+
+class SentinelRefused(AuthenticationError):
+    """A Sentinel wants another password."""
+
+
+@dataclass(slots=True)
+class Sentinels:
+    """Who names the primary of ``service``; the one that answered last is asked first."""
+
+    hosts: list[tuple[str, int]]
+    service: str
+    is_tls: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    async def primary(self) -> tuple[str, int]:
+        """Return host and port; raises ``ConnectionError`` with what each said, and ``SentinelRefused``."""
+        said: list[str] = []
+        for host, port in list(self.hosts):
+            kind = pooled.SSLConnection if self.is_tls else pooled.Connection
+            asked: Any = kind(host=host, port=port, **self._options())
+            try:
+                await asked.connect()
+                await asked.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+                if found := self._found((host, port), await asked.read_response(), said):
+                    return found
+            except (RedisError, OSError) as error:
+                self._note((host, port), error, said)
+            finally:
+                await asked.disconnect(nowait=True)
+        raise self._unknown(said)
+
+    def primary_now(self) -> tuple[str, int]:
+        """Do what ``primary`` does, in a thread."""
+        said: list[str] = []
+        for host, port in list(self.hosts):
+            kind = blocking.SSLConnection if self.is_tls else blocking.Connection
+            asked: Any = kind(host=host, port=port, **self._options())
+            try:
+                asked.connect()
+                asked.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+                if found := self._found((host, port), asked.read_response(), said):
+                    return found
+            except (RedisError, OSError) as error:
+                self._note((host, port), error, said)
+            finally:
+                asked.disconnect()
+        raise self._unknown(said)
+
+    def _options(self) -> dict[str, Any]:
+        return {"socket_timeout": SENTINEL_ANSWER_S, "socket_connect_timeout": SENTINEL_ANSWER_S, **self.options}
+
+    def _found(self, sentinel: tuple[str, int], reply: Any, said: list[str]) -> tuple[str, int] | None:
+        if not reply:
+            said.append(f"{sentinel[0]}:{sentinel[1]} does not know it")
+            return None
+        self.hosts.remove(sentinel)
+        self.hosts.insert(0, sentinel)
+        host, port = (part.decode() if isinstance(part, bytes) else str(part) for part in reply)
+        return host, int(port)
+
+    def _note(self, sentinel: tuple[str, int], error: Exception, said: list[str]) -> None:
+        where = f"{sentinel[0]}:{sentinel[1]}"
+        if isinstance(error, AuthenticationError):
+            msg = f"the Sentinel at {where!r} refuses the password: write it into REDIS_URL as ?sentinel_password="
+            raise SentinelRefused(msg) from None
+        cause = error if isinstance(error, OSError) else error.__context__
+        said.append(f"{where}: {os_reason(cause) if isinstance(cause, OSError) else error}")
+
+    def _unknown(self, said: list[str]) -> RedisConnectionError:
+        return RedisConnectionError(f"no Sentinel names a primary of {self.service!r}: {'; '.join(said)}")
+
+
+class PasswordFile(CredentialProvider):
+    """A password whose file is read at each connection: it may be changed under a running program."""
+
+    def __init__(self, path: str, username: str = "") -> None:
+        self._path = path
+        self._username = username
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Return what AUTH takes; a file that cannot be read counts as an outage."""
+        try:
+            password = password_in(self._path)
+        except SettingsError as error:
+            raise RedisConnectionError(str(error)) from None
+        return (self._username, password) if self._username else (password,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        """Return the same; the file is small and on this machine."""
+        return self.get_credentials()
+
+
+# ---------------------------------------------------------------------------------------------- connections
+
+
+class _Connection(pooled.Connection):
+    """One that says what no attempt will change as it is, and names the wrong protocol."""
+
+    is_tls = False
+
+    async def connect(self) -> None:
+        if self.is_connected:
+            return
+        try:
+            await super().connect()
+        except (AuthenticationError, asyncio.CancelledError):
+            raise
+        except RedisConnectionError as error:
+            if isinstance(error.__cause__, AuthenticationError):  # redis-py wraps what opening a socket raises
+                raise error.__cause__ from None
+            if not self.is_tls and (wrong := await self._mismatch()):
+                raise WrongProtocol(wrong) from None
+            raise
+
+    async def _mismatch(self) -> str:
+        return await asyncio.to_thread(mismatch, self.host, self.port, is_tls=self.is_tls)
+
+
+class _TlsConnection(_Connection, pooled.SSLConnection):
+    is_tls = True
+
+    async def _connect(self) -> None:
+        try:
+            await super()._connect()
+        except OSError:
+            if wrong := await self._mismatch():
+                raise WrongProtocol(wrong) from None
+            raise
+
+
+class _PrimaryMixin:
+    """Asks the Sentinels at each connection."""
+
+    def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
+        self._sentinels = sentinels
+        super().__init__(**options)
+
+
+class _Primary(_PrimaryMixin, _Connection):
+    async def _connect(self) -> None:
+        self.host, self.port = await self._sentinels.primary()
+        await super()._connect()
+
+
+class _TlsPrimary(_PrimaryMixin, _TlsConnection):
+    async def _connect(self) -> None:
+        self.host, self.port = await self._sentinels.primary()
+        await super()._connect()
+
+
+class _BlockingPrimary(_PrimaryMixin, blocking.Connection):
+    def _connect(self) -> Any:
+        self.host, self.port = self._sentinels.primary_now()
+        return super()._connect()
+
+
+class _BlockingTlsPrimary(_PrimaryMixin, blocking.SSLConnection):
+    def _connect(self) -> Any:
+        self.host, self.port = self._sentinels.primary_now()
+        return super()._connect()
+
+
+def mismatch(host: str, port: int, *, is_tls: bool) -> str:
+    """Return what to write instead where the server's protocol is the other one; '' where it is not, or is silent."""
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_S) as probe:
+            if is_tls:
+                probe.sendall(b"PING\r\n")
+                if probe.recv(1) in {b"+", b"-"}:
+                    return f"Redis at '{host}:{port}' does not speak TLS: write redis://, not rediss://"
+            elif _speaks_tls(probe):
+                return f"Redis at '{host}:{port}' speaks TLS only: write rediss://, not redis://"
+    except OSError:
+        pass
+    return ""
+
+
+def _speaks_tls(probe: socket.socket) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is said to it: only whether it is one
+    try:
+        context.wrap_socket(probe).close()
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")
+    return True
+
+
+# ---------------------------------------------------------------------------------------------- pools
+
+
+def connection_arguments(address: RedisAddress, *, password_file: str = "") -> dict[str, Any]:
+    """Return what a connection to ``address`` is made with, blocking or not."""
+    arguments = connection_options(address)
+    if address.path:
+        arguments["path"] = address.path
+    elif address.service:
+        tls = {name: value for name, value in arguments.items() if name.startswith("ssl_")}
+        options = {**tls, **address.sentinel_options}
+        arguments["sentinels"] = Sentinels(list(address.hosts), address.service, address.is_tls, options)
+    else:
+        arguments["host"], arguments["port"] = address.hosts[0]
+    if password_file:
+        arguments.pop("password", None)
+        arguments["credential_provider"] = PasswordFile(password_file, arguments.pop("username", ""))
+    return arguments
+
+
+def open_pool(address: RedisAddress, *, password_file: str = "", **defaults: Any) -> pooled.ConnectionPool:
+    """Return an event loop's connections to ``address``; its own options win over ``defaults``."""
+    arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
+    if address.path:
+        return pooled.ConnectionPool(pooled.UnixDomainSocketConnection, **arguments)
+    if address.service:
+        return pooled.ConnectionPool(_TlsPrimary if address.is_tls else _Primary, **arguments)
+    return pooled.ConnectionPool(_TlsConnection if address.is_tls else _Connection, **arguments)
+
+
+def open_blocking(address: RedisAddress, *, password_file: str = "", **defaults: Any) -> BlockingRedis:
+    """Return a client for a thread, or for a command without an event loop."""
+    arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
+    return _blocking_client(arguments, is_tls=address.is_tls)
+
+
+def asks_sentinels(pool: pooled.ConnectionPool) -> bool:
+    """Return whether the server of ``pool`` is whichever the Sentinels name."""
+    return "sentinels" in pool.connection_kwargs or isinstance(pool, SentinelConnectionPool)
+
+
+_TWIN_OPTIONS: Final = ("host", "port", "db", "username", "password", "path", "credential_provider", "sentinels")
+
+
+def blocking_twin(pool: pooled.ConnectionPool, *, timeout_s: float) -> BlockingRedis:
+    """Return a blocking client to the server of ``pool``, ours or arq's, with connections of its own."""
+    given = pool.connection_kwargs
+    arguments = {name: given[name] for name in _TWIN_OPTIONS if given.get(name) is not None}
+    arguments |= {name: value for name, value in given.items() if name.startswith("ssl_") and value is not None}
+    if isinstance(pool, SentinelConnectionPool):
+        arguments["sentinels"] = _arq_sentinels(pool)
+    is_tls = issubclass(pool.connection_class, pooled.SSLConnection)
+    return _blocking_client(
+        {**arguments, "socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}, is_tls=is_tls
+    )
+
+
+def _arq_sentinels(pool: SentinelConnectionPool) -> Sentinels:
+    """Return the Sentinels of a pool that arq or redis-py made."""
+    known = [cast("Any", client).connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
+    hosts = [(str(options["host"]), int(options["port"])) for options in known]
+    options = {name: value for name, value in known[0].items() if name in {"username", "password"} and value}
+    return Sentinels(hosts, pool.service_name, is_tls=False, options=options)
+
+
+def _blocking_client(arguments: dict[str, Any], *, is_tls: bool) -> BlockingRedis:
+    kind: type[Any]
+    if "path" in arguments:
+        kind = blocking.UnixDomainSocketConnection
+    elif "sentinels" in arguments:
+        kind = _BlockingTlsPrimary if is_tls else _BlockingPrimary
+    else:
+        kind = blocking.SSLConnection if is_tls else blocking.Connection
+    return BlockingRedis(connection_pool=blocking.ConnectionPool(kind, **arguments))

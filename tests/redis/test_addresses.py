@@ -1,0 +1,91 @@
+"""What a wrong REDIS_URL is told, by a real server: in seconds, and with the server that was meant."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis as PooledRedis
+from redis.asyncio.connection import ConnectionPool
+
+from producer.client.client import Client
+from producer.errors import DependencyMissing, RedisUnreachable, RedisUnsuitable
+from producer.redis.connection import open_blocking_redis, open_redis, redis_errors
+from producer.redis.dial import blocking_twin
+from producer.settings import ClientSettings
+from tests.support.site import Site
+from worker.own_redis.server import free_port
+
+
+async def refusal(url: str) -> str:
+    async with Client(ClientSettings(redis_url=url)) as client:
+        with pytest.raises(RedisUnsuitable) as refused:
+            await client.queue()
+    return str(refused.value)
+
+
+async def test_a_plain_server_asked_for_tls_is_named_as_such_in_seconds(redis_url: str) -> None:
+    begun = time.monotonic()
+
+    said = await refusal(redis_url.replace("redis://", "rediss://"))
+
+    assert "does not speak TLS: write redis://, not rediss://" in said
+    assert time.monotonic() - begun < 15  # 34 s before: each of six tries took 5 s to end
+
+
+async def test_a_server_of_tls_asked_in_plain_is_named_as_such() -> None:
+    with Site(tls=True) as secure:
+        where = f"127.0.0.1:{secure.port}"
+        said = await refusal(f"redis://{where}/0")
+
+    assert f"Redis at '{where}' speaks TLS only: write rediss://, not redis://" in said
+
+
+async def test_a_password_file_is_read_again_at_each_connection(redis_url: str, tmp_path: Path) -> None:
+    name, file = f"u{os.getpid()}", tmp_path / "password"
+    address = redis_url.replace("redis://", f"redis://{name}@")
+    async with open_redis(ClientSettings(redis_url=redis_url)) as admin:
+        await admin.acl_setuser(name, enabled=True, passwords=["+first"], commands=["+@all"], keys=["*"])
+        try:
+            file.write_text("first\n")
+            settings = ClientSettings.from_env({"REDIS_URL": address, "REDIS_PASSWORD_FILE": str(file)})
+            async with open_redis(settings) as redis:
+                twin = blocking_twin(redis_pool(redis), timeout_s=2)
+                assert (await redis.acl_whoami(), twin.acl_whoami()) == (name, name)
+                await admin.acl_setuser(name, enabled=True, passwords=["-first", "+second"])
+                file.write_text("second\n")
+                await redis.connection_pool.disconnect()
+                twin.connection_pool.disconnect()
+
+                assert (await redis.acl_whoami(), twin.acl_whoami()) == (name, name)
+                with open_blocking_redis(settings, timeout_s=2) as third:
+                    assert third.acl_whoami() == name
+        finally:
+            await admin.acl_deluser(name)
+
+
+def redis_pool(redis: PooledRedis) -> ConnectionPool:
+    assert isinstance(redis.connection_pool, ConnectionPool)
+    return redis.connection_pool
+
+
+async def test_a_socket_s_path_is_dialled_by_the_thread_too(tmp_path: Path) -> None:
+    settings = ClientSettings(redis_url=f"unix://{tmp_path}/redis.sock")
+
+    async with open_redis(settings) as redis:
+        twin = blocking_twin(redis_pool(redis), timeout_s=1)
+        with pytest.raises(RedisUnreachable, match="No such file or directory"), redis_errors(settings):
+            twin.ping()
+
+
+def test_a_file_of_this_machine_that_fails_is_not_called_redis(tmp_path: Path) -> None:
+    settings = ClientSettings(redis_url=f"redis://127.0.0.1:{free_port()}")
+
+    full = pytest.raises(DependencyMissing, match=r"'full' cannot be used \(No space left on device\).*set TMPDIR")
+    with full, redis_errors(settings):
+        raise OSError(errno.ENOSPC, "No space left on device", "full")
+    with pytest.raises(DependencyMissing, match="nowhere"), redis_errors(settings):
+        (tmp_path / "nowhere" / "file").read_text()

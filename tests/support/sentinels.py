@@ -1,0 +1,87 @@
+"""Three Sentinels and two servers with search, one a replica of the other: what a failover is tried on."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from worker.own_redis.build import fetch
+from worker.own_redis.server import EmbeddedRedis, free_port
+
+SERVICE = "main"
+DOWN_AFTER_MS = 500
+READY_WITHIN_S = 30
+
+
+@dataclass(frozen=True)
+class Failover:
+    """``primary`` at first, and the ``replica`` that is promoted when it dies; ``url`` asks the Sentinels."""
+
+    primary: EmbeddedRedis
+    replica: EmbeddedRedis
+    url: str
+
+
+@contextmanager
+def failover(folder: Path, *, password: str = "") -> Generator[Failover]:
+    """Start all; ``password`` is the Sentinels' own."""
+    config = {"repl-diskless-sync-delay": "0"}
+    with ExitStack() as stack:
+        primary, replica = (
+            stack.enter_context(EmbeddedRedis(folder / name, config=config, die_with_parent=True))
+            for name in ("primary", "replica")
+        )
+        with Redis.from_url(replica.url) as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+            _until(lambda: client.info("replication").get("master_link_status") == "up")
+        ports = [stack.enter_context(_sentinel(folder, primary.port, number, password)) for number in range(3)]
+        for port in ports:
+            with Redis(port=port, password=password or None) as client:
+                _until(lambda client=client: _knows_all(client))
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        option = f"?sentinel_password={password}" if password else ""
+        yield Failover(primary, replica, f"redis+sentinel://{hosts}/{SERVICE}{option}")
+
+
+@contextmanager
+def _sentinel(folder: Path, primary: int, number: int, password: str) -> Generator[int]:
+    port, config = free_port(), folder / f"sentinel-{number}.conf"
+    lines = [f"port {port}", f"dir {folder}", f"sentinel monitor {SERVICE} 127.0.0.1 {primary} 2"]
+    lines += [
+        f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
+        f"sentinel failover-timeout {SERVICE} 3000",
+    ]
+    lines += [f"requirepass {password}", f"sentinel sentinel-pass {password}"] if password else []
+    config.write_text("\n".join(lines) + "\n")
+    command = [fetch() / "bin/redis-server", config, "--sentinel"]
+    with (folder / f"sentinel-{number}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _knows_all(sentinel: Redis) -> bool:
+    state = sentinel.sentinel_masters().get(SERVICE, {})
+    return state.get("num-other-sentinels") == 2 and state.get("num-slaves") == 1 and not state.get("is_sdown")
+
+
+def _until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while True:
+        try:
+            if is_true():
+                return
+        except RedisError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,54 @@
+"""The browser as a worker starts it: its sandbox, and which scripts it has no glyphs for."""
+
+from __future__ import annotations
+
+from producer.errors import DependencyMissing
+from worker.doctor.line import Line, error, ok, warning
+from worker.scan.browser import find_browser
+from worker.scan.cdp import BrowserGone
+from worker.scan.chromium import Chromium
+from worker.scan.fonts import read_fonts
+from worker.scan.sandbox import ON, SandboxMode
+from worker.scan.settings import Fonts, ScanSettings
+
+SUBJECT = "fonts"
+
+
+async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "auto") -> list[Line]:
+    """Start the browser and return what is seen of it; nothing where there is none, which is said elsewhere."""
+    try:
+        program = find_browser(browser_path or None)
+    except DependencyMissing:
+        return []
+    try:
+        browser = await Chromium.launch(program, ScanSettings(sandbox=sandbox))
+    except DependencyMissing as missing:
+        text, _, todo = str(missing).partition(": ")
+        return [error("sandbox", text, todo)]
+    except (BrowserGone, OSError) as failure:
+        return [warning("fonts", str(failure), "see why, or name another browser with BROWSER_PATH")]
+    try:
+        return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(browser))]
+    finally:
+        await browser.close()
+
+
+def sandbox_line(sandbox: str) -> Line:
+    """Return what the browser's sandbox means. Pure."""
+    if sandbox == ON:
+        return ok("sandbox", "the browser runs in it")
+    todo = "run the worker as another user than root where user namespaces are permitted; SCAN_SANDBOX=require holds it"
+    return warning("sandbox", f"{sandbox}: a page that breaks out of the browser is the worker's user", todo)
+
+
+def fonts_line(fonts: Fonts) -> Line:
+    """Return what the browser's fonts mean. Pure."""
+    if not fonts.fingerprint:
+        return warning(SUBJECT, "the browser did not say what it draws text with", "try again when the machine is idle")
+    if fonts.missing:
+        names = ", ".join(fonts.missing)
+        text = f"no glyphs for {names}: text is boxes there, sizes are wrong (fonts {fonts.fingerprint})"
+        return warning(
+            SUBJECT, text, "if you scan such pages: on Debian, apt-get install fonts-noto-core fonts-noto-cjk"
+        )
+    return ok(SUBJECT, f"glyphs for all scripts tried (fonts {fonts.fingerprint})")

@@ -1,0 +1,71 @@
+"""Keeps the end of what a browser writes to its standard error: why it did not start, or why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import Final, Self, cast
+
+KEPT_BYTES: Final = 8_192
+_END_LIMIT_S: Final = 2.0
+_TELLING: Final = (":FATAL:", "Check failed", ":ERROR:")
+"""Most telling first; the rest is about buses and drivers that a headless browser does not need."""
+_CHATTER: Final = ("dbus/", "gpu/", "vaapi")
+
+
+class LastWords(asyncio.Protocol):
+    """The read end of a pipe; ``write_end`` is for the browser, and closed by ``started``."""
+
+    def __init__(self) -> None:
+        self._said = b""
+        self._ended = asyncio.Event()
+        self._transport: asyncio.BaseTransport | None = None
+        self.write_end = -1
+
+    @classmethod
+    async def listen(cls) -> Self:
+        """Open the pipe."""
+        words = cls()
+        read_end, words.write_end = os.pipe()
+        loop = asyncio.get_running_loop()
+        words._transport, _ = await loop.connect_read_pipe(lambda: words, os.fdopen(read_end, "rb", 0))
+        return words
+
+    def started(self) -> None:
+        """Close our copy of the write end: the pipe then ends with the browser. Safe to call twice."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the end of it."""
+        self._said = (self._said + data)[-KEPT_BYTES:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that nothing more will come."""
+        del exc
+        self._ended.set()
+
+    @property
+    def text(self) -> str:
+        """What was said, as far as it is kept."""
+        return self._said.decode("utf-8", "replace")
+
+    async def close(self) -> None:
+        """Stop reading, once all is read; for when the browser has ended."""
+        self.started()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_LIMIT_S):
+                await self._ended.wait()
+        cast("asyncio.BaseTransport", self._transport).close()
+
+
+def most_telling(words: str) -> str:
+    """Return the one line that says most, '' for none. Pure."""
+    lines = [line.strip() for line in words.splitlines() if line.strip() and not any(c in line for c in _CHATTER)]
+    for mark in _TELLING:
+        found = [line for line in lines if mark in line]
+        if found:
+            return found[-1][:300]
+    return lines[-1][:300] if lines else ""

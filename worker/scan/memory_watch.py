@@ -1,0 +1,82 @@
+"""Watches the resident memory of a browser's processes: ends the page that eats it, or the browser where no page shows.
+
+A page's own process is told from the others by the browser. What a page has the browser keep for it (blobs, caches,
+pictures) lies in processes that all pages share: then the whole browser ends, and each page of it is scanned again in
+a browser of its own, where the one that eats memory is alone to blame. Linux only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from worker.scan.cdp import BrowserGone, CallFailed, Connection, JsonObject
+
+WATCH_EVERY_S: Final = 0.5
+ASK_LIMIT_S: Final = 2.0
+"""For the list of processes: a browser that is busy keeping a page's data is watched by its number alone."""
+
+log = structlog.get_logger("sightline.scan")
+
+
+class Watched(Protocol):
+    """What the watch needs of a browser."""
+
+    connection: Connection
+    users: int
+    end_reason: str
+
+    @property
+    def pid(self) -> int: ...  # noqa: D102  see Chromium
+
+
+async def watch_memory(browser: Watched, *, max_renderer_mb: int, max_browser_mb: int) -> None:
+    """End what eats memory, until cancelled or the browser is gone.
+
+    A page's crash is then seen like any other; a browser that is ended says why in ``end_reason``.
+    """
+    with contextlib.suppress(BrowserGone):
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            if browser.users == 0:
+                continue
+            for pid, kind, resident in await resident_mb_of(browser):
+                if kind == "renderer" and resident > max_renderer_mb:
+                    log.warning("browser.page_killed", resident_mb=resident, max_mb=max_renderer_mb)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                elif kind != "renderer" and resident > max_browser_mb:
+                    log.warning("browser.killed", pid=browser.pid, process=kind, resident_mb=resident)
+                    browser.end_reason = (
+                        f"its {kind} process held {resident:,} MB, over the limit of {max_browser_mb:,} MB"
+                    )
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(browser.pid, signal.SIGKILL)
+                    return
+
+
+async def resident_mb_of(browser: Watched) -> list[tuple[int, str, int]]:
+    """Return number, kind and resident MB of each process; the browser's own even where it does not answer."""
+    kinds = {browser.pid: "browser"}
+    with contextlib.suppress(CallFailed):
+        info = await browser.connection.call("SystemInfo.getProcessInfo", timeout_s=ASK_LIMIT_S)
+        processes: list[JsonObject] = info["processInfo"]
+        kinds |= {int(process["id"]): str(process["type"]) for process in processes}
+    return [(pid, kind, _resident_mb(pid)) for pid, kind in kinds.items()]
+
+
+def _resident_mb(pid: int) -> int:
+    if sys.platform != "linux":
+        return 0
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20

@@ -1,0 +1,46 @@
+"""Decides whether Chromium runs in its sandbox: it is left out only where the browser itself says there is none.
+
+A start that fails for any other reason (memory, a full disk, a slow machine) never opens the sandbox. Pure, but for
+the words: ``chromium.py`` acts on them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Literal
+
+SandboxMode = Literal["auto", "require", "off"]
+ON: Final = "on"
+REFUSED: Final = "off: refused by the kernel"
+STARTS: Final = 2
+"""Starts with a sandbox before one without: what used up its namespaces for a moment must not open it."""
+
+_NONE_HERE: Final = (
+    "No usable sandbox!",  # user namespaces are forbidden: seccomp, AppArmor, sysctl
+    "Check failed: sys_chroot(",  # they are permitted and chroot is not: containers with an older rule
+    "Failed to move to new namespace",
+    "The SUID sandbox helper binary was found, but is not configured correctly",
+    "kernel does not support synchronizing filters",
+)
+
+
+def off_from_the_start(mode: SandboxMode) -> str:
+    """Return why no sandbox is tried at all, '' where one is. Chromium refuses root with a sandbox."""
+    if mode == "off":
+        return "off: SCAN_SANDBOX=off"
+    return "off: root" if os.geteuid() == 0 else ""
+
+
+def says_none(words: str) -> str:
+    """Return the line in which the browser says that this machine has no sandbox for it, or ''."""
+    lines = (line for line in words.splitlines() if any(kind in line for kind in _NONE_HERE))
+    return next(lines, "")
+
+
+def refusal(why: str) -> str:
+    """Return the message for SCAN_SANDBOX=require where there is none."""
+    if why == "off: root":
+        todo = "run the worker as another user than root"
+    else:
+        todo = "permit user namespaces (in a container: by its seccomp profile)"
+    return f"SCAN_SANDBOX=require, but the browser has no sandbox here ({why}): {todo}, or set SCAN_SANDBOX=auto"
