@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Literal, Self, TypedDict, Unpack
 
 from pydantic import Field
@@ -30,13 +31,17 @@ class Node(Part):
     ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
     ``box`` is left, top, width, height in the page's pixels. Only scans with screenshots have it, and only for nodes
     outside of frames; elsewhere it is left out of the JSON. So is ``contrast``, which only an element has whose
-    contrast needs review and could be measured.
+    contrast needs review and could be measured. ``issue_id`` is the component barrier that the element belongs to, the
+    same on all pages of a site (its part before ``-`` on all sites), ``component`` its name; results of earlier
+    releases have neither.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
     snippet: str
     failure_summary: str = ""
     fingerprint: str
+    issue_id: str = Field(default="", exclude_if=not_)
+    component: str = Field(default="", exclude_if=not_)
     box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
     contrast: MeasuredContrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
 

@@ -40,6 +40,8 @@ COLUMNS: Final = (
     "group",
     "doubts",
     "contrast",
+    "issue_id",
+    "component",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -84,6 +86,8 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
             "what_to_do": summary_line(node.failure_summary),
             "fingerprint": node.fingerprint,
             "mark": marks.text(finding, node),
+            "issue_id": node.issue_id,
+            "component": node.component,
             "contrast": f"{contrast_text(node.contrast)}: {node.contrast.verdict}" if node.contrast else "",
         }
     hidden = elements(finding) - len(finding.nodes)

@@ -1,24 +1,30 @@
-"""Report as one JSON document: what was asked, every page as it is in Redis, and the sums."""
+"""Report as one JSON document: what was asked, every page as it is in Redis, the component barriers, and the sums."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from producer.reports.components import document
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the document page by page: memory holds one page. ``summary`` comes last."""
+    """Write the document page by page: memory holds one page. ``component_barriers`` and ``summary`` come last."""
     head = line_of({"v": 1, "title": context.title, "generated_at": context.generated_at.isoformat()})
     out.write(f'{head[:-1]},"pages":[')
     summary = Summary()
-    for number, page in enumerate(pages):
-        summary.add(page, fail_on=context.fail_on)
-        out.write(",\n" if number else "\n")
-        out.write(line_of(page.document()))
+
+    def written() -> Iterator[Page]:
+        for number, page in enumerate(pages):
+            summary.add(page, fail_on=context.fail_on)
+            out.write(",\n" if number else "\n")
+            out.write(line_of(page.document()))
+            yield page
+
+    components = document(written())
     fail_on = context.fail_on.value if context.fail_on else None
-    tail = line_of({"fail_on": fail_on, "summary": summary.document()})
+    tail = line_of({"fail_on": fail_on, "component_barriers": components, "summary": summary.document()})
     out.write(f"\n],{tail[1:]}\n")

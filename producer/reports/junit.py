@@ -1,4 +1,4 @@
-"""Report as JUnit XML: a suite a page, a test case a finding, for the test tab of a CI system.
+"""Report as JUnit XML for the test tab of a CI system: a suite a component barrier, then a suite a page.
 
 A finding at or over the threshold is a failure; one under it, known or waived is skipped with the reason; a page that
 could not be scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been
@@ -14,6 +14,7 @@ from typing import TextIO
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from producer.contract import Finding, Impact
+from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
@@ -27,8 +28,11 @@ _NODES = 20
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the suites; holds all pages in memory, because the counts come first in XML."""
-    report = JUnitXml(context.title)
-    for page in pages:
+    report, listed = JUnitXml(context.title), list(pages)
+    for one in by_component(listed):
+        if one.issue_id:
+            report.append(_component(one, context))
+    for page in listed:
         report.append(_suite(page, context))  # add_testsuite() compares it with all others: 17 s for 5,000 pages
     suites = list(report)
     # update_statistics() would add skipped="…", which Jenkins' XSD does not know at the root
@@ -52,8 +56,20 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
     if lines := [*(f"in doubt: {line}" for line in doubt_lines(page)), *_to_review(page)]:
         scanned.system_out = "\n".join(lines)
     suite.add_testcase(scanned)
-    for finding in page.findings:
-        suite.add_testcase(_case(page, finding, context.fail_on))
+    for one in by_component([page]):
+        if not one.issue_id:
+            suite.add_testcase(_case(page, one.finding, context.fail_on))
+    return suite
+
+
+def _component(one: ComponentBarrier, context: ReportContext) -> TestSuite:
+    """Return a component barrier as a suite: a case for each page it is on."""
+    suite = TestSuite(one_line(one.name))
+    suite.timestamp = context.generated_at.replace(microsecond=0, tzinfo=None).isoformat()
+    for page, finding in one.places:
+        case = _case(page, finding, context.fail_on)
+        case.name, case.classname = one_line(page.url), one_line(f"{one.rule}: {one.name}")
+        suite.add_testcase(case)
     return suite
 
 
@@ -101,6 +117,7 @@ def _details(finding: Finding, marks: Marks) -> str:
         marked = marks.text(finding, node)
         lines += ["", *([marked] if marked else []), selector_text(node.selector), node.snippet]
         lines += [summary_line(node.failure_summary), f"fingerprint {node.fingerprint}"]
+        lines += [f"component barrier {node.issue_id}"] if node.issue_id else []
     hidden = elements(finding) - min(len(finding.nodes), _NODES)
     if hidden > 0:
         lines += ["", f"and {counted(hidden, 'more element')}"]

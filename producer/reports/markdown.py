@@ -1,6 +1,6 @@
 """Report as Markdown, for a pull-request comment or a CI system's job summary.
 
-Bounded, because a comment takes 65,536 characters: the worst pages and rules are shown, and how many are not. What
+Bounded, because a comment takes 65,536 characters: the worst components and pages are shown, and how many are not. What
 comes from pages stands in code spans or is escaped, so it can neither format, link nor mention anybody.
 """
 
@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
 from producer.contract import Finding
+from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     WORST_FIRST,
     Page,
-    RuleGroup,
     Summary,
-    by_rule,
     elements,
     labels,
     selector_text,
@@ -33,7 +32,7 @@ from producer.reports.reviews import Measured, Proposed, reviews
 MAX_CHARS: Final = 65_000
 """A little under what GitHub takes, for the caller's own line before or after."""
 PAGES: Final = 50
-RULES: Final = 40
+COMPONENTS: Final = 40
 PLACES: Final = 5
 NOTES: Final = 30
 REVIEWS: Final = 20
@@ -51,7 +50,7 @@ _WORD_JOINER: Final = "\u2060"
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the sums, the pages worst first, and the broken rules; holds all pages in memory."""
+    """Write the sums, the component barriers, and the pages worst first; holds all pages in memory."""
     listed = list(pages)
     names = dict(zip(map(id, listed), labels(listed), strict=True))
     head, foot = _head(listed, context), _foot(listed, context)
@@ -59,20 +58,21 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     left = MAX_CHARS - len(head) - len(foot) - len(doubts) - _ROOM
     shown = worst_first(page for page in listed if page.outcome != "passed")
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
-    groups = by_rule(listed)
-    blocks = _fitting((_rule(group, names) for group in groups[:RULES]), left - sum(map(len, rows)))
+    groups = by_component(listed)
+    blocks = _fitting((_component(group, names) for group in groups[:COMPONENTS]), left - sum(map(len, rows)))
     left -= sum(map(len, [*rows, *blocks]))
     known = reviews(listed)
     folded = "".join(_review(about, found, names, chars=left // len(known)) for about, found in known)
     out.write(head)
+    out.writelines(blocks)
+    what = "component barrier" if any(group.issue_id for group in groups) else "rule"
+    out.write(_left_out(len(groups) - len(blocks), f"more {what}"))
     if shown:
         heads = [impact.value.capitalize() for impact in WORST_FIRST]
         out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")
         out.writelines(rows)
         out.write(_left_out(len(shown) - len(rows), "more page"))
     out.write(doubts)
-    out.writelines(blocks)
-    out.write(_left_out(len(groups) - len(blocks), "more rule"))
     out.write(folded)
     out.write(foot)
 
@@ -146,7 +146,7 @@ def _sums(summary: Summary, where: str) -> str:
     pages = (
         f"{counted(summary.pages, 'page')}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
     )
-    found = f"; {counted(summary.total, 'barrier')} ({counts})" if counts else ""
+    found = f"; {summary.found()}: {counts}" if counts else ""
     review = f"; {counted(summary.needs_review, 'finding')} for a person to review" if summary.needs_review else ""
     doubts = f"; {counted(summary.in_doubt, 'page')} in doubt" if summary.in_doubt else ""
     return pages + found + review + doubts
@@ -170,22 +170,24 @@ def _doubts(listed: Sequence[Page], names: dict[int, str]) -> str:
     return f"\n**In doubt**\n\n{''.join(shown)}{_left_out(len(lines) - len(shown), 'more doubt')}" if lines else ""
 
 
-def _rule(group: RuleGroup, names: dict[int, str]) -> str:
-    """Return one rule as a block that opens: where it is broken, how to mend it, where it is explained."""
+def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
+    """Return one component barrier as a block that opens: its pages, how to mend it, where the rule is explained."""
     place = f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"
-    lines = [
-        f"\n<details><summary><b>{group.impact.value}</b> {_html(group.rule)}: {_html(group.finding.help)} ({place})"
-    ]
-    lines.append("</summary>\n\n")
+    state = f"<b>{group.state}</b>: " if group.state else ""
+    name = _html(group.name) if group.issue_id else f"{_html(group.rule)}: {_html(group.finding.help)}"
+    lines = [f"\n<details><summary>{state}<b>{group.impact.value}</b> {name} ({place})</summary>\n\n"]
     lines += [_place(page, finding, names) for page, finding in group.places[:PLACES]]
     if len(group.places) > PLACES:
         lines.append(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
-    if group.advice and group.advice[0].fix:
+    if group.what_to_do:
+        lines.append(f"\n{text(group.what_to_do.do)}\n")
+    if group.advice and group.advice[0].fix and group.advice[1] != "builtin":
         lines.append(f"\nFix, by {text(group.advice[1])}: {text(one_line(group.advice[0].fix, limit=600))}\n")
     if group.finding.help_url.startswith("https://"):
         link = re.sub(r"[^A-Za-z0-9:/?=&#._-]", "", group.finding.help_url)
         criteria = f", WCAG {', '.join(map(text, group.finding.criteria))}" if group.finding.criteria else ""
-        lines.append(f"\n[About this rule]({link}){criteria}\n")
+        about = f", component barrier {code(group.issue_id)}" if group.issue_id else ""
+        lines.append(f"\n[About {code(group.rule, limit=60)}]({link}){criteria}{about}\n")
     return "".join([*lines, "\n</details>\n"])
 
 

@@ -15,6 +15,7 @@ from producer.contract import IMPACTS, Impact, JsonObject, public_url
 from producer.contract.addresses import origin_of, path_of
 from producer.reports.doubts import doubt_kind, doubt_text, doubts_of
 from producer.reports.marks import NO_MARKS, Mark, Marks
+from producer.reports.plain_text import counted as _counted
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
     from producer.contract import Doubt, Finding, Priority, Result, ReviewProposal, ScanResult
@@ -198,7 +199,8 @@ class Summary:
     """Sums over pages; feed it with ``add``.
 
     ``not_scanned`` counts all that is no pass, ``doubtful`` those of them that only ``--strict`` counts. ``in_doubt``
-    counts pages with any doubt, ``doubts`` the pages of each kind.
+    counts pages with any doubt, ``doubts`` the pages of each kind. ``rules`` and ``components`` are those with a
+    violation, by name and by ``issue_id``.
     """
 
     pages: int = 0
@@ -212,6 +214,8 @@ class Summary:
     needs_review: int = 0
     marked: dict[Mark, int] = field(default_factory=dict[Mark, int])
     elements: dict[Impact, int] = field(default_factory=lambda: dict.fromkeys(IMPACTS, 0))
+    rules: set[str] = field(default_factory=set[str])
+    components: set[str] = field(default_factory=set[str])
 
     def add(self, page: Page, *, fail_on: Impact | None) -> None:
         """Count one page."""
@@ -227,6 +231,8 @@ class Summary:
         self.needs_review += len(page.result.incomplete) if page.result else 0
         for finding in page.findings:
             self.elements[impact_of(finding)] += elements(finding)
+            self.rules.add(finding.rule)
+            self.components |= {node.issue_id for node in finding.nodes if node.issue_id}
             for _, mark, number in page.marks.each(finding):
                 if mark:
                     self.marked[mark] = self.marked.get(mark, 0) + number
@@ -235,6 +241,16 @@ class Summary:
     def total(self) -> int:
         """Elements that break a rule."""
         return sum(self.elements.values())
+
+    def found(self, new: str = "") -> str:
+        """Return what was found in the words of all reports: ``3 component barriers (2 rules, 150 elements)``.
+
+        Elements without a component are results of earlier releases: they are counted as barriers then.
+        """
+        rules, total = _counted(len(self.rules), "rule"), self.total
+        if not self.components:
+            return _counted(total, f"{new}barrier")
+        return f"{_counted(len(self.components), f'{new}component barrier')} ({rules}, {_counted(total, 'element')})"
 
     @property
     def why_no_pass(self) -> str:
@@ -256,6 +272,8 @@ class Summary:
             "failing": self.failing,
             "needs_review": self.needs_review,
             "barriers": {impact.value: count for impact, count in self.elements.items()},
+            "rules": len(self.rules),
+            "component_barriers": len(self.components),
             **({"marked": dict(self.marked)} if self.marked else {}),
             **doubts,
         }

@@ -1,6 +1,8 @@
-"""Report as SARIF 2.1.0 (OASIS), for code scanning: a rule an axe rule, a result a finding.
+"""Report as SARIF 2.1.0 (OASIS), for code scanning: a rule an axe rule, a result a component barrier.
 
-A finding's fingerprint is its ``partialFingerprints``, so a viewer knows it again in the next run. Locations are
+The component's ``issue_id`` is the result's ``partialFingerprints``, so a viewer knows it again in the next run, on
+whatever pages; its locations are the first elements of each page. A finding of an earlier release, without components,
+is a result of its page, known by its fingerprint. Locations are
 relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the address is in the message and
 in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. Each
 doubt is a notification, too: a warning where something was not seen, a note where it is worth a remark. A file is kept
@@ -13,15 +15,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Final, TextIO
 
 from producer.contract import Doubt, Finding, Impact, JsonObject
 from producer.contract.addresses import host_of, relative_uri
+from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_kind, doubt_text
 from producer.reports.formats import ReportContext
-from producer.reports.marks import Marks
-from producer.reports.page import Page, by_rule, elements, impact_of, selector_text
+from producer.reports.page import Page, by_rule, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable, summary_line
 from producer.reports.reviews import Measured, Proposed, measured, proposed, verdict_word
 
@@ -45,7 +48,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     listed = list(pages)
     rules = sorted(by_rule(listed), key=lambda group: group.rule)
     order = {group.rule: number for number, group in enumerate(rules)}
-    found = [(page, finding) for page in listed for finding in page.findings]
+    found = _results(listed)
     kept = _most_telling(found)
     shown = max(1, min(LOCATIONS, ALL_LOCATIONS // max(len(kept), 1)))
     driver = {"name": "Sightline", "version": version("sightline"), "rules": [_rule(group.finding) for group in rules]}
@@ -55,7 +58,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(listed, context, left_out=len(found) - len(kept))],
         "artifacts": [_artifact(page) for page in {page.url: page for page in listed}.values() if host_of(page.url)],
-        "results": [_result(page, finding, order, shown) for page, finding in kept],
+        "results": [_result(one, order, shown) for one in kept],
         "properties": {
             "pages": len(listed),
             "failOn": context.fail_on.value if context.fail_on else "never",
@@ -68,12 +71,20 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     out.write("\n")
 
 
-def _most_telling(found: list[tuple[Page, Finding]]) -> list[tuple[Page, Finding]]:
-    """Return at most ``RESULTS`` of the findings, in their order: those that count for the gate, the worst first."""
+def _results(pages: Sequence[Page]) -> list[ComponentBarrier]:
+    """Return the component barriers, and a finding a page of what has none."""
+    found: list[ComponentBarrier] = []
+    for one in by_component(pages):
+        found += [one] if one.issue_id else [replace(one, places=[place], finding=place[1]) for place in one.places]
+    return found
+
+
+def _most_telling(found: list[ComponentBarrier]) -> list[ComponentBarrier]:
+    """Return at most ``RESULTS`` of them, in their order: those that count for the gate, the worst first."""
 
     def rank(number: int) -> tuple[bool, int]:
-        page, finding = found[number]
-        return page.marks.counted(finding) is None, -impact_of(finding).rank
+        one = found[number]
+        return all(page.marks.counted(finding) is None for page, finding in one.places), -one.impact.rank
 
     if len(found) <= RESULTS:
         return found
@@ -97,35 +108,35 @@ def _rule(finding: Finding) -> JsonObject:
     return rule
 
 
-def _result(page: Page, finding: Finding, order: dict[str, int], shown: int) -> JsonObject:
-    impact = impact_of(finding)
-    marked = one_line(page.marks.finding_text(finding), limit=500)
-    where = f"{counted(elements(finding), 'element')} of {page.url}"
+def _result(one: ComponentBarrier, order: dict[str, int], shown: int) -> JsonObject:
+    page, finding = one.places[0]
+    marked = one_line(page.marks.finding_text(finding) if len(one.places) == 1 else one.state, limit=500)
+    name = one_line(one.name) if one.issue_id else printable(finding.help) or finding.rule
+    where = f"{counted(one.node_count, 'element')} of {page.url}"
+    if len(one.places) > 1:
+        where = f"{counted(one.node_count, 'element')} of {len(one.places):,} pages, first {page.url}"
+    known_by = one.issue_id or finding.fingerprint
     return {
-        "ruleId": finding.rule,
-        "ruleIndex": order[finding.rule],
-        "level": _LEVEL[impact],
-        "message": {
-            "text": f"{printable(finding.help) or finding.rule} ({impact.value}): {where}{_first_advice(finding)}"
-        },
-        "locations": _locations(page, finding, shown),
+        "ruleId": one.rule,
+        "ruleIndex": order[one.rule],
+        "level": _LEVEL[one.impact],
+        "message": {"text": f"{name} ({one.impact.value}): {where}{_first_advice(one)}"},
+        "locations": _locations(one, shown),
         "partialFingerprints": {
-            "sightlineFinding/v1": finding.fingerprint,
-            "primaryLocationLineHash": finding.fingerprint,  # the only one GitHub looks at
+            **({"sightlineComponent/v1": known_by} if one.issue_id else {"sightlineFinding/v1": known_by}),
+            "primaryLocationLineHash": known_by,  # the only one GitHub looks at
         },
-        "properties": {"url": page.url, "impact": impact.value, "criteria": list(finding.criteria), "job": page.job_id}
+        "properties": {
+            "url": page.url,
+            "impact": one.impact.value,
+            "criteria": list(finding.criteria),
+            "job": page.job_id,
+            "pages": len(one.places),
+            "elements": one.node_count,
+        }
+        | ({"groups": one.groups} if one.groups else {})
         | ({"marks": marked} if marked else {}),
-        **_state(page.marks, finding),
-    }
-
-
-def _contrast(one: Measured) -> JsonObject:
-    return {
-        "url": one.page.url,
-        "rule": one.finding.rule,
-        "element": one_line(selector_text(one.node.selector)),
-        "fingerprint": one.node.fingerprint,
-        **one.contrast.model_dump(mode="json"),
+        **_state(one),
     }
 
 
@@ -142,16 +153,26 @@ def _proposal(one: Proposed) -> JsonObject:
     }
 
 
-def _state(marks: Marks, finding: Finding) -> JsonObject:
+def _contrast(one: Measured) -> JsonObject:
+    return {
+        "url": one.page.url,
+        "rule": one.finding.rule,
+        "element": one_line(selector_text(one.node.selector)),
+        "fingerprint": one.node.fingerprint,
+        **one.contrast.model_dump(mode="json"),
+    }
+
+
+def _state(one: ComponentBarrier) -> JsonObject:
     """Return what a viewer needs to tell new from known, and to hide what is waived whole."""
-    each = list(marks.each(finding))
-    found = {mark for _, mark, _ in each}
+    each = [(page, finding, *rest) for page, finding in one.places for rest in page.marks.each(finding)]
+    found = {mark for _, _, _, mark, _ in each}
     state: JsonObject = {}
-    if marks.known is not None:
+    if any(page.marks.known is not None for page, _ in one.places):
         compared = found - {"waived"}
         state["baselineState"] = "updated" if len(compared) > 1 else "new" if compared == {"new"} else "unchanged"
     if found == {"waived"}:
-        waivers = {waiver: None for node, _, _ in each if (waiver := marks.waiver_of(finding, node))}
+        waivers = {kept: None for page, finding, node, *_ in each if (kept := page.marks.waiver_of(finding, node))}
         state["suppressions"] = [
             {
                 "kind": "external",
@@ -164,20 +185,27 @@ def _state(marks: Marks, finding: Finding) -> JsonObject:
     return state
 
 
-def _first_advice(finding: Finding) -> str:
-    summary = finding.nodes[0].failure_summary if finding.nodes else ""
-    return f". {one_line(summary_line(summary), limit=500)}" if summary else ""
+def _first_advice(one: ComponentBarrier) -> str:
+    summary = one.finding.nodes[0].failure_summary if one.finding.nodes else ""
+    said = one.what_to_do.do if one.what_to_do and one.issue_id else summary_line(summary)
+    return f". {one_line(said, limit=500)}" if said else ""
 
 
-def _locations(page: Page, finding: Finding, shown: int) -> list[JsonObject]:
-    if not finding.nodes:
-        return [{"physicalLocation": _physical(page.url)}]
+def _locations(one: ComponentBarrier, shown: int) -> list[JsonObject]:
+    """Return at most ``shown`` locations: the first element of each page, then the second ones, and so on."""
+    ranked = [
+        (number, place, page.url, node)
+        for place, (page, finding) in enumerate(one.places)
+        for number, node in enumerate(finding.nodes[:shown])
+    ]
+    if not ranked:
+        return [{"physicalLocation": _physical(one.places[0][0].url)}]
     return [
         {
-            "physicalLocation": _physical(page.url, snippet=printable(node.snippet)),
+            "physicalLocation": _physical(url, snippet=printable(node.snippet)),
             "logicalLocations": [{"fullyQualifiedName": one_line(selector_text(node.selector)), "kind": "element"}],
         }
-        for node in finding.nodes[:shown]
+        for _, _, url, node in sorted(ranked, key=lambda item: item[:2])[:shown]
     ]
 
 
@@ -206,7 +234,7 @@ def _invocation(pages: Sequence[Page], context: ReportContext, *, left_out: int)
         text = f"{counted(len(doubts) - DOUBTS, 'doubt')} left out; all are in the JSON report"
         told.append({"level": "warning", "message": {"text": text}, "descriptor": {"id": "LeftOut"}})
     if left_out:
-        text = f"{counted(left_out, 'finding')} left out: code scanning takes {RESULTS:,}; all are in the other reports"
+        text = f"{counted(left_out, 'result')} left out: code scanning takes {RESULTS:,}; all are in the other reports"
         told.append({"level": "warning", "message": {"text": text}, "descriptor": {"id": "LeftOut"}})
     invocation: JsonObject = {"executionSuccessful": not problems, "endTimeUtc": ended}
     return {**invocation, "toolExecutionNotifications": told} if told else invocation

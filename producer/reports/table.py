@@ -1,4 +1,4 @@
-"""Report for a terminal: the broken rules with the elements that break them, then a line a page and the sums.
+"""Report for a terminal: the component barriers with their pages, then a line a page and the sums.
 
 The sums come last, because that is what a terminal shows when it is done.
 
@@ -17,14 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.contract import Impact
+from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import MAX_LINES, counts_text, doubt_lines
 from producer.reports.formats import ReportContext
 from producer.reports.page import (
     WORST_FIRST,
     Page,
-    RuleGroup,
     Summary,
-    by_rule,
     elements,
     labels,
     selector_text,
@@ -56,7 +55,7 @@ _OUTCOME_STYLE: Final = {"passed": "green", "barriers": "default"}
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the broken rules, the pages and the sums of what counts for the gate; holds all pages in memory."""
+    """Write the components, the pages and the sums of what counts for the gate; holds all pages in memory."""
     console = _console(context, out)
     whole = list(pages)
     listed = [page.counted for page in whole]
@@ -67,8 +66,8 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
         heading.append(f"  {one_line(sites.pop())}", style="not bold dim")
     console.print(heading)
     named = dict(zip(map(id, listed), names, strict=True))
-    for group in by_rule(listed):
-        _print_rule(console, group, named)
+    for group in by_component(listed):
+        _print_component(console, group, named)
     for about, found in reviews(listed):
         _print_reviews(console, about, found, named)
     console.print()
@@ -159,33 +158,48 @@ def _worst(page: Page) -> str:
     return page.findings[0].rule if page.findings else ""
 
 
-# ---------------------------------------------------------------------------------------------- rules
+# ---------------------------------------------------------------------------------------------- components
 
 
-def _print_rule(console: Console, group: RuleGroup, names: dict[int, str]) -> None:
+def _print_component(console: Console, group: ComponentBarrier, names: dict[int, str]) -> None:
     console.print()
     heading = Text()
     heading.append(group.impact.value, style=_STYLE[group.impact]).append("  ")
-    heading.append(group.rule, style="bold").append("  ")
-    heading.append(one_line(group.finding.help))
+    if group.issue_id:
+        heading.append(one_line(group.name), style="bold")
+    else:
+        heading.append(group.rule, style="bold").append("  ").append(one_line(group.finding.help))
     criteria = f"WCAG {', '.join(group.finding.criteria)}" if group.finding.criteria else ""
     _print_hanging(console, heading, tail=criteria)
+    if group.issue_id:
+        console.print(_indented(_about(group)), overflow="fold")
     console.print(_places(group, names, console.width - _INDENT))
     hidden = len(group.places) - _PLACES
     if hidden > 0:
         console.print(_indented(Text(f"and on {counted(hidden, 'more page')}", style="dim")))
+    console.print(_indented(_fix(group, max(_FIX_LINES * (console.width - _INDENT) - 8, 40))))
+
+
+def _about(group: ComponentBarrier) -> Text:
+    """Return rule, numbers and groups on one line: ``image-alt, 150 elements on 150 pages, known``."""
+    parts = [group.rule, f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"]
+    parts += [f"in {one_line(', '.join(group.groups), limit=120)}"] if group.groups else []
+    parts += [group.state] if group.state not in {"", "new"} else []
+    return Text(", ".join([*parts, f"id {group.issue_id}"]), style="dim")
+
+
+def _fix(group: ComponentBarrier, limit: int) -> Text:
+    """Return what a language model advises on this finding, else what to do about its rule."""
     advice = group.advice
-    if advice and advice[0].fix:
+    if advice and advice[0].fix and (advice[1] != "builtin" or not group.issue_id):
         head = f"fix, by {one_line(advice[1], limit=60)}: "
-        fix = one_line(advice[0].fix, limit=max(_FIX_LINES * (console.width - _INDENT) - len(head) - 8, 40))
-        console.print(_indented(Text.assemble((head, "dim"), fix)))
-    if group.finding.help_url and console.width >= _WIDE:
-        link = one_line(group.finding.help_url).partition("?")[0]
-        console.print(_indented(Text(link, style="dim")), overflow="fold")
+        return Text.assemble((head, "dim"), one_line(advice[0].fix, limit=limit - len(head)))
+    said = group.what_to_do
+    return Text.assemble(("fix: ", "dim"), said.do if said else one_line(group.finding.help, limit=limit))
 
 
-def _places(group: RuleGroup, names: dict[int, str], room: int) -> Padding:
-    """Return the first places of a rule, a line each: page, first element, how many more of them."""
+def _places(group: ComponentBarrier, names: dict[int, str], room: int) -> Padding:
+    """Return the first places of a component, a line each: page, first element, how many more of them."""
     shown = [(names[id(page)], finding) for page, finding in group.places[:_PLACES]]
     name_width = min(max(len(name) for name, _ in shown), max(room * 2 // 5, 12))
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -282,8 +296,7 @@ def _print_sums(console: Console, summary: Summary, context: ReportContext) -> N
         line.append(f", {summary.doubtful:,} in doubt", style="bold magenta")
     console.print(line)
     if summary.total:
-        new = "new barrier" if summary.marked else "barrier"
-        line = Text(f"{counted(summary.total, new)}: ", style="bold")
+        line = Text(f"{summary.found('new ' if summary.marked else '')}: ", style="bold")
         line.append_text(_impact_counts(summary.elements))
         console.print(line)
     if summary.needs_review:

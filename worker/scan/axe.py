@@ -245,5 +245,5 @@ class AxeRun:
         names = [self._names.get(step) for step in steps]
         if None in names:
             return None
-        parts = {part: [name[part] for name in names if name] for part in ("target", "ancestry")}
+        parts = {part: [name[part] for name in names if name] for part in ("target", "ancestry", "place")}
         return {**node, **parts, "at": steps}

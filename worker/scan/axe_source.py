@@ -88,7 +88,7 @@ def script(name: str) -> str:
 @cache
 def audit_script() -> str:
     """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
-    loads = ";\n".join((quick_axe(), script("media"), script("shadowing"), script("audit")))
+    loads = ";\n".join((quick_axe(), script("media"), script("shadowing"), script("place"), script("audit")))
     return f"if (!Object.hasOwn(globalThis, 'sightlineAudit')) {{{loads}}}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from producer.contract import Counts, Finding, Impact, JsonObject, Node
+from worker.scan.component import component_of, places_of
 from worker.scan.fingerprint import Ancestry, finding_fingerprint, node_fingerprints
 
 _CRITERION: Final = re.compile(r"wcag(\d)(\d)(\d+)")
@@ -73,18 +74,22 @@ def _read_finding(rule: JsonObject, outcome: Literal["violation", "incomplete"],
         help=rule["help"],
         help_url=rule["helpUrl"],
         description=rule["description"],
-        nodes=tuple(_read_node(node, name) for node, name in zip(nodes, names, strict=True)),
+        nodes=tuple(_read_node(rule["id"], node, name, page) for node, name in zip(nodes, names, strict=True)),
         node_count=rule["nodeCount"],
         fingerprint=finding_fingerprint(rule["id"], outcome),
     )
 
 
-def _read_node(node: JsonObject, fingerprint: str) -> Node:
+def _read_node(rule: str, node: JsonObject, fingerprint: str, page: str) -> Node:
+    places = node.get("place") or places_of(_tuples(node["ancestry"]))
+    component = component_of(rule, places, node["html"], page=page)
     return Node(
         selector=_tuples(node["target"]),
         snippet=node["html"],
         failure_summary=node["summary"],
         fingerprint=fingerprint,
+        issue_id=component.issue_id,
+        component=component.name,
         box=node.get("box") or None,
         contrast=node.get("contrast"),
     )

@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import Final
+from urllib.parse import urljoin
 
 from producer.contract.addresses import origin_of
 
@@ -110,6 +111,13 @@ class _FirstElement(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+
+
+def normal_address(address: str, *, page: str) -> str:
+    """Return the address that a page's markup names, without origin, query, numbers and what builds made."""
+    with contextlib.suppress(ValueError):
+        address = urljoin(page, address.strip()) if page else address.strip()
+    return _NUMBER.sub("0", _normalise_address(address, origin_of(page)))[:_MAX_TEXT_CHARS]
 
 
 def _normalise_text(text: str) -> str:

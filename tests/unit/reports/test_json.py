@@ -56,6 +56,8 @@ def test_the_document_holds_all_pages_and_the_sums() -> None:
         "failing": 2,
         "needs_review": 1,
         "barriers": {"minor": 0, "moderate": 1, "serious": 0, "critical": 4},
+        "rules": 2,
+        "component_barriers": 0,
     }
 
 

@@ -72,9 +72,9 @@ def test_long_texts_of_pages_fit_too_and_what_was_cut_is_told() -> None:
 
     assert COMMENT_CHARS * 0.8 < len(made) < COMMENT_CHARS
     cut = re.findall(r"… and (\d+) more (page|rule)s?; all are in the other reports", made)
-    assert [what for _, what in cut] == ["page", "rule"]
-    assert made.count("\n| `") + int(cut[0][0]) == 81
-    assert made.count("<details>") + int(cut[1][0]) == 60
+    assert [what for _, what in cut] == ["rule", "page"]
+    assert made.count("\n| `") + int(cut[1][0]) == 81
+    assert made.count("<details>") + int(cut[0][0]) == 60
 
 
 def test_the_verdict_comes_first_and_a_missing_page_outranks_findings() -> None:

@@ -26,7 +26,7 @@ def test_each_finding_is_one_result_with_its_fingerprint() -> None:
     run = run_of(sample.every_kind())
 
     found = [(result["ruleId"], result["properties"]["url"][20:]) for result in run["results"]]
-    assert found == [("image-alt", "/tea.html"), ("meta-viewport", "/tea.html"), ("image-alt", "/half.html")]
+    assert found == [("image-alt", "/tea.html"), ("image-alt", "/half.html"), ("meta-viewport", "/tea.html")]
     assert run["results"][0]["partialFingerprints"] == {
         "sightlineFinding/v1": "fp-image-alt",
         "primaryLocationLineHash": "fp-image-alt",
@@ -111,10 +111,10 @@ def test_a_file_stays_within_what_code_scanning_takes_and_says_what_it_left_out(
 
     run = run_of(pages)
 
-    assert [result["ruleId"] for result in run["results"]] == ["critical", "moderate", "serious"]
+    assert [result["ruleId"] for result in run["results"]] == ["critical", "serious", "moderate"]
     assert {len(result["locations"]) for result in run["results"]} == {2}
     [told] = run["invocations"][0]["toolExecutionNotifications"]
-    assert told["message"]["text"].startswith("1 finding left out: code scanning takes 3")
+    assert told["message"]["text"].startswith("1 result left out: code scanning takes 3")
     assert run["invocations"][0]["executionSuccessful"] is True
 
 
@@ -126,5 +126,5 @@ def test_of_too_many_findings_a_waived_one_is_left_out_before_a_milder_one_that_
 
     kept = run_of(pages)["results"]
 
-    assert [result["ruleId"] for result in kept] == ["image-alt", "label", "milder"]
+    assert sorted(result["ruleId"] for result in kept) == ["image-alt", "label", "milder"]
     assert not any("suppressions" in result for result in kept)

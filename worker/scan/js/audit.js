@@ -94,7 +94,7 @@
   });
   const nameOf = (i) => {
     const [selector, ancestry] = [elements[i].selector[0], ancestryOf(elements[i].element)];
-    return [i, { target: cutAll(selector), ancestry: cutAll(ancestry) }];
+    return [i, { target: cutAll(selector), ancestry: cutAll(ancestry), place: sightlinePlace(elements[i].element) }];
   };
   const names = (numbers) => {
     axe._selectorData = selectorData;

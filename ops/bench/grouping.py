@@ -1,0 +1,253 @@
+"""How well barriers are grouped by component: precision and recall over generated sites with planted components.
+
+Run it: ``.venv/bin/python -m ops.bench.grouping``. A site has four templates and a way in which its builds make
+classes; each element carries in ``data-planted`` which component it is, which the identity never looks at. A pair of
+elements of one rule is grouped rightly when both have one ``issue_id`` exactly if both have one ``data-planted``.
+Precision is the share of grouped pairs that belong together, recall the share of pairs belonging together that are
+grouped. No browser: ``place_of`` says what ``worker/scan/js/place.js`` says, and a test holds them together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Final
+
+from worker.scan.component import Step, component_of
+
+STYLES: Final = ("semantic", "bem", "modules", "utility", "random", "bare", "div")
+TEMPLATES: Final = ("home", "category", "product", "article")
+_WORDS: Final = ("green", "black", "white", "kettle", "spring", "summer", "farm", "river", "leaf", "mountain", "blend")
+_LANDMARKS: Final = frozenset(
+    {"header", "nav", "main", "aside", "footer", "search", "form", "dialog", "article", "section"}
+)
+_PARTS: Final = frozenset(
+    {
+        "li",
+        "tr",
+        "th",
+        "td",
+        "dt",
+        "dd",
+        "table",
+        "ul",
+        "ol",
+        "dl",
+        "fieldset",
+        "figure",
+        "label",
+        "a",
+        "button",
+        "summary",
+    }
+    | {"details", "h1", "h2", "h3", "h4", "h5", "h6"}
+)
+_VOID: Final = frozenset({"img", "input", "br", "hr", "meta", "link"})
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """An element that breaks ``rule``: its true component, what stands around it, its markup."""
+
+    rule: str
+    component: str
+    place: list[Step]
+    snippet: str
+    page: str
+
+
+class Renderer:
+    """Writes the pages of one site, each as its template and build would."""
+
+    def __init__(self, style: str, *, seed: int, site: str) -> None:
+        self.style = style
+        self.site = site
+        self.random = random.Random(f"{style} {seed}")  # noqa: S311  a corpus, no secret
+
+    def classes(self, name: str, *, further: bool = True) -> str:
+        """Return the class attribute of a component called ``name``, as the site's build writes it on this page."""
+        made = self.made()
+        names = {
+            "semantic": name.replace("__", "-"), "div": name.replace("__", "-"), "bem": name,
+            "modules": f"{name.replace('-', '_')}__{made}", "random": made,
+            "utility": "mt-4 flex text-sm md:grid", "bare": "",
+        }[self.style]  # fmt: skip
+        variants = {"bem": f"{name}--{self.word()}", "utility": "px-2", "random": self.made(), "bare": ""}
+        if further and self.random.random() < 0.4:  # noqa: PLR2004
+            extra = variants.get(self.style, self.random.choice(["is-active", self.word(), "wide"]))
+            names = f"{names} {extra}"
+        return f' class="{names}"' if names else ""
+
+    def made(self) -> str:
+        """Return letters that a build makes."""
+        return "".join(self.random.choices("bcdfghjkmnpqrstvwxzaeiou0123456789", k=6))
+
+    def word(self) -> str:
+        """Return a word of a text."""
+        return self.random.choice(_WORDS)
+
+    def tag(self, name: str, inside: str, *, role: str = "", of: str = "", planted: str = "", more: str = "") -> str:
+        """Return an element; ``of`` is its component's name in classes, ``planted`` rule and component."""
+        if self.style == "div" and name in {"header", "footer", "nav", "main", "aside"}:
+            kind = {"nav": "main-nav", "aside": "sidebar", "main": "main"}.get(name, f"site-{name}")
+            name, more = "div", f'{more} id="{kind}"'
+        mark = f' data-planted="{planted}"' if planted else ""
+        start = f"<{name}{f' role={role}' if role else ''}{self.classes(of) if of else ''}{more}{mark}>"
+        return start if name in _VOID else f"{start}{inside}</{name}>"
+
+    def page(self, template: str, number: int) -> str:
+        """Return a page of the template."""
+        return f"<body>{self.header(number)}{self.body(template, number)}{self.footer()}</body>"
+
+    def header(self, number: int) -> str:
+        """Return the header, the same on every page but for what moves around in it."""
+        field_ = self.tag("input", "", of="search__input", planted="label|header-search",
+                          more=f' type=search name=q id="f{self.made()}"')  # fmt: skip
+        search = self.tag("form", field_, role="search", more=" action=/find")
+        logo = self.tag("a", self.tag("img", "", of="logo__image", planted="image-alt|logo",
+                                      more=' src="/img/logo.png"'), more=" href=/")  # fmt: skip
+        cart = self.tag("a", "<svg></svg>", of="cart-link", planted="link-name|cart", more=' href="/cart"')
+        account = self.tag("a", "<svg></svg>", of="account-link", planted="link-name|account", more=' href="/account"')
+        entries = [
+            f"<li>{self.tag('a', self.word(), of='menu__link', planted='color-contrast|menu-link', more=f' href=/{w}')}</li>"  # noqa: E501
+            for w in self.random.sample(_WORDS, 4)
+        ]
+        menu = self.tag("nav", f"<ul>{''.join(entries)}</ul>", of="menu")
+        promo = f"<p>{self.word()}</p>" if number % 3 == 0 else ""
+        return self.tag("header", promo + logo + search + menu + cart + account, of="site-header")
+
+    def cards(self, count: int) -> str:
+        """Return cards of a list; templates share them."""
+        shown: list[str] = []
+        for _ in range(count):
+            address = f"/img/{self.word()}-{self.random.randrange(900)}.jpg"
+            image = self.tag("img", "", of="card__image", planted="image-alt|card-image", more=f' src="{address}"')
+            price = self.tag(
+                "span", str(self.random.randrange(99)), of="card__price", planted="color-contrast|card-price"
+            )
+            like = self.tag("button", "<i class=icon-heart></i>", of="card__like", planted="button-name|card-like")
+            shown.append(self.tag("article", f"{image}{price}{like}", of="card"))
+        return f"<div>{''.join(shown)}</div>"
+
+    def body(self, template: str, number: int) -> str:
+        """Return the main part of a template."""
+        title = f"<h1>{self.word()} {number}</h1>"
+        parts = {
+            "home": lambda: self.cards(2) + self.newsletter(),
+            "category": lambda: self.tag("form", self.tag("select", "", of="sort__select", planted="select-name|sort",
+                                                          more=" name=sort")) + self.cards(4),
+            "product": lambda: self.tag("form", self.tag("input", "", of="amount__input", planted="label|amount",
+                                        more=" type=number name=amount")) + f"<section>{self.cards(2)}</section>",
+            "article": lambda: self.tag("figure", self.tag("img", "", of="story__image", planted="image-alt|story",
+                                        more=f' src="/img/{self.word()}.jpg"')) + self.newsletter(),
+        }  # fmt: skip
+        blocks = [title, parts[template]()]
+        if number % 2:
+            blocks.insert(0, f"<div><p>{self.word()}</p></div>")
+        return self.tag("main", "".join(blocks), more=f' class="page-{template}"')
+
+    def newsletter(self) -> str:
+        """Return a form that two templates have."""
+        entry = self.tag("input", "", of="newsletter__input", planted="label|newsletter", more=" type=email name=email")
+        return self.tag("form", entry, of="newsletter")
+
+    def footer(self) -> str:
+        """Return the footer."""
+        note = self.tag("p", f"2026 {self.word()}", of="legal", planted="color-contrast|legal")
+        seal = self.tag("img", "", of="seal", planted="image-alt|seal", more=' src="/img/seal.png"')
+        return self.tag("footer", note + seal, of="site-footer")
+
+
+@dataclass(slots=True)
+class _Reader(HTMLParser):
+    """Finds the planted elements of a page, with what ``place.js`` would say stands around them."""
+
+    page: str
+    found: list[Planted] = field(default_factory=list[Planted])
+    around: list[Step] = field(default_factory=list[Step])
+
+    def __post_init__(self) -> None:
+        HTMLParser.__init__(self)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a planted element, and what stands around the next ones."""
+        values = {name: value or "" for name, value in attrs}
+        if planted := values.get("data-planted"):
+            rule, component = planted.split("|")
+            start = (self.get_starttag_text() or "").replace(f' data-planted="{planted}"', "")
+            inside = self.rawdata[self.rawdata.find(start[-1], self._at()) + 1 :][:60] if tag not in _VOID else ""
+            self.found.append(Planted(rule, component, place_of(self.around), start + inside, self.page))
+        if tag not in _VOID:
+            self.around.append((tag, values.get("role", ""), values.get("class", ""), values.get("id", "")))
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002  our own pages are well formed
+        """Leave an element."""
+        self.around.pop()
+
+    def _at(self) -> int:
+        _, column = self.getpos()
+        return column + len(self.get_starttag_text() or "") - 1
+
+
+def place_of(around: Sequence[Step]) -> list[Step]:
+    """Return what of the elements around ``place.js`` would keep."""
+    kept: list[Step] = []
+    others = 0
+    for step in reversed(around):
+        tag, role, classes, name = step
+        if tag in {"html", "body"}:
+            continue
+        if tag in _LANDMARKS or role:
+            kept.append(step)
+        elif tag in _PARTS or "-" in tag or classes or name:
+            others += 1
+            if others <= 6:  # noqa: PLR2004  MAX_OTHERS
+                kept.append(step)
+    return kept[::-1]
+
+
+def planted_site(style: str, *, pages: int, seed: int = 1) -> Iterator[Planted]:
+    """Yield the planted elements of a site's pages."""
+    renderer = Renderer(style, seed=seed, site=f"https://{style}.example")
+    for number in range(pages):
+        address = f"{renderer.site}/{TEMPLATES[number % 4]}/{number}"
+        reader = _Reader(address)
+        reader.feed(renderer.page(TEMPLATES[number % 4], number))
+        yield from reader.found
+
+
+def measure(planted: Sequence[Planted]) -> tuple[float, float, Counter[tuple[str, str]]]:
+    """Return precision and recall over pairs, and how many elements each (name, component) has."""
+    together: Counter[tuple[str, str]] = Counter()
+    names: Counter[tuple[str, str]] = Counter()
+    for one in planted:
+        found = component_of(one.rule, [one.place], one.snippet, page=one.page)
+        together[found.issue_id, f"{one.rule} {one.component}"] += 1
+        names[found.name, one.component] += 1
+    groups: Counter[str] = Counter()
+    components: Counter[str] = Counter()
+    for (issue, component), number in together.items():
+        groups[issue] += number
+        components[component] += number
+    right = sum(_pairs(number) for number in together.values())
+    return right / sum(map(_pairs, groups.values())), right / sum(map(_pairs, components.values())), names
+
+
+def _pairs(number: int) -> int:
+    return number * (number - 1) // 2
+
+
+def main() -> None:
+    """Print the figures of each kind of site."""
+    for style in STYLES:
+        precision, recall, names = measure(list(planted_site(style, pages=48)))
+        print(f"{style:9} precision {precision:.3f}  recall {recall:.3f}")
+        for (name, component), number in names.most_common(16):
+            print(f"    {component:14} {number:4}  {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Advice a rule: how the problem is called, what to do, and an example before and after; the texts are advice.toml.
+
+Plain Python, and read when first asked for. A rule that the file does not know (a newer axe-core's) has no advice: the
+reader then shows axe-core's own words.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """``problem`` continues the name of a thing: "has no label". ``before`` and ``after`` are markup or CSS."""
+
+    problem: str
+    do: str
+    before: str
+    after: str
+
+
+UNKNOWN: Final = "breaks the rule {rule}"
+
+
+@cache
+def all_advice() -> dict[str, Advice]:
+    """Return the advice by axe-core's name of the rule."""
+    text = (files("producer.contract") / "advice.toml").read_text("utf-8")
+    return {rule: Advice(**fields) for rule, fields in tomllib.loads(text).items()}
+
+
+def advice_on(rule: str) -> Advice | None:
+    """Return the advice on a rule; None for a rule that the file does not know."""
+    return all_advice().get(rule)
+
+
+def problem_of(rule: str) -> str:
+    """Return the rule's problem as the end of a sentence, ``has no label``."""
+    found = advice_on(rule)
+    return found.problem if found else UNKNOWN.format(rule=rule)

@@ -1,0 +1,115 @@
+"""The violations of a report by component: one broken header on 150 pages is one entry with 150 places. Pure.
+
+Elements that have no ``issue_id`` (results of earlier releases) and those that a result does not list are kept together
+by rule, and are no component barriers. What a component is: ``worker/scan/component.py``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from producer.contract import Impact, JsonObject
+from producer.contract.advice import Advice, advice_on
+from producer.reports.page import Page, RuleGroup, elements, impact_of
+
+if TYPE_CHECKING:
+    from producer.contract import Finding, Node
+
+
+@dataclass(slots=True)
+class ComponentBarrier(RuleGroup):
+    """The findings of one rule on one component; each place has the page's finding with the component's elements alone.
+
+    ``issue_id`` is '' for elements that are only known by their rule.
+    """
+
+    issue_id: str = ""
+    name: str = ""
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups of its pages, sorted."""
+        return sorted({page.result.group for page, _ in self.places if page.result and page.result.group})
+
+    @property
+    def marks(self) -> Counter[str]:
+        """How many of its elements are new, known or waived; empty where nothing is known beforehand."""
+        counts: Counter[str] = Counter()
+        for page, finding in self.places:
+            for _, mark, number in page.marks.each(finding):
+                if mark:
+                    counts[mark] += max(number, 1)
+        return counts
+
+    @property
+    def state(self) -> str:
+        """``new``, ``known``, ``known, new on 3 pages``, ``waived``, or '' where nothing is known beforehand."""
+        marks = self.marks
+        if "known" not in marks and "waived" not in marks:
+            return "new" if marks else ""
+        word = "known" if "known" in marks else "waived"
+        fresh = sum(any(mark == "new" for _, mark, _ in page.marks.each(finding)) for page, finding in self.places)
+        return f"{word}, new on {fresh:,} {'page' if fresh == 1 else 'pages'}" if fresh else word
+
+    @property
+    def what_to_do(self) -> Advice | None:
+        """What to do about the rule, with an example."""
+        return advice_on(self.rule)
+
+
+def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
+    """Return the violations of ``pages`` component by component: new before known, worst first, then on most pages."""
+    found: dict[tuple[str, str], ComponentBarrier] = {}
+    for page in pages:
+        for finding in page.findings:
+            for issue_id, part in _parts(finding):
+                key = (issue_id, finding.rule)
+                if (group := found.get(key)) is None:
+                    name = part.nodes[0].component if issue_id else part.help or part.rule
+                    impact = impact_of(part)
+                    group = ComponentBarrier(finding.rule, impact, part, issue_id=issue_id, name=name)
+                    found[key] = group
+                group.impact = max(group.impact, impact_of(part), key=lambda impact: impact.rank)
+                group.places.append((page, part))
+    return sorted(found.values(), key=_order)
+
+
+def document(pages: Iterable[Page]) -> list[JsonObject]:
+    """Return the component barriers of ``pages`` as JSON, each with its pages; holds what it returns, and no page."""
+    found: dict[str, JsonObject] = {}
+    for page in pages:
+        for one in by_component([page]):
+            if one.issue_id:
+                _add(found, one, page)
+    return sorted(found.values(), key=lambda one: (-Impact(one["impact"]).rank, -len(one["pages"]), one["name"]))
+
+
+def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page) -> None:
+    about = {"issue_id": one.issue_id, "name": one.name, "rule": one.rule, "impact": one.impact.value}
+    entry = found.setdefault(one.issue_id, {**about, "elements": 0, "pages": [], "groups": [], "marks": {}})
+    entry["elements"] += one.node_count
+    entry["pages"].append(page.url)
+    entry["groups"] = sorted({*entry["groups"], *one.groups})
+    entry["marks"] = dict(Counter(entry["marks"]) + one.marks)
+    entry["impact"] = max(Impact(entry["impact"]), one.impact, key=lambda impact: impact.rank).value
+
+
+def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
+    """Yield the finding once for each of its components, with the component's elements; last what has none."""
+    nodes: dict[str, list[Node]] = {}
+    for node in finding.nodes:
+        nodes.setdefault(node.issue_id, []).append(node)
+    hidden = elements(finding) - len(finding.nodes)
+    if hidden or not nodes:
+        nodes.setdefault("", [])
+    for issue_id, listed in sorted(nodes.items(), key=lambda item: not item[0]):
+        count = len(listed) + (0 if issue_id else hidden)
+        yield issue_id, finding.revised(nodes=tuple(listed), node_count=count)
+
+
+def _order(one: ComponentBarrier) -> tuple[bool, int, int, int, str, str]:
+    is_old = not one.state.startswith("new") and bool(one.state)
+    return (is_old, -one.impact.rank, -len(one.places), -one.node_count, one.rule, one.name)

@@ -1,0 +1,127 @@
+"""One component barrier on many pages is one entry of every report, counted in the same words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from junitparser import JUnitXml
+
+from producer.contract import Finding, Impact
+from producer.reports.components import by_component
+from producer.reports.marks import Marks
+from producer.reports.page import Page, page_of
+from tests.unit.reports import sample_pages as sample
+
+HEADER, CARD = "4a1f4a1f4a1f4a1f-00c0ffee", "0b5e0b5e0b5e0b5e-00c0ffee"
+NAMES = {HEADER: "Header › search field has no label", CARD: "Main › card image has no text alternative"}
+
+
+def finding(rule: str, issue_id: str, *, nodes: int = 1, trimmed: int = 0) -> Finding:
+    made = sample.finding(rule, nodes=nodes, trimmed=trimmed)
+    known = {"issue_id": issue_id, "component": NAMES[issue_id]}
+    return made.revised(nodes=tuple(node.model_copy(update=known) for node in made.nodes))
+
+
+def pages(count: int = 150) -> list[Page]:
+    """A header on all pages, and two cards on every second one."""
+    return [
+        page_of(
+            sample.scan_result(
+                f"/{n}.html", finding("label", HEADER), *([finding("image-alt", CARD, nodes=2)] if n % 2 else [])
+            ).model_copy(update={"group": "shop" if n % 2 else ""})
+        )
+        for n in range(count)
+    ]
+
+
+def compared(page: Page, known: Sequence[str]) -> Page:
+    return replace(page, marks=Marks(known=frozenset(known)))
+
+
+def test_a_component_on_150_pages_is_one_entry_and_the_one_on_most_pages_comes_first() -> None:
+    header, card = by_component(pages())
+
+    assert (header.name, len(header.places), header.node_count) == (NAMES[HEADER], 150, 150)
+    assert (card.name, len(card.places), card.node_count, card.groups) == (NAMES[CARD], 75, 150, ["shop"])
+
+
+def test_two_components_of_one_rule_are_two_and_what_is_not_listed_is_neither() -> None:
+    both = finding("label", HEADER).nodes + finding("label", CARD, nodes=2).nodes
+    broken = finding("label", HEADER).revised(nodes=both, node_count=9)
+
+    found = by_component([page_of(sample.scan_result("/x", broken))])
+
+    assert {(one.issue_id, one.node_count) for one in found} == {(HEADER, 1), (CARD, 2), ("", 6)}
+
+
+def test_new_components_come_before_known_ones_and_a_known_one_on_a_new_page_is_said() -> None:
+    known = [compared(page, ["label-n0"] if n else []) for n, page in enumerate(pages(4))]
+
+    first, second = by_component(known)
+
+    assert (first.issue_id, first.state) == (CARD, "new")
+    assert (second.issue_id, second.state) == (HEADER, "known, new on 1 page")
+
+
+def test_every_format_counts_in_the_same_words() -> None:
+    sums = "2 component barriers (2 rules, 300 elements): 300 critical"
+
+    assert sums in sample.render("table", pages())
+    assert sums in sample.render("markdown", pages())
+
+
+def test_the_table_has_a_block_for_each_component_with_its_first_pages() -> None:
+    lines = [line.rstrip() for line in sample.render("table", pages(), width=120).splitlines()]
+
+    start = lines.index(f"critical  {NAMES[HEADER]}  WCAG 1.1.1")
+    assert lines[start + 1] == f"    label, 150 elements on 150 pages, in shop, id {HEADER}"
+    assert lines[start + 6] == "    and on 146 more pages"
+    assert lines[start + 7].startswith("    fix: Put a label element with the field's id in its for")
+
+
+def test_code_scanning_gets_one_result_a_component_with_a_location_on_each_page() -> None:
+    results = json.loads(sample.render("sarif", pages(90)))["runs"][0]["results"]
+
+    assert [result["partialFingerprints"]["primaryLocationLineHash"] for result in results] == [HEADER, CARD]
+    assert NAMES[HEADER] in results[0]["message"]["text"]
+    uris = [one["physicalLocation"]["artifactLocation"]["uri"] for one in results[0]["locations"]]
+    assert len(set(uris)) == 90
+    assert [len(result["locations"]) for result in results] == [90, 90]
+
+
+def test_locations_stay_within_what_code_scanning_shows_and_each_page_comes_before_its_second_element() -> None:
+    many = [page_of(sample.scan_result(f"/{n}", finding("image-alt", CARD, nodes=9))) for n in range(60)]
+
+    [result] = json.loads(sample.render("sarif", many))["runs"][0]["results"]
+
+    uris = [one["physicalLocation"]["artifactLocation"]["uri"] for one in result["locations"]]
+    assert len(uris) == 100
+    assert len(set(uris[:60])) == 60
+
+
+def test_junit_has_a_suite_a_component_with_a_case_a_page() -> None:
+    report = JUnitXml.fromstring(sample.render("junit", pages(4), fail_on=Impact.SERIOUS).encode())
+
+    suite = next(one for one in report if one.name == NAMES[HEADER])
+    assert [case.name for case in suite] == [f"https://shop.example/{n}.html" for n in range(4)]
+    assert (report.failures, report.tests) == (6, 10)
+
+
+def test_json_lists_the_components_with_their_pages_and_csv_names_them() -> None:
+    document = json.loads(sample.render("json", pages(4)))
+
+    first = document["component_barriers"][0]
+    assert (first["issue_id"], first["name"], first["elements"]) == (HEADER, NAMES[HEADER], 4)
+    assert first["pages"] == [f"https://shop.example/{n}.html" for n in range(4)]
+    assert document["summary"]["component_barriers"] == 2
+    assert NAMES[CARD] in sample.render("csv", pages(2))
+
+
+def test_markdown_has_components_before_pages_and_new_ones_first() -> None:
+    made = sample.render("markdown", [compared(page, ["label-n0"]) for page in pages(4)])
+
+    assert made.index("Main › card image") < made.index("Header › search field") < made.index("| Page |")
+    assert "<b>new</b>" in made
+    assert "Give the image an alt text" in made

@@ -1,0 +1,135 @@
+"""Which barriers are one component's, and how it is called."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ops.bench.grouping import STYLES, measure, planted_site
+from worker.scan.component import Step, component_of
+from worker.scan.words import base_class, words_of
+
+PAGE = "https://shop.example/tea/1"
+HEADER: list[Step] = [("header", "", "site-header", "")]
+CARD: list[Step] = [("main", "", "page-home", ""), ("article", "", "card", "")]
+
+
+def issue(snippet: str, place: list[Step], *, rule: str = "image-alt", page: str = PAGE) -> str:
+    return component_of(rule, [place], snippet, page=page).issue_id
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_planted_components_are_found_again_whatever_a_site_does_with_its_classes(style: str) -> None:
+    precision, recall, _ = measure(list(planted_site(style, pages=24)))
+
+    assert precision >= 0.95
+    assert recall >= 0.95
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        '<img class="card__image is-new" src="b.jpg">',
+        '<img class="is-new card__image" src="b.jpg">',
+        '<img class="card__image card__image--wide" src="b.jpg" alt-text="x" style="x">',
+        '<img src="b.jpg" class="mt-4 card__image">',
+        '<img class="card__image css-1q2w3e" id="img-42" src="b.jpg">',
+        "<IMG CLASS=card__image SRC=b.jpg>",
+    ],
+)
+def test_a_near_variant_is_the_same_component(variant: str) -> None:
+    assert issue(variant, CARD) == issue('<img class="card__image" src="a.jpg">', CARD)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ('<img class="card__avatar" src="a.jpg">', CARD),
+        ('<img class="card__image" src="a.jpg">', HEADER),
+        ('<input type="image" class="card__image" src="a.jpg">', CARD),
+    ],
+)
+def test_another_component_of_the_same_look_is_another(other: tuple[str, list[Step]]) -> None:
+    assert issue(*other) != issue('<img class="card__image" src="a.jpg">', CARD)
+
+
+def test_fields_of_one_form_are_told_apart_by_their_names() -> None:
+    form: list[Step] = [("main", "", "", ""), ("form", "", "checkout", "")]
+
+    ids = {issue(f'<input class="form-control" name="{name}">', form, rule="label") for name in ("street", "city")}
+
+    assert len(ids) == 2
+    assert issue('<input name="items[3][count]">', form) == issue('<input name="items[12][count]">', form)
+
+
+def test_links_without_classes_in_a_header_are_told_apart_by_where_they_lead_and_those_of_a_list_are_not() -> None:
+    entry: list[Step] = [("nav", "", "", ""), ("ul", "", "", ""), ("li", "", "", "")]
+
+    assert issue('<a href="/cart"></a>', HEADER) != issue('<a href="/account"></a>', HEADER)
+    assert issue('<a href="/tea"></a>', entry) == issue('<a href="/cups"></a>', entry)
+
+
+def test_a_landmark_is_known_by_role_and_by_its_name_too() -> None:
+    ids = {
+        issue('<img class="logo">', [step])
+        for step in [("header", "", "", ""), ("div", "banner", "", ""), ("div", "", "site-header", "")]
+    }
+
+    assert len(ids) == 1
+
+
+def test_two_sites_share_the_kind_and_never_the_id() -> None:
+    one, other = (issue("<img class=logo>", HEADER, page=f"https://{host}/") for host in ("a.example", "b.example"))
+
+    assert one != other
+    assert one.partition("-")[0] == other.partition("-")[0]
+    assert issue("<img class=logo>", HEADER, page="http://www.a.example/x") == one
+
+
+def test_what_is_wrong_with_the_page_itself_is_one_component_of_the_site() -> None:
+    first = component_of("document-title", [[]], '<html lang="en" class="x">', page=PAGE)
+
+    assert first == component_of("document-title", [[]], '<html lang="de">', page="https://shop.example/2")
+    assert first.name == "Page has no title"
+
+
+@pytest.mark.parametrize(
+    ("rule", "place", "snippet", "name"),
+    [
+        ("label", [*HEADER, ("form", "search", "", "")], "<input name=q>", "Header › search field has no label"),
+        ("image-alt", CARD, "<img class=card__image>", "Main › card image has no text alternative"),
+        ("button-name", CARD, "<button class=btn><i class=icon-heart></i></button>", "Main › heart button has no name"),
+        ("link-name", HEADER, '<a href="/cart"></a>', "Header › cart link has no name"),
+        ("image-alt", [], '<img src="/img/logo.gif">', "Page › logo.gif image has no text alternative"),
+        ("color-contrast", [("footer", "", "", "")], "<p>2026</p>", "Footer › text has too little contrast"),
+        ("new-rule", [("footer", "", "", "")], "<p>2026</p>", "Footer › text breaks the rule new-rule"),
+    ],
+)  # fmt: skip
+def test_a_component_has_a_name_that_people_recognise(rule: str, place: list[Step], snippet: str, name: str) -> None:
+    assert component_of(rule, [place], snippet, page=PAGE).name == name
+
+
+def test_made_names_are_no_words() -> None:
+    assert words_of("Card_image__x7Gh2") == ("card", "image")
+    assert words_of("css-1q2w3e sc-bdVaJa svelte-xyzzkq") == ()
+    assert base_class("mt-4 md:flex is-active btn-primary btn") == "btn"
+
+
+def test_one_component_in_200_variants_is_one() -> None:
+    classes = [f"teaser teaser--v{i} {'promo' if i % 3 else ''} x{i}q" for i in range(200)]
+
+    assert len({issue(f'<img class="{names}" src="/{i}.jpg">', CARD) for i, names in enumerate(classes)}) == 1
+
+
+def test_ten_thousand_components_and_markup_of_a_megabyte_take_no_second_each() -> None:
+    started = time.process_time()
+
+    ids = {
+        issue(f'<img class="c-{a}{b}{c}ing" src="x">', CARD) for a in "abcdefghij" for b in "aeiou" for c in "lmnrst"
+    }
+    issue('<div class="' + "x" * 1_000_000 + '">' + "<b>" * 300_000, CARD)
+    component_of("label", [[("d" * 200, "r" * 200, "c " * 100, "i" * 200)] * 14], "<input \x00", page="http://[")
+
+    assert len(ids) > 100
+    assert time.process_time() - started < 2

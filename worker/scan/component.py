@@ -1,0 +1,247 @@
+"""Names the component that a barrier is in, so that one broken header on 150 pages is one thing to mend. Pure.
+
+The identity (``ops/decisions/0021-component-barriers.md`` has the reasons and the measurements) is made of one page
+alone: the same component gets the same ``issue_id`` on every page, whoever scans it, and nothing has to be looked up.
+
+1. the rule;
+2. the landmarks around the element, by tag, role or, where a template has neither, by a word in class or id;
+3. the element: tag, role, type, and the class that says what it is (``words.base_class``); a field's name and an id
+   that is a word; of a button or link without a class the icon in it;
+4. only where it has no such class: the nearest classed part around it, or the tags from the nearest repeated part
+   (``li``, ``article``, ``tr`` …) down; and outside of ``main`` and lists the file that a picture shows or the path
+   that a link leads to, for there each page has the same.
+
+Text, numbers, positions, further classes and the page's address are no part of it. ``issue_id`` is ``KIND-SITE``: the
+same component of the same framework has one kind on every site, and an id of its own on each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from producer.contract.addresses import origin_of
+from producer.contract.advice import problem_of
+from worker.scan.fingerprint import Ancestry, normal_address
+from worker.scan.markup import first_elements
+from worker.scan.words import base_class, words_of
+
+Step = Sequence[str]
+"""Tag, role, classes and id of an element around, as ``js/place.js`` writes it."""
+
+_KIND_DIGITS: Final = 16
+_SITE_DIGITS: Final = 8
+MAX_NAME: Final = 120
+_SHORT_NAME: Final = 3
+_ROLES: Final = {
+    "banner": "header", "navigation": "nav", "main": "main", "complementary": "aside", "contentinfo": "footer",
+    "search": "search", "form": "form", "dialog": "dialog", "alertdialog": "dialog", "article": "article",
+}  # fmt: skip
+_LANDMARK_TAGS: Final = frozenset({"header", "nav", "main", "aside", "footer", "search", "dialog"})
+_HINTS: Final = {
+    "header": "header", "masthead": "header", "banner": "header", "topbar": "header", "footer": "footer", "nav": "nav",
+    "navigation": "nav", "navbar": "nav", "menu": "nav", "breadcrumb": "nav", "breadcrumbs": "nav", "sidebar": "aside",
+    "aside": "aside", "search": "search", "searchform": "search", "searchbox": "search", "dialog": "dialog",
+    "modal": "dialog", "main": "main",
+}  # fmt: skip
+_SITEWIDE: Final = frozenset({"header", "nav", "aside", "footer", "search", "dialog"})
+_SHOWN: Final = {
+    "header": "Header", "nav": "Navigation", "main": "Main", "aside": "Sidebar", "footer": "Footer",
+    "search": "Search", "dialog": "Dialog",
+}  # fmt: skip
+_REPEATED: Final = frozenset({"li", "article", "tr", "figure", "fieldset", "dl", "details", "section", "form"})
+_FIELDS: Final = frozenset({"input", "select", "textarea", "button", "img", "iframe", "map", "area", "object"})
+_WHOLE: Final = frozenset({"html", "head", "title", "meta", "body"})
+_NOUNS: Final = {
+    "a": "link", "button": "button", "img": "image", "svg": "image", "input": "field", "select": "selection",
+    "textarea": "text field", "iframe": "frame", "frame": "frame", "ul": "list", "ol": "list", "dl": "list",
+    "li": "list item", "td": "cell", "th": "header cell", "video": "video", "audio": "audio", "p": "text",
+    "span": "text", "summary": "disclosure", "area": "map area", "object": "object", "dt": "term", "dd": "definition",
+    "b": "text", "strong": "text", "em": "text", "font": "text", "small": "text", "div": "text", "i": "text",
+    **{f"h{level}": "heading" for level in range(1, 7)},
+}  # fmt: skip
+_GENERIC: Final = frozenset(
+    {"btn", "button", "link", "icon", "item", "title", "text", "input", "field", "control", "image", "img", "picture"}
+    | {"form"}
+)
+_SAME: Final = _GENERIC | {"select", "area"}
+"""Words of classes that a name leaves out: its noun says it."""
+_TAGS: Final = _REPEATED | {"table", "label"}
+_ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
+
+
+class Component(NamedTuple):
+    """The component barrier an element belongs to: its id, and a name people recognise."""
+
+    issue_id: str
+    name: str
+
+
+def site_of(page: str) -> str:
+    """Return what identities are kept apart by: host and port, without the scheme and ``www.``."""
+    return origin_of(page).partition("://")[2].removeprefix("www.")
+
+
+def component_of(rule: str, places: Sequence[Sequence[Step]], snippet: str, *, page: str = "") -> Component:
+    """Return the component of an element; ``places`` is what stands around it, frame by frame, outermost first."""
+    element = _Element(snippet, page)
+    steps = [step for place in places for step in place]
+    landmarks = _landmarks(steps)
+    parts = (rule, len(places) > 1 and "frame", *landmarks, *_identity(element, steps, landmarks))
+    kind = _digest(map(str, parts), _KIND_DIGITS)
+    issue_id = f"{kind}-{_digest((site_of(page),), _SITE_DIGITS)}"
+    return Component(issue_id, _name(rule, element, steps, landmarks))
+
+
+def places_of(ancestry: Ancestry) -> list[list[Step]]:
+    """Return the places that axe-core's ancestry alone tells: the tags around an element, frame by frame."""
+    places: list[list[Step]] = []
+    for frame in ancestry:
+        path = frame if isinstance(frame, str) else " > ".join(frame)
+        tags = [re.sub(r":nth-child\(\d+\)", "", step).strip().lower() for step in path.split(" > ")]
+        places.append([(tag, "", "", "") for tag in tags[:-1] if tag not in {"html", "body", "div", "span"}])
+    return places
+
+
+class _Element:
+    """What of an element's markup says which component it is."""
+
+    def __init__(self, snippet: str, page: str) -> None:
+        found = first_elements(snippet)
+        self.tag, attributes = found[0] if found else ("", {})
+        self.attributes = attributes
+        self.role = attributes.get("role", "").split(" ")[0].lower()
+        self.type = attributes.get("type", "").lower() if self.tag in {"input", "button"} else ""
+        self.base = base_class(attributes.get("class", ""))
+        self.id = " ".join(words_of(attributes.get("id", "")))
+        self.field = _field_name(attributes.get("name", "")) if self.tag in _FIELDS else ""
+        self.icon = _icon(found[1:])
+        address = attributes.get("src") or attributes.get("href") or ""
+        is_file = bool(address) and not address.startswith("data:")
+        self.address = normal_address(address, page=page) if is_file else ""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its own classes or names tell it from others of its tag."""
+        return bool(set(self.base.split()) - _GENERIC or self.id or self.field)
+
+
+def _field_name(name: str) -> str:
+    """Return the words of a field's name; a short one such as ``q`` was never made by a build."""
+    return name.lower() if name.isalpha() and len(name) <= _SHORT_NAME else " ".join(words_of(name))
+
+
+def _icon(inside: Sequence[tuple[str, dict[str, str]]]) -> str:
+    for tag, attributes in inside[:6]:
+        classes = attributes.get("class", "")
+        reference = attributes.get("href") or attributes.get("xlink:href") or ""
+        if tag == "use" and reference:
+            return " ".join(words_of(reference.rpartition("#")[2]))
+        if tag in {"i", "svg", "span"} and _ICON.search(classes):
+            return " ".join(sorted({word for name in classes.split() for word in words_of(name)}))
+        if tag == "img":
+            return " ".join(words_of(attributes.get("src", "").rpartition("/")[2].partition(".")[0]))
+    return ""
+
+
+def _landmark(step: Step) -> str:
+    tag, role, classes, name = step
+    if (first := role.split(" ")[0].lower()) in _ROLES:
+        return _ROLES[first]
+    if tag in _LANDMARK_TAGS:
+        return tag
+    if role or tag in {"a", "button", "li", "tr", "label", "h1", "h2", "h3", "article", "section", "figure"}:
+        return ""
+    for text in (name, *classes.split()[:3]):
+        words = words_of(text.partition("__")[0] if "__" not in text else "")
+        hits = [_HINTS[word] for word in words if word in _HINTS]
+        if hits and len(words) <= 3:  # noqa: PLR2004  "site main header", but no sentence
+            return hits[-1]
+    return ""
+
+
+def _landmarks(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the outermost landmark and the innermost within it; those inside of an article are its own parts."""
+    found: list[str] = []
+    for step in steps:
+        mark = _landmark(step)
+        if mark == "article" or (step[0] in {"section", "li"} and found and found[0] == "main"):
+            break
+        if mark and mark != "form" and (not found or found[-1] != mark):
+            found.append(mark)
+    outer = [mark for mark in found if mark != "main"] or found
+    return tuple(dict.fromkeys((outer[0], outer[-1]))) if outer else ()
+
+
+def _identity(element: _Element, steps: Sequence[Step], landmarks: Sequence[str]) -> list[str]:
+    if element.tag in _WHOLE:
+        name = element.attributes.get("name", "") or element.attributes.get("http-equiv", "")
+        return ["page", element.tag, name.lower()]
+    parts = [element.tag, element.role, element.type, element.base, element.field]
+    if element.is_named:
+        # An id counts where there is no class: several of one class have an id each.
+        return parts if element.base else [*parts, element.id]
+    if element.tag in {"a", "button", "svg", "i"}:
+        parts.append(element.icon)
+    around, is_repeated = _around(steps, has_landmarks=bool(landmarks))
+    parts += around
+    return [*parts, _sitewide_address(element, landmarks, is_repeated=is_repeated)]
+
+
+def _sitewide_address(element: _Element, landmarks: Sequence[str], *, is_repeated: bool) -> str:
+    """Return what the element shows or leads to, where that is the same on every page."""
+    is_sitewide = not landmarks or landmarks[0] in _SITEWIDE
+    has_address = element.tag in {"a", "img", "input", "area", "iframe"}
+    return element.address if is_sitewide and has_address and not is_repeated else ""
+
+
+def _around(steps: Sequence[Step], *, has_landmarks: bool) -> tuple[list[str], bool]:
+    """Return the nearest classed part around, or the tags from the nearest repeated part down, and whether it repeats.
+
+    Pages without landmarks are laid out with tables, whose rows repeat nothing.
+    """
+    tags: list[str] = []
+    is_repeated = False
+    for tag, role, classes, _ in reversed(steps):
+        if tag in {"main", "body"} or _ROLES.get(role) in {"main", "header", "footer"} or tag in {"header", "footer"}:
+            break
+        if base := base_class(classes, is_container=True):
+            return [base], is_repeated or tag in {"li", "article", "figure"} or (tag == "tr" and has_landmarks)
+        if not is_repeated and tag not in {"div", "span"}:
+            tags.append(tag)
+        is_repeated |= tag in _REPEATED - {"section", "form"} and (tag != "tr" or has_landmarks)
+    return tags[::-1], is_repeated
+
+
+def _name(rule: str, element: _Element, steps: Sequence[Step], landmarks: Sequence[str]) -> str:
+    if element.tag in _WHOLE:
+        return f"Page {problem_of(rule)}"[:MAX_NAME]
+    what = _what(element, steps, landmarks)
+    said = [mark for mark in landmarks if mark != "search" or not what.endswith("search field")]
+    where = [_SHOWN[mark] for mark in said if mark in _SHOWN] or ["Page"]
+    return f"{' › '.join([*where, what])} {problem_of(rule)}"[:MAX_NAME]
+
+
+def _what(element: _Element, steps: Sequence[Step], landmarks: Sequence[str]) -> str:
+    noun = _NOUNS.get(element.tag, element.role or element.tag or "element")
+    if element.tag == "input":
+        kind = element.type or "text"
+        noun = {"submit": "button", "button": "button", "image": "image button", "checkbox": "checkbox"}.get(kind, noun)
+        noun = {"radio": "radio button", "text": "text field"}.get(kind, f"{kind} field" if noun == "field" else noun)
+    if element.role in {"button", "link", "img", "checkbox", "tab", "menuitem", "textbox"}:
+        noun = {"img": "image", "textbox": "text field"}.get(element.role, element.role)
+    if "search" in landmarks and noun == "text field":
+        noun = "search field"
+    own = element.base if element.is_named and element.base else element.field or element.id or element.icon
+    tags, is_repeated = ([], True) if element.is_named else _around(steps, has_landmarks=bool(landmarks))
+    label = own or next((part for part in tags if part not in _NOUNS and part not in _TAGS), "")
+    if not label and (address := _sitewide_address(element, landmarks, is_repeated=is_repeated)):
+        label = address.rstrip("/").rpartition("/")[2][:40] or "home"
+    kept = [word for word in label.split() if word not in noun.split() and word not in _SAME and len(word) > 1]
+    return f"{' '.join(kept)} {noun}".strip()
+
+
+def _digest(parts: Sequence[str] | map[str], digits: int) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:digits]
