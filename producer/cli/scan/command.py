@@ -33,6 +33,7 @@ _SECTIONS: Final = {
         "fail_on",
         "strict",
         "only_new",
+        "run",
         "baseline",
         "write_baseline",
     ),
@@ -74,6 +75,11 @@ class _InSections(click.Command):
     "--wait", is_flag=True, help="Wait for results (implied by the options below, --format, --output, --local)."
 )
 @click.option("--only-new", is_flag=True, help="Fail only on findings that the page's previous scan did not have.")
+@click.option(
+    "--run",
+    metavar="ID",
+    help="Pipeline run that asks: --only-new compares with what was known before it began.  [default: the CI system's]",
+)
 @click.option(
     "--baseline", type=click.Path(), metavar="F", help="Fail only on barriers that are not in this file of known ones."
 )
