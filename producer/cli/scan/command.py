@@ -120,7 +120,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
 
     Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned (with --strict: or
     is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage
-    error.
+    error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
     """
     from producer.cli.scan.run import run
 
