@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from producer.errors import SettingsError
@@ -107,6 +108,10 @@ class Keys:
     def scan(self, scan_id: str) -> str:
         """Hash of one history document, with its vector."""
         return f"{self.scan_prefix}{scan_id}"
+
+    def run_began(self, run: str) -> str:
+        """String: when the first scan asked for by ``run`` was submitted, Redis ms."""
+        return f"{self.prefix}run:{sha256(run.encode()).hexdigest()[:32]}"
 
     embedding = _Key("embedding")
     """Hash: the generations of vectors, each with its model and dimensions."""

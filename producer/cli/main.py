@@ -1,13 +1,15 @@
 """The ``sightline`` program: finds the command, runs it, and turns every error into one line and an exit code.
 
-Exit codes: 0 fine, 1 findings at or over ``--fail-on``, 2 a page could not be scanned, 3 the service is unreachable or
-timed out, 64 a wrong call, 130 Ctrl-C, 141 the reader of a pipe went away. A command's module is imported when the
+Exit codes: README's table, in "Scan from CI". 1 means findings and nothing else: what nobody foresaw is 70, and a full
+stdout or disk 74. A command's module is imported when the
 command is named, and imports what it needs when it runs: ``sightline --help`` loads click and the table below. The
 commands of a worker are loaded by the entry point group ``sightline.commands``; this package imports none of them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
 import sys
@@ -18,11 +20,18 @@ from typing import Any, Final, cast
 
 import click
 
-from producer.errors import DependencyMissing, SightlineError
+from producer.errors import DependencyMissing, SightlineError, os_reason
 
 EXIT_USAGE: Final = 64
+EXIT_CRASHED: Final = 70
+"""EX_SOFTWARE of sysexits.h."""
+EXIT_NOT_WRITTEN: Final = 74
+"""EX_IOERR of sysexits.h."""
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE_CLOSED: Final = 141
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+DEBUG: Final = "SIGHTLINE_DEBUG"
+"""Variable that, set to anything, shows the traceback of what nobody foresaw."""
 ENTRY_POINTS: Final = "sightline.commands"
 
 _COMMANDS: Final = {
@@ -50,6 +59,7 @@ _WORKER_COMMANDS: Final = {
     "up": "Start workers, and a Redis if none is configured.",
     "worker": "Run one worker, or check that workers are alive.",
 }
+_ROOT: Final = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))}{os.sep}"  # noqa: PTH100, PTH120  pathlib is not needed here
 _INSTALL: Final = "pip install 'sightline[worker]'"
 _OF_THE_EXTRA: Final = "structlog"
 """A package that the extra ``worker`` installs and the client does not."""
@@ -102,6 +112,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise _ReaderGone from None
+        except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):  # Rich leaves with 1 by itself
+                raise _ReaderGone from None
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the tables here; imports none of them."""
@@ -128,6 +142,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program and leave with its exit code; the console script ``sightline``."""
+    if sys.stdout is None:  # closed by the caller: a socket would get its number; what is written there must fail
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a page's title may hold what the terminal's encoding lacks
             cast("Any", stream).reconfigure(errors="replace")
@@ -157,18 +173,58 @@ def run(args: Sequence[str]) -> int:
         return _say(str(_missing(error, "this command")), DependencyMissing.exit_code)
     except (_ReaderGone, BrokenPipeError):
         return _reader_gone()
+    except Exception as error:  # noqa: BLE001  or it would be exit 1, which means findings
+        return _unforeseen(error)
     return code if isinstance(code, int) else 0
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"sightline: {' '.join(message.split())}", err=True)
+    with contextlib.suppress(OSError):  # nobody can be told
+        click.echo(f"sightline: {' '.join(message.split())}", err=True)
     return code
 
 
 def _reader_gone() -> int:
-    # What is still buffered would fail again when the interpreter ends, with a message of its own.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_stdout()
     return EXIT_PIPE_CLOSED
+
+
+def _drop_stdout() -> None:
+    """Let what is still buffered go nowhere: it would fail again when the interpreter ends, with its own message."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unforeseen(error: Exception) -> int:
+    """Say in one line what went wrong, and return the exit code: ``EXIT_NOT_WRITTEN`` for what the system refused."""
+    if os.environ.get(DEBUG):
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, OSError):
+        try:
+            sys.stdout.flush()  # what could not be written is still there and fails again, unless Python is unbuffered
+            if error.errno in _NO_ROOM and error.filename is None:
+                os.write(sys.stdout.fileno(), b"\n")
+        except OSError as refused:
+            _drop_stdout()
+            return _say(f"cannot write to stdout: {os_reason(refused)}", EXIT_NOT_WRITTEN)
+        where = f"{str(error.filename)!r}: " if error.filename else ""
+        return _say(f"{where}{os_reason(error)} ({_place(error)})", EXIT_NOT_WRITTEN)
+    what = f"{type(error).__name__}: {str(error)[:500]}" if str(error) else type(error).__name__
+    hint = f"{DEBUG}=1 shows where it comes from"
+    return _say(f"internal error, please report it: {what} ({_place(error)}); {hint}", EXIT_CRASHED)
+
+
+def _place(error: Exception) -> str:
+    """Return file and line that raised ``error``, the innermost of ours where there is one."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        name = path.removeprefix(_ROOT)
+        if not place or name.startswith(("producer", "worker")):
+            place = f"{name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def _missing(error: ModuleNotFoundError, what: str) -> DependencyMissing:

@@ -36,7 +36,7 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
 
     Each of ``formats`` is ``FORMAT`` or ``FORMAT=PATH``. ``output`` takes the one without a path, or, as a folder,
     several of them; without formats its suffix chooses. Raises ``InputError`` for an unknown format, two reports
-    for stdout, and a path that cannot be written.
+    for stdout or for one file, and a path that cannot be written.
     """
     named = [_parse(text) for text in formats or [_format_of(output) if output else default]]
     bare = [item for item in named if item.path is None]
@@ -56,7 +56,17 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
     for item in named:
         if item.path is not None:
             check_writable(item.path, creates_folder=output is not None and item.path.parent == Path(output))
+    check_distinct(*((f"the {item.format} report", item.path) for item in named if item.path))
     return tuple(named)
+
+
+def check_distinct(*files: tuple[str, Path]) -> None:
+    """Raise ``InputError`` where two of ``files``, each with what goes there, are one: the later would be all."""
+    taken: dict[Path, str] = {}
+    for what, path in files:
+        other = taken.setdefault(path.resolve(), what) if _is_replaceable(path) else what
+        if other is not what:
+            raise InputError(f"{other} and {what} cannot both go to {str(path)!r}: give each a file of its own")
 
 
 def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> None:

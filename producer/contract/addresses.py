@@ -64,7 +64,7 @@ def normal_url(text: str) -> str:
     url = check_url(_BEFORE_QUERY.sub(lambda found: found[0].replace("\\", "/"), text, count=1))
     try:
         parts = urlsplit(ada_url.normalize_url(url))
-        host = (parts.hostname or "").removesuffix(".")
+        host = (parts.hostname or "").rstrip(".")
     except ValueError:
         parts, host = urlsplit(url), ""
     if not _HOST.fullmatch(host):

@@ -12,7 +12,7 @@ from producer.contract.hosts import check_host_pattern, fits_host
 from producer.contract.message import Message, describe_invalid
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
-from producer.contract.terms import JsonObject, Standard
+from producer.contract.terms import MAX_RUN_CHARS, JsonObject, Standard
 from producer.errors import InvalidJob
 
 
@@ -39,6 +39,9 @@ class ScanRequest(Message):
     request to ``blocked_hosts`` (``name`` or ``*.name``). ``allow_partial`` names kinds of doubt that leave the page
     ``scanned``. ``insecure`` ignores certificate errors, and the result says so. A worker of a release before these
     four ignores them (``docs/scan-options.md`` says what follows).
+
+    ``run`` names the pipeline run that asks: the page is compared with its last state from before that run began, so
+    that the run repeated finds the same barriers new. A worker of a release before it compares with the last state.
     """
 
     url: str | None = None
@@ -60,6 +63,7 @@ class ScanRequest(Message):
     allow_partial: tuple[str, ...] = ()
     blocked_hosts: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     insecure: bool = False
+    run: Annotated[str, Field(max_length=MAX_RUN_CHARS)] = ""
 
     @field_validator("url")
     @classmethod
@@ -85,6 +89,13 @@ class ScanRequest(Message):
     @classmethod
     def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(check_host_pattern, hosts))
+
+    @field_validator("run")
+    @classmethod
+    def _run_is_one_line(cls, run: str) -> str:
+        if not run.isprintable():
+            raise ValueError(f"{run!r} is not one line of printable text: expected the id of a pipeline run")
+        return run
 
     @field_validator("allow_partial")
     @classmethod

@@ -9,6 +9,9 @@ WIRE_VERSION: Final = 1
 PAGE_SHOT: Final = "page"
 """The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
 
+MAX_RUN_CHARS: Final = 200
+"""Longest name of a pipeline run."""
+
 JsonObject = dict[str, Any]
 Standard = Literal["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "wcag22aaa", "best-practice"]
 ScanStatus = Literal["scanned", "partial", "unreachable", "blocked"]

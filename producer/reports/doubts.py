@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from producer.reports.page import Page
 
 _WHAT_CHARS: Final = 300
-_WHERE_CHARS: Final = 200
+_WHERE_CHARS: Final = 2_000
+"""An address stays whole, but for one that is a page's prank."""
 _KIND_CHARS: Final = 40
 MAX_LINES: Final = 20
 """Doubts listed of one page; more are counted. All are in the JSON report."""

@@ -2,7 +2,7 @@
 
 The sums come last, because that is what a terminal shows when it is done.
 
-Colour and width are Rich's to find out: none when piped or with NO_COLOR. Below ``_WIDE`` columns a page takes two
+Colour and width are Rich's to find out; in a pipe or a file nothing is cut. Below ``_WIDE`` columns a page takes two
 lines instead of a table row, so that 40 columns are enough.
 """
 
@@ -39,6 +39,8 @@ _WIDE: Final = 72
 _ROOMY: Final = 100
 """Columns from which on the impacts' names are written out."""
 _SHORT: Final = {Impact.CRITICAL: "Crit", Impact.SERIOUS: "Ser", Impact.MODERATE: "Mod", Impact.MINOR: "Min"}
+_PIPE: Final = 10_000
+"""Columns where no terminal is: an address in a log stays whole."""
 _INDENT: Final = 4
 _FIX_LINES: Final = 2
 """Lines of advice shown of a rule; all of it is in the HTML report."""
@@ -96,7 +98,8 @@ def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> No
 
 
 def _console(context: ReportContext, out: TextIO) -> Console:
-    return Console(file=out, width=context.width, highlight=False, markup=False, emoji=False)
+    width = context.width or (None if out.isatty() else _PIPE)
+    return Console(file=out, width=width, highlight=False, markup=False, emoji=False)
 
 
 # ---------------------------------------------------------------------------------------------- pages

@@ -50,7 +50,11 @@ class ScanJobs:
         """
         request = parse_request(payload)
         job_id = str(ctx["job_id"])
-        context = ScanContext(secrets=await self.load_secrets(job_id), on_progress=ctx.get("progress"))
+        context = ScanContext(
+            secrets=await self.load_secrets(job_id),
+            on_progress=ctx.get("progress"),
+            submitted_ms=int(ctx.get("score") or 0),
+        )
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
         commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s)
@@ -114,18 +118,21 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
         result,
         page=page_of(request),
         terms=terms_of(request),
+        run="" if is_same else request.run,  # the state is whose run saw it first
         at_ms=at_ms,
         seen_ms=seen_ms,
         embedded=Embedded.parse(state["embedded"]),
     )
+    # A state seen before, as a repeated pipeline run sees it, is news to the run's gate alone.
+    news = result.revised(changes=None) if is_same else result
     writes: list[Write] = [
         HashWrite(keys.scan(scan_id), fields),
         CounterWrite(keys.scan(scan_id), "times_seen", 1),
-        *site_counters(result, keys, seen_ms),
+        *site_counters(news, keys, seen_ms),
     ]
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
-    writes += regression_writes(result, keys, job_id=job_id, seen_ms=seen_ms)
+    writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

@@ -75,9 +75,10 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanContext(RunContext):
-    """What opens the page behind a login; never logged."""
+    """What opens the page behind a login, never logged; when the job was submitted, Redis time."""
 
     secrets: Secrets | None = None
+    submitted_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

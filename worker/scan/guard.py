@@ -1,8 +1,8 @@
 """Decides which addresses a scan may reach. Pure: it resolves nothing and opens nothing; ``proxy.py`` asks it.
 
 Refused by rule: ``metadata`` (cloud credentials), ``unspecified``, ``loopback``, ``link-local``, ``multicast``,
-``private`` (site-local IPv6 too), ``cgnat`` (RFC 6598), ``reserved`` (all else that is not globally reachable, IANA
-special-purpose registries), ``closed-port``.
+``private`` (site-local IPv6 too), ``cgnat`` (RFC 6598), ``reserved`` (all else that is not globally reachable by
+IANA's special-purpose registries, or not given out), ``closed-port``.
 IPv4 inside IPv6 (mapped, compatible, translated, 6to4, Teredo, NAT64) is judged as the IPv4 address it is.
 """
 
@@ -17,6 +17,11 @@ from worker.scan.settings import ScanSettings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(*texts: str) -> tuple[Network, ...]:
+    return tuple(map(ipaddress.ip_network, texts))
+
 
 LOOPBACK: Final = "loopback"
 """Among the allowed hosts: this machine's other ports, for pages that are on it."""
@@ -45,11 +50,38 @@ _RANGES: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
             ipaddress.ip_network("fec0::/10"),
         ),
     ),
-    # Which of these ``is_global`` knows depends on Python's release.
-    ("reserved", tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "64:ff9b:1::/48", "100:0:0:1::/64", "5f00::/16")))),
+    (
+        "reserved",
+        _networks(
+            # Not globally reachable by IANA's IPv4 special-purpose registry. All of 192.0.0.0/24: nobody serves a page at
+            # its two anycast addresses that are (PCP, TURN).
+            *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+            "240.0.0.0/4",
+            # By the IPv6 one, within the unicast space that IANA gives out.
+            *("2001::/23", "2001:db8::/32", "3fff::/20"),
+        ),
+    ),
 )
+"""The registries as of November 2026, not ``is_global``: which of them that knows depends on Python's release.
+
+https://www.iana.org/assignments/iana-ipv4-special-registry, …/iana-ipv6-special-registry."""
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out; what is outside is reserved (https://www.iana.org/assignments/ipv6-address-space)."""
+_REACHABLE: Final = _networks(
+    *(
+        "2001:1::1/128",
+        "2001:1::2/128",
+        "2001:1::3/128",
+        "2001:3::/32",
+        "2001:4:112::/48",
+        "2001:20::/28",
+        "2001:30::/28",
+    ),
+)
+"""Blocks of 2001::/23 that are globally reachable: anycast of PCP, TURN and DNS-SD, AMT, AS112, ORCHIDv2, drones' ids."""
 _WRAPPED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96")))
 """NAT64 (RFC 6052) and IPv4-translated addresses (RFC 2765)."""
+_IPV4: Final = 4
 _COMPATIBLE: Final = ipaddress.ip_network("::/96")
 _NO_IPV4: Final = ipaddress.ip_network("::/112")
 """``::`` and ``::1``, which stand for themselves, and their neighbours."""
@@ -104,8 +136,9 @@ class Guard:
         return Refusal("closed-port" if is_opened else rule, host, port, address)
 
     def _is_allowed(self, host: str, port: int, address: Address) -> bool:
-        names = {host.lower(), f"{host.lower()}:{port}"}
-        parents = host.lower().split(".")
+        host = host.lower().rstrip(".")
+        names = {host, f"{host}:{port}"}
+        parents = host.split(".")
         names |= {"*." + ".".join(parents[i:]) for i in range(1, len(parents))}
         return bool(names & self._names) or any(address in network for network in self._networks)
 
@@ -115,7 +148,12 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return is_localhost(host)
+
+
+def is_localhost(name: str) -> bool:
+    """Say whether a name is kept for this machine (RFC 6761), as ``app.localhost.`` is, whoever is asked for it."""
+    return f".{name.lower().rstrip('.')}".endswith(".localhost")
 
 
 def rule_of(address: str) -> str | None:
@@ -127,10 +165,16 @@ def rule_of(address: str) -> str | None:
     real = embedded_ipv4(parsed) or parsed
     if real in _METADATA:
         return "metadata"
+    if _is_in(real, _REACHABLE):
+        return None
     for rule, networks in _RANGES:
-        if any(real in network for network in networks if network.version == real.version):
+        if _is_in(real, networks):
             return rule
-    return None if real.is_global else "reserved"
+    return None if real.version == _IPV4 or real in _UNICAST else "reserved"
+
+
+def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)
 
 
 def embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:

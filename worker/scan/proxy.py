@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from producer.contract.hosts import fits_host
-from worker.scan.guard import Guard, Refusal
+from worker.scan.guard import Guard, Refusal, is_localhost
 from worker.scan.relay import (
     MAX_HEAD_BYTES,
     HeadError,
@@ -53,9 +53,12 @@ class _Unavailable(Exception):
 
 
 async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """Return the host's addresses by the system's resolver; raise ``OSError`` when there are none."""
+    """Return the host's addresses by the system's resolver; raise ``OSError`` when there are none.
+
+    A name under ``localhost`` is this machine's whatever the resolver makes of it, as it is to browsers.
+    """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, proto=6)
+    found = await loop.getaddrinfo("localhost" if is_localhost(host) else host, port, proto=6)
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 

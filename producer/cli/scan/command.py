@@ -33,6 +33,7 @@ _SECTIONS: Final = {
         "fail_on",
         "strict",
         "only_new",
+        "run",
         "baseline",
         "write_baseline",
     ),
@@ -75,6 +76,11 @@ class _InSections(click.Command):
 )
 @click.option("--only-new", is_flag=True, help="Fail only on findings that the page's previous scan did not have.")
 @click.option(
+    "--run",
+    metavar="ID",
+    help="Pipeline run that asks: --only-new compares with what was known before it began.  [default: the CI system's]",
+)
+@click.option(
     "--baseline", type=click.Path(), metavar="F", help="Fail only on barriers that are not in this file of known ones."
 )
 @click.option("--write-baseline", type=click.Path(), metavar="F", help="Write the barriers found to this file.")
@@ -114,7 +120,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
 
     Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned (with --strict: or
     is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage
-    error.
+    error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
     """
     from producer.cli.scan.run import run
 

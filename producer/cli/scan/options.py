@@ -46,6 +46,7 @@ class ScanOptions:
     as_json: bool = False
     screenshot: bool = False
     only_new: bool = False
+    run: str | None = None
     baseline: str | None = None
     write_baseline: str | None = None
     header_file: str | None = None

@@ -16,6 +16,7 @@ from producer.cli.connect import environment, with_client
 from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
+from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.targets import Targets, read_targets
 from producer.cli.terminal import is_terminal
@@ -117,7 +118,18 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
         gaps_ms=targets.gaps_ms,
         groups=groups_of(targets.urls, options.groups),
         with_login=targets.with_login,
+        run=_run_of(options),
     )
+
+
+def _run_of(options: ScanOptions) -> str:
+    """Return the pipeline run that asks, '' where none is given and nothing is compared, or none is known.
+
+    A pipeline may scan a page without --only-new first, to have something to compare with.
+    """
+    if options.run or not options.only_new:
+        return options.run or ""
+    return pipeline_run(environment())
 
 
 def _how_to_go_on(plan: ScanPlan, queued: Queued, options: ScanOptions) -> str:

@@ -21,8 +21,9 @@ class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
 
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
-    a site asks for by then. ``groups`` are pages' own, too. ``secrets`` open pages behind a login; they are in no
-    payload and no repr. ``with_login`` adds the user info that an address came with, which the client makes a secret.
+    a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
+    open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
+    came with, which the client makes a secret.
     """
 
     urls: Sequence[str]
@@ -34,6 +35,7 @@ class ScanPlan:
     secrets: JsonObject | None = field(default=None, repr=False)
     gaps_ms: Mapping[str, int] = field(default_factory=dict[str, int])
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
+    run: str = ""
     with_login: Callable[[str], str] = field(default=str, repr=False)
 
     def _asked(self, url: str) -> JsonObject:
@@ -44,7 +46,8 @@ class ScanPlan:
         """Yield the payload of each page."""
         for url in self.urls:
             gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
-            yield {**self._asked(url), "url": self.with_login(url), **gap}
+            run: JsonObject = {"run": self.run} if self.run else {}
+            yield {**self._asked(url), "url": self.with_login(url), **gap, **run}
 
     def job_ids(self) -> Iterator[str]:
         """Yield the job id of each page of a batch."""

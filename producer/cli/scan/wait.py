@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from producer.cli.connect import environment, warning_without_worker, with_client
-from producer.cli.outputs import Output, check_writable, plan_outputs, replacing, write_reports
+from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
 from producer.cli.scan.baseline import Barrier, baseline_text, fixed_in, read_baseline, renewed
@@ -44,6 +44,9 @@ WithClient = Callable[[Callable[[Client], Awaitable[None]]], None]
 def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: ScanOptions, *, as_lines: bool) -> int:
     """Scan, wait, report, and return the exit code. A file that cannot be used is refused before anything is queued."""
     outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
+    if options.write_baseline:
+        reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
+        check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
     waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         return waiting.run(partial(_with_service, service) if service else with_client)

@@ -23,7 +23,7 @@ from worker.__main__ import Jobs
 from worker.agent.handlers import QueryJobs
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
-from worker.queue.outcome import ExpiryWrite, HashWrite
+from worker.queue.outcome import Commit, EventWrite, ExpiryWrite, HashWrite
 from worker.resources import Resources
 
 
@@ -199,3 +199,57 @@ async def test_no_field_of_a_payload_takes_the_place_of_what_a_job_function_is_g
 
     assert isinstance(commit.result, ScanResult)
     assert commit.result.findings == BARRIERS.findings
+
+
+NEW_ONE = scan_result(finding("image-alt", "a", "b"), finding("label", "c"), finding("button-name", "pay"))
+
+
+def new_in(result: ScanResult) -> tuple[str | None, tuple[str, ...]]:
+    assert result.changes is not None
+    return result.changes.previous, result.changes.new
+
+
+async def test_a_pipeline_run_that_is_repeated_finds_the_same_barriers_new(redis: Redis, keys: Keys, history: History):
+    scans = graph(FixedEngine([BARRIERS, BARRIERS, NEW_ONE, NEW_ONE, NEW_ONE, NEW_ONE]), history, keys)
+    found: dict[str, ScanResult] = {}
+    commits: dict[str, Commit] = {}
+    # The first attempt is green; then another run records the barrier, and the first one's repetitions are red.
+    for job_id, run_name in (
+        *(("main", ""), ("first", "ci/7"), ("other", "ci/8"), ("again", "ci/7"), ("third", "ci/7"), ("later", "ci/9")),
+    ):
+        found[job_id], commits[job_id] = await run(keys, scans, job_id, run=run_name)
+        await apply(redis, commits[job_id])
+
+    assert new_in(found["first"]) == ("main", ())
+    assert [new_in(found[job_id]) for job_id in ("other", "again", "third")] == [("main", ("pay",))] * 3
+    assert new_in(found["later"]) == ("other", ()), "known before that run"
+    assert {record.scan_id: record.run for record in await history.find()} == {"main": "", "other": "ci/8"}
+    alarms = [job_id for job_id, commit in commits.items() if any(isinstance(one, EventWrite) for one in commit.writes)]
+    assert alarms == ["other"], "the page got worse once"
+
+
+async def test_a_pipeline_run_finds_its_own_states_new_though_redis_clock_was_set_back(
+    redis: Redis, keys: Keys, history: History
+):
+    scans = graph(FixedEngine([BARRIERS, NEW_ONE]), history, keys)
+    for job_id, run_name in (("main", ""), ("first", "ci/7")):
+        _, commit = await run(keys, scans, job_id, run=run_name)
+        await apply(redis, commit)
+    await redis.set(keys.run_began("ci/7"), (await history.now_ms()) + 3_600_000)
+
+    again, _ = await run(keys, scans, "again", run="ci/7")
+
+    assert new_in(again) == ("main", ("pay",))
+
+
+async def test_a_page_first_seen_by_a_pipeline_run_has_no_earlier_scan_when_it_is_repeated(
+    redis: Redis, keys: Keys, history: History
+):
+    scans = graph(FixedEngine([BARRIERS]), history, keys)
+    _, commit = await run(keys, scans, "first", run="ci/7")
+    await apply(redis, commit)
+
+    again, _ = await run(keys, scans, "again", run="ci/7")
+
+    assert again.changes is None
+    assert again.scan_id == "first"

@@ -37,6 +37,21 @@ def test_a_format_may_name_its_file() -> None:
     assert plan("html=a.html", "json") == [("html", "a.html"), ("json", None)]
 
 
+@pytest.mark.parametrize(
+    ("formats", "output"),
+    [(("html=r.xml", "junit=r.xml"), None), (("html=r.xml", "junit=./x/../r.xml"), None), (("html=r", "json"), "r")],
+)
+def test_two_reports_for_one_file_are_refused(formats: tuple[str, ...], output: str | None, folder: Path) -> None:
+    (folder / "x").mkdir()
+
+    with pytest.raises(InputError, match="cannot both go to"):
+        plan(*formats, output=output)
+
+
+def test_two_reports_may_go_nowhere() -> None:
+    assert len(plan("html=/dev/null", "json=/dev/null")) == 2
+
+
 def test_one_format_goes_to_the_output_file() -> None:
     assert plan("csv", output="a.txt") == [("csv", "a.txt")]
 

@@ -126,3 +126,14 @@ def test_the_overview_has_the_pages_and_the_sums_and_no_rule() -> None:
 
     assert out.getvalue() in sample.render("table", sample.every_kind())
     assert out.getvalue().startswith("Page")
+
+
+def test_a_pipe_gets_addresses_whole_and_no_padding() -> None:
+    path = f"/{'a-long-name/' * 40}tea.html?{'q' * 300}=1"
+    pages = [page_of(sample.scan_result(path, sample.finding())), *sample.every_kind()]
+
+    lines = sample.render("table", pages, width=None).splitlines()
+
+    assert any(path in line for line in lines if line.startswith(path)), "in the list of pages"
+    assert any(path in line for line in lines if not line.startswith(path)), "with the finding"
+    assert max(map(len, lines)) < 1_000, "filled up to no width"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
-from worker.scan.guard import Guard, rule_of
+from worker.scan.guard import Guard, is_localhost, rule_of
+from worker.scan.proxy import resolve_host
 from worker.scan.settings import ScanSettings
 
 CLOSED = {
@@ -56,6 +59,51 @@ CLOSED = {
 @pytest.mark.parametrize(("address", "rule"), CLOSED.items())
 def test_an_address_that_is_not_public_is_closed_by_a_named_rule(address: str, rule: str) -> None:
     assert rule_of(address) == rule
+
+
+NOT_REACHABLE = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/32", "192.0.0.171/32", "192.0.2.0/24", "192.88.99.0/24"),
+    *("192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "255.255.255.255/32"),
+    *("::/128", "::1/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:2::/48", "2001:10::/28"),
+    *("2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "4000::/3", "e000::/4"),
+)
+"""Rows of IANA's special-purpose registries that are not globally reachable, and of IPv6 what is not given out."""
+REACHABLE = (
+    *("192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24", "2001:1::1/128", "2001:1::2/128", "2001:1::3/128"),
+    *("2001:3::/32", "2001:4:112::/48", "2001:20::/28", "2001:30::/28", "2620:4f:8000::/48", "2a00::/12", "2400::/12"),
+)
+"""Those that are, and some of what is given out."""
+
+
+@pytest.mark.parametrize("row", NOT_REACHABLE)
+def test_no_address_of_a_registered_block_is_open_whatever_python_knows(row: str) -> None:
+    block = ipaddress.ip_network(row)
+
+    assert rule_of(str(block[0])) is not None
+    assert rule_of(str(block[-1])) is not None
+    assert rule_of(str(block[block.num_addresses // 3])) is not None
+
+
+@pytest.mark.parametrize("row", REACHABLE)
+def test_a_registered_block_that_is_reachable_is_open(row: str) -> None:
+    block = ipaddress.ip_network(row)
+
+    assert [rule_of(str(block[at])) for at in (0, -1)] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["localhost.", "LocalHost.", "app.localhost", "app.localhost.", "localhost"])
+async def test_a_name_of_this_machine_is_refused_though_no_resolver_knows_it(name: str) -> None:
+    addresses = await resolve_host(name, 80)
+
+    assert [Guard(ScanSettings()).refuse(name, 80, address) is not None for address in addresses] == [
+        True for _ in addresses
+    ]
+    assert "127.0.0.1" in addresses
+
+
+def test_a_name_like_this_machine_s_is_not_it() -> None:
+    assert [is_localhost(name) for name in ("notlocalhost", "localhost.example", "")] == [False] * 3
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"])

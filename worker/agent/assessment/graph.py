@@ -23,7 +23,7 @@ from worker.agent.assessment.assess import Verdict, appraise, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.prompts import clip
 from worker.agent.state import Recalled, ScanContext, ScanState, new_state, pack_shots
-from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.history import History, Run, ScanFilter
 from worker.memory.history.scan_record import (
     ScanRecord,
     compare,
@@ -112,7 +112,8 @@ class ScanGraph:
         result = ScanResult.model_validate_json(state["result"])
         request = ScanRequest.model_validate_json(state["request"])
         embedded, usage, note = await self._embed(result)
-        last, changes = await self._look_back(result, request, state["job_id"])
+        run = await self._history.run_of(request.run, submitted_ms=runtime.context.submitted_ms)
+        last, changes = await self._look_back(result, request, state["job_id"], run)
         recalled = Recalled(
             last_id=last.scan_id if last else "",
             last_signature=last.signature if last else "",
@@ -180,18 +181,18 @@ class ScanGraph:
         return embedded, usage, ()
 
     async def _look_back(
-        self, result: ScanResult, request: ScanRequest, job_id: str
+        self, result: ScanResult, request: ScanRequest, job_id: str, run: Run | None
     ) -> tuple[ScanRecord | None, Changes | None]:
         """Return the page's newest scan under the same terms, and the changes since the newest that was read whole.
 
-        An unread page is compared with nothing.
+        That is the newest before ``run`` began, where there is one. An unread page is compared with nothing.
         """
         page, terms = page_of(request), terms_of(request)
         last = whole = await self._history.previous(page, terms=terms, before_job=job_id)
         if last is None or result.status not in {"scanned", "partial"}:
             return last, None
-        if last.status != "scanned":
-            whole = await self._history.previous(page, terms=terms, before_job=job_id, status="scanned")
+        if last.status != "scanned" or run is not None:
+            whole = await self._history.previous(page, terms=terms, before_job=job_id, status="scanned", before_run=run)
         if whole is None:
             return last, None
         return last, compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")

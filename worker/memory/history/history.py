@@ -8,7 +8,7 @@ of the vectors is recorded in ``generations.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import and_
 from typing import Any, Final
@@ -30,6 +30,19 @@ from worker.models.protocols import OpenEmbedder
 HNSW: Final = {"algorithm": "hnsw", "m": 48, "ef_construction": 200, "ef_runtime": 400}
 """A search among 100,000 scans must take 5 ms; an exact one takes 40. With fewer links and candidates, pages that are
 nearly the same hide those that are not (``ops/decisions/0011-links-and-candidates-of-the-history.md``)."""
+
+
+KEEP_RUN_S: Final = 90 * 86_400
+"""CI systems let a run be repeated for a month or two (GitHub: 30 days)."""
+RUN_STATES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A pipeline run: its name, and when its first scan was submitted, Redis ms."""
+
+    name: str
+    began_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +149,36 @@ class History:
         return next(iter(await self.get_many([scan_id])), None)
 
     async def previous(
-        self, page: str, *, terms: str | None = None, before_job: str, status: str | None = None
+        self,
+        page: str,
+        *,
+        terms: str | None = None,
+        before_job: str,
+        status: str | None = None,
+        before_run: Run | None = None,
     ) -> ScanRecord | None:
-        """Return the newest scan of ``page`` that is not ``before_job``'s own, of these ``terms`` and ``status``."""
-        found = await self.find(ScanFilter(page=page, terms=terms, not_job=before_job, status=status), limit=1)
-        return found[0] if found else None
+        """Return the newest scan of ``page`` that is not ``before_job``'s own, of these ``terms`` and ``status``.
+
+        ``before_run``: the newest of the states that were first seen before that run began.
+        """
+        wanted = ScanFilter(page=page, terms=terms, not_job=before_job, status=status)
+        if before_run is None:
+            found = await self.find(wanted, limit=1)
+            return found[0] if found else None
+        # By name too: where Redis' clock was set back, the run's own states seem to be from before it began.
+        found = await self.find(replace(wanted, begun_by_ms=before_run.began_ms), limit=RUN_STATES)
+        return next((record for record in found if record.run != before_run.name), None)
+
+    async def run_of(self, name: str, *, submitted_ms: int) -> Run | None:
+        """Return the pipeline run called ``name``, which begins with its first scan that asks; None for no name.
+
+        The time is kept for ``KEEP_RUN_S``: every repetition compares with what was known before the first attempt.
+        """
+        if not name:
+            return None
+        began_ms = submitted_ms or await self.now_ms()
+        kept = await self._redis.set(self._keys.run_began(name), began_ms, nx=True, get=True, ex=KEEP_RUN_S)
+        return Run(name, int(kept) if kept is not None else began_ms)
 
     async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20) -> list[ScanRecord]:
         """Return scans, the most recently seen first."""

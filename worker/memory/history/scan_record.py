@@ -52,7 +52,8 @@ class RecordedFinding:
 class ScanRecord:
     """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for.
 
-    ``terms`` is a digest of what the page was held to (``terms_of``).
+    ``terms`` is a digest of what the page was held to (``terms_of``), ``run`` the pipeline run that saw this
+    state first.
     """
 
     scan_id: str
@@ -72,6 +73,7 @@ class ScanRecord:
     counts: Counts
     barriers: Counts
     findings: tuple[RecordedFinding, ...]
+    run: str = ""
 
 
 def page_of(request: ScanRequest) -> str:
@@ -170,7 +172,9 @@ def search_text(result: ScanResult) -> str:
     return "\n".join(line for line in lines if line)[:MAX_TEXT]
 
 
-def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen_ms: int, embedded: Embedded) -> Fields:
+def document(
+    result: ScanResult, *, page: str, terms: str = "", run: str = "", at_ms: int, seen_ms: int, embedded: Embedded
+) -> Fields:
     """Return the hash of ``result``; ``embedded`` is its ``search_text`` with the vectors that it has.
 
     ``result.scan_id`` names it; ``at_ms`` is when this state of the page was first seen, ``seen_ms`` when last.
@@ -183,6 +187,7 @@ def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen
         "job": exact_tag(result.scan_id),
         "page": page,
         "terms": terms,
+        "run": run,
         "standard": result.standard,
         "status": result.status,
         "host": exact_tag(host) if host else "",
@@ -243,7 +248,7 @@ def _unpack(item: JsonObject) -> RecordedFinding:
 
 RETURNED: Final[tuple[str, ...]] = (
     "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
-    "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings",
+    "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run",
 )  # fmt: skip
 """The fields ``parse`` reads; the vector is not among them."""
 
@@ -270,4 +275,5 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         counts=Counts.model_validate_json(text["counts"] or "{}"),
         barriers=Counts.model_validate_json(text["barriers"] or "{}"),
         findings=tuple(_unpack(item) for item in packed),
+        run=text["run"],
     )

@@ -1,0 +1,96 @@
+"""What nobody foresaw, and a stdout that takes nothing: one line, and never exit 1, which means findings."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer import errors
+from producer.cli import main, status
+from producer.cli.scan import gate
+
+PROGRAM = (sys.executable, "-m", "producer.cli.main")
+README = Path(__file__).parents[3] / "README.md"
+
+
+def raising(error: BaseException) -> Any:
+    def act(*_: object, **__: object) -> None:
+        raise error
+
+    return act
+
+
+def test_what_nobody_foresaw_is_one_line_and_not_the_code_of_findings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "with_client", raising(KeyError("lost\nkey")))
+
+    assert main.run(["status"]) == main.EXIT_CRASHED
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        r"sightline: internal error, please report it: KeyError: 'lost\\nkey' \(producer/cli/status.py:\d+\); "
+        r"SIGHTLINE_DEBUG=1 shows where it comes from\n",
+        said,
+    ), said
+
+
+def test_the_traceback_is_shown_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "with_client", raising(KeyError("lost")))
+    monkeypatch.setenv(main.DEBUG, "1")
+
+    assert main.run(["status"]) == main.EXIT_CRASHED
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "with_client", raising(OSError(28, "No space left on device", "/full/part")))
+
+    assert main.run(["status"]) == main.EXIT_NOT_WRITTEN
+    assert capsys.readouterr().err.startswith("sightline: '/full/part': No space left on device (producer/cli/status")
+
+
+def test_rich_does_not_make_a_closed_pipe_the_code_of_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = SystemExit(1)
+    end.__context__ = BrokenPipeError()
+    monkeypatch.setattr(status, "with_client", raising(end))
+    monkeypatch.setattr(main, "_drop_stdout", lambda: None)
+
+    assert main.run(["status"]) == main.EXIT_PIPE_CLOSED
+
+
+def run_program(**options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((*PROGRAM, "--help"), stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_stdout_has_a_code_and_a_line_of_its_own() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run_program(stdout=full)
+
+    assert (done.returncode, done.stderr) == (74, "sightline: cannot write to stdout: No space left on device\n")
+
+
+def test_a_closed_stdout_has_a_code_and_a_line_of_its_own() -> None:
+    done = run_program(preexec_fn=lambda: os.close(1))
+
+    assert (done.returncode, done.stderr) == (74, "sightline: cannot write to stdout: Bad file descriptor\n")
+
+
+def test_readme_has_every_exit_code_and_no_other() -> None:
+    table = README.read_text().partition("| exit code | meaning |")[2].partition("\n\n")[0]
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    ours = {value for name, value in vars(main).items() if name.startswith("EXIT_")}
+    ours |= {gate.FINE, gate.FINDINGS, gate.NOT_SCANNED, gate.NO_ANSWER, gate.NO_RESULT}
+    ours |= {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
+
+    assert documented == ours
