@@ -24,6 +24,7 @@ REAP: Final = load_script("worker.queue", "reap")
 RESTORE_ENTRY: Final = load_script("worker.queue", "restore_entry")
 
 WALK_AT_ONCE: Final = 500
+LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
 
@@ -75,19 +76,20 @@ class Lanes:
         return any(group["name"] == GROUP.encode() for group in groups)
 
     async def promote_due(self, *, limit: int) -> int:
-        """Queue up to ``limit`` scheduled jobs that are due; several workers may do so at once."""
+        """Queue up to ``limit`` scheduled jobs of each set that are due; several workers may do so at once."""
         seconds, micros = await self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
-        due = cast("list[bytes]", await self._redis.zrangebyscore(self._keys.scheduled, "-inf", now_ms, 0, limit))
-        calls = [
-            self._pipe.call(
-                PROMOTE, (self._keys.scheduled, self._keys.job(job_id), self._lane_keys[lane]), (job_id, lane)
-            )
-            for job_id, lane in await self._known(due)
-        ]
-        return sum([await call == b"queued" for call in calls])
+        promoted = 0
+        for scheduled in dict.fromkeys(map(self._keys.scheduled_in, Lane)):
+            due = cast("list[bytes]", await self._redis.zrangebyscore(scheduled, "-inf", now_ms, 0, limit))
+            calls = [
+                self._pipe.call(PROMOTE, (scheduled, self._keys.job(job_id), self._lane_keys[lane]), (job_id, lane))
+                for job_id, lane in await self._known(scheduled, due)
+            ]
+            promoted += sum([await call == b"queued" for call in calls])
+        return promoted
 
-    async def _known(self, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
+    async def _known(self, scheduled: str, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
         """Return the jobs among members of the scheduled set, with their lanes.
 
         What is no job was written by hand; it is taken out, or it would stop those behind it for ever.
@@ -103,9 +105,9 @@ class Lanes:
             if isinstance(found, Exception) and not is_overwritten:
                 raise found  # Redis refuses for now: that says nothing of the job
             if JOB_ID.fullmatch(job_id) and not is_overwritten:
-                known.append((job_id, Lane.INTERACTIVE if found == b"interactive" else Lane.BATCH))
+                known.append((job_id, LANES.get(cast("bytes", found), Lane.BATCH)))
             else:
-                await self._redis.zrem(self._keys.scheduled, member)
+                await self._redis.zrem(scheduled, member)
                 log.error("scheduled.no_job", member=job_id[:140], error=str(found) if found else "")
         return known
 
@@ -134,7 +136,10 @@ class Lanes:
                 return queued
 
     async def depth(self) -> tuple[int, int]:
-        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled."""
+        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled.
+
+        Assessments that wait for their next attempt are not counted: a model host may be down for long.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in self._lane_keys.values():
                 pipe.xlen(key)

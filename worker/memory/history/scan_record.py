@@ -194,7 +194,7 @@ def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen
         "host_name": host,
         "group_name": result.group,
         "title": _cut(result.title, MAX_TITLE),
-        "summary": _cut(result.assessment.summary, MAX_SUMMARY) if result.assessment else "",
+        "summary": cut_summary(result.assessment.summary) if result.assessment else "",
     }
     kept = {name: value for name, value in fields.items() if value != ""}
     kept |= {
@@ -208,6 +208,11 @@ def document(result: ScanResult, *, page: str, terms: str = "", at_ms: int, seen
         "findings": json.dumps([_pack(finding) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
+
+
+def cut_summary(summary: str) -> str:
+    """Return an assessment's summary as a record has it."""
+    return _cut(summary, MAX_SUMMARY)
 
 
 def _cut(text: str, limit: int) -> str:
