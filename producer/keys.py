@@ -69,6 +69,13 @@ class Keys:
     scheduled = _Key("scheduled")
     """Sorted set: job id → due time, Redis ms."""
 
+    def scheduled_in(self, lane: str) -> str:
+        """Sorted set of a lane's scheduled jobs.
+
+        Assessments have one beside the others': workers of an earlier release would queue them as batch jobs.
+        """
+        return f"{self.lane(lane)}:scheduled" if lane == "assess" else self.scheduled
+
     def job(self, job_id: str) -> str:
         """Hash of one job."""
         return f"{self.prefix}job:{job_id}"

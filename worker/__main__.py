@@ -10,14 +10,16 @@ import sys
 from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from redis.asyncio import Redis
 
+from producer.contract.payloads import ASSESS
 from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
 from producer.settings import misspelt, setting_names
+from worker.agent.assessment.job import TRIES
 from worker.agent.handlers import JobContext
 from worker.memory.vectors.indexes import redis_errors as memory_errors
 from worker.queue.arq_pool import StreamPool
@@ -48,6 +50,14 @@ class Jobs:
         """Scan one page."""
         return await self.resources.scans.run(ctx, payload)
 
+    async def assess(self, ctx: JobContext, /, **payload: Any) -> Commit:
+        """Assess one scan."""
+        return await self.resources.assessments.run(ctx, payload)
+
+    async def unassessed(self, payload: bytes, reason: str) -> Commit | None:
+        """Return what says that a scan stays without an assessment."""
+        return await self.resources.assessments.settle(payload, reason)
+
     async def query(self, ctx: JobContext, /, **payload: Any) -> Commit:
         """Answer one question."""
         return await self.resources.queries.run(ctx, payload)
@@ -68,7 +78,9 @@ def build_worker(
     async def open_all(_: JobContext) -> None:
         if metrics is not None:  # before the browser: a port that is taken is told at once
             opened.enter_context(serving_metrics(metrics, settings, redis, worker, engine))
-        jobs.resources = await opened.enter_async_context(open_resources(settings, redis, engine, worker=worker.name))
+        jobs.resources = await opened.enter_async_context(
+            open_resources(settings, redis, engine, worker=worker.name, is_patient=not burst)
+        )
         spare_collections_what_stays()
 
     async def close_all(_: JobContext) -> None:
@@ -76,10 +88,14 @@ def build_worker(
 
     # Any: arq's type of a function wants ``ctx`` to be a name as well, which a payload's field could take.
     functions: dict[str, Any] = {"scan": jobs.scan, "query": jobs.query}
+    # No time-out: each of its calls has one, and a model host may be down for long.
+    assess = func(cast("Any", jobs.assess), name=ASSESS, timeout=0, keep_result=0, max_tries=TRIES)
     worker = StreamWorker(
-        [func(function, name=kind) for kind, function in functions.items()],
+        [*(func(function, name=kind) for kind, function in functions.items()), assess],
         environment=settings.environment,
         lease_s=settings.lease_s,
+        assess_slots=assess_slots(settings),
+        settle={ASSESS: jobs.unassessed},
         redis_pool=StreamPool.over(redis, environment=settings.environment),
         on_startup=open_all,
         on_shutdown=close_all,
@@ -93,6 +109,11 @@ def build_worker(
     )
     worker.describe_more = lambda: {"sandbox": engine.sandbox}
     return worker
+
+
+def assess_slots(settings: WorkerSettings) -> int:
+    """Return how many assessments a worker runs at a time: every chat slot has one, and a next one waits for it."""
+    return 1 + sum(host.chat for host in settings.ollama_hosts)
 
 
 def spare_collections_what_stays() -> None:

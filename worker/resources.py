@@ -20,6 +20,7 @@ from producer.contract import JsonObject
 from producer.keys import Keys
 from producer.redis_address import REDIS_PORT
 from worker.agent.assessment.graph import ScanGraph
+from worker.agent.assessment.job import AssessJobs
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.conversation.tools import Toolbox
@@ -33,6 +34,7 @@ from worker.memory.history.history import History
 from worker.memory.memories import Memories
 from worker.memory.vectors.backfill import keep_backfilled
 from worker.memory.vectors.embeddings import Embeddings
+from worker.models.builtin.models import NAME
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
 from worker.scan.engine import ScanEngine, ScanSettings
@@ -44,14 +46,17 @@ class Resources:
     """The job functions of one worker, with what they share."""
 
     scans: ScanJobs
+    assessments: AssessJobs
     queries: QueryJobs
 
 
 @asynccontextmanager
 async def open_resources(
-    settings: WorkerSettings, redis: Redis, engine: ScanEngine, *, worker: str = ""
+    settings: WorkerSettings, redis: Redis, engine: ScanEngine, *, worker: str = "", is_patient: bool = True
 ) -> AsyncGenerator[Resources]:
     """Open everything on a Redis client that stays its owner's; ``worker`` is the name its model calls are shown by.
+
+    ``is_patient``: assessments wait for a model host that is down in their slots.
 
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
     """
@@ -64,14 +69,15 @@ async def open_resources(
         async with keep_backfilled(vectors), engine:
             graph = ScanGraph(
                 engine=PoliteEngine(engine, gate),
-                chat=models.chat,
+                chat=models.chat if settings.chat_model == NAME else None,
                 history=history,
                 environment=settings.environment,
                 checkpointer=await scan_saver(redis, keys),
                 review_areas=settings.review_areas,
             )
             scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s)
-            yield Resources(scans, QueryJobs(await query_graph(settings, models.chat, vectors, history)))
+            assessments = AssessJobs(models.chat, redis, keys, settings.review_areas, is_patient=is_patient)
+            yield Resources(scans, assessments, QueryJobs(await query_graph(settings, models.chat, vectors, history)))
 
 
 async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:

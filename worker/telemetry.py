@@ -44,6 +44,9 @@ dead.capped               the dead-letter stream is full, old ones go: length, c
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
 scan.finished             a page was read, or could not be: job_id, status, barriers
+scan.assessed             a scan's assessment was settled: job_id, source
+assessment.waits          no model host can be asked now: job_id, error, pause_s
+assessment.not_wanted     the result has expired or is assessed: job_id
 query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes
 query.answer_unusable     a model said nothing that can be shown: job_id, model, round
 query.thread_busy         a query waits for its conversation: job_id, waits_for, waited_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def result(
     *,
     wait: bool,
     timeout_s: float | None,
+    assess_wait_s: float | None,
     fail_on: str | None,
     strict: bool,
     formats: tuple[str, ...],
@@ -56,14 +58,19 @@ def result(
     check_job_id(job_id)
     is_line = as_json or not (is_terminal() or formats or output)
     outputs = () if is_line else plan_outputs(formats, output, default="table")
-    waits = wait or timeout_s is not None
+    waits = wait or timeout_s is not None or bool(assess_wait_s)
+    options = ScanOptions(
+        timeout_s=timeout_s if waits else 0.0,
+        assess_wait_s=assess_wait_s if waits or assess_wait_s is not None else 0.0,
+        fail_on=fail_on,
+        strict=strict,
+    )
     try:
-        found, extras = with_client(lambda client: _result(client, job_id, outputs, waits=waits, timeout_s=timeout_s))
+        found, extras = with_client(lambda client: _result(client, job_id, outputs, options, waits=waits))
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the job goes on: sightline result {job_id} --wait") from None
     except UnknownJob as error:
         as_lines = (Output("jsonl", None),)
-        options = ScanOptions(timeout_s=timeout_s if waits else 0.0, fail_on=fail_on, strict=strict)
         return _batch_result(job_id, error, outputs or as_lines, options)
     if is_line:
         click.echo(line_of(found.model_dump(mode="json")))
@@ -77,7 +84,7 @@ def result(
 
 
 async def _result(
-    client: Client, job_id: str, outputs: Sequence[Output], *, waits: bool, timeout_s: float | None
+    client: Client, job_id: str, outputs: Sequence[Output], options: ScanOptions, *, waits: bool
 ) -> tuple[Result, Extras]:
     """Return the result and what reports show beside it.
 
@@ -90,7 +97,13 @@ async def _result(
         if not waits and not (job := await client.job(job_id)).state.is_final:
             raise WaitTimeout(f"job {job_id!r} is {job.state}, there is no result yet: add --wait")
         async with warning_without_worker(client):
-            found = await client.wait(job_id, timeout_s=timeout_s)
+            found = await client.wait(job_id, timeout_s=options.timeout_s)
+    if isinstance(found, contract.ScanResult) and found.assessed_by.is_pending:
+        from producer.cli.scan.wait import assess_wait
+
+        if wait_s := assess_wait(options):
+            async with aclosing(client.assessed([job_id], timeout_s=wait_s)) as assessed:
+                found = await anext(assessed, found)
     pages = [page_of(found)] if isinstance(found, contract.ScanResult) else []
     return found, await read_extras(client, pages, outputs)
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from producer import contract
 from producer.contract import JobState, Lane
+from producer.contract.payloads import assess_job_id
 from producer.keys import GROUP, Keys
 from producer.redis.raw_connection import replied
 from producer.redis.script_pipe import ScriptPipe
@@ -26,9 +27,10 @@ async def cancel_jobs(
     """Return each job's state after: ``cancelled``, ``running`` (told within 5 s), or the end it had.
 
     Takes ``TOGETHER`` jobs a round trip and leaves out those that Redis does not know. Redis errors pass through. Safe
-    to call twice.
+    to call twice. The pending assessment of a scan that has ended is cancelled with it; its state is not returned.
     """
-    left = list(job_ids)
+    asked = list(job_ids)
+    left = [*asked, *map(assess_job_id, asked)]
     states: dict[str, JobState] = {}
     while left:
         chunk, left = left[:TOGETHER], left[TOGETHER:]
@@ -45,7 +47,7 @@ async def cancel_jobs(
                 left.append(job_id)
             elif reply != b"unknown":
                 states[job_id] = JobState(reply.decode())
-    return states
+    return {job_id: states[job_id] for job_id in asked if job_id in states}
 
 
 def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[int, int]) -> tuple[list[str], list[Arg]]:
@@ -53,7 +55,7 @@ def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[in
     kind, lane, batch = ((part or b"").decode() for part in known)
     stream = lane if lane in set(Lane) else Lane.BATCH
     named = [
-        keys.scheduled,
+        keys.scheduled_in(lane),
         keys.lane(stream),
         keys.waiting(stream),
         keys.job(job_id),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
@@ -224,6 +224,18 @@ class Client:
                     msg = f"{who} not ended within {timeout_s:g} s; {goes_on}"
                     raise WaitTimeout(msg) from None
 
+    async def assessed(self, scan_ids: Iterable[str], *, timeout_s: float) -> AsyncGenerator[Result]:
+        """Yield the results of scans whose assessment is pending as each gets it, or the reason why it gets none.
+
+        Ends after ``timeout_s`` without the rest, and leaves out results that have expired.
+        """
+        scans = {contract.assess_job_id(scan_id): scan_id for scan_id in scan_ids}
+        with redis_errors(self.settings), suppress(TimeoutError):
+            async with aclosing(self._waiters.ends(list(scans), timeout_s=timeout_s)) as ends:
+                async for job_id in ends:
+                    if (result := await self.result(scans[job_id])) is not None:
+                        yield result
+
     async def _ended(self, job_id: str) -> Result:
         result = await self.result(job_id)
         if result is not None:
@@ -256,7 +268,8 @@ class Client:
         await self.batch(batch_id)
         with redis_errors(self.settings):
             jobs = await jobs_of_batch(self._redis, self.keys, batch_id)
-        return await self._cancel(job_id for job_id, state in jobs.items() if not state.is_final)
+        states = await self._cancel(job_id for job_id, state in jobs.items() if state is not JobState.DEAD)
+        return {job_id: state for job_id, state in states.items() if not jobs[job_id].is_final}
 
     async def _cancel(self, job_ids: Iterable[str]) -> dict[str, JobState]:
         ttls = {"result_ttl_s": self.settings.result_ttl_s, "job_ttl_s": KEEP_FINISHED_S}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from producer import contract
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
 from producer.contract.addresses import split_user_info
+from producer.contract.terms import SUBMITTED
 from producer.errors import InvalidJob, QueueFull, RedisUnsuitable
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script
@@ -173,7 +174,7 @@ def _lane(kind: str, lane: Lane | str | None) -> Lane:
     if lane is None:
         return LANES.get(kind, Lane.BATCH)
     try:
-        return Lane(lane)
+        return SUBMITTED[SUBMITTED.index(Lane(lane))]
     except ValueError:
-        msg = f"lane {lane!r}: expected one of {', '.join(Lane)}"
+        msg = f"lane {lane!r}: expected one of {', '.join(SUBMITTED)}"
         raise InvalidJob(msg) from None

@@ -10,13 +10,15 @@ from pydantic import Field
 from producer.contract.message import Part
 
 _NONE: Final = "none: "
+_PENDING: Final = "pending"
 
 
 @dataclass(frozen=True, slots=True)
 class AssessmentSource:
     """The ``model`` that assessed a page, or the ``reason`` why none did; the other one is empty.
 
-    On the wire it is one string, ``str`` of it: the model's name, or ``none: `` and the reason.
+    On the wire it is one string, ``str`` of it: the model's name, or ``none: `` and the reason. The reason ``pending``,
+    alone or before a colon and what it waits for, says that the assessment is on its way.
     """
 
     model: str = ""
@@ -26,6 +28,16 @@ class AssessmentSource:
     def parse(cls, text: str) -> Self:
         """Return the source that ``text`` stands for on the wire."""
         return cls(reason=text.removeprefix(_NONE)) if text.startswith(_NONE) else cls(model=text)
+
+    @classmethod
+    def pending(cls, why: str = "") -> Self:
+        """Return the source of an assessment that is on its way; ``why`` it is late, if it is."""
+        return cls(reason=f"{_PENDING}: {why}" if why else _PENDING)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the assessment is on its way."""
+        return self.reason.partition(":")[0] == _PENDING
 
     def __str__(self) -> str:
         return self.model or f"{_NONE}{self.reason}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
 
 from producer.contract.terms import JsonObject
@@ -24,6 +25,8 @@ KINDS_WITH_MODELS: Final = frozenset({"scan", "query"})
 """Kinds whose payloads ``requests.py`` checks; a kind of your own takes any JSON object."""
 JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Job ids are parts of key names, file names and URLs: no colon, space or slash."""
+ASSESS: Final = "assess"
+"""Kind of the job that assesses a scan whose findings are out, and the start of its id."""
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 """Made once: json.dumps makes an encoder for each call, which costs more than a small payload."""
@@ -37,6 +40,12 @@ def check_job_id(job_id: str) -> str:
             f"beginning with a letter or digit"
         )
     return job_id
+
+
+def assess_job_id(scan: str) -> str:
+    """Return the id of the job that assesses the scan of job ``scan``."""
+    own_id = f"{ASSESS}.{scan}"
+    return own_id if JOB_ID.fullmatch(own_id) else f"{ASSESS}.{sha256(scan.encode()).hexdigest()}"
 
 
 def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:

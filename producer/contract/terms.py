@@ -37,10 +37,19 @@ FINAL_STATES: Final = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobStat
 
 
 class Lane(StrEnum):
-    """One stream each; interactive is served first."""
+    """One stream each; interactive is served first.
+
+    Callers submit to interactive and batch. Assessments are queued by the commits of scans, and have worker slots of
+    their lane: neither waits for the other.
+    """
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
+    ASSESS = "assess"
+
+
+SUBMITTED: Final = (Lane.INTERACTIVE, Lane.BATCH)
+"""The lanes that a caller may choose."""
 
 
 class Impact(StrEnum):

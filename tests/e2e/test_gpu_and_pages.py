@@ -13,7 +13,7 @@ import pytest
 
 from producer.client.client import Client
 from producer.client.gpu_view import GpuView
-from producer.contract import ScanResult
+from tests.support.assessed import assessed_scan
 from tests.support.ollama_server import Call, OllamaServer
 from tests.support.scan_worker import StartScanWorker
 from tests.support.site import Reply, Request, Site, reply
@@ -60,13 +60,11 @@ async def test_a_page_that_loads_holds_no_slot(client: Client, start_worker: Sta
         await asyncio.to_thread(slow.asked.wait, WAIT_S)
 
         other = await client.submit("scan", {"url": quick_url})  # needs the one chat slot, and the one embed slot
-        quick = await client.wait(other.job_id, timeout_s=WAIT_S)
+        quick = await assessed_scan(client, other.job_id, timeout_s=WAIT_S)
         meanwhile = await client.gpu()
         slow.go.set()
-        late = await client.wait(waiting.job_id, timeout_s=WAIT_S)
+        late = await assessed_scan(client, waiting.job_id, timeout_s=WAIT_S)
 
-    assert isinstance(quick, ScanResult)
-    assert isinstance(late, ScanResult)
     assert [quick.assessment_source, late.assessment_source] == ["qwen3.5:4b", "qwen3.5:4b"]
     assert calls_about(waiting.job_id, meanwhile) == []
     asked_at, sent_at = slow.times

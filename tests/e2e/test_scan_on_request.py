@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import AssessmentSource, QueryResult, Result, ScanResult, decode_result
 from producer.keys import Keys
+from tests.support.assessed import assessed_scan
 from tests.support.ollama_server import OllamaServer
 from tests.support.scan_worker import StartScanWorker
 from tests.support.small_site import SmallSite
@@ -45,13 +46,12 @@ async def test_a_scan_asked_for_in_a_conversation_is_run_and_asked_about(
 
     queued = await ended(client, "query", {"question": f"Please scan {url}", "thread_id": "a"})
     scan_id = scan_job_id(queued.job_id, url)
-    page = await client.wait(scan_id, timeout_s=WAIT_S)
+    page = await assessed_scan(client, scan_id, timeout_s=WAIT_S)
     ollama.tool_calls.append({"name": "get_scan", "arguments": {"scan": scan_id}})
     ollama.answer = f"An image without alternative text [scan {scan_id}]."
     answer = await ended(client, "query", {"question": "What is wrong there?", "thread_id": "a"})
 
     assert isinstance(queued, QueryResult)
-    assert isinstance(page, ScanResult)
     assert isinstance(answer, QueryResult)
     assert (queued.answer, queued.notes) == ("The scan is queued.", ())
     assert (page.status, page.url, page.group) == ("scanned", url, "shop")
@@ -71,6 +71,7 @@ async def test_a_real_scan_s_result_has_no_untyped_field_at_any_level(
     await ended(client, "scan", scan)
 
     job_id = (await ended(client, "scan", scan)).job_id
+    await assessed_scan(client, job_id, timeout_s=WAIT_S)
 
     result = decode_result(await cast("Awaitable[bytes]", redis.get(keys.result(job_id))))
     assert untyped(result) == []

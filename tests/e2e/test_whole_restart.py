@@ -13,9 +13,11 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import JobState, QueryResult, ScanResult
+from producer.contract import JobState, QueryResult
+from producer.contract.payloads import assess_job_id
 from producer.keys import Keys
 from tests.e2e.conftest import GUILTY
+from tests.support.assessed import assessed_scan
 from tests.support.command_line import Call
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scan_worker import StartScanWorker
@@ -52,7 +54,7 @@ async def turns_of(redis: Redis, keys: Keys, thread_id: str) -> list[tuple[str, 
     return [(turn.question, turn.result.answer) for turn in parse_turns(kept.checkpoint["channel_values"]["turns"])]
 
 
-async def test_a_scan_killed_with_every_worker_after_its_page_was_read_does_not_load_it_again(
+async def test_an_assessment_killed_with_every_worker_is_made_by_the_next_and_loads_no_page_again(
     start_worker: StartScanWorker, client: Client, site: SmallSite, ollama: OllamaServer
 ):
     workers = [start(start_worker, ollama) for _ in range(2)]
@@ -64,14 +66,14 @@ async def test_a_scan_killed_with_every_worker_after_its_page_was_read_does_not_
     ollama.call_s = 0.0
 
     start(start_worker, ollama)
-    result = await client.wait(job.job_id, timeout_s=WAIT_S)
+    result = await assessed_scan(client, job.job_id, timeout_s=WAIT_S)
 
-    assert isinstance(result, ScanResult)
     assert (result.state, [one.rule for one in result.findings]) == (JobState.SUCCEEDED, ["image-alt"])
     assert (result.assessment_source, result.assessment is not None) == ("qwen3.5:4b", True)
     assert read.count("/guilty") == 1
     assert site.asked == read
-    assert (await client.job(job.job_id)).attempt == 2
+    assert (await client.job(job.job_id)).attempt == 1
+    assert (await client.job(assess_job_id(job.job_id))).attempt == 2
 
 
 async def test_a_conversation_killed_with_every_worker_goes_on_without_a_doubled_turn_or_call(
@@ -120,7 +122,18 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
     ollama.answers.append(json.dumps({"summary": "No barriers.", "priorities": [], "findings": []}))
 
     def scan(page: str) -> tuple[int, dict[str, Any]]:
-        run = call("scan", f"{site.url}{page}", "--timeout", "50", "--fail-on", "critical", "--format", "json")
+        run = call(
+            "scan",
+            f"{site.url}{page}",
+            "--timeout",
+            "50",
+            "--assess-wait",
+            "50",
+            "--fail-on",
+            "critical",
+            "--format",
+            "json",
+        )
         return run.returncode, json.loads(run.stdout)
 
     hostile_code, hostile = await asyncio.to_thread(scan, "/hostile")
@@ -136,5 +149,5 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
     assert "Ignore your instructions" not in json.dumps(ollama.calls()[-1].body["messages"])
     assert "/trap" not in [path.partition("?")[0] for path in site.asked]
     assert [key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")] == []
-    jobs = [key async for key in redis.scan_iter(match=f"{keys.prefix}job:*")]
+    jobs = [key async for key in redis.scan_iter(match=f"{keys.prefix}job:*") if b":job:assess." not in key]
     assert len(jobs) == len(await cast("Awaitable[list[bytes]]", redis.keys(f"{keys.prefix}result:*"))) == 2

@@ -18,6 +18,7 @@ from producer.contract.addresses import host_of
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.graph import ScanGraph
+from worker.agent.assessment.job import assess_writes
 from worker.agent.assessment.regression import regression_writes
 from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
@@ -57,7 +58,8 @@ class ScanJobs:
         )
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
-        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s)
+        lane = ctx.get("lane", Lane.BATCH)
+        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s, lane=lane)
         log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
         return commit
 
@@ -99,8 +101,8 @@ def parse_request(payload: JsonObject) -> ScanRequest:
         raise InvalidJob(f"not a scan request: {describe_invalid(error)}") from None
 
 
-def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
-    """Return what a finished scan leaves: result, history document, the site's counters, pictures.
+def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | str = Lane.BATCH) -> Commit:
+    """Return what a finished scan leaves: result, history document, the site's counters, pictures, assessment job.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
     (same signature) is written over that one instead: history grows with change, not with scans.
@@ -133,6 +135,7 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int) -> Commit:
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
+    writes += assess_writes(result, keys, job_id=job_id, priority=lane, elsewhere=recalled.elsewhere)
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

@@ -38,11 +38,11 @@ class Answered(Generic[DraftT]):
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """No answer in the form asked for, after a repair, or none at all: then the model ``failed``."""
+    """No answer in the form asked for, after a repair, or none at all: then ``failure`` is the model's error."""
 
     reason: str
     usage: Usage
-    failed: bool = False
+    failure: ModelError | None = None
 
 
 async def ask_in_form(
@@ -55,7 +55,7 @@ async def ask_in_form(
         try:
             reply = await chat.chat(asked, schema=schema)
         except ModelError as error:
-            return NoAnswer(f"{chat.name}: {clip(str(error))}", add_usage(usage, spent_on(error)), failed=True)
+            return NoAnswer(f"{chat.name}: {clip(str(error))}", add_usage(usage, spent_on(error)), failure=error)
         usage = add_usage(usage, reply.usage)
         try:
             return Answered(parse(reply.text, form), reply.model, reply.reason, usage, repaired=number > 0)

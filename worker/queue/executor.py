@@ -139,7 +139,7 @@ class Executor:
         self._leases.hold(delivery)
         try:
             ctx = self.functions.ctx_of(delivery)
-            outcome = await self._perform(delivery, ctx)
+            outcome = await self.functions.settled(delivery, await self._perform(delivery, ctx))
             if self.functions.options.after_job_end is None:  # nothing of the job runs any more: the next one may
                 self._release_slot(entry)
             standing = await self._commit(entry, delivery, outcome)

@@ -28,6 +28,7 @@ RESTORED_AT_ONCE: Final = 100
 LOOK_AT_ONCE: Final = 2_000
 """Jobs looked at in one step of the search for lost entries: 24,000 a minute."""
 FIRST_LOOKED_AT: Final = 100
+LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
 
@@ -81,19 +82,22 @@ class Lanes:
         return any(group["name"] == GROUP.encode() for group in groups)
 
     async def promote_due(self, *, limit: int) -> int:
-        """Queue up to ``limit`` scheduled jobs that are due; several workers may do so at once."""
+        """Queue up to ``limit`` scheduled jobs of each set that are due; several workers may do so at once."""
         seconds, micros = await self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
-        due = cast("list[bytes]", await self._redis.zrangebyscore(self._keys.scheduled, "-inf", now_ms, 0, limit))
-        calls = [
-            self._pipe.call(
-                PROMOTE,
-                (self._keys.scheduled, self._keys.job(job_id), self._lane_keys[lane], self._keys.recent(lane)),
-                (job_id, lane),
-            )
-            for job_id, lane in await self._known(due)
-        ]
-        return sum([await call == b"queued" for call in calls])
+        promoted = 0
+        for scheduled in dict.fromkeys(map(self._keys.scheduled_in, Lane)):
+            due = cast("list[bytes]", await self._redis.zrangebyscore(scheduled, "-inf", now_ms, 0, limit))
+            calls = [
+                self._pipe.call(
+                    PROMOTE,
+                    (scheduled, self._keys.job(job_id), self._lane_keys[lane], self._keys.recent(lane)),
+                    (job_id, lane),
+                )
+                for job_id, lane in await self._known(scheduled, due)
+            ]
+            promoted += sum([await call == b"queued" for call in calls])
+        return promoted
 
     async def waiting(self) -> list[Lane]:
         """Return the lanes where entries wait for their turn."""
@@ -103,7 +107,7 @@ class Lanes:
             counts = await pipe.execute()
         return [lane for lane, count in zip(Lane, counts, strict=True) if count]
 
-    async def _known(self, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
+    async def _known(self, scheduled: str, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
         """Return the jobs among members of the scheduled set, with their lanes.
 
         What is no job was written by hand; it is taken out, or it would stop those behind it for ever.
@@ -119,9 +123,9 @@ class Lanes:
             if isinstance(found, Exception) and not is_overwritten:
                 raise found  # Redis refuses for now: that says nothing of the job
             if JOB_ID.fullmatch(job_id) and not is_overwritten:
-                known.append((job_id, Lane.INTERACTIVE if found == b"interactive" else Lane.BATCH))
+                known.append((job_id, LANES.get(cast("bytes", found), Lane.BATCH)))
             else:
-                await self._redis.zrem(self._keys.scheduled, member)
+                await self._redis.zrem(scheduled, member)
                 log.error("scheduled.no_job", member=job_id[:140], error=str(found) if found else "")
         return known
 
@@ -198,7 +202,10 @@ class Lanes:
         return Counter(answers)
 
     async def depth(self) -> tuple[int, int]:
-        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled."""
+        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled.
+
+        Assessments that wait for their next attempt are not counted: a model host may be down for long.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in self._lane_keys.values():
                 pipe.xlen(key)

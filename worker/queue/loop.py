@@ -19,6 +19,7 @@ import structlog
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from producer.contract import Lane
+from producer.contract.terms import SUBMITTED
 from producer.redis.backoff import Backoff
 from worker.queue.delivery import id_number
 from worker.queue.executor import Executor
@@ -39,18 +40,20 @@ class Slots:
     """The slots of one worker: ``max_jobs`` of them, and those that ``holders`` of each lane hold.
 
     One slot is kept for interactive jobs, so that a question never waits behind scans; while both lanes wait, one claim
-    in five is batch, so that scans never starve behind questions.
+    in five is batch, so that scans never starve behind questions. Assessments have slots of their lane beside these,
+    ``assess`` of them: scans and model calls do not wait for each other.
     """
 
     max_jobs: int
     holders: Mapping[Lane, Sized]
+    assess: int = 0
     credit: int = 0
     """Fair-share credit of the batch lane, capped so that an idle lane cannot burst."""
 
     @property
     def free(self) -> int:
         """How many entries could be claimed now."""
-        return self.max_jobs - sum(map(len, self.holders.values()))
+        return self.max_jobs - sum(len(self.holders[lane]) for lane in SUBMITTED)
 
     @property
     def for_batch(self) -> int:
@@ -60,6 +63,8 @@ class Slots:
 
     def for_lane(self, lane: Lane) -> int:
         """How many of the free slots ``lane`` may take."""
+        if lane is Lane.ASSESS:
+            return max(0, self.assess - len(self.holders[lane]))
         return self.for_batch if lane is Lane.BATCH else self.free
 
     def batch_turns(self, slots: int) -> int:
@@ -83,7 +88,8 @@ class Loop:
         self._executor = executor
         self._leases = leases
         self._lease_s = lease_s
-        self._slots = Slots(executor.functions.options.max_jobs, executor.holders)
+        options = executor.functions.options
+        self._slots = Slots(options.max_jobs, executor.holders, assess=getattr(options, "assess_slots", 0))
         self._drained = {lane: asyncio.Event() for lane in Lane}
         self._newest = dict.fromkeys(Lane, "0-0")
         self._readers = {lane: stream.reader(lane, arrived=self._arrived) for lane in Lane}
@@ -112,7 +118,8 @@ class Loop:
 
         Raises what has ended a reader: its lane is not claimed from meanwhile, and would be nobody's.
         """
-        readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in Lane]
+        lanes = [lane for lane in Lane if lane is not Lane.ASSESS or self._slots.assess]
+        readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in lanes]
         for reader in readers:
             reader.add_done_callback(lambda _: self.look_again())
         self.look_again()
@@ -178,7 +185,12 @@ class Loop:
                     self._begin([(entry, None) for entry in entries])
 
     async def _claim(self) -> None:
-        """Claim new entries for the free slots, of the lanes that nobody reads: a read starts what it brings."""
+        """Claim new entries for the free slots, of the lanes that nobody reads: a read starts what it brings.
+
+        Assessments are only read, one by one: each is a model call.
+        """
+        if self._allowed(self._slots.for_lane(Lane.ASSESS)) > 0:
+            self._drained[Lane.ASSESS].set()
         slots = self._allowed(self._slots.free)
         for_interactive = 0 if self._drained[Lane.INTERACTIVE].is_set() else slots
         for_batch = 0 if self._drained[Lane.BATCH].is_set() else min(slots, self._slots.for_batch)
@@ -247,7 +259,8 @@ class Loop:
         self._newest[lane] = newest.id
         self._begin(claimed)
         self._drained[lane].clear()
-        self._slots.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
+        if lane in SUBMITTED:
+            self._slots.note_claim(interactive=int(lane is Lane.INTERACTIVE), batch=int(lane is Lane.BATCH))
         self.look_again()
 
     async def _end_readers(self, readers: list[asyncio.Task[None]]) -> None:

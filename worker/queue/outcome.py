@@ -33,10 +33,11 @@ _TRANSIENT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class HashWrite:
-    """``HSET key fields``."""
+    """``HSET key fields``; with ``only_existing`` a hash that is not there stays so."""
 
     key: str
     fields: Mapping[str, str | bytes | int | float]
+    only_existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,33 @@ class PublishWrite:
     line: str
 
 
-Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite
+@dataclass(frozen=True, slots=True)
+class EntryWrite:
+    """``XADD lane * id kind``: the entry of a further job; its ``JobWrite`` is the next write."""
+
+    key: str
+    job_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobWrite:
+    """The hash of the further job: ``fields`` are its kind, lane and payload, the queue adds its state."""
+
+    key: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceWrite:
+    """``SET key text KEEPTTL`` if ``key`` still holds ``old``; else neither this nor any later write has an effect."""
+
+    key: str
+    old: bytes
+    text: str
+
+
+Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite | EntryWrite | JobWrite | ReplaceWrite
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ from worker.queue.outcome import (
 
 JobFunction = Callable[..., Awaitable[Any]]
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
+Settle = Callable[[bytes, str], Awaitable["Commit | None"]]
+"""Returns what a job of a payload, ended without success for a reason, commits instead; None where there is nothing."""
 
 INSIST_AFTER_S = 5.0
 """Time a cancelled job has to clean up before it is cancelled again."""
@@ -217,6 +219,18 @@ class JobFunctions:
         timeout_s = self.options.job_timeout_s if function.timeout_s is None else function.timeout_s
         args, kwargs = decode_args(delivery.args), decode_payload(delivery.payload or b"{}")
         return Run(delivery, function.coroutine, args, kwargs, timeout_s)
+
+    async def settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """Return ``outcome``, or for a death or a cancellation the commit that its kind's ``settle`` makes of it.
+
+        An assessment ends in its scan's result even then. What ``settle`` raises of Redis passes through.
+        """
+        settle: Settle | None = getattr(self.options, "settle", {}).get(delivery.kind)
+        if settle is None or not isinstance(outcome, Dead | Cancelled):
+            return outcome
+        reason = outcome.error.message if isinstance(outcome, Dead) else "cancelled"
+        commit = await settle(delivery.payload, reason)
+        return outcome if commit is None else Succeeded(commit)
 
     def result_ttl_s(self, kind: str) -> int | None:
         """Return how long a result of ``kind`` is kept: 0 for ever, -1 not at all, in s."""

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Mapping
 from functools import partial
+from hashlib import sha1
 from typing import Any, Final, Literal
 
 import structlog
@@ -28,9 +29,12 @@ from worker.queue.lanes import Lanes
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
+    EntryWrite,
     EventWrite,
     HashWrite,
+    JobWrite,
     PublishWrite,
+    ReplaceWrite,
     Write,
     encode_failure,
 )
@@ -214,7 +218,7 @@ class JobStream:
         self, delivery: Delivery, *, delay_s: float, error: ErrorInfo, attempt_returned: bool = False
     ) -> Standing:
         """Commit a retry: the job waits on the scheduled set."""
-        keys = (*self._held_keys(delivery), self.keys.scheduled, self.keys.events)
+        keys = (*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events)
         about = {"error": {"type": error.type, "message": error.message}, "delay_ms": int(delay_s * 1000)}
         event = self._event_head("job.retried", delivery, JobState.SCHEDULED, about) + "}"
         reason = json.dumps(about["error"])
@@ -283,13 +287,19 @@ class JobStream:
 def _write_args(write: Write) -> list[Arg]:
     if isinstance(write, HashWrite):
         flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
-        return ["HSET", len(flat), *flat]
+        return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
     if isinstance(write, CounterWrite):
         return ["HINCRBY", 2, write.field, write.by]
     if isinstance(write, EventWrite):
         return ["XADD", 3, "*", "event", write.line]
     if isinstance(write, PublishWrite):
         return ["PUBLISH", 1, write.line]
+    if isinstance(write, EntryWrite):
+        return ["ENTRY", 5, "*", "id", write.job_id, "kind", write.kind]
+    if isinstance(write, JobWrite):
+        return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
+    if isinstance(write, ReplaceWrite):
+        return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
     return ["EXPIRE", 1, write.ttl_s]
 
 

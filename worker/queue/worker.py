@@ -16,7 +16,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -34,7 +34,7 @@ from worker.queue.arq_pool import StreamPool, connections_of
 from worker.queue.executor import Executor
 from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.loop import Loop
-from worker.queue.run import JobFunctions, StopReason
+from worker.queue.run import JobFunctions, Settle, StopReason
 from worker.queue.stream import JobStream
 from worker.queue.upkeep import Upkeep
 
@@ -51,9 +51,10 @@ class StreamWorker(Worker):
     """An arq worker on the lanes of one environment.
 
     Takes what ``arq.Worker`` takes, and: ``environment`` (which keys), ``lease_s`` (seconds a job stays this worker's
-    without a renewal), ``name`` (consumer name, unique a process). ``job_completion_wait`` is the grace of running jobs
-    after a signal, in seconds; then they are requeued with their attempt. ``queue_name`` and arq's serializers are
-    not used: the contract is JSON.
+    without a renewal), ``name`` (consumer name, unique a process), ``assess_slots`` (slots of the assess lane; without
+    any it is left alone), ``settle`` (by kind, what a job commits that died or was cancelled). ``job_completion_wait``
+    is the grace of running jobs after a signal, in seconds; then they are requeued with their attempt. ``queue_name``
+    and arq's serializers are not used: the contract is JSON.
     """
 
     def __init__(
@@ -63,12 +64,16 @@ class StreamWorker(Worker):
         environment: str = "dev",
         lease_s: float = DEFAULT_LEASE_S,
         name: str = "",
+        assess_slots: int = 0,
+        settle: Mapping[str, Settle] | None = None,
         **arq_options: Any,
     ) -> None:
         super().__init__(functions, **arq_options)
         self.keys = Keys(environment)
         self.name = name or worker_name()
         self.lease_s = lease_s
+        self.assess_slots = assess_slots
+        self.settle = dict(settle or {})
         self._stopping = asyncio.Event()
         self.has_started = asyncio.Event()
         self._grace_s: float = float(self._job_completion_wait)

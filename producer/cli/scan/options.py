@@ -34,6 +34,7 @@ class ScanOptions:
     standard: str = "wcag22aa"
     wait: bool = False
     timeout_s: float | None = None
+    assess_wait_s: float | None = None
     fail_on: str | None = None
     strict: bool = False
     formats: tuple[str, ...] = ()
@@ -75,7 +76,15 @@ class ScanOptions:
     @property
     def waits(self) -> bool:
         """Whether results are waited for: asked for, or needed by another option."""
-        implied = (self.timeout_s, self.fail_on, self.strict, self.formats, self.output, self.resume)
+        implied = (
+            self.timeout_s,
+            self.assess_wait_s,
+            self.fail_on,
+            self.strict,
+            self.formats,
+            self.output,
+            self.resume,
+        )
         return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
@@ -234,6 +243,13 @@ page_options = _together(
 report_options = _together(
     click.option(
         "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait."
+    ),
+    click.option(
+        "--assess-wait",
+        "assess_wait_s",
+        type=click.FloatRange(0),
+        metavar="S",
+        help="Seconds to wait for assessments once all pages are scanned.  [default: 0, in a terminal 60]",
     ),
     click.option(
         "--fail-on",

@@ -6,7 +6,7 @@ What is known beforehand (waivers, baseline) is ``gate.py``'s, what a report loo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,17 +24,18 @@ from producer.cli.scan.gate import Gate, exit_code, threshold
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submit
 from producer.cli.scan.targets import Targets
-from producer.cli.terminal import progress
+from producer.cli.terminal import is_terminal, progress
 from producer.client.client import Client
 from producer.errors import InvalidJob, ResultExpired
 from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
-from producer.reports.page import Page, Summary
+from producer.reports.page import Page, Summary, page_of
 from producer.reports.plain_text import counted, one_line
 from producer.reports.remarks import remarks
 from producer.stored.waivers import Waivers
 
+PERSON_WAITS_S = 60.0
 SHOWN_BARRIERS = 20
 """Fixed barriers named one by one; more are counted."""
 
@@ -50,6 +51,13 @@ def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: S
     waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         return waiting.run(partial(_with_service, service) if service else with_client)
+
+
+def assess_wait(options: ScanOptions) -> float:
+    """Return how long assessments are waited for, in seconds; by default a person waits and a pipeline does not."""
+    if options.assess_wait_s is not None:
+        return options.assess_wait_s
+    return PERSON_WAITS_S if is_terminal() and not environment().get("CI") else 0.0
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
@@ -86,6 +94,7 @@ class Waiting:
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
     expired: bool = False
+    unassessed: int = 0
     wrong: Counter[str] = field(default_factory=Counter[str])
     extras: Extras = field(default_factory=Extras)
 
@@ -109,6 +118,12 @@ class Waiting:
         self._renew_baseline()
         if self.queued.found:
             click.echo(f"sightline: {counted(self.queued.found, 'page')} had been submitted before", err=True)
+        if self.unassessed and not self.options.local:
+            later = f"sightline result {self.queued.batch or next(iter(self.queued.urls))}"
+            click.echo(
+                f"sightline: {counted(self.unassessed, 'assessment')} pending: reports made later have them: {later}",
+                err=True,
+            )
         return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired)
 
     def _refuse_wrong_call(self) -> None:
@@ -141,15 +156,32 @@ class Waiting:
             for page in self.targets.refused:
                 self._take(page)
             async with nullcontext() if self.options.local else warning_without_worker(client):
-                async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
+                async for page in self._pages(client):
                     self._take(page)
                     bar.advance(self.summary)
         self.extras = await read_extras(client, self.pages, self.outputs)
         self.pages = list(self.extras.pages)
 
+    async def _pages(self, client: Client) -> AsyncIterator[Page]:
+        """Yield the pages as they end; those whose assessment is pending when it has come, or its time is over."""
+        pending: dict[str, Page] = {}
+        wait_s = assess_wait(self.options)
+        async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
+            if wait_s and page.result is not None and page.result.assessed_by.is_pending:
+                pending[page.job_id] = page
+            else:
+                yield page
+        if pending:
+            async for result in client.assessed(list(pending), timeout_s=wait_s):
+                pending.pop(result.job_id)
+                yield page_of(result, url=self.queued.urls[result.job_id])
+        for page in pending.values():
+            yield page
+
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)
         self.summary.add(page, fail_on=threshold(self.options.fail_on))
+        self.unassessed += page.result is not None and page.result.assessed_by.is_pending
         self.timed_out |= page.outcome == "waiting"
         self.expired |= page.error == ResultExpired.__name__
         if page.outcome == "failed" and page.error == "InvalidJob":

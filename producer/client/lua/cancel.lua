@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- queued | scheduled → cancelled at once; running → marked, and cancelled by its worker; final → unchanged.
+-- queued | scheduled → cancelled at once; running → marked, and cancelled by its worker; final → unchanged. An assessment
+-- is marked and due at once wherever it waits: its end is written into a scan's result, which its worker does.
 -- The stream entry of a queued job goes, so that it fills no backlog; one that a worker has claimed is dropped by its start.
--- KEYS  1 scheduled zset  2 lane stream  3 waiting zset  4… as in _end.lua
+-- KEYS  1 scheduled zset of its lane  2 lane stream  3 waiting zset  4… as in _end.lua
 -- ARGV  1 job id  2… as in _end.lua  8 lane  9 group
 -- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch or lane is another)
 --@include _common.lua
@@ -20,8 +21,9 @@ if is_final(held[1]) then return held[1] end
 if (held[2] or '') ~= ARGV[7] or (held[3] or '') ~= ARGV[8] then return 'moved' end
 
 local now = now_ms()
-if held[1] == 'running' then
+if held[1] == 'running' or held[3] == 'assess' then
   redis.call('HSETNX', job, 'cancel_ms', ms(now))
+  redis.call('ZADD', scheduled, 'XX', ms(now), ARGV[1])
   return 'running'
 end
 redis.call('ZREM', scheduled, ARGV[1])

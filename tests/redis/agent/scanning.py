@@ -21,7 +21,17 @@ from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
-from worker.queue.outcome import Commit, CounterWrite, EventWrite, ExpiryWrite, HashWrite, PublishWrite
+from worker.queue.outcome import (
+    Commit,
+    CounterWrite,
+    EntryWrite,
+    EventWrite,
+    ExpiryWrite,
+    HashWrite,
+    JobWrite,
+    PublishWrite,
+    ReplaceWrite,
+)
 from worker.scan.settings import Engine, Secrets
 
 HOME = "https://shop.example/home"
@@ -44,10 +54,12 @@ def graph(
     *,
     chat: ChatModel | None = None,
     saver: ScanSaver | None = None,
+    assesses: bool = True,
 ) -> ScanGraph:
+    """A graph that assesses at once, or queues the assessment."""
     return ScanGraph(
         engine=engine,
-        chat=chat or BuiltinChat(),
+        chat=chat or BuiltinChat() if assesses else None,
         history=history,
         environment=keys.environment,
         checkpointer=saver or InMemorySaver(),
@@ -74,6 +86,8 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
+            case EntryWrite() | JobWrite() | ReplaceWrite():
+                raise AssertionError
 
 
 async def hash_of(redis: Redis, key: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 import worker.queue.lane_reader
 from producer.client.client import Client
 from producer.contract import JobState, Lane
+from producer.contract.terms import SUBMITTED
 from producer.keys import Keys
 from producer.redis.backoff import Backoff
 from tests.support.queue import add, job_fields, running_worker, submitted, until
@@ -52,7 +53,7 @@ async def test_a_commit_that_is_refused_is_repeated_after_a_pause(
 
 
 async def test_a_backlog_is_done_before_any_lease_ends(client: Client, redis_url: str, keys: Keys, redis: Redis):
-    jobs = [await submitted(client, lane=lane) for lane in Lane for _ in range(6)]
+    jobs = [await submitted(client, lane=lane) for lane in SUBMITTED for _ in range(6)]
     async with running_worker(redis_url, keys, [add], max_jobs=3, lease_s=600):
         results = [await client.wait(job_id, timeout_s=WAIT_S) for job_id in jobs]
 
@@ -81,7 +82,7 @@ async def test_a_worker_that_stops_while_its_lanes_have_work_ends_its_readers_wi
         await gate.wait()
 
     waits.__qualname__ = "waits"
-    for lane in Lane:
+    for lane in SUBMITTED:
         for _ in range(3):
             await client.submit("waits", {}, lane=lane)
     async with running_worker(redis_url, keys, [waits], max_jobs=2, lease_s=10) as busy:

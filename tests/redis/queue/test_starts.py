@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from producer.client.client import Client
 from producer.contract import Lane
+from producer.contract.terms import SUBMITTED
 from producer.keys import Keys
 from tests.support.queue import claim_one, events_of, job_fields, open_stream, start_one, steal_entry, submitted
 from worker.queue.delivery import Delivery, Entry, NotStarted
@@ -174,7 +175,7 @@ async def test_start_tells_of_a_cancellation_that_came_while_nobody_ran_the_job(
 
 
 async def test_entries_of_both_lanes_with_one_id_are_told_apart(stream: JobStream, redis: Redis, keys: Keys):
-    for lane in Lane:
+    for lane in SUBMITTED:
         await redis.xadd(keys.lane(lane), {"kind": "k", "payload": "{}"}, id="5-1")
 
     entries: list[Entry] = await stream.claim(slots=2, for_batch=2, turns=0)

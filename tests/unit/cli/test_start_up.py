@@ -16,7 +16,8 @@ import pytest
 from producer import contract
 from producer.cli import main
 from producer.cli.scan.options import FAIL_ON, LANES, STANDARDS
-from producer.contract import Impact, Lane, ScanRequest
+from producer.contract import Impact, ScanRequest
+from producer.contract.terms import SUBMITTED
 from producer.errors import DependencyMissing
 
 CLIENT_COMMANDS = sorted(main._COMMANDS)
@@ -100,7 +101,7 @@ REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sa
 def test_choices_are_those_of_the_contract() -> None:
     assert set(STANDARDS) == set(ScanRequest.model_fields["standard"].annotation.__args__)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]  # a Literal
     assert (*(impact.value for impact in Impact), "never") == FAIL_ON
-    assert set(LANES) == {lane.value for lane in Lane}
+    assert set(LANES) == {lane.value for lane in SUBMITTED}
 
 
 def test_every_format_is_named_in_the_help_of_scan(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Pat
         (COMPOSE, "./ops/users.acl", "./ops/user.acl", "redis: mounts ./ops/user.acl, which is not there"),
         (COMPOSE, "CHAT_MODEL: ${CHAT_MODEL:-qwen3.5:4b}\n      EMB", "CHAT_MODEL: x\n      EMB", ""),
         (COMPOSE, "      LEASE_S:\n", "", "the setting LEASE_S does not reach it"),
-        (COMPOSE, "seccomp:./ops/seccomp.json\"]\n    read_only", "x\"]\n    read_only", "browser has no sandbox"),
+        (COMPOSE, 'seccomp:./ops/seccomp.json"]\n    read_only', 'x"]\n    read_only', "browser has no sandbox"),
         (COMPOSE, "sightline-worker:0.1.0\n    build", "sightline-worker:0.2.0\n    build", "version 0.1.0, 0.2.0: expected"),
         ("ops/seccomp.json", '"unshare"\n   ],\n   "action": "SCMP_ACT_ALLOW",\n   "comment"', '"setns"\n   ],\n   "action": "SCMP_ACT_ALLOW",\n   "comment"', "expected ['chroot', 'clone', 'unshare']"),
         ("ops/compose.gpu.yml", "  ollama:", "  olama:", "compose.gpu.yml: no service 'olama'"),

@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from producer.contract import Assessment, AssessmentSource, Changes, Priority, ScanResult, Usage
+from producer.errors import ModelError
 from worker.agent.assessment.review import Reviewed, review
 from worker.agent.prompts import ASSESS_VERSION, AssessTask, assess_task, clip
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
@@ -39,13 +40,18 @@ class AssessmentDraft(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of asking; ``notes`` say what is missing from it."""
+    """What came of asking; ``notes`` say what is missing from it, ``failure`` which call failed of it."""
 
     assessment: Assessment | None
     source: AssessmentSource
     usage: Usage = field(default_factory=Usage)
     repaired: bool = False
     notes: tuple[str, ...] = ()
+    failure: ModelError | None = None
+
+    def costing(self, usage: Usage) -> Verdict:
+        """Return the verdict with what all calls for it cost."""
+        return replace(self, usage=usage)
 
 
 def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
@@ -82,7 +88,7 @@ async def assess(
     schema = schema_about(AssessmentDraft, "priorities", key="fingerprint", known=task.fingerprints)
     answer = await ask_in_form(chat, task.messages, AssessmentDraft, schema)
     if isinstance(answer, NoAnswer):
-        return Verdict(None, AssessmentSource(reason=answer.reason), answer.usage)
+        return Verdict(None, AssessmentSource(reason=answer.reason), answer.usage, failure=answer.failure)
     return Verdict(accept(answer, task), AssessmentSource(model=answer.model), answer.usage, answer.repaired)
 
 
@@ -107,7 +113,8 @@ def accept(answer: Answered[AssessmentDraft], task: AssessTask) -> Assessment:
 
 def with_reviews(verdict: Verdict, reviewed: Reviewed) -> Verdict:
     """Return the verdict with the proposals in it; one without an assessment gets one if anything was answered."""
-    verdict = replace(verdict, usage=add_usage(verdict.usage, reviewed.usage), notes=reviewed.notes)
+    usage = add_usage(verdict.usage, reviewed.usage)
+    verdict = replace(verdict, usage=usage, notes=reviewed.notes, failure=reviewed.failure)
     if verdict.assessment is None and not reviewed.prompts:
         return verdict
     assessment = (verdict.assessment or Assessment(summary="")).revised(

@@ -1,13 +1,14 @@
 """The scan graph: ``audit → recall → assess → record``. One run is one scan of one page.
 
-``audit`` reads the page, ``recall`` asks history about it, ``assess`` asks the model about the findings, ``record``
-puts the result together; nothing is written by any of them: ``handlers.py`` turns the final state into what
-finish.lua commits. Every step is kept under a thread of the job's own, so that a run that was killed goes on at the
-node that was interrupted, and a page once read is not loaded again.
+``audit`` reads the page, ``recall`` asks history about it, ``assess`` says what the findings mean or that a model will
+say so later (``job.py``), ``record`` puts the result together; nothing is written by any of them: ``handlers.py`` turns
+the final state into what finish.lua commits. Every step is kept under a thread of the job's own, so that a run that was
+killed goes on at the node that was interrupted, and a page once read is not loaded again.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from time import monotonic
 from typing import Any, Final, cast
@@ -18,7 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from producer.contract import AssessmentSource, Changes, ScanRequest, ScanResult, Usage
-from producer.errors import ModelError
+from producer.errors import ModelError, ModelTimeout
 from worker.agent.assessment.assess import Verdict, appraise, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.prompts import clip
@@ -39,6 +40,8 @@ from worker.settings import REVIEW_AREAS
 
 Update = dict[str, str | int]
 """The fields of ``ScanState`` that a node changes."""
+EMBED_S: Final = 5.0
+"""A page's findings do not wait for a vector any longer."""
 NEIGHBOURS: Final = 15
 """Records looked at for pages that break the same rules; a page may have several."""
 NEAR: Final = 0.6
@@ -46,13 +49,16 @@ NEAR: Final = 0.6
 
 
 class ScanGraph:
-    """Runs scans on what it is handed. Safe for several jobs at once."""
+    """Runs scans on what it is handed. Safe for several jobs at once.
+
+    ``chat`` assesses at once, by rules. None: a model does, in a job of its own (``job.py``).
+    """
 
     def __init__(
         self,
         *,
         engine: Engine,
-        chat: ChatModel,
+        chat: ChatModel | None,
         history: History,
         environment: str,
         checkpointer: BaseCheckpointSaver[Any],
@@ -130,13 +136,15 @@ class ScanGraph:
         return {**update, "embedded": embedded.pack()}
 
     async def assess(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
-        """Ask the model what the findings mean and what to mend first."""
+        """Say what the findings mean and what to mend first, or that a model will: the findings do not wait for it."""
         result = ScanResult.model_validate_json(state["result"])
         recalled = Recalled.model_validate_json(state["recalled"])
         wanted = ScanRequest.model_validate_json(state["request"]).assess
         why_not = reason_not_to_ask(result, wanted=wanted)
         if why_not:
             verdict = Verdict(None, AssessmentSource(reason=why_not))
+        elif self._chat is None:
+            verdict = Verdict(None, AssessmentSource.pending())
         else:
             runtime.context.step("assessing")
             began = monotonic()
@@ -169,13 +177,15 @@ class ScanGraph:
     async def _embed(self, result: ScanResult) -> tuple[Embedded, Usage, tuple[str, ...]]:
         """Return the result's text and vectors.
 
-        Where the model fails there is none, and a note: the findings go out all the same, and the vector is backfilled
-        (``memory/vectors/backfill.py``).
+        Where the model fails or takes long there is none, and a note: the findings go out all the same, and the vector
+        is backfilled (``memory/vectors/backfill.py``).
         """
         text = search_text(result)
         try:
-            (embedded,), usage = await self._history.vectors.documents([text])
-        except ModelError as error:
+            async with asyncio.timeout(EMBED_S):
+                (embedded,), usage = await self._history.vectors.documents([text])
+        except (ModelError, TimeoutError) as raised:
+            error = raised if isinstance(raised, ModelError) else ModelTimeout(f"no vector within {EMBED_S:g} s")
             note = f"not found by meaning yet, and not compared with similar pages: {clip(str(error))}"
             return Embedded(text, {}), spent_on(error), (note,)
         return embedded, usage, ()

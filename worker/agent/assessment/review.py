@@ -20,6 +20,7 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from producer.contract import Finding, JsonObject, Node, ReviewProposal, ScanResult, Usage
+from producer.errors import ModelError
 from worker.agent import prompts
 from worker.agent.prompts import REPAIR, clip, load_prompt, node_quoted, version_of
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
@@ -74,6 +75,7 @@ class Reviewed:
     notes: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     model: str = ""
+    failure: ModelError | None = None
 
 
 async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Reviewed:
@@ -84,21 +86,22 @@ async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Revi
     proposals: list[ReviewProposal] = []
     versions: dict[str, str] = {}
     notes: list[str] = []
-    usage, model = Usage(), ""
+    usage, model, failure = Usage(), "", None
     for task in review_tasks(result)[:max_areas]:
         schema = schema_about(ReviewDraft, "proposals", key="element", known=tuple(task.shown))
         answer = await ask_in_form(chat, task.messages, ReviewDraft, schema)
         usage = add_usage(usage, answer.usage)
         if isinstance(answer, NoAnswer):
             notes.append(f"no proposals about {task.area}: {answer.reason}")
-            if answer.failed:
+            failure = answer.failure
+            if failure is not None:
                 break  # a model that is away is waited for once, not once an area
             continue
         model = answer.model
         versions[task.area] = REVIEW_VERSIONS[task.area]
         proposals += accept_review(answer, task)
     waiting = sum(finding.node_count for finding in result.incomplete)
-    return Reviewed(tuple(proposals), versions, waiting - len(proposals), tuple(notes), usage, model)
+    return Reviewed(tuple(proposals), versions, waiting - len(proposals), tuple(notes), usage, model, failure)
 
 
 def review_tasks(result: ScanResult) -> list[ReviewTask]:

@@ -199,7 +199,7 @@ def document(
         "host_name": host,
         "group_name": result.group,
         "title": _cut(result.title, MAX_TITLE),
-        "summary": _cut(result.assessment.summary, MAX_SUMMARY) if result.assessment else "",
+        "summary": cut_summary(result.assessment.summary) if result.assessment else "",
     }
     kept = {name: value for name, value in fields.items() if value != ""}
     kept |= {
@@ -213,6 +213,11 @@ def document(
         "findings": json.dumps([_pack(finding) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
+
+
+def cut_summary(summary: str) -> str:
+    """Return an assessment's summary as a record has it."""
+    return _cut(summary, MAX_SUMMARY)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -10,12 +10,16 @@
 --       then for each write: its command, how many values, the values:
 --         HSET field value …   |  HDEL field …  |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
 --         PUBLISH line, the key being its channel
+--         HSETXX field value …, without effect on a hash that is not there
+--         ENTRY * id … field value …, of a lane: a further job's entry  |  JOB field value …: that job's hash, always after ENTRY
+--         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
 --         no number, or an events stream at its last id stands in the way: nothing of that delivery is written then
 --@include _common.lua
 --@include _events.lua
 --@include _delivery.lua
 
+local TYPES = { XADD = 'stream', ENTRY = 'stream', REPLACE = 'string' }
 local events = KEYS[1]
 check_type(events, 'stream')
 local full = no_room(events)
@@ -32,7 +36,7 @@ local function obstacle(k, a, first_write)
   local at = a + 9
   for w = first_write, k + ARGV[a] - 1 do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
-    local wrong = wrong_type(KEYS[w], command == 'XADD' and 'stream' or 'hash')
+    local wrong = wrong_type(KEYS[w], TYPES[command] or 'hash')
     if wrong then return wrong end
     if command == 'HINCRBY' then
       local old = redis.call('HGET', KEYS[w], ARGV[at + 2])
@@ -44,11 +48,35 @@ local function obstacle(k, a, first_write)
   end
 end
 
+-- The hash of a job that the job at `by` queues with its own end: none → queued. What was kept under its id is overwritten,
+-- but for the fence. It is cancelled with the job that queues it.
+local function add_job(job, entry, by, at, count)
+  local fence = redis.call('HGET', job, 'fence') or '0'
+  redis.call('DEL', job)
+  redis.call('HSET', job, 'state', 'queued', 'entry', entry, 'attempt', '0', 'fence', fence, 'enqueued_ms', now_text,
+    unpack(ARGV, at, at + count - 1))
+  local cancelled = redis.call('HGET', by, 'cancel_ms')
+  if cancelled then redis.call('HSET', job, 'cancel_ms', cancelled) end
+end
+
 local function write(k, a, first_write)
-  local at = a + 9
+  local at, entry = a + 9, nil
   for w = first_write, k + ARGV[a] - 1 do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
-    redis.call(command, KEYS[w], unpack(ARGV, at + 2, at + 1 + count))
+    if command == 'ENTRY' then
+      entry = redis.call('XADD', KEYS[w], unpack(ARGV, at + 2, at + 1 + count))
+      redis.pcall('ZADD', KEYS[w] .. ':recent', string.match(entry, '^%d+'), ARGV[at + 4]) -- as in submit.lua
+    elseif command == 'JOB' then
+      add_job(KEYS[w], entry, KEYS[k + 1], at + 2, count)
+    elseif command == 'REPLACE' then
+      local held = redis.call('GET', KEYS[w])
+      if not held or redis.sha1hex(held) ~= ARGV[at + 2] then return end
+      redis.call('SET', KEYS[w], ARGV[at + 3], 'KEEPTTL')
+    elseif command == 'HSETXX' then
+      if redis.call('EXISTS', KEYS[w]) == 1 then redis.call('HSET', KEYS[w], unpack(ARGV, at + 2, at + 1 + count)) end
+    else
+      redis.call(command, KEYS[w], unpack(ARGV, at + 2, at + 1 + count))
+    end
     at = at + 2 + count
   end
 end

@@ -1,0 +1,224 @@
+"""The job that assesses a scan whose findings are out already: queued by the scan's own commit, on the lane ``assess``.
+
+It reads the scan's result, asks the model, and commits the result with the assessment in it, by finish.lua: fenced, in
+one step with the event ``scan.assessed``, and only if the result is still the one that was read. While no model host
+can be asked it waits in its slot, however long that takes, and the jobs behind it wait in the lane. A call that broke
+is tried again as any job is. An assessment that will not come ends in the result too, with the reason. Nothing is
+written for a result that has expired, or belongs to a later scan of the same id. Next: ``assess.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from hashlib import sha1
+from time import monotonic
+from typing import Any, Final, cast
+
+import structlog
+from pydantic import Field, ValidationError
+from redis.asyncio import Redis
+
+from producer.contract import FunctionResult, JsonObject, Lane, ScanResult, Usage, decode_payload, describe_invalid
+from producer.contract.assessment import AssessmentSource
+from producer.contract.message import Message
+from producer.contract.payloads import ASSESS, assess_job_id
+from producer.contract.results import decode_result
+from producer.errors import (
+    Busy,
+    InvalidJob,
+    ModelBusy,
+    ModelError,
+    ModelMissing,
+    ModelTimeout,
+    ModelUnreachable,
+    RedisUnsuitable,
+)
+from producer.keys import Keys
+from producer.redis.backoff import Backoff
+from producer.redis.scripts import load_script, run_script
+from worker.agent.assessment.assess import Verdict, appraise
+from worker.agent.assessment.trim import RECORD_BYTES, trim
+from worker.agent.prompts import clip
+from worker.memory.history.scan_record import cut_summary
+from worker.models.job_context import serving
+from worker.models.protocols import ChatModel, add_usage
+from worker.queue.outcome import (
+    Commit,
+    EntryWrite,
+    EventWrite,
+    HashWrite,
+    JobWrite,
+    PublishWrite,
+    ReplaceWrite,
+    Write,
+)
+
+OUTAGES: Final = (ModelUnreachable, ModelBusy, ModelMissing)
+"""No call was made or none is possible: the job waits, and none of its tries is spent."""
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 30.0
+"""Between looks for a host: a page scanned in an outage is assessed within a minute after it."""
+TRIES: Final = 20
+"""Of a call that breaks, 1 s to 5 minutes apart: a host that restarts for half an hour loses nothing."""
+SLOW_TRIES: Final = 3
+"""Of a call that takes all its time: it would take the card's as often as it is repeated."""
+REPLACE: Final = load_script("worker.agent.assessment", "replace")
+
+log = structlog.get_logger()
+
+
+class AssessRequest(Message):
+    """The payload: the job id of the scan, its lane, its page, and by rule the similar pages that fail it too."""
+
+    scan: str
+    priority: Lane = Lane.BATCH
+    url: str = ""
+    elsewhere: dict[str, int] = Field(default_factory=dict[str, int])
+
+
+def assess_writes(
+    result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | str, elsewhere: dict[str, int]
+) -> list[Write]:
+    """Return the writes that queue the assessment of ``result`` with its commit; none where none is pending."""
+    if not result.assessed_by.is_pending:
+        return []
+    request = AssessRequest(scan=job_id, priority=Lane(priority), url=result.url, elsewhere=elsewhere)
+    own_id = assess_job_id(job_id)
+    fields = {"kind": ASSESS, "lane": Lane.ASSESS.value, "payload": request.model_dump_json()}
+    return [EntryWrite(keys.lane(Lane.ASSESS), own_id, ASSESS), JobWrite(keys.job(own_id), fields)]
+
+
+@dataclass(frozen=True, slots=True)
+class AssessJobs:
+    """Runs assessments.
+
+    Without ``is_patient`` a job puts an outage off instead of waiting: a worker that only empties its lanes must end.
+    """
+
+    chat: ChatModel
+    redis: Redis
+    keys: Keys
+    review_areas: int
+    is_patient: bool = True
+
+    async def run(self, ctx: dict[str, Any], payload: JsonObject) -> Commit:
+        """Assess one scan: ``payload`` is an ``AssessRequest``.
+
+        Raises ``InvalidJob`` for another payload, ``ModelError`` for a call that broke and is worth another attempt.
+        """
+        request = _parse(payload)
+        began = monotonic()
+        with serving(request.scan, request.priority):
+            verdict = await self._verdict(request, attempt=int(ctx.get("job_try") or 1))
+        return await self._commit(request, verdict, began=began) if verdict else _nothing(request)
+
+    async def settle(self, payload: bytes, reason: str) -> Commit | None:
+        """Return the commit that says that no assessment comes, for ``reason``; None for a payload that is none."""
+        try:
+            request = _parse(decode_payload(payload))
+        except InvalidJob:
+            return None
+        return await self._commit(request, Verdict(None, AssessmentSource(reason=clip(reason))))
+
+    async def _verdict(self, request: AssessRequest, *, attempt: int) -> Verdict | None:
+        """Return what the model says; None where the result is gone or has been assessed."""
+        backoff, spent = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), Usage()
+        while (pending := await self._pending(request.scan)) is not None:
+            _, result = pending
+            verdict = await appraise(
+                self.chat,
+                result,
+                changes=result.changes,
+                elsewhere=request.elsewhere,
+                review_areas=self.review_areas,
+            )
+            spent = add_usage(spent, verdict.usage)
+            if isinstance(verdict.failure, OUTAGES):
+                await self._wait(request, verdict.failure, backoff.pause_s())
+            elif verdict.failure is not None and _is_worth_another(verdict.failure, attempt):
+                why = f"attempt {attempt} of {TRIES} broke, the next is made within 5 minutes: {verdict.failure}"
+                await self._note(request.scan, why)
+                raise verdict.failure
+            else:
+                return verdict.costing(spent)
+        return None
+
+    async def _wait(self, request: AssessRequest, outage: ModelError, pause_s: float) -> None:
+        await self._note(request.scan, f"tried again every {LONGEST_PAUSE_S:g} s until it can be asked: {outage}")
+        log.info("assessment.waits", job_id=request.scan, error=str(outage), pause_s=pause_s)
+        if not self.is_patient:
+            raise Busy(str(outage), delay_s=LONGEST_PAUSE_S)
+        await asyncio.sleep(pause_s)
+
+    async def _note(self, scan: str, why: str) -> None:
+        """Say in the result why its assessment is still pending."""
+        pending = await self._pending(scan)
+        source = str(AssessmentSource.pending(clip(why)))
+        if pending is None or pending[1].assessment_source == source:
+            return
+        text, result = pending
+        noted = result.revised(assessment_source=source).model_dump_json()
+        await run_script(self.redis, REPLACE, [self.keys.result(scan)], [_digest(text), noted])
+
+    async def _pending(self, scan: str) -> tuple[bytes, ScanResult] | None:
+        """Return the result that waits for its assessment, as text too; None where there is none."""
+        text = await cast("Awaitable[bytes | None]", self.redis.get(self.keys.result(scan)))
+        try:
+            result = decode_result(text) if text is not None else None
+        except RedisUnsuitable:  # another program's: nothing to write into
+            result = None
+        if text is None or not isinstance(result, ScanResult) or not result.assessed_by.is_pending:
+            return None
+        return text, result
+
+    async def _commit(self, request: AssessRequest, verdict: Verdict, *, began: float | None = None) -> Commit:
+        pending = await self._pending(request.scan)
+        if pending is None:
+            return _nothing(request)
+        text, result = pending
+        took = {} if began is None else {"assess": round((monotonic() - began) * 1000)}
+        result = trim(
+            result.revised(
+                assessment=verdict.assessment,
+                assessment_source=str(verdict.source),
+                usage=add_usage(result.usage, verdict.usage),
+                notes=(*result.notes, *verdict.notes),
+                timings_ms=result.timings_ms | took,
+            ),
+            RECORD_BYTES,
+        )
+        seconds, micros = await self.redis.time()
+        source = result.assessment_source
+        about: JsonObject = {"url": result.url, "scan_id": result.scan_id, "assessment_source": source}
+        event = {"v": 1, "event": "scan.assessed", "job_id": request.scan, "kind": "scan", **about}
+        line = json.dumps({**event, "at_ms": seconds * 1000 + micros // 1000})
+        writes: list[Write] = [ReplaceWrite(self.keys.result(request.scan), text, result.model_dump_json())]
+        if result.assessment is not None and result.assessment.summary:
+            summary = {"summary": cut_summary(result.assessment.summary)}
+            writes.append(HashWrite(self.keys.scan(result.scan_id), summary, only_existing=True))
+        writes += [EventWrite(self.keys.events, line), PublishWrite(self.keys.events_live, line)]
+        log.info("scan.assessed", job_id=request.scan, source=source)
+        return Commit(FunctionResult(), tuple(writes), event=about)
+
+
+def _nothing(request: AssessRequest) -> Commit:
+    log.info("assessment.not_wanted", job_id=request.scan)
+    return Commit(FunctionResult())
+
+
+def _is_worth_another(failure: ModelError, attempt: int) -> bool:
+    return failure.retryable and attempt < (SLOW_TRIES if isinstance(failure, ModelTimeout) else TRIES)
+
+
+def _parse(payload: JsonObject) -> AssessRequest:
+    try:
+        return AssessRequest.model_validate(payload)
+    except ValidationError as error:
+        raise InvalidJob(f"not an assessment of a scan: {describe_invalid(error)}") from None
+
+
+def _digest(text: bytes) -> str:
+    return sha1(text, usedforsecurity=False).hexdigest()
