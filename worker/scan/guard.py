@@ -53,8 +53,8 @@ _RANGES: Final[tuple[tuple[str, tuple[Network, ...]], ...]] = (
     (
         "reserved",
         _networks(
-            # Not globally reachable by IANA's IPv4 special-purpose registry. All of 192.0.0.0/24: nobody serves a page at
-            # its two anycast addresses that are (PCP, TURN).
+            # Not globally reachable by IANA's IPv4 special-purpose registry; and the two anycast addresses of
+            # 192.0.0.0/24 that are (PCP, TURN), where no page is served.
             *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
             "240.0.0.0/4",
             # By the IPv6 one, within the unicast space that IANA gives out.
@@ -78,7 +78,7 @@ _REACHABLE: Final = _networks(
         "2001:30::/28",
     ),
 )
-"""Blocks of 2001::/23 that are globally reachable: anycast of PCP, TURN and DNS-SD, AMT, AS112, ORCHIDv2, drones' ids."""
+"""Blocks of 2001::/23 that are globally reachable: anycast of PCP, TURN and DNS-SD, AMT, AS112, ORCHIDv2, drones."""
 _WRAPPED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96")))
 """NAT64 (RFC 6052) and IPv4-translated addresses (RFC 2765)."""
 _IPV4: Final = 4
