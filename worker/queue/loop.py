@@ -203,8 +203,9 @@ class Loop:
         batch = sum(entry.lane is Lane.BATCH for entry in entries)
         interactive = len(entries) - batch
         self._slots.note_claim(interactive=interactive, batch=batch)
-        for entry in entries:  # turns are not in the order of ids
-            self._newest[entry.lane] = max(self._newest[entry.lane], entry.id, key=id_number)
+        for lane in {entry.lane for entry in entries}:  # turns are not in the order of ids
+            ids = (entry.id for entry in entries if entry.lane is lane)
+            self._newest[lane] = max(self._newest[lane], *ids, key=id_number)
         self._begin([(entry, None) for entry in entries])
         if for_batch and batch < min(for_batch, slots - interactive):
             self._drained[Lane.BATCH].set()

@@ -62,7 +62,7 @@ class Upkeep:
         self._beat = beat
         self._describe = describe
         self._fire_schedules = fire_schedules
-        self._due: dict[str, float] = {}
+        self._due: dict[str, float] = {"restore": time.monotonic() + RESTORE_EVERY_S}  # jobs come first
 
     async def run(self) -> None:
         """Do every step when it is due, until cancelled; a failed step is tried again at its next time."""

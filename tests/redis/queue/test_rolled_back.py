@@ -21,7 +21,8 @@ async def test_a_second_run_with_the_entry_and_fence_of_the_first_ends_as_any_ot
     runs: list[asyncio.Event] = []
     ends: list[Any] = []
 
-    async def held(_: dict[Any, Any]) -> int:
+    async def held(ctx: dict[Any, Any]) -> int:
+        del ctx
         runs.append(asyncio.Event())
         await runs[-1].wait()
         return len(runs)

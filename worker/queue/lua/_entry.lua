@@ -26,7 +26,9 @@ end
 -- (ids begin again with a stream), or the group was moved past it and it waits for no turn.
 local function is_entry_lost(lane, waiting, group, last_read, job_id, lane_name, entry)
   if not string.match(entry, '^%d+-%d+$') then return true end
-  if last_read and #redis.call('XPENDING', lane, group, entry, entry, 1) > 0 then return false end
+  local was_read = last_read and not is_after(entry, last_read)
+  local is_due = not was_read or redis.call('ZSCORE', waiting, entry)
+  if not is_due and #redis.call('XPENDING', lane, group, entry, entry, 1) > 0 then return false end
   local there = redis.call('XRANGE', lane, entry, entry)[1]
   if not there then return true end
   local named = lane_name .. '-' .. entry -- the job of an entry that names none
@@ -34,7 +36,7 @@ local function is_entry_lost(lane, waiting, group, last_read, job_id, lane_name,
     if there[2][i] == 'id' then named = there[2][i + 1] end
   end
   if named ~= job_id then return true end
-  if not last_read or is_after(entry, last_read) or redis.call('ZSCORE', waiting, entry) then return false end
+  if is_due then return false end
   redis.call('XDEL', lane, entry)
   return true
 end
