@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha1
 from typing import Any, Final
 
 import redis.exceptions
 
 from producer.contract import ErrorInfo, FunctionResult, JobState, Result
 from producer.errors import Busy
+from producer.redis.scripts import Arg
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
@@ -100,6 +102,26 @@ class ReplaceWrite:
 
 
 Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite | EntryWrite | JobWrite | ReplaceWrite
+
+
+def write_args(write: Write) -> list[Arg]:
+    """Return the arguments of finish.lua for one write: its command, how many values, the values."""
+    if isinstance(write, HashWrite):
+        flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
+        return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
+    if isinstance(write, CounterWrite):
+        return ["HINCRBY", 2, write.field, write.by]
+    if isinstance(write, EventWrite):
+        return ["XADD", 3, "*", "event", write.line]
+    if isinstance(write, PublishWrite):
+        return ["PUBLISH", 1, write.line]
+    if isinstance(write, EntryWrite):
+        return ["ENTRY", 5, "*", "id", write.job_id, "kind", write.kind]
+    if isinstance(write, JobWrite):
+        return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
+    if isinstance(write, ReplaceWrite):
+        return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
+    return ["EXPIRE", 1, write.ttl_s]
 
 
 @dataclass(frozen=True, slots=True)

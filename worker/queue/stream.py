@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Mapping
 from functools import partial
-from hashlib import sha1
 from typing import Any, Final, Literal
 
 import structlog
@@ -26,18 +25,7 @@ from producer.redis.scripts import Arg, Script, load_script
 from worker.queue.delivery import Delivery, Entry, Started, entries_of, started
 from worker.queue.lane_reader import Arrived, LaneReader
 from worker.queue.lanes import Lanes
-from worker.queue.outcome import (
-    Commit,
-    CounterWrite,
-    EntryWrite,
-    EventWrite,
-    HashWrite,
-    JobWrite,
-    PublishWrite,
-    ReplaceWrite,
-    Write,
-    encode_failure,
-)
+from worker.queue.outcome import Commit, encode_failure, write_args
 
 DEAD_CAP: Final = 10_000
 """Dead letters kept; older ones go, with an alert."""
@@ -191,7 +179,7 @@ class JobStream:
             keys.append(self.keys.batch(delivery.batch))
         for write in commit.writes if commit else ():
             keys.append(write.key)
-            args.extend(_write_args(write))
+            args.extend(write_args(write))
         if len(delivery.payload) + len(delivery.args) > KEPT_PAYLOAD_BYTES:
             keys.append(self.keys.job(delivery.job_id))
             args.extend(("HDEL", 2, "payload", "args"))
@@ -282,25 +270,6 @@ class JobStream:
             more = json.dumps({name: value for name, value in extra.items() if f'"{name}": ' not in about})[1:-1]
             about = f"{about}, {more}" if more else about
         return "{" + about
-
-
-def _write_args(write: Write) -> list[Arg]:
-    if isinstance(write, HashWrite):
-        flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
-        return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
-    if isinstance(write, CounterWrite):
-        return ["HINCRBY", 2, write.field, write.by]
-    if isinstance(write, EventWrite):
-        return ["XADD", 3, "*", "event", write.line]
-    if isinstance(write, PublishWrite):
-        return ["PUBLISH", 1, write.line]
-    if isinstance(write, EntryWrite):
-        return ["ENTRY", 5, "*", "id", write.job_id, "kind", write.kind]
-    if isinstance(write, JobWrite):
-        return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
-    if isinstance(write, ReplaceWrite):
-        return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
-    return ["EXPIRE", 1, write.ttl_s]
 
 
 def encode_value(job_id: str, kind: str, value_json: str) -> str:

@@ -10,11 +10,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from producer.client.client import Client
-from producer.contract import JobState
+from producer.contract import FunctionResult, JobState, Lane
 from producer.errors import RedisUnsuitable
 from producer.keys import Keys
 from tests.support.queue import BOOM, job_fields, start_one, submitted
 from worker.queue.delivery import Delivery
+from worker.queue.outcome import Commit, CounterWrite, EntryWrite, JobWrite
 from worker.queue.stream import JobStream
 
 LAST_ID = f"{2**64 - 1}-{2**64 - 1}"
@@ -62,6 +63,24 @@ async def test_no_end_is_half_committed_where_events_take_no_more(
     assert not await redis.exists(keys.result(job_id), keys.dead, keys.scheduled)
     await redis.delete(keys.events)
     assert await ENDS[end](stream, delivery) in ("committed", ("committed", 1))
+
+
+async def test_no_end_is_half_committed_where_the_lane_of_a_further_job_takes_no_more(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = await submitted(client)
+    delivery = await start_one(stream)
+    await exhaust(redis, keys.lane(Lane.ASSESS))
+    entry = EntryWrite(keys.lane(Lane.ASSESS), "further", "assess")
+    commit = Commit(
+        FunctionResult(), (CounterWrite(keys.site("x"), "commits", 1), entry, JobWrite(keys.job("further"), {}))
+    )
+
+    with pytest.raises(ResponseError, match="assess is at its last possible id"):
+        await stream.finish(delivery, commit=commit)
+
+    assert (await job_fields(redis, keys, job_id))["state"] == JobState.RUNNING
+    assert not await redis.exists(keys.site("x"), keys.job("further"), keys.result(job_id))
 
 
 async def test_neither_a_cancellation_nor_a_seal_is_half_done_where_events_take_no_more(

@@ -14,7 +14,7 @@
 --         ENTRY * id … field value …, of a lane: a further job's entry  |  JOB field value …: that job's hash, always after ENTRY
 --         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
---         no number, or an events stream at its last id stands in the way: nothing of that delivery is written then
+--         no number, or a stream at its last id stands in the way: nothing of that delivery is written then
 --@include _common.lua
 --@include _events.lua
 --@include _delivery.lua
@@ -36,7 +36,7 @@ local function obstacle(k, a, first_write)
   local at = a + 9
   for w = first_write, k + ARGV[a] - 1 do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
-    local wrong = wrong_type(KEYS[w], TYPES[command] or 'hash')
+    local wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
     if wrong then return wrong end
     if command == 'HINCRBY' then
       local old = redis.call('HGET', KEYS[w], ARGV[at + 2])
