@@ -22,6 +22,7 @@ from markupsafe import Markup
 from producer.contract import IMPACTS, Finding, Impact, Priority
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.formats import ReportContext
+from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views
 from producer.reports.page import (
     WORST_FIRST,
     Page,
@@ -76,12 +77,17 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
     sites = sites_of(listed)
     style, script = _asset("report.css"), _asset("report.js")
     groups = by_rule(listed)
+    names = list(labels(listed))
+    views = Views(listed, names)
     kind, sentence = _verdict(summary, context)
     trends = (trend_of(host, days) for host, days in context.trends.items())
     shares = ((impact, BAR_WIDTH * summary.elements[impact] / max(summary.total, 1)) for impact in WORST_FIRST)
     return {
         "pages": listed,
-        "labels": [one_line(label) for label in labels(listed)],
+        "labels": [one_line(label) for label in names],
+        "components": views.all,
+        "page_groups": views.groups,
+        "brief": views.brief,
         "site": one_line(sites.pop()) if len(sites) == 1 else "",
         "summary": summary,
         "verdict_kind": kind,
@@ -247,10 +253,12 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "day_text": _day_text,
     "elements": elements,
     "first_nodes": FIRST_NODES,
+    "first_places": FIRST_PLACES,
     "first_rules": FIRST_RULES,
     "impact_of": impact_of,
     "is_link": _is_link,
     "max_nodes": MAX_NODES,
+    "max_places": MAX_PLACES,
     "middle_cut": middle_cut,
     "one_line": one_line,
     "picture": _picture,

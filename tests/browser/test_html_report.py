@@ -15,6 +15,7 @@ from producer.reports.site_days import Day
 from tests.support.html_report import SHOWN, in_dark, search, select
 from tests.support.open_page import Scheme, opened
 from tests.support.site import PIXEL, Site
+from tests.unit.reports import component_pages as components
 from tests.unit.reports import sample_pages as sample
 from worker.scan.engine import ScanEngine
 
@@ -56,6 +57,43 @@ async def test_search_and_filters_show_what_fits_and_nothing_else(tmp_path: Path
     assert again == everything
     assert passed["pages"] == ["/story.html"]
     assert (waived["pages"], waived["said"]) == (["/basket.html"], "1 page of 12, 1 finding")
+
+
+COMPONENTS = "[...document.querySelectorAll('details.component')].filter((one) => one.checkVisibility()).length"
+
+
+async def test_components_are_searched_and_filtered_by_group_and_lead_to_their_pages(tmp_path: Path) -> None:
+    async with opened(written(tmp_path, components.pages(6)).as_uri()) as report:
+        everything = await report.run(COMPONENTS)
+        shop = await select(report, "group", "shop")
+        await select(report, "group", "")
+        await search(report, "search field")
+        found = await report.run(COMPONENTS)
+        await report.run("document.getElementById('component-2').open = true")
+        await report.run("document.querySelector('#component-2 button.only').click()")
+        alone = await report.run(SHOWN)
+        await report.run("location.hash = 'component-1'")
+        await report.until("document.activeElement.closest('#component-1') !== null")
+        is_open = await report.run("document.getElementById('component-1').open")
+
+    assert (everything, found, is_open) == (2, 1, True)
+    assert shop["pages"] == ["/1.html", "/3.html", "/5.html"]
+    assert alone["pages"] == ["/1.html", "/3.html", "/5.html"]
+
+
+async def test_1000_pages_of_one_template_open_at_once_and_show_an_element_and_its_picture_once(tmp_path: Path) -> None:
+    pages = [replace(page, pictures={"label-n0": PIXEL}) for page in components.pages(1000)]
+    path = written(tmp_path, pages)
+
+    async with opened(path.as_uri()) as report:
+        took_ms = await report.run("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        pictures = await report.run("document.images.length")
+        height = await report.run("document.documentElement.scrollHeight")
+
+    assert path.stat().st_size < 1_500_000
+    assert pictures == 1
+    assert height < 80_000
+    assert took_ms < 10_000, "well under a second on a machine that does nothing else"
 
 
 async def test_a_rule_of_the_table_leads_to_its_findings_alone_by_keyboard(tmp_path: Path) -> None:
@@ -176,7 +214,11 @@ async def test_500_pages_open_and_filter_at_once(tmp_path: Path) -> None:
 async def test_our_own_scan_finds_nothing_wrong_in_it(
     engine: ScanEngine, site: Site, tmp_path: Path, scheme: Scheme, rules: str
 ) -> None:
-    text = written(tmp_path, pages_of_all_kinds()).read_text().replace("<details ", "<details open ")
+    text = (
+        written(tmp_path, [*pages_of_all_kinds(), *components.pages(14)])
+        .read_text()
+        .replace("<details ", "<details open ")
+    )
     address = site.add(f"/report-{scheme}.html", in_dark(text) if scheme == "dark" else text)
 
     result = (await engine.audit(ScanRequest(url=address, standard=rules, deadline_s=60))).result  # pyright: ignore[reportArgumentType]  # one of the contract's

@@ -8,32 +8,12 @@ from dataclasses import replace
 
 from junitparser import JUnitXml
 
-from producer.contract import Finding, Impact
+from producer.contract import Impact
 from producer.reports.components import by_component
 from producer.reports.marks import Marks
 from producer.reports.page import Page, page_of
 from tests.unit.reports import sample_pages as sample
-
-HEADER, CARD = "4a1f4a1f4a1f4a1f-00c0ffee", "0b5e0b5e0b5e0b5e-00c0ffee"
-NAMES = {HEADER: "Header › search field has no label", CARD: "Main › card image has no text alternative"}
-
-
-def finding(rule: str, issue_id: str, *, nodes: int = 1, trimmed: int = 0) -> Finding:
-    made = sample.finding(rule, nodes=nodes, trimmed=trimmed)
-    known = {"issue_id": issue_id, "component": NAMES[issue_id]}
-    return made.revised(nodes=tuple(node.model_copy(update=known) for node in made.nodes))
-
-
-def pages(count: int = 150) -> list[Page]:
-    """A header on all pages, and two cards on every second one."""
-    return [
-        page_of(
-            sample.scan_result(
-                f"/{n}.html", finding("label", HEADER), *([finding("image-alt", CARD, nodes=2)] if n % 2 else [])
-            ).model_copy(update={"group": "shop" if n % 2 else ""})
-        )
-        for n in range(count)
-    ]
+from tests.unit.reports.component_pages import CARD, HEADER, NAMES, finding, pages
 
 
 def compared(page: Page, known: Sequence[str]) -> Page:
@@ -125,3 +105,14 @@ def test_markdown_has_components_before_pages_and_new_ones_first() -> None:
     assert made.index("Main › card image") < made.index("Header › search field") < made.index("| Page |")
     assert "<b>new</b>" in made
     assert "Give the image an alt text" in made
+
+
+def test_html_shows_what_to_do_and_each_element_once_and_links_components_and_pages() -> None:
+    made = sample.render("html", pages(40))
+
+    assert made.count('details class="component ') == 2
+    assert made.count("<code>#label-0</code>") == 1
+    assert "Put a label element with the field&#39;s id in its for" in made
+    assert made.count('href="#component-1"') == 40
+    assert '<a href="#page-1">' in made
+    assert "<b>2 component barriers (2 rules, 80 elements)</b>" in made
