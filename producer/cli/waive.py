@@ -43,8 +43,9 @@ def waive(
     sightline waive --list
     sightline waive --remove 3f2b8c6e5a1d4f7089abcdef
 
-    FINGERPRINT is that of an element, on every page that has it, or that of a finding: the rule, on every page. JSON
-    and JUnit reports show both, HTML and CSV the first, SARIF the second.
+    FINGERPRINT is that of an element, on every page that has it; the id of a component barrier (4a1f…-00c0ffee), on
+    all its pages; or that of a finding: the rule, on every page. JSON and JUnit reports show all three, HTML and CSV
+    the first two, the table and SARIF the second.
     """
     if sum((fingerprint is not None, is_list, remove is not None)) != 1:
         raise click.UsageError("give one of FINGERPRINT with --reason, --list, and --remove FINGERPRINT")

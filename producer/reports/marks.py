@@ -1,8 +1,8 @@
 """What is known beforehand of a page's barriers: new, known or waived. Pure.
 
 The gate counts what is neither known nor waived. Fingerprints are those of elements (``Node.fingerprint``). A waiver
-may name a finding's instead, which is the same on every page: it then covers the whole rule. Where marks come from is
-in ``cli/gate.py``.
+may name a component barrier (``Node.issue_id``), on all its pages, or a finding's fingerprint, which is the same on
+every page: it then covers the whole rule. Where marks come from is in ``cli/scan/gate.py``.
 """
 
 from __future__ import annotations
@@ -41,13 +41,11 @@ class Marks:
 
     def waiver_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
         """Return the waiver in force over an element; without ``node`` over those left out of the result."""
-        own = self.waivers.get(node.fingerprint) if node else None
-        return own or self.waivers.get(finding.fingerprint)
+        return _over(self.waivers, finding, node)
 
     def expired_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
         """Return the waiver that was over an element and is no more."""
-        own = self.expired.get(node.fingerprint) if node else None
-        return own or self.expired.get(finding.fingerprint)
+        return _over(self.expired, finding, node)
 
     def mark(self, finding: Finding, node: Node | None = None) -> Mark | None:
         """Return the mark of an element; without ``node`` of those left out. None where there is nothing to say."""
@@ -113,6 +111,12 @@ class Marks:
             "expired_waivers": [waiver.document() for waiver in lapsed.values()],
             "note": self.note,
         }
+
+
+def _over(waivers: Mapping[str, Waiver], finding: Finding, node: Node | None) -> Waiver | None:
+    """Return the waiver over an element: its own before its component's before its rule's."""
+    names = (node.fingerprint, node.issue_id, finding.fingerprint) if node else (finding.fingerprint,)
+    return next((waivers[name] for name in names if name in waivers), None)
 
 
 NO_MARKS: Final = Marks()

@@ -18,7 +18,8 @@ from producer.contract.waiver import Waiver
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
 
-FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}")
+FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}|[0-9a-f]{16}-[0-9a-f]{8}")
+"""Of an element or a finding, or the id of a component barrier."""
 MAX_REASON_CHARS: Final = 1000
 
 
@@ -55,7 +56,7 @@ def check_waiver(waiver: Waiver) -> Waiver:
     """Return ``waiver``; raises ``InvalidJob`` for a fingerprint that is none, and for a missing or endless reason."""
     if not FINGERPRINT.fullmatch(waiver.fingerprint):
         shown = waiver.fingerprint[:60]
-        msg = f"fingerprint {shown!r}: expected 24 hex digits, as reports show them beside each element"
+        msg = f"fingerprint {shown!r}: expected 24 hex digits or a component barrier's 16-8, as reports show them"
         raise InvalidJob(msg)
     if not waiver.reason.strip() or len(waiver.reason) > MAX_REASON_CHARS:
         msg = f"the reason of a waiver has {len(waiver.reason)} characters: expected 1 to {MAX_REASON_CHARS}"

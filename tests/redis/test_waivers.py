@@ -16,6 +16,7 @@ from producer.stored.waivers import Waivers
 
 FIRST = Waiver("a" * 24, "the shop is replaced then", date(2027, 1, 31))
 SECOND = Waiver("b" * 24, "accepted")
+COMPONENT = Waiver(f"{'c' * 16}-{'d' * 8}", "new header in March")
 
 
 @pytest.fixture
@@ -24,14 +25,14 @@ def waivers(client: Client) -> Waivers:
 
 
 async def test_waivers_are_kept_replaced_and_removed(waivers: Waivers) -> None:
-    for waiver in (SECOND, Waiver("a" * 24, "before"), FIRST):
+    for waiver in (SECOND, Waiver("a" * 24, "before"), FIRST, COMPONENT):
         await waivers.add(waiver)
 
     kept = await waivers.all()
     await waivers.remove(FIRST.fingerprint)
 
-    assert kept == [FIRST, SECOND]
-    assert await waivers.all() == [SECOND]
+    assert kept == [FIRST, SECOND, COMPONENT]
+    assert await waivers.all() == [SECOND, COMPONENT]
 
 
 async def test_a_waiver_that_is_not_there_cannot_be_removed(waivers: Waivers) -> None:

@@ -62,7 +62,8 @@ class Gate:
         if page.result is None:
             return page
         present = {finding.fingerprint for finding in page.findings}
-        present |= {node.fingerprint for finding in page.findings for node in finding.nodes}
+        nodes = [node for finding in page.findings for node in finding.nodes]
+        present |= {name for node in nodes for name in (node.fingerprint, node.issue_id)}
         marks = Marks(
             waivers={name: waiver for name, waiver in self.waivers.items() if name in present},
             expired={name: waiver for name, waiver in self.expired.items() if name in present},

@@ -12,6 +12,7 @@ from producer.cli.scan.gate import NO_EARLIER_SCAN, NO_SUCH_ROUTE, Gate
 from producer.contract import Changes
 from producer.contract.waiver import Waiver
 from producer.reports.page import Page, page_of
+from tests.unit.reports import component_pages as components
 from tests.unit.reports import sample_pages as sample
 
 TODAY = date(2026, 11, 23)
@@ -101,6 +102,16 @@ def test_waivers_in_force_are_told_from_expired_ones_and_others_are_left_out() -
 
     assert list(marks.waivers) == ["image-alt-n0"]
     assert list(marks.expired) == ["image-alt-n1"]
+
+
+def test_a_waived_component_is_waived_on_all_its_pages_and_the_rule_elsewhere_counts() -> None:
+    gate = Gate()
+    gate.take_waivers([Waiver(components.HEADER, "new header in March"), Waiver("label-n1", "x")], today=TODAY)
+
+    marked = [gate.mark(one) for one in components.pages(3)]
+
+    assert [one.marks.mark(one.findings[-1], one.findings[-1].nodes[0]) for one in marked] == ["waived"] * 3
+    assert {finding.rule for one in marked for finding in one.counted.findings} == {"image-alt"}
 
 
 def test_a_page_without_a_result_has_nothing_to_mark() -> None:
