@@ -42,7 +42,7 @@ class Picture:
 
 
 _OPENED: Final = (
-    "(document.getElementById('page-1').open = true, document.getElementById('page-1').scrollIntoView(), 1)"
+    "(document.getElementById('component-1').open = true, document.getElementById('component-1').scrollIntoView(), 1)"
 )
 ALL: Final = (
     Picture("report-light.png", 1180, 930, "light"),

@@ -26,7 +26,7 @@ from producer.contract.addresses import origin_of
 from producer.contract.advice import problem_of
 from worker.scan.fingerprint import Ancestry, normal_address
 from worker.scan.markup import first_elements
-from worker.scan.words import base_class, words_of
+from worker.scan.words import GENERIC, base_class, words_of
 
 Step = Sequence[str]
 """Tag, role, classes and id of an element around, as ``js/place.js`` writes it."""
@@ -46,6 +46,10 @@ _HINTS: Final = {
     "aside": "aside", "search": "search", "searchform": "search", "searchbox": "search", "dialog": "dialog",
     "modal": "dialog", "main": "main",
 }  # fmt: skip
+_BESIDE_HINTS: Final = frozenset(
+    {"site", "page", "global", "top", "app", "primary", "secondary", "wrapper", "container", "inner", "bar", "box"}
+)
+"""Words that leave a hint one: ``site-header`` is the site's, ``card-header`` is a card's."""
 _SITEWIDE: Final = frozenset({"header", "nav", "aside", "footer", "search", "dialog"})
 _SHOWN: Final = {
     "header": "Header", "nav": "Navigation", "main": "Main", "aside": "Sidebar", "footer": "Footer",
@@ -62,11 +66,7 @@ _NOUNS: Final = {
     "b": "text", "strong": "text", "em": "text", "font": "text", "small": "text", "div": "text", "i": "text",
     **{f"h{level}": "heading" for level in range(1, 7)},
 }  # fmt: skip
-_GENERIC: Final = frozenset(
-    {"btn", "button", "link", "icon", "item", "title", "text", "input", "field", "control", "image", "img", "picture"}
-    | {"form"}
-)
-_SAME: Final = _GENERIC | {"select", "area"}
+_SAME: Final = GENERIC | {"select", "area"}
 """Words of classes that a name leaves out: its noun says it."""
 _TAGS: Final = _REPEATED | {"table", "label"}
 _ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
@@ -125,7 +125,7 @@ class _Element:
     @property
     def is_named(self) -> bool:
         """Whether its own classes or names tell it from others of its tag."""
-        return bool(set(self.base.split()) - _GENERIC or self.id or self.field)
+        return bool(set(self.base.split()) - GENERIC or self.id or self.field)
 
 
 def _field_name(name: str) -> str:
@@ -157,7 +157,7 @@ def _landmark(step: Step) -> str:
     for text in (name, *classes.split()[:3]):
         words = words_of(text.partition("__")[0] if "__" not in text else "")
         hits = [_HINTS[word] for word in words if word in _HINTS]
-        if hits and len(words) <= 3:  # noqa: PLR2004  "site main header", but no sentence
+        if hits and all(word in _HINTS or word in _BESIDE_HINTS for word in words):
             return hits[-1]
     return ""
 
@@ -169,6 +169,8 @@ def _landmarks(steps: Sequence[Step]) -> tuple[str, ...]:
         mark = _landmark(step)
         if mark == "article" or (step[0] in {"section", "li"} and found and found[0] == "main"):
             break
+        if mark in {"header", "footer"} and "main" in found:
+            continue  # of a part of the content, not of the site
         if mark and mark != "form" and (not found or found[-1] != mark):
             found.append(mark)
     outer = [mark for mark in found if mark != "main"] or found
@@ -204,10 +206,13 @@ def _around(steps: Sequence[Step], *, has_landmarks: bool) -> tuple[list[str], b
     """
     tags: list[str] = []
     is_repeated = False
-    for tag, role, classes, _ in reversed(steps):
+    for tag, role, classes, name in reversed(steps):
         if tag in {"main", "body"} or _ROLES.get(role) in {"main", "header", "footer"} or tag in {"header", "footer"}:
             break
-        if base := base_class(classes, is_container=True):
+        named = base_class(classes, is_container=True) or (
+            "" if tag in _REPEATED else base_class(name, is_container=True)
+        )
+        if base := named or (tag if "-" in tag else ""):
             return [base], is_repeated or tag in {"li", "article", "figure"} or (tag == "tr" and has_landmarks)
         if not is_repeated and tag not in {"div", "span"}:
             tags.append(tag)

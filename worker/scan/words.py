@@ -22,8 +22,8 @@ _UTILITY: Final = re.compile(
     r"|(?:absolute|relative|static|block|inline|inline-block|inline-flex|uppercase|lowercase|truncate|italic|underline))"
 )
 _LISTS: Final = tomllib.loads((Path(__file__).parent / "words.toml").read_text("utf-8"))
-_TOOLS, _STATES, _LAYOUT, _KNOWN, _PAIRS = (
-    frozenset(str(_LISTS[name]).split()) for name in ("tools", "states", "layout", "known", "pairs")
+_TOOLS, _STATES, _LAYOUT, _KNOWN, _PAIRS, GENERIC = (
+    frozenset(str(_LISTS[name]).split()) for name in ("tools", "states", "layout", "known", "pairs", "generic")
 )
 _WORDLIKE: Final = 0.85
 _LONG, _LONG_WORDLIKE = 7, 0.75
@@ -63,7 +63,8 @@ def base_class(classes: str, *, is_container: bool = False) -> str:
 
     States, modifiers, utilities and made classes say nothing. Of the rest the first one counts, and one that others
     extend (``btn`` of ``primary btn btn-primary``) before all: a further class changes nothing. A
-    container's layout words (``row``, ``wrapper``, ``product-page``) say nothing either.
+    generic one gives way to what extends it: ``btn-buy`` of ``btn btn-buy``. A container's layout words (``row``,
+    ``wrapper``, ``product-page``) say nothing either.
     """
     kept: list[tuple[bool, int, str]] = []
     names = classes.split()[:20]
@@ -78,4 +79,8 @@ def base_class(classes: str, *, is_container: bool = False) -> str:
             continue
         is_extended = any(other != name and other.startswith((f"{bare}-", f"{bare}_")) for other in names)
         kept.append((not is_extended, number, " ".join(words)))
-    return min(kept)[2] if kept else ""
+    if not kept:
+        return ""
+    best = min(kept)[2]
+    extended = (text for _, _, text in kept if text.startswith(f"{best} ") and set(text.split()) - GENERIC - _STATES)
+    return best if set(best.split()) - GENERIC else next(extended, best)

@@ -79,6 +79,33 @@ def test_a_landmark_is_known_by_role_and_by_its_name_too() -> None:
     assert len(ids) == 1
 
 
+def test_parts_of_the_content_are_no_landmarks_of_the_site() -> None:
+    main: Step = ("main", "", "", "")
+    for part in (("div", "", "card-header", ""), ("header", "", "", ""), ("div", "", "footer", "")):
+        assert component_of("image-alt", [[main, part]], "<img class=avatar>").name.startswith("Main › avatar image")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("div", "", "", "login"), ("div", "", "", "newsletter")),
+        (("tea-card", "", "", ""), ("tea-hero", "", "", "")),
+        (("section", "", "hero", ""), ("section", "", "gallery", "")),
+    ],
+)
+def test_elements_without_classes_are_told_apart_by_what_is_around_them(one: Step, other: Step) -> None:
+    main: Step = ("main", "", "", "")
+
+    assert issue("<img src=a.jpg>", [main, one]) != issue("<img src=a.jpg>", [main, other])
+    assert issue("<img src=a.jpg>", [main, one]) == issue("<img src=b.jpg alt>", [main, ("div", "", "", "x9"), one])
+
+
+def test_buttons_of_one_look_are_told_apart_by_what_they_are_called_beside_it() -> None:
+    ids = {issue(f'<button class="btn {name}">', CARD) for name in ("btn-buy", "btn-share", "btn-primary", "")}
+
+    assert len(ids) == 3, "primary is a look"
+
+
 def test_two_sites_share_the_kind_and_never_the_id() -> None:
     one, other = (issue("<img class=logo>", HEADER, page=f"https://{host}/") for host in ("a.example", "b.example"))
 
