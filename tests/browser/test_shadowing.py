@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,6 @@ from producer.contract import ScanRequest, ScanResult
 from tests.support.site import Site
 from worker.scan.axe import AxeRun
 from worker.scan.axe_source import script
-from worker.scan.browser import find_browser
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.scan.guard import Guard
@@ -83,7 +83,7 @@ async def test_the_page_is_the_same_before_and_after(browser_path: str, settings
     everything = "".join(field for kind, field in FIELDS.items() if kind != "shadow root")
     url = site.add("/shadowing", page_of(NAMES, everything))
     whole = "document.documentElement.outerHTML + [...document.querySelectorAll('input')].map((one) => one.checked)"
-    browser = await Chromium.launch(find_browser(browser_path), max_script_mb=512, max_renderer_mb=1024)
+    browser = await Chromium.launch(Path(browser_path), settings)
     try:
         async with ScanProxy(Guard(settings), max_bytes=10**7) as proxy:
             page = await Page.open(

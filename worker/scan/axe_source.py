@@ -41,6 +41,15 @@ _QUICK: Final = (
         ),
         "o=sightlineLine(n,l,Jh,Wp,Yh,M),t?0!==o.around:o.around>o.inWidgets",
     ),
+    # Which elements a check looked at besides is shown nowhere, and can be all of the page's for each of them.
+    (
+        (
+            "relatedNodes:function(e){if(window.Node){(e instanceof window.Node||e instanceof Ga)&&(e=[e]),"
+            "n.relatedNodes=[];for(var t=0;t<e.length;t++){var r=e[t];"
+            "(r=r instanceof Ga?r.actualNode:r)instanceof window.Node&&n.relatedNodes.push(new j1(r))}}}"
+        ),
+        "relatedNodes:function(){}",
+    ),
     # One check of target-size can take minutes: it looks at the clock.
     ("function kf(a){var e,t,o,i,", "function kf(a){sightlineClock.check();var e,t,o,i,"),
 )

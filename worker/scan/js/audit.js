@@ -128,11 +128,9 @@
     if (now > end) return leaveOut();
     return runRule.call(this, context, options, resolve, (error) => (isLate() ? leaveOut() : reject(error)));
   };
-  // Which elements a check looked at besides is shown nowhere, and can be all of the page's for each of them.
-  const withoutRelated = (checks) => { for (const check of checks.results) check.relatedNodes = []; return checks; };
   Rule.runChecks = function (type, node, options, context, resolve, reject) {
     if (isLate()) return reject(new Error("out of time"));
-    return runChecks.call(this, type, node, options, context, (checks) => resolve(withoutRelated(checks)), reject);
+    return runChecks.call(this, type, node, options, context, resolve, reject);
   };
   for (const rule of axe._audit.rules) {
     const { matches } = rule;
