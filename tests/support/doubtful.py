@@ -110,6 +110,12 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "div#d",
         f"<div inert>{GUILTY}</div><div id=d role=dialog aria-modal=true aria-label=Hi><p>Hi there</p></div>",
     ),
+    Doubtful(
+        "/aria-hidden-modal",
+        "behind-modal",
+        "div#d",
+        f"<div aria-hidden=true>{GUILTY}</div><div id=d role=dialog aria-modal=true aria-label=Hi><p>Hi</p></div>",
+    ),
     Doubtful("/part", "partial-document", "206", GUILTY, status="206 Partial Content"),
     Doubtful("/not-yet", "partial-document", "202", GUILTY, status="202 Accepted"),
     Doubtful("/xhtml", "parse-error", "", "<p>one", content_type="application/xhtml+xml"),
