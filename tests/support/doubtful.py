@@ -97,6 +97,8 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "section",
         f"{GUILTY}<section><template shadowrootmode=closed><img src=/pixel.png></template></section>",
     ),
+    Doubtful("/closed-inside", "closed-shadow-root", "x-app", f'{GUILTY}<iframe title=In src="/closed"></iframe>'),
+    Doubtful("/embed-inside", "embedded-document", "embed", f'{GUILTY}<iframe title=In src="/embed"></iframe>'),
     Doubtful(
         "/object", "embedded-document", "object", f"{GUILTY}<object data=/blank type=text/html aria-label=o></object>"
     ),
