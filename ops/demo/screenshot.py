@@ -19,6 +19,7 @@ from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone, CallFailed
 from worker.scan.chromium import Chromium
 from worker.scan.page import Page
+from worker.scan.settings import ScanSettings
 
 REPORT: Final = Path("demo-report/report.html")
 PICTURES: Final = Path(__file__).parent / "pictures"
@@ -53,7 +54,7 @@ ALL: Final = (
 
 async def take(address: str) -> dict[str, bytes]:
     """Return all pictures of the report at ``address``, PNGs by file name."""
-    browser = await Chromium.launch(find_browser(), max_script_mb=512, max_renderer_mb=2048)
+    browser = await Chromium.launch(find_browser(), ScanSettings(max_renderer_mb=2048))
     try:
         return {picture.name: await _shot(browser, address, picture) for picture in ALL}
     finally:

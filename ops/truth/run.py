@@ -129,7 +129,7 @@ async def look_at_all(urls: Sequence[str], *, standard: str) -> list[PageTruth]:
     settings = ScanSettings(allow_private=True, max_concurrent=_AT_A_TIME)
     requests = [ScanRequest.model_validate({"url": url, "standard": standard}) for url in urls]
     places = asyncio.Semaphore(_AT_A_TIME)
-    browser = await Chromium.launch(find_browser(), max_script_mb=512, max_renderer_mb=1024)
+    browser = await Chromium.launch(find_browser(), settings)
     try:
         with with_bare_axe():
             async with ScanEngine(settings) as engine:

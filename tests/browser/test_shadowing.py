@@ -83,7 +83,7 @@ async def test_the_page_is_the_same_before_and_after(browser_path: str, settings
     everything = "".join(field for kind, field in FIELDS.items() if kind != "shadow root")
     url = site.add("/shadowing", page_of(NAMES, everything))
     whole = "document.documentElement.outerHTML + [...document.querySelectorAll('input')].map((one) => one.checked)"
-    browser = await Chromium.launch(find_browser(browser_path), max_script_mb=512, max_renderer_mb=1024)
+    browser = await Chromium.launch(find_browser(browser_path), settings)
     try:
         async with ScanProxy(Guard(settings), max_bytes=10**7) as proxy:
             page = await Page.open(
