@@ -97,6 +97,8 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "section",
         f"{GUILTY}<section><template shadowrootmode=closed><img src=/pixel.png></template></section>",
     ),
+    Doubtful("/closed-inside", "closed-shadow-root", "x-app", f'{GUILTY}<iframe title=In src="/closed"></iframe>'),
+    Doubtful("/embed-inside", "embedded-document", "embed", f'{GUILTY}<iframe title=In src="/embed"></iframe>'),
     Doubtful(
         "/object", "embedded-document", "object", f"{GUILTY}<object data=/blank type=text/html aria-label=o></object>"
     ),
@@ -109,6 +111,12 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "behind-modal",
         "div#d",
         f"<div inert>{GUILTY}</div><div id=d role=dialog aria-modal=true aria-label=Hi><p>Hi there</p></div>",
+    ),
+    Doubtful(
+        "/aria-hidden-modal",
+        "behind-modal",
+        "div#d",
+        f"<div aria-hidden=true>{GUILTY}</div><div id=d role=dialog aria-modal=true aria-label=Hi><p>Hi</p></div>",
     ),
     Doubtful("/part", "partial-document", "206", GUILTY, status="206 Partial Content"),
     Doubtful("/not-yet", "partial-document", "202", GUILTY, status="202 Accepted"),

@@ -61,8 +61,14 @@ customElements.define("x-layout", class extends HTMLElement {
 _CONSENT = """<dialog open aria-label=Cookies><p>We use cookies to count visits.</p><button>Accept</button>
 <button>Refuse</button></dialog>"""
 
+_SLIDES = "".join(
+    f'<div role=group aria-label="Slide {n}" aria-hidden={str(n > 0).lower()}><p>Offer {n}</p></div>' for n in range(4)
+)
+_CHOICE = """<div role=dialog aria-modal=true aria-label=Country><p>Where are you?</p><button>Here</button></div>"""
+
 ORDINARY: Final[dict[str, str]] = {
     "/news": _page("Harbour news", f"{_NAV}<main><h1>The harbour decision</h1>{_paragraphs(_PROSE, 6)}</main>"),
+    "/slides": _page("Offers", f"{_NAV}<main><h1>Offers</h1>{_SLIDES}<ul>{_CARDS}</ul></main>{_CHOICE}"),
     "/shop": _page("Axes | Shop", f"{_NAV}<main><h1>Axes</h1><ul>{_CARDS}</ul></main>"),
     "/form": _page(
         "Order",

@@ -1,21 +1,26 @@
 """Reads what a page shows, once, after the audit: text, frames, fields, and what no rule can see. It judges nothing.
 
-What is read runs in our isolated world (``js/page_content.js``) and is bounded there. Two things only the browser can
+What is read runs in our isolated world (``js/page_content.js``) and is bounded there. Of frames only what no rule can
+look into is read: the rest speaks of the page itself. Two things only the browser can
 say, and it is asked only where they may be: closed shadow roots, and exceptions thrown before anyone listened.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from producer.contract import ScanRequest
+from worker.scan.axe import World
 from worker.scan.axe_source import script
-from worker.scan.cdp import CallFailed, JsonObject
-from worker.scan.page import Page, literal
+from worker.scan.cdp import CallFailed, JsonObject, Session
+from worker.scan.page import Page, ScriptFailed, literal
 
 _ANSWER_LIMIT_S: Final = 5.0
+_FRAME_LIMIT_S: Final = 1.0
+_MAX_FRAMES: Final = 20
 _ROOT_DEPTH: Final = 6
 """Levels of a closed shadow root that are looked at; what is deeper counts as content."""
 _NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script", "template"})
@@ -106,8 +111,11 @@ class Content:
         return not self.text.strip() and not self.media and not self.controls
 
 
-async def read_content(page: Page, request: ScanRequest, *, left_s: float) -> Content:
-    """Return what the page shows; raises ``CallFailed`` for a page that is busy or left."""
+async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[World], left_s: float) -> Content:
+    """Return what the page shows; raises ``CallFailed`` for a page that is busy or left.
+
+    ``frames`` are those that axe-core has read; one that is busy or gone by now is left out.
+    """
     limit_s = min(_ANSWER_LIMIT_S, left_s)
     world = await page.world(page.session, page.watch.frame_id, timeout_s=limit_s)
     parts = literal({"include": request.include, "exclude": request.exclude})
@@ -119,8 +127,25 @@ async def read_content(page: Page, request: ScanRequest, *, left_s: float) -> Co
     fields["embedded"] = tuple(Embedded(**one) for one in fields["embedded"])
     fields["shadowed"] = tuple(ShadowedForm(**one) for one in fields["shadowed"])
     if fields["hosts"]:
-        fields["closed_roots"] = await _closed_roots(page, world, limit_s)
+        fields["closed_roots"] = await _closed_roots(page.session, world, limit_s)
+    for embedded, closed in await asyncio.gather(*(_read_frame(page, frame) for frame in frames[:_MAX_FRAMES])):
+        fields["embedded"] += embedded
+        fields["closed_roots"] = (*fields.get("closed_roots", ()), *closed)
     return Content(**fields)
+
+
+async def _read_frame(page: Page, frame: World) -> tuple[tuple[Embedded, ...], tuple[str, ...]]:
+    """Return the embedded documents of one frame, and its elements with closed shadow roots."""
+    whole = literal({"include": [], "exclude": []})
+    call = f"innerWidth > 1 && innerHeight > 1 ? {script('page_content').strip()}({whole}) : null"
+    try:
+        found = await page.evaluate(frame.session, frame.context, call, timeout_s=_FRAME_LIMIT_S)
+        if not found:
+            return (), ()
+        embedded = tuple(Embedded(**one) for one in found["embedded"])
+        return embedded, await _closed_roots(frame.session, frame.context, _FRAME_LIMIT_S) if found["hosts"] else ()
+    except (CallFailed, ScriptFailed):
+        return (), ()
 
 
 async def read_exceptions(page: Page, *, left_s: float) -> None:
@@ -129,10 +154,10 @@ async def read_exceptions(page: Page, *, left_s: float) -> None:
     await page.session.call("Runtime.disable", timeout_s=min(_ANSWER_LIMIT_S, left_s))
 
 
-async def _closed_roots(page: Page, world: int, limit_s: float) -> tuple[str, ...]:
+async def _closed_roots(session: Session, world: int, limit_s: float) -> tuple[str, ...]:
     """Return the elements among ``sightlineHosts`` that hold content in a closed shadow root."""
-    session = page.session
-    hosts = await page.evaluate(session, world, "sightlineHosts", timeout_s=limit_s, by_value=False)
+    asked = {"expression": "sightlineHosts", "contextId": world}
+    hosts = (await session.call("Runtime.evaluate", asked, timeout_s=limit_s))["result"].get("objectId")
     listed = await session.call("Runtime.getProperties", {"objectId": hosts, "ownProperties": True}, timeout_s=limit_s)
     ids = [
         entry["value"]["objectId"]

@@ -180,7 +180,7 @@ class _Measurement:
         paths: dict[ElementId, Path] = {node["at"][-1]: node["at"] for _, node in found}
         frames = {step[0] for path in paths.values() for step in path}
         try:
-            await self._in_all(frames, script("contrast"))
+            await self._in_all(frames, f"{script('contrast')}; globalThis.sightlineRest?.hold()")
             self._touched = frames
             for _ in range(MAX_VIEWS if may_scroll else 1):
                 if not paths:

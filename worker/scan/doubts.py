@@ -119,7 +119,7 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
         names = [f"the form {one.form!r} has a field named {one.field!r}" for one in content.shadowed]
         yield _doubt("shadowed-names", f"{_several(names)}: axe-core can't read it", where=content.shadowed[0].form)
     if content.modal and content.has_more_than_modal:
-        what = f"only the modal dialog {content.modal!r} was scanned: it makes the rest of the page inert"
+        what = f"only the modal dialog {content.modal!r} was scanned: no rule looks at the rest while it is open"
         yield _doubt("behind-modal", what, where=content.modal)
     if content.parse_error:
         yield _doubt("parse-error", f"the document is XML with an error, and ends there: {content.parse_error}")

@@ -6,6 +6,7 @@ browser itself is asked, once per start, by drawing samples: which fonts are ins
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -13,6 +14,7 @@ from typing import Any, Final, cast
 import structlog
 
 from producer.contract import Doubt, Viewport
+from worker.scan.axe import World
 from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed
 from worker.scan.chromium import Chromium
@@ -20,6 +22,7 @@ from worker.scan.page import Page, ScriptFailed, literal
 from worker.scan.settings import Fonts
 
 _LIMIT_S: Final = 10.0
+_MAX_DOCUMENTS: Final = 20
 _NO_PROXY: Final = 9
 """The port of nothing: a blank page loads nothing."""
 _SAMPLES: Final = {
@@ -52,7 +55,8 @@ async def read_fonts(browser: Chromium) -> Fonts:
         )
         try:
             samples = {name: text for name, (text, _) in _SAMPLES.items()}
-            found = cast("dict[str, Any]", await _run(page, {}, samples))
+            world = World(page.session, await page.world(page.session, page.watch.frame_id, timeout_s=_LIMIT_S))
+            found = cast("dict[str, Any]", await _run(page, world, {}, samples))
         finally:
             await page.close()
     except (CallFailed, ScriptFailed) as error:
@@ -64,15 +68,16 @@ async def read_fonts(browser: Chromium) -> Fonts:
     return fonts
 
 
-async def missing_glyphs(page: Page, fonts: Fonts) -> list[Doubt]:
-    """Return the doubt about a page whose text the browser draws as boxes; its own fonts count."""
+async def missing_glyphs(page: Page, fonts: Fonts, *, worlds: Sequence[World]) -> list[Doubt]:
+    """Return the doubt about a page whose text the browser draws as boxes; its own fonts count, and so do its frames.
+
+    ``worlds`` are those of the documents that axe-core has read.
+    """
     scripts = {name: _SAMPLES[name][1] for name in fonts.missing}
     if not scripts:
         return []
-    try:
-        found = cast("Sequence[str]", await _run(page, scripts, None))
-    except (CallFailed, ScriptFailed):
-        return []
+    answers = await asyncio.gather(*(_missing_in(page, world, scripts) for world in worlds[:_MAX_DOCUMENTS]))
+    found = {name for answer in answers for name in answer}
     names = [name for name in scripts if name in found]
     if not names:
         return []
@@ -80,7 +85,13 @@ async def missing_glyphs(page: Page, fonts: Fonts) -> list[Doubt]:
     return [Doubt(kind="missing-glyphs", what=what)]
 
 
-async def _run(page: Page, scripts: dict[str, str], samples: dict[str, str] | None) -> object:
-    world = await page.world(page.session, page.watch.frame_id, timeout_s=_LIMIT_S)
+async def _missing_in(page: Page, world: World, scripts: dict[str, str]) -> Sequence[str]:
+    try:
+        return cast("Sequence[str]", await _run(page, world, scripts, None))
+    except (CallFailed, ScriptFailed):
+        return ()
+
+
+async def _run(page: Page, world: World, scripts: dict[str, str], samples: dict[str, str] | None) -> object:
     call = f"({script('fonts').rstrip().rstrip(';')})({literal(scripts)}, {literal(samples)})"
-    return await page.evaluate(page.session, world, call, timeout_s=_LIMIT_S)
+    return await page.evaluate(world.session, world.context, call, timeout_s=_LIMIT_S)

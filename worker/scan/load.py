@@ -142,7 +142,7 @@ class Load:
     # ------------------------------------------------------------------------------------------ waits
 
     async def _wait_for_load(self) -> None:
-        limit_s = self._limit_s
+        limit_s, start_s = self._limit_s, time.monotonic()
         is_in_time = await wait_for_load(
             self._page,
             self._is_over,
@@ -154,6 +154,7 @@ class Load:
         self.end_if_lost()
         self._stop_if_over()
         if not is_in_time:
+            limit_s = min(limit_s, time.monotonic() - start_s)
             self.waited.load = f"not within {limit_s:.1f} s"
             waits_for = describe_requests(self._page.watch.inflight.values())
             reason = f"the page did not finish loading within {limit_s:.1f} s"

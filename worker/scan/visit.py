@@ -76,8 +76,8 @@ class Visit:
             self._on_progress("auditing")
             report = await self._audit()
             await self._measure_contrast(browser, report)
-            await self._look()
-            self._load.doubts += await missing_glyphs(self._page, browser.fonts)
+            await self._look(report)
+            self._load.doubts += await missing_glyphs(self._page, browser.fonts, worlds=report.worlds)
             self._mark("audit")
         except Unread as end:
             if end.doubt:
@@ -133,10 +133,12 @@ class Visit:
             left_s=self._deadline.left_s,
         )
 
-    async def _look(self) -> None:
+    async def _look(self, report: AxeReport) -> None:
         """Read what the audited page shows; one that cannot be read by now keeps its audit."""
         try:
-            self._content = await read_content(self._page, self._request, left_s=self._deadline.left_s)
+            self._content = await read_content(
+                self._page, self._request, frames=report.worlds[1:], left_s=self._deadline.left_s
+            )
             if self._content.shows_nothing and self._content.scripts:
                 await read_exceptions(self._page, left_s=self._deadline.left_s)
         except (CallFailed, ScriptFailed):

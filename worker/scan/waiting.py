@@ -20,6 +20,8 @@ from worker.scan.page import Page, literal
 _LOOK_EVERY_S: Final = 0.05
 _LEAST_S: Final = 0.01
 _ANSWER_LIMIT_S: Final = 2.0
+_SILENT_SHARE: Final = 0.5
+"""Of the limit for loading, for an answer to a script or stylesheet: development servers build them when asked."""
 _BARE_FACTOR: Final = 10
 """A page with no text yet must be still for this many times longer."""
 
@@ -74,16 +76,22 @@ async def wait_for_load(
     """Wait for the load event (or ``domcontentloaded``), a crash, or ``is_over``; False when none came in time.
 
     A parsed page is not waited for on account of images, media and fonts that give nothing for ``looks_s``, nor of
-    frames that nobody answers for ``frame_s``.
+    frames that nobody answers for ``frame_s``. One that is all there and waits for a script or stylesheet that nobody
+    answers is not waited for to the end: it did not come in time.
     """
     watch = page.watch
+    silent_s = timeout_s * _SILENT_SHARE
 
     def is_reached() -> bool:
         loaded = watch.is_parsed if until == "domcontentloaded" else watch.is_loaded
         is_ended = loaded or bool(watch.crash) or is_over()
         return is_ended or watch.give_up(time.monotonic(), looks_s=looks_s, frame_s=frame_s)
 
-    return await page.until(is_reached, timeout_s=timeout_s)
+    def is_held_up() -> bool:
+        return watch.is_held_up(time.monotonic(), looks_s=looks_s, frame_s=frame_s, silent_s=silent_s)
+
+    await page.until(lambda: is_reached() or is_held_up(), timeout_s=timeout_s)
+    return is_reached()
 
 
 async def wait_for_selector(page: Page, selector: str, *, timeout_s: float) -> bool:

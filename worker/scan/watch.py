@@ -19,6 +19,8 @@ _NEVER_ENDING: Final = frozenset({"EventSource", "WebSocket", "Ping", "CSPViolat
 _STREAM_TYPES: Final = frozenset({"text/event-stream", "multipart/x-mixed-replace"})
 _LOOKS: Final = frozenset({"Image", "Media", "Font"})
 """What a page looks like depends on these; its elements do not."""
+_HOLDS_UP: Final = frozenset({"Script", "Stylesheet"})
+"""The load event waits for these, and a page without one of them is not whole."""
 _MOST_FACTOR: Final = 3
 """What keeps sending is waited for this many times longer than what is silent."""
 _TRAFFIC: Final = frozenset(
@@ -192,6 +194,19 @@ class Watch:
             if self.open[name].kind == "Document":
                 self.unread_frames[self.open[name].url] = f"no answer came within {frame_s:.1f} s"
         return True
+
+    def is_held_up(self, now_s: float, *, looks_s: float, frame_s: float, silent_s: float) -> bool:
+        """Whether a page that is all there waits only for scripts and styles that nobody answers, and what is stuck."""
+        silent = {
+            name
+            for name, request in self.open.items()
+            if request.kind in _HOLDS_UP and not request.is_answered and now_s - request.began_s >= silent_s
+        }
+        others = (request for name, request in self.open.items() if name not in silent | self._given_up)
+        is_whole = self.document is not None and self.document.is_whole
+        return (
+            is_whole and bool(silent) and all(one.is_stuck(now_s, looks_s=looks_s, frame_s=frame_s) for one in others)
+        )
 
     def open_since(self, began_s: float) -> list[OpenRequest]:
         """Return what has been open since then, except frames' documents, which are noted as frames not read."""

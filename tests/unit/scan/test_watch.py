@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from worker.scan.watch import Redirect, Watch
 
 
@@ -187,6 +189,19 @@ def test_nothing_is_given_up_while_a_script_is_open_or_the_page_is_not_parsed() 
     assert not blocked.give_up(60.0, **LIMITS)
     assert not parsing.give_up(60.0, **LIMITS)
     assert len(blocked.inflight) == 2
+
+
+@pytest.mark.parametrize("kind", ["Script", "Stylesheet"])
+def test_a_page_that_is_all_there_is_held_up_by_what_nobody_answers(kind: str) -> None:
+    document = ((REQUEST, sent("1", "http://a/")), received("1", 200), committed("1"), (FINISHED, {"requestId": "1"}))
+    parts = (sent("2", "http://a/x", kind=kind), sent("3", "http://a/y", kind="Image"))
+    watch = watch_of(*document, *((REQUEST, part) for part in parts))
+
+    assert not watch.is_held_up(18.9, **LIMITS, silent_s=15)
+    assert watch.is_held_up(19.0, **LIMITS, silent_s=15)
+
+    watch.see(*received("2", 200), now_s=20.0)
+    assert not watch.is_held_up(60.0, **LIMITS, silent_s=15)
 
 
 def test_a_frame_that_nobody_answers_is_given_up_as_unread_and_one_that_is_slow_is_not() -> None:

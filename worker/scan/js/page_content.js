@@ -140,12 +140,18 @@
     where: where(one),
   }));
 
-  // A modal hides the rest from rules only where the rest is made inert.
+  // A modal hides the rest from rules only where the rest is made inert, or most of it is hidden from assistive
+  // technology, as libraries do that are older than `inert`: rules skip both.
   const SUBSTANCE = "a[href], button, input, select, img, h1, h2, h3, p";
+  const DIALOG = "[aria-modal=true i], [role=dialog i], [role=alertdialog i]", HIDDEN = "[aria-hidden=true i]";
   const findModal = () => {
     const modal = seen("dialog:modal")[0];
     if (modal) return modal;
-    const claimed = seen("[aria-modal=true i]")[0];
+    const [claimed, dialog] = [seen("[aria-modal=true i]")[0], seen(DIALOG).find((one) => !closest(one, HIDDEN))];
+    if (dialog) {
+      const rest = all(SUBSTANCE).slice(0, 1000).filter((one) => !closest(one, DIALOG) && isDisplayed(one));
+      if (rest.filter((one) => closest(one, HIDDEN)).length * 2 > rest.length) return dialog;
+    }
     if (!claimed) return null;
     const hides = (part) => !closest(claimed, "[inert]") && isDisplayed(part) &&
       Element.prototype.querySelector.call(part, SUBSTANCE) !== null;
@@ -189,7 +195,7 @@
     shadowed,
     hosts: hosts.length,
     modal: modal ? where(modal) : "",
-    has_more_than_modal: modal !== null && all(SUBSTANCE).slice(0, 1000).some((one) => !closest(one, "dialog, [aria-modal=true i]")),
+    has_more_than_modal: modal !== null && all(SUBSTANCE).slice(0, 1000).some((one) => !closest(one, `dialog, ${DIALOG}`)),
     parse_error: isXml && error !== null ? cut(textOf(error)) : "",
   };
 })

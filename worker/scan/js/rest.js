@@ -108,6 +108,19 @@
     }
     return best;
   };
+  // A paused animation may go on being drawn at another moment of it. For pictures its styles are put in its place, once
+  // axe-core has read the page's own ones and no script of the page sees it.
+  const held = new Set();
+  const hold = () => {
+    if (hasScripts() && !Object.hasOwn(globalThis, "sightlineFrozen")) return;
+    for (const animation of held) {
+      try {
+        animation.commitStyles();
+        animation.cancel();
+      } catch {} // of a pseudo-element: it stays paused
+    }
+    held.clear();
+  };
   const rest = (animation) => {
     if (animation.playState !== "running" || !animation.effect) return false;
     const timing = animation.effect.getComputedTiming();
@@ -119,6 +132,7 @@
         const offset = bestShown(animation.effect), isBack = timing.direction.endsWith("reverse");
         animation.pause();
         animation.currentTime = timing.delay + (isBack ? 1 - offset : offset) * Number(timing.duration) * 0.999999;
+        held.add(animation);
       }
     } catch {
       return false; // its timing allows neither
@@ -156,6 +170,7 @@
     scroll,
     restore,
     drawn,
+    hold,
     changes,
     // Without scripts only lazy images and frames wait to be seen.
     survey: () => ({
