@@ -28,6 +28,7 @@ from producer import contract
 from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
 from producer.client.event_stream import Waiters, follow
+from producer.client.given import check_timeout
 from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
@@ -211,7 +212,7 @@ class Client:
 
         One that is no longer kept is ``is_expired``. Holds the ids and one result: fit for a batch of 100,000 jobs.
         """
-        left = set(job_ids)
+        left, timeout_s = set(job_ids), check_timeout(timeout_s)
         with redis_errors(self.settings):
             async with aclosing(self._waiters.ends(left, timeout_s=timeout_s)) as ends:
                 try:
