@@ -69,7 +69,7 @@ def _answer(payload: JsonObject, timeout_s: float | None, *, as_json: bool) -> R
             return await client.wait(job_id, timeout_s=timeout_s)
 
     try:
-        return with_client(act)
+        return with_client(act, timeout_s=timeout_s)
     except KeyboardInterrupt:
         how = f"the question goes on: sightline result {job_id} --wait" if job_id else "nothing was asked"
         raise click.Abort(f"stopped waiting; {how}") from None

@@ -63,7 +63,7 @@ async def test_a_kind_that_is_no_text_is_refused() -> None:
 @pytest.mark.parametrize("timeout_s", [-1, NAN, "5", 10**400])
 async def test_a_wait_without_a_sensible_end_is_refused(timeout_s: Any) -> None:
     async with Client(NOTHING_THERE) as client:
-        with pytest.raises(InputError, match="timeout_s=.*: expected seconds"):
+        with pytest.raises(InputError, match=r"timeout_s=.*: expected seconds"):
             await client.wait("job", timeout_s=timeout_s)
 
 
