@@ -13,7 +13,7 @@ import structlog
 
 from tests.support.scan_worker import ROOT
 from worker import telemetry
-from worker.queue.outcome import Dead, decide
+from worker.queue.outcome import Dead, Outcome, decide
 
 LOGGED = re.compile(r"\b(?:log\.(?:debug|info|warning|error)|tell|level)\(\s*\"([a-z_.]+)\"")
 LISTED = re.compile(r"^([a-z]+\.[a-z_]+) +\S", re.MULTILINE)
@@ -81,6 +81,7 @@ def test_no_page_or_model_steers_the_terminal_of_who_reads_the_log(
 
 def log_a_failure(*, tracebacks: bool) -> None:
     telemetry.configure_logging(level="info", form="json", tracebacks=tracebacks)
+    outcome: Outcome | None = None
     try:
         int("no such page")
     except ValueError as error:

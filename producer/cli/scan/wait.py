@@ -173,7 +173,7 @@ class Waiting:
         self.pages = list(self.extras.pages)
 
     async def _pages(self, client: Client, left_s: float | None) -> AsyncIterator[Page]:
-        """Yield the pages as they end, within ``left_s``; one whose assessment is pending once it has come or is late."""
+        """Yield the pages as they end, within ``left_s``; with a pending assessment when it has come or is late."""
         pending: dict[str, Page] = {}
         wait_s = assess_wait(self.options)
         timeout_s = self.options.timeout_s
