@@ -192,7 +192,9 @@ def main(*, burst: bool = False) -> int:
         settings = WorkerSettings.from_env(os.environ)
         metrics = open_metrics(settings)
         watch = metrics.events.count if metrics else None
-        configure_logging(level=settings.log_level, form=settings.log_format, watch=watch)
+        configure_logging(
+            level=settings.log_level, form=settings.log_format, tracebacks=settings.log_tracebacks, watch=watch
+        )
         for hint in misspelt(os.environ, setting_names(WorkerSettings)):
             log.warning("settings.misspelt", hint=hint)
         asyncio.run(run(settings, metrics=metrics, burst=burst))

@@ -110,6 +110,10 @@ class WorkerSettings(ClientSettings):
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or text for eyes."""
 
+    log_tracebacks: bool = True
+    """Whether ``job.finished`` of a function that failed has its traceback. Errors of your own functions may quote what
+    they were given."""
+
     # ------------------------------------------------------------------------------------------ memory
 
     cache_ttl_s: Annotated[int, Within(ge=1, le=30 * DAY_S)] = 3_600

@@ -8,7 +8,8 @@ metrics.served            Prometheus may ask now: host, port
 worker.stopping           a signal came: signal, running
 worker.stopped            everything is requeued or done: counts
 worker.heartbeat_left     Redis was away at the end, so the worker is shown for 30 s more: name, error
-job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error
+job.finished              a delivery ended: job_id, kind, lane, attempt, outcome, standing, waited_ms, run_ms, error,
+                          reason, and its traceback as ``exception`` where the function raised one (LOG_TRACEBACKS)
 job.rejected              an entry was no job: job_id, entry, reason
 job.requeued              a job was queued again without a run: job_id, why (no slot, entry lost)
 job.lease_lost            another worker holds the job: job_id
@@ -94,6 +95,7 @@ import structlog
 
 from producer.reports.plain_text import printable
 
+MAX_TRACEBACK: Final = 20_000
 MAX_SAID: Final = 300
 """Characters of a library's line that are kept."""
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -103,6 +105,7 @@ def configure_logging(
     *,
     level: Literal["debug", "info", "warning", "error"],
     form: Literal["json", "console"],
+    tracebacks: bool = True,
     watch: Callable[[Any, str, Any], Any] | None = None,
 ) -> None:
     """Send structlog's events, and the libraries' own logs, to standard error. Once a process, before the first log.
@@ -120,7 +123,7 @@ def configure_logging(
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            with_traceback if tracebacks else without_traceback,
             *((fit_for_a_terminal,) if form == "console" else ()),
             renderer,
         ],
@@ -156,6 +159,20 @@ class _LibraryLog(logging.Handler):
 def fit_for_a_terminal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take control characters out of an event's texts: some are a page's or a model's. JSON escapes them by itself."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def with_traceback(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Make text of an event's exception, the end of it where it is long: that is where it was raised."""
+    told = structlog.processors.format_exc_info(logger, method, event)
+    if "exception" in told:
+        told["exception"] = str(told["exception"])[-MAX_TRACEBACK:]
+    return told
+
+
+def without_traceback(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take the exception out of an event."""
+    event.pop("exc_info", None)
+    return event
 
 
 def drop_below(level: int) -> Callable[[Any, str, Any], Any]:

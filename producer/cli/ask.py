@@ -9,7 +9,7 @@ import click
 
 from producer import contract
 from producer.cli.connect import warning_without_worker, with_client
-from producer.cli.terminal import folded, json_option
+from producer.cli.terminal import Seconds, folded, json_option
 from producer.contract import JobState
 from producer.errors import JobCancelled, JobDead, WaitTimeout
 from producer.reports.jsonl import line_of
@@ -28,7 +28,7 @@ _HOST: Final = re.compile(r"[^\s/:@?#]{1,255}|\[[0-9A-Fa-f:.]+\]")
 @click.option("--site", default="", metavar="HOST", help="Ask about this host only.")
 @click.option("--no-cache", is_flag=True, help="Do not answer from the cache.")
 @click.option("--wait", is_flag=True, help="Wait for the answer (implied by --timeout).")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait.")
+@click.option("--timeout", "timeout_s", type=Seconds(), metavar="S", help="Seconds to wait.")
 @json_option()
 def ask(
     question: str, *, thread: str, site: str, no_cache: bool, wait: bool, timeout_s: float | None, as_json: bool
@@ -69,7 +69,7 @@ def _answer(payload: JsonObject, timeout_s: float | None, *, as_json: bool) -> R
             return await client.wait(job_id, timeout_s=timeout_s)
 
     try:
-        return with_client(act)
+        return with_client(act, timeout_s=timeout_s)
     except KeyboardInterrupt:
         how = f"the question goes on: sightline result {job_id} --wait" if job_id else "nothing was asked"
         raise click.Abort(f"stopped waiting; {how}") from None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from producer.errors import SightlineError
+from producer.errors import SightlineError, WaitTimeout
 from producer.settings import ClientSettings, misspelt, setting_names
 
 if TYPE_CHECKING:
     from producer.client.client import Client
 
 T = TypeVar("T")
+GRACE_S: Final = 5.0
 PATIENCE_S: Final = 5.0
 """Longer than a worker's start takes, where a wait and a worker are started together."""
 
@@ -26,10 +27,16 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-def with_client(action: Callable[[Client], Awaitable[T]], *, variables: Mapping[str, str] | None = None) -> T:
+def with_client(
+    action: Callable[[Client], Awaitable[T]],
+    *,
+    variables: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+) -> T:
     """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
 
-    ``variables`` win over the environment. Warns on stderr of names that are nearly a setting's.
+    ``variables`` win over the environment. ``timeout_s`` bounds all of it, with ``GRACE_S`` for the action to notice
+    and to say it better; then raises ``WaitTimeout``. Warns on stderr of names that are nearly a setting's.
     """
     import asyncio
 
@@ -41,11 +48,16 @@ def with_client(action: Callable[[Client], Awaitable[T]], *, variables: Mapping[
 
     async def act() -> T:
         _cancel_on_ctrl_c()
-        async with Client(settings) as client:
+        async with Client(settings) as client, asyncio.timeout(timeout_s and timeout_s + GRACE_S):
             return await action(client)
 
     try:
         return asyncio.run(act())
+    except TimeoutError:
+        if timeout_s is None:
+            raise
+        where = settings.public_redis_url
+        raise WaitTimeout(f"Redis at {where!r} was too slow to end this within {timeout_s:g} s: try again") from None
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -44,6 +44,23 @@ def print_each(
         click.echo(line_of({"v": 1, **document(item)}) if as_json else line(item))
     if not items and not as_json:
         click.echo(nothing)
+
+
+MAX_WAIT_S: Final = 366 * 86_400
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds over 0, up to ``most`` or else a year; click's own range lets NaN through."""
+
+    def __init__(self, most: float | None = None) -> None:
+        super().__init__(0, most, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; fails for what is none."""
+        number: float = super().convert(value, param, ctx)
+        if not number <= MAX_WAIT_S:  # nor is NaN
+            self.fail(f"{value!r}: expected a number of seconds up to {MAX_WAIT_S:,}.", param, ctx)
+        return number
 
 
 def folded(text: str) -> str:

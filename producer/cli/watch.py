@@ -44,8 +44,15 @@ def watch(*, since: str, as_json: bool) -> None:
     last_id = ""
 
     async def follow(client: Client) -> None:
+        from producer.redis.connection import explained
+
         nonlocal last_id
-        async for event in client.events(since=since):
+
+        def say(error: Exception) -> None:
+            what = explained(error, client.settings)
+            click.echo(f"sightline: {what}; watching goes on when it is back", err=True)
+
+        async for event in client.events(since=since, on_outage=say):
             if as_json:
                 click.echo(line_of(event.model_dump(mode="json", exclude_none=True)))
             else:

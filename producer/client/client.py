@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
@@ -27,13 +28,15 @@ from redis.asyncio.connection import ConnectionPool
 from producer import contract
 from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
-from producer.client.event_stream import Waiters, follow
+from producer.client.event_stream import Waiters, follow, not_ended, outlasting
+from producer.client.given import check_timeout
 from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
 from producer.contract import JobState, JsonObject, Lane
-from producer.errors import QueueFull, ResultExpired, WaitTimeout
+from producer.errors import QueueFull, ResultExpired
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
+from producer.redis.raw_connection import replied
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import load_script, run_script
 from producer.settings import ClientSettings
@@ -53,6 +56,7 @@ MEMORY_CHECK_EVERY_S: Final = 0.5
 
 SEAL: Final = load_script("producer.client", "seal")
 
+T = TypeVar("T")
 Payload: TypeAlias = "BaseModel | JsonObject"
 
 
@@ -131,7 +135,7 @@ class Client:
     async def _submit_durably(self, job: Submission) -> Submitted:
         """Submit and wait for the disk; an interrupted call is repeated whole, known by its nonce."""
         if not self._is_durable:
-            await check_durable(self._redis)
+            await replied(check_durable(self._redis))
             self._is_durable = True
         what = f"job {job.job_id!r}"
         reply = await run_durably(self._redis, SUBMIT, job.keys(self.keys), self._submit_args(job), what=what)
@@ -181,21 +185,21 @@ class Client:
             self._memory_due_at = 0.0  # while it is full, every submit looks
             raise
 
+    async def _read(self, call: Awaitable[T]) -> T:
+        """Return what a call returns that changes nothing; raises ``RedisUnreachable`` after 30 s of silence."""
+        with redis_errors(self.settings, None):
+            return await replied(call)
+
     # ------------------------------------------------------------------------------------------ results
 
     async def result(self, job_id: str) -> Result | None:
         """Return the result (``error`` is set unless the job succeeded), or None: see the state in ``job``."""
-        with redis_errors(self.settings):
-            text = await self._redis.get(self.keys.result(job_id))
+        text = await self._read(self._redis.get(self.keys.result(job_id)))
         return contract.decode_result(text) if text is not None else None
 
     async def shots(self, job_id: str) -> dict[str, bytes]:
-        """Return the pictures of a scan that was asked for them: JPEGs by ``PAGE_SHOT`` or node fingerprint.
-
-        Empty where none were asked for or taken, and once they have expired.
-        """
-        with redis_errors(self.settings):
-            fields: dict[bytes, bytes] = await cast("Awaitable[Any]", self._redis.hgetall(self.keys.shot(job_id)))
+        """Return a scan's pictures, if any are kept: JPEGs by ``PAGE_SHOT`` or node fingerprint."""
+        fields = await self._read(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self.keys.shot(job_id))))
         return {name.decode(): picture for name, picture in fields.items()}
 
     async def wait(self, job_id: str, *, timeout_s: float | None = None) -> Result:
@@ -211,18 +215,16 @@ class Client:
 
         One that is no longer kept is ``is_expired``. Holds the ids and one result: fit for a batch of 100,000 jobs.
         """
-        left = set(job_ids)
-        with redis_errors(self.settings):
+        left, timeout_s = set(job_ids), check_timeout(timeout_s)
+        until = time.monotonic() + (inf if timeout_s is None else timeout_s)
+        with redis_errors(self.settings, None):
             async with aclosing(self._waiters.ends(left, timeout_s=timeout_s)) as ends:
                 try:
                     async for job_id in ends:
                         left.discard(job_id)
-                        yield await self._ended(job_id)
+                        yield await outlasting(partial(self._ended, job_id), until=until)
                 except TimeoutError:
-                    who = f"job {next(iter(left))!r} has" if len(left) == 1 else f"{len(left)} jobs have"
-                    goes_on = f"it goes on: sightline result {next(iter(left))}" if len(left) == 1 else "they go on"
-                    msg = f"{who} not ended within {timeout_s:g} s; {goes_on}"
-                    raise WaitTimeout(msg) from None
+                    raise not_ended(left, timeout_s or 0.0) from None
 
     async def assessed(self, scan_ids: Iterable[str], *, timeout_s: float) -> AsyncGenerator[Result]:
         """Yield the results of scans whose assessment is pending as each gets it, or the reason why it gets none.
@@ -247,8 +249,7 @@ class Client:
 
     async def job(self, job_id: str) -> JobInfo:
         """Return what is known of a job, with its place in the queue; raises ``UnknownJob``."""
-        with redis_errors(self.settings):
-            return await job_info(self._redis, self.keys, job_id)
+        return await self._read(job_info(self._redis, self.keys, job_id))
 
     async def cancel(self, job_id: str) -> JobState:
         """Cancel a job; returns its state after: ``cancelled``, ``running`` (told within 5 s), or the end it had.
@@ -266,8 +267,7 @@ class Client:
         Jobs submitted to the batch meanwhile are not cancelled: stop the submitter first.
         """
         await self.batch(batch_id)
-        with redis_errors(self.settings):
-            jobs = await jobs_of_batch(self._redis, self.keys, batch_id)
+        jobs = await self._read(jobs_of_batch(self._redis, self.keys, batch_id))
         states = await self._cancel(job_id for job_id, state in jobs.items() if state is not JobState.DEAD)
         return {job_id: state for job_id, state in states.items() if not jobs[job_id].is_final}
 
@@ -278,8 +278,7 @@ class Client:
 
     async def batch(self, batch_id: str) -> BatchInfo:
         """Return a batch's counters; raises ``UnknownJob``."""
-        with redis_errors(self.settings):
-            return await batch_info(self._redis, self.keys, batch_id)
+        return await self._read(batch_info(self._redis, self.keys, batch_id))
 
     async def seal_batch(self, batch_id: str, *, create: bool = False) -> BatchInfo:
         """Say that all jobs of the batch are in, so that its completion event may come. Safe to call twice.
@@ -294,20 +293,21 @@ class Client:
             raise unknown(f"batch {batch_id!r}", self.keys)
         return await self.batch(batch_id)
 
-    async def events(self, *, since: str = "$", follow_new: bool = True) -> AsyncGenerator[Event]:
-        """Yield events after ``since``: an event's id, ``0`` for all that is kept, ``$`` for new ones only."""
-        with redis_errors(self.settings):
-            async for event in follow(self._redis, self.keys.events, since=since, is_endless=follow_new):
+    async def events(
+        self, *, since: str = "$", follow_new: bool = True, on_outage: Callable[[Exception], object] | None = None
+    ) -> AsyncGenerator[Event]:
+        """Yield events as ``follow`` does: after ``since``, with ``follow_new`` through outages."""
+        read = partial(follow, self._redis, self.keys.events, on_outage=on_outage)
+        with redis_errors(self.settings, None):
+            async for event in read(since=since, is_endless=follow_new):
                 yield event
 
     async def queue(self) -> QueueInfo:
         """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
-        with redis_errors(self.settings):
-            return await queue_info(self._redis, self.keys)
+        return await self._read(queue_info(self._redis, self.keys))
 
     async def gpu(self) -> GpuView:
         """Return who holds the GPU's slots, who waits and for how long still; empty where no worker needs a GPU."""
         from producer.client.gpu_view import read_gpu  # noqa: PLC0415  who submits does not look at GPUs
 
-        with redis_errors(self.settings):
-            return await read_gpu(self._redis, self.keys)
+        return await self._read(read_gpu(self._redis, self.keys))

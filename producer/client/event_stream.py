@@ -9,23 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer import contract
-from producer.errors import UnknownJob
+from producer.errors import RedisUnreachable, UnknownJob, WaitTimeout
+from producer.redis.raw_connection import replied
 
 if TYPE_CHECKING:
     from producer.contract import Event
 
+T = TypeVar("T")
 BLOCK_MS: Final = 5_000
 READ_COUNT: Final = 1_000
 CHECK_EVERY_S: Final = 60.0
 """Between looks at the jobs themselves: a client that slept may find an event trimmed, or Redis may have lost a job."""
+PAUSE_S: Final = 1.0
+"""Before an outage is tried again: nothing is lost by it, the stream keeps what comes meanwhile."""
+GRACE_S: Final = 5.0
+"""A look at jobs takes milliseconds; so long after a wait's end it is Redis that does not reply."""
 CHECKED_AT_ONCE: Final = 500
 """Jobs asked about in one round trip."""
 ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
@@ -51,17 +60,61 @@ async def read_after(redis: Redis, key: str, last_id: str, *, block_ms: int | No
     return [(row_id.decode(), fields.get(b"event", b"{}").decode("utf-8", "replace")) for row_id, fields in rows]
 
 
-async def follow(redis: Redis, key: str, *, since: str, is_endless: bool) -> AsyncIterator[Event]:
-    """Yield events after ``since`` (an event's id, ``0`` for all that is kept, ``$`` for new ones only)."""
-    last_id = await newest_id(redis, key) if since == "$" else since
+async def follow(
+    redis: Redis, key: str, *, since: str, is_endless: bool, on_outage: Callable[[Exception], object] | None = None
+) -> AsyncIterator[Event]:
+    """Yield events after ``since`` (an event's id, ``0`` for all that is kept, ``$`` for new ones only).
+
+    An endless one waits out an outage after its first reply, however long: ``on_outage`` gets the error, once, and no
+    event is missed that the stream still has.
+    """
+    last_id = await replied(newest_id(redis, key)) if since == "$" else since
+    has_read = since == "$"
+    is_down = False
     while True:
-        rows = await read_after(redis, key, last_id, block_ms=BLOCK_MS if is_endless else None)
+        try:
+            rows = await replied(read_after(redis, key, last_id, block_ms=BLOCK_MS if is_endless else None))
+        except (RedisError, OSError) as error:
+            if not (is_endless and has_read and is_outage(error)):
+                raise
+            if on_outage is not None and not is_down:
+                on_outage(error)
+            is_down = True
+            await asyncio.sleep(PAUSE_S)  # the client behind has already retried with back-off
+            continue
+        has_read, is_down = True, False
         for row_id, line in rows:
             last_id = row_id
             with contextlib.suppress(ValueError, TypeError):  # what others put there by hand is not ours to show
                 yield contract.Event.model_validate({**json.loads(line), "id": row_id})
         if not rows and not is_endless:
             return
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether Redis may be back by itself: it is away or loads its data, and has refused nothing."""
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return False
+    return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)
+
+
+async def outlasting(call: Callable[[], Awaitable[T]], *, until: float) -> T:
+    """Return what ``call`` returns, through outages up to the monotonic time ``until``: it is called again."""
+    while True:
+        try:
+            return await call()
+        except RedisUnreachable:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(PAUSE_S)
+
+
+def not_ended(left: Collection[str], timeout_s: float) -> WaitTimeout:
+    """Return the error of a wait whose time ran out."""
+    if len(left) != 1:
+        return WaitTimeout(f"{len(left)} jobs have not ended within {timeout_s:g} s; they go on")
+    job_id = next(iter(left))
+    return WaitTimeout(f"job {job_id!r} has not ended within {timeout_s:g} s; it goes on: sightline result {job_id}")
 
 
 class Waiters:
@@ -82,20 +135,23 @@ class Waiters:
         """Yield each of ``job_ids`` once, when its end has been announced, or was there before.
 
         One reader and one queue however many they are: a batch of 100,000 costs some 300 bytes a job. Raises
-        ``TimeoutError``; those known to have ended are yielded before. Only the waiting is timed: a Redis command may
-        drop a cancellation (python/cpython#134471).
+        ``TimeoutError``; those known to have ended are yielded before. A look at the jobs gets ``GRACE_S`` more: a wait
+        of no time still sees what has ended.
         """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        latest = None if deadline is None else deadline + GRACE_S
         left = dict.fromkeys(job_ids)
         heard = Heard()
         for job_id in left:
             self._waiting.setdefault(job_id, []).append(heard)
         try:
-            await self._ensure_reading()
+            async with asyncio.timeout_at(latest):
+                await self._ensure_reading()
             unchecked = iter(list(left))
             while left:
                 if chunk := list(islice(unchecked, CHECKED_AT_ONCE)):
-                    await self._check_for(heard, chunk)
+                    async with asyncio.timeout_at(latest):
+                        await self._check_for(heard, chunk)
                     if heard.empty():
                         continue
                 async with asyncio.timeout_at(deadline):
@@ -127,21 +183,23 @@ class Waiters:
 
     async def _read(self, has_position: asyncio.Future[None]) -> None:
         try:
-            last_id = await newest_id(self._redis, self._key)
+            last_id = await replied(newest_id(self._redis, self._key))
             has_position.set_result(None)
             loop = asyncio.get_running_loop()
-            checked_at = loop.time()
+            check_at = loop.time() + CHECK_EVERY_S
             while self._waiting:
                 try:
-                    if loop.time() - checked_at >= CHECK_EVERY_S:
-                        checked_at = loop.time()
+                    if loop.time() >= check_at:
                         await self._check_all()
-                    for row_id, line in await read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS):
+                        check_at = loop.time() + CHECK_EVERY_S
+                    for row_id, line in await replied(read_after(self._redis, self._key, last_id, block_ms=BLOCK_MS)):
                         self._tell(line)
                         last_id = row_id
-                except (RedisError, OSError):
-                    await asyncio.sleep(1.0)  # the client behind has already retried with back-off
-                    await self._check_all()
+                except (RedisError, OSError) as error:
+                    if not is_outage(error):
+                        raise
+                    await asyncio.sleep(PAUSE_S)  # the client behind has already retried with back-off
+                    check_at = 0.0  # an event may be trimmed or lost by then
         except (RedisError, OSError) as error:
             for heard in {id(heard): heard for waiting in self._waiting.values() for heard in waiting}.values():
                 heard.put_nowait(error)
@@ -163,7 +221,7 @@ class Waiters:
                 heard.put_nowait(error)
 
     async def _check_for(self, heard: Heard, job_ids: Iterable[str]) -> None:
-        for job_id in await self._check(job_ids):
+        for job_id in await replied(self._check(job_ids)):
             heard.put_nowait(job_id)
             self._forget(job_id, heard)  # told, and not told again before it has listened
 

@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer import contract
+from producer.client.given import check_arguments, check_seconds, check_secrets, check_text, check_tries
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
 from producer.contract.addresses import split_user_info
 from producer.contract.terms import SUBMITTED
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 SUBMIT: Final = load_script("producer.client", "submit")
-SECRETS: Final = ("headers", "cookies", "storage_state")
+SECRETS: Final[dict[str, tuple[type, ...]]] = {"headers": (dict,), "cookies": (list, tuple), "storage_state": (dict,)}
 """What a scan behind a login may be given; kept apart from the job, and only until its end."""
 LANES: Final = {"query": Lane.INTERACTIVE}
 """Lane of a kind where none is asked for; everything else goes to batch."""
@@ -88,22 +89,25 @@ def prepare(
 ) -> Submission:
     """Check and encode one job.
 
-    Raises ``InvalidJob`` for a payload that does not fit its kind, an id, lane or batch that cannot be one, and
-    ``JobTooLarge``. A kind of your own takes any JSON object. User info in a page's address becomes a secret.
+    Raises ``InvalidJob`` for a payload that does not fit its kind, for an id, lane, batch, time or number of tries that
+    cannot be one, and ``JobTooLarge``. A kind of your own takes any JSON object. User info in a page's address
+    becomes a secret.
     """
-    fields = contract.request_fields(kind, payload)
+    fields = contract.request_fields(check_text("kind", kind), payload)
     if kind == "scan" and "@" in str(fields.get("url", "")):
         fields, secrets = _without_user_info(fields, secrets or {})
+    secrets = check_secrets(secrets, SECRETS) if secrets else None
+    arguments = check_arguments(args) if args else None
     chance = token_hex(20)
     return Submission(
-        job_id=check_job_id(job_id) if job_id is not None else chance[:32],
+        job_id=check_job_id(check_text("job_id", job_id)) if job_id is not None else chance[:32],
         kind=_check_kind(kind),
         lane=_lane(kind, lane),
         payload=encode_payload(fields),
-        args=encode_payload({"args": list(args)})[8:-1] if args else "",
-        delay_ms=max(0, int(defer_s * 1000)),
-        tries=tries or 0,
-        batch=check_job_id(batch) if batch else "",
+        args=encode_payload({"args": arguments})[8:-1] if arguments else "",
+        delay_ms=int(check_seconds("defer_s", defer_s) * 1000),
+        tries=check_tries(tries),
+        batch=check_job_id(check_text("batch", batch)) if batch else "",
         secrets=_encoded_secrets(secrets) if secrets else (),
         nonce=chance[32:],
     )
@@ -124,11 +128,7 @@ def with_basic_login(secrets: JsonObject, login: tuple[str, str]) -> JsonObject:
 
 
 def _encoded_secrets(secrets: JsonObject) -> tuple[str, ...]:
-    """Return field, JSON, field, JSON …; raises ``InvalidJob`` for a name that is no secret, never showing a value."""
-    unknown = sorted(set(secrets).difference(SECRETS))
-    if unknown:
-        msg = f"secrets {', '.join(unknown)}: expected some of {', '.join(SECRETS)}"
-        raise InvalidJob(msg)
+    """Return fields and their JSON in turn."""
     return tuple(text for name, value in secrets.items() for text in (name, encode_payload({"value": value})[9:-1]))
 
 

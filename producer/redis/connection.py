@@ -113,11 +113,14 @@ def _any_doubt() -> str:
 
 
 class redis_errors:  # noqa: N801  read as a function; a class because a generator is most of what an empty with costs
-    """Raise our errors in place of redis-py's, inside a ``with``; ``doubt`` says what may have happened unconfirmed."""
+    """Raise our errors in place of redis-py's, inside a ``with``.
+
+    ``doubt`` says what may have happened unconfirmed; None where nothing can, as in what only reads.
+    """
 
     __slots__ = ("_doubt", "_settings")
 
-    def __init__(self, settings: ClientSettings, doubt: Callable[[], str] = _any_doubt) -> None:
+    def __init__(self, settings: ClientSettings, doubt: Callable[[], str] | None = _any_doubt) -> None:
         self._settings = settings
         self._doubt = doubt
 
@@ -127,6 +130,9 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ReplyLost):
             where = self._settings.public_redis_url
+            if self._doubt is None:
+                hint = "it is frozen or overloaded, or the network is cut: try again"
+                raise RedisUnreachable(f"Redis at {where!r} did not reply ({_short(error)}): {hint}") from error
             raise Unconfirmed(f"Redis at {where!r} did not reply ({_short(error)}): {self._doubt()}") from error
         if isinstance(error, OSError) and is_of_this_machine(error):
             raise DependencyMissing(machine_reason(error)) from error

@@ -64,6 +64,7 @@ class ScriptPipe:
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Return the script's reply; raises redis-py's errors, and ``ReplyLost`` where the script may have run."""
+        until = time.monotonic() + REPLY_S
         connection, lost = self._connection, None
         if connection is not None and not connection.is_lost:
             # The common case, without what lost connections and many calls need.
@@ -73,7 +74,7 @@ class ScriptPipe:
                 if isinstance(error, ReplyTimeout):
                     raise
                 lost = error if isinstance(error, ReplyLost) else None
-        reply = (await self.run_many(script, [(keys, args)], lost=lost))[0]
+        reply = (await self.run_many(script, [(keys, args)], lost=lost, until=until))[0]
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -85,35 +86,40 @@ class ScriptPipe:
         *,
         then: bytes = b"",
         lost: ReplyLost | None = None,
+        until: float | None = None,
     ) -> list[Any]:
-        """Return the replies in order, an error reply as its exception; raises as ``run``.
+        """Return the replies in order, an error reply as its exception; raises as ``run``, after ``REPLY_S`` at most.
 
         ``then`` is a packed command that is sent right behind the calls, whose reply comes last; ``lost`` is how an
-        earlier try of them ended.
+        earlier try of them ended, which leaves them the time ``until``.
         """
+        until = until or time.monotonic() + REPLY_S
         replies: list[Any] = []
         for with_text in (False, True):
             packed = b"".join([script.packed(keys, args, with_text=with_text) for keys, args in calls])
-            replies = await self._exchange(packed + then, len(calls) + bool(then), lost)
+            replies = await self._exchange(packed + then, len(calls) + bool(then), lost, until)
             if not any(isinstance(reply, NoScriptError) for reply in replies):
                 break
         return replies
 
-    async def _exchange(self, packed: bytes, count: int, lost: ReplyLost | None) -> list[Any]:
-        """Return the replies to ``count`` commands, sent again after a lost connection for up to ``REPLY_S``."""
-        if self._connection is None:
-            await self._opened()  # where none was open before, the pool's own back-off is patience enough
-        until, backoff = time.monotonic() + REPLY_S, Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        while True:
-            try:
-                return await _replies(await self._opened(), packed, count)
-            except (AuthenticationError, ReplyTimeout):
-                raise
-            except (RedisConnectionError, RedisTimeoutError) as error:
-                failure, lost = error, error if isinstance(error, ReplyLost) else lost
-            if time.monotonic() > until:
-                raise lost or failure
-            await asyncio.sleep(backoff.pause_s())
+    async def _exchange(self, packed: bytes, count: int, lost: ReplyLost | None, until: float) -> list[Any]:
+        """Return the replies to ``count`` commands, sent again after a lost connection up to the time ``until``."""
+        failure: RedisError | None = None
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        try:
+            async with asyncio.timeout_at(until):  # a loop's clock is the monotonic one
+                if self._connection is None:
+                    await self._opened()  # where none was open before, the pool's own back-off is patience enough
+                while True:
+                    try:
+                        return await _replies(await self._opened(), packed, count)
+                    except (AuthenticationError, ReplyTimeout):
+                        raise
+                    except (RedisConnectionError, RedisTimeoutError) as error:
+                        failure, lost = error, error if isinstance(error, ReplyLost) else lost
+                    await asyncio.sleep(backoff.pause_s())
+        except TimeoutError:
+            raise lost or failure or ReplyTimeout(f"no reply within {REPLY_S:g} s") from None
 
     # ------------------------------------------------------------------------------------------ sent with the tick
 

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from producer import contract
 from producer.client.client import Client
+from producer.client.given import check_text
 from producer.client.queue_view import unknown
+from producer.client.submission import prepare
 from producer.contract import JsonObject
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
@@ -90,15 +91,15 @@ class Schedules:
 
         ``now`` is Redis' time where it is not given.
         """
-        if not NAME.fullmatch(schedule.name):
+        if not NAME.fullmatch(check_text("schedule name", schedule.name)):
             msg = f"schedule name {schedule.name!r}: expected 1 to 64 letters, digits, '_' or '-'"
             raise InvalidJob(msg)
         if not schedule.payloads:
             msg = f"schedule {schedule.name!r} has nothing to submit: give at least one URL"
             raise InvalidJob(msg)
-        check_cron(schedule.cron)
+        check_cron(check_text("cron", schedule.cron))
         for payload in schedule.payloads:
-            contract.request_fields(schedule.kind, payload)
+            prepare(schedule.kind, payload)
         with redis_errors(self._client.settings):
             now_ms = int((now or await self._now()).timestamp() * 1000)
             fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: now_ms}

@@ -13,6 +13,7 @@ import structlog
 
 from tests.support.scan_worker import ROOT
 from worker import telemetry
+from worker.queue.outcome import Dead, Outcome, decide
 
 LOGGED = re.compile(r"\b(?:log\.(?:debug|info|warning|error)|tell|level)\(\s*\"([a-z_.]+)\"")
 LISTED = re.compile(r"^([a-z]+\.[a-z_]+) +\S", re.MULTILINE)
@@ -76,3 +77,25 @@ def test_no_page_or_model_steers_the_terminal_of_who_reads_the_log(
     assert len(lines) == 1
     assert "gone" in lines[0]
     assert all(character.isprintable() for character in lines[0])
+
+
+def log_a_failure(*, tracebacks: bool) -> None:
+    telemetry.configure_logging(level="info", form="json", tracebacks=tracebacks)
+    outcome: Outcome | None = None
+    try:
+        int("no such page")
+    except ValueError as error:
+        outcome = decide(error, attempt=1, tries=3, random=lambda: 0.5)
+    assert isinstance(outcome, Dead)
+    structlog.get_logger().warning("job.finished", error=outcome.error.type, exc_info=outcome.cause)
+
+
+def test_a_failed_function_s_traceback_is_logged_unless_that_is_switched_off(capsys: pytest.CaptureFixture[str]):
+    log_a_failure(tracebacks=True)
+    log_a_failure(tracebacks=False)
+
+    told, silent = map(json.loads, capsys.readouterr().err.splitlines())
+    assert told["exception"].startswith("Traceback (most recent call last)")
+    assert "in log_a_failure" in told["exception"]
+    assert told["exception"].endswith("with base 10: 'no such page'")
+    assert silent.keys() == told.keys() - {"exception"}

@@ -74,7 +74,7 @@ class StreamPool(ArqRedis):
             args=args,
             job_id=stream_job_id(_job_id) if _job_id else None,
             lane=_queue_name if _queue_name in set(Lane) else None,
-            defer_s=_defer_s(_defer_until, _defer_by),
+            defer_s=max(0.0, _defer_s(_defer_until, _defer_by)),  # arq runs at once what was due before
         )
         return self.job(answer.job_id) if answer.created else None
 

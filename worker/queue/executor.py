@@ -271,7 +271,7 @@ def _warn_if_capped(length: int) -> None:
 
 def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
     level = log.warning if standing == "lost" or isinstance(outcome, UNWELCOME) else log.info
-    error = getattr(outcome, "error", None)
+    error, cause = getattr(outcome, "error", None), getattr(outcome, "cause", None)
     level(
         "job.finished",
         job_id=delivery.job_id,
@@ -283,4 +283,5 @@ def _log_end(delivery: Delivery, outcome: Outcome, standing: Standing) -> None:
         waited_ms=delivery.waited_ms,
         run_ms=int((time.monotonic() - delivery.started_at) * 1000),
         **({"error": error.type, "reason": error.message} if error else {}),
+        **({"exc_info": cause} if cause is not None else {}),
     )

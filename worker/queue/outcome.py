@@ -150,11 +150,15 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Run again after ``delay_s``; ``attempt_returned`` when the failure was not the job's."""
+    """Run again after ``delay_s``; ``attempt_returned`` when the failure was not the job's.
+
+    ``cause`` is what the function raised, for the log alone.
+    """
 
     delay_s: float
     error: ErrorInfo
     attempt_returned: bool = False
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +168,10 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """No further attempt; the job goes to the dead-letter stream."""
+    """No further attempt; the job goes to the dead-letter stream. ``cause`` is what the function raised."""
 
     error: ErrorInfo
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +216,12 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return Retried(FULL_PAUSE_S * (1 + random()), info, attempt_returned=True)
     if not wants_retry and not is_transient(error):
-        return Dead(info)
+        return Dead(info, error)
     if attempt >= tries:
-        return Dead(ErrorInfo(type=info.type, message=f"attempt {attempt} of {tries} failed: {info.message}"))
+        return Dead(ErrorInfo(type=info.type, message=f"attempt {attempt} of {tries} failed: {info.message}"), error)
     if wants_retry:
-        return Retried((asked_ms or 0) / 1000, info)
-    return Retried(backoff_s(attempt, random=random), info)
+        return Retried((asked_ms or 0) / 1000, info, cause=error)
+    return Retried(backoff_s(attempt, random=random), info, cause=error)
 
 
 def describe(error: BaseException) -> ErrorInfo:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
@@ -233,7 +234,7 @@ page_options = _together(
     click.option(
         "--deadline",
         "deadline_s",
-        type=click.FloatRange(0, 600, min_open=True),
+        type=Seconds(600),
         metavar="S",
         help="Seconds that the scan of a page may take, up to 600.  [default: 60]",
     ),
@@ -241,9 +242,7 @@ page_options = _together(
     click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),
 )
 report_options = _together(
-    click.option(
-        "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds to wait."
-    ),
+    click.option("--timeout", "timeout_s", type=Seconds(), metavar="S", help="Seconds to wait."),
     click.option(
         "--assess-wait",
         "assess_wait_s",

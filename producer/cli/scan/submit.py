@@ -100,11 +100,13 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
     queued.is_complete = True
 
 
-async def pages_as_completed(client: Client, queued: Queued, *, timeout_s: float | None) -> AsyncIterator[Page]:
-    """Yield the pages as their jobs end; after ``timeout_s`` those that have not, as waiting."""
+async def pages_as_completed(
+    client: Client, queued: Queued, *, timeout_s: float | None, left_s: float | None
+) -> AsyncIterator[Page]:
+    """Yield the pages as their jobs end; after ``left_s`` those that have not, as waiting for ``timeout_s`` in all."""
     left = dict(queued.urls)
     try:
-        async for result in client.as_completed(list(left), timeout_s=timeout_s):
+        async for result in client.as_completed(list(left), timeout_s=left_s):
             yield page_of(result, url=left.pop(result.job_id))
     except WaitTimeout:
         for job_id, url in left.items():

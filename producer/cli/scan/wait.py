@@ -5,6 +5,7 @@ What is known beforehand (waivers, baseline) is ``gate.py``'s, what a report loo
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
@@ -12,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import click
 
-from producer.cli.connect import environment, warning_without_worker, with_client
+from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -26,7 +28,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submi
 from producer.cli.scan.targets import Targets
 from producer.cli.terminal import is_terminal, progress
 from producer.client.client import Client
-from producer.errors import InvalidJob, ResultExpired
+from producer.errors import InvalidJob, ResultExpired, WaitTimeout
 from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
@@ -149,24 +151,33 @@ class Waiting:
         click.echo(f"sightline: wrote {file}: {counted(len(barriers), 'known barrier')}", err=True)
 
     async def _scan(self, client: Client) -> None:
-        self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
+        timeout_s, began = self.options.timeout_s, monotonic()
         with progress(len(self.plan.urls), may_mix=self._streams) as bar:
-            if not self.queued.is_complete:
-                await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
+            try:
+                async with asyncio.timeout(timeout_s and timeout_s + GRACE_S):
+                    self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
+                    if not self.queued.is_complete:
+                        await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
+            except TimeoutError:
+                if timeout_s is None:
+                    raise
+                raise WaitTimeout(f"not all pages were queued within {timeout_s:g} s") from None
+            left_s = None if timeout_s is None else max(0.0, timeout_s + began - monotonic())
             for page in self.targets.refused:
                 self._take(page)
             async with nullcontext() if self.options.local else warning_without_worker(client):
-                async for page in self._pages(client):
+                async for page in self._pages(client, left_s):
                     self._take(page)
                     bar.advance(self.summary)
         self.extras = await read_extras(client, self.pages, self.outputs)
         self.pages = list(self.extras.pages)
 
-    async def _pages(self, client: Client) -> AsyncIterator[Page]:
-        """Yield the pages as they end; those whose assessment is pending when it has come, or its time is over."""
+    async def _pages(self, client: Client, left_s: float | None) -> AsyncIterator[Page]:
+        """Yield the pages as they end, within ``left_s``; with a pending assessment when it has come or is late."""
         pending: dict[str, Page] = {}
         wait_s = assess_wait(self.options)
-        async for page in pages_as_completed(client, self.queued, timeout_s=self.options.timeout_s):
+        timeout_s = self.options.timeout_s
+        async for page in pages_as_completed(client, self.queued, timeout_s=timeout_s, left_s=left_s):
             if wait_s and page.result is not None and page.result.assessed_by.is_pending:
                 pending[page.job_id] = page
             else:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import signal
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from producer.client import event_stream
 from producer.client.client import Client
 from producer.client.submission import SUBMIT
 from producer.contract import JobState, Lane
@@ -209,11 +211,89 @@ async def test_a_reply_lost_with_the_server_is_a_job_that_may_have_been_added(
     assert raw is not None
     await until(lambda: raw.silent_s, what="the script to be sent")
 
+    port = int(frozen.url.rpartition(":")[2].partition("/")[0])
     frozen.kill()
 
+    with socket.socket() as held:  # or another test's server gets the port, and takes the job
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", port))
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(Unconfirmed, match="job 'one' may have been added"):
+                await waiting
+
+
+READS: Final[list[Act]] = [
+    lambda client: client.job("first"),
+    lambda client: client.result("first"),
+    lambda client: client.shots("first"),
+    lambda client: client.batch("night"),
+    lambda client: client.queue(),
+    lambda client: client.gpu(),
+    lambda client: client.wait("first"),
+    lambda client: anext(client.events(since="0")),
+]
+
+
+@pytest.mark.parametrize("call", READS)
+async def test_a_question_that_a_frozen_redis_does_not_reply_to_ends_without_a_doubt(
+    frozen: EmbeddedRedis, of_frozen: Client, call: Act
+):
+    freeze(frozen)
+
     async with asyncio.timeout(DEADLINE_S):
-        with pytest.raises(Unconfirmed, match="job 'one' may have been added"):
-            await waiting
+        with pytest.raises(RedisUnreachable, match="did not reply") as refused:
+            await call(of_frozen)
+
+    assert not isinstance(refused.value, Unconfirmed)
+
+
+async def test_all_tries_of_a_call_together_end_in_time(frozen: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch):
+    """Each connection is lost before its silence is: the time of the call is what ends it."""
+    monkeypatch.setattr(raw_connection, "REPLY_S", DEADLINE_S)
+    monkeypatch.setattr(script_pipe, "REPLY_S", 2 * SILENCE_S)
+    lost = 0
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal lost
+        while (said := await reader.read(65_536)) and b"EVAL" not in said:
+            writer.write(b"+PONG\r\n" if b"PING" in said else b"+OK\r\n" * said.count(b"*"))
+        lost += bool(said)
+        writer.close()
+
+    del frozen
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    async with server, Client(ClientSettings(redis_url=url)) as client:
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(Unconfirmed):
+                await client.submit("add", {"a": 1})
+
+    assert lost > 1
+
+
+async def test_a_wait_and_a_watch_outlast_a_redis_that_is_away(
+    frozen: EmbeddedRedis, of_frozen: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(event_stream, "PAUSE_S", 0.05)
+    monkeypatch.setattr(event_stream, "BLOCK_MS", 100)
+    outages: list[Exception] = []
+    events = of_frozen.events(since="0", on_outage=outages.append)
+    waiting = asyncio.create_task(of_frozen.wait("first", timeout_s=60))
+    await of_frozen.submit("add", {"a": 1}, job_id="before")
+    await of_frozen.cancel("before")
+    before = await anext(events)
+    freeze(frozen)
+    after = asyncio.create_task(anext(events))
+    await until(lambda: outages, what="the watch to notice")
+    resume(frozen)
+
+    await of_frozen.cancel("first")
+
+    async with asyncio.timeout(DEADLINE_S):
+        assert (before.job_id, (await after).job_id) == ("before", "first")
+        assert (await waiting).state is JobState.CANCELLED
+    assert len(outages) == 1, "one outage is told once"
+    await events.aclose()
 
 
 async def test_a_redis_that_was_never_there_leaves_no_doubt(monkeypatch: pytest.MonkeyPatch):

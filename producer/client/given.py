@@ -1,0 +1,70 @@
+"""Checks what a caller gave before anything is sent: an error names the field, what was given, what is expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from producer.errors import InputError, InvalidJob
+
+MAX_S: Final = 366 * 86_400.0
+"""Longest time that may be asked for: a year, as a sum of milliseconds far from any limit of Redis."""
+MAX_TRIES: Final = 1_000
+
+
+def check_seconds(name: str, given: object, *, error: type[InputError] = InvalidJob) -> float:
+    """Return a number of seconds from 0 to ``MAX_S``; raises ``error``."""
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= MAX_S:  # NaN is neither
+        return float(given)
+    raise error(f"{name}={_shown(given)}: expected seconds, a number from 0 to {MAX_S:,.0f}")
+
+
+def check_timeout(given: float | None) -> float | None:
+    """Return how long to wait, None for as long as it takes; raises ``InputError``."""
+    if given is None or given == math.inf:
+        return None
+    return check_seconds("timeout_s", given, error=InputError)
+
+
+def check_tries(given: object) -> int:
+    """Return how often a job is tried, 0 for as often as its kind is; raises ``InvalidJob``."""
+    if given is None:
+        return 0
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= MAX_TRIES:
+        return given
+    raise InvalidJob(f"tries={_shown(given)}: expected a whole number from 1 to {MAX_TRIES:,}, or None")
+
+
+def check_text(name: str, given: object) -> str:
+    """Return a text; raises ``InvalidJob``."""
+    if isinstance(given, str):
+        return given
+    raise InvalidJob(f"{name}={_shown(given)}: expected a text, not {type(given).__name__}")
+
+
+def check_arguments(given: object) -> list[Any]:
+    """Return positional arguments as a list; raises ``InvalidJob``."""
+    if isinstance(given, list | tuple):
+        return list(cast("list[Any]", given))
+    raise InvalidJob(f"args={_shown(given)}: expected a list or tuple of arguments, not {type(given).__name__}")
+
+
+def check_secrets(given: object, expected: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """Return what opens a page; raises ``InvalidJob``, which never shows a value."""
+    if not isinstance(given, dict):
+        raise InvalidJob(f"secrets: expected a dict with some of {', '.join(expected)}, not {type(given).__name__}")
+    secrets = cast("dict[str, Any]", given)
+    unknown = sorted(str(name) for name in secrets if name not in expected)
+    if unknown:
+        raise InvalidJob(f"secrets {', '.join(unknown)}: expected some of {', '.join(expected)}")
+    for name, value in secrets.items():
+        kinds = expected[name]
+        if value is not None and not isinstance(value, kinds):
+            raise InvalidJob(f"secrets {name}: expected a {kinds[0].__name__}, not {type(value).__name__}")
+    return secrets
+
+
+def _shown(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004  enough to know it again
