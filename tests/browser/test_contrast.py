@@ -170,7 +170,7 @@ async def test_a_page_is_left_as_it_was(browser_path: str, site: Site) -> None:
     url = site.add("/contrast-back", page(f'{styled}<div style="height:3000px"></div>{bare}<input name=style>'))
     styles = "Array.from(document.querySelectorAll('[style]'), (one) => one.style.cssText)"
     state = f"[{styles}, scrollY, document.getAnimations().length]"
-    browser = await Chromium.launch(Path(browser_path), max_script_mb=512, max_renderer_mb=1024)
+    browser = await Chromium.launch(Path(browser_path), ScanSettings())
     try:
         async with ScanProxy(Guard(ScanSettings(allow_private=True)), max_bytes=10**8) as proxy:
             viewport = Viewport()

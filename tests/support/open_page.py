@@ -11,6 +11,7 @@ from producer.contract import Viewport
 from worker.scan.browser import find_browser
 from worker.scan.chromium import Chromium
 from worker.scan.page import Page
+from worker.scan.settings import ScanSettings
 
 Scheme = Literal["light", "dark"]
 _KEYS = {"Tab": 9, "Enter": 13, " ": 32}
@@ -62,7 +63,7 @@ class OpenPage:
 @asynccontextmanager
 async def opened(address: str, *, width: int = 1280, scheme: Scheme = "light") -> AsyncGenerator[OpenPage]:
     """Open ``address`` in a browser of its own; a window ``width`` wide. Nothing but files and data can be loaded."""
-    browser = await Chromium.launch(find_browser(), max_script_mb=512, max_renderer_mb=2048)
+    browser = await Chromium.launch(find_browser(), ScanSettings(max_renderer_mb=2048))
     try:
         viewport = Viewport(width=width, height=900)
         page = await Page.open(browser, proxy_port=9, viewport=viewport, user_agent=browser.user_agent, start_script="")
