@@ -101,8 +101,8 @@ class EmbeddedRedis:
     def start(self) -> Self:
         """Return once the server answers, with its data loaded. Does nothing when it runs already.
 
-        Raises ``DependencyMissing`` where this machine cannot run it or keep its data, ``RedisUnsuitable`` when the
-        data folder or the port is in use or the server does not start; the message ends with the server's own last words.
+        Raises ``DependencyMissing`` where this machine cannot run it or keep its data; ``RedisUnsuitable`` when the
+        data folder or the port is in use, or the server does not start: the message ends with its own last words.
         """
         if self.pid is not None:
             return self
