@@ -33,7 +33,8 @@ async def test_what_is_acknowledged_while_connections_are_cut_all_the_time_ends_
     acknowledged: list[str] = []
     calls_s: list[float] = []
 
-    async def quick(_: dict[str, Any]) -> None: ...
+    async def quick(ctx: dict[Any, Any]) -> str:
+        return str(ctx["job_id"])
 
     async def submit_all(client: Client, number: int, *, until_s: float) -> None:
         while time.monotonic() < until_s:

@@ -57,7 +57,7 @@ async def test_a_password_file_is_read_again_at_each_connection(redis_url: str, 
                 assert (await redis.acl_whoami(), twin.acl_whoami()) == (name, name)
                 await admin.acl_setuser(name, enabled=True, passwords=["-first", "+second"])
                 file.write_text("second\n")
-                await redis.connection_pool.disconnect()
+                await redis_pool(redis).disconnect()
                 twin.connection_pool.disconnect()
 
                 assert (await redis.acl_whoami(), twin.acl_whoami()) == (name, name)

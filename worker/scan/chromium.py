@@ -104,16 +104,16 @@ class Chromium:
     @classmethod
     async def _start_in_sandbox(cls, program: Path, flags: tuple[str, ...]) -> tuple[Chromium | None, str]:
         """Return a browser in its sandbox, or None and the words in which it says, each time, that there is none."""
-        said: list[str] = []
+        failures: list[_NotStarted] = []
         for _ in range(STARTS):
             try:
                 return await cls._start(program, flags, sandbox=ON), ""
             except _NotStarted as error:
-                failure = error
-                said.append(says_none(error.words))
+                failures.append(error)
+        said = [says_none(failure.words) for failure in failures]
         if all(said):
             return None, most_telling(said[-1])
-        raise failure
+        raise failures[-1]
 
     @classmethod
     async def _start(cls, program: Path, flags: tuple[str, ...], *, sandbox: str) -> Chromium:
