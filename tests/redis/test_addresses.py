@@ -36,7 +36,7 @@ async def test_a_plain_server_asked_for_tls_is_named_as_such_in_seconds(redis_ur
     assert time.monotonic() - begun < 15  # 34 s before: each of six tries took 5 s to end
 
 
-async def test_a_server_of_tls_asked_in_plain_is_named_as_such() -> None:
+async def test_a_server_of_tls_asked_in_plain_is_named_as_such_without_connecting_again_and_again() -> None:
     with Site(tls=True) as secure:
         where = f"127.0.0.1:{secure.port}"
         said = await refusal(f"redis://{where}/0")
