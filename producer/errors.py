@@ -53,7 +53,7 @@ class SightlineError(Exception):
     """Base of all that Sightline raises on purpose."""
 
     exit_code: ClassVar[int] = 70
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
 
 class InputError(SightlineError):

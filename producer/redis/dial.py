@@ -28,6 +28,8 @@ from producer.redis_address import RedisAddress, connection_options, password_in
 SENTINEL_ANSWER_S: Final = 1.0
 """For one Sentinel to be reached, and to answer: the next one is asked after it."""
 PROBE_S: Final = 1.0
+OPENINGS: Final = 5
+"""Of a connection that is cut while it is opened, for which redis-py has no attempts; a refused one has its own."""
 
 
 class WrongProtocol(AuthenticationError):
@@ -132,20 +134,37 @@ class _Connection(pooled.Connection):
     """One that says what no attempt will change as it is, and names the wrong protocol."""
 
     is_tls = False
+    _is_opening = False
+    _is_reached = False
 
     async def connect(self) -> None:
         if self.is_connected:
             return
+        if self._is_opening:  # redis-py greets the server by commands, which connect again where it has hung up
+            raise RedisConnectionError("the server closed the connection before it was open")
+        self._is_opening = True
         try:
-            await super().connect()
-        except (AuthenticationError, asyncio.CancelledError):
-            raise
-        except RedisConnectionError as error:
-            if isinstance(error.__cause__, AuthenticationError):  # redis-py wraps what opening a socket raises
-                raise error.__cause__ from None
-            if not self.is_tls and (wrong := await self._mismatch()):
-                raise WrongProtocol(wrong) from None
-            raise
+            for left in reversed(range(OPENINGS)):
+                self._is_reached = False
+                try:
+                    await super().connect()
+                except (AuthenticationError, asyncio.CancelledError):
+                    raise
+                except RedisConnectionError as error:
+                    if isinstance(error.__cause__, AuthenticationError):  # redis-py wraps what opening a socket raises
+                        raise error.__cause__ from None
+                    if not self.is_tls and (wrong := await self._mismatch()):
+                        raise WrongProtocol(wrong) from None
+                    if not (left and self._is_reached):
+                        raise
+                else:
+                    return
+        finally:
+            self._is_opening = False
+
+    async def _connect(self) -> None:
+        await super()._connect()
+        self._is_reached = True
 
     async def _mismatch(self) -> str:
         return await asyncio.to_thread(mismatch, self.host, self.port, is_tls=self.is_tls)

@@ -9,12 +9,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from producer.contract import ScanRequest
 from producer.errors import DependencyMissing, ScanFailed
+from producer.redis.connection import redis_errors
+from producer.settings import ClientSettings
 from tests.support.processes_of import all_gone, descendants
 from tests.support.site import Site
 from worker.doctor.browser import started_browser_lines
@@ -311,3 +314,15 @@ async def test_a_program_that_is_no_browser_is_a_failed_scan(tmp_path: Path) -> 
 
     with pytest.raises(ScanFailed, match="does not start"):
         await ScanEngine(ScanSettings(browser_path=str(program))).open()
+
+
+async def test_a_browser_without_a_temporary_folder_says_so_and_is_not_called_redis(
+    settings: ScanSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+
+    with (
+        pytest.raises(ScanFailed, match=r"folder for its profile \(No such file or directory\): make room"),
+        redis_errors(ClientSettings()),
+    ):
+        await ScanEngine(settings).open()

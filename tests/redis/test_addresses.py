@@ -36,7 +36,7 @@ async def test_a_plain_server_asked_for_tls_is_named_as_such_in_seconds(redis_ur
     assert time.monotonic() - begun < 15  # 34 s before: each of six tries took 5 s to end
 
 
-async def test_a_server_of_tls_asked_in_plain_is_named_as_such() -> None:
+async def test_a_server_of_tls_asked_in_plain_is_named_as_such_without_connecting_again_and_again() -> None:
     with Site(tls=True) as secure:
         where = f"127.0.0.1:{secure.port}"
         said = await refusal(f"redis://{where}/0")
@@ -57,7 +57,7 @@ async def test_a_password_file_is_read_again_at_each_connection(redis_url: str, 
                 assert (await redis.acl_whoami(), twin.acl_whoami()) == (name, name)
                 await admin.acl_setuser(name, enabled=True, passwords=["-first", "+second"])
                 file.write_text("second\n")
-                await redis.connection_pool.disconnect()
+                await redis_pool(redis).disconnect()
                 twin.connection_pool.disconnect()
 
                 assert (await redis.acl_whoami(), twin.acl_whoami()) == (name, name)

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 from redis import Redis
 
-from producer.errors import RedisUnsuitable
+from producer.errors import DependencyMissing, RedisUnsuitable
 from tests.support.redis_server import StartServer, start_or_skip
 from worker.own_redis import server as embedded
 from worker.own_redis.server import EmbeddedRedis
@@ -181,3 +181,10 @@ def _is_closed_by_peer(connection: socket.socket) -> bool:
         return connection.recv(100) == b""
     except ConnectionResetError:
         return True
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(DependencyMissing, match=r"data in '.*file/redis' \(Not a directory\): make room"):
+        EmbeddedRedis(tmp_path / "file" / "redis").start()

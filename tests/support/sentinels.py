@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -40,7 +41,7 @@ def failover(folder: Path, *, password: str = "") -> Generator[Failover]:
         )
         with Redis.from_url(replica.url) as client:
             client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
-            _until(lambda: client.info("replication").get("master_link_status") == "up")
+            _until(lambda: _is_linked(client))
         ports = [stack.enter_context(_sentinel(folder, primary.port, number, password)) for number in range(3)]
         for port in ports:
             with Redis(port=port, password=password or None) as client:
@@ -68,6 +69,11 @@ def _sentinel(folder: Path, primary: int, number: int, password: str) -> Generat
     finally:
         process.kill()
         process.wait()
+
+
+def _is_linked(replica: Redis) -> bool:
+    info = cast("dict[str, object]", replica.info("replication"))
+    return info.get("master_link_status") == "up"
 
 
 def _knows_all(sentinel: Redis) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
-from worker.own_redis.local import loopback_hosts
+from producer.errors import DependencyMissing
+from worker.own_redis.local import local_service, loopback_hosts
 from worker.scan.guard import Guard
 from worker.scan.settings import ScanSettings
 
@@ -64,3 +68,11 @@ def test_a_page_on_this_machine_reaches_its_api_on_another_port(
     guard = Guard(ScanSettings(allow_hosts=hosts, closed_ports=(6379,))).for_page(page)
 
     assert (guard.refuse(host, port, address) is None) == is_open
+
+
+def test_without_a_temporary_folder_it_says_where_to_put_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    service = local_service({}, [])
+
+    with pytest.raises(DependencyMissing, match=r"temporary folder \(No such file or directory\): make"), service:
+        pytest.fail("it started")

