@@ -111,13 +111,16 @@ class OllamaChat:
     async def _ask(
         self, host: Host, *, prompt: list[BaseMessage], texts: Sequence[str], options: dict[str, Any]
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
-        """Ask one host; the whole call and each silence in it are bounded."""
+        """Ask one host; the time to the first piece of the answer and each silence after it are bounded.
+
+        Its length is ``CHAT_MAX_OUTPUT``'s affair: a slow card's answer is no failure while tokens flow.
+        """
         pieces: list[str] = []
         calls: list[ToolCall] = []
         last: dict[str, Any] = {}
-        limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
+        limit = f"{self._timeout_s:g} s, and then with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self.name, limit=limit):
-            async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
+            async with asyncio.timeout(self._timeout_s) as stall:
                 async for chunk in self._on[host.name].pieces(prompt, **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     pieces.append(chunk.text)
@@ -141,7 +144,7 @@ class OllamaChat:
                 f"{self.name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
                 f"ask for less at a time, or raise CHAT_MAX_OUTPUT"
             )
-            raise AnswerTruncated(msg)
+            raise AnswerTruncated(msg, text=text)
         if not reason:
             msg = f"{self.name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
             raise AnswerIncomplete(msg)
