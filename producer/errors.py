@@ -191,9 +191,13 @@ class AnswerIncomplete(ModelError):
 
 
 class AnswerTruncated(ModelError):
-    """The answer ran into its length limit; the same call would end the same way."""
+    """The answer ran into its length limit; the same call would end the same way. ``text`` is as much as came."""
 
     retryable = False
+
+    def __init__(self, message: str = "", *, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
 
 
 class ContextExceeded(ModelError):

@@ -190,7 +190,7 @@ class WorkerSettings(ClientSettings):
     """Whether a thinking model thinks before it answers; its thoughts take time and count as output."""
 
     chat_timeout_s: Annotated[float, Within(gt=0)] = 300.0
-    """Seconds one chat call may take from the moment it has a slot, loading the model included."""
+    """Seconds from the slot to the first piece of an answer: loading the model and reading the prompt are in it."""
 
     chat_stall_s: Annotated[float, Within(gt=0)] = 60.0
     """Seconds between two pieces of an answer after which it is given up."""

@@ -72,6 +72,7 @@ cloud.share_unknown       Redis did not say what is left of the cloud's share: e
 cloud.tokens_unknown      an endpoint told no tokens, so none are counted: model, host
 cloud.key_unencrypted     the key goes to an http:// endpoint: host
 vectors.backfilled        documents without a vector got theirs: documents, model
+vectors.refused           the model takes a document's text in no length: model, chars, error
 vectors.deleted           documents lost vectors of a model that is no longer used: documents
 history.respelled         records of an earlier release got the one spelling of their address: records
 backfill.failed           … or none of it could be done now: error

@@ -70,11 +70,14 @@ class ReviewProposal(Part):
 
 
 class AssessmentRevision(TypedDict, total=False):
-    """What is added to an assessment after it was made."""
+    """What is added to an assessment after its first call."""
 
     reviews: tuple[ReviewProposal, ...]
     reviewed: dict[str, str]
     unreviewed: int
+    priorities: tuple[Priority, ...]
+    dropped: int
+    left_out: int
 
 
 class Assessment(Part):

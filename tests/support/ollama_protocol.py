@@ -150,7 +150,7 @@ def damaged(pieces: list[Body], fault: str, tokens: int) -> list[Body]:
         case "no_done":
             return pieces[:-1]
         case "length":
-            return [*pieces[:-1], {**last, "done_reason": "length"}]
+            return [*pieces[: max(1, len(pieces) // 2)], {**last, "done_reason": "length"}]
         case "only_thinks":
             return [piece(model, "", thinking="hm"), {**last, "done_reason": "length"}]
         case "cut_prompt":

@@ -85,6 +85,7 @@ class OllamaServer:
         self.answers: deque[str] = deque()
         self.tool_calls: deque[dict[str, Any]] = deque()
         self.meanings: dict[str, list[float]] = {}
+        self.most_chars = 0
         self.answer = "These images need alternative text."
         self.loaded: dict[str, int] = {}
         self.hangs = False
@@ -250,6 +251,9 @@ class OllamaServer:
 
     async def _embed(self, writer: asyncio.StreamWriter, body: Body, fault: Fault) -> bool:
         dims = fault.tokens if fault.name == "dims" else self.models[protocol.full(str(body["model"]))].dims
+        if self.most_chars and any(len(text) > self.most_chars for text in body["input"]):
+            await _send_json(writer, 400, {"error": "the input length exceeds the context length"})
+            return True
         answer = protocol.embeddings(body, dims, self.meanings)
         if fault.name == "too_few":
             answer["embeddings"] = answer["embeddings"][:-1]

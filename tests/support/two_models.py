@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.contract import Usage
-from producer.errors import ModelError
+from producer.errors import ModelError, ModelRefused
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.history.history import History
@@ -32,13 +32,17 @@ NAMES = ("cart", "form", "help", "home")
 
 @dataclass
 class OtherEmbedder:
-    """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls."""
+    """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls.
+
+    A call with a text that holds ``refuses`` is refused.
+    """
 
     name: str = "other"
     dims: int = 64
     down: int = -1
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     calls: int = 0
+    refuses: str = ""
 
     def __post_init__(self) -> None:
         self.hold.set()
@@ -49,6 +53,8 @@ class OtherEmbedder:
         if self.down >= 0 and self.calls > self.down:
             msg = "nothing answers at the model server"
             raise ModelError(msg)
+        if self.refuses and any(self.refuses in text for text in texts):
+            raise ModelRefused(f"it takes no text of {self.refuses!r}")
         folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
         vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
         return EmbedReply(vectors.astype(np.float32), Usage(calls=1))

@@ -13,12 +13,14 @@ from typing import Final, Generic, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from producer.contract import JsonObject, Usage, describe_invalid
-from producer.errors import ModelError
+from producer.errors import AnswerTruncated, ModelError
 from worker.agent.prompts import REPAIR, clip
 from worker.models.protocols import ChatModel, Message, add_usage, spent_on
 
 MAX_STATEMENT: Final = 1_000
 """Characters of one statement that are kept."""
+MAX_WRITTEN: Final = {"summary": 600, "who": 160, "why": 240, "fix": 400, "look_at": 240}
+"""Characters that a model may write for a field of an answer; people need fewer, and models without a limit fill it."""
 TRIES: Final = 2
 """The answer and one repair: a model that fails twice fails again."""
 
@@ -27,13 +29,14 @@ DraftT = TypeVar("DraftT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[DraftT]):
-    """An answer in the form asked for; ``repaired`` if it took a second try."""
+    """An answer in the form asked for; ``repaired`` if it took a second try, ``is_cut`` if it ran into its limit."""
 
     draft: DraftT
     model: str
     model_reason: str
     usage: Usage
     repaired: bool = False
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,23 @@ class NoAnswer:
 
 
 async def ask_in_form(
-    chat: ChatModel, messages: Sequence[Message], form: type[DraftT], schema: JsonObject
+    chat: ChatModel, messages: Sequence[Message], form: type[DraftT], schema: JsonObject, *, entries: str = ""
 ) -> Answered[DraftT] | NoAnswer:
-    """Return the answer of ``chat`` in ``form``, repaired once if need be. Raises nothing that the model can cause."""
+    """Return the answer of ``chat`` in ``form``, repaired once if need be. Raises nothing that the model can cause.
+
+    Of an answer that ran into its limit, what is complete in its list ``entries`` is kept.
+    """
     asked = list(messages)
     usage, reason = Usage(), ""
     for number in range(TRIES):
         try:
             reply = await chat.chat(asked, schema=schema)
+        except AnswerTruncated as error:
+            usage = add_usage(usage, spent_on(error))
+            kept = salvage(error.text, form, entries) if entries else None
+            if kept is None:
+                return NoAnswer(f"{chat.name}: {clip(str(error))}", usage, failure=error)
+            return Answered(kept, chat.name, "", usage, repaired=number > 0, is_cut=True)
         except ModelError as error:
             return NoAnswer(f"{chat.name}: {clip(str(error))}", add_usage(usage, spent_on(error)), failure=error)
         usage = add_usage(usage, reply.usage)
@@ -68,14 +80,35 @@ async def ask_in_form(
 def schema_about(form: type[BaseModel], entries: str, *, key: str, known: Sequence[str]) -> JsonObject:
     """Return the JSON Schema of ``form`` whose list ``entries`` can speak, by ``key``, of nothing but ``known``.
 
-    The entries' model is the only one in ``form``. Of each entry all fields are demanded.
+    The entries' model is the only one in ``form``. Of each entry all fields are demanded. No text can be longer than
+    ``MAX_WRITTEN``: a model bound by the schema cannot spend the whole answer on one of them.
     """
     schema = form.model_json_schema()
     (entry,) = cast("dict[str, JsonObject]", schema["$defs"]).values()
+    for name, field in entry["properties"].items():
+        if field.get("type") == "string" and "enum" not in field:
+            field["maxLength"] = MAX_WRITTEN.get(name, MAX_STATEMENT)
     entry["properties"][key] = {"type": "string", "enum": list(known)}
     entry["required"] = list(entry["properties"])
     schema["properties"][entries]["maxItems"] = len(known)
+    for name in MAX_WRITTEN.keys() & schema["properties"].keys():
+        schema["properties"][name]["maxLength"] = MAX_WRITTEN[name]
     return schema
+
+
+def salvage(text: str, form: type[DraftT], entries: str) -> DraftT | None:
+    """Return what is complete of an answer that was cut: its fields, and of the list ``entries`` the whole ones.
+
+    None where that is nothing in the form asked for, or no entry.
+    """
+    start = text.find("{")
+    for end in (at for at in range(len(text), max(0, start), -1) if text[at - 1] == "}"):
+        try:
+            draft = form.model_validate_json(f"{text[start:end]}]}}")
+        except ValidationError:
+            continue
+        return draft if getattr(draft, entries) else None
+    return None
 
 
 def parse(text: str, form: type[DraftT]) -> DraftT:

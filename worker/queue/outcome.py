@@ -77,11 +77,19 @@ class PublishWrite:
 
 @dataclass(frozen=True, slots=True)
 class EntryWrite:
-    """``XADD lane * id kind``: the entry of a further job; its ``JobWrite`` is the next write."""
+    """``XADD lane * id kind``: the entry of a further job; its ``RecentWrite`` and its ``JobWrite`` come next."""
 
     key: str
     job_id: str
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecentWrite:
+    """``ZADD recent now id``: a further job can be restored if its entry is lost."""
+
+    key: str
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,17 @@ class ReplaceWrite:
     text: str
 
 
-Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite | EntryWrite | JobWrite | ReplaceWrite
+Write = (
+    HashWrite
+    | CounterWrite
+    | ExpiryWrite
+    | EventWrite
+    | PublishWrite
+    | EntryWrite
+    | RecentWrite
+    | JobWrite
+    | ReplaceWrite
+)
 
 
 def write_args(write: Write) -> list[Arg]:
@@ -116,7 +134,9 @@ def write_args(write: Write) -> list[Arg]:
     if isinstance(write, PublishWrite):
         return ["PUBLISH", 1, write.line]
     if isinstance(write, EntryWrite):
-        return ["ENTRY", 5, "*", "id", write.job_id, "kind", write.kind]
+        return ["ENTRY", 2, write.job_id, write.kind]
+    if isinstance(write, RecentWrite):
+        return ["RECENT", 1, write.job_id]
     if isinstance(write, JobWrite):
         return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
     if isinstance(write, ReplaceWrite):

@@ -30,6 +30,7 @@ from worker.queue.outcome import (
     HashWrite,
     JobWrite,
     PublishWrite,
+    RecentWrite,
     ReplaceWrite,
 )
 from worker.scan.settings import Engine, Secrets
@@ -86,7 +87,7 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
-            case EntryWrite() | JobWrite() | ReplaceWrite():
+            case EntryWrite() | RecentWrite() | JobWrite() | ReplaceWrite():
                 raise AssertionError
 
 

@@ -110,6 +110,24 @@ async def test_a_text_over_the_context_is_cut_and_the_log_says_so(open_with: Ope
     assert [entry["texts"] for entry in logs if entry["event"] == "model.text_cut"] == [1]
 
 
+async def test_a_text_that_the_model_finds_too_long_is_shortened_until_it_is_taken(
+    open_with: Open, ollama: OllamaServer
+):
+    ollama.most_chars = 300
+    models = await open_with(ollama.url)
+    poison = "0f3a" * 400
+
+    with capture_logs() as logs:
+        reply = await models.embedder.embed_documents(["before", poison, "after"])
+
+    taken = [text for call in ollama.calls("/api/embed") for text in call.body["input"] if len(text) <= 300]
+    alone = await models.embedder.embed_documents(["after"])
+    assert reply.vectors.shape == (3, 768)
+    assert np.allclose(reply.vectors[2], alone.vectors[0])
+    assert any("0f3a" * 40 in text for text in taken)
+    assert [entry["texts"] for entry in logs if entry["event"] == "model.text_cut"] == [1, 1, 1]
+
+
 async def test_the_models_are_changed_by_their_settings_alone(open_with: Open, ollama: OllamaServer):
     small = StubModel("all-minilm:latest", family="bert", context=512, dims=384)
     ollama.models |= {"llama3.2:3b": StubModel("llama3.2:3b", family="llama"), small.name: small}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from structlog.testing import capture_logs
+
 from tests.support.queue import until
 from tests.support.two_models import NEW, OLD, Environment
 from worker.memory.vectors.backfill import backfill_in_turn, keep_backfilled
@@ -48,3 +50,19 @@ async def test_a_failing_model_ends_no_worker(place: Environment):
         await until(lambda: place.other.calls > 1, what="a second try")
         place.other.down = -1
         await until(partial(place.is_whole, NEW), what="the missing vector")
+
+
+async def test_a_text_that_the_model_refuses_is_set_aside_and_stops_no_other(place: Environment):
+    await place.reindex()
+    for name in ("one", "poison", "two"):
+        await place.scan(name, Embedded(f"a text of {name}", {}))
+    place.other.refuses = "poison"
+
+    with capture_logs() as logs:
+        written = await backfill_in_turn(place.embeddings, every_s=0.001)
+
+    assert written == 3
+    assert [entry["event"] for entry in logs if "refused" in entry["event"]] == ["vectors.refused"]
+    found = {one.record.scan_id for one in await place.history.search("a text of two", limit=9)}
+    assert ({"one", "two"} <= found, "poison" in found) == (True, False)
+    assert (await place.history.get("poison")) is not None

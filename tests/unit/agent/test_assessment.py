@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from producer.contract import AssessmentSource, JsonObject, Usage
-from producer.errors import ModelError
+from producer.errors import AnswerTruncated, ModelError, ModelUnreachable
 from tests.support.scans import finding, scan_result
-from worker.agent.assessment.assess import AssessmentDraft, assess, reason_not_to_ask
+from worker.agent.assessment.assess import MAX_CALLS, MAX_FINDINGS, AssessmentDraft, assess, reason_not_to_ask
 from worker.agent.prompts import ASSESS_VERSION
-from worker.agent.structured_reply import schema_about
+from worker.agent.structured_reply import MAX_WRITTEN, salvage, schema_about
 from worker.models.protocols import ChatReply, Message, Tool
 
 
@@ -120,3 +120,76 @@ def test_no_model_is_asked_about_nothing():
     assert reason_not_to_ask(PAGE, wanted=False) == "not asked for"
     assert reason_not_to_ask(scan_result(), wanted=True) == "no findings to assess"
     assert reason_not_to_ask(scan_result(status="unreachable"), wanted=True) == "the page is unreachable"
+
+
+FORTY = [f"rule-{number:02}" for number in range(40)]
+
+
+async def test_a_page_of_many_findings_is_asked_about_in_calls_whose_answers_fit():
+    parts = [FORTY[at : at + MAX_FINDINGS] for at in range(0, 40, MAX_FINDINGS)]
+    model = Scripted(*(answer(*(f"f-{rule}" for rule in part)) for part in parts))
+
+    verdict = await assess(model, scan_result(*(finding(rule, "a") for rule in FORTY)))
+
+    assert verdict.assessment is not None
+    assert [one.fingerprint for one in verdict.assessment.priorities] == [f"f-{rule}" for rule in FORTY]
+    assert (verdict.assessment.left_out, verdict.usage.calls) == (0, 5)
+    assert json.loads(model.asked[0][1].content)["findings_left_out"] == 32
+
+
+async def test_what_is_complete_of_a_cut_answer_is_kept_and_the_rest_is_asked_for():
+    whole = answer("f-a", "f-b", "f-c")
+    model = Scripted(AnswerTruncated("cut", text=whole[: whole.index("f-c")]), answer("f-c", summary="Another."))
+
+    verdict = await assess(model, scan_result(*(finding(rule, "x") for rule in "abc")))
+
+    assert verdict.assessment is not None
+    assert verdict.failure is None
+    assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-a", "f-b", "f-c"]
+    assert verdict.assessment.summary == json.loads(whole)["summary"]
+    assert [one["fingerprint"] for one in json.loads(model.asked[1][1].content)["findings"]] == ["f-c"]
+
+
+async def test_a_further_call_that_fails_leaves_its_findings_out_and_says_so():
+    whole = answer("f-a", "f-b")
+    model = Scripted(AnswerTruncated("cut", text=whole[: whole.index("f-b")]), ModelUnreachable("gone"))
+
+    verdict = await assess(model, scan_result(finding("a", "x"), finding("b", "y")))
+
+    assert verdict.assessment is not None
+    assert [one.fingerprint for one in verdict.assessment.priorities] == ["f-a"]
+    assert verdict.assessment.left_out == 1
+    assert verdict.notes == ("not all findings are assessed: scripted: gone",)
+    assert isinstance(verdict.failure, ModelUnreachable)
+
+
+async def test_a_model_that_always_fills_its_limit_is_asked_no_more_often_than_the_bound():
+    cut = [AnswerTruncated("cut", text=answer(f"f-{rule}")[:-2]) for rule in FORTY]
+    model = Scripted(*cut)
+
+    verdict = await assess(model, scan_result(*(finding(rule, "a") for rule in FORTY)))
+
+    assert verdict.assessment is not None
+    assert (len(model.asked), len(verdict.assessment.priorities)) == (MAX_CALLS, MAX_CALLS)
+    assert verdict.assessment.left_out == 40 - MAX_CALLS
+
+
+def test_an_answer_cut_at_any_place_gives_its_complete_entries_and_no_other():
+    entries = [{"fingerprint": f"f-{n}", "who": 'a } and "', "why": "]}", "fix": "<b>{x}</b>"} for n in range(3)]
+    whole = json.dumps({"summary": "Of {three}.", "priorities": entries})
+    ends = [whole.index(json.dumps(entry)) + len(json.dumps(entry)) for entry in entries]
+
+    for end in range(len(whole)):
+        kept = salvage(whole[:end], AssessmentDraft, "priorities")
+
+        assert (0 if kept is None else len(kept.priorities)) == sum(end >= at for at in ends)
+
+
+def test_the_schema_bounds_what_a_model_may_write():
+    schema = schema_about(AssessmentDraft, "priorities", key="fingerprint", known=["f-a"])
+
+    written = schema["$defs"]["PriorityDraft"]["properties"]
+    assert {name: field["maxLength"] for name, field in written.items() if name != "fingerprint"} == {
+        name: MAX_WRITTEN[name] for name in ("who", "why", "fix")
+    }
+    assert schema["properties"]["summary"]["maxLength"] == MAX_WRITTEN["summary"]

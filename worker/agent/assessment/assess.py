@@ -20,6 +20,11 @@ from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask
 from worker.models.protocols import ChatModel, add_usage
 
 MAX_SUMMARY: Final = 2_000
+MAX_FINDINGS: Final = 8
+"""Findings of one call: written to the full length of the schema they take some 300 tokens each, of the 2,048 that an
+answer has by default; what a smaller CHAT_MAX_OUTPUT cuts is asked about again."""
+MAX_CALLS: Final = 8
+"""Calls about one page: 64 findings. More rules than these break no page."""
 
 
 class PriorityDraft(BaseModel):
@@ -64,7 +69,13 @@ def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
 
 
 async def appraise(
-    chat: ChatModel, result: ScanResult, *, changes: Changes | None, elsewhere: Mapping[str, int], review_areas: int
+    chat: ChatModel,
+    result: ScanResult,
+    *,
+    changes: Changes | None,
+    elsewhere: Mapping[str, int],
+    review_areas: int,
+    most: int | None = MAX_FINDINGS,
 ) -> Verdict:
     """Ask ``chat`` about the findings of ``result``, then about undecided elements, in ``review_areas`` at most.
 
@@ -72,8 +83,8 @@ async def appraise(
     """
     verdict = Verdict(None, AssessmentSource(reason="no findings to assess"))
     if result.findings:
-        verdict = await assess(chat, result, changes=changes, elsewhere=elsewhere)
-        if verdict.assessment is None:
+        verdict = await assess(chat, result, changes=changes, elsewhere=elsewhere, most=most)
+        if verdict.assessment is None or verdict.failure is not None:
             return verdict
     if not result.incomplete or not review_areas:
         return verdict
@@ -81,15 +92,65 @@ async def appraise(
 
 
 async def assess(
-    chat: ChatModel, result: ScanResult, *, changes: Changes | None = None, elsewhere: Mapping[str, int] | None = None
+    chat: ChatModel,
+    result: ScanResult,
+    *,
+    changes: Changes | None = None,
+    elsewhere: Mapping[str, int] | None = None,
+    most: int | None = MAX_FINDINGS,
 ) -> Verdict:
-    """Return the verdict of ``chat`` on the findings of ``result``. Raises nothing that the model can cause."""
-    task = assess_task(result, changes, elsewhere or {})
+    """Return the verdict of ``chat`` on the findings of ``result``. Raises nothing that the model can cause.
+
+    A call asks about as many findings as its answer can carry (``most``), the worst first; what is left, or was cut
+    off, is asked about in further calls, ``MAX_CALLS`` at most. One that fails leaves its findings out, with a note.
+    """
+    left = {finding.fingerprint: finding for finding in result.findings}
+    verdict: Verdict | None = None
+    for _ in range(MAX_CALLS):
+        task = assess_task(result.revised(findings=tuple(left.values())), changes, elsewhere or {}, most=most)
+        part, done = await _part(chat, task)
+        if part.assessment is None:
+            return part if verdict is None else _short_of(verdict, part, left_out=len(left))
+        verdict = part if verdict is None else _joined(verdict, part)
+        left = {name: finding for name, finding in left.items() if name not in done}
+        if not left or not done:
+            break
+    if verdict is None or verdict.assessment is None:  # pragma: no cover  the first call returns or gives both
+        raise AssertionError
+    return replace(verdict, assessment=verdict.assessment.revised(left_out=len(left)))
+
+
+async def _part(chat: ChatModel, task: AssessTask) -> tuple[Verdict, frozenset[str]]:
+    """Return the verdict of one call, and the findings that need no further one."""
     schema = schema_about(AssessmentDraft, "priorities", key="fingerprint", known=task.fingerprints)
-    answer = await ask_in_form(chat, task.messages, AssessmentDraft, schema)
+    answer = await ask_in_form(chat, task.messages, AssessmentDraft, schema, entries="priorities")
     if isinstance(answer, NoAnswer):
-        return Verdict(None, AssessmentSource(reason=answer.reason), answer.usage, failure=answer.failure)
-    return Verdict(accept(answer, task), AssessmentSource(model=answer.model), answer.usage, answer.repaired)
+        source = AssessmentSource(reason=answer.reason)
+        return Verdict(None, source, answer.usage, failure=answer.failure), frozenset()
+    assessment = accept(answer, task)
+    answered = (priority.fingerprint for priority in assessment.priorities)
+    done = frozenset(answered if answer.is_cut else task.fingerprints)
+    return Verdict(assessment, AssessmentSource(model=answer.model), answer.usage, answer.repaired), done
+
+
+def _joined(first: Verdict, further: Verdict) -> Verdict:
+    """Return both calls' statements under the first one's summary."""
+    before, after = first.assessment, further.assessment
+    if before is None or after is None:  # pragma: no cover  both have answered
+        raise AssertionError
+    priorities = (*before.priorities, *after.priorities)
+    both = before.revised(priorities=priorities, dropped=before.dropped + after.dropped)
+    repaired = first.repaired or further.repaired
+    return replace(first, assessment=both, usage=add_usage(first.usage, further.usage), repaired=repaired)
+
+
+def _short_of(verdict: Verdict, failed: Verdict, *, left_out: int) -> Verdict:
+    """Return what was answered before a further call failed."""
+    note = f"not all findings are assessed: {failed.source.reason}"
+    usage = add_usage(verdict.usage, failed.usage)
+    assessment = verdict.assessment.revised(left_out=left_out) if verdict.assessment else None
+    notes = (*verdict.notes, note)
+    return replace(verdict, assessment=assessment, usage=usage, notes=notes, failure=failed.failure)
 
 
 def accept(answer: Answered[AssessmentDraft], task: AssessTask) -> Assessment:
@@ -114,7 +175,7 @@ def accept(answer: Answered[AssessmentDraft], task: AssessTask) -> Assessment:
 def with_reviews(verdict: Verdict, reviewed: Reviewed) -> Verdict:
     """Return the verdict with the proposals in it; one without an assessment gets one if anything was answered."""
     usage = add_usage(verdict.usage, reviewed.usage)
-    verdict = replace(verdict, usage=usage, notes=reviewed.notes, failure=reviewed.failure)
+    verdict = replace(verdict, usage=usage, notes=(*verdict.notes, *reviewed.notes), failure=reviewed.failure)
     if verdict.assessment is None and not reviewed.prompts:
         return verdict
     assessment = (verdict.assessment or Assessment(summary="")).revised(

@@ -154,6 +154,7 @@ class ScanGraph:
                 changes=recalled.changes,
                 elsewhere=recalled.elsewhere,
                 review_areas=self._review_areas,
+                most=None,
             )
             result = result.revised(timings_ms=_timings(result, "assess", began))
         result = result.revised(

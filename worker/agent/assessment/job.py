@@ -52,6 +52,7 @@ from worker.queue.outcome import (
     HashWrite,
     JobWrite,
     PublishWrite,
+    RecentWrite,
     ReplaceWrite,
     Write,
 )
@@ -88,7 +89,11 @@ def assess_writes(
     request = AssessRequest(scan=job_id, priority=Lane(priority), url=result.url, elsewhere=elsewhere)
     own_id = assess_job_id(job_id)
     fields = {"kind": ASSESS, "lane": Lane.ASSESS.value, "payload": request.model_dump_json()}
-    return [EntryWrite(keys.lane(Lane.ASSESS), own_id, ASSESS), JobWrite(keys.job(own_id), fields)]
+    return [
+        EntryWrite(keys.lane(Lane.ASSESS), own_id, ASSESS),
+        RecentWrite(keys.recent(Lane.ASSESS), own_id),
+        JobWrite(keys.job(own_id), fields),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Revi
     usage, model, failure = Usage(), "", None
     for task in review_tasks(result)[:max_areas]:
         schema = schema_about(ReviewDraft, "proposals", key="element", known=tuple(task.shown))
-        answer = await ask_in_form(chat, task.messages, ReviewDraft, schema)
+        answer = await ask_in_form(chat, task.messages, ReviewDraft, schema, entries="proposals")
         usage = add_usage(usage, answer.usage)
         if isinstance(answer, NoAnswer):
             notes.append(f"no proposals about {task.area}: {answer.reason}")

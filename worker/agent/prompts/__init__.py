@@ -52,17 +52,22 @@ class AssessTask:
 
 
 def assess_task(
-    result: ScanResult, changes: Changes | None, elsewhere: Mapping[str, int], *, budget_chars: int = BUDGET_CHARS
+    result: ScanResult,
+    changes: Changes | None,
+    elsewhere: Mapping[str, int],
+    *,
+    budget_chars: int = BUDGET_CHARS,
+    most: int | None = None,
 ) -> AssessTask:
     """Return the messages that ask for an assessment, the worst findings first, trimmed node by node.
 
-    All findings that fit come before any example does; then examples are added in turn. What was left out is counted
-    in the document itself.
+    All findings that fit, ``most`` of them at most, come before any example does; then examples are added in turn. What
+    was left out is counted in the document itself.
     """
     ordered = sorted(result.findings, key=_worst_first)
     entries: list[JsonObject] = []
     left = budget_chars
-    for finding in ordered:
+    for finding in ordered[:most]:
         entry = _entry(finding, elsewhere)
         size = len(json.dumps(entry, ensure_ascii=False))
         if size > left:

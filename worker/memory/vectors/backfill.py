@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producer.errors import SightlineError
+from producer.errors import ModelError, ModelMissing, SightlineError
 from producer.redis.scripts import load_script, run_script
 from worker.memory.history.history import scan_documents
 from worker.memory.history.respelled import respell
@@ -56,20 +56,42 @@ def all_documents(embeddings: Embeddings) -> tuple[Documents, ...]:
 async def backfill(embeddings: Embeddings, documents: Documents, generation: Generation) -> AsyncIterator[int]:
     """Embed what lacks a vector of ``generation``; yields after each batch how many were written.
 
-    Safe to break off and to run twice at once. Raises ``ModelError``, and ``IndexMoved`` once the generation has ended.
+    A text that the model refuses counts as done for this generation, without a vector: it is found by all but meaning.
+    Safe to break off and to run twice at once. Raises ``ModelError`` for a model that is away, and ``IndexMoved`` once
+    the generation has ended.
     """
     while True:
         lacking = await documents.lacking(generation, limit=BATCH)
         if not lacking:
             return
         texts = [text for _, text in lacking if text]
-        blobs, _ = await embeddings.embed(generation, texts)
-        vectors = iter(blobs)
+        vectors = iter(await _vectors(embeddings, generation, texts))
         written = 0
         for key, text in lacking:
-            args = (text, str(generation.number), generation.field, next(vectors)) if text else ("", NEVER, "", "")
+            vector = next(vectors) if text else None
+            of = str(generation.number) if text else NEVER
+            args = (text, of, generation.field, vector) if vector is not None else (text, of, "", "")
             written += int(await run_script(embeddings.redis, EMBED, [key], args))
         yield written
+
+
+async def _vectors(embeddings: Embeddings, generation: Generation, texts: Sequence[str]) -> list[bytes | None]:
+    """Return the texts' vectors; None for one that the model refuses: it is set aside, and the others go on.
+
+    Raises ``ModelError`` for what may go better later.
+    """
+    try:
+        blobs, _ = await embeddings.embed(generation, texts)
+    except ModelError as error:
+        if error.retryable or isinstance(error, ModelMissing):
+            raise
+        if len(texts) == 1:
+            log.warning("vectors.refused", model=generation.model, chars=len(texts[0]), error=str(error))
+            return [None]
+        middle = len(texts) // 2
+        parts = texts[:middle], texts[middle:]
+        return [vector for part in parts for vector in await _vectors(embeddings, generation, part)]
+    return list(blobs)
 
 
 async def delete_retired(embeddings: Embeddings) -> AsyncIterator[tuple[int, int]]:

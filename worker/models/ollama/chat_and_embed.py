@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any, Final, cast
 
@@ -23,10 +22,11 @@ from langchain_ollama import ChatOllama, OllamaEmbeddings
 from ollama import AsyncClient, EmbedResponse
 
 from producer.contract import JsonObject, Usage
-from producer.errors import AnswerIncomplete, AnswerTruncated, ModelError, SettingsError
+from producer.errors import AnswerIncomplete, AnswerTruncated, ContextExceeded, ModelError, SettingsError
 from worker.gpu.hosts import Host
 from worker.models.chat_messages import sent, tool_offer
 from worker.models.context_budget import check_budget, check_evaluated, cut_to
+from worker.models.ollama.embedding_families import family_of
 from worker.models.ollama.errors import model_errors
 from worker.models.ollama.fleet import OllamaFleet
 from worker.models.ollama.http import ModelFacts, OllamaClient, trusted
@@ -39,10 +39,13 @@ from worker.models.protocols import (
     Vectors,
     add_usage,
     check_vector,
+    spent_on,
 )
 from worker.models.slot_calls import Done, GpuCalls
 from worker.settings import WorkerSettings
 
+LEAST_CHARS: Final = 64
+"""A text so short that a model refuses it for its length fits no model."""
 EMBED_BATCH: Final = 32
 """Texts of one call: enough to use the card, few enough that others get their turn."""
 
@@ -111,13 +114,16 @@ class OllamaChat:
     async def _ask(
         self, host: Host, *, prompt: list[BaseMessage], texts: Sequence[str], options: dict[str, Any]
     ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
-        """Ask one host; the whole call and each silence in it are bounded."""
+        """Ask one host; the time to the first piece of the answer and each silence after it are bounded.
+
+        Its length is ``CHAT_MAX_OUTPUT``'s affair: a slow card's answer is no failure while tokens flow.
+        """
         pieces: list[str] = []
         calls: list[ToolCall] = []
         last: dict[str, Any] = {}
-        limit = f"{self._timeout_s:g} s, with silences of at most {self._stall_s:g} s"
+        limit = f"{self._timeout_s:g} s, and then with silences of at most {self._stall_s:g} s"
         with model_errors(host.name, self.name, limit=limit):
-            async with asyncio.timeout(self._timeout_s), asyncio.timeout(None) as stall:
+            async with asyncio.timeout(self._timeout_s) as stall:
                 async for chunk in self._on[host.name].pieces(prompt, **options):
                     stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
                     pieces.append(chunk.text)
@@ -141,7 +147,7 @@ class OllamaChat:
                 f"{self.name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
                 f"ask for less at a time, or raise CHAT_MAX_OUTPUT"
             )
-            raise AnswerTruncated(msg)
+            raise AnswerTruncated(msg, text=text)
         if not reason:
             msg = f"{self.name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
             raise AnswerIncomplete(msg)
@@ -157,36 +163,6 @@ def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
 
 def _whole_text(message: Message) -> str:
     return message.content + "".join(call.name + json.dumps(call.arguments) for call in message.calls)
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingFamily:
-    """What a family of models wants before a text, by its task; ``dims`` of its vectors, 0 where its sizes differ.
-
-    Sources: the models' own cards. Others get their texts as they are.
-    """
-
-    document: str = ""
-    query: str = ""
-    dims: int = 0
-
-
-_RETRIEVE: Final = "Represent this sentence for searching relevant passages: "
-
-FAMILIES: Final[dict[str, EmbeddingFamily]] = {
-    "nomic-embed-text": EmbeddingFamily("search_document: ", "search_query: ", 768),
-    "mxbai-embed-large": EmbeddingFamily(query=_RETRIEVE, dims=1024),
-    "snowflake-arctic-embed2": EmbeddingFamily(query="query: ", dims=1024),
-    "snowflake-arctic-embed": EmbeddingFamily(query=_RETRIEVE),
-    "embeddinggemma": EmbeddingFamily("title: none | text: ", "task: search result | query: ", 768),
-    "all-minilm": EmbeddingFamily(dims=384),
-    "bge-m3": EmbeddingFamily(dims=1024),
-}
-
-
-def family_of(model: str) -> EmbeddingFamily:
-    """Return the family of ``model``, a name as Ollama has it, with or without namespace and tag."""
-    return FAMILIES.get(model.rpartition("/")[2].partition(":")[0], EmbeddingFamily())
 
 
 class CountedEmbeddings(OllamaEmbeddings):
@@ -248,13 +224,31 @@ class OllamaEmbedder:
             log.warning("model.text_cut", model=self.name, texts=was_cut, context=self._context)
         reply = EmbedReply(np.zeros((0, self.dims), dtype=np.float32), Usage())
         for start in range(0, len(sent), EMBED_BATCH):
-            ask = partial(self._ask, texts=sent[start : start + EMBED_BATCH])
-            done, usage = await self._calls.call("embed", self.name, ask)
-            for vector in done.value:
+            vectors, usage = await self._batch(sent[start : start + EMBED_BATCH])
+            for vector in vectors:
                 check_vector(vector, dims=self.dims, model=self.name)
-            vectors = np.concatenate([reply.vectors, done.value])
-            reply = EmbedReply(vectors, reduce(add_usage, usage, reply.usage))
+            reply = EmbedReply(np.concatenate([reply.vectors, vectors]), add_usage(reply.usage, usage))
         return reply
+
+    async def _batch(self, texts: Sequence[str]) -> tuple[Vectors, Usage]:
+        """Embed the texts of one call. One that the host finds too long after all is halved until it is taken.
+
+        Only the model's tokenizer knows how long a text is: of hex, a token may be one character.
+        """
+        try:
+            done, usage = await self._calls.call("embed", self.name, partial(self._ask, texts=texts))
+        except ContextExceeded as error:
+            if len(texts) == 1 and len(texts[0]) <= LEAST_CHARS:
+                raise
+            spent = spent_on(error)
+        else:
+            return done.value, reduce(add_usage, usage)
+        middle = (len(texts) + 1) // 2
+        parts = [texts[:middle], texts[middle:]] if len(texts) > 1 else [[texts[0][: len(texts[0]) // 2]]]
+        if len(texts) == 1:
+            log.warning("model.text_cut", model=self.name, texts=1, context=self._context)
+        taken = [await self._batch(part) for part in parts]
+        return np.concatenate([vectors for vectors, _ in taken]), reduce(add_usage, (cost for _, cost in taken), spent)
 
     async def _ask(self, host: Host, texts: Sequence[str]) -> Done[Vectors]:
         with model_errors(host.name, self.name, limit=f"{self._timeout_s:g} s"):
