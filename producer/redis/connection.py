@@ -24,8 +24,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import DependencyMissing, QueueFull, RedisUnreachable, RedisUnsuitable, Unconfirmed, os_reason
-from producer.redis.dial import SentinelRefused, WrongProtocol, open_blocking, open_pool
+from producer.redis.dial import WrongProtocol, open_blocking, open_pool
 from producer.redis.raw_connection import ReplyLost
+from producer.redis.sentinels import SentinelRefused
 from producer.settings import ClientSettings
 
 CONNECT_TIMEOUT_S: Final = 5.0
