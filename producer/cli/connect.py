@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 GRACE_S: Final = 5.0
+REPLY_S: Final = 30.0
+"""Longest that a command waits for Redis which asks it a few things and waits for no job."""
 PATIENCE_S: Final = 5.0
 """Longer than a worker's start takes, where a wait and a worker are started together."""
 
@@ -57,7 +59,8 @@ def with_client(
         if timeout_s is None:
             raise
         where = settings.public_redis_url
-        raise WaitTimeout(f"Redis at {where!r} was too slow to end this within {timeout_s:g} s: try again") from None
+        msg = f"Redis at {where!r} did not end this within {timeout_s:g} s; it may have been done: try again"
+        raise WaitTimeout(msg) from None
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
