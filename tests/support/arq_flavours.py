@@ -18,8 +18,8 @@ from arq.worker import Worker
 from producer.keys import Keys
 from tests.support.arq_program import FUNCTIONS, HOOKS
 from tests.support.queue import until
-from worker.queue.arq_pool import StreamPool
-from worker.queue.worker import StreamWorker
+from worker.queue.arq_pool import create_pool as create_stream_pool
+from worker.queue.arq_worker import ArqWorker
 
 
 class Flavour(Protocol):
@@ -46,7 +46,8 @@ class Stock:
         return Job(job_id, pool, self._queue)
 
     def worker(self, pool: ArqRedis, **options: Any) -> Worker:
-        return Worker(redis_pool=pool, queue_name=None, **options)
+        options.pop("lease_s", None)
+        return Worker(redis_pool=pool, **{"queue_name": None, **options})
 
 
 class Streamed:
@@ -55,14 +56,13 @@ class Streamed:
         self._environment = keys.environment
 
     async def open_pool(self) -> ArqRedis:
-        pool = await create_pool(RedisSettings.from_dsn(self.url))
-        return StreamPool.over(pool, environment=self._environment)
+        return await create_stream_pool(RedisSettings.from_dsn(self.url), environment=self._environment)
 
     def job(self, job_id: str, pool: Any) -> Job:
         return pool.job(job_id)
 
     def worker(self, pool: ArqRedis, **options: Any) -> Worker:
-        return StreamWorker(redis_pool=pool, environment=self._environment, lease_s=1.0, **options)
+        return ArqWorker(redis_pool=pool, environment=self._environment, **{"lease_s": 1.0, **options})
 
 
 class Program:
