@@ -31,7 +31,7 @@ class Flavour(Protocol):
 
     def job(self, job_id: str, pool: Any) -> Job: ...
 
-    def worker(self, pool: ArqRedis, **options: Any) -> Worker: ...
+    def worker(self, pool: ArqRedis | None, **options: Any) -> Worker: ...
 
 
 class Stock:
@@ -45,7 +45,7 @@ class Stock:
     def job(self, job_id: str, pool: Any) -> Job:
         return Job(job_id, pool, self._queue)
 
-    def worker(self, pool: ArqRedis, **options: Any) -> Worker:
+    def worker(self, pool: ArqRedis | None, **options: Any) -> Worker:
         options.pop("lease_s", None)
         return Worker(redis_pool=pool, **{"queue_name": None, **options})
 
@@ -59,9 +59,9 @@ class Streamed:
         return await create_stream_pool(RedisSettings.from_dsn(self.url), environment=self._environment)
 
     def job(self, job_id: str, pool: Any) -> Job:
-        return pool.job(job_id)
+        return Job(job_id, pool)
 
-    def worker(self, pool: ArqRedis, **options: Any) -> Worker:
+    def worker(self, pool: ArqRedis | None, **options: Any) -> Worker:
         return ArqWorker(redis_pool=pool, environment=self._environment, **{"lease_s": 1.0, **options})
 
 
@@ -78,7 +78,7 @@ class Program:
         ]
 
 
-def program(flavour: Flavour, pool: ArqRedis, **options: Any) -> Program:
+def program(flavour: Flavour, pool: ArqRedis | None, **options: Any) -> Program:
     notes: list[Any] = []
     given: dict[str, Any] = {"functions": FUNCTIONS, "poll_delay": 0.05, "handle_signals": False, **HOOKS, **options}
     return Program(flavour.worker(pool, ctx={"notes": notes}, **given), notes)

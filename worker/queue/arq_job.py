@@ -12,8 +12,9 @@ import json
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
+from arq.constants import default_queue_name
 from arq.jobs import Job, JobDef, JobResult, JobStatus, ResultNotFound
 from redis.asyncio import Redis
 
@@ -23,16 +24,33 @@ from producer.errors import ResultExpired, UnknownJob, WaitTimeout
 from worker.queue.arq_wire import Deserializer, error_of, is_packed, stream_job_id, unpack
 
 
+class QueuePool(Protocol):
+    """What a job needs of ``StreamPool``."""
+
+    default_queue_name: str
+    job_deserializer: Deserializer | None
+
+    def client_of(self, queue_name: str) -> Client:
+        """Return the client of a queue."""
+        ...
+
+
 class StreamJob(Job):
     """A reference to one job of a queue; ``job_id`` is as it was given."""
 
     __slots__ = ("_client", "_key")
 
     def __init__(
-        self, job_id: str, redis: Redis, *, client: Client, queue_name: str, deserializer: Deserializer | None = None
+        self,
+        job_id: str,
+        redis: Redis,
+        _queue_name: str = default_queue_name,
+        _deserializer: Deserializer | None = None,
     ) -> None:
-        super().__init__(job_id, redis, queue_name, deserializer)
-        self._client = client
+        pool = cast("QueuePool", redis)
+        queue_name = pool.default_queue_name if _queue_name == default_queue_name else _queue_name
+        super().__init__(job_id, redis, queue_name, _deserializer or pool.job_deserializer)
+        self._client = pool.client_of(queue_name)
         self._key = stream_job_id(job_id)
 
     async def result(

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, cast
 from arq.connections import ArqRedis, RedisSettings
 from arq.connections import create_pool as create_arq_pool
 from arq.constants import default_queue_name, expires_extra_ms
-from arq.jobs import JobDef, JobResult
+from arq.jobs import Job, JobDef, JobResult
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
@@ -71,9 +71,10 @@ class StreamPool(ArqRedis):
     @property
     def jobs(self) -> Client:
         """The client of the pool's default queue, over the pool's connections."""
-        return self._client(self.default_queue_name)
+        return self.client_of(self.default_queue_name)
 
-    def _client(self, queue_name: str) -> Client:
+    def client_of(self, queue_name: str) -> Client:
+        """Return the client of a queue, over the pool's connections."""
         environment = environment_of(self.environment, queue_name)
         clients = self._clients = self._clients or {}
         if environment not in clients:
@@ -120,7 +121,7 @@ class StreamPool(ArqRedis):
         job.frees_id = True
         job.attempts = max(0, (_job_try or 1) - 1)
         job.expires_ms = int(seconds(_expires) * 1000) or max(1, int(defer_s * 1000) + self.expires_extra_ms)
-        answer = await self._client(queue_name).submit_prepared(job)
+        answer = await self.client_of(queue_name).submit_prepared(job)
         return self.job(_job_id or answer.job_id, queue_name=queue_name) if answer.created else None
 
     def _payload(
@@ -133,13 +134,9 @@ class StreamPool(ArqRedis):
         about = {"t": job_try, "f": function, "a": args, "k": kwargs, "et": int(datetime.now(UTC).timestamp() * 1000)}
         return pack(self.job_serializer, about, what=f"job {function!r}")
 
-    def job(self, job_id: str, *, queue_name: str | None = None, deserializer: Deserializer | None = None) -> StreamJob:
-        """Return a reference to a job, known or not; ``sightline.arq.Job(job_id, pool)`` is the same."""
-        queue_name = queue_name or self.default_queue_name
-        deserializer = deserializer or self.job_deserializer
-        return StreamJob(
-            job_id, self, client=self._client(queue_name), queue_name=queue_name, deserializer=deserializer
-        )
+    def job(self, job_id: str, *, queue_name: str | None = None) -> StreamJob:
+        """Return a reference to a job, known or not; ``arq.jobs.Job(job_id, pool)`` is the same."""
+        return StreamJob(job_id, self, queue_name or default_queue_name)
 
     async def all_job_results(self) -> list[JobResult]:
         """Return what is kept of all ended jobs of the default queue, by time of submission. For small queues."""
@@ -151,7 +148,7 @@ class StreamPool(ArqRedis):
     async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
         """Return the jobs of a queue that wait, run or are deferred, by the time they are due. For small queues."""
         queue_name = queue_name or self.default_queue_name
-        keys = self._client(queue_name).keys
+        keys = self.client_of(queue_name).keys
         found = list(cast("list[bytes]", await self.zrange(keys.scheduled, 0, -1)))
         for lane in Lane:
             found += [fields[b"id"] for _, fields in await self.xrange(keys.lane(lane)) if b"id" in fields]
@@ -197,3 +194,12 @@ def _defer_s(until: datetime | None, by: float | timedelta | None) -> float:
         now = datetime.now(until.tzinfo or UTC)
         return (until if until.tzinfo else until.astimezone(UTC)).timestamp() - now.timestamp()
     return seconds(by)
+
+
+def _new_job(cls: type[Job], job_id: str, redis: object, *_: Any, **__: Any) -> Job:
+    """Make ``arq.jobs.Job(job_id, pool)`` a ``StreamJob`` where the pool is ours: else it would look at arq's keys."""
+    del job_id
+    return object.__new__(StreamJob if cls is Job and isinstance(redis, StreamPool) else cls)
+
+
+cast("Any", Job).__new__ = _new_job  # arq has no other place for it; the version is pinned

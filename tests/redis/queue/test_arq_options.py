@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 from arq.cron import cron
 from arq.jobs import JobStatus
 from arq.worker import JobExecutionFailed, Retry, RetryJob, func
@@ -288,3 +289,88 @@ async def test_the_logger_of_arq_hears_start_end_and_failure(
     assert any(line.endswith("→ b:2:sells('book')") for line in lines)
     assert traces
     assert traces[0] is not None
+
+
+async def test_a_worker_makes_its_own_connections_and_keeps_to_its_pools_queue(flavour: Flavour, pool: ArqRedis):
+    pool.default_queue_name = "test:own"
+    job = await enqueued(pool, "works")
+    settings = RedisSettings.from_dsn(flavour.url)
+    made = program(flavour, None, functions=[works], burst=True, redis_settings=settings, queue_name="test:own")
+    await made.worker.async_run()
+    await made.worker.close()
+
+    assert await job.result(timeout=WAIT_S) == 1
+
+
+async def test_a_pool_says_how_long_its_jobs_may_start(flavour: Flavour, pool: ArqRedis):
+    pool.expires_extra_ms = 1
+    await enqueued(pool, "works")
+    await until_redis_ms(pool, await redis_ms(pool) + 20)
+    done = await burst(flavour, works)
+
+    assert (done.worker.jobs_complete, done.worker.jobs_failed) == (0, 1)
+
+
+async def test_a_job_can_be_put_off_until_a_time(pool: ArqRedis):
+    job = await enqueued(pool, "works", _defer_until=datetime(2126, 1, 1, tzinfo=UTC))
+
+    info = await job.info()
+
+    assert await job.status() is JobStatus.deferred
+    assert info is not None
+    assert info.score == datetime(2126, 1, 1, tzinfo=UTC).timestamp() * 1000
+
+
+async def test_the_worker_has_a_time_out_for_all(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "waits")
+    await burst(flavour, waits, job_timeout=0.1)
+
+    with pytest.raises(TimeoutError):
+        await job.result(timeout=WAIT_S)
+
+
+async def test_few_jobs_a_read_are_all_jobs_in_the_end(flavour: Flavour, pool: ArqRedis):
+    for _ in range(3):
+        await enqueued(pool, "works")
+    done = await burst(flavour, works, queue_read_limit=1, max_jobs=3)
+
+    assert done.worker.jobs_complete == 3
+
+
+async def test_cron_lines_are_read_in_the_workers_timezone(flavour: Flavour):
+    line = cron(works, hour=3)
+    zone = timezone(timedelta(hours=5))
+    await burst(flavour, cron_jobs=[line], timezone=zone)
+
+    assert line.next_run is not None
+    assert (line.next_run.hour, line.next_run.tzinfo) == (3, zone)
+
+
+async def test_values_can_be_kept_out_of_the_log(flavour: Flavour, pool: ArqRedis, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="arq.worker")
+    await enqueued(pool, "works", _job_id="quiet")
+    await burst(flavour, works, log_results=False)
+
+    assert any(record.getMessage().endswith("← quiet:works ● ") for record in caplog.records)
+
+
+async def finishes(ctx: Ctx) -> None:
+    ctx["notes"].append("begins")
+    await until(lambda: "signalled" in ctx["notes"], what="the signal")
+
+
+async def test_a_running_job_has_its_time_after_a_signal(flavour: Flavour, pool: ArqRedis):
+    await enqueued(pool, "finishes")
+    async with running(flavour, functions=[finishes], job_completion_wait=30) as worker:
+        await until(lambda: "begins" in worker.notes, what="the run")
+        worker.worker.handle_sig_wait_for_completion(signal.SIGTERM)
+        worker.notes.append("signalled")
+
+        await until(lambda: worker.worker.jobs_complete == 1, what="the end")
+
+
+async def test_a_cron_job_that_is_not_unique_runs_on_every_worker(flavour: Flavour):
+    for _ in range(2):
+        done = await burst(flavour, cron_jobs=[cron(works, hour=3, run_at_startup=True, unique=False)])
+
+        assert done.worker.jobs_complete == 1
