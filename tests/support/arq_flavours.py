@@ -47,7 +47,8 @@ class Stock:
 
     def worker(self, pool: ArqRedis | None, **options: Any) -> Worker:
         options.pop("lease_s", None)
-        return Worker(redis_pool=pool, **{"queue_name": None, **options})
+        given: dict[str, Any] = {"queue_name": None, **options}
+        return Worker(redis_pool=pool, **given)
 
 
 class Streamed:
@@ -62,7 +63,8 @@ class Streamed:
         return Job(job_id, pool)
 
     def worker(self, pool: ArqRedis | None, **options: Any) -> Worker:
-        return ArqWorker(redis_pool=pool, environment=self._environment, **{"lease_s": 1.0, **options})
+        given: dict[str, Any] = {"lease_s": 1.0, **options}
+        return ArqWorker(redis_pool=pool, environment=self._environment, **given)
 
 
 class Program:

@@ -58,7 +58,7 @@ def load_settings(path: str) -> type:
 async def _watch(folder: str, settings: type, options: dict[str, Any]) -> None:
     """Run the worker, and run it again whenever a file of ``folder`` changes, as ``arq --watch`` does."""
     try:
-        from watchfiles import awatch
+        awatch = import_module("watchfiles").awatch
     except ImportError as error:
         msg = "--watch needs watchfiles: pip install watchfiles"
         raise DependencyMissing(msg) from error

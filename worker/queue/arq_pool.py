@@ -22,6 +22,7 @@ from redis.asyncio.connection import ConnectionPool
 from producer.client.client import Client
 from producer.client.submission import prepare
 from producer.contract import Lane
+from producer.contract.terms import SUBMITTED
 from producer.errors import InvalidJob
 from producer.settings import ClientSettings
 from worker.queue.arq_job import StreamJob
@@ -108,7 +109,7 @@ class StreamPool(ArqRedis):
             msg = "use either 'defer_until' or 'defer_by' or neither, not both"
             raise RuntimeError(msg)
         queue_name = _queue_name or self.default_queue_name
-        lane = Lane(queue_name) if queue_name in set(Lane) else None
+        lane = Lane(queue_name) if queue_name in set(SUBMITTED) else None
         queue_name = default_queue_name if lane else queue_name
         job_id = stream_job_id(_job_id) if _job_id else None
         if job_id and given_job_id(job_id) != _job_id:

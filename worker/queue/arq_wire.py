@@ -26,7 +26,7 @@ from producer.contract import JOB_ID, ErrorInfo
 from producer.errors import SettingsError
 from worker.queue.outcome import describe
 
-Serializer = Callable[[dict[str, Any]], bytes]
+Serializer = Callable[[dict[str, Any]], Any]
 Deserializer = Callable[[bytes], dict[str, Any]]
 
 SERIALIZED: Final = "$arq"
@@ -97,7 +97,7 @@ def seconds(given: float | timedelta | None) -> float:
 def pack(serializer: Serializer, about: dict[str, Any], *, what: str) -> dict[str, str]:
     """Return the marked bytes of ``serializer``; raises arq's ``SerializationError``."""
     try:
-        made: object = serializer(about)
+        made: object = serializer(about)  # bytes, if it keeps its promise
     except Exception as error:
         msg = f"unable to serialize {what}: job_serializer raised {type(error).__name__}: {error}"
         raise SerializationError(msg) from error

@@ -104,6 +104,7 @@ class ArqWorker(StreamWorker):
             **options,
         )
         self.environment = environment
+        self._has_health_key = True  # arq writes its line unasked
         self._aborting: asyncio.Task[None] | None = None
 
     async def main(self) -> None:
@@ -177,17 +178,20 @@ class ArqWorker(StreamWorker):
     handle_sig_wait_for_completion = handle_sig
 
 
-def create_worker(settings: type | Mapping[str, Any], **options: Any) -> ArqWorker:
+def create_worker(settings: object, **options: Any) -> ArqWorker:
     """Return the worker of a ``WorkerSettings`` class (or dict); attributes of its bases count, as do ``options``."""
     if not isinstance(settings, type | Mapping):
         msg = f"WorkerSettings is a {type(settings).__name__}: expected a class or a dict"
         raise SettingsError(msg)
     known = signature(ArqWorker).parameters
-    given = settings if isinstance(settings, Mapping) else {name: getattr(settings, name) for name in dir(settings)}
+    if isinstance(settings, Mapping):
+        given = cast("Mapping[str, Any]", settings)
+    else:
+        given = {name: getattr(settings, name) for name in dir(settings)}
     return ArqWorker(**{**{name: value for name, value in given.items() if name in known}, **options})
 
 
-def run_worker(settings: type | Mapping[str, Any], **options: Any) -> ArqWorker:
+def run_worker(settings: object, **options: Any) -> ArqWorker:
     """Run the worker of a ``WorkerSettings`` class until it is stopped."""
     worker = create_worker(settings, **options)
     worker.run()

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import sys
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -22,16 +23,30 @@ from uuid import UUID
 from pydantic import BaseModel
 
 MARK: Final = "$type"
-_READERS: Final[dict[str, Any]] = {
+
+
+def _timedelta(given: list[int]) -> timedelta:
+    return timedelta(*given)
+
+
+def _bytes(given: str) -> bytes:
+    return b64decode(given, validate=True)
+
+
+def _dict(pairs: list[list[Any]]) -> dict[Any, Any]:
+    return {key: value for key, value in pairs}  # noqa: C416  dict() wants its pairs as tuples to be typed
+
+
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
-    "timedelta": lambda given: timedelta(days=given[0], seconds=given[1], microseconds=given[2]),
+    "timedelta": _timedelta,
     "UUID": UUID,
     "Decimal": Decimal,
-    "bytes": lambda given: b64decode(given, validate=True),
+    "bytes": _bytes,
     "tuple": tuple,
     "set": set,
-    "dict": lambda pairs: {key: value for key, value in pairs},  # noqa: C416  pairs are lists, dict() wants them hashable
+    "dict": _dict,
 }
 
 
