@@ -23,6 +23,9 @@ def run_program(path: str, *, burst: bool, check: bool, watch: str | None, **opt
     settings = load_settings(path)
     if check:
         return check_health(settings)
+    if watch is not None and not Path(watch).is_dir():
+        msg = f"--watch is {watch!r}: expected a folder whose changes restart the worker"
+        raise SettingsError(msg)
     logging.config.dictConfig(default_log_config(verbose=False))
     if burst:
         options["burst"] = True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("settings", required=False)
 @click.option(
     "--watch",
-    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
     help="With SETTINGS: restart when a file of this folder changes.",
 )
 @click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; wins over MAX_JOBS.")
