@@ -126,6 +126,10 @@ class Client:
             args=args,
             secrets=secrets,
         )
+        return await self.submit_prepared(job, durable=durable)
+
+    async def submit_prepared(self, job: Submission, *, durable: bool = False) -> Submitted:
+        """Put a job of ``submission.prepare`` into the queue; raises as ``submit`` does."""
         with redis_errors(self.settings, job.doubt):
             if durable:
                 return await self._submit_durably(job)

@@ -52,11 +52,16 @@ class Submission:
     batch: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     nonce: str = ""
+    expires_ms: int = 0
+    attempts: int = 0
+    frees_id: bool = False
+    """Whether an ended job of this id whose result is gone makes room; needs a job without batch and secrets."""
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
         named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled, keys.recent(self.lane)]
         named += [keys.batch(self.batch)] if self.batch else []
+        named += [keys.result(self.job_id)] if self.frees_id else []
         return [*named, keys.secret(self.job_id)] if self.secrets else named
 
     def doubt(self) -> str:
@@ -66,7 +71,8 @@ class Submission:
     def args_of(self, *, backlog_limit: int, memory_share: float) -> list[Arg]:
         """Return ARGV of submit.lua."""
         job = (self.job_id, self.kind, self.lane, self.payload, self.args, self.delay_ms, self.tries, self.batch)
-        return [*job, self.nonce, backlog_limit, memory_share, *self.secrets]
+        tail = (self.expires_ms, self.attempts, int(self.frees_id), *self.secrets)
+        return [*job, self.nonce, backlog_limit, memory_share, *tail]
 
 
 def doubt_of_many(jobs: Sequence[Submission]) -> str:

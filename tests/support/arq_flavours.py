@@ -18,8 +18,8 @@ from arq.worker import Worker
 from producer.keys import Keys
 from tests.support.arq_program import FUNCTIONS, HOOKS
 from tests.support.queue import until
-from worker.queue.arq_pool import StreamPool
-from worker.queue.worker import StreamWorker
+from worker.queue.arq_pool import create_pool as create_stream_pool
+from worker.queue.arq_worker import ArqWorker
 
 
 class Flavour(Protocol):
@@ -31,7 +31,7 @@ class Flavour(Protocol):
 
     def job(self, job_id: str, pool: Any) -> Job: ...
 
-    def worker(self, pool: ArqRedis, **options: Any) -> Worker: ...
+    def worker(self, pool: ArqRedis | None, **options: Any) -> Worker: ...
 
 
 class Stock:
@@ -45,8 +45,10 @@ class Stock:
     def job(self, job_id: str, pool: Any) -> Job:
         return Job(job_id, pool, self._queue)
 
-    def worker(self, pool: ArqRedis, **options: Any) -> Worker:
-        return Worker(redis_pool=pool, queue_name=None, **options)
+    def worker(self, pool: ArqRedis | None, **options: Any) -> Worker:
+        options.pop("lease_s", None)
+        given: dict[str, Any] = {"queue_name": None, **options}
+        return Worker(redis_pool=pool, **given)
 
 
 class Streamed:
@@ -55,14 +57,14 @@ class Streamed:
         self._environment = keys.environment
 
     async def open_pool(self) -> ArqRedis:
-        pool = await create_pool(RedisSettings.from_dsn(self.url))
-        return StreamPool.over(pool, environment=self._environment)
+        return await create_stream_pool(RedisSettings.from_dsn(self.url), environment=self._environment)
 
     def job(self, job_id: str, pool: Any) -> Job:
-        return pool.job(job_id)
+        return Job(job_id, pool)
 
-    def worker(self, pool: ArqRedis, **options: Any) -> Worker:
-        return StreamWorker(redis_pool=pool, environment=self._environment, lease_s=1.0, **options)
+    def worker(self, pool: ArqRedis | None, **options: Any) -> Worker:
+        given: dict[str, Any] = {"lease_s": 1.0, **options}
+        return ArqWorker(redis_pool=pool, environment=self._environment, **given)
 
 
 class Program:
@@ -78,7 +80,7 @@ class Program:
         ]
 
 
-def program(flavour: Flavour, pool: ArqRedis, **options: Any) -> Program:
+def program(flavour: Flavour, pool: ArqRedis | None, **options: Any) -> Program:
     notes: list[Any] = []
     given: dict[str, Any] = {"functions": FUNCTIONS, "poll_delay": 0.05, "handle_signals": False, **HOOKS, **options}
     return Program(flavour.worker(pool, ctx={"notes": notes}, **given), notes)

@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("settings", required=False)
+@click.option(
+    "--watch",
+    metavar="DIR",
+    help="With SETTINGS: restart when a file of this folder changes.",
+)
 @click.option("--max-jobs", type=click.IntRange(1, 1000), help="Jobs at a time; wins over MAX_JOBS.")
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
 @click.option("--check", is_flag=True, help="Exit 0 if a worker of this host has reported in the last 30 s, else 3.")
-def worker(*, max_jobs: int | None, burst: bool, check: bool) -> None:
+def worker(*, settings: str | None, watch: str | None, max_jobs: int | None, burst: bool, check: bool) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
+
+    SETTINGS names the WorkerSettings class of a program written for arq, such as tasks.WorkerSettings (docs/arq.md);
+    without it, the worker scans and answers.
 
     Settings come from the environment: REDIS_URL, ENVIRONMENT, CHAT_MODEL, EMBEDDING_MODEL, SCAN_ALLOW_PRIVATE, …
 
@@ -29,7 +38,17 @@ def worker(*, max_jobs: int | None, burst: bool, check: bool) -> None:
       sightline worker
       CHAT_MODEL=builtin EMBEDDING_MODEL=builtin sightline worker --burst
       sightline worker --check
+      sightline worker tasks.WorkerSettings --watch src
     """
+    if settings is not None:
+        from worker.cli.arq_program import run_program  # arq takes a while to import
+
+        options = {} if max_jobs is None else {"max_jobs": max_jobs}
+        sys.exit(run_program(settings, burst=burst, check=check, watch=watch, **options))
+    if watch is not None:
+        raise click.UsageError(
+            "--watch restarts a program written for arq: name its WorkerSettings, such as tasks.WorkerSettings"
+        )
     if check:
         with_client(check_health)
         return

@@ -1,41 +1,57 @@
 """``arq.jobs.Job`` on our keys: what ``StreamPool.enqueue_job`` returns.
 
 The client is authoritative about jobs; this file only says it in arq's words. Nothing is pickled, so an error comes
-back as the builtin exception of its name, and as ``JobExecutionFailed`` where it has none: a class named in Redis is
-never imported. ``result`` and ``abort`` wait for the event, they do not poll. Next: ``producer/client/client.py``.
+back as it was where its class is loaded here, and as ``JobExecutionFailed`` elsewhere: a class named in Redis is never
+imported. ``result`` and ``abort`` wait for the event, they do not poll. Next: ``producer/client/client.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import builtins
-import hashlib
 import json
-import re
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Protocol, cast
 
+from arq.constants import default_queue_name
 from arq.jobs import Job, JobDef, JobResult, JobStatus, ResultNotFound
-from arq.worker import JobExecutionFailed
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import JOB_ID, ErrorInfo, FunctionResult, JobState, Result
+from producer.contract import FunctionResult, JobState, Result
 from producer.errors import ResultExpired, UnknownJob, WaitTimeout
+from worker.queue.arq_wire import Deserializer, error_of, is_packed, stream_job_id, unpack
 
-_NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]")
-_KEPT_CHARS: Final = 100
+
+class QueuePool(Protocol):
+    """What a job needs of ``StreamPool``."""
+
+    default_queue_name: str
+    job_deserializer: Deserializer | None
+
+    def client_of(self, queue_name: str) -> Client:
+        """Return the client of a queue."""
+        ...
 
 
 class StreamJob(Job):
-    """A reference to one job of the pool's environment."""
+    """A reference to one job of a queue; ``job_id`` is as it was given."""
 
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "_key")
 
-    def __init__(self, job_id: str, redis: Redis, *, client: Client) -> None:
-        super().__init__(stream_job_id(job_id), redis)
-        self._client = client
+    def __init__(
+        self,
+        job_id: str,
+        redis: Redis,
+        _queue_name: str = default_queue_name,
+        _deserializer: Deserializer | None = None,
+    ) -> None:
+        pool = cast("QueuePool", redis)
+        queue_name = pool.default_queue_name if _queue_name == default_queue_name else _queue_name
+        super().__init__(job_id, redis, queue_name, _deserializer or pool.job_deserializer)
+        self._client = pool.client_of(queue_name)
+        self._key = stream_job_id(job_id)
 
     async def result(
         self,
@@ -49,35 +65,38 @@ class StreamJob(Job):
         Raises ``ResultNotFound`` for an unknown job and one whose result is not kept, ``TimeoutError`` after
         ``timeout`` s. The poll delays have no meaning here: nothing polls.
         """
-        del poll_delay, pole_delay
-        value = _value_of(await self._ended(timeout))
+        del poll_delay
+        if pole_delay is not None:
+            message = '"pole_delay" is deprecated, use the correct spelling "poll_delay" instead'
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+        value = self._value_of(await self._ended(timeout))
         if isinstance(value, BaseException):
             raise value
         return value
 
     async def info(self) -> JobDef | None:
         """Return what is known of the job, with its result if there is one; None if it is unknown."""
-        known = await self.result_info() or _definition(self.job_id, await self._hash())
+        known = await self.result_info() or self._definition(await self._hash())
         if known is not None:
-            due = await self._redis.zscore(self._client.keys.scheduled, self.job_id)
+            due = await self._redis.zscore(self._client.keys.scheduled, self._key)
             known.score = int(due) if due is not None else known.score
         return known
 
     async def result_info(self) -> JobResult | None:
         """Return the job with its result, None while there is none. The result of a failed job is its exception."""
-        fields, result = await self._hash(), await self._client.result(self.job_id)
-        known = _definition(self.job_id, fields)
+        fields, result = await self._hash(), await self._client.result(self._key)
+        known = self._definition(fields)
         if known is None or result is None:
             return None
-        about: dict[str, Any] = {**vars(known), "score": None}
+        about: dict[str, Any] = {**vars(known), "score": None, "job_try": int(fields.get(b"attempt", 0))}
         finished_ms = int(fields.get(b"finished_ms", 0))
         return JobResult(
             **about,
             success=result.error is None,
-            result=_value_of(result),
+            result=self._value_of(result),
             start_time=_time(int(fields.get(b"started_ms", finished_ms))),
             finish_time=_time(finished_ms),
-            queue_name=fields.get(b"lane", b"").decode(),
+            queue_name=self._queue_name,
         )
 
     async def status(self) -> JobStatus:
@@ -91,82 +110,71 @@ class StreamJob(Job):
             case JobState.RUNNING:
                 return JobStatus.in_progress
             case _:
-                has_result = await self._redis.exists(self._client.keys.result(self.job_id))
+                has_result = await self._redis.exists(self._client.keys.result(self._key))
                 return JobStatus.complete if has_result else JobStatus.not_found
 
     async def abort(self, *, timeout: float | None = None, poll_delay: float = 0.5) -> bool:  # noqa: ASYNC109  as arq
         """Cancel the job and wait for its end; True if it was cancelled, False if it ended otherwise or is unknown.
 
-        Works whether or not the worker was told ``allow_abort_jobs``. Raises ``TimeoutError`` after ``timeout`` s.
+        A job that runs heeds it where its worker has ``allow_abort_jobs``. Raises ``TimeoutError`` after ``timeout`` s.
         """
         del poll_delay
         try:
-            state = await self._client.cancel(self.job_id)
+            state = await self._client.cancel(self._key)
             return state is JobState.CANCELLED or (await self._ended(timeout)).state is JobState.CANCELLED
         except (UnknownJob, ResultNotFound):
             return False
 
     async def _ended(self, timeout_s: float | None) -> Result:
-        result = await self._client.result(self.job_id)
+        result = await self._client.result(self._key)
         if result is None:
             try:
-                await self._client.wait(self.job_id, timeout_s=timeout_s)
+                await self._client.wait(self._key, timeout_s=timeout_s)
             except (UnknownJob, ResultExpired) as error:
                 raise ResultNotFound(str(error)) from None
             except WaitTimeout as error:
                 raise TimeoutError(str(error)) from None
-            result = await self._client.result(self.job_id)
+            result = await self._client.result(self._key)
         if result is None:
             raise ResultNotFound(f"job {self.job_id!r} has ended, and its result is not kept: see keep_result")
         return result
 
     async def _hash(self) -> Mapping[bytes, bytes]:
-        return await cast("Any", self._redis).hgetall(self._client.keys.job(self.job_id))
+        return await cast("Any", self._redis).hgetall(self._client.keys.job(self._key))
+
+    def _value_of(self, result: Result) -> Any:
+        if result.state is JobState.CANCELLED:
+            return asyncio.CancelledError()
+        if result.error is not None:
+            return error_of(result.error)
+        value: Any = result.value if isinstance(result, FunctionResult) else result
+        return (
+            unpack(value, self._deserializer, what=f"result of job {self.job_id!r}")["r"] if is_packed(value) else value
+        )
+
+    def _definition(self, fields: Mapping[bytes, bytes]) -> JobDef | None:
+        if not fields:
+            return None
+        enqueued_ms = int(fields.get(b"enqueued_ms", 0))
+        args, kwargs = tuple(json.loads(fields.get(b"args", b"[]"))), json.loads(fields.get(b"payload") or b"{}")
+        if is_packed(kwargs):
+            call = unpack(kwargs, self._deserializer, what=f"job {self.job_id!r}")
+            args, kwargs = tuple(call["a"]), call["k"]
+        return JobDef(
+            function=fields.get(b"kind", b"").decode(),
+            args=args,
+            kwargs=kwargs,
+            job_try=cast("int", _try_of(fields)),
+            enqueue_time=_time(enqueued_ms),
+            score=enqueued_ms,
+            job_id=self.job_id,
+        )
 
 
-def stream_job_id(given: str) -> str:
-    """Return ``given`` as a job id of ours; arq's may hold anything, such as the colons of its cron jobs.
-
-    Two ids that differ stay different: one that had to be changed ends with a digest of the original.
-    """
-    if JOB_ID.fullmatch(given):
-        return given
-    digest = hashlib.sha256(given.encode()).hexdigest()[:12]
-    return f"{_NOT_IN_AN_ID.sub('.', given)[:_KEPT_CHARS].lstrip('_.-')}-{digest}".lstrip("-")
-
-
-def error_of(info: ErrorInfo) -> Exception:
-    """Return the exception that stands for a failure: the builtin of that name, else ``JobExecutionFailed``."""
-    kind: object = getattr(builtins, info.type, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        try:
-            return kind(info.message)
-        except TypeError:  # such as UnicodeDecodeError, which is made of five parts
-            pass
-    return JobExecutionFailed(f"{info.type}: {info.message}")
-
-
-def _value_of(result: Result) -> Any:
-    if result.state is JobState.CANCELLED:
-        return asyncio.CancelledError()
-    if result.error is not None:
-        return error_of(result.error)
-    return result.value if isinstance(result, FunctionResult) else result
-
-
-def _definition(job_id: str, fields: Mapping[bytes, bytes]) -> JobDef | None:
-    if not fields:
-        return None
-    enqueued_ms = int(fields.get(b"enqueued_ms", 0))
-    return JobDef(
-        function=fields.get(b"kind", b"").decode(),
-        args=tuple(json.loads(fields.get(b"args", b"[]"))),
-        kwargs=json.loads(fields.get(b"payload") or b"{}"),
-        job_try=int(fields.get(b"attempt", 0)),
-        enqueue_time=_time(enqueued_ms),
-        score=enqueued_ms,
-        job_id=job_id,
-    )
+def _try_of(fields: Mapping[bytes, bytes]) -> int | None:
+    """Return the try that runs or ran; before the first, the one that was asked for, or None as in arq."""
+    counted = int(fields.get(b"attempt", 0))
+    return counted + (b"started_ms" not in fields) if counted else None
 
 
 def _time(at_ms: int) -> datetime:

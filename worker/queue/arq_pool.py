@@ -7,45 +7,86 @@ client behind it is ``producer/client/client.py``; what a job is to arq's users 
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
-from arq.connections import ArqRedis
-from arq.jobs import JobDef, JobResult
+from arq.connections import ArqRedis, RedisSettings
+from arq.connections import create_pool as create_arq_pool
+from arq.constants import default_queue_name, expires_extra_ms
+from arq.jobs import Job, JobDef, JobResult
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from producer.client.client import Client
+from producer.client.submission import prepare
 from producer.contract import Lane
+from producer.contract.terms import SUBMITTED
+from producer.errors import InvalidJob
 from producer.settings import ClientSettings
-from worker.queue.arq_job import StreamJob, stream_job_id
+from worker.queue.arq_job import StreamJob
+from worker.queue.arq_wire import (
+    Deserializer,
+    Serializer,
+    check_arguments,
+    environment_of,
+    given_job_id,
+    pack,
+    seconds,
+    stream_job_id,
+)
+
+KEEP_ABORTED_S: Final = 3600
+"""How long the result of a job that was aborted before its start is kept: arq's default, as no worker has seen it."""
 
 
 class StreamPool(ArqRedis):
     """A pool of connections to one environment's queue."""
 
-    environment: str = "dev"
-    _jobs: Client | None = None
+    _environment: str | None = None
+    _clients: dict[str, Client] | None = None
 
     @classmethod
-    def over(cls, pool: Redis, *, environment: str) -> Self:
-        """Return a pool that shares the connections of ``pool``; closing it closes them."""
+    def over(cls, pool: Redis, *, environment: str | None = None) -> Self:
+        """Return a pool that shares the connections of ``pool`` and its arq options; closing it closes them.
+
+        ``environment`` is ``ENVIRONMENT`` where it is not given, else ``dev``.
+        """
         made = cls(connections_of(pool))
-        made.environment = environment
+        made._environment = environment
+        if isinstance(pool, ArqRedis):
+            made.job_serializer, made.job_deserializer = pool.job_serializer, pool.job_deserializer
+            made.default_queue_name, made.expires_extra_ms = pool.default_queue_name, pool.expires_extra_ms
         return made
 
     @property
+    def environment(self) -> str:
+        """The environment of the pool; its queues are environments beside it."""
+        return self._environment or default_environment()
+
+    @environment.setter
+    def environment(self, name: str) -> None:
+        self._environment = name
+
+    @property
     def jobs(self) -> Client:
-        """The client of the pool's environment, over the pool's connections."""
-        if self._jobs is None:
-            self._jobs = Client(ClientSettings(environment=self.environment), redis=self)
-        return self._jobs
+        """The client of the pool's default queue, over the pool's connections."""
+        return self.client_of(self.default_queue_name)
+
+    def client_of(self, queue_name: str) -> Client:
+        """Return the client of a queue, over the pool's connections."""
+        environment = environment_of(self.environment, queue_name)
+        clients = self._clients = self._clients or {}
+        if environment not in clients:
+            settings = ClientSettings(environment=environment, result_ttl_s=KEEP_ABORTED_S)
+            clients[environment] = Client(settings, redis=self)
+        return clients[environment]
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Stop waiting for jobs, and close the connections."""
-        if self._jobs is not None:
-            await self._jobs.close()
+        for client in (self._clients or {}).values():
+            await client.close()
         await super().aclose(close_connection_pool)
 
     async def enqueue_job(
@@ -60,46 +101,88 @@ class StreamPool(ArqRedis):
         _job_try: int | None = None,
         **kwargs: Any,
     ) -> StreamJob | None:
-        """Enqueue as arq does; None when a job of that id exists already.
+        """Enqueue as arq does; None when a job of that id has not ended, or its result is still kept.
 
-        ``_queue_name`` names a lane, or is ignored; ``_expires`` and ``_job_try`` have no meaning here. Raises
-        ``InvalidJob`` for arguments that JSON cannot carry, and ``QueueFull``.
+        Raises arq's ``SerializationError`` for arguments that nothing here can carry, ``InvalidJob`` and ``QueueFull``.
         """
         if _defer_until and _defer_by:
             msg = "use either 'defer_until' or 'defer_by' or neither, not both"
             raise RuntimeError(msg)
-        answer = await self.jobs.submit(
-            function,
-            kwargs,
-            args=args,
-            job_id=stream_job_id(_job_id) if _job_id else None,
-            lane=_queue_name if _queue_name in set(Lane) else None,
-            defer_s=max(0.0, _defer_s(_defer_until, _defer_by)),  # arq runs at once what was due before
-        )
-        return self.job(answer.job_id) if answer.created else None
+        queue_name = _queue_name or self.default_queue_name
+        lane = Lane(queue_name) if queue_name in set(SUBMITTED) else None
+        queue_name = default_queue_name if lane else queue_name
+        job_id = stream_job_id(_job_id) if _job_id else None
+        if job_id and given_job_id(job_id) != _job_id:
+            msg = f"_job_id {_job_id!r:.80} is too long to be kept as it is: expected at most 100 characters; hash it"
+            raise InvalidJob(msg)
+        defer_s = max(0.0, _defer_s(_defer_until, _defer_by))  # arq runs at once what was due before
+        payload = self._payload(function, args, kwargs, _job_try)
+        positional = () if payload is not kwargs else args
+        job = prepare(function, payload, args=positional, job_id=job_id, lane=lane, defer_s=defer_s)
+        job.frees_id = True
+        job.attempts = max(0, (_job_try or 1) - 1)
+        job.expires_ms = int(seconds(_expires) * 1000) or max(1, int(defer_s * 1000) + self.expires_extra_ms)
+        answer = await self.client_of(queue_name).submit_prepared(job)
+        return self.job(_job_id or answer.job_id, queue_name=queue_name) if answer.created else None
 
-    def job(self, job_id: str) -> StreamJob:
-        """Return a reference to a job, known or not: what ``arq.jobs.Job(job_id, pool)`` is on arq's own queue."""
-        return StreamJob(job_id, self, client=self.jobs)
+    def _payload(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], job_try: int | None
+    ) -> dict[str, Any]:
+        """Return ``kwargs``, checked, or args and kwargs as the pool's serializer makes them."""
+        if self.job_serializer is None:
+            check_arguments(function, args, kwargs)
+            return kwargs
+        about = {"t": job_try, "f": function, "a": args, "k": kwargs, "et": int(datetime.now(UTC).timestamp() * 1000)}
+        return pack(self.job_serializer, about, what=f"job {function!r}")
+
+    def job(self, job_id: str, *, queue_name: str | None = None) -> StreamJob:
+        """Return a reference to a job, known or not; ``arq.jobs.Job(job_id, pool)`` is the same."""
+        return StreamJob(job_id, self, queue_name or default_queue_name)
 
     async def all_job_results(self) -> list[JobResult]:
-        """Return what is kept of all jobs that have ended, by time of submission. For tests and small queues."""
+        """Return what is kept of all ended jobs of the default queue, by time of submission. For small queues."""
         prefix = self.jobs.keys.result("")
         found = [key.decode().removeprefix(prefix) async for key in self.scan_iter(match=f"{prefix}*", count=1000)]
-        results = await asyncio.gather(*(self.job(job_id).result_info() for job_id in found))
+        results = await asyncio.gather(*(self.job(given_job_id(job_id)).result_info() for job_id in found))
         return sorted((result for result in results if result is not None), key=attrgetter("enqueue_time"))
 
     async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
-        """Return the jobs that wait, run or are deferred, by the time they are due. For tests and small queues.
-
-        ``queue_name`` names a lane; any other means all of them, and the deferred ones too.
-        """
-        keys, lanes = self.jobs.keys, {Lane(queue_name)} if queue_name in set(Lane) else set(Lane)
-        found = [] if len(lanes) == 1 else list(cast("list[bytes]", await self.zrange(keys.scheduled, 0, -1)))
-        for lane in lanes:
+        """Return the jobs of a queue that wait, run or are deferred, by the time they are due. For small queues."""
+        queue_name = queue_name or self.default_queue_name
+        keys = self.client_of(queue_name).keys
+        found = list(cast("list[bytes]", await self.zrange(keys.scheduled, 0, -1)))
+        for lane in Lane:
             found += [fields[b"id"] for _, fields in await self.xrange(keys.lane(lane)) if b"id" in fields]
-        known = await asyncio.gather(*(self.job(job_id.decode()).info() for job_id in dict.fromkeys(found)))
+        names = (given_job_id(job_id.decode()) for job_id in dict.fromkeys(found))
+        known = await asyncio.gather(*(self.job(name, queue_name=queue_name).info() for name in names))
         return sorted((job for job in known if job is not None), key=lambda job: job.score or 0)
+
+
+async def create_pool(
+    settings_: RedisSettings | None = None,
+    *,
+    retry: int = 0,
+    job_serializer: Serializer | None = None,
+    job_deserializer: Deserializer | None = None,
+    default_queue_name: str = default_queue_name,
+    expires_extra_ms: int = expires_extra_ms,
+    environment: str | None = None,
+) -> StreamPool:
+    """Return a pool of ``environment``'s queues, connected as arq's ``create_pool`` does."""
+    pool = await create_arq_pool(
+        settings_,
+        retry=retry,
+        job_serializer=job_serializer,
+        job_deserializer=job_deserializer,
+        default_queue_name=default_queue_name,
+        expires_extra_ms=expires_extra_ms,
+    )
+    return StreamPool.over(pool, environment=environment)
+
+
+def default_environment() -> str:
+    """Return what ``ENVIRONMENT`` says, else ``dev``; raises ``SettingsError`` where it is malformed."""
+    return ClientSettings.from_env({"ENVIRONMENT": os.environ.get("ENVIRONMENT", "")}).environment
 
 
 def connections_of(client: Redis) -> ConnectionPool:
@@ -111,4 +194,13 @@ def _defer_s(until: datetime | None, by: float | timedelta | None) -> float:
     if until is not None:
         now = datetime.now(until.tzinfo or UTC)
         return (until if until.tzinfo else until.astimezone(UTC)).timestamp() - now.timestamp()
-    return by.total_seconds() if isinstance(by, timedelta) else float(by or 0)
+    return seconds(by)
+
+
+def _new_job(cls: type[Job], job_id: str, redis: object, *_: Any, **__: Any) -> Job:
+    """Make ``arq.jobs.Job(job_id, pool)`` a ``StreamJob`` where the pool is ours: else it would look at arq's keys."""
+    del job_id
+    return object.__new__(StreamJob if cls is Job and isinstance(redis, StreamPool) else cls)
+
+
+cast("Any", Job).__new__ = _new_job  # arq has no other place for it; the version is pinned

@@ -115,6 +115,7 @@ class Delivery:
     version: int = WIRE_VERSION
     waited_ms: int = 0
     started_at: float = 0.0
+    is_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ def started(entry: Entry, reply: Sequence[Any]) -> Started:
         last_error=reply[9].decode("utf-8", "replace"),
         version=reply[10],
         waited_ms=max(0, int(reply[11]) - int(entry.id.partition("-")[0])),
+        is_expired=0 < reply[12] < int(reply[11]),
     )
 
 

@@ -27,9 +27,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from producer.contract import WIRE_VERSION, ErrorInfo, Lane
 from producer.errors import InvalidJob
 from producer.redis.backoff import Backoff
-from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, exhausted, newer
+from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, newer
 from worker.queue.leases import Leased, LeaseKeeper
-from worker.queue.outcome import Cancelled, Dead, Lost, Outcome, Requeued, Retried, Succeeded, describe
+from worker.queue.outcome import Cancelled, Dead, Decided, Lost, Outcome, Requeued, Retried, Succeeded, describe
 from worker.queue.run import Deadlines, JobFunctions, Run, StopReason, execute, run_hook
 from worker.queue.stream import DEAD_CAP, JobStream, Standing
 
@@ -149,16 +149,18 @@ class Executor:
             self._leases.release(delivery)
 
     async def _perform(self, delivery: Delivery, ctx: dict[Any, Any]) -> Outcome:
-        if delivery.is_cancelled:
+        if delivery.is_cancelled and self.functions.may_be_cancelled:
             return Cancelled()
         if delivery.version > WIRE_VERSION:
             return Retried(NEWER_PAUSE_S, newer(delivery), attempt_returned=True)
-        if delivery.is_exhausted:
-            return Dead(exhausted(delivery))
+        if why := self.functions.refusal(delivery):
+            return Dead(why)
         try:
             run = self.functions.resolve(delivery)
         except InvalidJob as error:
             return Dead(describe(error))
+        except Decided as decided:
+            return decided.outcome
         options = self.functions.options
         self._runs[id(delivery)] = run
         self._deadlines.begin(run)
@@ -207,9 +209,11 @@ class Executor:
                     delivery, commit=outcome.commit, value_json=outcome.value_json, result_ttl_s=ttl_s
                 )
             case Cancelled():
-                return await self._stream.finish_cancelled(delivery)
+                kept_s = self.functions.failure_ttl_s(delivery.kind)
+                return await self._stream.finish_cancelled(delivery, result_ttl_s=kept_s)
             case Dead():
-                standing, length = await self._stream.bury(delivery, outcome.error)
+                kept_s = self.functions.failure_ttl_s(delivery.kind)
+                standing, length = await self._stream.bury(delivery, outcome.error, result_ttl_s=kept_s)
                 _warn_if_capped(length)
                 return standing
             case Retried():
@@ -243,7 +247,7 @@ class Executor:
 
     def cancel_seen(self, delivery: Leased) -> None:
         """Stop a run that somebody has cancelled."""
-        if self._stop_run(delivery, StopReason.CANCELLED):
+        if self.functions.may_be_cancelled and self._stop_run(delivery, StopReason.CANCELLED):
             log.info("job.cancel_seen", job_id=delivery.job_id)
 
     def stop_all(self, reason: StopReason) -> None:

@@ -47,6 +47,8 @@ class Slots:
     max_jobs: int
     holders: Mapping[Lane, Sized]
     assess: int = 0
+    kept: int = 1
+    """Slots that batch may not take."""
     credit: int = 0
     """Fair-share credit of the batch lane, capped so that an idle lane cannot burst."""
 
@@ -58,7 +60,7 @@ class Slots:
     @property
     def for_batch(self) -> int:
         """How many of the free slots batch may take; a single slot is kept for nobody."""
-        kept = 1 if self.max_jobs > 1 else 0
+        kept = self.kept if self.max_jobs > 1 else 0
         return max(0, min(self.free, self.max_jobs - kept - len(self.holders[Lane.BATCH])))
 
     def for_lane(self, lane: Lane) -> int:
@@ -88,8 +90,13 @@ class Loop:
         self._executor = executor
         self._leases = leases
         self._lease_s = lease_s
-        options = executor.functions.options
-        self._slots = Slots(options.max_jobs, executor.holders, assess=getattr(options, "assess_slots", 0))
+        functions = executor.functions
+        self._slots = Slots(
+            functions.options.max_jobs,
+            executor.holders,
+            assess=getattr(functions.options, "assess_slots", 0),
+            kept=functions.slots_kept_for_interactive,
+        )
         self._drained = {lane: asyncio.Event() for lane in Lane}
         self._newest = dict.fromkeys(Lane, "0-0")
         self._readers = {lane: stream.reader(lane, arrived=self._arrived) for lane in Lane}
@@ -218,8 +225,8 @@ class Loop:
         if self.is_stopping or not options.allow_pick_jobs:
             return 0
         if options.burst and options.max_burst_jobs >= 0:
-            return min(slots, options.max_burst_jobs - self.claimed)
-        return slots
+            slots = min(slots, options.max_burst_jobs - self.claimed)
+        return min(slots, options.queue_read_limit)
 
     def _begin(self, claimed: Iterable[Claimed]) -> None:
         """Hand entries to the executor; one without a slot is requeued by it."""

@@ -207,6 +207,14 @@ class Lost:
 Outcome = Succeeded | Retried | Cancelled | Dead | Requeued | Lost
 
 
+class Decided(Exception):
+    """Ends a run with an outcome that no policy changes."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(type(outcome).__name__)
+        self.outcome = outcome
+
+
 def backoff_s(attempt: int, *, random: Callable[[], float]) -> float:
     """Return the wait before the attempt after ``attempt`` (1 = the first): exponential with full jitter.
 
@@ -230,6 +238,8 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
     """
     asked_ms: int | None = getattr(error, "defer_score", None)
     wants_retry = hasattr(error, "defer_score")
+    if isinstance(error, Decided):
+        return error.outcome
     info = describe(error)
     if isinstance(error, Busy):
         return Retried(error.delay_s, info, attempt_returned=True)

@@ -21,7 +21,7 @@ import structlog
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
 from producer.errors import InvalidJob
 from producer.redis.scripts import Arg
-from worker.queue.delivery import Delivery, decode_args
+from worker.queue.delivery import Delivery, decode_args, exhausted
 from worker.queue.outcome import (
     Cancelled,
     Commit,
@@ -114,6 +114,8 @@ async def run_hook(hook: Hook, ctx: dict[Any, Any]) -> None:
 
 def normalise_value(value: object) -> Outcome:
     """Return the outcome of a function that returned: its commit, or its value as JSON, or dead if it is neither."""
+    if isinstance(value, Succeeded):
+        return value
     if isinstance(value, Commit):
         return Succeeded(value)
     if value is None:
@@ -195,6 +197,13 @@ class JobFunctions:
     They are read for each job: an arq program may change its worker's attributes.
     """
 
+    slots_kept_for_interactive = 1
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        """Whether jobs that run, or are about to, heed a cancellation."""
+        return True
+
     def __init__(self, options: Any, *, note_progress: Callable[[Delivery, str], Awaitable[object]]) -> None:
         self.options = options
         self._send_progress = note_progress
@@ -240,6 +249,18 @@ class JobFunctions:
             return 0
         ttl_s = own.keep_result_s if function.keep_result_s is None else function.keep_result_s
         return max(1, int(ttl_s)) if ttl_s else -1
+
+    def failure_ttl_s(self, kind: str) -> int | None:
+        """Return how long a failure of ``kind`` is kept, as ``result_ttl_s`` does; None is the stream's default."""
+        del kind
+
+    def refusal(self, delivery: Delivery) -> ErrorInfo | None:
+        """Return why a started delivery must not run; None where it may."""
+        if delivery.is_exhausted:
+            return exhausted(delivery)
+        if delivery.is_expired:
+            return ErrorInfo(type="JobExpired", message="the job expired before it could start")
+        return None
 
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
         """Return the ctx a job function gets: the worker's, what arq adds, and ``ctx["progress"](text)``."""

@@ -63,12 +63,15 @@ SCRIPTS: Final[Mapping[str, Script]] = {
 class JobStream:
     """The lanes of one environment, seen by one consumer."""
 
-    def __init__(self, redis: Redis, pipe: ScriptPipe, keys: Keys, *, consumer: str, result_ttl_s: int) -> None:
+    def __init__(
+        self, redis: Redis, pipe: ScriptPipe, keys: Keys, *, consumer: str, result_ttl_s: int, keeps_jobs: bool = True
+    ) -> None:
         self.redis = redis
         self.keys = keys
         self.consumer = consumer
         self.pipe = pipe
         self._result_ttl_s = result_ttl_s
+        self._keeps_jobs = keeps_jobs
         self.lanes = Lanes(redis, pipe, keys)
         self._redis_clock: dict[Lane, tuple[int, float]] = {}  # Redis ms at a monotonic time of this process
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
@@ -78,7 +81,7 @@ class JobStream:
         self._who: tuple[Arg, ...] = (GROUP, consumer)
         self._worker_json = json.dumps(consumer)
         self._starts = BulkScript(pipe, SCRIPTS["start"], args=self._who)
-        ends = (*self._who, KEEP_FINISHED_S, keys.events_live)
+        ends = (*self._who, KEEP_FINISHED_S if keeps_jobs else "result", keys.events_live)
         self._finishes = BulkScript(pipe, SCRIPTS["finish"], keys=(keys.events,), args=ends)
 
     # ------------------------------------------------------------------------------------------ taking jobs
@@ -158,7 +161,7 @@ class JobStream:
             result = commit.encoded_result(delivery.job_id, delivery.kind)
         return await self._end(delivery, JobState.SUCCEEDED, result, commit, result_ttl_s)
 
-    async def finish_cancelled(self, delivery: Delivery) -> Standing:
+    async def finish_cancelled(self, delivery: Delivery, *, result_ttl_s: int | None = None) -> Standing:
         """Commit a cancellation of a running job."""
         result = encode_failure(
             delivery.job_id,
@@ -166,7 +169,7 @@ class JobStream:
             JobState.CANCELLED,
             ErrorInfo(type="JobCancelled", message="cancelled on request"),
         )
-        return await self._end(delivery, JobState.CANCELLED, result, None, None)
+        return await self._end(delivery, JobState.CANCELLED, result, None, result_ttl_s)
 
     async def _end(
         self, delivery: Delivery, state: JobState, result: str, commit: Commit | None, result_ttl_s: int | None
@@ -187,8 +190,14 @@ class JobStream:
         reply = await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
         return reply.decode()
 
-    async def bury(self, delivery: Delivery, error: ErrorInfo) -> tuple[Standing, int]:
-        """Commit a death; returns the length of the dead-letter stream too."""
+    async def bury(
+        self, delivery: Delivery, error: ErrorInfo, *, result_ttl_s: int | None = None
+    ) -> tuple[Standing, int]:
+        """Commit a death; returns the length of the dead-letter stream too.
+
+        ``result_ttl_s`` as for ``finish``. Where not even the result is kept, there is no letter either.
+        """
+        ttl_s = self._result_ttl_s if result_ttl_s is None else result_ttl_s
         keys = [self._lane_keys[delivery.lane], self.keys.dead, self.keys.job(delivery.job_id)]
         keys += [self.keys.result(delivery.job_id), self.keys.events, self.keys.secret(delivery.job_id)]
         if delivery.batch:
@@ -196,8 +205,8 @@ class JobStream:
         about = {"error": {"type": error.type, "message": error.message}}
         event = self._event_head("job.dead", delivery, JobState.DEAD, about) + "}"
         result = encode_failure(delivery.job_id, delivery.kind, JobState.DEAD, error)
-        letter = (delivery.job_id, error.type, error.message, DEAD_CAP, DEAD_BYTES)
-        end = (result, self._result_ttl_s, KEEP_FINISHED_S, event, self.keys.events_live, delivery.batch)
+        letter = (delivery.job_id, error.type, error.message, DEAD_CAP if ttl_s >= 0 else 0, DEAD_BYTES)
+        end = (result, ttl_s, self._job_ttl_s(ttl_s), event, self.keys.events_live, delivery.batch)
         args = (*self._held_args(delivery), *letter, *end)
         reply = await self.pipe.call(SCRIPTS["bury"], keys, args)
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
@@ -250,6 +259,12 @@ class JobStream:
         return reply == b"kept"
 
     # ------------------------------------------------------------------------------------------ parts
+
+    def _job_ttl_s(self, result_ttl_s: int) -> int:
+        """Return how long an ended job is kept; with its result where jobs are not kept for themselves, 0 for ever."""
+        if self._keeps_jobs:
+            return KEEP_FINISHED_S
+        return max(60, result_ttl_s) if result_ttl_s else 0
 
     def _held_keys(self, delivery: Delivery) -> tuple[str, str]:
         return self._lane_keys[delivery.lane], self.keys.job(delivery.job_id)

@@ -24,6 +24,7 @@ from typing import Any, Final
 import structlog
 from arq.connections import create_pool as create_arq_pool
 from arq.worker import Worker, func
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.keys import Keys
@@ -57,6 +58,10 @@ class StreamWorker(Worker):
     and arq's serializers are not used: the contract is JSON.
     """
 
+    functions_class = JobFunctions
+    keeps_jobs = True
+    """Whether an ended job stays known for 7 days, or as long as its result."""
+
     def __init__(
         self,
         functions: Any = (),
@@ -76,6 +81,7 @@ class StreamWorker(Worker):
         self.settle = dict(settle or {})
         self._stopping = asyncio.Event()
         self.has_started = asyncio.Event()
+        self._has_beaten = asyncio.Event()
         self._grace_s: float = float(self._job_completion_wait)
         self._has_health_key = arq_options.get("health_check_key") is not None
         self._started_ms = int(time.time() * 1000)
@@ -99,14 +105,19 @@ class StreamWorker(Worker):
     async def _open(self) -> None:
         if self._pool is None:
             self._pool = await create_arq_pool(self.redis_settings)
-        pool = StreamPool.over(self.pool, environment=self.keys.environment)
+        pool = self._over(self.pool)
         self._pool = pool
         self.ctx["redis"] = pool
         self._pipe = ScriptPipe(connections_of(pool))
         self.stream = JobStream(
-            pool, self._pipe, self.keys, consumer=self.name, result_ttl_s=max(1, int(self.keep_result_s or 3600))
+            pool,
+            self._pipe,
+            self.keys,
+            consumer=self.name,
+            result_ttl_s=max(1, int(self.keep_result_s or 3600)),
+            keeps_jobs=self.keeps_jobs,
         )
-        functions = JobFunctions(self, note_progress=self.stream.note_progress)
+        functions = self.functions_class(self, note_progress=self.stream.note_progress)
         self._event_loop = asyncio.get_running_loop()
         self.leases = LeaseKeeper(
             lambda: blocking_twin(connections_of(pool), timeout_s=self.lease_s / 2),
@@ -129,6 +140,9 @@ class StreamWorker(Worker):
             fire_schedules=partial(self._fire_schedules, pool),
         )
         await self.stream.lanes.ensure_groups()
+
+    def _over(self, pool: Redis) -> StreamPool:
+        return StreamPool.over(pool, environment=self.keys.environment)
 
     async def _fire_schedules(self, pool: StreamPool) -> None:
         for batch in await Schedules(pool.jobs).fire_due():
@@ -203,12 +217,18 @@ class StreamWorker(Worker):
     handle_sig_wait_for_completion = handle_sig
 
     async def _until_all_done(self) -> None:
+        await self._has_beaten.wait()  # until then, cron jobs that run at start-up are not queued yet
         while True:
             await asyncio.sleep(0.02)
             if self.executor.tasks:
                 continue
             if 0 <= self.max_burst_jobs <= self.job_loop.claimed or await self.stream.lanes.depth() == (0, 0):
                 return
+
+    async def heart_beat(self) -> None:
+        """Write arq's health line and queue the cron jobs that are due."""
+        await super().heart_beat()
+        self._has_beaten.set()
 
     async def record_health(self) -> None:
         """Write arq's health line where the program asked for it; our own heartbeat is ``upkeep.py``'s."""

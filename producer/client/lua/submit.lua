@@ -1,11 +1,12 @@
 #!lua
 -- none → queued | scheduled. Refuses duplicates and a full queue; writes nothing when it refuses.
 -- KEYS  1 job hash  2 lane stream  3 scheduled zset  4 recent zset  then the batch hash (only with a batch), then the secret hash
---       (only with secrets)
+--       (only with secrets), or the result string (only where an ended job frees its id, which has neither)
 -- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''  6 delay ms
 --       7 tries, 0 = the worker's own  8 batch id or ''  9 nonce or ''  10 backlog limit of the lane
 --       11 memory limit as a share of maxmemory, 0 = unchecked by this call
---       12… with secrets: field, value, … of the secret hash, kept for 1 day at most
+--       12 ms until it expires, 0 = never  13 attempts counted already  14 '1': an ended job whose result is gone frees its id
+--       15… with secrets: field, value, … of the secret hash, kept for 1 day at most
 -- Returns {'created'} | {'duplicate', state} | {'sealed'} | {'full', 'backlog' | 'memory', have, limit}
 --         | {'last_id'}  the lane is at its last possible id and takes no more entries
 --   A duplicate with the nonce of this call is this very submission, repeated: 'created'.
@@ -13,7 +14,7 @@
 
 local job, lane, scheduled = KEYS[1], KEYS[2], KEYS[3]
 local batch = ARGV[8] ~= '' and KEYS[5] or nil
-local secret = ARGV[12] and KEYS[#KEYS] or nil
+local secret = ARGV[15] and KEYS[#KEYS] or nil
 local delay_ms = tonumber(ARGV[6])
 
 -- Every call costs a script more than what the command does: a new job, the common case, gets by with four. A read tells
@@ -26,6 +27,11 @@ if delay_ms > 0 then check_type(scheduled, 'zset') end
 if batch then check_type(batch, 'hash') end
 if secret then check_type(secret, 'hash') end
 
+-- The fence stays: a late commit of the job before must not pass for one of this job.
+local fence = '0'
+if ARGV[14] == '1' and is_final(held[1]) and (ARGV[9] == '' or held[2] ~= ARGV[9]) and redis.call('EXISTS', KEYS[5]) == 0 then
+  fence, held = redis.call('HGET', job, 'fence') or '0', {}
+end
 if held[1] or held[3] then
   redis.call('HSET', job, 'seen_ms', ms(now_ms())) -- always a write: WAITAOF on this connection then means something
   if ARGV[9] ~= '' and held[2] == ARGV[9] then return { 'created' } end
@@ -54,7 +60,7 @@ else
   redis.pcall('ZADD', KEYS[4], enqueued_ms, ARGV[1]) -- a list to look through after a mishap: an error stops no job
   if #enqueued_ms > 13 then enqueued_ms = ms(now_ms()) end
 end
-local fields = { 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', '0', 'fence', '0',
+local fields = { 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', ARGV[13], 'fence', fence,
   'enqueued_ms', enqueued_ms, 'entry', entry, 'payload', ARGV[4] }
 local count = #fields
 local function also(name, value)
@@ -64,14 +70,16 @@ if ARGV[5] ~= '' then also('args', ARGV[5]) end
 if ARGV[7] ~= '0' then also('tries', ARGV[7]) end
 if batch then also('batch', ARGV[8]) end
 if ARGV[9] ~= '' then also('nonce', ARGV[9]) end
+if ARGV[12] ~= '0' then also('expires_ms', ms(tonumber(enqueued_ms) + tonumber(ARGV[12]))) end
 if secret then also('secrets', '1') end
+if ARGV[14] == '1' then redis.call('DEL', job) end -- what an ended job has left, its expiry too
 redis.call('HSET', job, unpack(fields))
 if batch then
   redis.call('HSETNX', batch, 'created_ms', enqueued_ms)
   redis.call('HINCRBY', batch, 'total', 1)
 end
 if secret then
-  redis.call('HSET', secret, unpack(ARGV, 12))
+  redis.call('HSET', secret, unpack(ARGV, 15))
   redis.call('EXPIRE', secret, 86400)
 end
 return { 'created' }

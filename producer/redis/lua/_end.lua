@@ -1,6 +1,6 @@
 -- Shared by cancel.lua and bury.lua, which end one job. Needs _common.lua and _events.lua before it.
 -- KEYS from `k`: job hash, result string, events stream, secret hash, batch hash (only with a batch)
--- ARGV from `a`: result JSON, result ttl s, job ttl s, event JSON, channel, batch id or ''
+-- ARGV from `a`: result JSON, result ttl s (0 = for ever, -1 = no result kept), job ttl s (0 = for ever), event JSON, channel, batch id or ''
 
 local function check_end(k)
   check_type(KEYS[k], 'hash')
@@ -16,12 +16,16 @@ local function end_job(k, a, state, now)
   if redis.call('HSTRLEN', job, 'payload') + redis.call('HSTRLEN', job, 'args') > 2000 then
     redis.call('HDEL', job, 'payload', 'args') -- nobody can run it again from here; a dead letter has its own
   end
-  redis.call('EXPIRE', job, job_ttl_s)
-  redis.call('SET', KEYS[k + 1], ARGV[a], 'EX', ARGV[a + 1])
+  if job_ttl_s ~= '0' then redis.call('EXPIRE', job, job_ttl_s) end
+  if ARGV[a + 1] == '0' then
+    redis.call('SET', KEYS[k + 1], ARGV[a])
+  elseif ARGV[a + 1] ~= '-1' then
+    redis.call('SET', KEYS[k + 1], ARGV[a], 'EX', ARGV[a + 1])
+  end
   redis.call('DEL', KEYS[k + 3])
   local line = stamped(ARGV[a + 3], now)
   add_event(events, line)
-  local batch_line = KEYS[k + 4] and count_in_batch(KEYS[k + 4], ARGV[a + 5], state, now, job_ttl_s)
+  local batch_line = KEYS[k + 4] and count_in_batch(KEYS[k + 4], ARGV[a + 5], state, now, job_ttl_s ~= '0' and job_ttl_s or '604800')
   if batch_line then add_event(events, batch_line) end
   redis.call('PUBLISH', channel, line)
   if batch_line then redis.call('PUBLISH', channel, batch_line) end

@@ -10,7 +10,7 @@ from arq.jobs import JobStatus, ResultNotFound
 
 from tests.support.arq_flavours import Flavour, enqueued, running
 from tests.support.queue import until
-from worker.queue.arq_job import stream_job_id
+from worker.queue.arq_wire import given_job_id, stream_job_id
 
 WAIT_S = 60
 
@@ -133,11 +133,12 @@ async def test_a_result_that_is_not_kept_is_not_found(flavour: Flavour, pool: Ar
     assert status is JobStatus.not_found
 
 
-def test_ids_that_differ_stay_different_as_ours():
-    given = ["cron:tick:1", "cron.tick.1", "cron/tick/1", "x" * 500, "x" * 501, ":", "Grüße"]
+def test_ids_that_differ_stay_different_and_come_back_as_given():
+    given = ["cron:tick:1", "cron.tick.1", "cron/tick/1", ":", "Grüße", "arq..x", "_x", "user 42"]
 
     made = [stream_job_id(name) for name in given]
 
     assert len(set(made)) == len(given)
     assert made[1] == "cron.tick.1"
-    assert [stream_job_id(name) for name in made] == made
+    assert [given_job_id(name) for name in made] == given
+    assert stream_job_id("x" * 500) != stream_job_id("x" * 501)

@@ -184,7 +184,7 @@ async def test_nothing_of_arqs_own_keys_is_used(redis_url: str, keys: Keys):
         found = await pool.keys("arq:*")
     await pool.aclose()
 
-    assert found == []
+    assert set(found) <= {b"arq:queue:health-check"}  # arq's own name, which its --check reads
 
 
 def _runs(worker: Program) -> int:

@@ -4,7 +4,7 @@
 -- once whatever happens: repeat it after a lost reply.
 -- KEYS  1 events stream, then for each delivery: lane stream, job hash, result string, secret hash,
 --       batch hash (only with a batch), a key for each write
--- ARGV  1 group  2 consumer  3 job ttl s  4 channel, then for each delivery:
+-- ARGV  1 group  2 consumer  3 job ttl s, or 'result': as its result, a minute at least  4 channel, then for each delivery:
 --       1 how many keys it has  2 how many arguments  3 entry id  4 fence  5 state after  6 result JSON
 --       7 result ttl s, 0 = for ever, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
 --       then for each write: its command, how many values, the values:
@@ -105,12 +105,16 @@ local function finish(k, a)
   end
   redis.call('HSET', job, 'state', state, 'finished_ms', now_text)
   if had_error then redis.call('HDEL', job, 'error') end
-  redis.call('EXPIRE', job, ARGV[3])
+  if ARGV[3] ~= 'result' then
+    redis.call('EXPIRE', job, ARGV[3])
+  elseif ttl_s ~= '0' then
+    redis.call('EXPIRE', job, math.max(60, tonumber(ttl_s)))
+  end
   secrets[#secrets + 1] = KEYS[k + 3]
   done[lane] = done[lane] or {}
   table.insert(done[lane], entry)
   add_line(ARGV[a + 7] .. ',"at_ms":' .. now_text .. '}')
-  local batch_line = batch_id ~= '' and count_in_batch(KEYS[k + 4], batch_id, state, now, ARGV[3])
+  local batch_line = batch_id ~= '' and count_in_batch(KEYS[k + 4], batch_id, state, now, tonumber(ARGV[3]) or 604800)
   if batch_line then add_line(batch_line) end
   return 'committed'
 end

@@ -7,7 +7,7 @@
 --       repeated because its answer was lost: the attempt is counted once
 -- Returns for each entry
 --       {'run' | 'exhausted', fence, attempt, tries, payload, args or '', batch or '', enqueued ms, cancelled 0 | 1,
---        error or '', contract version, now ms}
+--        error or '', contract version, now ms, expires ms or 0}
 --       | {'dropped', state}  the job has ended or moved on: the entry is acknowledged and deleted
 --       | {'missing'}         no hash and no payload: bury it
 --       | {'lost'}            pending for somebody else, or for nobody

@@ -1,0 +1,43 @@
+"""For programs written for arq: the same names, on a stream that loses nothing. ``docs/arq.md`` says what differs.
+
+::
+
+    from sightline.arq import create_pool, run_worker          # instead of arq.create_pool, arq.run_worker
+    from sightline.arq import StreamWorker, StreamPool         # instead of arq.Worker, arq.ArqRedis
+"""
+
+from __future__ import annotations
+
+try:
+    from arq.jobs import Job
+
+    from worker.queue.arq_pool import StreamPool, create_pool
+    from worker.queue.arq_wire import environment_of
+    from worker.queue.arq_worker import ArqWorker as StreamWorker
+    from worker.queue.arq_worker import create_worker, run_worker
+except ModuleNotFoundError as error:
+    if error.name == "arq":
+        msg = "sightline.arq needs the worker's packages: pip install 'sightline[worker]'"
+        raise ImportError(msg) from error
+    if error.name is not None and error.name.partition(".")[0] in ("worker", "producer"):
+        msg = (
+            f"{error.name!r} is not Sightline's: a module of your project has the same name. "
+            f"Rename yours, or start from another folder ('Names' in docs/arq.md)"
+        )
+        raise ImportError(msg) from error
+    raise
+
+Worker = StreamWorker
+ArqRedis = StreamPool
+
+__all__ = [
+    "ArqRedis",
+    "Job",
+    "StreamPool",
+    "StreamWorker",
+    "Worker",
+    "create_pool",
+    "create_worker",
+    "environment_of",
+    "run_worker",
+]

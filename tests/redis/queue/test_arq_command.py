@@ -1,0 +1,77 @@
+"""``sightline worker module.WorkerSettings`` as a process of its own, in the folder of an arq program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from arq.connections import RedisSettings
+
+from producer.keys import Keys
+from worker.queue.arq_pool import create_pool
+
+PROGRAM = """
+from arq.connections import RedisSettings
+
+async def add(ctx, a, b):
+    return a + b
+
+class WorkerSettings:
+    functions = [add]
+    redis_settings = RedisSettings.from_dsn({url!r})
+    queue_name = "test:command"
+    health_check_interval = 30
+
+not_a_class = 7
+"""
+
+
+def sightline(folder: Path, keys: Keys, *args: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ENVIRONMENT": keys.environment}
+    command = [sys.executable, "-m", "producer.cli.main", "worker", *args]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, redis_url: str) -> Path:
+    (tmp_path / "tasks_of_arq.py").write_text(PROGRAM.format(url=redis_url))
+    return tmp_path
+
+
+async def test_a_program_is_run_by_its_settings(folder: Path, keys: Keys, redis_url: str):
+    settings = RedisSettings.from_dsn(redis_url)
+    pool = await create_pool(settings, default_queue_name="test:command", environment=keys.environment)
+    job = await pool.enqueue_job("add", 1, b=2)
+    assert job is not None
+
+    done = sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--burst")
+
+    assert done.returncode == 0, done.stderr
+    assert await job.result(timeout=5) == 3
+    assert "Starting worker for 1 functions: add" in done.stderr + done.stdout
+    assert (
+        sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--check").returncode == 1
+    )  # it is gone, and so is its line
+    await pool.aclose()
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("tasks_of_arq.not_a_class", "expected a class"),
+        ("tasks_of_arq.Nobody", "has no 'Nobody'"),
+        ("no_such_module.WorkerSettings", "there is no module 'no_such_module'"),
+        ("WorkerSettings", "expected module and class"),
+    ],
+)
+def test_a_wrong_name_is_said_in_one_line(folder: Path, keys: Keys, path: str, what: str):
+    done = sightline(folder, keys, path)
+
+    assert done.returncode == 64
+    assert what in done.stderr
+    assert "Traceback" not in done.stderr

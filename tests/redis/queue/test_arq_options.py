@@ -1,0 +1,378 @@
+"""What arq's options promise, on arq's own worker and on ours. Every test runs on both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis, RedisSettings
+from arq.cron import cron
+from arq.jobs import JobStatus
+from arq.worker import JobExecutionFailed, Retry, RetryJob, func
+
+from tests.support.arq_flavours import Flavour, Program, enqueued, program, running
+from tests.support.queue import until
+
+WAIT_S = 60
+Ctx = dict[str, Any]
+
+
+class OutOfStock(Exception):
+    """An error of the program's own."""
+
+
+async def works(ctx: Ctx) -> int:
+    return int(ctx["job_try"])
+
+
+async def sells(ctx: Ctx, item: str) -> None:
+    ctx["notes"].append("sells")
+    raise OutOfStock(item, 3)
+
+
+async def connects(ctx: Ctx) -> None:
+    ctx["notes"].append("connects")
+    msg = "mail server away"
+    raise ConnectionRefusedError(111, msg)
+
+
+async def returns_an_object(ctx: Ctx) -> object:
+    ctx["notes"].append("returns")
+    return object()
+
+
+async def retries(ctx: Ctx) -> None:
+    ctx["notes"].append("retries")
+    raise Retry
+
+
+async def retries_twice(ctx: Ctx) -> int:
+    if ctx["job_try"] < 3:
+        raise RetryJob
+    return int(ctx["job_try"])
+
+
+async def waits(ctx: Ctx) -> None:
+    ctx["notes"].append("begins")
+    await asyncio.Event().wait()
+
+
+async def named(ctx: Ctx, when: Any) -> list[Any]:
+    return [ctx["job_id"], when]
+
+
+async def burst(flavour: Flavour, *functions: Any, **options: Any) -> Program:
+    """Run what is queued to its end, on a worker with connections of its own."""
+    made = program(flavour, await flavour.open_pool(), functions=list(functions), burst=True, **options)
+    await made.worker.async_run()
+    await made.worker.close()
+    return made
+
+
+@pytest.mark.parametrize("ending", [works, sells, returns_an_object])
+async def test_an_id_is_free_again_once_its_job_has_ended_and_nothing_is_kept(
+    flavour: Flavour, pool: ArqRedis, ending: Callable[..., Any]
+):
+    args = ("book",) if ending is sells else ()
+    taken: list[bool] = []
+    for _ in range(3):
+        taken.append(await pool.enqueue_job(ending.__name__, *args, _job_id="nightly:backup") is not None)
+        await burst(flavour, func(ending, keep_result=0))
+
+    assert taken == [True, True, True]
+
+
+async def test_an_id_stays_taken_while_its_result_is_kept(flavour: Flavour, pool: ArqRedis):
+    for keep in (works, func(works, keep_result_forever=True)):
+        name = "forever" if keep is not works else "an-hour"
+        await enqueued(pool, "works", _job_id=name)
+        await burst(flavour, keep)
+
+        assert await pool.enqueue_job("works", _job_id=name) is None
+
+
+async def test_a_failure_is_kept_as_long_as_its_function_says(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "sells", "book", _job_id="gone")
+    await burst(flavour, func(sells, keep_result=0))
+
+    assert await job.status() is JobStatus.not_found
+
+
+async def test_an_error_of_the_programs_own_comes_back_as_it_was(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "sells", "book")
+    await burst(flavour, sells)
+
+    with pytest.raises(OutOfStock) as caught:
+        await job.result(timeout=WAIT_S)
+    assert caught.value.args == ("book", 3)
+
+
+async def test_an_error_is_run_again_only_on_request(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "connects")
+    done = await burst(flavour, connects)
+
+    with pytest.raises(ConnectionRefusedError) as caught:
+        await job.result(timeout=WAIT_S)
+    assert done.notes.count("connects") == 1
+    assert caught.value.errno == 111
+
+
+async def test_retry_job_is_heard(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "retries_twice")
+    done = await burst(flavour, retries_twice)
+
+    assert await job.result(timeout=WAIT_S) == 3
+    assert done.worker.jobs_retried == 2
+
+
+async def test_the_last_retry_fails_in_arqs_words(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "retries")
+    done = await burst(flavour, retries, max_tries=2)
+
+    with pytest.raises(JobExecutionFailed, match=r"^max 2 retries exceeded$"):
+        await job.result(timeout=WAIT_S)
+    assert (done.worker.jobs_retried, done.worker.jobs_failed) == (2, 1)
+
+
+async def test_retry_jobs_off_runs_nothing_again(flavour: Flavour, pool: ArqRedis):
+    await enqueued(pool, "retries")
+    done = await burst(flavour, retries, retry_jobs=False)
+
+    assert (done.notes.count("retries"), done.worker.jobs_failed) == (1, 1)
+
+
+async def test_a_job_can_begin_with_a_later_try(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "works", _job_try=3)
+    before = await job.info()
+    await burst(flavour, works)
+
+    assert before is not None
+    assert (before.job_try, await job.result(timeout=WAIT_S)) == (3, 3)
+
+
+async def test_a_job_expires(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "works", _expires=0.001)
+    await until_redis_ms(pool, await redis_ms(pool) + 20)
+    done = await burst(flavour, works)
+
+    with pytest.raises(JobExecutionFailed, match=r"^job expired$"):
+        await job.result(timeout=WAIT_S)
+    assert done.worker.jobs_failed == 1
+
+
+async def test_a_value_that_is_no_use_to_anybody_need_not_be_carried(flavour: Flavour, pool: ArqRedis):
+    await enqueued(pool, "returns_an_object")
+    done = await burst(flavour, func(returns_an_object, keep_result=0))
+
+    assert (done.worker.jobs_complete, done.worker.jobs_failed) == (1, 0)
+
+
+async def test_an_unknown_function_is_named_in_arqs_words(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "nobody")
+    await burst(flavour, works)
+
+    with pytest.raises(JobExecutionFailed, match=r"^function 'nobody' not found$"):
+        await job.result(timeout=WAIT_S)
+
+
+async def test_every_slot_is_the_programs(flavour: Flavour, pool: ArqRedis):
+    for _ in range(3):
+        await enqueued(pool, "waits")
+
+    async with running(flavour, functions=[waits], max_jobs=2) as worker:
+        await until(lambda: worker.notes.count("begins") == 2, what="both slots in use")
+
+
+async def test_workers_of_one_queue_leave_another_alone(flavour: Flavour, pool: ArqRedis):
+    mail = await enqueued(pool, "works", _queue_name="test:mail")
+    done = await burst(flavour, sells, queue_name="test:gpu")
+    waiting = await pool.queued_jobs(queue_name="test:mail")
+    after = await burst(flavour, works, queue_name="test:mail")
+
+    info = await mail.result_info()
+    assert (done.worker.jobs_complete, done.worker.jobs_failed, after.worker.jobs_complete) == (0, 0, 1)
+    assert [job.job_id for job in waiting] == [mail.job_id]
+    assert info is not None
+    assert info.queue_name == "test:mail"
+
+
+async def test_an_abort_is_heard_within_half_a_second(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "waits", _job_id="report:7")
+    async with running(flavour, functions=[waits], allow_abort_jobs=True, lease_s=30) as worker:
+        await until(lambda: "begins" in worker.notes, what="the run")
+        began = asyncio.get_running_loop().time()
+
+        assert await job.abort(timeout=WAIT_S, poll_delay=0.05)
+        took_s = asyncio.get_running_loop().time() - began
+
+    assert took_s < 3  # at load 8; the renewal of this lease would take 9 s
+
+
+async def test_an_abort_that_is_not_allowed_is_not_heard(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "waits")
+    async with running(flavour, functions=[waits]) as worker:
+        await until(lambda: "begins" in worker.notes, what="the run")
+
+        with pytest.raises(asyncio.TimeoutError):
+            await job.abort(timeout=1.2, poll_delay=0.05)
+        assert await job.status() is JobStatus.in_progress
+
+
+async def test_the_health_line_is_written_unasked_and_counts_the_queue(flavour: Flavour, pool: ArqRedis):
+    await enqueued(pool, "works", _defer_by=100, _queue_name="test:health")
+    async with running(flavour, functions=[works], queue_name="test:health"):
+        await until_key(pool, "test:health:health-check")
+        line = await pool.get("test:health:health-check")
+
+    assert line is not None
+    assert b"j_complete=0 j_failed=0 j_retried=0 j_ongoing=0 queued=1" in line
+
+
+async def redis_ms(pool: ArqRedis) -> float:
+    seconds, micros = await pool.time()
+    return seconds * 1000 + micros / 1000
+
+
+async def until_redis_ms(pool: ArqRedis, then_ms: float) -> None:
+    while await redis_ms(pool) < then_ms:
+        pass
+
+
+async def until_key(pool: ArqRedis, key: str) -> None:
+    deadline = asyncio.get_running_loop().time() + WAIT_S
+    while not await pool.exists(key):
+        assert asyncio.get_running_loop().time() < deadline, f"expected {key}"
+        await asyncio.sleep(0.02)
+
+
+async def test_ids_are_as_given(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "named", 1, _job_id="user:42/ü x")
+    queued = [waiting.job_id for waiting in await pool.queued_jobs()]
+    await burst(flavour, named)
+
+    assert [job.job_id, *queued, (await job.result(timeout=WAIT_S))[0]] == ["user:42/ü x"] * 3
+
+
+async def test_serializers_carry_what_json_cannot(flavour: Flavour, pool: ArqRedis):
+    when = datetime(2026, 11, 28, tzinfo=UTC)
+    pool.job_serializer, pool.job_deserializer = pickle.dumps, pickle.loads
+    job = await enqueued(pool, "named", when)
+    info = await job.info()
+    await burst(flavour, named, job_serializer=pickle.dumps, job_deserializer=pickle.loads)
+
+    assert info is not None
+    assert (info.args, (await job.result(timeout=WAIT_S))[1]) == ((when,), when)
+
+
+async def test_a_burst_waits_for_jobs_of_its_start_up(flavour: Flavour):
+    done = await burst(flavour, cron_jobs=[cron(works, run_at_startup=True, hour=3)])
+
+    assert done.worker.jobs_complete == 1
+
+
+async def test_the_logger_of_arq_hears_start_end_and_failure(
+    flavour: Flavour, pool: ArqRedis, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, logger="arq.worker")
+    await enqueued(pool, "works", _job_id="a:1")
+    await enqueued(pool, "sells", "book", _job_id="b:2")
+    await burst(flavour, works, sells)
+
+    lines = [record.getMessage() for record in caplog.records]
+    traces = [record.exc_info for record in caplog.records if "failed, OutOfStock" in record.getMessage()]
+    assert any(line.endswith("→ a:1:works()") for line in lines)
+    assert any(line.endswith("← a:1:works ● 1") for line in lines)
+    assert any(line.endswith("→ b:2:sells('book')") for line in lines)
+    assert traces
+    assert traces[0] is not None
+
+
+async def test_a_worker_makes_its_own_connections_and_keeps_to_its_pools_queue(flavour: Flavour, pool: ArqRedis):
+    pool.default_queue_name = "test:own"
+    job = await enqueued(pool, "works")
+    settings = RedisSettings.from_dsn(flavour.url)
+    made = program(flavour, None, functions=[works], burst=True, redis_settings=settings, queue_name="test:own")
+    await made.worker.async_run()
+    await made.worker.close()
+
+    assert await job.result(timeout=WAIT_S) == 1
+
+
+async def test_a_pool_says_how_long_its_jobs_may_start(flavour: Flavour, pool: ArqRedis):
+    pool.expires_extra_ms = 1
+    await enqueued(pool, "works")
+    await until_redis_ms(pool, await redis_ms(pool) + 20)
+    done = await burst(flavour, works)
+
+    assert (done.worker.jobs_complete, done.worker.jobs_failed) == (0, 1)
+
+
+async def test_a_job_can_be_put_off_until_a_time(pool: ArqRedis):
+    job = await enqueued(pool, "works", _defer_until=datetime(2126, 1, 1, tzinfo=UTC))
+
+    info = await job.info()
+
+    assert await job.status() is JobStatus.deferred
+    assert info is not None
+    assert info.score == pytest.approx(datetime(2126, 1, 1, tzinfo=UTC).timestamp() * 1000, abs=60_000)
+
+
+async def test_the_worker_has_a_time_out_for_all(flavour: Flavour, pool: ArqRedis):
+    job = await enqueued(pool, "waits")
+    await burst(flavour, waits, job_timeout=0.1)
+
+    with pytest.raises(TimeoutError):
+        await job.result(timeout=WAIT_S)
+
+
+async def test_few_jobs_a_read_are_all_jobs_in_the_end(flavour: Flavour, pool: ArqRedis):
+    for _ in range(3):
+        await enqueued(pool, "works")
+    done = await burst(flavour, works, queue_read_limit=1, max_jobs=3)
+
+    assert done.worker.jobs_complete == 3
+
+
+async def test_cron_lines_are_read_in_the_workers_timezone(flavour: Flavour):
+    line = cron(works, hour=3)
+    zone = timezone(timedelta(hours=5))
+    await burst(flavour, cron_jobs=[line], timezone=zone)
+
+    assert line.next_run is not None
+    assert (line.next_run.hour, line.next_run.tzinfo) == (3, zone)
+
+
+async def test_values_can_be_kept_out_of_the_log(flavour: Flavour, pool: ArqRedis, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="arq.worker")
+    await enqueued(pool, "works", _job_id="quiet")
+    await burst(flavour, works, log_results=False)
+
+    assert any(record.getMessage().endswith("← quiet:works ● ") for record in caplog.records)
+
+
+async def finishes(ctx: Ctx) -> None:
+    ctx["notes"].append("begins")
+    await until(lambda: "signalled" in ctx["notes"], what="the signal")
+
+
+async def test_a_running_job_has_its_time_after_a_signal(flavour: Flavour, pool: ArqRedis):
+    await enqueued(pool, "finishes")
+    async with running(flavour, functions=[finishes], job_completion_wait=30) as worker:
+        await until(lambda: "begins" in worker.notes, what="the run")
+        worker.worker.handle_sig_wait_for_completion(signal.SIGTERM)
+        worker.notes.append("signalled")
+
+        await until(lambda: worker.worker.jobs_complete == 1, what="the end")
+
+
+async def test_a_cron_job_that_is_not_unique_runs_on_every_worker(flavour: Flavour):
+    for _ in range(2):
+        done = await burst(flavour, cron_jobs=[cron(works, hour=3, run_at_startup=True, unique=False)])
+
+        assert done.worker.jobs_complete == 1

@@ -1,0 +1,81 @@
+"""``sightline worker module.WorkerSettings``: runs, checks or watches a program written for arq."""
+
+from __future__ import annotations
+
+import asyncio
+import logging.config
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from arq.logs import default_log_config
+from arq.worker import check_health
+
+from producer.errors import DependencyMissing, SettingsError
+from worker.queue.arq_worker import create_worker, run_worker
+
+
+def run_program(path: str, *, burst: bool, check: bool, watch: str | None, **options: Any) -> int:
+    """Run the worker of the class at ``path``; returns the exit code. Raises ``SettingsError`` for no such class."""
+    sys.path.insert(0, str(Path.cwd()))
+    settings = load_settings(path)
+    if check:
+        return check_health(settings)
+    if watch is not None and not Path(watch).is_dir():
+        msg = f"--watch is {watch!r}: expected a folder whose changes restart the worker"
+        raise SettingsError(msg)
+    logging.config.dictConfig(default_log_config(verbose=False))
+    if burst:
+        options["burst"] = True
+    if watch is None:
+        run_worker(settings, **options)
+    else:
+        asyncio.run(_watch(watch, settings, options))
+    return 0
+
+
+def load_settings(path: str) -> type:
+    """Return the class that ``path`` names, as ``module.Name``."""
+    module_path, _, name = path.replace(":", ".").rpartition(".")
+    if not module_path:
+        msg = f"SETTINGS is {path!r}: expected module and class, such as tasks.WorkerSettings"
+        raise SettingsError(msg)
+    try:
+        found: object = getattr(import_module(module_path), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_path}.".startswith(f"{error.name}."):
+            raise
+        msg = f"SETTINGS is {path!r}: there is no module {error.name!r} in {str(Path.cwd())!r} or on the Python path"
+        raise SettingsError(msg) from None
+    except AttributeError:
+        msg = f"SETTINGS is {path!r}: module {module_path!r} has no {name!r}"
+        raise SettingsError(msg) from None
+    if not isinstance(found, type):
+        msg = f"SETTINGS is {path!r}, a {type(found).__name__}: expected a class with arq's options"
+        raise SettingsError(msg)
+    return found
+
+
+async def _watch(folder: str, settings: type, options: dict[str, Any]) -> None:
+    """Run the worker, and run it again whenever a file of ``folder`` changes, as ``arq --watch`` does."""
+    try:
+        awatch = import_module("watchfiles").awatch
+    except ImportError as error:
+        msg = "--watch needs watchfiles: pip install watchfiles"
+        raise DependencyMissing(msg) from error
+    stop = asyncio.Event()
+    worker = create_worker(settings, **options)
+    worker.on_stop = lambda _: stop.set()
+    running = asyncio.ensure_future(worker.async_run())
+    try:
+        async for _ in awatch(folder, stop_event=stop):
+            click.echo("files changed, restarting the worker")
+            await worker.close()
+            await asyncio.gather(running, return_exceptions=True)
+            worker = create_worker(settings, **options)
+            worker.on_stop = lambda _: stop.set()
+            running = asyncio.ensure_future(worker.async_run())
+    finally:
+        await worker.close()

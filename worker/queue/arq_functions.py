@@ -1,0 +1,179 @@
+"""What an arq program expects of the run of its functions: retries, time to live, serializers, log lines.
+
+The scanner's policy is in ``run.py`` and ``outcome.py``; here each of arq's options decides instead. The logger
+``arq.worker`` gets the lines that arq writes, so that what listens to it goes on working.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import Any, Final
+
+from arq.jobs import SerializationError
+from arq.utils import args_to_string, truncate
+from arq.worker import Retry, RetryJob
+
+from producer.contract import ErrorInfo, FunctionResult, JobState
+from worker.queue.arq_wire import CURE, error_info, given_job_id, is_packed, pack, unpack
+from worker.queue.delivery import Delivery
+from worker.queue.outcome import Cancelled, Commit, Dead, Decided, Outcome, Retried, Succeeded
+from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normalise_value
+
+SCANNERS: Final = ("scan", "query")
+"""Kinds of Sightline's own: their jobs wait for a worker that knows them."""
+SCANNERS_PAUSE_S: Final = 5.0
+LATE_MS: Final = 1200
+"""From this wait on, arq's line of a start says so."""
+
+logger = logging.getLogger("arq.worker")
+
+
+class ArqFunctions(JobFunctions):
+    """The functions of an arq program's worker."""
+
+    slots_kept_for_interactive = 0
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        """Whether jobs that run, or are about to, heed a cancellation."""
+        return bool(self.options.allow_abort_jobs)
+
+    def resolve(self, delivery: Delivery) -> Run:
+        """Return the call to make, with arq's policy around it; raises ``Decided`` where there is none."""
+        job_id, kind = given_job_id(delivery.job_id), delivery.kind
+        if kind not in self.options.functions:
+            raise self._not_found(job_id, kind)
+        run = super().resolve(delivery)
+        if is_packed(run.kwargs):
+            try:
+                call = unpack(run.kwargs, self.options.job_deserializer, what=f"job {kind!r}")
+                run.args, run.kwargs = tuple(call["a"]), dict(call["k"])
+            except (SerializationError, KeyError, TypeError) as error:
+                logger.exception("deserializing job %s failed", job_id)
+                raise Decided(Dead(error_info(error))) from error
+        run.function = partial(self._run, run, run.function)
+        return run
+
+    def result_ttl_s(self, kind: str) -> int | None:
+        """Return how long a result of ``kind`` is kept, as the worker says for an unknown one."""
+        if kind in self.options.functions:
+            return super().result_ttl_s(kind)
+        if self.options.keep_result_forever:
+            return 0
+        return max(1, int(self.options.keep_result_s)) if self.options.keep_result_s else -1
+
+    def failure_ttl_s(self, kind: str) -> int | None:
+        """Return how long a failure of ``kind`` is kept: as long as its result."""
+        return self.result_ttl_s(kind)
+
+    def refusal(self, delivery: Delivery) -> ErrorInfo | None:
+        """Return why a started delivery must not run, in arq's words."""
+        if delivery.is_expired:
+            logger.warning("job %s expired", given_job_id(delivery.job_id))
+            return ErrorInfo(type="JobExecutionFailed", message="job expired")
+        if delivery.is_exhausted:
+            waited_s = time.time() - delivery.enqueued_ms / 1000
+            logger.warning("%6.2fs ! %s max retries %d exceeded", waited_s, self._ref(delivery), delivery.tries)
+            return ErrorInfo(type="JobExecutionFailed", message=f"max {delivery.tries} retries exceeded")
+        return None
+
+    def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
+        """Return the ctx of a job function; the program's own ``lane`` and ``progress`` win."""
+        ours = super().ctx_of(delivery)
+        own = {name: self.options.ctx[name] for name in ("lane", "progress") if name in self.options.ctx}
+        return {**ours, "job_id": given_job_id(delivery.job_id), **own}
+
+    async def after(self, ctx: dict[Any, Any], outcome: Outcome, is_committed: bool) -> None:
+        """Log a cancellation, count the end, and run the last hook."""
+        if isinstance(outcome, Cancelled) and is_committed:
+            logger.info("%6.2fs ⊘ %s aborted", time.time() - ctx["enqueue_time"].timestamp(), ctx["job_id"])
+        await super().after(ctx, outcome, is_committed)
+
+    # ------------------------------------------------------------------------------------------ one run
+
+    async def _run(self, run: Run, function: JobFunction, ctx: dict[Any, Any], /, *args: Any, **kwargs: Any) -> Any:
+        ref, delivery, began = self._ref(run.delivery), run.delivery, time.time()
+        _log_start(delivery, ref, args, kwargs, began)
+        try:
+            value = await function(ctx, *args, **kwargs)
+            shown = truncate(repr(value)) if value is not None and self.options.log_results else ""
+            kept = self._kept(delivery, value)
+        except (Exception, asyncio.CancelledError) as error:
+            if run.stopped_by is not None or (isinstance(error, asyncio.CancelledError) and _is_cancelled_outside()):
+                self._log_stop(run, ref, time.time() - began)
+                raise
+            raise Decided(self._ended(error, ref, time.time() - began)) from error
+        logger.info("%6.2fs ← %s ● %s", time.time() - began, ref, shown)
+        return kept
+
+    def _ended(self, error: BaseException, ref: str, took_s: float) -> Outcome:
+        """Return what follows from an error: ``Retry``, ``RetryJob`` and a cancellation alone run again."""
+        if self.options.retry_jobs and isinstance(error, Retry):
+            delay_s = (error.defer_score or 0) / 1000
+            logger.info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, delay_s)
+            return Retried(delay_s, error_info(error))
+        if self.options.retry_jobs and isinstance(error, RetryJob | asyncio.CancelledError):
+            logger.info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
+            return Retried(0, error_info(error))
+        extra: Any = getattr(error, "extra", None)
+        extra = extra() if callable(extra) else extra
+        name = type(error).__name__
+        logger.error("%6.2fs ! %s failed, %s: %s", took_s, ref, name, error, extra={"extra": extra}, exc_info=error)
+        return Dead(error_info(error))
+
+    def _kept(self, delivery: Delivery, value: object) -> Outcome:
+        """Return the success with ``value``: without it where it is not kept, with an error where it cannot be."""
+        if self.result_ttl_s(delivery.kind) == -1:
+            return Succeeded(None)
+        try:
+            if self.options.job_serializer is not None:
+                about = {"f": delivery.kind, "id": given_job_id(delivery.job_id), "s": True, "r": value}
+                value = pack(self.options.job_serializer, about, what=f"result of {delivery.kind!r}")
+            outcome = normalise_value(value)
+        except (RecursionError, SerializationError) as error:
+            return _unkept(f"unable to serialize result of {delivery.kind!r}: {error}")
+        if isinstance(outcome, Dead):
+            return _unkept(f"unable to serialize result of {delivery.kind!r}: {outcome.error.message}; {CURE}")
+        return outcome
+
+    def _log_stop(self, run: Run, ref: str, took_s: float) -> None:
+        if run.stopped_by is StopReason.TIMEOUT:
+            logger.error("%6.2fs ! %s failed, TimeoutError: ", took_s, ref)
+        elif run.stopped_by is not StopReason.CANCELLED:
+            logger.info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
+
+    def _ref(self, delivery: Delivery) -> str:
+        function = self.options.functions.get(delivery.kind)
+        return delivery.kind if hasattr(function, "next_run") else f"{given_job_id(delivery.job_id)}:{delivery.kind}"
+
+    def _not_found(self, job_id: str, kind: str) -> Decided:
+        """Return the end of a job whose function is unknown; a scan or query waits for a worker of Sightline's."""
+        if kind in SCANNERS:
+            info = ErrorInfo(type="InvalidJob", message=f"{kind!r} waits for a worker that scans: sightline worker")
+            return Decided(Retried(SCANNERS_PAUSE_S, info, attempt_returned=True))
+        logger.warning("job %s, function %r not found", job_id, kind)
+        return Decided(Dead(ErrorInfo(type="JobExecutionFailed", message=f"function {kind!r} not found")))
+
+
+def _log_start(delivery: Delivery, ref: str, args: tuple[Any, ...], kwargs: dict[str, Any], now: float) -> None:
+    extra = f" try={delivery.attempt}" if delivery.attempt > 1 else ""
+    if delivery.waited_ms > LATE_MS:
+        extra += f" delayed={delivery.waited_ms / 1000:0.2f}s"
+    waited_s = now - delivery.enqueued_ms / 1000
+    logger.info("%6.2fs → %s(%s)%s", waited_s, ref, args_to_string(args, kwargs), extra)
+
+
+def _is_cancelled_outside() -> bool:
+    """Whether the task itself is cancelled, as by a loop that is torn down, rather than something it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _unkept(reason: str) -> Succeeded:
+    """Return the success of a job whose value cannot be kept: whoever asks for it gets arq's ``SerializationError``."""
+    error = error_info(SerializationError(reason))
+    logger.warning("%s", reason)
+    return Succeeded(Commit(FunctionResult(job_id="", kind="", state=JobState.SUCCEEDED, error=error)))

@@ -1,0 +1,179 @@
+"""What an arq program's ids, arguments, values and errors look like in the contract. Pure: no I/O.
+
+JSON is the default. Bytes of the user's own ``job_serializer`` travel as base64 under ``SERIALIZED``, so that a reader
+without the deserializer sees what they are. Nothing is pickled unless the user passes pickle's functions. An error's
+class is looked up among the modules that are loaded; nothing named in Redis is ever imported.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+import re
+import sys
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from arq.constants import default_queue_name
+from arq.jobs import SerializationError
+from arq.worker import JobExecutionFailed
+
+from producer.contract import JOB_ID, ErrorInfo
+from producer.errors import SettingsError
+from worker.queue.outcome import describe
+
+Serializer = Callable[[dict[str, Any]], Any]
+Deserializer = Callable[[bytes], dict[str, Any]]
+
+SERIALIZED: Final = "$arq"
+"""Marks base64 of what ``job_serializer`` made; no keyword argument of Python has this name."""
+CURE: Final = (
+    "send JSON (an ISO text, a list, model_dump(mode='json')), or pass "
+    "job_serializer=typed_json.dumps and job_deserializer=typed_json.loads of sightline.arq to pool and worker"
+)
+_ENCODED: Final = "arq.."
+"""Start of an id that had to be encoded."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]")
+_ESCAPE: Final = re.compile(rb"\.([0-9a-f]{2})")
+_QUEUE: Final = re.compile(r"[a-z0-9_-]+")
+_MAX_ENVIRONMENT: Final = 32
+
+# ------------------------------------------------------------------------------------------ ids and queues
+
+
+def stream_job_id(given: str) -> str:
+    """Return ``given`` as a job id of ours; arq's may hold anything, such as the colons of its cron jobs.
+
+    Ids that differ stay different, and ``given_job_id`` returns them as they were; but for one too long for that, which
+    becomes a digest: no job has it, since ``enqueue_job`` refuses it.
+    """
+    if JOB_ID.fullmatch(given) and not given.startswith(_ENCODED):
+        return given
+    escaped = (chr(byte) if _PLAIN.match(chr(byte)) else f".{byte:02x}" for byte in given.encode("utf-8", "replace"))
+    encoded = _ENCODED + "".join(escaped)
+    return encoded if JOB_ID.fullmatch(encoded) else hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
+
+
+def given_job_id(job_id: str) -> str:
+    """Return the id that the program gave to the job of ours."""
+    if not job_id.startswith(_ENCODED):
+        return job_id
+    raw = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), job_id[len(_ENCODED) :].encode())
+    return raw.decode("utf-8", "replace")
+
+
+def environment_of(environment: str, queue_name: str) -> str:
+    """Return the environment in which the jobs of ``queue_name`` live: its keys are shared with no other queue.
+
+    arq's default queue is the environment itself, ``mail`` in ``prod`` is ``prod-q-mail``. A name with other
+    characters, or too long, is cut and ends with a digest.
+    """
+    if queue_name == default_queue_name:
+        return environment
+    made = f"{environment}-q-{queue_name}"
+    if _QUEUE.fullmatch(queue_name) and len(made) <= _MAX_ENVIRONMENT:
+        return made
+    digest = hashlib.sha256(queue_name.encode()).hexdigest()[:8]
+    room = _MAX_ENVIRONMENT - len(environment) - len(digest) - 4
+    if room < 0:
+        msg = f"environment {environment!r} leaves no room for queue {queue_name!r}: expected at most 20 characters"
+        raise SettingsError(msg)
+    slug = re.sub(r"[^a-z0-9_-]+", "-", queue_name.lower())[:room]
+    return f"{environment}-q-{slug}-{digest}"
+
+
+def seconds(given: float | timedelta | None) -> float:
+    """Return arq's ``SecondsTimedelta`` in s."""
+    return given.total_seconds() if isinstance(given, timedelta) else float(given or 0)
+
+
+# ------------------------------------------------------------------------------------------ arguments and values
+
+
+def pack(serializer: Serializer, about: dict[str, Any], *, what: str) -> dict[str, str]:
+    """Return the marked bytes of ``serializer``; raises arq's ``SerializationError``."""
+    try:
+        made: object = serializer(about)  # bytes, if it keeps its promise
+    except Exception as error:
+        msg = f"unable to serialize {what}: job_serializer raised {type(error).__name__}: {error}"
+        raise SerializationError(msg) from error
+    if not isinstance(made, bytes):
+        msg = f"unable to serialize {what}: job_serializer returned {type(made).__name__}, expected bytes"
+        raise SerializationError(msg)
+    return {SERIALIZED: b64encode(made).decode()}
+
+
+def is_packed(value: object) -> bool:
+    """Whether ``value`` is what ``pack`` returns."""
+    return isinstance(value, dict) and list(cast("dict[Any, Any]", value)) == [SERIALIZED]
+
+
+def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what: str) -> dict[str, Any]:
+    """Return what was packed; raises ``SerializationError``."""
+    if deserializer is None:
+        msg = f"unable to deserialize {what}: it was made by a job_serializer; pass its job_deserializer here"
+        raise SerializationError(msg)
+    try:
+        return deserializer(b64decode(cast("str", packed[SERIALIZED]), validate=True))
+    except (Base64Error, TypeError) as error:
+        msg = f"unable to deserialize {what}: its bytes are not base64"
+        raise SerializationError(msg) from error
+    except Exception as error:
+        msg = f"unable to deserialize {what}: job_deserializer raised {type(error).__name__}: {error}"
+        raise SerializationError(msg) from error
+
+
+def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Raise ``SerializationError`` that names the function, the first argument JSON cannot carry, and the cure."""
+    named = [(f"argument {n}", value) for n, value in enumerate(args, start=1)]
+    named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
+    for name, value in named:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            msg = f"unable to serialize job {function!r}: {name} is no JSON ({error}); {CURE}"
+            raise SerializationError(msg) from error
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """Return the error with what it takes to rebuild it: its class and, where JSON can carry them, its arguments."""
+    info = describe(error)
+    about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
+    try:
+        if json.loads(json.dumps(error.args, allow_nan=False)) == list(error.args):
+            about["args"] = list(error.args)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return ErrorInfo.model_validate({**info.model_dump(), **about})
+
+
+def error_of(info: ErrorInfo) -> Exception:
+    """Return the exception that stands for a failure: as it was, where its class is loaded and takes its arguments.
+
+    Else ``JobExecutionFailed`` that names it.
+    """
+    if info.type == JobExecutionFailed.__name__:
+        return JobExecutionFailed(info.message)
+    about = info.model_extra or {}
+    kind = _class_of(about) or getattr(builtins, info.type, None)
+    args = about.get("args", [info.message])
+    if isinstance(kind, type) and issubclass(kind, Exception) and isinstance(args, list):
+        try:
+            return kind(*cast("list[Any]", args))
+        except Exception:  # noqa: BLE001, S110  a constructor of the user's: it wants what JSON did not carry
+            pass
+    return JobExecutionFailed(f"{info.type}: {info.message}")
+
+
+def _class_of(about: Mapping[str, Any]) -> object:
+    found: object = sys.modules.get(str(about.get("module", "")))
+    for name in str(about.get("qualname", "")).split("."):
+        found = getattr(found, name, None)
+    return found

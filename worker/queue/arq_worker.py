@@ -1,0 +1,198 @@
+"""``StreamWorker`` with arq's semantics: what ``sightline.arq`` offers to programs written for ``arq.Worker``.
+
+Each option of arq is honoured or refused at construction, with what to do instead; ``docs/arq.md`` has the table. The
+engine is ``worker.py``, what arq's options say about the run of a function is ``arq_functions.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
+from inspect import signature
+from typing import Any, Final, cast
+
+from arq.connections import ArqRedis, RedisSettings
+from arq.constants import default_queue_name, expires_extra_ms
+from arq.cron import CronJob
+from arq.worker import Function
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from producer.contract import Lane
+from producer.errors import SettingsError
+from worker.queue.arq_functions import ArqFunctions
+from worker.queue.arq_pool import StreamPool, default_environment
+from worker.queue.arq_wire import Deserializer, Serializer, environment_of
+from worker.queue.worker import DEFAULT_LEASE_S, StreamWorker
+
+Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
+JobFunctionOfArq = Function | Callable[..., Awaitable[Any]]
+Seconds = float | timedelta
+
+LOOK_FOR_ABORTS_S: Final = 0.2
+
+logger = logging.getLogger("arq.worker")
+
+
+class ArqWorker(StreamWorker):
+    """An arq worker on the stream of one queue.
+
+    Takes every option of ``arq.Worker``, and: ``environment`` (default: ``ENVIRONMENT``, else ``dev``), ``lease_s``
+    (seconds a job stays this worker's without a renewal), ``name`` (consumer name, unique a process). Raises
+    ``SettingsError`` for what cannot be honoured, and as arq does.
+    """
+
+    functions_class = ArqFunctions
+    keeps_jobs = False
+
+    def __init__(
+        self,
+        functions: Sequence[JobFunctionOfArq] = (),
+        *,
+        queue_name: str | None = default_queue_name,
+        cron_jobs: Sequence[CronJob] | None = None,
+        redis_settings: RedisSettings | None = None,
+        redis_pool: ArqRedis | None = None,
+        burst: bool = False,
+        on_startup: Hook | None = None,
+        on_shutdown: Hook | None = None,
+        on_job_start: Hook | None = None,
+        on_job_end: Hook | None = None,
+        after_job_end: Hook | None = None,
+        handle_signals: bool = True,
+        job_completion_wait: int = 0,
+        max_jobs: int = 10,
+        job_timeout: Seconds = 300,
+        keep_result: Seconds = 3600,
+        keep_result_forever: bool = False,
+        poll_delay: Seconds = 0.5,
+        queue_read_limit: int | None = None,
+        max_tries: int = 5,
+        health_check_interval: Seconds = 3600,
+        health_check_key: str | None = None,
+        ctx: dict[Any, Any] | None = None,
+        retry_jobs: bool = True,
+        allow_abort_jobs: bool = False,
+        max_burst_jobs: int = -1,
+        job_serializer: Serializer | None = None,
+        job_deserializer: Deserializer | None = None,
+        expires_extra_ms: int = expires_extra_ms,
+        timezone: tzinfo | None = None,
+        log_results: bool = True,
+        environment: str | None = None,
+        lease_s: float = DEFAULT_LEASE_S,
+        name: str = "",
+    ) -> None:
+        given = locals()
+        options = {option: given[option] for option in signature(StreamWorker.__mro__[1]).parameters}
+        if environment is None and isinstance(redis_pool, StreamPool):
+            environment = redis_pool.environment
+        environment = environment or default_environment()
+        queue = queue_name or getattr(redis_pool, "default_queue_name", None)
+        if queue in set(Lane):
+            msg = f"queue_name {queue!r} is a lane of Sightline's own; choose another name, or leave it out"
+            raise SettingsError(msg)
+        super().__init__(
+            options.pop("functions"),
+            environment=environment_of(environment, queue or default_queue_name),
+            lease_s=lease_s,
+            name=name,
+            **options,
+        )
+        self.environment = environment
+        self._has_health_key = True  # arq writes its line unasked
+        self._aborting: asyncio.Task[None] | None = None
+
+    async def main(self) -> None:
+        """Run until stopped, or in burst mode until the queue is empty."""
+        logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
+        if self.allow_abort_jobs:
+            self._aborting = asyncio.create_task(self._look_for_aborts(), name="aborts")
+        try:
+            await super().main()
+        finally:
+            if self._aborting is not None:
+                self._aborting.cancel()
+                await asyncio.gather(self._aborting, return_exceptions=True)
+
+    def _over(self, pool: Redis) -> StreamPool:
+        made = StreamPool.over(pool, environment=self.environment)
+        made.default_queue_name = self.queue_name
+        if self.redis_settings is not None:  # a pool of the program's own says it itself, as in arq
+            made.job_serializer, made.job_deserializer = self.job_serializer, self.job_deserializer
+            made.expires_extra_ms = self.expires_extra_ms
+        return made
+
+    async def _look_for_aborts(self) -> None:
+        """Stop the runs that somebody has aborted, sooner than the next renewal of their leases would."""
+        while True:
+            await asyncio.sleep(LOOK_FOR_ABORTS_S)
+            running = self.executor.running if self.has_started.is_set() else []
+            if not running:
+                continue
+            try:
+                async with self.pool.pipeline(transaction=False) as pipe:
+                    for delivery in running:
+                        pipe.hmget(self.keys.job(delivery.job_id), ["cancel_ms", "fence"])
+                    replies = cast("list[list[bytes | None]]", await pipe.execute())
+            except (RedisError, OSError):
+                continue  # the lease keeper says so, and sees it with its next renewal
+            for delivery, (cancelled, fence) in zip(running, replies, strict=True):
+                if cancelled and fence == str(delivery.fence).encode():
+                    self.executor.cancel_seen(delivery)
+
+    async def record_health(self) -> None:
+        """Write arq's health line under its key, which ``arq --check`` and ``sightline worker --check`` read."""
+        now = time.time()
+        if now - self._last_health_check < self.health_check_interval:
+            return
+        self._last_health_check = now
+        lanes, scheduled = await self.stream.lanes.depth()
+        counts = (
+            f"j_complete={self.jobs_complete} j_failed={self.jobs_failed} j_retried={self.jobs_retried} "
+            f"j_ongoing={len(self.executor.running)} queued={lanes + scheduled}"
+        )
+        line = f"{datetime.now(self.timezone):%b-%d %H:%M:%S} {counts}"
+        await self.pool.psetex(self.health_check_key, int((self.health_check_interval + 1) * 1000), line.encode())
+        if counts != self._last_health_check_log:
+            logger.info("recording health: %s", line)
+            self._last_health_check_log = counts
+
+    def handle_sig(self, signum: signal.Signals) -> None:
+        """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""
+        running = len(self.executor.running) if self.has_started.is_set() else 0
+        logger.info(
+            "shutdown on %s ◆ %d jobs complete ◆ %d failed ◆ %d retries ◆ %d ongoing to cancel",
+            signal.Signals(signum).name,
+            self.jobs_complete,
+            self.jobs_failed,
+            self.jobs_retried,
+            running,
+        )
+        super().handle_sig(signum)
+
+    handle_sig_wait_for_completion = handle_sig
+
+
+def create_worker(settings: object, **options: Any) -> ArqWorker:
+    """Return the worker of a ``WorkerSettings`` class (or dict); attributes of its bases count, as do ``options``."""
+    if not isinstance(settings, type | Mapping):
+        msg = f"WorkerSettings is a {type(settings).__name__}: expected a class or a dict"
+        raise SettingsError(msg)
+    known = signature(ArqWorker).parameters
+    if isinstance(settings, Mapping):
+        given = cast("Mapping[str, Any]", settings)
+    else:
+        given = {name: getattr(settings, name) for name in dir(settings)}
+    return ArqWorker(**{**{name: value for name, value in given.items() if name in known}, **options})
+
+
+def run_worker(settings: object, **options: Any) -> ArqWorker:
+    """Run the worker of a ``WorkerSettings`` class until it is stopped."""
+    worker = create_worker(settings, **options)
+    worker.run()
+    return worker
