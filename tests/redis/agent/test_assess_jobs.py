@@ -73,7 +73,7 @@ async def working(redis: Redis, keys: Keys, redis_url: str, history: History, ol
                 return await assessments.run(ctx, payload)
 
             own = func(cast("Any", assess), name=ASSESS, timeout=0, keep_result=0, max_tries=assess_job.TRIES)
-            made = {"assess_slots": 2, "settle": {ASSESS: assessments.settle}, "max_jobs": 4}
+            made: dict[str, Any] = {"assess_slots": 2, "settle": {ASSESS: assessments.settle}, "max_jobs": 4}
             yield await stack.enter_async_context(
                 running_worker(redis_url, keys, [func(cast("Any", scan), name="scan"), own], **{**made, **options})
             )
