@@ -145,7 +145,7 @@ def _mounts(root: Path, volumes: Iterable[str], declared: Mapping[str, object]) 
             yield f"volume {source} is not declared"
 
 
-def environment(what: str, given: Mapping[str, str]) -> Iterator[str]:
+def environment(what: str, given: Mapping[str, str | None]) -> Iterator[str]:
     """Give the variables that a worker does not know or refuses."""
     known = setting_names(WorkerSettings)
     yield from (f"{what}: {name} is no setting" for name in given if name not in known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis import Redis
@@ -50,7 +50,7 @@ def test_a_worker_scans_answers_and_remembers_without_a_refusal(port: int, tmp_p
             child.wait(30)
 
     with Redis.from_url(f"redis://:a@127.0.0.1:{port}/0", decode_responses=True) as admin:
-        refused: list[dict[str, Any]] = admin.acl_log()
+        refused = cast("list[dict[str, Any]]", admin.acl_log())
     assert [(entry["object"], entry["context"]) for entry in refused if entry["username"] == "worker"] == []
     assert scan.returncode == 0, scan.stdout
     assert "image-alt" in scan.stdout
@@ -77,7 +77,7 @@ def test_a_worker_may_not_reach_beyond_its_environment(port: int, command: tuple
 
 def test_an_exporter_reads_figures_and_no_values(port: int) -> None:
     with Redis.from_url(f"redis://exporter:e@127.0.0.1:{port}/0") as exporter:
-        assert exporter.info("memory")["maxmemory"] > 0
+        assert cast("dict[str, Any]", exporter.info("memory"))["maxmemory"] > 0
         exporter.xlen(KEYS.lane("batch"))
         with pytest.raises(NoPermissionError):
             exporter.get(KEYS.result("j"))

@@ -95,7 +95,7 @@ async def test_what_was_started_for_a_loop_that_was_frozen_is_run_only_if_it_is_
     def takes_later(reader: LaneReader, *replies: Any) -> None:
         held.append(lambda: take(reader, *replies))
 
-    options = {"lease_s": 60}
+    options: dict[str, Any] = {"lease_s": 60}
     async with running_worker(redis_url, keys, [func(brief, name="brief", keep_result=60)], **options) as worker:
         await until(lambda: worker.job_loop._readers[Lane.BATCH]._client_id, what="the lane read")
         monkeypatch.setattr(LaneReader, "_take", takes_later)
