@@ -56,7 +56,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("/download", UNREACHABLE, "download"),
     Hostile("/pages/memory_heap.html", UNREACHABLE, "died"),
     # Its scripts are stopped for the audit: on a slow machine before it has all the memory that it wants.
-    Hostile("/pages/memory_buffers.html", (*UNREACHABLE, *PARTIAL, *SCANNED)),
+    Hostile("/pages/memory_buffers.html", (*UNREACHABLE, *PARTIAL, *SCANNED), is_guilty=None),
     Hostile("/pages/faked_axe.html", SCANNED, is_guilty=True),
     Hostile("/pages/overridden.html", SCANNED, is_guilty=True),
     Hostile("/pages/clobbered.html", SCANNED, is_guilty=True),
