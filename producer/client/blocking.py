@@ -64,6 +64,7 @@ class BlockingClient:
     shots = _returns(Client.shots)
     wait = _returns(Client.wait)
     as_completed = _yields(Client.as_completed)
+    assessed = _yields(Client.assessed)
     job = _returns(Client.job)
     cancel = _returns(Client.cancel)
     cancel_batch = _returns(Client.cancel_batch)
