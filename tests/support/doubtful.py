@@ -118,6 +118,13 @@ DOUBTFUL: tuple[Doubtful, ...] = (
         "div#d",
         f"<div aria-hidden=true>{GUILTY}</div><div id=d role=dialog aria-modal=true aria-label=Hi><p>Hi</p></div>",
     ),
+    Doubtful(
+        "/aria-hidden-main",
+        "behind-modal",
+        "div#d",
+        f"<main aria-hidden=true>{GUILTY}</main><ul><li><a href=/a>One</a><li><a href=/b>Two</a></ul>"
+        "<div id=d role=dialog aria-label=Hi><p>Hi</p></div>",
+    ),
     Doubtful("/part", "partial-document", "206", GUILTY, status="206 Partial Content"),
     Doubtful("/not-yet", "partial-document", "202", GUILTY, status="202 Accepted"),
     Doubtful("/xhtml", "parse-error", "", "<p>one", content_type="application/xhtml+xml"),

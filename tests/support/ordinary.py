@@ -68,6 +68,11 @@ _CHOICE = """<div role=dialog aria-modal=true aria-label=Country><p>Where are yo
 
 ORDINARY: Final[dict[str, str]] = {
     "/news": _page("Harbour news", f"{_NAV}<main><h1>The harbour decision</h1>{_paragraphs(_PROSE, 6)}</main>"),
+    "/letter": _page(
+        "Kettle",
+        f"<header aria-hidden=true>{_NAV}<ul>{_CARDS}</ul></header><main><h1>Kettle</h1><p>Holds a litre.</main>"
+        "<div role=dialog aria-modal=true aria-label=Letter><p>Our letter, once a month.</div>",
+    ),
     "/slides": _page("Offers", f"{_NAV}<main><h1>Offers</h1>{_SLIDES}<ul>{_CARDS}</ul></main>{_CHOICE}"),
     "/shop": _page("Axes | Shop", f"{_NAV}<main><h1>Axes</h1><ul>{_CARDS}</ul></main>"),
     "/form": _page(

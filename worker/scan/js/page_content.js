@@ -140,8 +140,8 @@
     where: where(one),
   }));
 
-  // A modal hides the rest from rules only where the rest is made inert, or most of it is hidden from assistive
-  // technology, as libraries do that are older than `inert`: rules skip both.
+  // A modal hides the rest from rules only where the rest is made inert, or its main part (without one: most of it) is
+  // hidden from assistive technology, as libraries do that are older than `inert`: rules skip both.
   const SUBSTANCE = "a[href], button, input, select, img, h1, h2, h3, p";
   const DIALOG = "[aria-modal=true i], [role=dialog i], [role=alertdialog i]", HIDDEN = "[aria-hidden=true i]";
   const findModal = () => {
@@ -150,7 +150,9 @@
     const [claimed, dialog] = [seen("[aria-modal=true i]")[0], seen(DIALOG).find((one) => !closest(one, HIDDEN))];
     if (dialog) {
       const rest = all(SUBSTANCE).slice(0, 1000).filter((one) => !closest(one, DIALOG) && isDisplayed(one));
-      if (rest.filter((one) => closest(one, HIDDEN)).length * 2 > rest.length) return dialog;
+      const main = seen("main, [role=main i]").find((one) => !closest(one, DIALOG));
+      const hidden = rest.filter((one) => closest(one, HIDDEN)).length;
+      if (main ? closest(main, HIDDEN) : hidden * 2 > rest.length) return dialog;
     }
     if (!claimed) return null;
     const hides = (part) => !closest(claimed, "[inert]") && isDisplayed(part) &&
