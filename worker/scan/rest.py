@@ -118,10 +118,11 @@ class Rest:
                 return
 
     async def _has_changed(self, begun_s: float, known: frozenset[str]) -> bool:
+        # Asked first: what observers have begun since the last step is known once the document has replied.
+        found = await self._ask_all("sightlineRest.changes()", await self._frames())
         watch = self._page.watch
         if watch.inflight.keys() - known or watch.last_network_s >= begun_s:
             return True
-        found = await self._ask_all("sightlineRest.changes()", await self._frames())
         return any(one["still_ms"] < (time.monotonic() - begun_s) * 1000 for one in found if one)
 
     async def _wait_for_started(self, known: frozenset[str], end_s: float) -> None:
