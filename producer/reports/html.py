@@ -23,6 +23,7 @@ from producer.contract import IMPACTS, Finding, Impact, Priority
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.formats import ReportContext
 from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views, has_components
+from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
     Page,
@@ -100,6 +101,8 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "impacts": [(impact, summary.elements[impact]) for impact in WORST_FIRST],
         "context": context,
         "version": version("sightline"),
+        "mended": mended_lines(listed),
+        "mended_heading": HEADING,
         "remarks": [*context.notes, *remarks(listed)],
         "doubts": lines_by_kind(listed),
         "style": Markup(style),  # noqa: S704  our own files, from the package

@@ -20,6 +20,7 @@ from producer.contract import Impact
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import MAX_LINES, counts_text, doubt_lines
 from producer.reports.formats import ReportContext
+from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
     Page,
@@ -70,6 +71,10 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     named = dict(zip(map(id, listed), names, strict=True))
     for group in by_component(listed):
         _print_component(console, group, named)
+    if lines := mended_lines(whole):
+        console.print(Text(f"\n{HEADING}", style="bold green"))
+        for line in lines:
+            console.print(_indented(Text(line)), overflow="fold")
     for about, found in reviews(listed):
         _print_reviews(console, about, found, named)
     console.print()
