@@ -22,7 +22,8 @@ from markupsafe import Markup
 from producer.contract import IMPACTS, Finding, Impact, Priority
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.formats import ReportContext
-from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views
+from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views, has_components
+from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
     Page,
@@ -87,7 +88,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "labels": [one_line(label) for label in names],
         "components": views.all,
         "page_groups": views.groups,
-        "brief": views.brief,
+        "references": views.references,
         "site": one_line(sites.pop()) if len(sites) == 1 else "",
         "summary": summary,
         "verdict_kind": kind,
@@ -100,6 +101,8 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "impacts": [(impact, summary.elements[impact]) for impact in WORST_FIRST],
         "context": context,
         "version": version("sightline"),
+        "mended": mended_lines(listed),
+        "mended_heading": HEADING,
         "remarks": [*context.notes, *remarks(listed)],
         "doubts": lines_by_kind(listed),
         "style": Markup(style),  # noqa: S704  our own files, from the package
@@ -255,6 +258,7 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "first_nodes": FIRST_NODES,
     "first_places": FIRST_PLACES,
     "first_rules": FIRST_RULES,
+    "has_components": has_components,
     "impact_of": impact_of,
     "is_link": _is_link,
     "max_nodes": MAX_NODES,

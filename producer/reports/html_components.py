@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from producer.reports.components import ComponentBarrier, by_component
-from producer.reports.page import Page
+from producer.reports.page import Page, elements
 from producer.reports.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -47,6 +48,20 @@ class View:
         return len({one.node.failure_summary for one in self.shown}) == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A page's line about one of its components: the component's number, and what is this page's alone.
+
+    ``text`` says of the marks what the single word of ``marks`` does not.
+    """
+
+    number: int
+    count: int
+    marks: str = ""
+    text: str = ""
+    hidden: int = 0
+
+
 class Views:
     """All component barriers of a report, and where those of a page's findings are."""
 
@@ -70,16 +85,33 @@ class Views:
         """The groups of all pages that have one."""
         return sorted({group for view in self.all for group in view.barrier.groups})
 
-    def brief(self, finding: Finding) -> list[tuple[int, str, int]]:
-        """Return number, name and elements of the finding's components; nothing where an element has none."""
-        counts: dict[str, int] = {}
-        names: dict[str, str] = {}
-        for node in finding.nodes:
-            counts[node.issue_id] = counts.get(node.issue_id, 0) + 1
-            names[node.issue_id] = node.component
-        if "" in counts:
-            return []
-        return [(self._numbers[issue, finding.rule], names[issue], number) for issue, number in counts.items()]
+    def references(self, page: Page) -> list[Reference]:
+        """Return the page's components by number: each is named once, where it is shown, not on each of 1,000 pages."""
+        found: list[Reference] = []
+        for finding in page.findings:
+            if not has_components(finding):
+                continue
+            counts = Counter(node.issue_id for node in finding.nodes)
+            marks, text = _marked(page, finding)
+            last = next(reversed(counts))
+            for issue_id, count in counts.items():
+                hidden = elements(finding) - len(finding.nodes) if issue_id == last else 0
+                found.append(Reference(self._numbers[issue_id, finding.rule], count, marks, text, hidden))
+        return sorted(found, key=lambda one: one.number)
+
+
+def has_components(finding: Finding) -> bool:
+    """Return whether each listed element of the finding has a component, which says all about it."""
+    return bool(finding.nodes) and all(node.issue_id for node in finding.nodes)
+
+
+def _marked(page: Page, finding: Finding) -> tuple[str, str]:
+    """Return the finding's marks, and in words what they leave out."""
+    if not page.marks.is_set:
+        return "", ""
+    marks = " ".join(dict.fromkeys(mark for _, mark, _ in page.marks.each(finding) if mark))
+    text = page.marks.finding_text(finding)
+    return marks, "" if text == marks else text
 
 
 def _show(view: View) -> None:

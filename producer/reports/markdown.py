@@ -14,6 +14,7 @@ from producer.contract import Finding
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
 from producer.reports.formats import ReportContext
+from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
     Page,
@@ -55,7 +56,9 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     names = dict(zip(map(id, listed), labels(listed), strict=True))
     head, foot = _head(listed, context), _foot(listed, context)
     doubts = _doubts(listed, names)
-    left = MAX_CHARS - len(head) - len(foot) - len(doubts) - _ROOM
+    gone = "".join(f"- {text(line)}\n" for line in mended_lines(listed))
+    mended = f"\n**{HEADING}**\n\n{gone}" if gone else ""
+    left = MAX_CHARS - len(head) - len(foot) - len(doubts) - len(mended) - _ROOM
     shown = worst_first(page for page in listed if page.outcome != "passed")
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     groups = by_component(listed)
@@ -67,6 +70,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     out.writelines(blocks)
     what = "component barrier" if any(group.issue_id for group in groups) else "rule"
     out.write(_left_out(len(groups) - len(blocks), f"more {what}"))
+    out.write(mended)
     if shown:
         heads = [impact.value.capitalize() for impact in WORST_FIRST]
         out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")

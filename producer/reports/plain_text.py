@@ -23,7 +23,8 @@ def one_line(text: str, *, limit: int | None = None) -> str:
 
     With ``limit`` a longer text is cut as ``cut`` does.
     """
-    fit = "".join(" " if _is_unfit(character) else character for character in text)
+    # What str.isprintable() takes for printable is a part of what is fit, and most text is: no look at each character.
+    fit = text if text.isprintable() else "".join(" " if _is_unfit(c) else c for c in text)
     line = " ".join(fit.split())
     return line if limit is None else cut(line, limit)
 
@@ -41,6 +42,8 @@ def cut(line: str, limit: int) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` without unfit characters, its line breaks and tabs kept."""
+    if text.isprintable():
+        return text
     return "".join(c for c in text if c in "\n\t" or not _is_unfit(c))
 
 

@@ -8,7 +8,7 @@ lines instead of a table row, so that 40 columns are enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
 from rich.console import Console
@@ -18,12 +18,11 @@ from rich.text import Text
 
 from producer.contract import Impact
 from producer.reports.components import ComponentBarrier, by_component
-from producer.reports.doubts import MAX_LINES, counts_text, doubt_lines
 from producer.reports.formats import ReportContext
+from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
     Page,
-    Summary,
     elements,
     labels,
     selector_text,
@@ -33,6 +32,7 @@ from producer.reports.page import (
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
+from producer.reports.table_sums import INDENT, STYLE, impact_counts, indented, print_problems, print_sums
 
 _WIDE: Final = 72
 """Columns from which on the page table fits with a page name that can be told from its neighbour."""
@@ -41,18 +41,11 @@ _ROOMY: Final = 100
 _SHORT: Final = {Impact.CRITICAL: "Crit", Impact.SERIOUS: "Ser", Impact.MODERATE: "Mod", Impact.MINOR: "Min"}
 _PIPE: Final = 10_000
 """Columns where no terminal is: an address in a log stays whole."""
-_INDENT: Final = 4
 _FIX_LINES: Final = 2
 """Lines of advice shown of a rule; all of it is in the HTML report."""
 _PLACES: Final = 4
 """Places shown of a rule; all of them are in every other format."""
 
-_STYLE: Final[dict[Impact, str]] = {
-    Impact.CRITICAL: "bold red",
-    Impact.SERIOUS: "red",
-    Impact.MODERATE: "yellow",
-    Impact.MINOR: "cyan",
-}
 _OUTCOME_STYLE: Final = {"passed": "green", "barriers": "default"}
 
 
@@ -70,6 +63,10 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     named = dict(zip(map(id, listed), names, strict=True))
     for group in by_component(listed):
         _print_component(console, group, named)
+    if lines := mended_lines(whole):
+        console.print(Text(f"\n{HEADING}", style="bold green"))
+        for line in lines:
+            console.print(indented(Text(line)), overflow="fold")
     for about, found in reviews(listed):
         _print_reviews(console, about, found, named)
     console.print()
@@ -93,8 +90,8 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
 def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write what could not be scanned and the sums: why a run ended as it did, where its reports are files."""
     console, listed = _console(context, out), [page.counted for page in pages]
-    _print_problems(console, listed, [one_line(label) for label in labels(listed)])
-    _print_sums(console, summarise(listed, fail_on=context.fail_on), context)
+    print_problems(console, listed, [one_line(label) for label in labels(listed)])
+    print_sums(console, summarise(listed, fail_on=context.fail_on), context)
 
 
 def _console(context: ReportContext, out: TextIO) -> Console:
@@ -127,7 +124,7 @@ def _print_page_list(console: Console, pages: Sequence[Page], names: Sequence[st
     for page, name in zip(pages, names, strict=True):
         console.print(Text(middle_cut(name, console.width), style="bold"))
         line = Text("  ")
-        line.append_text(_status(page) if not page.findings else _impact_counts(page.barriers))
+        line.append_text(_status(page) if not page.findings else impact_counts(page.barriers))
         if page.findings and not page.is_scanned:
             line.append(", ").append_text(_status(page))
         console.print(line)
@@ -145,16 +142,7 @@ def _status(page: Page) -> Text:
 def _numbers(page: Page) -> list[Text]:
     if not page.is_scanned and not page.findings:
         return [Text("-", style="dim")] * len(WORST_FIRST)
-    return [Text(f"{count:,}", style=_STYLE[impact] if count else "dim") for impact, count in page.barriers.items()]
-
-
-def _impact_counts(counts: Mapping[Impact, int]) -> Text:
-    """Return ``3 critical, 1 minor``, each in its colour."""
-    line = Text()
-    for impact in WORST_FIRST:
-        if counts[impact]:
-            line.append(", " if line else "").append(f"{counts[impact]:,} {impact.value}", style=_STYLE[impact])
-    return line
+    return [Text(f"{count:,}", style=STYLE[impact] if count else "dim") for impact, count in page.barriers.items()]
 
 
 def _worst(page: Page) -> str:
@@ -167,7 +155,7 @@ def _worst(page: Page) -> str:
 def _print_component(console: Console, group: ComponentBarrier, names: dict[int, str]) -> None:
     console.print()
     heading = Text()
-    heading.append(group.impact.value, style=_STYLE[group.impact]).append("  ")
+    heading.append(group.impact.value, style=STYLE[group.impact]).append("  ")
     if group.issue_id:
         heading.append(one_line(group.name), style="bold")
     else:
@@ -175,12 +163,12 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
     criteria = f"WCAG {', '.join(group.finding.criteria)}" if group.finding.criteria else ""
     _print_hanging(console, heading, tail=criteria)
     if group.issue_id:
-        console.print(_indented(_about(group)), overflow="fold")
-    console.print(_places(group, names, console.width - _INDENT))
+        console.print(indented(_about(group)), overflow="fold")
+    console.print(_places(group, names, console.width - INDENT))
     hidden = len(group.places) - _PLACES
     if hidden > 0:
-        console.print(_indented(Text(f"and on {counted(hidden, 'more page')}", style="dim")))
-    console.print(_indented(_fix(group, max(_FIX_LINES * (console.width - _INDENT) - 8, 40))))
+        console.print(indented(Text(f"and on {counted(hidden, 'more page')}", style="dim")))
+    console.print(indented(_fix(group, max(_FIX_LINES * (console.width - INDENT) - 8, 40))))
 
 
 def _about(group: ComponentBarrier) -> Text:
@@ -214,25 +202,21 @@ def _places(group: ComponentBarrier, names: dict[int, str], room: int) -> Paddin
         selector = selector_text(finding.nodes[0].selector) if finding.nodes else ""
         where = one_line(selector, limit=max(room - name_width - 2 - len(tail), 8))
         grid.add_row(middle_cut(name, name_width), Text.assemble((where, "cyan"), (tail, "dim")))
-    return _indented(grid)
+    return indented(grid)
 
 
 def _print_hanging(console: Console, heading: Text, *, tail: str) -> None:
     """Print a heading; what doesn't fit in its first line stands under it, indented, ``tail`` always in one piece."""
-    lines = [heading] if len(heading) <= console.width else list(heading.wrap(console, console.width - _INDENT))
+    lines = [heading] if len(heading) <= console.width else list(heading.wrap(console, console.width - INDENT))
     for line in lines:
         line.rstrip()
-    if len(lines[-1]) + 2 + len(tail) <= console.width - (_INDENT if len(lines) > 1 else 0):
+    if len(lines[-1]) + 2 + len(tail) <= console.width - (INDENT if len(lines) > 1 else 0):
         lines[-1].append(f"  {tail}" if tail else "", style="dim")
     else:
         lines.append(Text(tail, style="dim"))
     console.print(lines[0])
     for line in lines[1:]:
-        console.print(_indented(line))
-
-
-def _indented(content: Text | Table) -> Padding:
-    return Padding(content, (0, 0, 0, _INDENT), expand=False)
+        console.print(indented(line))
 
 
 def _print_reviews(console: Console, about: str, found: Sequence[Proposed | Measured], names: dict[int, str]) -> None:
@@ -240,74 +224,16 @@ def _print_reviews(console: Console, about: str, found: Sequence[Proposed | Meas
     console.print()
     heading = Text("review", style="bold blue").append(f"  {about}", style="default")
     _print_hanging(console, heading, tail="a person decides")
-    room = console.width - _INDENT
+    room = console.width - INDENT
     for one in found[:_PLACES]:
         rule = f"  {one_line(one.finding.rule, limit=40)}"
         name = middle_cut(names[id(one.page)], max(room * 2 // 5, 12))
         selector = one_line(selector_text(one.node.selector), limit=max(room - len(name) - len(rule) - 2, 8))
         place = Text.assemble((name, ""), "  ", (selector, "cyan"), (rule, "dim"))
-        console.print(_indented(place), overflow="ellipsis", no_wrap=True)
+        console.print(indented(place), overflow="ellipsis", no_wrap=True)
         said = Text(one.line(max(_FIX_LINES * (room - 2) - 8, 40)))
         said.stylize("bold", 0, len(one.word))
-        console.print(Padding(said, (0, 0, 0, _INDENT + 2), expand=False))
+        console.print(Padding(said, (0, 0, 0, INDENT + 2), expand=False))
     hidden = len(found) - _PLACES
     if hidden > 0:
-        console.print(
-            _indented(Text(f"and {counted(hidden, 'more element')}; all are in the HTML report", style="dim"))
-        )
-
-
-# ---------------------------------------------------------------------------------------------- sums
-
-
-def _print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]) -> None:
-    named = list(zip(names, pages, strict=True))
-    unread = [(name, page) for name, page in named if not page.is_scanned and page.outcome != "doubtful"]
-    doubtful = [(name, page) for name, page in named if page.outcome == "doubtful"]
-    for heading, problems in (("Not scanned", unread), ("In doubt", doubtful)):
-        if not problems:
-            continue
-        console.print()
-        console.print(Text(f"{heading}, so not a pass: {counted(len(problems), 'page')}", style="bold magenta"))
-        for name, page in problems:
-            text = Text.assemble((name, "bold"), "  ", f"{page.outcome}: ", one_line(page.problem, limit=500))
-            console.print(_indented(text), overflow="fold")
-    _print_doubts(console, [(name, line) for name, page in named for line in doubt_lines(page, untold=True)])
-
-
-def _print_doubts(console: Console, lines: Sequence[tuple[str, str]]) -> None:
-    """Print the doubts that no problem has told, a line each."""
-    if not lines:
-        return
-    console.print()
-    console.print(Text(f"What else is in doubt: {counted(len(lines), 'remark')}", style="bold yellow"))
-    for name, line in lines[:MAX_LINES]:
-        text = Text.assemble((middle_cut(name, max(console.width * 2 // 5, 12)), "bold"), "  ", line)
-        console.print(_indented(text), overflow="fold")
-    if len(lines) > MAX_LINES:
-        text = f"and {counted(len(lines) - MAX_LINES, 'more doubt')}; all are in the JSON report"
-        console.print(_indented(Text(text, style="dim")))
-
-
-def _print_sums(console: Console, summary: Summary, context: ReportContext) -> None:
-    console.print()
-    line = Text(f"{counted(summary.pages, 'page')}: ", style="bold")
-    line.append(f"{summary.with_barriers:,} with barriers, {summary.passed:,} without")
-    if unread := summary.not_scanned - summary.doubtful:
-        line.append(f", {unread:,} not scanned", style="bold magenta")
-    if summary.doubtful:
-        line.append(f", {summary.doubtful:,} in doubt", style="bold magenta")
-    console.print(line)
-    if summary.total:
-        line = Text(f"{summary.found('new ' if summary.marked else '')}: ", style="bold")
-        line.append_text(_impact_counts(summary.elements))
-        console.print(line)
-    if summary.needs_review:
-        console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))
-    if summary.in_doubt:
-        line = Text(f"{counted(summary.in_doubt, 'page')} in doubt: ", style="bold yellow")
-        console.print(line.append(counts_text(summary.doubts), style="not bold"))
-    if context.fail_on:
-        new = "new " if summary.marked else ""
-        text = f"{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse"
-        console.print(Text(text, style="red" if summary.failing else "green"))
+        console.print(indented(Text(f"and {counted(hidden, 'more element')}; all are in the HTML report", style="dim")))

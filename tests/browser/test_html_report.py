@@ -65,6 +65,7 @@ COMPONENTS = "[...document.querySelectorAll('details.component')].filter((one) =
 async def test_components_are_searched_and_filtered_by_group_and_lead_to_their_pages(tmp_path: Path) -> None:
     async with opened(written(tmp_path, components.pages(6)).as_uri()) as report:
         everything = await report.run(COMPONENTS)
+        named = await report.run("[...document.querySelectorAll('#page-1 .briefs a')].map((link) => link.textContent)")
         shop = await select(report, "group", "shop")
         await select(report, "group", "")
         await search(report, "search field")
@@ -77,6 +78,7 @@ async def test_components_are_searched_and_filtered_by_group_and_lead_to_their_p
         is_open = await report.run("document.getElementById('component-1').open")
 
     assert (everything, found, is_open) == (2, 1, True)
+    assert named == [f"1. {components.NAMES[components.HEADER]}", f"2. {components.NAMES[components.CARD]}"]
     assert shop["pages"] == ["/1.html", "/3.html", "/5.html"]
     assert alone["pages"] == ["/1.html", "/3.html", "/5.html"]
 

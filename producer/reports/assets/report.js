@@ -12,19 +12,30 @@
   const components = [...document.querySelectorAll("details.component")].map((element) => ({
     element,
     component: element.id.slice(10),
+    name: element.querySelector("h3").textContent,
     impact: element.dataset.impact,
     rule: element.dataset.rule.toLowerCase(),
     marks: element.dataset.marks.split(" "),
     groups: JSON.parse(element.dataset.groups),
     text: element.textContent.toLowerCase(),
   }));
+  // A page names its components by number, as links: with a script by their names, which would be most of a large file.
+  document.querySelectorAll(".briefs").forEach((list) => {
+    list.classList.add("named");
+    for (const line of list.children) {
+      const link = line.querySelector("a");
+      const of = components[link.hash.slice(11) - 1];
+      link.textContent = of.name;
+      line.className = of.impact;
+    }
+  });
   const all = [...document.querySelectorAll("details.page")].map((element) => ({
     element,
     status: element.dataset.status,
     group: element.dataset.group ?? "",
     isDoubtful: "doubt" in element.dataset,
     head: `${element.querySelector("summary").textContent} ${element.querySelector(".address").textContent}`.toLowerCase(),
-    findings: [...element.querySelectorAll("article.finding, li.brief")].map((finding) => {
+    findings: [...element.querySelectorAll("article.finding, .briefs > li")].map((finding) => {
       const of = finding.matches("li") ? components[finding.querySelector("a").hash.slice(11) - 1] : undefined;
       return {
         element: finding,

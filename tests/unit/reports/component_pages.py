@@ -29,3 +29,16 @@ def pages(count: int = 150) -> list[Page]:
         )
         for n in range(count)
     ]
+
+
+def alike(count: int, *, components: int = 26) -> list[Page]:
+    """Pages of one template, each with the same components, whose names are as long as real ones."""
+    findings = tuple(_numbered(number) for number in range(components))
+    return [page_of(sample.scan_result(f"/category/page-{number}.html", *findings)) for number in range(count)]
+
+
+def _numbered(number: int) -> Finding:
+    made = sample.finding(f"rule-{number}")
+    name = f"Header › component number {number} of the page has no text alternative"
+    known = {"issue_id": f"{number:016x}-00c0ffee", "component": name}
+    return made.revised(nodes=tuple(node.model_copy(update=known) for node in made.nodes))

@@ -13,7 +13,7 @@ from producer.reports.components import by_component
 from producer.reports.marks import Marks
 from producer.reports.page import Page, page_of
 from tests.unit.reports import sample_pages as sample
-from tests.unit.reports.component_pages import CARD, HEADER, NAMES, finding, pages
+from tests.unit.reports.component_pages import CARD, HEADER, NAMES, alike, finding, pages
 
 
 def compared(page: Page, known: Sequence[str]) -> Page:
@@ -116,3 +116,33 @@ def test_html_shows_what_to_do_and_each_element_once_and_links_components_and_pa
     assert made.count('href="#component-1"') == 40
     assert '<a href="#page-1">' in made
     assert "<b>2 component barriers (2 rules, 80 elements)</b>" in made
+
+
+def test_a_page_costs_html_few_bytes_beside_its_address_however_long_the_names_of_its_components_are() -> None:
+    few, many = (len(sample.render("html", alike(count)).encode()) for count in (201, 221))
+
+    a_page = (many - few) / 20
+    assert a_page < 700 + 26 * 45, "1,000 pages stay under 3 MB; with the components' names a page was 3,700 bytes"
+
+
+def test_html_names_a_component_under_the_number_by_which_its_pages_link_to_it() -> None:
+    made = sample.render("html", pages(2))
+
+    assert 'id="component-1" data-impact="critical"' in made
+    assert f"<h3>1. {NAMES[HEADER]}</h3>" in made
+    assert '<li><a href="#component-1">1</a><li><a href="#component-2">2</a> 2 elements</ul>' in "".join(
+        line.strip() for line in made.splitlines()
+    )
+
+
+def test_html_says_on_a_page_which_of_its_components_are_known_and_which_only_in_part() -> None:
+    known, part = (
+        compared(page_of(sample.scan_result(path, finding("image-alt", CARD, nodes=2))), listed)
+        for path, listed in (("/1", ["image-alt-n0", "image-alt-n1"]), ("/2", ["image-alt-n0"]))
+    )
+
+    made = sample.render("html", [known, part])
+
+    assert '<li data-marks="known"><a href="#component-1">1</a> 2 elements</ul>' in made.replace("\n", "")
+    assert '<li data-marks="known new"><a href="#component-1">1</a> 2 elements <span class="chip mark' in made
+    assert "1 known, 1 new</span>" in made

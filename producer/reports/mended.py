@@ -1,0 +1,97 @@
+"""Component barriers that pages no longer have, by name, in the words of all reports that people read. Pure.
+
+What is gone is known by elements' fingerprints alone: from each page's previous scan (``Changes.fixed``), and from the
+baseline (what of ``Marks.known`` is on the page no more). A fingerprint is the same on every page of a site, so a page
+that still has the component gives it its name. Results do not name a component that is on none of the report's pages,
+and one fingerprint may be of two components that differ by class: their elements are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from producer.contract.addresses import origin_of
+from producer.reports.page import Page
+from producer.reports.plain_text import counted, one_line
+
+HEADING: Final = "Mended component barriers"
+MAX_LINES: Final = 20
+"""Component barriers that are named; of the others the number is said."""
+
+_Key: TypeAlias = "tuple[str, str]"
+"""``issue_id`` and rule."""
+
+
+@dataclass(slots=True)
+class _Component:
+    """Where a component barrier is, and whence it is gone."""
+
+    name: str
+    has: int = 0
+    mended: int = 0
+
+
+def mended_lines(pages: Iterable[Page]) -> list[str]:
+    """Return a line for each component barrier that is gone from a page, most pages first; none where nothing is."""
+    listed = list(pages)
+    gone = [(page, lost) for page in listed if (lost := _gone(page))]
+    if not gone:
+        return []
+    found, owners = _components(listed)
+    unnamed: list[int] = []
+    for page, lost in gone:
+        site = origin_of(page.url)
+        keys = [owners.get((site, fingerprint), set[_Key]()) for fingerprint in lost]
+        for key in {next(iter(one)) for one in keys if len(one) == 1} - _keys(page):
+            found[key].mended += 1
+        unnamed += [number] if (number := sum(len(one) != 1 for one in keys)) else []
+    named = sorted((one for one in found.items() if one[1].mended), key=lambda one: (-one[1].mended, one[1].name))
+    lines = [_line(issue_id, component) for (issue_id, _), component in named[:MAX_LINES]]
+    return lines + _rest(len(named) - len(lines), unnamed)
+
+
+def _gone(page: Page) -> set[str]:
+    """Return the fingerprints that the page had and has no more; a page that was not read whole does not tell."""
+    if page.result is None or not page.is_scanned:
+        return set()
+    changes, known = page.result.changes, page.marks.known
+    gone = set(changes.fixed) if changes is not None and changes.previous else set[str]()
+    if known is not None and not any(finding.is_trimmed for finding in page.findings):
+        gone |= known
+    return gone - {node.fingerprint for finding in page.findings for node in finding.nodes}
+
+
+def _components(pages: Iterable[Page]) -> tuple[dict[_Key, _Component], dict[tuple[str, str], set[_Key]]]:
+    """Return the component barriers that are left, and those that each fingerprint of a site belongs to."""
+    found: dict[_Key, _Component] = {}
+    owners: dict[tuple[str, str], set[_Key]] = {}
+    for page in pages:
+        site = origin_of(page.url)
+        for finding in page.findings:
+            for node in finding.nodes:
+                if node.issue_id:
+                    key = (node.issue_id, finding.rule)
+                    found.setdefault(key, _Component(node.component))
+                    owners.setdefault((site, node.fingerprint), set()).add(key)
+        for key in _keys(page):
+            found[key].has += 1
+    return found, owners
+
+
+def _keys(page: Page) -> set[_Key]:
+    return {(node.issue_id, finding.rule) for finding in page.findings for node in finding.nodes if node.issue_id}
+
+
+def _line(issue_id: str, component: _Component) -> str:
+    pages = f"mended on {counted(component.mended, 'page')}, still on {counted(component.has, 'page')}"
+    return f"{one_line(component.name, limit=200)}: {pages} ({issue_id})"
+
+
+def _rest(left_out: int, unnamed: Sequence[int]) -> list[str]:
+    lines = [f"and {counted(left_out, 'more component barrier')} mended on a page"] if left_out else []
+    if unnamed:
+        what = f"{counted(sum(unnamed), 'element')} mended on {counted(len(unnamed), 'page')}"
+        lines.append(f"{what}, of components that this report cannot name")
+    return lines
