@@ -24,7 +24,7 @@ KEYS: Final = {
     "restore_entry": "lane:stream recent:zset waiting:zset job",
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
-    "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, "password", "hush"),
+    "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, 0, 0, "0", "password", "hush"),
     "cancel": ("j1", "{}", 60, 60, "{}", "live", "b1", "batch", "workers"),
     "seal": ("b1", 60, "live", "1"),
     "bury": (*HELD, "j1", "Boom", "it broke", 10, 10**6, "{}", 60, 60, "{}", "live", "b1"),
