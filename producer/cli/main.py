@@ -50,6 +50,7 @@ _COMMANDS: Final = {
 }
 """Each is a module of this package, or of ``scan/``."""
 _WORKER_COMMANDS: Final = {
+    "arq": "Move the jobs of an arq program onto the stream.",
     "backup": "Write all that Redis holds to a folder.",
     "doctor": "Check Redis, indexes, workers, browser and models.",
     "eval": "Score the configured models on labelled findings and questions.",

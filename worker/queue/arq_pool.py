@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from producer.client.client import Client
-from producer.client.submission import prepare
+from producer.client.submission import Submission, prepare
 from producer.contract import Lane
 from producer.contract.terms import SUBMITTED
 from producer.errors import InvalidJob
@@ -111,19 +111,37 @@ class StreamPool(ArqRedis):
         queue_name = _queue_name or self.default_queue_name
         lane = Lane(queue_name) if queue_name in set(SUBMITTED) else None
         queue_name = default_queue_name if lane else queue_name
-        job_id = stream_job_id(_job_id) if _job_id else None
-        if job_id and given_job_id(job_id) != _job_id:
-            msg = f"_job_id {_job_id!r:.80} is too long to be kept as it is: expected at most 100 characters; hash it"
-            raise InvalidJob(msg)
         defer_s = max(0.0, _defer_s(_defer_until, _defer_by))  # arq runs at once what was due before
-        payload = self._payload(function, args, kwargs, _job_try)
-        positional = () if payload is not kwargs else args
-        job = prepare(function, payload, args=positional, job_id=job_id, lane=lane, defer_s=defer_s)
-        job.frees_id = True
-        job.attempts = max(0, (_job_try or 1) - 1)
+        job = self.prepared(function, args, kwargs, job_id=_job_id, job_try=_job_try, lane=lane, defer_s=defer_s)
         job.expires_ms = int(seconds(_expires) * 1000) or max(1, int(defer_s * 1000) + self.expires_extra_ms)
         answer = await self.client_of(queue_name).submit_prepared(job)
         return self.job(_job_id or answer.job_id, queue_name=queue_name) if answer.created else None
+
+    def prepared(
+        self,
+        function: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        job_id: str | None,
+        job_try: int | None,
+        lane: Lane | None = None,
+        defer_s: float = 0.0,
+    ) -> Submission:
+        """Return a job of arq's as one of the stream, without expiry.
+
+        Raises arq's ``SerializationError``, ``InvalidJob`` and ``JobTooLarge``.
+        """
+        stream_id = stream_job_id(job_id) if job_id else None
+        if stream_id and given_job_id(stream_id) != job_id:
+            msg = f"_job_id {job_id!r:.80} is too long to be kept as it is: expected at most 100 characters; hash it"
+            raise InvalidJob(msg)
+        payload = self._payload(function, args, kwargs, job_try)
+        positional = () if payload is not kwargs else args
+        job = prepare(function, payload, args=positional, job_id=stream_id, lane=lane, defer_s=defer_s)
+        job.frees_id = True
+        job.attempts = max(0, (job_try or 1) - 1)
+        return job
 
     def _payload(
         self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], job_try: int | None

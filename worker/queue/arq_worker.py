@@ -20,10 +20,10 @@ from arq.constants import default_queue_name, expires_extra_ms
 from arq.cron import CronJob
 from arq.worker import Function
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from producer.contract import Lane
-from producer.errors import SettingsError
+from producer.errors import RedisUnsuitable, SettingsError
 from worker.queue.arq_functions import ArqFunctions
 from worker.queue.arq_pool import StreamPool, default_environment
 from worker.queue.arq_wire import Deserializer, Serializer, environment_of
@@ -34,6 +34,8 @@ JobFunctionOfArq = Function | Callable[..., Awaitable[Any]]
 Seconds = float | timedelta
 
 LOOK_FOR_ABORTS_S: Final = 0.2
+OLDEST_REDIS: Final = 7
+"""Major version: the first whose scripts may have flags, which ours do."""
 
 logger = logging.getLogger("arq.worker")
 
@@ -119,6 +121,10 @@ class ArqWorker(StreamWorker):
                 self._aborting.cancel()
                 await asyncio.gather(self._aborting, return_exceptions=True)
 
+    async def _connect(self) -> None:
+        await super()._connect()
+        await check_version(self.pool)
+
     def _over(self, pool: Redis) -> StreamPool:
         made = StreamPool.over(pool, environment=self.environment)
         made.default_queue_name = self.queue_name
@@ -176,6 +182,21 @@ class ArqWorker(StreamWorker):
         super().handle_sig(signum)
 
     handle_sig_wait_for_completion = handle_sig
+
+
+async def check_version(redis: Redis) -> None:
+    """Return if Redis is new enough, or does not let this user ask; raises ``RedisUnsuitable`` naming its version.
+
+    An older one answers with errors of compiling scripts, and arq itself runs on it.
+    """
+    try:
+        version = str((await cast("Any", redis).info("server"))["redis_version"])
+    except ResponseError:
+        return
+    major = version.partition(".")[0]
+    if major.isdecimal() and int(major) < OLDEST_REDIS:
+        msg = f"Redis is version {version}: expected {OLDEST_REDIS} or newer, whose scripts have flags; use redis:8"
+        raise RedisUnsuitable(msg)
 
 
 def create_worker(settings: object, **options: Any) -> ArqWorker:

@@ -103,8 +103,7 @@ class StreamWorker(Worker):
             await self._wind_down()
 
     async def _open(self) -> None:
-        if self._pool is None:
-            self._pool = await create_arq_pool(self.redis_settings)
+        await self._connect()
         pool = self._over(self.pool)
         self._pool = pool
         self.ctx["redis"] = pool
@@ -140,6 +139,11 @@ class StreamWorker(Worker):
             fire_schedules=partial(self._fire_schedules, pool),
         )
         await self.stream.lanes.ensure_groups()
+
+    async def _connect(self) -> None:
+        """Open a pool, unless the worker was given one."""
+        if self._pool is None:
+            self._pool = await create_arq_pool(self.redis_settings)
 
     def _over(self, pool: Redis) -> StreamPool:
         return StreamPool.over(pool, environment=self.keys.environment)
