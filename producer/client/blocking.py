@@ -59,6 +59,7 @@ class BlockingClient:
     """A connection to one environment's queue, for code without an event loop. Use as a context manager."""
 
     submit = _returns(Client.submit)
+    submit_prepared = _returns(Client.submit_prepared)
     submit_many = _yields(Client.submit_many)
     result = _returns(Client.result)
     shots = _returns(Client.shots)

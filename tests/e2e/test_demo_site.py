@@ -133,7 +133,7 @@ async def test_search_filters_and_rules_of_the_report_work_without_a_server(demo
         await report.run("document.querySelector('a[data-rule=label]').click()")
         label = await report.run(SHOWN)
 
-    assert everything["said"] == "12 pages of 12, 47 findings"
+    assert everything["said"] == "12 pages of 12, 56 findings"
     assert (marquee["pages"], marquee["said"]) == (["/offers.html"], "1 page of 12, 1 finding")
     assert nothing["pages"] == []
     assert again == everything
@@ -149,7 +149,7 @@ async def test_the_guilty_elements_are_pictured(demo: Demo) -> None:
         await report.until("[...document.images].every((image) => image.complete)")
         pictures = await report.run(sizes)
         of_buttons = await report.run(
-            "document.querySelectorAll('#page-1 article[data-rule=button-name] img.crop').length"
+            "document.querySelectorAll('#component-1[data-rule=button-name] img.crop').length"
         )
 
     assert len(pictures) > 40

@@ -84,7 +84,7 @@ def test_a_batch_that_is_not_done_is_reported_as_far_as_it_is(call: Call) -> Non
     early = call("result", "b", "--format", "json")
     nobody = call("result", "nobody")
 
-    assert early.returncode == 3
+    assert early.returncode == 3, early.stderr
     assert [(page["url"], page["state"]) for page in json.loads(early.stdout)["pages"]] == [
         ("https://shop.example/1", "waiting"),
         ("https://shop.example/2", "waiting"),

@@ -49,7 +49,13 @@ async def running_loop(
         on_cancel=lambda _: None,
     )
     options = SimpleNamespace(
-        allow_pick_jobs=True, burst=False, max_burst_jobs=-1, max_jobs=max_jobs, functions={}, max_tries=3
+        allow_pick_jobs=True,
+        burst=False,
+        max_burst_jobs=-1,
+        queue_read_limit=100,
+        max_jobs=max_jobs,
+        functions={},
+        max_tries=3,
     )
     functions = JobFunctions(options, note_progress=stream.note_progress)
     executor = executor_class(stream, leases, functions)

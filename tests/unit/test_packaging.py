@@ -26,7 +26,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(tmp_path: Path):
     (wheel,) = tmp_path.glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
-        str(path.relative_to(source))
+        str(path.relative_to(source)).removeprefix("producer/import/")
         for package in ("producer", "worker")
         for path in (source / package).rglob("*")
         if path.is_file()

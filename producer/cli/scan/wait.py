@@ -154,7 +154,7 @@ class Waiting:
         timeout_s, began = self.options.timeout_s, monotonic()
         with progress(len(self.plan.urls), may_mix=self._streams) as bar:
             try:
-                async with asyncio.timeout(timeout_s and timeout_s + GRACE_S):
+                async with asyncio.timeout(None if timeout_s is None else timeout_s + GRACE_S):
                     self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
                     if not self.queued.is_complete:
                         await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
