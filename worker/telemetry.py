@@ -17,7 +17,7 @@ job.cancel_seen           a cancellation reached a running job: job_id
 jobs.promoted             scheduled jobs became due: count
 scheduled.no_job          something on the scheduled set is none and was taken out: member, error
 jobs.reclaimed            jobs of a silent worker were taken over: lane, count, job_ids
-entry.dropped             a claimed entry's job had ended, moved or expired: job_id, entry, why
+entry.dropped             a claimed entry's job had ended, moved or expired, or was resubmitted: job_id, entry, why
 redis.clock_jumped        Redis' clock was moved, so that every lease is renewed once: lane, by_ms
 delivery.left_to_reclaim  a start was refused, or unanswered when the worker stopped: job_id, entry, error
 start.repeated            Redis did not answer a start: job_id, error

@@ -22,7 +22,9 @@ _UNRESERVED: Final = frozenset(ascii_letters + digits + "-._~")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:]+")
 _BEFORE_QUERY: Final = re.compile(r"[^?#]*")
-_MAYBE_USER_INFO: Final = re.compile(r"(?<=[/\\]{2}).*@", re.DOTALL)
+_MAYBE_USER_INFO: Final = re.compile(
+    r"^(\s*(?:[a-z][a-z0-9+.-]*:[/\\]+|[/\\]+|https?:))?.*@", re.DOTALL | re.IGNORECASE
+)
 _ROUTE: Final = ("/", "!/")
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -86,7 +88,7 @@ def public_url(url: str) -> str:
 
 def hide_user_info(text: str) -> str:
     """Return what may be no address without what may be user info: a message about it may quote no password."""
-    return _MAYBE_USER_INFO.sub("…@", text)
+    return _MAYBE_USER_INFO.sub(lambda found: f"{found[1] or ''}…@", text)
 
 
 def split_user_info(url: str) -> tuple[str, tuple[str, str] | None]:

@@ -19,6 +19,7 @@ from producer.client.given import check_text
 from producer.client.queue_view import unknown
 from producer.client.submission import prepare
 from producer.contract import JsonObject
+from producer.contract.addresses import public_url
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
 
@@ -99,7 +100,8 @@ class Schedules:
             raise InvalidJob(msg)
         check_cron(check_text("cron", schedule.cron))
         for payload in schedule.payloads:
-            prepare(schedule.kind, payload)
+            if prepare(schedule.kind, payload).secrets:
+                raise InvalidJob(_no_login(schedule.name, str(payload["url"])))
         with redis_errors(self._client.settings):
             now_ms = int((now or await self._now()).timestamp() * 1000)
             fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: now_ms}
@@ -167,6 +169,13 @@ class Schedules:
             if "sealed" not in str(error):
                 raise  # sealed: another worker has fired it whole
         await self._client.seal_batch(batch, create=True)
+
+
+def _no_login(name: str, url: str) -> str:
+    return (
+        f"schedule {name!r}: {public_url(url)!r} has a name and password, which a schedule, kept until it is removed, "
+        f"does not keep: let cron run 'sightline scan --header-file F {public_url(url)}'"
+    )
 
 
 def _schedule(value: bytes) -> Schedule | None:

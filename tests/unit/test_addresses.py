@@ -191,3 +191,14 @@ def test_plain_addresses_need_no_parser():
     root = Path(__file__).parents[2]
 
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["user:hunter2@shop.example/", "http:user:hunter2@shop.example", "//user:hunter2@x", "http://user:hun/ter2@[x"],
+)
+def test_what_is_no_address_is_refused_without_its_password(text: str):
+    with pytest.raises(ValueError, match="…@") as refused:
+        addresses.check_url(text)
+
+    assert "ter2" not in str(refused.value)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from producer.contract import JOB_ID, MAX_KIND_CHARS, WIRE_VERSION, ErrorInfo, Lane, decode_payload
+from producer.contract.addresses import hide_user_info
 from producer.errors import InvalidJob
 
 VERSION: Final = re.compile(rb"[1-9][0-9]{0,3}")
@@ -60,7 +61,8 @@ def check_entry(entry: Entry) -> None:
     fields = entry.fields
     given = fields.get(b"id")
     if given is not None and given != entry.job_id.encode():
-        msg = f"the entry's id is {given[:60]!r}: expected 1 to 128 letters, digits, '_', '-' or '.'"
+        shown = hide_user_info(given.decode("utf-8", "backslashreplace"))[:60]
+        msg = f"the entry's id is {shown!r}: expected 1 to 128 letters, digits, '_', '-' or '.'"
         raise InvalidJob(msg)
     if not entry.kind or len(entry.kind) > MAX_KIND_CHARS:
         names = ", ".join(sorted(name[:40].decode("utf-8", "replace") for name in list(fields)[:10])) or "none"

@@ -23,6 +23,7 @@ from producer.redis.bulk import BulkScript
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, load_script
 from worker.queue.delivery import Delivery, Entry, Started, entries_of, started
+from worker.queue.entry_logins import may_have_login, resubmit
 from worker.queue.lane_reader import Arrived, LaneReader
 from worker.queue.lanes import Lanes
 from worker.queue.outcome import Commit, encode_failure, write_args
@@ -45,18 +46,7 @@ Rejected = Literal["committed", "lost", "ended"]
 log = structlog.get_logger()
 SCRIPTS: Final[Mapping[str, Script]] = {
     name: load_script("worker.queue", name)
-    for name in (
-        "claim",
-        "reclaim",
-        "start",
-        "renew",
-        "finish",
-        "retry",
-        "requeue",
-        "bury",
-        "reject",
-        "progress",
-    )
+    for name in ("claim", "reclaim", "start", "renew", "finish", "retry", "requeue", "bury", "reject", "progress")
 }
 
 
@@ -126,6 +116,15 @@ class JobStream:
 
         A start that ``is_repeated``, because its reply was lost, counts no attempt. Raises redis-py's errors.
         """
+        if b"payload" in entry.fields and may_have_login(entry):
+            return asyncio.ensure_future(self._start_without_login(entry, tries, is_repeated))
+        return self._send_start(entry, tries, is_repeated)
+
+    async def _start_without_login(self, entry: Entry, tries: int, is_repeated: bool) -> Started:
+        settled = await resubmit(entry, self.redis, self.pipe, self.keys)
+        return settled or await self._send_start(entry, tries, is_repeated)
+
+    def _send_start(self, entry: Entry, tries: int, is_repeated: bool) -> asyncio.Future[Started]:
         payload = entry.fields.get(b"payload", b"")
         args = entry.fields.get(b"args", b"") if payload else b""
         version = entry.fields.get(b"v", b"") if payload else b""
@@ -235,7 +234,7 @@ class JobStream:
         return reply.decode()
 
     async def reject(self, entry: Entry, error: ErrorInfo, *, is_unknown: bool = False) -> tuple[Rejected, int]:
-        """Bury an entry that is no job, with its fields as they came; a caller who polls its id is told too.
+        """Bury an entry that is no job, with its fields but for user info; a caller who polls its id is told too.
 
         An entry that names a job of somebody else is dead under its own id, and that job is left alone. One that
         ``is_unknown``, whose job has ended and is no longer kept, is dropped.

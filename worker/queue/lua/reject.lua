@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- An entry that is no job (unreadable, incomplete, unknown) → dead-letter stream, with its fields as they came.
+-- An entry that is no job (unreadable, incomplete, unknown) → dead-letter stream, with its fields as they came, but for
+-- what may be a name and password in an address ('//name:password@'): letters are kept for long, and are shown.
 -- Values over the limit are cut and marked, so that garbage cannot fill Redis.
 -- Garbage may name a job that somebody submitted: then it is dead under its own id, and that job is left alone.
 -- KEYS  1 lane stream  2 dead stream  3 events stream  4 result string  5 job hash
@@ -13,6 +14,24 @@
 --@include _events.lua
 --@include _delivery.lua
 --@include _dead.lua
+
+-- Slashes may be escaped, as in JSON. A password with '/', '?' or '#' in it makes no address; it is hidden, too. Each
+-- pattern is linear in the text, which may be hostile: its parts are disjoint or anchored.
+local function without_user_info(text)
+  if not string.find(text, '@', 1, true) then return text end
+  local hidden = string.gsub(text, '([/\\])()([^%s"/\\?#]+)', function(slash, at, part)
+    local rest = string.find(string.sub(text, at - 2, at - 2), '[/\\]') and string.match(part, '^.*@(.*)$')
+    return rest and slash .. '…@' .. rest
+  end)
+  return (string.gsub(hidden, '[^%s"]+', function(word)
+    local rest = string.match(word, '^.*@(.*)$')
+    local first = rest and (string.find(word, '[/\\][/\\]') or string.match(word, '^%a+:()'))
+    local slashes, authority = string.match(word, '^([/\\]*)([^/\\?#]*)', first or 1)
+    if first and string.find(authority, '^[^%[@:]*:[^%d]') then
+      return string.sub(word, 1, first - 1) .. slashes .. '…@' .. rest
+    end
+  end))
+end
 
 local lane, dead, events, job = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 check_type(lane, 'stream')
@@ -34,9 +53,9 @@ local found = redis.call('XRANGE', lane, ARGV[3], ARGV[3])[1]
 local row = { 'id', job_id, 'lane', ARGV[5], 'attempts', '0', 'error', ARGV[13], 'reason', ARGV[6], 'worker', ARGV[2] }
 local fields = found and found[2] or {}
 for i = 1, math.min(#fields, 64), 2 do -- 32 fields tell what it was
-  local name, value = string.sub(fields[i], 1, 200), fields[i + 1]
-  if #value > max_bytes then
-    value = string.sub(value, 1, max_bytes) .. '… cut, it had ' .. #fields[i + 1] .. ' bytes'
+  local name, value = string.sub(fields[i], 1, 200), without_user_info(string.sub(fields[i + 1], 1, max_bytes))
+  if #fields[i + 1] > max_bytes then
+    value = value .. '… cut, it had ' .. #fields[i + 1] .. ' bytes'
   end
   if name ~= 'kind' and name ~= 'payload' and name ~= 'args' then name = 'raw:' .. name end
   row[#row + 1] = name

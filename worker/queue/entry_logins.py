@@ -1,0 +1,62 @@
+"""Scans added by hand with a name and password in the address: submitted again as the client would, before they start.
+
+An entry of a lane and a job hash are kept for days, the secret hash is not. So the password moves into the secret hash,
+and the entry that holds it goes. Called by ``stream.py``; what a submission is: ``producer/client/submission.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from producer.client.submission import SUBMIT, Submission, prepare, read_answer
+from producer.contract import WIRE_VERSION, decode_payload
+from producer.errors import InvalidJob, JobTooLarge, RedisUnsuitable
+from producer.keys import GROUP, Keys
+from producer.redis.script_pipe import ScriptPipe
+from worker.queue.delivery import Entry, NotStarted, decode_args
+
+NO_LIMIT: Final = 1 << 53
+"""The job has its place in the lane already."""
+
+
+def may_have_login(entry: Entry) -> bool:
+    """Return whether an entry that ``check_entry`` lets pass is a scan added by hand whose address has an ``@``.
+
+    One of a newer release is left to a newer worker.
+    """
+    payload = entry.fields.get(b"payload")
+    if entry.kind != "scan" or not payload or int(entry.fields.get(b"v", b"1")) > WIRE_VERSION:
+        return False
+    return "@" in str(decode_payload(payload).get("url", ""))
+
+
+async def resubmit(entry: Entry, redis: Redis, pipe: ScriptPipe, keys: Keys) -> NotStarted | None:
+    """Submit the entry's job under its id and drop the entry; None where a job of that id is there, which stays.
+
+    Safe to repeat. Returns ``invalid`` for what is no scan request. Raises redis-py's errors; the reclaim has the
+    entry then.
+    """
+    try:
+        submission = _submission(entry)
+    except (InvalidJob, JobTooLarge) as error:
+        return NotStarted("invalid", str(error))
+    args = submission.args_of(backlog_limit=NO_LIMIT, memory_share=0)
+    reply = await pipe.call(SUBMIT, submission.keys(keys), args)
+    try:
+        if not read_answer(submission, reply, keys).created:
+            return None
+    except RedisUnsuitable as error:
+        raise ResponseError(str(error)) from None
+    async with redis.pipeline() as drop:
+        drop.xack(keys.lane(entry.lane), GROUP, entry.id)
+        drop.xdel(keys.lane(entry.lane), entry.id)
+        await drop.execute()
+    return NotStarted("resubmitted")
+
+
+def _submission(entry: Entry) -> Submission:
+    payload, args = decode_payload(entry.fields[b"payload"]), decode_args(entry.fields.get(b"args", b""))
+    return prepare("scan", payload, job_id=entry.job_id, lane=entry.lane, args=args)
