@@ -21,7 +21,10 @@ count=$(printf '%s\n' "$old" | grep -c . || true)
 compose "$@" up --detach --no-deps --no-recreate --scale "worker=$((count * 2))" worker
 
 waited_s=0
-new=$(compose "$@" ps --quiet worker | grep -vF "$old")
+new=$(compose "$@" ps --quiet worker | grep -vF "$old") || {
+  echo "roll: no new worker was started; the old ones go on" >&2
+  exit 1
+}
 # Words of ids, each an argument.
 # shellcheck disable=SC2086
 until healthy $new; do
