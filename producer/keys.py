@@ -54,16 +54,15 @@ class Keys:
         """Stream of the jobs that wait or run in ``lane``."""
         return f"{self.prefix}jobs:{lane}"
 
-    def recent(self, lane: str) -> str:
-        """Sorted set: jobs that were added to the lane's stream → when, Redis ms; finds those whose entry is lost."""
-        return f"{self.lane(lane)}:recent"
-
     def waiting(self, lane: str) -> str:
         """Sorted set: entry id → turn, of the lane's entries that were put in order and wait for it."""
         return f"{self.lane(lane)}:waiting"
 
     def turns(self, lane: str) -> str:
-        """Hash: the turn served last, and the latest turn of a job without a batch."""
+        """Hash: the turn served last, the latest turn of a job without a batch, what was added and deleted.
+
+        Scripts that add or delete entries spell this name, too (``producer/redis/lua/_lane.lua``).
+        """
         return f"{self.lane(lane)}:turns"
 
     scheduled = _Key("scheduled")

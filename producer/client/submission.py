@@ -59,7 +59,7 @@ class Submission:
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
-        named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled, keys.recent(self.lane)]
+        named = [keys.job(self.job_id), keys.lane(self.lane), keys.scheduled]
         named += [keys.batch(self.batch)] if self.batch else []
         named += [keys.result(self.job_id)] if self.frees_id else []
         return [*named, keys.secret(self.job_id)] if self.secrets else named
@@ -111,8 +111,8 @@ def prepare(
         lane=_lane(kind, lane),
         payload=encode_payload(fields),
         args=encode_payload({"args": arguments})[8:-1] if arguments else "",
-        delay_ms=int(check_seconds("defer_s", defer_s) * 1000),
-        tries=check_tries(tries),
+        delay_ms=int(check_seconds("defer_s", defer_s) * 1000) if defer_s != 0 else 0,
+        tries=check_tries(tries) if tries is not None else 0,
         batch=check_job_id(check_text("batch", batch)) if batch else "",
         secrets=_encoded_secrets(secrets) if secrets else (),
         nonce=chance[32:],

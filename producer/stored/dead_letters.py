@@ -90,7 +90,7 @@ class DeadLetters:
         """
         keys = self._client.keys
         lane = letter.lane if letter.lane in set(Lane) else Lane.BATCH
-        named = (self._key, keys.job(letter.job_id), keys.lane(lane), keys.result(letter.job_id), keys.recent(lane))
+        named = (self._key, keys.job(letter.job_id), keys.lane(lane), keys.result(letter.job_id))
         with redis_errors(self._client.settings):
             answer = await run_script(self._redis, REPLAY, named, (letter.entry, letter.job_id, lane, token_hex(4)))
         if answer == b"gone":

@@ -5,6 +5,7 @@ Reads only; what can be queued again is queued again by the workers (``worker/qu
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -16,10 +17,11 @@ from producer.keys import GROUP, Keys
 from producer.reports.plain_text import counted
 from worker.doctor.line import Line, error, ok, warning
 from worker.memory.vectors.indexes import as_text
-from worker.queue.delivery import id_number
 
 LOOKED_AT: Final = 1_000
-"""Jobs of each lane that are looked at: those whose entries were added first."""
+"""Entries of each lane that are looked at, the oldest."""
+WALKED: Final = 20_000
+"""Job hashes looked at where entries are missing."""
 STALE_MS: Final = 600_000
 """A worker renews what it holds every few seconds; ten minutes without is nobody's."""
 _LAST_MS: Final = str(2**64 - 1)
@@ -86,37 +88,55 @@ async def _stale(redis: Redis, stream: str) -> int:
 
 
 async def _lost(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
-    """Return the jobs among those last added that are queued, and whose entry is gone or was skipped."""
-    members = [as_text(member) for member in await redis.zrange(keys.recent(lane), 0, LOOKED_AT - 1)]
+    """Return the jobs that wait and whose entry is gone or was skipped; as ``worker/queue/lua/look.lua`` finds them."""
+    skipped = await _skipped(redis, keys, lane)
+    try:
+        about = cast("dict[str, Any]", await redis.xinfo_stream(keys.lane(lane)))
+    except ResponseError as failure:
+        if "no such key" not in str(failure):
+            raise
+        about = {"entries-added": 0, "length": 0}
+    deleted = int(as_text(await cast("Any", redis).hget(keys.turns(lane), "deleted")) or 0)
+    if about["entries-added"] - about["length"] == deleted and about["entries-added"]:
+        return skipped
+    return skipped + [job_id async for job_id in _without_entry(redis, keys, lane)]
+
+
+async def _skipped(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
+    """Return the jobs of entries that the group was moved past and no worker holds, among the first ``LOOKED_AT``."""
+    stream, last_read = keys.lane(lane), await _last_read(redis, keys.lane(lane))
+    rows = await cast("Any", redis).xrange(stream, "-", last_read, count=LOOKED_AT) if last_read else []
     async with redis.pipeline(transaction=False) as pipe:
-        for job_id in members:
-            pipe.hmget(keys.job(job_id), ["state", "entry"])
-        replies: list[Any] = await pipe.execute(raise_on_error=False) if members else []
-    waiting = [
-        (job_id, as_text(reply[1]))
-        for job_id, reply in zip(members, replies, strict=True)
-        if not isinstance(reply, Exception) and reply[0] == b"queued"
+        for entry, _ in rows:
+            pipe.zscore(keys.waiting(lane), entry)
+            cast("Any", pipe).xpending_range(stream, GROUP, entry, entry, 1)
+        found: list[Any] = await pipe.execute() if rows else []
+    named = [
+        (as_text(fields.get(b"id")), as_text(entry))
+        for (entry, fields), turn, pending in zip(rows, found[::2], found[1::2], strict=True)
+        if turn is None and not pending
     ]
-    last_read = await _last_read(redis, keys.lane(lane))
-    lost = [pair for pair in waiting if await _is_lost(redis, keys, lane, pair[1], last_read)]
-    return [job_id for job_id, entry in lost if await _still_waits(redis, keys.job(job_id), entry)]
+    return [job_id for job_id, entry in named if await _still_waits(redis, keys.job(job_id), entry)]
+
+
+async def _without_entry(redis: Redis, keys: Keys, lane: Lane) -> AsyncGenerator[str]:
+    """Walk the job hashes, at most ``WALKED``; yield the jobs that wait in ``lane`` and are not there."""
+    walked = 0
+    async for key in redis.scan_iter(match=f"{keys.job('')}*", count=LOOKED_AT):
+        state, own_lane, entry = await cast("Any", redis).hmget(key, ["state", "lane", "entry"])
+        if state == b"queued" and as_text(own_lane) == lane:
+            there = await redis.xrange(keys.lane(lane), entry, entry)
+            if not there and await _still_waits(redis, as_text(key), as_text(entry)):
+                yield as_text(key).removeprefix(keys.job(""))
+        walked += 1
+        if walked >= WALKED:
+            return
 
 
 async def _still_waits(redis: Redis, job: str, entry: str) -> bool:
     """Whether nobody has started or queued the job since it was looked at."""
     state, now = await cast("Any", redis).hmget(job, ["state", "entry"])
     return state == b"queued" and as_text(now) == entry
-
-
-async def _is_lost(redis: Redis, keys: Keys, lane: Lane, entry: str, last_read: str) -> bool:
-    stream = keys.lane(lane)
-    if not await redis.xrange(stream, entry, entry):
-        return True
-    if not last_read or id_number(entry) > id_number(last_read):
-        return False
-    if await redis.zscore(keys.waiting(lane), entry) is not None:
-        return False
-    return not await cast("Any", redis).xpending_range(stream, GROUP, entry, entry, 1)
 
 
 async def _last_read(redis: Redis, stream: str) -> str:

@@ -19,15 +19,17 @@ from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import load_script
 
+LOOK: Final = load_script("worker.queue", "look")
 PROMOTE: Final = load_script("worker.queue", "promote")
 REAP: Final = load_script("worker.queue", "reap")
 RESTORE_ENTRY: Final = load_script("worker.queue", "restore_entry")
+SETTLE_SEARCH: Final = load_script("worker.queue", "settle_search")
 
 WALK_AT_ONCE: Final = 500
 RESTORED_AT_ONCE: Final = 100
-LOOK_AT_ONCE: Final = 1_000
-"""Jobs looked at in one step of the search for lost entries: 12,000 a minute."""
-FIRST_LOOKED_AT: Final = 100
+LOOK_EVERY_MS: Final = 4_000
+SEARCH_EVERY_MS: Final = 30_000
+"""A search walks all job hashes: some ten seconds where there are a million."""
 LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
@@ -41,7 +43,6 @@ class Lanes:
         self._pipe = pipe
         self._keys = keys
         self._lane_keys = {lane: keys.lane(lane) for lane in Lane}
-        self._looked_up_to = dict.fromkeys(Lane, 0)
 
     async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
@@ -55,7 +56,7 @@ class Lanes:
             if await self._has_group(key):
                 continue
             await self._redis.delete(self._keys.waiting(lane))  # a new group reads all entries again
-            made[lane] = await self._restore_entries(lane)
+            made[lane] = (await self._restore_entries(lane))[b"queued"]
             try:
                 await self._redis.xgroup_create(key, GROUP, id="0", mkstream=True)
             except ResponseError as error:
@@ -91,7 +92,7 @@ class Lanes:
             calls = [
                 self._pipe.call(
                     PROMOTE,
-                    (scheduled, self._keys.job(job_id), self._lane_keys[lane], self._keys.recent(lane)),
+                    (scheduled, self._keys.job(job_id), self._lane_keys[lane]),
                     (job_id, lane),
                 )
                 for job_id, lane in await self._known(scheduled, due)
@@ -130,71 +131,47 @@ class Lanes:
         return known
 
     async def restore_lost(self) -> int:
-        """Queue again the jobs whose entries were trimmed, deleted or skipped by the group; returns how many.
+        """Queue again what trimming, deleting and XGROUP SETID have taken from the lanes; returns how many entries.
 
-        Looks at the jobs that were added first, which a trim takes, and at the next ``LOOK_AT_ONCE``, not at the whole
-        backlog. Where one has lost its entry, jobs of an older release, which are not listed, may have too: all hashes
-        are walked.
+        The lanes' counters tell whether something is missing. One worker of all searches at a time, and again after
+        ``SEARCH_EVERY_MS``, should it be killed.
         """
         restored = 0
         for lane in Lane:
-            found = await self._restore_recent(lane, 0, FIRST_LOOKED_AT)
-            found += await self._restore_next(lane)
-            if found[b"queued"]:
-                restored += found[b"queued"] + await self._restore_entries(lane)
+            about = (self._lane_keys[lane], self._keys.waiting(lane), self._keys.turns(lane))
+            skipped, *found = await self._pipe.call(LOOK, about, (GROUP, LOOK_EVERY_MS, SEARCH_EVERY_MS))
+            restored += skipped
+            if found:
+                answers = await self._restore_entries(lane)
+                restored += answers[b"queued"]
+                if not answers[b"held"]:  # else they are looked for again: their worker may have been killed
+                    await self._pipe.call(SETTLE_SEARCH, about[2:], found)
         return restored
-
-    async def _restore_next(self, lane: Lane) -> Counter[bytes]:
-        """Go on through the list from where the last call has stopped; what has ended leaves it."""
-        total = Counter[bytes]()
-        while True:
-            start = self._looked_up_to[lane]
-            found = await self._restore_recent(lane, start, LOOK_AT_ONCE)
-            total += found
-            is_whole = found.total() < LOOK_AT_ONCE
-            self._looked_up_to[lane] = 0 if is_whole else start + LOOK_AT_ONCE - found[b"gone"]
-            if is_whole or found[b"gone"] < LOOK_AT_ONCE:
-                return total
-
-    async def _restore_recent(self, lane: Lane, start: int, number: int) -> Counter[bytes]:
-        """Look at a piece of the list; what is no job was written by hand, and is taken out."""
-        recent = self._keys.recent(lane)
-        members = cast("list[bytes]", await self._redis.zrange(recent, start, start + number - 1))
-        names = [member.decode("utf-8", "replace") for member in members]
-        strange = [member for member, name in zip(members, names, strict=True) if not JOB_ID.fullmatch(name)]
-        if strange:
-            await self._redis.zrem(recent, *strange)
-        found = await self._restore(lane, [name for name in names if JOB_ID.fullmatch(name)])
-        return found + Counter({b"gone": len(strange)})
 
     async def reap_consumers(self, *, idle_ms: int) -> int:
         """Remove consumers that hold nothing and were silent for ``idle_ms``."""
         calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
         return sum([await call for call in calls])
 
-    async def _restore_entries(self, lane: Lane) -> int:
-        """Queue again the jobs of ``lane`` that have no entry there. Walks all job hashes."""
-        queued, cursor = 0, 0
+    async def _restore_entries(self, lane: Lane) -> Counter[bytes]:
+        """Queue again the jobs of ``lane`` that have no entry there, walking all job hashes.
+
+        Returns how often restore_entry.lua said what.
+        """
+        total, cursor = Counter[bytes](), 0
         prefix = self._keys.job("")
         while True:
             cursor, found = await self._redis.scan(cursor, match=f"{prefix}*", count=WALK_AT_ONCE)
             names = (raw.decode("utf-8", "replace").removeprefix(prefix) for raw in cast("list[bytes]", found))
-            jobs = [name for name in names if JOB_ID.fullmatch(name)]
-            queued += (await self._restore(lane, jobs))[b"queued"]
+            total += await self._restore(lane, [name for name in names if JOB_ID.fullmatch(name)])
             if not cursor:
-                return queued
+                return total
 
     async def _restore(self, lane: Lane, jobs: Sequence[str]) -> Counter[bytes]:
-        """Queue again those of ``jobs`` that have lost their entries; returns how often restore_entry.lua said what."""
         answers: list[bytes] = []
         for start in range(0, len(jobs), RESTORED_AT_ONCE):
             chunk = jobs[start : start + RESTORED_AT_ONCE]
-            named = (
-                self._lane_keys[lane],
-                self._keys.recent(lane),
-                self._keys.waiting(lane),
-                *map(self._keys.job, chunk),
-            )
+            named = (self._lane_keys[lane], *map(self._keys.job, chunk))
             answers += await self._pipe.call(RESTORE_ENTRY, named, (GROUP, lane, *chunk))
         for job_id, answer in zip(jobs, answers, strict=True):
             if answer == b"queued":

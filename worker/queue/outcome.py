@@ -77,19 +77,11 @@ class PublishWrite:
 
 @dataclass(frozen=True, slots=True)
 class EntryWrite:
-    """``XADD lane * id kind``: the entry of a further job; its ``RecentWrite`` and its ``JobWrite`` come next."""
+    """``XADD lane * id kind``: the entry of a further job; its ``JobWrite`` comes next."""
 
     key: str
     job_id: str
     kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecentWrite:
-    """``ZADD recent now id``: a further job can be restored if its entry is lost."""
-
-    key: str
-    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +101,7 @@ class ReplaceWrite:
     text: str
 
 
-Write = (
-    HashWrite
-    | CounterWrite
-    | ExpiryWrite
-    | EventWrite
-    | PublishWrite
-    | EntryWrite
-    | RecentWrite
-    | JobWrite
-    | ReplaceWrite
-)
+Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite | EntryWrite | JobWrite | ReplaceWrite
 
 
 def write_args(write: Write) -> list[Arg]:
@@ -135,8 +117,6 @@ def write_args(write: Write) -> list[Arg]:
         return ["PUBLISH", 1, write.line]
     if isinstance(write, EntryWrite):
         return ["ENTRY", 2, write.job_id, write.kind]
-    if isinstance(write, RecentWrite):
-        return ["RECENT", 1, write.job_id]
     if isinstance(write, JobWrite):
         return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
     if isinstance(write, ReplaceWrite):

@@ -227,7 +227,7 @@ class JobStream:
         """Queue the job again at once and return its attempt."""
         reply = await self.pipe.call(
             SCRIPTS["requeue"],
-            (*self._held_keys(delivery), self.keys.recent(delivery.lane)),
+            self._held_keys(delivery),
             # A start over the limit has counted no attempt: returning one would let a job that kills workers run again.
             (*self._held_args(delivery), delivery.job_id, delivery.kind, int(not delivery.is_exhausted)),
         )

@@ -26,7 +26,7 @@ RECLAIM_EVERY_S: Final = 1.0
 HEARTBEAT_EVERY_S: Final = 10.0
 HEARTBEAT_TTL_S: Final = 30
 RESTORE_EVERY_S: Final = 5.0
-"""A job whose entry was lost is queued again within this time; within a minute, in a long backlog."""
+"""A job whose entry was lost is queued again within this time; within a minute, if its searcher is killed."""
 REAP_EVERY_S: Final = 60.0
 SILENT_CONSUMER_MS: Final = 300_000
 """An idle worker reads every five seconds; one silent for five minutes is gone."""

@@ -8,6 +8,7 @@
 --@include _common.lua
 --@include _events.lua
 --@include _end.lua
+--@include _lane.lua
 
 local scheduled, lane, waiting, job = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 check_type(scheduled, 'zset')
@@ -32,7 +33,7 @@ if string.match(entry, '^%d+-%d+$') then
   local pending = redis.pcall('XPENDING', lane, ARGV[9], entry, entry, 1) -- an error: there is no group yet
   if pending.err or #pending == 0 then
     redis.call('ZREM', waiting, entry)
-    redis.call('XDEL', lane, entry)
+    delete_entries(lane, entry)
   end
 end
 end_job(4, 2, 'cancelled', now)

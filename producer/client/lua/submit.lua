@@ -1,6 +1,6 @@
 #!lua
 -- none → queued | scheduled. Refuses duplicates and a full queue; writes nothing when it refuses.
--- KEYS  1 job hash  2 lane stream  3 scheduled zset  4 recent zset  then the batch hash (only with a batch), then the secret hash
+-- KEYS  1 job hash  2 lane stream  3 scheduled zset  then the batch hash (only with a batch), then the secret hash
 --       (only with secrets), or the result string (only where an ended job frees its id, which has neither)
 -- ARGV  1 job id  2 kind  3 lane  4 payload JSON  5 positional arguments JSON or ''  6 delay ms
 --       7 tries, 0 = the worker's own  8 batch id or ''  9 nonce or ''  10 backlog limit of the lane
@@ -11,9 +11,10 @@
 --         | {'last_id'}  the lane is at its last possible id and takes no more entries
 --   A duplicate with the nonce of this call is this very submission, repeated: 'created'.
 --@include _common.lua
+--@include _lane.lua
 
 local job, lane, scheduled = KEYS[1], KEYS[2], KEYS[3]
-local batch = ARGV[8] ~= '' and KEYS[5] or nil
+local batch = ARGV[8] ~= '' and KEYS[4] or nil
 local secret = ARGV[15] and KEYS[#KEYS] or nil
 local delay_ms = tonumber(ARGV[6])
 
@@ -29,7 +30,7 @@ if secret then check_type(secret, 'hash') end
 
 -- The fence stays: a late commit of the job before must not pass for one of this job.
 local fence = '0'
-if ARGV[14] == '1' and is_final(held[1]) and (ARGV[9] == '' or held[2] ~= ARGV[9]) and redis.call('EXISTS', KEYS[5]) == 0 then
+if ARGV[14] == '1' and is_final(held[1]) and (ARGV[9] == '' or held[2] ~= ARGV[9]) and redis.call('EXISTS', KEYS[4]) == 0 then
   fence, held = redis.call('HGET', job, 'fence') or '0', {}
 end
 if held[1] or held[3] then
@@ -56,8 +57,8 @@ if delay_ms > 0 then
 else
   entry = redis.pcall('XADD', lane, '*', 'id', ARGV[1], 'kind', ARGV[2])
   if entry.err then return string.find(entry.err, 'last possible ID') and { 'last_id' } or entry end
+  if batch then note_batched(lane) end
   enqueued_ms = string.match(entry, '^%d+') -- the time is in the id, unless somebody added one of the year 2287 or later
-  redis.pcall('ZADD', KEYS[4], enqueued_ms, ARGV[1]) -- a list to look through after a mishap: an error stops no job
   if #enqueued_ms > 13 then enqueued_ms = ms(now_ms()) end
 end
 local fields = { 'kind', ARGV[2], 'state', state, 'lane', ARGV[3], 'attempt', ARGV[13], 'fence', fence,

@@ -30,7 +30,6 @@ from worker.queue.outcome import (
     HashWrite,
     JobWrite,
     PublishWrite,
-    RecentWrite,
     ReplaceWrite,
 )
 from worker.scan.settings import Engine, Secrets
@@ -87,7 +86,7 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
-            case EntryWrite() | RecentWrite() | JobWrite() | ReplaceWrite():
+            case EntryWrite() | JobWrite() | ReplaceWrite():
                 raise AssertionError
 
 

@@ -12,6 +12,7 @@ from producer.contract import JobState, Lane
 from producer.errors import QueueFull
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, open_stream, running_worker, settings_for, start_one, submitted, until
+from worker.queue import lanes
 from worker.queue.delivery import Entry
 from worker.queue.stream import JobStream
 
@@ -26,6 +27,32 @@ async def batch_of(client: Client, name: str, number: int) -> list[str]:
 
 async def claimed(stream: JobStream, *, slots: int = SLOTS) -> list[Entry]:
     return await stream.claim(slots=slots, for_batch=slots, turns=0)
+
+
+async def test_jobs_without_a_batch_are_read_as_they_came_until_a_batch_comes(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    jobs = [await submitted(client) for _ in range(20)]
+    first = await claimed(stream)
+    assert not await redis.exists(keys.waiting("batch"))  # nothing to put in order, and nothing spent on it
+
+    few = await batch_of(client, "ci", 3)
+    taken = [entry.job_id for _ in range(5) for entry in await claimed(stream)]
+
+    assert [job_id for job_id in taken if job_id in few] == few
+    assert [*(entry.job_id for entry in first), *(job_id for job_id in taken if job_id not in few)] == jobs[:9]
+
+
+async def test_a_retried_job_of_a_batch_takes_its_turn_behind_jobs_without_one(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    (retried,) = await batch_of(client, "ci", 1)
+    await stream.requeue(await start_one(stream))
+    jobs = [await submitted(client) for _ in range(3)]
+
+    assert [entry.job_id for entry in await claimed(stream, slots=1)] == [retried]
+    assert [entry.job_id for _ in range(3) for entry in await claimed(stream, slots=1)] == jobs
+    assert await redis.hget(keys.turns("batch"), "batched") is None
 
 
 async def test_ten_pages_behind_five_thousand_are_claimed_within_twelve_claims_a_slot(
@@ -114,8 +141,9 @@ async def _has_run(redis: Redis, keys: Keys, *jobs: str) -> bool:
 
 
 async def test_entries_lost_while_they_wait_for_their_turn_are_queued_again_once(
-    client: Client, stream: JobStream, redis: Redis, keys: Keys
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(lanes, "LOOK_EVERY_MS", 0)
     jobs = await batch_of(client, "night", 6)
     first = (await claimed(stream, slots=1))[0]
     assert await stream.lanes.restore_lost() == 0

@@ -12,7 +12,7 @@ from producer.contract.payloads import assess_job_id
 from producer.keys import Keys
 from tests.support.queue import BOOM, events_of, job_fields, start_one, steal, submitted
 from worker.queue.delivery import Delivery, entries_of
-from worker.queue.outcome import Commit, EntryWrite, EventWrite, HashWrite, JobWrite, RecentWrite, ReplaceWrite, Write
+from worker.queue.outcome import Commit, EntryWrite, EventWrite, HashWrite, JobWrite, ReplaceWrite, Write
 from worker.queue.stream import JobStream
 
 NEXT = {"kind": "assess", "lane": "assess", "payload": "{}"}
@@ -22,7 +22,6 @@ def follow_up(keys: Keys, job_id: str) -> Commit:
     """The commit of a job that queues an assessment."""
     writes: list[Write] = [
         EntryWrite(keys.lane(Lane.ASSESS), assess_job_id(job_id), "assess"),
-        RecentWrite(keys.recent(Lane.ASSESS), assess_job_id(job_id)),
         JobWrite(keys.job(assess_job_id(job_id)), NEXT),
     ]
     return Commit(FunctionResult(), tuple(writes))
@@ -40,7 +39,6 @@ async def test_a_commit_queues_its_follow_up_once(client: Client, stream: JobStr
     assert (first, again) == ("committed", "already")
     assert fields == {b"id": assess_job_id(job_id).encode(), b"kind": b"assess"}
     assert own | NEXT == own
-    assert await redis.zrange(keys.recent(Lane.ASSESS), 0, -1) == [assess_job_id(job_id).encode()]
     assert (own["state"], own["entry"], own["fence"], own["attempt"]) == ("queued", entry.decode(), "0", "0")
 
 

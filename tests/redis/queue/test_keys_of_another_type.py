@@ -13,15 +13,15 @@ from tests.support.key_types import assert_refused, typed_keys
 HELD: Final = ("workers", "w1", "1-1", "1")
 """Group, consumer, entry and fence."""
 KEYS: Final = {
-    "submit": "job:hash lane:stream scheduled:zset recent batch:hash secret:hash",
+    "submit": "job:hash lane:stream scheduled:zset batch:hash secret:hash",
     "cancel": "scheduled:zset lane:stream waiting:zset job:hash result events:stream secret batch:hash",
     "seal": "batch:hash events:stream",
     "bury": "lane:stream dead:stream job:hash result events:stream secret batch:hash",
     "retry": "lane:stream job:hash scheduled:zset events:stream",
-    "requeue": "lane:stream job:hash recent:zset",
+    "requeue": "lane:stream job:hash",
     "reject": "lane:stream dead:stream events:stream result job",
-    "promote": "scheduled:zset job:hash lane:stream recent:zset",
-    "restore_entry": "lane:stream recent:zset waiting:zset job",
+    "promote": "scheduled:zset job:hash lane:stream",
+    "restore_entry": "lane:stream job",
 }
 ARGS: Final[dict[str, tuple[str | int, ...]]] = {
     "submit": ("j1", "add", "batch", "{}", "", 1000, 0, "b1", "", 10, 0, 0, 0, "0", "password", "hush"),

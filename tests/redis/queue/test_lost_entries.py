@@ -1,8 +1,9 @@
-"""Entries that somebody trimmed, deleted or skipped: their jobs are queued again, once, without a walk of all jobs."""
+"""Entries that somebody trimmed, deleted or skipped: their jobs are queued again, once, without a needless search."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,13 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import JobState
+from producer.contract import ErrorInfo, JobState, Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import add, job_fields, open_stream, running_worker, start_one, submitted, until
 from worker.queue import lanes, upkeep
 from worker.queue.stream import JobStream
 
-DELETE_EACH = "for _, row in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do redis.call('XDEL', KEYS[1], row[1]) end"
 LOSSES: dict[str, Callable[[Any, str], Awaitable[object]]] = {
     "trimmed": lambda redis, lane: redis.xtrim(lane, maxlen=0, approximate=False),
     "cut by an XADD": lambda redis, lane: redis.execute_command("XADD", lane, "MAXLEN", "0", "*", "a", "b"),
@@ -44,6 +44,24 @@ async def test_jobs_without_an_entry_are_queued_again_once(
     assert await stream.claim(slots=5, for_batch=5, turns=0) == []
 
 
+def look_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "LOOK_EVERY_MS", 0)
+    monkeypatch.setattr(lanes, "SEARCH_EVERY_MS", 0)
+
+
+def count_searches(stream: JobStream, monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
+    """Return a list that gets the lane of each search."""
+    searched: list[Lane] = []
+    search = stream.lanes._restore_entries
+
+    async def counted(lane: Lane) -> Counter[bytes]:
+        searched.append(lane)
+        return await search(lane)
+
+    monkeypatch.setattr(stream.lanes, "_restore_entries", counted)
+    return searched
+
+
 async def test_what_waits_runs_or_has_ended_is_left_alone(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     ended, runs, waits = [await submitted(client) for _ in range(3)]
     done, running = await start_one(stream), await start_one(stream)
@@ -53,12 +71,12 @@ async def test_what_waits_runs_or_has_ended_is_left_alone(client: Client, stream
 
     assert (done.job_id, running.job_id) == (ended, runs)
     assert (await job_fields(redis, keys, waits))["state"] == "queued"
-    assert set(await redis.zrange(keys.recent("batch"), 0, -1)) == {runs.encode(), waits.encode()}
 
 
 async def test_a_running_job_whose_entry_is_trimmed_commits_and_one_of_a_dead_worker_runs_again(
-    client: Client, stream: JobStream, redis: Redis, keys: Keys
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
+    look_at_any_time(monkeypatch)
     commits, orphan = [await submitted(client) for _ in range(2)]
     delivery, _ = await start_one(stream), await start_one(stream)
     await redis.xtrim(keys.lane("batch"), maxlen=0, approximate=False)
@@ -74,15 +92,84 @@ async def test_a_running_job_whose_entry_is_trimmed_commits_and_one_of_a_dead_wo
     assert (again.job_id, again.attempt) == (orphan, 2)
 
 
-async def test_a_lost_entry_leads_to_jobs_that_an_older_client_has_submitted(
-    client: Client, stream: JobStream, redis: Redis, keys: Keys
+async def test_what_ends_runs_or_is_cancelled_is_never_searched_for(
+    client: Client, stream: JobStream, monkeypatch: pytest.MonkeyPatch
 ):
-    unlisted, listed = [await submitted(client) for _ in range(2)]
-    await redis.zrem(keys.recent("batch"), unlisted)
+    look_at_any_time(monkeypatch)
+    searches = count_searches(stream, monkeypatch)
+    for delay_s in (0.0, 60.0, 0.0, 0.0):
+        await submitted(client, defer_s=delay_s)
+    await client.cancel(await submitted(client))
+    await stream.finish(await start_one(stream), commit=None)
+    retried = await start_one(stream)
+    await stream.retry(retried, delay_s=60, error=ErrorInfo(type="Oops", message="again"))
+    await stream.requeue(await start_one(stream))
+
+    assert await stream.lanes.restore_lost() == 0
+    assert searches == []
+
+
+async def test_one_of_a_fleet_searches_and_once(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lanes, "LOOK_EVERY_MS", 0)
+    searches = count_searches(stream, monkeypatch)
+    await submitted(client)
+    await redis.xadd(keys.lane("batch"), {"by": "hand"})
     await redis.xtrim(keys.lane("batch"), maxlen=0, approximate=False)
 
+    async with open_stream(redis, keys, consumer="w2") as other:
+        others = count_searches(other, monkeypatch)
+        found = [await lane.restore_lost() for lane in (stream.lanes, other.lanes, stream.lanes)]
+
+    assert (found, searches, others) == ([1, 0, 0], [Lane.BATCH], [])
+
+
+async def test_a_search_whose_worker_was_killed_is_made_again(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lanes, "LOOK_EVERY_MS", 0)
+    await submitted(client)
+    await redis.xtrim(keys.lane("batch"), maxlen=0, approximate=False)
+    about = (keys.lane("batch"), keys.waiting("batch"), keys.turns("batch"))
+    skipped, gone, token = await stream.pipe.call(lanes.LOOK, about, (GROUP, 0, lanes.SEARCH_EVERY_MS))
+    assert (skipped, gone) == (0, 1)
+
+    assert await stream.lanes.restore_lost() == 0  # somebody searches
+    monkeypatch.setattr(lanes, "SEARCH_EVERY_MS", 0)
+    assert await stream.lanes.restore_lost() == 1
+    assert await stream.pipe.call(lanes.SETTLE_SEARCH, about[2:], (gone, token)) == b"other"
+    assert await stream.lanes.restore_lost() == 0
+
+
+async def test_a_clock_that_was_set_back_stops_no_look(client: Client, stream: JobStream, redis: Redis, keys: Keys):
+    await submitted(client)
+    in_an_hour = int((await redis.time())[0] + 3600) * 1000
+    await redis.hset(keys.turns("batch"), mapping={"looked_ms": in_an_hour, "searched_ms": in_an_hour})
+    await redis.xtrim(keys.lane("batch"), maxlen=0, approximate=False)
+
+    assert await stream.lanes.restore_lost() == 1
+
+
+async def test_entries_added_by_hand_and_skipped_run_in_the_end(stream: JobStream, redis: Redis, keys: Keys):
+    await redis.xadd(keys.lane("batch"), {"kind": "add", "payload": "{}"})
+    await redis.xgroup_setid(keys.lane("batch"), GROUP, "$")
+
+    assert await stream.lanes.restore_lost() == 1
+    assert (await start_one(stream)).kind == "add"
+
+
+async def test_entries_whose_turns_were_deleted_wait_again(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    look_at_any_time(monkeypatch)
+    jobs = {await submitted(client, batch="night") for _ in range(3)}
+    first = (await stream.claim(slots=1, for_batch=1, turns=0))[0]
+    assert await redis.delete(keys.waiting("batch")) == 1
+
     assert await stream.lanes.restore_lost() == 2
-    assert {(await start_one(stream)).job_id for _ in range(2)} == {unlisted, listed}
+    rest = [await start_one(stream) for _ in range(2)]
+    assert {first.job_id, *(one.job_id for one in rest)} == jobs
 
 
 async def test_a_worker_finds_a_lost_entry_by_itself(
@@ -98,21 +185,3 @@ async def test_a_worker_finds_a_lost_entry_by_itself(
         worker.job_loop.look_again()
 
         assert (await client.wait(job, timeout_s=60)).state is JobState.SUCCEEDED
-
-
-async def test_a_long_backlog_is_looked_through_piece_by_piece_and_ended_jobs_leave_the_list(
-    client: Client, stream: JobStream, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(lanes, "LOOK_AT_ONCE", 2)
-    monkeypatch.setattr(lanes, "FIRST_LOOKED_AT", 1)
-    jobs = [await submitted(client, job_id=f"j{number}") for number in range(9)]
-    for _ in range(4):
-        await stream.finish(await start_one(stream), commit=None)
-    await redis.zadd(keys.recent("batch"), {b"\xff no job": 1, b"no job": 2})
-    entry = (await job_fields(redis, keys, jobs[7]))["entry"]
-    await redis.xdel(keys.lane("batch"), entry)
-
-    found = [await stream.lanes.restore_lost() for _ in range(3)]
-
-    assert sorted(found) == [0, 0, 1]
-    assert set(await redis.zrange(keys.recent("batch"), 0, -1)) == {job.encode() for job in jobs[4:]}

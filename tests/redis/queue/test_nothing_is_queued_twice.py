@@ -16,7 +16,7 @@ from worker.queue.stream import JobStream
 
 async def test_a_submission_that_is_sent_again_is_the_first_one_and_any_other_a_duplicate(redis: Redis, keys: Keys):
     async def submit(nonce: str) -> list[bytes]:
-        names = [keys.job("j1"), keys.lane("batch"), keys.scheduled, keys.recent("batch")]
+        names = [keys.job("j1"), keys.lane("batch"), keys.scheduled]
         args = ("j1", "add", "batch", "{}", "", 0, 0, "", nonce, 10, 0, 0, 0, "0")
         return await run_script(redis, load_script("producer.client", "submit"), names, args)
 

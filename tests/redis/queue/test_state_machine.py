@@ -133,7 +133,6 @@ class QueueMachine(QueueWalk):
         rows = cast("list[Any]", self.run(self.world.redis.xrange(self.keys.dead)))
         job = self.model.jobs[self.model.dead[index]]
         keys = (self.keys.dead, self.keys.job(job.job_id), self.keys.lane(job.lane), self.keys.result(job.job_id))
-        keys += (self.keys.recent(job.lane),)
 
         answer = self.run(run_script(self.world.redis, REPLAY, keys, (rows[index][0], job.job_id, job.lane, "nonce")))
 

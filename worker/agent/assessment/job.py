@@ -52,7 +52,6 @@ from worker.queue.outcome import (
     HashWrite,
     JobWrite,
     PublishWrite,
-    RecentWrite,
     ReplaceWrite,
     Write,
 )
@@ -91,7 +90,6 @@ def assess_writes(
     fields = {"kind": ASSESS, "lane": Lane.ASSESS.value, "payload": request.model_dump_json()}
     return [
         EntryWrite(keys.lane(Lane.ASSESS), own_id, ASSESS),
-        RecentWrite(keys.recent(Lane.ASSESS), own_id),
         JobWrite(keys.job(own_id), fields),
     ]
 

@@ -1,4 +1,4 @@
--- Shared by the scripts that begin or end a delivery. Needs _common.lua before it.
+-- Shared by the scripts that begin or end a delivery. Needs _common.lua and _lane.lua before it.
 
 -- Is this delivery still the one that holds the job? 'ok' | 'already' (this very delivery has ended it so) | 'lost' | an
 -- error. `ended` is the state that the asked-for transition leaves behind. Returns the job's last error, too.
@@ -16,5 +16,5 @@ end
 
 local function drop_entry(lane, group, entry)
   redis.call('XACK', lane, group, entry)
-  redis.call('XDEL', lane, entry)
+  delete_entries(lane, entry)
 end

@@ -7,6 +7,7 @@
 --@include _common.lua
 --@include _events.lua
 --@include _end.lua
+--@include _lane.lua
 --@include _delivery.lua
 --@include _dead.lua
 

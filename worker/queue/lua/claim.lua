@@ -7,7 +7,8 @@
 --       7 what job hashes' keys begin with  8 what batch hashes' keys begin with
 -- Returns {interactive entries, batch entries}, each {{id, {field, value, …}}, …}
 -- waiting: entry id → turn, of the entries that the group has been moved past but no worker was given.
--- turns: now, the turn that was served last; last, the latest turn of a job without a batch. A batch has its own in its hash.
+-- turns: now, the turn that was served last; last, the latest turn of a job without a batch; batched, there while an entry that
+-- nobody has read may be of a batch: without it there is nothing to put in order. A batch has its own turn in its hash.
 
 local TAKEN_IN = 4000 -- entries ordered in one call: some 10 ms, once for each entry
 local NEVER_GIVEN = '9007199254740991' -- least idle ms: XCLAIM … FORCE then gives only what is pending for nobody
@@ -37,6 +38,7 @@ end
 -- Gives a turn to each entry that nobody has read: the one after the flow's latest, or after the one served now.
 local function take_in(lane)
   local rows = read(TAKEN_IN, 'NOACK', 'STREAMS', lane.stream, '>')
+  if #rows < TAKEN_IN then redis.call('HDEL', lane.turns, 'batched') end
   if #rows == 0 then return end
   local size, flows, added = redis.call('ZCARD', lane.waiting), {}, {}
   for i, row in ipairs(rows) do
@@ -82,11 +84,12 @@ end
 local function take(lane, count)
   if count <= 0 then return {} end
   local waits = redis.call('ZCARD', lane.waiting) > 0
+  local known = redis.pcall('HMGET', lane.turns, 'now', 'last', 'batched')
+  if known.err and waits then error(known) end
   local rows = waits and {} or read(count, 'STREAMS', lane.stream, '>')
-  if not waits and #rows < count then return rows end -- nothing is left to put in order
-  local known = redis.pcall('HMGET', lane.turns, 'now', 'last')
-  if known.err then -- another type: without it there is no order
-    if waits then error(known) end
+  if not waits and not known[3] then return rows end -- also where the key has another type: without it there is no order
+  if not waits and #rows < count then
+    redis.call('HDEL', lane.turns, 'batched')
     return rows
   end
   lane.now, lane.last = tonumber(known[1] or 0) or 0, known[2]

@@ -1,7 +1,7 @@
 #!lua
 -- none → queued | scheduled, from arq's own queue: what submit.lua does and the removal there are one step.
--- KEYS  those of submit.lua for a job that frees its id (5), then arq's: 6 queue zset  7 job string
---       8 in-progress string  9 retry string
+-- KEYS  those of submit.lua for a job that frees its id (4), then arq's: 5 queue zset  6 job string
+--       7 in-progress string  8 retry string
 -- ARGV  1 … 14 those of submit.lua  15 id in arq's queue  16 sha1 of the job string  17 score  18 retry string or ''
 -- Returns what submit.lua returns; anything but {'created'} leaves arq's queue as it is
 --         | {'in_progress'} | {'changed'}  an arq worker has it, or had it since it was read
@@ -12,20 +12,20 @@ local function submit(KEYS, ARGV)
 end
 
 local id = ARGV[15]
-local score = redis.call('ZSCORE', KEYS[6], id)
+local score = redis.call('ZSCORE', KEYS[5], id)
 if not score then
   return { redis.call('HGET', KEYS[1], 'nonce') == ARGV[9] and 'created' or 'changed' }
 end
-if redis.call('EXISTS', KEYS[8]) == 1 then return { 'in_progress' } end
-local held = redis.call('GET', KEYS[7])
+if redis.call('EXISTS', KEYS[7]) == 1 then return { 'in_progress' } end
+local held = redis.call('GET', KEYS[6])
 if not held or redis.sha1hex(held) ~= ARGV[16] or tonumber(score) ~= tonumber(ARGV[17])
-  or (redis.call('GET', KEYS[9]) or '') ~= ARGV[18] then
+  or (redis.call('GET', KEYS[8]) or '') ~= ARGV[18] then
   return { 'changed' }
 end
 
-local reply = submit({ unpack(KEYS, 1, 5) }, { unpack(ARGV, 1, 14) })
+local reply = submit({ unpack(KEYS, 1, 4) }, { unpack(ARGV, 1, 14) })
 if reply[1] ~= 'created' then return reply end
-redis.call('ZREM', KEYS[6], id)
-redis.call('SET', KEYS[8], '1') -- a write of the key that arq's workers WATCH: one that is about to start it does not
-redis.call('DEL', KEYS[7], KEYS[8], KEYS[9])
+redis.call('ZREM', KEYS[5], id)
+redis.call('SET', KEYS[7], '1') -- a write of the key that arq's workers WATCH: one that is about to start it does not
+redis.call('DEL', KEYS[6], KEYS[7], KEYS[8])
 return reply

@@ -11,16 +11,17 @@
 --         HSET field value …   |  HDEL field …  |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
 --         PUBLISH line, the key being its channel
 --         HSETXX field value …, without effect on a hash that is not there
---         ENTRY id kind, of a lane: a further job's entry, followed by  RECENT id, of the lane's recent zset, and by
+--         ENTRY id kind, of a lane: a further job's entry, followed by
 --         JOB field value …, that job's hash
 --         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
 --         no number, or a stream at its last id stands in the way: nothing of that delivery is written then
 --@include _common.lua
 --@include _events.lua
+--@include _lane.lua
 --@include _delivery.lua
 
-local TYPES = { XADD = 'stream', ENTRY = 'stream', RECENT = 'zset', REPLACE = 'string' }
+local TYPES = { XADD = 'stream', ENTRY = 'stream', REPLACE = 'string' }
 local events = KEYS[1]
 check_type(events, 'stream')
 local full = no_room(events)
@@ -66,8 +67,6 @@ local function write(k, a, first_write)
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
     if command == 'ENTRY' then
       entry = redis.call('XADD', KEYS[w], '*', 'id', ARGV[at + 2], 'kind', ARGV[at + 3])
-    elseif command == 'RECENT' then
-      redis.call('ZADD', KEYS[w], now_text, ARGV[at + 2])
     elseif command == 'JOB' then
       add_job(KEYS[w], entry, KEYS[k + 1], at + 2, count)
     elseif command == 'REPLACE' then
@@ -126,7 +125,7 @@ while k <= #KEYS do
 end
 for lane, entries in pairs(done) do
   redis.call('XACK', lane, ARGV[1], unpack(entries))
-  redis.call('XDEL', lane, unpack(entries))
+  delete_entries(lane, unpack(entries))
 end
 if #secrets > 0 then
   redis.call('DEL', unpack(secrets))

@@ -1,15 +1,15 @@
 #!lua
 -- scheduled → queued, for one job that is due.
--- KEYS  1 scheduled zset  2 job hash  3 lane stream  4 recent zset
+-- KEYS  1 scheduled zset  2 job hash  3 lane stream
 -- ARGV  1 job id  2 lane
 -- Returns 'queued' | 'early' | 'gone' (not scheduled any more; a leftover is removed) | 'moved' (its lane is another)
 --@include _common.lua
+--@include _lane.lua
 
 local scheduled, job, lane = KEYS[1], KEYS[2], KEYS[3]
 check_type(scheduled, 'zset')
 check_type(job, 'hash')
 check_type(lane, 'stream')
-check_type(KEYS[4], 'zset')
 local due = redis.call('ZSCORE', scheduled, ARGV[1])
 if not due then return 'gone' end
 if tonumber(due) > now_ms() then return 'early' end
@@ -22,6 +22,6 @@ if held[2] ~= ARGV[2] then return 'moved' end
 
 local entry = redis.call('XADD', lane, '*', 'id', ARGV[1], 'kind', held[3] or '')
 redis.call('HSET', job, 'state', 'queued', 'entry', entry)
-redis.call('ZADD', KEYS[4], string.match(entry, '^%d+'), ARGV[1])
+note_batched(lane)
 redis.call('ZREM', scheduled, ARGV[1])
 return 'queued'

@@ -12,6 +12,7 @@
 --         | {'ended'}  the job has ended and is no longer kept: its entry is dropped, and it stays what it was
 --@include _common.lua
 --@include _events.lua
+--@include _lane.lua
 --@include _delivery.lua
 --@include _dead.lua
 

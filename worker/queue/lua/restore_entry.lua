@@ -1,31 +1,38 @@
 #!lua flags=allow-oom
--- Jobs whose stream entry has vanished (the stream was deleted, trimmed, or its group moved) → queued again. Anything else
+-- Jobs whose stream entry has vanished (the stream was deleted or trimmed, its ids began again) → queued again. Anything else
 -- is left alone: what waits in its lane, and what a worker holds.
--- KEYS  1 lane stream  2 recent zset  3 waiting zset  4… job hashes
+-- KEYS  1 lane stream  2… job hashes
 -- ARGV  1 group  2 lane  3… job ids
--- Returns for each job 'queued' | 'kept' | 'gone' (it neither waits nor runs)
+-- Returns for each job 'queued' | 'kept' | 'held' (its entry has vanished, and a worker holds it)
 --@include _common.lua
---@include _entry.lua
+--@include _lane.lua
 
-local lane, recent, waiting = KEYS[1], KEYS[2], KEYS[3]
+local lane = KEYS[1]
 check_type(lane, 'stream')
-check_type(recent, 'zset')
-check_type(waiting, 'zset')
-local last_read = read_up_to(lane, ARGV[1])
+
+-- The job that an entry names; one that names none has its id from the entry.
+local function named_by(row)
+  for i = 1, #row[2], 2 do
+    if row[2][i] == 'id' then return row[2][i + 1] end
+  end
+  return ARGV[2] .. '-' .. row[1]
+end
 
 local function restore(job, job_id)
   local held = redis.pcall('HMGET', job, 'state', 'lane', 'entry', 'kind') -- an error has no lane: what is no job stops no other
-  if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then
-    redis.call('ZREM', recent, job_id)
-    return 'gone'
+  if held[2] ~= ARGV[2] or (held[1] ~= 'queued' and held[1] ~= 'running') then return 'kept' end
+  if string.match(held[3] or '', '^%d+-%d+$') then
+    local row = redis.call('XRANGE', lane, held[3], held[3])[1]
+    if row and named_by(row) == job_id then return 'kept' end
+    local pending = redis.pcall('XPENDING', lane, ARGV[1], held[3], held[3], 1) -- an error: there is no group
+    if not row and not pending.err and #pending > 0 then return 'held' end
   end
-  if not is_entry_lost(lane, waiting, ARGV[1], last_read, job_id, ARGV[2], held[3] or '') then return 'kept' end
   local entry = redis.call('XADD', lane, '*', 'id', job_id, 'kind', held[4] or '')
   redis.call('HSET', job, 'state', 'queued', 'entry', entry)
-  redis.call('ZADD', recent, string.match(entry, '^%d+'), job_id)
+  note_batched(lane)
   return 'queued'
 end
 
 local answers = {}
-for i = 4, #KEYS do answers[#answers + 1] = restore(KEYS[i], ARGV[i - 1]) end
+for i = 2, #KEYS do answers[#answers + 1] = restore(KEYS[i], ARGV[i + 1]) end
 return answers

@@ -6,6 +6,7 @@
 -- Returns 'committed' | 'already' | 'lost'
 --@include _common.lua
 --@include _events.lua
+--@include _lane.lua
 --@include _delivery.lua
 
 local lane, job, scheduled, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

@@ -13,6 +13,7 @@
 --       | {'lost'}            pending for somebody else, or for nobody
 --       | an error            a key of another type stands in the way, or the group is gone: nothing is changed
 --@include _common.lua
+--@include _lane.lua
 --@include _delivery.lua
 --@include _start.lua
 

@@ -8,6 +8,7 @@
 --       consumer knows of  6 tries of a function, then for each function with tries of its own: kind, tries
 -- Returns {} | {entry id, job id, kind, what start.lua returns for an entry}
 --@include _common.lua
+--@include _lane.lua
 --@include _delivery.lua
 --@include _start.lua
 

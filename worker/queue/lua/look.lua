@@ -1,0 +1,56 @@
+#!lua flags=allow-oom
+-- Looks for what a lane has lost, by its counters: one worker at a time, whatever the backlog. Entries that the group was
+-- moved past (XGROUP SETID) wait for their turn again. Entries that are gone (trimmed, deleted) leave no trace but their
+-- number: the caller searches the job hashes for the jobs of those.
+-- KEYS  1 lane stream  2 waiting zset  3 turns hash
+-- ARGV  1 group  2 least ms from look to look  3 least ms from search to search
+-- Returns {entries that wait again} | {entries that wait again, entries that are gone, token of the search}
+-- turns: deleted, the entries that our scripts have taken off the stream; looked_ms, searched_ms, when that was done last.
+--@include _common.lua
+
+local LEAST = 1000 -- skipped entries put back in one look, at least
+
+local function map(flat)
+  local fields = {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+local lane, waiting, turns = KEYS[1], KEYS[2], KEYS[3]
+local about = redis.pcall('XINFO', 'STREAM', lane)
+local groups = redis.pcall('XINFO', 'GROUPS', lane)
+local group
+for _, info in ipairs(about.err and {} or groups) do
+  local one = map(info)
+  if one.name == ARGV[1] then group = one end
+end
+if not group then return { 0 } end -- whoever makes the group searches, too
+about = map(about)
+check_type(waiting, 'zset')
+check_type(turns, 'hash')
+
+local now, held = now_ms(), redis.call('HMGET', turns, 'deleted', 'looked_ms', 'searched_ms', 'now')
+-- A clock that was set back must not stop it.
+local function is_due(last, every_ms)
+  local since = now - (tonumber(last) or 0)
+  return since < 0 or since >= tonumber(every_ms)
+end
+if not is_due(held[2], ARGV[2]) then return { 0 } end
+redis.call('HSET', turns, 'looked_ms', ms(now))
+
+local gone = about['entries-added'] - about.length - (tonumber(held[1]) or 0)
+local given = group.pending + redis.call('ZCARD', waiting)
+local skipped = 0
+if gone ~= 0 or not group.lag or about.length - group.lag ~= given then
+  local pending = {}
+  for _, row in ipairs(redis.call('XPENDING', lane, ARGV[1], '-', '+', math.max(group.pending, 1))) do pending[row[1]] = true end
+  for _, row in ipairs(redis.call('XRANGE', lane, '-', group['last-delivered-id'], 'COUNT', given + LEAST)) do
+    if not pending[row[1]] and not redis.call('ZSCORE', waiting, row[1]) then
+      redis.call('ZADD', waiting, tonumber(held[4]) or 0, row[1])
+      skipped = skipped + 1
+    end
+  end
+end
+if gone == 0 or not is_due(held[3], ARGV[3]) then return { skipped } end
+redis.call('HSET', turns, 'searched_ms', ms(now))
+return { skipped, gone, ms(now) }
