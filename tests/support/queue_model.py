@@ -37,10 +37,11 @@ class ModelEntry:
 
 @dataclass(slots=True)
 class ModelTurns:
-    """Turns of one lane: the one served last, and each batch's latest."""
+    """Turns of one lane: the one served last, and each batch's latest; whether an unread entry may be of a batch."""
 
     now: int = 0
     latest: dict[str, int] = field(default_factory=dict[str, int])
+    has_batched: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +112,7 @@ class QueueModel:
         if is_deferred:
             job.state = JobState.SCHEDULED
         else:
-            self._enqueue(job)
+            self._enqueue(job, may_be_batched=bool(batch))
 
     def add_by_hand(self, lane: Lane, entry_id: str) -> str:
         entry = ModelEntry(lane, f"{lane}-{entry_id}", entry_id)
@@ -145,7 +146,7 @@ class QueueModel:
             return "busy"
         del self.dead[index]
         job.batch, job.attempt, job.is_cancel_asked, job.progress = "", 0, False, ""
-        self._enqueue(job)
+        self._enqueue(job, may_be_batched=False)
         return "queued"
 
     # ------------------------------------------------------------------------------------------ workers
@@ -202,12 +203,12 @@ class QueueModel:
         if (attempt_returned or state is JobState.QUEUED) and not delivery.is_exhausted:
             job.attempt -= 1  # a start over the limit has spent nothing to return
         if state is JobState.QUEUED:
-            self._enqueue(job)
+            self._enqueue(job, may_be_batched=True)
         else:
             self.events.append(("job.retried", job.job_id))
 
     def promote(self, job: ModelJob) -> None:
-        self._enqueue(job)
+        self._enqueue(job, may_be_batched=True)
 
     # ------------------------------------------------------------------------------------------ parts
 
@@ -219,7 +220,8 @@ class QueueModel:
     def in_state(self, *states: JobState) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.state in states]
 
-    def _enqueue(self, job: ModelJob) -> None:
+    def _enqueue(self, job: ModelJob, *, may_be_batched: bool) -> None:
+        self.turns[job.lane].has_batched |= may_be_batched
         job.state = JobState.QUEUED
         job.entry = ModelEntry(job.lane, job.job_id)
         self.lanes[job.lane].append(job.entry)
@@ -231,13 +233,14 @@ class QueueModel:
         return taken
 
     def _take_turns(self, lane: Lane, consumer: str, count: int) -> list[ModelEntry]:
-        """Deliver by turns; what nobody has read is put in order once it is more than ``count``."""
+        """Deliver by turns; what nobody has read is put in order once it is more than ``count`` and may be of a batch."""
         if count <= 0:
             return []
         if not self._waiting(lane):
+            is_mixed = self.turns[lane].has_batched
             taken = self._deliver(lane, consumer, count)
-            if len(taken) == count:
-                self._put_in_order(lane)
+            if is_mixed:
+                self._put_in_order(lane)  # nothing, where fewer than ``count`` were there
             return taken
         self._put_in_order(lane)
         taken = self._waiting(lane)[:count]
@@ -253,6 +256,7 @@ class QueueModel:
 
     def _put_in_order(self, lane: Lane) -> None:
         turns = self.turns[lane]
+        turns.has_batched = False
         for entry in self.lanes[lane]:
             if not entry.owner and not entry.turn:
                 batch = self.jobs[entry.job_id].batch
