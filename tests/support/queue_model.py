@@ -233,7 +233,7 @@ class QueueModel:
         return taken
 
     def _take_turns(self, lane: Lane, consumer: str, count: int) -> list[ModelEntry]:
-        """Deliver by turns; what nobody has read is put in order once it is more than ``count`` and may be of a batch."""
+        """Deliver by turns; what nobody has read is put in order if it may be of a batch and is more than ``count``."""
         if count <= 0:
             return []
         if not self._waiting(lane):

@@ -52,7 +52,7 @@ async def test_a_retried_job_of_a_batch_takes_its_turn_behind_jobs_without_one(
 
     assert [entry.job_id for entry in await claimed(stream, slots=1)] == [retried]
     assert [entry.job_id for _ in range(3) for entry in await claimed(stream, slots=1)] == jobs
-    assert await redis.hget(keys.turns("batch"), "batched") is None
+    assert await cast("Any", redis).hget(keys.turns("batch"), "batched") is None
 
 
 async def test_ten_pages_behind_five_thousand_are_claimed_within_twelve_claims_a_slot(

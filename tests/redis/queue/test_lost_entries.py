@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -145,7 +145,7 @@ async def test_a_search_whose_worker_was_killed_is_made_again(
 async def test_a_clock_that_was_set_back_stops_no_look(client: Client, stream: JobStream, redis: Redis, keys: Keys):
     await submitted(client)
     in_an_hour = int((await redis.time())[0] + 3600) * 1000
-    await redis.hset(keys.turns("batch"), mapping={"looked_ms": in_an_hour, "searched_ms": in_an_hour})
+    await cast("Any", redis).hset(keys.turns("batch"), mapping={"looked_ms": in_an_hour, "searched_ms": in_an_hour})
     await redis.xtrim(keys.lane("batch"), maxlen=0, approximate=False)
 
     assert await stream.lanes.restore_lost() == 1
