@@ -115,6 +115,19 @@ class Keys:
         """Hash of one history document, with its vector."""
         return f"{self.scan_prefix}{scan_id}"
 
+    barriers_index = _Key("barriers")
+    """RediSearch index of the component barriers."""
+    barrier_prefix = _Key("barrier:")
+    """Start of the component barriers' keys."""
+
+    def barrier(self, issue_id: str) -> str:
+        """Hash of one component barrier: what and where it is, and since when."""
+        return f"{self.barrier_prefix}{issue_id}"
+
+    def components(self, page: str) -> str:
+        """Hash: terms → JSON of the component barriers that a page has under them now."""
+        return f"{self.prefix}components:{page}"
+
     def run_began(self, run: str) -> str:
         """String: when the first scan asked for by ``run`` was submitted, Redis ms."""
         return f"{self.prefix}run:{sha256(run.encode()).hexdigest()[:32]}"

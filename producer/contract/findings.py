@@ -96,10 +96,33 @@ class Counts(Part):
         return self.critical + self.serious + self.moderate + self.minor
 
 
+class ComponentChange(Part):
+    """A component barrier that is new on its site, or gone from a page."""
+
+    issue_id: str
+    name: str
+    rule: str
+    impact: Impact | None = None
+
+
+class SpreadComponent(ComponentChange):
+    """A component barrier known on its site that a page did not have before.
+
+    ``group`` is the page's, where no other page of that group had it; '' elsewhere.
+    """
+
+    group: str = Field(default="", exclude_if=not_)
+
+
 class Changes(Part):
-    """Barriers against the previous scan of the same URL, by node fingerprint.
+    """Barriers against the previous scan of the same URL, by node fingerprint; ``previous`` is None without one.
 
     ``uncertain`` names the rules of which not every element was known in both scans.
+
+    ``new_components`` are the component barriers that were not known on the site before the pipeline run (else the
+    batch, else the job) began; None where they were not compared, as in results of earlier releases.
+    ``mended_components`` are those that the page no longer has, ``spread_components`` the known ones that it did not
+    have before. ``components_left_out`` counts those that these lists had no room for.
     """
 
     previous: str | None = None
@@ -107,6 +130,10 @@ class Changes(Part):
     fixed: tuple[str, ...] = ()
     unchanged: int = 0
     uncertain: tuple[str, ...] = ()
+    new_components: tuple[ComponentChange, ...] | None = Field(default=None, exclude_if=lambda some: some is None)
+    mended_components: tuple[ComponentChange, ...] = Field(default=(), exclude_if=not_)
+    spread_components: tuple[SpreadComponent, ...] = Field(default=(), exclude_if=not_)
+    components_left_out: int = Field(default=0, exclude_if=not_)
 
 
 class Doubt(Part):

@@ -17,6 +17,7 @@ from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanR
 from producer.contract.addresses import host_of
 from producer.errors import InvalidJob
 from producer.keys import Keys
+from worker.agent.assessment.component_writes import component_writes
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.assessment.job import assess_writes
 from worker.agent.assessment.regression import regression_writes
@@ -27,10 +28,11 @@ from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, u
 from worker.memory.history.scan_record import document, page_of, signature, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
+from worker.queue.barrier_writes import TallyWrite
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 
 JobContext = dict[str, Any]
-"""What the queue gives a job function: ``job_id``; ``progress``, ``lane`` and ``score`` (submitted, ms) if known."""
+"""What the queue gives a job: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if known."""
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class ScanJobs:
             secrets=await self.load_secrets(job_id),
             on_progress=ctx.get("progress"),
             submitted_ms=int(ctx.get("score") or 0),
+            batch=str(ctx.get("batch") or ""),
         )
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
@@ -132,6 +135,16 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | s
         CounterWrite(keys.scan(scan_id), "times_seen", 1),
         *site_counters(news, keys, seen_ms),
     ]
+    page = component_writes(
+        result,
+        keys,
+        page=page_of(request),
+        terms=terms_of(request),
+        run=request.run,
+        seen_ms=seen_ms,
+        recalled=recalled.components,
+    )
+    writes += page + (site_tallies(result, keys, seen_ms) if page else [])
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
@@ -145,7 +158,7 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     They are the generation, and the sums of the day (UTC) that trends are drawn from. Fields of a day are
     ``<yyyy-mm-dd>:`` and ``scans``, ``unread``, an impact (elements), ``new`` or ``fixed``.
     """
-    day = datetime.fromtimestamp(seen_ms / 1000, tz=UTC).date().isoformat()
+    day = _day(seen_ms)
     sums = {
         "scans": 1,
         "unread": int(result.status not in {"scanned", "partial"}),
@@ -159,6 +172,17 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     fields = {"generation": 1} | {f"{day}:{name}": by for name, by in sums.items() if by}
     sites = dict.fromkeys((host_of(result.url), ""))
     return [CounterWrite(keys.site(site), name, by) for site in sites for name, by in fields.items()]
+
+
+def site_tallies(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
+    """Return the day's sums of component barriers, ``barriers_new`` and ``barriers_mended``: finish.lua knows them."""
+    day = _day(seen_ms)
+    sites = dict.fromkeys((host_of(result.url), ""))
+    return [TallyWrite(keys.site(site), f"{day}:barriers_new", f"{day}:barriers_mended") for site in sites]
+
+
+def _day(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).date().isoformat()
 
 
 def _event(result: ScanResult) -> JsonObject:

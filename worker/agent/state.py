@@ -40,6 +40,22 @@ def new_state(job_id: str, request: str) -> ScanState:
     return ScanState(job_id=job_id, request=request, result="", shots="", embedded="", recalled="", seen_ms=0)
 
 
+class RecalledComponents(BaseModel):
+    """What history had to say about the page's component barriers.
+
+    ``held`` are those that the page has under its terms by now, with their rules, '' where it is not known;
+    ``known_ms`` when elements of one were first seen there, where it was not recorded. ``began_ms`` is when the run or
+    the batch began. ``is_first``: the page has no earlier scan to be compared with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    held: dict[str, str] = {}
+    known_ms: dict[str, int] = {}
+    began_ms: int = 0
+    is_first: bool = True
+
+
 class Recalled(BaseModel):
     """What history had to say about the page.
 
@@ -54,6 +70,7 @@ class Recalled(BaseModel):
     last_at_ms: int = 0
     changes: Changes | None = None
     elsewhere: dict[str, int] = {}
+    components: RecalledComponents = RecalledComponents()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +92,11 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanContext(RunContext):
-    """What opens the page behind a login, never logged; when the job was submitted, Redis time."""
+    """What opens the page behind a login, never logged; when the job was submitted, Redis time, and in which batch."""
 
     secrets: Secrets | None = None
     submitted_ms: int = 0
+    batch: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import redis.exceptions
 from producer.contract import ErrorInfo, FunctionResult, JobState, Result
 from producer.errors import Busy
 from producer.redis.scripts import Arg
+from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, barrier_args
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
@@ -101,7 +102,20 @@ class ReplaceWrite:
     text: str
 
 
-Write = HashWrite | CounterWrite | ExpiryWrite | EventWrite | PublishWrite | EntryWrite | JobWrite | ReplaceWrite
+Write = (
+    HashWrite
+    | CounterWrite
+    | ExpiryWrite
+    | EventWrite
+    | PublishWrite
+    | EntryWrite
+    | JobWrite
+    | ReplaceWrite
+    | PageWrite
+    | BarrierWrite
+    | TallyWrite
+    | NewsWrite
+)
 
 
 def write_args(write: Write) -> list[Arg]:
@@ -121,6 +135,8 @@ def write_args(write: Write) -> list[Arg]:
         return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
     if isinstance(write, ReplaceWrite):
         return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
+    if isinstance(write, PageWrite | BarrierWrite | TallyWrite | NewsWrite):
+        return barrier_args(write)
     return ["EXPIRE", 1, write.ttl_s]
 
 

@@ -271,6 +271,7 @@ class JobFunctions:
             "enqueue_time": datetime.fromtimestamp(delivery.enqueued_ms / 1000, tz=UTC),
             "score": delivery.enqueued_ms,
             "lane": delivery.lane,
+            "batch": delivery.batch,
             "progress": partial(self._note_progress, delivery),
         }
 

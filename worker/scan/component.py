@@ -1,6 +1,6 @@
 """Names the component that a barrier is in, so that one broken header on 150 pages is one thing to mend. Pure.
 
-The identity (``ops/decisions/0021-component-barriers.md`` has the reasons and the measurements) is made of one page
+The identity (``ops/decisions/0024-component-barriers.md`` has the reasons and the measurements) is made of one page
 alone: the same component gets the same ``issue_id`` on every page, whoever scans it, and nothing has to be looked up.
 
 1. the rule;

@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from producer.contract import JsonObject, ScanResult
 from producer.errors import ModelError
 from producer.keys import Keys
+from tests.support.committing import started
+from tests.support.queue import open_stream
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.handlers import ScanJobs
@@ -21,6 +23,7 @@ from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
+from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
@@ -31,6 +34,7 @@ from worker.queue.outcome import (
     JobWrite,
     PublishWrite,
     ReplaceWrite,
+    Write,
 )
 from worker.scan.settings import Engine, Secrets
 
@@ -73,7 +77,8 @@ async def run(keys: Keys, scans: ScanGraph, job_id: str, **payload: Any) -> tupl
 
 
 async def apply(redis: Redis, commit: Commit) -> None:
-    """Write what finish.lua would."""
+    """Write what finish.lua would; what counts component barriers it does itself."""
+    counted: list[Write] = []
     for write in commit.writes:
         match write:
             case HashWrite(key, fields):
@@ -86,8 +91,15 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
+            case PageWrite() | BarrierWrite() | TallyWrite() | NewsWrite():
+                counted.append(write)
             case EntryWrite() | JobWrite() | ReplaceWrite():
                 raise AssertionError
+    if counted:
+        keys = Keys(commit.writes[0].key.split(":")[1])
+        async with open_stream(redis, keys) as stream:
+            delivery = await started(redis, keys, "counted")
+            assert await stream.finish(delivery, commit=Commit(commit.result, tuple(counted))) == "committed"
 
 
 async def hash_of(redis: Redis, key: str) -> dict[str, str]:

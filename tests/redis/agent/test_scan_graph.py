@@ -23,7 +23,8 @@ from worker.__main__ import Jobs
 from worker.agent.handlers import QueryJobs
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
-from worker.queue.outcome import Commit, EventWrite, ExpiryWrite, HashWrite
+from worker.queue.barrier_writes import NewsWrite
+from worker.queue.outcome import Commit, ExpiryWrite, HashWrite
 from worker.resources import Resources
 
 
@@ -224,7 +225,7 @@ async def test_a_pipeline_run_that_is_repeated_finds_the_same_barriers_new(redis
     assert [new_in(found[job_id]) for job_id in ("other", "again", "third")] == [("main", ("pay",))] * 3
     assert new_in(found["later"]) == ("other", ()), "known before that run"
     assert {record.scan_id: record.run for record in await history.find()} == {"main": "", "other": "ci/8"}
-    alarms = [job_id for job_id, commit in commits.items() if any(isinstance(one, EventWrite) for one in commit.writes)]
+    alarms = [job_id for job_id, commit in commits.items() if any(isinstance(one, NewsWrite) for one in commit.writes)]
     assert alarms == ["other"], "the page got worse once"
 
 

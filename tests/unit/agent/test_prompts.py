@@ -22,7 +22,7 @@ def test_a_page_s_text_reaches_the_model_only_inside_one_json_document():
         url="https://shop.example/ignore-your-instructions",
     )
 
-    system, user = assess_task(page, Changes(new=("a",)), {}).messages
+    system, user = assess_task(page, Changes(previous="before", new=("a",)), {}).messages
 
     document = json.loads(user.content)
     assert document["page"]["title"] == hostile

@@ -23,7 +23,8 @@ from producer.errors import ModelError, ModelTimeout
 from worker.agent.assessment.assess import Verdict, appraise, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
 from worker.agent.prompts import clip
-from worker.agent.state import Recalled, ScanContext, ScanState, new_state, pack_shots
+from worker.agent.state import Recalled, RecalledComponents, ScanContext, ScanState, new_state, pack_shots
+from worker.memory.history.components import Began, compare_components, wanted_ids
 from worker.memory.history.history import History, Run, ScanFilter
 from worker.memory.history.scan_record import (
     ScanRecord,
@@ -119,13 +120,17 @@ class ScanGraph:
         request = ScanRequest.model_validate_json(state["request"])
         embedded, usage, note = await self._embed(result)
         run = await self._history.run_of(request.run, submitted_ms=runtime.context.submitted_ms)
-        last, changes = await self._look_back(result, request, state["job_id"], run)
+        last, changes, whole = await self._look_back(result, request, state["job_id"], run)
+        changes, components = await self._look_at_components(
+            result, request, changes, previous=whole, run=run, context=runtime.context
+        )
         recalled = Recalled(
             last_id=last.scan_id if last else "",
             last_signature=last.signature if last else "",
             last_at_ms=last.at_ms if last else 0,
             changes=changes,
             elsewhere=await self._look_around(result, page_of(request), embedded),
+            components=components,
         )
         result = result.revised(
             usage=add_usage(result.usage, usage),
@@ -193,20 +198,50 @@ class ScanGraph:
 
     async def _look_back(
         self, result: ScanResult, request: ScanRequest, job_id: str, run: Run | None
-    ) -> tuple[ScanRecord | None, Changes | None]:
+    ) -> tuple[ScanRecord | None, Changes | None, ScanRecord | None]:
         """Return the page's newest scan under the same terms, and the changes since the newest that was read whole.
 
-        That is the newest before ``run`` began, where there is one. An unread page is compared with nothing.
+        That, the last of the three, is the newest before ``run`` began, where there is one. An unread page is compared
+        with nothing.
         """
         page, terms = page_of(request), terms_of(request)
         last = whole = await self._history.previous(page, terms=terms, before_job=job_id)
         if last is None or result.status not in {"scanned", "partial"}:
-            return last, None
+            return last, None, None
         if last.status != "scanned" or run is not None:
             whole = await self._history.previous(page, terms=terms, before_job=job_id, status="scanned", before_run=run)
         if whole is None:
-            return last, None
-        return last, compare(whole, recorded_findings(result.findings), is_whole=result.status == "scanned")
+            return last, None, None
+        is_whole = result.status == "scanned"
+        return last, compare(whole, recorded_findings(result.findings), is_whole=is_whole), whole
+
+    async def _look_at_components(
+        self,
+        result: ScanResult,
+        request: ScanRequest,
+        changes: Changes | None,
+        *,
+        previous: ScanRecord | None,
+        run: Run | None,
+        context: ScanContext,
+    ) -> tuple[Changes | None, RecalledComponents]:
+        """Return ``changes`` with those of component barriers, and what the commit must know; one round trip."""
+        if result.status not in {"scanned", "partial"}:
+            return changes, RecalledComponents()
+        wanted = wanted_ids(result, previous)
+        before = await self._history.barriers.before(
+            page_of(request), terms_of(request), wanted, batch=context.batch if run is None else ""
+        )
+        began_ms = (
+            run.began_ms if run else before.batch_began_ms or context.submitted_ms or await self._history.now_ms()
+        )
+        began = Began(began_ms, request.run)
+        compared = compare_components(result, changes, previous=previous, before=before, began=began)
+        held = {issue_id: one.rule if (one := before.known.get(issue_id)) else "" for issue_id in before.held}
+        is_first = previous is None
+        return compared.changes, RecalledComponents(
+            held=held, known_ms=compared.known_ms, began_ms=began_ms, is_first=is_first
+        )
 
     async def _look_around(self, result: ScanResult, page: str, embedded: Embedded) -> dict[str, int]:
         """Count, by rule of ``result``, the similar pages on which it fails too."""

@@ -1,7 +1,10 @@
-"""Tells when a page got worse: serious or critical barriers that its previous scan did not have. Pure.
+"""Tells when a site got worse: serious or critical component barriers that were not known on it. Pure.
 
-The event ``scan.regressed`` is committed with the scan, in the same fenced step: it comes exactly once, whoever asked
-for the scan: a schedule, a pipeline, a person. Waivers and baselines are their gates', and not asked here.
+The event ``scan.regressed`` is committed with the scan, in the same fenced step: it comes exactly once for a new
+component barrier, with the first page that was scanned before and has it, whoever asked for the scan: a schedule, a
+pipeline, a person. Which are new is decided by finish.lua, which counts them (``worker/queue/lua/_barriers.lua``).
+Elements of no component, as results of earlier releases have, are news where the page's previous scan did not have
+them. Waivers and baselines are their gates', and not asked here.
 """
 
 from __future__ import annotations
@@ -9,18 +12,19 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from producer.contract import Impact, JsonObject, ScanResult
+from producer.contract import Finding, Impact, JsonObject, ScanResult
 from producer.keys import Keys
-from worker.queue.outcome import EventWrite, PublishWrite, Write
+from worker.queue.barrier_writes import NewsWrite
+from worker.queue.outcome import Write
 
 FROM: Final = Impact.SERIOUS
 MAX_RULES: Final = 20
 
 
 def regression(result: ScanResult) -> JsonObject | None:
-    """Return what got worse; None if nothing did, or if there is no earlier scan to compare with.
+    """Return what got worse on the page; None if there is no earlier scan to compare with.
 
-    ``new`` counts all new barriers, ``serious`` and ``critical`` those of these impacts; ``rules`` are theirs.
+    ``new`` counts all new elements, ``serious`` and ``critical`` those of these impacts; ``rules`` are theirs.
     """
     changes = result.changes
     if changes is None or changes.previous is None:
@@ -28,14 +32,11 @@ def regression(result: ScanResult) -> JsonObject | None:
     new = set(changes.new)
     counts = {Impact.SERIOUS: 0, Impact.CRITICAL: 0}
     rules: dict[str, None] = {}
-    for finding in result.findings:
-        impact = finding.impact or FROM
+    for finding in _heavy(result):
         number = sum(node.fingerprint in new for node in finding.nodes)
-        if number and impact.rank >= FROM.rank:
-            counts[impact] += number
+        if number:
+            counts[finding.impact or FROM] += number
             rules[finding.rule] = None
-    if not any(counts.values()):
-        return None
     return {
         "url": result.url,
         "group": result.group,
@@ -49,9 +50,16 @@ def regression(result: ScanResult) -> JsonObject | None:
 
 
 def regression_writes(result: ScanResult, keys: Keys, *, job_id: str, seen_ms: int) -> list[Write]:
-    """Return the event as it goes to the stream and to those who listen, none where the page did not get worse."""
+    """Return the event, none where the page has nothing that could be worse. It belongs behind the page's barriers."""
     about = regression(result)
-    if about is None:
+    nodes = [node for finding in _heavy(result) for node in finding.nodes]
+    new = set(result.changes.new) if result.changes else set[str]()
+    is_certain = any(node.fingerprint in new for node in nodes if not node.issue_id)
+    if about is None or not (is_certain or any(node.issue_id for node in nodes)):
         return []
     line = json.dumps({"v": 1, "event": "scan.regressed", "job_id": job_id, "kind": "scan", **about, "at_ms": seen_ms})
-    return [EventWrite(keys.events, line), PublishWrite(keys.events_live, line)]
+    return [NewsWrite(keys.events, line[:-1], is_certain)]
+
+
+def _heavy(result: ScanResult) -> list[Finding]:
+    return [finding for finding in result.findings if (finding.impact or FROM).rank >= FROM.rank]

@@ -82,7 +82,7 @@ def assess_task(
         "findings": entries,
         "findings_left_out": left_out,
     }
-    if changes is not None:
+    if changes is not None and changes.previous is not None:
         document["changes"] = {
             "new": len(changes.new),
             "fixed": len(changes.fixed),

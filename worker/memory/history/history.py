@@ -19,6 +19,7 @@ from redisvl.query.filter import FilterExpression, Num, Tag
 from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
+from worker.memory.history.barriers import Barriers
 from worker.memory.history.pages import MAX_PAGES, PageState, newest_of_pages
 from worker.memory.history.scan_record import RETURNED, ScanRecord, parse
 from worker.memory.vectors.documents import Documents, index_schema
@@ -61,6 +62,7 @@ class ScanFilter:
     rule: str | None = None
     impact: str | None = None
     criterion: str | None = None
+    component: str | None = None
     status: str | Sequence[str] | None = None
     since_ms: int | None = None
     until_ms: int | None = None
@@ -75,6 +77,7 @@ class ScanFilter:
             "rules": self.rule,
             "impacts": self.impact,
             "criteria": self.criterion,
+            "components": self.component,
         }
         parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
         for name, some in (("page", self.page), ("status", self.status)):
@@ -106,7 +109,7 @@ class Neighbour:
 
 def schema(keys: Keys, generation: Generation) -> IndexSchema:
     """Return the schema of the history's index in one generation: hashes under ``scan:``."""
-    tags = ("job", "page", "terms", "host", "group", "rules", "impacts", "criteria", "status")
+    tags = ("job", "page", "terms", "host", "group", "rules", "impacts", "criteria", "components", "status")
     numbers = ("at_ms", "last_seen_ms", "total", "elements")
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in tags),
@@ -130,14 +133,18 @@ class History:
         self._keys = vectors.keys
         self.vectors = vectors
         self._documents = scan_documents(vectors)
+        self.barriers = Barriers(vectors.redis, vectors.keys)
 
     async def ensure_index(self) -> None:
-        """Create the index and record its model unless both are there. Safe to call twice and by many at once.
+        """Create the indexes of scans and component barriers and record the model, unless they are there.
+
+        Safe to call twice and by many at once.
 
         Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
         """
         await self.vectors.claim()
         await self._documents.ensure()
+        await self.barriers.ensure_index()
 
     async def now_ms(self) -> int:
         """Return Redis' time."""

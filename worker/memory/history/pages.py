@@ -23,12 +23,26 @@ from worker.memory.vectors.documents import Documents
 MAX_PAGES: Final = 10_000
 """More pages than that, and a question should name a site or a group."""
 TIMEOUT_MS: Final = 10_000
-_PICKED: Final = ("__key", "terms", "url", "title", "group_name", "rules", "impacts", "barriers", "last_seen_ms")
+_PICKED: Final = (
+    "__key",
+    "terms",
+    "url",
+    "title",
+    "group_name",
+    "rules",
+    "impacts",
+    "barriers",
+    "last_seen_ms",
+    "components",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """One page in its newest recorded state, in brief. ``rules`` and ``impacts`` are tags made by ``exact_tag``."""
+    """One page in its newest recorded state, in brief. ``rules`` and ``impacts`` are tags made by ``exact_tag``.
+
+    ``components`` are the ``issue_id`` of its component barriers; none in records of earlier releases.
+    """
 
     scan_id: str
     terms: str
@@ -39,6 +53,7 @@ class PageState:
     impacts: frozenset[str]
     barriers: Counts
     last_seen_ms: int
+    components: frozenset[str] = frozenset()
 
     @property
     def harm(self) -> tuple[int, int, int, int]:
@@ -96,6 +111,7 @@ def _parse(row: Sequence[Any], prefix: str) -> PageState:
         impacts=_tags(fields.get("newest_impacts", "")),
         barriers=Counts.model_validate_json(fields.get("newest_barriers") or "{}"),
         last_seen_ms=int(fields.get("newest_last_seen_ms") or 0),
+        components=_tags(fields.get("newest_components", "")),
     )
 
 

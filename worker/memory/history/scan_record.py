@@ -1,16 +1,16 @@
 """One document of the scan history, as plain values. Pure: no Redis, no clock.
 
 A document is a hash: tags and numbers that are searched, texts that are read, the fingerprints of the barriers that
-were found, the text that was embedded and its vectors. An unchanged page gets no new document; its last one says when
-it was last seen so
-(``signature`` tells whether it is unchanged). ``history.py`` stores and finds them.
+were found, the text that was embedded and its vectors. An unchanged page (``signature`` tells) gets no new document;
+its last one says when it was last seen so. ``history.py`` stores and finds them.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -33,7 +33,10 @@ Fields = dict[str, str | bytes | int | float]
 
 @dataclass(frozen=True, slots=True)
 class RecordedFinding:
-    """What history keeps of a finding. ``nodes`` are fingerprints, all of them unless it ``is_trimmed``."""
+    """What history keeps of a finding. ``nodes`` are fingerprints, all of them unless it ``is_trimmed``.
+
+    ``components`` counts its listed elements by ``issue_id``; empty in records of earlier releases.
+    """
 
     rule: str
     impact: Impact | None
@@ -41,6 +44,7 @@ class RecordedFinding:
     node_count: int
     nodes: tuple[str, ...]
     criteria: tuple[str, ...] = ()
+    components: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def is_trimmed(self) -> bool:
@@ -75,6 +79,11 @@ class ScanRecord:
     findings: tuple[RecordedFinding, ...]
     run: str = ""
 
+    @property
+    def components(self) -> dict[str, int]:
+        """The component barriers of the page: ``issue_id`` → elements; empty for a record of an earlier release."""
+        return {issue_id: count for finding in self.findings for issue_id, count in finding.components.items()}
+
 
 def page_of(request: ScanRequest) -> str:
     """Return the id under which history knows the page; HTML without an address is known by its text."""
@@ -86,8 +95,7 @@ def page_of(request: ScanRequest) -> str:
 def terms_of(request: ScanRequest) -> str:
     """Return a digest of what the page was held to: only scans under the same terms can be compared.
 
-    What another standard or other rules find, or another part of the page or another width shows, is neither new nor
-    fixed.
+    What another standard or other rules find, or another part or width of the page shows, is neither new nor fixed.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
     return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
@@ -110,6 +118,7 @@ def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...
             node_count=_distinct(finding),
             nodes=kept[finding.fingerprint],
             criteria=finding.criteria,
+            components=dict(Counter({n.fingerprint: n.issue_id for n in finding.nodes if n.issue_id}.values())),
         )
         for finding in findings
     )
@@ -182,6 +191,8 @@ def document(
     an empty tag is no tag. ``times_seen`` is counted beside it, by an increment.
     """
     findings = recorded_findings(result.findings)
+    components = sorted({issue_id for finding in findings for issue_id in finding.components})
+    places = {issue_id: place for place, issue_id in enumerate(components)}
     host = host_of(result.url)
     fields: Fields = {
         "job": exact_tag(result.scan_id),
@@ -195,6 +206,7 @@ def document(
         "rules": _tags(finding.rule for finding in findings),
         "impacts": _tags(finding.impact.value for finding in findings if finding.impact),
         "criteria": _tags(criterion for finding in findings for criterion in finding.criteria),
+        "components": ",".join(components),
         "url": result.url,
         "host_name": host,
         "group_name": result.group,
@@ -210,7 +222,7 @@ def document(
         "signature": signature(result),
         "counts": result.counts.model_dump_json(),
         "barriers": result.barriers.model_dump_json(),
-        "findings": json.dumps([_pack(finding) for finding in findings], separators=(",", ":")),
+        "findings": json.dumps([_pack(finding, places) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
 
@@ -229,8 +241,10 @@ def _tags(values: Iterable[str]) -> str:
     return ",".join(sorted({exact_tag(value) for value in values if value}))
 
 
-def _pack(finding: RecordedFinding) -> JsonObject:
-    return {
+def _pack(finding: RecordedFinding, places: Mapping[str, int]) -> JsonObject:
+    # A component by its place in the document's tags: its id is 25 bytes, and documents stay for ever.
+    counts = sorted((places[issue_id], count) for issue_id, count in finding.components.items())
+    return ({"k": [number for pair in counts for number in pair]} if counts else {}) | {
         "r": finding.rule,
         "i": finding.impact.value if finding.impact else None,
         "f": finding.fingerprint,
@@ -240,7 +254,8 @@ def _pack(finding: RecordedFinding) -> JsonObject:
     }
 
 
-def _unpack(item: JsonObject) -> RecordedFinding:
+def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
+    counts: list[int] = item.get("k", [])
     return RecordedFinding(
         rule=item["r"],
         impact=Impact(item["i"]) if item["i"] else None,
@@ -248,12 +263,13 @@ def _unpack(item: JsonObject) -> RecordedFinding:
         node_count=item["c"],
         nodes=tuple(item["n"]),
         criteria=tuple(item["w"]),
+        components={components[place]: count for place, count in zip(counts[::2], counts[1::2], strict=True)},
     )
 
 
 RETURNED: Final[tuple[str, ...]] = (
     "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
-    "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run",
+    "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run", "components",
 )  # fmt: skip
 """The fields ``parse`` reads; the vector is not among them."""
 
@@ -279,6 +295,6 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         times_seen=int(text["times_seen"] or 0),
         counts=Counts.model_validate_json(text["counts"] or "{}"),
         barriers=Counts.model_validate_json(text["barriers"] or "{}"),
-        findings=tuple(_unpack(item) for item in packed),
+        findings=tuple(_unpack(item, text["components"].split(",")) for item in packed),
         run=text["run"],
     )

@@ -14,14 +14,19 @@
 --         ENTRY id kind, of a lane: a further job's entry, followed by
 --         JOB field value …, that job's hash
 --         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
+--         PAGE terms seen_ms began_ms group tag run is_first, of what a page has of component barriers, followed by
+--         BARRIER issue_id elements never_less known_ms news field value …, of each, in its own hash, by
+--         TALLY field field, of a hash: adds how many are new on the site, and how many are mended, and by
+--         NEWS line is_certain, of the events: an event that names the new ones, not without any unless it is certain
 -- Returns for each delivery 'committed' | 'already' | 'lost' | an error where a key of another type, a counter that is
 --         no number, or a stream at its last id stands in the way: nothing of that delivery is written then
 --@include _common.lua
 --@include _events.lua
 --@include _lane.lua
 --@include _delivery.lua
+--@include _barriers.lua
 
-local TYPES = { XADD = 'stream', ENTRY = 'stream', REPLACE = 'string' }
+local TYPES = { XADD = 'stream', ENTRY = 'stream', REPLACE = 'string', NEWS = 'stream' }
 local events = KEYS[1]
 check_type(events, 'stream')
 local full = no_room(events)
@@ -40,10 +45,10 @@ local function obstacle(k, a, first_write)
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
     local wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
     if wrong then return wrong end
-    if command == 'HINCRBY' then
-      local old = redis.call('HGET', KEYS[w], ARGV[at + 2])
+    for counter = at + 2, command == 'HINCRBY' and at + 2 or command == 'TALLY' and at + 3 or 0 do
+      local old = redis.call('HGET', KEYS[w], ARGV[counter])
       if old and not string.match(old, '^-?%d+$') then
-        return redis.error_reply('WRONGKEY ' .. KEYS[w] .. ' holds ' .. old .. ' in ' .. ARGV[at + 2] .. ': expected a number')
+        return redis.error_reply('WRONGKEY ' .. KEYS[w] .. ' holds ' .. old .. ' in ' .. ARGV[counter] .. ': expected a number')
       end
     end
     at = at + 2 + count
@@ -61,8 +66,13 @@ local function add_job(job, entry, by, at, count)
   if cancelled then redis.call('HSET', job, 'cancel_ms', cancelled) end
 end
 
+local function add_line(line)
+  redis.call('XADD', events, '*', 'event', line)
+  lines[#lines + 1] = line
+end
+
 local function write(k, a, first_write)
-  local at, entry = a + 9, nil
+  local at, entry, page = a + 9, nil, nil
   for w = first_write, k + ARGV[a] - 1 do
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
     if command == 'ENTRY' then
@@ -75,16 +85,23 @@ local function write(k, a, first_write)
       redis.call('SET', KEYS[w], ARGV[at + 3], 'KEEPTTL')
     elseif command == 'HSETXX' then
       if redis.call('EXISTS', KEYS[w]) == 1 then redis.call('HSET', KEYS[w], unpack(ARGV, at + 2, at + 1 + count)) end
+    elseif command == 'PAGE' then
+      page = open_page(KEYS[w], at + 2)
+    elseif command == 'BARRIER' then
+      count_barrier(page, KEYS[w], at + 2, at + 1 + count)
+    elseif command == 'TALLY' then
+      if page.appeared > 0 then redis.call('HINCRBY', KEYS[w], ARGV[at + 2], page.appeared) end
+      if page.mended > 0 then redis.call('HINCRBY', KEYS[w], ARGV[at + 3], page.mended) end
+    elseif command == 'NEWS' then
+      if #page.news > 0 or ARGV[at + 3] == '1' then
+        add_line(ARGV[at + 2] .. ',"components":[' .. table.concat(page.news, ',') .. ']}')
+      end
     else
       redis.call(command, KEYS[w], unpack(ARGV, at + 2, at + 1 + count))
     end
     at = at + 2 + count
   end
-end
-
-local function add_line(line)
-  redis.call('XADD', events, '*', 'event', line)
-  lines[#lines + 1] = line
+  if page then close_page(page) end
 end
 
 local function finish(k, a)

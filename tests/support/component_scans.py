@@ -1,0 +1,102 @@
+"""Generated results whose elements belong to component barriers, scanned and committed as workers do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from langgraph.runtime import Runtime
+from redis.asyncio import Redis
+
+from producer.contract import Finding, Impact, ScanRequest, ScanResult, ScanStatus
+from producer.keys import Keys
+from tests.redis.agent.scanning import graph
+from tests.support.committing import started
+from tests.support.queue import events_of, open_stream
+from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.handlers import scan_commit
+from worker.agent.state import ScanContext, new_state
+from worker.memory.history.history import History
+from worker.queue.outcome import Commit
+
+SITE = "00c0ffee"
+
+
+def component(
+    name: str, *, rule: str = "image-alt", elements: int = 1, impact: Impact = Impact.CRITICAL, also: Sequence[str] = ()
+) -> Finding:
+    """A finding with ``elements`` of the component ``name`` (hex digits), and such as ``beef-0`` of others."""
+    made = finding(rule, *(f"{name}-{number}" for number in range(elements)), *also, impact=impact)
+    nodes = [
+        node.model_copy(update={"issue_id": issue_id(of), "component": f"Header › {of}"})
+        for node in made.nodes
+        for of in [node.fingerprint.partition("-")[0]]
+    ]
+    return made.revised(nodes=tuple(nodes))
+
+
+def issue_id(name: str) -> str:
+    """The id of the component ``name`` on the tests' site."""
+    return f"{name:0>16}-{SITE}"
+
+
+class Site:
+    """Scans pages of one site: each is recalled and committed by what workers run, through the real finish.lua."""
+
+    def __init__(self, redis: Redis, keys: Keys, history: History) -> None:
+        self.redis = redis
+        self.keys = keys
+        self.history = history
+        self._count = 0
+        self._graph = graph(FixedEngine([]), history, keys)
+
+    async def recall(
+        self,
+        *findings: Finding,
+        path: str = "/home",
+        status: ScanStatus = "scanned",
+        group: str = "",
+        batch: str = "",
+        submitted_ms: int = 0,
+        **payload: Any,
+    ) -> Commit:
+        """Return the commit of a scan, not yet made: by the graph's steps, without the graph, which takes 20 ms."""
+        self._count += 1
+        url = f"https://shop.example{path}"
+        result = scan_result(*findings, url=url, status=status, group=group)
+        request = ScanRequest.model_validate({"url": url, "group": group, "assess": False, **payload})
+        state: Any = {**new_state(f"job-{self._count}", request.model_dump_json()), "result": result.model_dump_json()}
+        context = ScanContext(submitted_ms=submitted_ms, batch=batch)
+        state |= await self._graph.recall(state, Runtime(context=context))
+        state |= await self._graph.record(state)
+        return scan_commit(state, self.keys, shot_ttl_s=60)
+
+    async def commit(self, *commits: Commit) -> None:
+        """Make the commits, one after the other."""
+        async with open_stream(self.redis, self.keys) as stream:
+            for commit in commits:
+                self._count += 1
+                delivery = await started(self.redis, self.keys, f"commit-{self._count}")
+                assert await stream.finish(delivery, commit=commit) == "committed"
+
+    async def scan(self, *findings: Finding, **about: Any) -> ScanResult:
+        """Scan a page and commit it; return the result."""
+        commit = await self.recall(*findings, **about)
+        await self.commit(commit)
+        return cast("ScanResult", commit.result)
+
+    async def begin(self, batch: str) -> str:
+        """Begin a batch now."""
+        await self.redis.execute_command("HSET", self.keys.batch(batch), "created_ms", await self.history.now_ms())
+        return batch
+
+    async def regressions(self) -> list[Mapping[str, Any]]:
+        """The events that something got worse."""
+        events = [json.loads(line) for line in await events_of(self.redis, self.keys)]
+        return [event for event in events if event["event"] == "scan.regressed"]
+
+
+def names(changes: Sequence[Any] | None) -> list[str]:
+    """The names of component barriers in a result's changes."""
+    return [one.name.removeprefix("Header › ") for one in changes or ()]

@@ -1,0 +1,216 @@
+"""Finds component barriers: what is broken on a site, since when, on how many pages, and what was mended when.
+
+It writes none: finish.lua counts them in the step that commits a scan (``worker/queue/lua/_barriers.lua``), from what
+``components.py`` makes of its result. A barrier is kept for ever, as scans are; one that is on no page is mended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
+from typing import Any, Final, Literal, TypeVar
+
+from redis.asyncio import Redis
+from redisvl.index import AsyncSearchIndex
+from redisvl.query import FilterQuery
+from redisvl.query.filter import FilterExpression, Num, Tag
+from redisvl.schema import IndexSchema
+
+from producer.contract import Impact
+from producer.keys import Keys
+from producer.redis.scripts import as_text
+from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, wait_until_indexed
+
+T = TypeVar("T")
+MAX_BARRIERS: Final = 10_000
+"""More component barriers than that, and a question should name a site or a group."""
+RETURNED: Final[tuple[str, ...]] = (
+    "kind", "site", "host_name", "name", "rule", "impact", "first_ms", "since_ms", "returned_ms", "last_ms",
+    "mended_ms", "pages", "elements", "groups", "run",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierRecord:
+    """One component barrier of a site. Times are Redis times, ms, 0 where it never was so.
+
+    ``since_ms`` is when it was first seen, or seen again after it was mended (``returned_ms``). ``pages``, ``elements``
+    and ``groups`` (pages by group) are those that have it now; ``run`` is the pipeline run that saw it first.
+    """
+
+    issue_id: str
+    kind: str
+    site: str
+    host: str
+    name: str
+    rule: str
+    impact: Impact | None
+    first_ms: int
+    since_ms: int
+    returned_ms: int = 0
+    last_ms: int = 0
+    mended_ms: int = 0
+    pages: int = 0
+    elements: int = 0
+    groups: Mapping[str, int] = field(default_factory=dict[str, int])
+    run: str = ""
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether no page has it any more."""
+        return self.pages == 0
+
+    def was_there(self, before_ms: int, *, run: str = "") -> bool:
+        """Whether it was known before a time and is not mended; what ``run`` itself saw first was not."""
+        # By name too: where Redis' clock was set back, what the run saw seems to be from before it began.
+        return not self.is_mended and self.since_ms < before_ms and not (run and self.run == run)
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierFilter:
+    """Which component barriers: every field given must hold. ``since_ms``: first seen, or seen again, since then."""
+
+    host: str | None = None
+    kind: str | None = None
+    rule: str | None = None
+    impact: str | None = None
+    group: str | None = None
+    is_mended: bool | None = None
+    since_ms: int | None = None
+    mended_since_ms: int | None = None
+
+    def expression(self) -> FilterExpression | None:
+        """Return the filter as RedisVL's; None for all."""
+        tags = {
+            "host": self.host,
+            "kind": self.kind,
+            "rule": self.rule,
+            "impact": self.impact,
+            "group_tags": self.group,
+        }
+        parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
+        if self.is_mended is not None:
+            parts.append(Num("pages") == 0 if self.is_mended else Num("pages") > 0)
+        if self.since_ms is not None:
+            parts.append(Num("since_ms") >= self.since_ms)
+        if self.mended_since_ms is not None:
+            parts.append(Num("mended_ms") >= self.mended_since_ms)
+        return reduce(and_, parts) if parts else None
+
+
+@dataclass(frozen=True, slots=True)
+class PageBefore:
+    """What is known before a scan is committed: of its page under its terms, of components, of its batch.
+
+    ``held`` are the component barriers that the page has now: ``issue_id`` → elements.
+    """
+
+    held: Mapping[str, int]
+    known: Mapping[str, BarrierRecord]
+    batch_began_ms: int = 0
+
+
+def schema(keys: Keys) -> IndexSchema:
+    """Return the schema of the index: hashes under ``barrier:``. What each scan writes is not among its fields."""
+    fields: list[dict[str, Any]] = [
+        *({"name": name, "type": "tag"} for name in ("kind", "site", "host", "rule", "impact", "group_tags")),
+        *({"name": name, "type": "numeric"} for name in ("first_ms", "mended_ms")),
+        *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in ("since_ms", "pages", "elements")),
+    ]
+    # With the colon, as every prefix: see ``documents.index_schema``.
+    index = {"name": keys.barriers_index, "prefix": keys.barrier_prefix, "storage_type": "hash"}
+    return IndexSchema.from_dict({"index": index, "fields": fields})
+
+
+class Barriers:
+    """The component barriers of one environment."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._index = AsyncSearchIndex(schema(keys), redis_client=redis)
+
+    async def ensure_index(self) -> None:
+        """Create the index unless it is there. Safe to call twice and by many at once."""
+        await ensure_index(self._index)
+
+    async def get_many(self, issue_ids: Iterable[str]) -> dict[str, BarrierRecord]:
+        """Return those of the component barriers that are known, in one round trip."""
+        wanted = list(dict.fromkeys(issue_ids))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for issue_id in wanted:
+                pipe.hmget(self._keys.barrier(issue_id), list(RETURNED))
+            rows = await pipe.execute() if wanted else []
+        return _parsed(wanted, rows)
+
+    async def find(
+        self,
+        wanted: BarrierFilter = BarrierFilter(),
+        *,
+        limit: int = 1_000,
+        by: Literal["pages", "elements", "since_ms"] = "pages",
+    ) -> list[BarrierRecord]:
+        """Return component barriers, those with most of ``by`` first."""
+        query = FilterQuery(
+            filter_expression=wanted.expression(),
+            return_fields=list(RETURNED),
+            num_results=limit,
+            sort_by=(by, "DESC"),
+        )
+        rows = await self._on_index(lambda: self._index.query(query))
+        prefix = self._keys.barrier_prefix
+        return [_parse(str(row["id"]).removeprefix(prefix), row) for row in rows]
+
+    async def before(self, page: str, terms: str, issue_ids: Iterable[str], *, batch: str = "") -> PageBefore:
+        """Return what is known of a page and of these component barriers, in one round trip."""
+        wanted = list(dict.fromkeys(issue_ids))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(self._keys.components(page), terms)
+            pipe.hget(self._keys.batch(batch), "created_ms")
+            for issue_id in wanted:
+                pipe.hmget(self._keys.barrier(issue_id), list(RETURNED))
+            held, began_ms, *rows = await pipe.execute()
+        return PageBefore(held_of(as_text(held)), _parsed(wanted, rows), int(as_text(began_ms) or 0) if batch else 0)
+
+    async def _on_index(self, act: Callable[[], Awaitable[T]]) -> T:
+        return await on_index(act, self._rebuild)
+
+    async def _rebuild(self) -> None:
+        await ensure_index(self._index)
+        await wait_until_indexed(self._index)
+
+
+def held_of(text: str) -> dict[str, int]:
+    """Return the component barriers in one field of ``components:<page>``; none in what finish.lua did not write."""
+    try:
+        counts = json.loads(text or "{}")["c"]
+        return {str(issue_id): int(count) for issue_id, count in counts.items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _parsed(issue_ids: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, BarrierRecord]:
+    found: dict[str, dict[str, Any]] = {
+        issue_id: dict(zip(RETURNED, row, strict=True)) for issue_id, row in zip(issue_ids, rows, strict=True)
+    }
+    return {issue_id: _parse(issue_id, fields) for issue_id, fields in found.items() if fields["since_ms"] is not None}
+
+
+def _parse(issue_id: str, fields: Mapping[str, Any]) -> BarrierRecord:
+    text = {name: as_text(fields.get(name)) for name in RETURNED}
+    numbers = {name: int(text[name] or 0) for name in RETURNED if name.endswith("_ms") or name in {"pages", "elements"}}
+    return BarrierRecord(
+        issue_id,
+        kind=text["kind"],
+        site=text["site"],
+        host=text["host_name"],
+        name=text["name"],
+        rule=text["rule"],
+        impact=Impact(text["impact"]) if text["impact"] else None,
+        groups=json.loads(text["groups"] or "{}"),
+        run=text["run"],
+        **numbers,
+    )

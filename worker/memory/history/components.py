@@ -1,0 +1,153 @@
+"""What changed of a page's component barriers, by what is known of its site. Pure.
+
+A component barrier is new where it was not known on the site before the pipeline run (else the batch, else the job)
+began: not on its 148th page, whatever the order of the pages. One whose elements were on the page's previous scan is
+known, whatever its id: history of earlier releases has no components, and authors rename classes. Mended is what the
+previous scan had and a whole one no longer finds. Where it is counted: ``worker/queue/lua/_barriers.lua``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from producer.contract import Changes, Finding, Impact, ScanResult
+from producer.contract.findings import ComponentChange, SpreadComponent
+from worker.memory.history.barriers import BarrierRecord, PageBefore
+from worker.memory.history.scan_record import ScanRecord
+
+MAX_LISTED: Final = 200
+"""Component barriers in each list of a result's changes; of the others the number is said."""
+MAX_COMPONENTS: Final = 2_000
+"""Component barriers of one page that are counted, the worst first; what is over is compared element by element."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnPage:
+    """One component barrier on one page, as its result lists it. ``is_whole``: no element of it can be missing."""
+
+    issue_id: str
+    name: str
+    rule: str
+    impact: Impact | None
+    fingerprints: frozenset[str]
+    is_whole: bool
+
+    @property
+    def change(self) -> ComponentChange:
+        """What a result's changes say of it."""
+        return ComponentChange(issue_id=self.issue_id, name=self.name, rule=self.rule, impact=self.impact)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Changes, and since when components are known that were not recorded: ``issue_id`` → Redis ms."""
+
+    changes: Changes | None
+    known_ms: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """When what asked for a scan began, Redis ms, and the pipeline run's name, '' for a batch or a job."""
+
+    at_ms: int
+    run: str = ""
+
+
+def components_of(result: ScanResult) -> dict[str, OnPage]:
+    """Return the component barriers of a result by ``issue_id``, the worst first, at most ``MAX_COMPONENTS``."""
+    found: dict[str, OnPage] = {}
+    for finding in sorted(result.findings, key=lambda one: -(one.impact.rank if one.impact else 0)):
+        is_whole = result.status == "scanned" and not finding.is_trimmed
+        for issue_id, (name, fingerprints) in _by_component(finding).items():
+            if len(found) < MAX_COMPONENTS:
+                found[issue_id] = OnPage(issue_id, name, finding.rule, finding.impact, fingerprints, is_whole)
+    return found
+
+
+def _by_component(finding: Finding) -> dict[str, tuple[str, frozenset[str]]]:
+    names: dict[str, str] = {}
+    listed: dict[str, set[str]] = {}
+    for node in finding.nodes:
+        if node.issue_id:
+            names.setdefault(node.issue_id, node.component)
+            listed.setdefault(node.issue_id, set()).add(node.fingerprint)
+    return {issue_id: (names[issue_id], frozenset(some)) for issue_id, some in listed.items()}
+
+
+def compare_components(
+    result: ScanResult, changes: Changes | None, *, previous: ScanRecord | None, before: PageBefore, began: Began
+) -> Compared:
+    """Return ``changes`` with what changed by component since ``previous``, the page's newest whole scan before then.
+
+    None for a page without barriers that has no such scan.
+    """
+    here = components_of(result)
+    if changes is None and not here:
+        return Compared(None, {})
+    was = _Previous(previous)
+    new: list[ComponentChange] = []
+    spread: list[SpreadComponent] = []
+    known_ms: dict[str, int] = {}
+    for issue_id, one in here.items():
+        record = before.known.get(issue_id)
+        was_here = was.had(one)
+        if was_here and previous is not None:
+            known_ms[issue_id] = previous.at_ms
+        if not was_here and not (record and record.was_there(began.at_ms, run=began.run)):
+            new.append(one.change)
+        elif record and not was_here and issue_id not in before.held:
+            group = result.group if result.group not in record.groups else ""
+            spread.append(SpreadComponent(**one.change.model_dump(), group=group))
+    mended = _mended(result, here, was, before.known)
+    unlisted = len({node.issue_id for finding in result.findings for node in finding.nodes} - {""}) - len(here)
+    left_out = unlisted + sum(max(0, len(some) - MAX_LISTED) for some in (new, spread, mended))
+    listed: dict[str, object] = {
+        "new_components": tuple(new[:MAX_LISTED]),
+        "spread_components": tuple(spread[:MAX_LISTED]),
+        "mended_components": tuple(mended[:MAX_LISTED]),
+        "components_left_out": left_out,
+    }
+    return Compared((changes or Changes()).model_copy(update=listed), known_ms)
+
+
+class _Previous:
+    """What the page's previous scan had."""
+
+    def __init__(self, record: ScanRecord | None) -> None:
+        findings = record.findings if record else ()
+        self.components = record.components if record else {}
+        self.rules = {issue_id: finding.rule for finding in findings for issue_id in finding.components}
+        self._nodes = {finding.rule: frozenset(finding.nodes) for finding in findings}
+        self._recorded = {finding.rule for finding in findings if finding.components}
+
+    def had(self, one: OnPage) -> bool:
+        """Whether it had this component: by its id, by all its elements, or, where it recorded none, by any."""
+        if one.issue_id in self.components:
+            return True
+        nodes = self._nodes.get(one.rule, frozenset[str]())
+        return one.fingerprints <= nodes if one.rule in self._recorded else bool(one.fingerprints & nodes)
+
+
+def _mended(
+    result: ScanResult, here: Mapping[str, OnPage], was: _Previous, known: Mapping[str, BarrierRecord]
+) -> list[ComponentChange]:
+    """Return what ``was`` there and a whole scan no longer finds; not what has but another id now."""
+    if result.status != "scanned":
+        return []
+    listed = {node.issue_id for finding in result.findings for node in finding.nodes}
+    trimmed = {finding.rule for finding in result.findings if finding.is_trimmed}
+    renamed = {(one.rule, one.name) for one in here.values() if one.issue_id not in was.components and was.had(one)}
+    gone = [known[issue_id] for issue_id in was.components if issue_id not in listed and issue_id in known]
+    return [
+        ComponentChange(issue_id=one.issue_id, name=one.name, rule=one.rule, impact=one.impact)
+        for one in sorted(gone, key=lambda one: (-(one.impact.rank if one.impact else 0), one.name))
+        if one.rule not in trimmed and (one.rule, one.name) not in renamed
+    ]
+
+
+def wanted_ids(result: ScanResult, previous: ScanRecord | None) -> Sequence[str]:
+    """Return the component barriers to look up before ``compare_components``."""
+    return [*components_of(result), *(previous.components if previous else ())]
