@@ -190,7 +190,9 @@ class Keys:
     schedules = _Key("schedules")
     """Hash of JSON: schedules by name, and when each fired last."""
     waivers = _Key("waivers")
-    """Hash of JSON: barriers somebody decided to live with, by fingerprint."""
+    """Hash of JSON: barriers somebody decided to live with, by fingerprint or component."""
+    decisions = _Key("decisions")
+    """Hash of JSON: what people decided about findings that axe-core left undecided, by component."""
 
     # ------------------------------------------------------------------------------------------ the GPU pool
 

@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "batch": "Close a batch whose submitter died.",
     "cancel": "Cancel a job or a batch.",
     "dead": "List, show, replay and drop dead letters.",
+    "review": "Decide what axe-core leaves undecided, with a reason.",
     "result": "Show the result of a job, or report a batch.",
     "scan": "Scan pages, and with --wait report what was found.",
     "schedule": "Scan pages regularly, on a cron schedule.",
