@@ -52,7 +52,25 @@ def asked(question: str, *told: JsonObject, before: str = "") -> list[Message]:
         ("What is new in October?", "compare_scans", {"since": "October"}),
         ("What changed since Monday on shop.example?", "compare_scans", {"since": "Monday", "site": "shop.example"}),
         ("What changed since Monday in group teas?", "compare_scans", {"since": "Monday", "group": "teas"}),
-        ("Which barriers are new in the checkout?", "compare_scans", {"since": "last week"}),
+        ("Which barriers are new in the checkout?", "compare_scans", {"since": "last week", "words": "checkout"}),
+        ("Did the checkout get worse since last week?", "compare_scans", {"since": "last week", "words": "checkout"}),
+        ("What changed on /cart since Monday?", "compare_scans", {"since": "Monday", "url": "/cart"}),
+        ("What changed since Monday on the cart page?", "compare_scans", {"since": "Monday", "words": "cart"}),
+        ("Which group got worse since May?", "compare_scans", {"since": "May", "group": None}),
+        ("Which barriers are worst on /category/8.html?", "search_scans", {"url": "/category/8.html"}),
+        ("Which page of https://shop.example/ is the worst?", "search_scans", {"site": "https://shop.example/"}),
+        (
+            "How many image-alt barriers are on /category/8.html?",
+            "search_scans",
+            {"rule": "image-alt", "url": "/category/8.html"},
+        ),
+        ("How many barriers are there?", "search_scans", {"rule": None, "url": None}),
+        ("How many pages have critical barriers on shop.example?", "search_scans", {"impact": "critical"}),
+        ("How many label barriers did /cart have on 2026-11-01?", "search_scans", {"rule": "label", "url": "/cart"}),
+        ("How many barriers did the checkout page have last week?", "search_scans", {"until": "last week"}),
+        ("How many color-contrast issues are in group teas?", "search_scans", {"group": "teas"}),
+        ('Number of label errors on "tea shop" since May', "search_scans", {"since": "May", "words": "tea shop"}),
+        ("What about /cart?", "search_scans", {"url": "/cart"}),
         ("What about https://shop.example/cart?", "get_scan", {"url": "https://shop.example/cart"}),
         ("What about the checkout page?", "search_scans", {"words": "checkout"}),
         ("Tell me about group teas", "search_scans", {"words": "teas"}),
@@ -72,13 +90,61 @@ def test_a_question_of_a_known_shape_asks_its_tool_in_a_form_that_the_tool_takes
 
 @pytest.mark.parametrize(
     "question",
-    ["Who are you?", "", "How many barriers are there?", "Scan https://shop.example/tea", "What do you remember?"],
+    ["Who are you?", "", "Scan https://shop.example/tea", "What do you remember?"],
 )
 def test_any_other_question_gets_the_settings_to_make(question: str):
     step = answer(asked(question))
 
     assert (step.text, step.call) == (CAN, None)
     assert "set CHAT_MODEL to a language model and OLLAMA_BASE_URL" in CAN
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("How many image-alt barriers are on /cart by colour?", "colour"),
+        ("How many alt-text barriers are there?", "alt-text"),
+        ("How many label and image-alt barriers are there?", "image-alt"),
+        ("Which page has the worst barriers caused by vendors?", "caused vendors"),
+        ("What changed between Monday, Tuesday?", "between Monday Tuesday"),
+    ],
+)
+def test_a_question_understood_in_part_is_not_answered_for_the_whole_site(question: str, word: str):
+    step = answer(asked(question))
+
+    assert step.call is None
+    assert step.text.startswith("The builtin model does not understand")
+    assert word in step.text
+
+
+def test_a_count_is_of_its_page_with_its_source():
+    question = "How many image-alt barriers are on /category/8.html?"
+    cart = page("p8", url="https://shop.example/category/8.html")
+    found = listing(cart, barriers_of_all_pages={"total": 24, "critical": 24}, pages_looked_at=1)
+    none = {"pages": 0, "pages_looked_at": 1, "barriers_of_all_pages": {"total": 0}, "looked_at": [cart], "scans": []}
+
+    some, clean, gone = (
+        answer(asked(question, told)).text for told in (found, none, {"error": "no recorded page has the path '/x'"})
+    )
+
+    assert some == "24 image-alt barriers on https://shop.example/category/8.html [scan p8]."
+    assert clean == (
+        "No image-alt barrier was found on https://shop.example/category/8.html that a machine can see, "
+        "of 1 page looked at [scan p8]."
+    )
+    assert gone == "That cannot be answered: no recorded page has the path '/x'"
+
+
+def test_a_count_over_pages_names_the_worst_and_what_could_not_be_read():
+    found = listing(page("a", status="partial"), page("b"), left_out=3, pages=5, pages_looked_at=9)
+    question = "How many barriers are on shop.example?"
+
+    said = answer(asked(question, found)).text
+    pages = answer(asked("How many pages have critical barriers?", found)).text
+
+    assert said.startswith("6 barriers on 5 pages of 9 pages looked at, the worst first: “A” (https://")
+    assert said.endswith("3 further pages not listed. 1 page of these could be read in part only: there may be more.")
+    assert pages.startswith("5 pages of 9 pages looked at have critical barriers")
 
 
 def test_the_worst_page_is_named_with_its_numbers_and_its_scan():

@@ -32,13 +32,13 @@ class Pages(Args):
 
     site: Text = Field(default="", description="host, such as shop.example")
     group: Text = Field(default="", description="exact name of a template or section")
-    url: Text = Field(default="", description="address of one page")
-    words: Text = Field(default="", description="words of the page's address or title")
+    url: Text = Field(default="", description="address of one page, or its path such as /cart")
+    words: Text = Field(default="", description="words of the page's address, title or group")
 
 
 class SearchScans(Pages):
-    """List pages with their barriers and the sums over all that fit: the worst, the newest, those with
-    a rule, an impact, a group, a word, a meaning.
+    """Count barriers, and list pages with theirs: the worst, the newest, those with a rule, an impact, a group,
+    a word, a meaning. Sums are of what is asked for alone, over all pages that fit.
     """  # noqa: D205  one sentence, as the model reads it
 
     text: Text = Field(default="", description="what the page or its barriers are about; found by meaning")
@@ -55,7 +55,7 @@ class GetScan(Args):
     """Show one scan: each failed rule with its impact, WCAG criteria and number of elements."""
 
     scan: Text = Field(default="", description="id of a scan")
-    url: Text = Field(default="", description="or the address of a page, for its newest scan")
+    url: Text = Field(default="", description="or the address or path of a page, for its newest scan")
     rule: Text = Field(default="", description="show examples of this rule's barriers")
 
 
