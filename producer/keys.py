@@ -133,6 +133,13 @@ class Keys:
         """String: when the first scan asked for by ``run`` was submitted, Redis ms."""
         return f"{self.prefix}run:{sha256(run.encode()).hexdigest()[:32]}"
 
+    period_prefix = _Key("period:")
+    """Start of the keys of periods."""
+
+    def period(self, kind: str, name: str) -> str:
+        """Hash: host → begin and end there (Redis ms) of a batch or pipeline run, by ``kind``; outlives the batch."""
+        return f"{self.period_prefix}{kind}:{sha256(name.encode()).hexdigest()[:32]}"
+
     embedding = _Key("embedding")
     """Hash: the generations of vectors, each with its model and dimensions."""
     backfill = _Key("backfill")

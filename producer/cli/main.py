@@ -53,6 +53,7 @@ _COMMANDS: Final = {
 _WORKER_COMMANDS: Final = {
     "arq": "Move the jobs of an arq program onto the stream.",
     "backup": "Write all that Redis holds to a folder.",
+    "compare": "Show what changed between two batches, runs or dates.",
     "doctor": "Check Redis, indexes, workers, browser and models.",
     "eval": "Score the configured models on labelled findings and questions.",
     "history": "Show past scans and trends, and prune old records.",
