@@ -17,9 +17,10 @@ from producer.contract import JsonObject, ScanResult
 from producer.contract.addresses import host_of, path_of
 from producer.errors import InvalidJob
 from producer.reports.plain_text import summary_line
+from worker.agent.conversation.components import find_components
 from worker.agent.conversation.places import page_at, pages_at
 from worker.agent.conversation.sums import counted, elements_of, sums
-from worker.agent.conversation.tool_args import GetScan, Pages, SearchScans
+from worker.agent.conversation.tool_args import GetScan, ListComponents, Pages, SearchScans
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
 from worker.memory.dates import parse_when, time_of
@@ -71,14 +72,15 @@ class LookUp:
         if args.every:
             records = await self._history.find(await self.filter(args, asker), limit=args.limit + 1)
             return _listing([brief(one) for one in records[: args.limit]], more=len(records) > args.limit)
+        components = await self._components(args, asker)
         looked_at = await self.pages(args, asker)
-        pages = [page for page in looked_at if _has(page, args)]
+        pages = [page for page in looked_at if _has(page, args, components)]
         if args.order == "worst" and not args.rule:
             pages.sort(key=lambda page: page.harm, reverse=True)
         records = await self._history.get_many([page.scan_id for page in pages[:MAX_READ]])
-        if args.order == "worst" and args.rule:
-            records.sort(key=lambda one: elements_of(one, args), reverse=True)
-        document = sums(pages, records, args)
+        if args.order == "worst" and (args.rule or components is not None):
+            records.sort(key=lambda one: elements_of(one, args, components), reverse=True)
+        document = sums(pages, records, args, components)
         document |= _times(args, asker) | {"pages_looked_at": len(looked_at)}
         document["scans"] = [brief(one, args.rule) for one in records[: args.limit]]
         if not pages:
@@ -102,6 +104,18 @@ class LookUp:
             if args.words.startswith("/") and path_of(page.url).partition("?")[0].rstrip("/") == path
         ]
         return named or fitting
+
+    async def _components(self, args: SearchScans, asker: Asker) -> frozenset[str] | None:
+        """Return the ids of the component barriers that are meant; None where none is asked for."""
+        if not args.component:
+            return None
+        wanted = ListComponents(site=args.site, words=args.component)
+        found = await find_components(self._history, wanted, site_filter(args.site, asker))
+        if not found:
+            raise InvalidJob(
+                f"no component barrier is called {args.component[:100]!r}: list_components has their names"
+            )
+        return frozenset(one.issue_id for one in found)
 
     async def filter(self, args: Pages, asker: Asker) -> ScanFilter:
         """Return which scans are meant; raises ``ValueError`` and ``InvalidJob``."""
@@ -223,8 +237,10 @@ def fits(page: PageState, args: Pages) -> bool:
     return all(word in named for word in args.words.casefold().split())
 
 
-def _has(page: PageState, args: SearchScans) -> bool:
+def _has(page: PageState, args: SearchScans, components: frozenset[str] | None) -> bool:
     has_rule = not args.rule or exact_tag(args.rule) in page.rules
+    if components is not None and not components & page.components:
+        return False
     return has_rule and (args.impact is None or args.impact.value in page.impacts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from producer.contract import IMPACTS, Counts, JsonObject
@@ -20,20 +20,25 @@ def counted(counts: Counts) -> JsonObject:
     return {"total": counts.total, **{name: number for name, number in named.items() if number}}
 
 
-def elements_of(record: ScanRecord, args: SearchScans) -> int:
+def elements_of(record: ScanRecord, args: SearchScans, components: Collection[str] | None = None) -> int:
     """Return how many elements of a record were asked about."""
-    return sum(one.node_count for one in _asked(record, args))
+    return sum(number for _, number in _asked(record, args, components))
 
 
-def sums(pages: Sequence[PageState], records: Sequence[ScanRecord], args: SearchScans) -> JsonObject:
+def sums(
+    pages: Sequence[PageState],
+    records: Sequence[ScanRecord],
+    args: SearchScans,
+    components: Collection[str] | None = None,
+) -> JsonObject:
     """Return the barriers of ``pages``, of the rule and impact asked for; ``records`` are those read of them."""
-    findings = [one for record in records for one in _asked(record, args)]
+    findings = [one for record in records for one in _asked(record, args, components)]
     elements, on_pages, barriers = Counter[str](), Counter[str](), Counter[str]()
-    for one in findings:
-        elements[one.rule] += one.node_count
+    for one, number in findings:
+        elements[one.rule] += number
         on_pages[one.rule] += 1
-        barriers[one.impact.value if one.impact else "unrated"] += one.node_count
-    if not args.rule and args.impact is None:
+        barriers[one.impact.value if one.impact else "unrated"] += number
+    if not args.rule and args.impact is None and components is None:
         barriers = Counter()
         for page in pages:
             barriers.update({impact.value: getattr(page.barriers, impact.value) for impact in IMPACTS})
@@ -49,6 +54,11 @@ def sums(pages: Sequence[PageState], records: Sequence[ScanRecord], args: Search
             name: {"elements": number, "pages": on_pages[name]} for name, number in elements.most_common(MAX_RULES)
         },
     }
+    named = {
+        issue_id for one, _ in findings for issue_id in one.components if components is None or issue_id in components
+    }
+    if named:
+        document["component_barriers"] = len(named)
     if len(elements) > MAX_RULES:
         document["rules_left_out"] = len(elements) - MAX_RULES
     if len(pages) > len(records):
@@ -58,10 +68,14 @@ def sums(pages: Sequence[PageState], records: Sequence[ScanRecord], args: Search
     return document
 
 
-def _asked(record: ScanRecord, args: SearchScans) -> list[RecordedFinding]:
-    is_any = args.impact is None
-    return [
-        one
-        for one in record.findings
-        if (not args.rule or one.rule == args.rule) and (is_any or one.impact == args.impact)
+def _asked(
+    record: ScanRecord, args: SearchScans, components: Collection[str] | None
+) -> list[tuple[RecordedFinding, int]]:
+    """Return the findings of a record that were asked about, each with its number of elements."""
+    fitting = [
+        one for one in record.findings if (not args.rule or one.rule == args.rule) and args.impact in {None, one.impact}
     ]
+    if components is None:
+        return [(one, one.node_count) for one in fitting]
+    counts = ((one, sum(n for issue_id, n in one.components.items() if issue_id in components)) for one in fitting)
+    return [(one, number) for one, number in counts if number]

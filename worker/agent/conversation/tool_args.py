@@ -43,6 +43,7 @@ class SearchScans(Pages):
 
     text: Text = Field(default="", description="what the page or its barriers are about; found by meaning")
     rule: Text = Field(default="", description="axe-core rule that fails, such as color-contrast")
+    component: Text = Field(default="", description="id of a component barrier, or words of its name")
     impact: Impact | None = Field(default=None, description="pages with a barrier of this impact")
     since: Text = Field(default="", description=f"seen since: {WHEN}")
     until: Text = Field(default="", description=f"as the pages were then: {WHEN}")
@@ -60,11 +61,26 @@ class GetScan(Args):
 
 
 class CompareScans(Pages):
-    """Tell which barriers are new and which are fixed: between two scans of a page, or on all pages since a time."""
+    """Tell which barriers are new, mended or on other pages: between two batches, runs, times or scans of a page."""
 
-    before: Text = Field(default="", description="id of the earlier scan")
-    after: Text = Field(default="", description="id of the later scan of the same page")
-    since: Text = Field(default="", description=f"or compare all pages with how they were at: {WHEN}")
+    before: Text = Field(
+        default="", description=f"name of the earlier batch or run, id of a scan of one page, or {WHEN}"
+    )
+    after: Text = Field(default="", description="the later one; empty for now")
+    since: Text = Field(default="", description="the same as before")
+    limit: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class ListComponents(Args):
+    """List component barriers, each one rule on one component of a site: what to mend first, since when it is there."""
+
+    site: Text = Field(default="", description="host, such as shop.example")
+    group: Text = Field(default="", description="exact name of a template or section")
+    words: Text = Field(default="", description="words of its name, such as header, or its id")
+    rule: Text = Field(default="", description="axe-core rule, such as color-contrast")
+    impact: Impact | None = Field(default=None)
+    mended: bool = Field(default=False, description="those that are on no page any more")
+    since: Text = Field(default="", description=f"new, or mended, since: {WHEN}")
     limit: Annotated[int, Field(ge=1, le=20)] = 5
 
 
@@ -91,6 +107,7 @@ ARGS: Final[dict[str, type[Args]]] = {
     "search_scans": SearchScans,
     "get_scan": GetScan,
     "compare_scans": CompareScans,
+    "list_components": ListComponents,
     "remember": Remember,
     "recall": Recall,
     "request_scan": RequestScan,

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from producer.contract import JsonObject
+from producer.contract.advice import all_advice
+from worker.models.builtin.components import between, is_first, mend_first, since_when, since_when_of, two_times_of
 from worker.models.builtin.counting import count_of, count_sentence
 from worker.models.builtin.scope import PRONOUNS, Scope, place_in, scope_of
 from worker.models.builtin.sentences import (
@@ -30,7 +32,9 @@ from worker.models.protocols import Message, ToolCall
 
 CAN: Final = (
     "The builtin model answers only such as: Which page has the worst barriers? What about the checkout page? "
-    "How many image-alt barriers are on /cart? What changed since Monday? Remember that the shop is rebuilt in May. "
+    "How many image-alt barriers are on /cart? What changed since Monday? What changed between nightly-1 and "
+    "nightly-2? Which component should we mend first? Since when is the header broken? Remember that the shop is "
+    "rebuilt in May. "
     "For all other questions set CHAT_MODEL to a language model and OLLAMA_BASE_URL to its server."
 )
 ORDINALS: Final = ("worst", "second", "third", "fourth", "fifth")
@@ -41,14 +45,15 @@ _CHANGES: Final = re.compile(
 )
 _GROUPS: Final = re.compile(r"\b(?:groups|templates|sections)\b", re.IGNORECASE)
 _FILLER_WORDS: Final = """
-a about accessibility all an and any anything are as at barrier barriers be became become been best better big
-biggest broke broken by can change changed changes could did different do does done error errors every fifth
-first fix fixed for fourth from get gets getting got gotten group groups had happened has have how i improved
-improvement improvements improving in is issue issues it list many me mended more most much my new newly now
-of on one or our page pages please problem problems regressed regression regressions rule rules second section
-sections show since site sites so some something tell template templates than that the their them there these
-they thing things third this those time to top up us violation violations was we went were what when where
-which with worse worst you your
+a about accessibility all an and any anything are as at barrier barriers batch batches be became become been
+begin best better between big biggest broke broken by can change changed changes compare compared comparison
+component components could did different do does done error errors every fifth first fix fixed for fourth from
+get gets getting got gotten group groups had happened has have how i important improved improvement
+improvements improving in is issue issues it list many me mend mended more most much my new newly next now of
+on one or our page pages please problem problems regressed regression regressions repair rule rules run runs
+second section sections should show since site sites so some something start tackle tell template templates
+than that the their them there these they thing things third this those time to top up us violation violations
+was we went were what when where which with worse worst you your
 """
 _FILLERS: Final = frozenset(_FILLER_WORDS.split())
 """Words that change nothing about what a question of these shapes asks for."""
@@ -78,7 +83,7 @@ def answer(messages: Sequence[Message]) -> Next:
     talk = read_talk(messages)
     question = " ".join(talk.question.split()).strip()
     refusal: Next | None = None
-    for shape in (_remember, _changed, _count, _worst, _about):
+    for shape in (_remember, _first, _since_when, _between, _changed, _count, _worst, _about):
         step = shape(question, talk)
         if step is not None and not step.refuses:
             return step
@@ -101,6 +106,41 @@ def read_talk(messages: Sequence[Message]) -> Talk:
 def _remember(question: str, talk: Talk) -> Next | None:
     match = re.match(r"(?:please )?remember(?: that)?[:,]? (.+)", question, re.IGNORECASE)
     return None if match is None else _ask(talk, "remember", {"words": match[1]}, remembered)
+
+
+def _first(question: str, talk: Talk) -> Next | None:
+    """Say what to mend first: of a component of that name, else of a group of that name."""
+    if not is_first(question):
+        return None
+    scope = scope_of(question)
+    if left := _left(scope) or str(scope.filters.get("url", "")):
+        return _unread(left)
+    words = re.sub(r" group$", "", str(scope.filters.pop("words", "")))
+    asked = {"limit": 5, **scope.filters, **({"since": scope.time} if scope.time else {})}
+    named = {"words": words} if words else {}
+    if words and talk.told and not talk.told[0].get("component_barriers") and "error" not in talk.told[0]:
+        return _ask(talk, "list_components", {**asked, "group": words}, lambda told: mend_first(told, words), after=1)
+    return _ask(talk, "list_components", {**asked, **named}, lambda told: mend_first(told, words))
+
+
+def _since_when(question: str, talk: Talk) -> Next | None:
+    thing = since_when_of(question)
+    if not thing:
+        return None
+    asked = {"rule" if thing in all_advice() else "words": thing, "limit": 5}
+    return _ask(talk, "list_components", asked, lambda told: since_when(told, thing))
+
+
+def _between(question: str, talk: Talk) -> Next | None:
+    named = two_times_of(question)
+    if named is None:
+        return None
+    before, after, rest = named
+    scope = scope_of(rest)
+    if left := _left(scope):
+        return _unread(left)
+    asked = {"before": before, "after": after, "limit": 5, **scope.filters}
+    return _ask(talk, "compare_scans", asked, between)
 
 
 def _count(question: str, talk: Talk) -> Next | None:

@@ -59,8 +59,10 @@ def count_of(question: str) -> Count | None:
     if len(impacts) == 1:
         arguments["impact"] = impacts[0]
     taken = {*rules[:1], *impacts[:1]}
-    places = {name: found.start() for name, form in _SUBJECTS.items() if (found := _named(form, scope.rest, taken))}
-    subject: Subject = min(places, key=lambda name: places[name], default="barriers")
+    places: dict[Subject, int] = {
+        name: found.start() for name, form in _SUBJECTS.items() if (found := _named(form, scope.rest, taken))
+    }
+    subject: Subject = min(places, key=places.__getitem__) if places else "barriers"
     left = [word for word in words if word.lower() not in taken | _FILLERS and not _is_noun(word)]
     what = " ".join((*impacts[:1], *rules[:1]))
     return Count(subject, what, arguments, " ".join([*left, *rules[1:], *impacts[1:]]))

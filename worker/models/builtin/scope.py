@@ -27,15 +27,15 @@ _GROUP: Final = re.compile(
 )
 _TIME: Final = r"(?:the )?[\w:.-]+(?:,? (?!(?:on|in|at|for)\b)[\w:.-]+){0,3}?"
 _SINCE: Final = re.compile(rf"\b(?:since|after|from) ({_TIME})[\s?!.]*$|^since ({_TIME}(?:, \d{{4}})?),", re.IGNORECASE)
-_MONTHS: Final = "january|february|march|april|may|june|july|august|september|october|november|december"
+MONTHS: Final = "january|february|march|april|may|june|july|august|september|october|november|december"
 _IN: Final = re.compile(
-    rf"\bin ((?:the )?(?:last|past) \w+(?: \w+)?|(?:{_MONTHS})(?: \d{{4}})?|\d{{4}})[\s?!.]*$", re.IGNORECASE
+    rf"\bin ((?:the )?(?:last|past) \w+(?: \w+)?|(?:{MONTHS})(?: \d{{4}})?|\d{{4}})[\s?!.]*$", re.IGNORECASE
 )
 _ON: Final = re.compile(
     r"\b(?:on|at|as of|before|until|by) ("
     r"\d{4}-\d{2}(?:-\d{2}(?:T[\d:]+Z?)?)?|(?:last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
-    rf"(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? (?:{_MONTHS})(?:,? \d{{4}})?|"
-    rf"(?:{_MONTHS}) \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)[\s?!.]*$",
+    rf"(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? (?:{MONTHS})(?:,? \d{{4}})?|"
+    rf"(?:{MONTHS}) \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)[\s?!.]*$",
     re.IGNORECASE,
 )
 _ENDING: Final = re.compile(r"\b(yesterday|today|(?:last|this) \w+)[\s?!.]*$", re.IGNORECASE)

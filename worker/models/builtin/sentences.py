@@ -51,6 +51,8 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
     said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new barrier')}, {fixed} fixed, on {compared}."]
     if later == looked:
         said = [f"Nothing can be compared {when}: no page was scanned before."]
+    else:
+        said += component_sentences(told)
     for one in objects(told.get("changed")):
         doubt = f", uncertain for {', '.join(map(str, one['uncertain']))}" if one.get("uncertain") else ""
         parts = f"{_side(one, 'new')}, {_side(one, 'fixed')}{doubt}"
@@ -68,20 +70,32 @@ def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) 
     return " ".join(said)
 
 
+def component_sentences(told: JsonObject) -> list[str]:
+    """Return a sentence for each component barrier that changed: by name, with its pages and a scan."""
+    words = {"new": "New", "mended": "Mended", "moved": "On other pages", "uncertain": "Uncertain"}
+    return [
+        f"{words.get(str(one.get('change')), 'Changed')}: {named_component(one)}, {one.get('where')} {cite_one(one)}."
+        for one in objects(told.get("components"))
+    ]
+
+
+def cite_one(one: JsonObject) -> str:
+    """Return the scan of an entry as an answer cites it; '' where none is kept."""
+    return cite([one]) if one.get("scan") else ""
+
+
+def named_component(one: JsonObject) -> str:
+    """Return a component barrier by name, rule and id."""
+    return f"\u201c{one.get('name')}\u201d ({one.get('rule')}, {one.get('id')})"
+
+
 def groups(told: JsonObject, since: str) -> str:
     """Say which groups got worse and which better since a time, each with the scan of its most changed page."""
     if not number_of(told, "pages"):
         return NONE
-    named = [(one, number_of(one, "new") - number_of(one, "fixed")) for one in objects(told.get("groups"))]
+    listed = objects(told.get("groups"))
     when = f"since {since} ({told.get('since')})"
-    parts = [
-        "; ".join(
-            f"\u201c{one.get('group')}\u201d ({one.get('new')} new, {one.get('fixed')} fixed){cite([one])}"
-            for one, step in named
-            if (step > 0) is is_worse and step
-        )
-        for is_worse in (True, False)
-    ]
+    parts = ["; ".join(_group(one) for one in listed if _is(one, is_worse=is_worse)) for is_worse in (True, False)]
     first = number_of(told, "first_scanned_since")
     if first == number_of(told, "pages"):
         return f"Nothing can be compared {when}: all of {counted(first, 'page')} were scanned for the first time since."
@@ -91,6 +105,27 @@ def groups(told: JsonObject, since: str) -> str:
     if first:
         said.append(f"Not compared, for they were scanned for the first time since: {counted(first, 'page')}.")
     return " ".join(said)
+
+
+def _is(group: JsonObject, *, is_worse: bool) -> bool:
+    """Whether a group got worse, or better: by component barriers where it gained or lost any, else by elements."""
+    gained, lost = bool(group.get("new_components")), bool(group.get("mended_components"))
+    step = number_of(group, "new") - number_of(group, "fixed")
+    if gained or lost:
+        return gained if is_worse else lost
+    if step == 0:
+        return number_of(group, "new") > 0  # as many were fixed: it is both
+    return step > 0 if is_worse else step < 0
+
+
+def _group(group: JsonObject) -> str:
+    names = [
+        f"{word} {', '.join(map(str, cast('list[object]', group[field])))}"
+        for word, field in (("new:", "new_components"), ("mended:", "mended_components"))
+        if group.get(field)
+    ]
+    about = "; ".join([f"{group.get('new')} new, {group.get('fixed')} fixed", *names])
+    return f"\u201c{group.get('group')}\u201d ({about}) {cite([group])}"
 
 
 def about_scan(told: JsonObject) -> str:
