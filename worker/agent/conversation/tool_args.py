@@ -46,7 +46,7 @@ class SearchScans(Pages):
     component: Text = Field(default="", description="id of a component barrier, or words of its name")
     impact: Impact | None = Field(default=None, description="pages with a barrier of this impact")
     since: Text = Field(default="", description=f"seen since: {WHEN}")
-    until: Text = Field(default="", description=f"as the pages were then: {WHEN}")
+    until: Text = Field(default="", description="as the pages were then")
     order: Literal["worst", "newest"] = Field(default="newest", description="worst: most harmful barriers first")
     every: bool = Field(default=False, description="every recorded state of the pages, not only the newest")
     limit: Annotated[int, Field(ge=1, le=20)] = 5
@@ -63,24 +63,22 @@ class GetScan(Args):
 class CompareScans(Pages):
     """Tell which barriers are new, mended or on other pages: between two batches, runs, times or scans of a page."""
 
-    before: Text = Field(
-        default="", description=f"name of the earlier batch or run, id of a scan of one page, or {WHEN}"
-    )
-    after: Text = Field(default="", description="the later one; empty for now")
-    since: Text = Field(default="", description="the same as before")
+    before: Text = Field(default="", description=f"earlier batch, run or scan id, or {WHEN}")
+    after: Text = Field(default="", description="later one; empty for now")
+    since: Text = Field(default="", description="same as before")
     limit: Annotated[int, Field(ge=1, le=20)] = 5
 
 
 class ListComponents(Args):
-    """List component barriers, each one rule on one component of a site: what to mend first, since when it is there."""
+    """List component barriers (one rule on one component of a site): what to mend first, since when each is there."""
 
-    site: Text = Field(default="", description="host, such as shop.example")
-    group: Text = Field(default="", description="exact name of a template or section")
-    words: Text = Field(default="", description="words of its name, such as header, or its id")
-    rule: Text = Field(default="", description="axe-core rule, such as color-contrast")
-    impact: Impact | None = Field(default=None)
-    mended: bool = Field(default=False, description="those that are on no page any more")
-    since: Text = Field(default="", description=f"new, or mended, since: {WHEN}")
+    site: Text = ""
+    group: Text = ""
+    words: Text = Field(default="", description="of its name, such as header")
+    rule: Text = ""
+    impact: Impact | None = None
+    mended: bool = Field(default=False, description="those on no page any more")
+    since: Text = Field(default="", description="new or mended since")
     limit: Annotated[int, Field(ge=1, le=20)] = 5
 
 
