@@ -168,12 +168,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The newest days of one host: a column of parts for each, and what a person compares."""
+    """The newest days of one host: a column of parts for each, and what a person compares.
+
+    ``by_component``: what is new and mended is counted in component barriers; in days of earlier releases in elements.
+    """
 
     host: str
     days: Sequence[Day]
     columns: Sequence[tuple[float, Sequence[Part]]]
     width: int
+    by_component: bool = False
 
 
 def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
@@ -188,7 +192,8 @@ def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
         sizes = [(impact, getattr(day, impact.value) * scale) for impact in IMPACTS]
         top = TREND_HEIGHT - sum(size for _, size in sizes)
         columns.append((number * COLUMN_WIDTH + _GAP / 2, _stacked(sizes[::-1], top=top)))
-    return Trend(one_line(host), read, columns, COLUMN_WIDTH * len(read))
+    by_component = any(day.barriers_new or day.barriers_mended for day in read)
+    return Trend(one_line(host), read, columns, COLUMN_WIDTH * len(read), by_component)
 
 
 def _stacked(sizes: Iterable[tuple[Impact, float]], *, top: float = 0.0) -> Sequence[Part]:
