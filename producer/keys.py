@@ -138,7 +138,7 @@ class Keys:
 
     def period(self, kind: str, name: str) -> str:
         """Hash: host → begin and end there (Redis ms) of a batch or pipeline run, by ``kind``; outlives the batch."""
-        return f"{self.period_prefix}{kind}:{sha256(name.encode()).hexdigest()[:32]}"
+        return f"{self.period_prefix}{kind}:{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
     embedding = _Key("embedding")
     """Hash: the generations of vectors, each with its model and dimensions."""

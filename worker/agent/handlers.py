@@ -147,9 +147,8 @@ def scan_commit(
         recalled=recalled.components,
     )
     writes += page + (site_tallies(result, keys, seen_ms) if page else [])
-    began_ms = recalled.components.began_ms or seen_ms  # of a page that was not read it is not known
     writes += [
-        WindowWrite(keys.period(kind, name), host_of(result.url), began_ms, seen_ms)
+        WindowWrite(keys.period(kind, name), host_of(result.url), recalled.components.began_ms, seen_ms)
         for kind, name in (("batch", batch), ("run", request.run))
         if name
     ]

@@ -70,7 +70,10 @@ class NewsWrite:
 
 @dataclass(frozen=True, slots=True)
 class WindowWrite:
-    """Widens the time that ``field`` of a hash spans, ``"began ended"``, to have this one in it."""
+    """Widens the time that ``field`` of a hash spans, ``"began ended"``, to have this one in it.
+
+    ``began_ms`` is 0 where it is not known. One after the end that is kept begins another use of the name.
+    """
 
     key: str
     field: str

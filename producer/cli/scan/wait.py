@@ -53,7 +53,7 @@ def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: S
         check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
     waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
     if options.local and environment().get("REDIS_URL", "").strip():
-        _take_own(waiting.gate)
+        take_own(waiting.gate)
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         return waiting.run(partial(_with_service, service) if service else with_client)
 
@@ -64,7 +64,7 @@ async def take_kept(client: Client, gate: Gate) -> None:
     gate.take_decisions(await Decisions(client).all())
 
 
-def _take_own(gate: Gate) -> None:
+def take_own(gate: Gate) -> None:
     """Give the gate of a local run what the user's Redis keeps; where it does not reply, a line says so."""
     try:
         with_client(lambda client: take_kept(client, gate), timeout_s=REPLY_S)

@@ -133,6 +133,22 @@ async def test_a_batch_spans_all_its_scans_in_whatever_order_they_are_committed(
     assert ended == max(record.at_ms for record in await history.find())
 
 
+async def test_a_name_that_is_used_again_means_its_latest_use_and_an_unread_page_begins_none(
+    redis: Redis, keys: Keys, history: History
+):
+    site = Site(redis, keys, history)
+    await Shop(redis, keys, history).period("weekly", 1, 2)
+    began_ms = await history.now_ms()
+    await site.begin("weekly")
+
+    await site.scan(path="/a", batch="weekly")
+    await site.scan(path="/b", batch="weekly", status="unreachable")
+
+    (window,) = (await moment_of(redis, keys, "weekly", now_ms=0)).hosts.values()
+    assert began_ms <= window[0] <= window[1]
+    assert window[1] == max(record.last_seen_ms for record in await history.find())
+
+
 async def test_pruning_the_history_drops_the_batches_that_ended_before(redis: Redis, keys: Keys, history: History):
     shop = Shop(redis, keys, history)
     await shop.period("old", 1, 10)

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, cast
 
 from redis.asyncio import Redis
 
-from producer.errors import InputError
+from producer.contract import check_job_id
+from producer.errors import InputError, InvalidJob
 from producer.keys import Keys
 from producer.redis.scripts import as_text
 from producer.reports.comparison import Kind, Side
@@ -75,6 +76,10 @@ def parse_hosts(fields: Mapping[bytes, bytes]) -> dict[str, tuple[int, int]]:
 
 async def _live_batch(redis: Redis, keys: Keys, name: str, now_ms: int) -> tuple[int, int] | None:
     """Return begin and end of a batch of an earlier release, while its counts are kept."""
+    try:
+        check_job_id(name)
+    except InvalidJob:
+        return None
     began, ended = await cast("Any", redis).hmget(keys.batch(name), "created_ms", "finished_ms")
     return (int(began), int(ended or now_ms)) if began else None
 
