@@ -83,7 +83,19 @@ def asked(question: str, *told: JsonObject, before: str = "") -> list[Message]:
         ),
         ("What got worse from 1 May to last week on /cart?", "compare_scans", {"before": "1 May", "url": "/cart"}),
         ("What is new between 2 weeks ago and now?", "compare_scans", {"before": "2 weeks ago", "after": "now"}),
+        ("What's new between nightly-1 and nightly-2?", "compare_scans", {"before": "nightly-1", "after": "nightly-2"}),
+        ("What is new in nightly-2 compared to nightly-1?", "compare_scans", {"before": "nightly-1"}),
         ("Which component should we mend first?", "list_components", {"words": None}),
+        ("Which component barrier should be fixed first?", "list_components", {"words": None}),
+        ("Where should we start?", "list_components", {"words": None}),
+        (
+            "Since when does the search field in the header have a barrier?",
+            "list_components",
+            {"words": "search field header"},
+        ),
+        ("How many component barriers are on /cart?", "search_scans", {"url": "/cart"}),
+        ("How many barriers are in the category group?", "search_scans", {"group": "category", "words": None}),
+        ("What are the barriers of /cart?", "search_scans", {"url": "/cart"}),
         ("What should we fix first on shop.example?", "list_components", {"site": "shop.example"}),
         ("Which component barrier should we mend first in the header?", "list_components", {"words": "header"}),
         ("Since when is the header broken?", "list_components", {"words": "header"}),
@@ -152,6 +164,13 @@ def test_a_count_is_of_its_page_with_its_source():
         "of 1 page looked at [scan p8]."
     )
     assert gone == "That cannot be answered: no recorded page has the path '/x'"
+
+
+def test_what_is_no_page_s_name_is_counted_as_a_component_s():
+    step = answer(asked("How many barriers are in the header?", {"pages": 0, "pages_looked_at": 0, "scans": []}))
+
+    assert step.call is not None
+    assert (step.call.arguments["component"], "words" in step.call.arguments) == ("header", False)
 
 
 def test_a_count_over_pages_names_the_worst_and_what_could_not_be_read():
@@ -244,9 +263,7 @@ def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
 
 
 def test_a_group_named_in_place_of_a_component_is_looked_for_as_one():
-    step = answer(
-        asked("What should we mend first in the checkout group?", {"component_barriers": 0, "components": []})
-    )
+    step = answer(asked("What should we mend first in the checkout?", {"component_barriers": 0, "components": []}))
 
     assert step.call is not None
     assert (step.call.arguments["group"], step.call.arguments.get("words")) == ("checkout", None)

@@ -81,7 +81,9 @@ class Next:
 def answer(messages: Sequence[Message]) -> Next:
     """Return the next step of the conversation. The last user message is the question."""
     talk = read_talk(messages)
-    question = " ".join(talk.question.split()).strip()
+    question = re.sub(
+        r"\b(what|where|which)['\u2019]s\b", r"\1 is", " ".join(talk.question.split()), flags=re.IGNORECASE
+    )
     refusal: Next | None = None
     for shape in (_remember, _first, _since_when, _between, _changed, _count, _worst, _about):
         step = shape(question, talk)
@@ -149,6 +151,11 @@ def _count(question: str, talk: Talk) -> Next | None:
         return None
     if count.unread:
         return _unread(count.unread)
+    if talk.told and "words" in count.arguments and talk.told[0].get("pages_looked_at") == 0:
+        # No page of that name: a component may have it.
+        asked = {name: value for name, value in count.arguments.items() if name != "words"}
+        asked["component"] = count.arguments["words"]
+        return _ask(talk, "search_scans", asked, lambda told: count_sentence(told, count), after=1)
     return _ask(talk, "search_scans", count.arguments, lambda told: count_sentence(told, count))
 
 
@@ -190,6 +197,7 @@ def _changed(question: str, talk: Talk) -> Next | None:
 def _about(question: str, talk: Talk) -> Next | None:
     match = re.match(
         r"(?:and )?(?:what (?:about|is (?:wrong|the matter|broken) (?:with|on|in))|tell me (?:more )?about|how is|"
+        r"what are the (?:barriers|problems|issues) (?:of|on|in|with|at)|"
         r"which barriers (?:are on|does|has)|(?:what|which) (?:barriers|problems|issues) (?:are (?:on|in)|does|has))"
         r" (.+?)(?: have)?[?.!]*$",
         question,

@@ -14,14 +14,15 @@ from worker.models.builtin.scope import MONTHS
 from worker.models.builtin.sentences import cite_one, component_sentences, named_component, number_of, objects
 
 _FIRST: Final = re.compile(
-    r"\b(?:mend|fix|repair|tackle|begin with|start with|do)\b.*\bfirst\b|\bfirst\b.*\b(?:mend|fix|repair)\b"
+    r"\b(?:mend(?:ed)?|fix(?:ed)?|repair(?:ed)?|tackle|begin with|start with|do)\b.*\bfirst\b"
+    r"|\bfirst\b.*\b(?:mend|fix|repair)\b|\bwhere (?:should|do|shall) (?:we|i) (?:start|begin)\b"
     r"|\b(?:begin|start) with\b|\bworst components?\b|\bmost important\b",
     re.IGNORECASE,
 )
 _SINCE_WHEN: Final = re.compile(
-    r"^(?:since when (?:is|are|has|have|was)|how long (?:is|are|has|have)|when did|when was|when were) "
+    r"^(?:since when (?:is|are|has|have|was|does|do)|how long (?:is|are|has|have)|when did|when was|when were) "
     r"(?:the |our |my )?(.+?) (?:been )?(?:first )?"
-    r"(?:broken|break|wrong|bad|inaccessible|a barrier|there|failing|fail)\s*[?.!]*$",
+    r"(?:broken|break|wrong|bad|inaccessible|a barrier|have a barrier|have barriers|there|failing|fail)\s*[?.!]*$",
     re.IGNORECASE,
 )
 _UNIT: Final = "minutes?|hours?|days?|weeks?|months?|years?"
@@ -34,7 +35,12 @@ _FROM_TO: Final = re.compile(
     rf"\s+(?:and|to|with|against|vs\.?|versus)\s+(?:(?:batch|run) )?[\"\u201c]?(?P<b>{_NAME})[\"\u201d]?",
     re.IGNORECASE,
 )
+_AGAINST: Final = re.compile(
+    rf"(?:\bin )?(?:(?:batch|run) )?(?P<b>{_NAME}) compared (?:to|with) (?:(?:batch|run) )?(?P<a>{_NAME})",
+    re.IGNORECASE,
+)
 _COMPARES: Final = re.compile(r"\b(?:between|from|compare[ds]?|versus|vs\.?)\b", re.IGNORECASE)
+_LITTLE: Final = {"a", "an", "at", "in", "of", "on", "our", "the"}
 _CLOSING: Final = ".,;:!?"
 
 
@@ -47,13 +53,14 @@ def since_when_of(question: str) -> str:
     """Return the thing in ``since when is the header broken``; '' for another question."""
     found = _SINCE_WHEN.match(question)
     thing = re.sub(r"^(?:component|barrier) |\s+(?:component|barrier)$", "", found[1]) if found else ""
-    return thing.strip(" \"'\u201c\u201d")
+    words = re.sub(r"['\u2019]s\b", "", thing).split()
+    return " ".join(word for word in words if word.lower() not in _LITTLE).strip(" \"'\u201c\u201d")
 
 
 def two_times_of(question: str) -> tuple[str, str, str] | None:
     """Return the two names that a question compares, and the question without them; None for none."""
     begun = _COMPARES.search(question)
-    found = _FROM_TO.search(question, begun.start()) if begun else None
+    found = _AGAINST.search(question) or (_FROM_TO.search(question, begun.start()) if begun else None)
     if found is None:
         return None
     rest = f"{question[: found.start()]} {question[found.end() :]}"

@@ -15,13 +15,15 @@ from producer.reports.plain_text import counted
 from worker.models.builtin.scope import scope_of
 from worker.models.builtin.sentences import MAX_LISTED, cite, list_of, number_of, objects
 
-Subject = Literal["barriers", "pages", "rules"]
+Subject = Literal["barriers", "pages", "rules", "components"]
 _ASKS: Final = re.compile(r"\b(?:how many|number of|count)\b", re.IGNORECASE)
 _SUBJECTS: Final[dict[Subject, str]] = {
+    "components": r"component barriers?|components?",
     "pages": r"pages?",
     "rules": r"rules?",
     "barriers": r"(?:accessibility )?(?:barriers?|problems?|issues?|errors?|violations?|findings?|elements?|failures?)",
 }
+_NOUNS: Final = {"accessibility", "component", "components"}
 _SINCE_WORD: Final = re.compile(r"\b(?:since|after|from)\b", re.IGNORECASE)
 _FILLER_WORDS: Final = """
 how many number of count the a an is are was were there be do does did has have had with that which what and
@@ -89,6 +91,9 @@ def count_sentence(told: JsonObject, count: Count) -> str:
         return (
             f"{counted(pages, 'page')} {of} have {kind}barriers, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
         )
+    if count.subject == "components":
+        number = counted(number_of(told, "component_barriers"), f"{kind}component barrier")
+        return f"{number} on {counted(pages, 'page')} {of}, the worst first: {list_of(scans)}.{_more(told)}{doubt}"
     if count.subject == "rules":
         rules = cast("JsonObject", told.get("rules") or {})
         number = len(rules) + number_of(told, "rules_left_out")
@@ -123,6 +128,4 @@ def _named(form: str, text: str, taken: set[str]) -> re.Match[str] | None:
 
 
 def _is_noun(word: str) -> bool:
-    return (
-        any(re.fullmatch(form, word, re.IGNORECASE) for form in _SUBJECTS.values()) or word.lower() == "accessibility"
-    )
+    return any(re.fullmatch(form, word, re.IGNORECASE) for form in _SUBJECTS.values()) or word.lower() in _NOUNS

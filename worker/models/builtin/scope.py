@@ -22,7 +22,8 @@ _HOST: Final = re.compile(
 )
 _GROUP: Final = re.compile(
     r"\b(?:(?:in|of|on|for) )?(?:the )?(?:(?:group|template|section) [\"\u201c]([^\"\u201d]+)[\"\u201d]|"
-    r"group (?!(?:got|gets?|is|are|has|have|was|were|became|did|by)\b)([\w-]+))",
+    r"group (?!(?:got|gets?|is|are|has|have|was|were|became|did|by)\b)([\w-]+))"
+    r"|\b(?:in|of|on|for) (?:the |our )?(?!(?:the|our|a|any|each|every|which|this|that)\b)([\w-]+) group(?=[\s?.!]|$)",
     re.IGNORECASE,
 )
 _TIME: Final = r"(?:the )?[\w:.-]+(?:,? (?!(?:on|in|at|for)\b)[\w:.-]+){0,3}?"
@@ -91,7 +92,7 @@ def scope_of(question: str) -> Scope:
         filters["site"] = host[1].lower()
         rest = _without(rest, host)
     if group := _GROUP.search(rest):
-        filters["group"] = group[1] or group[2]
+        filters["group"] = group[1] or group[2] or group[3]
         rest = _without(rest, group)
     time, rest = _time_of(rest)
     if not filters.keys() & {"url", "group"} and (words := _found(rest)):
