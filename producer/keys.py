@@ -132,6 +132,13 @@ class Keys:
         """String: when the first scan asked for by ``run`` was submitted, Redis ms."""
         return f"{self.prefix}run:{sha256(run.encode()).hexdigest()[:32]}"
 
+    period_prefix = _Key("period:")
+    """Start of the keys of periods."""
+
+    def period(self, kind: str, name: str) -> str:
+        """Hash: host → begin and end there (Redis ms) of a batch or pipeline run, by ``kind``; outlives the batch."""
+        return f"{self.period_prefix}{kind}:{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
     embedding = _Key("embedding")
     """Hash: the generations of vectors, each with its model and dimensions."""
     backfill = _Key("backfill")
@@ -189,7 +196,9 @@ class Keys:
     schedules = _Key("schedules")
     """Hash of JSON: schedules by name, and when each fired last."""
     waivers = _Key("waivers")
-    """Hash of JSON: barriers somebody decided to live with, by fingerprint."""
+    """Hash of JSON: barriers somebody decided to live with, by fingerprint or component."""
+    decisions = _Key("decisions")
+    """Hash of JSON: what people decided about findings that axe-core left undecided, by component."""
 
     # ------------------------------------------------------------------------------------------ the GPU pool
 

@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "batch": "Close a batch whose submitter died.",
     "cancel": "Cancel a job or a batch.",
     "dead": "List, show, replay and drop dead letters.",
+    "review": "Decide what axe-core leaves undecided, with a reason.",
     "result": "Show the result of a job, or report a batch.",
     "scan": "Scan pages, and with --wait report what was found.",
     "schedule": "Scan pages regularly, on a cron schedule.",
@@ -52,6 +53,7 @@ _COMMANDS: Final = {
 _WORKER_COMMANDS: Final = {
     "arq": "Move the jobs of an arq program onto the stream.",
     "backup": "Write all that Redis holds to a folder.",
+    "compare": "Show what changed between two batches, runs or dates.",
     "doctor": "Check Redis, indexes, workers, browser and models.",
     "eval": "Score the configured models on labelled findings and questions.",
     "history": "Show past scans and trends, and prune old records.",

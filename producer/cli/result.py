@@ -25,7 +25,8 @@ from producer.reports.page import page_of, summarise
 if TYPE_CHECKING:
     from producer.cli.report_extras import Extras
     from producer.client.client import Client
-    from producer.contract import Impact, Result
+    from producer.contract import Impact, Result, ScanResult
+    from producer.reports.page import Page
 
 
 @click.command()
@@ -76,7 +77,7 @@ def result(
         click.echo(line_of(found.model_dump(mode="json")))
     raise_for_end(found, "job")
     if isinstance(found, contract.ScanResult):
-        return _report(outputs, threshold(fail_on), extras, strict=strict)
+        return _report(outputs, threshold(fail_on), extras)
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
         click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))
@@ -104,12 +105,21 @@ async def _result(
         if wait_s := assess_wait(options):
             async with aclosing(client.assessed([job_id], timeout_s=wait_s)) as assessed:
                 found = await anext(assessed, found)
-    pages = [page_of(found)] if isinstance(found, contract.ScanResult) else []
+    pages = [await _marked(client, found, options)] if isinstance(found, contract.ScanResult) else []
     return found, await read_extras(client, pages, outputs)
 
 
-def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras, *, strict: bool) -> int:
-    pages = [page.held_strictly() for page in extras.pages] if strict else extras.pages
+async def _marked(client: Client, found: ScanResult, options: ScanOptions) -> Page:
+    """Return the page of one scan with the waivers and decisions of the environment."""
+    from producer.cli.scan.wait import take_kept
+
+    gate = Gate(strict=options.strict)
+    await take_kept(client, gate)
+    return gate.mark(page_of(found))
+
+
+def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -> int:
+    pages = extras.pages
     context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=extras.trends, notes=extras.notes)
     write_reports(outputs, pages, context)
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)

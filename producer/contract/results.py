@@ -78,7 +78,7 @@ class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
     The agent: ``assessment`` to ``timings_ms``; its commit: ``scan_id``, ``screenshot``. The size limit cuts
-    ``findings`` and ``incomplete``, a report's marks ``findings`` and ``barriers``.
+    ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and ``barriers``.
     """
 
     scan_id: str

@@ -60,10 +60,12 @@ def _rows(page: Page) -> Iterator[dict[str, str]]:
     if page.result is not None:
         about |= {"title": page.result.title, "group": page.result.group, "doubts": "; ".join(doubt_lines(page))}
     review = page.result.incomplete if page.result else ()
-    if not page.findings and not review:
+    if not page.findings and not review and not page.dismissed:
         yield about
     for finding in page.findings:
         yield from ({**about, "kind": "barrier", **row} for row in _nodes(finding, page.marks))
+    for finding in page.dismissed:
+        yield from ({**about, "kind": "no barrier", **row} for row in _nodes(finding, page.marks))
     by_node = proposals(page)
     for finding in review:
         for row in _nodes(finding, NO_MARKS):

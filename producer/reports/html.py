@@ -65,7 +65,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     """Write the file piece by piece; holds all pages in memory, not the text."""
     listed = worst_first(pages)
     environment = Environment(
-        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     stream = environment.get_template("report.html.jinja", globals=_FUNCTIONS).stream(**_facts(listed, context))
     stream.enable_buffering(50)
@@ -76,7 +76,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
     summary = summarise(listed, fail_on=context.fail_on)
     sites = sites_of(listed)
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = asset("report.css"), asset("report.js")
     groups = by_rule(listed)
     names = list(labels(listed))
     views = Views(listed, names)
@@ -107,16 +107,18 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "doubts": lines_by_kind(listed),
         "style": Markup(style),  # noqa: S704  our own files, from the package
         "script": Markup(script),  # noqa: S704  the same
-        "style_hash": _policy_hash(style),
-        "script_hash": _policy_hash(script),
+        "style_hash": policy_hash(style),
+        "script_hash": policy_hash(script),
     }
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return the text of a file of ours."""
     return (files("producer.reports") / "assets" / name).read_text("utf-8")
 
 
-def _policy_hash(text: str) -> str:
+def policy_hash(text: str) -> str:
+    """Return what the content security policy calls a style sheet or script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -166,12 +168,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The newest days of one host: a column of parts for each, and what a person compares."""
+    """The newest days of one host: a column of parts for each, and what a person compares.
+
+    ``by_component``: what is new and mended is counted in component barriers; in days of earlier releases in elements.
+    """
 
     host: str
     days: Sequence[Day]
     columns: Sequence[tuple[float, Sequence[Part]]]
     width: int
+    by_component: bool = False
 
 
 def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
@@ -186,7 +192,8 @@ def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
         sizes = [(impact, getattr(day, impact.value) * scale) for impact in IMPACTS]
         top = TREND_HEIGHT - sum(size for _, size in sizes)
         columns.append((number * COLUMN_WIDTH + _GAP / 2, _stacked(sizes[::-1], top=top)))
-    return Trend(one_line(host), read, columns, COLUMN_WIDTH * len(read))
+    by_component = any(day.barriers_new or day.barriers_mended for day in read)
+    return Trend(one_line(host), read, columns, COLUMN_WIDTH * len(read), by_component)
 
 
 def _stacked(sizes: Iterable[tuple[Impact, float]], *, top: float = 0.0) -> Sequence[Part]:

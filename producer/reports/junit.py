@@ -74,8 +74,9 @@ def _component(one: ComponentBarrier, context: ReportContext) -> TestSuite:
 
 
 def _to_review(page: Page) -> list[str]:
-    """Return what a person has to judge, a line a finding, and under it what a model proposes about its elements."""
-    lines: list[str] = []
+    """Return what a person has to judge, and what a model proposes; first what one has decided."""
+    decided = ((finding, node) for finding in page.dismissed for node in finding.nodes)
+    lines = [f"{one_line(finding.rule)}: {one_line(page.marks.text(finding, node))}" for finding, node in decided]
     by_node = proposals(page)
     for finding in page.result.incomplete if page.result else ():
         about = f"{one_line(finding.rule)}: {one_line(finding.help)}"

@@ -59,7 +59,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     gone = "".join(f"- {text(line)}\n" for line in mended_lines(listed))
     mended = f"\n**{HEADING}**\n\n{gone}" if gone else ""
     left = MAX_CHARS - len(head) - len(foot) - len(doubts) - len(mended) - _ROOM
-    shown = worst_first(page for page in listed if page.outcome != "passed")
+    shown = _news_first([page for page in listed if page.outcome != "passed"])
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
     groups = by_component(listed)
     blocks = _fitting((_component(group, names) for group in groups[:COMPONENTS]), left - sum(map(len, rows)))
@@ -81,6 +81,19 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     out.write(foot)
 
 
+def _news_first(pages: Sequence[Page]) -> list[Page]:
+    """Return the pages worst first: where anything is known beforehand, those with the worst that is new."""
+    rank = {id(page): place for place, page in enumerate(worst_first(pages))}
+    return sorted(
+        pages,
+        key=lambda page: (
+            page.is_scanned,
+            [-number for number in page.counted.barriers.values()] if page.marks.is_set else [],
+            rank[id(page)],
+        ),
+    )
+
+
 def _review(about: str, found: Sequence[Proposed | Measured], names: dict[int, str], *, chars: int) -> str:
     """Return a block that opens, with as many elements for a person to look at as have room in ``chars``."""
     begin = f"\n<details><summary><b>for a person to decide</b>, counted nowhere: {_html(about)}</summary>\n\n"
@@ -92,8 +105,10 @@ def _review(about: str, found: Sequence[Proposed | Measured], names: dict[int, s
 def _head(listed: Sequence[Page], context: ReportContext) -> str:
     summary = summarise(listed, fail_on=context.fail_on)
     sites = sites_of(listed)
+    is_compared = any(page.marks.known is not None for page in listed)
+    new = summarise([page.counted for page in listed], fail_on=None) if is_compared else None
     where = f" of {code(sites.pop(), limit=200)}" if len(sites) == 1 else ""
-    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary, where)}.\n"
+    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary, where, new)}.\n"
 
 
 def _foot(listed: Sequence[Page], context: ReportContext) -> str:
@@ -145,22 +160,36 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
     return "**No barriers found.** Automatic checks find about a third of them; the rest takes people."
 
 
-def _sums(summary: Summary, where: str) -> str:
-    counts = ", ".join(f"{summary.elements[i]:,} {i.value}" for i in WORST_FIRST if summary.elements[i])
+def _sums(summary: Summary, where: str, new: Summary | None) -> str:
+    """Return the sums; of what is new first, where something is known beforehand."""
+    counts = _impacts(summary)
     pages = (
         f"{counted(summary.pages, 'page')}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
     )
     found = f"; {summary.found()}: {counts}" if counts else ""
     review = f"; {counted(summary.needs_review, 'finding')} for a person to review" if summary.needs_review else ""
     doubts = f"; {counted(summary.in_doubt, 'page')} in doubt" if summary.in_doubt else ""
+    if new is not None:
+        what = f": {_impacts(new)}" if new.total else ""
+        found = f"; **{new.found('new ')}**{what}; {summary.found()} in all" if summary.total else ""
     return pages + found + review + doubts
+
+
+def _impacts(summary: Summary) -> str:
+    return ", ".join(f"{summary.elements[i]:,} {i.value}" for i in WORST_FIRST if summary.elements[i])
 
 
 def _row(page: Page, names: dict[int, str]) -> str:
     is_read = page.is_scanned or bool(page.findings)
-    counts = [f"{number:,}" if is_read else "" for number in page.barriers.values()]
+    new = page.counted.barriers if page.marks.known is not None else page.barriers
+    counts = [_count(new[impact], number) if is_read else "" for impact, number in page.barriers.items()]
     status = page.outcome if page.is_scanned else f"**{page.outcome}**: {text(one_line(page.problem, limit=300))}"
     return f"| {code(middle_cut(names[id(page)], _LABEL_CHARS))} | {status} | {' | '.join(counts)} |\n"
+
+
+def _count(new: int, number: int) -> str:
+    """Return the number of new elements, and of all where some are known: ``2 of 5``."""
+    return f"{new:,} of {number:,}" if new != number else f"{number:,}"
 
 
 def _doubts(listed: Sequence[Page], names: dict[int, str]) -> str:

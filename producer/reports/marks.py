@@ -7,11 +7,13 @@ every page: it then covers the whole rule. Where marks come from is in ``cli/sca
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from producer.contract import JsonObject
+from producer.contract.decision import Decision
 from producer.contract.waiver import Waiver
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and `waive` needs none of it
@@ -25,19 +27,21 @@ class Marks:
     """What is known of one page's barriers, by fingerprint.
 
     ``known`` is None where nothing was compared. ``unlisted_new`` says that a new barrier is among those left out of
-    the result; ``note`` says in words what the comparison lacks.
+    the result; ``note`` says in words what the comparison lacks. ``decisions`` are those of people on elements that
+    were undecided.
     """
 
     known: frozenset[str] | None = None
     waivers: Mapping[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: Mapping[str, Waiver] = field(default_factory=dict[str, Waiver])
+    decisions: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
     unlisted_new: bool = False
     note: str = ""
 
     @property
     def is_set(self) -> bool:
         """Whether there is anything to mark."""
-        return self.known is not None or bool(self.waivers) or bool(self.expired)
+        return self.known is not None or bool(self.waivers or self.expired or self.decisions)
 
     def waiver_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
         """Return the waiver in force over an element; without ``node`` over those left out of the result."""
@@ -75,13 +79,15 @@ class Marks:
         return finding.revised(nodes=nodes, node_count=sum(number for _, number in kept))
 
     def text(self, finding: Finding, node: Node | None = None) -> str:
-        """Return what a report says of an element: ``''``, ``new``, ``known``, or a waiver with reason and end."""
+        """Return what a report says of an element: ``''``, ``new``, ``known``, a waiver, a decision."""
+        decision = self.decisions.get(node.fingerprint) if node and self.decisions else None
+        said = decision.text if decision else ""
         waiver = self.waiver_of(finding, node)
         if waiver:
-            return waiver.text
+            return ", ".join(filter(None, (waiver.text, said)))
         expired = self.expired_of(finding, node)
         lapsed = f"waiver expired on {expired.until}: {expired.reason}" if expired else ""
-        return ", ".join(part for part in (self.mark(finding, node) or "", lapsed) if part)
+        return ", ".join(part for part in (self.mark(finding, node) or "", lapsed, said) if part)
 
     def finding_text(self, finding: Finding) -> str:
         """Return what a report says of a finding: ``2 new, 1 known``, or one text where all its elements share it."""
@@ -110,7 +116,12 @@ class Marks:
             "waivers": [waiver.document() for waiver in used.values()],
             "expired_waivers": [waiver.document() for waiver in lapsed.values()],
             "note": self.note,
+            **({"decisions": self._decided()} if self.decisions else {}),
         }
+
+    def _decided(self) -> list[JsonObject]:
+        counts = Counter(self.decisions.values())
+        return [{**decision.document(), "elements": number} for decision, number in counts.items()]
 
 
 def _over(waivers: Mapping[str, Waiver], finding: Finding, node: Node | None) -> Waiver | None:

@@ -6,6 +6,7 @@ scanned everywhere; only ``passed`` is a pass.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -34,7 +35,8 @@ class Page:
     """One page that was asked for and what came of it; ``doubtful`` is one that ``--strict`` counts as not scanned.
 
     ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
-    ended with one, also with a page that was unreachable. ``marks`` says which barriers are known or waived.
+    ended with one, also with a page that was unreachable. ``dismissed`` is what a person has decided to be no barrier.
+    ``marks`` says which barriers are known or waived.
     ``pictures`` shows elements, by fingerprint: PNG, JPEG or WebP.
     """
 
@@ -45,6 +47,7 @@ class Page:
     problem: str = ""
     error: str = ""
     marks: Marks = NO_MARKS
+    dismissed: tuple[Finding, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
     @property
@@ -198,7 +201,8 @@ def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
 class Summary:
     """Sums over pages; feed it with ``add``.
 
-    ``not_scanned`` counts all that is no pass, ``doubtful`` those of them that only ``--strict`` counts. ``in_doubt``
+    ``not_scanned`` counts all that is no pass, ``doubtful`` those of them that only ``--strict`` counts. ``decided``
+    counts the elements that people decided about, by verdict. ``in_doubt``
     counts pages with any doubt, ``doubts`` the pages of each kind. ``rules`` and ``components`` are those with a
     violation, by name and by ``issue_id``.
     """
@@ -212,6 +216,7 @@ class Summary:
     doubts: dict[str, int] = field(default_factory=dict[str, int])
     failing: int = 0
     needs_review: int = 0
+    decided: Counter[str] = field(default_factory=Counter[str])
     marked: dict[Mark, int] = field(default_factory=dict[Mark, int])
     elements: dict[Impact, int] = field(default_factory=lambda: dict.fromkeys(IMPACTS, 0))
     rules: set[str] = field(default_factory=set[str])
@@ -229,6 +234,7 @@ class Summary:
             self.doubts[kind] = self.doubts.get(kind, 0) + 1
         self.failing += fails(page, fail_on)
         self.needs_review += len(page.result.incomplete) if page.result else 0
+        self.decided.update(decision.verdict for decision in page.marks.decisions.values())
         for finding in page.findings:
             self.elements[impact_of(finding)] += elements(finding)
             self.rules.add(finding.rule)
@@ -274,6 +280,7 @@ class Summary:
             "barriers": {impact.value: count for impact, count in self.elements.items()},
             "rules": len(self.rules),
             "component_barriers": len(self.components),
+            **({"decided": dict(self.decided)} if self.decided else {}),
             **({"marked": dict(self.marked)} if self.marked else {}),
             **doubts,
         }

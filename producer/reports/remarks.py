@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from producer.contract.addresses import leads_elsewhere
 from producer.contract.waiver import Waiver
+from producer.reports.decisions import decision_lines
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
 
 
 def remarks(pages: Iterable[Page]) -> list[str]:
-    """Return a line for the known barriers, for waivers, for what was not compared, for pages that led elsewhere."""
+    """Return a line for known barriers, waivers, what was not compared, decisions, and pages that led elsewhere."""
     pages = tuple(pages)
     known = 0
     notes: Counter[str] = Counter()
@@ -38,7 +39,7 @@ def remarks(pages: Iterable[Page]) -> list[str]:
         for w, n in expired.items()
     ]
     lines += [f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note]
-    return lines + _led_elsewhere(pages)
+    return lines + decision_lines(pages) + _led_elsewhere(pages)
 
 
 def _led_elsewhere(pages: Sequence[Page]) -> list[str]:

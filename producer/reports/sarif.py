@@ -21,6 +21,7 @@ from typing import Final, TextIO
 
 from producer.contract import Doubt, Finding, Impact, JsonObject
 from producer.contract.addresses import host_of, relative_uri
+from producer.contract.decision import Decision
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_kind, doubt_text
 from producer.reports.formats import ReportContext
@@ -63,12 +64,17 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
             "pages": len(listed),
             "failOn": context.fail_on.value if context.fail_on else "never",
             "needsReview": sum(len(page.result.incomplete) for page in listed if page.result),
+            "decisions": [decision.document() for decision in _decisions(listed)],
             "proposals": [_proposal(one) for one in proposed(listed)[:PROPOSALS]],
             "contrast": [_contrast(one) for one in measured(listed)[:PROPOSALS]],
         },
     }
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, ensure_ascii=True, indent=1)
     out.write("\n")
+
+
+def _decisions(pages: Sequence[Page]) -> list[Decision]:
+    return list(dict.fromkeys(decision for page in pages for decision in page.marks.decisions.values()))
 
 
 def _results(pages: Sequence[Page]) -> list[ComponentBarrier]:

@@ -15,7 +15,11 @@ from producer.keys import Keys
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Day:
-    """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact."""
+    """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact.
+
+    ``new`` and ``fixed`` are elements, page by page; ``barriers_new`` and ``barriers_mended`` component barriers of the
+    site: those that appeared or came back, and those that the last page has lost. Days of earlier releases have none.
+    """
 
     day: str
     scans: int = 0
@@ -26,6 +30,8 @@ class Day:
     minor: int = 0
     new: int = 0
     fixed: int = 0
+    barriers_new: int = 0
+    barriers_mended: int = 0
 
     @property
     def per_page(self) -> float:

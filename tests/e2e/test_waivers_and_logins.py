@@ -75,6 +75,29 @@ def test_a_waived_barrier_is_0_and_listed_until_its_waiver_is_removed(
     ]
 
 
+def test_what_is_undecided_is_decided_once_for_a_component_on_all_its_pages(
+    call: Call, start_worker: StartScanWorker, site: SmallSite
+) -> None:
+    start_worker()
+    film = "<video class=intro src='/film.mp4' aria-label=Film></video>"
+    whole = f"<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1>{film}</main></html>"
+    site.files["/shop"] = site.files["/tea"] = whole.encode()
+    urls = (f"{site.url}/shop", f"{site.url}/tea")
+    undecided = [json.loads(line) for line in call("scan", *urls, "--wait", "--json").stdout.splitlines()]
+    (issue_id,) = {node["issue_id"] for page in undecided for one in page["incomplete"] for node in one["nodes"]}
+
+    call("review", issue_id, "barrier", "--reason", "no captions", "--by", "Anna")
+    barrier = call("scan", *urls, "--fail-on", "minor", "--format", "table")
+    call("review", issue_id, "no-barrier", "--reason", "it has no sound", "--by", "Ben")
+    dismissed = call("scan", *urls, "--fail-on", "minor", "--format", "table")
+    one = call("result", undecided[0]["job_id"], "--fail-on", "minor", "--format", "table")
+
+    assert (barrier.returncode, dismissed.returncode, one.returncode) == (1, 0, 0)
+    assert "2 elements barrier, decided by Anna on" in " ".join(barrier.stdout.split())
+    assert "2 elements no barrier, decided by Ben on" in " ".join(dismissed.stdout.split())
+    assert "1 element no barrier, decided by Ben on" in " ".join(one.stdout.split())
+
+
 async def test_an_expired_waiver_counts_again_and_is_named(
     call: Call, start_worker: StartScanWorker, shop: SmallSite, redis: Redis, keys: Keys
 ) -> None:

@@ -71,12 +71,12 @@ def test_who_only_looks_loads_click_and_redis_alone(
     assert ended == code
     assert packages(modules) - floor == {"producer"}
     assert not {name for name in modules if name.startswith("producer.reports.")} & REPORTS
-    assert parts_of_the_contract(modules) - {"waiver"} - CHOICES == PLAIN
+    assert parts_of_the_contract(modules) - {"waiver", "decision"} - CHOICES == PLAIN
 
 
 def test_who_only_submits_loads_the_models_of_requests_alone(redis_url: str, keys: Keys) -> None:
     code, modules = loaded_by(redis_url, keys, "scan", "https://shop.example/", "--json")
 
     assert code == 0
-    assert parts_of_the_contract(modules) - {"waiver"} == PLAIN | CHOICES | {"hosts", "message", "requests"}
+    assert parts_of_the_contract(modules) - {"waiver", "decision"} == PLAIN | CHOICES | {"hosts", "message", "requests"}
     assert not {"rich", "producer.cli.scan.wait", "producer.cli.report_extras"} & modules

@@ -70,7 +70,7 @@ class Site:
         context = ScanContext(submitted_ms=submitted_ms, batch=batch)
         state |= await self._graph.recall(state, Runtime(context=context))
         state |= await self._graph.record(state)
-        return scan_commit(state, self.keys, shot_ttl_s=60)
+        return scan_commit(state, self.keys, shot_ttl_s=60, batch=batch)
 
     async def commit(self, *commits: Commit) -> None:
         """Make the commits, one after the other."""

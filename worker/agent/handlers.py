@@ -28,7 +28,7 @@ from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, u
 from worker.memory.history.scan_record import document, page_of, signature, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
-from worker.queue.barrier_writes import TallyWrite
+from worker.queue.barrier_writes import TallyWrite, WindowWrite
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
 
 JobContext = dict[str, Any]
@@ -62,7 +62,7 @@ class ScanJobs:
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
         lane = ctx.get("lane", Lane.BATCH)
-        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s, lane=lane)
+        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s, lane=lane, batch=context.batch)
         log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
         return commit
 
@@ -104,7 +104,9 @@ def parse_request(payload: JsonObject) -> ScanRequest:
         raise InvalidJob(f"not a scan request: {describe_invalid(error)}") from None
 
 
-def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | str = Lane.BATCH) -> Commit:
+def scan_commit(
+    state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | str = Lane.BATCH, batch: str = ""
+) -> Commit:
     """Return what a finished scan leaves: result, history document, the site's counters, pictures, assessment job.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
@@ -145,6 +147,11 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | s
         recalled=recalled.components,
     )
     writes += page + (site_tallies(result, keys, seen_ms) if page else [])
+    writes += [
+        WindowWrite(keys.period(kind, name), host_of(result.url), recalled.components.began_ms, seen_ms)
+        for kind, name in (("batch", batch), ("run", request.run))
+        if name
+    ]
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)

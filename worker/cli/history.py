@@ -57,6 +57,7 @@ def history() -> None:
 @click.option("--rule", metavar="R", help="That failed this axe rule, such as image-alt.")
 @click.option("--impact", type=click.Choice(IMPACTS), help="With a barrier of this impact.")
 @click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, May, '3 weeks ago'.")
+@click.option("--until", metavar="D", help="As the pages were then; with --trend the end of the time compared.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many records.")
 @click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, its days.")
 @json_option("One line of JSON each. Default in a pipe.")
@@ -70,6 +71,7 @@ def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
     sightline history https://shop.example/cart
     sightline history --search 'forms without labels' --site shop.example
     sightline history --trend --since '3 months ago'
+    sightline history --trend --since 2026-10-01 --until 2026-11-01
     """
     wanted = Wanted(**options)
     if not trend:
@@ -100,7 +102,7 @@ def prune(*, older_than: str, as_json: bool) -> None:
     from worker.memory.history.prune import Pruned, prune
 
     async def act(_: WorkerSettings, redis: Redis, keys: Keys) -> Pruned:
-        return await prune(redis, keys, older_than_ms=_moment(older_than, await _now_ms(redis)))
+        return await prune(redis, keys, older_than_ms=_moment(older_than, await now_of(redis)))
 
     done = with_redis(read_settings(), act)
     if as_json:
@@ -120,6 +122,7 @@ class Wanted:
     rule: str | None = None
     impact: str | None = None
     since: str | None = None
+    until: str | None = None
     limit: int = 20
 
     def filter(self, now_ms: int) -> ScanFilter:
@@ -128,11 +131,12 @@ class Wanted:
 
         return ScanFilter(
             page=None if self.url is None else page_ids(_checked_url(self.url)),
-            host=None if self.site is None else _checked_host(self.site),
+            host=None if self.site is None else checked_host(self.site),
             group=self.group,
             rule=self.rule,
             impact=self.impact,
             since_ms=None if self.since is None else _moment(self.since, now_ms),
+            begun_by_ms=None if self.until is None else _moment(self.until, now_ms),
         )
 
 
@@ -145,7 +149,7 @@ def _checked_url(url: str) -> str:
     return url
 
 
-def _checked_host(site: str) -> str:
+def checked_host(site: str) -> str:
     """Return the host as the history has it; raises ``InputError`` for one with a scheme, a path or a port."""
     if _NO_HOST.search(site):
         msg = f"--site {site!r} is no host: expected a name such as shop.example, without https://, path and port"
@@ -162,7 +166,8 @@ def _moment(text: str, now_ms: int) -> int:
         raise InputError(str(error)) from None
 
 
-async def _now_ms(redis: Redis) -> int:
+async def now_of(redis: Redis) -> int:
+    """Return Redis' time, ms."""
     seconds, microseconds = await redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -189,7 +194,7 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: W
     from worker.cli.history_text import Shown
     from worker.memory.history.history import recorded_history
 
-    within = wanted.filter(await _now_ms(redis))
+    within = wanted.filter(await now_of(redis))
     if wanted.search is not None:
         return await _search(settings, redis, keys, wanted.search, within, limit=wanted.limit)
     history = await recorded_history(redis, keys)
@@ -248,15 +253,20 @@ def _show_trend(wanted: Wanted, *, as_json: bool) -> None:
 
 async def _days(redis: Redis, keys: Keys, wanted: Wanted) -> list[Day]:
     from producer.reports.site_days import site_trend
+    from worker.memory.dates import day_of
 
-    within = wanted.filter(await _now_ms(redis))
-    return await site_trend(redis, keys, within.host or "", since_ms=within.since_ms or 0)
+    within = wanted.filter(await now_of(redis))
+    days = await site_trend(redis, keys, within.host or "", since_ms=within.since_ms or 0)
+    last = day_of(within.begun_by_ms) if within.begun_by_ms is not None else ""
+    return [day for day in days if not last or day.day <= last]
 
 
 async def _groups(redis: Redis, keys: Keys, wanted: Wanted) -> Groups:
     from worker.memory.history.history import recorded_history
     from worker.memory.history.trends import Groups, group_trends
 
-    since_ms = wanted.filter(await _now_ms(redis)).since_ms or 0
+    within = wanted.filter(await now_of(redis))
     history = await recorded_history(redis, keys)
-    return await group_trends(history, since_ms=since_ms, group=wanted.group) if history else Groups((), is_part=False)
+    if history is None:
+        return Groups((), is_part=False)
+    return await group_trends(history, since_ms=within.since_ms or 0, until_ms=within.begun_by_ms, group=wanted.group)

@@ -68,11 +68,11 @@ def barriers_text(counts: Counts) -> str:
 
 def day_lines(days: list[Day]) -> Iterator[str]:
     """Yield a table of days."""
-    yield "day          scans  unread  per page  critical  serious    new  fixed"
+    yield "day          scans  unread  per page  critical  serious    new  fixed  new components  mended"
     for day in days:
         yield (
             f"{day.day:<10} {day.scans:>7,} {day.unread:>7,} {day.per_page:>9.1f} {day.critical:>9,} "
-            f"{day.serious:>8,} {day.new:>6,} {day.fixed:>6,}"
+            f"{day.serious:>8,} {day.new:>6,} {day.fixed:>6,} {day.barriers_new:>15,} {day.barriers_mended:>7,}"
         )
 
 
@@ -91,6 +91,7 @@ def group_lines(found: Groups) -> Iterator[str]:
         added = f"; {counted(one.added, 'page')} came later" if one.added else ""
         was, now = barriers_text(one.before), barriers_text(one.after)
         yield f"{one.verdict:<7} {name}: {was} then, {now} now, on {counted(len(one.pages), 'page')}{added}"
+        yield from _component_lines(one)
         changed = [page for page in one.pages if any(page.change)]
         for page in changed[:MAX_SHOWN]:
             step = f"{page.barriers_before.total:,} → {page.barriers_after.total:,}"
@@ -100,6 +101,18 @@ def group_lines(found: Groups) -> Iterator[str]:
             yield f"        … and {len(changed) - MAX_SHOWN:,} more"
     if found.is_part:
         yield "There are more pages than were compared: name a --site or a --group."
+
+
+def _component_lines(one: GroupChange) -> Iterator[str]:
+    """Yield the component barriers that pages of the group have gained and lost, by name."""
+    for word, attribute in (("new", "gained"), ("mended", "lost")):
+        found = [change for change in one.components if getattr(change, attribute)]
+        found.sort(key=lambda change: -len(getattr(change, attribute)))
+        for change in found[:MAX_SHOWN]:
+            pages = counted(len(getattr(change, attribute)), "page")
+            yield f"        {word:<9} {one_line(change.name, limit=100)}: on {pages} ({change.issue_id})"
+        if len(found) > MAX_SHOWN:
+            yield f"        {'':<9} and {counted(len(found) - MAX_SHOWN, f'more {word} component barrier')}"
 
 
 def group_document(one: GroupChange, *, is_part: bool) -> JsonObject:
@@ -122,5 +135,6 @@ def group_document(one: GroupChange, *, is_part: bool) -> JsonObject:
         "pages": len(one.pages),
         "pages_added": one.added,
         "is_part": is_part,
+        "component_barriers": [change.document() for change in one.components],
         "changed": pages,
     }

@@ -68,7 +68,20 @@ class NewsWrite:
     is_certain: bool = False
 
 
-def barrier_args(write: PageWrite | BarrierWrite | TallyWrite | NewsWrite) -> list[Arg]:
+@dataclass(frozen=True, slots=True)
+class WindowWrite:
+    """Widens the time that ``field`` of a hash spans, ``"began ended"``, to have this one in it.
+
+    ``began_ms`` is 0 where it is not known. One after the end that is kept begins another use of the name.
+    """
+
+    key: str
+    field: str
+    began_ms: int
+    ended_ms: int
+
+
+def barrier_args(write: PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite) -> list[Arg]:
     """Return the arguments of finish.lua for one of these: its command, how many values, the values."""
     if isinstance(write, PageWrite):
         place = (write.group, write.group_tag, write.run)
@@ -79,4 +92,6 @@ def barrier_args(write: PageWrite | BarrierWrite | TallyWrite | NewsWrite) -> li
         return ["BARRIER", 5 + len(flat), write.issue_id, *seen, write.news, *flat]
     if isinstance(write, TallyWrite):
         return ["TALLY", 2, write.new_field, write.mended_field]
+    if isinstance(write, WindowWrite):
+        return ["WINDOW", 3, write.field, write.began_ms, write.ended_ms]
     return ["NEWS", 2, write.head, int(write.is_certain)]

@@ -16,7 +16,7 @@ import redis.exceptions
 from producer.contract import ErrorInfo, FunctionResult, JobState, Result
 from producer.errors import Busy
 from producer.redis.scripts import Arg
-from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, barrier_args
+from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, WindowWrite, barrier_args
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
@@ -105,6 +105,7 @@ class ReplaceWrite:
 Write = (
     HashWrite
     | CounterWrite
+    | WindowWrite
     | ExpiryWrite
     | EventWrite
     | PublishWrite
@@ -135,7 +136,7 @@ def write_args(write: Write) -> list[Arg]:
         return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
     if isinstance(write, ReplaceWrite):
         return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
-    if isinstance(write, PageWrite | BarrierWrite | TallyWrite | NewsWrite):
+    if isinstance(write, PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite):
         return barrier_args(write)
     return ["EXPIRE", 1, write.ttl_s]
 

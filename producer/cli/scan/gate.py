@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 from producer.cli.scan.baseline import Barrier
 from producer.contract import Impact
 from producer.contract.addresses import path_of
+from producer.contract.decision import Decision
 from producer.contract.waiver import Waiver
+from producer.reports.decisions import decided
 from producer.reports.marks import Marks
 from producer.reports.page import Page, Summary
 
@@ -44,6 +46,7 @@ class Gate:
     baseline: frozenset[Barrier] | None = None
     waivers: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
+    decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
     _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
 
     def __post_init__(self) -> None:
@@ -56,9 +59,14 @@ class Gate:
             kept = self.expired if waiver.is_expired(today) else self.waivers
             kept[waiver.fingerprint] = waiver
 
+    def take_decisions(self, decisions: Iterable[Decision]) -> None:
+        """Keep the decisions of people on what was left undecided."""
+        self.decisions |= {decision.issue_id: decision for decision in decisions}
+
     def mark(self, page: Page) -> Page:
         """Return the page with its marks; a page without a result has no barriers to mark."""
         page = page.held_strictly() if self.strict else page
+        page = decided(page, self.decisions)
         if page.result is None:
             return page
         present = {finding.fingerprint for finding in page.findings}
@@ -67,6 +75,7 @@ class Gate:
         marks = Marks(
             waivers={name: waiver for name, waiver in self.waivers.items() if name in present},
             expired={name: waiver for name, waiver in self.expired.items() if name in present},
+            decisions=page.marks.decisions,
         )
         if self.only_new or self.baseline is not None:
             marks = self._compared(page, page.result, marks)

@@ -17,7 +17,7 @@ from time import monotonic
 
 import click
 
-from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
+from producer.cli.connect import GRACE_S, REPLY_S, environment, warning_without_worker, with_client
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -28,13 +28,14 @@ from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submi
 from producer.cli.scan.targets import Targets
 from producer.cli.terminal import is_terminal, progress
 from producer.client.client import Client
-from producer.errors import InvalidJob, ResultExpired, WaitTimeout
+from producer.errors import InvalidJob, ResultExpired, SightlineError, WaitTimeout
 from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary, page_of
 from producer.reports.plain_text import counted, one_line
 from producer.reports.remarks import remarks
+from producer.stored.decisions import Decisions
 from producer.stored.waivers import Waivers
 
 PERSON_WAITS_S = 60.0
@@ -51,8 +52,24 @@ def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: S
         reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
         check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
     waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
+    if options.local and environment().get("REDIS_URL", "").strip():
+        take_own(waiting.gate)
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         return waiting.run(partial(_with_service, service) if service else with_client)
+
+
+async def take_kept(client: Client, gate: Gate) -> None:
+    """Give the gate the waivers and decisions that are kept in the client's environment."""
+    gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
+    gate.take_decisions(await Decisions(client).all())
+
+
+def take_own(gate: Gate) -> None:
+    """Give the gate of a local run what the user's Redis keeps; where it does not reply, a line says so."""
+    try:
+        with_client(lambda client: take_kept(client, gate), timeout_s=REPLY_S)
+    except SightlineError as error:
+        click.echo(f"sightline: waivers and decisions of REDIS_URL are left out: {error}", err=True)
 
 
 def assess_wait(options: ScanOptions) -> float:
@@ -155,7 +172,7 @@ class Waiting:
         with progress(len(self.plan.urls), may_mix=self._streams) as bar:
             try:
                 async with asyncio.timeout(None if timeout_s is None else timeout_s + GRACE_S):
-                    self.gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
+                    await take_kept(client, self.gate)
                     if not self.queued.is_complete:
                         await submit(client, self.plan, on_job=bar.queued, queued=self.queued)
             except TimeoutError:

@@ -57,6 +57,11 @@ async def test_the_worst_pages_come_first_in_their_newest_state_with_sums_over_a
         ({"site": "https://shop.example/cart"}, ["cart-2", "home-1"]),
         ({"group": "checkout"}, ["cart-2"]),
         ({"url": f"{SHOP}/cart"}, ["cart-2"]),
+        ({"url": "/cart"}, ["cart-2"]),
+        ({"url": "shop.example/cart/"}, ["cart-2"]),
+        ({"url": "/"}, ["home-1"]),
+        ({"url": "/cart", "every": True}, ["cart-2", "cart-1"]),
+        ({"words": "checkout"}, ["cart-2"]),
         ({"words": "CART"}, ["blog-1", "cart-2"]),
         ({"rule": "label"}, ["blog-1"]),
         ({"rule": "label", "until": "2025-11-16T10:00"}, ["cart-1"]),
@@ -71,6 +76,57 @@ async def test_pages_are_found_by_what_is_asked_for(desk: Desk, arguments: JsonO
     await shop(desk)
 
     assert [one["scan"] for one in (await told(desk, "search_scans", **arguments))["scans"]] == scans
+
+
+async def test_counts_are_of_the_page_the_rule_and_the_time_that_are_asked_about(desk: Desk):
+    await shop(desk)
+    more = scan_result(finding("image-alt", *"abcdefg"), finding("label", "z"), url=f"{SHOP}/all", scan_id="all-1")
+    await desk.record(more, at_ms=NOW_MS)
+
+    page = await told(desk, "search_scans", url="/cart", rule="image-alt")
+    site = await told(desk, "search_scans", site="shop.example", rule="image-alt", order="worst")
+    none = await told(desk, "search_scans", url="/cart", rule="label")
+    then = await told(desk, "search_scans", url="/cart", rule="label", until="2025-11-16T10:00")
+
+    assert page["barriers_of_all_pages"] == {"total": 3, "critical": 3}
+    assert (site["barriers_of_all_pages"]["total"], site["rules"]) == (10, {"image-alt": {"elements": 10, "pages": 2}})
+    assert [one["scan"] for one in site["scans"]] == ["all-1", "cart-2"]
+    assert (none["pages"], none["pages_looked_at"], none["barriers_of_all_pages"]["total"]) == (0, 1, 0)
+    assert [one["scan"] for one in none["looked_at"]] == ["cart-2"]
+    assert (then["barriers_of_all_pages"]["total"], then["as_of"]) == (2, "2025-11-16T10:00Z")
+
+
+async def test_a_path_that_no_page_has_is_no_question_about_all_pages(desk: Desk):
+    await shop(desk)
+    other = scan_result(finding("label", "x"), url="https://blog.example/cart", scan_id="blog-cart")
+    await desk.record(other, at_ms=NOW_MS)
+
+    errors = [
+        json.loads((await desk.toolbox().run(one, asker())).text)["error"]
+        for one in (
+            call("search_scans", url="/car"),
+            call("compare_scans", url="/none", since="2025-11-01"),
+            call("search_scans", url="shop.example/post"),
+            call("get_scan", url="/cart"),
+        )
+    ]
+    both = await told(desk, "search_scans", url="/cart")
+    here = await told(desk, "get_scan", url="/cart", by=asker(site="shop.example"))
+
+    assert errors[0].startswith("no recorded page has the path '/car'")
+    assert "'/none'" in errors[1]
+    assert "on the site 'shop.example'" in errors[2]
+    assert errors[3].startswith("several pages have the path '/cart': https://")
+    assert {one["scan"] for one in both["scans"]} == {"cart-2", "blog-cart"}
+    assert here["scan"] == "cart-2"
+
+
+async def test_changes_of_one_page_are_of_that_page(desk: Desk):
+    await shop(desk)
+
+    found = await told(desk, "compare_scans", url="/cart", since="2025-11-15T23:00")
+
+    assert (found["pages"], found["new_barriers"], found["first_scanned_since"]) == (1, 3, 0)
 
 
 async def test_a_whole_path_names_its_page_alone(desk: Desk):
@@ -215,7 +271,10 @@ async def test_a_tool_that_fails_is_an_answer_and_a_note_and_no_error(desk: Desk
         ("search_scans", {"text": ["a"]}, "text"),
         ("get_scan", {"scan": "../etc"}, "there is no scan"),
         ("get_scan", {}, "there is no scan"),
-        ("compare_scans", {"before": "x"}, "there is no scan"),
+        ("compare_scans", {"before": "x"}, "is no batch, no pipeline run"),
+        ("compare_scans", {"before": "x", "after": "y"}, "is no batch, no pipeline run"),
+        ("compare_scans", {}, "there is no scan"),
+        ("search_scans", {"component": "header"}, "no component barrier is called 'header'"),
         ("remember", {}, "words"),
         ("request_scan", {"url": 7}, "url"),
     ],

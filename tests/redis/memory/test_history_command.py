@@ -187,3 +187,12 @@ def test_a_wrong_call_is_64_and_says_what_was_expected(history: Call, arguments:
 
     assert done.returncode == 64
     assert said in done.stderr
+
+
+@pytest.mark.usefixtures("seeded")
+def test_the_history_of_a_time_has_the_states_that_had_begun_by_then(history: Call):
+    then = lines(history(CART, "--until", "6 days ago"))
+    trend = lines(history("--trend", "--since", "9 days ago", "--until", "7 days ago"))
+
+    assert [one["barriers"]["critical"] for one in then] == [1]
+    assert {one["verdict"] for one in trend} == {"same"}

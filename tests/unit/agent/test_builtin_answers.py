@@ -52,7 +52,55 @@ def asked(question: str, *told: JsonObject, before: str = "") -> list[Message]:
         ("What is new in October?", "compare_scans", {"since": "October"}),
         ("What changed since Monday on shop.example?", "compare_scans", {"since": "Monday", "site": "shop.example"}),
         ("What changed since Monday in group teas?", "compare_scans", {"since": "Monday", "group": "teas"}),
-        ("Which barriers are new in the checkout?", "compare_scans", {"since": "last week"}),
+        ("Which barriers are new in the checkout?", "compare_scans", {"since": "last week", "words": "checkout"}),
+        ("Did the checkout get worse since last week?", "compare_scans", {"since": "last week", "words": "checkout"}),
+        ("What changed on /cart since Monday?", "compare_scans", {"since": "Monday", "url": "/cart"}),
+        ("What changed since Monday on the cart page?", "compare_scans", {"since": "Monday", "words": "cart"}),
+        ("Which group got worse since May?", "compare_scans", {"since": "May", "group": None}),
+        ("Which barriers are worst on /category/8.html?", "search_scans", {"url": "/category/8.html"}),
+        ("Which page of https://shop.example/ is the worst?", "search_scans", {"site": "https://shop.example/"}),
+        (
+            "How many image-alt barriers are on /category/8.html?",
+            "search_scans",
+            {"rule": "image-alt", "url": "/category/8.html"},
+        ),
+        ("How many barriers are there?", "search_scans", {"rule": None, "url": None}),
+        ("How many pages have critical barriers on shop.example?", "search_scans", {"impact": "critical"}),
+        ("How many label barriers did /cart have on 2026-11-01?", "search_scans", {"rule": "label", "url": "/cart"}),
+        ("How many barriers did the checkout page have last week?", "search_scans", {"until": "last week"}),
+        ("How many color-contrast issues are in group teas?", "search_scans", {"group": "teas"}),
+        ('Number of label errors on "tea shop" since May', "search_scans", {"since": "May", "words": "tea shop"}),
+        ("What about /cart?", "search_scans", {"url": "/cart"}),
+        (
+            "What changed between nightly-1 and nightly-2?",
+            "compare_scans",
+            {"before": "nightly-1", "after": "nightly-2"},
+        ),
+        (
+            "Compare the batches nightly-1 and nightly-2.",
+            "compare_scans",
+            {"before": "nightly-1", "after": "nightly-2"},
+        ),
+        ("What got worse from 1 May to last week on /cart?", "compare_scans", {"before": "1 May", "url": "/cart"}),
+        ("What is new between 2 weeks ago and now?", "compare_scans", {"before": "2 weeks ago", "after": "now"}),
+        ("What's new between nightly-1 and nightly-2?", "compare_scans", {"before": "nightly-1", "after": "nightly-2"}),
+        ("What is new in nightly-2 compared to nightly-1?", "compare_scans", {"before": "nightly-1"}),
+        ("Which component should we mend first?", "list_components", {"words": None}),
+        ("Which component barrier should be fixed first?", "list_components", {"words": None}),
+        ("Where should we start?", "list_components", {"words": None}),
+        (
+            "Since when does the search field in the header have a barrier?",
+            "list_components",
+            {"words": "search field header"},
+        ),
+        ("How many component barriers are on /cart?", "search_scans", {"url": "/cart"}),
+        ("How many barriers are in the category group?", "search_scans", {"group": "category", "words": None}),
+        ("What are the barriers of /cart?", "search_scans", {"url": "/cart"}),
+        ("What should we fix first on shop.example?", "list_components", {"site": "shop.example"}),
+        ("Which component barrier should we mend first in the header?", "list_components", {"words": "header"}),
+        ("Since when is the header broken?", "list_components", {"words": "header"}),
+        ("Since when has the search field been broken?", "list_components", {"words": "search field"}),
+        ("When did color-contrast break?", "list_components", {"rule": "color-contrast"}),
         ("What about https://shop.example/cart?", "get_scan", {"url": "https://shop.example/cart"}),
         ("What about the checkout page?", "search_scans", {"words": "checkout"}),
         ("Tell me about group teas", "search_scans", {"words": "teas"}),
@@ -72,13 +120,69 @@ def test_a_question_of_a_known_shape_asks_its_tool_in_a_form_that_the_tool_takes
 
 @pytest.mark.parametrize(
     "question",
-    ["Who are you?", "", "How many barriers are there?", "Scan https://shop.example/tea", "What do you remember?"],
+    ["Who are you?", "", "Scan https://shop.example/tea", "What do you remember?"],
 )
 def test_any_other_question_gets_the_settings_to_make(question: str):
     step = answer(asked(question))
 
     assert (step.text, step.call) == (CAN, None)
     assert "set CHAT_MODEL to a language model and OLLAMA_BASE_URL" in CAN
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("How many image-alt barriers are on /cart by colour?", "colour"),
+        ("How many alt-text barriers are there?", "alt-text"),
+        ("How many label and image-alt barriers are there?", "image-alt"),
+        ("Which page has the worst barriers caused by vendors?", "caused vendors"),
+        ("What changed between Monday, Tuesday?", "Monday Tuesday"),
+        ("Which component should we mend first on /cart?", "/cart"),
+    ],
+)
+def test_a_question_understood_in_part_is_not_answered_for_the_whole_site(question: str, word: str):
+    step = answer(asked(question))
+
+    assert step.call is None
+    assert step.text.startswith("The builtin model does not understand")
+    assert word in step.text
+
+
+def test_a_count_is_of_its_page_with_its_source():
+    question = "How many image-alt barriers are on /category/8.html?"
+    cart = page("p8", url="https://shop.example/category/8.html")
+    found = listing(cart, barriers_of_all_pages={"total": 24, "critical": 24}, pages_looked_at=1)
+    none = {"pages": 0, "pages_looked_at": 1, "barriers_of_all_pages": {"total": 0}, "looked_at": [cart], "scans": []}
+
+    some, clean, gone = (
+        answer(asked(question, told)).text for told in (found, none, {"error": "no recorded page has the path '/x'"})
+    )
+
+    assert some == "24 image-alt barriers on https://shop.example/category/8.html [scan p8]."
+    assert clean == (
+        "No image-alt barrier was found on https://shop.example/category/8.html that a machine can see, "
+        "of 1 page looked at [scan p8]."
+    )
+    assert gone == "That cannot be answered: no recorded page has the path '/x'"
+
+
+def test_what_is_no_page_s_name_is_counted_as_a_component_s():
+    step = answer(asked("How many barriers are in the header?", {"pages": 0, "pages_looked_at": 0, "scans": []}))
+
+    assert step.call is not None
+    assert (step.call.arguments["component"], "words" in step.call.arguments) == ("header", False)
+
+
+def test_a_count_over_pages_names_the_worst_and_what_could_not_be_read():
+    found = listing(page("a", status="partial"), page("b"), left_out=3, pages=5, pages_looked_at=9)
+    question = "How many barriers are on shop.example?"
+
+    said = answer(asked(question, found)).text
+    pages = answer(asked("How many pages have critical barriers?", found)).text
+
+    assert said.startswith("6 barriers on 5 pages of 9 pages looked at, the worst first: “A” (https://")
+    assert said.endswith("3 further pages not listed. 1 page of these could be read in part only: there may be more.")
+    assert pages.startswith("5 pages of 9 pages looked at have critical barriers")
 
 
 def test_the_worst_page_is_named_with_its_numbers_and_its_scan():
@@ -118,6 +222,66 @@ def test_changes_are_told_page_by_page_with_what_is_uncertain():
     assert "2 new (label 2), 0 fixed, uncertain for region [scan cart]" in said
     assert "1 further changed page not listed" in said
     assert "not compared: 1, such as https://shop.example/new [scan new]" in said
+
+
+def component(scan: str, **fields: Any) -> JsonObject:
+    about = {"id": "4a1f", "name": "Header \u203a search field has no label", "rule": "label", "impact": "critical"}
+    counts = {"pages": 150, "elements": 150, "since": "2026-11-01T02:00Z", "scan": scan}
+    return {**about, **counts, **fields}
+
+
+def test_what_changed_between_two_batches_is_told_by_component_barriers_worse_and_better():
+    gone = component("s2", change="mended", where="gone from 150 pages", name="Footer \u203a link has no text")
+    new = component("s1", change="new", where="on 150 pages")
+    told = {
+        "between": ["batch nightly-1", "batch nightly-2"], "pages": 150, "verdict": "worse and better",
+        "component_barriers": {"new": 1, "mended": 1, "moved": 0}, "components": [new, gone], "first_scanned_since": 0,
+    }  # fmt: skip
+
+    said = answer(asked("What changed between nightly-1 and nightly-2?", told)).text
+
+    assert said.startswith(
+        "Between batch nightly-1 and batch nightly-2: worse and better. 1 new component barrier, 1 mended"
+    )
+    assert "New: \u201cHeader \u203a search field has no label\u201d (label, 4a1f), on 150 pages [scan s1]." in said
+    assert "Mended: \u201cFooter \u203a link has no text\u201d (label, 4a1f), gone from 150 pages [scan s2]." in said
+
+
+def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
+    told = {"component_barriers": 2, "components": [component("s1"), component("s2", name="Main \u203a card")]}
+
+    first = answer(asked("Which component should we mend first?", told)).text
+    since = answer(asked("Since when is the header broken?", {**told, "components": [component("s1")]})).text
+    none = answer(asked("Since when is the footer broken?", {"component_barriers": 0, "components": []})).text
+
+    assert first.startswith(
+        "Mend first: \u201cHeader \u203a search field has no label\u201d (label, 4a1f): it is critical"
+    )
+    assert "[scan s1]" in first
+    assert "since 2026-11-01T02:00Z, on 150 pages with 150 elements [scan s1]." in since
+    assert none == "No component barrier whose name has 'footer' is recorded that a page still has."
+
+
+def test_a_group_named_in_place_of_a_component_is_looked_for_as_one():
+    step = answer(asked("What should we mend first in the checkout?", {"component_barriers": 0, "components": []}))
+
+    assert step.call is not None
+    assert (step.call.arguments["group"], step.call.arguments.get("words")) == ("checkout", None)
+
+
+def test_groups_got_worse_and_better_by_what_changed_and_not_by_sums():
+    group = {"group": "shop", "new": 300, "fixed": 300, "pages": 150, "scan": "s1"}
+    named = {**group, "new_components": ["Header \u203a logo"], "mended_components": ["Footer \u203a link"]}
+    told = {"since": "2026-11-16T00:00Z", "pages": 150, "groups": [named], "first_scanned_since": 0}
+
+    said = answer(asked("Which groups got worse since Monday?", told)).text
+    sums = answer(asked("Which groups got worse since Monday?", {**told, "groups": [group]})).text
+
+    assert (
+        "Worse since Monday (2026-11-16T00:00Z): \u201cshop\u201d (300 new, 300 fixed; new: Header \u203a logo" in said
+    )
+    assert "Better: \u201cshop\u201d" in said
+    assert "No group got worse" not in sums
 
 
 def test_pages_that_are_all_new_are_not_called_unchanged():

@@ -12,6 +12,7 @@ from producer.redis import connection
 NOWHERE = "redis://127.0.0.1:1/0"
 """Nothing answers there: a call that asked Redis would end with 3."""
 PAGE = "https://shop.example/"
+ISSUE = "4a1f4a1f4a1f4a1f-00c0ffee"
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +70,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["waive", "image-alt", "--reason", "x"], "expected 24 hex digits"),
         (["waive", "--list", "--remove", "a" * 24], "give one of FINGERPRINT"),
         (["waive", "--list", "--until", "2999-01-01"], "need a FINGERPRINT"),
+        (["review"], "give one of ID barrier|no-barrier with --reason, --list"),
+        (["review", ISSUE], "the verdict on"),
+        (["review", ISSUE, "perhaps", "--reason", "x"], "'barrier', 'no-barrier'"),
+        (["review", ISSUE, "barrier"], "--reason is missing"),
+        (["review", "a" * 24, "barrier", "--reason", "x"], "expected a component barrier's"),
+        (["review", ISSUE, "barrier", "--reason", "x", "--by", " "], "the name of a decision"),
+        (["review", "--list", "--remove", ISSUE], "give one of ID"),
+        (["review", "--list", "--by", "Anna"], "need an ID"),
         (["status", "a:b"], "job id 'a:b'"),
         (["result"], "Missing argument 'JOB|BATCH'"),
         (["result", "x", "--json", "--format", "html"], "--json goes to stdout"),

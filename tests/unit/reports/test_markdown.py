@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from producer.reports.markdown import code, text
+from producer.reports.marks import Marks
 from producer.reports.page import page_of, refused_page
 from tests.unit.reports import sample_pages as sample
 
@@ -92,3 +94,21 @@ def test_pages_that_were_not_scanned_come_before_the_worst_pages() -> None:
 
 def test_a_run_without_barriers_says_what_that_means() -> None:
     assert "No barriers found" in sample.render("markdown", [sample.passed()])
+
+
+def test_what_is_new_is_counted_first_and_pages_with_something_new_come_first() -> None:
+    worse = page_of(sample.scan_result("/old.html", sample.finding(nodes=5)))
+    fresh = page_of(sample.scan_result("/new.html", sample.finding(nodes=2)))
+    pages = [
+        replace(worse, marks=Marks(known=frozenset(f"image-alt-n{n}" for n in range(5)))),
+        replace(fresh, marks=Marks(known=frozenset({"image-alt-n0"}))),
+    ]
+
+    made = sample.render("markdown", pages)
+
+    assert "**1 new barrier**: 1 critical; 7 barriers in all" in made
+    rows = [line for line in made.splitlines() if line.startswith("| `/")]
+    assert rows == [
+        "| `/new.html` | barriers | 1 of 2 | 0 | 0 | 0 |",
+        "| `/old.html` | barriers | 0 of 5 | 0 | 0 | 0 |",
+    ]

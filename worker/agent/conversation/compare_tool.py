@@ -12,20 +12,28 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from producer.contract import JsonObject
-from producer.errors import InvalidJob
-from worker.agent.conversation.history_tools import MAX_URL, READ, LookUp, Told, brief, fit, site_filter
+from producer.errors import InputError, InvalidJob
+from producer.reports.comparison import ORDER
+from producer.reports.comparison import Comparison as Compared
+from worker.agent.conversation.history_tools import MAX_URL, READ, LookUp, Told, brief, fit, fits
 from worker.agent.conversation.tool_args import CompareScans
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
-from worker.memory.dates import parse_when, time_of
-from worker.memory.history.history import History, ScanFilter
+from worker.memory.dates import time_of
+from worker.memory.history.comparison import compare_moments, states_at
+from worker.memory.history.history import History
 from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.periods import Moment, moment_of
 from worker.memory.history.scan_record import ScanRecord, compare
 
 MAX_COMPARED: Final = 300
 """Pages whose states are read and compared: those seen most recently."""
 MAX_FIRST: Final = 5
 MAX_GROUPS: Final = 8
+MAX_COMPONENTS: Final = 4
+"""Of each kind of change that are named."""
+MAX_NAMED: Final = 2
+"""Component barriers of a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,19 @@ class Comparison:
         self._look_up = look_up
 
     async def compare(self, args: CompareScans, asker: Asker) -> Told:
-        """Compare two scans of one page, or all pages that fit with their states at a time.
+        """Compare two scans of one page, or all pages that fit at two times, each named by batch, run or time.
 
         Raises ``ValueError`` and ``InvalidJob`` for what cannot be compared.
         """
-        if args.since:
-            return await self._since(args, asker)
-        before = await self._look_up.record(args.before, asker)
-        after = await self._look_up.record(args.after, asker)
+        earlier = args.before or args.since
+        before = await self._history.get(earlier) if args.before and args.after else None
+        if before is not None or not earlier:
+            return await self._two_scans(args.before, args.after, asker)
+        return await self._two_times(earlier, args.after or "now", args, asker)
+
+    async def _two_scans(self, earlier: str, later: str, asker: Asker) -> Told:
+        before = await self._look_up.record(earlier, asker)
+        after = await self._look_up.record(later, asker)
         if before.page != after.page:
             msg = f"scans {before.scan_id!r} and {after.scan_id!r} are of different pages: expected two of one page"
             raise InvalidJob(msg)
@@ -85,25 +98,32 @@ class Comparison:
         told = changed(before, after).document()
         return Told({"between": [brief(before), brief(after)], "change": told}, (before.scan_id, after.scan_id))
 
-    async def _since(self, args: CompareScans, asker: Asker) -> Told:
-        since_ms = parse_when(args.since, now_ms=asker.now_ms)
-        now = await self._look_up.pages(args, asker)
-        then = await self._states_at(since_ms, args, asker)
-        known = [(then[page.url, page.terms], page) for page in now if (page.url, page.terms) in then]
-        moved = [(before, page) for before, page in known if before != page.scan_id]
+    async def _two_times(self, earlier: str, later: str, args: CompareScans, asker: Asker) -> Told:
+        before, after = [await self._moment(name, asker) for name in (earlier, later)]
+        wanted = replace(await self._look_up.filter(args, asker), status=None)
+        # Of a page in several widths, the one seen last.
+        seen = await states_at(self._history, after, replace(wanted, status=READ))
+        newest = {state.url: state for state in sorted(seen.values(), key=lambda state: state.last_seen_ms)}
+        now = [state for state in reversed(newest.values()) if fits(state, args)]
+        then = await states_at(self._history, before, replace(wanted, status=READ[:1], group=None))
+        known = [(then[page.url, page.terms].scan_id, page) for page in now if (page.url, page.terms) in then]
+        moved = [(scan, page) for scan, page in known if scan != page.scan_id]
         first = [page for page in now if (page.url, page.terms) not in then]
         changes = await self._changes(moved[:MAX_COMPARED])
         changes.sort(key=lambda change: change.worse, reverse=True)
         real = [change for change in changes if change.new or change.fixed or change.uncertain]
+        compared = await compare_moments(self._history, before, after, wanted, fits=lambda page: fits(page, args))
         document: JsonObject = {
-            "since": time_of(since_ms),
+            "since": time_of(before.at_ms),
+            "between": [before.side.text, after.side.text],
+            **component_changes(compared),
             "pages": len(now),
             "pages_unchanged": len(now) - len(first) - len(moved) + len(changes) - len(real),
             "new_barriers": sum(change.new.total() for change in changes),
             "fixed_barriers": sum(change.fixed.total() for change in changes),
             "first_scanned_since": len(first),
             "first_scanned": [_first(page) for page in first[:MAX_FIRST]],
-            "groups": _groups(real),
+            "groups": _groups(real, compared),
             "changed": [change.document() for change in real[: args.limit]],
         }
         if len(moved) > MAX_COMPARED:
@@ -111,14 +131,16 @@ class Comparison:
         if len(now) >= MAX_PAGES:
             document["more_pages_than"] = MAX_PAGES
         told = fit(document, "changed", of=len(real))
-        examples = (str(one["scan"]) for one in cast("list[JsonObject]", document["groups"]))
-        return Told(told.document, (*told.scans, *(page.scan_id for page in first[:MAX_FIRST]), *examples))
+        named = [*cast("list[JsonObject]", document["groups"]), *cast("list[JsonObject]", document["components"])]
+        scans = (*told.scans, *(page.scan_id for page in first[:MAX_FIRST]), *(str(one["scan"]) for one in named))
+        return Told(told.document, tuple(scan for scan in scans if scan))
 
-    async def _states_at(self, at_ms: int, args: CompareScans, asker: Asker) -> dict[tuple[str, str], str]:
-        """Return the scan of each page's state at that time, by address and terms; only pages that were read whole."""
-        wanted = ScanFilter(host=site_filter(args.site, asker), group=args.group or None, begun_by_ms=at_ms)
-        states = await self._history.newest_of_pages(replace(wanted, status=READ[:1]), by_terms=True)
-        return {(page.url, page.terms): page.scan_id for page in states}
+    async def _moment(self, name: str, asker: Asker) -> Moment:
+        try:
+            vectors = self._history.vectors
+            return await moment_of(vectors.redis, vectors.keys, name, now_ms=asker.now_ms)
+        except InputError as error:
+            raise InvalidJob(str(error)) from None
 
     async def _changes(self, moved: list[tuple[str, PageState]]) -> list[Change]:
         records = await self._history.get_many([one for before, after in moved for one in (before, after.scan_id)])
@@ -127,26 +149,53 @@ class Comparison:
         return [changed(before, after) for before, after in pairs if before is not None and after is not None]
 
 
-def _groups(changes: Sequence[Change]) -> list[JsonObject]:
+def component_changes(compared: Compared) -> JsonObject:
+    """Return how many component barriers changed, those that changed most, and what could not be compared."""
+    counts = compared.counts()
+    return {
+        "component_barriers": counts,
+        "verdict": compared.verdict,
+        "components": [
+            {
+                "change": one.change,
+                "name": clip(one.name, 160),
+                "id": one.issue_id,
+                "rule": one.rule,
+                "impact": one.impact.value if one.impact else None,
+                "where": one.text,
+                "scan": one.scan,
+            }
+            for change in ORDER
+            for one in compared.of(change)[:MAX_COMPONENTS]
+        ],
+        **({"not_compared": compared.remarks} if compared.remarks else {}),
+    }
+
+
+def _groups(changes: Sequence[Change], compared: Compared) -> list[JsonObject]:
     """Return the groups of the pages that changed, the worst first, each with the scan of the page that changed most.
 
-    ``changes`` come with those first that got worse by most.
+    ``changes`` come with those first that got worse by most. What a group's pages gained and lost is named.
     """
     by_group: defaultdict[str, list[Change]] = defaultdict(list)
     for change in changes:
         by_group[change.after.group].append(change)
-    told: list[JsonObject] = [
-        {
-            "group": clip(name, 120),
-            "new": sum(change.new.total() for change in listed),
-            "fixed": sum(change.fixed.total() for change in listed),
-            "pages": len(listed),
-            "scan": listed[0].after.scan_id,
-        }
-        for name, listed in by_group.items()
-        if name
-    ]
-    return sorted(told, key=lambda one: one["fixed"] - one["new"])[:MAX_GROUPS]
+    told: list[JsonObject] = []
+    for name, listed in by_group.items():
+        urls = {change.after.url for change in listed}
+        components = [kept for one in compared.changes if (kept := one.within(urls)) is not None]
+        told.append(
+            {
+                "group": clip(name, 120),
+                "new": sum(change.new.total() for change in listed),
+                "fixed": sum(change.fixed.total() for change in listed),
+                "new_components": [clip(one.name, 100) for one in components if one.gained][:MAX_NAMED],
+                "mended_components": [clip(one.name, 100) for one in components if one.lost][:MAX_NAMED],
+                "pages": len(listed),
+                "scan": listed[0].after.scan_id,
+            }
+        )
+    return sorted((one for one in told if one["group"]), key=lambda one: one["fixed"] - one["new"])[:MAX_GROUPS]
 
 
 def changed(before: ScanRecord, after: ScanRecord) -> Change:

@@ -78,7 +78,7 @@ def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] =
 def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
     """Return why a call is not run, '' if it is; ``place`` is its number among the calls of one reply."""
     if place >= MAX_CALLS:
-        return f"at most {MAX_CALLS} calls at a time: ask for this one again"
+        return f"at most {MAX_CALLS} calls at a time: repeat it"
     answered = {one.call_id for one in turn.said if one.role == "tool" and not one.failed}
     made = [asked for one in turn.said for asked in one.calls if asked[2] in answered]
     if any((name, arguments) == (call.name, call.arguments) for name, arguments, _ in made):

@@ -7,23 +7,25 @@ are quotations from pages, clipped. Nothing here is written, and nothing is deci
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from pydantic import ValidationError
 
-from producer.contract import IMPACTS, Counts, JsonObject, ScanResult
-from producer.contract.addresses import host_of, page_ids, path_of
+from producer.contract import JsonObject, ScanResult
+from producer.contract.addresses import host_of, path_of
 from producer.errors import InvalidJob
 from producer.reports.plain_text import summary_line
-from worker.agent.conversation.tool_args import GetScan, Pages, SearchScans
+from worker.agent.conversation.components import find_components
+from worker.agent.conversation.places import page_at, pages_at
+from worker.agent.conversation.sums import counted, elements_of, sums
+from worker.agent.conversation.tool_args import GetScan, ListComponents, Pages, SearchScans
 from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
 from worker.memory.dates import parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.pages import PageState
 from worker.memory.history.scan_record import ScanRecord
 from worker.memory.vectors.indexes import exact_tag
 
@@ -32,7 +34,6 @@ MAX_READ: Final = 1_000
 MAX_CHARS: Final = 5_000
 """Of one document: two fit into a small model's context beside the question."""
 MAX_URL: Final = 300
-MAX_RULES: Final = 20
 MAX_BRIEF_RULES: Final = 8
 """Of a scan that is one of several."""
 MAX_EXAMPLES: Final = 3
@@ -62,29 +63,40 @@ class LookUp:
         self._result_of = result_of
 
     async def search(self, args: SearchScans, asker: Asker) -> Told:
-        """Return the pages that fit, and the sums over them. Raises ``ValueError`` for a time that is none."""
+        """Return the pages that fit, and the sums over them.
+
+        Raises ``ValueError`` for a time that is none, ``InvalidJob`` for a path that no page has.
+        """
         if args.text:
             return await self._by_meaning(args, asker)
         if args.every:
-            records = await self._history.find(_filter(args, asker, READ), limit=args.limit + 1)
+            records = await self._history.find(await self.filter(args, asker), limit=args.limit + 1)
             return _listing([brief(one) for one in records[: args.limit]], more=len(records) > args.limit)
-        pages = await self.pages(args, asker)
-        if args.order == "worst":
+        components = await self._components(args, asker)
+        looked_at = await self.pages(args, asker)
+        pages = [page for page in looked_at if _has(page, args, components)]
+        if args.order == "worst" and not args.rule:
             pages.sort(key=lambda page: page.harm, reverse=True)
         records = await self._history.get_many([page.scan_id for page in pages[:MAX_READ]])
-        document = _sums(pages, records, rule=args.rule)
-        document["scans"] = [brief(one) for one in records[: args.limit]]
-        return fit(document, "scans", of=len(pages))
+        if args.order == "worst" and (args.rule or components is not None):
+            records.sort(key=lambda one: elements_of(one, args, components), reverse=True)
+        document = sums(pages, records, args, components)
+        document |= _times(args, asker) | {"pages_looked_at": len(looked_at)}
+        document["scans"] = [brief(one, args.rule) for one in records[: args.limit]]
+        if not pages:
+            document["looked_at"] = [{"scan": page.scan_id, "url": clip(page.url, MAX_URL)} for page in looked_at[:3]]
+        told = fit(document, "scans", of=len(pages))
+        return Told(told.document, (*told.scans, *(page.scan_id for page in looked_at[:3] if not pages)))
 
     async def pages(self, args: Pages, asker: Asker) -> list[PageState]:
-        """Return the newest readable state of each page that fits, the most recently seen first.
+        """Return the newest readable state of each page that is meant, the most recently seen first.
 
         Words that are the whole path of a page mean it, and not those whose addresses go on: /page/3 is not /page/30.
         """
-        wanted = _filter(args, asker, READ)
+        wanted = await self.filter(args, asker)
         # A rule that was mended since is in an older state of the page: it is looked for in the newest alone.
         found = await self._history.newest_of_pages(replace(wanted, rule=None, impact=None))
-        fitting = [page for page in found if _fits(page, args)]
+        fitting = [page for page in found if fits(page, args)]
         path = args.words.rstrip("/")
         named = [
             page
@@ -92,6 +104,33 @@ class LookUp:
             if args.words.startswith("/") and path_of(page.url).partition("?")[0].rstrip("/") == path
         ]
         return named or fitting
+
+    async def _components(self, args: SearchScans, asker: Asker) -> frozenset[str] | None:
+        """Return the ids of the component barriers that are meant; None where none is asked for."""
+        if not args.component:
+            return None
+        wanted = ListComponents(site=args.site, words=args.component)
+        found = await find_components(self._history, wanted, site_filter(args.site, asker))
+        if not found:
+            raise InvalidJob(
+                f"no component barrier is called {args.component[:100]!r}: list_components has their names"
+            )
+        return frozenset(one.issue_id for one in found)
+
+    async def filter(self, args: Pages, asker: Asker) -> ScanFilter:
+        """Return which scans are meant; raises ``ValueError`` and ``InvalidJob``."""
+        host = site_filter(args.site, asker)
+        page = await pages_at(self._history, args.url, site=host) if args.url else None
+        wanted = ScanFilter(page=page, host=host, group=args.group or None, status=READ)
+        if not isinstance(args, SearchScans):
+            return wanted
+        return replace(
+            wanted,
+            rule=args.rule or None,
+            impact=args.impact.value if args.impact else None,
+            since_ms=parse_when(args.since, now_ms=asker.now_ms) if args.since else None,
+            begun_by_ms=parse_when(args.until, now_ms=asker.now_ms) if args.until else None,
+        )
 
     async def scan(self, args: GetScan, asker: Asker) -> Told:
         """Return one scan as a whole; examples of ``args.rule`` while the scan's result is kept."""
@@ -125,7 +164,8 @@ class LookUp:
     async def _record(self, args: GetScan, asker: Asker) -> ScanRecord:
         if args.scan or not args.url:
             return await self.record(args.scan, asker)
-        wanted = ScanFilter(page=page_ids(args.url), host=asker.site or None)
+        site = asker.site or None
+        wanted = ScanFilter(page=await page_at(self._history, args.url, site=site), host=site)
         found = await self._history.find(replace(wanted, status=READ), limit=1) or await self._history.find(
             wanted, limit=1
         )
@@ -135,7 +175,7 @@ class LookUp:
         return found[0]
 
     async def _by_meaning(self, args: SearchScans, asker: Asker) -> Told:
-        near = await self._history.search(args.text, _filter(args, asker, READ), limit=NEIGHBOURS)
+        near = await self._history.search(args.text, await self.filter(args, asker), limit=NEIGHBOURS)
         records = {one.record.page: one.record for one in reversed(near)}
         listed = list(reversed(records.values()))
         return _listing([brief(one) for one in listed[: args.limit]], more=len(listed) > args.limit)
@@ -152,9 +192,12 @@ class LookUp:
         return [{"markup": clip(node.snippet), "problem": clip(summary_line(node.failure_summary))} for node in nodes]
 
 
-def brief(record: ScanRecord) -> JsonObject:
-    """Return a record in a few lines: ``seen`` is when the page was last seen so, ``since`` when first."""
-    rules = sorted(record.findings, key=lambda one: -one.node_count)
+def brief(record: ScanRecord, rule: str = "") -> JsonObject:
+    """Return a record in a few lines: ``seen`` is when the page was last seen so, ``since`` when first.
+
+    A ``rule`` that was asked for comes first.
+    """
+    rules = sorted(record.findings, key=lambda one: (one.rule != rule, -one.node_count))
     return {
         "scan": record.scan_id,
         "url": clip(record.url, MAX_URL),
@@ -167,12 +210,6 @@ def brief(record: ScanRecord) -> JsonObject:
         "rules": {one.rule: one.node_count for one in rules[:MAX_BRIEF_RULES]},
         **({"rules_left_out": len(rules) - MAX_BRIEF_RULES} if len(rules) > MAX_BRIEF_RULES else {}),
     }
-
-
-def counted(counts: Counts) -> JsonObject:
-    """Return the numbers by impact, the worst first, without zeros, and their total."""
-    named = {impact.value: int(getattr(counts, impact.value)) for impact in reversed(IMPACTS)}
-    return {"total": counts.total, **{name: number for name, number in named.items() if number}}
 
 
 def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | None = None) -> Told:
@@ -194,57 +231,22 @@ def site_filter(site: str, asker: Asker) -> str | None:
     return asker.site or host or None
 
 
-def _filter(args: Pages, asker: Asker, status: Sequence[str]) -> ScanFilter:
-    wanted = ScanFilter(
-        page=page_ids(args.url) if args.url else None,
-        host=site_filter(args.site, asker),
-        group=args.group or None,
-        status=status,
-    )
-    if not isinstance(args, SearchScans):
-        return wanted
-    return replace(
-        wanted,
-        rule=args.rule or None,
-        impact=args.impact.value if args.impact else None,
-        since_ms=parse_when(args.since, now_ms=asker.now_ms) if args.since else None,
-        begun_by_ms=parse_when(args.until, now_ms=asker.now_ms) if args.until else None,
-    )
+def fits(page: PageState, args: Pages) -> bool:
+    """Whether the page has the words that are asked for in its address, title or group."""
+    named = f"{page.url} {page.title} {page.group}".casefold()
+    return all(word in named for word in args.words.casefold().split())
 
 
-def _fits(page: PageState, args: Pages) -> bool:
-    named = f"{page.url} {page.title}".casefold()
-    if not all(word in named for word in args.words.casefold().split()):
-        return False
-    if not isinstance(args, SearchScans):
-        return True
+def _has(page: PageState, args: SearchScans, components: frozenset[str] | None) -> bool:
     has_rule = not args.rule or exact_tag(args.rule) in page.rules
+    if components is not None and not components & page.components:
+        return False
     return has_rule and (args.impact is None or args.impact.value in page.impacts)
 
 
-def _sums(pages: Sequence[PageState], records: Sequence[ScanRecord], *, rule: str) -> JsonObject:
-    barriers = Counter[str]()
-    for page in pages:
-        barriers.update({impact.value: getattr(page.barriers, impact.value) for impact in IMPACTS})
-    findings = [one for record in records for one in record.findings if not rule or one.rule == rule]
-    elements, on_pages = Counter[str](), Counter[str]()
-    for one in findings:
-        elements[one.rule] += one.node_count
-        on_pages[one.rule] += 1
-    document: JsonObject = {
-        "pages": len(pages),
-        "barriers_of_all_pages": counted(Counts.model_validate(barriers)),
-        "rules": {
-            name: {"elements": number, "pages": on_pages[name]} for name, number in elements.most_common(MAX_RULES)
-        },
-    }
-    if len(elements) > MAX_RULES:
-        document["rules_left_out"] = len(elements) - MAX_RULES
-    if len(pages) > len(records):
-        document["rules_are_summed_over_pages"] = len(records)
-    if len(pages) >= MAX_PAGES:
-        document["more_pages_than"] = MAX_PAGES
-    return document
+def _times(args: SearchScans, asker: Asker) -> JsonObject:
+    given = (("since", args.since), ("as_of", args.until))
+    return {name: time_of(parse_when(text, now_ms=asker.now_ms)) for name, text in given if text}
 
 
 def _listing(scans: Iterable[JsonObject], *, more: bool) -> Told:

@@ -32,9 +32,7 @@ BUDGET_TOKENS: Final = 6_000
 MAX_TURNS_SHOWN: Final = 6
 MAX_EARLIER: Final = 1_500
 """Characters of an earlier question or answer."""
-LEFT_OUT: Final = (
-    '{"left_out": "this answer was shown before and is left out for want of room; ask again if you need it"}'
-)
+LEFT_OUT: Final = '{"left_out": "was shown before, has no room; ask again if you need it"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,11 @@ def _messages(turn: Turn, shown: Sequence[FinishedTurn], left_out: int, said: Se
 
 
 def _oldest_answer(said: Sequence[Message]) -> int | None:
-    """Return where the oldest answer of a tool is that may go: not those after the model's last words."""
+    """Return where the oldest answer of a tool is that may go: neither a short one nor any after the model's last."""
     newest = max((at for at, message in enumerate(said) if message.role == "assistant"), default=0)
-    return next((at for at, one in enumerate(said[:newest]) if one.role == "tool" and one.content != LEFT_OUT), None)
+    return next(
+        (at for at, one in enumerate(said[:newest]) if one.role == "tool" and len(one.content) > len(LEFT_OUT)), None
+    )
 
 
 def _tokens(message: Message) -> int:

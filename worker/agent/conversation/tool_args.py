@@ -32,20 +32,21 @@ class Pages(Args):
 
     site: Text = Field(default="", description="host, such as shop.example")
     group: Text = Field(default="", description="exact name of a template or section")
-    url: Text = Field(default="", description="address of one page")
-    words: Text = Field(default="", description="words of the page's address or title")
+    url: Text = Field(default="", description="address of one page, or its path such as /cart")
+    words: Text = Field(default="", description="words of the page's address, title or group")
 
 
 class SearchScans(Pages):
-    """List pages with their barriers and the sums over all that fit: the worst, the newest, those with
-    a rule, an impact, a group, a word, a meaning.
+    """Count barriers, and list pages with theirs: the worst, the newest, those with a rule, an impact, a group,
+    a word, a meaning. Sums are of what is asked for alone, over all pages that fit.
     """  # noqa: D205  one sentence, as the model reads it
 
     text: Text = Field(default="", description="what the page or its barriers are about; found by meaning")
     rule: Text = Field(default="", description="axe-core rule that fails, such as color-contrast")
+    component: Text = Field(default="", description="id of a component barrier, or words of its name")
     impact: Impact | None = Field(default=None, description="pages with a barrier of this impact")
     since: Text = Field(default="", description=f"seen since: {WHEN}")
-    until: Text = Field(default="", description=f"as the pages were then: {WHEN}")
+    until: Text = Field(default="", description="as the pages were then")
     order: Literal["worst", "newest"] = Field(default="newest", description="worst: most harmful barriers first")
     every: bool = Field(default=False, description="every recorded state of the pages, not only the newest")
     limit: Annotated[int, Field(ge=1, le=20)] = 5
@@ -55,16 +56,29 @@ class GetScan(Args):
     """Show one scan: each failed rule with its impact, WCAG criteria and number of elements."""
 
     scan: Text = Field(default="", description="id of a scan")
-    url: Text = Field(default="", description="or the address of a page, for its newest scan")
+    url: Text = Field(default="", description="or the address or path of a page, for its newest scan")
     rule: Text = Field(default="", description="show examples of this rule's barriers")
 
 
 class CompareScans(Pages):
-    """Tell which barriers are new and which are fixed: between two scans of a page, or on all pages since a time."""
+    """Tell which barriers are new, mended or on other pages: between two batches, runs, times or scans of a page."""
 
-    before: Text = Field(default="", description="id of the earlier scan")
-    after: Text = Field(default="", description="id of the later scan of the same page")
-    since: Text = Field(default="", description=f"or compare all pages with how they were at: {WHEN}")
+    before: Text = Field(default="", description=f"earlier batch, run or scan id, or {WHEN}")
+    after: Text = Field(default="", description="later one; empty for now")
+    since: Text = Field(default="", description="same as before")
+    limit: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class ListComponents(Args):
+    """List component barriers (one rule on one component of a site): what to mend first, since when each is there."""
+
+    site: Text = ""
+    group: Text = ""
+    words: Text = Field(default="", description="of its name, such as header")
+    rule: Text = ""
+    impact: Impact | None = None
+    mended: bool = Field(default=False, description="those on no page any more")
+    since: Text = Field(default="", description="new or mended since")
     limit: Annotated[int, Field(ge=1, le=20)] = 5
 
 
@@ -91,6 +105,7 @@ ARGS: Final[dict[str, type[Args]]] = {
     "search_scans": SearchScans,
     "get_scan": GetScan,
     "compare_scans": CompareScans,
+    "list_components": ListComponents,
     "remember": Remember,
     "recall": Recall,
     "request_scan": RequestScan,

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from producer.contract import JsonObject, check_job_id, describe_invalid
 from producer.errors import InvalidJob, SightlineError
 from worker.agent.conversation.compare_tool import Comparison
+from worker.agent.conversation.component_tool import Components
 from worker.agent.conversation.history_tools import LookUp, Told
 from worker.agent.conversation.tool_args import ARGS, WRITERS, Recall, Remember, RequestScan
 from worker.agent.conversation.user_words import Asker, may_scan, own_words
@@ -52,7 +53,7 @@ class Answer:
 
 
 class Toolbox:
-    """The six tools, on the memories of one environment. Safe for several questions at once."""
+    """The seven tools, on the memories of one environment. Safe for several questions at once."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Toolbox:
             "search_scans": look_up.search,
             "get_scan": look_up.scan,
             "compare_scans": Comparison(history, look_up).compare,
+            "list_components": Components(history).list_components,
             "remember": self._remember,
             "recall": self._recall,
             "request_scan": self._request_scan,

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from producer.keys import Keys
 from producer.redis.scripts import as_text, load_script, run_script
+from worker.memory.history.periods import prune_periods
 from worker.memory.vectors.documents import WALK_BATCH, key_batches
 
 PRUNE: Final = load_script("worker.memory.history", "prune")
@@ -49,6 +50,7 @@ async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = WA
         old = [stub.key for stub in stubs if stub.last_seen_ms < older_than_ms and stub.key not in kept]
         if old:
             dropped += int(await run_script(redis, PRUNE, old, [older_than_ms]))
+    await prune_periods(redis, keys, older_than_ms=older_than_ms)
     return Pruned(looked_at, dropped)
 
 

@@ -2,9 +2,11 @@
 
 A site's days are in ``producer/reports/site_days.py``.
 
-A group is worse if the pages known at both times have more barriers than then: more critical ones, or as many of those
-and more serious ones, and so on down. Pages that came later are told apart: a group does not get worse by being scanned
-more. States in which a page was not read whole count for nothing. The scans compared are named, so that every figure
+A group is worse if one of its pages known at both times has gained a component barrier, and better if one has lost
+one: both can be true. Where no page did, it is worse if they have more barriers than then: more critical ones, or as
+many of those and more serious ones, and so on down. Pages that came later are told apart: a group does not get worse
+by being scanned more.
+States in which a page was not read whole count for nothing. The scans compared are named, so that every figure
 can be checked.
 """
 
@@ -15,8 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from producer.contract import Counts, page_id
+from producer.reports.comparison import ComponentChange
+from worker.memory.history.comparison import compare_moments
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.periods import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,17 @@ class PageChange:
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """A group then and now: sums over the pages known at both times, and how many came later."""
+    """A group then and now: sums over the pages known at both times, and how many came later.
+
+    ``components`` changed on its pages; their addresses are of this group alone.
+    """
 
     group: str
     before: Counts
     after: Counts
     pages: tuple[PageChange, ...]
     added: int
+    components: tuple[ComponentChange, ...] = ()
 
     @property
     def change(self) -> tuple[int, int, int, int]:
@@ -52,11 +61,16 @@ class GroupChange:
 
     @property
     def verdict(self) -> str:
-        """``worse``, ``better`` or ``same``; ``new`` where no page was known then."""
+        """``worse``, ``better``, ``worse and better`` or ``same``; ``new`` where no page was known then."""
         if not self.pages:
             return "new"
+        gained, lost = (any(getattr(one, name) for one in self.components) for name in ("gained", "lost"))
+        if gained and lost:
+            return "worse and better"
         nothing = (0, 0, 0, 0)
-        return "same" if self.change == nothing else "worse" if self.change > nothing else "better"
+        if not gained and not lost:
+            return "same" if self.change == nothing else "worse" if self.change > nothing else "better"
+        return "worse" if gained else "better"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,9 @@ def difference(before: Counts, after: Counts) -> tuple[int, int, int, int]:
     )
 
 
-def compare_groups(before: Sequence[PageState], after: Sequence[PageState]) -> tuple[GroupChange, ...]:
+def compare_groups(
+    before: Sequence[PageState], after: Sequence[PageState], components: Sequence[ComponentChange] = ()
+) -> tuple[GroupChange, ...]:
     """Return each group of ``after`` with what changed on its pages; a page counts in the group it is in now.
 
     Pages without an address take no part: another text is another page. States under other terms are never compared.
@@ -92,17 +108,24 @@ def compare_groups(before: Sequence[PageState], after: Sequence[PageState]) -> t
             changes[state.group].append(page)
         elif state.url:
             added[state.group] += 1
-    groups = [_group(name, changes[name], added[name]) for name in changes.keys() | added.keys()]
-    return tuple(sorted(groups, key=lambda one: (not one.pages, tuple(-step for step in one.change), one.group)))
+    groups = [_group(name, changes[name], added[name], components) for name in changes.keys() | added.keys()]
+    return tuple(sorted(groups, key=_order))
 
 
-def _group(name: str, pages: list[PageChange], added: int) -> GroupChange:
+def _order(one: GroupChange) -> tuple[bool, bool, tuple[int, ...], int, str]:
+    gained = sum(len(change.gained) for change in one.components)
+    return (not one.pages, "worse" not in one.verdict, tuple(-step for step in one.change), -gained, one.group)
+
+
+def _group(name: str, pages: list[PageChange], added: int, components: Sequence[ComponentChange]) -> GroupChange:
+    urls = {page.url for page in pages}
     return GroupChange(
         group=name,
         before=_sum(page.barriers_before for page in pages),
         after=_sum(page.barriers_after for page in pages),
         pages=tuple(sorted(pages, key=lambda page: (tuple(-step for step in page.change), page.url))),
         added=added,
+        components=tuple(kept for one in components if (kept := one.within(urls)) is not None),
     )
 
 
@@ -115,14 +138,24 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 
 
 async def group_trends(
-    history: History, *, since_ms: int, group: str | None = None, host: str | None = None, limit: int = MAX_PAGES
+    history: History,
+    *,
+    since_ms: int,
+    until_ms: int | None = None,
+    group: str | None = None,
+    host: str | None = None,
+    limit: int = MAX_PAGES,
 ) -> Groups:
-    """Return what changed in each group between ``since_ms`` (Redis time) and now; of one group or site, if given.
+    """Return what changed in each group between two Redis times, the second one now; of one group or site, if given.
 
-    The pages are chosen by what they are now, and compared in the states in which they were last read whole.
+    The pages are chosen by what they are at its end, and compared in the states in which they were last read whole.
     """
-    now = await history.newest_of_pages(ScanFilter(group=group, host=host, status="scanned"), limit=limit)
+    within = ScanFilter(group=group, host=host, status="scanned", begun_by_ms=until_ms)
+    now = await history.newest_of_pages(within, limit=limit)
     # A page may have been in another group then.
     was = ScanFilter(host=host, status="scanned", begun_by_ms=since_ms)
     then = await history.newest_of_pages(was, by_terms=True, limit=limit)
-    return Groups(compare_groups(then, now), is_part=limit in {len(now), len(then)})
+    end_ms = until_ms if until_ms is not None else await history.now_ms()
+    begin, end = (Moment("", "time", at_ms, {}) for at_ms in (since_ms, end_ms))
+    compared = await compare_moments(history, begin, end, ScanFilter(host=host, status="scanned"), limit=limit)
+    return Groups(compare_groups(then, now, compared.changes), is_part=limit in {len(now), len(then)})

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from producer.contract import JsonObject
+from producer.contract.advice import all_advice
+from worker.models.builtin.components import between, is_first, mend_first, since_when, since_when_of, two_times_of
+from worker.models.builtin.counting import count_of, count_sentence
+from worker.models.builtin.scope import PRONOUNS, Scope, place_in, scope_of
 from worker.models.builtin.sentences import (
     about_scan,
     changes,
@@ -28,24 +32,31 @@ from worker.models.protocols import Message, ToolCall
 
 CAN: Final = (
     "The builtin model answers only such as: Which page has the worst barriers? What about the checkout page? "
-    "What changed since Monday? Remember that the shop is rebuilt in May. "
+    "How many image-alt barriers are on /cart? What changed since Monday? What changed between nightly-1 and "
+    "nightly-2? Which component should we mend first? Since when is the header broken? Remember that the shop is "
+    "rebuilt in May. "
     "For all other questions set CHAT_MODEL to a language model and OLLAMA_BASE_URL to its server."
 )
 ORDINALS: Final = ("worst", "second", "third", "fourth", "fifth")
 
 _CITED: Final = re.compile(r"\[scan ([A-Za-z0-9][A-Za-z0-9_.-]{0,127})")
-_URL: Final = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
-_HOST: Final = re.compile(r"\b(?:on|of|at|for|site) ((?:[a-z0-9-]+\.)+[a-z]{2,}|(?:\d{1,3}\.){3}\d{1,3})(?=[\s?!.,]|$)")
-_GROUP: Final = re.compile(r"\bgroup (?:\"([^\"]+)\"|([\w-]+))", re.IGNORECASE)
-_TIME: Final = r"(?:the )?[\w:.-]+(?:,? [\w:.-]+){0,3}?"
-_SINCE: Final = re.compile(rf"\b(?:since|after|from) ({_TIME})[\s?!.]*$|^since ({_TIME}(?:, \d{{4}})?),", re.IGNORECASE)
-_MONTHS: Final = "january|february|march|april|may|june|july|august|september|october|november|december"
-_IN: Final = re.compile(
-    rf"\bin ((?:the )?(?:last|past) \w+(?: \w+)?|(?:{_MONTHS})(?: \d{{4}})?|\d{{4}})[\s?!.]*$", re.IGNORECASE
+_CHANGES: Final = re.compile(
+    r"(?<![\w-])(?:chang\w*|new|worse|better|fixed|mended|different|regress\w*|improv\w*)(?![\w-])", re.IGNORECASE
 )
-_ENDING_TIME: Final = re.compile(r"\b(yesterday|today|(?:last|this) \w+)[\s?!.]*$", re.IGNORECASE)
 _GROUPS: Final = re.compile(r"\b(?:groups|templates|sections)\b", re.IGNORECASE)
-_PRONOUNS: Final = frozenset({"it", "that", "this", "there", "that page", "this page", "the page", "that one", "them"})
+_FILLER_WORDS: Final = """
+a about accessibility all an and any anything are as at barrier barriers batch batches be became become been
+begin best better between big biggest broke broken by can change changed changes compare compared comparison
+component components could did different do does done error errors every fifth first fix fixed for fourth from
+get gets getting got gotten group groups had happened has have how i important improved improvement
+improvements improving in is issue issues it list many me mend mended more most much my new newly next now of
+on one or our page pages please problem problems regressed regression regressions repair rule rules run runs
+second section sections should show since site sites so some something start tackle tell template templates
+than that the their them there these they thing things third this those time to top up us violation violations
+was we went were what when where which with worse worst you your
+"""
+_FILLERS: Final = frozenset(_FILLER_WORDS.split())
+"""Words that change nothing about what a question of these shapes asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +74,23 @@ class Next:
 
     text: str = ""
     call: ToolCall | None = None
+    refuses: bool = False
+    """Whether part of the question was not understood: another shape may take it."""
 
 
 def answer(messages: Sequence[Message]) -> Next:
     """Return the next step of the conversation. The last user message is the question."""
     talk = read_talk(messages)
-    question = " ".join(talk.question.split()).strip()
-    for shape in (_remember, _worst, _changed, _about):
+    question = re.sub(
+        r"\b(what|where|which)['\u2019]s\b", r"\1 is", " ".join(talk.question.split()), flags=re.IGNORECASE
+    )
+    refusal: Next | None = None
+    for shape in (_remember, _first, _since_when, _between, _changed, _count, _worst, _about):
         step = shape(question, talk)
-        if step is not None:
+        if step is not None and not step.refuses:
             return step
-    return Next(CAN)
+        refusal = refusal or step
+    return refusal or Next(CAN)
 
 
 def read_talk(messages: Sequence[Message]) -> Talk:
@@ -93,32 +110,94 @@ def _remember(question: str, talk: Talk) -> Next | None:
     return None if match is None else _ask(talk, "remember", {"words": match[1]}, remembered)
 
 
+def _first(question: str, talk: Talk) -> Next | None:
+    """Say what to mend first: of a component of that name, else of a group of that name."""
+    if not is_first(question):
+        return None
+    scope = scope_of(question)
+    if left := _left(scope) or str(scope.filters.get("url", "")):
+        return _unread(left)
+    words = re.sub(r" group$", "", str(scope.filters.pop("words", "")))
+    asked = {"limit": 5, **scope.filters, **({"since": scope.time} if scope.time else {})}
+    named = {"words": words} if words else {}
+    if words and talk.told and not talk.told[0].get("component_barriers") and "error" not in talk.told[0]:
+        return _ask(talk, "list_components", {**asked, "group": words}, lambda told: mend_first(told, words), after=1)
+    return _ask(talk, "list_components", {**asked, **named}, lambda told: mend_first(told, words))
+
+
+def _since_when(question: str, talk: Talk) -> Next | None:
+    thing = since_when_of(question)
+    if not thing:
+        return None
+    asked = {"rule" if thing in all_advice() else "words": thing, "limit": 5}
+    return _ask(talk, "list_components", asked, lambda told: since_when(told, thing))
+
+
+def _between(question: str, talk: Talk) -> Next | None:
+    named = two_times_of(question)
+    if named is None:
+        return None
+    before, after, rest = named
+    scope = scope_of(rest)
+    if left := _left(scope):
+        return _unread(left)
+    asked = {"before": before, "after": after, "limit": 5, **scope.filters}
+    return _ask(talk, "compare_scans", asked, between)
+
+
+def _count(question: str, talk: Talk) -> Next | None:
+    count = count_of(question)
+    if count is None:
+        return None
+    if count.unread:
+        return _unread(count.unread)
+    if talk.told and "words" in count.arguments and talk.told[0].get("pages_looked_at") == 0:
+        # No page of that name: a component may have it.
+        asked = {name: value for name, value in count.arguments.items() if name != "words"}
+        asked["component"] = count.arguments["words"]
+        return _ask(talk, "search_scans", asked, lambda told: count_sentence(told, count), after=1)
+    return _ask(talk, "search_scans", count.arguments, lambda told: count_sentence(told, count))
+
+
 def _worst(question: str, talk: Talk) -> Next | None:
     low = question.lower()
     is_worst = re.search(r"\b(?:worst|most (?:\w+ ){0,2}(?:barriers|problems|issues|errors|violations))\b", low)
     ordinal = next((name for name in ORDINALS[1:] if re.search(rf"\b{name}\b", low)), "")
     if not is_worst and not (ordinal and talk.cited):
         return None
+    scope = scope_of(question)
+    if left := _left(scope):
+        return _unread(left)
+    place = str(scope.filters.get("url", ""))
+    if re.fullmatch(r"(?:https?://)?[^/]+/?", place):
+        scope.filters["site"] = scope.filters.pop("url")  # the worst page of https://shop.example/ is one of the site
+    elif place:
+        return _about_words(place, talk)
     rank = ORDINALS.index(ordinal) if ordinal else 0
-    asked = {"order": "worst", "limit": max(3, rank + 1), **_filters(question)}
-    return _ask(talk, "search_scans", asked, lambda told: worst(told, rank))
+    asked = {"order": "worst", "limit": max(3, rank + 1), **scope.filters}
+    if scope.time:
+        asked["since"] = scope.time
+    return _ask(talk, "search_scans", asked, lambda told: worst(told, rank, _named(scope)))
 
 
 def _changed(question: str, talk: Talk) -> Next | None:
-    words = r"\b(?:chang\w*|new|worse|better|fixed|mended|different|regress\w*|improv\w*)\b"
-    if not re.search(words, question, re.IGNORECASE):
+    scope = scope_of(question)
+    if not _CHANGES.search(scope.rest):
         return None
-    named = _time_of(question)
-    since = named or "last week"
-    asked = {"since": since, "limit": 5, **_filters(question)}
+    if left := _left(scope):
+        return _unread(left)
+    since = scope.time or "last week"
+    asked = {"since": since, "limit": 5, **scope.filters}
     if _GROUPS.search(question):
         return _ask(talk, "compare_scans", asked, lambda told: groups(told, since))
-    return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, is_assumed=not named))
+    about = _named(scope)
+    return _ask(talk, "compare_scans", asked, lambda told: changes(told, since, about, is_assumed=not scope.time))
 
 
 def _about(question: str, talk: Talk) -> Next | None:
     match = re.match(
         r"(?:and )?(?:what (?:about|is (?:wrong|the matter|broken) (?:with|on|in))|tell me (?:more )?about|how is|"
+        r"what are the (?:barriers|problems|issues) (?:of|on|in|with|at)|"
         r"which barriers (?:are on|does|has)|(?:what|which) (?:barriers|problems|issues) (?:are (?:on|in)|does|has))"
         r" (.+?)(?: have)?[?.!]*$",
         question,
@@ -127,31 +206,36 @@ def _about(question: str, talk: Talk) -> Next | None:
     if match is None:
         return None
     target = match[1].strip(" \"'")
-    if target.lower() in _PRONOUNS:
+    if target.lower() in PRONOUNS:
         if not talk.cited:
             return Next(
                 "Which page do you mean? No page was spoken of before. Name one by words of its address or title."
             )
         return _ask(talk, "get_scan", {"scan": talk.cited[0]}, about_scan)
-    url = _URL.search(target)
-    if url:
-        return _ask(talk, "get_scan", {"url": url[0].rstrip(".,;!?")}, about_scan)
-    return _about_words(target, talk)
+    place = place_in(target)
+    if "://" in place:
+        return _ask(talk, "get_scan", {"url": place}, about_scan)
+    return _about_words(place or target, talk)
 
 
 def _about_words(target: str, talk: Talk) -> Next:
-    """Look for pages of that name, then show the one there is, or list several; then look for a group."""
+    """Look for pages of that name or path, then show the one there is, or list several; then look for a group."""
     name = re.sub(r"^(?:the|a|our|my) | (?:pages?|group|section|template)$", "", target, flags=re.IGNORECASE)
     name = re.sub(r"^(?:group|page|section|template) ", "", name, flags=re.IGNORECASE).strip(" \"'")
+    wanted = "url" if place_in(name) == name else "words"
     if not talk.told:
-        return Next(call=_call(talk, "search_scans", {"words": name, "order": "worst", "limit": 5}))
+        return Next(call=_call(talk, "search_scans", {wanted: name, "order": "worst", "limit": 5}))
     first = talk.told[0]
     scans = objects(first.get("scans"))
     # A shop's name may be in every title: the address tells pages apart.
-    exact = scans if len(scans) == 1 else [one for one in scans if name.lower() in str(one.get("url")).lower()]
+    exact = (
+        scans
+        if len(scans) == 1 or wanted == "url"
+        else [one for one in scans if name.lower() in str(one.get("url")).lower()]
+    )
     if len(exact) == 1 and not first.get("left_out"):
         return _ask(talk, "get_scan", {"scan": exact[0]["scan"]}, about_scan, after=1)
-    if "error" in first or scans:
+    if "error" in first or scans or wanted == "url":
         return Next(_say(first, lambda told: pages(told, name)))
     if len(talk.told) == 1:
         return Next(call=_call(talk, "search_scans", {"group": name, "order": "worst", "limit": 5}))
@@ -177,24 +261,20 @@ def _call(talk: Talk, tool: str, arguments: JsonObject) -> ToolCall:
     return ToolCall(tool, arguments, f"builtin-{len(talk.told)}")
 
 
-def _filters(question: str) -> JsonObject:
-    """Return the site and the group that the question names."""
-    found: JsonObject = {}
-    host = _HOST.search(question.lower())
-    if host:
-        found["site"] = host[1]
-    group = _GROUP.search(question)
-    if group:
-        found["group"] = group[1] or group[2]
-    return found
+def _unread(words: str) -> Next:
+    """Say which words of a question were not understood: without them it would be another question."""
+    said = f"The builtin model does not understand {words[:200]!r} here, and gives no answer without it. {CAN}"
+    return Next(said, refuses=True)
 
 
-def _time_of(question: str) -> str:
-    """Return the time that the question begins or ends with, but for its site and group; "" for none."""
-    plain = _HOST.sub("", question)
-    plain = re.sub(rf"\b(?:(?:in|of|on|for) )?{_GROUP.pattern}", "", plain, flags=re.IGNORECASE)
-    match = _SINCE.search(plain) or _IN.search(plain) or _ENDING_TIME.search(plain)
-    return next(filter(None, match.groups()), "") if match else ""
+def _left(scope: Scope) -> str:
+    """Return the words of the question that nothing was made of."""
+    return " ".join(word for word in re.findall(r"[\w-]+", scope.rest) if word.lower() not in _FILLERS)
+
+
+def _named(scope: Scope) -> str:
+    """Return what the question is limited to, in words."""
+    return ", ".join(f"{name} {value!r}" for name, value in scope.filters.items())
 
 
 def _document(text: str) -> JsonObject:

@@ -16,27 +16,27 @@ RANKS: Final = ("The worst", "The second worst", "The third worst", "The fourth 
 MAX_LISTED: Final = 5
 
 
-def worst(told: JsonObject, rank: int) -> str:
-    """Say which page is the worst, or the ``rank``-th after it, and which come next."""
+def worst(told: JsonObject, rank: int, about: str = "") -> str:
+    """Say which page is the worst, or the ``rank``-th after it, and which come next; of all that ``about`` names."""
     scans = [one for one in objects(told.get("scans")) if _total(one) > 0]
     looked = counted(number_of(told, "pages"), "page")
     if not scans:
         return (
             f"{looked} looked at, and no barrier was found that a machine can see."
             if number_of(told, "pages")
-            else NONE
+            else none_of(about)
         )
     if rank >= len(scans):
         return f"There is none: of {looked} looked at, {counted(len(scans), 'page')} with barriers came first."
     page = scans[rank]
-    said = f"{RANKS[rank]} barriers are on {_named(page)}: {_barriers(page)}{_mostly(page)} {_cite([page])}."
+    said = f"{RANKS[rank]} barriers are on {_named(page)}: {_barriers(page)}{_mostly(page)} {cite([page])}."
     following = scans[rank + 1 : rank + 3]
     if following:
-        said += f" Then come {_list(following)}."
+        said += f" Then come {list_of(following)}."
     return f"{said} {looked} looked at."
 
 
-def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
+def changes(told: JsonObject, since: str, about: str = "", *, is_assumed: bool) -> str:
     """Say what is new and what is fixed since a time, page by page."""
     when = (
         f"since {since} ({told.get('since')})"
@@ -45,21 +45,23 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
     )
     looked = number_of(told, "pages")
     if not looked:
-        return NONE
+        return none_of(about)
     new, fixed, later = (number_of(told, name) for name in ("new_barriers", "fixed_barriers", "first_scanned_since"))
     compared = f"{looked - later} of {counted(looked, 'page')}" if later else counted(looked, "page")
     said = [f"{when[0].upper()}{when[1:]}: {counted(new, 'new barrier')}, {fixed} fixed, on {compared}."]
     if later == looked:
         said = [f"Nothing can be compared {when}: no page was scanned before."]
+    else:
+        said += component_sentences(told)
     for one in objects(told.get("changed")):
         doubt = f", uncertain for {', '.join(map(str, one['uncertain']))}" if one.get("uncertain") else ""
         parts = f"{_side(one, 'new')}, {_side(one, 'fixed')}{doubt}"
-        said.append(f"{_named(one)}: {parts} {_cite([one])}.")
+        said.append(f"{_named(one)}: {parts} {cite([one])}.")
     if number_of(told, "left_out"):
         said.append(f"{counted(number_of(told, 'left_out'), 'further changed page')} not listed.")
     first = objects(told.get("first_scanned"))
     if first:
-        listed = ", ".join(f"{one.get('url')} {_cite([one])}" for one in first)
+        listed = ", ".join(f"{one.get('url')} {cite([one])}" for one in first)
         said.append(f"Scanned for the first time in that time, so not compared: {later}, such as {listed}.")
     if number_of(told, "pages_not_compared"):
         said.append(
@@ -68,20 +70,32 @@ def changes(told: JsonObject, since: str, *, is_assumed: bool) -> str:
     return " ".join(said)
 
 
+def component_sentences(told: JsonObject) -> list[str]:
+    """Return a sentence for each component barrier that changed: by name, with its pages and a scan."""
+    words = {"new": "New", "mended": "Mended", "moved": "On other pages", "uncertain": "Uncertain"}
+    return [
+        f"{words.get(str(one.get('change')), 'Changed')}: {named_component(one)}, {one.get('where')} {cite_one(one)}."
+        for one in objects(told.get("components"))
+    ]
+
+
+def cite_one(one: JsonObject) -> str:
+    """Return the scan of an entry as an answer cites it; '' where none is kept."""
+    return cite([one]) if one.get("scan") else ""
+
+
+def named_component(one: JsonObject) -> str:
+    """Return a component barrier by name, rule and id."""
+    return f"\u201c{one.get('name')}\u201d ({one.get('rule')}, {one.get('id')})"
+
+
 def groups(told: JsonObject, since: str) -> str:
     """Say which groups got worse and which better since a time, each with the scan of its most changed page."""
     if not number_of(told, "pages"):
         return NONE
-    named = [(one, number_of(one, "new") - number_of(one, "fixed")) for one in objects(told.get("groups"))]
+    listed = objects(told.get("groups"))
     when = f"since {since} ({told.get('since')})"
-    parts = [
-        "; ".join(
-            f"\u201c{one.get('group')}\u201d ({one.get('new')} new, {one.get('fixed')} fixed){_cite([one])}"
-            for one, step in named
-            if (step > 0) is is_worse and step
-        )
-        for is_worse in (True, False)
-    ]
+    parts = ["; ".join(_group(one) for one in listed if _is(one, is_worse=is_worse)) for is_worse in (True, False)]
     first = number_of(told, "first_scanned_since")
     if first == number_of(told, "pages"):
         return f"Nothing can be compared {when}: all of {counted(first, 'page')} were scanned for the first time since."
@@ -93,6 +107,27 @@ def groups(told: JsonObject, since: str) -> str:
     return " ".join(said)
 
 
+def _is(group: JsonObject, *, is_worse: bool) -> bool:
+    """Whether a group got worse, or better: by component barriers where it gained or lost any, else by elements."""
+    gained, lost = bool(group.get("new_components")), bool(group.get("mended_components"))
+    step = number_of(group, "new") - number_of(group, "fixed")
+    if gained or lost:
+        return gained if is_worse else lost
+    if step == 0:
+        return number_of(group, "new") > 0  # as many were fixed: it is both
+    return step > 0 if is_worse else step < 0
+
+
+def _group(group: JsonObject) -> str:
+    names = [
+        f"{word} {', '.join(map(str, cast('list[object]', group[field])))}"
+        for word, field in (("new:", "new_components"), ("mended:", "mended_components"))
+        if group.get(field)
+    ]
+    about = "; ".join([f"{group.get('new')} new, {group.get('fixed')} fixed", *names])
+    return f"\u201c{group.get('group')}\u201d ({about}) {cite([group])}"
+
+
 def about_scan(told: JsonObject) -> str:
     """Say what one scan found."""
     findings = objects(told.get("findings"))
@@ -100,13 +135,13 @@ def about_scan(told: JsonObject) -> str:
     if told.get("status") == "partial":
         head += ", read in part only"
     if not findings:
-        return f"{head}: no barrier was found that a machine can see {_cite([told])}."
+        return f"{head}: no barrier was found that a machine can see {cite([told])}."
     listed = [
         f"{one.get('rule')} ({one.get('impact') or 'unrated'}, {counted(number_of(one, 'elements'), 'element')})"
         for one in findings
     ]
     more = f", and {counted(number_of(told, 'left_out'), 'further rule')}" if number_of(told, "left_out") else ""
-    return f"{head}: {_barriers(told)} {_cite([told])}. Failed rules, the worst first: {', '.join(listed)}{more}."
+    return f"{head}: {_barriers(told)} {cite([told])}. Failed rules, the worst first: {', '.join(listed)}{more}."
 
 
 def pages(told: JsonObject, name: str) -> str:
@@ -114,7 +149,7 @@ def pages(told: JsonObject, name: str) -> str:
     scans = objects(told.get("scans"))
     total = number_of(cast("JsonObject", told.get("barriers_of_all_pages") or {}), "total")
     said = (
-        f"{counted(number_of(told, 'pages'), 'page')} fit {name!r}, with {counted(total, 'barrier')}: {_list(scans)}."
+        f"{counted(number_of(told, 'pages'), 'page')} fit {name!r}, with {counted(total, 'barrier')}: {list_of(scans)}."
     )
     left = number_of(told, "left_out")
     return f"{said} {counted(left, 'further page')} not listed." if left else said
@@ -131,6 +166,11 @@ def remembered(told: JsonObject) -> str:
 
 
 NONE: Final = "No page has been scanned yet that fits the question."
+
+
+def none_of(about: str) -> str:
+    """Say that no page fits, and what it was to fit."""
+    return f"{NONE[:-1]}: {about}." if about else NONE
 
 
 def _named(page: JsonObject) -> str:
@@ -150,8 +190,9 @@ def _mostly(page: JsonObject) -> str:
     return f", most of {', '.join(f'{rule} ({number})' for rule, number in rules)}" if rules else ""
 
 
-def _list(scans: Sequence[JsonObject]) -> str:
-    return ", ".join(f"{_named(one)} with {_total(one)} {_cite([one])}" for one in scans[:MAX_LISTED])
+def list_of(scans: Sequence[JsonObject]) -> str:
+    """Return the first pages with their barriers and scans."""
+    return ", ".join(f"{_named(one)} with {_total(one)} {cite([one])}" for one in scans[:MAX_LISTED])
 
 
 def _side(change: JsonObject, name: str) -> str:
@@ -164,7 +205,8 @@ def _total(page: JsonObject) -> int:
     return number_of(cast("JsonObject", page.get("barriers") or {}), "total")
 
 
-def _cite(scans: Iterable[JsonObject]) -> str:
+def cite(scans: Iterable[JsonObject]) -> str:
+    """Return the scans as an answer cites them."""
     ids = [str(one.get("scan")) for one in scans]
     return f"[scan {', '.join(ids)}]" if ids else "(no scan)"
 

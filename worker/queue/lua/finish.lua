@@ -14,6 +14,7 @@
 --         ENTRY id kind, of a lane: a further job's entry, followed by
 --         JOB field value …, that job's hash
 --         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
+--         WINDOW field began_ms ended_ms, of a hash: the field's begin and end, 'began ended', widened to have these in it; a begin of 0 is not known
 --         PAGE terms seen_ms began_ms group tag run is_first, of what a page has of component barriers, followed by
 --         BARRIER issue_id elements never_less known_ms news field value …, of each, in its own hash, by
 --         TALLY field field, of a hash: adds how many are new on the site, and how many are mended, and by
@@ -71,6 +72,20 @@ local function add_line(line)
   lines[#lines + 1] = line
 end
 
+-- Widens the time in a field of a hash; what is no such time there is replaced. A begin of 0 is not known; one after the
+-- end that is kept is of another use of the name, and its time stands alone.
+local function widen(key, field, began, ended)
+  local old = redis.call('HGET', key, field)
+  local old_began, old_ended = string.match(old or '', '^(%d+) (%d+)$')
+  if began == '0' then began = old_began or ended end
+  if old_began and tonumber(began) <= tonumber(old_ended) then
+    if tonumber(old_began) < tonumber(began) then began = old_began end
+    if tonumber(old_ended) > tonumber(ended) then ended = old_ended end
+  end
+  local text = began .. ' ' .. ended
+  if text ~= old then redis.call('HSET', key, field, text) end
+end
+
 local function write(k, a, first_write)
   local at, entry, page = a + 9, nil, nil
   for w = first_write, k + ARGV[a] - 1 do
@@ -85,6 +100,8 @@ local function write(k, a, first_write)
       redis.call('SET', KEYS[w], ARGV[at + 3], 'KEEPTTL')
     elseif command == 'HSETXX' then
       if redis.call('EXISTS', KEYS[w]) == 1 then redis.call('HSET', KEYS[w], unpack(ARGV, at + 2, at + 1 + count)) end
+    elseif command == 'WINDOW' then
+      widen(KEYS[w], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
     elseif command == 'PAGE' then
       page = open_page(KEYS[w], at + 2)
     elseif command == 'BARRIER' then

@@ -1,0 +1,188 @@
+"""Two times compared by component barrier: what is new, mended or on other pages. Plain values, and their words. Pure.
+
+What is not proven is no change: where a page was not read whole, or not all elements were listed, a component that is
+not among the listed ones may be there all the same. Such pages are ``uncertain``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from producer.contract.terms import JsonObject
+from producer.reports.plain_text import counted
+
+if TYPE_CHECKING:
+    from producer.contract import Impact
+
+Kind = Literal["batch", "run", "time"]
+Change = Literal["new", "moved", "mended", "uncertain"]
+ORDER: Final[tuple[Change, ...]] = ("new", "moved", "mended", "uncertain")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two times, as it was named. ``at_ms`` is Redis' time; pages are as they were then."""
+
+    name: str
+    kind: Kind
+    at_ms: int
+
+    @property
+    def text(self) -> str:
+        """``batch nightly-1 (2026-11-27 03:12 UTC)``."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return at if self.kind == "time" else f"{self.kind} {self.name} ({at})"
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, tz=UTC).isoformat(timespec="seconds")
+        return {"name": self.name, "kind": self.kind, "at": at}
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentChange:
+    """One component barrier that is not on the same pages at both times; pages are addresses.
+
+    ``gained`` has it and had not, ``lost`` had it and has not, of ``uncertain`` nobody knows. ``scan`` is a page's.
+    """
+
+    change: Change
+    issue_id: str
+    name: str
+    rule: str
+    impact: Impact | None
+    pages_before: int
+    pages_after: int
+    gained: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    scan: str = ""
+
+    @property
+    def text(self) -> str:
+        """In how many places it is and was: ``on 3 pages``, ``now on 2 pages, was on 5: gone from 3``."""
+        if self.change == "new":
+            said = f"on {counted(self.pages_after, 'page')}"
+        elif self.change == "mended":
+            said = f"gone from {counted(self.pages_before, 'page')}"
+        else:
+            now, was = (counted(number, "page") for number in (self.pages_after, self.pages_before))
+            parts = [f"new on {len(self.gained):,}"] if self.gained else []
+            parts += [f"gone from {len(self.lost):,}"] if self.lost else []
+            said = f"now on {now}, was on {was}" + (f": {', '.join(parts)}" if parts else "")
+        return f"{said}, uncertain on {len(self.uncertain):,}" if self.uncertain else said
+
+    def within(self, urls: Collection[str]) -> ComponentChange | None:
+        """Return what changed on these pages alone; None where nothing did."""
+        gained, lost, uncertain = (
+            tuple(url for url in some if url in urls) for some in (self.gained, self.lost, self.uncertain)
+        )
+        return replace(self, gained=gained, lost=lost, uncertain=uncertain) if gained or lost or uncertain else None
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        return {
+            "change": self.change,
+            "issue_id": self.issue_id,
+            "name": self.name,
+            "rule": self.rule,
+            "impact": self.impact.value if self.impact else None,
+            "pages_before": self.pages_before,
+            "pages_after": self.pages_after,
+            "gained": list(self.gained),
+            "lost": list(self.lost),
+            "uncertain": list(self.uncertain),
+            "groups": list(self.groups),
+            "scan": self.scan,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed between two times, on the pages known at both.
+
+    ``only_before`` and ``only_after`` count pages of one time alone, ``other_terms`` those that were held to other
+    rules, parts or widths, ``not_whole`` those not read whole at one of the times. ``is_part``: there are more pages.
+    """
+
+    before: Side
+    after: Side
+    changes: tuple[ComponentChange, ...] = ()
+    compared: int = 0
+    unchanged: int = 0
+    only_before: int = 0
+    only_after: int = 0
+    other_terms: int = 0
+    not_whole: int = 0
+    is_part: bool = False
+
+    def of(self, change: Change) -> list[ComponentChange]:
+        """Return the changes of one kind."""
+        return [one for one in self.changes if one.change == change]
+
+    def counts(self) -> JsonObject:
+        """Return the number of component barriers of each kind."""
+        return {**{name: len(self.of(name)) for name in ORDER}, "unchanged": self.unchanged}
+
+    def head(self) -> JsonObject:
+        """Return all but the changes as JSON."""
+        return {
+            "v": 1,
+            "before": self.before.document(),
+            "after": self.after.document(),
+            "component_barriers": self.counts(),
+            "pages": {
+                "compared": self.compared,
+                "only_before": self.only_before,
+                "only_after": self.only_after,
+                "other_terms": self.other_terms,
+                "not_whole": self.not_whole,
+            },
+            "is_part": self.is_part,
+        }
+
+    @property
+    def verdict(self) -> str:
+        """``worse``, ``better``, ``worse and better`` or ``same``: both can be true."""
+        has_gained = any(one.gained for one in self.changes)
+        has_lost = any(one.lost for one in self.changes)
+        return " and ".join(word for word, is_so in (("worse", has_gained), ("better", has_lost)) if is_so) or "same"
+
+    @property
+    def sentence(self) -> str:
+        """The sums in words."""
+        parts = [f"{len(self.of(name)):,} {name}" for name in ORDER[:3]]
+        said = f"{', '.join(parts)}, {counted(self.unchanged, 'component barrier')} as before"
+        return f"{said}; on {counted(self.compared, 'page')} known at both times"
+
+    @property
+    def remarks(self) -> list[str]:
+        """What could not be compared, a line each."""
+        found = (
+            (self.only_before, "was scanned then and not later", "were scanned then and not later"),
+            (self.only_after, "was first scanned later", "were first scanned later"),
+            (self.other_terms, "was held to other rules, parts or widths", "were held to other rules, parts or widths"),
+            (self.not_whole, "was not read whole at one of the times", "were not read whole at one of the times"),
+        )
+        lines = [f"{counted(number, 'page')} {one if number == 1 else many}" for number, one, many in found if number]
+        return lines + (["there are more pages than were compared: name a --site"] if self.is_part else [])
+
+
+def ordered(changes: Sequence[ComponentChange]) -> tuple[ComponentChange, ...]:
+    """Return the changes as reports list them: new ones first, the worst of each kind first."""
+    return tuple(
+        sorted(
+            changes,
+            key=lambda one: (
+                ORDER.index(one.change),
+                -(one.impact.rank if one.impact else -1),
+                -max(one.pages_after, one.pages_before),
+                one.name,
+                one.issue_id,
+            ),
+        )
+    )

@@ -1,0 +1,98 @@
+"""What decisions of people make of a page: undecided elements become barriers, or need no review. Pure.
+
+A decision is of a component (``Node.issue_id``), so it holds on every page that has it. Elements that a result does not
+list, or that have no component, stay undecided. ``Page.dismissed`` keeps what is decided to be no barrier.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from producer import contract
+from producer.contract.decision import Decision, Verdict
+from producer.reports.page import Page, elements, impact_of
+from producer.reports.plain_text import counted, one_line
+
+if TYPE_CHECKING:
+    from producer.contract import Counts, Finding, Node
+
+MAX_LINES: Final = 10
+"""Components for a person to review that are named; the others are counted."""
+
+
+def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
+    """Return the page as the decisions make it, with each decision on it in its marks."""
+    result = page.result
+    if result is None or not any(node.issue_id in decisions for one in result.incomplete for node in one.nodes):
+        return page
+    findings = {finding.rule: finding for finding in result.findings}
+    left: list[Finding] = []
+    dismissed: list[Finding] = []
+    used: dict[str, Decision] = {}
+    more: Counter[str] = Counter()
+    for finding in result.incomplete:
+        parts = _parted(finding, decisions)
+        for verdict in ("barrier", "no-barrier"):
+            used |= {node.fingerprint: decisions[node.issue_id] for node in parts.get(verdict, ())}
+        if barriers := tuple(parts.get("barrier", ())):
+            findings[finding.rule] = _joined(findings.get(finding.rule), finding, barriers)
+            more[impact_of(finding).value] += len(barriers)
+        if others := tuple(parts.get("no-barrier", ())):
+            dismissed.append(finding.revised(nodes=others, node_count=len(others)))
+        count = elements(finding) - len(barriers) - len(others)
+        if count:
+            left.append(finding.revised(nodes=tuple(parts.get(None, ())), node_count=count))
+    whole = result.revised(
+        findings=tuple(findings.values()), incomplete=tuple(left), barriers=_more(result.barriers, more)
+    )
+    outcome = "barriers" if page.outcome == "passed" and findings else page.outcome
+    marks = replace(page.marks, decisions=used)
+    return replace(page, result=whole, outcome=outcome, marks=marks, dismissed=tuple(dismissed))
+
+
+def decision_lines(pages: Iterable[Page]) -> list[str]:
+    """Return a line for each decision that was applied, and for each component that waits for one."""
+    used: Counter[Decision] = Counter()
+    waiting: dict[str, tuple[str, str]] = {}
+    numbers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for page in pages:
+        used.update(page.marks.decisions.values())
+        for finding in page.result.incomplete if page.result else ():
+            for issue_id, number in Counter(node.issue_id for node in finding.nodes if node.issue_id).items():
+                waiting.setdefault(issue_id, (finding.rule, _name(finding, issue_id)))
+                numbers[issue_id].update(elements=number, pages=1)
+    lines = [f"{counted(n, 'element')} {one_line(one.text, limit=300)} ({one.issue_id})" for one, n in used.items()]
+    order = sorted(waiting, key=lambda one: (-numbers[one]["pages"], -numbers[one]["elements"], one))
+    for issue_id in order[:MAX_LINES]:
+        rule, name = waiting[issue_id]
+        where = f"{counted(numbers[issue_id]['elements'], 'element')} on {counted(numbers[issue_id]['pages'], 'page')}"
+        lines.append(f"for a person to review: {one_line(name, limit=200)}, {rule}, {where} ({issue_id})")
+    if len(order) > MAX_LINES:
+        lines.append(f"and {counted(len(order) - MAX_LINES, 'more component')} for a person to review")
+    return lines
+
+
+def _name(finding: Finding, issue_id: str) -> str:
+    return next(node.component for node in finding.nodes if node.issue_id == issue_id) or finding.help
+
+
+def _parted(finding: Finding, decisions: Mapping[str, Decision]) -> dict[Verdict | None, list[Node]]:
+    parts: defaultdict[Verdict | None, list[Node]] = defaultdict(list)
+    for node in finding.nodes:
+        found = decisions.get(node.issue_id)
+        parts[found.verdict if found else None].append(node)
+    return dict(parts)
+
+
+def _joined(known: Finding | None, finding: Finding, nodes: tuple[Node, ...]) -> Finding:
+    """Return the page's violation of the rule with the elements that a person has decided to be barriers."""
+    if known is not None:
+        return known.revised(nodes=(*known.nodes, *nodes), node_count=elements(known) + len(nodes))
+    return finding.revised(nodes=nodes, node_count=len(nodes)).model_copy(update={"outcome": "violation"})
+
+
+def _more(barriers: Counts, more: Counter[str]) -> Counts:
+    return contract.Counts.model_validate({name: number + more[name] for name, number in barriers.model_dump().items()})

@@ -1,0 +1,74 @@
+"""Decisions of people on what axe-core left undecided, kept in Redis by component until they are taken back.
+
+What a decision does to a report is in ``reports/decisions.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from typing import Any, Final, cast
+
+from producer.client.client import Client
+from producer.client.queue_view import unknown
+from producer.contract import JsonObject
+from producer.contract.decision import VERDICTS, Decision
+from producer.errors import InvalidJob
+from producer.redis.connection import redis_errors
+
+ISSUE_ID: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
+MAX_REASON_CHARS: Final = 1000
+MAX_NAME_CHARS: Final = 100
+
+
+class Decisions:
+    """The decisions of a client's environment."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._redis = cast("Any", client.redis)
+        self._key = client.keys.decisions
+
+    async def add(self, decision: Decision) -> None:
+        """Keep the decision, replacing that on the same component; raises ``InvalidJob``."""
+        check_decision(decision)
+        with redis_errors(self._client.settings):
+            await self._redis.hset(self._key, decision.issue_id, json.dumps({"v": 1, **decision.document()}))
+
+    async def all(self) -> list[Decision]:
+        """Return the decisions by component; what cannot be read decides nothing and is left out."""
+        with redis_errors(self._client.settings):
+            fields = await self._redis.hgetall(self._key)
+        read = (_decision(value) for value in fields.values())
+        return sorted((decision for decision in read if decision), key=lambda decision: decision.issue_id)
+
+    async def remove(self, issue_id: str) -> None:
+        """Take a decision back: the component needs review again. Raises ``UnknownJob``."""
+        with redis_errors(self._client.settings):
+            removed = await self._redis.hdel(self._key, issue_id)
+        if not removed:
+            raise unknown(f"decision on {issue_id!r}", self._client.keys, see="review --list")
+
+
+def check_decision(decision: Decision) -> Decision:
+    """Return ``decision``; raises ``InvalidJob`` for an id that is none, a missing or endless reason or name."""
+    if not ISSUE_ID.fullmatch(decision.issue_id):
+        shown = decision.issue_id[:60]
+        msg = f"id {shown!r}: expected a component barrier's, 16 and 8 hex digits, as reports show it"
+        raise InvalidJob(msg)
+    if decision.verdict not in VERDICTS:
+        raise InvalidJob(f"verdict {decision.verdict!r}: expected {' or '.join(VERDICTS)}")
+    for what, text, most in (("reason", decision.reason, MAX_REASON_CHARS), ("name", decision.by, MAX_NAME_CHARS)):
+        if not text.strip() or len(text) > most:
+            raise InvalidJob(f"the {what} of a decision has {len(text)} characters: expected 1 to {most}")
+    return decision
+
+
+def _decision(text: bytes) -> Decision | None:
+    try:
+        fields = cast("JsonObject", json.loads(text))
+        names = ("issue_id", "verdict", "reason", "by")
+        return check_decision(Decision(*(str(fields[name]) for name in names), date.fromisoformat(fields["on"])))  # type: ignore[arg-type]  # checked
+    except (ValueError, TypeError, KeyError, AttributeError, InvalidJob):
+        return None

@@ -1,0 +1,159 @@
+"""What the tools tell of component barriers, and the builtin model's answers from the question to the sources."""
+
+from __future__ import annotations
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+from tests.redis.agent.asking import NOW_MS, Desk, told
+from tests.support.component_scans import Site
+from tests.support.component_scans import component as committed
+from tests.support.recorded_shop import SHOP, T1, T2, Shop, component, issue
+from worker.memory.history.comparison import compare_moments
+from worker.memory.history.history import History
+from worker.memory.history.periods import moment_of
+from worker.memory.history.prune import prune
+
+HEADER = "Header › search field has no label"
+
+
+@pytest.fixture
+async def shop(desk: Desk) -> Shop:
+    """The header was broken between two nights, a card was mended; a footer is broken since before."""
+    shop = Shop(desk.redis, desk.keys, desk.history)
+    await shop.named("a", HEADER, since_ms=T2, pages=3, elements=3, rule="label")
+    await shop.named("b", "Main › card image has no text alternative", pages=0, elements=0, mended_ms=T2)
+    await shop.named(
+        "c", "Footer › link has no text", since_ms=T1, impact="serious", rule="link-name", pages=3, elements=9
+    )
+    for number in range(3):
+        await shop.scan(f"/{number}", component("b"), component("c", rule="link-name", nodes=3), at=T1, group="shop")
+        now = [component("a", rule="label"), component("c", rule="link-name", nodes=3)]
+        await shop.scan(f"/{number}", *now, at=T2, seen=NOW_MS, group="shop")
+    await shop.period("nightly-1", T1, T1)
+    await shop.period("nightly-2", T2, T2)
+    return shop
+
+
+@pytest.mark.usefixtures("shop")
+async def test_component_barriers_are_listed_the_worst_first_with_the_scan_that_saw_them_first(desk: Desk):
+    found = await told(desk, "list_components")
+    header = await told(desk, "list_components", words="header", site="www.shop.example")
+    mended = await told(desk, "list_components", mended=True)
+    elsewhere = await told(desk, "list_components", site="blog.example")
+
+    assert [one["name"] for one in found["components"]] == [HEADER, "Footer › link has no text"]
+    assert [one["scan"].partition("-")[2] for one in found["components"]] == [str(T2), str(T1)]
+    assert [one["id"] for one in header["components"]] == [issue("a")]
+    assert [one["mended_on"] for one in mended["components"]] == ["1970-01-01T00:00Z"]
+    assert elsewhere["component_barriers"] == 0
+
+
+@pytest.mark.usefixtures("shop")
+async def test_barriers_of_a_component_are_counted_alone(desk: Desk):
+    footer = await told(desk, "search_scans", component="footer", url="/1")
+    all_pages = await told(desk, "search_scans", component=issue("c"))
+
+    assert (footer["barriers_of_all_pages"]["total"], footer["component_barriers"]) == (3, 1)
+    assert (all_pages["barriers_of_all_pages"]["total"], all_pages["pages"]) == (9, 3)
+
+
+@pytest.mark.usefixtures("shop")
+async def test_two_batches_are_compared_by_name_and_of_one_page_if_asked(desk: Desk):
+    found = await told(desk, "compare_scans", before="nightly-1", after="nightly-2")
+    page = await told(desk, "compare_scans", before="nightly-1", after="nightly-2", url="/1")
+
+    assert found["verdict"] == "worse and better"
+    assert [(one["change"], one["name"]) for one in found["components"]] == [
+        ("new", HEADER),
+        ("mended", "Main › card image has no text alternative"),
+    ]
+    assert found["groups"][0]["new_components"] == [HEADER]
+    assert (page["pages"], page["components"][0]["where"]) == (1, "on 1 page")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What changed between nightly-1 and nightly-2?", f"New: “{HEADER}”"),
+        ("Which component should we mend first?", f"Mend first: “{HEADER}”"),
+        ("Since when is the header broken?", "since 1970-01-01T00:00Z, on 3 pages with 3 elements"),
+        ("How many label barriers are on /1?", f"1 label barrier, in 1 component barrier on {SHOP}/1"),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+async def test_the_builtin_model_answers_with_sources(desk: Desk, question: str, words: str):
+    answer = await desk.ask(None, question)
+
+    assert words in answer.answer
+    assert answer.sources
+    assert not answer.notes
+
+
+async def test_two_nights_as_workers_commit_them_are_compared_by_the_names_of_their_batches(
+    redis: Redis, keys: Keys, history: History
+):
+    site = Site(redis, keys, history)
+    card = committed("ca4d", elements=2)
+    for batch, header in (("nightly-1", committed("0dd0")), ("nightly-2", committed("1e57", rule="link-name"))):
+        await site.begin(batch)
+        for path in ("/a", "/b"):
+            await site.scan(header, card, path=path, batch=batch, run=f"run of {batch}")
+        await redis.delete(keys.batch(batch))
+    now_ms = await history.now_ms()
+
+    batches, runs = [
+        await compare_moments(
+            history,
+            await moment_of(redis, keys, f"{prefix}nightly-1", now_ms=now_ms),
+            await moment_of(redis, keys, f"{prefix}nightly-2", now_ms=now_ms),
+        )
+        for prefix in ("", "run of ")
+    ]
+
+    changes = [(one.change, one.name, one.pages_before, one.pages_after) for one in batches.changes]
+    assert changes == [("new", "Header › 1e57", 0, 2), ("mended", "Header › 0dd0", 2, 0)]
+    assert [(one.change, one.issue_id) for one in runs.changes] == [
+        (one.change, one.issue_id) for one in batches.changes
+    ]
+    assert (batches.compared, batches.unchanged, runs.before.kind) == (2, 1, "run")
+
+
+async def test_a_batch_spans_all_its_scans_in_whatever_order_they_are_committed(
+    redis: Redis, keys: Keys, history: History
+):
+    site = Site(redis, keys, history)
+    await site.begin("nightly")
+    commits = [await site.recall(path=path, batch="nightly") for path in ("/a", "/b")]
+
+    await site.commit(*reversed(commits))
+
+    ended = (await moment_of(redis, keys, "nightly", now_ms=0)).at_ms
+    assert ended == max(record.at_ms for record in await history.find())
+
+
+async def test_a_name_that_is_used_again_means_its_latest_use_and_an_unread_page_begins_none(
+    redis: Redis, keys: Keys, history: History
+):
+    site = Site(redis, keys, history)
+    await Shop(redis, keys, history).period("weekly", 1, 2)
+    began_ms = await history.now_ms()
+    await site.begin("weekly")
+
+    await site.scan(path="/a", batch="weekly")
+    await site.scan(path="/b", batch="weekly", status="unreachable")
+
+    (window,) = (await moment_of(redis, keys, "weekly", now_ms=0)).hosts.values()
+    assert began_ms <= window[0] <= window[1]
+    assert window[1] == max(record.last_seen_ms for record in await history.find())
+
+
+async def test_pruning_the_history_drops_the_batches_that_ended_before(redis: Redis, keys: Keys, history: History):
+    shop = Shop(redis, keys, history)
+    await shop.period("old", 1, 10)
+    await shop.period("new", 1, 20)
+
+    await prune(redis, keys, older_than_ms=15)
+
+    assert [await redis.exists(keys.period("batch", name)) for name in ("old", "new")] == [0, 1]

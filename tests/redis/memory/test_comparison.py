@@ -1,0 +1,158 @@
+"""Two batches, runs or times compared by component barrier, on pages recorded as workers record them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.contract import Impact, ScanStatus
+from producer.errors import InputError
+from producer.keys import Keys
+from producer.reports.comparison import Comparison
+from tests.support.recorded_shop import NOW, SHOP, T1, T2, Shop, component
+from tests.support.scans import finding
+from worker.cli.history_text import group_lines
+from worker.memory.history.history import History, ScanFilter
+from worker.memory.history.trends import group_trends
+from worker.memory.vectors.embeddings import Embeddings
+from worker.models.builtin.models import BuiltinEmbedder
+
+
+@pytest.fixture
+async def shop(redis: Redis, keys: Keys) -> Shop:
+    history = History(Embeddings(redis, keys, BuiltinEmbedder()))
+    await history.ensure_index()
+    shop = Shop(redis, keys, history)
+    await shop.period("nightly-1", T1 - 10, T1 + 10)
+    await shop.period("nightly-2", T2 - 10, T2 + 10)
+    return shop
+
+
+def told(found: Comparison) -> dict[str, str]:
+    """What became of each component, by its name."""
+    return {one.issue_id[:16].lstrip("0"): one.change for one in found.changes}
+
+
+async def test_what_is_new_mended_and_on_other_pages_is_told_by_component(shop: Shop):
+    await shop.named("a", "Header › search field has no label", impact="serious", rule="label")
+    for path in ("/1", "/2", "/3"):
+        await shop.scan(path, component("a"), component("b"), component("c"), at=T1)
+        more = [component("d")] if path != "/3" else []
+        await shop.scan(path, component("b"), *([component("c")] if path == "/1" else []), *more, at=T2)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert told(found) == {"a": "mended", "c": "moved", "d": "new"}
+    assert [one.change for one in found.changes] == ["new", "moved", "mended"]
+    new, moved, mended = found.changes
+    assert new.gained == (f"{SHOP}/1", f"{SHOP}/2")
+    assert (moved.lost, moved.text) == ((f"{SHOP}/2", f"{SHOP}/3"), "now on 1 page, was on 3 pages: gone from 2")
+    assert (mended.name, mended.rule, mended.impact) == (
+        "Header › search field has no label",
+        "image-alt",
+        Impact.SERIOUS,
+    )
+    assert (found.verdict, found.unchanged, found.compared) == ("worse and better", 1, 3)
+
+
+async def test_as_many_new_as_mended_is_not_called_the_same(shop: Shop):
+    for number in range(5):
+        await shop.scan(f"/{number}", component("a", nodes=2), at=T1)
+        await shop.scan(f"/{number}", component("b", nodes=2), at=T2)
+
+    assert (await shop.compare("nightly-1", "nightly-2")).verdict == "worse and better"
+
+
+@pytest.mark.parametrize("status", ["partial", "unreachable"])
+async def test_a_page_that_was_not_read_whole_proves_no_absence(shop: Shop, status: ScanStatus):
+    await shop.scan("/half-now", component("a"), at=T1)
+    await shop.scan("/half-now", at=T2, status=status)
+    await shop.scan("/half-then", at=T1, status=status)
+    await shop.scan("/half-then", component("b"), at=T2)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert told(found) == {"a": "uncertain", "b": "uncertain"}
+    assert (found.verdict, found.not_whole) == ("same", 2)
+
+
+async def test_elements_that_are_not_listed_prove_no_absence_of_their_rule(shop: Shop):
+    await shop.scan("/1", component("a"), component("b", rule="label"), at=T1)
+    await shop.scan("/1", component("c", count=900), at=T2)
+
+    assert told(await shop.compare("nightly-1", "nightly-2")) == {"a": "uncertain", "b": "mended", "c": "new"}
+
+
+async def test_records_of_a_release_without_components_make_nothing_new(shop: Shop):
+    await shop.scan("/1", finding("image-alt", "x"), at=T1)
+    await shop.scan("/1", component("a"), component("b", rule="label"), at=T2)
+
+    assert told(await shop.compare("nightly-1", "nightly-2")) == {"a": "uncertain", "b": "new"}
+
+
+async def test_pages_of_one_time_alone_are_counted_and_compared_with_nothing(shop: Shop):
+    await shop.scan("/gone", component("a"), at=T1)
+    await shop.scan("/late", component("b"), at=T2)
+    await shop.scan("/both", component("c"), at=T1, seen=T2)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert (told(found), found.compared, found.only_before, found.only_after) == ({}, 1, 1, 1)
+
+
+async def test_an_unchanged_page_was_in_both_batches_though_it_has_one_record(shop: Shop):
+    await shop.scan("/same", component("a"), at=500, seen=NOW)
+    await shop.scan("/elsewhere", component("b"), at=500, seen=600)
+
+    found = await shop.compare("nightly-1", "nightly-2")
+
+    assert (found.compared, found.unchanged) == (1, 1)
+
+
+async def test_sites_are_never_mixed_and_one_can_be_chosen(shop: Shop):
+    await shop.period("nightly-1", T1, T1, host="blog.example")
+    await shop.period("nightly-2", T2, T2, host="blog.example")
+    for site in (SHOP, "https://blog.example", "https://other.example"):
+        await shop.scan(f"/{site[8]}", component("a"), at=T1, site=site)
+        await shop.scan(f"/{site[8]}", component(site[8]), at=T2, site=site)
+
+    both = await shop.compare("nightly-1", "nightly-2")
+    one = await shop.compare("nightly-1", "nightly-2", ScanFilter(host="blog.example"))
+
+    assert (both.compared, one.compared) == (2, 1)
+    assert {url for change in one.changes for url in (*change.gained, *change.lost)} == {"https://blog.example/b"}
+
+
+async def test_a_run_a_time_and_a_batch_of_the_release_before_are_sides_too(shop: Shop, redis: Redis, keys: Keys):
+    await shop.scan("/1", component("a"), at=T1)
+    await shop.scan("/1", component("b"), at=T2)
+    await shop.period("github:7", T2, T2, kind="run")
+    await cast("Any", redis).hset(keys.batch("old"), mapping={"created_ms": T1 - 5, "finished_ms": T1 + 5})
+
+    pairs = (("old", "github:7"), ("1970-01-01T00:00:01.500", "now"), ("nightly-1", "now"))
+    found = [await shop.compare(*pair) for pair in pairs]
+
+    assert [told(one) for one in found] == [{"a": "mended", "b": "new"}] * 3
+    assert [one.before.kind for one in found] == ["batch", "time", "batch"]
+    with pytest.raises(InputError, match="'nightly-9' is no batch"):
+        await shop.compare("nightly-9", "now")
+
+
+async def test_groups_are_worse_and_better_by_what_changed_and_not_by_sums(shop: Shop):
+    await shop.named("a", "Footer › link has no text")
+    await shop.named("b", "Header › logo has no text alternative")
+    for number in range(4):
+        await shop.scan(f"/{number}", component("a", nodes=2), at=T1, group="shop")
+        await shop.scan(f"/{number}", component("b", nodes=2), at=T2, group="shop")
+    await shop.scan("/help", component("c"), at=T1, group="help")
+
+    found = await group_trends(shop.history, since_ms=T1 + 1, until_ms=T2 + 1)
+    before = await group_trends(shop.history, since_ms=T1 + 1, until_ms=T1 + 2)
+
+    shown = "\n".join(group_lines(found))
+    assert [(one.group, one.verdict) for one in found.groups] == [("shop", "worse and better"), ("help", "same")]
+    assert "new       Header › logo has no text alternative: on 4 pages" in shown
+    assert "mended    Footer › link has no text: on 4 pages" in shown
+    assert [one.verdict for one in before.groups] == ["same", "same"]

@@ -1,0 +1,85 @@
+"""Decisions on what axe-core left undecided: kept by component, in this environment, until they are taken back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.cli.scan.gate import Gate
+from producer.cli.scan.wait import take_own
+from producer.client.client import Client
+from producer.contract.decision import Decision
+from producer.errors import InvalidJob, UnknownJob
+from producer.keys import Keys
+from producer.stored.decisions import Decisions
+from tests.support.command_line import Call
+
+FIRST = Decision(f"{'a' * 16}-{'0' * 8}", "no-barrier", "the icon is decoration", "Anna", date(2026, 11, 28))
+SECOND = Decision(f"{'b' * 16}-{'0' * 8}", "barrier", "too light", "Ben", date(2026, 11, 27))
+
+
+@pytest.fixture
+def decisions(client: Client) -> Decisions:
+    return Decisions(client)
+
+
+async def test_decisions_are_kept_replaced_and_taken_back(decisions: Decisions) -> None:
+    for one in (SECOND, replace(FIRST, verdict="barrier"), FIRST):
+        await decisions.add(one)
+
+    kept = await decisions.all()
+    await decisions.remove(FIRST.issue_id)
+
+    assert kept == [FIRST, SECOND]
+    assert await decisions.all() == [SECOND]
+    with pytest.raises(UnknownJob, match="review --list"):
+        await decisions.remove(FIRST.issue_id)
+
+
+def test_the_command_keeps_lists_and_takes_back(call: Call) -> None:
+    added = call("review", FIRST.issue_id, "no-barrier", "--reason", "decoration", "--by", "Anna")
+    listed = json.loads(call("review", "--list").stdout)
+    removed = call("review", "--remove", FIRST.issue_id)
+
+    assert added.stdout.startswith(f"{FIRST.issue_id}: no barrier, decided by Anna on 2")
+    assert (listed["verdict"], listed["by"], listed["reason"]) == ("no-barrier", "Anna", "decoration")
+    assert removed.stdout == f"{FIRST.issue_id}: needs review again\n"
+    assert call("review", "--list").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "changes", [{"issue_id": "a" * 24}, {"verdict": "perhaps"}, {"reason": " "}, {"by": ""}, {"reason": "x" * 1001}]
+)
+async def test_what_is_no_decision_is_refused(decisions: Decisions, changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob):
+        await decisions.add(replace(FIRST, **changes))
+
+    assert await decisions.all() == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"issue_id": 1}', '{"issue_id": "x", "verdict": "barrier"}'])
+async def test_what_cannot_be_read_decides_nothing(decisions: Decisions, redis: Redis, keys: Keys, text: str) -> None:
+    await cast("Any", redis).hset(keys.decisions, FIRST.issue_id, text)
+
+    assert await decisions.all() == []
+
+
+def test_a_local_run_takes_what_the_user_s_redis_keeps_and_says_where_it_does_not_reply(
+    call: Call, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("review", FIRST.issue_id, "no-barrier", "--reason", "decoration", "--by", "Anna")
+    taken, without = Gate(), Gate()
+    monkeypatch.setenv("ENVIRONMENT", keys.environment)
+
+    for url, gate in ((redis_url, taken), ("redis://127.0.0.1:1/0", without)):
+        monkeypatch.setenv("REDIS_URL", url)
+        take_own(gate)
+
+    assert list(taken.decisions) == [FIRST.issue_id]
+    assert without.decisions == {}
+    assert "waivers and decisions of REDIS_URL are left out" in capsys.readouterr().err

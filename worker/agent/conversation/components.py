@@ -1,0 +1,46 @@
+"""Which component barriers are meant, the ones to mend first at the top.
+
+First is what has the worst impact, then what is on most pages, then what has most elements; of mended ones the latest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producer.contract.addresses import host_of
+from worker.agent.conversation.tool_args import ListComponents
+from worker.memory.history.barriers import BarrierFilter, BarrierRecord
+from worker.memory.history.history import History
+
+MAX_LOOKED_AT: Final = 1_000
+
+
+async def find_components(
+    history: History, args: ListComponents, host: str | None, *, since_ms: int | None = None
+) -> list[BarrierRecord]:
+    """Return the component barriers of a host that fit, first those to mend first; of mended ones the latest."""
+    wanted = BarrierFilter(
+        rule=args.rule or None,
+        impact=args.impact.value if args.impact else None,
+        group=args.group or None,
+        is_mended=args.mended,
+        since_ms=None if args.mended else since_ms,
+        mended_since_ms=since_ms if args.mended else None,
+    )
+    found = await history.barriers.find(wanted, limit=MAX_LOOKED_AT, by="since_ms" if args.mended else "pages")
+    words = args.words.casefold().split()
+    fitting = [one for one in found if _is_of(one, host) and all(word in _named(one) for word in words)]
+    if args.mended:
+        return sorted(fitting, key=lambda one: -one.mended_ms)
+    return sorted(
+        fitting, key=lambda one: (-(one.impact.rank if one.impact else -1), -one.pages, -one.elements, one.name)
+    )
+
+
+def _is_of(one: BarrierRecord, host: str | None) -> bool:
+    """Whether it is of the host; a barrier's has its port, and no ``www.``."""
+    return not host or host_of(f"//{one.host}") == host.removeprefix("www.")
+
+
+def _named(one: BarrierRecord) -> str:
+    return f"{one.name} {one.rule} {one.issue_id}".casefold()

@@ -1,0 +1,176 @@
+"""Compares all pages at two times by component barrier, from the records of the history.
+
+A page's state at a time is its newest record that had begun by then; pages are compared under the same terms. A record
+that was not read whole, or does not list all elements of a rule, proves the absence of nothing. Records of releases
+that knew no components list none. The values and their words are ``producer/reports/comparison.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from producer.reports.comparison import Change, Comparison, ComponentChange, ordered
+from worker.memory.history.history import EVERYTHING, History, ScanFilter
+from worker.memory.history.pages import MAX_PAGES, PageState
+from worker.memory.history.periods import Moment
+from worker.memory.history.scan_record import ScanRecord
+
+CHUNK: Final = 500
+"""Records read at once, about 2 MB."""
+
+_Place = tuple[str, str]
+"""Address and terms."""
+States = Mapping[_Place, PageState]
+
+
+@dataclass(slots=True)
+class _Component:
+    """Where one component is at both times; sets of addresses."""
+
+    rule: str = ""
+    before: set[str] = field(default_factory=set[str])
+    after: set[str] = field(default_factory=set[str])
+    gained: set[str] = field(default_factory=set[str])
+    lost: set[str] = field(default_factory=set[str])
+    uncertain: set[str] = field(default_factory=set[str])
+    only_before: bool = False
+    groups: set[str] = field(default_factory=set[str])
+    scan: str = ""
+
+    def change(self) -> Change | None:
+        """Return what has become of it; None where it is as before, or only on pages that nobody knew before."""
+        if not self.before:
+            return "new" if self.gained else "uncertain" if self.uncertain else None
+        if not self.after and self.lost and not self.uncertain and not self.only_before:
+            return "mended"
+        if self.gained or self.lost:
+            return "moved"
+        return "uncertain" if self.uncertain else None
+
+
+async def compare_moments(
+    history: History,
+    before: Moment,
+    after: Moment,
+    wanted: ScanFilter = EVERYTHING,
+    *,
+    fits: Callable[[PageState], bool] | None = None,
+    limit: int = MAX_PAGES,
+) -> Comparison:
+    """Return what changed between two moments on the pages that fit ``wanted``; of a site, group or page.
+
+    A page's group is that of the later moment; ``fits`` chooses further among the pages.
+    """
+    then = await states_at(history, before, replace(wanted, group=None), limit=limit)
+    now = await states_at(history, after, wanted, limit=limit)
+    is_part = limit in {len(then), len(now)}
+    if fits is not None:
+        now = {place: state for place, state in now.items() if fits(state)}
+    if fits is not None or wanted.group is not None:
+        # What is no longer in the group, or lost the words of its title, is no page of the question.
+        then = {place: state for place, state in then.items() if place in now}
+    both = then.keys() & now.keys()
+    changed = [place for place in both if then[place].scan_id != now[place].scan_id]
+    found: defaultdict[str, _Component] = defaultdict(_Component)
+    _take_presence(found, then, now, both)
+    not_whole = 0
+    for start in range(0, len(changed), CHUNK):
+        places = changed[start : start + CHUNK]
+        records = await _records(history, [states[place].scan_id for place in places for states in (then, now)])
+        for place in places:
+            old, new = records.get(then[place].scan_id), records.get(now[place].scan_id)
+            if old is not None and new is not None:
+                not_whole += _take_pair(found, old, new)
+    changes = await _named(history, found)
+    urls = ({url for url, _ in then}, {url for url, _ in now}, {url for url, _ in both})
+    return Comparison(
+        before.side,
+        after.side,
+        changes,
+        compared=len(urls[2]),
+        unchanged=sum(bool(one.before and one.after) and one.change() is None for one in found.values()),
+        only_before=len(urls[0] - urls[1]),
+        only_after=len(urls[1] - urls[0]),
+        other_terms=len((urls[0] & urls[1]) - urls[2]),
+        not_whole=not_whole,
+        is_part=is_part,
+    )
+
+
+async def states_at(history: History, moment: Moment, wanted: ScanFilter, *, limit: int = MAX_PAGES) -> States:
+    """Return each page's state at the moment by address and terms: of a batch or run, the pages that were in it."""
+    found: dict[_Place, PageState] = {}
+    for within in moment.filters(wanted):
+        states = await history.newest_of_pages(within, by_terms=True, limit=limit)
+        found |= {(state.url, state.terms): state for state in states if state.url}
+    return found
+
+
+def _take_presence(found: defaultdict[str, _Component], then: States, now: States, both: Collection[_Place]) -> None:
+    for place, state in then.items():
+        for issue_id in state.components:
+            one = found[issue_id]
+            one.before.add(state.url)
+            one.only_before |= place not in both
+    for state in now.values():
+        for issue_id in state.components:
+            found[issue_id].after.add(state.url)
+            found[issue_id].groups.add(state.group)
+
+
+def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRecord) -> bool:
+    """Take note of what one page gained and lost; returns whether one of its records was not read whole."""
+    had, has = _rules(old), _rules(new)
+    for issue_id in had.keys() ^ has.keys():
+        one = found[issue_id]
+        is_gain = issue_id in has
+        one.rule = (has if is_gain else had)[issue_id]
+        if not _proves_absence(old if is_gain else new, one.rule):
+            one.uncertain.add(new.url)
+            continue
+        (one.gained if is_gain else one.lost).add(new.url)
+        one.groups.add(new.group)
+        one.scan = one.scan or new.scan_id
+    return {old.status, new.status} != {"scanned"}
+
+
+def _rules(record: ScanRecord) -> dict[str, str]:
+    return {issue_id: finding.rule for finding in record.findings for issue_id in finding.components}
+
+
+def _proves_absence(record: ScanRecord, rule: str) -> bool:
+    listed = (one.node_count <= sum(one.components.values()) for one in record.findings if one.rule == rule)
+    return record.status == "scanned" and all(listed)
+
+
+async def _records(history: History, scan_ids: Sequence[str]) -> dict[str, ScanRecord]:
+    return {record.scan_id: record for record in await history.get_many(scan_ids)}
+
+
+async def _named(history: History, found: Mapping[str, _Component]) -> tuple[ComponentChange, ...]:
+    changed: dict[str, Change] = {issue_id: change for issue_id, one in found.items() if (change := one.change())}
+    known = await history.barriers.get_many(changed)
+    made: list[ComponentChange] = []
+    for issue_id, change in changed.items():
+        one, record = found[issue_id], known.get(issue_id)
+        rule = one.rule or (record.rule if record else "")
+        made.append(
+            ComponentChange(
+                change,
+                issue_id,
+                name=record.name if record else f"a component that fails {rule}",
+                rule=rule,
+                impact=record.impact if record else None,
+                pages_before=len(one.before),
+                pages_after=len(one.after),
+                gained=tuple(sorted(one.gained)),
+                lost=tuple(sorted(one.lost)),
+                uncertain=tuple(sorted(one.uncertain)),
+                groups=tuple(sorted(one.groups - {""})),
+                scan=one.scan,
+            )
+        )
+    return ordered(made)

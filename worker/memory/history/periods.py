@@ -1,0 +1,93 @@
+"""What a name means in a comparison: a batch, a pipeline run, or a time; when that was, and of which hosts.
+
+``period:<kind>:<digest of the name>`` outlives the batch: each scan's commit writes there, by host, when the batch or
+run began and when its last scan so far ended. A page was in it if it was seen since it began and its state had begun
+by its end. Batches of one site that ran at the same time are not told apart by page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, cast
+
+from redis.asyncio import Redis
+
+from producer.contract import check_job_id
+from producer.errors import InputError, InvalidJob
+from producer.keys import Keys
+from producer.redis.scripts import as_text
+from producer.reports.comparison import Kind, Side
+from worker.memory.dates import EXPECTED, parse_when
+from worker.memory.history.history import ScanFilter
+from worker.memory.vectors.documents import key_batches
+
+KINDS: Final[tuple[Literal["batch", "run"], ...]] = ("batch", "run")
+ANY_HOST: Final = ""
+"""Host of a batch of an earlier release, which did not note where it scanned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One side of a comparison. ``hosts`` has begin and end on each host, Redis ms; empty for a time."""
+
+    name: str
+    kind: Kind
+    at_ms: int
+    hosts: Mapping[str, tuple[int, int]]
+
+    @property
+    def side(self) -> Side:
+        """It as reports name it."""
+        return Side(self.name, self.kind, self.at_ms)
+
+    def filters(self, wanted: ScanFilter) -> Iterator[ScanFilter]:
+        """Yield the filters of the pages' states at this moment."""
+        if not self.hosts:
+            yield replace(wanted, begun_by_ms=self.at_ms)
+        for host, (began_ms, ended_ms) in self.hosts.items():
+            if host == ANY_HOST or wanted.host in {None, host}:
+                yield replace(wanted, host=host or wanted.host, begun_by_ms=ended_ms, since_ms=began_ms)
+
+
+async def moment_of(redis: Redis, keys: Keys, name: str, *, now_ms: int) -> Moment:
+    """Return what ``name`` means: a batch before a run before a time. Raises ``InputError`` for none of them."""
+    for kind in KINDS:
+        if hosts := parse_hosts(await cast("Any", redis).hgetall(keys.period(kind, name))):
+            return Moment(name, kind, max(ended for _, ended in hosts.values()), hosts)
+    if window := await _live_batch(redis, keys, name, now_ms):
+        return Moment(name, "batch", window[1], {ANY_HOST: window})
+    try:
+        return Moment(name, "time", parse_when(name, now_ms=now_ms), {})
+    except ValueError:
+        msg = f"{name[:100]!r} is no batch, no pipeline run (--run) and no time of which scans are recorded: {EXPECTED}"
+        raise InputError(msg) from None
+
+
+def parse_hosts(fields: Mapping[bytes, bytes]) -> dict[str, tuple[int, int]]:
+    """Return begin and end on each host; what is no time is left out."""
+    found: dict[str, tuple[int, int]] = {}
+    for host, times in fields.items():
+        began, _, ended = as_text(times).partition(" ")
+        if began.isdecimal() and ended.isdecimal():
+            found[as_text(host)] = (int(began), int(ended))
+    return found
+
+
+async def _live_batch(redis: Redis, keys: Keys, name: str, now_ms: int) -> tuple[int, int] | None:
+    """Return begin and end of a batch of an earlier release, while its counts are kept."""
+    try:
+        check_job_id(name)
+    except InvalidJob:
+        return None
+    began, ended = await cast("Any", redis).hmget(keys.batch(name), "created_ms", "finished_ms")
+    return (int(began), int(ended or now_ms)) if began else None
+
+
+async def prune_periods(redis: Redis, keys: Keys, *, older_than_ms: int) -> None:
+    """Drop the batches and runs whose last scan ended before that time: their pages' states are being dropped, too."""
+    async for names in key_batches(redis, keys.period_prefix):
+        for name in names:
+            hosts = parse_hosts(await cast("Any", redis).hgetall(name))
+            if all(ended < older_than_ms for _, ended in hosts.values()):
+                await redis.delete(name)

@@ -1,0 +1,130 @@
+"""Questions about component barriers: what to mend first, since when it is broken, what changed from A to B. Pure.
+
+The sentences restate what ``list_components`` and ``compare_scans`` tell, and cite the scans that they name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, cast
+
+from producer.contract import JsonObject
+from producer.reports.plain_text import counted
+from worker.models.builtin.scope import MONTHS
+from worker.models.builtin.sentences import cite_one, component_sentences, named_component, number_of, objects
+
+_FIRST: Final = re.compile(
+    r"\b(?:mend(?:ed)?|fix(?:ed)?|repair(?:ed)?|tackle|begin with|start with|do)\b.*\bfirst\b"
+    r"|\bfirst\b.*\b(?:mend|fix|repair)\b|\bwhere (?:should|do|shall) (?:we|i) (?:start|begin)\b"
+    r"|\b(?:begin|start) with\b|\bworst components?\b|\bmost important\b",
+    re.IGNORECASE,
+)
+_SINCE_WHEN: Final = re.compile(
+    r"^(?:since when (?:is|are|has|have|was|does|do)|how long (?:is|are|has|have)|when did|when was|when were) "
+    r"(?:the |our |my )?(.+?) (?:been )?(?:first )?"
+    r"(?:broken|break|wrong|bad|inaccessible|a barrier|have a barrier|have barriers|there|failing|fail)\s*[?.!]*$",
+    re.IGNORECASE,
+)
+_UNIT: Final = "minutes?|hours?|days?|weeks?|months?|years?"
+_NAME: Final = (
+    rf"(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{MONTHS})(?:,? \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:,? \d{{4}})?"
+    rf"|(?:\w+ )(?:{_UNIT}) ago|last \w+|(?:{MONTHS}) \d{{4}}|[^\s\"\u201d?!]+"
+)
+_FROM_TO: Final = re.compile(
+    rf"(?:\b(?:between|from|compare)\s+)?(?:the )?(?:(?:batch(?:es)?|runs?) )?[\"\u201c]?(?P<a>{_NAME})[\"\u201d]?"
+    rf"\s+(?:and|to|with|against|vs\.?|versus)\s+(?:(?:batch|run) )?[\"\u201c]?(?P<b>{_NAME})[\"\u201d]?",
+    re.IGNORECASE,
+)
+_AGAINST: Final = re.compile(
+    rf"(?:\bin )?(?:(?:batch|run) )?(?P<b>{_NAME}) compared (?:to|with) (?:(?:batch|run) )?(?P<a>{_NAME})",
+    re.IGNORECASE,
+)
+_COMPARES: Final = re.compile(r"\b(?:between|from|compare[ds]?|versus|vs\.?)\b", re.IGNORECASE)
+_LITTLE: Final = {"a", "an", "at", "in", "of", "on", "our", "the"}
+_CLOSING: Final = ".,;:!?"
+
+
+def is_first(question: str) -> bool:
+    """Whether the question is which component barrier to mend first."""
+    return bool(_FIRST.search(question))
+
+
+def since_when_of(question: str) -> str:
+    """Return the thing in ``since when is the header broken``; '' for another question."""
+    found = _SINCE_WHEN.match(question)
+    thing = re.sub(r"^(?:component|barrier) |\s+(?:component|barrier)$", "", found[1]) if found else ""
+    words = re.sub(r"['\u2019]s\b", "", thing).split()
+    return " ".join(word for word in words if word.lower() not in _LITTLE).strip(" \"'\u201c\u201d")
+
+
+def two_times_of(question: str) -> tuple[str, str, str] | None:
+    """Return the two names that a question compares, and the question without them; None for none."""
+    begun = _COMPARES.search(question)
+    found = _AGAINST.search(question) or (_FROM_TO.search(question, begun.start()) if begun else None)
+    if found is None:
+        return None
+    rest = f"{question[: found.start()]} {question[found.end() :]}"
+    return found["a"].strip(_CLOSING), found["b"].strip(_CLOSING), " ".join(rest.split())
+
+
+def mend_first(told: JsonObject, about: str) -> str:
+    """Say which component barrier to mend first, why, and which come next."""
+    listed = objects(told.get("components"))
+    if not listed:
+        return nothing(about)
+    first = listed[0]
+    impact = first.get("impact") or "unrated"
+    said = f"Mend first: {named_component(first)}: it is {impact}, on {_where(first)} {cite_one(first)}."
+    if listed[1:]:
+        following = "; ".join(
+            f"{named_component(one)}, {one.get('impact')}, on {_where(one)} {cite_one(one)}" for one in listed[1:3]
+        )
+        said += f" Then: {following}."
+    total = number_of(told, "component_barriers")
+    return f"{said} {counted(total, 'component barrier')} in all, the worst impact first, then the most pages."
+
+
+def since_when(told: JsonObject, about: str) -> str:
+    """Say since when each component barrier of a name is there."""
+    listed = objects(told.get("components"))
+    if not listed:
+        return nothing(about)
+    said = [f"{named_component(one)}: {_since(one)}, on {_where(one)} {cite_one(one)}." for one in listed]
+    left = number_of(told, "left_out")
+    return " ".join([*said, *([f"{counted(left, 'further component barrier')} not listed."] if left else [])])
+
+
+def between(told: JsonObject) -> str:
+    """Say what changed between two times, by component barrier; worse and better may both be so."""
+    names = cast("list[object]", told.get("between") or ["then", "now"])
+    counts = cast("JsonObject", told.get("component_barriers") or {})
+    when = f"Between {names[0]} and {names[-1]}"
+    if not number_of(told, "pages"):
+        return f"{when}: no page was scanned that fits the question."
+    if number_of(told, "pages") == number_of(told, "first_scanned_since") and not counts.get("mended"):
+        return f"{when} nothing can be compared: no page was scanned at both."
+    said = [f"{when}: {told.get('verdict')}. {component_sums(counts)}."]
+    said += component_sentences(told)
+    said += [f"Not compared: {line}." for line in cast("list[object]", told.get("not_compared") or [])]
+    return " ".join(said)
+
+
+def component_sums(counts: JsonObject) -> str:
+    """Return how many component barriers are new, on other pages and mended."""
+    new = counted(number_of(counts, "new"), "new component barrier")
+    return f"{new}, {number_of(counts, 'mended')} mended, {number_of(counts, 'moved')} on other pages than before"
+
+
+def nothing(about: str) -> str:
+    """Say that no component barrier has that name."""
+    named = f" whose name has {about!r}" if about else ""
+    return f"No component barrier{named} is recorded that a page still has."
+
+
+def _where(one: JsonObject) -> str:
+    return f"{counted(number_of(one, 'pages'), 'page')} with {counted(number_of(one, 'elements'), 'element')}"
+
+
+def _since(one: JsonObject) -> str:
+    first = f", after it had been there from {one['first_seen']} on and was mended" if one.get("first_seen") else ""
+    return f"since {one.get('since')}{first}"
