@@ -236,6 +236,8 @@ class HostBusy(Busy):
 
 def os_reason(error: OSError) -> str:
     """Return what the system calls it, without its number and the addresses it tried: ``Connection refused``."""
+    if (error.strerror or "").startswith("No usable temporary directory"):  # tempfile's own, with ENOENT
+        return "no folder for temporary files can be written"
     is_of_the_system = type(error).__module__ == "builtins"  # ssl's and socket's have numbers of their own
     if is_of_the_system and error.errno:
         return os.strerror(error.errno)

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from producer.contract.payloads import ASSESS
 from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
+from producer.redis.raw_connection import replied
 from producer.settings import misspelt, setting_names
 from worker.agent.assessment.job import TRIES
 from worker.agent.handlers import JobContext
@@ -176,8 +177,9 @@ def open_metrics(settings: WorkerSettings) -> Metrics | None:
 async def run(settings: WorkerSettings, *, metrics: Metrics | None = None, burst: bool = False) -> None:
     """Run one worker until SIGTERM or SIGINT, or in burst mode until there is nothing left to do."""
     redis = open_redis(settings)
+    with redis_errors(settings, None):
+        await replied(redis.ping())
     with redis_errors(settings):
-        await redis.ping()
         worker = build_worker(settings, redis, metrics=metrics, burst=burst)
         try:
             await worker.main()

@@ -1,4 +1,4 @@
-"""The rows of DESIGN §12 about the memories: search among 100,000 scans, cache hits, what an unchanged page costs.
+"""The rows of DESIGN §12 about the memories: search among 100,000 scans, cache hits, what a page and a scan take.
 
 The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
 model runs here and the time of a search depends on their number and length. Methods in words: README.md.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Final, cast
@@ -25,6 +26,7 @@ from worker.memory.history.history import EVERYTHING, History, ScanFilter
 from worker.memory.history.scan_record import document, search_text
 from worker.memory.vectors.embeddings import Embedded, Embeddings, Placed
 from worker.memory.vectors.generations import Generation
+from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.protocols import EmbedReply
 
 SCANS: Final = 100_000
@@ -42,6 +44,10 @@ RECALL_MUST: Final = 0.95
 NIGHTS: Final = 30
 PAGES: Final = 100
 GROWTH_MUST: Final = 1.2
+ENDED: Final = 2_000
+WARM_UP: Final = 200
+"""Scans before the first reading: scripts and indexes are made at their first use."""
+ENDED_MUST: Final = 3_000
 GENERATION: Final = Generation(1, "synthetic", DIMS)
 KEYS: Final = Keys("bench")
 
@@ -95,6 +101,17 @@ def growth(bench: Bench) -> list[Row]:
     row = Row(f"a page after {NIGHTS} unchanged nightly scans, with its share of its site's counts", "bytes")
     row.values = {"sightline": f"{many // PAGES:,}; after one scan {one // PAGES:,}"}
     row.verdicts = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
+    return [row]
+
+
+def finished(bench: Bench) -> list[Row]:
+    """What an HTML scan takes in Redis once it has ended and its result has expired: job, event, record and index."""
+    bench.fresh()
+    taken, of_keys = asyncio.run(_finished(bench.url))
+    row = Row("an HTML scan that has ended, its result expired, with builtin vectors", "bytes")
+    parts = ", ".join(f"{name} {size:,}" for name, size in of_keys.items())
+    row.values = {"sightline": f"{taken:,} of Redis' memory; by key: {parts}; the rest is the index"}
+    row.verdicts = [(f"{taken:,} bytes, must be < {ENDED_MUST:,}", taken < ENDED_MUST)]
     return [row]
 
 
@@ -231,10 +248,40 @@ async def _nights(url: str) -> tuple[int, int]:
 
 
 async def _bytes_of(redis: Redis) -> int:
-    total = 0
-    async for key in redis.scan_iter(match=f"{KEYS.prefix}*"):
-        total += int(await cast("Any", redis).memory_usage(key, samples=0) or 0)
-    return total
+    return sum((await _bytes_by_kind(redis)).values())
 
 
-MEMORY_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {"history": history, "cache": cache, "growth": growth}
+# ---------------------------------------------------------------------------------------------- finished
+
+
+async def _finished(url: str) -> tuple[int, dict[str, int]]:
+    """Return the bytes of one scan, by ``used_memory`` and by MEMORY USAGE of its keys."""
+    from tests.support.finished_scans import leave_finished_scans  # noqa: PLC0415  the tests' writer of what workers write
+
+    async with Redis.from_url(url, protocol=2) as redis:
+        past = History(Embeddings(redis, KEYS, BuiltinEmbedder()))
+        await past.ensure_index()
+        used: list[int] = []
+        keys: list[dict[str, int]] = []
+        for first, count in ((0, WARM_UP), (WARM_UP, ENDED)):
+            await leave_finished_scans(url, redis, past, count=count, first=first)
+            used.append(int((await redis.info("memory"))["used_memory"]))
+            keys.append(await _bytes_by_kind(redis))
+    taken = {kind: (size - keys[0].get(kind, 0)) // ENDED for kind, size in keys[1].items()}
+    return (used[1] - used[0]) // ENDED, {kind: size for kind, size in taken.items() if size}
+
+
+async def _bytes_by_kind(redis: Redis) -> dict[str, int]:
+    sizes = Counter[str]()
+    async for key in redis.scan_iter(match=f"{KEYS.prefix}*", count=1_000):
+        kind = key.decode().removeprefix(KEYS.prefix).partition(":")[0]
+        sizes[kind] += int(await cast("Any", redis).memory_usage(key, samples=0) or 0)
+    return dict(sizes)
+
+
+MEMORY_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
+    "history": history,
+    "cache": cache,
+    "growth": growth,
+    "finished": finished,
+}

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 GRACE_S: Final = 5.0
-REPLY_S: Final = 30.0
-"""Longest that a command waits for Redis which asks it a few things and waits for no job."""
 PATIENCE_S: Final = 5.0
 """Longer than a worker's start takes, where a wait and a worker are started together."""
 

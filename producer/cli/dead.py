@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from producer.cli.connect import REPLY_S, with_client
+from producer.cli.connect import with_client
 from producer.cli.status_text import clock
 from producer.cli.terminal import json_option, print_each
 from producer.errors import InputError
@@ -46,7 +46,7 @@ def list_letters(*, limit: int, as_json: bool) -> None:
                 break
         return found
 
-    letters = with_client(newest, timeout_s=REPLY_S)
+    letters = with_client(newest)
     print_each(letters, as_json=as_json, document=asdict, line=_line, nothing="No dead letters.")
 
 
@@ -59,7 +59,7 @@ def show(name: str, *, as_json: bool) -> None:
     \b
     sightline dead show 3f2b8c6e5a
     """
-    letter = with_client(lambda client: _letters(client).find(name), timeout_s=REPLY_S)
+    letter = with_client(lambda client: _letters(client).find(name))
     if as_json:
         click.echo(line_of({"v": 1, **asdict(letter)}))
         return

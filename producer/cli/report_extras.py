@@ -69,5 +69,5 @@ async def _trends(client: Client, pages: Iterable[Page]) -> dict[str, Sequence[D
     hosts = sorted({host_of(page.result.url) for page in pages if page.result} - {""})
     if len(hosts) > MAX_HOSTS:
         return {}
-    with redis_errors(client.settings):
+    with redis_errors(client.settings, None):
         return {host: await site_trend(client.redis, client.keys, host) for host in hosts}

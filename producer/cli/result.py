@@ -11,7 +11,7 @@ import click
 
 from producer import contract
 from producer.cli.ask import plain_answer, raise_for_end
-from producer.cli.connect import REPLY_S, warning_without_worker, with_client
+from producer.cli.connect import warning_without_worker, with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.scan.gate import FINE, Gate, exit_code, threshold
 from producer.cli.scan.options import ScanOptions, report_options
@@ -131,7 +131,7 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], o
     from producer.cli.scan.targets import Targets
     from producer.cli.scan.wait import Waiting
 
-    urls = with_client(lambda client: _urls(client, batch_id, error), timeout_s=REPLY_S)
+    urls = with_client(lambda client: _urls(client, batch_id, error))
     pages = tuple(url or f"job {job_id}" for job_id, url in urls.items())
     queued = Queued(batch_id, is_complete=True, urls=urls)
     plan = ScanPlan(pages, {}, batch_id)
@@ -151,7 +151,7 @@ async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, s
         batch = await client.batch(batch_id)
     except UnknownJob:
         raise UnknownJob(str(error).replace("no job ", "no job or batch ", 1)) from None
-    with redis_errors(client.settings):
+    with redis_errors(client.settings, None):
         jobs = await jobs_of_batch(client.redis, client.keys, batch_id)
         urls = await urls_of_jobs(client.redis, client.keys, jobs)
     if not urls:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.connect import REPLY_S, with_client
+from producer.cli.connect import with_client
 from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
 from producer.cli.terminal import json_option, print_each
 from producer.contract.addresses import public_url
@@ -59,7 +59,7 @@ def add(
         for url in targets.urls
     )
     added = Schedule(name, cron, "scan", payloads)
-    with_client(lambda client: _schedules(client).add(added), timeout_s=REPLY_S)
+    with_client(lambda client: _schedules(client).add(added))
     click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")
 
 
@@ -71,7 +71,7 @@ def list_schedules(*, as_json: bool) -> None:
     \b
     sightline schedule list
     """
-    schedules = with_client(lambda client: _schedules(client).all(), timeout_s=REPLY_S)
+    schedules = with_client(lambda client: _schedules(client).all())
     print_each(schedules, as_json=as_json, document=_document, line=_line, nothing="No schedules.")
 
 
@@ -83,7 +83,7 @@ def remove(name: str) -> None:
     \b
     sightline schedule remove nightly
     """
-    with_client(lambda client: _schedules(client).remove(name), timeout_s=REPLY_S)
+    with_client(lambda client: _schedules(client).remove(name))
     click.echo(f"removed {name}")
 
 

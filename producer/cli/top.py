@@ -73,11 +73,17 @@ async def _screen(client: Client, *, once: bool) -> None:
         console.print(*board_lines(board, width=console.width), sep="\n")
         return
     ended = asyncio.Event()
+    quitting = asyncio.ensure_future(ended.wait())
     with _keys(ended), Live(console=console, screen=True, auto_refresh=False) as live:
         while not ended.is_set():
             problem = ""
+            reading = asyncio.ensure_future(read_board(client))
+            await asyncio.wait((reading, quitting), return_when=asyncio.FIRST_COMPLETED)
+            if quitting.done():  # not only once a frozen Redis has replied
+                reading.cancel()
+                return
             try:
-                board = await read_board(client)
+                board = await reading
             except RedisUnreachable as error:
                 problem = str(error)
             room = console.height - 2
@@ -85,8 +91,7 @@ async def _screen(client: Client, *, once: bool) -> None:
             last = Text(problem, style="bold red") if problem else Text("q ends", style="dim")
             blank = [Text()] * max(0, room - len(lines))
             live.update(Group(*lines[:room], *blank, Text(), last), refresh=True)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), EVERY_S)
+            await asyncio.wait((quitting,), timeout=EVERY_S)
 
 
 @contextlib.contextmanager

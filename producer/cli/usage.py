@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.connect import REPLY_S, with_client
+from producer.cli.connect import with_client
 from producer.cli.status_text import duration
 from producer.cli.terminal import json_option
 from producer.reports.jsonl import line_of
@@ -34,7 +34,7 @@ def usage(*, days: int, as_json: bool) -> None:
     sightline usage
     sightline usage --days 7 --json
     """
-    view, prices = with_client(lambda client: _read(client, days), timeout_s=REPLY_S)
+    view, prices = with_client(lambda client: _read(client, days))
     if as_json:
         click.echo(line_of(_document(view, prices)))
         return

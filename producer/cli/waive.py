@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.connect import REPLY_S, with_client
+from producer.cli.connect import with_client
 from producer.cli.terminal import json_option, print_each
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
@@ -56,10 +56,10 @@ def waive(
             raise click.UsageError("--reason is missing: say why the barrier is accepted")
         _add(Waiver(fingerprint, reason, until.date() if until else None))
     elif remove is not None:
-        with_client(lambda client: _waivers(client).remove(remove), timeout_s=REPLY_S)
+        with_client(lambda client: _waivers(client).remove(remove))
         click.echo(f"{remove}: counts again")
     else:
-        waivers = with_client(lambda client: _waivers(client).all(), timeout_s=REPLY_S)
+        waivers = with_client(lambda client: _waivers(client).all())
         print_each(waivers, as_json=as_json, document=_document, line=_line, nothing="No waivers.")
 
 
@@ -76,7 +76,7 @@ def _add(waiver: Waiver) -> None:
     if waiver.is_expired(_today()):
         msg = f"--until {waiver.until}: that day is over (UTC), so nothing would be waived; expected today or later"
         raise InputError(msg)
-    with_client(lambda client: _waivers(client).add(waiver), timeout_s=REPLY_S)
+    with_client(lambda client: _waivers(client).add(waiver))
     click.echo(f"{waiver.fingerprint}: {one_line(waiver.text)}")
 
 

@@ -28,7 +28,7 @@ from redis.asyncio.connection import ConnectionPool
 from producer import contract
 from producer.client.cancellation import cancel_jobs
 from producer.client.durability import check_durable, run_durably
-from producer.client.event_stream import Waiters, follow, not_ended, outlasting
+from producer.client.event_stream import NoReply, Waiters, follow, not_ended, outlasting
 from producer.client.given import check_timeout
 from producer.client.queue_view import batch_info, ended_of, job_info, jobs_of_batch, queue_info, unknown
 from producer.client.submission import SUBMIT, Submission, Submitted, doubt_of_many, prepare, read_answer
@@ -66,7 +66,7 @@ class Client:
     def __init__(self, settings: ClientSettings | None = None, *, redis: Redis | None = None) -> None:
         self.settings = settings or ClientSettings.from_env(os.environ)
         self.keys = Keys(self.settings.environment)
-        self._redis = redis or open_redis(self.settings)
+        self._redis = redis or open_redis(self.settings, gives_up=True)
         self._owns_redis = redis is None
         self._scripts = ScriptPipe(cast("ConnectionPool", self._redis.connection_pool))
         self._waiters = Waiters(self._redis, self.keys.events, check=partial(ended_of, self._redis, self.keys))
@@ -227,8 +227,9 @@ class Client:
                     async for job_id in ends:
                         left.discard(job_id)
                         yield await outlasting(partial(self._ended, job_id), until=until)
-                except TimeoutError:
-                    raise not_ended(left, timeout_s or 0.0) from None
+                except TimeoutError as error:
+                    silent = self.settings.public_redis_url if isinstance(error, NoReply) else ""
+                    raise not_ended(left, timeout_s or 0.0, silent=silent) from None
 
     async def assessed(self, scan_ids: Iterable[str], *, timeout_s: float) -> AsyncGenerator[Result]:
         """Yield the results of scans whose assessment is pending as each gets it, or the reason why it gets none.
@@ -236,7 +237,7 @@ class Client:
         Ends after ``timeout_s`` without the rest, and leaves out results that have expired.
         """
         scans = {contract.assess_job_id(scan_id): scan_id for scan_id in scan_ids}
-        with redis_errors(self.settings), suppress(TimeoutError):
+        with redis_errors(self.settings, None), suppress(TimeoutError):
             async with aclosing(self._waiters.ends(list(scans), timeout_s=timeout_s)) as ends:
                 async for job_id in ends:
                     if (result := await self.result(scans[job_id])) is not None:

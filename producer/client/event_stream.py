@@ -40,6 +40,10 @@ CHECKED_AT_ONCE: Final = 500
 ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
 
 
+class NoReply(TimeoutError):
+    """A wait's time ran out while Redis owed a reply."""
+
+
 Heard = asyncio.Queue[str | Exception]
 """What one caller has yet to be told: ids of jobs that ended, or why nothing more will be heard."""
 
@@ -109,8 +113,21 @@ async def outlasting(call: Callable[[], Awaitable[T]], *, until: float) -> T:
         await asyncio.sleep(PAUSE_S)
 
 
-def not_ended(left: Collection[str], timeout_s: float) -> WaitTimeout:
-    """Return the error of a wait whose time ran out."""
+@contextlib.asynccontextmanager
+async def _owed_until(latest: float | None) -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout_at(latest):
+            yield
+    except TimeoutError:
+        raise NoReply from None
+
+
+def not_ended(left: Collection[str], timeout_s: float, *, silent: str = "") -> WaitTimeout:
+    """Return the error of a wait whose time ran out; ``silent`` is the address of a Redis that did not reply."""
+    if silent:
+        jobs = f"job {next(iter(left))!r}" if len(left) == 1 else f"{len(left)} jobs"
+        msg = f"Redis at {silent!r} did not reply within {timeout_s:g} s: {jobs} may have ended; ask again"
+        return WaitTimeout(msg)
     if len(left) != 1:
         return WaitTimeout(f"{len(left)} jobs have not ended within {timeout_s:g} s; they go on")
     job_id = next(iter(left))
@@ -136,7 +153,7 @@ class Waiters:
 
         One reader and one queue however many they are: a batch of 100,000 costs some 300 bytes a job. Raises
         ``TimeoutError``; those known to have ended are yielded before. A look at the jobs gets ``GRACE_S`` more: a wait
-        of no time still sees what has ended.
+        of no time still sees what has ended. Where even that was too short it is ``NoReply``.
         """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         latest = None if deadline is None else deadline + GRACE_S
@@ -145,12 +162,12 @@ class Waiters:
         for job_id in left:
             self._waiting.setdefault(job_id, []).append(heard)
         try:
-            async with asyncio.timeout_at(latest):
+            async with _owed_until(latest):
                 await self._ensure_reading()
             unchecked = iter(list(left))
             while left:
                 if chunk := list(islice(unchecked, CHECKED_AT_ONCE)):
-                    async with asyncio.timeout_at(latest):
+                    async with _owed_until(latest):
                         await self._check_for(heard, chunk)
                     if heard.empty():
                         continue

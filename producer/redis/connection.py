@@ -24,6 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import DependencyMissing, QueueFull, RedisUnreachable, RedisUnsuitable, Unconfirmed, os_reason
+from producer.redis import raw_connection
 from producer.redis.dial import WrongProtocol, open_blocking, open_pool
 from producer.redis.raw_connection import ReplyLost
 from producer.redis.sentinels import SentinelRefused
@@ -54,22 +55,25 @@ _KEEPALIVE: Final[dict[str, Any]] = {
 }
 
 
-def open_redis(settings: ClientSettings) -> Redis:
+def open_redis(settings: ClientSettings, *, gives_up: bool = False) -> Redis:
     """Return a client that connects at its first call, reconnects with back-off, and decodes nothing.
 
-    A command whose reply was lost is sent again: only what is safe to repeat may be called through it.
+    A command whose reply was lost is sent again: only what is safe to repeat may be called through it. One that
+    ``gives_up`` raises after ``REPLY_S`` of silence, and tries nothing again then; another waits until Redis goes on.
     """
     address = settings.address
     attempts = ATTEMPTS_OF_A_FAILOVER if address.service else ATTEMPTS
+    patience = {"socket_timeout": raw_connection.REPLY_S} if gives_up else {}
     return Redis.from_pool(
         open_pool(
             address,
             password_file=settings.redis_password_file,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             **({} if address.path else _KEEPALIVE),
+            **patience,
             health_check_interval=30,
             # OSError is a refused connection, which redis-py 5 does not try again by itself.
-            retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), attempts, cast("Any", _TRIED_AGAIN)),
+            retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), attempts, cast("Any", _TRIED_AGAIN), gives_up=gives_up),
             retry_on_error=list(_TRIED_AGAIN),
         )
     )
@@ -86,27 +90,38 @@ def open_blocking_redis(settings: ClientSettings, *, timeout_s: float) -> Blocki
 
 
 class _Retry(Retry):
-    """Tries again what an outage breaks, and takes a refused password for an answer.
+    """Tries again what an outage breaks, and takes a refused password for an answer; with ``gives_up`` silence, too.
 
     To redis-py that is a ``ConnectionError`` too: with health check, command and connection each trying it again, a
     password that is missing took more than five minutes to be told.
     """
 
+    def __init__(self, *about: Any, gives_up: bool) -> None:
+        super().__init__(*about)
+        self._gives_up = gives_up
+
     async def call_with_retry(self, do: Callable[[], Awaitable[_T]], fail: Callable[[RedisError], Any]) -> _T:
         """Return what ``do`` does, tried again after an outage; raises ``AuthenticationError`` at once."""
-        refused: list[AuthenticationError] = []
+        final: list[Exception] = []
 
         async def once() -> _T | None:
             try:
                 return await do()
-            except AuthenticationError as error:
-                refused.append(error)
+            except (AuthenticationError, RedisTimeoutError) as error:
+                if isinstance(error, RedisTimeoutError) and not (self._gives_up and _is_silence(error)):
+                    raise
+                final.append(error)
                 return None
 
         done = await super().call_with_retry(once, fail)
-        if refused:
-            raise refused[0]
+        if final:
+            raise final[0]
         return cast("_T", done)
+
+
+def _is_silence(error: object) -> bool:
+    """Whether a reply did not come in time: redis-py has one error for this and for a connection that is not made."""
+    return isinstance(error, RedisTimeoutError) and str(error).startswith("Timeout reading")
 
 
 def _any_doubt() -> str:
@@ -129,7 +144,7 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ReplyLost):
+        if isinstance(error, ReplyLost | RedisTimeoutError) and (isinstance(error, ReplyLost) or _is_silence(error)):
             where = self._settings.public_redis_url
             if self._doubt is None:
                 hint = "it is frozen or overloaded, or the network is cut: try again"

@@ -68,7 +68,7 @@ class DeadLetters:
         """Yield every letter, the newest first; memory stays bounded."""
         upper = "+"
         while True:
-            with redis_errors(self._client.settings):
+            with redis_errors(self._client.settings, None):
                 rows = cast("list[Any]", await self._redis.xrevrange(self._key, max=upper, count=PAGE))
             for entry, fields in rows:
                 yield DeadLetter.of(entry.decode(), fields)
@@ -91,7 +91,7 @@ class DeadLetters:
         keys = self._client.keys
         lane = letter.lane if letter.lane in set(Lane) else Lane.BATCH
         named = (self._key, keys.job(letter.job_id), keys.lane(lane), keys.result(letter.job_id))
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: f"job {letter.job_id!r} may have been queued again"):
             answer = await run_script(self._redis, REPLAY, named, (letter.entry, letter.job_id, lane, token_hex(4)))
         if answer == b"gone":
             msg = f"dead letter {letter.entry!r} is gone: somebody has replayed or dropped it"
@@ -103,5 +103,5 @@ class DeadLetters:
 
     async def drop(self, letter: DeadLetter) -> None:
         """Remove the letter; the job's result goes on saying that it died, until its TTL."""
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: f"dead letter {letter.entry!r} may have been dropped"):
             await self._redis.xdel(self._key, letter.entry)

@@ -10,19 +10,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.client.client import Client
 from producer.client.given import check_text
 from producer.client.queue_view import unknown
 from producer.client.submission import prepare
 from producer.contract import JsonObject
-from producer.contract.addresses import public_url
+from producer.contract.addresses import hide_user_info, public_url, split_user_info
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
+from producer.redis.scripts import load_script, run_script
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producer.keys import Keys
+
+HIDE_LOGINS: Final = load_script("producer.stored", "hide_logins")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FIRED: Final = ":fired"
 """Suffix of the field that holds the time, ms, at which a schedule fired last; no name has a colon."""
@@ -70,6 +77,11 @@ class Schedule:
     kind: str
     payloads: tuple[JsonObject, ...]
 
+    @property
+    def url_with_login(self) -> str | None:
+        """An address with a name or password, as an earlier release kept them; None where there is none."""
+        return next((url for url in map(_url_of, self.payloads) if _has_login(url)), None)
+
     def job_id(self, due: datetime, number: int) -> str:
         """Return the id of the ``number``-th job of the batch due then: the same whoever fires it."""
         return f"{self.batch_id(due)}.{number}"
@@ -101,8 +113,10 @@ class Schedules:
         check_cron(check_text("cron", schedule.cron))
         for payload in schedule.payloads:
             if prepare(schedule.kind, payload).secrets:
-                raise InvalidJob(_no_login(schedule.name, str(payload["url"])))
-        with redis_errors(self._client.settings):
+                raise InvalidJob(f"schedule {schedule.name!r}: {no_login(str(payload['url']))}")
+        with redis_errors(
+            self._client.settings, lambda: f"schedule {schedule.name!r} may have been added; add it again"
+        ):
             now_ms = int((now or await self._now()).timestamp() * 1000)
             fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: now_ms}
             await self._redis.hset(self._key, mapping=fields)
@@ -113,7 +127,7 @@ class Schedules:
 
     async def remove(self, name: str) -> None:
         """Remove a schedule; what it has submitted goes on. Raises ``UnknownJob``."""
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: f"schedule {name!r} may have been removed"):
             removed = await self._redis.hdel(self._key, name, name + _FIRED)
         if not removed:
             raise unknown(f"schedule {name!r}", self._client.keys, see="schedule list")
@@ -141,15 +155,16 @@ class Schedules:
         return datetime.fromtimestamp(seconds + micros / 1_000_000, tz=UTC)
 
     async def _read(self) -> dict[str, Schedule | None]:
-        with redis_errors(self._client.settings):
-            fields = await self._redis.hgetall(self._key)
-        names = sorted(name for name in fields if not name.endswith(_FIRED.encode()))
-        return {name.decode("utf-8", "replace"): _schedule(fields[name]) for name in names}
+        with redis_errors(self._client.settings, None):
+            return await read_schedules(self._redis, self._client.keys)
 
     async def _fire_if_due(self, name: str, schedule: Schedule | None, now: datetime) -> list[str]:
         if schedule is None or schedule.name != name or not NAME.fullmatch(name):
             msg = "it cannot be read: remove it, and add it with 'sightline schedule add'"
             raise InvalidJob(msg)
+        if (url := schedule.url_with_login) is not None:
+            await self._hide_logins(schedule)
+            raise InvalidJob(no_login(url))
         due = latest_time(schedule.cron, now)
         last_ms = await self._redis.hget(self._key, name + _FIRED) or b"0"
         if last_ms.isdigit() and due.timestamp() * 1000 <= int(last_ms):
@@ -157,6 +172,18 @@ class Schedules:
         await self._fire(schedule, due)
         await self._redis.hset(self._key, name + _FIRED, int(due.timestamp() * 1000))
         return [schedule.batch_id(due)]
+
+    async def _hide_logins(self, schedule: Schedule) -> None:
+        """Take names and passwords out of what is kept, so that no backup has them; that there were some stays."""
+        payloads = tuple(
+            {**one, "url": hide_user_info(_url_of(one))} if _has_login(_url_of(one)) else one
+            for one in schedule.payloads
+        )
+        if payloads != schedule.payloads:
+            hidden = json.dumps(asdict(replace(schedule, payloads=payloads)))
+            kept = await self._redis.hget(self._key, schedule.name)
+            if _schedule(kept or b"") == schedule:
+                await run_script(self._client.redis, HIDE_LOGINS, [self._key], [schedule.name, kept, hidden])
 
     async def _fire(self, schedule: Schedule, due: datetime) -> None:
         batch = schedule.batch_id(due)
@@ -171,11 +198,31 @@ class Schedules:
         await self._client.seal_batch(batch, create=True)
 
 
-def _no_login(name: str, url: str) -> str:
+async def read_schedules(redis: Redis, keys: Keys) -> dict[str, Schedule | None]:
+    """Return the schedules by name; None for what cannot be read. Raises redis-py's errors."""
+    fields = await cast("Any", redis).hgetall(keys.schedules)
+    names = sorted(name for name in fields if not name.endswith(_FIRED.encode()))
+    return {name.decode("utf-8", "replace"): _schedule(fields[name]) for name in names}
+
+
+def no_login(url: str) -> str:
+    """Return why a page of a schedule is not scanned, and what to do."""
     return (
-        f"schedule {name!r}: {public_url(url)!r} has a name and password, which a schedule, kept until it is removed, "
+        f"{public_url(url)!r} has a name and password, which a schedule, kept until it is removed, "
         f"does not keep: let cron run 'sightline scan --header-file F {public_url(url)}'"
     )
+
+
+def _url_of(payload: Any) -> str:
+    """Return a payload's address; what somebody wrote by hand may be anything."""
+    return str(payload.get("url") or "") if isinstance(payload, dict) else ""
+
+
+def _has_login(url: str) -> bool:
+    try:
+        return split_user_info(url)[1] is not None
+    except ValueError:  # no address at all
+        return False
 
 
 def _schedule(value: bytes) -> Schedule | None:

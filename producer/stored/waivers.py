@@ -34,19 +34,19 @@ class Waivers:
     async def add(self, waiver: Waiver) -> None:
         """Keep the waiver, replacing one of its fingerprint; raises ``InvalidJob``."""
         check_waiver(waiver)
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: "the waiver may have been added; add it again to be sure"):
             await self._redis.hset(self._key, waiver.fingerprint, json.dumps({"v": 1, **waiver.document()}))
 
     async def all(self) -> list[Waiver]:
         """Return the waivers by fingerprint; what cannot be read waives nothing and is left out."""
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, None):
             fields = await self._redis.hgetall(self._key)
         read = (_waiver(value) for value in fields.values())
         return sorted((waiver for waiver in read if waiver), key=lambda waiver: waiver.fingerprint)
 
     async def remove(self, fingerprint: str) -> None:
         """Remove a waiver: the barrier counts again. Raises ``UnknownJob``."""
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: "the waiver may have been removed"):
             removed = await self._redis.hdel(self._key, fingerprint)
         if not removed:
             raise unknown(f"waiver of {fingerprint!r}", self._client.keys, see="waive --list")

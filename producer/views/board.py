@@ -102,7 +102,7 @@ async def read_board(client: Client) -> Board:
     """Read the board; raises ``RedisUnreachable`` or ``RedisUnsuitable``."""
     redis, keys = cast("Any", client.redis), client.keys
     queue = await client.queue()
-    with redis_errors(client.settings):
+    with redis_errors(client.settings, None):
         gpu = await read_gpu(client.redis, keys)
         now = gpu.at_ms
         day = datetime.fromtimestamp(now / 1000, tz=UTC).date().isoformat()

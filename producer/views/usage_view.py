@@ -45,7 +45,7 @@ class UsageView:
 
 async def read_usage(client: Client, *, days: int) -> UsageView:
     """Sum the last ``days`` days, today's among them, by Redis' clock; raises ``RedisUnreachable``."""
-    with redis_errors(client.settings):
+    with redis_errors(client.settings, None):
         seconds, _ = cast("tuple[int, int]", await client.redis.time())
         last = datetime.fromtimestamp(seconds, tz=UTC).date()
         first = last - timedelta(days=days - 1)

@@ -17,8 +17,9 @@ from producer.errors import os_reason
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), "certificate verify failed"),
         (TimeoutError("timed out"), "timed out"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/']"), "no folder for temporary files"),
         (TimeoutError(), "TimeoutError"),
     ],
 )
 def test_the_reason_is_in_words(error: OSError, said: str) -> None:
-    assert os_reason(error) == said
+    assert os_reason(error).startswith(said)

@@ -18,8 +18,8 @@ from producer.keys import Keys
 from worker.scan.settings import Secrets
 
 GONE: Final = (
-    "the headers, cookies or storage state that the job was given are gone: they are kept for a day, and not replayed; "
-    "submit it again"
+    "the headers, cookies or storage state that the job was given are gone: they are kept for a day, and neither "
+    "replayed nor part of a backup; submit it again"
 )
 LoadSecrets = Callable[[str], Awaitable[Secrets | None]]
 """Return the secrets of a job id; None where it was given none. Raises ``InvalidJob`` where they are gone."""

@@ -131,7 +131,7 @@ async def _opened(settings: str | None, queue: str | None, *, trust_pickle: bool
     if program is None:
         given = ClientSettings.from_env(os.environ)
         with redis_errors(given):
-            async with StreamPool.over(open_redis(given), environment=given.environment) as pool:
+            async with StreamPool.over(open_redis(given, gives_up=True), environment=given.environment) as pool:
                 yield Source(pool, name, reader)
         return
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from producer.errors import InputError
+from producer.reports.plain_text import counted
 
 if TYPE_CHECKING:
     from redis import Redis
 
 MIB: Final = 1 << 20
 ANSWER_WITHIN_S: Final = 30.0
+HALF: Final = "part of the backup may have been loaded: empty that Redis, and restore again"
 
 
 @click.command()
@@ -26,7 +28,8 @@ def backup(folder: Path) -> None:
     """Write a snapshot of the whole Redis at REDIS_URL, every environment in it, to the new folder DIR.
 
     Workers and producers go on meanwhile; what they write after the beginning is not in it. Redis may be in a container
-    or on another machine: nothing but REDIS_URL is needed. The folder holds secrets of scans that wait: keep it safe.
+    or on another machine: nothing but REDIS_URL is needed. Headers, cookies and storage states of scans that wait are
+    left out: such a job, restored, ends as a dead letter that says to submit it again.
 
     \b
     sightline backup backups/2026-11-25
@@ -34,15 +37,25 @@ def backup(folder: Path) -> None:
     from worker.backup import folder as folders
     from worker.backup.restore import modules_of
     from worker.backup.snapshot import receive
+    from worker.backup.without_secrets import SecretFilter
 
     with _open_redis() as redis:
         about = cast("dict[str, Any]", redis.info("server"))
         keys, modules = int(cast("Any", redis.dbsize())), modules_of(redis)
         folders.prepare(folder)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
-        size, digest = folders.keep(folder, receive(redis))
+        snapshot = SecretFilter(receive(redis))
+        size, digest = folders.keep(folder, snapshot.pieces())
         folders.seal(folder, folders.Manifest(made_at, str(about["redis_version"]), modules, keys, size, digest))
     click.echo(f"{folder}: about {keys:,} keys, {size / MIB:,.1f} MiB, SHA-256 {digest[:16]}…")
+    if snapshot.dropped:
+        click.echo(f"left out: what {counted(snapshot.dropped, 'waiting scan')} would log in with")
+    if snapshot.has_secrets:
+        click.echo(
+            "sightline: warning: this Redis writes what this release cannot read: headers, cookies and storage states "
+            "of scans that wait may be in the backup; keep it safe",
+            err=True,
+        )
 
 
 @click.command()
@@ -64,7 +77,7 @@ def restore(folder: Path, address: str, port: int) -> None:
     from worker.backup.replication_source import Offer
 
     manifest = folders.check(folder)
-    with _open_redis() as redis:
+    with _open_redis(lambda: HALF) as redis:
         restoring.check_target(redis, manifest)
         own = restoring.own_address(redis)
         try:
@@ -80,11 +93,11 @@ def restore(folder: Path, address: str, port: int) -> None:
 
 
 @contextmanager
-def _open_redis() -> Generator[Redis]:
+def _open_redis(doubt: Callable[[], str] | None = None) -> Generator[Redis]:
     from producer.redis.connection import open_blocking_redis, redis_errors
     from producer.settings import ClientSettings
 
     settings = ClientSettings.from_env(os.environ)
-    with redis_errors(settings), open_blocking_redis(settings, timeout_s=ANSWER_WITHIN_S) as redis:
+    with redis_errors(settings, doubt), open_blocking_redis(settings, timeout_s=ANSWER_WITHIN_S) as redis:
         redis.ping()
         yield redis

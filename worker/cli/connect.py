@@ -25,10 +25,16 @@ def read_settings(*, level: Literal["warning", "error"] = "warning") -> WorkerSe
     return settings
 
 
-def with_redis(settings: WorkerSettings, action: Callable[[WorkerSettings, Redis, Keys], Awaitable[T]]) -> T:
+def with_redis(
+    settings: WorkerSettings,
+    action: Callable[[WorkerSettings, Redis, Keys], Awaitable[T]],
+    *,
+    doubt: Callable[[], str] | None = None,
+) -> T:
     """Run ``action`` on the settings' Redis; raises ``ServiceError`` in place of the errors of redis-py and RedisVL.
 
-    Ctrl-C cancels it and raises KeyboardInterrupt.
+    A Redis that does not reply for half a minute is such an error; ``doubt`` says what may have been done then, None
+    where nothing can. Ctrl-C cancels it and raises KeyboardInterrupt.
     """
     import asyncio
 
@@ -37,8 +43,8 @@ def with_redis(settings: WorkerSettings, action: Callable[[WorkerSettings, Redis
     from worker.memory.vectors.indexes import search_errors
 
     async def act() -> T:
-        with redis_errors(settings):
-            async with open_redis(settings) as redis, search_errors():
+        with redis_errors(settings, doubt):
+            async with open_redis(settings, gives_up=True) as redis, search_errors():
                 return await action(settings, redis, Keys(settings.environment))
 
     try:

@@ -104,7 +104,7 @@ def prune(*, older_than: str, as_json: bool) -> None:
     async def act(_: WorkerSettings, redis: Redis, keys: Keys) -> Pruned:
         return await prune(redis, keys, older_than_ms=_moment(older_than, await now_of(redis)))
 
-    done = with_redis(read_settings(), act)
+    done = with_redis(read_settings(), act, doubt=lambda: "some records may have been dropped; run it again")
     if as_json:
         click.echo(line_of({"v": 1, "records": done.looked_at, "dropped": done.dropped}))
         return

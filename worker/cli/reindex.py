@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from worker.memory.vectors.reindex import Progress, Reindexed, Tell
     from worker.settings import WorkerSettings
 
+GOES_ON: Final = "vectors may have been written; run it again, and it goes on where it was"
 TOLD_EVERY_S: Final = 1.0
 """Lines of progress in a log."""
 
@@ -45,7 +46,7 @@ def reindex(*, model: str, as_json: bool) -> None:
     settings = read_settings()
     try:
         with _progress(as_json=as_json) as tell:
-            done = with_redis(settings, partial(_move, model=model, tell=tell))
+            done = with_redis(settings, partial(_move, model=model, tell=tell), doubt=lambda: GOES_ON)
     except KeyboardInterrupt:
         raise click.Abort(f"stopped; go on with: sightline reindex --to {model}") from None
     click.echo(line_of({"v": 1, **asdict(done)}) if as_json else _outcome(done, setting=settings.embedding_model))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from worker.own_redis.server import EmbeddedRedis
 
 _LOOK_EVERY_S: Final = 0.2
+ANSWER_WITHIN_S: Final = 2.0
 ROOM_MB: Final = 16
 """Redis ends when it cannot write its append-only file; with less room it would again with the next result."""
 SHORT_LIFE_S: Final = 10.0
@@ -81,7 +82,7 @@ def answers(settings: ClientSettings) -> bool:
 
     from producer.redis.connection import open_blocking_redis
 
-    with open_blocking_redis(settings, timeout_s=2) as client:
+    with open_blocking_redis(settings, timeout_s=ANSWER_WITHIN_S) as client:
         try:
             client.ping()
         except ResponseError:

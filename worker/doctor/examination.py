@@ -8,12 +8,14 @@ from producer.client.queue_view import queue_info
 from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
+from producer.stored.schedules import read_schedules
 from worker.doctor.browser import started_browser_lines
 from worker.doctor.fallback import fallback_lines
 from worker.doctor.index_health import index_lines
 from worker.doctor.lane_health import lane_lines, read_lanes
 from worker.doctor.lifetimes import lifetime_line, take_sample
 from worker.doctor.line import Line, error, warning
+from worker.doctor.schedule_health import schedule_lines
 from worker.doctor.server import read_facts, server_lines
 from worker.doctor.workers_and_models import browser_line, look_at_models, queue_lines
 from worker.settings import WorkerSettings
@@ -37,13 +39,14 @@ async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:
     keys = Keys(settings.environment)
     lines: list[Line] = []
     try:
-        with redis_errors(settings):
-            async with open_redis(settings) as redis:
+        with redis_errors(settings, None):
+            async with open_redis(settings, gives_up=True) as redis:
                 lines += server_lines(await read_facts(redis))
                 lines += await index_lines(redis, keys, model=settings.embedding_model, dims=dims)
                 lines.append(lifetime_line(await take_sample(redis, keys)))
                 lines += queue_lines(await queue_info(redis, keys))
                 lines += lane_lines(await read_lanes(redis, keys))
+                lines += schedule_lines(await read_schedules(redis, keys))
     except ServiceError as failure:
         text, _, todo = str(failure).partition(": ")
         lines.append(error("redis", text, todo))

@@ -49,8 +49,11 @@ class Measured:
 async def measure(settings: WorkerSettings) -> Measured:
     """Measure under EMBEDDING_MODEL; raises ``ModelError`` and ``ServiceError``."""
     keys = Keys(settings.environment)
-    with redis_errors(settings):
-        async with open_redis(settings) as redis, open_models(settings, redis, keys, worker="doctor") as models:
+    with redis_errors(settings, None):
+        async with (
+            open_redis(settings, gives_up=True) as redis,
+            open_models(settings, redis, keys, worker="doctor") as models,
+        ):
             pairs = await distances(models.embedder)
             counts = await AnswerCache(Embeddings(redis, keys)).counts()
     return Measured(pairs, counts, settings.cache_distance_threshold)

@@ -184,7 +184,7 @@ class JobStream:
             args.extend(write_args(write))
         if len(delivery.payload) + len(delivery.args) > KEPT_PAYLOAD_BYTES:
             keys.append(self.keys.job(delivery.job_id))
-            args.extend(("HDEL", 2, "payload", "args"))
+            args.extend(("FORGET", 0))
         size = len(result) + sum(len(arg) for arg in args[7:] if isinstance(arg, str | bytes))
         reply = await self._finishes.call(keys, (len(keys), len(args) + 2, *args), size=size)
         return reply.decode()

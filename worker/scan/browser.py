@@ -44,7 +44,7 @@ def find_browser(wanted: str | None = None) -> Path:
     """Return the browser's program; raise ``DependencyMissing`` that says what to install."""
     if wanted:
         if _is_program(Path(wanted)):
-            return Path(wanted)
+            return Path(wanted).absolute()  # who starts it looks along PATH for a name without a folder
         msg = f"there is no browser at {wanted!r}: {_HOW_TO}"
         raise DependencyMissing(msg)
     found = next((path for path in _candidates() if _is_program(path)), None)

@@ -178,7 +178,9 @@ class Waiting:
             except TimeoutError:
                 if timeout_s is None:
                     raise
-                raise WaitTimeout(f"not all pages were queued within {timeout_s:g} s") from None
+                where = client.settings.public_redis_url
+                msg = f"Redis at {where!r} did not reply in time: not all pages were queued within {timeout_s:g} s"
+                raise WaitTimeout(msg) from None
             left_s = None if timeout_s is None else max(0.0, timeout_s + began - monotonic())
             for page in self.targets.refused:
                 self._take(page)

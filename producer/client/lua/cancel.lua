@@ -7,6 +7,7 @@
 -- Returns the state after: 'cancelled' | 'running' | 'succeeded' | 'dead' | 'unknown' | 'moved' (its batch or lane is another)
 --@include _common.lua
 --@include _events.lua
+--@include _payload.lua
 --@include _end.lua
 --@include _lane.lua
 

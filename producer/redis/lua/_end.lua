@@ -1,4 +1,5 @@
--- Shared by cancel.lua and bury.lua, which end one job. Needs _common.lua and _events.lua before it.
+-- Shared by cancel.lua and bury.lua, which end one job. Needs _common.lua, _events.lua and _payload.lua
+-- before it.
 -- KEYS from `k`: job hash, result string, events stream, secret hash, batch hash (only with a batch)
 -- ARGV from `a`: result JSON, result ttl s (0 = for ever, -1 = no result kept), job ttl s (0 = for ever), event JSON, channel, batch id or ''
 
@@ -14,7 +15,7 @@ local function end_job(k, a, state, now)
   local job, events, job_ttl_s, channel = KEYS[k], KEYS[k + 2], ARGV[a + 2], ARGV[a + 4]
   redis.call('HSET', job, 'state', state, 'finished_ms', ms(now))
   if redis.call('HSTRLEN', job, 'payload') + redis.call('HSTRLEN', job, 'args') > 2000 then
-    redis.call('HDEL', job, 'payload', 'args') -- nobody can run it again from here; a dead letter has its own
+    drop_payload(job)
   end
   if job_ttl_s ~= '0' then redis.call('EXPIRE', job, job_ttl_s) end
   if ARGV[a + 1] == '0' then

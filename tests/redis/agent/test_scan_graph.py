@@ -21,7 +21,7 @@ from tests.redis.agent.scanning import (
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.__main__ import Jobs
 from worker.agent.handlers import QueryJobs
-from worker.memory.history.history import History
+from worker.memory.history.history import History, ScanFilter
 from worker.memory.vectors.embeddings import Embeddings
 from worker.queue.barrier_writes import NewsWrite
 from worker.queue.outcome import Commit, ExpiryWrite, HashWrite
@@ -254,3 +254,15 @@ async def test_a_page_first_seen_by_a_pipeline_run_has_no_earlier_scan_when_it_i
 
     assert again.changes is None
     assert again.scan_id == "first"
+
+
+async def test_html_without_an_address_is_recorded_without_a_vector(redis: Redis, keys: Keys, history: History):
+    scans = graph(FixedEngine([BARRIERS]), history, keys)
+
+    _, commit = await run(keys, scans, "j1", url=None, html="<img src=x>")
+    await apply(redis, commit)
+
+    fields = await cast("Any", redis).hgetall(keys.scan("j1"))
+    assert fields[b"embedded"] == b"never"
+    assert not {b"text", b"vector"} & fields.keys()
+    assert [record.scan_id for record in await history.find(ScanFilter(rule="image-alt"))] == ["j1"]

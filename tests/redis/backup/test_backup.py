@@ -20,6 +20,8 @@ from producer.cli import main
 from tests.support.redis_server import StartServer
 from worker.backup import restore
 from worker.backup.replication_source import Offer
+from worker.backup.snapshot import receive
+from worker.backup.without_secrets import SecretFilter, unpacked
 from worker.own_redis.server import EmbeddedRedis
 
 
@@ -75,6 +77,82 @@ def test_a_snapshot_of_one_server_is_restored_into_another_with_a_password(
         assert client.info("replication")["role"] == "master"  # pyright: ignore[reportIndexIssue]  # a blocking client
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "b/dump.rdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_waiting_scan_would_log_in_with_is_in_no_backup_and_all_else_is(
+    redis_server: StartServer, tmp_path: Path
+) -> None:
+    plain = {"rdbcompression": "no"}
+    server, target = redis_server(config=plain), redis_server(config=plain)
+    with Redis.from_url(server.url) as client, Redis.from_url(target.url) as other:
+        fill_with_all_kinds(client)
+        client.hset("sightline:dev:secret:j1", "headers", '{"Authorization": "Bearer t0ken-that-nobody-keeps"}')
+        client.hset("sightline:dev:secret:j2", "headers", '{"X": "t0ken-that-nobody-keeps"}')
+        client.expire("sightline:dev:secret:j2", 1000)
+        whole = b"".join(receive(client))
+
+        made = run(server, "backup", str(tmp_path / "b"))
+        restored = run(target, "restore", str(tmp_path / "b"))
+
+        kept = {key for key in client.scan_iter() if not key.startswith(b"sightline:dev:secret:")}
+        assert kept == set(other.scan_iter())
+        assert [key for key in sorted(kept) if value_of(client, key) != value_of(other, key)] == []
+    assert made.returncode == restored.returncode == 0, made.stderr + restored.stderr
+    assert "left out: what 2 waiting scans would log in with" in made.stdout
+    assert b"t0ken" in whole
+    assert b"t0ken" not in (tmp_path / "b/dump.rdb").read_bytes()
+
+
+def value_of(client: Redis, key: bytes) -> object:
+    """What is at ``key``, times to live included; tables keep no order."""
+    kind = client.type(key)
+    whole = {b"hash": client.hgetall, b"set": client.smembers}.get(kind, client.dump)(key)  # pyright: ignore[reportArgumentType, reportCallIssue]  # a blocking client
+    ends = client.execute_command("HPEXPIRETIME", key, "FIELDS", 1, "field 1") if kind == b"hash" else None
+    return whole, client.execute_command("PEXPIRETIME", key), ends
+
+
+def fill_with_all_kinds(client: Redis) -> None:
+    """Write each kind of value that Redis has, small and large, with what comes before values in a snapshot."""
+    many = {f"field {number}": number for number in range(600)}
+    client.mset({"s": "x", "number": "5", "large": "y" * 70_000, "sightline:dev:job:secret:": "no secret"})
+    client.rpush("list", *many)
+    client.rpush("long values", *("v" * 9_000 for _ in range(5)))
+    client.sadd("numbers", *range(50))
+    client.sadd("words", *list(many)[:20])
+    client.sadd("many words", *many)
+    client.zadd("scores", {"a": 1, "b": 2.5})
+    client.zadd("many scores", many)
+    client.hset("hash", mapping={"a": "b"})
+    client.hset("many fields", mapping=many)
+    for name in ("fields that end", "many that end"):
+        client.hset(name, mapping=many if "many" in name else {"a": 1, "b": 2})
+        client.execute_command("HEXPIRE", name, 1000, "FIELDS", 1, "field 1" if "many" in name else "a")
+    for number in range(300):
+        client.xadd("stream", {"n": number})
+    for group in ("g", "h"):
+        client.xgroup_create("stream", group, id="0")
+        client.xreadgroup(group, "c", {"stream": ">"}, count=20)
+    client.execute_command("JSON.SET", "j", "$", '{"a": [1, 2.5, "x", null, true]}')
+    client.execute_command("FT.CREATE", "idx", "PREFIX", "1", "d:", "SCHEMA", "t", "TAG")
+    client.function_load("#!lua name=mine\nredis.register_function('f', function() return 1 end)")
+    client.expire("s", 1000)
+
+
+def test_what_cannot_be_read_is_kept_whole_and_said() -> None:
+    known = b"REDIS0011\xfa\x01a\x01b\xfe\x00" + b"\x00\x16sightline:dev:secret:j\x05t0ken"
+    unknown = b"\xf0 of a later release" + b"\xff" + bytes(8)
+
+    reading = SecretFilter(iter([known, unknown]))
+
+    assert b"".join(reading.pieces()) == known[:-30] + unknown
+    assert (reading.dropped, reading.has_secrets) == (1, True)
+
+
+def test_a_key_that_redis_has_packed_is_read() -> None:
+    name = b"sightline:dev:secret:" + b"a" * 30  # as LZF packs it: 22 literals, then 29 more of the last
+    packed = bytes([21]) + name[:22] + bytes([7 << 5, 29 - 9, 0])
+
+    assert unpacked(packed, len(name)) == name
 
 
 def test_a_redis_that_holds_anything_is_refused_and_left_alone(

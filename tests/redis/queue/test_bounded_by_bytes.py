@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -11,7 +12,9 @@ import worker.queue.stream
 from producer.client.client import Client
 from producer.keys import Keys
 from producer.stored.dead_letters import DeadLetters
+from tests.support.finished_scans import leave_finished_scans
 from tests.support.queue import BOOM, job_fields, start_one
+from worker.memory.history.history import History
 from worker.queue.delivery import Delivery
 from worker.queue.stream import JobStream
 
@@ -34,7 +37,7 @@ async def test_an_ended_job_keeps_no_long_payload(
     fields = await job_fields(redis, keys, job_id)
     assert fields["state"] == end
     assert not {"payload", "args"} & fields.keys()
-    assert await redis.memory_usage(keys.job(job_id)) < 1_000
+    assert await redis.memory_usage(keys.job(job_id)) < 600  # in the small form again
 
 
 async def test_a_job_cancelled_while_it_waits_keeps_no_long_payload(client: Client, redis: Redis, keys: Keys):
@@ -62,6 +65,34 @@ async def test_a_short_payload_still_says_what_was_asked(client: Client, stream:
     await stream.finish(await start_one(stream), commit=None)
 
     assert (await job_fields(redis, keys, job_id))["payload"] == '{"a":7}'
+
+
+async def test_html_scans_that_have_ended_leave_little_behind(
+    redis: Redis, redis_url: str, keys: Keys, history: History
+):
+    await leave_finished_scans(redis_url, redis, history, count=20)
+
+    sizes = {name: await bytes_of(redis, keys, name) / 20 for name in ("job", "scan", "events")}
+
+    assert sizes["job"] < 500
+    assert sizes["scan"] < 1_600  # a third of it the vector
+    assert sum(sizes.values()) < 2_500
+
+
+async def bytes_of(redis: Redis, keys: Keys, name: str) -> int:
+    names = [key async for key in redis.scan_iter(match=f"{keys.prefix}{name}*")]
+    return sum([await redis.memory_usage(key, samples=0) or 0 for key in names])
+
+
+async def test_a_hash_with_many_fields_of_somebody_else_ends_as_any_other(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = (await client.submit("add", PAGE)).job_id
+    await cast("Any", redis).hset(keys.job(job_id), mapping={f"mine {number}": "x" for number in range(9_000)})
+
+    assert await stream.finish(await start_one(stream), commit=None) == "committed"
+
+    assert await cast("Any", redis).hlen(keys.job(job_id)) > 9_000
 
 
 async def test_dead_letters_are_bounded_by_bytes_and_the_newest_is_kept(

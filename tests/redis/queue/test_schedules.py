@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Self, cast
 
@@ -13,8 +14,10 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
-from producer.stored.schedules import Schedule, Schedules, latest_time
+from producer.stored.schedules import Schedule, Schedules, latest_time, read_schedules
 from tests.support.queue import events_of
+from worker.doctor.line import Level
+from worker.doctor.schedule_health import schedule_lines
 
 NOW = datetime(2026, 5, 4, 12, 30, 20, tzinfo=UTC)  # a Monday
 NIGHTLY = Schedule("nightly", "0 3 * * *", "scan", ({"url": "https://example.org/1"}, {"url": "https://example.org/2"}))
@@ -160,3 +163,25 @@ async def test_a_schedule_that_cannot_be_read_keeps_no_other_from_firing(
 
     assert await redis.xlen(keys.lane("batch")) == 2
     assert [schedule.name for schedule in await schedules.all()] == ["nightly"]
+
+
+async def test_a_schedule_of_an_earlier_release_with_a_password_is_not_fired_and_the_password_goes(
+    client: Client, redis: Redis, keys: Keys
+):
+    pages = ({"url": "https://ann:t0ken@example.org/1", "group": "shop"}, {"url": "https://example.org/2"}, "no page")
+    kept = json.dumps(asdict(replace(NIGHTLY, payloads=cast("Any", pages))))
+    await cast("Any", redis).hset(keys.schedules, "nightly", kept)
+    schedules = Schedules(client)
+
+    for _ in range(2):
+        with pytest.raises(InvalidJob, match=r"schedule 'nightly': '.*/1' has a name and password"):
+            await schedules.fire_due(now=NOW)
+
+    (left,) = await schedules.all()
+    assert left.payloads == ({"url": "https://\u2026@example.org/1", "group": "shop"}, *pages[1:])
+    assert b"t0ken" not in await cast("Any", redis).hget(keys.schedules, "nightly")
+    assert await events_of(redis, keys) == []
+    (line,) = schedule_lines(await read_schedules(redis, keys))
+    assert line.level is Level.WARNING
+    assert "'nightly' is not run: 'https://example.org/1' has a name and password" in line.text
+    assert "sightline scan --header-file" in line.todo

@@ -190,6 +190,29 @@ async def test_a_client_that_cannot_open_a_connection_to_a_frozen_redis_says_so(
                 await client.submit("add", {"a": 1})
 
 
+POOLED: Final[dict[str, Callable[[Any], Awaitable[object]]]] = {
+    "a command": lambda pooled: pooled.get("key"),
+    "a pipeline": lambda pooled: pooled.pipeline(transaction=False).get("key").execute(),
+    "a transaction": lambda pooled: pooled.pipeline(transaction=True).set("key", "x").execute(),
+    "a blocking read": lambda pooled: pooled.xread({"events": "0"}, block=10),
+}
+
+
+@pytest.mark.parametrize("call", POOLED)
+async def test_a_client_that_gives_up_does_so_once_and_says_what_may_have_happened(
+    frozen: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch, call: str
+):
+    monkeypatch.setattr(connection, "ATTEMPTS", 1_000)
+    settings = ClientSettings(redis_url=frozen.url)
+    async with connection.open_redis(settings, gives_up=True) as pooled:
+        await pooled.ping()
+        freeze(frozen)
+
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(Unconfirmed, match="did not reply"), connection.redis_errors(settings):
+                await POOLED[call](pooled)
+
+
 async def test_a_script_on_a_pooled_connection_has_a_deadline(frozen: EmbeddedRedis):
     async with Redis.from_url(frozen.url) as pooled:
         await pooled.ping()

@@ -33,6 +33,13 @@ def test_the_browser_named_by_the_setting_is_used(tmp_path: Path) -> None:
     assert browser.find_browser(str(wanted)) == wanted
 
 
+def test_a_browser_named_from_this_folder_on_is_the_one_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = program(tmp_path / "my-chromium")
+    monkeypatch.chdir(tmp_path)
+
+    assert browser.find_browser("my-chromium") == wanted
+
+
 def test_a_named_browser_that_is_not_there_is_an_error_not_another_browser(tmp_path: Path) -> None:
     with pytest.raises(DependencyMissing, match="there is no browser at"):
         browser.find_browser(str(tmp_path / "missing"))

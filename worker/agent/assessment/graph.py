@@ -138,7 +138,9 @@ class ScanGraph:
             timings_ms=_timings(result, "recall", began),
         )
         update = {"result": result.model_dump_json(), "recalled": recalled.model_dump_json()}
-        return {**update, "embedded": embedded.pack()}
+        # HTML without an address is nothing to go back to: half of its record would be what it is found by.
+        kept = embedded if request.url is not None else Embedded("", {})
+        return {**update, "embedded": kept.pack()}
 
     async def assess(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
         """Say what the findings mean and what to mend first, or that a model will: the findings do not wait for it."""

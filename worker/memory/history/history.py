@@ -56,7 +56,6 @@ class ScanFilter:
     page: str | Sequence[str] | None = None
     terms: str | None = None
     not_page: str | None = None
-    not_job: str | None = None
     host: str | None = None
     group: str | None = None
     rule: str | None = None
@@ -85,8 +84,6 @@ class ScanFilter:
                 parts.append(Tag(name) == [exact_tag(value) for value in ((some,) if isinstance(some, str) else some)])
         if self.not_page is not None:
             parts.append(Tag("page") != exact_tag(self.not_page))
-        if self.not_job is not None:
-            parts.append(Tag("job") != exact_tag(self.not_job))
         if self.since_ms is not None:
             parts.append(Num("last_seen_ms") >= self.since_ms)
         if self.until_ms is not None:
@@ -109,12 +106,11 @@ class Neighbour:
 
 def schema(keys: Keys, generation: Generation) -> IndexSchema:
     """Return the schema of the history's index in one generation: hashes under ``scan:``."""
-    tags = ("job", "page", "terms", "host", "group", "rules", "impacts", "criteria", "components", "status")
-    numbers = ("at_ms", "last_seen_ms", "total", "elements")
+    tags = ("page", "terms", "host", "group", "rules", "impacts", "criteria", "components", "status")
+    numbers = ("at_ms", "last_seen_ms")
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in tags),
         *({"name": name, "type": "numeric", "attrs": {"sortable": True}} for name in numbers),
-        *({"name": name, "type": "text"} for name in ("title", "summary")),
     ]
     name = keys.index_of(keys.scans_index, generation.number)
     return index_schema(name, keys.scan_prefix, fields, generation, HNSW)
@@ -168,13 +164,14 @@ class History:
 
         ``before_run``: the newest of the states that were first seen before that run began.
         """
-        wanted = ScanFilter(page=page, terms=terms, not_job=before_job, status=status)
-        if before_run is None:
-            found = await self.find(wanted, limit=1)
-            return found[0] if found else None
+        wanted = ScanFilter(page=page, terms=terms, status=status)
+        if before_run is not None:
+            wanted = replace(wanted, begun_by_ms=before_run.began_ms)
+        found = await self.find(wanted, limit=2 if before_run is None else RUN_STATES)
         # By name too: where Redis' clock was set back, the run's own states seem to be from before it began.
-        found = await self.find(replace(wanted, begun_by_ms=before_run.began_ms), limit=RUN_STATES)
-        return next((record for record in found if record.run != before_run.name), None)
+        own = before_run.name if before_run else None
+        others = (record for record in found if record.scan_id != before_job and record.run != own)
+        return next(others, None)
 
     async def run_of(self, name: str, *, submitted_ms: int) -> Run | None:
         """Return the pipeline run called ``name``, which begins with its first scan that asks; None for no name.

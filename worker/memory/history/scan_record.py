@@ -195,7 +195,6 @@ def document(
     places = {issue_id: place for place, issue_id in enumerate(components)}
     host = host_of(result.url)
     fields: Fields = {
-        "job": exact_tag(result.scan_id),
         "page": page,
         "terms": terms,
         "run": run,
@@ -217,8 +216,6 @@ def document(
     kept |= {
         "at_ms": at_ms,
         "last_seen_ms": seen_ms,
-        "total": result.counts.total,
-        "elements": result.barriers.total,
         "signature": signature(result),
         "counts": result.counts.model_dump_json(),
         "barriers": result.barriers.model_dump_json(),

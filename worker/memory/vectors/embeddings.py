@@ -23,6 +23,7 @@ from producer.keys import Keys
 from worker.memory.vectors.generations import (
     EMBEDDED,
     FIRST,
+    NEVER,
     Generation,
     Record,
     begin_record,
@@ -62,13 +63,18 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A text and its vectors by number of generation, as Redis keeps them; those that lack are backfilled."""
+    """A text and its vectors by number of generation, as Redis keeps them; those that lack are backfilled.
+
+    Without a text there are none, and never will be.
+    """
 
     text: str
     vectors: Mapping[int, bytes]
 
     def fields(self) -> dict[str, str | bytes]:
         """Return the fields of its document. All are written, so that none is left of another text."""
+        if not self.text:
+            return {EMBEDDED: NEVER}
         blobs = {vector_field(number): blob for number, blob in self.vectors.items()}
         return {"text": self.text, EMBEDDED: ",".join(map(str, self.vectors)), **blobs}
 

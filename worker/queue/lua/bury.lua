@@ -6,6 +6,7 @@
 -- Returns {'committed', length of the dead stream, or its cap where letters went for their bytes} | {'already'} | {'lost'}
 --@include _common.lua
 --@include _events.lua
+--@include _payload.lua
 --@include _end.lua
 --@include _lane.lua
 --@include _delivery.lua

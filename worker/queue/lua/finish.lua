@@ -8,7 +8,8 @@
 --       1 how many keys it has  2 how many arguments  3 entry id  4 fence  5 state after  6 result JSON
 --       7 result ttl s, 0 = for ever, -1 = no result kept  8 event JSON without its closing brace  9 batch id or ''
 --       then for each write: its command, how many values, the values:
---         HSET field value …   |  HDEL field …  |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
+--         HSET field value …   |  HINCRBY field by  |  EXPIRE ttl_s, of a hash  |  XADD * event line
+--         FORGET, of the job's own hash: payload and arguments go
 --         PUBLISH line, the key being its channel
 --         HSETXX field value …, without effect on a hash that is not there
 --         ENTRY id kind, of a lane: a further job's entry, followed by
@@ -24,6 +25,7 @@
 --@include _common.lua
 --@include _events.lua
 --@include _lane.lua
+--@include _payload.lua
 --@include _delivery.lua
 --@include _barriers.lua
 
@@ -98,6 +100,8 @@ local function write(k, a, first_write)
       local held = redis.call('GET', KEYS[w])
       if not held or redis.sha1hex(held) ~= ARGV[at + 2] then return end
       redis.call('SET', KEYS[w], ARGV[at + 3], 'KEEPTTL')
+    elseif command == 'FORGET' then
+      drop_payload(KEYS[w])
     elseif command == 'HSETXX' then
       if redis.call('EXISTS', KEYS[w]) == 1 then redis.call('HSET', KEYS[w], unpack(ARGV, at + 2, at + 1 + count)) end
     elseif command == 'WINDOW' then

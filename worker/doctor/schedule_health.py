@@ -1,0 +1,21 @@
+"""Schedules that no worker fires: what cannot be read, and what has a name and password in an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from producer.stored.schedules import Schedule, no_login
+from worker.doctor.line import Line, warning
+
+
+def schedule_lines(schedules: Mapping[str, Schedule | None]) -> list[Line]:
+    """Return a line for each of ``schedules``, by name, that is not fired."""
+    lines: list[Line] = []
+    for name, schedule in schedules.items():
+        if schedule is None:
+            todo = f"sightline schedule remove {name}; then add it again"
+            lines.append(warning("schedules", f"{name!r} cannot be read", todo))
+        elif (url := schedule.url_with_login) is not None:
+            text, _, todo = no_login(url).rpartition(": ")
+            lines.append(warning("schedules", f"{name!r} is not run: {text}", f"{todo}, and remove the schedule"))
+    return lines
