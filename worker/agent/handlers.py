@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.contract.addresses import host_of
+from producer.contract.fixes import PENDING
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.graph import ScanGraph
@@ -22,12 +23,14 @@ from worker.agent.assessment.job import assess_writes
 from worker.agent.assessment.regression import regression_writes
 from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
+from worker.agent.fixes.queueing import are_tried, fix_writes, secret_writes
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, unpack_shots
 from worker.memory.history.scan_record import document, page_of, signature, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
+from worker.scan.settings import Secrets
 
 JobContext = dict[str, Any]
 """What the queue gives a job function: ``job_id``; ``progress``, ``lane`` and ``score`` (submitted, ms) if known."""
@@ -37,12 +40,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ScanJobs:
-    """Runs scans. Pictures are kept for ``shot_ttl_s``."""
+    """Runs scans. Pictures are kept for ``shot_ttl_s``; ``try_fixes``: changes may be tried on the pages."""
 
     graph: ScanGraph
     keys: Keys
     load_secrets: LoadSecrets
     shot_ttl_s: int
+    try_fixes: bool = False
 
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
         """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be read is a result.
@@ -59,7 +63,14 @@ class ScanJobs:
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
         lane = ctx.get("lane", Lane.BATCH)
-        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s, lane=lane)
+        commit = scan_commit(
+            state,
+            self.keys,
+            shot_ttl_s=self.shot_ttl_s,
+            lane=lane,
+            try_fixes=self.try_fixes,
+            secrets=context.secrets,
+        )
         log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
         return commit
 
@@ -101,8 +112,16 @@ def parse_request(payload: JsonObject) -> ScanRequest:
         raise InvalidJob(f"not a scan request: {describe_invalid(error)}") from None
 
 
-def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | str = Lane.BATCH) -> Commit:
-    """Return what a finished scan leaves: result, history document, the site's counters, pictures, assessment job.
+def scan_commit(
+    state: ScanState,
+    keys: Keys,
+    *,
+    shot_ttl_s: int,
+    lane: Lane | str = Lane.BATCH,
+    try_fixes: bool = False,
+    secrets: Secrets | None = None,
+) -> Commit:
+    """Return what a finished scan leaves: result, history document, the site's counters, pictures, its further job.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
     (same signature) is written over that one instead: history grows with change, not with scans.
@@ -135,7 +154,11 @@ def scan_commit(state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | s
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
+    if are_tried(result, request, is_on=try_fixes):
+        result = result.revised(fixes_state=PENDING)
+        writes += secret_writes(secrets, keys, job_id=job_id)
     writes += assess_writes(result, keys, job_id=job_id, priority=lane, elsewhere=recalled.elsewhere)
+    writes += fix_writes(result, keys, job_id=job_id, priority=lane)
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

@@ -178,7 +178,7 @@ class Waiting:
         wait_s = assess_wait(self.options)
         timeout_s = self.options.timeout_s
         async for page in pages_as_completed(client, self.queued, timeout_s=timeout_s, left_s=left_s):
-            if wait_s and page.result is not None and page.result.assessed_by.is_pending:
+            if wait_s and page.result is not None and page.result.is_awaited:
                 pending[page.job_id] = page
             else:
                 yield page
@@ -192,7 +192,7 @@ class Waiting:
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)
         self.summary.add(page, fail_on=threshold(self.options.fail_on))
-        self.unassessed += page.result is not None and page.result.assessed_by.is_pending
+        self.unassessed += page.result is not None and page.result.is_awaited
         self.timed_out |= page.outcome == "waiting"
         self.expired |= page.error == ResultExpired.__name__
         if page.outcome == "failed" and page.error == "InvalidJob":

@@ -1,0 +1,203 @@
+"""Changes are tried by a job of their own: after the findings and the assessment, and once a component."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.contract import Finding, Lane, Node, ScanRequest, ScanResult, TriedFix
+from producer.contract.payloads import FIX, fix_job_id
+from producer.errors import Busy, ScanFailed
+from producer.keys import Keys
+from tests.redis.agent.scanning import HOME, graph, jobs
+from tests.support.gpu import until
+from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
+from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.fixes.job import ATTEMPTS, FixJobs
+from worker.agent.handlers import ScanJobs
+from worker.agent.job_secrets import secrets_of
+from worker.memory.history.history import History
+from worker.queue.outcome import ReplaceWrite
+from worker.queue.worker import func
+from worker.scan.fixes.wanted import Wanted
+from worker.scan.settings import Secrets
+
+ISSUE = "0123456789abcdef-01234567"
+
+
+def labelled(rule: str = "label", issue_id: str = ISSUE, *, snippet: str = "<input>") -> Finding:
+    node = Node(selector=("#a",), snippet=snippet, fingerprint="a", issue_id=issue_id, component="Search field")
+    return finding(rule).revised(nodes=(node,), node_count=1)
+
+
+@dataclass
+class TryingEngine:
+    """Says of every change that it removes its barrier; keeps what it was asked."""
+
+    asked: list[tuple[ScanRequest, list[Wanted], Secrets | None]] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def try_fixes(
+        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+    ) -> tuple[TriedFix, ...]:
+        self.asked.append((request, list(wanted), secrets))
+        if self.failure is not None:
+            raise self.failure
+        url = request.url or ""
+        return tuple(
+            TriedFix(issue_id=one.issue_id, rule=one.rule, verdict="removes", by=one.by, url=url, diff=f"+{one.rule}")
+            for one in wanted
+        )
+
+
+@pytest.fixture
+def engine() -> TryingEngine:
+    return TryingEngine()
+
+
+@pytest.fixture
+def working(redis: Redis, keys: Keys, redis_url: str, history: History, engine: TryingEngine) -> Any:
+    """Runs a worker as the product makes it; its pages have the findings given."""
+
+    @asynccontextmanager
+    async def work(*findings: Finding, **more: Any) -> AsyncGenerator[None]:
+        pages = FixedEngine([scan_result(*findings)])
+        scans = jobs(keys, graph(pages, history, keys), secrets_of(redis, keys))
+        scans = ScanJobs(scans.graph, keys, scans.load_secrets, scans.shot_ttl_s, more.get("try_fixes", True))
+        fixes = FixJobs(engine, redis, keys)
+
+        async def scan(ctx: dict[Any, Any], /, **payload: Any) -> object:
+            return await scans.run(ctx, payload)
+
+        async def fix(ctx: dict[Any, Any], /, **payload: Any) -> object:
+            return await fixes.run(ctx, payload)
+
+        functions = [
+            func(cast("Any", scan), name="scan"),
+            func(cast("Any", fix), name=FIX, keep_result=0, max_tries=more.get("max_tries", ATTEMPTS)),
+        ]
+        made: dict[str, Any] = {"assess_slots": 1, "settle": {FIX: fixes.settle}}
+        async with running_worker(redis_url, keys, functions, **made):
+            yield
+
+    return work
+
+
+async def tried(client: Client, job_id: str, **payload: Any) -> ScanResult:
+    secrets = payload.pop("secrets", None)
+    await client.submit("scan", {"url": HOME, **payload}, job_id=job_id, secrets=secrets)
+    await client.wait(job_id, timeout_s=DEADLINE_S)
+
+    async def is_done() -> bool:
+        found = await client.result(job_id)
+        return isinstance(found, ScanResult) and not found.is_awaited
+
+    await until(is_done, timeout_s=DEADLINE_S)
+    found = await client.result(job_id)
+    assert isinstance(found, ScanResult)
+    return found
+
+
+async def test_tried_changes_come_into_the_result_and_history_stays_as_it_was(
+    working: Any, client: Client, redis: Redis, keys: Keys, engine: TryingEngine
+):
+    async with working(labelled(), labelled("color-contrast", "f" * 16)):
+        result = await tried(client, "s1")
+
+    assert (result.fixes_state, [(fix.rule, fix.issue_id) for fix in result.fixes]) == ("tried", [("label", ISSUE)])
+    ((request, wanted, _),) = engine.asked
+    assert (request.url, [(one.rule, one.snippet) for one in wanted]) == (HOME, [("label", "<input>")])
+    record = await cast("Awaitable[dict[bytes, bytes]]", redis.hgetall(keys.scan(result.scan_id)))
+    assert not any(b"fix" in name or b"tried" in value for name, value in record.items())
+    assert record[b"times_seen"] == b"1"
+    lines = [json.loads(line) for line in await events_of(redis, keys)]
+    (event,) = [line for line in lines if line["event"] == "scan.fixes_tried"]
+    assert (event["job_id"], event["tried"], event["fixes"]) == ("s1", 1, 1)
+    assert await redis.xlen(keys.lane(Lane.ASSESS)) == 0
+
+
+async def test_one_try_serves_all_pages_that_have_the_component(working: Any, client: Client, engine: TryingEngine):
+    async with working(labelled()):
+        first, second = await tried(client, "s1"), await tried(client, "s2", url=f"{HOME}/other")
+
+    assert first.fixes == second.fixes
+    assert len(engine.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_tried"),
+    [({"assess": False}, False), ({"assess": False, "try_fixes": True}, True), ({"try_fixes": False}, False)],
+)
+async def test_changes_are_tried_where_the_page_is_assessed_or_it_is_asked_for(
+    working: Any, client: Client, engine: TryingEngine, asked: dict[str, Any], is_tried: bool
+):
+    async with working(labelled()):
+        result = await tried(client, "s1", **asked)
+
+    assert (len(engine.asked), result.fixes_state) == ((1, "tried") if is_tried else (0, ""))
+
+
+async def test_a_worker_that_must_not_try_queues_nothing(
+    working: Any, client: Client, redis: Redis, keys: Keys, engine: TryingEngine
+):
+    async with working(labelled(), try_fixes=False):
+        result = await tried(client, "s1")
+
+    assert (result.fixes_state, engine.asked) == ("", [])
+    assert await job_fields(redis, keys, fix_job_id("s1")) == {}
+
+
+async def test_the_login_opens_the_page_again_and_is_deleted_with_the_tries(
+    working: Any, client: Client, redis: Redis, keys: Keys, engine: TryingEngine
+):
+    given = {"headers": {"Authorization": "x"}, "cookies": [{"name": "a", "value": "b"}]}
+
+    async with working(labelled()):
+        await tried(client, "s1", secrets=given)
+
+    ((_, _, secrets),) = engine.asked
+    assert secrets is not None
+    assert (dict(secrets.headers), [dict(one) for one in secrets.cookies]) == (given["headers"], given["cookies"])
+    assert await redis.exists(keys.secret("s1"), keys.secret(fix_job_id("s1"))) == 0
+
+
+async def test_an_engine_that_fails_ends_in_the_result_with_the_reason(
+    working: Any, client: Client, engine: TryingEngine
+):
+    engine.failure = ScanFailed("the browser failed twice")
+
+    async with working(labelled(), max_tries=1):
+        result = await tried(client, "s1")
+
+    assert result.fixes == ()
+    assert result.fixes_state == "none: attempt 1 of 1 failed: the browser failed twice"
+
+
+async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, engine: TryingEngine):
+    fixes = FixJobs(engine, redis, keys)
+    result = scan_result(labelled()).revised(fixes_state="pending")
+    await redis.set(keys.result("s1"), result.model_dump_json())
+
+    async with fixes._place:
+        with pytest.raises(Busy):
+            await fixes.run({}, {"scan": "s1"})
+
+    assert engine.asked == []
+
+
+async def test_what_can_no_longer_be_asked_for_is_said(redis: Redis, keys: Keys, engine: TryingEngine):
+    result = scan_result(labelled()).revised(fixes_state="pending")
+    await redis.set(keys.result("s1"), result.model_dump_json())
+
+    commit = await FixJobs(engine, redis, keys).run({}, {"scan": "s1"})
+
+    written = commit.writes[0]
+    assert isinstance(written, ReplaceWrite)
+    assert json.loads(written.text)["fixes_state"] == "none: the scan's request is no longer kept"
