@@ -56,10 +56,13 @@ def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: S
 
 
 def assess_wait(options: ScanOptions) -> float:
-    """Return how long assessments are waited for, in seconds; by default a person waits and a pipeline does not."""
+    """Return how long assessments are waited for, in seconds; by default a person waits and a pipeline does not.
+
+    Whoever asks for tries of changes waits for them.
+    """
     if options.assess_wait_s is not None:
         return options.assess_wait_s
-    return PERSON_WAITS_S if is_terminal() and not environment().get("CI") else 0.0
+    return PERSON_WAITS_S if options.try_fixes or (is_terminal() and not environment().get("CI")) else 0.0
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
@@ -192,7 +195,7 @@ class Waiting:
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)
         self.summary.add(page, fail_on=threshold(self.options.fail_on))
-        self.unassessed += page.result is not None and page.result.is_awaited
+        self.unassessed += page.result is not None and page.result.assessed_by.is_pending
         self.timed_out |= page.outcome == "waiting"
         self.expired |= page.error == ResultExpired.__name__
         if page.outcome == "failed" and page.error == "InvalidJob":

@@ -29,6 +29,7 @@ from producer.contract import (
     decode_payload,
     describe_invalid,
 )
+from producer.contract.assessment import AssessmentSource
 from producer.contract.fixes import PENDING, TRIED, TriedFix
 from producer.contract.payloads import fix_job_id
 from producer.contract.results import decode_result
@@ -95,8 +96,8 @@ class FixJobs:
                 try:
                     fixes = await self._try(request, pending[1])
                 except InvalidJob as error:
-                    return await self._commit(request, (), f"none: {clip(str(error))}")
-        return await self._commit(request, fixes, TRIED if fixes else "none: nothing is proposed for these findings")
+                    return await self._commit(request, (), _none(str(error)))
+        return await self._commit(request, fixes, TRIED if fixes else _none("nothing is proposed"))
 
     async def settle(self, payload: bytes, reason: str) -> Commit | None:
         """Return the commit that says that nothing is tried, for ``reason``; None for a payload that is none."""
@@ -104,7 +105,7 @@ class FixJobs:
             request = _parse(decode_payload(payload))
         except InvalidJob:
             return None
-        return await self._commit(request, (), f"none: {clip(reason)}")
+        return await self._commit(request, (), _none(reason))
 
     async def _try(self, request: FixRequest, result: ScanResult) -> tuple[TriedFix, ...]:
         """Return what is known of the page's component barriers, and what is found out about the rest."""
@@ -187,3 +188,7 @@ def _parse(payload: JsonObject) -> FixRequest:
         return FixRequest.model_validate(payload)
     except ValidationError as error:
         raise InvalidJob(f"not a try of changes on a scanned page: {describe_invalid(error)}") from None
+
+
+def _none(reason: str) -> str:
+    return str(AssessmentSource(reason=clip(reason)))
