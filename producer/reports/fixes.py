@@ -24,11 +24,15 @@ def fixes_of(page: Page) -> dict[Key, TriedFix]:
     return {(fix.issue_id, fix.rule): fix for fix in tried if fix.is_fix}
 
 
-def tried_text(fix: TriedFix, page_url: str) -> str:
-    """Return one sentence: where the change was tried, what it did, and who proposed it if that was a model."""
+def tried_text(fix: TriedFix, page_url: str, *, of: int = 1) -> str:
+    """Return one sentence: where the change was tried, what it did, and who proposed it if that was a model.
+
+    ``of`` is how many elements the component has: one of them was changed.
+    """
     where = "your page" if fix.url in {"", page_url} else one_line(fix.url, limit=300)
     by = "" if fix.by == BY_RULE else f", proposed by {one_line(fix.by, limit=80)}"
-    return f"Tried on {where}: this change removes the barrier and adds none{by}."
+    element = " for one of the elements" if of > 1 else ""
+    return f"Tried on {where}{element}: this change removes the barrier and adds none{by}."
 
 
 def diff_lines(fix: TriedFix) -> list[tuple[str, str]]:

@@ -82,7 +82,10 @@ def _fix(one: ComponentBarrier) -> list[str]:
     if one.fix is None:
         return []
     fix, page = one.fix
-    return [tried_text(fix, page.url), *(one_line(f"{sign}{line}") for sign, line in diff_lines(fix))]
+    return [
+        tried_text(fix, page.url, of=one.node_count),
+        *(one_line(f"{sign}{line}") for sign, line in diff_lines(fix)),
+    ]
 
 
 def _to_review(page: Page) -> list[str]:

@@ -205,9 +205,9 @@ def _fix(group: ComponentBarrier) -> list[str]:
     fix, page = group.fix
     diff = "\n".join(f"{sign}{line}" for sign, line in diff_lines(fix))
     if len(diff) > _DIFF_CHARS:
-        return [f"\n{text(tried_text(fix, page.url))} It is in the HTML report.\n"]
+        return [f"\n{text(tried_text(fix, page.url, of=group.node_count))} It is in the HTML report.\n"]
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", diff))])
-    return [f"\n{text(tried_text(fix, page.url))}\n\n{fence}diff\n{diff}\n{fence}\n"]
+    return [f"\n{text(tried_text(fix, page.url, of=group.node_count))}\n\n{fence}diff\n{diff}\n{fence}\n"]
 
 
 def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:

@@ -167,7 +167,9 @@ def _fixes(one: ComponentBarrier) -> JsonObject:
         "artifactLocation": {"uri": relative_uri(fix.url or page.url)},
         "replacements": [{"deletedRegion": region, "insertedContent": {"text": printable(place.text)}}],
     }
-    return {"fixes": [{"description": {"text": tried_text(fix, page.url)}, "artifactChanges": [change]}]}
+    return {
+        "fixes": [{"description": {"text": tried_text(fix, page.url, of=one.node_count)}, "artifactChanges": [change]}]
+    }
 
 
 def _proposal(one: Proposed) -> JsonObject:

@@ -54,7 +54,8 @@ def test_the_shops_mechanical_fixes_are_tried_and_shown_in_every_report(
     }, verdicts
     shown = sum(fix["verdict"] == "removes" for _, fix in tried)
     report = {end: (tmp_path / f"r.{end}").read_text() for end in FORMATS}
-    assert report["html"].count("Tried on your page: this change removes the barrier") == shown
+    assert report["html"].count("this change removes the barrier and adds none.") == shown
+    assert report["html"].count("Tried on your page for one of the elements:") == 1
     assert "<ins>+ &lt;html lang=&#34;en&#34;&gt;</ins>" in report["html"]
     assert '```diff\n-<html>\n+<html lang="en">\n```' in report["md"]
     assert '+&lt;html lang="en"&gt;' in report["xml"]
