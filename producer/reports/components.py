@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from producer.contract import Impact, JsonObject
 from producer.contract.advice import Advice, advice_on
-from producer.reports.fixes import fixes_of
 from producer.reports.page import Page, RuleGroup, elements, impact_of
 
 if TYPE_CHECKING:
@@ -59,8 +58,9 @@ class ComponentBarrier(RuleGroup):
     def fix(self) -> tuple[TriedFix, Page] | None:
         """A change that was tried and removes the barrier, and the page whose result has it."""
         for page, _ in self.places if self.issue_id else ():
-            if fix := fixes_of(page).get((self.issue_id, self.rule)):
-                return fix, page
+            for fix in page.result.fixes if page.result else ():
+                if fix.issue_id == self.issue_id and fix.rule == self.rule and fix.is_fix:
+                    return fix, page
         return None
 
     @property
