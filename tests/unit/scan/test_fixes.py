@@ -61,6 +61,8 @@ def icon(**more: str) -> dict[str, str]:
         ),
         ("label", '<input name="q1">', {"near": "Your town"}, '<input name="q1" aria-label="Your town">'),
         ("label", '<input placeholder="Search…">', {}, '<input placeholder="Search…" aria-label="Search">'),
+        ("label", "<input>", {"near": "Leave your address. One letter a month."}, ""),
+        ("label", "<input>", {"near": "Who is it for?"}, '<input aria-label="Who is it for?">'),
         ("label", '<input name="first_name">', {}, '<input name="first_name" aria-label="First name">'),
         ("label", '<input name="first_name">', {"language": "de"}, ""),
         ("label", '<input name="x1">', {}, ""),

@@ -29,13 +29,16 @@ _DATA: Final = (
     "alt",
 )
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_SENTENCE: Final = re.compile(r"\.(?:\s|$)|[!?]\s")
+"""Text beside a field that goes on is no label."""
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 
 def field_name(facts: Facts) -> str:
     """Return the name of a field: the words beside it, its hint, or the words of its name; '' for none."""
     given = attributes(facts["markup"])
-    for text in (facts["near"], *(given.get(name, "") for name in ("placeholder", "title", "data-label"))):
+    near = "" if _SENTENCE.search(facts["near"]) else facts["near"]
+    for text in (near, *(given.get(name, "") for name in ("placeholder", "title", "data-label"))):
         if fit := _fit(text):
             return fit
     words = words_of(given.get("name", "")) or words_of(given.get("id", ""))
