@@ -25,6 +25,7 @@ from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.conversation.tools import Toolbox
 from worker.agent.fixes.job import FixJobs
+from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import QueryJobs, ScanJobs
 from worker.agent.job_secrets import secrets_of
 from worker.limits.conversation_hold import Threads
@@ -80,7 +81,8 @@ async def open_resources(
             )
             scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s, settings.try_fixes)
             assessments = AssessJobs(models.chat, redis, keys, settings.review_areas, is_patient=is_patient)
-            fixes = FixJobs(polite, redis, keys, is_patient=is_patient)
+            proposer = None if settings.chat_model == NAME else ModelProposer(models.chat)
+            fixes = FixJobs(polite, redis, keys, proposer=proposer, is_patient=is_patient)
             queries = QueryJobs(await query_graph(settings, models.chat, vectors, history))
             yield Resources(scans, assessments, fixes, queries)
 

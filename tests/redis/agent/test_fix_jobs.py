@@ -12,19 +12,22 @@ import pytest
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import Finding, Lane, Node, ScanRequest, ScanResult, TriedFix
+from producer.contract import Finding, JsonObject, Lane, Node, ScanRequest, ScanResult, TriedFix, Usage
 from producer.contract.payloads import FIX, fix_job_id
-from producer.errors import Busy, ScanFailed
+from producer.errors import Busy, ModelError, ScanFailed
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
 from tests.support.gpu import until
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.fixes.job import ATTEMPTS, FixJobs
+from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import ScanJobs
 from worker.agent.job_secrets import secrets_of
 from worker.memory.history.history import History
-from worker.queue.outcome import ReplaceWrite
+from worker.models.builtin.models import BuiltinChat
+from worker.models.protocols import ChatReply, Message, Tool
+from worker.queue.outcome import Commit, ReplaceWrite
 from worker.queue.worker import func
 from worker.scan.fixes.wanted import Wanted
 from worker.scan.settings import Secrets
@@ -180,10 +183,82 @@ async def test_an_engine_that_fails_ends_in_the_result_with_the_reason(
     assert result.fixes_state == "none: attempt 1 of 1 failed: the browser failed twice"
 
 
+class SayingChat(BuiltinChat):
+    """Answers with the next of ``answers``, and keeps what it was asked."""
+
+    name = "stub"
+
+    def __init__(self, *answers: str | ModelError) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        del schema, tools
+        self.asked.append(json.loads(messages[1].content))
+        answer = self.answers.pop(0)
+        if isinstance(answer, ModelError):
+            raise answer
+        return ChatReply(text=answer, model=self.name, usage=Usage(calls=1, output_tokens=7))
+
+
+LIST, ITEM = "1" * 16 + "-01234567", "2" * 16 + "-01234567"
+
+
+async def pending(redis: Redis, keys: Keys, job_id: str) -> None:
+    """Keep a scan that waits for tries: one rule of ours, two that a model may mend, one about colours."""
+    found = (labelled(), labelled("list", LIST, snippet="<ul>"), labelled("dlitem", ITEM, snippet="<dt>"))
+    result = scan_result(*found, labelled("color-contrast", "f" * 16)).revised(fixes_state="pending")
+    await redis.set(keys.result(job_id), result.model_dump_json())
+    await redis.hset(keys.job(job_id), mapping={"payload": json.dumps({"url": HOME})})  # type: ignore[misc]
+
+
+def written(commit: Commit) -> ScanResult:
+    write = commit.writes[0]
+    assert isinstance(write, ReplaceWrite)
+    return ScanResult.model_validate_json(write.text)
+
+
+async def test_a_model_is_asked_once_about_what_no_rule_of_ours_can_mend(
+    redis: Redis, keys: Keys, engine: TryingEngine
+):
+    said = {"fixes": [{"element": "e1", "markup": "<ul role='list'>"}, {"element": "e9", "markup": "<p>"}]}
+    chat = SayingChat(json.dumps(said))
+    fixes = FixJobs(engine, redis, keys, proposer=ModelProposer(chat))
+    await pending(redis, keys, "s1")
+    await pending(redis, keys, "s2")
+
+    first, second = [written(await fixes.run({}, {"scan": scan})) for scan in ("s1", "s2")]
+
+    ((_, wanted, _),) = engine.asked
+    assert {one.rule: (one.markup, one.by.split()[0]) for one in wanted} == {
+        "label": ("", "rule"),
+        "list": ("<ul role='list'>", "stub"),
+    }
+    assert [one["markup"] for one in chat.asked[0]["elements"]] == ["<ul>", "<dt>"]
+    assert {fix.rule: fix.by.split()[0] for fix in first.fixes} == {"label": "rule", "list": "stub"}
+    assert (first.usage.output_tokens, second.usage.output_tokens) == (7, 0)
+    assert (second.fixes, len(chat.asked)) == (first.fixes, 1)
+
+
+async def test_a_model_that_cannot_be_asked_costs_no_other_fix_and_is_asked_on_the_next_page(
+    redis: Redis, keys: Keys, engine: TryingEngine
+):
+    chat = SayingChat(ModelError("it is down"), '{"fixes": [{"element": "e1", "markup": "<ul role=list>"}]}')
+    fixes = FixJobs(engine, redis, keys, proposer=ModelProposer(chat))
+    await pending(redis, keys, "s1")
+    await pending(redis, keys, "s2")
+
+    first, second = [written(await fixes.run({}, {"scan": scan})) for scan in ("s1", "s2")]
+
+    assert [fix.rule for fix in first.fixes] == ["label"]
+    assert sorted(fix.rule for fix in second.fixes) == ["label", "list"]
+
+
 async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, engine: TryingEngine):
     fixes = FixJobs(engine, redis, keys)
-    result = scan_result(labelled()).revised(fixes_state="pending")
-    await redis.set(keys.result("s1"), result.model_dump_json())
+    await pending(redis, keys, "s1")
 
     async with fixes._place:
         with pytest.raises(Busy):
@@ -198,6 +273,4 @@ async def test_what_can_no_longer_be_asked_for_is_said(redis: Redis, keys: Keys,
 
     commit = await FixJobs(engine, redis, keys).run({}, {"scan": "s1"})
 
-    written = commit.writes[0]
-    assert isinstance(written, ReplaceWrite)
-    assert json.loads(written.text)["fixes_state"] == "none: the scan's request is no longer kept"
+    assert written(commit).fixes_state == "none: the scan's request is no longer kept"

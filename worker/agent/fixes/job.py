@@ -13,19 +13,18 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from producer.contract import (
-    Finding,
     FunctionResult,
     JsonObject,
-    Node,
     ScanRequest,
     ScanResult,
+    Usage,
     decode_payload,
     describe_invalid,
 )
@@ -33,17 +32,20 @@ from producer.contract.assessment import AssessmentSource
 from producer.contract.fixes import PENDING, TRIED, TriedFix
 from producer.contract.payloads import fix_job_id
 from producer.contract.results import decode_result
+from producer.contract.terms import BY_RULE
 from producer.errors import Busy, InvalidJob, RedisUnsuitable
 from producer.keys import Keys
 from worker.agent.assessment.trim import RECORD_BYTES, trim
+from worker.agent.fixes.model import ModelProposer, Said, may_propose
 from worker.agent.fixes.queueing import FixRequest, candidates
-from worker.agent.fixes.tried import Tried
+from worker.agent.fixes.tried import Element, Tried, name_of
 from worker.agent.job_secrets import GONE, parse_secrets
 from worker.agent.prompts import clip
 from worker.models.job_context import serving
+from worker.models.protocols import add_usage
 from worker.queue.outcome import Commit, EventWrite, PublishWrite, ReplaceWrite
 from worker.scan.fixes.rules import MECHANICAL
-from worker.scan.fixes.wanted import MOST_TRIED, FixEngine, Wanted
+from worker.scan.fixes.wanted import MOST_TRIED, NOTHING, FixEngine, Wanted
 from worker.scan.settings import Secrets
 
 ATTEMPTS: Final = 3
@@ -51,19 +53,6 @@ AGAIN_S: Final = 2.0
 """Until a job looks again that found its worker at another page."""
 
 log = structlog.get_logger()
-
-
-class Proposer(Protocol):
-    """Proposes markup for what no rule can mend; ``model.py`` is the one."""
-
-    @property
-    def name(self) -> str:
-        """The model's name, and the version of what it is asked."""
-        ...
-
-    async def propose(self, elements: Sequence[tuple[Finding, Node]]) -> Mapping[str, str]:
-        """Return proposed markup by ``issue_id``; raises nothing that a model can cause."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +63,7 @@ class FixJobs:
     redis: Redis
     keys: Keys
     _: KW_ONLY
-    proposer: Proposer | None = None
+    proposer: ModelProposer | None = None
     is_patient: bool = True
     _place: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -89,15 +78,12 @@ class FixJobs:
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())
-        if self._place.locked() and self.is_patient:
-            raise Busy("this worker tries changes on another page", delay_s=AGAIN_S)
-        async with self._place:
-            with serving(request.scan, request.priority):
-                try:
-                    fixes = await self._try(request, pending[1])
-                except InvalidJob as error:
-                    return await self._commit(request, (), _none(str(error)))
-        return await self._commit(request, fixes, TRIED if fixes else _none("nothing is proposed"))
+        with serving(request.scan, request.priority):
+            try:
+                fixes, usage = await self._fixes(request, pending[1])
+            except InvalidJob as error:
+                return await self._commit(request, (), _none(str(error)))
+        return await self._commit(request, fixes, TRIED if fixes else _none(NOTHING), usage)
 
     async def settle(self, payload: bytes, reason: str) -> Commit | None:
         """Return the commit that says that nothing is tried, for ``reason``; None for a payload that is none."""
@@ -107,31 +93,41 @@ class FixJobs:
             return None
         return await self._commit(request, (), _none(reason))
 
-    async def _try(self, request: FixRequest, result: ScanResult) -> tuple[TriedFix, ...]:
-        """Return what is known of the page's component barriers, and what is found out about the rest."""
+    async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage]:
+        """Return what is known of the page's component barriers, and what is found out about the rest.
+
+        Raises ``Busy`` while this worker tries on another page.
+        """
         scan, secrets = await self._scan(request.scan)
         by = self.proposer.name if self.proposer else ""
-        found = [one for one in candidates(result) if by or one[0].rule in MECHANICAL][:MOST_TRIED]
+        found = [one for one in candidates(result) if one[0].rule in MECHANICAL or (by and may_propose(one))]
+        found = found[:MOST_TRIED]
         tried = Tried(self.redis, self.keys, scan, by=by)
         known = await tried.known(found)
-        left = [(finding, node) for finding, node in found if (finding.rule, node.issue_id) not in known]
-        wanted = await self._proposed(left)
-        fresh = await self.engine.try_fixes(scan, wanted, secrets=secrets) if wanted else ()
-        await tried.keep(left, fresh)
-        fixes = {(fix.rule, fix.issue_id): fix for fix in (*known.values(), *fresh)}
-        return tuple(fixes[key] for finding, node in found if (key := (finding.rule, node.issue_id)) in fixes)
-
-    async def _proposed(self, left: Sequence[tuple[Finding, Node]]) -> list[Wanted]:
-        wanted = [Wanted(node.issue_id, one.rule, node.snippet) for one, node in left if one.rule in MECHANICAL]
-        others = [(finding, node) for finding, node in left if finding.rule not in MECHANICAL]
-        if self.proposer is None or not others:
-            return wanted
-        said = await self.proposer.propose(others)
-        return wanted + [
-            Wanted(node.issue_id, finding.rule, node.snippet, said[node.issue_id], self.proposer.name)
-            for finding, node in others
-            if node.issue_id in said
+        left = [one for one in found if name_of(one) not in known]
+        if left and self._place.locked() and self.is_patient:  # before a model is asked in vain
+            raise Busy("this worker tries changes on another page", delay_s=AGAIN_S)
+        said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
+        fixes = known | said.unsaid
+        wanted = [
+            Wanted(node.issue_id, finding.rule, node.snippet, markup, by if markup else BY_RULE)
+            for finding, node in left
+            if (markup := said.markup.get(node.issue_id, "")) or finding.rule in MECHANICAL
         ]
+        if wanted:
+            fixes |= {(fix.rule, fix.issue_id): fix for fix in await self._tries(scan, wanted, secrets)}
+        await tried.keep(left, fixes)
+        shown = (fixes[name_of(one)] for one in found if name_of(one) in fixes)
+        return tuple(fix for fix in shown if fix.why != NOTHING), said.usage
+
+    async def _said(self, elements: Sequence[Element]) -> Said:
+        if self.proposer is None or not elements:
+            return Said()
+        return await self.proposer.propose(elements)
+
+    async def _tries(self, scan: ScanRequest, wanted: Sequence[Wanted], secrets: Secrets | None) -> Sequence[TriedFix]:
+        async with self._place:
+            return await self.engine.try_fixes(scan, wanted, secrets=secrets)
 
     async def _scan(self, scan: str) -> tuple[ScanRequest, Secrets | None]:
         """Return what was asked for, and what opens the page; raises ``InvalidJob`` where they are gone."""
@@ -160,12 +156,15 @@ class FixJobs:
             return None
         return text, result
 
-    async def _commit(self, request: FixRequest, fixes: tuple[TriedFix, ...], state: str) -> Commit:
+    async def _commit(
+        self, request: FixRequest, fixes: tuple[TriedFix, ...], state: str, usage: Usage | None = None
+    ) -> Commit:
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())
         text, result = pending
-        result = trim(result.revised(fixes=fixes, fixes_state=state), RECORD_BYTES)
+        usage = add_usage(result.usage, usage or Usage())
+        result = trim(result.revised(fixes=fixes, fixes_state=state, usage=usage), RECORD_BYTES)
         seconds, micros = await self.redis.time()
         shown = sum(fix.is_fix for fix in fixes)
         about: JsonObject = {"url": result.url, "scan_id": result.scan_id, "tried": len(fixes), "fixes": shown}

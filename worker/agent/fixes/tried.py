@@ -1,12 +1,12 @@
 """What came of changes that were tried on a component before: one try serves all pages that have the same markup.
 
 A verdict is kept for a week under the component barrier, the element's markup, how the page was looked at and who
-proposes.
+proposes. That nothing is proposed for a component is kept without the markup: no page is loaded again to find that out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, cast
@@ -18,12 +18,15 @@ from producer.contract import Finding, Node, ScanRequest
 from producer.contract.fixes import TriedFix
 from producer.keys import Keys
 from worker.scan.fixes.rules import MECHANICAL
+from worker.scan.fixes.wanted import NOTHING
 
 TTL_S: Final = 7 * 86_400
 VERSION: Final = "1"
 """Of our rules and of how a change is judged: another one tries all again."""
 
 Element = tuple[Finding, Node]
+Name = tuple[str, str]
+"""Rule and ``issue_id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +38,46 @@ class Tried:
     request: ScanRequest
     by: str
 
-    async def known(self, elements: Sequence[Element]) -> dict[tuple[str, str], TriedFix]:
-        """Return what is known, by rule and ``issue_id``."""
+    async def known(self, elements: Sequence[Element]) -> dict[Name, TriedFix]:
+        """Return what is known of the elements, or of their components that nothing is proposed for."""
         if not elements:
             return {}
-        texts = await cast("Awaitable[list[bytes | None]]", self.redis.mget([self._key(one) for one in elements]))
-        found: dict[tuple[str, str], TriedFix] = {}
-        for (finding, node), text in zip(elements, texts, strict=True):
-            try:
-                if text:
-                    found[finding.rule, node.issue_id] = TriedFix.model_validate_json(text)
-            except ValidationError:
-                continue  # of another release, or another program's: tried again, and written over
+        keys = [self._key(one, snippet) for one in elements for snippet in (one[1].snippet, "")]
+        texts = await cast("Awaitable[list[bytes | None]]", self.redis.mget(keys))
+        found: dict[Name, TriedFix] = {}
+        for number, one in enumerate(elements):
+            if (fix := _read(texts[2 * number]) or _read(texts[2 * number + 1])) is not None:
+                found[name_of(one)] = fix
         return found
 
-    async def keep(self, elements: Sequence[Element], fixes: Sequence[TriedFix]) -> None:
+    async def keep(self, elements: Sequence[Element], fixes: Mapping[Name, TriedFix]) -> None:
         """Keep the verdicts on ``elements``; what could not be tried is tried on the next page that has it."""
-        by_name = {(fix.rule, fix.issue_id): fix for fix in fixes if fix.verdict != "not_tried"}
         async with self.redis.pipeline(transaction=False) as pipe:
-            for finding, node in elements:
-                if fix := by_name.get((finding.rule, node.issue_id)):
-                    pipe.set(self._key((finding, node)), fix.model_dump_json(), ex=TTL_S)
+            for one in elements:
+                fix = fixes.get(name_of(one))
+                if fix is None or (fix.verdict == "not_tried" and fix.why != NOTHING):
+                    continue
+                snippet = "" if fix.why == NOTHING else one[1].snippet
+                pipe.set(self._key(one, snippet), fix.model_dump_json(), ex=TTL_S)
             await pipe.execute()
 
-    def _key(self, element: Element) -> str:
+    def _key(self, element: Element, snippet: str) -> str:
         finding, node = element
         view = f"{self.request.viewport.width}x{self.request.viewport.height}"
         by = "" if finding.rule in MECHANICAL else self.by
-        about = (VERSION, node.issue_id, finding.rule, node.snippet, self.request.standard, view, by)
+        about = (VERSION, node.issue_id, finding.rule, snippet, self.request.standard, view, by)
         return self.keys.tried_fix(sha256("\x1f".join(about).encode("utf-8", "surrogatepass")).hexdigest()[:32])
+
+
+def name_of(element: Element) -> Name:
+    """Return what a component barrier is known by."""
+    finding, node = element
+    return finding.rule, node.issue_id
+
+
+def _read(text: bytes | None) -> TriedFix | None:
+    """Return a kept verdict; one of another release, or another program's text, is tried again and written over."""
+    try:
+        return TriedFix.model_validate_json(text) if text else None
+    except ValidationError:
+        return None

@@ -23,7 +23,7 @@ from worker.scan.fixes.failures import Failure, Failures, path_of
 from worker.scan.fixes.markup import diff_of
 from worker.scan.fixes.rules import propose
 from worker.scan.fixes.source import replacement_in
-from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES, MOST_TRIED, Wanted
+from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES, MOST_TRIED, NOTHING, Wanted
 from worker.scan.page import Page, ScriptFailed, literal
 from worker.scan.verdict import Unread
 from worker.scan.visit import Visit
@@ -56,7 +56,7 @@ class Trial:
         self._source = ""
 
     async def run(self, wanted: Sequence[Wanted]) -> tuple[TriedFix, ...]:
-        """Return what came of each that there was a proposal for; raises only what the browser's own failure raises."""
+        """Return what came of each; raises only what the browser's own failure raises."""
         try:
             report = await self._visit.open()
             changes = [change async for change in self._changes(report, wanted[:MOST_TRIED])]
@@ -77,7 +77,7 @@ class Trial:
     # ------------------------------------------------------------------------------------------ proposing
 
     async def _changes(self, report: AxeReport, wanted: Sequence[Wanted]) -> AsyncIterator[TriedFix | _Change]:
-        """Yield what is to be tried, or why it cannot be; nothing where nothing is proposed."""
+        """Yield what is to be tried, or why it cannot be."""
         self._before = Failures.of(report.violations, report.incomplete)
         await self._call(report.worlds[0], script("fixes"))
         self._source = await self._read_source()
@@ -93,7 +93,9 @@ class Trial:
             is_title = one.rule == "document-title" and facts["opening"].startswith("<head")
             if len(markup.encode("utf-8", "replace")) > MAX_PROPOSAL_BYTES:
                 yield self._tried(one, "refused", why=f"it has more than {MAX_PROPOSAL_BYTES:,} bytes")
-            elif markup:
+            elif not markup:
+                yield self._not_tried(one, NOTHING)
+            else:
                 yield _Change(key, one, (one.rule, path_of(node)), markup, is_title)
 
     def _node_of(self, report: AxeReport, wanted: Wanted) -> JsonObject | None:

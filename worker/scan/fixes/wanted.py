@@ -13,6 +13,8 @@ from worker.scan.settings import Secrets
 
 MAX_PROPOSAL_BYTES: Final = 8_000
 """Of one proposal; an element that needs more is a part of the page."""
+NOTHING: Final = "nothing is proposed"
+"""Why a component is not tried of which neither the page nor a model says what to write."""
 MOST_TRIED: Final = 20
 """Component barriers of a page for which a change is tried; each costs an audit of the page."""
 
@@ -37,5 +39,5 @@ class FixEngine(Protocol):
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
     ) -> tuple[TriedFix, ...]:
-        """Return what came of each that there was a proposal for. Raises as ``Engine.audit`` does."""
+        """Return what came of each. Raises as ``Engine.audit`` does."""
         ...
