@@ -108,7 +108,7 @@ class FixJobs:
         if left and self._place.locked() and self.is_patient:  # before a model is asked in vain
             raise Busy("this worker tries changes on another page", delay_s=AGAIN_S)
         said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
-        fixes = known | said.unsaid
+        fixes = {**known, **said.unsaid}
         wanted = [
             Wanted(node.issue_id, finding.rule, node.snippet, markup, by if markup else BY_RULE)
             for finding, node in left
