@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -13,13 +14,14 @@ from redis.asyncio import Redis
 
 from producer.client.client import Client
 from producer.contract import Finding, JsonObject, Lane, Node, ScanRequest, ScanResult, TriedFix, Usage
-from producer.contract.payloads import FIX, fix_job_id
+from producer.contract.payloads import FIX, assess_job_id, fix_job_id
 from producer.errors import Busy, ModelError, ScanFailed
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
 from tests.support.gpu import until
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
 from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.assessment.job import AssessJobs
 from worker.agent.fixes.job import ATTEMPTS, FixJobs
 from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import ScanJobs
@@ -27,7 +29,7 @@ from worker.agent.job_secrets import secrets_of
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import ChatReply, Message, Tool
-from worker.queue.outcome import Commit, ReplaceWrite
+from worker.queue.outcome import Commit, EntryWrite, ReplaceWrite
 from worker.queue.worker import func
 from worker.scan.fixes.wanted import Wanted
 from worker.scan.settings import Secrets
@@ -46,6 +48,7 @@ class TryingEngine:
 
     asked: list[tuple[ScanRequest, list[Wanted], Secrets | None]] = field(default_factory=list)
     failure: Exception | None = None
+    is_stuck: bool = False
 
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
@@ -53,6 +56,8 @@ class TryingEngine:
         self.asked.append((request, list(wanted), secrets))
         if self.failure is not None:
             raise self.failure
+        if self.is_stuck:
+            await asyncio.Event().wait()
         url = request.url or ""
         return tuple(
             TriedFix(issue_id=one.issue_id, rule=one.rule, verdict="removes", by=one.by, url=url, diff=f"+{one.rule}")
@@ -265,6 +270,40 @@ async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, en
             await fixes.run({}, {"scan": "s1"})
 
     assert engine.asked == []
+
+
+async def test_tries_are_cancelled_with_the_scan_that_has_ended(working: Any, client: Client, engine: TryingEngine):
+    engine.is_stuck = True
+
+    async with working(labelled()):
+        await client.submit("scan", {"url": HOME}, job_id="s1")
+        await client.wait("s1", timeout_s=DEADLINE_S)
+
+        async def is_trying() -> bool:
+            return bool(engine.asked)
+
+        await until(is_trying, timeout_s=DEADLINE_S)
+        await client.cancel("s1")
+        result = await anext(client.assessed(["s1"], timeout_s=DEADLINE_S))
+
+    assert isinstance(result, ScanResult)
+    assert (result.fixes, result.fixes_state) == ((), "none: cancelled")
+
+
+async def test_tries_wait_for_a_pending_assessment_and_are_queued_with_it(redis: Redis, keys: Keys, history: History):
+    scans = jobs(keys, graph(FixedEngine([scan_result(labelled())]), history, keys, assesses=False))
+    scans = ScanJobs(scans.graph, keys, scans.load_secrets, scans.shot_ttl_s, try_fixes=True)
+
+    scanned = await scans.run({"job_id": "s1"}, {"url": HOME})
+
+    def queued(commit: Commit) -> list[str]:
+        return [write.job_id for write in commit.writes if isinstance(write, EntryWrite)]
+
+    assert isinstance(scanned.result, ScanResult)
+    assert (scanned.result.fixes_state, queued(scanned)) == ("pending", [assess_job_id("s1")])
+    await redis.set(keys.result("s1"), scanned.result.model_dump_json())
+    assessed = await AssessJobs(BuiltinChat(), redis, keys, 0).run({}, {"scan": "s1"})
+    assert queued(assessed) == [fix_job_id("s1")]
 
 
 async def test_what_can_no_longer_be_asked_for_is_said(redis: Redis, keys: Keys, engine: TryingEngine):
