@@ -256,7 +256,7 @@ report_options = _together(
         "assess_wait_s",
         type=click.FloatRange(0),
         metavar="S",
-        help="Seconds to wait for assessments once all pages are scanned.  [default: 0, in a terminal 60]",
+        help="Seconds to wait for assessments and tried fixes once all are scanned.  [default: 0, in a terminal 60]",
     ),
     click.option(
         "--fail-on",
