@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from producer.contract import ScanRequest, TriedFix
+from tests.support.scan_worker import ROOT
 from tests.support.site import Request, Site, reply
 from worker.scan.engine import ScanEngine
 from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES, Wanted
@@ -74,6 +76,30 @@ async def test_what_changes_nothing_or_makes_it_worse_is_no_fix(engine: ScanEngi
     assert verdicts["image-alt"] == "adds_others", found
     assert "aria-valid-attr" in found["image-alt"].why
     assert not any(fix.is_fix or fix.diff or fix.replacement for fix in found.values())
+
+
+async def test_wrong_changes_planted_on_the_shop_are_reported_as_such(engine: ScanEngine) -> None:
+    with Site(ROOT / "ops" / "demo" / "site") as shop:
+        url = shop.url("/index.html")
+        asked = await wanted(
+            engine,
+            url,
+            label='<input type="text" name="letter" title="">',
+            image_alt='<img src="img/hills.svg" alt="Hills" aria-lable="Hills">',
+        )
+        links = [
+            replace(one, markup=one.snippet.replace("<a ", '<a tabindex="0" ', 1), by="stub")
+            for one in asked
+            if one.rule == "link-name"
+        ]
+
+        found = await tries(engine, url, [*links[:1], *(one for one in asked if one.by == "stub")])
+
+        methods = {request.method for request in shop.requests}
+    verdicts = {rule: fix.verdict for rule, fix in found.items()}
+    assert verdicts == {"label": "no_effect", "image-alt": "adds_others", "link-name": "no_effect"}, found
+    assert not any(fix.is_fix for fix in found.values())
+    assert methods == {"GET"}
 
 
 HOSTILE = (
@@ -144,10 +170,17 @@ async def test_a_hostile_proposal_is_refused_and_changes_nothing(engine: ScanEng
     assert not [one for one in site.requests if "other" in one.target]
 
 
-async def test_a_page_that_takes_the_change_back_is_found_out(engine: ScanEngine, site: Site) -> None:
-    script = """<script>new MutationObserver(() => document.querySelector("button").removeAttribute("aria-label"))
-      .observe(document.querySelector("button"), {attributes: true})</script>"""
-    url = site.add("/fixes/reverting", page(f'<button title=" " id="close-dialog"></button>{script}'))
+@pytest.mark.parametrize(
+    "how",
+    [
+        "new MutationObserver(undo).observe(button, {attributes: true})",
+        "setInterval(undo, 150)",
+        "new MutationObserver(() => setTimeout(undo, 100)).observe(button, {attributes: true})",
+    ],
+)
+async def test_a_page_that_takes_the_change_back_is_found_out(engine: ScanEngine, site: Site, how: str) -> None:
+    undo = 'const button = document.querySelector("button"), undo = () => button.removeAttribute("aria-label")'
+    url = site.add("/fixes/reverting", page(f'<button id="close-dialog"></button><script>{undo}; {how}</script>'))
 
     found = await tries(engine, url, await wanted(engine, url))
 

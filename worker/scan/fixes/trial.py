@@ -9,6 +9,7 @@ was not reached says so. Next: ``rules.py``, ``js/fixes.js``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,8 @@ from worker.scan.visit import Visit
 
 _CALL_LIMIT_S: Final = 5.0
 _LEAST_LEFT_S: Final = 1.0
+_REACTION_S: Final = 0.3
+"""For a script of the page that looks at the changed element by a timer, before the page is brought to rest."""
 GONE: Final = "no element of this component failed when the page was loaded again"
 
 
@@ -150,6 +153,7 @@ class Trial:
             return self._tried(wanted, "refused", why="with it, other parts of the page changed at once")
         if not applied["is_changed"]:
             return self._tried(wanted, "no_effect", why="it changes nothing")
+        await asyncio.sleep(_REACTION_S)
         after = await self._failures()
         if not await self._call(await self._top(), f"sightlineFixes.isStill({change.key})"):
             return self._tried(wanted, "no_effect", why="a script of the page took the change back")
