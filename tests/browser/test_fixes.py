@@ -114,8 +114,10 @@ HOSTILE = (
     '<button aria-label="x" style="background:url(//evil.example/x)"></button>',
     '<button aria-label="x" formaction="javascript:alert(1)"></button>',
     '<button aria-label="x"><img alt="x" src="https://evil.example/x.png"></button>',
-    '<button aria-label="x"><svg><use href="//evil.example/#x"/></svg></button>',
-    "a name",
+    '<button aria-label="x" hidden></button>',
+    '<button aria-label="x" aria-hidden="true"></button>',
+    '<button aria-label="x" style="display: none"></button>',
+    '<button aria-label="x" class="gone"></button>',
     " ",
     "\x00<<>",
     f'<button aria-label="{"x" * MAX_PROPOSAL_BYTES}"></button>',
@@ -153,7 +155,9 @@ KINDS = [
 
 
 async def test_a_hostile_proposal_is_refused_and_changes_nothing(engine: ScanEngine, site: Site) -> None:
-    url = site.add("/fixes/hostile", page("".join(f'<button class="{kind}"></button>' for kind in KINDS)))
+    buttons_of = "".join(f'<button class="{kind}"></button>' for kind in KINDS)
+    head = "<title>T</title><style>.gone { visibility: hidden }</style>"
+    url = site.add("/fixes/hostile", page(buttons_of, head=head))
     buttons = [one for one in await wanted(engine, url) if one.rule == "button-name"]
     assert len(buttons) >= len(HOSTILE)
     asked = [
@@ -168,6 +172,26 @@ async def test_a_hostile_proposal_is_refused_and_changes_nothing(engine: ScanEng
     assert {name: fix.verdict for name, fix in said.items()} == dict.fromkeys(said, "refused")
     assert all(fix.why and not fix.diff for fix in found)
     assert not [one for one in site.requests if "other" in one.target]
+
+
+async def test_a_change_that_takes_content_away_is_refused(engine: ScanEngine, site: Site) -> None:
+    body = '<ul class="tea"><div>Assam <a href="/a">more</a></div><li>Mint</li></ul>'
+    url = site.add("/fixes/content", page(body))
+    found: dict[str, TriedFix] = {}
+    for name, proposal in {
+        "gone": '<ul class="tea"><li>Mint</li></ul>',
+        "no link": '<ul class="tea"><li>Assam more</li><li>Mint</li></ul>',
+        "whole": '<ul class="tea"><li>Assam <a href="/a">more</a></li><li>Mint</li></ul>',
+    }.items():
+        found[name] = (await tries(engine, url, await wanted(engine, url, list=proposal)))["list"]
+
+    assert {name: fix.verdict for name, fix in found.items()} == {
+        "gone": "refused",
+        "no link": "refused",
+        "whole": "removes",
+    }, found
+    assert "takes content away" in found["gone"].why
+    assert "<li>Assam" in found["whole"].diff
 
 
 @pytest.mark.parametrize(

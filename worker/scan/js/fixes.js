@@ -89,14 +89,19 @@
     "noscript", "portal", "foreignobject", "animate", "set", "use", "form", "slot"];
   const ADDRESSES = ["href", "xlink:href", "src", "srcset", "srcdoc", "action", "formaction", "data", "poster", "background",
     "ping", "manifest", "classid", "codebase", "content", "http-equiv", "is", "target", "usemap", "lowsrc", "dynsrc"];
+  // A barrier that nobody can see any more is no barrier to axe-core.
+  const HIDING = ["style", "hidden", "inert", "disabled", "aria-disabled"];
+  const PARTS = "a, area, button, input, select, textarea, summary, img, svg, video, audio, iframe, object, [role], [tabindex]";
   const attributesOf = (element) => [element, ...element.querySelectorAll("*")].flatMap((one) => [...one.attributes]);
   const isHarmless = ({ name, value }, tag) => {
     const plain = name.toLowerCase();
-    if (plain.startsWith("on")) return false;
-    if (plain === "style") return !/url|import|expression|\\|image|behavior|position/i.test(value);
+    if (plain.startsWith("on") || HIDING.includes(plain)) return false;
+    if (plain === "aria-hidden") return value !== "true";
+    if (plain === "role") return !/\b(?:none|presentation)\b/i.test(value);
     if (plain === "content" && tag === "meta") return /^[a-z0-9.,;= -]*$/i.test(value);
     return !ADDRESSES.includes(plain) && !/(?:javascript|vbscript|data)\s*:/i.test(value.replace(/[\u0000-\u0020]/g, ""));
   };
+  const SEEN = { opacityProperty: true, visibilityProperty: true };
   const refuse = (why) => { throw new Error(`refused: ${why}`); };
   const parse = (markup, element, { isAppended }) => {
     if (!/^\s*<[a-z]/i.test(markup)) refuse("it does not begin with an element");
@@ -121,6 +126,11 @@
     for (const inner of proposed.querySelectorAll("*")) {
       const known = [...element.querySelectorAll(inner.localName)].some((one) => one.outerHTML === inner.outerHTML);
       if (NEVER.includes(inner.localName.toLowerCase()) && !known) refuse(`it brings <${inner.localName}>`);
+    }
+    if (proposed.childNodes.length) {
+      const lost = clean(element.textContent).split(" ").filter((word) => !clean(proposed.textContent).includes(word));
+      const parts = (one) => one.querySelectorAll(PARTS).length;
+      if (lost.length || parts(proposed) < parts(element)) refuse("it takes content away");
     }
     const known = new Set(attributesOf(element).map(({ name, value }) => `${name}=${value}`));
     for (const attribute of attributesOf(proposed)) {
@@ -180,10 +190,14 @@
     }
     const isNewInside = proposed.childNodes.length > 0 && proposed.innerHTML !== inert.importNode(element, true).innerHTML;
     const children = isNewInside ? [...element.childNodes] : null;
-    const outside = digest(element);
+    const outside = digest(element), wasSeen = element.checkVisibility(SEEN);
     Object.assign(one, { attributes, previous, children, added: null });
     setAttributes(element, attributes);
     if (isNewInside) element.replaceChildren(...[...proposed.childNodes].map((node) => document.importNode(node, true)));
+    if (wasSeen && !element.checkVisibility(SEEN)) {
+      undo(key);
+      refuse("it hides the element");
+    }
     return {
       before: isNewInside ? before : openingBefore,
       after: isNewInside ? markupOf(element) : opening(element),
