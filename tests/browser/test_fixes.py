@@ -13,6 +13,7 @@ from tests.support.scan_worker import ROOT
 from tests.support.site import Request, Site, reply
 from worker.scan.engine import ScanEngine
 from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES, Wanted
+from worker.scan.settings import Secrets
 
 TEXT = "The leaves are from the hills and we pack them with care for you in our own house on the river."
 
@@ -265,3 +266,28 @@ async def test_nothing_is_written_while_changes_are_tried(engine: ScanEngine, si
     assert found["button-name"].verdict in {"removes", "not_tried"}
     assert before > 0, "a scan lets it"
     assert len(site.seen("/fixes/write")) == before
+
+
+async def test_frames_of_other_sites_write_nothing_and_the_login_opens_the_page_again(
+    engine: ScanEngine, site: Site
+) -> None:
+    write = "<script>fetch('/fixes/framed', {method: 'POST', body: 'x'})</script>"
+    site.add("/fixes/frame", page(f"<p>x</p>{write}"))
+    frame = site.url("/fixes/frame", host="localhost")
+    inside = reply(page(f'<button id="close-it"></button><iframe title="f" src="{frame}"></iframe>'))
+
+    async def behind_a_login(request: Request, writer: asyncio.StreamWriter) -> None:
+        is_known = request.headers.get("authorization") == "Bearer tea"
+        await (inside if is_known else reply("", status="401 Unauthorized"))(request, writer)
+
+    url = site.add("/fixes/login", behind_a_login)
+    request, secrets = ScanRequest(url=url, deadline_s=30), Secrets(headers={"Authorization": "Bearer tea"})
+    result = (await engine.audit(request, secrets=secrets)).result
+    (node,) = next(finding for finding in result.findings if finding.rule == "button-name").nodes
+    before = len(site.seen("/fixes/framed"))
+
+    (fix,) = await engine.try_fixes(request, [Wanted(node.issue_id, "button-name", node.snippet)], secrets=secrets)
+
+    assert fix.verdict == "removes", fix
+    assert before == 1, "a scan lets it"
+    assert len(site.seen("/fixes/framed")) == before
