@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from producer.contract import Finding, Node, ScanRequest
 from producer.contract.fixes import TriedFix
 from producer.keys import Keys
+from worker.memory.history.scan_record import terms_of
 from worker.scan.fixes.rules import MECHANICAL
 from worker.scan.fixes.wanted import NOTHING
 
@@ -63,9 +64,9 @@ class Tried:
 
     def _key(self, element: Element, snippet: str) -> str:
         finding, node = element
-        view = f"{self.request.viewport.width}x{self.request.viewport.height}"
+        rules = " ".join(self.request.enabled_rules)
         by = "" if finding.rule in MECHANICAL else self.by
-        about = (VERSION, node.issue_id, finding.rule, snippet, self.request.standard, view, by)
+        about = (VERSION, node.issue_id, finding.rule, snippet, terms_of(self.request), rules, by)
         return self.keys.tried_fix(sha256("\x1f".join(about).encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
 
