@@ -173,6 +173,10 @@ class Keys:
     checkpoint_writes = _Key("checkpoint_write")
     """Start of the keys of what nodes of graphs returned, without a colon."""
 
+    def tried_fix(self, digest: str) -> str:
+        """String: JSON of what a change of one component's markup came to when it was tried; a week."""
+        return f"{self.prefix}fix:{digest}"
+
     def thread(self, thread: str) -> str:
         """Hash: which query speaks in a conversation, and which wait."""
         return f"{self.prefix}thread:{thread}"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import structlog
 from redis.asyncio import Redis
 
-from producer.contract.payloads import ASSESS
+from producer.contract.payloads import ASSESS, FIX
 from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
 from producer.redis.raw_connection import replied
 from producer.settings import misspelt, setting_names
 from worker.agent.assessment.job import TRIES
+from worker.agent.fixes.job import ATTEMPTS
 from worker.agent.handlers import JobContext
 from worker.memory.vectors.indexes import redis_errors as memory_errors
 from worker.queue.arq_pool import StreamPool
@@ -59,6 +60,14 @@ class Jobs:
         """Return what says that a scan stays without an assessment."""
         return await self.resources.assessments.settle(payload, reason)
 
+    async def fix(self, ctx: JobContext, /, **payload: Any) -> Commit:
+        """Try changes on one scanned page."""
+        return await self.resources.fixes.run(ctx, payload)
+
+    async def untried(self, payload: bytes, reason: str) -> Commit | None:
+        """Return what says that no change is tried on a page."""
+        return await self.resources.fixes.settle(payload, reason)
+
     async def query(self, ctx: JobContext, /, **payload: Any) -> Commit:
         """Answer one question."""
         return await self.resources.queries.run(ctx, payload)
@@ -91,12 +100,13 @@ def build_worker(
     functions: dict[str, Any] = {"scan": jobs.scan, "query": jobs.query}
     # No time-out: each of its calls has one, and a model host may be down for long.
     assess = func(cast("Any", jobs.assess), name=ASSESS, timeout=0, keep_result=0, max_tries=TRIES)
+    fix = func(cast("Any", jobs.fix), name=FIX, keep_result=0, max_tries=ATTEMPTS)
     worker = StreamWorker(
-        [*(func(function, name=kind) for kind, function in functions.items()), assess],
+        [*(func(function, name=kind) for kind, function in functions.items()), assess, fix],
         environment=settings.environment,
         lease_s=settings.lease_s,
         assess_slots=assess_slots(settings),
-        settle={ASSESS: jobs.unassessed},
+        settle={ASSESS: jobs.unassessed, FIX: jobs.untried},
         redis_pool=StreamPool.over(redis, environment=settings.environment),
         on_startup=open_all,
         on_shutdown=close_all,

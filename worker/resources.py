@@ -24,6 +24,8 @@ from worker.agent.assessment.job import AssessJobs
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.conversation.tools import Toolbox
+from worker.agent.fixes.job import FixJobs
+from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import QueryJobs, ScanJobs
 from worker.agent.job_secrets import secrets_of
 from worker.limits.conversation_hold import Threads
@@ -47,6 +49,7 @@ class Resources:
 
     scans: ScanJobs
     assessments: AssessJobs
+    fixes: FixJobs
     queries: QueryJobs
 
 
@@ -67,17 +70,21 @@ async def open_resources(
         history = History(vectors)
         await history.ensure_index()  # before the browser: a Redis without search is told at once
         async with keep_backfilled(vectors), engine:
+            polite = PoliteEngine(engine, gate)
             graph = ScanGraph(
-                engine=PoliteEngine(engine, gate),
+                engine=polite,
                 chat=models.chat if settings.chat_model == NAME else None,
                 history=history,
                 environment=settings.environment,
                 checkpointer=await scan_saver(redis, keys),
                 review_areas=settings.review_areas,
             )
-            scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s)
+            scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s, settings.try_fixes)
             assessments = AssessJobs(models.chat, redis, keys, settings.review_areas, is_patient=is_patient)
-            yield Resources(scans, assessments, QueryJobs(await query_graph(settings, models.chat, vectors, history)))
+            proposer = None if settings.chat_model == NAME else ModelProposer(models.chat)
+            fixes = FixJobs(polite, redis, keys, proposer=proposer, is_patient=is_patient)
+            queries = QueryJobs(await query_graph(settings, models.chat, vectors, history))
+            yield Resources(scans, assessments, fixes, queries)
 
 
 async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:

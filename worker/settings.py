@@ -213,6 +213,9 @@ class WorkerSettings(ClientSettings):
     Each is one more call of the model, so it is what makes scans of large sites wait for the GPU.
     """
 
+    try_fixes: bool = True
+    """Try changes of markup on scanned pages; each page with a component that was not tried yet is loaded once more."""
+
     model_keep_alive_s: Annotated[int, Within(ge=-1)] = 1800
     """Seconds Ollama keeps a model in the card's memory after a call; -1 for ever. 0 loads it anew for every call."""
 

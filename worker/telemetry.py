@@ -46,6 +46,7 @@ upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
 scan.finished             a page was read, or could not be: job_id, status, barriers
 scan.assessed             a scan's assessment was settled: job_id, source
+scan.fixes_tried          changes were tried on a scan's page, or not: job_id, tried, fixes, state
 assessment.waits          no model host can be asked now: job_id, error, pause_s
 assessment.not_wanted     the result has expired or is assessed: job_id
 query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes

@@ -49,7 +49,7 @@ async def main(pages: int) -> int:
         (folder / "urls.txt").write_text("\n".join(urls))
         with EmbeddedRedis(folder / "redis", die_with_parent=True) as server:
             settings = {"REDIS_URL": server.url, "ENVIRONMENT": KEYS.environment, "SCAN_ALLOW_PRIVATE": "1"}
-            models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "LOG_LEVEL": "warning"}
+            models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "TRY_FIXES": "0", "LOG_LEVEL": "warning"}
             environment = {**os.environ, **settings, **models}
             async with Redis.from_url(server.url, protocol=2) as redis:
                 with workers(WORKERS, environment):

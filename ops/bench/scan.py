@@ -77,7 +77,7 @@ def our_worker(folder: Path) -> Generator[tuple[ClientSettings, float, int]]:
     """Run one worker on a Redis of its own; give the client's settings, the cold start in s, and the worker's pid."""
     with EmbeddedRedis(folder / "redis", die_with_parent=True) as server:
         settings = ClientSettings(redis_url=server.url, environment="bench")
-        models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "SCAN_ALLOW_PRIVATE": "1"}
+        models = {"CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "TRY_FIXES": "0", "SCAN_ALLOW_PRIVATE": "1"}
         environment = {**os.environ, **models, "REDIS_URL": server.url, "ENVIRONMENT": "bench", "LOG_LEVEL": "warning"}
         began = time.perf_counter()
         with (folder / "worker.log").open("wb") as log:

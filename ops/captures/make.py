@@ -42,7 +42,7 @@ from worker.own_redis.server import EmbeddedRedis  # noqa: E402  after the path 
 def main() -> int:
     """Take all pictures; returns the exit code."""
     with tempfile.TemporaryDirectory() as folder, served() as url, EmbeddedRedis(Path(folder)) as server:
-        settings = {"REDIS_URL": server.url, "CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin"}
+        settings = {"REDIS_URL": server.url, "CHAT_MODEL": "builtin", "EMBEDDING_MODEL": "builtin", "TRY_FIXES": "0"}
         environment = {
             **os.environ,
             **settings,

@@ -42,6 +42,8 @@ WORKERS: Final = 2
 QUESTIONS: Final = ("Which page has the worst barriers?", "What is wrong with that page?")
 DEADLINE_S: Final = 240.0
 """For all pages: the slowest machine that was tried needs a fifth of it."""
+TRIED_S: Final = 60.0
+"""For the changes that are tried on the pages; a report without them is one, too."""
 STOP_S: Final = 20.0
 """A worker hands its jobs back and ends within its grace period; then it is killed."""
 
@@ -125,6 +127,8 @@ async def scan(client: Client, base: str) -> list[Page]:
         async for result in client.as_completed(jobs, timeout_s=DEADLINE_S):
             pages[result.job_id] = page_of(result, url=url_of[result.job_id])
             advance(pages[result.job_id])
+    async for result in client.assessed(jobs, timeout_s=TRIED_S):
+        pages[result.job_id] = page_of(result, url=url_of[result.job_id])
     extras = await read_extras(client, [pages[job_id] for job_id in jobs], [Output("html", None)])
     return list(extras.pages)
 

@@ -99,7 +99,7 @@ async def _result(
             raise WaitTimeout(f"job {job_id!r} is {job.state}, there is no result yet: add --wait")
         async with warning_without_worker(client):
             found = await client.wait(job_id, timeout_s=options.timeout_s)
-    if isinstance(found, contract.ScanResult) and found.assessed_by.is_pending:
+    if isinstance(found, contract.ScanResult) and found.is_awaited:
         from producer.cli.scan.wait import assess_wait
 
         if wait_s := assess_wait(options):

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from producer import contract
 from producer.contract import JobState, Lane
-from producer.contract.payloads import assess_job_id
+from producer.contract.payloads import assess_job_id, fix_job_id
 from producer.keys import GROUP, Keys
 from producer.redis.raw_connection import replied
 from producer.redis.script_pipe import ScriptPipe
@@ -27,10 +27,10 @@ async def cancel_jobs(
     """Return each job's state after: ``cancelled``, ``running`` (told within 5 s), or the end it had.
 
     Takes ``TOGETHER`` jobs a round trip and leaves out those that Redis does not know. Redis errors pass through. Safe
-    to call twice. The pending assessment of a scan that has ended is cancelled with it; its state is not returned.
+    to call twice. What is pending of a scan that has ended is cancelled with it; its state is not returned.
     """
     asked = list(job_ids)
-    left = [*asked, *map(assess_job_id, asked)]
+    left = [*asked, *map(assess_job_id, asked), *map(fix_job_id, asked)]
     states: dict[str, JobState] = {}
     while left:
         chunk, left = left[:TOGETHER], left[TOGETHER:]

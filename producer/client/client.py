@@ -232,16 +232,30 @@ class Client:
                     raise not_ended(left, timeout_s or 0.0, silent=silent) from None
 
     async def assessed(self, scan_ids: Iterable[str], *, timeout_s: float) -> AsyncGenerator[Result]:
-        """Yield the results of scans whose assessment is pending as each gets it, or the reason why it gets none.
+        """Yield the results of scans of which something is pending (``ScanResult.is_awaited``) as each is complete.
 
         Ends after ``timeout_s`` without the rest, and leaves out results that have expired.
         """
-        scans = {contract.assess_job_id(scan_id): scan_id for scan_id in scan_ids}
-        with redis_errors(self.settings, None), suppress(TimeoutError):
-            async with aclosing(self._waiters.ends(list(scans), timeout_s=timeout_s)) as ends:
-                async for job_id in ends:
-                    if (result := await self.result(scans[job_id])) is not None:
-                        yield result
+        end_s, left = time.monotonic() + timeout_s, list(scan_ids)
+        for _ in range(2):  # the assessment, then the tried changes
+            waits: dict[str, str] = {}
+            for scan_id in left:
+                result = await self.result(scan_id)
+                if isinstance(result, contract.ScanResult) and result.is_awaited:
+                    own_id = contract.assess_job_id if result.assessed_by.is_pending else contract.fix_job_id
+                    waits[own_id(scan_id)] = scan_id
+                elif result is not None:
+                    yield result
+            left = []
+            left_s = max(0.0, end_s - time.monotonic())
+            with redis_errors(self.settings, None), suppress(TimeoutError):
+                async with aclosing(self._waiters.ends(list(waits), timeout_s=left_s)) as ends:
+                    async for job_id in ends:
+                        result = await self.result(waits[job_id])
+                        if isinstance(result, contract.ScanResult) and result.is_awaited:
+                            left.append(waits[job_id])
+                        elif result is not None:
+                            yield result
 
     async def _ended(self, job_id: str) -> Result:
         result = await self.result(job_id)

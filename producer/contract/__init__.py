@@ -25,6 +25,7 @@ from producer.contract.payloads import (
     check_job_id,
     decode_payload,
     encode_payload,
+    fix_job_id,
     request_fields,
 )
 from producer.contract.terms import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal
     from producer.contract.doubts import DOUBTS
     from producer.contract.findings import Changes, Counts, Doubt, Finding, MeasuredContrast, Node
+    from producer.contract.fixes import Replacement, TriedFix
     from producer.contract.message import Event, Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
@@ -89,12 +91,14 @@ __all__ = [
     "Priority",
     "QueryRequest",
     "QueryResult",
+    "Replacement",
     "Result",
     "ReviewProposal",
     "ScanRequest",
     "ScanResult",
     "ScanStatus",
     "Standard",
+    "TriedFix",
     "Usage",
     "Viewport",
     "assess_job_id",
@@ -104,13 +108,14 @@ __all__ = [
     "decode_result",
     "describe_invalid",
     "encode_payload",
+    "fix_job_id",
     "normal_url",
     "page_id",
     "public_url",
     "request_fields",
 ]
 
-_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "requests", "results")
+_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "fixes", "requests", "results")
 """The parts that come when they are asked for, each after those that it imports."""
 
 

@@ -27,6 +27,8 @@ JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Job ids are parts of key names, file names and URLs: no colon, space or slash."""
 ASSESS: Final = "assess"
 """Kind of the job that assesses a scan whose findings are out, and the start of its id."""
+FIX: Final = "fix"
+"""Kind of the job that tries changes on a scanned page, and the start of its id."""
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 """Made once: json.dumps makes an encoder for each call, which costs more than a small payload."""
@@ -44,8 +46,17 @@ def check_job_id(job_id: str) -> str:
 
 def assess_job_id(scan: str) -> str:
     """Return the id of the job that assesses the scan of job ``scan``."""
-    own_id = f"{ASSESS}.{scan}"
-    return own_id if JOB_ID.fullmatch(own_id) else f"{ASSESS}.{sha256(scan.encode()).hexdigest()}"
+    return _job_id_of(ASSESS, scan)
+
+
+def fix_job_id(scan: str) -> str:
+    """Return the id of the job that tries changes on the page of the scan of job ``scan``."""
+    return _job_id_of(FIX, scan)
+
+
+def _job_id_of(kind: str, scan: str) -> str:
+    own_id = f"{kind}.{scan}"
+    return own_id if JOB_ID.fullmatch(own_id) else f"{kind}.{sha256(scan.encode()).hexdigest()}"
 
 
 def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:

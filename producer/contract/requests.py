@@ -42,6 +42,8 @@ class ScanRequest(Message):
 
     ``run`` names the pipeline run that asks: the page is compared with its last state from before that run began, so
     that the run repeated finds the same barriers new. A worker of a release before it compares with the last state.
+
+    ``try_fixes``: changes of markup are tried on the page, loaded once more for that; None: where it is assessed.
     """
 
     url: str | None = None
@@ -58,6 +60,7 @@ class ScanRequest(Message):
     deadline_s: Annotated[float, Field(gt=0, le=600)] = 60.0
     screenshot: bool = False
     assess: bool = True
+    try_fixes: bool | None = None
     group: Annotated[str, Field(max_length=200)] = ""
     host_gap_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     allow_partial: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from producer.contract.assessment import Assessment, AssessmentSource
 from producer.contract.findings import Changes, Counts, Doubt, Finding
+from producer.contract.fixes import PENDING, TriedFix
 from producer.contract.message import Message, Part, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
@@ -77,7 +78,7 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
-    The agent: ``assessment`` to ``timings_ms``; its commit: ``scan_id``, ``screenshot``. The size limit cuts
+    The agent: ``assessment`` to ``fixes_state``; its commit: ``scan_id``, ``screenshot``. The size limit cuts
     ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and ``barriers``.
     """
 
@@ -92,6 +93,8 @@ class ScanRevision(TypedDict, total=False):
     notes: tuple[str, ...]
     usage: Usage
     timings_ms: dict[str, int]
+    fixes: tuple[TriedFix, ...]
+    fixes_state: str
 
 
 class ScanResult(Result):
@@ -103,12 +106,14 @@ class ScanResult(Result):
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     ``assessment_source`` is the wire's form of ``assessed_by``.
 
-    The last fourteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    The last sixteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
     why it could not be read. ``doubts`` says what was not seen (the page is then ``partial``, unless the request allows
     the kind, as ``allow_partial`` repeats) and what is worth a remark. The ``…_left_out`` count what these lists had no
     room for. ``soft_404``: the page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
+    ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` says ``pending``, ``tried``, or
+    ``none: `` and why there are none.
     """
 
     kind: str = "scan"
@@ -147,6 +152,13 @@ class ScanResult(Result):
     doubts: Annotated[tuple[Doubt, ...], _RARE] = ()
     doubts_left_out: Annotated[int, _RARE] = 0
     allow_partial: Annotated[tuple[str, ...], _RARE] = ()
+    fixes: Annotated[tuple[TriedFix, ...], _RARE] = ()
+    fixes_state: Annotated[str, _RARE] = ""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether an assessment or tried changes are still on their way."""
+        return self.assessed_by.is_pending or self.fixes_state == PENDING
 
     @property
     def assessed_by(self) -> AssessmentSource:

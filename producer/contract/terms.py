@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 WIRE_VERSION: Final = 1
 PAGE_SHOT: Final = "page"
 """The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
+BY_RULE: Final = "rule"
+"""Who proposed a change of markup, where it was Sightline itself."""
 
 MAX_RUN_CHARS: Final = 200
 """Longest name of a pipeline run."""

@@ -16,7 +16,7 @@ from producer.contract.advice import Advice, advice_on
 from producer.reports.page import Page, RuleGroup, elements, impact_of
 
 if TYPE_CHECKING:
-    from producer.contract import Finding, Node
+    from producer.contract import Finding, Node, TriedFix
 
 
 @dataclass(slots=True)
@@ -55,6 +55,15 @@ class ComponentBarrier(RuleGroup):
         return f"{word}, new on {fresh:,} {'page' if fresh == 1 else 'pages'}" if fresh else word
 
     @property
+    def fix(self) -> tuple[TriedFix, Page] | None:
+        """A change that was tried and removes the barrier, and the page whose result has it."""
+        for page, _ in self.places if self.issue_id else ():
+            for fix in page.result.fixes if page.result else ():
+                if fix.issue_id == self.issue_id and fix.rule == self.rule and fix.is_fix:
+                    return fix, page
+        return None
+
+    @property
     def what_to_do(self) -> Advice | None:
         """What to do about the rule, with an example."""
         return advice_on(self.rule)
@@ -90,6 +99,8 @@ def document(pages: Iterable[Page]) -> list[JsonObject]:
 def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page) -> None:
     about = {"issue_id": one.issue_id, "name": one.name, "rule": one.rule, "impact": one.impact.value}
     entry = found.setdefault(one.issue_id, {**about, "elements": 0, "pages": [], "groups": [], "marks": {}})
+    if "fix" not in entry and one.fix:
+        entry["fix"] = one.fix[0].model_dump(mode="json", exclude={"issue_id", "rule"})
     entry["elements"] += one.node_count
     entry["pages"].append(page.url)
     entry["groups"] = sorted({*entry["groups"], *one.groups})

@@ -11,6 +11,7 @@ from typing import Final, TextIO
 
 from producer.contract import Finding, ReviewProposal
 from producer.reports.doubts import doubt_lines
+from producer.reports.fixes import changed_markup, fixes_of
 from producer.reports.formats import ReportContext
 from producer.reports.marks import NO_MARKS, Marks
 from producer.reports.page import Page, elements, proposals, selector_text
@@ -42,6 +43,7 @@ COLUMNS: Final = (
     "contrast",
     "issue_id",
     "component",
+    "tried_fix",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -62,8 +64,11 @@ def _rows(page: Page) -> Iterator[dict[str, str]]:
     review = page.result.incomplete if page.result else ()
     if not page.findings and not review and not page.dismissed:
         yield about
+    fixes = {key: changed_markup(fix) for key, fix in fixes_of(page).items()}
     for finding in page.findings:
-        yield from ({**about, "kind": "barrier", **row} for row in _nodes(finding, page.marks))
+        for row in _nodes(finding, page.marks):
+            fix = fixes.get((row.get("issue_id", ""), finding.rule), "")
+            yield {**about, "kind": "barrier", **row, "tried_fix": fix}
     for finding in page.dismissed:
         yield from ({**about, "kind": "no barrier", **row} for row in _nodes(finding, page.marks))
     by_node = proposals(page)

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from producer.contract import IMPACTS, Finding, Impact, Priority
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
+from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views, has_components
 from producer.reports.mended import HEADING, mended_lines
@@ -261,6 +262,7 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "criterion_name": criterion_name,
     "criterion_url": criterion_url,
     "day_text": _day_text,
+    "diff_lines": diff_lines,
     "elements": elements,
     "first_nodes": FIRST_NODES,
     "first_places": FIRST_PLACES,
@@ -279,5 +281,6 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "selector_text": selector_text,
     "shared_summary": _shared_summary,
     "steps": steps,
+    "tried_text": tried_text,
     "trend_height": TREND_HEIGHT,
 }

@@ -16,6 +16,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from producer.contract import Finding, Impact
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
+from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.marks import Marks
 from producer.reports.page import Page, elements, impact_of, proposals, selector_text
@@ -70,7 +71,21 @@ def _component(one: ComponentBarrier, context: ReportContext) -> TestSuite:
         case = _case(page, finding, context.fail_on)
         case.name, case.classname = one_line(page.url), one_line(f"{one.rule}: {one.name}")
         suite.add_testcase(case)
+        if one.fix and one.fix[1] is page:
+            for result in case.result:
+                result.text = "\n".join([result.text or "", "", *_fix(one)])
     return suite
+
+
+def _fix(one: ComponentBarrier) -> list[str]:
+    """Return the change that was tried; it stands with the page whose result has it."""
+    if one.fix is None:
+        return []
+    fix, page = one.fix
+    return [
+        tried_text(fix, page.url, of=one.node_count),
+        *(one_line(f"{sign}{line}") for sign, line in diff_lines(fix)),
+    ]
 
 
 def _to_review(page: Page) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Final, TextIO
 from producer.contract import Finding
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
+from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
@@ -43,6 +44,7 @@ _ROOM: Final = 200
 _LABEL_CHARS: Final = 80
 _SELECTOR_CHARS: Final = 120
 _WHY_CHARS: Final = 400
+_DIFF_CHARS: Final = 1_200
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
 _REFERENCE: Final = re.compile(r"((?<!&)[@#])(?=\w)")
 """Begins a mention or the number of an issue; a backslash does not stop GitHub, a word joiner does."""
@@ -214,6 +216,7 @@ def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
         lines.append(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
     if group.what_to_do:
         lines.append(f"\n{text(group.what_to_do.do)}\n")
+    lines += _fix(group)
     if group.advice and group.advice[0].fix and group.advice[1] != "builtin":
         lines.append(f"\nFix, by {text(group.advice[1])}: {text(one_line(group.advice[0].fix, limit=600))}\n")
     if group.finding.help_url.startswith("https://"):
@@ -222,6 +225,18 @@ def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
         about = f", component barrier {code(group.issue_id)}" if group.issue_id else ""
         lines.append(f"\n[About {code(group.rule, limit=60)}]({link}){criteria}{about}\n")
     return "".join([*lines, "\n</details>\n"])
+
+
+def _fix(group: ComponentBarrier) -> list[str]:
+    """Return the change that was tried, as a diff; its fence is longer than any that the markup has."""
+    if group.fix is None:
+        return []
+    fix, page = group.fix
+    diff = "\n".join(f"{sign}{line}" for sign, line in diff_lines(fix))
+    if len(diff) > _DIFF_CHARS:
+        return [f"\n{text(tried_text(fix, page.url, of=group.node_count))} It is in the HTML report.\n"]
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", diff))])
+    return [f"\n{text(tried_text(fix, page.url, of=group.node_count))}\n\n{fence}diff\n{diff}\n{fence}\n"]
 
 
 def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:

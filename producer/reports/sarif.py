@@ -24,6 +24,7 @@ from producer.contract.addresses import host_of, relative_uri
 from producer.contract.decision import Decision
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_kind, doubt_text
+from producer.reports.fixes import tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, by_rule, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable, summary_line
@@ -141,8 +142,39 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int) -> JsonObj
             "elements": one.node_count,
         }
         | ({"groups": one.groups} if one.groups else {})
-        | ({"marks": marked} if marked else {}),
+        | ({"marks": marked} if marked else {})
+        | _tried(one),
+        **_fixes(one),
         **_state(one),
+    }
+
+
+def _tried(one: ComponentBarrier) -> JsonObject:
+    """Return the change that was tried as a property, for readers that know no ``fixes``, or no region."""
+    if one.fix is None:
+        return {}
+    fix, page = one.fix
+    return {"triedFix": {"diff": printable(fix.diff), "url": fix.url or page.url, "by": one_line(fix.by)}}
+
+
+def _fixes(one: ComponentBarrier) -> JsonObject:
+    """Return the change as a SARIF fix where it is known which text of the served source it replaces."""
+    if one.fix is None or one.fix[0].replacement is None:
+        return {}
+    fix, page = one.fix
+    place = one.fix[0].replacement
+    region = {
+        "startLine": place.start_line,
+        "startColumn": place.start_column,
+        "endLine": place.end_line,
+        "endColumn": place.end_column,
+    }
+    change = {
+        "artifactLocation": {"uri": relative_uri(fix.url or page.url)},
+        "replacements": [{"deletedRegion": region, "insertedContent": {"text": printable(place.text)}}],
+    }
+    return {
+        "fixes": [{"description": {"text": tried_text(fix, page.url, of=one.node_count)}, "artifactChanges": [change]}]
     }
 
 

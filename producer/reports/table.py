@@ -9,7 +9,7 @@ lines instead of a table row, so that 40 columns are enough.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from producer.contract import Impact
 from producer.reports.components import ComponentBarrier, by_component
+from producer.reports.fixes import changed_markup
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
@@ -33,6 +34,9 @@ from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
 from producer.reports.table_sums import INDENT, STYLE, impact_counts, indented, print_problems, print_sums
+
+if TYPE_CHECKING:
+    from producer.contract import TriedFix
 
 _WIDE: Final = 72
 """Columns from which on the page table fits with a page name that can be told from its neighbour."""
@@ -169,6 +173,8 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
     if hidden > 0:
         console.print(indented(Text(f"and on {counted(hidden, 'more page')}", style="dim")))
     console.print(indented(_fix(group, max(_FIX_LINES * (console.width - INDENT) - 8, 40))))
+    if group.fix:
+        console.print(indented(_tried(group.fix[0], console.width - INDENT)), overflow="ellipsis", no_wrap=True)
 
 
 def _about(group: ComponentBarrier) -> Text:
@@ -187,6 +193,12 @@ def _fix(group: ComponentBarrier, limit: int) -> Text:
         return Text.assemble((head, "dim"), one_line(advice[0].fix, limit=limit - len(head)))
     said = group.what_to_do
     return Text.assemble(("fix: ", "dim"), said.do if said else one_line(group.finding.help, limit=limit))
+
+
+def _tried(fix: TriedFix, room: int) -> Text:
+    """Return the change that was tried and removes the barrier, on one line."""
+    head = "tried, removes it: "
+    return Text.assemble((head, "dim"), (middle_cut(changed_markup(fix), max(room - len(head), 20)), "green"))
 
 
 def _places(group: ComponentBarrier, names: dict[int, str], room: int) -> Padding:

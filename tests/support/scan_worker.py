@@ -26,6 +26,7 @@ def environment_for(url: str, keys: Keys, **variables: str) -> dict[str, str]:
         "ENVIRONMENT": keys.environment,
         "CHAT_MODEL": "builtin",
         "EMBEDDING_MODEL": "builtin",
+        "TRY_FIXES": "0",  # each page would be loaded once more; test_tried_fixes.py has it on
         "SCAN_ALLOW_PRIVATE": "1",
         "LOG_FORMAT": "console",
         **variables,

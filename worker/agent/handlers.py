@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.contract.addresses import host_of
+from producer.contract.fixes import PENDING
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.component_writes import component_writes
@@ -23,6 +24,7 @@ from worker.agent.assessment.job import assess_writes
 from worker.agent.assessment.regression import regression_writes
 from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
+from worker.agent.fixes.queueing import are_tried, fix_writes, secret_writes
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, unpack_shots
 from worker.memory.history.scan_record import document, page_of, signature, terms_of
@@ -30,6 +32,7 @@ from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.barrier_writes import TallyWrite, WindowWrite
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
+from worker.scan.settings import Secrets
 
 JobContext = dict[str, Any]
 """What the queue gives a job: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if known."""
@@ -39,12 +42,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ScanJobs:
-    """Runs scans. Pictures are kept for ``shot_ttl_s``."""
+    """Runs scans. Pictures are kept for ``shot_ttl_s``; ``try_fixes``: changes may be tried on the pages."""
 
     graph: ScanGraph
     keys: Keys
     load_secrets: LoadSecrets
     shot_ttl_s: int
+    try_fixes: bool = False
 
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
         """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be read is a result.
@@ -62,7 +66,15 @@ class ScanJobs:
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
         lane = ctx.get("lane", Lane.BATCH)
-        commit = scan_commit(state, self.keys, shot_ttl_s=self.shot_ttl_s, lane=lane, batch=context.batch)
+        commit = scan_commit(
+            state,
+            self.keys,
+            shot_ttl_s=self.shot_ttl_s,
+            lane=lane,
+            batch=context.batch,
+            try_fixes=self.try_fixes,
+            secrets=context.secrets,
+        )
         log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
         return commit
 
@@ -105,9 +117,16 @@ def parse_request(payload: JsonObject) -> ScanRequest:
 
 
 def scan_commit(
-    state: ScanState, keys: Keys, *, shot_ttl_s: int, lane: Lane | str = Lane.BATCH, batch: str = ""
+    state: ScanState,
+    keys: Keys,
+    *,
+    shot_ttl_s: int,
+    lane: Lane | str = Lane.BATCH,
+    batch: str = "",
+    try_fixes: bool = False,
+    secrets: Secrets | None = None,
 ) -> Commit:
-    """Return what a finished scan leaves: result, history document, the site's counters, pictures, assessment job.
+    """Return what a finished scan leaves: result, history document, the site's counters, pictures, its further job.
 
     The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
     (same signature) is written over that one instead: history grows with change, not with scans.
@@ -155,7 +174,11 @@ def scan_commit(
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
+    if are_tried(result, request, is_on=try_fixes):
+        result = result.revised(fixes_state=PENDING)
+        writes += secret_writes(secrets, keys, job_id=job_id)
     writes += assess_writes(result, keys, job_id=job_id, priority=lane, elsewhere=recalled.elsewhere)
+    writes += fix_writes(result, keys, job_id=job_id, priority=lane)
     return Commit(result=result, writes=tuple(writes), event=_event(result))
 
 

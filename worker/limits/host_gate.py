@@ -16,16 +16,18 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from random import random
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from redis.asyncio import Redis
 
 from producer.contract import ScanRequest
 from producer.contract.addresses import host_of
+from producer.contract.fixes import TriedFix
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.lease import kept
 from producer.redis.scripts import Arg, load_script, run_script
+from worker.scan.fixes.wanted import FixEngine, Wanted
 from worker.scan.settings import Audit, Engine, Secrets
 
 ENTER: Final = load_script("worker.limits", "enter_host")
@@ -94,11 +96,15 @@ class HostGate:
         return wait_ms / 1000, spread_ms / 1000
 
 
+class ScanningEngine(Engine, FixEngine, Protocol):
+    """Reads pages, and tries changes on them."""
+
+
 @dataclass(frozen=True)
 class PoliteEngine:
     """A scan engine that waits for a slot of the page's host before it reads the page."""
 
-    engine: Engine
+    engine: ScanningEngine
     gate: HostGate
 
     async def audit(
@@ -116,3 +122,13 @@ class PoliteEngine:
             on_progress("waiting for the host")
         async with self.gate.slot(host, gap_ms=request.host_gap_ms):
             return await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
+
+    async def try_fixes(
+        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+    ) -> tuple[TriedFix, ...]:
+        """Return what the engine returns. Raises ``HostBusy``."""
+        host = host_of(request.url or "")
+        if not host:
+            return await self.engine.try_fixes(request, wanted, secrets=secrets)
+        async with self.gate.slot(host, gap_ms=request.host_gap_ms):
+            return await self.engine.try_fixes(request, wanted, secrets=secrets)

@@ -8,10 +8,12 @@ A browser that dies under a scan is replaced and the scan is done again, once, i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, Self
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Self, TypeVar
 
 from producer.contract import ScanRequest
+from producer.contract.fixes import TriedFix
 from producer.errors import ScanFailed
 from worker.scan.axe_source import load_axe, script
 from worker.scan.browser import find_browser
@@ -19,6 +21,8 @@ from worker.scan.cdp import BrowserGone, CallFailed
 from worker.scan.chromium import Chromium, remove_stale_profiles
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
+from worker.scan.fixes.trial import Trial
+from worker.scan.fixes.wanted import Wanted
 from worker.scan.guard import Guard
 from worker.scan.login import log_in
 from worker.scan.page import Page
@@ -32,6 +36,24 @@ __all__ = ["Audit", "ScanEngine", "ScanSettings", "Secrets"]
 
 _GRACE_S: Final = 10.0
 """Beyond the request's deadline, for what Chromium needs to open and close a context."""
+
+
+T = TypeVar("T")
+
+
+def _ignore(_: str) -> None:
+    """Take progress that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand(Generic[T]):
+    """What is to be done with a page, and how it is opened."""
+
+    request: ScanRequest
+    secrets: Secrets
+    run: Callable[[Visit, Page, Chromium], Awaitable[T]]
+    on_progress: Callable[[str], None] = _ignore
+    only_reads: bool = False
 
 
 class MemoryEaten(Exception):
@@ -101,40 +123,57 @@ class ScanEngine:
         Raises ``ScanFailed`` when the browser fails twice, ``InvalidJob`` for a rule axe-core does not know and a
         selector that the browser does not. Cancelling it closes the page.
         """
+
+        async def run(visit: Visit, _: Page, browser: Chromium) -> Audit:
+            return await visit.run(browser)
+
+        return await self._with_page(_Errand(request, secrets or Secrets(), run, on_progress or _ignore))
+
+    async def try_fixes(
+        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+    ) -> tuple[TriedFix, ...]:
+        """Return what came of the changes that are tried on the page; nothing is written to any server.
+
+        Raises as ``audit`` does.
+        """
+
+        async def run(visit: Visit, page: Page, _: Chromium) -> tuple[TriedFix, ...]:
+            return await Trial(page, visit, url=request.url or "", left_s=visit.left_s).run(wanted)
+
+        return await self._with_page(_Errand(request, secrets or Secrets(), run, only_reads=True))
+
+    async def _with_page(self, errand: _Errand[T]) -> T:
+        """Run the errand in a place of this engine, once more in a browser of its own where the browser fails."""
         async with self._places:
             for alone in (False, True):
                 is_eater = False
                 try:
-                    return await self._scan(request, secrets or Secrets(), on_progress or _ignore, alone=alone)
+                    return await self._lent(errand, alone=alone)
                 except MemoryEaten as error:
                     failure, is_eater = str(error), alone
                 except (BrowserGone, CallFailed, TimeoutError) as error:
-                    failure = str(error) or f"no end within {request.deadline_s + _GRACE_S:.0f} s"
+                    failure = str(error) or f"no end within {errand.request.deadline_s + _GRACE_S:.0f} s"
         msg = f"the browser failed twice at this page; the last time: {failure}"
         failed = ScanFailed(msg)
         failed.retryable = not is_eater  # it was alone in its browser: another attempt would fill that one too
         raise failed
 
-    async def _scan(
-        self, request: ScanRequest, secrets: Secrets, on_progress: Callable[[str], None], *, alone: bool
-    ) -> Audit:
+    async def _lent(self, errand: _Errand[T], *, alone: bool) -> T:
         if self._browsers is None:
             msg = "the scan engine is not open"
             raise ScanFailed(msg)
         async with self._browsers.lend(alone=alone) as browser:
             try:
-                async with asyncio.timeout(request.deadline_s + _GRACE_S):
-                    return await self._visit(browser, request, secrets, on_progress)
+                async with asyncio.timeout(errand.request.deadline_s + _GRACE_S):
+                    return await self._visit(browser, errand)
             except (BrowserGone, CallFailed, TimeoutError) as error:
                 browser.is_broken = True
                 if browser.end_reason:
                     raise MemoryEaten(browser.end_reason) from error
                 raise
 
-    async def _visit(
-        self, browser: Chromium, request: ScanRequest, secrets: Secrets, on_progress: Callable[[str], None]
-    ) -> Audit:
-        deadline = Deadline(request.deadline_s)
+    async def _visit(self, browser: Chromium, errand: _Errand[T]) -> T:
+        request, deadline = errand.request, Deadline(errand.request.deadline_s)
         proxy = ScanProxy(
             self._guard.for_page(request.url),
             self._resolve,
@@ -152,7 +191,9 @@ class ScanEngine:
             )
             try:
                 await prepare(page, request)
-                await log_in(page, request.url, secrets)
+                if errand.only_reads:
+                    await page.forbid_writes()
+                await log_in(page, request.url, errand.secrets)
                 visit = Visit(
                     request,
                     page=page,
@@ -160,9 +201,9 @@ class ScanEngine:
                     settings=self._settings,
                     deadline=deadline,
                     downtime=self._downtime,
-                    on_progress=on_progress,
+                    on_progress=errand.on_progress,
                 )
-                return await visit.run(browser)
+                return await errand.run(visit, page, browser)
             finally:
                 await asyncio.shield(page.close())
 
@@ -170,7 +211,3 @@ class ScanEngine:
 def user_agent(browsers: str) -> str:
     """Return the browser's User-Agent with our name, so that a site's owner can see who called."""
     return f"{browsers.replace('HeadlessChrome', 'Chrome')} Sightline/0.1 (accessibility scan)"
-
-
-def _ignore(_: str) -> None:
-    """Take progress that nobody asked for."""

@@ -40,6 +40,7 @@ _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
 )
 _START: Final = "Runtime.runIfWaitingForDebugger"
 _THAW_LIMIT_S: Final = 5.0
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SCRIPTS: Final = "Emulation.setScriptExecutionDisabled"
 
 
@@ -61,6 +62,7 @@ class Page:
         self._headers: Callable[[JsonObject], list[JsonObject]] | None = None
         self._blocked_hosts: tuple[str, ...] = ()
         self._held: list[JsonObject] = []
+        self._only_reads = False
         self._frozen = Frozen()
         self.session = browser.session("")
         self.watch = Watch(frame_id="")
@@ -146,6 +148,11 @@ class Page:
         self._held = [{"urlPattern": f"*{pattern.removeprefix('*.')}*"} for pattern in patterns]
         await self._prepare_all("Fetch.enable", {"patterns": self._held})
 
+    async def forbid_writes(self) -> None:
+        """Fail each request that is no GET, HEAD or OPTIONS before it is made, those of frames too."""
+        self._only_reads = True
+        await self._prepare_all("Fetch.enable", {})
+
     async def ignore_certificates(self) -> None:
         """Take any certificate, in frames too."""
         await self._prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
@@ -157,7 +164,8 @@ class Page:
 
     async def freeze(self, *, timeout_s: float) -> None:
         """Stop the page's scripts until it is thawed, or asks for a document. Ours run on, without timers."""
-        await self._frozen.freeze(self.sessions, held=None if self._headers else self._held, timeout_s=timeout_s)
+        are_all_held = self._only_reads or self._headers is not None
+        await self._frozen.freeze(self.sessions, held=None if are_all_held else self._held, timeout_s=timeout_s)
 
     async def thaw(self, *, timeout_s: float) -> None:
         """Let the page's scripts run again; safe to call at any time."""
@@ -260,9 +268,10 @@ class Page:
         self._changed.set()
 
     def _go_on(self, session: Session, params: JsonObject) -> None:
-        """Let a held request go on, or fail it where its host is blocked."""
+        """Let a held request go on, or fail it where its host is blocked or nothing may be written."""
         answer: JsonObject = {"requestId": params["requestId"]}
-        if fits_host(host_of(params["request"]["url"]), self._blocked_hosts):
+        is_write = self._only_reads and params["request"]["method"] not in _READS
+        if is_write or fits_host(host_of(params["request"]["url"]), self._blocked_hosts):
             session.post("Fetch.failRequest", {**answer, "errorReason": "BlockedByClient"})
             return
         if self._headers is not None:

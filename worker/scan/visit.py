@@ -91,6 +91,29 @@ class Visit:
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page went away: {error}")))
         return await self._with_pictures(self._result(browser, "scanned", report=report))
 
+    async def open(self) -> AxeReport:
+        """Load the page and return what axe-core reports; raises ``Unread``, and what the browser's failure raises."""
+        await self._load.navigate()
+        await self._load.settle()
+        return await self._audit()
+
+    async def audit_again(self) -> AxeReport:
+        """Return what axe-core reports of the page as it is now, its scripts having run until it came to rest.
+
+        Raises ``CallFailed`` where the page has gone elsewhere.
+        """
+        await self._rest.settle(left_s=self._deadline.left_s)
+        return await self._run_axe()
+
+    def left_s(self) -> float:
+        """Return the seconds left for the visit."""
+        return self._deadline.left_s
+
+    @property
+    def href(self) -> str:
+        """The address that the page has come to; '' before it was looked at."""
+        return self._load.facts.href if self._load.facts else ""
+
     async def _audit(self) -> AxeReport:
         """Run axe-core; a page that goes elsewhere meanwhile is settled and audited again."""
         watch = self._page.watch

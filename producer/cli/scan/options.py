@@ -73,6 +73,7 @@ class ScanOptions:
     allow_partial: tuple[str, ...] = ()
     insecure: bool = False
     no_scroll: bool = False
+    try_fixes: bool | None = None
 
     @property
     def waits(self) -> bool:
@@ -104,6 +105,7 @@ def request_options(options: ScanOptions) -> JsonObject:
         "allow_partial": list(options.allow_partial),
         "insecure": options.insecure or None,
         "scroll": False if options.no_scroll else None,
+        "try_fixes": options.try_fixes,
     }
     return {name: value for name, value in fields.items() if value or value is False}
 
@@ -240,6 +242,12 @@ page_options = _together(
     ),
     click.option("--insecure", is_flag=True, help="Ignore certificate errors, for staging; the result says so."),
     click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),
+    click.option(
+        "--try-fixes/--no-try-fixes",
+        "try_fixes",
+        default=None,
+        help="Try changes of markup on each page, loaded again for it.  [default: yes, unless --no-assess]",
+    ),
 )
 report_options = _together(
     click.option("--timeout", "timeout_s", type=Seconds(), metavar="S", help="Seconds to wait."),
@@ -248,7 +256,7 @@ report_options = _together(
         "assess_wait_s",
         type=click.FloatRange(0),
         metavar="S",
-        help="Seconds to wait for assessments once all pages are scanned.  [default: 0, in a terminal 60]",
+        help="Seconds to wait for assessments and tried fixes once all are scanned.  [default: 0, in a terminal 60]",
     ),
     click.option(
         "--fail-on",

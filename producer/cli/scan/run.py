@@ -106,6 +106,8 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
     if options.screenshot:  # only then: the ids of a batch's jobs are made of it
         scan_options["screenshot"] = True
     scan_options |= request_options(options)
+    if options.local and not _waits_for_tries(options):  # its Redis ends with the run: nobody would see them
+        scan_options["try_fixes"] = False
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     return ScanPlan(
         targets.urls,
@@ -120,6 +122,12 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
         with_login=targets.with_login,
         run=_run_of(options),
     )
+
+
+def _waits_for_tries(options: ScanOptions) -> bool:
+    from producer.cli.scan.wait import assess_wait
+
+    return assess_wait(options) > 0
 
 
 def _run_of(options: ScanOptions) -> str:

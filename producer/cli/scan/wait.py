@@ -73,10 +73,13 @@ def take_own(gate: Gate) -> None:
 
 
 def assess_wait(options: ScanOptions) -> float:
-    """Return how long assessments are waited for, in seconds; by default a person waits and a pipeline does not."""
+    """Return how long assessments are waited for, in seconds; by default a person waits and a pipeline does not.
+
+    Whoever asks for tries of changes waits for them.
+    """
     if options.assess_wait_s is not None:
         return options.assess_wait_s
-    return PERSON_WAITS_S if is_terminal() and not environment().get("CI") else 0.0
+    return PERSON_WAITS_S if options.try_fixes or (is_terminal() and not environment().get("CI")) else 0.0
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
@@ -197,7 +200,7 @@ class Waiting:
         wait_s = assess_wait(self.options)
         timeout_s = self.options.timeout_s
         async for page in pages_as_completed(client, self.queued, timeout_s=timeout_s, left_s=left_s):
-            if wait_s and page.result is not None and page.result.assessed_by.is_pending:
+            if wait_s and page.result is not None and page.result.is_awaited:
                 pending[page.job_id] = page
             else:
                 yield page

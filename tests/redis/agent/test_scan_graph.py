@@ -194,7 +194,8 @@ async def test_each_step_is_told_as_it_begins(keys: Keys, history: History):
 async def test_no_field_of_a_payload_takes_the_place_of_what_a_job_function_is_given(keys: Keys, history: History):
     registered = Jobs()
     scans = jobs(keys, graph(FixedEngine([BARRIERS]), history, keys))
-    registered.resources = Resources(scans, cast("Any", None), QueryJobs(cast("Any", None)))  # no question is asked
+    unused = cast("Any", None)
+    registered.resources = Resources(scans, unused, unused, QueryJobs(unused))  # no question is asked
 
     commit = await registered.scan({"job_id": "job-1"}, url=HOME, ctx=1, self=2, resources=3)
 

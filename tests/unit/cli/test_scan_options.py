@@ -40,6 +40,14 @@ def test_pages_are_scrolled_through_unless_that_is_switched_off() -> None:
     assert ScanRequest(url=HOME).scroll
 
 
+@pytest.mark.parametrize("wanted", [True, False, None])
+def test_changes_are_tried_as_asked_and_else_as_the_page_is_assessed(wanted: bool | None) -> None:
+    fields = request_options(ScanOptions(try_fixes=wanted))
+
+    assert fields == ({} if wanted is None else {"try_fixes": wanted})
+    assert ScanRequest.model_validate({"url": HOME, **fields}).try_fixes is wanted
+
+
 def test_a_group_is_in_the_payload_of_its_page_alone_and_in_the_name_of_its_job() -> None:
     plan = ScanPlan((CART, HOME), {}, "b", groups={CART: "shop"})
 

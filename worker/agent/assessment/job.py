@@ -41,6 +41,7 @@ from producer.redis.backoff import Backoff
 from producer.redis.scripts import load_script, run_script
 from worker.agent.assessment.assess import Verdict, appraise
 from worker.agent.assessment.trim import RECORD_BYTES, trim
+from worker.agent.fixes.queueing import fix_writes
 from worker.agent.prompts import clip
 from worker.memory.history.scan_record import cut_summary
 from worker.models.job_context import serving
@@ -202,6 +203,7 @@ class AssessJobs:
         if result.assessment is not None and result.assessment.summary:
             summary = {"summary": cut_summary(result.assessment.summary)}
             writes.append(HashWrite(self.keys.scan(result.scan_id), summary, only_existing=True))
+        writes += fix_writes(result, self.keys, job_id=request.scan, priority=request.priority)
         writes += [EventWrite(self.keys.events, line), PublishWrite(self.keys.events_live, line)]
         log.info("scan.assessed", job_id=request.scan, source=source)
         return Commit(FunctionResult(), tuple(writes), event=about)

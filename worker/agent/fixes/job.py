@@ -1,0 +1,193 @@
+"""The job that tries changes on a page whose findings are out: queued by the commit before it, on the lane ``assess``.
+
+It takes one element of each component barrier, looks up what was tried on the same component before, has the engine
+open the page once for all the rest, and commits the result with what came of it: fenced, in one step with the event
+``scan.fixes_tried``, and only if the result is still the one that was read. A worker tries on one page at a time; a
+further job is requeued meanwhile, so that no slot of a model call is held by it. Nothing is written to history. What
+cannot be tried ends in the result too, with the reason. Next: ``queueing.py``, ``worker/scan/fixes/trial.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Final, cast
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from producer.contract import (
+    FunctionResult,
+    JsonObject,
+    ScanRequest,
+    ScanResult,
+    Usage,
+    decode_payload,
+    describe_invalid,
+)
+from producer.contract.assessment import AssessmentSource
+from producer.contract.fixes import PENDING, TRIED, TriedFix
+from producer.contract.payloads import fix_job_id
+from producer.contract.results import decode_result
+from producer.contract.terms import BY_RULE
+from producer.errors import Busy, InvalidJob, RedisUnsuitable
+from producer.keys import Keys
+from worker.agent.assessment.trim import RECORD_BYTES, trim
+from worker.agent.fixes.model import ModelProposer, Said, may_propose
+from worker.agent.fixes.queueing import FixRequest, candidates
+from worker.agent.fixes.tried import Element, Tried, name_of
+from worker.agent.job_secrets import GONE, parse_secrets
+from worker.agent.prompts import clip
+from worker.models.job_context import serving
+from worker.models.protocols import add_usage
+from worker.queue.outcome import Commit, EventWrite, PublishWrite, ReplaceWrite
+from worker.scan.fixes.rules import MECHANICAL
+from worker.scan.fixes.wanted import MOST_TRIED, NOTHING, FixEngine, Wanted
+from worker.scan.settings import Secrets
+
+ATTEMPTS: Final = 3
+AGAIN_S: Final = 2.0
+"""Until a job looks again that found its worker at another page."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FixJobs:
+    """Tries changes on pages. Without ``is_patient`` a job waits for another's try: its worker ends with its lanes."""
+
+    engine: FixEngine
+    redis: Redis
+    keys: Keys
+    _: KW_ONLY
+    proposer: ModelProposer | None = None
+    is_patient: bool = True
+    _place: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self, ctx: Mapping[str, Any], payload: JsonObject) -> Commit:
+        """Try changes on one scan's page: ``payload`` is a ``FixRequest``.
+
+        Raises ``InvalidJob`` for another payload, ``Busy`` while this worker tries on another page, and what the engine
+        raises.
+        """
+        del ctx
+        request = _parse(payload)
+        pending = await self._pending(request.scan)
+        if pending is None:
+            return Commit(FunctionResult())
+        with serving(request.scan, request.priority):
+            try:
+                fixes, usage = await self._fixes(request, pending[1])
+            except InvalidJob as error:
+                return await self._commit(request, (), _none(str(error)))
+        return await self._commit(request, fixes, TRIED if fixes else _none(NOTHING), usage)
+
+    async def settle(self, payload: bytes, reason: str) -> Commit | None:
+        """Return the commit that says that nothing is tried, for ``reason``; None for a payload that is none."""
+        try:
+            request = _parse(decode_payload(payload))
+        except InvalidJob:
+            return None
+        return await self._commit(request, (), _none(reason))
+
+    async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage]:
+        """Return what is known of the page's component barriers, and what is found out about the rest.
+
+        Raises ``Busy`` while this worker tries on another page.
+        """
+        scan, secrets = await self._scan(request.scan)
+        by = self.proposer.name if self.proposer else ""
+        found = [one for one in candidates(result) if one[0].rule in MECHANICAL or (by and may_propose(one))]
+        found = found[:MOST_TRIED]
+        tried = Tried(self.redis, self.keys, scan, by=by)
+        known = await tried.known(found)
+        left = [one for one in found if name_of(one) not in known]
+        if left and self._place.locked() and self.is_patient:  # before a model is asked in vain
+            raise Busy("this worker tries changes on another page", delay_s=AGAIN_S)
+        said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
+        fixes = {**known, **said.unsaid}
+        wanted = [
+            Wanted(node.issue_id, finding.rule, node.snippet, markup, by if markup else BY_RULE)
+            for finding, node in left
+            if (markup := said.markup.get(node.issue_id, "")) or finding.rule in MECHANICAL
+        ]
+        if wanted:
+            fixes |= {(fix.rule, fix.issue_id): fix for fix in await self._tries(scan, wanted, secrets)}
+        await tried.keep(left, fixes)
+        shown = (fixes[name_of(one)] for one in found if name_of(one) in fixes)
+        return tuple(fix for fix in shown if fix.why != NOTHING), said.usage
+
+    async def _said(self, elements: Sequence[Element]) -> Said:
+        if self.proposer is None or not elements:
+            return Said()
+        return await self.proposer.propose(elements)
+
+    async def _tries(self, scan: ScanRequest, wanted: Sequence[Wanted], secrets: Secrets | None) -> Sequence[TriedFix]:
+        async with self._place:
+            return await self.engine.try_fixes(scan, wanted, secrets=secrets)
+
+    async def _scan(self, scan: str) -> tuple[ScanRequest, Secrets | None]:
+        """Return what was asked for, and what opens the page; raises ``InvalidJob`` where they are gone."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(self.keys.job(scan), ["payload", "secrets"])
+            pipe.hgetall(self.keys.secret(fix_job_id(scan)))
+            (payload, had_secrets), fields = await pipe.execute()
+        if payload is None:
+            raise InvalidJob("the scan's request is no longer kept")
+        if had_secrets and not fields:
+            raise InvalidJob(GONE)
+        try:
+            request = ScanRequest.model_validate(decode_payload(payload))
+        except ValidationError as error:
+            raise InvalidJob(f"not a scan request: {describe_invalid(error)}") from None
+        return request, parse_secrets(fields) if fields else None
+
+    async def _pending(self, scan: str) -> tuple[bytes, ScanResult] | None:
+        """Return the result that waits for tries, as text too; None where there is none."""
+        text = await cast("Awaitable[bytes | None]", self.redis.get(self.keys.result(scan)))
+        try:
+            result = decode_result(text) if text is not None else None
+        except RedisUnsuitable:  # another program's: nothing to write into
+            return None
+        if text is None or not isinstance(result, ScanResult) or result.fixes_state != PENDING:
+            return None
+        return text, result
+
+    async def _commit(
+        self, request: FixRequest, fixes: tuple[TriedFix, ...], state: str, usage: Usage | None = None
+    ) -> Commit:
+        pending = await self._pending(request.scan)
+        if pending is None:
+            return Commit(FunctionResult())
+        text, result = pending
+        usage = add_usage(result.usage, usage or Usage())
+        result = trim(result.revised(fixes=fixes, fixes_state=state, usage=usage), RECORD_BYTES)
+        seconds, micros = await self.redis.time()
+        shown = sum(fix.is_fix for fix in fixes)
+        about: JsonObject = {"url": result.url, "scan_id": result.scan_id, "tried": len(fixes), "fixes": shown}
+        event = {"v": 1, "event": "scan.fixes_tried", "job_id": request.scan, "kind": "scan", **about}
+        line = json.dumps({**event, "at_ms": seconds * 1000 + micros // 1000})
+        log.info("scan.fixes_tried", job_id=request.scan, tried=len(fixes), fixes=shown, state=state)
+        return Commit(
+            FunctionResult(),
+            (
+                ReplaceWrite(self.keys.result(request.scan), text, result.model_dump_json()),
+                EventWrite(self.keys.events, line),
+                PublishWrite(self.keys.events_live, line),
+            ),
+            event=about,
+        )
+
+
+def _parse(payload: JsonObject) -> FixRequest:
+    try:
+        return FixRequest.model_validate(payload)
+    except ValidationError as error:
+        raise InvalidJob(f"not a try of changes on a scanned page: {describe_invalid(error)}") from None
+
+
+def _none(reason: str) -> str:
+    return str(AssessmentSource(reason=clip(reason)))

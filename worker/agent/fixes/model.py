@@ -1,0 +1,102 @@
+"""Asks a model for the changed markup of elements that no rule of ours can mend. What it says is tried, never believed.
+
+One call a page, about the worst few component barriers; each is asked about once, as what came of it is kept. Where the
+model cannot be asked, the others are tried without it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import BaseModel
+
+from producer.contract import Usage
+from producer.contract.fixes import TriedFix
+from producer.reports.plain_text import summary_line
+from worker.agent.fixes.tried import Element, Name, name_of
+from worker.agent.prompts import clip, load_prompt, version_of
+from worker.agent.structured_reply import NoAnswer, ask_in_form, schema_about
+from worker.models.protocols import ChatModel, Message
+from worker.scan.fixes.wanted import NOTHING
+
+FIX_SYSTEM: Final = load_prompt("fix")
+FIX_VERSION: Final = version_of("fix", FIX_SYSTEM)
+MOST_ASKED: Final = 8
+MAX_MARKUP: Final = 600
+"""Characters of one element: its change is as long, and an answer has 2,048 tokens."""
+_NOT_BY_MARKUP: Final = frozenset(
+    {"color-contrast", "color-contrast-enhanced", "target-size", "link-in-text-block", "css-orientation-lock"}
+)
+"""Rules about how an element looks."""
+
+
+class FixDraft(BaseModel):
+    """One change as a model writes it."""
+
+    element: str
+    markup: str = ""
+
+
+class FixesDraft(BaseModel):
+    """All changes as a model writes them."""
+
+    fixes: list[FixDraft]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Markup by ``issue_id``; ``unsaid`` are the components that the model has no proposal for."""
+
+    markup: Mapping[str, str] = field(default_factory=dict[str, str])
+    unsaid: Mapping[Name, TriedFix] = field(default_factory=dict[Name, TriedFix])
+    usage: Usage = field(default_factory=Usage)
+
+
+def may_propose(element: Element) -> bool:
+    """Return whether a change of the element's markup could mend it, and fits a model's answer."""
+    finding, node = element
+    return finding.rule not in _NOT_BY_MARKUP and 0 < len(node.snippet) <= MAX_MARKUP
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProposer:
+    """Proposes what ``chat`` says."""
+
+    chat: ChatModel
+
+    @property
+    def name(self) -> str:
+        """The model, and the version of what it is asked."""
+        return f"{self.chat.name} ({FIX_VERSION})"
+
+    async def propose(self, elements: Sequence[Element]) -> Said:
+        """Return what the model proposes for the first few; raises nothing that it can cause."""
+        asked = {f"e{number}": one for number, one in enumerate(elements[:MOST_ASKED], 1)}
+        document = {"task": "fix", "elements": [_quoted(name, one) for name, one in asked.items()]}
+        messages = [Message("system", FIX_SYSTEM), Message("user", json.dumps(document, ensure_ascii=False))]
+        schema = schema_about(FixesDraft, "fixes", key="element", known=list(asked))
+        answer = await ask_in_form(self.chat, messages, FixesDraft, schema, entries="fixes")
+        if isinstance(answer, NoAnswer):
+            return Said(usage=answer.usage)
+        markup = {fix.element: fix.markup.strip() for fix in reversed(answer.draft.fixes)}
+        said = {one[1].issue_id: markup[name] for name, one in asked.items() if markup.get(name)}
+        missing = [] if answer.is_cut else [one for name, one in asked.items() if not markup.get(name)]
+        return Said(said, {name_of(one): self._unsaid(one) for one in missing}, answer.usage)
+
+    def _unsaid(self, element: Element) -> TriedFix:
+        rule, issue_id = name_of(element)
+        return TriedFix(issue_id=issue_id, rule=rule, verdict="not_tried", by=self.name, why=NOTHING)
+
+
+def _quoted(name: str, element: Element) -> dict[str, str]:
+    finding, node = element
+    return {
+        "element": name,
+        "rule": finding.rule,
+        "help": clip(finding.help),
+        "failure": clip(summary_line(node.failure_summary)),
+        "markup": node.snippet,
+    }

@@ -1,0 +1,73 @@
+"""Whether changes are tried on a scanned page, and the writes that queue the job which does it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from producer.contract import Finding, Lane, Node, ScanRequest, ScanResult
+from producer.contract.fixes import PENDING
+from producer.contract.message import Message
+from producer.contract.payloads import FIX, fix_job_id
+from producer.keys import Keys
+from worker.queue.outcome import EntryWrite, ExpiryWrite, HashWrite, JobWrite, Write
+from worker.scan.fixes.rules import MECHANICAL
+from worker.scan.settings import Secrets
+
+SECRET_TTL_S: Final = 86_400
+"""Of the login that opens the page again, as the client's own."""
+
+
+class FixRequest(Message):
+    """The payload: the job id of the scan, and its page."""
+
+    scan: str
+    priority: Lane = Lane.BATCH
+    url: str = ""
+
+
+def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
+    """Return whether changes are to be tried on the page: by default where it is assessed.
+
+    Where no rule of ours has a proposal, a model may have one.
+    """
+    is_wanted = request.assess if request.try_fixes is None else request.try_fixes
+    has_rule = any(finding.rule in MECHANICAL for finding, _ in candidates(result))
+    is_read = result.status in {"scanned", "partial"}
+    return is_on and is_wanted and is_read and (has_rule or (result.assessed_by.is_pending and bool(result.findings)))
+
+
+def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
+    """Return one element of each component barrier, the worst first; outside of frames where there is one."""
+    found: dict[tuple[str, str], tuple[Finding, Node]] = {}
+    for finding in result.findings:
+        for node in sorted(finding.nodes, key=lambda node: len(node.selector)):
+            if node.issue_id and len(node.selector) == 1:
+                found.setdefault((node.issue_id, finding.rule), (finding, node))
+    return list(found.values())
+
+
+def fix_writes(result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | str) -> list[Write]:
+    """Return the writes that queue the tries with the commit of what comes before them; none where none is pending.
+
+    They come after the assessment: both end by writing into the result, and a model may have proposed something.
+    """
+    if result.fixes_state != PENDING or result.assessed_by.is_pending:
+        return []
+    request = FixRequest(scan=job_id, priority=Lane(priority), url=result.url)
+    own_id = fix_job_id(job_id)
+    fields = {"kind": FIX, "lane": Lane.ASSESS.value, "payload": request.model_dump_json()}
+    return [
+        EntryWrite(keys.lane(Lane.ASSESS), own_id, FIX),
+        JobWrite(keys.job(own_id), fields),
+    ]
+
+
+def secret_writes(secrets: Secrets | None, keys: Keys, *, job_id: str) -> Sequence[Write]:
+    """Return the writes that keep the scan's login until the tries have ended, a day at most."""
+    if secrets is None:
+        return ()
+    key = keys.secret(fix_job_id(job_id))
+    given = {"headers": dict(secrets.headers), "cookies": list(secrets.cookies), "storage_state": secrets.storage_state}
+    return (HashWrite(key, {name: json.dumps(value) for name, value in given.items()}), ExpiryWrite(key, SECRET_TTL_S))

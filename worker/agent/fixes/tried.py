@@ -1,0 +1,84 @@
+"""What came of changes that were tried on a component before: one try serves all pages that have the same markup.
+
+A verdict is kept for a week under the component barrier, the element's markup, how the page was looked at and who
+proposes. That nothing is proposed for a component is kept without the markup: no page is loaded again to find that out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, cast
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from producer.contract import Finding, Node, ScanRequest
+from producer.contract.fixes import TriedFix
+from producer.keys import Keys
+from worker.memory.history.scan_record import terms_of
+from worker.scan.fixes.rules import MECHANICAL
+from worker.scan.fixes.wanted import NOTHING
+
+TTL_S: Final = 7 * 86_400
+VERSION: Final = "1"
+"""Of our rules and of how a change is judged: another one tries all again."""
+
+Element = tuple[Finding, Node]
+Name = tuple[str, str]
+"""Rule and ``issue_id``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The verdicts about pages looked at as ``request`` says; ``by`` is the model that proposes, '' for none."""
+
+    redis: Redis
+    keys: Keys
+    request: ScanRequest
+    by: str
+
+    async def known(self, elements: Sequence[Element]) -> dict[Name, TriedFix]:
+        """Return what is known of the elements, or of their components that nothing is proposed for."""
+        if not elements:
+            return {}
+        keys = [self._key(one, snippet) for one in elements for snippet in (one[1].snippet, "")]
+        texts = await cast("Awaitable[list[bytes | None]]", self.redis.mget(keys))
+        found: dict[Name, TriedFix] = {}
+        for number, one in enumerate(elements):
+            if (fix := _read(texts[2 * number]) or _read(texts[2 * number + 1])) is not None:
+                found[name_of(one)] = fix
+        return found
+
+    async def keep(self, elements: Sequence[Element], fixes: Mapping[Name, TriedFix]) -> None:
+        """Keep the verdicts on ``elements``; what could not be tried is tried on the next page that has it."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for one in elements:
+                fix = fixes.get(name_of(one))
+                if fix is None or (fix.verdict == "not_tried" and fix.why != NOTHING):
+                    continue
+                snippet = "" if fix.why == NOTHING else one[1].snippet
+                pipe.set(self._key(one, snippet), fix.model_dump_json(), ex=TTL_S)
+            await pipe.execute()
+
+    def _key(self, element: Element, snippet: str) -> str:
+        finding, node = element
+        rules = " ".join(self.request.enabled_rules)
+        by = "" if finding.rule in MECHANICAL else self.by
+        about = (VERSION, node.issue_id, finding.rule, snippet, terms_of(self.request), rules, by)
+        return self.keys.tried_fix(sha256("\x1f".join(about).encode("utf-8", "surrogatepass")).hexdigest()[:32])
+
+
+def name_of(element: Element) -> Name:
+    """Return what a component barrier is known by."""
+    finding, node = element
+    return finding.rule, node.issue_id
+
+
+def _read(text: bytes | None) -> TriedFix | None:
+    """Return a kept verdict; one of another release, or another program's text, is tried again and written over."""
+    try:
+        return TriedFix.model_validate_json(text) if text else None
+    except ValidationError:
+        return None

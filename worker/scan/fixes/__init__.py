@@ -1,0 +1,1 @@
+"""Changes of markup that are tried on the page itself. ``rules.py`` proposes, ``trial.py`` tries."""

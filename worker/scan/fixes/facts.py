@@ -1,0 +1,38 @@
+"""What the page says about an element that is to be changed, as ``js/fixes.js`` has read it."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+
+class Icon(TypedDict):
+    """One picture or part of one inside of a button or link."""
+
+    tag: str
+    text: str
+    classes: str
+    title: str
+    reference: str
+
+
+class Facts(TypedDict):
+    """``markup`` is the element's, or its opening tag where it is long; ``near`` the words right beside a field.
+
+    ``in_named``: an image in a link or button that has text; ``in_hidden``: under aria-hidden; ``is_spacer``: of two
+    pixels at most. ``frame_title`` is the title of the page in a frame of the same site, ``heading`` the page's first,
+    ``language`` what its root says, ``text`` a sample of the element's (of the root: the page's), ``same_ids`` how many
+    elements have its id.
+    """
+
+    markup: str
+    opening: str
+    near: str
+    icons: list[Icon]
+    in_named: bool
+    in_hidden: bool
+    is_spacer: bool
+    frame_title: str
+    heading: str
+    language: str
+    text: str
+    same_ids: NotRequired[int]

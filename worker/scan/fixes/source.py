@@ -1,0 +1,23 @@
+"""Finds where the served source of a page has an element, so that a tool can change it there. Pure."""
+
+from __future__ import annotations
+
+from producer.contract.fixes import Replacement
+
+
+def replacement_in(source: str, before: str, after: str) -> Replacement | None:
+    """Return where ``before`` stands in ``source`` and what to write there; None unless it is there exactly once.
+
+    What scripts have made is not in the source, and of what is there twice nobody can tell which one is meant.
+    """
+    if not before or source.count(before) != 1:
+        return None
+    at = source.index(before)
+    line, column = _position(source, at)
+    end_line, end_column = _position(source, at + len(before))
+    return Replacement(start_line=line, start_column=column, end_line=end_line, end_column=end_column, text=after)
+
+
+def _position(source: str, at: int) -> tuple[int, int]:
+    above = source[:at]
+    return above.count("\n") + 1, at - (above.rfind("\n") + 1) + 1

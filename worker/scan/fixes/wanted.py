@@ -1,0 +1,43 @@
+"""What is to be tried on a page, and what has come of it: plain frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from producer.contract import ScanRequest
+from producer.contract.fixes import TriedFix
+from producer.contract.terms import BY_RULE
+from worker.scan.settings import Secrets
+
+MAX_PROPOSAL_BYTES: Final = 8_000
+"""Of one proposal; an element that needs more is a part of the page."""
+NOTHING: Final = "nothing is proposed"
+"""Why a component is not tried of which neither the page nor a model says what to write."""
+MOST_TRIED: Final = 20
+"""Component barriers of a page for which a change is tried; each costs an audit of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A component barrier for which a change is to be tried.
+
+    ``markup`` is what ``by``, a model, proposes for the element with ``snippet``; '' where our own rules propose.
+    """
+
+    issue_id: str
+    rule: str
+    snippet: str = ""
+    markup: str = ""
+    by: str = BY_RULE
+
+
+class FixEngine(Protocol):
+    """Tries changes; ``engine.py`` is the one."""
+
+    async def try_fixes(
+        self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
+    ) -> tuple[TriedFix, ...]:
+        """Return what came of each. Raises as ``Engine.audit`` does."""
+        ...
