@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from producer.cli.connect import REPLY_S, with_client
+from producer.cli.connect import with_client
 from producer.cli.terminal import json_option, print_each
 from producer.contract.decision import VERDICTS, Decision, Verdict
 from producer.errors import InputError
@@ -61,10 +61,10 @@ def review(
             raise click.UsageError("--reason is missing: say why it is so")
         _add(Decision(issue_id, cast("Verdict", verdict), reason, by or _login_name(), datetime.now(UTC).date()))
     elif remove is not None:
-        with_client(lambda client: _decisions(client).remove(remove), timeout_s=REPLY_S)
+        with_client(lambda client: _decisions(client).remove(remove))
         click.echo(f"{remove}: needs review again")
     else:
-        decisions = with_client(lambda client: _decisions(client).all(), timeout_s=REPLY_S)
+        decisions = with_client(lambda client: _decisions(client).all())
         print_each(decisions, as_json=as_json, document=Decision.document, line=_line, nothing="No decisions.")
 
 
@@ -78,7 +78,7 @@ def _add(decision: Decision) -> None:
     from producer.stored.decisions import check_decision
 
     check_decision(decision)
-    with_client(lambda client: _decisions(client).add(decision), timeout_s=REPLY_S)
+    with_client(lambda client: _decisions(client).add(decision))
     click.echo(f"{decision.issue_id}: {one_line(decision.text)}")
 
 

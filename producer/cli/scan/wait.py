@@ -17,7 +17,7 @@ from time import monotonic
 
 import click
 
-from producer.cli.connect import GRACE_S, REPLY_S, environment, warning_without_worker, with_client
+from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -67,7 +67,7 @@ async def take_kept(client: Client, gate: Gate) -> None:
 def take_own(gate: Gate) -> None:
     """Give the gate of a local run what the user's Redis keeps; where it does not reply, a line says so."""
     try:
-        with_client(lambda client: take_kept(client, gate), timeout_s=REPLY_S)
+        with_client(lambda client: take_kept(client, gate))
     except SightlineError as error:
         click.echo(f"sightline: waivers and decisions of REDIS_URL are left out: {error}", err=True)
 

@@ -23,7 +23,7 @@ from worker.memory.checkpoints import ScanSaver, SharedSaver
 from worker.memory.history.history import History
 from worker.models.builtin.models import BuiltinChat, BuiltinEmbedder
 from worker.models.protocols import ChatModel, ChatReply, EmbedReply, Message, Tool
-from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite
+from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, TallyWrite, WindowWrite
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
@@ -91,7 +91,7 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.xadd(key, {"event": line})
             case PublishWrite(key, line):
                 await redis.publish(key, line)
-            case PageWrite() | BarrierWrite() | TallyWrite() | NewsWrite():
+            case PageWrite() | BarrierWrite() | TallyWrite() | NewsWrite() | WindowWrite():
                 counted.append(write)
             case EntryWrite() | JobWrite() | ReplaceWrite():
                 raise AssertionError
