@@ -92,9 +92,10 @@ def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
     elif isinstance(barriers, int):
         yield counted(barriers, "barrier")
     if event.event == "scan.regressed":
-        counts = (f"{more[name]} {name}" for name in ("critical", "serious") if more.get(name))
-        yield one_line(f"new: {', '.join(counts)}")
+        counts = [f"{more[name]} {name}" for name in ("critical", "serious") if more.get(name)]
+        yield one_line(f"new: {', '.join(counts)}") if counts else "new"
         yield one_line(", ".join(map(str, more.get("rules") or ())), limit=200)
+        yield one_line(", ".join(str(one["name"]) for one in more.get("components") or ()), limit=300)
     if event.event.startswith("batch."):
         counts = (f"{more[name]} {name}" for name in ("succeeded", "dead", "cancelled") if more.get(name))
         yield one_line(", ".join(counts))

@@ -33,7 +33,8 @@ class Node(Part):
     outside of frames; elsewhere it is left out of the JSON. So is ``contrast``, which only an element has whose
     contrast needs review and could be measured. ``issue_id`` is the component barrier that the element belongs to, the
     same on all pages of a site (its part before ``-`` on all sites), ``component`` its name; results of earlier
-    releases have neither.
+    releases have neither. ``unnamed``: it has no class, name or address of its own, so it tells of any element like it
+    in the same place, and whether one of them is new is told by its fingerprint.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
@@ -42,6 +43,7 @@ class Node(Part):
     fingerprint: str
     issue_id: str = Field(default="", exclude_if=not_)
     component: str = Field(default="", exclude_if=not_)
+    unnamed: bool = Field(default=False, exclude_if=not_)
     box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
     contrast: MeasuredContrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
 

@@ -1,9 +1,10 @@
 """Component barriers that pages no longer have, by name, in the words of all reports that people read. Pure.
 
-What is gone is known by elements' fingerprints alone: from each page's previous scan (``Changes.fixed``), and from the
-baseline (what of ``Marks.known`` is on the page no more). A fingerprint is the same on every page of a site, so a page
-that still has the component gives it its name. Results do not name a component that is on none of the report's pages,
-and one fingerprint may be of two components that differ by class: their elements are counted.
+A result names those that its page's previous scan had (``Changes.mended_components``). Otherwise what is gone is known
+by elements' fingerprints alone: from ``Changes.fixed`` of earlier releases, and from the baseline (what of
+``Marks.known`` is on the page no more). A fingerprint is the same on every page of a site, so a page that still has the
+component gives it its name; where none has, or one fingerprint is of two components that differ by class, elements are
+counted.
 """
 
 from __future__ import annotations
@@ -36,20 +37,22 @@ class _Component:
 def mended_lines(pages: Iterable[Page]) -> list[str]:
     """Return a line for each component barrier that is gone from a page, most pages first; none where nothing is."""
     listed = list(pages)
-    gone = [(page, lost) for page in listed if (lost := _gone(page))]
+    gone = [(page, lost, named) for page in listed for lost, named in [(_gone(page), _named(page))] if lost or named]
     if not gone:
         return []
     found, owners = _components(listed)
     unnamed: list[int] = []
-    for page, lost in gone:
+    for page, lost, named in gone:
         site = origin_of(page.url)
         keys = [owners.get((site, fingerprint), set[_Key]()) for fingerprint in lost]
-        for key in {next(iter(one)) for one in keys if len(one) == 1} - _keys(page):
+        for key, name in named.items():
+            found.setdefault(key, _Component(name))
+        for key in ({next(iter(one)) for one in keys if len(one) == 1} | named.keys()) - _keys(page):
             found[key].mended += 1
-        unnamed += [number] if (number := sum(len(one) != 1 for one in keys)) else []
-    named = sorted((one for one in found.items() if one[1].mended), key=lambda one: (-one[1].mended, one[1].name))
-    lines = [_line(issue_id, component) for (issue_id, _), component in named[:MAX_LINES]]
-    return lines + _rest(len(named) - len(lines), unnamed)
+        unnamed += [number] if not named and (number := sum(len(one) != 1 for one in keys)) else []
+    mended = sorted((one for one in found.items() if one[1].mended), key=lambda one: (-one[1].mended, one[1].name))
+    lines = [_line(issue_id, component) for (issue_id, _), component in mended[:MAX_LINES]]
+    return lines + _rest(len(mended) - len(lines), unnamed)
 
 
 def _gone(page: Page) -> set[str]:
@@ -61,6 +64,13 @@ def _gone(page: Page) -> set[str]:
     if known is not None and not any(finding.is_trimmed for finding in page.findings):
         gone |= known
     return gone - {node.fingerprint for finding in page.findings for node in finding.nodes}
+
+
+def _named(page: Page) -> dict[_Key, str]:
+    """Return the names of the component barriers that the page's result says are gone."""
+    if page.result is None or page.result.changes is None:
+        return {}
+    return {(one.issue_id, one.rule): one.name for one in page.result.changes.mended_components}
 
 
 def _components(pages: Iterable[Page]) -> tuple[dict[_Key, _Component], dict[tuple[str, str], set[_Key]]]:
@@ -85,7 +95,8 @@ def _keys(page: Page) -> set[_Key]:
 
 
 def _line(issue_id: str, component: _Component) -> str:
-    pages = f"mended on {counted(component.mended, 'page')}, still on {counted(component.has, 'page')}"
+    still = f", still on {counted(component.has, 'page')}" if component.has else ""
+    pages = f"mended on {counted(component.mended, 'page')}{still}"
     return f"{one_line(component.name, limit=200)}: {pages} ({issue_id})"
 
 

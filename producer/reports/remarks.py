@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from producer.contract.addresses import leads_elsewhere
 from producer.contract.waiver import Waiver
 from producer.reports.decisions import decision_lines
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
+
+if TYPE_CHECKING:
+    from producer.contract.findings import SpreadComponent
+
+SHOWN: Final = 5
+"""Component barriers that spread, and their groups, that are named; of the others the number is said."""
 
 
 def remarks(pages: Iterable[Page]) -> list[str]:
@@ -39,7 +46,28 @@ def remarks(pages: Iterable[Page]) -> list[str]:
         for w, n in expired.items()
     ]
     lines += [f"{counted(number, 'page')}: {note}" for note, number in notes.items() if note]
-    return lines + decision_lines(pages) + _led_elsewhere(pages)
+    return lines + _spread(pages) + decision_lines(pages) + _led_elsewhere(pages)
+
+
+def _spread(pages: Sequence[Page]) -> list[str]:
+    """Return a line about known component barriers on pages, and in groups, that did not have them before."""
+    found: dict[str, list[SpreadComponent]] = {}
+    for page in pages:
+        if page.marks.known is not None and page.result is not None and page.result.changes is not None:
+            for one in page.result.changes.spread_components:
+                found.setdefault(one.issue_id, []).append(one)
+    if not found:
+        return []
+    shown = [_spread_text(some) for some in sorted(found.values(), key=lambda some: (-len(some), some[0].name))]
+    rest = f"; and {counted(len(shown) - SHOWN, 'more')}" if len(shown) > SHOWN else ""
+    what = counted(len(found), "known component barrier")
+    return [f"{what} on pages that did not have them before, not counted: {'; '.join(shown[:SHOWN])}{rest}"]
+
+
+def _spread_text(some: Sequence[SpreadComponent]) -> str:
+    groups = sorted({one.group for one in some} - {""})
+    new_in = f", new in {', '.join(one_line(group, limit=60) for group in groups[:SHOWN])}" if groups else ""
+    return f"{one_line(some[0].name, limit=120)} ({counted(len(some), 'page')}{new_in})"
 
 
 def _led_elsewhere(pages: Sequence[Page]) -> list[str]:

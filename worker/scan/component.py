@@ -73,10 +73,14 @@ _ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
 
 
 class Component(NamedTuple):
-    """The component barrier an element belongs to: its id, and a name people recognise."""
+    """The component barrier an element belongs to: its id, and a name people recognise.
+
+    ``is_unnamed``: no class, name or address says which it is, so any like it in the same place is taken for the same.
+    """
 
     issue_id: str
     name: str
+    is_unnamed: bool = False
 
 
 def site_of(page: str) -> str:
@@ -89,10 +93,12 @@ def component_of(rule: str, places: Sequence[Sequence[Step]], snippet: str, *, p
     element = _Element(snippet, page)
     steps = [step for place in places for step in place]
     landmarks = _landmarks(steps)
-    parts = (rule, len(places) > 1 and "frame", *landmarks, *_identity(element, steps, landmarks))
+    identity = _identity(element, steps, landmarks)
+    parts = (rule, len(places) > 1 and "frame", *landmarks, *identity)
     kind = _digest(map(str, parts), _KIND_DIGITS)
     issue_id = f"{kind}-{_digest((site_of(page),), _SITE_DIGITS)}"
-    return Component(issue_id, _name(rule, element, steps, landmarks))
+    is_unnamed = _is_unnamed(element, steps, icon=element.icon in identity, address=identity[-1])
+    return Component(issue_id, _name(rule, element, steps, landmarks), is_unnamed)
 
 
 def places_of(ancestry: Ancestry) -> list[list[Step]]:
@@ -187,9 +193,24 @@ def _identity(element: _Element, steps: Sequence[Step], landmarks: Sequence[str]
         return parts if element.base else [*parts, element.id]
     if element.tag in {"a", "button", "svg", "i"}:
         parts.append(element.icon)
-    around, is_repeated = _around(steps, has_landmarks=bool(landmarks))
+    around, is_repeated, _ = _around(steps, has_landmarks=bool(landmarks))
     parts += around
     return [*parts, _sitewide_address(element, landmarks, is_repeated=is_repeated)]
+
+
+def _is_unnamed(element: _Element, steps: Sequence[Step], *, icon: bool, address: str) -> bool:
+    if element.tag in _WHOLE or element.is_named:
+        return False
+    has_sign = (icon and bool(element.icon)) or bool(element.address and address == element.address)
+    return not has_sign and not _around(steps, has_landmarks=True).is_named
+
+
+class _Around(NamedTuple):
+    """What stands around an element: the nearest classed part, or tags; whether it repeats and is classed."""
+
+    parts: list[str]
+    is_repeated: bool
+    is_named: bool
 
 
 def _sitewide_address(element: _Element, landmarks: Sequence[str], *, is_repeated: bool) -> str:
@@ -199,7 +220,7 @@ def _sitewide_address(element: _Element, landmarks: Sequence[str], *, is_repeate
     return element.address if is_sitewide and has_address and not is_repeated else ""
 
 
-def _around(steps: Sequence[Step], *, has_landmarks: bool) -> tuple[list[str], bool]:
+def _around(steps: Sequence[Step], *, has_landmarks: bool) -> _Around:
     """Return the nearest classed part around, or the tags from the nearest repeated part down, and whether it repeats.
 
     Pages without landmarks are laid out with tables, whose rows repeat nothing.
@@ -213,11 +234,12 @@ def _around(steps: Sequence[Step], *, has_landmarks: bool) -> tuple[list[str], b
             "" if tag in _REPEATED else base_class(name, is_container=True)
         )
         if base := named or (tag if "-" in tag else ""):
-            return [base], is_repeated or tag in {"li", "article", "figure"} or (tag == "tr" and has_landmarks)
+            repeats = is_repeated or tag in {"li", "article", "figure"} or (tag == "tr" and has_landmarks)
+            return _Around([base], repeats, is_named=True)
         if not is_repeated and tag not in {"div", "span"}:
             tags.append(tag)
         is_repeated |= tag in _REPEATED - {"section", "form"} and (tag != "tr" or has_landmarks)
-    return tags[::-1], is_repeated
+    return _Around(tags[::-1], is_repeated, is_named=False)
 
 
 def _name(rule: str, element: _Element, steps: Sequence[Step], landmarks: Sequence[str]) -> str:
@@ -240,7 +262,8 @@ def _what(element: _Element, steps: Sequence[Step], landmarks: Sequence[str]) ->
     if "search" in landmarks and noun == "text field":
         noun = "search field"
     own = element.base if element.is_named and element.base else element.field or element.id or element.icon
-    tags, is_repeated = ([], True) if element.is_named else _around(steps, has_landmarks=bool(landmarks))
+    around = _Around([], is_repeated=True, is_named=True)
+    tags, is_repeated, _ = around if element.is_named else _around(steps, has_landmarks=bool(landmarks))
     label = own or next((part for part in tags if part not in _NOUNS and part not in _TAGS), "")
     if not label and (address := _sitewide_address(element, landmarks, is_repeated=is_repeated)):
         label = address.rstrip("/").rpartition("/")[2][:40] or "home"

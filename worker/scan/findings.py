@@ -90,6 +90,7 @@ def _read_node(rule: str, node: JsonObject, fingerprint: str, page: str) -> Node
         fingerprint=fingerprint,
         issue_id=component.issue_id,
         component=component.name,
+        unnamed=component.is_unnamed,
         box=node.get("box") or None,
         contrast=node.get("contrast"),
     )

@@ -75,7 +75,7 @@ class _InSections(click.Command):
 @click.option(
     "--wait", is_flag=True, help="Wait for results (implied by the options below, --format, --output, --local)."
 )
-@click.option("--only-new", is_flag=True, help="Fail only on findings that the page's previous scan did not have.")
+@click.option("--only-new", is_flag=True, help="Fail only on component barriers that the site did not have before.")
 @click.option(
     "--run",
     metavar="ID",

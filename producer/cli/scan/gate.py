@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from producer.cli.scan.baseline import Barrier
+from producer.cli.scan.baseline import Baseline
 from producer.contract import Impact
 from producer.contract.addresses import path_of
 from producer.contract.decision import Decision
@@ -17,7 +17,7 @@ from producer.reports.marks import Marks
 from producer.reports.page import Page, Summary
 
 if TYPE_CHECKING:
-    from producer.contract import ScanResult
+    from producer.contract import Changes, Node, ScanResult
 
 FINE: Final = 0
 FINDINGS: Final = 1
@@ -28,6 +28,7 @@ NO_RESULT: Final = 4
 NEVER: Final = "never"
 
 NO_EARLIER_SCAN = "no earlier scan, so all its barriers are new"
+NO_EARLIER_SCAN_OF_PAGE = "no earlier scan, so what no other page of the site had is new"
 NO_SUCH_ROUTE = (
     "the baseline has the document but not this route, so all its barriers are new; --write-baseline renews it"
 )
@@ -36,21 +37,24 @@ NO_SUCH_ROUTE = (
 
 @dataclass(slots=True)
 class Gate:
-    """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with each page's previous scan.
+    """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with earlier scans.
+
+    New is a component barrier that the site did not have before, on each of its pages. An element of no component (in
+    results of earlier releases) is new where its page's previous scan did not have it.
 
     ``strict`` takes a page with any doubt for one that was not scanned.
     """
 
     only_new: bool = False
     strict: bool = False
-    baseline: frozenset[Barrier] | None = None
+    baseline: Baseline | None = None
     waivers: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
     _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
 
     def __post_init__(self) -> None:
-        for barrier in self.baseline or ():
+        for barrier in self.baseline.elements if self.baseline else ():
             self._known.setdefault(barrier.path, set()).add(barrier.fingerprint)
 
     def take_waivers(self, waivers: Iterable[Waiver], *, today: date) -> None:
@@ -83,7 +87,10 @@ class Gate:
 
     def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
         path = path_of(page.url)
+        nodes = [node for finding in result.findings for node in finding.nodes]
         known = set(self._known.get(path, ()))
+        if self.baseline is not None:
+            known |= {node.fingerprint for node in nodes if not node.unnamed and self.baseline.has(node.issue_id)}
         if not self.only_new:
             document, has_route, _ = path.partition("#")
             is_left_out = has_route and result.findings and path not in self._known and document in self._known
@@ -91,19 +98,35 @@ class Gate:
             note = NO_SUCH_ROUTE if is_left_out else _note("is listed", unlisted)
             return replace(marks, known=frozenset(known), note=note)
         changes = result.changes
-        if changes is None or changes.previous is None:
-            note = "" if self.baseline is not None or not result.findings else NO_EARLIER_SCAN
+        if changes is None or (changes.previous is None and changes.new_components is None):
+            note = "" if self.baseline is not None or not nodes else NO_EARLIER_SCAN
             return replace(marks, known=frozenset(known), note=note)
-        listed = {node.fingerprint for finding in result.findings for node in finding.nodes}
-        new = set(changes.new)
-        is_unlisted = bool(new - listed - known)
-        known |= listed - new
-        return replace(
-            marks,
-            known=frozenset(known),
-            unlisted_new=is_unlisted,
-            note=_note("was listed in both scans", changes.uncertain),
-        )
+        known |= {node.fingerprint for node in nodes if not _is_new(node, changes)}
+        note = _note("was listed in both scans", changes.uncertain)
+        new = sum(node.fingerprint not in known for node in nodes)
+        if changes.previous is None and new and self.baseline is None:
+            note = NO_EARLIER_SCAN if new == len(nodes) else NO_EARLIER_SCAN_OF_PAGE
+        is_unlisted = _has_unlisted_new(nodes, changes, known)
+        return replace(marks, known=frozenset(known), unlisted_new=is_unlisted, note=note)
+
+
+def _is_new(node: Node, changes: Changes) -> bool:
+    """Whether an element's component barrier is new on the site; or the element, where it has none with a name."""
+    components = changes.new_components
+    if node.issue_id and not node.unnamed and components is not None:
+        if any(one.issue_id == node.issue_id for one in components):
+            return True
+        if not changes.components_left_out:
+            return False
+    return changes.previous is None or node.fingerprint in changes.new
+
+
+def _has_unlisted_new(nodes: Sequence[Node], changes: Changes, known: set[str]) -> bool:
+    """Whether something new is among the elements that the result has no room for."""
+    listed = {node.issue_id for node in nodes}
+    if changes.new_components is not None and "" not in listed:
+        return any(one.issue_id not in listed for one in changes.new_components)
+    return bool(set(changes.new) - {node.fingerprint for node in nodes} - known)
 
 
 def _note(why: str, rules: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from producer.cli.connect import GRACE_S, environment, warning_without_worker, w
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
-from producer.cli.scan.baseline import Barrier, baseline_text, fixed_in, read_baseline, renewed
+from producer.cli.scan.baseline import Baseline, baseline_text, fixed_in, read_baseline, renewed
 from producer.cli.scan.gate import Gate, exit_code, threshold
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submit
@@ -33,7 +33,7 @@ from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import Page, Summary, page_of
-from producer.reports.plain_text import counted, one_line
+from producer.reports.plain_text import counted
 from producer.reports.remarks import remarks
 from producer.stored.decisions import Decisions
 from producer.stored.waivers import Waivers
@@ -87,7 +87,7 @@ def _with_service(service: local.Service, action: Callable[[Client], Awaitable[N
     with_client(lambda client: local.while_it_lives(service, action(client)), variables=service.settings)
 
 
-def _baselines(options: ScanOptions) -> tuple[Gate, frozenset[Barrier]]:
+def _baselines(options: ScanOptions) -> tuple[Gate, Baseline]:
     """Return the gate, and the baseline that --write-baseline renews: the one given, or the one it finds in its place.
 
     Raises ``InputError`` for a baseline that cannot be read or written.
@@ -98,7 +98,7 @@ def _baselines(options: ScanOptions) -> tuple[Gate, frozenset[Barrier]]:
     gate = Gate(only_new=options.only_new, baseline=given, strict=options.strict)
     if given is None and options.write_baseline and Path(options.write_baseline).is_file():
         return gate, read_baseline(Path(options.write_baseline))
-    return gate, given or frozenset()
+    return gate, given or Baseline()
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Waiting:
     outputs: tuple[Output, ...]
     options: ScanOptions
     gate: Gate
-    before: frozenset[Barrier]
+    before: Baseline
     pages: list[Page] = field(default_factory=list[Page])
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
@@ -158,8 +158,7 @@ class Waiting:
         fixed = fixed_in(self.before, self.pages)
         place = "and taken from the baseline" if self.options.write_baseline else "and still in the baseline"
         for barrier in fixed[:SHOWN_BARRIERS]:
-            what = f"{one_line(barrier.path)} {one_line(barrier.rule)} {one_line(barrier.fingerprint)}"
-            click.echo(f"sightline: fixed, {place}: {what}", err=True)
+            click.echo(f"sightline: fixed, {place}: {barrier.text}", err=True)
         if len(fixed) > SHOWN_BARRIERS:
             click.echo(f"sightline: and {counted(len(fixed) - SHOWN_BARRIERS, 'more fixed barrier')}", err=True)
         if not self.options.write_baseline:

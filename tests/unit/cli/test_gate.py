@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from producer.cli.scan.baseline import Barrier
-from producer.cli.scan.gate import NO_EARLIER_SCAN, NO_SUCH_ROUTE, Gate
+from producer.cli.scan.baseline import Barrier, Baseline, renewed
+from producer.cli.scan.gate import NO_EARLIER_SCAN, NO_EARLIER_SCAN_OF_PAGE, NO_SUCH_ROUTE, Gate
 from producer.contract import Changes
+from producer.contract.findings import ComponentChange, SpreadComponent
 from producer.contract.waiver import Waiver
 from producer.reports.page import Page, page_of
+from producer.reports.remarks import remarks
 from tests.unit.reports import component_pages as components
 from tests.unit.reports import sample_pages as sample
 
@@ -28,8 +30,8 @@ def marks_of(marked: Page) -> Any:
     return marked.document()["marks"]["barriers"]
 
 
-def baseline(*fingerprints: str, path: str = "/tea.html") -> frozenset[Barrier]:
-    return frozenset(Barrier(path, "image-alt", fingerprint) for fingerprint in fingerprints)
+def baseline(*fingerprints: str, path: str = "/tea.html") -> Baseline:
+    return Baseline(frozenset(Barrier(path, "image-alt", fingerprint) for fingerprint in fingerprints))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def baseline(*fingerprints: str, path: str = "/tea.html") -> frozenset[Barrier]:
         (Gate(only_new=True), Changes(), ["new", "new"]),
         (Gate(baseline=baseline("image-alt-n1")), EARLIER, ["new", "known"]),
         (Gate(baseline=baseline("image-alt-n1", path="/other.html")), EARLIER, ["new", "new"]),
-        (Gate(baseline=frozenset()), EARLIER, ["new", "new"]),
+        (Gate(baseline=Baseline()), EARLIER, ["new", "new"]),
         (Gate(only_new=True, baseline=baseline("image-alt-n1")), EARLIER, ["known", "known"]),
         (Gate(only_new=True, baseline=baseline("image-alt-n1")), None, ["new", "known"]),
     ],
@@ -85,6 +87,88 @@ def test_a_new_barrier_that_the_result_does_not_list_is_kept_in_mind() -> None:
     changes = Changes(previous="s1", new=("not-listed",))
 
     assert Gate(only_new=True).mark(page(changes, trimmed=3)).marks.unlisted_new
+
+
+def compared(*new: str, previous: str | None = "s1", **changes: Any) -> Changes:
+    """Changes by component: ``new`` are ids."""
+    listed = tuple(ComponentChange(issue_id=one, name=components.NAMES[one], rule="r") for one in new)
+    return Changes(previous=previous, new_components=listed, **changes)
+
+
+def with_changes(page: Page, changes: Changes | None) -> Page:
+    assert page.result is not None
+    return page_of(page.result.model_copy(update={"changes": changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (compared(), ["known"] * 3),
+        (compared(new=("label-n0",)), ["known"] * 3),  # a second element of a known component
+        (compared(components.HEADER), ["known", "known", "new"]),
+        (compared(components.CARD, previous=None), ["new", "new", "known"]),
+        (compared(new=("label-n0",), components_left_out=3), ["known", "known", "new"]),
+        (Changes(previous="s1", new=("label-n0",)), ["known", "known", "new"]),  # of a worker of 5e536ef
+        (Changes(), ["new"] * 3),
+    ],
+)
+def test_a_component_is_new_where_the_site_did_not_have_it(changes: Changes, expected: list[str]) -> None:
+    marked = Gate(only_new=True).mark(with_changes(components.pages(2)[1], changes))
+
+    assert list(marks_of(marked).values()) == expected
+
+
+def test_an_element_of_an_unnamed_component_is_known_by_itself_alone() -> None:
+    [page] = components.pages(1)
+    nodes = tuple(node.model_copy(update={"unnamed": True}) for node in page.findings[0].nodes)
+    unnamed = page_of(sample.scan_result("/new", page.findings[0].revised(nodes=nodes)))
+    gates = Gate(only_new=True), Gate(baseline=renewed(Baseline(), components.pages(1)))
+
+    marked = [gate.mark(with_changes(unnamed, compared(new=("label-n0",)))) for gate in gates]
+    assert [list(marks_of(one).values()) for one in marked] == [["new"], ["new"]]
+    assert renewed(Baseline(), [unnamed]) == Baseline(frozenset({Barrier("/new", "label", "label-n0")}))
+
+
+def test_a_first_scan_of_a_page_says_by_what_its_components_are_known() -> None:
+    both = components.HEADER, components.CARD
+    notes = [
+        Gate(only_new=True).mark(with_changes(components.pages(2)[1], changes)).marks.note
+        for changes in (*(compared(*new, previous=None) for new in (both, both[:1], ())), None)
+    ]
+
+    assert notes == [NO_EARLIER_SCAN, NO_EARLIER_SCAN_OF_PAGE, "", NO_EARLIER_SCAN]
+
+
+def test_a_new_component_of_which_no_element_is_listed_is_kept_in_mind() -> None:
+    marked = Gate(only_new=True).mark(with_changes(components.pages(1)[0], compared(components.CARD)))
+
+    assert marked.marks.unlisted_new
+
+
+def test_a_baseline_by_component_knows_it_on_every_page_and_every_site() -> None:
+    first, second = components.pages(2)
+    gate = Gate(baseline=renewed(Baseline(), [first]))
+    other_site = components.HEADER.replace("00c0ffee", "0badcafe")
+    nodes = tuple(node.model_copy(update={"issue_id": other_site}) for node in second.findings[-1].nodes)
+    moved = page_of(sample.scan_result("/new", second.findings[-1].revised(nodes=nodes)))
+
+    assert list(marks_of(gate.mark(second)).values()) == ["new", "new", "known"]
+    assert list(marks_of(gate.mark(moved)).values()) == ["known"]
+
+
+def test_known_components_on_further_pages_are_said_once() -> None:
+    spread = [
+        SpreadComponent(issue_id=components.HEADER, name=components.NAMES[components.HEADER], rule="label", group=group)
+        for group in ("", "checkout")
+    ]
+    marked = [
+        Gate(only_new=True).mark(with_changes(page, compared(spread_components=(one,))))
+        for page, one in zip(components.pages(2), spread, strict=True)
+    ]
+
+    [line] = [line for line in remarks(marked) if "did not have them" in line]
+    assert line.endswith(f"before, not counted: {components.NAMES[components.HEADER]} (2 pages, new in checkout)")
+    assert [line for line in remarks(components.pages(2)) if "did not have" in line] == []
 
 
 def test_waivers_in_force_are_told_from_expired_ones_and_others_are_left_out() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from producer.contract import Changes, Finding
+from producer.contract.findings import ComponentChange
 from producer.reports.marks import Marks
 from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import Page, page_of
@@ -45,6 +46,17 @@ def test_a_component_mended_on_some_pages_is_named_in_the_same_words(name: str) 
 @pytest.mark.parametrize("name", ["table", "markdown", "html"])
 def test_a_report_without_anything_mended_does_not_speak_of_it(name: str) -> None:
     assert HEADING not in sample.render(name, pages(3))
+
+
+def test_a_component_that_no_page_has_any_more_is_named_by_the_results() -> None:
+    gone = ComponentChange(issue_id=CARD, name=NAMES[CARD], rule="image-alt")
+    changes = Changes(previous="p", fixed=("image-alt-n0",), new_components=(), mended_components=(gone,))
+    lost = [page_of(sample.scan_result(f"/{n}").model_copy(update={"changes": changes})) for n in range(3)]
+
+    assert mended_lines(lost) == [f"{NAMES[CARD]}: mended on 3 pages ({CARD})"]
+    assert mended_lines([*lost, page("/9", finding("image-alt", CARD))]) == [
+        f"{NAMES[CARD]}: mended on 3 pages, still on 1 page ({CARD})"
+    ]
 
 
 def test_elements_of_components_that_no_page_names_are_counted() -> None:

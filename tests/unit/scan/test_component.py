@@ -160,3 +160,21 @@ def test_ten_thousand_components_and_markup_of_a_megabyte_take_no_second_each() 
 
     assert len(ids) > 100
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("snippet", "place", "is_unnamed"),
+    [
+        ('<a href="/pay"></a>', [("main", "", "", "")], True),
+        ('<img src="/a.png">', [("main", "", "", ""), ("ul", "", "", ""), ("li", "", "", "")], True),
+        ('<a class="cart" href="/pay"></a>', [("main", "", "", "")], False),
+        ('<a href="/pay"></a>', [("main", "", "", ""), ("div", "", "teaser", "")], False),
+        ('<a href="/pay"></a>', [("header", "", "", "")], False),
+        ('<input name="email">', [("main", "", "", "")], False),
+        ("<html>", [], False),
+    ],
+)
+def test_an_element_that_nothing_names_is_of_an_unnamed_component(
+    snippet: str, place: list[Step], is_unnamed: bool
+) -> None:
+    assert component_of("link-name", [place], snippet, page=PAGE).is_unnamed is is_unnamed

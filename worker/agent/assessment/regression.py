@@ -3,7 +3,7 @@
 The event ``scan.regressed`` is committed with the scan, in the same fenced step: it comes exactly once for a new
 component barrier, with the first page that was scanned before and has it, whoever asked for the scan: a schedule, a
 pipeline, a person. Which are new is decided by finish.lua, which counts them (``worker/queue/lua/_barriers.lua``).
-Elements of no component, as results of earlier releases have, are news where the page's previous scan did not have
+Elements of no component or of an unnamed one (``Node.unnamed``) are news where the page's previous scan did not have
 them. Waivers and baselines are their gates', and not asked here.
 """
 
@@ -54,7 +54,7 @@ def regression_writes(result: ScanResult, keys: Keys, *, job_id: str, seen_ms: i
     about = regression(result)
     nodes = [node for finding in _heavy(result) for node in finding.nodes]
     new = set(result.changes.new) if result.changes else set[str]()
-    is_certain = any(node.fingerprint in new for node in nodes if not node.issue_id)
+    is_certain = any(node.fingerprint in new for node in nodes if not node.issue_id or node.unnamed)
     if about is None or not (is_certain or any(node.issue_id for node in nodes)):
         return []
     line = json.dumps({"v": 1, "event": "scan.regressed", "job_id": job_id, "kind": "scan", **about, "at_ms": seen_ms})

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from producer.contract import Changes, Finding, Impact, ScanResult
+from producer.contract import Changes, Finding, Impact, Node, ScanResult
 from producer.contract.findings import ComponentChange, SpreadComponent
 from worker.memory.history.barriers import BarrierRecord, PageBefore
 from worker.memory.history.scan_record import ScanRecord
@@ -25,7 +25,10 @@ MAX_COMPONENTS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class OnPage:
-    """One component barrier on one page, as its result lists it. ``is_whole``: no element of it can be missing."""
+    """One component barrier on one page, as its result lists it. ``is_whole``: no element of it can be missing.
+
+    ``is_unnamed``: it tells of any element like it (``Node.unnamed``), so on another page it may be another thing.
+    """
 
     issue_id: str
     name: str
@@ -33,6 +36,7 @@ class OnPage:
     impact: Impact | None
     fingerprints: frozenset[str]
     is_whole: bool
+    is_unnamed: bool = False
 
     @property
     def change(self) -> ComponentChange:
@@ -61,20 +65,20 @@ def components_of(result: ScanResult) -> dict[str, OnPage]:
     found: dict[str, OnPage] = {}
     for finding in sorted(result.findings, key=lambda one: -(one.impact.rank if one.impact else 0)):
         is_whole = result.status == "scanned" and not finding.is_trimmed
-        for issue_id, (name, fingerprints) in _by_component(finding).items():
+        for issue_id, nodes in _by_component(finding).items():
             if len(found) < MAX_COMPONENTS:
-                found[issue_id] = OnPage(issue_id, name, finding.rule, finding.impact, fingerprints, is_whole)
+                name, fingerprints = nodes[0].component, frozenset(node.fingerprint for node in nodes)
+                one = OnPage(issue_id, name, finding.rule, finding.impact, fingerprints, is_whole, nodes[0].unnamed)
+                found[issue_id] = one
     return found
 
 
-def _by_component(finding: Finding) -> dict[str, tuple[str, frozenset[str]]]:
-    names: dict[str, str] = {}
-    listed: dict[str, set[str]] = {}
+def _by_component(finding: Finding) -> dict[str, list[Node]]:
+    listed: dict[str, list[Node]] = {}
     for node in finding.nodes:
         if node.issue_id:
-            names.setdefault(node.issue_id, node.component)
-            listed.setdefault(node.issue_id, set()).add(node.fingerprint)
-    return {issue_id: (names[issue_id], frozenset(some)) for issue_id, some in listed.items()}
+            listed.setdefault(node.issue_id, []).append(node)
+    return listed
 
 
 def compare_components(
@@ -98,7 +102,7 @@ def compare_components(
             known_ms[issue_id] = previous.at_ms
         if not was_here and not (record and record.was_there(began.at_ms, run=began.run)):
             new.append(one.change)
-        elif record and not was_here and issue_id not in before.held:
+        elif record and not one.is_unnamed and not was_here and issue_id not in before.held:
             group = result.group if result.group not in record.groups else ""
             spread.append(SpreadComponent(**one.change.model_dump(), group=group))
     mended = _mended(result, here, was, before.known)
