@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from producer.contract import Finding, Impact, ScanRequest
+from producer.reports.comparison import ORDER
+from producer.reports.comparison_formats import write_comparison
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.page import Page, page_of
 from producer.reports.site_days import Day
@@ -17,6 +20,7 @@ from tests.support.open_page import Scheme, opened
 from tests.support.site import PIXEL, Site
 from tests.unit.reports import component_pages as components
 from tests.unit.reports import sample_pages as sample
+from tests.unit.reports import test_comparison as comparisons
 from worker.scan.engine import ScanEngine
 
 pytestmark = pytest.mark.usefixtures("browser_path")
@@ -224,6 +228,20 @@ async def test_our_own_scan_finds_nothing_wrong_in_it(
     address = site.add(f"/report-{scheme}.html", in_dark(text) if scheme == "dark" else text)
 
     result = (await engine.audit(ScanRequest(url=address, standard=rules, deadline_s=60))).result  # pyright: ignore[reportArgumentType]  # one of the contract's
+
+    assert result.status == "scanned"
+    assert [told(one) for one in (*result.findings, *result.incomplete)] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_our_own_scan_finds_nothing_wrong_in_a_comparison(engine: ScanEngine, site: Site, scheme: Scheme) -> None:
+    out = io.StringIO()
+    found = comparisons.comparison(*(comparisons.change(kind, kind, gained=2, lost=1, uncertain=1) for kind in ORDER))
+    write_comparison("html", found, out)
+    text = out.getvalue().replace("<details>", "<details open>")
+    address = site.add(f"/compared-{scheme}.html", in_dark(text) if scheme == "dark" else text)
+
+    result = (await engine.audit(ScanRequest(url=address, standard="best-practice", deadline_s=60))).result
 
     assert result.status == "scanned"
     assert [told(one) for one in (*result.findings, *result.incomplete)] == []
