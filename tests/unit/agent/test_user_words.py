@@ -85,6 +85,9 @@ def test_words_that_are_not_the_user_s_are_refused(words: str):
         ("Which is the second worst page?", "Which is the third worst page?"),
         ("What about shop.example?", "What about shop.example.org?"),
         ("Pages with barriers", "Pages with no barriers"),
+        ("What changed between nightly-1 and nightly-2?", "What changed between nightly-2 and nightly-1?"),
+        ("What should we mend first in the header?", "What should we mend first in the footer?"),
+        ("How many label barriers are there?", "How many region barriers are there?"),
     ],
 )
 def test_questions_with_different_answers_differ_in_a_deciding_word(one: str, other: str):

@@ -24,6 +24,8 @@ today yesterday tomorrow now day week month quarter year hour
 monday tuesday wednesday thursday friday saturday sunday
 january february march april may june july august september october november december
 one two three four five six seven eight nine ten all any every each
+header footer navigation menu main aside sidebar search form card logo image link button heading field
+label region list listitem bypass tabindex marquee blink component components mended
 """
 DECIDING: Final = frozenset(_DECIDING.split())
 """Words that turn a question into another one, and hardly move its vector."""
@@ -102,13 +104,11 @@ def own_words(words: str, asker: Asker) -> str:
 
 
 def deciding_words(question: str) -> list[str]:
-    """Return the words of ``question`` that an answer hangs on: numbers, names, dates, addresses, opposites.
+    """Return the words of ``question`` that an answer hangs on: numbers, names, dates, addresses, opposites, parts.
 
-    Two questions that differ in one of them have nearly the same vector and different answers.
+    Two questions that differ in one of them have nearly the same vector and different answers. So have two that name
+    batches or dates in another order: from the second to the first is not from the first to the second.
     """
-    found: set[str] = set()
-    for word in question.casefold().split():
-        bare = word.strip("([{" + _CLOSING)
-        if bare in DECIDING or (bare and not bare.isalpha()):
-            found.add(bare)
-    return sorted(found)
+    words = [word.strip("([{" + _CLOSING) for word in question.casefold().split()]
+    named = dict.fromkeys(word for word in words if word and not word.isalpha() and word not in DECIDING)
+    return [*sorted(DECIDING.intersection(words)), *named]
