@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producer.contract import Impact, JsonObject
+from producer.contract.addresses import site_name
 from producer.contract.advice import Advice, advice_on
 from producer.reports.page import Page, RuleGroup, elements, impact_of
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 class ComponentBarrier(RuleGroup):
     """The findings of one rule on one component; each place has the page's finding with the component's elements alone.
 
-    ``issue_id`` is '' for elements that are only known by their rule.
+    ``issue_id`` is '' for elements that are only known by their rule. ``kin`` are other sites of the report that have
+    a component barrier of the same kind, as sites of one framework do: each is mended by itself.
     """
 
     issue_id: str = ""
     name: str = ""
+    kin: tuple[str, ...] = ()
 
     @property
     def groups(self) -> list[str]:
@@ -83,7 +86,21 @@ def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
                     found[key] = group
                 group.impact = max(group.impact, impact_of(part), key=lambda impact: impact.rank)
                 group.places.append((page, part))
+    _find_kin(found.values())
     return sorted(found.values(), key=_order)
+
+
+def _find_kin(found: Iterable[ComponentBarrier]) -> None:
+    """Name the other sites that have a component barrier of the same kind: the id's part before the site's."""
+    kinds: dict[str, dict[str, str]] = {}
+    for one in found:
+        if one.issue_id:
+            kind, _, site = one.issue_id.partition("-")
+            kinds.setdefault(kind, {})[site] = site_name(one.places[0][0].url)
+    for one in found:
+        kind, _, site = one.issue_id.partition("-")
+        others = kinds.get(kind, {})
+        one.kin = tuple(sorted(name for other, name in others.items() if other != site)) if len(others) > 1 else ()
 
 
 def document(pages: Iterable[Page]) -> list[JsonObject]:

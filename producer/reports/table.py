@@ -182,6 +182,7 @@ def _about(group: ComponentBarrier) -> Text:
     parts = [group.rule, f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"]
     parts += [f"in {one_line(', '.join(group.groups), limit=120)}"] if group.groups else []
     parts += [group.state] if group.state not in {"", "new"} else []
+    parts += [f"same kind on {one_line(', '.join(group.kin), limit=120)}"] if group.kin else []
     return Text(", ".join([*parts, f"id {group.issue_id}"]), style="dim")
 
 

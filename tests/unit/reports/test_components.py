@@ -146,3 +146,18 @@ def test_html_says_on_a_page_which_of_its_components_are_known_and_which_only_in
     assert '<li data-marks="known"><a href="#component-1">1</a> 2 elements</ul>' in made.replace("\n", "")
     assert '<li data-marks="known new"><a href="#component-1">1</a> 2 elements <span class="chip mark' in made
     assert "1 known, 1 new</span>" in made
+
+
+def test_two_sites_of_one_framework_are_shown_as_the_same_kind_and_never_merged() -> None:
+    other = HEADER.replace("00c0ffee", "0badf00d")
+    header = finding("label", HEADER)
+    node = header.nodes[0].model_copy(update={"issue_id": other})
+    result = sample.scan_result("/1.html", header.revised(nodes=(node,)))
+    elsewhere = page_of(result.model_copy(update={"url": "https://www.blog.example/1.html"}))
+    both = [*pages(2), elsewhere]
+
+    found = {one.issue_id: one.kin for one in by_component(both)}
+
+    assert found == {HEADER: ("blog.example",), other: ("shop.example",), CARD: ()}
+    assert "same kind on blog.example" in sample.render("table", both, width=300)
+    assert "the same kind is on shop.example" in sample.render("html", both)
