@@ -63,9 +63,9 @@ class Site:
     ) -> Commit:
         """Return the commit of a scan, not yet made: by the graph's steps, without the graph, which takes 20 ms."""
         self._count += 1
-        url = f"https://shop.example{path}"
+        url = "" if "html" in payload else f"https://shop.example{path}"
         result = scan_result(*findings, url=url, status=status, group=group)
-        request = ScanRequest.model_validate({"url": url, "group": group, "assess": False, **payload})
+        request = ScanRequest.model_validate({"url": url or None, "group": group, "assess": False, **payload})
         state: Any = {**new_state(f"job-{self._count}", request.model_dump_json()), "result": result.model_dump_json()}
         context = ScanContext(submitted_ms=submitted_ms, batch=batch)
         state |= await self._graph.recall(state, Runtime(context=context))

@@ -169,7 +169,7 @@ def scan_commit(
     writes += [
         WindowWrite(keys.period(kind, name), host_of(result.url), recalled.components.began_ms, seen_ms)
         for kind, name in (("batch", batch), ("run", request.run))
-        if name
+        if name and host_of(result.url)  # HTML without an address is no page that could be compared
     ]
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]

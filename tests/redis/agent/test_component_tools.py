@@ -149,6 +149,15 @@ async def test_a_name_that_is_used_again_means_its_latest_use_and_an_unread_page
     assert window[1] == max(record.last_seen_ms for record in await history.find())
 
 
+async def test_html_without_an_address_takes_no_other_site_into_its_batch(redis: Redis, keys: Keys, history: History):
+    site = Site(redis, keys, history)
+    await site.begin("snippets")
+
+    await site.scan(batch="snippets", html="<p>x")
+
+    assert not await redis.exists(keys.period("batch", "snippets"))
+
+
 async def test_pruning_the_history_drops_the_batches_that_ended_before(redis: Redis, keys: Keys, history: History):
     shop = Shop(redis, keys, history)
     await shop.period("old", 1, 10)
