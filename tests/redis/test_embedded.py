@@ -48,7 +48,7 @@ def test_it_searches_syncs_every_write_evicts_nothing_and_listens_on_loopback_on
         "appendonly": "yes",
         "appendfsync": "always",
         "maxmemory-policy": "noeviction",
-        "hash-max-listpack-value": "4096",
+        "hash-max-listpack-value": "500",
         "bind": "127.0.0.1",
     }
     assert promised.items() <= cast("dict[str, str]", client.config_get("*")).items()

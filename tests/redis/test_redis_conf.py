@@ -24,7 +24,7 @@ def test_redis_starts_with_it_and_keeps_what_it_says(redis_server: StartServer):
     assert kept["appendonly"] == "yes"
     assert kept["appendfsync"] == "everysec"
     assert kept["maxmemory"] == str(2 * 1024**3)
-    assert kept["hash-max-listpack-value"] == "4096"
+    assert kept["hash-max-listpack-value"] == "500"
     assert kept["save"] == "3600 1 300 10000"
 
 

@@ -44,8 +44,8 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "appendfsync": "always",
     "save": '""',
     "maxmemory-policy": "noeviction",
-    # A hash with a longer value takes twice the memory: history's records have texts and vectors (ops/redis.conf).
-    "hash-max-listpack-value": "4096",
+    # A hash with a longer value takes twice the memory (ops/redis.conf).
+    "hash-max-listpack-value": "500",
     # Redis refuses to start in a locale that the system lacks, and minimal systems lack most.
     "locale-collate": "C",
 }
