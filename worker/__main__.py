@@ -105,6 +105,7 @@ def build_worker(
         [*(func(function, name=kind) for kind, function in functions.items()), assess, fix],
         environment=settings.environment,
         lease_s=settings.lease_s,
+        kind_wait_s=settings.kind_wait_s,
         assess_slots=assess_slots(settings),
         settle={ASSESS: jobs.unassessed, FIX: jobs.untried},
         redis_pool=StreamPool.over(redis, environment=settings.environment),

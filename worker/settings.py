@@ -44,6 +44,12 @@ class WorkerSettings(ClientSettings):
     Shorter, and a slow network loses jobs to other workers; longer, and a killed worker's jobs wait as long.
     """
 
+    kind_wait_s: Annotated[float, Within(ge=0)] = 300.0
+    """Seconds a job waits for a worker with a function for its kind, when one without it has claimed it; 0: it dies.
+
+    Longer than it takes to start the other program's workers, or its jobs land on the dead-letter list.
+    """
+
     job_timeout_s: Annotated[float, Within(ge=1)] = 900.0
     """Seconds a job may run before it is ended as dead; scans have a shorter deadline of their own."""
 

@@ -59,12 +59,18 @@ async def open_stream(redis: Redis, keys: Keys, *, consumer: str = "w1") -> Asyn
 
 @asynccontextmanager
 async def running_worker(
-    url: str, keys: Keys, functions: Sequence[Any], *, pool: StreamPool | None = None, **options: Any
+    url: str,
+    keys: Keys,
+    functions: Sequence[Any],
+    *,
+    pool: StreamPool | None = None,
+    worker_class: type[StreamWorker] = StreamWorker,
+    **options: Any,
 ) -> AsyncGenerator[StreamWorker]:
     """A worker in this process, at ``url`` or on ``pool``; stopped, with what it runs requeued, at the end."""
     pool = pool or StreamPool.from_url(url)
     options = {"handle_signals": False, "poll_delay": 0.05, "lease_s": 2.0, **options}
-    worker = StreamWorker(functions, environment=keys.environment, redis_pool=pool, **options)
+    worker = worker_class(functions, environment=keys.environment, redis_pool=pool, **options)
     worker.main_task = asyncio.create_task(worker.main())
     started = asyncio.create_task(worker.has_started.wait())
     await asyncio.wait({worker.main_task, started}, timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)

@@ -24,7 +24,6 @@ from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normali
 
 SCANNERS: Final = ("scan", "query")
 """Kinds of Sightline's own: their jobs wait for a worker that knows them."""
-SCANNERS_PAUSE_S: Final = 5.0
 LATE_MS: Final = 1200
 """From this wait on, arq's line of a start says so."""
 
@@ -44,7 +43,7 @@ class ArqFunctions(JobFunctions):
     def resolve(self, delivery: Delivery) -> Run:
         """Return the call to make, with arq's policy around it; raises ``Decided`` where there is none."""
         job_id, kind = given_job_id(delivery.job_id), delivery.kind
-        if kind not in self.options.functions:
+        if kind not in self.options.functions and kind not in SCANNERS:
             raise self._not_found(job_id, kind)
         run = super().resolve(delivery)
         if is_packed(run.kwargs):
@@ -150,10 +149,7 @@ class ArqFunctions(JobFunctions):
         return delivery.kind if hasattr(function, "next_run") else f"{given_job_id(delivery.job_id)}:{delivery.kind}"
 
     def _not_found(self, job_id: str, kind: str) -> Decided:
-        """Return the end of a job whose function is unknown; a scan or query waits for a worker of Sightline's."""
-        if kind in SCANNERS:
-            info = ErrorInfo(type="InvalidJob", message=f"{kind!r} waits for a worker that scans: sightline worker")
-            return Decided(Retried(SCANNERS_PAUSE_S, info, attempt_returned=True))
+        """Return the end of a job whose function is unknown."""
         logger.warning("job %s, function %r not found", job_id, kind)
         return Decided(Dead(ErrorInfo(type="JobExecutionFailed", message=f"function {kind!r} not found")))
 

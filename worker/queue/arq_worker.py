@@ -44,8 +44,9 @@ class ArqWorker(StreamWorker):
     """An arq worker on the stream of one queue.
 
     Takes every option of ``arq.Worker``, and: ``environment`` (default: ``ENVIRONMENT``, else ``dev``), ``lease_s``
-    (seconds a job stays this worker's without a renewal), ``name`` (consumer name, unique a process). Raises
-    ``SettingsError`` for what cannot be honoured, and as arq does.
+    (seconds a job stays this worker's without a renewal), ``name`` (consumer name, unique a process), ``kind_wait_s``
+    (seconds a scan or a question waits for a worker that knows it). Raises ``SettingsError`` for what cannot be
+    honoured, and as arq does.
     """
 
     functions_class = ArqFunctions
@@ -88,6 +89,7 @@ class ArqWorker(StreamWorker):
         environment: str | None = None,
         lease_s: float = DEFAULT_LEASE_S,
         name: str = "",
+        kind_wait_s: float = 300,
     ) -> None:
         given = locals()
         options = {option: given[option] for option in signature(StreamWorker.__mro__[1]).parameters}
@@ -103,6 +105,7 @@ class ArqWorker(StreamWorker):
             environment=environment_of(environment, queue or default_queue_name),
             lease_s=lease_s,
             name=name,
+            kind_wait_s=kind_wait_s,
             **options,
         )
         self.environment = environment

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -161,6 +161,16 @@ def newer(delivery: Delivery) -> ErrorInfo:
     """Return why a job of a newer release waits."""
     speaks = f"the job speaks version {delivery.version} of the contract, this worker {WIRE_VERSION}"
     return ErrorInfo(type="NewerJob", message=f"{speaks}: it waits for a newer worker")
+
+
+def unknown_kind(delivery: Delivery, known: Iterable[str], *, wait_s: float, has_waited: bool) -> ErrorInfo:
+    """Return why a job without a function here waits, or has died."""
+    message = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(known))}"
+    if has_waited:
+        message += f"; no other came that knows it within {wait_s:g} s (KIND_WAIT_S)"
+    elif wait_s:
+        message += f"; it waits up to {wait_s:g} s for another (KIND_WAIT_S)"
+    return ErrorInfo(type="InvalidJob", message=message)
 
 
 def exhausted(delivery: Delivery) -> ErrorInfo:

@@ -63,6 +63,7 @@ class Executor:
         self.freed = asyncio.Event()
         self.is_stopping = False
         self.refusals = 0
+        self.missed_kinds: set[str] = set()  # of jobs that wait for a worker which knows them
 
     # ------------------------------------------------------------------------------------------ the way of one entry
 
@@ -142,7 +143,7 @@ class Executor:
             outcome = await self.functions.settled(delivery, await self._perform(delivery, ctx))
             if self.functions.options.after_job_end is None:  # nothing of the job runs any more: the next one may
                 self._release_slot(entry)
-            standing = await self._commit(entry, delivery, outcome)
+            standing, outcome = await self._commit(entry, delivery, outcome)
             _log_end(delivery, outcome, standing)
             await self.functions.after(ctx, outcome, is_committed=standing != "lost")
         finally:
@@ -173,15 +174,18 @@ class Executor:
             await run_hook(options.on_job_end, ctx)
         return outcome
 
-    async def _commit(self, entry: Entry, delivery: Delivery, outcome: Outcome) -> Standing:
-        """Commit until Redis has answered; each script knows a repetition by its fence.
+    async def _commit(self, entry: Entry, delivery: Delivery, outcome: Outcome) -> tuple[Standing, Outcome]:
+        """Commit until Redis has answered, and return as what; each script knows a repetition by its fence.
 
         While Redis refuses, the slot is held: jobs whose ends cannot be kept must not pile up.
         """
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_COMMIT_PAUSE_S)
         while True:
             try:
-                return await self._commit_once(delivery, outcome)
+                if (standing := await self._commit_once(delivery, outcome)) != "overdue":
+                    return standing, outcome
+                outcome = self.functions.unknown(delivery, has_waited=True)
+                continue
             except (TypeError, ValueError) as error:
                 if isinstance(outcome, Dead):
                     raise
@@ -193,7 +197,7 @@ class Executor:
             except RedisError as error:
                 self.refusals += 1
                 if "NOGROUP" in str(error):
-                    return "lost"
+                    return "lost", outcome
                 pause_s = backoff.pause_s()
                 log.error("commit.refused", job_id=delivery.job_id, error=str(error), pause_s=pause_s)
                 if self.is_stopping:
@@ -217,8 +221,13 @@ class Executor:
                 _warn_if_capped(length)
                 return standing
             case Retried():
+                self.missed_kinds |= {delivery.kind} if outcome.needs_function else set()
                 return await self._stream.retry(
-                    delivery, delay_s=outcome.delay_s, error=outcome.error, attempt_returned=outcome.attempt_returned
+                    delivery,
+                    delay_s=outcome.delay_s,
+                    error=outcome.error,
+                    attempt_returned=outcome.attempt_returned,
+                    needs_function=outcome.needs_function,
                 )
             case Requeued():
                 return await self._stream.requeue(delivery)

@@ -7,7 +7,7 @@ Every worker does all of it; each step is one atomic script, so several at once 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, cast
 
 import structlog
@@ -24,6 +24,7 @@ PROMOTE: Final = load_script("worker.queue", "promote")
 REAP: Final = load_script("worker.queue", "reap")
 RESTORE_ENTRY: Final = load_script("worker.queue", "restore_entry")
 SETTLE_SEARCH: Final = load_script("worker.queue", "settle_search")
+WAKE: Final = load_script("worker.queue", "wake")
 
 WALK_AT_ONCE: Final = 500
 RESTORED_AT_ONCE: Final = 100
@@ -99,6 +100,12 @@ class Lanes:
             ]
             promoted += sum([await call == b"queued" for call in calls])
         return promoted
+
+    async def wake(self, kinds: Sequence[str], *, room: int) -> int:
+        """Make up to ``room`` jobs due that wait for a worker which knows one of ``kinds``; returns how many."""
+        if not kinds or room <= 0:
+            return 0
+        return await self._pipe.call(WAKE, (self._keys.scheduled, *map(self._keys.waiting_for, kinds)), (room,))
 
     async def waiting(self) -> list[Lane]:
         """Return the lanes where entries wait for their turn."""
@@ -178,14 +185,18 @@ class Lanes:
                 log.warning("job.requeued", job_id=job_id, why="entry lost")
         return Counter(answers)
 
-    async def depth(self) -> tuple[int, int]:
+    async def depth(self, *, but: Collection[str] = ()) -> tuple[int, int]:
         """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled.
 
-        Assessments that wait for their next attempt are not counted: a model host may be down for long.
+        Assessments that wait for their next attempt are not counted: a model host may be down for long. Nor are jobs
+        of the kinds ``but`` that wait for a worker which knows them.
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in self._lane_keys.values():
                 pipe.xlen(key)
+            for kind in but:
+                pipe.zintercard(2, [self._keys.scheduled, self._keys.waiting_for(kind)])
             pipe.zcard(self._keys.scheduled)
-            *lanes, scheduled = await pipe.execute()
-        return sum(lanes), scheduled
+            *counts, scheduled = await pipe.execute()
+        lanes, others = counts[: len(Lane)], counts[len(Lane) :]
+        return sum(lanes), max(0, scheduled - sum(others))

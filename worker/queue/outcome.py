@@ -169,12 +169,14 @@ class Succeeded:
 class Retried:
     """Run again after ``delay_s``; ``attempt_returned`` when the failure was not the job's.
 
-    ``cause`` is what the function raised, for the log alone.
+    ``cause`` is what the function raised, for the log alone. With ``needs_function``, the worker has none for the kind:
+    the job runs once one that has comes, or dies after ``delay_s``.
     """
 
     delay_s: float
     error: ErrorInfo
     attempt_returned: bool = False
+    needs_function: bool = False
     cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 

@@ -19,13 +19,14 @@ from typing import Any, Final, cast
 import structlog
 
 from producer.contract import MAX_RESULT_BYTES, ErrorInfo, JsonObject, decode_payload
-from producer.errors import InvalidJob
+from producer.contract.terms import SUBMITTED
 from producer.redis.scripts import Arg
-from worker.queue.delivery import Delivery, decode_args, exhausted
+from worker.queue.delivery import Delivery, decode_args, exhausted, unknown_kind
 from worker.queue.outcome import (
     Cancelled,
     Commit,
     Dead,
+    Decided,
     Lost,
     Outcome,
     Requeued,
@@ -219,15 +220,21 @@ class JobFunctions:
         return [self.options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
 
     def resolve(self, delivery: Delivery) -> Run:
-        """Return the call to make; raises ``InvalidJob`` for an unknown kind or arguments that are not JSON."""
+        """Return the call to make; raises ``InvalidJob`` for arguments that are no JSON, or ``Decided``."""
         functions = self.options.functions
         function = functions.get(delivery.kind)
         if function is None:
-            msg = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(functions))}"
-            raise InvalidJob(msg)
+            raise Decided(self.unknown(delivery))
         timeout_s = self.options.job_timeout_s if function.timeout_s is None else function.timeout_s
         args, kwargs = decode_args(delivery.args), decode_payload(delivery.payload or b"{}")
         return Run(delivery, function.coroutine, args, kwargs, timeout_s)
+
+    def unknown(self, delivery: Delivery, *, has_waited: bool = False) -> Outcome:
+        """Return what becomes of a job without a function here: it waits for another worker, or has waited enough."""
+        wait_s = self.options.kind_wait_s if delivery.lane in SUBMITTED else 0
+        error = unknown_kind(delivery, self.options.functions, wait_s=wait_s, has_waited=has_waited)
+        is_dead = has_waited or not wait_s
+        return Dead(error) if is_dead else Retried(wait_s, error, attempt_returned=True, needs_function=True)
 
     async def settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """Return ``outcome``, or for a death or a cancellation the commit that its kind's ``settle`` makes of it.

@@ -40,7 +40,7 @@ MAX_DEAD_VALUE_BYTES: Final = 100_000
 """A value of garbage is cut to this on the dead-letter stream."""
 KEEP_FINISHED_S: Final = 7 * 86_400
 
-Standing = Literal["committed", "already", "lost"]
+Standing = Literal["committed", "already", "lost", "overdue"]  # overdue: has waited for a function as long as it may
 Rejected = Literal["committed", "lost", "ended"]
 
 log = structlog.get_logger()
@@ -211,10 +211,18 @@ class JobStream:
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 
     async def retry(
-        self, delivery: Delivery, *, delay_s: float, error: ErrorInfo, attempt_returned: bool = False
+        self,
+        delivery: Delivery,
+        *,
+        delay_s: float,
+        error: ErrorInfo,
+        attempt_returned: bool = False,
+        needs_function: bool = False,
     ) -> Standing:
-        """Commit a retry: the job waits on the scheduled set."""
-        keys = (*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events)
+        """Commit a retry: the job waits on the scheduled set, or for a worker that has a function for its kind."""
+        keys = [*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events]
+        if needs_function:
+            keys.append(self.keys.waiting_for(delivery.kind))
         about = {"error": {"type": error.type, "message": error.message}, "delay_ms": int(delay_s * 1000)}
         event = self._event_head("job.retried", delivery, JobState.SCHEDULED, about) + "}"
         reason = json.dumps(about["error"])

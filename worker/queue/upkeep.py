@@ -53,6 +53,7 @@ class Upkeep:
         beat: Callable[[], Awaitable[None]],
         describe: Callable[[], dict[str, Any]],
         fire_schedules: Callable[[], Awaitable[object]],
+        wake: Callable[[], Awaitable[object]],
     ) -> None:
         self._stream = stream
         self._leases = leases
@@ -62,6 +63,7 @@ class Upkeep:
         self._beat = beat
         self._describe = describe
         self._fire_schedules = fire_schedules
+        self._wake = wake
         self._due: dict[str, float] = {"restore": time.monotonic() + RESTORE_EVERY_S}  # jobs come first
 
     async def run(self) -> None:
@@ -71,6 +73,7 @@ class Upkeep:
         try:
             while True:
                 await self._step("heartbeat", HEARTBEAT_EVERY_S, self._heartbeat)
+                await self._step("wake", self._poll_s, self._wake)
                 await self._step("promote", self._poll_s, self._promote)
                 await self._step("reclaim", min(RECLAIM_EVERY_S, self._lease_s / 3), self._reclaim)
                 await self._step("restore", RESTORE_EVERY_S, self._restore)

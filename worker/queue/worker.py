@@ -27,6 +27,7 @@ from arq.worker import Worker, func
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from producer.contract.terms import SUBMITTED
 from producer.keys import Keys
 from producer.redis.dial import blocking_twin
 from producer.redis.script_pipe import ScriptPipe
@@ -53,9 +54,10 @@ class StreamWorker(Worker):
 
     Takes what ``arq.Worker`` takes, and: ``environment`` (which keys), ``lease_s`` (seconds a job stays this worker's
     without a renewal), ``name`` (consumer name, unique a process), ``assess_slots`` (slots of the assess lane; without
-    any it is left alone), ``settle`` (by kind, what a job commits that died or was cancelled). ``job_completion_wait``
-    is the grace of running jobs after a signal, in seconds; then they are requeued with their attempt. ``queue_name``
-    and arq's serializers are not used: the contract is JSON.
+    any it is left alone), ``settle`` (by kind, what a job commits that died or was cancelled), ``kind_wait_s``
+    (seconds a job waits for another worker where there is no function for its kind here; 0: it dies at once).
+    ``job_completion_wait`` is the grace of running jobs after a signal, in seconds; then they are requeued with their
+    attempt. ``queue_name`` and arq's serializers are not used: the contract is JSON.
     """
 
     functions_class = JobFunctions
@@ -71,6 +73,7 @@ class StreamWorker(Worker):
         name: str = "",
         assess_slots: int = 0,
         settle: Mapping[str, Settle] | None = None,
+        kind_wait_s: float = 0,
         **arq_options: Any,
     ) -> None:
         super().__init__(functions, **arq_options)
@@ -79,6 +82,7 @@ class StreamWorker(Worker):
         self.lease_s = lease_s
         self.assess_slots = assess_slots
         self.settle = dict(settle or {})
+        self.kind_wait_s = kind_wait_s
         self._stopping = asyncio.Event()
         self.has_started = asyncio.Event()
         self._has_beaten = asyncio.Event()
@@ -137,6 +141,7 @@ class StreamWorker(Worker):
             beat=self.heart_beat,
             describe=self._describe,
             fire_schedules=partial(self._fire_schedules, pool),
+            wake=self._wake,
         )
         await self.stream.lanes.ensure_groups()
 
@@ -151,6 +156,11 @@ class StreamWorker(Worker):
     async def _fire_schedules(self, pool: StreamPool) -> None:
         for batch in await Schedules(pool.jobs).fire_due():
             log.info("schedule.fired", batch=batch)
+
+    async def _wake(self) -> None:
+        """Take jobs that wait for a worker with our functions, as many as there is room for."""
+        held = sum(len(self.executor.holders[lane]) for lane in SUBMITTED)
+        await self.stream.lanes.wake(list(self.functions), room=self.max_jobs - held)
 
     async def _work(self) -> None:
         self.leases.start()
@@ -226,8 +236,11 @@ class StreamWorker(Worker):
             await asyncio.sleep(0.02)
             if self.executor.tasks:
                 continue
-            if 0 <= self.max_burst_jobs <= self.job_loop.claimed or await self.stream.lanes.depth() == (0, 0):
+            if 0 <= self.max_burst_jobs <= self.job_loop.claimed or await self._has_no_work():
                 return
+
+    async def _has_no_work(self) -> bool:
+        return await self.stream.lanes.depth(but=self.executor.missed_kinds) == (0, 0)
 
     async def heart_beat(self) -> None:
         """Write arq's health line and queue the cron jobs that are due."""

@@ -52,6 +52,7 @@ async def tended(
             beat=fails,
             describe=describe,
             fire_schedules=nothing,
+            wake=nothing,
         )
         running = asyncio.create_task(clock.run())
         try:

@@ -1,9 +1,11 @@
 #!lua flags=allow-oom
 -- running → scheduled. The attempt stays spent; the reason is kept in the hash.
--- KEYS  1 lane stream  2 job hash  3 scheduled zset  4 events stream
+-- KEYS  1 lane stream  2 job hash  3 scheduled zset  4 events stream  5 only where the worker has no function for the job's
+--       kind: zset of the jobs of this kind that wait for a worker that has one (wake.lua). The delay is then the longest
+--       that it may wait, from the first such start; another worker's run in between begins a new wait.
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 delay ms  7 error JSON  8 event JSON  9 channel
 --       10 '1' = the attempt is given back
--- Returns 'committed' | 'already' | 'lost'
+-- Returns 'committed' | 'already' | 'lost' | 'overdue' (it has waited so long for a function; nothing is changed)
 --@include _common.lua
 --@include _events.lua
 --@include _lane.lua
@@ -14,13 +16,24 @@ check_type(lane, 'stream')
 check_type(job, 'hash')
 check_type(scheduled, 'zset')
 check_type(events, 'stream')
+if KEYS[5] then check_type(KEYS[5], 'zset') end
 check_room(events)
 local held = standing(lane, job, ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'scheduled')
 if held ~= 'ok' then return held end
 
 local now = now_ms()
 local is_cancelled = redis.call('HEXISTS', job, 'cancel_ms') == 1 -- its next start ends it: no reason to wait
-redis.call('ZADD', scheduled, ms(now + (is_cancelled and 0 or tonumber(ARGV[6]))), ARGV[5])
+local due = now + (is_cancelled and 0 or tonumber(ARGV[6]))
+if KEYS[5] and not is_cancelled then
+  local fence, since = string.match(redis.call('HGET', job, 'no_function') or '', '^(%d+):(%d+)$')
+  since = fence and tonumber(fence) == tonumber(ARGV[4]) - 1 and tonumber(since) or now
+  due = since + tonumber(ARGV[6])
+  if due <= now then return 'overdue' end
+  redis.call('HSET', job, 'no_function', ARGV[4] .. ':' .. ms(since))
+  redis.call('ZADD', KEYS[5], ms(since), ARGV[5])
+  redis.call('PEXPIRE', KEYS[5], ms(tonumber(ARGV[6]) + 60000))
+end
+redis.call('ZADD', scheduled, ms(due), ARGV[5])
 drop_entry(lane, ARGV[1], ARGV[3])
 redis.call('HSET', job, 'state', 'scheduled', 'entry', '', 'error', ARGV[7])
 redis.call('HDEL', job, 'worker', 'progress')

@@ -1,0 +1,19 @@
+#!lua
+-- scheduled → scheduled, due at once: jobs that wait for a worker with a function for their kind (retry.lua), for one that
+-- has it and has room. Those that waited longest come first. promote.lua queues them.
+-- KEYS  1 scheduled zset  2… the zset of each kind that the worker knows
+-- ARGV  1 how many jobs it has room for
+-- Returns how many are due. A job that has ended or is due anyway is only dropped from the kind's set.
+--@include _common.lua
+
+if redis.call('EXISTS', unpack(KEYS, 2)) == 0 then return 0 end
+for i = 1, #KEYS do check_type(KEYS[i], 'zset') end
+local now, room, woken = ms(now_ms()), tonumber(ARGV[1]), 0
+for i = 2, #KEYS do
+  while woken < room do
+    local popped = redis.call('ZPOPMIN', KEYS[i])
+    if #popped == 0 then break end
+    woken = woken + redis.call('ZADD', KEYS[1], 'XX', 'LT', 'CH', now, popped[1])
+  end
+end
+return woken
