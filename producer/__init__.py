@@ -29,4 +29,4 @@ def __getattr__(name: str) -> Any:
     if module is None:
         msg = f"module 'producer' has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(f"producer.client.{module}"), name)
+    return getattr(import_module(f"{__name__}.client.{module}"), name)

@@ -1,1 +1,10 @@
 """The worker: claims jobs from the stream, runs the agent, commits what came out. Start at ``__main__.py``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def command() -> list[str]:
+    """Return the command that runs one worker; where a module of the folder has our name, ``sightline`` finds ours."""
+    return [sys.executable, "-m", *(("worker",) if __name__ == "worker" else ("sightline", "worker"))]

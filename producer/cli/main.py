@@ -84,13 +84,14 @@ class LazyGroup(click.Group):
         """Return the command; raises ``DependencyMissing`` where its package lacks what it needs."""
         del ctx
         if cmd_name in _COMMANDS:
-            module = import_module("producer.cli.scan.command" if cmd_name == "scan" else f"producer.cli.{cmd_name}")
+            module = import_module(f"{__package__}.{'scan.command' if cmd_name == 'scan' else cmd_name}")
             return cast("click.Command", getattr(module, cmd_name))
         entry = _entry_points().get(cmd_name)
         if entry is None:
             return None
         try:
-            return cast("click.Command", entry.load())
+            # Not `entry.load()`: the statement's function may be the one that `sightline.names` gives to this module.
+            return cast("click.Command", getattr(__import__(entry.module, fromlist=[""]), entry.attr))
         except ModuleNotFoundError as error:
             raise _missing(error, f"the command {cmd_name!r}") from None
 

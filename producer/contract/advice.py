@@ -29,7 +29,7 @@ UNKNOWN: Final = "breaks the rule {rule}"
 @cache
 def all_advice() -> dict[str, Advice]:
     """Return the advice by axe-core's name of the rule."""
-    text = (files("producer.contract") / "advice.toml").read_text("utf-8")
+    text = (files(__package__ or "") / "advice.toml").read_text("utf-8")
     return {rule: Advice(**fields) for rule, fields in tomllib.loads(text).items()}
 
 

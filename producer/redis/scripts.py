@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -44,7 +45,8 @@ class Script:
 
 def load_script(package: str, name: str) -> Script:
     """Return ``<package>/lua/<name>.lua`` with its includes put in."""
-    places = (files(package) / "lua", files("producer.redis") / "lua")
+    ours = f"sightline.{package}"  # its name beside a program's own package of the name (sightline/names.py)
+    places = (files(ours if ours in sys.modules else package) / "lua", files(__package__ or "") / "lua")
 
     def included(match: re.Match[str]) -> str:
         for place in places:

@@ -58,5 +58,5 @@ def load_report(name: str) -> Report:
     if name not in FORMATS:
         msg = f"format {name!r} is unknown: expected one of {', '.join(FORMATS)}"
         raise InputError(msg)
-    report: Report = import_module(f"producer.reports.{name}").write
+    report: Report = import_module(f"{__package__}.{name}").write
     return report

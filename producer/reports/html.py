@@ -115,7 +115,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
 
 def asset(name: str) -> str:
     """Return the text of a file of ours."""
-    return (files("producer.reports") / "assets" / name).read_text("utf-8")
+    return (files(__package__ or "") / "assets" / name).read_text("utf-8")
 
 
 def policy_hash(text: str) -> str:

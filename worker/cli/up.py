@@ -18,6 +18,7 @@ import click
 from producer.errors import RedisUnreachable, RedisUnsuitable
 from producer.reports.plain_text import counted
 from producer.settings import ClientSettings
+from worker import command
 
 if TYPE_CHECKING:
     from worker.own_redis.server import EmbeddedRedis
@@ -50,7 +51,7 @@ def up(*, workers: int) -> None:
         env.setdefault("LOG_FORMAT", "console")
         where = f"Redis at {settings.public_redis_url}, environment {settings.environment!r}"
         click.echo(f"{where}, {counted(workers, 'worker')}; Ctrl-C ends")
-        processes = [subprocess.Popen([sys.executable, "-m", "worker"], env=env_of(env, n)) for n in range(workers)]
+        processes = [subprocess.Popen(command(), env=env_of(env, n)) for n in range(workers)]  # noqa: S603  our own
         sys.exit(wait_for(processes, server))
 
 

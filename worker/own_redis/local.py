@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from producer.errors import DependencyMissing, os_reason
+from worker import command
 from worker.own_redis.lifeline import tied
 from worker.own_redis.server import EmbeddedRedis
 
@@ -74,7 +74,7 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
         log = folder / "worker.log"
         with log.open("wb") as out:
             worker = subprocess.Popen(  # noqa: S603  our own program
-                tied([sys.executable, "-m", "worker"], remove=folder),
+                tied(command(), remove=folder),
                 env=variables,
                 stdin=subprocess.PIPE,
                 stdout=out,

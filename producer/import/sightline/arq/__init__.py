@@ -19,12 +19,6 @@ except ModuleNotFoundError as error:
     if error.name == "arq":
         msg = "sightline.arq needs the worker's packages: pip install 'sightline[worker]'"
         raise ImportError(msg) from error
-    if error.name is not None and error.name.partition(".")[0] in ("worker", "producer"):
-        msg = (
-            f"{error.name!r} is not Sightline's: a module of your project has the same name. "
-            f"Rename yours, or start from another folder ('Names' in docs/arq.md)"
-        )
-        raise ImportError(msg) from error
     raise
 
 Worker = StreamWorker
