@@ -104,6 +104,16 @@ async def test_a_killed_workers_slot_comes_free_when_its_time_is_up(redis: Redis
     assert b"a dead worker's" not in held
 
 
+async def test_a_killed_workers_slot_comes_free_although_redis_clock_was_set_back(redis: Redis, keys: Keys):
+    await enter(redis, keys, "dead", hold_ms=30_000)
+    ((token, ends),) = await redis.zrange(keys.host_slots(HOST), 0, -1, withscores=True)
+    await redis.zadd(keys.host_slots(HOST), {token: ends + 3_600_000})
+
+    await enter(redis, keys, "next", slots=1, hold_ms=30_000)
+
+    assert abs(await redis.zscore(keys.host_slots(HOST), "dead") - ends) < 10_000
+
+
 async def test_a_slot_is_released_whatever_ends_the_scan(redis: Redis, keys: Keys):
     (gate,) = gates(redis, keys, 1)
     entered = asyncio.Event()

@@ -79,6 +79,13 @@ async def expire(redis: Redis, key: str, token: str) -> None:
     assert await cast("Any", redis).zadd(key, {token: 1}, xx=True, ch=True) == 1
 
 
+async def set_clock_back(redis: Redis, *keys: str) -> None:
+    """Let every lease in ``keys`` end an hour later, as when Redis' clock is set back."""
+    for key in keys:
+        for token, ends in await cast("Any", redis).zrange(key, 0, -1, withscores=True):
+            await cast("Any", redis).zadd(key, {token: ends + 3_600_000})
+
+
 async def set_host(redis: Redis, keys: Keys, name: str, **fields: Any) -> None:
     """Plant fields in a host's record."""
     client = cast("Any", redis)
@@ -90,11 +97,11 @@ async def host_record(redis: Redis, keys: Keys, name: str = "http://gpu1:1") -> 
     return json.loads(await cast("Any", redis).hget(keys.gpu_hosts, name))
 
 
-async def lease_ms(redis: Redis, keys: Keys, token: str) -> float:
-    """What is left of a holder's lease, by Redis' clock."""
+async def lease_ms(redis: Redis, keys: Keys, token: str, *, of: str = "") -> float:
+    """What is left of a lease, a holder's or one in the key ``of``, by Redis' clock."""
     client = cast("Any", redis)
     seconds, micros = await client.time()
-    return await client.zscore(keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
+    return await client.zscore(of or keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
 
 
 async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = 5.0) -> None:

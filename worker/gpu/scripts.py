@@ -110,7 +110,8 @@ class PoolScripts:
     async def check(self, ask: Ask) -> Answer:
         """Learn how an ask stands, without a write; a grant found so must be confirmed, by ``tend``, before it ends."""
         reply = await self._run(CHECK, [ask.token])
-        return Answer(as_text(reply[0]), as_text(reply[1]), ask.seq, int(reply[2]) / 1000)
+        left_s = min(int(reply[2]) / 1000, self._timing.lease_s)  # more where Redis' clock was set back
+        return Answer(as_text(reply[0]), as_text(reply[1]), ask.seq, left_s)
 
     async def release(self, token: str) -> tuple[str, int]:
         """Give a slot back or stop waiting: ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""

@@ -30,6 +30,17 @@ async def test_a_check_is_due_again_after_its_interval(scripts: PoolScripts, red
     assert await scripts.take_probes(ONE) == {GPU1}
 
 
+async def test_a_check_is_due_when_redis_clock_is_set_back(scripts: PoolScripts, redis: Redis, keys: Keys):
+    await scripts.tend(ONE, ())
+    await scripts.take_probes(ONE)
+    record = await host_record(redis, keys)
+    await set_host(redis, keys, GPU1, probe_ms=record["probe_ms"] + 3_600_000)
+
+    first, second = await scripts.take_probes(ONE), await scripts.take_probes(ONE)
+
+    assert (first, second) == ({GPU1}, frozenset())
+
+
 async def test_a_check_asked_for_early_is_made_unless_one_was_made_just_now(scripts: PoolScripts):
     await scripts.tend(ONE, ())
     await scripts.take_probes(ONE)

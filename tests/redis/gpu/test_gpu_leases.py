@@ -7,7 +7,20 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.gpu import GPU1, GPU2, ONE, TWO, ask, expire, holders, host_record, lease_ms, listening, set_host
+from tests.support.gpu import (
+    GPU1,
+    GPU2,
+    ONE,
+    TWO,
+    ask,
+    expire,
+    holders,
+    host_record,
+    lease_ms,
+    listening,
+    set_clock_back,
+    set_host,
+)
 from worker.gpu.hosts import parse_hosts
 from worker.gpu.scripts import PoolScripts
 
@@ -153,6 +166,21 @@ async def test_tending_hands_on_the_slot_of_a_dead_holder(scripts: PoolScripts, 
         assert await ear.next() == "b"
         assert verdicts == {"dead": "gone", "b": "granted"}
         assert 0 <= due_ms <= 1000
+
+
+async def test_a_dead_holder_keeps_its_slot_no_longer_when_redis_clock_is_set_back(
+    scripts: PoolScripts, redis: Redis, keys: Keys
+):
+    await scripts.acquire(ask("dead"))
+    await scripts.acquire(ask("silent"))
+    await set_clock_back(redis, keys.gpu_holders, keys.gpu_waiters)
+    known = await scripts.check(ask("dead"))
+
+    await scripts.tend(ONE, ())
+
+    assert known.left_s == 6.0
+    assert 5_000 < await lease_ms(redis, keys, "dead") <= 6_000
+    assert 5_000 < await lease_ms(redis, keys, "silent", of=keys.gpu_waiters) <= 6_000
 
 
 async def test_tending_does_not_renew_a_grant_that_was_not_confirmed(scripts: PoolScripts, redis: Redis, keys: Keys):

@@ -46,6 +46,11 @@ async def plant(redis: Redis, keys: Keys, values: dict[str, str]) -> None:
         await redis.execute_command("HSET", keys.thread("t-a"), name, value)
 
 
+async def ms_from_now(redis: Redis, ms: int) -> int:
+    seconds, micros = await cast("Awaitable[tuple[int, int]]", redis.time())
+    return int(seconds) * 1000 + int(micros) // 1000 + ms
+
+
 async def speak(threads: Threads, job: str, body: Callable[[Hold], Awaitable[None]]) -> None:
     """Hold the conversation while ``body`` runs."""
     async with threads.hold("t-a", job, submitted_ms=1) as held:
@@ -107,6 +112,20 @@ async def test_a_lease_that_ran_out_is_anybody_s(redis: Redis, keys: Keys):
 
     assert await hold(redis, keys, "q2", submitted=9) == ""
     assert await renew(redis, keys, "dead") == b"lost"
+
+
+async def test_a_redis_clock_set_back_leaves_a_conversation_to_nobody_for_longer(redis: Redis, keys: Keys):
+    ends = await ms_from_now(redis, 3_600_000)
+    await plant(redis, keys, {"token": "dead", "job": "q1", "until_ms": str(ends)})
+    busy = await hold(redis, keys, "q2", submitted=9)
+    held_until = int((await fields(redis, keys))[b"until_ms"])
+    await plant(redis, keys, {"until_ms": "1000", "w:silent": f"1:{ends}"})
+
+    first = await hold(redis, keys, "q2", submitted=9)
+
+    heard = int((await fields(redis, keys))[b"w:silent"].partition(b":")[2])
+    assert (busy, first) == ("q1", "silent")
+    assert max(held_until - LEASE_MS, heard) <= await ms_from_now(redis, 0)
 
 
 async def test_nothing_of_a_conversation_s_turns_is_left_for_ever(redis: Redis, keys: Keys):

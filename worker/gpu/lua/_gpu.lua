@@ -91,9 +91,13 @@ local function confirm(token, call, now, lease_ms)
   redis.call('ZADD', HOLDERS, ms(now + lease_ms), token)
 end
 
--- Drops every holder whose lease has ended and every waiter that was silent for too long.
-local function prune(now)
+-- Drops every holder whose lease has ended and every waiter that was silent for too long. None ends more than a lease
+-- from now, unless Redis' clock was set back: then its lease counts from now.
+local function prune(now, lease_ms)
   for _, set in ipairs({ HOLDERS, WAITERS }) do
+    for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '(' .. ms(now + lease_ms), '+inf')) do
+      redis.call('ZADD', set, ms(now + lease_ms), token)
+    end
     for _, token in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', ms(now))) do forget(token, now) end
   end
 end

@@ -13,7 +13,7 @@ check_pool_types()
 local token, now = ARGV[1], now_ms()
 local wanted = cjson.decode(ARGV[7])
 local lease_ms, confirm_ms = tonumber(ARGV[9]), tonumber(ARGV[10])
-prune(now)
+prune(now, lease_ms)
 
 local hosts, names = read_hosts(), {}
 for name, slots in pairs(wanted) do

@@ -8,7 +8,7 @@
 
 check_pool_types()
 local now = now_ms()
-prune(now)
+prune(now, tonumber(ARGV[4]))
 local hosts = read_hosts()
 local host = hosts[ARGV[1]]
 if not host then return { 0, -1 } end

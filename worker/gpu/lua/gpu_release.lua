@@ -8,7 +8,7 @@
 
 check_pool_types()
 local token, now = ARGV[1], now_ms()
-prune(now)
+prune(now, tonumber(ARGV[2]))
 local call, verdict = read_call(token), 'lost'
 if call then
   verdict = call.host and 'released' or 'withdrawn'

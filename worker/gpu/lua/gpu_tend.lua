@@ -12,7 +12,7 @@
 check_pool_types()
 local now = now_ms()
 local lease_ms, confirm_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
-prune(now)
+prune(now, lease_ms)
 
 local hosts = read_hosts()
 for name, slots in pairs(cjson.decode(ARGV[6])) do

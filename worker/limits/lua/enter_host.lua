@@ -20,6 +20,10 @@ local now = now_ms()
 local gap_ms, hold_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', ms(now))
+-- Others may hold theirs for longer, but none by so much unless Redis' clock was set back: then theirs count from now.
+for _, token in ipairs(redis.call('ZRANGEBYSCORE', slots, '(' .. ms(now + 10 * hold_ms), '+inf')) do
+  redis.call('ZADD', slots, ms(now + hold_ms), token)
+end
 local function hold()
   redis.call('ZADD', slots, ms(now + hold_ms), ARGV[1])
   redis.call('PEXPIRE', slots, math.max(hold_ms, redis.call('PTTL', slots))) -- others may hold theirs for longer

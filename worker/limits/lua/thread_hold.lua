@@ -15,6 +15,9 @@ local held = redis.call('HMGET', thread, 'job', 'until_ms')
 local first, first_at
 if held[1] and held[1] ~= job and tonumber(held[2]) > now then
   first = held[1]
+  if tonumber(held[2]) > now + lease_ms then -- Redis' clock was set back: the lease counts from now
+    redis.call('HSET', thread, 'until_ms', ms(now + lease_ms))
+  end
 else
   local fields = redis.call('HGETALL', thread)
   for i = 1, #fields, 2 do
@@ -22,6 +25,9 @@ else
     if waiter and waiter ~= job then
       local at, heard = string.match(fields[i + 1], '^(%d+):(%d+)$')
       at, heard = tonumber(at), tonumber(heard)
+      if heard > now then -- the same: its silence counts from now
+        redis.call('HSET', thread, fields[i], ms(at) .. ':' .. ms(now))
+      end
       if now - heard > silence_ms then
         redis.call('HDEL', thread, fields[i])
       elseif (at < submitted or (at == submitted and waiter < job)) and (not first or at < first_at) then
