@@ -49,8 +49,9 @@ class Node(Part):
 
 
 class FindingRevision(TypedDict, total=False):
-    """What of a finding depends on how many of its nodes are listed."""
+    """What of a finding depends on how many of its nodes are listed, and on what a person decides."""
 
+    outcome: Literal["violation", "incomplete"]
     nodes: tuple[Node, ...]
     node_count: int
 
@@ -116,6 +117,15 @@ class SpreadComponent(ComponentChange):
     group: str = Field(default="", exclude_if=not_)
 
 
+class ChangesRevision(TypedDict, total=False):
+    """What of a comparison is of component barriers."""
+
+    new_components: tuple[ComponentChange, ...] | None
+    spread_components: tuple[SpreadComponent, ...]
+    mended_components: tuple[ComponentChange, ...]
+    components_left_out: int
+
+
 class Changes(Part):
     """Barriers against the previous scan of the same URL, by node fingerprint; ``previous`` is None without one.
 
@@ -136,6 +146,10 @@ class Changes(Part):
     mended_components: tuple[ComponentChange, ...] = Field(default=(), exclude_if=not_)
     spread_components: tuple[SpreadComponent, ...] = Field(default=(), exclude_if=not_)
     components_left_out: int = Field(default=0, exclude_if=not_)
+
+    def revised(self, **changes: Unpack[ChangesRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)
 
 
 class Doubt(Part):

@@ -91,7 +91,7 @@ def _joined(known: Finding | None, finding: Finding, nodes: tuple[Node, ...]) ->
     """Return the page's violation of the rule with the elements that a person has decided to be barriers."""
     if known is not None:
         return known.revised(nodes=(*known.nodes, *nodes), node_count=elements(known) + len(nodes))
-    return finding.revised(nodes=nodes, node_count=len(nodes)).model_copy(update={"outcome": "violation"})
+    return finding.revised(outcome="violation", nodes=nodes, node_count=len(nodes))
 
 
 def _more(barriers: Counts, more: Counter[str]) -> Counts:

@@ -11,7 +11,7 @@ import pytest
 
 from producer.contract import Assessment, Finding, Impact, QueryResult, Result, ScanResult
 from producer.contract.assessment import AssessmentRevision
-from producer.contract.findings import FindingRevision
+from producer.contract.findings import Changes, ChangesRevision, FindingRevision
 from producer.contract.results import JobFacts, QueryRevision, ScanRevision
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,7 @@ REVISIONS = [
     (ScanResult, ScanRevision),
     (QueryResult, QueryRevision),
     (Finding, FindingRevision),
+    (Changes, ChangesRevision),
     (Assessment, AssessmentRevision),
 ]
 

@@ -108,13 +108,13 @@ def compare_components(
     mended = _mended(result, here, was, before.known)
     unlisted = len({node.issue_id for finding in result.findings for node in finding.nodes} - {""}) - len(here)
     left_out = unlisted + sum(max(0, len(some) - MAX_LISTED) for some in (new, spread, mended))
-    listed: dict[str, object] = {
-        "new_components": tuple(new[:MAX_LISTED]),
-        "spread_components": tuple(spread[:MAX_LISTED]),
-        "mended_components": tuple(mended[:MAX_LISTED]),
-        "components_left_out": left_out,
-    }
-    return Compared((changes or Changes()).model_copy(update=listed), known_ms)
+    compared = (changes or Changes()).revised(
+        new_components=tuple(new[:MAX_LISTED]),
+        spread_components=tuple(spread[:MAX_LISTED]),
+        mended_components=tuple(mended[:MAX_LISTED]),
+        components_left_out=left_out,
+    )
+    return Compared(compared, known_ms)
 
 
 class _Previous:
