@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from producer.cli.scan.baseline import Barrier
+from producer.cli.scan.baseline import Barrier, Baseline
 from producer.cli.scan.gate import Gate, exit_code
 from producer.contract import Counts, Finding, Impact
 from producer.contract.decision import Decision, Verdict
@@ -74,8 +74,8 @@ def test_elements_that_are_not_listed_stay_undecided() -> None:
 def test_a_decided_barrier_can_be_waived_and_is_known_to_a_baseline_that_has_it() -> None:
     names = frozenset(Barrier("/tea.html", "image-alt", f"image-alt-n{number}") for number in range(2))
 
-    assert code(decide(undecided(), "barrier", gate=Gate(baseline=names))) == 0
-    assert code(decide(undecided(), "barrier", gate=Gate(baseline=frozenset()))) == 1
+    assert code(decide(undecided(), "barrier", gate=Gate(baseline=Baseline(names)))) == 0
+    assert code(decide(undecided(), "barrier", gate=Gate(baseline=Baseline()))) == 1
 
 
 def test_results_of_earlier_releases_have_no_component_to_decide_about() -> None:
