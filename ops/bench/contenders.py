@@ -119,4 +119,6 @@ ARQ: Final = Contender(
     "in-progress key of job_timeout + 10 s = 310 s",
     _left_in_arq,
 )
+SWITCHED: Final = Contender("switched", (), SIGHTLINE.recovery, _left_in_lanes)
+"""A program written for arq, on ours."""
 ALL: Final = (SIGHTLINE, SAQ, TASKIQ, ARQ)

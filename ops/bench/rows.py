@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, cast
 
-from contenders import ALL, ARQ, SAQ, SIGHTLINE, TASKIQ, Contender, kill
+from contenders import ALL, ARQ, SAQ, SIGHTLINE, SWITCHED, TASKIQ, Contender, kill
 from redis import Redis
 
 STARTED, HOLDS = "bench:started", "bench:holds:"
@@ -186,9 +186,9 @@ def memory(bench: Bench) -> list[Row]:
     bench.fresh()
     with SIGHTLINE.worker(bench.url), SIGHTLINE.worker(bench.url):
         bench.await_workers(2)
-        _warm_up(bench)
+        _warm_up(bench, SIGHTLINE)
         before = _memory_without_jobs(bench)
-        _run_jobs(bench, MEMORY_JOBS)
+        _run_jobs(bench, SIGHTLINE, MEMORY_JOBS)
         lanes = _lane_bytes(bench)
         after = _memory_without_jobs(bench)
     change = after / before - 1
@@ -201,13 +201,33 @@ def memory(bench: Bench) -> list[Row]:
     return [row]
 
 
-def _warm_up(bench: Bench) -> None:
+def switched(bench: Bench) -> list[Row]:
+    """Redis memory after many jobs of a program written for arq, whose results are not kept: no key is deleted."""
+    bench.fresh()
+    with SWITCHED.worker(bench.url), SWITCHED.worker(bench.url):
+        bench.await_workers(2)
+        _warm_up(bench, SWITCHED)
+        before = _memory_without_jobs(bench, kinds=())
+        _run_jobs(bench, SWITCHED, MEMORY_JOBS)
+        after = _memory_without_jobs(bench, kinds=())
+        kept = sum(1 for kind in ("job", "result") for _ in bench.redis.scan_iter(f"sightline:bench:{kind}:*", 5_000))
+    change = after / before - 1
+    row = Row(f"Redis memory after {MEMORY_JOBS:,} jobs of an arq program with keep_result=0", "bytes")
+    row.values = {SIGHTLINE.name: f"{before:,} before, {after:,} after; {kept} keys of jobs and results"}
+    row.verdicts = [
+        (f"{change:+.1%}, must be within {MEMORY_MUST:.0%}", abs(change) <= MEMORY_MUST),
+        (f"{kept} keys of jobs and results are left, must be 0", kept == 0),
+    ]
+    return [row]
+
+
+def _warm_up(bench: Bench, contender: Contender) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not _commands_used(bench.redis) >= FIRST_USES:
         if time.monotonic() > deadline:
             msg = f"not within {DEADLINE_S:g} s: the first use of {', '.join(FIRST_USES)}"
             raise TimeoutError(msg)
-        _run_jobs(bench, WARM_UP_JOBS)
+        _run_jobs(bench, contender, WARM_UP_JOBS)
         _lane_bytes(bench)
 
 
@@ -220,14 +240,14 @@ def _lane_bytes(bench: Bench) -> list[int]:
     return [_usage(bench.redis, f"sightline:bench:jobs:{lane}") for lane in ("interactive", "batch")]
 
 
-def _run_jobs(bench: Bench, count: int) -> None:
-    SIGHTLINE.produce(bench.url, "submit_many", count)
-    bench.until(lambda: SIGHTLINE.left(bench.redis) == 0, what=f"the end of {count} jobs")
+def _run_jobs(bench: Bench, contender: Contender, count: int) -> None:
+    contender.produce(bench.url, "submit_many", count)
+    bench.until(lambda: contender.left(bench.redis) == 0, what=f"the end of {count} jobs")
 
 
-def _memory_without_jobs(bench: Bench) -> int:
-    """Delete the keys of jobs, results and events, and return what Redis uses once its tables have shrunk."""
-    for kind in ("job", "result"):
+def _memory_without_jobs(bench: Bench, *, kinds: Iterable[str] = ("job", "result")) -> int:
+    """Delete the keys of these kinds and the events, and return what Redis uses once its tables have shrunk."""
+    for kind in kinds:
         for keys in _chunks(bench.redis.scan_iter(match=f"sightline:bench:{kind}:*", count=5_000), 5_000):
             bench.redis.unlink(*keys)
     bench.redis.unlink("sightline:bench:events")
@@ -261,4 +281,5 @@ QUEUE_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "submit": submit,
     "recovery": recovery,
     "memory": memory,
+    "switched": switched,
 }

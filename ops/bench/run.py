@@ -1,6 +1,6 @@
 """Measures queue, scans, GPU pool, memories and command line beside their peers: ``python ops/bench/run.py [row …]``.
 
-Rows: pickup drain submit recovery memory gpu scans start pages history cache growth finished.
+Rows: pickup drain submit recovery memory switched gpu scans start pages history cache growth finished.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md,
 and a plot of the rows with peers into results.svg.
