@@ -8,10 +8,10 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench truth chaos soak fuzz mutants lock clean
+.PHONY: help setup demo up test check bench truth arq-suite chaos soak fuzz mutants lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv, fetch Redis, find or install a browser
 	@ops/setup/programs.sh
@@ -34,6 +34,9 @@ bench: setup ## Measure queue, scans, GPU pool and memories beside their peers; 
 
 truth: setup ## Compare what is found with what bare axe-core finds on the same pages; PAGES=DIR, or a list of addresses
 	@PYTHONPATH=. $(BIN)/python ops/truth/run.py $(or $(PAGES),ops/demo/site) $(TRUTH_ARGS)
+
+arq-suite: setup ## Run arq's own tests on sightline.arq, and compare with the differences that docs/arq.md has; about a minute
+	@$(BIN)/python ops/arq_suite/run.py
 
 chaos: setup ## Break everything at once and count what was lost; MINUTES=10 SEED=1
 	@$(BIN)/python ops/chaos/run.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

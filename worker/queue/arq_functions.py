@@ -24,6 +24,8 @@ from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normali
 
 SCANNERS: Final = ("scan", "query")
 """Kinds of Sightline's own: their jobs wait for a worker that knows them."""
+RAN: Final = object()
+"""Key of a ctx whose function has begun."""
 LATE_MS: Final = 1200
 """From this wait on, arq's line of a start says so."""
 
@@ -86,15 +88,17 @@ class ArqFunctions(JobFunctions):
         return {**ours, "job_id": given_job_id(delivery.job_id), **own}
 
     async def after(self, ctx: dict[Any, Any], outcome: Outcome, is_committed: bool) -> None:
-        """Log a cancellation, count the end, and run the last hook."""
-        if isinstance(outcome, Cancelled) and is_committed:
-            logger.info("%6.2fs ⊘ %s aborted", time.time() - ctx["enqueue_time"].timestamp(), ctx["job_id"])
+        """Log a cancellation before the run, count the end, and run the last hook."""
+        if isinstance(outcome, Cancelled) and is_committed and RAN not in ctx:
+            waited_s = time.time() - ctx["enqueue_time"].timestamp()
+            logger.info("%6.2fs ⊘ %s aborted before start", waited_s, ctx["job_id"])
         await super().after(ctx, outcome, is_committed)
 
     # ------------------------------------------------------------------------------------------ one run
 
     async def _run(self, run: Run, function: JobFunction, ctx: dict[Any, Any], /, *args: Any, **kwargs: Any) -> Any:
         ref, delivery, began = self._ref(run.delivery), run.delivery, time.time()
+        ctx[RAN] = True
         _log_start(delivery, ref, args, kwargs, began)
         try:
             value = await function(ctx, *args, **kwargs)
@@ -133,15 +137,18 @@ class ArqFunctions(JobFunctions):
                 value = pack(self.options.job_serializer, about, what=f"result of {delivery.kind!r}")
             outcome = normalise_value(value)
         except (RecursionError, SerializationError) as error:
-            return _unkept(f"unable to serialize result of {delivery.kind!r}: {error}")
+            return _unkept(self._ref(delivery), f"unable to serialize result of {delivery.kind!r}: {error}")
         if isinstance(outcome, Dead):
-            return _unkept(f"unable to serialize result of {delivery.kind!r}: {outcome.error.message}; {CURE}")
+            reason = f"unable to serialize result of {delivery.kind!r}: {outcome.error.message}; {CURE}"
+            return _unkept(self._ref(delivery), reason)
         return outcome
 
     def _log_stop(self, run: Run, ref: str, took_s: float) -> None:
         if run.stopped_by is StopReason.TIMEOUT:
             logger.error("%6.2fs ! %s failed, TimeoutError: ", took_s, ref)
-        elif run.stopped_by is not StopReason.CANCELLED:
+        elif run.stopped_by is StopReason.CANCELLED:
+            logger.info("%6.2fs ⊘ %s aborted", took_s, ref)
+        else:
             logger.info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
 
     def _ref(self, delivery: Delivery) -> str:
@@ -168,8 +175,8 @@ def _is_cancelled_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _unkept(reason: str) -> Succeeded:
+def _unkept(ref: str, reason: str) -> Succeeded:
     """Return the success of a job whose value cannot be kept: whoever asks for it gets arq's ``SerializationError``."""
     error = error_info(SerializationError(reason))
-    logger.warning("%s", reason)
+    logger.error("error serializing result of %s: %s", ref, reason)
     return Succeeded(Commit(FunctionResult(job_id="", kind="", state=JobState.SUCCEEDED, error=error)))

@@ -151,7 +151,7 @@ class StreamPool(ArqRedis):
             check_arguments(function, args, kwargs)
             return kwargs
         about = {"t": job_try, "f": function, "a": args, "k": kwargs, "et": int(datetime.now(UTC).timestamp() * 1000)}
-        return pack(self.job_serializer, about, what=f"job {function!r}")
+        return pack(self.job_serializer, about, what=f'job "{function}"')
 
     def job(self, job_id: str, *, queue_name: str | None = None) -> StreamJob:
         """Return a reference to a job, known or not; ``arq.jobs.Job(job_id, pool)`` is the same."""

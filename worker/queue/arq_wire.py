@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 
 from arq.constants import default_queue_name
 from arq.jobs import SerializationError
-from arq.worker import JobExecutionFailed
+from arq.worker import JobExecutionFailed, Retry
 
 from producer.contract import JOB_ID, ErrorInfo
 from producer.errors import SettingsError
@@ -135,7 +135,7 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            msg = f"unable to serialize job {function!r}: {name} is no JSON ({error}); {CURE}"
+            msg = f'unable to serialize job "{function}": {name} is no JSON ({error}); {CURE}'
             raise SerializationError(msg) from error
 
 
@@ -147,8 +147,9 @@ def error_info(error: BaseException) -> ErrorInfo:
     info = describe(error)
     about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
     try:
-        if json.loads(json.dumps(error.args, allow_nan=False)) == list(error.args):
-            about["args"] = list(error.args)
+        args = [(error.defer_score or 0) / 1000] if isinstance(error, Retry) else list(error.args)
+        if json.loads(json.dumps(args, allow_nan=False)) == args:
+            about["args"] = args
     except (TypeError, ValueError, RecursionError):
         pass
     return ErrorInfo.model_validate({**info.model_dump(), **about})

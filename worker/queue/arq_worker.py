@@ -124,6 +124,10 @@ class ArqWorker(StreamWorker):
                 self._aborting.cancel()
                 await asyncio.gather(self._aborting, return_exceptions=True)
 
+    async def _open(self) -> None:
+        await super()._open()
+        await self.record_health()  # before the first job: a health check finds the worker while it is busy
+
     async def _connect(self) -> None:
         await super()._connect()
         await check_version(self.pool)
@@ -167,9 +171,9 @@ class ArqWorker(StreamWorker):
         )
         line = f"{datetime.now(self.timezone):%b-%d %H:%M:%S} {counts}"
         await self.pool.psetex(self.health_check_key, int((self.health_check_interval + 1) * 1000), line.encode())
-        if counts != self._last_health_check_log:
+        if self._last_health_check_log not in {None, counts}:  # as arq, not the first time
             logger.info("recording health: %s", line)
-            self._last_health_check_log = counts
+        self._last_health_check_log = counts
 
     def handle_sig(self, signum: signal.Signals) -> None:
         """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""
