@@ -14,10 +14,11 @@ from producer.keys import Keys
 from tests.redis.agent.scanning import graph
 from tests.support.committing import started
 from tests.support.queue import events_of, open_stream
-from tests.support.scans import FixedEngine, finding, scan_result
+from tests.support.scans import FixedEngine, embedded, finding, scan_result
 from worker.agent.handlers import scan_commit
-from worker.agent.state import ScanContext, new_state
+from worker.agent.state import Recalled, ScanContext, new_state
 from worker.memory.history.history import History
+from worker.memory.history.scan_record import search_text
 from worker.queue.outcome import Commit
 
 SITE = "00c0ffee"
@@ -59,16 +60,23 @@ class Site:
         group: str = "",
         batch: str = "",
         submitted_ms: int = 0,
+        looks_back: bool = True,
         **payload: Any,
     ) -> Commit:
-        """Return the commit of a scan, not yet made: by the graph's steps, without the graph, which takes 20 ms."""
+        """Return the commit of a scan, not yet made: by the graph's steps, without the graph, which takes 20 ms.
+
+        A page's first scan need not look back.
+        """
         self._count += 1
         url = "" if "html" in payload else f"https://shop.example{path}"
         result = scan_result(*findings, url=url, status=status, group=group)
         request = ScanRequest.model_validate({"url": url or None, "group": group, "assess": False, **payload})
         state: Any = {**new_state(f"job-{self._count}", request.model_dump_json()), "result": result.model_dump_json()}
         context = ScanContext(submitted_ms=submitted_ms, batch=batch)
-        state |= await self._graph.recall(state, Runtime(context=context))
+        if looks_back:
+            state |= await self._graph.recall(state, Runtime(context=context))
+        else:
+            state |= {"recalled": Recalled().model_dump_json(), "embedded": embedded(search_text(result)).pack()}
         state |= await self._graph.record(state)
         return scan_commit(state, self.keys, shot_ttl_s=60, batch=batch)
 

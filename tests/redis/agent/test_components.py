@@ -246,10 +246,10 @@ async def test_a_red_run_stays_red_when_it_is_repeated(site: Site) -> None:
 async def test_150_pages_with_one_component_mended_and_one_added_are_one_of_each_and_one_event(site: Site) -> None:
     paths = [f"/{number}" for number in range(150)]
     old, new = component("0dd0", elements=2), component("1e57", rule="link-name")
-    await site.commit(*[await site.recall(old, CARD, path=path, group="shop") for path in paths])
+    await site.commit(*[await site.recall(old, CARD, path=path, looks_back=False) for path in paths])
     batch = await site.begin("nightly")
 
-    commits = await asyncio.gather(*(site.recall(new, CARD, path=path, group="shop", batch=batch) for path in paths))
+    commits = await asyncio.gather(*(site.recall(new, CARD, path=path, batch=batch) for path in paths))
     await site.commit(*commits)
 
     changes = [cast("Any", commit.result).changes for commit in commits]
