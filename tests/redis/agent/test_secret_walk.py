@@ -51,7 +51,10 @@ async def keys_with_password(redis: Redis, keys: Keys) -> set[str]:
     }
     found: set[str] = set()
     async for key in client.scan_iter(match=f"*{keys.environment}*", count=1000):
-        text = repr((key, await reads[await client.type(key)](key)))
+        kind = await client.type(key)
+        if kind == b"none":  # it has ended since
+            continue
+        text = repr((key, await reads[kind](key)))
         if PASSWORD in text or ENCODED in text:
             found.add(key.decode())
     return found
