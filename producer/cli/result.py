@@ -127,6 +127,7 @@ def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -
 
 def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions) -> int:
     """Report the pages of the batch; raises ``UnknownJob`` where there is none, or its jobs are no longer kept."""
+    from producer.cli.scan.baseline import Baseline
     from producer.cli.scan.submit import Queued, ScanPlan
     from producer.cli.scan.targets import Targets
     from producer.cli.scan.wait import Waiting
@@ -137,7 +138,7 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], o
     plan = ScanPlan(pages, {}, batch_id)
     gate = Gate(strict=options.strict)
     try:
-        return Waiting(plan, Targets(pages), queued, tuple(outputs), options, gate, frozenset()).run(with_client)
+        return Waiting(plan, Targets(pages), queued, tuple(outputs), options, gate, Baseline()).run(with_client)
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the jobs go on: sightline result {batch_id} --wait") from None
 
