@@ -201,6 +201,14 @@ class Keys:
         """Sorted set: token of a scan that was requeued for the host → by when it is back, Redis ms."""
         return f"{self.prefix}polite:{host}:away"
 
+    def host_closed(self, host: str) -> str:
+        """String that expires when the host, which asked to be left alone for a while, may be asked again."""
+        return f"{self.prefix}polite:{host}:closed"
+
+    def host_waited(self, host: str, page: str) -> str:
+        """String: how long a page (a digest of its address) has been waited for in all, because its host asked, ms."""
+        return f"{self.prefix}polite:{host}:waited:{page}"
+
     schedules = _Key("schedules")
     """Hash of JSON: schedules by name, and when each fired last."""
     waivers = _Key("waivers")

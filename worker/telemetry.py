@@ -44,6 +44,7 @@ library.warned            a library logged something: logger, said, error
 dead.capped               the dead-letter stream is full, old ones go: length, cap
 upkeep.failed             one round of upkeep failed: step, error
 settings.misspelt         a variable is nearly a setting's name: hint
+host.closed               a host asks to be left alone (429, 503 with Retry-After): host, wait_s, waited_s
 scan.finished             a page was read, or could not be: job_id, status, barriers
 scan.assessed             a scan's assessment was settled: job_id, source
 scan.fixes_tried          changes were tried on a scan's page, or not: job_id, tried, fixes, state

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from producer.contract.addresses import host_of, normal_url
+from producer.contract.certificates import check_certificates
 from producer.contract.doubts import DOUBTS
 from producer.contract.hosts import check_host_pattern, fits_host
 from producer.contract.message import Message, describe_invalid
@@ -37,8 +38,9 @@ class ScanRequest(Message):
 
     ``enabled_rules`` run besides those of the standard; what experimental ones find needs review. The page makes no
     request to ``blocked_hosts`` (``name`` or ``*.name``). ``allow_partial`` names kinds of doubt that leave the page
-    ``scanned``. ``insecure`` ignores certificate errors, and the result says so. A worker of a release before these
-    four ignores them (``docs/scan-options.md`` says what follows).
+    ``scanned``. ``insecure`` ignores certificate errors, and the result says so. ``ca`` has certificates (PEM text) of
+    authorities that are trusted besides those of the worker's machine. A worker of a release before these five ignores
+    them (``docs/scan-options.md`` says what follows).
 
     ``run`` names the pipeline run that asks: the page is compared with its last state from before that run began, so
     that the run repeated finds the same barriers new. A worker of a release before it compares with the last state.
@@ -66,6 +68,7 @@ class ScanRequest(Message):
     allow_partial: tuple[str, ...] = ()
     blocked_hosts: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     insecure: bool = False
+    ca: str = ""
     run: Annotated[str, Field(max_length=MAX_RUN_CHARS)] = ""
 
     @field_validator("url")
@@ -93,6 +96,11 @@ class ScanRequest(Message):
     def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(check_host_pattern, hosts))
 
+    @field_validator("ca")
+    @classmethod
+    def _ca_is_certificates(cls, text: str) -> str:
+        return check_certificates(text) if text else text
+
     @field_validator("run")
     @classmethod
     def _run_is_one_line(cls, run: str) -> str:
@@ -115,6 +123,8 @@ class ScanRequest(Message):
             raise ValueError("expected exactly one of url and html")
         if self.url is not None and fits_host(host_of(self.url), self.blocked_hosts):
             raise ValueError(f"blocked_hosts: {host_of(self.url)!r} is the host of the page itself")
+        if self.ca and self.insecure:
+            raise ValueError("expected ca or insecure, not both: one checks certificates, the other does not")
         return self
 
 

@@ -78,10 +78,12 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
-    The agent: ``assessment`` to ``fixes_state``; its commit: ``scan_id``, ``screenshot``. The size limit cuts
-    ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and ``barriers``.
+    The agent: ``assessment`` to ``fixes_state``; its commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
+    The size limit cuts ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and
+    ``barriers``.
     """
 
+    reason: str
     scan_id: str
     findings: tuple[Finding, ...]
     incomplete: tuple[Finding, ...]

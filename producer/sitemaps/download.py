@@ -16,10 +16,9 @@ import time
 import zlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from importlib.metadata import version
+from ssl import SSLContext
 from typing import IO, Any, Final, cast
 from urllib.error import HTTPError, URLError
 from urllib.request import (
@@ -32,6 +31,7 @@ from urllib.request import (
 )
 
 from producer.contract.addresses import public_url, site_name
+from producer.contract.retry_after import COME_AGAIN, read_retry_after
 from producer.errors import PageUnreachable, os_reason
 from producer.sitemaps.exchange import Exchange
 from producer.sitemaps.site_login import SiteLogin
@@ -50,9 +50,7 @@ SILENCE_S: Final = 15.0
 """Between two pieces, and for connecting."""
 AGENT: Final = f"Sightline/{version('sightline')} (accessibility scanner)"
 _GZIP: Final = b"\x1f\x8b"
-_COME_AGAIN: Final = frozenset({429, 503})
 _LEAST_WAIT_S: Final = 0.5
-_LONGEST_NUMBER: Final = 10
 _UNAUTHORISED: Final = 401
 _PACKED_TWICE: Final = 2
 """A ``.gz`` file may be sent with ``Content-Encoding: gzip`` on top."""
@@ -116,17 +114,19 @@ class _Pieces(io.RawIOBase):
 class Downloads:
     """The downloads of one run: their login, and how long servers were waited for.
 
-    ``on_wait`` is told each wait in words before it begins.
+    ``on_wait`` is told each wait in words before it begins. ``trusted`` verifies servers in place of this machine's
+    authorities.
     """
 
     login: SiteLogin = field(default_factory=SiteLogin)
     on_wait: Callable[[str], None] | None = None
+    trusted: SSLContext | None = None
     _waited_s: float = 0.0
 
     @contextlib.contextmanager
     def open(self, url: str) -> Generator[Body]:
         """Ask for ``url`` and give its body; raises ``PageUnreachable``, naming the address and what came instead."""
-        with Exchange() as exchange, unreachable(url):
+        with Exchange(self.trusted) as exchange, unreachable(url):
             response = self._ask(url, exchange)
             exchange.limit(DEADLINE_S)
             with response:
@@ -163,17 +163,10 @@ def _log_in(request: Request, login: SiteLogin) -> None:
 
 
 def _retry_after_s(error: HTTPError) -> float | None:
-    """Return when to ask again (RFC 9110, 10.2.3: seconds or a date); None where that is not said."""
-    said = (error.headers.get("Retry-After") or "").strip()
-    if error.code not in _COME_AGAIN or not said:
+    """Return when to ask again; None where that is not said."""
+    if error.code not in COME_AGAIN:
         return None
-    if said.isdecimal():
-        return float(said) if len(said) < _LONGEST_NUMBER else float("inf")
-    try:
-        at = parsedate_to_datetime(said)
-    except ValueError:
-        return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return read_retry_after(error.headers.get("Retry-After") or "", sent=error.headers.get("Date") or "")
 
 
 @contextlib.contextmanager

@@ -12,14 +12,19 @@ import threading
 import time
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from ssl import SSLContext
 from typing import Any, Self
 from urllib.request import HTTPHandler, HTTPSHandler, Request
 
 
 class Exchange:
-    """One request, its redirects and its reply; ``close`` it, or use it as a context manager."""
+    """One request, its redirects and its reply; ``close`` it, or use it as a context manager.
 
-    def __init__(self) -> None:
+    ``trusted`` verifies servers in place of this machine's authorities.
+    """
+
+    def __init__(self, trusted: SSLContext | None = None) -> None:
+        self._trusted = trusted
         self._ends_s = float("inf")
         self._limit_s = float("inf")
         self._sockets: list[socket.socket] = []
@@ -58,7 +63,7 @@ class Exchange:
 
     def handlers(self) -> tuple[HTTPHandler, HTTPSHandler]:
         """Return the handlers of an opener whose connections are watched."""
-        return _Http(self), _Https(self)
+        return _Http(self), _Https(self, self._trusted)
 
     def _cancel(self) -> None:
         if self._timer is not None:
@@ -94,9 +99,10 @@ class _Http(HTTPHandler):
 
 
 class _Https(HTTPSHandler):
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, trusted: SSLContext | None) -> None:
         super().__init__()
         self._exchange = exchange
+        self._trusted = trusted
 
     def https_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_watched, HTTPSConnection, self._exchange), req)
+        return self.do_open(partial(_watched, HTTPSConnection, self._exchange, context=self._trusted), req)

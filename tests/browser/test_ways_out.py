@@ -12,7 +12,7 @@ from producer.contract.rules import AXE_RULES
 from producer.errors import InvalidJob
 from tests.support.open_page import opened
 from tests.support.scans import passes
-from tests.support.site import Reply, Request, Site
+from tests.support.site import AUTHORITY, VOUCHED, Reply, Request, Site, reply
 from worker.own_redis.server import free_port
 from worker.scan.axe_source import load_axe
 from worker.scan.engine import ScanEngine
@@ -150,6 +150,39 @@ async def test_a_wrong_certificate_is_ignored_where_that_is_asked_for_and_said(e
     assert ignored.status == "scanned"
     assert [found.rule for found in ignored.findings] == ["image-alt"], "the frame of another site is read too"
     assert [doubt.kind for doubt in ignored.doubts] == ["insecure"]
+
+
+async def test_an_authority_given_is_trusted_for_one_scan_and_vouches_for_no_other_server(engine: ScanEngine) -> None:
+    ca = AUTHORITY.read_text()
+    with Site(tls=VOUCHED) as staging, Site(tls=True) as stranger:
+        frame = staging.add("/frame", page("<img src=/pixel.png>")).replace("127.0.0.1", "localhost")
+        script = f'<script src="{stranger.add("/x.js", "document.title = 1")}"></script>'
+        url = staging.add("/staging", page(f'<iframe title="inner" src="{frame}"></iframe>{script}'))
+        clean = stranger.add("/clean", page("<p>x</p>"))
+
+        trusted = await scan(engine, url, ca=ca)
+        misnamed = await scan(engine, url.replace("127.0.0.1", "127.0.0.2"), ca=ca)
+        unknown = await scan(engine, clean, ca=ca)
+        again = await scan(engine, url)
+
+    assert [found.rule for found in trusted.findings] == ["image-alt"], "the frame of another site is read too"
+    assert [(doubt.kind, "/x.js did not load" in doubt.what) for doubt in trusted.doubts] == [("failed-request", True)]
+    assert not stranger.requests, "nothing is asked of a server before it has proved who it is"
+    assert [one.status for one in (misnamed, unknown, again)] == ["unreachable"] * 3
+    assert "the certificate of '127.0.0.2' is not valid" in misnamed.reason
+    assert "the certificate of '127.0.0.1' is not valid, also with the authority that was given" in unknown.reason
+    assert "certificate" in again.reason
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_a_page_that_is_to_be_asked_for_again_says_when(engine: ScanEngine, site: Site, status: str) -> None:
+    headers = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": "Wed, 21 Oct 2015 07:26:00 GMT"}
+    url = site.add("/ways/later", reply("Later", status=status, headers=headers))
+
+    audit = await engine.audit(ScanRequest(url=url, deadline_s=30))
+
+    assert audit.come_again_s == 120
+    assert audit.result.reason == f"the server answered {status} and asks to wait 120 s"
 
 
 @pytest.mark.parametrize("field", ["include", "exclude", "wait_for"])

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from producer.contract import ScanRequest
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
-from worker.limits.host_gate import ENTER, HostGate
+from tests.support.scans import scan_result
+from worker.limits.host_gate import ENTER, HostGate, PoliteEngine
 from worker.queue.outcome import Retried, decide
+from worker.scan.settings import Audit
 
 HOST = "shop.example"
 
@@ -39,7 +42,7 @@ async def enter(
     redis: Redis, keys: Keys, token: str, *, slots: int = 9, gap_ms: int = 0, hold_ms: int = 60_000, left_ms: int = 0
 ) -> list[int]:
     """Ask as a gate does, for a scan that can wait for ``left_ms``."""
-    named = (keys.host_slots(HOST), keys.host_began(HOST), keys.host_away(HOST))
+    named = (keys.host_slots(HOST), keys.host_began(HOST), keys.host_away(HOST), keys.host_closed(HOST))
     return await run_script(redis, ENTER, named, (token, slots, gap_ms, hold_ms, left_ms, 30_000, 3_600_000))
 
 
@@ -244,6 +247,81 @@ async def test_a_scan_that_lost_its_slot_has_one_again_when_there_is_one(redis: 
             return await redis.zcard(keys.host_slots(HOST)) == 1
 
         await until(is_back, what="a slot for the scan that runs")
+
+
+class Asked:
+    """An engine whose server asks to be left alone for as long as the next of ``waits_s`` says; None is a page."""
+
+    def __init__(self, *waits_s: float | None) -> None:
+        self.waits_s = list(waits_s)
+
+    async def audit(self, request: ScanRequest, **_: Any) -> Audit:
+        wait_s = self.waits_s.pop(0)
+        status = "scanned" if wait_s is None else "unreachable"
+        return Audit(scan_result(url=str(request.url), status=status), come_again_s=wait_s)
+
+
+PAGE = ScanRequest(url=f"https://{HOST}/cart")
+
+
+async def test_a_host_that_asks_to_be_left_alone_is_closed_to_all_workers_and_costs_no_attempt(
+    redis: Redis, keys: Keys
+):
+    first, second = gates(redis, keys)
+
+    with pytest.raises(HostBusy, match=f"host '{HOST}' asks to be left alone for 120 s") as busy:
+        await PoliteEngine(Asked(120), first).audit(PAGE)
+    outcome = decide(busy.value, attempt=3, tries=3, random=lambda: 0.5)
+    with pytest.raises(HostBusy) as other:
+        await PoliteEngine(Asked(), second).audit(ScanRequest(url=f"https://{HOST}/other"))
+
+    assert isinstance(outcome, Retried)
+    assert outcome.attempt_returned
+    assert 110 < outcome.delay_s <= 122
+    assert other.value.delay_s > 110
+    assert await redis.zcard(keys.host_slots(HOST)) == 0
+    async with asyncio.timeout(5):
+        elsewhere = await PoliteEngine(Asked(None), first).audit(ScanRequest(url="https://other.example/"))
+    assert elsewhere.result.status == "scanned"
+
+
+async def test_a_host_is_open_again_when_its_time_is_up(redis: Redis, keys: Keys):
+    (gate,) = gates(redis, keys, 1)
+    engine = PoliteEngine(Asked(0.0, None), gate)
+
+    with pytest.raises(HostBusy):
+        await engine.audit(PAGE)
+    async with asyncio.timeout(10):  # one second is the least
+        audit = await engine.audit(PAGE)
+
+    assert audit.result.status == "scanned"
+
+
+@pytest.mark.parametrize(("waits_s", "most"), [((3_600.0,), 1), ((250.0, 250.0, 250.0), 3), ((1.0,) * 21, 21)])
+async def test_a_page_is_waited_for_ten_minutes_in_all(redis: Redis, keys: Keys, waits_s: tuple[float, ...], most: int):
+    (gate,) = gates(redis, keys, 1, slots=most + 1)
+    engine = PoliteEngine(Asked(*waits_s), gate)
+
+    for _ in waits_s[1:]:
+        with pytest.raises(HostBusy):
+            await engine.audit(PAGE)
+        await redis.delete(keys.host_closed(HOST))  # its time is up
+    audit = await engine.audit(PAGE)
+
+    assert audit.result.status == "unreachable"
+    assert audit.result.reason.endswith("a page is waited for 600 s in all")
+    assert not await redis.exists(keys.host_closed(HOST)), "another page may be given at once"
+
+
+async def test_a_shorter_wait_opens_no_host_sooner(redis: Redis, keys: Keys):
+    (gate,) = gates(redis, keys, 1)
+
+    for wait_s in (300, 20):
+        with pytest.raises(HostBusy) as busy:
+            await gate.close(HOST, page="/cart", wait_s=wait_s)
+
+    assert busy.value.delay_s > 290
+    assert 290_000 < await redis.pttl(keys.host_closed(HOST)) <= 300_000
 
 
 async def test_scans_of_a_large_site_with_a_long_crawl_delay_come_again_within_the_hour_not_all_the_time(

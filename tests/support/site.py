@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Self
 
 PAGES = Path(__file__).parent / "pages"
+VOUCHED = Path(__file__).parent / "tls" / "vouched.pem"
+"""The certificate of a server on 127.0.0.1 and localhost that ``AUTHORITY`` vouches for."""
+AUTHORITY = Path(__file__).parent / "tls" / "authority.pem"
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
     "a5f645400000000049454e44ae426082"
@@ -62,7 +65,8 @@ def redirect(target: str, status: str = "302 Found") -> Reply:
 class Site:
     """Serves ``folder`` and the replies added; a context manager."""
 
-    def __init__(self, folder: Path = PAGES.parent, *, tls: bool = False) -> None:
+    def __init__(self, folder: Path = PAGES.parent, *, tls: bool | Path = False) -> None:
+        """Serve by TLS with the certificate in the file ``tls``; True is one that nobody trusts."""
         self._folder = folder
         self._tls = tls
         self._replies: dict[str, Reply] = {"/pixel.png": reply(PIXEL, content_type="image/png")}
@@ -103,7 +107,7 @@ class Site:
         context = None
         if self._tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(PAGES / "self_signed.pem")
+            context.load_cert_chain(PAGES / "self_signed.pem" if self._tls is True else self._tls)
         self._server = await asyncio.start_server(self._serve, "0.0.0.0", 0, ssl=context)  # noqa: S104  127.0.0.x, all
 
     async def _stop(self) -> None:

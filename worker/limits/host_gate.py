@@ -3,21 +3,24 @@
 A host has ``slots`` for scans at a time, and a gap passes between two beginnings; enter_host.lua keeps count. A scan
 waits in its worker for a while, and is then requeued for a scan of another host (``HostBusy``); the more are, the
 later it comes again (ops/decisions/0014-scans-sent-away-from-a-host.md). A slot is a lease that is renewed while the
-scan runs (``producer/redis/lease.py``), so that a killed worker closes no host for long.
+scan runs (``producer/redis/lease.py``), so that a killed worker closes no host for long. A host that asks to be left
+alone for a while (429, 503 with Retry-After) is closed to all workers until then; close_host.lua keeps count.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from random import random
 from time import monotonic
 from typing import Final, Protocol
 
+import structlog
 from redis.asyncio import Redis
 
 from producer.contract import ScanRequest
@@ -30,6 +33,7 @@ from producer.redis.scripts import Arg, load_script, run_script
 from worker.scan.fixes.wanted import FixEngine, Wanted
 from worker.scan.settings import Audit, Engine, Secrets
 
+CLOSE: Final = load_script("worker.limits", "close_host")
 ENTER: Final = load_script("worker.limits", "enter_host")
 LEAVE: Final = load_script("worker.limits", "leave_host")
 HOLD_S: Final = 30.0
@@ -39,6 +43,16 @@ PATIENCE_S: Final = 30.0
 """Of a scan that waits in its worker, where it keeps scans of other hosts from running."""
 AWAY_S: Final = 3_600.0
 """The longest that a scan stays away for the sake of others: those may have been cancelled, and the host be idle."""
+WAITS_S: Final = 600.0
+"""For which one page is waited for in all, because its host asked to be left alone."""
+LEAST_COST_S: Final = 30.0
+"""Of these, for each wait: a page whose host always asks for one second is loaded twenty times."""
+SUM_KEPT_S: Final = 7_200.0
+"""After a wait, for which it is remembered: a requeued scan may stay away for an hour."""
+BACK_WITHIN_S: Final = 2.0
+"""After a wait, over which scans that were asked to wait spread their return."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,8 @@ class HostGate:
         Raises ``HostBusy`` when there was none for a while; Redis errors pass through.
         """
         token = secrets.token_hex(8)
-        keys = (self.keys.host_slots(host), self.keys.host_began(host), self.keys.host_away(host))
+        named = (self.keys.host_slots, self.keys.host_began, self.keys.host_away, self.keys.host_closed)
+        keys = tuple(key(host) for key in named)
         args = (token, self.slots, max(gap_ms, self.gap_ms), int(self.hold_s * 1000))
         await self._enter(host, keys, args)
 
@@ -71,6 +86,21 @@ class HostGate:
         release = partial(run_script, self.redis, LEAVE, keys[:1], (token,))
         async with kept(renew, every_s=self.hold_s / RENEWALS_PER_HOLD, release=release):
             yield
+
+    async def close(self, host: str, *, page: str, wait_s: float) -> float:
+        """Let no scan of ``host`` begin for ``wait_s``, and raise ``HostBusy``: the scan of ``page`` comes again then.
+
+        Returns for how long the page has been waited for, in s, where more would be too long in all.
+        """
+        waited = self.keys.host_waited(host, hashlib.sha256(page.encode()).hexdigest()[:32])
+        times = (max(1.0, wait_s), max(LEAST_COST_S, wait_s), WAITS_S, SUM_KEPT_S)
+        keys, args = (self.keys.host_closed(host), waited), [int(time_s * 1000) for time_s in times]
+        left_ms, waited_ms = await run_script(self.redis, CLOSE, keys, args)
+        if left_ms < 0:
+            return waited_ms / 1000
+        log.info("host.closed", host=host, wait_s=left_ms / 1000, waited_s=waited_ms / 1000)
+        msg = f"host {host!r} asks to be left alone for {wait_s:,.0f} s"
+        raise HostBusy(msg, delay_s=left_ms / 1000 + self.random() * BACK_WITHIN_S)
 
     async def _enter(self, host: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
         began = monotonic()
@@ -115,13 +145,20 @@ class PoliteEngine:
         on_progress: Callable[[str], None] | None = None,
     ) -> Audit:
         """Return what the engine returns; HTML given inline has no host and waits for nobody. Raises ``HostBusy``."""
-        host = host_of(request.url or "")
+        url = request.url or ""
+        host = host_of(url)
         if not host:
             return await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
         if on_progress is not None:
             on_progress("waiting for the host")
         async with self.gate.slot(host, gap_ms=request.host_gap_ms):
-            return await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
+            audit = await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
+            if audit.come_again_s is None:
+                return audit
+            waited_s = await self.gate.close(host, page=url, wait_s=audit.come_again_s)
+        again = ", again" if waited_s else ""
+        reason = f"{audit.result.reason}{again}: a page is waited for {WAITS_S:,.0f} s in all"
+        return replace(audit, result=audit.result.revised(reason=reason))
 
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None

@@ -180,6 +180,7 @@ class ScanEngine:
             max_bytes=self._settings.max_bytes,
             inline_html=request.html,
             blocked_hosts=request.blocked_hosts,
+            ca=request.ca,
         )
         async with proxy:
             page = await Page.open(

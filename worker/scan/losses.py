@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from producer.contract.retry_after import COME_AGAIN, read_retry_after
+
 JsonObject = dict[str, Any]
 
 _KINDS: Final = {"Script": "script", "Stylesheet": "stylesheet", "Font": "font", "XHR": "data", "Fetch": "data"}
@@ -132,3 +134,11 @@ def challenge_of(headers: JsonObject) -> str:
         if str(name).lower() in _CHALLENGES:
             return f"{str(name).lower()}: {str(value)[:50]}".encode("utf-8", "replace").decode()
     return ""
+
+
+def come_again_of(status: int, headers: JsonObject) -> float | None:
+    """Return after how long to ask again, where the server asks to be left alone until then (429, 503)."""
+    said = {str(name).lower(): str(value) for name, value in headers.items()}
+    if status not in COME_AGAIN or challenge_of(headers):
+        return None
+    return read_retry_after(said.get("retry-after", ""), sent=said.get("date", ""))

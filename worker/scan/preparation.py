@@ -20,7 +20,7 @@ SELECTORS.findIndex((css) => { try { document.querySelector(css); return false; 
 async def prepare(page: Page, request: ScanRequest) -> None:
     """Prepare the blank page; raises ``InvalidJob`` for a selector that the browser does not know."""
     await _check_selectors(page, request)
-    if request.insecure:
+    if request.insecure or request.ca:  # with an authority of the request's the proxy checks them (tls.py)
         await page.ignore_certificates()
     if request.blocked_hosts:
         await page.block_hosts(request.blocked_hosts)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from producer.contract.hosts import fits_host
+from worker.scan import tls
 from worker.scan.guard import Guard, Refusal, is_localhost
 from worker.scan.relay import (
     MAX_HEAD_BYTES,
@@ -77,11 +79,14 @@ class ScanProxy:
         max_bytes: int,
         inline_html: str | None = None,
         blocked_hosts: Sequence[str] = (),
+        ca: str = "",
     ) -> None:
         self._guard = guard
         self._resolve = resolve
         self._max_bytes = max_bytes
         self._blocked_hosts = tuple(blocked_hosts)
+        self._ca = ca
+        self._trusted: ssl.SSLContext | None = None
         self._inline = None if inline_html is None else inline_html.encode()
         self._server: asyncio.Server | None = None
         self._exchanges: set[asyncio.Task[None]] = set()
@@ -91,6 +96,8 @@ class ScanProxy:
         self.received_bytes = 0
 
     async def __aenter__(self) -> Self:
+        if self._ca:
+            self._trusted = await asyncio.to_thread(tls.set_up, self._ca)
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
         return self
 
@@ -158,14 +165,23 @@ class ScanProxy:
         try:
             if request.method == "CONNECT":
                 client[1].write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await relay_both_ways(client, upstream, self._count)
+                await self._relay_tunnel(request.host, client, upstream)
             else:
                 await forward_response(request, client, upstream, self._count)
+        except ssl.SSLError as error:
+            self._record(request, Fault(tls.explain(request.host, error)))
+            raise
         except HeadError as error:
             self._record(request, Fault(f"the answer of {request.host!r} cannot be read: {error}"))
             raise
         finally:
             upstream[1].transport.abort()
+
+    async def _relay_tunnel(self, host: str, client: Streams, upstream: Streams) -> None:
+        if self._trusted is None:
+            await relay_both_ways(client, upstream, self._count)
+        else:
+            await tls.relay_verified(host, client, upstream, self._count, trusted=self._trusted)
 
     async def _connect(self, request: Request) -> Streams:
         """Return a connection to a checked address; every address the name has must be allowed."""

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 MAX_HEAD_BYTES: Final = 2**18
@@ -36,6 +36,28 @@ _MOST_INTERIM: Final = 20
 _SPENT: Final = "the byte budget is spent"
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Source(Protocol):
+    """What bytes come from."""
+
+    async def read(self, n: int, /) -> bytes:
+        """Return what has come, nothing at the end."""
+        ...
+
+
+class Sink(Protocol):
+    """What bytes go to."""
+
+    def write(self, data: bytes, /) -> None:
+        """Send ``data``."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until there is room for more."""
+        ...
+
+
 Counter = Callable[[int], bool]
 """Told of each piece received from a server; false ends the exchange."""
 
@@ -105,7 +127,7 @@ async def forward_response(request: Request, client: Streams, upstream: Streams,
         await asyncio.gather(sending, return_exceptions=True)
 
 
-async def relay_both_ways(client: Streams, upstream: Streams, count: Counter) -> None:
+async def relay_both_ways(client: tuple[Source, Sink], upstream: Streams, count: Counter) -> None:
     """Pass bytes until either side ends; a half that the browser closed ends the tunnel, as it never needs only one."""
     up = asyncio.create_task(_pump(client[0], upstream[1], lambda _: True))
     down = asyncio.create_task(_pump(upstream[0], client[1], count))
@@ -131,7 +153,7 @@ async def _forward_head(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     raise HeadError(f"more than {_MOST_INTERIM} interim responses, such as 100 Continue, and no answer")
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Counter) -> None:
+async def _pump(reader: Source, writer: Sink, count: Counter) -> None:
     while chunk := await reader.read(_CHUNK_BYTES):
         if not count(len(chunk)):
             raise ConnectionAbortedError(_SPENT)

@@ -94,10 +94,12 @@ class Audit:
     """One scan: the result, and JPEGs by what they show (``Keys.shot``) where they were asked for.
 
     With pictures, nodes of the top document carry ``box``: x, y, width, height in the page's pixels.
+    ``come_again_s`` is how long the server asks to be left alone (429, 503 with Retry-After) in place of the page.
     """
 
     result: ScanResult
     shots: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    come_again_s: float | None = None
 
 
 class Engine(Protocol):

@@ -72,6 +72,9 @@ def judge_document(
     if document.status >= _FIRST_ERROR and document.challenge:
         reason = f"the server answered {_status_line(document.status)}: a check for robots ({document.challenge})"
         return Unread("unreachable", reason, doubt="bot-wall")
+    if document.come_again_s is not None:
+        asks = f"asks to wait {document.come_again_s:,.0f} s"
+        return Unread("unreachable", f"the server answered {_status_line(document.status)} and {asks}")
     if document.status >= _FIRST_ERROR:
         return Unread("unreachable", f"the server answered {_status_line(document.status)}: that is not the page")
     if document.status in _NO_CONTENT:

@@ -82,7 +82,9 @@ class Visit:
         except Unread as end:
             if end.doubt:
                 self._load.doubts.insert(0, Doubt(kind=end.doubt, what=end.reason))
-            return Audit(self._result(browser, end.status, end.reason))
+            document = self._page.watch.document
+            come_again_s = document.come_again_s if document else None
+            return Audit(self._result(browser, end.status, end.reason), come_again_s=come_again_s)
         except CallTimedOut:
             return Audit(self._result(browser, "unreachable", self._load.explain("the page is too busy to be read")))
         except CallFailed as error:

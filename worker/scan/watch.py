@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from worker.scan.losses import Losses, challenge_of
+from worker.scan.losses import Losses, challenge_of, come_again_of
 
 JsonObject = dict[str, Any]
 
@@ -51,6 +51,7 @@ class MainDocument:
     error: str = ""
     challenge: str = ""
     """The header of a service that answered in place of the site."""
+    come_again_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -244,8 +245,9 @@ class Watch:
             self._streams.add(request_id)
         document = self._documents.get(request_id)
         if document is not None:
-            document.status = int(event["response"]["status"])
-            document.challenge = challenge_of(event["response"].get("headers", {}))
+            document.status, headers = int(event["response"]["status"]), event["response"].get("headers", {})
+            document.challenge = challenge_of(headers)
+            document.come_again_s = come_again_of(document.status, headers)
 
     def _loading_finished(self, event: JsonObject) -> None:
         request_id = str(event["requestId"])

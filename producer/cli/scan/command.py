@@ -24,8 +24,8 @@ _SECTIONS: Final = {
     "Logging in": ("header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
-        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "no_assess", "try_fixes"),
-        "screenshot",
+        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
+        *("no_assess", "try_fixes", "screenshot"),
     ),
     "Waiting and the gate": (
         "wait",

@@ -16,6 +16,7 @@ from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
+from producer.errors import InputError
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
@@ -72,6 +73,7 @@ class ScanOptions:
     blocked_hosts: tuple[str, ...] = ()
     allow_partial: tuple[str, ...] = ()
     insecure: bool = False
+    ca: str | None = None
     no_scroll: bool = False
     try_fixes: bool | None = None
 
@@ -104,6 +106,7 @@ def request_options(options: ScanOptions) -> JsonObject:
         "blocked_hosts": list(options.blocked_hosts),
         "allow_partial": list(options.allow_partial),
         "insecure": options.insecure or None,
+        "ca": options.ca,
         "scroll": False if options.no_scroll else None,
         "try_fixes": options.try_fixes,
     }
@@ -160,6 +163,24 @@ def _check_host(text: str) -> str:
     from producer.contract.hosts import check_host_pattern  # it parses addresses, for those who give one
 
     return check_host_pattern(text)
+
+
+def _read_certificates(_context: click.Context, _option: click.Parameter, file: str | None) -> str | None:
+    """Return the certificates in a file; raises ``InputError`` for one without any."""
+    if file is None:
+        return None
+    from producer.contract.certificates import check_certificates
+    from producer.text_file import read_text
+
+    try:
+        return check_certificates(read_text(file))
+    except OSError as error:
+        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file of certificates") from None
+    except UnicodeDecodeError:
+        hint = f"openssl x509 -inform der -in {file} -out ca.pem"
+        raise InputError(f"--ca {file!r} is not text: expected PEM; of a DER file make it by {hint!r}") from None
+    except ValueError as error:
+        raise InputError(f"--ca {file!r}: {error}") from None
 
 
 def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -241,6 +262,13 @@ page_options = _together(
         help="Seconds that the scan of a page may take, up to 600.  [default: 60]",
     ),
     click.option("--insecure", is_flag=True, help="Ignore certificate errors, for staging; the result says so."),
+    click.option(
+        "--ca",
+        type=click.Path(),
+        metavar="F",
+        callback=_read_certificates,
+        help="Trust the authorities in this PEM file too, for staging.",
+    ),
     click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),
     click.option(
         "--try-fixes/--no-try-fixes",

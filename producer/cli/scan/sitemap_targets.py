@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import ssl
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
@@ -17,6 +18,7 @@ from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.target_list import Targets
 from producer.client.submission import with_basic_login
 from producer.contract.addresses import hide_user_info, normal_url, origin_of, path_of, public_url, site_name
+from producer.contract.certificates import trusting
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
 from producer.reports.plain_text import counted, middle_cut, one_line
@@ -42,8 +44,9 @@ def add_sitemaps(
     given = [_address(text, targets) for text in wanted.sitemaps]
     check_one_site(given, secrets)
     robots_of: dict[str, RobotsOfSites] = {}
+    trusted = _trusted(wanted)
     for address in given:
-        downloads = Downloads(_login(address, secrets, targets), _tell)
+        downloads = Downloads(_login(address, secrets, targets), _tell, trusted)
         robots = robots_of.setdefault(origin_of(address), RobotsOfSites(downloads))
         choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows, pairs)
         for sitemap in _sitemaps_at(address, robots, pairs):
@@ -59,6 +62,15 @@ def add_sitemaps(
     for robots in robots_of.values():
         targets.remarks += [f"{one_line(why)}: so its site's pages are not scanned" for why in robots.problems.values()]
     return errors
+
+
+def _trusted(wanted: ScanOptions) -> ssl.SSLContext | None:
+    """Return how certificates of sitemaps' servers are checked: as those of the pages."""
+    if wanted.insecure:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    return trusting(wanted.ca) if wanted.ca else None
 
 
 def _tell(text: str) -> None:

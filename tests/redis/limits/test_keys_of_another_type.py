@@ -10,7 +10,10 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 from tests.support.key_types import assert_refused, typed_keys
 
-KEYS: Final = {"enter_host": "slots:zset began:string away:zset"}
+KEYS: Final = {
+    "enter_host": "slots:zset began:string away:zset closed:string",
+    "close_host": "closed:string waited:string",
+}
 
 
 @pytest.mark.parametrize(("name", "position", "expected"), typed_keys(KEYS))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from producer.cli.main import run
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.submit import ScanPlan
 from producer.contract import ScanRequest
+from producer.contract.certificates import check_certificates
+from tests.support.site import VOUCHED
 
 CART, TEA, HOME = (f"https://shop.example/{path}" for path in ("shop/cart?x=1", "blog/tea", ""))
 
@@ -72,6 +76,46 @@ def test_every_way_out_becomes_a_field_of_the_request() -> None:
     assert (request.allow_partial, request.wait_until) == (("unread-frame",), "domcontentloaded")
     assert (request.deadline_s, request.insecure) == (300.0, True)
     assert request_options(ScanOptions()) == {}, "the ids of a batch's jobs are made of what is given"
+
+
+def test_a_file_of_authorities_is_read_for_its_certificates_alone() -> None:
+    key_and_certificate = VOUCHED.read_text()
+
+    kept = check_certificates(f"subject=staging\r\n{key_and_certificate}")
+    request = ScanRequest(url=HOME, ca=kept)
+
+    assert "PRIVATE KEY" in key_and_certificate
+    assert kept.startswith("-----BEGIN CERTIFICATE-----\nMII")
+    assert kept.count("-----") == 4
+    assert request.ca == kept
+    with pytest.raises(ValueError, match="expected ca or insecure, not both"):
+        ScanRequest(url=HOME, ca=kept, insecure=True)
+    with pytest.raises(ValueError, match="expected at most 65,536"):
+        ScanRequest(url=HOME, ca=kept * 200)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"-----BEGIN PRIVATE KEY-----", "no certificate: expected PEM text"),
+        (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "the certificate is broken"),
+        (b"0\x82\xff\xfe", "is not text: expected PEM"),
+        (None, "No such file or directory; expected a file of certificates"),
+    ],
+)
+def test_a_file_without_authorities_is_refused_by_name(
+    content: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+
+    code = run(["scan", HOME, "--ca", str(file)])  # no Redis is there to be asked
+
+    heard = capsys.readouterr().err
+    assert code == 64
+    assert "ca.pem" in heard
+    assert said in heard
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from itertools import count, repeat
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from producer.contract import JsonObject
 from producer.errors import InputError, PageUnreachable, SightlineError
 from producer.sitemaps import download
 from producer.sitemaps.site_login import SiteLogin
+from tests.support.site import AUTHORITY, VOUCHED, Site, reply
 from tests.support.small_site import Answer, SmallSite, sitemap_index, small_site, urlset
 
 BASIC = f"Basic {b64encode(b'user:se/c:ret').decode()}"
@@ -175,6 +177,17 @@ def test_a_server_that_asks_to_wait_is_asked_again(site: SmallSite, status: int,
 
     assert targets_of(f"{site.url}/s.xml").urls == (f"{site.url}/a",)
     assert site.asked.count("/s.xml") == 2
+
+
+@pytest.mark.parametrize("how", ["ca", "insecure"])
+def test_a_sitemap_is_read_from_a_server_whose_certificate_is_trusted_for_the_pages(how: str) -> None:
+    with Site(tls=VOUCHED) as staging:
+        url = staging.add("/s.xml", reply(urlset(staging.url("/a")), content_type="application/xml"))
+        trusted: dict[str, Any] = {"ca": AUTHORITY.read_text()} if how == "ca" else {"insecure": True}
+
+        assert targets_of(url, ignore_robots=True, **trusted).urls == (staging.url("/a"),)
+        with pytest.raises(PageUnreachable, match="certificate"):
+            targets_of(url, ignore_robots=True)
 
 
 def test_a_wait_that_is_too_long_is_said(site: SmallSite) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.support.site import AUTHORITY
 from worker.own_redis.server import free_port
 from worker.scan.guard import Guard
 from worker.scan.proxy import INLINE_HOST, ScanProxy, origin_of, resolve_host
@@ -58,6 +59,17 @@ async def test_a_request_goes_on_in_origin_form_without_the_headers_of_its_hop()
 
     assert heard == [b"GET /a/b?c=d HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nConnection: close\r\n\r\n"]
     assert got == b"HTTP/1.1 200 OK\r\nX-Own: 1\r\nConnection: close\r\n\r\nbody"
+
+
+async def test_a_tunnel_without_tls_is_passed_on_where_an_authority_is_given() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"heard " + await reader.readexactly(5))
+        writer.close()
+
+    async with server(serve) as port, ScanProxy(OPEN, max_bytes=10**6, ca=AUTHORITY.read_text()) as proxy:
+        got = await ask(proxy, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\nhello".encode())
+
+    assert got.endswith(b"\r\n\r\nheard hello")
 
 
 async def test_a_body_goes_up_with_its_request() -> None:

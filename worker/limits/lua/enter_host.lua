@@ -4,7 +4,7 @@
 -- than it can is requeued, and counted until it is back for certain: the more are away, the longer each stays away, so
 -- that a few of them are there at the host's next beginning. Nothing is reserved: a scan that is late delays no other.
 -- KEYS  1 zset: token → end ms  2 string: when the last scan of the host began, ms  3 zset: token of a requeued scan → by
---       when it is back, ms
+--       when it is back, ms  4 string that lives as long as the host asked to be left alone (close_host.lua)
 -- ARGV  1 token  2 slots of the host  3 least ms between two beginnings  4 ms a slot is held  5 ms this scan can wait,
 --       -1 for a running scan: it is not requeued
 --       6 least and 7 most ms over which requeued scans spread their return
@@ -12,10 +12,11 @@
 --@include _common.lua
 
 local RETURNS_A_BEGINNING = 4 -- so that one of them is there as a rule; their number cancels out of it
-local slots, last, away = KEYS[1], KEYS[2], KEYS[3]
+local slots, last, away, closed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 check_type(slots, 'zset')
 check_type(last, 'string')
 check_type(away, 'zset')
+check_type(closed, 'string')
 local now = now_ms()
 local gap_ms, hold_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 
@@ -42,6 +43,8 @@ local function wait(wait_ms)
 end
 
 if redis.call('ZSCORE', slots, ARGV[1]) then return hold() end -- a renewal, or asked again after a lost reply
+local closed_ms = redis.call('PTTL', closed)
+if closed_ms > 0 then return wait(closed_ms) end
 local began = tonumber(redis.call('GET', last) or 0)
 if began > now then began = now end -- a clock set back must not close the host
 if now < began + gap_ms then return wait(began + gap_ms - now) end

@@ -1,0 +1,33 @@
+"""What a server means by Retry-After."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+COME_AGAIN: Final = frozenset({429, 503})
+"""Statuses by which a server asks to be left alone for a while."""
+_LONGEST_S: Final = 999_999_999.0
+
+
+def read_retry_after(said: str, *, sent: str = "", now: datetime | None = None) -> float | None:
+    """Return after how many seconds to ask again (RFC 9110, 10.2.3: seconds or a date); None where that is not said.
+
+    A date is compared with the server's own clock where its reply says when it was ``sent`` (the header Date).
+    """
+    said = said.strip()
+    if said.isascii() and said.isdigit():
+        return min(float(said), _LONGEST_S)
+    at = _read_date(said)
+    if at is None:
+        return None
+    return max(0.0, (at - (_read_date(sent) or now or datetime.now(UTC))).total_seconds())
+
+
+def _read_date(text: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return at.replace(tzinfo=at.tzinfo or UTC)
