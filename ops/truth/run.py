@@ -117,7 +117,7 @@ async def look_at(engine: ScanEngine, browser: Chromium, request: ScanRequest, s
 def _circumstances(result: ScanResult, beside: Beside) -> Circumstances:
     return Circumstances(
         bare_failure=beside.failure,
-        rules_left_out=frozenset(beside.report.rules_left_out),
+        rules_left_out=frozenset(beside.report.rules_left_out | beside.report.rules_cut_short),
         has_unread_frames=bool(beside.report.unread_frames),
         has_shadowed_names=beside.has_shadowed_names,
         cut_rules=cut_rules(result, bare_findings(nodes_of(beside.bare))),

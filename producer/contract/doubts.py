@@ -28,6 +28,7 @@ DOUBTS: Final[dict[str, str]] = {
     # It was not looked into.
     "unread-frame": "has a frame that could not be read",
     "lazy-frame": "has a frame that never loaded",
+    "endless-feed": "went on growing while it was scrolled through",
     "closed-shadow-root": "has content in a closed shadow root",
     "embedded-document": "embeds a document that no rule looks into",
     "behind-modal": "has a modal dialog that makes the rest inert",
@@ -51,6 +52,7 @@ DOUBTS: Final[dict[str, str]] = {
 
 REMARKS: Final = frozenset(
     {
+        "endless-feed",
         "insecure",
         "refused-local",
         "failed-request",

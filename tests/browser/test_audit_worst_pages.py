@@ -33,11 +33,6 @@ READS_ARE_COUNTED = """;{
   const read = function () { if (--left < 0) throw new Error("too many reads"); return get.call(this); };
   Object.defineProperty(Node.prototype, "nodeValue", { get: read, configurable: true });
 }"""
-A_RULE_IS_SLOW = """;{
-  const rule = axe._audit.rules.find((one) => one.id === "target-size"), { matches } = rule;
-  const wait = (end) => { while (performance.now() < end); };
-  rule.matches = function (...given) { wait(performance.now() + 500); return matches.apply(this, given); };
-}"""
 
 
 def in_audits(monkeypatch: pytest.MonkeyPatch, added: str) -> None:
@@ -56,12 +51,58 @@ async def test_a_line_of_text_is_not_read_again_for_each_link_in_it(
     assert {one.rule: one.node_count for one in result.findings}["link-name"] == 500
 
 
+SEARCHES_ARE_COUNTED = """;{
+  const find = Document.prototype.querySelectorAll;
+  let left = 20;
+  Document.prototype.querySelectorAll = function (selector) {
+    if (selector.includes('"same"') && --left < 0) throw new Error("too many searches");
+    return find.call(this, selector);
+  };
+}"""
+
+
+async def test_what_shares_an_id_is_not_searched_for_again_for_each(
+    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_audits(monkeypatch, SEARCHES_ARE_COUNTED)
+    fields = "".join(f"<p><label for=same>Label {n}</label><input id=same></p>" for n in range(100))
+
+    result = await scan(engine, f"{fields}<div id=named role=region aria-labelledby=same>x</div>")
+
+    assert {one.rule: one.node_count for one in result.incomplete} == {
+        "form-field-multiple-labels": 100,
+        "duplicate-id-aria": 1,
+    }
+
+
+A_CHECK_IS_SLOW = """;{
+  const check = axe._audit.checks["CHECK"], { evaluate } = check;
+  const wait = (end) => { while (performance.now() < end); };
+  check.evaluate = function (...given) { wait(performance.now() + 200); return evaluate.apply(this, given); };
+}"""
+
+
+async def test_a_rule_that_is_cut_short_keeps_what_it_has_found(
+    engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_audits(monkeypatch, A_CHECK_IS_SLOW.replace("CHECK", "has-alt"))
+
+    result = await scan(engine, '<img src=data:><p><a href="/"></a></p>' * 50, deadline_s=8)
+
+    counts = {one.rule: one.node_count for one in result.findings}
+    assert 0 < counts["image-alt"] < 51
+    assert counts["link-name"] == 50
+    (doubt,) = (one for one in result.doubts if one.kind == "rules-left-out")
+    assert doubt.what == "there was no time to finish 1 rule: image-alt"
+    assert result.status == "partial"
+
+
 async def test_a_rule_that_takes_too_long_costs_itself_alone_and_is_named(
     engine: ScanEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_audits(monkeypatch, A_RULE_IS_SLOW)
+    in_audits(monkeypatch, A_CHECK_IS_SLOW.replace("CHECK", "target-size"))
 
-    result = await scan(engine, "<p>text</p>" * 100, deadline_s=20)
+    result = await scan(engine, '<p><a href="/">text</a></p>' * 100, deadline_s=8)
 
     assert "image-alt" in {one.rule for one in result.findings}
     (doubt,) = (one for one in result.doubts if one.kind == "rules-left-out")

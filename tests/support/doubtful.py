@@ -82,6 +82,14 @@ DOUBTFUL: tuple[Doubtful, ...] = (
     Doubtful("/lacks-data", "failed-request", "data", GUILTY, "<script>fetch('/gone.json')</script>"),
     Doubtful("/open", "open-request", "/hang", GUILTY, "<script>fetch('/hang')</script>"),
     Doubtful("/dead-frame", "unread-frame", "answered 404", f"{GUILTY}<iframe title=a src=/gone></iframe>"),
+    Doubtful(
+        "/endless",
+        "endless-feed",
+        "below was not seen",
+        f"<main>{GUILTY}<div style='height:3000px'></div></main><script>addEventListener('scroll', () => "
+        "document.querySelector('main').insertAdjacentHTML('beforeend', '<div style=\"height:900px\">More</div>'))"
+        "</script>",
+    ),
     Doubtful("/idle-frame", "lazy-frame", "never loaded", f"{GUILTY}<iframe title=a src=/nothing></iframe>"),
     Doubtful(
         "/shadowed",

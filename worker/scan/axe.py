@@ -32,8 +32,6 @@ _AAA: Final = ("wcag2aaa", "wcag21aaa", "wcag22aaa")
 _MERGE_SHARE: Final = 0.3
 """Of the time left for frames, kept for merging what was read: late frames must not cost the page its result."""
 _LEAST_S: Final = 0.05
-_RULES_SHARE: Final = 0.6
-"""Of the time left when a frame's rules begin, theirs; the rest is for frames below it, merging and naming."""
 _NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
 _LOAD: Final = f"Object.hasOwn(globalThis, 'sightlineLoad') ? (sightlineLoad(), {_LOADED}) : window.length"
@@ -51,7 +49,9 @@ class AxeReport:
     frame_ids: set[str] = field(default_factory=set[str])
     """Frames in the part of the page that was asked for, whether they could be read or not."""
     rules_left_out: dict[str, None] = field(default_factory=dict[str, None])
-    """Rules that had not run to their end in every frame when their time was over, in order."""
+    """Rules that found nothing in some frame before their time was over, in order."""
+    rules_cut_short: dict[str, None] = field(default_factory=dict[str, None])
+    """Rules that had looked at a part of a frame's elements when their time was over; what they found is kept."""
     worlds: list[World] = field(default_factory=list["World"])
     """Of the frames that were read, by number: a node's ``at`` names its frames and itself by ``ElementId``."""
 
@@ -127,15 +127,15 @@ class AxeRun:
         world = await self._load(session, self._page.watch.frame_id, self._left_s())
         top = World(session, world)
         self._worlds.append(top)
-        limit_ms = round(self._left_s() * 1000 * _RULES_SHARE)
-        call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options}, {limit_ms})"
+        left_ms = round(self._left_s() * 1000)
+        call = f"sightlineAudit.reset(), sightlineAudit.runHere({self._context}, {self._options}, {left_ms})"
         try:
             part = await self._evaluate(top, call, self._left_s())
         except ScriptFailed as error:
             if "unknown rule" in str(error):
                 raise InvalidJob(f"disabled_rules: {error}") from None
             raise
-        self._leave_out(part["leftOut"])
+        self._note_late_rules(part)
         self._reserve_s = self._left_s() * _MERGE_SHARE
         for i, context in enumerate(part["frames"]):
             for partial in await self._run_frame(i, context, top):
@@ -191,10 +191,9 @@ class AxeRun:
         frame = World(session, await self._load(session, frame_id, limit_s))
         index = len(self._worlds)
         self._worlds.append(frame)
-        limit_ms = round(limit_s * 1000 * _RULES_SHARE)
-        given = f"{literal(context)}, {self._options}, {limit_ms}, {self._max_nodes}"
+        given = f"{literal(context)}, {self._options}, {round(limit_s * 1000)}, {self._max_nodes}"
         part = await self._evaluate(frame, f"sightlineAudit.run({index}, {given})", limit_s)
-        self._leave_out(part["leftOut"])
+        self._note_late_rules(part)
         self._learn(index, part["names"])
         parts = [str(part["partial"])]
         for i, child in enumerate(part["frames"]):
@@ -218,8 +217,9 @@ class AxeRun:
         except (CallFailed, ScriptFailed):
             return f"frame {self._frames}"
 
-    def _leave_out(self, rules: list[str]) -> None:
-        self._report.rules_left_out |= dict.fromkeys(rules)
+    def _note_late_rules(self, part: JsonObject) -> None:
+        self._report.rules_left_out |= dict.fromkeys(part["leftOut"])
+        self._report.rules_cut_short |= dict.fromkeys(part["cutShort"])
 
     def _learn(self, frame: int, names: list[tuple[int, JsonObject]]) -> None:
         self._names |= {(frame, number): name for number, name in names}

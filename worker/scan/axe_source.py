@@ -41,6 +41,30 @@ _QUICK: Final = (
         ),
         "o=sightlineLine(n,l,Jh,Wp,Yh,M),t?0!==o.around:o.around>o.inWidgets",
     ),
+    # It looks through the page again, and through all that share an id, for each of them.
+    (
+        """(n=Array.from(n.querySelectorAll('[id="'.concat(g(r),'"]'))).filter(function(e){return e!==t})).length""",
+        """(n=sightlineFind(n,'[id="'.concat(g(r),'"]')).slice(0,2).filter(function(e){return e!==t})).length""",
+    ),
+    (
+        """a=Array.from(a.querySelectorAll('label[for="'.concat(o,'"]')));if(this.relatedNodes(a)""",
+        """a=sightlineFind(a,'label[for="'.concat(o,'"]'));if(this.relatedNodes(a)""",
+    ),
+    (
+        """i=Array.from(o.querySelectorAll('label[for="'.concat(r,'"]')));for(i.length&&(i=i.filter(function(e){return!Bp(e)}));a;)""",
+        """i=sightlineFind(o,'label[for="'.concat(r,'"]'),function(e){return!Bp(e)}).slice();for(;a;)""",
+    ),
+    ("1<i.length&&(1<(n=i.filter(_)).length||", "1<i.length&&(1<(n=sightlineTwo(i,_)).length||"),
+    (
+        (
+            'a=Pv(i).filter(function(e){return C0(e.getAttribute("aria-labelledby")||"").includes(i.props.id)})'
+            ".map(function(e){return R(e)})"
+        ),
+        (
+            'a=sightlineOnce(up(i.actualNode),"named by "+i.props.id,function(){return Pv(i).filter(function(e){'
+            'return C0(e.getAttribute("aria-labelledby")||"").includes(i.props.id)}).map(function(e){return R(e)})})'
+        ),
+    ),
     # Which elements a check looked at besides is shown nowhere, and can be all of the page's for each of them.
     (
         (

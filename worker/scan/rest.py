@@ -47,8 +47,11 @@ class Rest:
         self._quiet_ms = quiet_ms
         self._prepared: set[tuple[str, int]] = set()
 
-    async def scroll(self, *, left_s: float) -> None:
-        """Scroll through the page and its frames, wait for what that starts, and scroll back."""
+    async def scroll(self, *, left_s: float) -> bool:
+        """Scroll through the page and its frames, wait for what that starts, and scroll back.
+
+        Returns whether it ended before a page that grew on being scrolled did.
+        """
         end_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE)
         watch = self._page.watch
         navigations, is_touched = watch.navigations, False
@@ -61,8 +64,12 @@ class Rest:
             await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
             if watch.navigations != navigations or time.monotonic() >= end_s:
                 break
-        if is_touched and watch.navigations == navigations:
-            await self._ask_all("sightlineRest.restore()", await self._frames())
+        if not is_touched or watch.navigations != navigations:
+            return False
+        frames = await self._frames()
+        goes_on = await self._ask_all("sightlineRest.goesOn()", frames)
+        await self._ask_all("sightlineRest.restore()", frames)
+        return any(goes_on)
 
     async def settle(self, *, left_s: float) -> None:
         """Finish what moves, and stop the page's scripts."""

@@ -142,8 +142,8 @@ class Visit:
 
     async def _bring_to_rest(self) -> None:
         """Show the page whole and at rest, and look at it again: scrolling may have made more of it."""
-        if self._request.scroll:
-            await self._rest.scroll(left_s=self._deadline.left_s)
+        if self._request.scroll and await self._rest.scroll(left_s=self._deadline.left_s):
+            self._note_feed()
         await self._rest.settle(left_s=self._deadline.left_s)
         with contextlib.suppress(CallTimedOut):  # too busy to be looked at: axe-core finds out what that means
             await self._load.look_again()
@@ -196,6 +196,11 @@ class Visit:
         )
         return await run.run(max_nodes=self._settings.max_nodes_per_finding, with_boxes=self._request.screenshot)
 
+    def _note_feed(self) -> None:
+        if all(doubt.kind != "endless-feed" for doubt in self._load.doubts):
+            what = "the page went on growing while it was scrolled through: what comes below was not seen"
+            self._load.doubts.append(Doubt(kind="endless-feed", what=what))
+
     def _note_unread_frames(self, report: AxeReport) -> None:
         watch = self._page.watch
         for url, error in watch.unread_frames.items():
@@ -211,12 +216,13 @@ class Visit:
             self._load.doubts.append(Doubt(kind="unread-frame", what=what, where=next(iter(unread))))
 
     def _note_rules_left_out(self, report: AxeReport) -> None:
-        rules = list(report.rules_left_out)
-        if rules:
-            more = f" and {len(rules) - _RULES_SHOWN} more" if len(rules) > _RULES_SHOWN else ""
-            number = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
-            what = f"there was no time for {number}: {', '.join(rules[:_RULES_SHOWN])}{more}"
-            self._load.doubts.append(Doubt(kind="rules-left-out", what=what))
+        late = {
+            "there was no time for {}": report.rules_left_out,
+            "there was no time to finish {}": report.rules_cut_short,
+        }
+        what = [text.format(_name_rules(list(rules))) for text, rules in late.items() if rules]
+        if what:
+            self._load.doubts.append(Doubt(kind="rules-left-out", what="; ".join(what)))
 
     async def _with_pictures(self, result: ScanResult) -> Audit:
         """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""
@@ -267,3 +273,10 @@ class Visit:
             },
             timings_ms={**self._timings, "total": self._deadline.spent_ms},
         )
+
+
+def _name_rules(rules: list[str]) -> str:
+    """Return the first few rules, and how many there are besides."""
+    more = f" and {len(rules) - _RULES_SHOWN} more" if len(rules) > _RULES_SHOWN else ""
+    number = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
+    return f"{number}: {', '.join(rules[:_RULES_SHOWN])}{more}"

@@ -114,29 +114,54 @@
   };
 
   // Rules run within one task of the browser, so each looks at the clock itself, before each element. A rule has half
-  // the time that is left, the last one all of it: none costs the others theirs. The slowest ones run last.
+  // the time that is left, the last one all of it, and half of that for choosing its elements: none costs the others
+  // theirs. The slowest ones run last. What a rule has found until its time is up stays, except where it compares
+  // elements with each other.
   const SLOWEST = ["link-in-text-block", "target-size", "color-contrast-enhanced", "color-contrast"];
   axe._audit.rules.sort((a, b) => SLOWEST.indexOf(a.id) - SLOWEST.indexOf(b.id));
-  let end = 0, rulesToRun = 0, leftOut = [];
+  // Of the time left when the rules begin; the rest is for frames, merging and naming.
+  const SHARE = 0.75, SHARE_BESIDE_FRAMES = 0.6;
+  let until = 0, end = 0, rulesToRun = 0, isSkipped = false;
+  const leftOut = new Set(), cutShort = new Set();
   const { isLate } = sightlineClock;
   const Rule = Object.getPrototypeOf(axe._audit.rules[0]);
-  const { run: runRule, runChecks } = Rule;
+  const { run: runRule, runChecks, gatherAndMatchNodes } = Rule;
+  const compares = ({ any, all, none }) => [...any, ...all, ...none].some((check) => axe._audit.checks[check.id ?? check].after);
   Rule.run = function (context, options, resolve, reject) {
     const now = performance.now();
-    const leaveOut = () => { leftOut.push(this.id); resolve(null); };
+    const leaveOut = () => { leftOut.add(this.id); resolve(null); };
+    const keep = (result) => (cutShort.has(this.id) && compares(this) ? leaveOut() : resolve(result));
     sightlineClock.end = rulesToRun-- > 1 ? now + (end - now) / 2 : end;
     if (now > end) return leaveOut();
-    return runRule.call(this, context, options, resolve, (error) => (isLate() ? leaveOut() : reject(error)));
+    return runRule.call(this, context, options, keep, reject);
   };
+  Rule.gatherAndMatchNodes = function (...given) {
+    const ends = sightlineClock.end, now = performance.now();
+    sightlineClock.end = now + (ends - now) / 2;
+    try {
+      return gatherAndMatchNodes.apply(this, given);
+    } finally {
+      sightlineClock.end = ends;
+    }
+  };
+  // An element is looked at by all checks of a rule or by none: "any" is the first group of the three.
   Rule.runChecks = function (type, node, options, context, resolve, reject) {
-    if (isLate()) return reject(new Error("out of time"));
-    return runChecks.call(this, type, node, options, context, resolve, reject);
+    const skip = () => { cutShort.add(this.id); resolve({ type, results: [] }); };
+    if (type === "any") isSkipped = isLate();
+    if (isSkipped) return skip();
+    return runChecks.call(this, type, node, options, context, resolve, (error) => (isLate() ? skip() : reject(error)));
   };
   for (const rule of axe._audit.rules) {
     const { matches } = rule;
     rule.matches = function (...given) {
-      sightlineClock.check();
-      return matches.apply(this, given);
+      try {
+        sightlineClock.check();
+        return matches.apply(this, given);
+      } catch (error) {
+        if (!isLate()) throw error;
+        cutShort.add(rule.id);
+        return false;
+      }
     };
   }
   const runAudit = axe._audit.run;
@@ -147,16 +172,17 @@
       const record = selectorData._nodeRecords[selectorData._elmToIdx.get(field)];
       if (record) record.featureAttrs = record.featureAttrs.filter((name) => !name.includes(sightlineShadowing.mark));
     }
+    end = performance.now() + (until - performance.now()) * (frames.length > 0 ? SHARE_BESIDE_FRAMES : SHARE);
     rulesToRun = this.rules.filter((rule) => axe.utils.ruleShouldRun(rule, context, options)).length;
     return runAudit.call(this, context, options, ...rest);
   };
 
-  const run = async (frame, context, options, limitMs) => {
+  const run = async (frame, context, options, leftMs) => {
     await ready;
-    [number, elements, leftOut] = [frame, [], []];
-    positions.clear();
-    paths.clear();
-    end = performance.now() + limitMs;
+    [number, elements] = [frame, []];
+    for (const known of [positions, paths, leftOut, cutShort]) known.clear();
+    until = performance.now() + leftMs;
+    sightlineKnown = new WeakMap();
     sightlineShadowing.lift();
     let partial;
     try {
@@ -168,9 +194,18 @@
     putSourcesBack(partial);
     return partial;
   };
-  const contexts = () => frames.map(({ node, ...context }) => context);
   const hasFailed = ({ any, all, none }) =>
-    any.some((check) => !check.result) || all.some((check) => !check.result) || none.some((check) => check.result !== false);
+    (any.length > 0 && !any.some((check) => check.result)) || all.some((check) => !check.result) ||
+    none.some((check) => check.result !== false);
+  // A rule that was cut short before it found anything counts as left out.
+  const about = ({ results }) => {
+    const found = results.filter((rule) => cutShort.has(rule.id) && rule.nodes.some(hasFailed)).map((rule) => rule.id);
+    return {
+      frames: frames.map(({ node, ...context }) => context),
+      leftOut: [...new Set([...leftOut, ...cutShort])].filter((rule) => !found.includes(rule)),
+      cutShort: found,
+    };
+  };
 
   const boxOf = (target) => {
     if (target.length !== 1) return undefined;
@@ -201,19 +236,18 @@
     frame: (i) => frames[i].node,
     frameName: (i) => cut(ancestryOf(frames[i].node)),
     reset: () => { partials.length = 0; },
-    runHere: async (context, options, limitMs) => {
-      partials.push(await run(0, context, options, limitMs));
-      return { frames: contexts(), leftOut };
+    runHere: async (context, options, leftMs) => {
+      partials.push(await run(0, context, options, leftMs));
+      return about(partials[0]);
     },
     // A frame may be gone when its elements are to be named, so those that are likely to be shown are named at once.
-    run: async (frame, context, options, limitMs, maxNodes) => {
-      const partial = await run(frame, context, options, limitMs);
+    run: async (frame, context, options, leftMs, maxNodes) => {
+      const partial = await run(frame, context, options, leftMs);
       const likely = partial.results.flatMap((rule) => rule.nodes.filter(hasFailed).slice(0, maxNodes));
       const nodes = [...partial.frames, ...likely.map((result) => result.node)];
       return {
+        ...about(partial),
         partial: JSON.stringify(partial),
-        frames: contexts(),
-        leftOut,
         names: names([...new Set(nodes.map((node) => node.selector[0][1]))]),
       };
     },

@@ -20,6 +20,23 @@ const sightlineMemoize = (run) => {
   memoized.clear = () => { memo = new Map(); };
   return memoized;
 };
+// What has been looked up below a root in this run; the page stands still meanwhile.
+let sightlineKnown = new WeakMap();
+const sightlineOnce = (root, key, look) => {
+  if (!sightlineKnown.has(root)) sightlineKnown.set(root, new Map());
+  const known = sightlineKnown.get(root);
+  if (!known.has(key)) known.set(key, look());
+  return known.get(key);
+};
+const sightlineFind = (root, selector, fits) =>
+  sightlineOnce(root, `${fits ? "some " : ""}${selector}`, () => {
+    const found = [...root.querySelectorAll(selector)];
+    return fits ? found.filter(fits) : found;
+  });
+const sightlineTwo = (elements, fits) => {
+  const first = elements.findIndex(fits), second = first < 0 ? -1 : elements.slice(first + 1).find(fits);
+  return first < 0 ? [] : second ? [elements[first], second] : [elements[first]];
+};
 // How much text the line of an element has, around widgets and in them. A line ends at <br>, <hr> and blocks; where the
 // element is not among those looked at, in a widget for example, the last line counts. Blocks are virtual nodes, new in
 // each run.

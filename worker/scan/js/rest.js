@@ -43,6 +43,7 @@
   // ------------------------------------------------------------------------------------------ scrolling
   const before = new Map();
   const reached = new Map();
+  const heights = new Map();
   const move = (element, left, top) => {
     if (!before.has(element)) before.set(element, [scrollLeft(element), scrollTop(element)]);
     Element.prototype.scrollTo.call(element, { left, top, behavior: "instant" });
@@ -63,6 +64,7 @@
   };
   // Scrolls on from where the last call came to; returns how many steps it made.
   const scrollOne = async (element, isRoot, left) => {
+    if (!heights.has(element)) heights.set(element, scrollHeight(element));
     const height = isRoot ? innerHeight : clientHeight(element), width = isRoot ? innerWidth : clientWidth(element);
     const stride = Math.max(LEAST_PX, height * STRIDE), strideAcross = Math.max(LEAST_PX, width * STRIDE);
     let [x, y] = reached.get(element) ?? [0, 0], steps = 0;
@@ -89,6 +91,11 @@
     }
     return steps;
   };
+  // Whether something grew while it was scrolled through, and has more than was reached: a feed, as a rule.
+  const goesOn = () => [...reached].some(([element, [, y]]) => {
+    const height = element === root() ? innerHeight : clientHeight(element), whole = scrollHeight(element);
+    return whole > heights.get(element) + LEAST_PX && y + height < whole - LEAST_PX;
+  });
   const restore = async () => {
     if (before.size === 0) return;
     for (const [element, [left, top]] of [...before].reverse()) {
@@ -168,6 +175,7 @@
   const changes = () => ({ still_ms: since("sightlineStillMs"), styled_ms: since("sightlineStyledMs") });
   globalThis.sightlineRest = {
     scroll,
+    goesOn,
     restore,
     drawn,
     hold,
