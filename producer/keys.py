@@ -76,7 +76,7 @@ class Keys:
         return f"{self.lane(lane)}:scheduled" if lane == "assess" else self.scheduled
 
     def waiting_for(self, kind: str) -> str:
-        """Sorted set: scheduled job of ``kind`` → since when it waits for a worker that knows it, Redis ms."""
+        """Sorted set: scheduled job of ``kind`` that waits for a worker which knows it → its due time, Redis ms."""
         return f"{self.prefix}kind:{kind}"
 
     def job(self, job_id: str) -> str:

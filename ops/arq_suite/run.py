@@ -3,8 +3,8 @@
 arq's sdist comes by pip, checked by the hashes of requirements.lock, into ``.cache/arq-suite``. Its tests are not
 changed: ``overlay.py`` replaces their ``conftest.py`` and exchanges what they import from arq, as a program that
 switches does; ``stand_ins`` has what they need of libraries that are not installed. They run on a Redis that
-nobody else uses. The exit code is 1 unless the tests that fail are those of ``expected.toml``, each with its reason in
-``docs/arq.md``.
+nobody else uses. Exit code 1 unless exactly the tests that ``expected.toml`` names fail, each for a reason that
+``docs/arq.md`` has.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ async def test_it_waits_at_no_cost_until_a_worker_that_knows_it_has_room(
     deliveries = [await start_one(stream) for _ in jobs]
 
     assert [await missed(stream, delivery) for delivery in deliveries] == ["committed"] * 3
-    await redis.zadd(keys.waiting_for("scan"), {job_id: n for n, job_id in enumerate(jobs)})
+    for listed in (keys.waiting_for("scan"), keys.scheduled):
+        await redis.zadd(listed, {job_id: 9e12 + n for n, job_id in enumerate(jobs)})
 
     assert await missed(stream, deliveries[0]) == "already"
     assert await stream.lanes.promote_due(limit=10) == 0, "nothing is due for a minute"
@@ -102,6 +103,18 @@ async def test_a_job_that_was_cancelled_meanwhile_is_not_woken(
     assert await redis.zscore(keys.scheduled, gone) is None
     assert await state_of(redis, keys, kept) == "scheduled"
     assert await redis.exists(keys.waiting_for("scan")) == 0
+
+
+async def test_another_job_under_its_id_is_not_woken_in_its_place(
+    client: Client, stream: JobStream, redis: Redis, keys: Keys
+):
+    job_id = (await client.submit("scan", PAGE)).job_id
+    await missed(stream, await start_one(stream))
+    await redis.zadd(keys.scheduled, {job_id: 9e12})  # as a deferred job that took the id of one that was cancelled
+
+    assert await stream.lanes.wake(["scan"], room=1) == 0
+
+    assert await redis.zscore(keys.scheduled, job_id) == 9e12
 
 
 async def test_what_lists_a_kind_goes_by_itself(client: Client, stream: JobStream, redis: Redis, keys: Keys):

@@ -30,7 +30,7 @@ if KEYS[5] and not is_cancelled then
   due = since + tonumber(ARGV[6])
   if due <= now then return 'overdue' end
   redis.call('HSET', job, 'no_function', ARGV[4] .. ':' .. ms(since))
-  redis.call('ZADD', KEYS[5], ms(since), ARGV[5])
+  redis.call('ZADD', KEYS[5], ms(due), ARGV[5])
   redis.call('PEXPIRE', KEYS[5], ms(tonumber(ARGV[6]) + 60000))
 end
 redis.call('ZADD', scheduled, ms(due), ARGV[5])

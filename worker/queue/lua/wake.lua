@@ -3,7 +3,8 @@
 -- has it and has room. Those that waited longest come first. promote.lua queues them.
 -- KEYS  1 scheduled zset  2… the zset of each kind that the worker knows
 -- ARGV  1 how many jobs it has room for
--- Returns how many are due. A job that has ended or is due anyway is only dropped from the kind's set.
+-- Returns how many are due. What is scheduled for another time than the kind's set says has ended since, and its id may be
+-- another job's: it is only dropped there.
 --@include _common.lua
 
 if redis.call('EXISTS', unpack(KEYS, 2)) == 0 then return 0 end
@@ -13,7 +14,11 @@ for i = 2, #KEYS do
   while woken < room do
     local popped = redis.call('ZPOPMIN', KEYS[i])
     if #popped == 0 then break end
-    woken = woken + redis.call('ZADD', KEYS[1], 'XX', 'LT', 'CH', now, popped[1])
+    local due = redis.call('ZSCORE', KEYS[1], popped[1])
+    if due and tonumber(due) == tonumber(popped[2]) then
+      redis.call('ZADD', KEYS[1], 'LT', now, popped[1])
+      woken = woken + 1
+    end
   end
 end
 return woken
