@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from arq import Worker, create_pool
 from arq.connections import ArqRedis, RedisSettings
@@ -78,11 +78,13 @@ async def reserve(_: Ctx, sku: str, count: int) -> int:
     return count
 
 
-async def sync_user(_: Ctx, user_id: int) -> None:
+async def sync_user(ctx: Ctx, user_id: int) -> None:
+    del ctx
     counted.append(f"user {user_id}")
 
 
-async def report(_: Ctx, seconds: float) -> Report:
+async def report(ctx: Ctx, seconds: float) -> Report:
+    del ctx
     await asyncio.sleep(seconds)
     return Report(pages=12, took=timedelta(seconds=seconds))
 
@@ -113,13 +115,15 @@ class MailSettings:
 
 
 def workers() -> list[Worker]:
-    return [Worker(**get_kwargs(settings)) for settings in (WorkerSettings, MailSettings)]
+    both: tuple[Any, ...] = (WorkerSettings, MailSettings)
+    return [Worker(**cast("dict[str, Any]", get_kwargs(settings))) for settings in both]
 
 
 # ---------------------------------------------------------------------------------------------- the API
 
 Answer = tuple[int, Any]
 Route = Callable[..., Awaitable[Answer]]
+Pool = Any  # ArqRedis, whose enqueue_job may return None
 routes: list[tuple[re.Pattern[str], Route]] = []
 
 
@@ -131,7 +135,7 @@ def route(path: str) -> Callable[[Route], Route]:
     return add
 
 
-async def call(pool: ArqRedis, request: str, **query: Any) -> Answer:
+async def call(pool: Pool, request: str, **query: Any) -> Answer:
     """Answer ``METHOD /path``, as a web framework would."""
     for pattern, handler in routes:
         if found := pattern.fullmatch(request):
@@ -144,20 +148,20 @@ async def open_pool() -> ArqRedis:
 
 
 @route("POST /orders/{order}/invoice")
-async def invoice(pool: ArqRedis, order: str, total: float) -> Answer:
+async def invoice(pool: Pool, order: str, total: float) -> Answer:
     job = await pool.enqueue_job("make_invoice", int(order), total, due=DUE, _job_id=f"invoice:{order}")
     return 200, job and (await job.result(timeout=20, poll_delay=0.05)).model_dump(mode="json")
 
 
 @route("POST /orders/{order}/checkout")
-async def buy(pool: ArqRedis, order: str, to: str) -> Answer:
+async def buy(pool: Pool, order: str, to: str) -> Answer:
     job = await pool.enqueue_job("checkout", int(order), to)
     mail = Job(await job.result(timeout=20, poll_delay=0.05), pool, MAILS, types.loads)
     return 200, await mail.result(timeout=20, poll_delay=0.05)
 
 
 @route("POST /reserve/{sku}")
-async def take(pool: ArqRedis, sku: str, count: int) -> Answer:
+async def take(pool: Pool, sku: str, count: int) -> Answer:
     job = await pool.enqueue_job("reserve", sku, count)
     try:
         return 200, await job.result(timeout=20, poll_delay=0.05)
@@ -166,18 +170,18 @@ async def take(pool: ArqRedis, sku: str, count: int) -> Answer:
 
 
 @route("POST /users/{user}/sync")
-async def sync(pool: ArqRedis, user: str, defer: float = 0) -> Answer:
+async def sync(pool: Pool, user: str, defer: float = 0) -> Answer:
     return 200, await pool.enqueue_job("sync_user", int(user), _job_id=f"sync-{user}", _defer_by=defer) is not None
 
 
 @route("POST /reports")
-async def order_report(pool: ArqRedis, seconds: float) -> Answer:
+async def order_report(pool: Pool, seconds: float) -> Answer:
     job = await pool.enqueue_job("report", seconds, _job_id=f"report of {seconds} s")
     return 202, job.job_id
 
 
 @route("POST /offers")
-async def offer(pool: ArqRedis) -> Answer:
+async def offer(pool: Pool) -> Answer:
     job = await pool.enqueue_job("report", 0, _defer_by=0.5, _expires=0.1)
     try:
         return 200, await job.result(timeout=20, poll_delay=0.05)
@@ -186,7 +190,7 @@ async def offer(pool: ArqRedis) -> Answer:
 
 
 @route("GET /jobs/{job_id}")
-async def show(pool: ArqRedis, job_id: str) -> Answer:
+async def show(pool: Pool, job_id: str) -> Answer:
     job = Job(job_id, pool, _deserializer=types.loads)
     status, info = await job.status(), await job.info()
     if info is None or status is JobStatus.not_found:
@@ -196,10 +200,10 @@ async def show(pool: ArqRedis, job_id: str) -> Answer:
 
 
 @route("DELETE /jobs/{job_id}")
-async def abort(pool: ArqRedis, job_id: str) -> Answer:
+async def abort(pool: Pool, job_id: str) -> Answer:
     return 200, await Job(job_id, pool, _deserializer=types.loads).abort(timeout=20, poll_delay=0.05)
 
 
 @route("GET /queue")
-async def queue(pool: ArqRedis) -> Answer:
+async def queue(pool: Pool) -> Answer:
     return 200, [(job.function, job.args, job.kwargs, job.job_id) for job in await pool.queued_jobs()]
