@@ -148,12 +148,22 @@ class RawConnection(asyncio.Protocol):
 
 
 async def replied(call: Awaitable[T]) -> T:
-    """Return what a call of redis-py returns; raises ``ReplyTimeout`` when that takes longer than ``REPLY_S``."""
+    """Return what a call of redis-py returns; raises ``ReplyTimeout`` when that takes longer than ``REPLY_S``.
+
+    A cancellation that redis-py dropped meanwhile is raised at the call's end: it begins a command with
+    ``asyncio.timeout(0)``, which may take one for its own (python/cpython#134471), and a loop of calls would never end.
+    Can go when every supported Python has that fixed.
+    """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task is not None else 0
     try:
         async with asyncio.timeout(REPLY_S):
             return await call
     except TimeoutError:
         raise ReplyTimeout(_SILENT) from None
+    finally:
+        if task is not None and task.cancelling() > asked:
+            raise asyncio.CancelledError
 
 
 def settle(future: asyncio.Future[Any], reply: Any) -> None:
