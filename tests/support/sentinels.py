@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.own_redis.build import fetch
+from worker.own_redis.lifeline import tied
 from worker.own_redis.server import EmbeddedRedis, free_port
 
 SERVICE = "main"
@@ -42,33 +43,51 @@ def failover(folder: Path, *, password: str = "") -> Generator[Failover]:
         with Redis.from_url(replica.url) as client:
             client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
             _until(lambda: _is_linked(client))
-        ports = [stack.enter_context(_sentinel(folder, primary.port, number, password)) for number in range(3)]
-        for port in ports:
-            with Redis(port=port, password=password or None) as client:
-                _until(lambda client=client: _knows_all(client))
+        ports = stack.enter_context(sentinels(folder, primary.port, password=password))
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         option = f"?sentinel_password={password}" if password else ""
         yield Failover(primary, replica, f"redis+sentinel://{hosts}/{SERVICE}{option}")
 
 
 @contextmanager
-def _sentinel(folder: Path, primary: int, number: int, password: str) -> Generator[int]:
+def sentinels(
+    folder: Path, primary: int, *, password: str = "", down_after_ms: int = DOWN_AFTER_MS
+) -> Generator[list[int]]:
+    """Three that watch the server at port ``primary`` and know its replica and each other; their ports."""
+    with ExitStack() as stack:
+        every = range(3)
+        ports = [stack.enter_context(_sentinel(folder, primary, n, password, down_after_ms)) for n in every]
+        for port in ports:
+            with Redis(port=port, password=password or None) as client:
+                _until(lambda client=client: _knows_all(client))
+        yield ports
+
+
+@contextmanager
+def _sentinel(folder: Path, primary: int, number: int, password: str, down_after_ms: int) -> Generator[int]:
     port, config = free_port(), folder / f"sentinel-{number}.conf"
     lines = [f"port {port}", f"dir {folder}", f"sentinel monitor {SERVICE} 127.0.0.1 {primary} 2"]
     lines += [
-        f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
+        f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}",
         f"sentinel failover-timeout {SERVICE} 3000",
     ]
     lines += [f"requirepass {password}", f"sentinel sentinel-pass {password}"] if password else []
     config.write_text("\n".join(lines) + "\n")
     command = [fetch() / "bin/redis-server", config, "--sentinel"]
-    with (folder / f"sentinel-{number}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        yield port
-    finally:
-        process.kill()
-        process.wait()
+    with (
+        (folder / f"sentinel-{number}.log").open("wb") as log,
+        subprocess.Popen(
+            tied([str(word) for word in command]),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield port
+        finally:
+            process.kill()
 
 
 def _is_linked(replica: Redis) -> bool:

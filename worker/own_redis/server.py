@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import secrets
 import signal
 import socket
@@ -59,10 +60,10 @@ class EmbeddedRedis:
     """One Redis server of this process's own, with its data in ``data_dir``.
 
     ``port`` 0 takes a free one at the first start and keeps it. ``config`` adds to or replaces the defaults in the
-    words of redis.conf (``{"appendfsync": "everysec", "requirepass": "…"}``; a sequence repeats the directive). With
-    ``die_with_parent`` the server is killed when this process ends without stopping it, however it ends; nothing
-    acknowledged is lost. Use as a context manager, or call ``start`` and ``stop``. Not to be
-    shared between threads.
+    words of redis.conf (``{"appendfsync": "everysec", "requirepass": "…"}``; a sequence repeats the directive);
+    ``variables`` adds to the server's environment. With ``die_with_parent`` the server is killed when this process ends
+    without stopping it, however it ends; nothing acknowledged is lost. Use as a context manager, or call ``start`` and
+    ``stop``. Not to be shared between threads.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class EmbeddedRedis:
         *,
         port: int = 0,
         config: Mapping[str, str | Sequence[str]] | None = None,
+        variables: Mapping[str, str] | None = None,
         die_with_parent: bool = False,
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = self.data_dir / "redis.log"
         self.port = port
         self._config = {**_DEFAULTS, **(config or {})}
+        self._variables = variables or {}
         self._die_with_parent = die_with_parent
         self._server: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
@@ -152,6 +155,7 @@ class EmbeddedRedis:
             config_path.write_text(self._render_config(home))
             self._server = subprocess.Popen(  # noqa: S603  the verified build
                 [home / "bin/redis-server", config_path],
+                env={**os.environ, **self._variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

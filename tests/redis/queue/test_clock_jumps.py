@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
 from tests.support.queue import open_stream, start_one, submitted
+from tests.support.redis_clock import CONFIG, RedisClock, has_compiler
+from worker.own_redis.server import EmbeddedRedis
 from worker.queue.stream import JobStream
 
 HOUR_MS = 3_600_000
@@ -61,3 +65,19 @@ async def jump(stream: JobStream, redis: Redis, keys: Keys, entry: str, by_ms: i
 
 async def set_idle(redis: Redis, keys: Keys, entry: str, idle_ms: int) -> None:
     await redis.xclaim(keys.lane("batch"), GROUP, "w1", 0, [entry], idle=idle_ms, justid=True)
+
+
+@pytest.mark.skipif(not has_compiler(), reason="no C compiler: Redis' clock cannot be set")
+def test_a_redis_clock_that_is_set_is_the_one_that_redis_goes_by(tmp_path: Path):
+    clock = RedisClock(tmp_path)
+    with (
+        EmbeddedRedis(tmp_path / "redis", config=CONFIG, variables=clock.variables, die_with_parent=True) as server,
+        BlockingRedis.from_url(server.url) as client,
+    ):
+        before = cast("tuple[int, int]", client.time())[0]
+        client.set("a minute", "", ex=60)
+
+        clock.set(wrong_s=3600)
+
+        assert 3590 < cast("tuple[int, int]", client.time())[0] - before < 3700
+        assert client.get("a minute") is None

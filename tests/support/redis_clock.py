@@ -1,0 +1,34 @@
+"""A wall clock of Redis servers that can be set while they run: what an administrator or NTP does to a machine's."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Final
+
+_SOURCE: Final = Path(__file__).parent / "wrong_clock/redis_clock.c"
+CONFIG: Final = {"jemalloc-bg-thread": "no"}
+"""For servers on such a clock: that thread would sleep until a time of the kernel's clock."""
+
+
+class RedisClock:
+    """The clock of all servers that are started with ``variables``, right until ``set``. Needs a C compiler."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "redis-clock"
+        self._file.write_bytes(bytes(8))
+        library = folder / "redis-clock.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, _SOURCE], check=True)
+        self.variables = {"LD_PRELOAD": str(library), "REDIS_CLOCK": str(self._file)}
+
+    def set(self, *, wrong_s: float) -> None:
+        """Make it wrong by so much, from now on."""
+        with self._file.open("r+b") as file:  # in place: servers have it mapped
+            file.write(struct.pack("=q", round(wrong_s * 1e6)))
+
+
+def has_compiler() -> bool:
+    """Return whether such a clock can be made here."""
+    return shutil.which("cc") is not None
