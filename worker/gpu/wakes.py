@@ -16,6 +16,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from producer.redis.raw_connection import replied
 from producer.redis.scripts import as_text
 from worker.gpu.scripts import new_backoff, note_silence
 
@@ -50,9 +51,9 @@ class WakeListener:
     async def _subscribe(self) -> PubSub:
         pubsub = self._redis.pubsub()
         try:
-            await pubsub.subscribe(self._channel)
+            await replied(pubsub.subscribe(self._channel))
             # The reply to SUBSCRIBE: before it nobody is counted as listening.
-            while await pubsub.get_message(timeout=None) is None:
+            while await replied(pubsub.get_message(timeout=None)) is None:
                 pass
         except BaseException:
             await _close(pubsub)
@@ -79,12 +80,12 @@ class WakeListener:
     async def _read(self, pubsub: PubSub) -> None:
         is_answered = True
         while True:
-            message: dict[str, Any] | None = await pubsub.get_message(timeout=SILENT_S)
+            message: dict[str, Any] | None = await replied(pubsub.get_message(timeout=SILENT_S))
             if message is None:
                 if not is_answered:
                     msg = f"no answer within {SILENT_S:g} s"
                     raise RedisConnectionError(msg)
-                await pubsub.ping()
+                await replied(pubsub.ping())
                 is_answered = False
                 continue
             is_answered = True

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
+import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from producer.keys import Keys
 from tests.support.queue import until
@@ -19,3 +24,23 @@ async def test_a_message_that_is_no_text_does_not_end_the_listening(redis: Redis
 
     await until(lambda: "w1-token" in heard, what="the grant after the noise")
     await listener.stop()
+
+
+async def test_a_listener_stops_although_redis_py_drops_its_cancellation(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    is_reading = asyncio.Event()
+
+    async def dropping(*_: object, **__: object) -> None:
+        is_reading.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    listener = WakeListener(redis, keys.gpu_wake("w1"), on_wake=str, on_ready=int)
+    await listener.start()
+    monkeypatch.setattr(PubSub, "get_message", dropping)
+    await redis.publish(keys.gpu_wake("w1"), "token")
+    async with asyncio.timeout(20):
+        await is_reading.wait()
+
+        await listener.stop()
