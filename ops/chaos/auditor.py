@@ -11,8 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, cast
 
+from calls import late_calls
 from journal import Journal
 from redis.asyncio import Redis
+from windows import Windows
 
 from producer.contract import JobState, Lane
 from producer.keys import GROUP, Keys
@@ -32,9 +34,13 @@ class Auditor:
         self._redis = redis
         self._keys = keys
         self._acknowledged = {fact["job_id"]: fact for fact in journal.facts("acknowledged")}
-        self._sealed = [fact["batch"] for fact in journal.facts("sealed")]
-        self._cancelled = [fact["job_id"] for fact in journal.facts("cancelled") if fact["is_over"]]
-        self._garbage = [f"{fact['lane']}-{fact['entry']}" for fact in journal.facts("garbage")]
+        self._sealed = {fact["batch"]: fact for fact in journal.facts("sealed")}
+        self._cancelled = {fact["job_id"]: fact for fact in journal.facts("cancelled") if fact["is_over"]}
+        self._garbage = {f"{fact['lane']}-{fact['entry']}": fact for fact in journal.facts("garbage")}
+        self._refused = [fact["job_id"] for fact in journal.facts("refused")]
+        self._denied = {fact["job_id"] for fact in journal.facts("denied")}
+        self._calls_late = late_calls(journal)
+        self.windows = Windows(journal)
         self.states: Counter[str] = Counter()
         self.attempts: Counter[int] = Counter()
 
@@ -47,7 +53,10 @@ class Auditor:
             self.states[fields["state"]] += 1
             self.attempts[int(fields["attempt"])] += 1
         checks: dict[str, Callable[[], Awaitable[list[str]]]] = {
+            "every call returned within its deadline": self._late,
             "nothing acknowledged is lost": self._lost,
+            "nothing stays queued": self._unfinished,
+            "what was refused was not done": self._done_though_refused,
             "every end is committed once": self._doubled,
             "history holds each scan once": self._history,
             "batches add up and end once": self._batches,
@@ -59,17 +68,34 @@ class Auditor:
 
     # ------------------------------------------------------------------------------------------ checks
 
+    async def _late(self) -> list[str]:
+        return self._calls_late
+
+    async def _unfinished(self) -> list[str]:
+        left = {job_id: fields for job_id, fields in self._jobs.items() if fields["state"] not in FINAL}
+        return [f"job {job_id} is {fields['state']}" for job_id, fields in left.items()]
+
+    async def _done_though_refused(self) -> list[str]:
+        wrong = [f"job {job_id} was refused and is there" for job_id in self._refused if job_id in self._jobs]
+        # Two failovers may lose a job and bring it back, with the primary that had it.
+        denied = [j for j in self._denied if j in self._jobs and not self.windows.excuse(self._acknowledged[j])]
+        return wrong + [f"job {job_id} was denied and is there" for job_id in denied]
+
     async def _lost(self) -> list[str]:
         wrong: list[str] = []
-        for job_id in self._acknowledged:
-            state = self._jobs.get(job_id, {}).get("state", "nowhere")
+        for job_id, fact in self._acknowledged.items():
+            state = self._state(job_id)
             result = self._results.get(job_id)
+            if state == "nowhere" and self.windows.excuse(fact):
+                continue
             if state not in FINAL:
                 wrong.append(f"job {job_id} was acknowledged and is {state}")
             elif result is None or result["state"] != state:
                 wrong.append(f"job {job_id} is {state}, its result {result and result['state']}")
-        revived = (j for j in self._cancelled if self._jobs.get(j, {}).get("state") != JobState.CANCELLED)
-        return wrong + [f"job {job_id} was cancelled and ran all the same" for job_id in revived]
+        for job_id, fact in self._cancelled.items():
+            if self._state(job_id) != JobState.CANCELLED and not self.windows.excuse(fact):
+                wrong.append(f"job {job_id} was cancelled and ran all the same")
+        return wrong
 
     async def _doubled(self) -> list[str]:
         ends: dict[str, list[str]] = defaultdict(list)
@@ -100,19 +126,19 @@ class Auditor:
         members = Counter(fact["batch"] for fact in self._acknowledged.values() if fact["batch"])
         announced = Counter(event["batch"] for event in self._events if event["event"] == "batch.finished")
         wrong: list[str] = []
-        for batch in self._sealed:
+        for batch, fact in self._sealed.items():
             fields = _texts(await _value(self._redis.hgetall(self._keys.batch(batch))))
             total, done = int(fields.get("total", 0)), int(fields.get("done", 0))
             if not total == done == members[batch]:
                 wrong.append(f"batch {batch}: {members[batch]} jobs acknowledged, {total} in all, {done} ended")
-            if announced[batch] != 1:
+            if announced[batch] != 1 and not (announced[batch] == 0 and self.windows.excuse(fact)):
                 wrong.append(f"batch {batch} was announced {announced[batch]} times")
         return wrong
 
     async def _conversations(self) -> list[str]:
         asked: dict[str, list[str]] = defaultdict(list)
         for fact in self._acknowledged.values():
-            if fact["kind"] == "query" and self._jobs[fact["job_id"]]["state"] == JobState.SUCCEEDED:
+            if fact["kind"] == "query" and self._state(fact["job_id"]) == JobState.SUCCEEDED:
                 asked[fact["thread"]].append(fact["job_id"])
         saver = await conversation_saver(self._redis, self._keys, ttl_s=600)
         wrong: list[str] = []
@@ -128,7 +154,11 @@ class Auditor:
     async def _garbage_buried(self) -> list[str]:
         letters = [_texts(fields) for _, fields in await _value(self._redis.xrange(self._keys.dead))]
         reasons = Counter(letter.get("id", "") for letter in letters if letter.get("reason"))
-        return [f"garbage {name} is dead {reasons[name]} times" for name in self._garbage if reasons[name] != 1]
+        return [
+            f"garbage {name} is dead {reasons[name]} times"
+            for name, fact in self._garbage.items()
+            if reasons[name] != 1 and not (reasons[name] == 0 and self.windows.excuse(fact))
+        ]
 
     async def _left_over(self) -> list[str]:
         redis, keys = self._redis, self._keys
@@ -153,6 +183,9 @@ class Auditor:
         return wrong + [f"{n} keys of {kind} without a TTL: {examples[kind]}" for kind, n in sample.lasting.items()]
 
     # ------------------------------------------------------------------------------------------ reading
+
+    def _state(self, job_id: str) -> str:
+        return self._jobs.get(job_id, {}).get("state", "nowhere")
 
     async def _event_lines(self) -> AsyncIterator[bytes]:
         for _, fields in await _value(self._redis.xrange(self._keys.events)):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
+from calls import Calls, NeverReturned
 from journal import Journal
 
 from producer.client.client import Client
-from producer.contract import JobState
+from producer.contract import JobState, JsonObject
 from producer.errors import NotDurable, QueueFull, RedisUnreachable, RedisUnsuitable, WaitTimeout
 
 T = TypeVar("T")
@@ -24,15 +27,20 @@ OUTSTANDING: Final = 20
 """Jobs under way at once: enough to keep every worker busy, few enough to see the end of."""
 THREADS: Final = 3
 QUESTIONS: Final = ("Which page has the worst barriers?", "What is wrong with it?", "How many images lack a text?")
-PASSING: Final = (RedisUnreachable, RedisUnsuitable, QueueFull, NotDurable, WaitTimeout)
-"""Errors of a moment; any other ends the run, and the run is a failure."""
+PASSING: Final = (RedisUnreachable, RedisUnsuitable, QueueFull, NotDurable, WaitTimeout, NeverReturned)
+"""Errors of a moment, and what the auditor will tell; any other ends the run, and the run is a failure."""
+REPLY_S: Final = 30.0
+"""By when a call of Redis ends; a durable one may first ask how Redis writes."""
+WAIT_S: Final = 60.0
+ENDS_S: Final = 5.0
 
 
 class Crowd:
     """Submits until told to stop, then sees every job to its end."""
 
-    def __init__(self, client: Client, journal: Journal, urls: list[str], *, seed: int) -> None:
+    def __init__(self, client: Client, calls: Calls, journal: Journal, urls: list[str], *, seed: int) -> None:
         self._client = client
+        self._calls = calls
         self._journal = journal
         self._urls = urls
         self._dice = random.Random(seed)  # noqa: S311  a plan, not a secret
@@ -42,7 +50,7 @@ class Crowd:
 
     async def run(self, *, seconds: float) -> None:
         """Submit for ``seconds``; what is begun then is finished."""
-        until = asyncio.get_running_loop().time() + seconds
+        until = _now() + seconds
         async with asyncio.TaskGroup() as producers:
             producers.create_task(self._submit_batches(until))
             for number in range(THREADS):
@@ -62,21 +70,22 @@ class Crowd:
             batch = f"batch-{number}"
             for place in range(self._dice.randint(2, 8)):
                 await self._submit_scan(f"{batch}-{place}", batch)
-            await self._surely(lambda batch=batch: self._client.seal_batch(batch))
-            self._journal.note("sealed", batch=batch)
+            began = _now()
+            await self._surely("seal", lambda batch=batch: self._client.seal_batch(batch), deadline_s=2 * REPLY_S)
+            self._journal.note("sealed", batch=batch, began=began, at=_now())
 
     async def _submit_scan(self, job_id: str, batch: str) -> None:
         payload = {"url": self._dice.choice(self._urls), "assess": self._dice.random() < 0.5}  # noqa: PLR2004  half
         is_cancelled = self._dice.random() < 0.05  # noqa: PLR2004  one in twenty
         await self._room.acquire()
-        await self._surely(
-            lambda: self._client.submit("scan", payload, job_id=job_id, batch=batch, durable=True),
-        )
+        await self._submit_durably("scan", payload, job_id=job_id, batch=batch)
         self._journal.note("acknowledged", job_id=job_id, kind="scan", batch=batch)
         self._see_to_its_end(job_id)
         if is_cancelled:
-            state = await self._surely(lambda: self._client.cancel(job_id))
-            self._journal.note("cancelled", job_id=job_id, is_over=state is JobState.CANCELLED)
+            began = _now()
+            state = await self._surely("cancel", lambda: self._client.cancel(job_id), deadline_s=2 * REPLY_S)
+            is_over = state is JobState.CANCELLED
+            self._journal.note("cancelled", job_id=job_id, is_over=is_over, began=began, at=_now())
 
     async def _converse(self, thread: str, until: float) -> None:
         turn = 0
@@ -84,29 +93,37 @@ class Crowd:
             turn += 1
             job_id = f"{thread}-{turn}"
             payload = {"question": self._dice.choice(QUESTIONS), "thread_id": thread, "use_cache": False}
-            await self._surely(lambda j=job_id, p=payload: self._client.submit("query", p, job_id=j, durable=True))
+            await self._submit_durably("query", payload, job_id=job_id)
             self._journal.note("acknowledged", job_id=job_id, kind="query", batch="", thread=thread)
-            await self._surely(lambda j=job_id: self._client.wait(j, timeout_s=60))
+            await self._wait(job_id)
 
     # ------------------------------------------------------------------------------------------ steps
 
     def _see_to_its_end(self, job_id: str) -> None:
         async def see() -> None:
-            await self._surely(lambda: self._client.wait(job_id, timeout_s=60))
+            await self._wait(job_id)
             self._room.release()
 
         task = asyncio.create_task(see())
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
 
-    async def _surely(self, act: Callable[[], Awaitable[T]]) -> T:
+    async def _submit_durably(self, kind: str, payload: JsonObject, *, job_id: str, batch: str | None = None) -> None:
+        submit = partial(self._client.submit, kind, payload, job_id=job_id, batch=batch, durable=True)
+        await self._surely("durable submit", submit, deadline_s=2 * REPLY_S)
+
+    async def _wait(self, job_id: str) -> None:
+        wait = partial(self._client.wait, job_id, timeout_s=WAIT_S)
+        await self._surely("wait", wait, deadline_s=WAIT_S + ENDS_S)
+
+    async def _surely(self, what: str, act: Callable[[], Awaitable[T]], *, deadline_s: float) -> T:
         while True:
             try:
-                return await act()
+                return await self._calls.made("crowd", what, act, deadline_s=deadline_s)
             except PASSING:
                 self.tries_again += 1
                 await asyncio.sleep(AGAIN_S)
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return time.monotonic()

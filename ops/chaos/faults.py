@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -13,8 +15,8 @@ from typing import Any, Final
 
 from journal import Journal
 from plan import Strike
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from servers import plain
 from stage import Stage, WorkerProcess
 
 from producer.contract import Lane
@@ -23,6 +25,9 @@ from tests.support.processes_of import descendants
 SLOW_S: Final = 0.15
 CLOCK_WRONG_S: Final = 3600.0
 """At most, either way."""
+REDIS_CLOCKS_S: Final = (-3600.0, -10.0, 0.0, 10.0, 3600.0)
+"""How wrong Redis' clock is made: by an hour or by 10 s, ahead or behind, and right."""
+CUTS_A_SECOND: Final = 20
 OLLAMA_FAULTS: Final = (
     {"name": "drop"},
     {"name": "half_line"},
@@ -52,7 +57,7 @@ class Faults:
         self.done: Counter[str] = Counter()
         self._stage = stage
         self._journal = journal
-        self._redis_lock = asyncio.Lock()
+        self._redis_clock_s = 0.0
         self._acts: dict[str, Callable[[Strike], Awaitable[bool]]] = {
             "worker_killed": self._signal(signal.SIGKILL),
             "worker_terminated": self._signal(signal.SIGTERM),
@@ -65,6 +70,9 @@ class Faults:
             "browser_killed": self._kill_browser,
             "garbage_added": self._add_garbage,
             "clock_jumped": self._jump,
+            "redis_clock_jumped": self._jump_redis,
+            "redis_failed_over": self._fail_over,
+            "connections_cut": self._cut,
         }
 
     async def run(self, plan: tuple[Strike, ...]) -> None:
@@ -102,20 +110,33 @@ class Faults:
         return has_struck
 
     async def _kill_redis(self, strike: Strike) -> bool:
-        async with self._redis_lock:  # one at a time: a server that is being started cannot be started again
-            await asyncio.to_thread(self._stage.redis.kill)
-            await asyncio.sleep(strike.lasts_s)
-            await asyncio.to_thread(self._stage.redis.start)
-        return True
+        return await self._stage.servers.kill(away_s=strike.lasts_s)
+
+    async def _fail_over(self, strike: Strike) -> bool:
+        return await self._stage.servers.fail_over(behind_s=strike.lasts_s)
 
     async def _reset(self, _: Strike) -> bool:
-        return self._stage.proxy.reset() > 0
+        return self._stage.servers.reset() > 0
+
+    async def _cut(self, strike: Strike) -> bool:
+        """Drop one connection after the other, 20 a second."""
+        dice = random.Random(strike.draw)  # noqa: S311  a plan, not a secret
+        for _ in range(int(strike.lasts_s * CUTS_A_SECOND)):
+            self._stage.servers.cut_one(dice.random())
+            await asyncio.sleep(1 / CUTS_A_SECOND)
+        return True
 
     async def _slow_down(self, strike: Strike) -> bool:
-        self._stage.proxy.delay_s = SLOW_S * strike.draw
+        self._stage.servers.slow_down(SLOW_S * strike.draw)
         await asyncio.sleep(strike.lasts_s)
-        self._stage.proxy.delay_s = 0.0
+        self._stage.servers.slow_down(0.0)
         return True
+
+    async def _jump_redis(self, strike: Strike) -> bool:
+        """Set the clock of Redis to another time than it has."""
+        others = [wrong_s for wrong_s in REDIS_CLOCKS_S if wrong_s != self._redis_clock_s]
+        self._redis_clock_s = others[int(strike.draw * len(others))]
+        return self._stage.servers.set_clock(wrong_s=self._redis_clock_s)
 
     async def _kill_ollama(self, strike: Strike) -> bool:
         await self._stage.ollama.kill()
@@ -148,12 +169,16 @@ class Faults:
     async def _add_garbage(self, strike: Strike) -> bool:
         fields = GARBAGE[int(strike.draw * len(GARBAGE))]
         lane = Lane.BATCH if strike.draw * 10 % 1 > 0.5 else Lane.INTERACTIVE  # noqa: PLR2004  even odds
+        began = time.monotonic()
+        primary = await self._stage.servers.primary()
+        if primary is None:
+            return False
         try:
-            async with Redis.from_url(self._stage.redis.url) as redis:
+            async with plain(primary) as redis:
                 entry = await redis.xadd(self._stage.keys.lane(lane), fields)
         except (RedisError, OSError):
             return False  # Redis was down
-        self._journal.note("garbage", entry=entry.decode(), lane=lane)
+        self._journal.note("garbage", entry=entry.decode(), lane=lane, began=began, at=time.monotonic())
         return True
 
 

@@ -9,7 +9,12 @@ from typing import Any, Self
 
 
 class Journal:
-    """A file of facts: ``acknowledged``, ``sealed``, ``cancelled``, ``garbage``."""
+    """A file of facts.
+
+    ``acknowledged``, ``refused``, ``doubted`` and ``denied`` jobs, ``cancelled`` ones, ``sealed`` batches, ``garbage``;
+    calls as they were ``called`` and ``returned``; the ``window`` of a failover. ``began`` and ``at`` are this
+    process's monotonic clock.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

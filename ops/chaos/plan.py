@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 QUIET_S: Final = 3.0
@@ -24,6 +25,14 @@ FAULTS: Final[dict[str, tuple[int, float, float]]] = {
     "browser_killed": (3, 0.0, 0.0),
     "garbage_added": (2, 0.0, 0.0),
     "clock_jumped": (2, 0.0, 0.0),
+}
+
+# Seconds between two, and the shortest and longest seconds it lasts. What takes its time is not left to chance: each
+# run has one at least.
+REGULAR: Final[dict[str, tuple[float, float, float]]] = {
+    "redis_failed_over": (60.0, 0.0, 2.0),
+    "redis_clock_jumped": (15.0, 0.0, 0.0),
+    "connections_cut": (40.0, 3.0, 8.0),
 }
 
 
@@ -49,4 +58,9 @@ def make_plan(seed: int, *, seconds: float) -> tuple[Strike, ...]:
         _, shortest_s, longest_s = FAULTS[fault]
         strikes.append(Strike(at_s, fault, dice.uniform(shortest_s, longest_s), dice.random()))
         at_s += dice.expovariate(1 / MEAN_GAP_S)
-    return tuple(strikes)
+    for fault, (every_s, shortest_s, longest_s) in REGULAR.items():
+        count = max(1, round(seconds / every_s))
+        for number in range(count):
+            at_s = max(QUIET_S, (number + dice.uniform(0.2, 0.8)) * seconds / count)
+            strikes.append(Strike(at_s, fault, dice.uniform(shortest_s, longest_s), dice.random()))
+    return tuple(sorted(strikes, key=attrgetter("at_s")))

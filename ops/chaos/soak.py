@@ -86,11 +86,10 @@ class Samples:
 async def soak(folder: Path, *, seconds: float, workers: int) -> Samples:
     """Load a stage for so long and return the samples."""
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(Stage(folder, workers=workers))
-        client = await stack.enter_async_context(
-            Client(ClientSettings(redis_url=stage.redis.url, environment=ENVIRONMENT))
-        )
-        redis = await stack.enter_async_context(Redis.from_url(stage.redis.url))
+        stage = await stack.enter_async_context(Stage(folder, workers=workers, is_replicated=False))
+        url = stage.servers.servers[0].url
+        client = await stack.enter_async_context(Client(ClientSettings(redis_url=url, environment=ENVIRONMENT)))
+        redis = await stack.enter_async_context(Redis.from_url(url))
         samples = Samples()
         held, number = 0, 0
         while time.monotonic() - samples.began < seconds:

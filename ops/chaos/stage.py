@@ -1,4 +1,4 @@
-"""Everything that can be broken, as processes of its own: Redis behind a proxy, Ollama, a site, the workers.
+"""Everything that can be broken, as processes of its own: Redis (``servers.py``), Ollama, a site, the workers.
 
 A worker that ends, however it ends, is started again after a moment, as a container's restart policy would. All of
 them end with this process, even if it is killed. The data of Redis and the temporary files of the workers are below one
@@ -18,13 +18,13 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from tcp_proxy import TcpProxy
+from servers import Servers
 
 from producer.keys import Keys
 from tests.support.processes_of import descendants
 from tests.support.site import Reply, Request, Site, reply
 from worker.own_redis.lifeline import tied
-from worker.own_redis.server import EmbeddedRedis, free_port
+from worker.own_redis.server import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ENVIRONMENT: Final = "chaos"
@@ -177,10 +177,10 @@ class OllamaProcess:
 class Stage:
     """All of it, begun in order and ended in order; use as an async context manager."""
 
-    def __init__(self, folder: Path, *, workers: int) -> None:
+    def __init__(self, folder: Path, *, workers: int, is_replicated: bool) -> None:
         self.folder = folder
         self.keys = Keys(ENVIRONMENT)
-        self.redis = EmbeddedRedis(folder / "redis", die_with_parent=True)
+        self.servers = Servers(folder, is_replicated=is_replicated)
         self.ollama = OllamaProcess()
         self.site = Site(folder)
         self.workers: list[WorkerProcess] = []
@@ -189,13 +189,12 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         stack = self._stack
-        stack.enter_context(self.redis)
-        self.proxy = await stack.enter_async_context(TcpProxy(self.redis.port))
+        await stack.enter_async_context(self.servers)
         await stack.enter_async_context(self.ollama)
         stack.enter_context(self.site)
         self.urls = [self.site.add(f"/page-{number}", _changing_page(number)) for number in range(PAGES)]
         for number in range(self._count):
-            variables = {"REDIS_URL": self.proxied_url, "OLLAMA_BASE_URL": self.ollama.url, **WORKER_SETTINGS}
+            variables = {"REDIS_URL": self.servers.url, "OLLAMA_BASE_URL": self.ollama.url, **WORKER_SETTINGS}
             worker = WorkerProcess(f"worker-{number}", variables, self.folder)
             self.workers.append(await stack.enter_async_context(worker))
         return self
@@ -203,18 +202,13 @@ class Stage:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    @property
-    def proxied_url(self) -> str:
-        """Redis as workers and producers reach it."""
-        return f"redis://127.0.0.1:{self.proxy.port}/0"
-
-    async def make_whole(self) -> None:
-        """Bring back everything that is broken."""
-        await asyncio.to_thread(self.redis.start)
-        self.proxy.delay_s = 0.0
+    async def make_whole(self) -> bool:
+        """Bring back everything that is broken; return whether Redis is whole."""
+        is_whole = await self.servers.make_whole()
         await self.ollama.start()
         for worker in self.workers:
             worker.send(signal.SIGCONT)
+        return is_whole
 
     async def end_workers(self) -> list[int | None]:
         """Stop the workers in order, all at once; return their exit codes."""

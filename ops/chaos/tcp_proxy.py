@@ -18,7 +18,7 @@ class TcpProxy:
         self.delay_s = 0.0
         self._target_port = target_port
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.StreamWriter, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -39,15 +39,23 @@ class TcpProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def connections(self) -> list[asyncio.StreamWriter]:
+        """Both ends of each, for ``cut``, in the order in which they were opened."""
+        return list(self._open)
+
     def reset(self) -> int:
-        """Drop every connection as a firewall does, with RST; return how many there were."""
-        count = len(self._open)
-        for writer in self._open:
-            with contextlib.suppress(OSError):
-                made: socket.socket = writer.get_extra_info("socket")
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
-        return count
+        """Drop every connection; return how many ends there were."""
+        for writer in (held := self.connections):
+            self.cut(writer)
+        return len(held)
+
+    def cut(self, writer: asyncio.StreamWriter) -> None:
+        """Drop one connection as a firewall does, with RST."""
+        with contextlib.suppress(OSError):
+            made: socket.socket = writer.get_extra_info("socket")
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -59,16 +67,18 @@ class TcpProxy:
         except OSError:
             writer.transport.abort()
             return
-        self._open |= {writer, far_writer}
+        self._open |= {writer: None, far_writer: None}
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass_on(reader, far_writer))
                 both.create_task(self._pass_on(far_reader, writer))
         except* OSError:
             pass
+        except* asyncio.CancelledError:  # the proxy ends; Python 3.11 would log it for each connection
+            pass
         finally:
-            self._open -= {writer, far_writer}
             for one in (writer, far_writer):
+                self._open.pop(one, None)
                 one.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
