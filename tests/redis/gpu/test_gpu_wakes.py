@@ -36,7 +36,7 @@ async def test_a_listener_stops_although_redis_py_drops_its_cancellation(
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    listener = WakeListener(redis, keys.gpu_wake("w1"), on_wake=str, on_ready=int)
+    listener = WakeListener(redis, keys.gpu_wake("w1"), on_wake=lambda _: None, on_ready=lambda: None)
     await listener.start()
     monkeypatch.setattr(PubSub, "get_message", dropping)
     await redis.publish(keys.gpu_wake("w1"), "token")

@@ -1,5 +1,7 @@
 """What chaos counts: calls that come late or never, and what a failover may have lost."""
 
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import asyncio
