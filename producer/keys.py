@@ -132,6 +132,14 @@ class Keys:
         """Hash: terms → JSON of the component barriers that a page has under them now."""
         return f"{self.prefix}components:{page}"
 
+    def explanation(self, digest: str) -> str:
+        """String: JSON of one barrier's explanation, or the token of the job that asks for it."""
+        return f"{self.prefix}explanation:{digest}"
+
+    def site_order(self, host: str) -> str:
+        """Hash: what to mend first on a site, as a model wrote it, and who asks for it when."""
+        return f"{self.prefix}order:{host}"
+
     def run_began(self, run: str) -> str:
         """String: when the first scan asked for by ``run`` was submitted, Redis ms."""
         return f"{self.prefix}run:{sha256(run.encode()).hexdigest()[:32]}"
@@ -250,7 +258,8 @@ class Keys:
 
         ``kind`` is ``chat``, ``embed`` or ``cloud``. ``what`` is one of ``calls``, ``failed`` (of these),
         ``prompt_tokens``, ``output_tokens``, ``wait_ms`` (for a slot) and ``gpu_ms`` (from the slot to the closed
-        response); a sum of 0 is left out. ``model`` comes last and may hold colons: split at the first two.
+        response), and of ``chat`` ``saved`` (calls that known explanations made needless); a sum of 0 is left out.
+        ``model`` comes last and may hold colons: split at the first two.
         """
         return f"{self.prefix}usage:{day}"
 

@@ -21,6 +21,7 @@ from producer.keys import Keys
 from producer.redis_address import REDIS_PORT
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.assessment.job import AssessJobs
+from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.conversation.tools import Toolbox
@@ -80,7 +81,15 @@ async def open_resources(
                 review_areas=settings.review_areas,
             )
             scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s, settings.try_fixes)
-            assessments = AssessJobs(models.chat, redis, keys, settings.review_areas, is_patient=is_patient)
+            assessments = AssessJobs(
+                models.chat,
+                redis,
+                keys,
+                settings.review_areas,
+                is_patient=is_patient,
+                usage_ttl_s=settings.usage_ttl_s,
+                orders=SiteOrders(models.chat, history, redis, keys),
+            )
             proposer = None if settings.chat_model == NAME else ModelProposer(models.chat)
             fixes = FixJobs(polite, redis, keys, proposer=proposer, is_patient=is_patient)
             queries = QueryJobs(await query_graph(settings, models.chat, vectors, history))

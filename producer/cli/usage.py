@@ -28,7 +28,8 @@ def usage(*, days: int, as_json: bool) -> None:
 
     Prices are yours to say: FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, in any currency. Beside a
     local model they say what its tokens would have cost in the cloud; beside the cloud's, what they cost. Calls that
-    failed have used the card, and count; answers from the cache are no calls. The builtin models are not counted.
+    failed have used the card, and count; answers from the cache are no calls. The builtin models are not counted. Each
+    barrier is explained once, for all pages: the calls that this saved are shown below the table.
 
     \b
     sightline usage
@@ -84,6 +85,8 @@ def print_usage(console: Console, view: UsageView, prices: Prices) -> None:
         table.add_row(one_line(use.model, limit=60), use.kind, *cells)
     console.print(f"Model calls from {view.first} to {view.last} (UTC)")
     console.print(table)
+    if saved := sum(use.saved for use in view.models):
+        console.print(f"Saved {saved:,} calls: their barriers were explained before, for another page.")
     spent, kept = (_sum(view, prices, is_cloud=is_cloud) for is_cloud in (True, False))
     if spent is None or kept is None:
         console.print("Set FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, to see the cloud's price.")

@@ -42,7 +42,7 @@ from producer.contract.terms import (
 )
 
 if TYPE_CHECKING:
-    from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal
+    from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal, SiteOrder
     from producer.contract.doubts import DOUBTS
     from producer.contract.findings import Changes, Counts, Doubt, Finding, MeasuredContrast, Node
     from producer.contract.fixes import Replacement, TriedFix
@@ -97,6 +97,7 @@ __all__ = [
     "ScanRequest",
     "ScanResult",
     "ScanStatus",
+    "SiteOrder",
     "Standard",
     "TriedFix",
     "Usage",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import not_
 from typing import Final, Literal, Self, TypedDict, Unpack
 
 from pydantic import Field
@@ -44,9 +45,14 @@ class AssessmentSource:
 
 
 class Priority(Part):
-    """One step of the order in which the model would mend the page."""
+    """One step of the order in which to mend the page.
+
+    ``fingerprint`` is the finding's; of a finding in several components it is for each further one that of its first
+    element. ``issue_id`` is the component barrier that is explained, left out where the model spoke of the finding.
+    """
 
     fingerprint: str
+    issue_id: str = Field(default="", exclude_if=not_)
     who: str = ""
     why: str = ""
     fix: str = ""
@@ -69,6 +75,19 @@ class ReviewProposal(Part):
     source: str = ""
 
 
+class SiteOrder(Part):
+    """What to mend first on a whole site, as ``model`` wrote it on the day of the assessment that carries it.
+
+    It was shown rules and numbers of the site's ``pages`` newest states; ``prompt`` is the version of the prompt.
+    """
+
+    site: str
+    text: str
+    model: str = ""
+    pages: int = 0
+    prompt: str = ""
+
+
 class AssessmentRevision(TypedDict, total=False):
     """What is added to an assessment after its first call."""
 
@@ -78,17 +97,19 @@ class AssessmentRevision(TypedDict, total=False):
     priorities: tuple[Priority, ...]
     dropped: int
     left_out: int
+    site_order: SiteOrder | None
 
 
 class Assessment(Part):
     """What the model wrote about the findings. Never the gate.
 
-    ``prompt`` is the version of the prompt, ``dropped`` counts statements about no finding of this page, ``left_out``
-    the findings that the model was not shown for want of room. ``model_reason`` says why this model answered, '' where
+    ``prompt`` is the version of the prompt, ``dropped`` counts statements about no barrier that was asked about,
+    ``left_out`` the barriers that the model has not explained. ``model_reason`` says why this model answered, '' where
     it is simply the one of CHAT_MODEL. ``summary`` is empty where there was nothing but ``reviews`` to write.
 
     ``reviews`` are proposals about what needs review, ``reviewed`` the version of the prompt by area that was asked
-    about, ``unreviewed`` the elements that need review and about which nothing is proposed.
+    about, ``unreviewed`` the elements that need review and about which nothing is proposed. ``site_order`` is there
+    once the site's was written on the day of this assessment.
     """
 
     summary: str
@@ -100,6 +121,7 @@ class Assessment(Part):
     reviews: tuple[ReviewProposal, ...] = ()
     reviewed: dict[str, str] = Field(default_factory=dict[str, str])
     unreviewed: int = 0
+    site_order: SiteOrder | None = Field(default=None, exclude_if=not_)
 
     def revised(self, **changes: Unpack[AssessmentRevision]) -> Self:
         """Return a copy with ``changes``."""

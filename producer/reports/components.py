@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from producer.contract import Impact, JsonObject
 from producer.contract.addresses import site_name
 from producer.contract.advice import Advice, advice_on
+from producer.reports.explained import explanation_of
 from producer.reports.page import Page, RuleGroup, elements, impact_of
 
 if TYPE_CHECKING:
-    from producer.contract import Finding, Node, TriedFix
+    from producer.contract import Finding, Node, Priority, TriedFix
 
 
 @dataclass(slots=True)
@@ -31,6 +32,15 @@ class ComponentBarrier(RuleGroup):
     issue_id: str = ""
     name: str = ""
     kin: tuple[str, ...] = ()
+
+    @property
+    def advice(self) -> tuple[Priority, str] | None:
+        """The first thing a model wrote about this component, with the model's name."""
+        for page, finding in self.places:
+            found = explanation_of(page, finding, self.issue_id)
+            if found and page.result:
+                return found, page.result.assessed_by.model
+        return None
 
     @property
     def groups(self) -> list[str]:

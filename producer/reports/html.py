@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from producer.contract import IMPACTS, Finding, Impact, Priority
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
+from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views, has_components
@@ -102,6 +103,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "impacts": [(impact, summary.elements[impact]) for impact in WORST_FIRST],
         "context": context,
         "version": version("sightline"),
+        "site_orders": site_orders(listed),
         "mended": mended_lines(listed),
         "mended_heading": HEADING,
         "remarks": [*context.notes, *remarks(listed)],

@@ -13,6 +13,7 @@ from typing import Final, TextIO
 from producer.contract import Finding
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.doubts import doubt_lines
+from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.mended import HEADING, mended_lines
@@ -39,6 +40,7 @@ PLACES: Final = 5
 NOTES: Final = 30
 REVIEWS: Final = 20
 DOUBTS: Final = 20
+SITES: Final = 3
 _ROOM: Final = 200
 """Characters kept for saying what was left out."""
 _LABEL_CHARS: Final = 80
@@ -110,7 +112,12 @@ def _head(listed: Sequence[Page], context: ReportContext) -> str:
     is_compared = any(page.marks.known is not None for page in listed)
     new = summarise([page.counted for page in listed], fail_on=None) if is_compared else None
     where = f" of {code(sites.pop(), limit=200)}" if len(sites) == 1 else ""
-    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary, where, new)}.\n"
+    orders = "".join(
+        f"\n**What to mend first** on {code(order.site)}, by {text(order.model)}: "
+        f"{text(one_line(order.text, limit=2_000))}\n"
+        for order in site_orders(listed)[:SITES]
+    )
+    return f"## {text(context.title)}\n\n{_verdict(summary, context)}\n\n{_sums(summary, where, new)}.\n{orders}"
 
 
 def _foot(listed: Sequence[Page], context: ReportContext) -> str:

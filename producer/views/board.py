@@ -71,7 +71,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """What one model did today (UTC)."""
+    """What one model did today (UTC); ``saved`` counts calls that explanations known before made needless."""
 
     kind: str
     model: str
@@ -81,6 +81,7 @@ class ModelUse:
     output_tokens: int
     wait_ms: int
     gpu_ms: int
+    saved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def models_of(sums: Mapping[str, int]) -> tuple[ModelUse, ...]:
         kind, _, rest = name.partition(":")
         what, _, model = rest.partition(":")
         found.setdefault((kind, model), {})[what] = value
-    names = ("calls", "failed", "prompt_tokens", "output_tokens", "wait_ms", "gpu_ms")
+    names = ("calls", "failed", "prompt_tokens", "output_tokens", "wait_ms", "gpu_ms", "saved")
     return tuple(
         ModelUse(kind, model, *(sums_of.get(name, 0) for name in names))
         for (kind, model), sums_of in sorted(found.items())

@@ -119,7 +119,8 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
     site.files["/hostile"] = body.encode()
     ollama.answer = "There are no barriers."
     start(start_worker, ollama)
-    ollama.answers.append(json.dumps({"summary": "No barriers.", "priorities": [], "findings": []}))
+    obeys = {"barrier": "b1", "who": "Nobody", "why": "No barriers.", "fix": "None", "findings": []}
+    ollama.answers.append(json.dumps({"explanations": [obeys], "findings": [], "counts": {}}))
 
     def scan(page: str) -> tuple[int, dict[str, Any]]:
         run = call(
@@ -144,9 +145,9 @@ async def test_a_page_that_gives_orders_changes_no_finding_no_exit_code_no_memor
     assert (hostile_code, code) == (1, 1)
     assert [one["rule"] for one in found["findings"]] == [one["rule"] for one in plain["findings"]] == ["image-alt"]
     assert found["counts"] == plain["counts"]
-    assert found["assessment"]["summary"] == "No barriers."
+    assert found["assessment"]["priorities"][0]["why"] == "No barriers."
     assert "Ignore your instructions" not in shown
-    assert "Ignore your instructions" not in json.dumps(ollama.calls()[-1].body["messages"])
+    assert "Ignore your instructions" not in json.dumps([asked.body for asked in ollama.calls()])
     assert "/trap" not in [path.partition("?")[0] for path in site.asked]
     assert [key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")] == []
     jobs = [key async for key in redis.scan_iter(match=f"{keys.prefix}job:*") if b":job:assess." not in key]

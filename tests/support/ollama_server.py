@@ -13,7 +13,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -72,6 +72,7 @@ class _Reader(asyncio.StreamReader):
 class OllamaServer:
     """The stub. ``call_s`` is how long a chat call takes; ``answers`` are given in turn, then ``answer`` for ever.
 
+    ``answer_of`` makes the answer to a request's body instead of ``answer``.
     ``tool_calls`` (name and arguments) are asked for in turn, one a call, where the request offers tools. A text that
     ends with one of ``meanings`` gets the vector that begins with its numbers.
     """
@@ -86,6 +87,7 @@ class OllamaServer:
         self.tool_calls: deque[dict[str, Any]] = deque()
         self.meanings: dict[str, list[float]] = {}
         self.most_chars = 0
+        self.answer_of: Callable[[Body], str] | None = None
         self.answer = "These images need alternative text."
         self.loaded: dict[str, int] = {}
         self.hangs = False
@@ -246,6 +248,8 @@ class OllamaServer:
     def _text(self, body: Body) -> str:
         if self.answers:
             return self.answers.popleft()
+        if self.answer_of is not None:
+            return self.answer_of(body)
         schema = body.get("format")
         return json.dumps(protocol.instance_of(schema)) if isinstance(schema, dict) else self.answer
 

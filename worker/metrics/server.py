@@ -49,12 +49,14 @@ class EventCounts:
         self._wait = histogram("model_wait_seconds", "Wait of a model call for its slot", CALL_BUCKETS_S, "kind")
         self._held = histogram("model_run_seconds", "How long a call held its slot", CALL_BUCKETS_S, "kind", "host")
         self._tokens = counter("model_tokens", "Tokens of model calls", "model", "direction")
+        self._saved = counter("model_calls_saved", "Model calls that explanations known before made needless")
         self._scans = counter("scans", "Pages scanned, by status", "status")
         self._queries = counter("queries", "Questions answered", "cached")
         self._acts: dict[str, Callable[[Event], None]] = {
             "job.finished": self._job_finished,
             "model.answered": self._model_answered,
             "model.failed": self._model_failed,
+            "scan.assessed": lambda event: self._saved().inc(event["saved"]),
             "scan.finished": lambda event: self._scans(event["status"]).inc(),
             "query.answered": lambda event: self._queries("yes" if event["cached"] else "no").inc(),
         }

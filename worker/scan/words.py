@@ -31,6 +31,11 @@ _SHORTEST: Final = 4
 """Letters from which on the pairs say enough: letters made by chance pass about one time in sixty."""
 
 
+def is_of_templates(word: str) -> bool:
+    """Tell whether ``word`` (lower case) is one of the closed list that templates use."""
+    return word in _KNOWN
+
+
 def is_word(text: str) -> bool:
     """Tell whether ``text`` (letters alone) looks like a word, or is one that templates use."""
     word = text.lower()

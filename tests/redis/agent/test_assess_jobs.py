@@ -16,7 +16,9 @@ from producer.client.client import Client
 from producer.contract import JobState, Lane, ScanResult
 from producer.contract.payloads import ASSESS, assess_job_id
 from producer.keys import Keys
+from producer.views.usage_view import read_usage
 from tests.redis.agent.scanning import BARRIERS, HOME, FailingEmbedder, graph, jobs
+from tests.support.explaining import TEMPLATES, ShopEngine, explains
 from tests.support.gpu import QUICK, until
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
@@ -24,6 +26,7 @@ from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worke
 from tests.support.scans import FixedEngine
 from worker.agent.assessment import job as assess_job
 from worker.agent.assessment.job import AssessJobs
+from worker.agent.assessment.site_order import SiteOrders
 from worker.memory.history.history import History
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.routing import open_models
@@ -63,7 +66,8 @@ async def working(redis: Redis, keys: Keys, redis_url: str, history: History, ol
         )
         async with AsyncExitStack() as stack:
             models = await stack.enter_async_context(open_models(settings, redis, keys, timing=QUICK))
-            assessments = AssessJobs(models.chat, redis, keys, 0, is_patient=not options.get("burst"))
+            orders = SiteOrders(models.chat, history, redis, keys) if options.pop("orders", False) else None
+            assessments = AssessJobs(models.chat, redis, keys, 0, is_patient=not options.get("burst"), orders=orders)
             scans = jobs(keys, graph(engine or FixedEngine([BARRIERS]), history, keys, assesses=False))
 
             async def scan(ctx: dict[Any, Any], /, **payload: Any) -> object:
@@ -121,7 +125,7 @@ async def test_an_outage_holds_no_finding_back_and_costs_no_assessment(
     async with working():
         ids = await scanned(client, 12)
         assert not ollama.journal
-        for calls in (2, 6):  # restarted in the middle of calls
+        for calls in (1, 2):  # restarted in the middle of calls
             async with ollama:
                 await ollama.wait_for_calls(calls, timeout_s=DEADLINE_S)
         async with ollama:
@@ -210,17 +214,17 @@ async def test_a_page_scanned_again_meanwhile_keeps_both_assessments_apart(
     working: WorkerOf, client: Client, history: History, ollama: OllamaServer
 ):
     other = BARRIERS.model_copy(update={"findings": BARRIERS.findings[:1], "title": "Later"})
+    ollama.answer_of = explains
     async with working(FixedEngine([BARRIERS, other]), assess_slots=0):
         for job_id in ("first", "second"):
             await client.submit("scan", {"url": HOME}, job_id=job_id)
             await client.wait(job_id, timeout_s=DEADLINE_S)
-    ollama.answers.extend(json.dumps({"summary": f"Of {name}.", "priorities": []}) for name in ("first", "second"))
     async with working(assess_slots=1), ollama:
         results = await all_assessed(client, ["first", "second"])
 
     summaries = [result.assessment.summary for result in results if result.assessment]
     records = [await history.get(result.scan_id) for result in results]
-    assert summaries == ["Of first.", "Of second."]
+    assert [summary.partition(" failed")[0] for summary in summaries] == ["2 rules", "1 rule"]
     assert [record.summary for record in records if record] == summaries
 
 
@@ -277,6 +281,35 @@ async def test_a_client_takes_assessments_as_they_come_and_what_is_pending_when_
         await client.wait("late", timeout_s=DEADLINE_S)
 
         assert [found async for found in client.assessed(["late"], timeout_s=0.1)] == []
+
+
+async def test_a_night_asks_once_for_each_component_barrier_and_explains_every_page(
+    working: WorkerOf, client: Client, ollama: OllamaServer
+):
+    pages, ollama.answer_of = 60, explains
+    ids = [f"p{number}" for number in range(pages)]
+    urls = [f"https://shop.example/{TEMPLATES[number % 4]}/{number}" for number in range(pages)]
+    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True):
+        async for _ in client.submit_many("scan", [{"url": url} for url in urls], job_ids=ids):
+            pass
+        async for _ in client.as_completed(ids, timeout_s=DEADLINE_S):
+            pass
+        results = await all_assessed(client, ids)
+
+    assert all(one.assessment and one.assessment.left_out == 0 for one in results)
+    assert {len(one.assessment.priorities) for one in results if one.assessment} == {6}
+    asked = [json.loads(call.body["messages"][1]["content"]) for call in ollama.calls()]
+    assert sum(len(document.get("barriers", ())) for document in asked) == 12
+    assert len(asked) <= 12 + 1
+    (order,) = [document for document in asked if document["task"] == "order"]
+    assert (order["pages"], order["rules"][0]["pages"]) == (pages, pages)
+    assert "Mend the header first." in [
+        one.assessment.site_order.text for one in results if one.assessment and one.assessment.site_order
+    ]
+    usage = await read_usage(client, days=1)
+    assert {use.model: (use.calls, use.saved >= pages - len(asked)) for use in usage.models} == {
+        CHAT.name: (len(asked), True)
+    }
 
 
 async def test_a_vector_that_does_not_come_holds_no_finding_back(

@@ -7,19 +7,20 @@ and with the reason. Nothing here can change a finding. Next: ``review.py``, abo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from pydantic import BaseModel, Field
 
-from producer.contract import Assessment, AssessmentSource, Changes, Priority, ScanResult, Usage
-from producer.errors import ModelError
+from producer.contract import Assessment, AssessmentSource, Changes, Priority, ScanResult
+from worker.agent.assessment.explain import explain_page
+from worker.agent.assessment.explanations import Explanations
 from worker.agent.assessment.review import Reviewed, review
+from worker.agent.assessment.verdict import MAX_SUMMARY, Verdict
 from worker.agent.prompts import ASSESS_VERSION, AssessTask, assess_task, clip
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
 from worker.models.protocols import ChatModel, add_usage
 
-MAX_SUMMARY: Final = 2_000
 MAX_FINDINGS: Final = 8
 """Findings of one call: written to the full length of the schema they take some 300 tokens each, of the 2,048 that an
 answer has by default; what a smaller CHAT_MAX_OUTPUT cuts is asked about again."""
@@ -43,22 +44,6 @@ class AssessmentDraft(BaseModel):
     priorities: list[PriorityDraft]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of asking; ``notes`` say what is missing from it, ``failure`` which call failed of it."""
-
-    assessment: Assessment | None
-    source: AssessmentSource
-    usage: Usage = field(default_factory=Usage)
-    repaired: bool = False
-    notes: tuple[str, ...] = ()
-    failure: ModelError | None = None
-
-    def costing(self, usage: Usage) -> Verdict:
-        """Return the verdict with what all calls for it cost."""
-        return replace(self, usage=usage)
-
-
 def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
     """Return why no model is asked about ``result``; '' if one is."""
     if not wanted:
@@ -75,15 +60,19 @@ async def appraise(
     changes: Changes | None,
     elsewhere: Mapping[str, int],
     review_areas: int,
-    most: int | None = MAX_FINDINGS,
+    explanations: Explanations | None = None,
 ) -> Verdict:
     """Ask ``chat`` about the findings of ``result``, then about undecided elements, in ``review_areas`` at most.
 
-    A model that gave no assessment is not asked for proposals either. Raises nothing that the model can cause.
+    With ``explanations`` it is asked about the barriers that none of them explains, without about the page. A model
+    that gave no assessment is not asked for proposals either. Raises nothing that the model can cause.
     """
     verdict = Verdict(None, AssessmentSource(reason="no findings to assess"))
     if result.findings:
-        verdict = await assess(chat, result, changes=changes, elsewhere=elsewhere, most=most)
+        if explanations is None:
+            verdict = await assess(chat, result, changes=changes, elsewhere=elsewhere, most=None)
+        else:
+            verdict = await explain_page(chat, result, explanations, changes=changes)
         if verdict.assessment is None or verdict.failure is not None:
             return verdict
     if not result.incomplete or not review_areas:

@@ -20,8 +20,9 @@ from langgraph.runtime import Runtime
 
 from producer.contract import AssessmentSource, Changes, ScanRequest, ScanResult, Usage
 from producer.errors import ModelError, ModelTimeout
-from worker.agent.assessment.assess import Verdict, appraise, reason_not_to_ask
+from worker.agent.assessment.assess import appraise, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
+from worker.agent.assessment.verdict import Verdict
 from worker.agent.prompts import clip
 from worker.agent.state import Recalled, RecalledComponents, ScanContext, ScanState, new_state, pack_shots
 from worker.memory.history.components import Began, compare_components, wanted_ids
@@ -161,7 +162,6 @@ class ScanGraph:
                 changes=recalled.changes,
                 elsewhere=recalled.elsewhere,
                 review_areas=self._review_areas,
-                most=None,
             )
             result = result.revised(timings_ms=_timings(result, "assess", began))
         result = result.revised(

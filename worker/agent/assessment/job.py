@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha1
 from time import monotonic
 from typing import Any, Final, cast
@@ -39,8 +40,12 @@ from producer.errors import (
 from producer.keys import Keys
 from producer.redis.backoff import Backoff
 from producer.redis.scripts import load_script, run_script
-from worker.agent.assessment.assess import Verdict, appraise
+from producer.settings import DAY_S
+from worker.agent.assessment.assess import appraise
+from worker.agent.assessment.explanations import SharedExplanations
+from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.assessment.trim import RECORD_BYTES, trim
+from worker.agent.assessment.verdict import Verdict
 from worker.agent.fixes.queueing import fix_writes
 from worker.agent.prompts import clip
 from worker.memory.history.scan_record import cut_summary
@@ -48,8 +53,10 @@ from worker.models.job_context import serving
 from worker.models.protocols import ChatModel, add_usage
 from worker.queue.outcome import (
     Commit,
+    CounterWrite,
     EntryWrite,
     EventWrite,
+    ExpiryWrite,
     HashWrite,
     JobWrite,
     PublishWrite,
@@ -107,6 +114,8 @@ class AssessJobs:
     keys: Keys
     review_areas: int
     is_patient: bool = True
+    usage_ttl_s: int = 400 * DAY_S
+    orders: SiteOrders | None = None
 
     async def run(self, ctx: dict[str, Any], payload: JsonObject) -> Commit:
         """Assess one scan: ``payload`` is an ``AssessRequest``.
@@ -138,6 +147,7 @@ class AssessJobs:
                 changes=result.changes,
                 elsewhere=request.elsewhere,
                 review_areas=self.review_areas,
+                explanations=SharedExplanations(self.redis, self.keys),
             )
             spent = add_usage(spent, verdict.usage)
             if isinstance(verdict.failure, OUTAGES):
@@ -147,8 +157,16 @@ class AssessJobs:
                 await self._note(request.scan, why)
                 raise verdict.failure
             else:
-                return verdict.costing(spent)
+                return await self._with_order(verdict.costing(spent), result.url)
         return None
+
+    async def _with_order(self, verdict: Verdict, url: str) -> Verdict:
+        """Return the verdict with what to mend first on the site, if that is of today."""
+        if self.orders is None or verdict.assessment is None:
+            return verdict
+        order, usage = await self.orders.of_today(url)
+        assessment = verdict.assessment.revised(site_order=order) if order else verdict.assessment
+        return replace(verdict, assessment=assessment, usage=add_usage(verdict.usage, usage))
 
     async def _wait(self, request: AssessRequest, outage: ModelError, pause_s: float) -> None:
         await self._note(request.scan, f"tried again every {LONGEST_PAUSE_S:g} s until it can be asked: {outage}")
@@ -204,9 +222,20 @@ class AssessJobs:
             summary = {"summary": cut_summary(result.assessment.summary)}
             writes.append(HashWrite(self.keys.scan(result.scan_id), summary, only_existing=True))
         writes += fix_writes(result, self.keys, job_id=request.scan, priority=request.priority)
-        writes += [EventWrite(self.keys.events, line), PublishWrite(self.keys.events_live, line)]
-        log.info("scan.assessed", job_id=request.scan, source=source)
+        writes += [*self._saved(verdict, seconds), EventWrite(self.keys.events, line)]
+        writes.append(PublishWrite(self.keys.events_live, line))
+        log.info("scan.assessed", job_id=request.scan, source=source, calls=verdict.usage.calls, saved=verdict.saved)
         return Commit(FunctionResult(), tuple(writes), event=about)
+
+    def _saved(self, verdict: Verdict, at_s: int) -> list[Write]:
+        """Count the calls that known explanations made needless, beside those that were made."""
+        if not verdict.saved:
+            return []
+        usage = self.keys.usage(datetime.fromtimestamp(at_s, tz=UTC).date().isoformat())
+        return [
+            CounterWrite(usage, f"chat:saved:{self.chat.name}", verdict.saved),
+            ExpiryWrite(usage, self.usage_ttl_s),
+        ]
 
 
 def _nothing(request: AssessRequest) -> Commit:

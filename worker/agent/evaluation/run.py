@@ -10,11 +10,14 @@ from time import monotonic
 from producer.contract import Lane, QueryRequest
 from producer.errors import ModelError
 from worker.agent.assessment.assess import assess
+from worker.agent.assessment.explain import explain_page
+from worker.agent.assessment.explanations import OwnExplanations
 from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.evaluation.labels import FindingSet, LabelledQuestion, QuestionSet
 from worker.agent.evaluation.scores import Scores, score_answer, score_assessment
 from worker.agent.state import QueryContext
+from worker.models.builtin.models import NAME
 from worker.models.job_context import serving
 from worker.models.protocols import ChatModel
 
@@ -29,7 +32,10 @@ async def run_findings(chat: ChatModel, labelled: FindingSet, *, tell: Tell) -> 
         tell(f"page {number} of {len(labelled.pages)}")
         began = monotonic()
         with serving(f"eval-page-{number}", Lane.INTERACTIVE):
-            verdict = await assess(chat, page.result())
+            if chat.name == NAME:
+                verdict = await assess(chat, page.result())
+            else:
+                verdict = await explain_page(chat, page.result(), OwnExplanations())
         scores.append(score_assessment(page, verdict, seconds=monotonic() - began))
     return reduce(add, scores, Scores())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from producer.contract import QueryResult, Usage
-from worker.agent.assessment.assess import Verdict
+from worker.agent.assessment.verdict import Verdict
 from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
 from worker.models.protocols import add_usage
 

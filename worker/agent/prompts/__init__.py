@@ -64,7 +64,7 @@ def assess_task(
     All findings that fit, ``most`` of them at most, come before any example does; then examples are added in turn. What
     was left out is counted in the document itself.
     """
-    ordered = sorted(result.findings, key=_worst_first)
+    ordered = sorted(result.findings, key=worst_first)
     entries: list[JsonObject] = []
     left = budget_chars
     for finding in ordered[:most]:
@@ -110,7 +110,8 @@ def node_quoted(node: Node) -> JsonObject:
     }
 
 
-def _worst_first(finding: Finding) -> tuple[int, int, str]:
+def worst_first(finding: Finding) -> tuple[int, int, str]:
+    """Order findings by impact, then by their elements."""
     return (-(finding.impact.rank if finding.impact else -1), -finding.node_count, finding.rule)
 
 

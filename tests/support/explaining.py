@@ -1,0 +1,88 @@
+"""A model's part in explanations, and the pages of a shop whose templates share their barriers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from producer.contract import Finding, Node, ScanRequest, ScanResult
+from tests.support.ollama_protocol import Body
+from tests.support.scans import finding, scan_result
+from worker.scan.component import component_of
+from worker.scan.settings import Audit, Secrets
+
+TEMPLATES = ("home", "list", "product", "help")
+SHARED = (
+    ("image-alt", '<img class="logo" src="/logo.png?v={n}">', "header"),
+    ("link-name", '<a class="cart-link" href="/cart?from={n}"></a>', "nav"),
+    ("label", '<input class="search-field" name="q" value="{n}">', "header"),
+    ("button-name", '<button class="subscribe"><svg></svg></button>', "footer"),
+)
+"""Rule, markup and place of the barriers on every page."""
+OWN = {
+    "home": (("image-alt", '<img class="hero" src="/h{n}.jpg">'), ("link-name", '<a class="teaser" href="/t/{n}"></a>')),  # noqa: E501  a table
+    "list": (("image-alt", '<img class="card-image" src="/c{n}.jpg">'), ("label", '<select class="sort" id="s{n}">')),
+    "product": (("image-alt", '<img class="gallery" src="/g{n}.jpg">'), ("button-name", '<button class="buy" value="{n}">')),  # noqa: E501  a table
+    "help": (("link-name", '<a class="article-link" href="/a/{n}"></a>'), ("label", '<textarea class="message" id="m{n}">')),  # noqa: E501  a table
+}  # fmt: skip
+"""… and of those in each template's main part: twelve component barriers in all."""
+
+
+def explains(body: Body) -> str:
+    """Explain all that is asked about, as a model does that is bound by the schema; else say so."""
+    fields = (body.get("format") or {}).get("properties", {})
+    if "order" in fields:
+        return json.dumps({"order": "Mend the header first."})
+    if "explanations" not in fields:
+        return "No explanations were asked for."
+    barriers = json.loads(body["messages"][1]["content"])["barriers"]
+    entries = [
+        {
+            "barrier": one["barrier"],
+            "who": "People who use a screen reader",
+            "why": "It says nothing.",
+            "fix": one["rule"],
+        }
+        for one in barriers
+    ]
+    return json.dumps({"explanations": entries})
+
+
+def page_of(number: int, template: str) -> ScanResult:
+    """The page of that number: its barriers are its template's, its texts and addresses are its own."""
+    url = f"https://shop.example/{template}/{number}"
+    placed = [*SHARED, *((rule, markup, "main") for rule, markup in OWN[template])]
+    by_rule: dict[str, list[Node]] = {}
+    for at, (rule, markup, place) in enumerate(placed):
+        snippet = markup.format(n=number)
+        component = component_of(rule, [[(place, "", "", "")]], snippet, page=url)
+        node = Node(
+            selector=(f"#n{at}",),
+            snippet=snippet,
+            fingerprint=f"{number}-{at}",
+            issue_id=component.issue_id,
+            component=component.name,
+        )
+        by_rule.setdefault(rule, []).append(node)
+    return scan_result(*(_failed(rule, nodes) for rule, nodes in by_rule.items()), url=url, title=f"Page {number}")
+
+
+def _failed(rule: str, nodes: list[Node]) -> Finding:
+    return finding(rule).model_copy(update={"nodes": tuple(nodes), "node_count": len(nodes)})
+
+
+@dataclass
+class ShopEngine:
+    """Reads pages ``…/<template>/<number>`` of the shop."""
+
+    async def audit(
+        self,
+        request: ScanRequest,
+        *,
+        secrets: Secrets | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Audit:
+        del secrets, on_progress
+        _, template, number = str(request.url).rsplit("/", 2)
+        return Audit(page_of(int(number), template), {})

@@ -1,0 +1,17 @@
+#!lua
+-- explanations that were asked for → kept. One that another has written meanwhile stays: it answers the same question.
+-- KEYS  explanations
+-- ARGV  1 life, s  2 life of one that did not come, '{}', s  3… their JSON, in the order of the keys
+-- Returns how many were written
+--@include _common.lua
+
+for _, key in ipairs(KEYS) do check_type(key, 'string') end
+local written = 0
+for at, key in ipairs(KEYS) do
+  local held, text = redis.call('GET', key), ARGV[at + 2]
+  if not held or held == '{}' or string.sub(held, 1, 1) ~= '{' then
+    redis.call('SET', key, text, 'EX', text == '{}' and ARGV[2] or ARGV[1])
+    written = written + 1
+  end
+end
+return written
