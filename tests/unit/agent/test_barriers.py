@@ -42,6 +42,7 @@ def asked(*nodes: Node, model: str = "m") -> list[Barrier]:
         ("<ul><li>1<li>2<li>3</ul>", "<ul><li>…"),
         ('<html lang="xx" class="no-js">', '<html lang="…">'),
         ('<button onclick="f()"', ""),
+        ('<input value="0" type="search">', '<input type="search" value="…">'),
         ("no markup", ""),
         ("<xmp><![x[", "<custom-element>"),
     ],
