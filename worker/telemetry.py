@@ -49,8 +49,8 @@ scan.finished             a page was read, or could not be: job_id, status, barr
 scan.assessed             a scan's assessment was settled: job_id, source, calls, saved (by known explanations)
 scan.fixes_tried          changes were tried on a scan's page, or not: job_id, tried, fixes, state
 assessment.waits          no model host can be asked now: job_id, error, pause_s
-site_order.written        what to mend first on a site was written: site, pages, model
-site_order.failed         … or could not be: site, error
+order.written             what to mend first on a site was written: site, pages, model
+order.failed              … or could not be: site, error
 assessment.not_wanted     the result has expired or is assessed: job_id
 query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes
 query.answer_unusable     a model said nothing that can be shown: job_id, model, round

@@ -93,16 +93,16 @@ class SiteOrders:
             wanted = ScanFilter(host=site, status=("scanned", "partial"), since_ms=since_ms)
             pages = await self.history.newest_of_pages(wanted, limit=MAX_PAGES)
         except SightlineError as error:
-            log.warning("site_order.failed", site=site, error=str(error))
+            log.warning("order.failed", site=site, error=str(error))
             return None, Usage()
         document = json.dumps(document_of(pages), ensure_ascii=False)
         messages = (Message("system", ORDER_SYSTEM), Message("user", document))
         answer = await ask_in_form(self.chat, messages, OrderDraft, SCHEMA)
         if isinstance(answer, NoAnswer):
-            log.warning("site_order.failed", site=site, error=answer.reason)
+            log.warning("order.failed", site=site, error=answer.reason)
             return None, answer.usage
         text = clip(answer.draft.order, MAX_CHARS)
-        log.info("site_order.written", site=site, pages=len(pages), model=answer.model)
+        log.info("order.written", site=site, pages=len(pages), model=answer.model)
         return SiteOrder(site=site, text=text, model=answer.model, pages=len(pages), prompt=ORDER_VERSION), answer.usage
 
 
