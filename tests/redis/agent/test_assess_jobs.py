@@ -23,7 +23,7 @@ from tests.support.gpu import QUICK, until
 from tests.support.ollama_protocol import CHAT
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
-from tests.support.scans import FixedEngine
+from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.assessment import job as assess_job
 from worker.agent.assessment.job import AssessJobs
 from worker.agent.assessment.site_order import SiteOrders
@@ -272,7 +272,8 @@ async def test_a_worker_that_empties_its_lanes_ends_in_an_outage_and_leaves_the_
 async def test_a_client_takes_assessments_as_they_come_and_what_is_pending_when_the_time_is_over(
     working: WorkerOf, client: Client, ollama: OllamaServer
 ):
-    async with working(), ollama:
+    unexplained = scan_result(finding("list", "x"))  # what is explained needs no host
+    async with working(FixedEngine([BARRIERS, BARRIERS, unexplained])), ollama:
         ids = await scanned(client, 2)
         came = [found.job_id async for found in client.assessed(ids, timeout_s=DEADLINE_S)]
         assert sorted(came) == ids
