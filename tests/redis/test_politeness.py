@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from producer.contract import ScanRequest
+from producer.contract import ScanRequest, TriedFix
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
@@ -259,6 +259,9 @@ class Asked:
         wait_s = self.waits_s.pop(0)
         status = "scanned" if wait_s is None else "unreachable"
         return Audit(scan_result(url=str(request.url), status=status), come_again_s=wait_s)
+
+    async def try_fixes(self, *_: Any, **__: Any) -> tuple[TriedFix, ...]:
+        raise AssertionError
 
 
 PAGE = ScanRequest(url=f"https://{HOST}/cart")
