@@ -256,7 +256,7 @@ async def test_an_element_or_a_page_that_is_not_there_again_is_said(engine: Scan
     "fetch('/fixes/write', {method: 'DELETE', keepalive: true})",
 ])  # fmt: skip
 async def test_nothing_is_written_while_changes_are_tried(engine: ScanEngine, site: Site, script: str) -> None:
-    form = '<form method="post" action="/fixes/write" target="x"></form>'
+    form = '<iframe name="x" title="x"></iframe><form method="post" action="/fixes/write" target="x"></form>'
     url = site.add("/fixes/writing", page(f'<button id="close-it"></button>{form}<script>{script}</script>'))
     asked = await wanted(engine, url)
     before = len(site.seen("/fixes/write"))

@@ -49,7 +49,7 @@ async def test_what_waits_is_seen_with_its_age_and_a_strange_kind_makes_no_label
     client: Client, start_worker: StartScanWorker, site: SmallSite, redis: Redis, keys: Keys
 ):
     port = free_port()
-    start_worker(METRICS_PORT=str(port), MAX_JOBS="2")
+    start_worker(METRICS_PORT=str(port), MAX_JOBS="2", KIND_WAIT_S="0")
     site.gate.clear()
     await redis.xadd(keys.lane("batch"), {"kind": 'strange"} 1', "payload": "{}"}, id="1-1")
     for _ in range(3):

@@ -52,7 +52,7 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
             "EMBEDDING_MODEL": "nomic-embed-text",
             "OLLAMA_BASE_URL": await ollama.line(),
         }
-        workers = [start_worker(METRICS_PORT=str(port), **models) for port in ports]
+        workers = [start_worker(METRICS_PORT=str(port), KIND_WAIT_S="0", **models) for port in ports]
         with running_prometheus(tmp_path, quick_rules(), ports) as prometheus:
             load = asyncio.create_task(keep_busy(client, site))
             queries = panel_queries(keys.environment)
