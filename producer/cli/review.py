@@ -48,7 +48,6 @@ def review(
     ID is the component's, as reports show it under what a person has to review. 'barrier' counts its elements as
     barriers, with the impact that axe-core gives the rule, also for 'scan --fail-on'; with --only-new they are known.
     'no-barrier' leaves them out of what needs review. Every report shows the decision with name and date.
-    With 'scan --local' decisions are read from REDIS_URL, where that is set.
     """
     if sum((issue_id is not None, is_list, remove is not None)) != 1:
         raise click.UsageError("give one of ID barrier|no-barrier with --reason, --list, and --remove ID")

@@ -10,8 +10,6 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.cli.scan.gate import Gate
-from producer.cli.scan.wait import take_own
 from producer.client.client import Client
 from producer.contract.decision import Decision
 from producer.errors import InvalidJob, UnknownJob
@@ -67,19 +65,3 @@ async def test_what_cannot_be_read_decides_nothing(decisions: Decisions, redis: 
     await cast("Any", redis).hset(keys.decisions, FIRST.issue_id, text)
 
     assert await decisions.all() == []
-
-
-def test_a_local_run_takes_what_the_user_s_redis_keeps_and_says_where_it_does_not_reply(
-    call: Call, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    call("review", FIRST.issue_id, "no-barrier", "--reason", "decoration", "--by", "Anna")
-    taken, without = Gate(), Gate()
-    monkeypatch.setenv("ENVIRONMENT", keys.environment)
-
-    for url, gate in ((redis_url, taken), ("redis://127.0.0.1:1/0", without)):
-        monkeypatch.setenv("REDIS_URL", url)
-        take_own(gate)
-
-    assert list(taken.decisions) == [FIRST.issue_id]
-    assert without.decisions == {}
-    assert "waivers and decisions of REDIS_URL are left out" in capsys.readouterr().err

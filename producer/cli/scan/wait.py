@@ -28,7 +28,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submi
 from producer.cli.scan.targets import Targets
 from producer.cli.terminal import is_terminal, progress
 from producer.client.client import Client
-from producer.errors import InvalidJob, ResultExpired, SightlineError, WaitTimeout
+from producer.errors import InvalidJob, ResultExpired, WaitTimeout
 from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
@@ -52,8 +52,6 @@ def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: S
         reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
         check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
     waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
-    if options.local and environment().get("REDIS_URL", "").strip():
-        take_own(waiting.gate)
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         return waiting.run(partial(_with_service, service) if service else with_client)
 
@@ -62,14 +60,6 @@ async def take_kept(client: Client, gate: Gate) -> None:
     """Give the gate the waivers and decisions that are kept in the client's environment."""
     gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
     gate.take_decisions(await Decisions(client).all())
-
-
-def take_own(gate: Gate) -> None:
-    """Give the gate of a local run what the user's Redis keeps; where it does not reply, a line says so."""
-    try:
-        with_client(lambda client: take_kept(client, gate))
-    except SightlineError as error:
-        click.echo(f"sightline: waivers and decisions of REDIS_URL are left out: {error}", err=True)
 
 
 def assess_wait(options: ScanOptions) -> float:
