@@ -115,5 +115,7 @@ class Environment:
         return name not in await self.fields(key)
 
     async def indexes(self) -> set[str]:
+        """Return the names of the indexes that have vectors."""
         names = cast("list[bytes]", await self.redis.execute_command("FT._LIST"))
-        return {name.decode() for name in names if name.startswith(self.keys.prefix.encode())}
+        own = {name.decode() for name in names if name.startswith(self.keys.prefix.encode())}
+        return own - {self.keys.barriers_index}
