@@ -33,19 +33,19 @@ class Decisions:
     async def add(self, decision: Decision) -> None:
         """Keep the decision, replacing that on the same component; raises ``InvalidJob``."""
         check_decision(decision)
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: "the decision may have been added; add it again to be sure"):
             await self._redis.hset(self._key, decision.issue_id, json.dumps({"v": 1, **decision.document()}))
 
     async def all(self) -> list[Decision]:
         """Return the decisions by component; what cannot be read decides nothing and is left out."""
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, None):
             fields = await self._redis.hgetall(self._key)
         read = (_decision(value) for value in fields.values())
         return sorted((decision for decision in read if decision), key=lambda decision: decision.issue_id)
 
     async def remove(self, issue_id: str) -> None:
         """Take a decision back: the component needs review again. Raises ``UnknownJob``."""
-        with redis_errors(self._client.settings):
+        with redis_errors(self._client.settings, lambda: "the decision may have been removed"):
             removed = await self._redis.hdel(self._key, issue_id)
         if not removed:
             raise unknown(f"decision on {issue_id!r}", self._client.keys, see="review --list")

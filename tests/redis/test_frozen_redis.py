@@ -24,6 +24,7 @@ from worker.own_redis.server import EmbeddedRedis
 DEADLINE_S: Final = 20.0
 SILENCE_S: Final = 0.2
 PAGE: Final = "https://shop.example/"
+REVIEWED: Final = f"{'a' * 16}-{'b' * 8}"
 READ: Final = "did not reply"
 """What is said where nothing can have been done."""
 CALLS: Final[list[tuple[list[str], str]]] = [
@@ -33,6 +34,7 @@ CALLS: Final[list[tuple[list[str], str]]] = [
     (["backup", "DIR/new"], READ),
     (["batch", "close", "night"], "may be sealed"),
     (["cancel", "one"], READ),
+    (["compare", "nightly-1", "nightly-2"], READ),
     (["dead", "list"], READ),
     (["dead", "show", "one"], READ),
     (["dead", "replay", "one"], READ),
@@ -49,6 +51,9 @@ CALLS: Final[list[tuple[list[str], str]]] = [
     (["restore", "DIR/made"], "may have been loaded"),
     (["result", "one"], READ),
     (["result", "one", "--wait", "--timeout", "0.1"], "may have ended"),
+    (["review", "--list"], READ),
+    (["review", REVIEWED, "barrier", "--reason", "too light"], "may have been added"),
+    (["review", "--remove", REVIEWED], "may have been removed"),
     (["scan", PAGE], "may have been added"),
     (["scan", PAGE, "--wait"], READ),
     (["scan", PAGE, "--timeout", "0.1"], READ),

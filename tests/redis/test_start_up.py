@@ -78,5 +78,6 @@ def test_who_only_submits_loads_the_models_of_requests_alone(redis_url: str, key
     code, modules = loaded_by(redis_url, keys, "scan", "https://shop.example/", "--json")
 
     assert code == 0
-    assert parts_of_the_contract(modules) - {"waiver", "decision"} == PLAIN | CHOICES | {"hosts", "message", "requests"}
+    of_requests = {"certificates", "hosts", "message", "requests"}
+    assert parts_of_the_contract(modules) - {"waiver", "decision"} == PLAIN | CHOICES | of_requests
     assert not {"rich", "producer.cli.scan.wait", "producer.cli.report_extras"} & modules
