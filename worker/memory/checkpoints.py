@@ -42,10 +42,43 @@ MOST_STEPS: Final = 10_000
 FORGOTTEN_AT_ONCE: Final = 1_000
 SETUP_TRIES: Final = 5
 """Each try loses at most one of the two indexes to another worker; the rest is margin."""
-
+WRITES: Final = {"JSON.SET", "JSON.MERGE", "ZADD", "SET"}
 
 _HOLD: ContextVar[Hold | None] = ContextVar("hold", default=None)
 _IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
+
+
+class _Expiring:
+    """A client that sends the TTL of what it writes along with it.
+
+    langgraph-checkpoint-redis 0.5.2 sends it afterwards: a worker killed, or a server replaced, in between left keys
+    for ever. So did a worker that was frozen until its step was pruned. To be removed when the saver does so itself.
+    """
+
+    def __init__(self, client: Redis, ttl_s: int) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def set(self, name: Any, value: Any, **options: Any) -> Any:
+        """Write a string."""
+        return self._client.set(name, value, **{"ex": self._ttl_s, **options})
+
+    def pipeline(self, *args: Any, **options: Any) -> Any:
+        """Return redis-py's pipeline; the replies are those of its own commands."""
+        pipe: Any = self._client.pipeline(*args, **options)
+        execute = pipe.execute
+
+        async def send(raise_on_error: bool = True) -> list[Any]:
+            commands = [command for command, _ in pipe.command_stack]
+            for key in dict.fromkeys(command[1] for command in commands if command[0] in WRITES):
+                pipe.expire(key, self._ttl_s)
+            return (await execute(raise_on_error=raise_on_error))[: len(commands)]
+
+        pipe.execute = send
+        return pipe
 
 
 class SharedSaver(AsyncRedisSaver):
@@ -87,19 +120,9 @@ class SharedSaver(AsyncRedisSaver):
         del named
         return await put()
 
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """Keep what a node returned.
-
-        A worker that was frozen may do so after its step was pruned: langgraph-checkpoint-redis 0.5.2 then leaves a
-        stub of the step that lives for ever. To be removed when its merge takes a TTL.
-        """
-        await super().aput_writes(config, writes, task_id, task_path)
-        about = config.get("configurable", {})
-        step = (about["thread_id"], about.get("checkpoint_ns", ""), about["checkpoint_id"])
-        with redis_errors():
-            await self._redis.expire(self._make_redis_checkpoint_key(*step), self._ttl_s, nx=True)
+    def expire_at_once(self, client: Redis, ttl_s: int) -> None:
+        """Send TTLs along with what ``client`` writes; once set up, as redisvl's indexes take no other client."""
+        self._redis = cast("Any", _Expiring(client, ttl_s))
 
     @property
     def _ttl_s(self) -> int:
@@ -248,6 +271,7 @@ async def _opened(kind: type[SaverT], client: Redis, keys: Keys, ttl_s: int) -> 
         checkpoint_write_prefix=keys.checkpoint_writes,
     )
     await _set_up(saver)
+    saver.expire_at_once(client, ttl_s)
     return saver
 
 

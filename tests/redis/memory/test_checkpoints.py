@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import operator
 import time
+from contextlib import suppress
 from typing import Annotated, Any, TypedDict, cast
 from uuid import UUID
 
 import langgraph.checkpoint.redis.aio
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint
+from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, empty_checkpoint
 from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,7 +20,7 @@ from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.redis_server import StartServer
 from worker.limits.conversation_hold import Hold
-from worker.memory.checkpoints import FORGET, STEP, conversation_saver
+from worker.memory.checkpoints import FORGET, SCAN_TTL_S, STEP, conversation_saver, scan_saver
 
 
 class Talk(TypedDict):
@@ -127,6 +128,27 @@ async def test_what_a_woken_worker_writes_to_a_step_that_was_pruned_ends_by_itse
     ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys)}
     assert len(ttls) > len([key for key in ttls if b"latest" in key]) + 1  # the newest step, and what came late
     assert all(0 < ttl <= 600 for ttl in ttls.values()), ttls
+
+
+async def test_a_worker_killed_after_any_write_leaves_no_key_that_lives_for_ever(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    async def killed(*_: object) -> None:
+        raise RedisConnectionError
+
+    saver = await scan_saver(redis, keys)
+    monkeypatch.setattr(langgraph.checkpoint.redis.aio, "aexpire_with_retry", killed)
+    about: RunnableConfig = {"configurable": {"thread_id": f"{keys.environment}:talk:a", "checkpoint_ns": ""}}
+
+    with suppress(RedisConnectionError):
+        await saver.aput(about, empty_checkpoint(), {}, {})
+    step = {**about["configurable"], "checkpoint_id": "1"}
+    with suppress(RedisConnectionError):
+        await saver.aput_writes({"configurable": step}, [("turns", ["late"])], "task")
+
+    ttls = {key: await redis.ttl(key) for key in await keys_of(redis, keys)}
+    assert len(ttls) >= 3  # the step, what its node returned, and the list of that
+    assert all(0 < ttl <= SCAN_TTL_S for ttl in ttls.values()), ttls
 
 
 async def test_the_newest_step_is_the_one_written_last_though_its_writers_clock_is_behind(redis: Redis, keys: Keys):
