@@ -64,7 +64,8 @@ class _Expiring:
 
     def set(self, name: Any, value: Any, **options: Any) -> Any:
         """Write a string."""
-        return self._client.set(name, value, **{"ex": self._ttl_s, **options})
+        client: Any = self._client
+        return client.set(name, value, **{"ex": self._ttl_s, **options})
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
         """Return redis-py's pipeline; the replies are those of its own commands."""
