@@ -49,6 +49,7 @@ from worker.agent.assessment.verdict import Verdict
 from worker.agent.fixes.queueing import fix_writes
 from worker.agent.prompts import clip
 from worker.memory.history.scan_record import cut_summary
+from worker.models.builtin.models import NAME
 from worker.models.job_context import serving
 from worker.models.protocols import ChatModel, add_usage
 from worker.queue.outcome import (
@@ -147,7 +148,8 @@ class AssessJobs:
                 changes=result.changes,
                 elsewhere=request.elsewhere,
                 review_areas=self.review_areas,
-                explanations=SharedExplanations(self.redis, self.keys),
+                # The builtin model restates a page's findings; there is nothing in that to share.
+                explanations=None if self.chat.name == NAME else SharedExplanations(self.redis, self.keys),
             )
             spent = add_usage(spent, verdict.usage)
             if isinstance(verdict.failure, OUTAGES):
