@@ -192,7 +192,7 @@ def raise_for(code: int | None, complained: str, words: tuple[str, ...], *, is_i
 
 
 async def in_thread(act: Callable[[], T]) -> T:
-    """Return what ``act`` returns in a thread of its own; one that never returns keeps nobody."""
+    """Run ``act`` in a new thread and return its result; a call that never returns blocks no other."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

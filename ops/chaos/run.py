@@ -51,7 +51,7 @@ SHOWN: Final = 8
 
 @dataclass
 class Outcome:
-    """What a run came to: faults that struck, how jobs and calls ended, what was wrong by check."""
+    """The outcome of a run: faults, ends of jobs and calls, and what each check found."""
 
     strikes: dict[str, int] = field(default_factory=dict[str, int])
     states: dict[str, int] = field(default_factory=dict[str, int])

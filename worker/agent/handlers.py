@@ -26,7 +26,7 @@ from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.fixes.queueing import are_tried, fix_writes, secret_writes
 from worker.agent.job_secrets import LoadSecrets
-from worker.agent.state import QueryContext, Recalled, ScanContext, ScanState, unpack_shots
+from worker.agent.state import QueryContext, Recalled, RecalledComponents, ScanContext, ScanState, unpack_shots
 from worker.memory.history.scan_record import document, page_of, signature, terms_of
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
@@ -156,21 +156,7 @@ def scan_commit(
         CounterWrite(keys.scan(scan_id), "times_seen", 1),
         *site_counters(news, keys, seen_ms),
     ]
-    page = component_writes(
-        result,
-        keys,
-        page=page_of(request),
-        terms=terms_of(request),
-        run=request.run,
-        seen_ms=seen_ms,
-        recalled=recalled.components,
-    )
-    writes += page + (site_tallies(result, keys, seen_ms) if page else [])
-    writes += [
-        WindowWrite(keys.period(kind, name), host_of(result.url), recalled.components.began_ms, seen_ms)
-        for kind, name in (("batch", batch), ("run", request.run))
-        if name and host_of(result.url)  # HTML without an address is no page that could be compared
-    ]
+    writes += _compared_writes(result, request, keys, batch=batch, seen_ms=seen_ms, recalled=recalled.components)
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
@@ -180,6 +166,27 @@ def scan_commit(
     writes += assess_writes(result, keys, job_id=job_id, priority=lane, elsewhere=recalled.elsewhere)
     writes += fix_writes(result, keys, job_id=job_id, priority=lane)
     return Commit(result=result, writes=tuple(writes), event=_event(result))
+
+
+def _compared_writes(
+    result: ScanResult, request: ScanRequest, keys: Keys, *, batch: str, seen_ms: int, recalled: RecalledComponents
+) -> list[Write]:
+    """Return what later scans and ``compare`` go by: the page's component barriers, and when batch and run were."""
+    page = component_writes(
+        result,
+        keys,
+        page=page_of(request),
+        terms=terms_of(request),
+        run=request.run,
+        seen_ms=seen_ms,
+        recalled=recalled,
+    )
+    windows = [
+        WindowWrite(keys.period(kind, name), host_of(result.url), recalled.began_ms, seen_ms)
+        for kind, name in (("batch", batch), ("run", request.run))
+        if name and host_of(result.url)  # HTML without an address is no page that could be compared
+    ]
+    return [*page, *(site_tallies(result, keys, seen_ms) if page else []), *windows]
 
 
 def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
