@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 
 from producer.contract import ScanRequest, TriedFix
 from tests.support.scan_worker import ROOT
-from tests.support.site import Request, Site, reply
+from tests.support.site import PIXEL, Request, Site, reply
 from worker.scan.engine import ScanEngine
 from worker.scan.fixes.wanted import MAX_PROPOSAL_BYTES, Wanted
 from worker.scan.settings import Secrets
@@ -256,13 +257,21 @@ async def test_an_element_or_a_page_that_is_not_there_again_is_said(engine: Scan
     "fetch('/fixes/write', {method: 'DELETE', keepalive: true})",
 ])  # fmt: skip
 async def test_nothing_is_written_while_changes_are_tried(engine: ScanEngine, site: Site, script: str) -> None:
+    patience_s, before = 20.0, 0
     form = '<iframe name="x" title="x"></iframe><form method="post" action="/fixes/write" target="x"></form>'
-    url = site.add("/fixes/writing", page(f'<button id="close-it"></button>{form}<script>{script}</script>'))
+
+    async def after_a_write(request: Request, writer: asyncio.StreamWriter) -> None:
+        """Keep the page loading until it has written, or for ``patience_s``."""
+        end_s = time.monotonic() + patience_s
+        while len(site.seen("/fixes/write")) == before and time.monotonic() < end_s:  # noqa: ASYNC110  the site has no event
+            await asyncio.sleep(0.01)
+        await reply(PIXEL, content_type="image/png")(request, writer)
+
+    held = f'<img src="{site.add("/fixes/held.png", after_a_write)}" alt="">'
+    url = site.add("/fixes/writing", page(f'<button id="close-it"></button>{form}<script>{script}</script>{held}'))
     asked = await wanted(engine, url)
-    for _ in range(5):  # a scan may end before the page has written
-        if not site.seen("/fixes/write"):
-            asked = await wanted(engine, url)
     before = len(site.seen("/fixes/write"))
+    patience_s = 0.5
 
     found = await tries(engine, url, asked)
 
