@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from producer.contract import MeasuredContrast, ScanRequest, ScanResult, Viewport
 from tests.support.site import Site
 from worker.scan.axe import AxeRun
+from worker.scan.blank import BlankPage
+from worker.scan.cdp import CallFailed
 from worker.scan.chromium import Chromium
 from worker.scan.contrast import MAX_TEXTS, measure_contrast
 from worker.scan.engine import ScanEngine
@@ -187,9 +191,24 @@ async def test_a_page_is_left_as_it_was(browser_path: str, site: Site) -> None:
             axe = AxeRun(opened, ScanRequest(url=url), left_s=lambda: 30, frame_limit_s=5, max_frames=5)
             report = await axe.run(max_nodes=9, with_boxes=False)
 
-            await measure_contrast(browser, opened, report, viewport=viewport, may_scroll=True, left_s=30)
+            blank = BlankPage(browser)
+            await measure_contrast(opened, report, blank=blank, viewport=viewport, may_scroll=True, left_s=30)
 
             assert [node["contrast"].verdict for rule in report.incomplete for node in rule["nodes"]] == ["passes"] * 2
             assert await opened.evaluate(opened.session, world, state, timeout_s=10) == before
+    finally:
+        await browser.close()
+
+
+async def test_a_blank_page_that_dies_is_replaced_at_the_next_call(browser_path: str) -> None:
+    browser = await Chromium.launch(Path(browser_path), ScanSettings())
+    try:
+        blank = BlankPage(browser)
+        assert await blank.ask("globalThis.known = 1") == 1
+
+        with pytest.raises(CallFailed):
+            await blank.ask("new Promise(() => {})", limit_s=0.2)
+
+        assert await blank.ask("globalThis.known") is None
     finally:
         await browser.close()

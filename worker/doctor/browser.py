@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from producer.errors import DependencyMissing
 from worker.doctor.line import Line, error, ok, warning
+from worker.scan.blank import BlankPage
 from worker.scan.browser import find_browser
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
@@ -28,7 +29,7 @@ async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "au
     except (BrowserGone, OSError) as failure:
         return [warning("fonts", str(failure), "see why, or name another browser with BROWSER_PATH")]
     try:
-        return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(browser))]
+        return [sandbox_line(browser.sandbox), fonts_line(await read_fonts(BlankPage(browser)))]
     finally:
         await browser.close()
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from producer.contract import MeasuredContrast, Viewport
 from worker.scan.axe import AxeReport, ElementId, World
 from worker.scan.axe_source import script
+from worker.scan.blank import BlankPage
 from worker.scan.cdp import CallFailed, JsonObject
-from worker.scan.chromium import Chromium
 from worker.scan.page import Page, ScriptFailed, literal
 
 MAX_TEXTS: Final = 50
@@ -39,8 +39,6 @@ _BOLD: Final = 700
 _LARGE_PT: Final = 18
 _LARGE_BOLD_PT: Final = 14
 _PAINTS: Final = ("plain", "clear", "fill", "mark")
-_NO_PORT: Final = 9
-"""Nothing listens there: the blank page loads nothing."""
 
 Path = tuple[ElementId, ...]
 """An element, after the elements of the frames it is in."""
@@ -127,51 +125,30 @@ def _are_in_the_way(one: tuple[ElementId, Text], other: tuple[ElementId, Text]) 
 
 
 async def measure_contrast(
-    browser: Chromium, page: Page, report: AxeReport, *, viewport: Viewport, may_scroll: bool, left_s: float
+    page: Page, report: AxeReport, *, blank: BlankPage, viewport: Viewport, may_scroll: bool, left_s: float
 ) -> None:
     """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; never raises for the page's sake.
 
-    ``may_scroll``: what is not in the window is brought there, and the page is scrolled back.
+    ``blank`` compares the pictures. ``may_scroll``: what is not in the window is brought there, and the page is
+    scrolled back.
     """
     found = [(rule["id"], node) for rule in report.incomplete if rule["id"] in _NEEDED for node in rule["nodes"]]
     if not found:
         return
     with contextlib.suppress(CallFailed, ScriptFailed, TimeoutError):
-        async with asyncio.timeout(min(LIMIT_S, left_s * _SHARE)), _table(browser) as table:
-            await _Measurement(page, report.worlds, table, viewport).run(found[:MAX_TEXTS], may_scroll=may_scroll)
-
-
-@contextlib.asynccontextmanager
-async def _table(browser: Chromium) -> AsyncGenerator[_Table]:
-    """Lay out a blank page to compare pictures on."""
-    size = Viewport(width=200, height=200)
-    page = await Page.open(browser, proxy_port=_NO_PORT, viewport=size, user_agent=browser.user_agent, start_script="")
-    try:
-        world = await page.world(page.session, page.watch.frame_id, timeout_s=LIMIT_S)
-        await page.evaluate(page.session, world, script("pixels"), timeout_s=LIMIT_S)
-        yield _Table(page, world)
-    finally:
-        await asyncio.shield(page.close())
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A blank page and our world of it, with ``js/pixels.js`` loaded."""
-
-    page: Page
-    world: int
-
-    async def ask(self, call: str) -> Any:
-        return await self.page.evaluate(self.page.session, self.world, call, timeout_s=LIMIT_S)
+        async with asyncio.timeout(min(LIMIT_S, left_s * _SHARE)):
+            measurement = _Measurement(page, report.worlds, blank, viewport)
+            await measurement.run(found[:MAX_TEXTS], may_scroll=may_scroll)
 
 
 class _Measurement:
     """The measuring of one page."""
 
-    def __init__(self, page: Page, worlds: Sequence[World], table: _Table, viewport: Viewport) -> None:
+    def __init__(self, page: Page, worlds: Sequence[World], blank: BlankPage, viewport: Viewport) -> None:
         self._page = page
         self._worlds = worlds
-        self._table = table
+        self._blank = blank
+        self._view = blank.new_view()
         self._window = Edges(0, 0, viewport.width, viewport.height)
         self._touched: set[int] = set()
 
@@ -211,11 +188,12 @@ class _Measurement:
             for how in _PAINTS:
                 if how != "plain":
                     await self._paint(chosen, how)
-                await self._table.ask(f"sightlinePixels.add({literal(how)}, {literal(await self._shot())})")
+                shot = await self._shot()
+                await self._blank.ask(f"sightlinePixels.add({self._view}, {literal(how)}, {literal(shot)})")
         finally:
             await asyncio.shield(self._in_touched("sightlineContrast.paintBack()"))
         boxes = [[part.cut(texts[name].window) for part in texts[name].texts] for name in chosen]
-        ratios = await self._table.ask(f"sightlinePixels.measure({literal(boxes)})")
+        ratios = await self._blank.ask(f"sightlinePixels.measure({self._view}, {literal(boxes)})")
         for name, pair in zip(chosen, ratios, strict=True):
             done[name] = (texts[name], *pair) if pair else None
         return done
@@ -258,6 +236,8 @@ class _Measurement:
 
     async def _put_back(self) -> None:
         await self._in_touched("sightlineContrast.paintBack(), sightlineContrast.scrollBack()")
+        with contextlib.suppress(CallFailed, ScriptFailed):
+            await self._blank.ask(f"sightlinePixels.forget({self._view})")
 
     async def _in_touched(self, call: str) -> None:
         """Put something back wherever that is possible."""

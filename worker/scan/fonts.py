@@ -13,18 +13,16 @@ from typing import Any, Final, cast
 
 import structlog
 
-from producer.contract import Doubt, Viewport
+from producer.contract import Doubt
 from worker.scan.axe import World
 from worker.scan.axe_source import script
+from worker.scan.blank import BlankPage
 from worker.scan.cdp import CallFailed
-from worker.scan.chromium import Chromium
 from worker.scan.page import Page, ScriptFailed, literal
 from worker.scan.settings import Fonts
 
 _LIMIT_S: Final = 10.0
 _MAX_DOCUMENTS: Final = 20
-_NO_PROXY: Final = 9
-"""The port of nothing: a blank page loads nothing."""
 _SAMPLES: Final = {
     "Arabic": ("سلام", r"\p{Script=Arabic}"),
     "Armenian": ("Բարև", r"\p{Script=Armenian}"),
@@ -47,18 +45,11 @@ _SAMPLES: Final = {
 log = structlog.get_logger("sightline.scan")
 
 
-async def read_fonts(browser: Chromium) -> Fonts:
+async def read_fonts(blank: BlankPage) -> Fonts:
     """Return what a browser that has just started draws text with; unknown where it does not say."""
+    samples = {name: text for name, (text, _) in _SAMPLES.items()}
     try:
-        page = await Page.open(
-            browser, proxy_port=_NO_PROXY, viewport=Viewport(), user_agent=browser.user_agent, start_script=""
-        )
-        try:
-            samples = {name: text for name, (text, _) in _SAMPLES.items()}
-            world = World(page.session, await page.world(page.session, page.watch.frame_id, timeout_s=_LIMIT_S))
-            found = cast("dict[str, Any]", await _run(page, world, {}, samples))
-        finally:
-            await page.close()
+        found = cast("dict[str, Any]", await blank.ask(_call({}, samples)))
     except (CallFailed, ScriptFailed) as error:
         log.warning("browser.fonts_unknown", error=str(error))
         return Fonts()
@@ -87,11 +78,11 @@ async def missing_glyphs(page: Page, fonts: Fonts, *, worlds: Sequence[World]) -
 
 async def _missing_in(page: Page, world: World, scripts: dict[str, str]) -> Sequence[str]:
     try:
-        return cast("Sequence[str]", await _run(page, world, scripts, None))
+        found = await page.evaluate(world.session, world.context, _call(scripts, None), timeout_s=_LIMIT_S)
     except (CallFailed, ScriptFailed):
         return ()
+    return cast("Sequence[str]", found)
 
 
-async def _run(page: Page, world: World, scripts: dict[str, str], samples: dict[str, str] | None) -> object:
-    call = f"({script('fonts').rstrip().rstrip(';')})({literal(scripts)}, {literal(samples)})"
-    return await page.evaluate(world.session, world.context, call, timeout_s=_LIMIT_S)
+def _call(scripts: dict[str, str], samples: dict[str, str] | None) -> str:
+    return f"({script('fonts').rstrip().rstrip(';')})({literal(scripts)}, {literal(samples)})"

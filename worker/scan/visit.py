@@ -150,9 +150,9 @@ class Visit:
 
     async def _measure_contrast(self, browser: Chromium, report: AxeReport) -> None:
         await measure_contrast(
-            browser,
             self._page,
             report,
+            blank=browser.blank,
             viewport=self._request.viewport,
             may_scroll=self._request.scroll,
             left_s=self._deadline.left_s,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from worker.scan.blank import BlankPage
 from worker.scan.cdp import BrowserGone
 from worker.scan.chromium import Chromium
 from worker.scan.fonts import read_fonts
@@ -84,7 +85,8 @@ class WarmBrowser:
     async def _launch(self) -> Chromium:
         browser = await Chromium.launch(self._program, self._settings, had_sandbox=self.sandbox == ON)
         self.sandbox = browser.sandbox
-        browser.fonts = await read_fonts(browser)
+        browser.blank = BlankPage(browser)
+        browser.fonts = await read_fonts(browser.blank)
         return browser
 
     async def _settle(self, browser: Chromium) -> None:

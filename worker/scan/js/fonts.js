@@ -1,10 +1,17 @@
 // Which scripts the browser draws as boxes: of samples, on a blank page; or of the text on a page, with the page's fonts.
 // `scripts` has a pattern of its characters for each name; where `samples` are given they are drawn in place of a page.
 ((scripts, samples) => {
-  const canvas = Document.prototype.createElement.call(document, "canvas");
-  canvas.width = canvas.height = 40;
-  const context = HTMLCanvasElement.prototype.getContext.call(canvas, "2d", { willReadFrequently: true });
+  // Made for the first character that is drawn: most pages have none that is in doubt.
+  let made;
+  const paper = () => {
+    if (made) return made;
+    const canvas = Document.prototype.createElement.call(document, "canvas");
+    canvas.width = canvas.height = 40;
+    made = HTMLCanvasElement.prototype.getContext.call(canvas, "2d", { willReadFrequently: true });
+    return made;
+  };
   const drawn = (text, family) => {
+    const context = paper();
     context.clearRect(0, 0, 40, 40);
     context.font = `24px ${family}`;
     context.fillText(text, 4, 30);
@@ -16,6 +23,7 @@
   if (samples) {
     const missing = Object.keys(samples).filter((name) => [...samples[name]].every((char) => isMissing(char, generic[0])));
     const text = `Hamburgefonstiv 0123${Object.values(samples).join("")}`;
+    const context = paper();
     const widths = generic.map((family) => {
       context.font = `100px ${family}`;
       const size = context.measureText(text);

@@ -22,17 +22,20 @@
     Math.max(Math.abs(one[i] - other[i]), Math.abs(one[i + 1] - other[i + 1]), Math.abs(one[i + 2] - other[i + 2]));
   const isNearMark = (data, i) => MARK.every((value, channel) => Math.abs(data[i + channel] - value) < NEAR);
 
-  const shots = {};
-  const add = async (name, text) => {
-    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  // By view, the pictures of it by name. Several scans keep theirs here at the same time.
+  const views = new Map();
+  const bytesOf = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const add = async (view, name, text) => {
+    const bytes = bytesOf(text);
     const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const paper = canvas.getContext("2d", { willReadFrequently: true });
     paper.drawImage(bitmap, 0, 0);
     bitmap.close();
-    shots[name] = { paper, width: canvas.width, height: canvas.height };
+    if (!views.has(view)) views.set(view, {});
+    views.get(view)[name] = { paper, width: canvas.width, height: canvas.height };
   };
-  const pieceOf = ([left, top, right, bottom]) => {
+  const pieceOf = (shots, [left, top, right, bottom]) => {
     const [x, y] = [Math.max(0, Math.floor(left)), Math.max(0, Math.floor(top))];
     const width = Math.min(shots.clear.width, Math.ceil(right)) - x;
     const height = Math.min(shots.clear.height, Math.ceil(bottom)) - y;
@@ -68,8 +71,8 @@
   const sorted = (values) => Float64Array.from(values).sort();
   const share = (values, part) => values[Math.min(values.length - 1, Math.floor(values.length * part))];
   // The lowest and the highest ratio in tenths, rounded down; null where no letters are seen, or not in their colour.
-  const measure = (boxes) => {
-    const pieces = boxes.map(pieceOf).filter(Boolean);
+  const measure = (shots, boxes) => {
+    const pieces = boxes.map((box) => pieceOf(shots, box)).filter(Boolean);
     const strongest = Math.max(0, ...pieces.map(strengthOf));
     if (strongest < LEAST_MARK) return null;
     const found = [], drawn = [], filled = [];
@@ -88,5 +91,9 @@
     const ratios = sorted(found);
     return [share(ratios, TAIL), share(ratios, 1 - TAIL)].map((value) => Math.floor(value * 10 + 1e-6));
   };
-  globalThis.sightlinePixels = { add, measure: (all) => all.map(measure) };
+  globalThis.sightlinePixels = {
+    add,
+    measure: (view, all) => all.map((boxes) => measure(views.get(view), boxes)),
+    forget: (view) => void views.delete(view),
+  };
 })()
