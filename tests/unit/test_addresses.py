@@ -25,6 +25,7 @@ from producer.contract.addresses import (
 )
 from producer.contract.requests import checked_fields
 from tests.support.addresses import SPELLINGS
+from tests.support.rows import check_each
 from worker.agent.conversation.user_words import Asker, may_scan
 from worker.agent.handlers import parse_request
 from worker.cli.history import Wanted
@@ -63,8 +64,12 @@ def test_there_are_200_spellings_of_40_addresses():
     assert len(set(FLAT)) >= 200
 
 
-@pytest.mark.parametrize(("expected", "spelling"), FLAT)
-def test_every_spelling_of_an_address_is_one_page_wherever_it_enters(expected: str, spelling: str):
+def test_every_spelling_of_an_address_is_one_page_wherever_it_enters():
+    check_each(FLAT, is_one_page)
+
+
+def is_one_page(row: tuple[str, str]) -> None:
+    expected, spelling = row
     by_command = read_targets([spelling], None).urls  # what scan and schedule submit
     by_submit = checked_fields("scan", {"url": spelling})["url"]
     by_xadd = parse_request(json.loads(json.dumps({"url": spelling})))  # what a worker reads of an entry

@@ -7,12 +7,14 @@ import ssl
 import time
 import tracemalloc
 from http.server import BaseHTTPRequestHandler
+from itertools import product
 
 import pytest
 
 from producer.errors import InputError
 from producer.sitemaps import download, sitemap
 from producer.sitemaps.sitemap import Choice, read_sitemap
+from tests.support.rows import check_each
 from tests.support.site import PAGES
 from tests.support.small_site import SmallSite, sitemap_index, urlset
 
@@ -241,19 +243,22 @@ XML = '<?xml version="1.0" encoding="UTF-8"?><urlset><url><loc>{0}/a</loc></url>
 TEXT = "# our pages\r\n{0}/a\r\n\r\n  {0}/b"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("before", ["", "\n", "\r\n \t\r\n", "\n" * 5_000])
-@pytest.mark.parametrize("text", [XML, TEXT, FEED, RSS, RDF])
-def test_every_form_of_the_protocol_is_read_whatever_white_space_comes_first(
-    site: SmallSite, text: str, before: str, encoding: str
-) -> None:
-    if encoding == "utf-16":
-        text = text.replace("UTF-8", "UTF-16")
-    site.files["/s"] = (before + text.format(site.url)).encode(encoding)
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16")
+SPACES = ("", "\n", "\r\n \t\r\n", "\n" * 5_000)
 
-    listed = read_sitemap(f"{site.url}/s", Choice())
 
-    assert (list(listed.pages), listed.problems) == ([f"{site.url}/a", f"{site.url}/b"], {})
+def test_every_form_of_the_protocol_is_read_whatever_white_space_comes_first(site: SmallSite) -> None:
+    def is_read(row: tuple[str, str, str]) -> None:
+        text, before, encoding = row
+        if encoding == "utf-16":
+            text = text.replace("UTF-8", "UTF-16")
+        site.files["/s"] = (before + text.format(site.url)).encode(encoding)
+
+        listed = read_sitemap(f"{site.url}/s", Choice())
+
+        assert (list(listed.pages), listed.problems) == ([f"{site.url}/a", f"{site.url}/b"], {})
+
+    check_each(product((XML, TEXT, FEED, RSS, RDF), SPACES, ENCODINGS), is_read)
 
 
 def test_a_byte_order_mark_behind_a_blank_line_is_passed(site: SmallSite) -> None:

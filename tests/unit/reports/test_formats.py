@@ -11,17 +11,20 @@ import pytest
 from producer.errors import InputError
 from producer.reports.formats import FORMATS, load_report
 from producer.reports.page import Page, refused_page
+from tests.support.rows import check_each
 from tests.unit.reports import sample_pages as sample
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("page", sample.not_scanned(), ids=lambda page: page.outcome)
-def test_a_page_that_could_not_be_scanned_is_shown_with_its_problem(name: str, page: Page) -> None:
-    text = sample.render(name, [sample.passed(), page], width=200)
+def test_a_page_that_could_not_be_scanned_is_shown_with_its_problem(name: str) -> None:
+    def is_shown(page: Page) -> None:
+        text = sample.render(name, [sample.passed(), page], width=200)
 
-    shown = text.replace("\\", "").replace("&#39;", "'").replace("&apos;", "'")
-    assert page.url.removeprefix(sample.SITE) in shown
-    assert page.problem in shown
+        shown = text.replace("\\", "").replace("&#39;", "'").replace("&apos;", "'")
+        assert page.url.removeprefix(sample.SITE) in shown
+        assert page.problem in shown
+
+    check_each(sample.not_scanned(), is_shown)
 
 
 @pytest.mark.parametrize("name", FORMATS)
