@@ -36,7 +36,10 @@ SANDBOX_CALLS: Final = ["chroot", "clone", "unshare"]
 """System calls that Chromium's sandbox needs beyond the engine's default profile: all three, and no other."""
 
 
-class _Loader(yaml.SafeLoader):
+_Safe: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # the first is ten times as fast
+
+
+class _Loader(_Safe):
     """YAML with Compose's ``!override``, which replaces a value of the file before instead of merging with it."""
 
 
