@@ -26,9 +26,9 @@ from worker.own_redis.server import EmbeddedRedis
 from worker.scan.engine import ScanEngine, ScanSettings
 
 DEMO = ROOT / "ops" / "demo"
-DEADLINE_S = 110
+DEADLINE_S = 280
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path, number: s
     assert process.returncode == 130
     assert errors == "demo: stopped; nothing is left running\n"
     assert len(started) >= 3, "a Redis and two workers"
-    assert all_gone(started, within_s=5)
+    assert all_gone(started, within_s=30)
 
 
 def test_a_demo_whose_worker_dies_is_1_and_says_so(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_demo_whose_worker_dies_is_1_and_says_so(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert errors.startswith("demo: a worker ended with exit code -9")
-    assert all_gone(started, within_s=5)
+    assert all_gone(started, within_s=30)
 
 
 def _started(folder: Path) -> subprocess.Popen[str]:

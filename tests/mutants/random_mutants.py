@@ -43,6 +43,7 @@ SLOWER: Final = 3
 SETTINGS: Final = {
     "CI": "true",
     "PYTHONDONTWRITEBYTECODE": "1",  # a mutant of the same length and second would be taken for the file before
+    "COLD_STARTS": "1",  # a program's import of a line is a test's reach of it
     "QUEUE_SEQUENCES": "50",  # of the state machine's random walks: a mutant that they catch is caught early
 }
 QUICK_S: Final = 2.0

@@ -7,13 +7,12 @@ import os
 import pty
 import struct
 import subprocess
-import sys
 import termios
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, Protocol
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from tests.support.warm_start import start_module
+
 SIGHTLINE: Final = "producer.cli.main"
 DEADLINE_S: Final = 100.0
 """After which a program has failed to end."""
@@ -26,7 +25,7 @@ class Call(Protocol):
 
 
 class StartProgram(Protocol):
-    """Starts ``sightline`` on the test's keys; ``options`` are those of ``Popen``."""
+    """Starts ``sightline`` on the test's keys; ``options`` are those of ``start_module``."""
 
     def __call__(
         self, *words: str, variables: Mapping[str, str] | None = ..., **options: Any
@@ -37,18 +36,15 @@ def run_module(
     environment: Mapping[str, str], module: str, *words: str, given: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of ours to its end with ``given`` on its stdin. None ends in a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words],
-        cwd=ROOT,
-        env=environment,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with start_module(module, *words, environment=environment, text=True, **pipes) as process:
+        try:
+            out, err = process.communicate(given, timeout=DEADLINE_S)
+        except BaseException:
+            process.kill()
+            raise
+    assert "Traceback" not in err
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def run_sightline(environment: Mapping[str, str], *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -59,8 +55,7 @@ def run_sightline(environment: Mapping[str, str], *words: str, given: str = "") 
 def start_sightline(environment: Mapping[str, str], *words: str, **options: Any) -> subprocess.Popen[str]:
     """Start the command line; what it says goes to pipes where ``options`` say nothing else."""
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-m", SIGHTLINE, *words]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **{**pipes, **options})
+    return start_module(SIGHTLINE, *words, environment=environment, text=True, **{**pipes, **options})
 
 
 def drawn_by_sightline(environment: Mapping[str, str], *words: str, columns: int = 80) -> tuple[int, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
+
+from tests.support.warm_start import start_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,11 +29,10 @@ def start_program(
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``worker_program`` as it is in ``tree``."""
-    command = [sys.executable, "-m", "tests.support.worker_program", url, environment, *options]
+    words = ("tests.support.worker_program", url, environment, *options)
     with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=tree, env={**environment_of(tree), **(variables or {})}, stdout=log, stderr=log
-        )
+        given = {**environment_of(tree), **(variables or {})}
+        process = start_module(*words, environment=given, folder=tree, stdout=log, stderr=log)
     children.append(process)
     return process
 

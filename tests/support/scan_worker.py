@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from producer.errors import DependencyMissing
 from producer.keys import Keys
 from tests.support.missing import not_tested
+from tests.support.warm_start import start_module
 from worker.scan.browser import find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,8 +45,7 @@ def start_scan_worker(
     children: list[subprocess.Popen[bytes]], log_file: Path, url: str, keys: Keys, **variables: str
 ) -> subprocess.Popen[bytes]:
     with log_file.open("ab") as log:
-        command = [sys.executable, "-m", "worker"]
         environment = environment_for(url, keys, **variables)
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = start_module("worker", environment=environment, stdout=log, stderr=log)
     children.append(process)
     return process

@@ -10,7 +10,7 @@ from typing import Final
 
 from xdist.scheduler import LoadGroupScheduling
 
-TOGETHER: Final = ("tests/e2e/test_demo_site.py",)
+TOGETHER: Final = ("tests/crash/test_failover.py", "tests/e2e/test_demo_site.py")
 
 
 class FileScheduling(LoadGroupScheduling):
