@@ -78,10 +78,11 @@ async def test_a_browser_that_dies_under_a_scan_is_replaced_and_the_scan_succeed
 async def test_a_browser_that_dies_twice_is_worth_another_attempt_of_the_job(
     settings: ScanSettings, site: Site
 ) -> None:
+    others = set(descendants())
     async with ScanEngine(settings) as engine:
 
         def kill_all(_: str) -> None:
-            for pid in descendants():
+            for pid in set(descendants()) - others:
                 os.kill(pid, signal.SIGKILL)
 
         with pytest.raises(ScanFailed, match="failed twice") as caught:
@@ -100,7 +101,7 @@ async def test_a_browser_is_recycled_after_its_share_of_scans(settings: ScanSett
                 ScanRequest(url=site.url("/pages/clean.html")), on_progress=lambda _: pids.append(browser_pid(engine))
             )
     assert [len(list(group)) for _, group in itertools.groupby(pids)] == [6, 4]
-    assert all_gone(pids[:1], within_s=5)
+    assert all_gone(pids[:1], within_s=30)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
@@ -153,9 +154,10 @@ async def test_a_cancelled_scan_leaves_no_page(settings: ScanSettings, site: Sit
 
 
 async def test_a_scan_takes_no_more_than_its_deadline_of_a_server_that_says_nothing(
-    engine: ScanEngine, site: Site
+    settings: ScanSettings, site: Site
 ) -> None:
-    audit = await asyncio.wait_for(engine.audit(ScanRequest(url=site.url("/hang"), deadline_s=1)), 3)
+    async with ScanEngine(dataclasses.replace(settings, load_limit_s=100.0)) as patient:
+        audit = await asyncio.wait_for(patient.audit(ScanRequest(url=site.url("/hang"), deadline_s=1)), 60)
 
     assert audit.result.status == "unreachable"
 
@@ -192,7 +194,7 @@ async def test_a_closed_engine_leaves_no_process_and_no_profile(settings: ScanSe
     await engine.close()
 
     assert pids
-    assert all_gone(pids, within_s=5)
+    assert all_gone(pids, within_s=30)
     assert not profile.exists()
 
 
@@ -208,7 +210,7 @@ def test_a_killed_worker_takes_its_browser_with_it(browser_path: str, site: Site
         worker.wait(10)
 
     assert len(pids) >= 3
-    assert all_gone(pids, within_s=10)
+    assert all_gone(pids, within_s=30)
 
 
 async def test_the_result_says_whether_the_browser_ran_in_its_sandbox(engine: ScanEngine, site: Site) -> None:
