@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import sys
+import subprocess
 from pathlib import Path
 from typing import Any, Self
+
+from tests.support.warm_start import start_module
 
 ROOT = Path(__file__).parents[2]
 START_S = 100.0
@@ -20,37 +21,42 @@ class Child:
     """``python -m module arguments…``, killed at the end of the ``async with``; its log goes to this standard error."""
 
     def __init__(self, module: str, *arguments: str) -> None:
-        self._command = [sys.executable, "-m", module, *arguments]
-        self._process: asyncio.subprocess.Process | None = None
+        self._words = (module, *arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = asyncio.StreamReader()
+        self._pipe: asyncio.ReadTransport | None = None
 
     @property
-    def process(self) -> asyncio.subprocess.Process:
+    def process(self) -> subprocess.Popen[bytes]:
         assert self._process is not None
         return self._process
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+        self._process = await asyncio.to_thread(start_module, *self._words, environment=environment, **pipes)
+        reading = asyncio.StreamReaderProtocol(self._said)
+        loop = asyncio.get_running_loop()
+        self._pipe, _ = await loop.connect_read_pipe(lambda: reading, self._process.stdout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        await self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        await self.end()
+        if self._pipe is not None:
+            self._pipe.close()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    async def end(self) -> None:
+        """Wait until it has ended."""
+        await asyncio.to_thread(self.process.wait, START_S)
 
     async def line(self, *, timeout_s: float = START_S) -> str:
         """The next line it says; '' at its end."""
-        assert self.process.stdout is not None
         async with asyncio.timeout(timeout_s):
-            return (await self.process.stdout.readline()).decode().strip()
+            return (await self._said.readline()).decode().strip()
 
     async def event(self, name: str, *, timeout_s: float = START_S) -> dict[str, Any]:
         """The next event of that name."""
@@ -59,7 +65,7 @@ class Child:
                 fields = json.loads(text)
                 if fields["event"] == name:
                     return fields
-        msg = f"{self._command[2]} ended before it said {name!r}"
+        msg = f"{self._words[0]} ended before it said {name!r}"
         raise AssertionError(msg)
 
     async def events(self, *, until: str) -> list[dict[str, Any]]:
@@ -73,6 +79,7 @@ class Child:
         """Send it the line it waits for."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"go\n")
+        self.process.stdin.flush()
 
     def kill(self) -> None:
         self.process.kill()

@@ -25,7 +25,8 @@ from producer.cli import main
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CLIENT: Final = "producer.cli.main"
-MODULES: Final = frozenset({CLIENT, "worker", "tests.support.worker_program"})
+_SUPPORT: Final = ("tests.support.gpu_worker", "tests.support.ollama_server", "tests.support.worker_program")
+MODULES: Final = frozenset({CLIENT, "worker", *_SUPPORT})
 OF_THE_START: Final = ("PYTHON", "LC_", "LANG")
 """Variables that the interpreter reads when it starts."""
 OPTIONS: Final = frozenset({"stdin", "stdout", "stderr", "text"})

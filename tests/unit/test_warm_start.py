@@ -56,4 +56,4 @@ def test_what_depends_on_the_start_is_started() -> None:
     assert not may_be_warm("worker", {**ENVIRONMENT, "PYTHONUTF8": "0"}, ROOT)
     assert not may_be_warm("worker", {**ENVIRONMENT, "LC_ALL": "C"}, ROOT)
     assert not may_be_warm("worker", ENVIRONMENT, ROOT.parent)
-    assert not may_be_warm("tests.support.gpu_worker", ENVIRONMENT, ROOT)
+    assert not may_be_warm("ops.demo.run", ENVIRONMENT, ROOT)
