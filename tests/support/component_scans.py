@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from langgraph.runtime import Runtime
@@ -45,11 +46,12 @@ def issue_id(name: str) -> str:
 class Site:
     """Scans pages of one site: each is recalled and committed by what workers run, through the real finish.lua."""
 
-    def __init__(self, redis: Redis, keys: Keys, history: History) -> None:
+    def __init__(self, redis: Redis, keys: Keys, history: History, *, first: int = 0) -> None:
+        """``first``: how many jobs this Redis has had before."""
         self.redis = redis
         self.keys = keys
         self.history = history
-        self._count = 0
+        self._count = first
         self._graph = graph(FixedEngine([]), history, keys)
 
     async def recall(
@@ -61,11 +63,12 @@ class Site:
         batch: str = "",
         submitted_ms: int = 0,
         looks_back: bool = True,
+        at_ms: int = 0,
         **payload: Any,
     ) -> Commit:
         """Return the commit of a scan, not yet made: by the graph's steps, without the graph, which takes 20 ms.
 
-        A page's first scan need not look back.
+        A page's first scan need not look back. ``at_ms`` is when it was seen, without which it is Redis' time.
         """
         self._count += 1
         url = "" if "html" in payload else f"https://shop.example{path}"
@@ -77,7 +80,7 @@ class Site:
             state |= await self._graph.recall(state, Runtime(context=context))
         else:
             state |= {"recalled": Recalled().model_dump_json(), "embedded": embedded(search_text(result)).pack()}
-        state |= await self._graph.record(state)
+        state |= await self._graph.record(state) | ({"seen_ms": at_ms} if at_ms else {})
         return scan_commit(state, self.keys, shot_ttl_s=60, batch=batch)
 
     async def commit(self, *commits: Commit) -> None:
@@ -87,6 +90,14 @@ class Site:
                 self._count += 1
                 delivery = await started(self.redis, self.keys, f"commit-{self._count}")
                 assert await stream.finish(delivery, commit=commit) == "committed"
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[Callable[[Commit], Awaitable[object]]]:
+        """Give what commits a scan, by finish.lua alone: its job runs already."""
+        self._count += 1
+        async with open_stream(self.redis, self.keys) as stream:
+            delivery = await started(self.redis, self.keys, f"commit-{self._count}")
+            yield lambda commit: stream.finish(delivery, commit=commit)
 
     async def scan(self, *findings: Finding, **about: Any) -> ScanResult:
         """Scan a page and commit it; return the result."""

@@ -94,7 +94,8 @@ def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
 def prune(*, older_than: str, as_json: bool) -> None:
     """Drop old states of pages. A page's newest record stays, and its newest that was read whole, whatever their age.
 
-    Trends of sites are kept; those of groups reach back as far as the records do.
+    Component barriers that were mended before then go, too; one that comes back later is new. Trends of sites are kept;
+    those of groups reach back as far as the records do.
 
     \b
     sightline history prune --older-than '1 year'
@@ -106,9 +107,12 @@ def prune(*, older_than: str, as_json: bool) -> None:
 
     done = with_redis(read_settings(), act, doubt=lambda: "some records may have been dropped; run it again")
     if as_json:
-        click.echo(line_of({"v": 1, "records": done.looked_at, "dropped": done.dropped}))
+        click.echo(
+            line_of({"v": 1, "records": done.looked_at, "dropped": done.dropped, "component_barriers": done.barriers})
+        )
         return
-    click.echo(f"dropped {done.dropped:,} of {counted(done.looked_at, 'record')}; the newest of each page stay")
+    gone = f", and {counted(done.barriers, 'mended component barrier')}" if done.barriers else ""
+    click.echo(f"dropped {done.dropped:,} of {counted(done.looked_at, 'record')}{gone}; the newest of each page stay")
 
 
 @dataclass(frozen=True, slots=True)

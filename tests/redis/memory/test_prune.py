@@ -6,10 +6,11 @@ from redis.exceptions import ResponseError
 
 from producer.keys import Keys
 from producer.redis.scripts import run_script
+from tests.support.component_scans import Site, component, issue_id
 from tests.support.redis_server import StartServer
 from tests.support.seeded_history import Nights, page
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.prune import PRUNE, prune
+from worker.memory.history.prune import PRUNE, PRUNE_BARRIERS, prune
 
 URL = "https://shop.example/cart"
 
@@ -107,3 +108,45 @@ async def test_a_full_redis_can_be_pruned(redis_server: StartServer, keys: Keys)
         done = await prune(redis, keys, older_than_ms=nights.at(9))
 
         assert done.dropped == 2
+
+
+LOGO, CARD = component("1090"), component("ca4d", rule="label")
+
+
+async def kept(site: Site) -> set[str]:
+    wanted = [issue_id(name) for name in ("1090", "ca4d")]
+    return set(await site.history.barriers.get_many(wanted))
+
+
+async def test_component_barriers_mended_long_ago_go_and_what_a_page_has_stays_however_old(
+    redis: Redis, keys: Keys, history: History
+):
+    site = Site(redis, keys, history)
+    await site.scan(LOGO, CARD, at_ms=1_000)
+    await site.scan(CARD, at_ms=2_000)
+
+    early = await prune(redis, keys, older_than_ms=2_000)
+    late = await prune(redis, keys, older_than_ms=10**15)
+
+    assert (early.barriers, late.barriers) == (0, 1)
+    assert await kept(site) == {issue_id("ca4d")}
+    again = await site.scan(LOGO, CARD, at_ms=3_000)
+    assert again.changes is not None
+    assert [one.issue_id for one in again.changes.new_components or ()] == [issue_id("1090")]
+    [back] = (await history.barriers.get_many([issue_id("1090")])).values()
+    assert (back.pages, back.first_ms, back.returned_ms) == (1, 3_000, 0)
+
+
+async def test_a_component_barrier_that_a_scan_has_found_again_meanwhile_stays(
+    redis: Redis, keys: Keys, history: History
+):
+    site = Site(redis, keys, history)
+    await site.scan(LOGO, CARD, at_ms=1_000)
+    await site.scan(at_ms=2_000)
+    old = [keys.barrier(issue_id(name)) for name in ("1090", "ca4d", "gone")]  # as the command found them
+    await site.scan(LOGO, at_ms=3_000)
+
+    dropped = await run_script(redis, PRUNE_BARRIERS, old, [9_000])
+
+    assert dropped == 1
+    assert await kept(site) == {issue_id("1090")}

@@ -1,8 +1,8 @@
-"""Drops old states of pages from the history; what a page looks like now, and what it is compared with, stays.
+"""Drops old states of pages, and component barriers long mended; what a page has now, and is compared with, stays.
 
 Two walks over the documents, a batch at a time: the first finds of each page, under each terms it was held to, its
 newest record and its newest that was read whole, the second drops all others that are too old. Scans may land
-meanwhile: they only make more records old.
+meanwhile: they only make more records old. Why component barriers go by the same command: decision 0033.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from worker.memory.history.periods import prune_periods
 from worker.memory.vectors.documents import WALK_BATCH, key_batches
 
 PRUNE: Final = load_script("worker.memory.history", "prune")
+PRUNE_BARRIERS: Final = load_script("worker.memory.history", "prune_barriers")
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many records there were, and how many of them were dropped."""
+    """How many records there were, and how many of them, and of the component barriers, were dropped."""
 
     looked_at: int
     dropped: int
+    barriers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,10 @@ class _Stub:
 
 
 async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = WALK_BATCH) -> Pruned:
-    """Drop records last seen before ``older_than_ms`` (Redis time), but never a page's newest one.
+    """Drop records last seen, and component barriers mended, before ``older_than_ms`` (Redis time).
 
-    Nor its newest that was read whole: the next scan is compared with it. Safe to stop and to call again.
+    Never a page's newest record, nor its newest that was read whole: the next scan is compared with it. Never a
+    component barrier that a page has. Safe to stop and to call again.
     """
     kept = await _kept(redis, keys, batch)
     looked_at = dropped = 0
@@ -51,7 +54,24 @@ async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = WA
         if old:
             dropped += int(await run_script(redis, PRUNE, old, [older_than_ms]))
     await prune_periods(redis, keys, older_than_ms=older_than_ms)
-    return Pruned(looked_at, dropped)
+    return Pruned(looked_at, dropped, await _prune_barriers(redis, keys, older_than_ms=older_than_ms, batch=batch))
+
+
+async def _prune_barriers(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int) -> int:
+    dropped = 0
+    async for names in key_batches(redis, keys.barrier_prefix, size=batch):
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hget(name, "mended_ms")
+            mended = await pipe.execute()
+        old = [
+            name
+            for name, at_ms in zip(names, mended, strict=True)
+            if (at_ms or b"").isdigit() and int(at_ms) < older_than_ms
+        ]
+        if old:
+            dropped += int(await run_script(redis, PRUNE_BARRIERS, old, [older_than_ms]))
+    return dropped
 
 
 async def _kept(redis: Redis, keys: Keys, batch: int) -> frozenset[str]:
