@@ -1,4 +1,4 @@
-"""The search indexes of scans and memories: there, whole, of the embedding model in use; and a change of that model."""
+"""The search indexes of scans, memories and component barriers: there, whole; and the embedding model in use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class IndexFacts:
     dims: int
 
 
-async def read_index(redis: Redis, name: str, *, field: str) -> IndexFacts | None:
+async def read_index(redis: Redis, name: str, *, field: str = "") -> IndexFacts | None:
     """Return what Redis knows of the index with the vectors ``field``; None where there is none of that name."""
     try:
         info = await cast("Any", redis).ft(name).info()
@@ -63,6 +63,7 @@ async def index_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> lis
             is_there = await read_index(redis, documents.index(generation).name, field=generation.field) is not None
             number = await documents.count_lacking(generation) if is_there else 0
             lacking[generation] = lacking.get(generation, 0) + number
+    lines.append(whole_line("index of component barriers", await read_index(redis, keys.barriers_index)))
     return [vectors_line(record, model=model, dims=dims), *lines, *reindex_lines(record, lacking)]
 
 
@@ -88,12 +89,17 @@ def vectors_line(record: Record, *, model: str, dims: int) -> Line:
 
 
 def index_line(subject: str, facts: IndexFacts | None, generation: Generation) -> Line:
-    """Return what is to be said of one index."""
-    if facts is None:
-        return error(subject, "it is gone", "restart a worker, which builds it again from the documents")
-    if generation.dims != facts.dims:
+    """Return what is to be said of one index with vectors."""
+    if facts is not None and generation.dims != facts.dims:
         text = f"its vectors are {facts.dims} numbers long, the model's {generation.dims}: searches by meaning fail"
         return error(subject, text, "drop it, and restart a worker, which builds it again: redis-cli FT.DROPINDEX")
+    return whole_line(subject, facts)
+
+
+def whole_line(subject: str, facts: IndexFacts | None) -> Line:
+    """Return whether an index is there and finds all its documents."""
+    if facts is None:
+        return error(subject, "it is gone", "restart a worker, which builds it again from the documents")
     about = f"{facts.documents:,} documents"
     if facts.is_building:
         return warning(subject, f"{about}; it is being built", "wait: until then searches find a part")

@@ -42,7 +42,7 @@ async def test_a_service_in_order_has_no_error(redis_url: str, redis: Redis, key
 
     await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await Memories(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
-    for index in (keys.scans_index, keys.memories_index):
+    for index in (keys.scans_index, keys.memories_index, keys.barriers_index):
         await until(lambda index=index: is_built(index), what=f"{index} being built: Redis looks at all tests' keys")
     await redis.xgroup_create(keys.lane("batch"), GROUP, id="0", mkstream=True)
     await redis.xgroup_createconsumer(keys.lane("batch"), GROUP, "w1")
@@ -62,6 +62,7 @@ async def test_another_model_a_dropped_index_and_dead_letters_are_noticed(redis_
     await History(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await Memories(Embeddings(redis, keys, BuiltinEmbedder())).ensure_index()
     await redis.execute_command("FT.DROPINDEX", keys.memories_index)
+    await redis.execute_command("FT.DROPINDEX", keys.barriers_index)
     await redis.execute_command("HSET", keys.embedding, "active", "1:256:nomic-embed-text")
     await redis.xadd(keys.dead, {"id": "j1"})
 
@@ -73,6 +74,8 @@ async def test_another_model_a_dropped_index_and_dead_letters_are_noticed(redis_
     )
     assert lines["index of scans"].level is Level.OK
     assert lines["index of memories"].level is Level.ERROR
+    assert lines["index of component barriers"].level is Level.ERROR
+    assert "restart a worker" in lines["index of component barriers"].todo
     assert "dead list" in lines["dead letters"].todo
 
 
