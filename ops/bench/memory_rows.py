@@ -1,4 +1,4 @@
-"""The rows of DESIGN §12 about the memories: search among 100,000 scans, cache hits, what a page and a scan take.
+"""The rows of DESIGN §12 about the memories: search among 100,000 scans, cache hits. What a scan takes: growth_rows.py.
 
 The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
 model runs here and the time of a search depends on their number and length. Methods in words: README.md.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from worker.memory.history.history import EVERYTHING, History, ScanFilter
 from worker.memory.history.scan_record import document, search_text
 from worker.memory.vectors.embeddings import Embedded, Embeddings, Placed
 from worker.memory.vectors.generations import Generation
-from worker.models.builtin.models import BuiltinEmbedder
 from worker.models.protocols import EmbedReply
 
 SCANS: Final = 100_000
@@ -41,13 +39,6 @@ PAUSE_S: Final = 0.02
 NEAREST: Final = 10
 SEARCH_MUST_MS: Final = 5.0
 RECALL_MUST: Final = 0.95
-NIGHTS: Final = 30
-PAGES: Final = 100
-GROWTH_MUST: Final = 1.2
-ENDED: Final = 2_000
-WARM_UP: Final = 200
-"""Scans before the first reading: scripts and indexes are made at their first use."""
-ENDED_MUST: Final = 3_000
 GENERATION: Final = Generation(1, "synthetic", DIMS)
 KEYS: Final = Keys("bench")
 
@@ -91,27 +82,6 @@ def cache(bench: Bench) -> list[Row]:
     took_ms = asyncio.run(_hits(bench.url))
     row = Row("cache hit among 1,000 answers, without the embedding", "p50 / p99 ms")
     row.values = {"sightline": f"{statistics.median(took_ms):.2f} / {statistics.quantiles(took_ms, n=100)[98]:.2f}"}
-    return [row]
-
-
-def growth(bench: Bench) -> list[Row]:
-    """What a page of 60 barriers, one of its site's 100, takes in Redis after 30 unchanged nightly scans."""
-    bench.fresh()
-    one, many = asyncio.run(_nights(bench.url))
-    row = Row(f"a page after {NIGHTS} unchanged nightly scans, with its share of its site's counts", "bytes")
-    row.values = {"sightline": f"{many // PAGES:,}; after one scan {one // PAGES:,}"}
-    row.verdicts = [(f"{many / one:.2f} times one scan's, must be ≤ {GROWTH_MUST}", many <= GROWTH_MUST * one)]
-    return [row]
-
-
-def finished(bench: Bench) -> list[Row]:
-    """What an HTML scan takes in Redis once it has ended and its result has expired: job, event, record and index."""
-    bench.fresh()
-    taken, of_keys = asyncio.run(_finished(bench.url))
-    row = Row("an HTML scan that has ended, its result expired, with builtin vectors", "bytes")
-    parts = ", ".join(f"{name} {size:,}" for name, size in of_keys.items())
-    row.values = {"sightline": f"{taken:,} of Redis' memory; by key: {parts}; the rest is the index"}
-    row.verdicts = [(f"{taken:,} bytes, must be < {ENDED_MUST:,}", taken < ENDED_MUST)]
     return [row]
 
 
@@ -227,61 +197,7 @@ async def _hits(url: str) -> list[float]:
     return times
 
 
-# ---------------------------------------------------------------------------------------------- growth
-
-
-async def _nights(url: str) -> tuple[int, int]:
-    """Return the bytes after one scan and after all, as handlers and finish.lua leave them."""
-    from tests.support.seeded_history import Nights  # noqa: PLC0415  the tests' writer of what workers write
-
-    sizes: list[int] = []
-    async with Redis.from_url(url, protocol=2) as redis:
-        # In mid-month, so that no night is another month's.
-        nights = Nights(redis, KEYS, first_ms=1_790_000_000_000)
-        for night in range(NIGHTS):
-            for number in range(PAGES):
-                nights.scan(night, _page(f"page-{number}", host="shop.example", barriers=60))
-            await nights.commit()
-            if night in {0, NIGHTS - 1}:
-                sizes.append(await _bytes_of(redis))
-    return sizes[0], sizes[1]
-
-
-async def _bytes_of(redis: Redis) -> int:
-    return sum((await _bytes_by_kind(redis)).values())
-
-
-# ---------------------------------------------------------------------------------------------- finished
-
-
-async def _finished(url: str) -> tuple[int, dict[str, int]]:
-    """Return the bytes of one scan, by ``used_memory`` and by MEMORY USAGE of its keys."""
-    from tests.support.finished_scans import leave_finished_scans  # noqa: PLC0415  the tests' writer of what workers write
-
-    async with Redis.from_url(url, protocol=2) as redis:
-        past = History(Embeddings(redis, KEYS, BuiltinEmbedder()))
-        await past.ensure_index()
-        used: list[int] = []
-        keys: list[dict[str, int]] = []
-        for first, count in ((0, WARM_UP), (WARM_UP, ENDED)):
-            await leave_finished_scans(url, redis, past, count=count, first=first)
-            used.append(int((await redis.info("memory"))["used_memory"]))
-            keys.append(await _bytes_by_kind(redis))
-    taken = {kind: (size - keys[0].get(kind, 0)) // ENDED for kind, size in keys[1].items()}
-    return (used[1] - used[0]) // ENDED, {kind: size for kind, size in taken.items() if size}
-
-
-async def _bytes_by_kind(redis: Redis) -> dict[str, int]:
-    sizes = Counter[str]()
-    async for key in redis.scan_iter(match=f"{KEYS.prefix}*", count=1_000):
-        kind = key.decode().removeprefix(KEYS.prefix).partition(":")[0]
-        sizes[kind] += int(await cast("Any", redis).memory_usage(key, samples=0) or 0)
-    return dict(sizes)
-
-
 MEMORY_ROWS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "history": history,
     "cache": cache,
-    "growth": growth,
-    "finished": finished,
 }

@@ -1,6 +1,7 @@
 """Measures queue, scans, GPU pool, memories and command line beside their peers: ``python ops/bench/run.py [row …]``.
 
-Rows: pickup drain submit recovery memory switched gpu scans start pages history cache growth finished.
+Rows: pickup drain submit recovery memory switched gpu scans start pages reports grouping history cache growth finished
+commits.
 
 All contenders use one embedded Redis that nobody else uses. Prints the tables; ``--write`` puts them into RESULTS.md,
 and a plot of the rows with peers into results.svg.
@@ -23,15 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from cli_rows import CLI_ROWS
 from contenders import ALL
 from gpu import gpu
+from growth_rows import GROWTH_ROWS
 from memory_rows import MEMORY_ROWS
 from plot import PLOT, bars, svg
 from report import RESULTS, machine, markdown
+from report_rows import REPORT_ROWS
 from rows import QUEUE_ROWS, Bench, Row
 from scan import scans
 
 from worker.own_redis.server import EmbeddedRedis
 
-ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **MEMORY_ROWS}
+ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **REPORT_ROWS, **MEMORY_ROWS, **GROWTH_ROWS}
 
 
 def main() -> int:

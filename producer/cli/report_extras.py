@@ -1,19 +1,23 @@
-"""What the HTML report shows beside results, read from Redis after the last of them: pictures, trends of sites."""
+"""What reports show beside results, read from Redis after the last of them: since when, pictures, trends of sites."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from producer.cli.outputs import Output
 from producer.client.client import Client
 from producer.contract.addresses import host_of
 from producer.redis.connection import redis_errors
+from producer.reports.component_dates import ComponentDates, read_dates
 from producer.reports.page import Page, worst_first
 from producer.reports.plain_text import counted
 from producer.reports.site_days import Day, site_trend
 
+DATED: Final = {"html", "table"}
+"""Formats that say since when a component barrier is there."""
 MAX_HOSTS: Final = 4
 """Trends drawn in one report; more sites than that are a list to compare, not a chart."""
 MAX_PICTURE_BYTES: Final = 16_000_000
@@ -22,20 +26,32 @@ MAX_PICTURE_BYTES: Final = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """``pages`` with pictures, in the given order; ``trends`` has the days of hosts, ``notes`` what is left out."""
+    """``pages`` with pictures, in the given order; ``trends`` has the days of hosts, ``notes`` what is left out.
+
+    ``dates`` says since when component barriers are there, by ``issue_id``.
+    """
 
     pages: tuple[Page, ...] = ()
     trends: Mapping[str, Sequence[Day]] = field(default_factory=dict[str, Sequence[Day]])
+    dates: Mapping[str, ComponentDates] = field(default_factory=dict[str, ComponentDates])
     notes: tuple[str, ...] = ()
 
 
 async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[Output]) -> Extras:
     """Return what the outputs show beside ``pages``; nothing is read for formats that show nothing of it."""
-    listed = tuple(pages)
-    if not any(output.format == "html" for output in outputs):
-        return Extras(listed)
+    listed, formats = tuple(pages), {output.format for output in outputs}
+    dates = await _dates(client, listed) if formats & DATED else {}
+    if "html" not in formats:
+        return Extras(listed, dates=dates)
     pictured, notes = await _pictured(client, listed)
-    return Extras(pictured, await _trends(client, listed), notes)
+    return Extras(pictured, await _trends(client, listed), dates, notes)
+
+
+async def _dates(client: Client, pages: Iterable[Page]) -> dict[str, ComponentDates]:
+    found = (node.issue_id for page in pages for finding in page.findings for node in finding.nodes if node.issue_id)
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    with redis_errors(client.settings, None):
+        return await read_dates(client.redis, client.keys, found, today_ms=now_ms)
 
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:

@@ -120,7 +120,9 @@ async def _marked(client: Client, found: ScanResult, options: ScanOptions) -> Pa
 
 def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -> int:
     pages = extras.pages
-    context = ReportContext(datetime.now(UTC), fail_on=fail_on, trends=extras.trends, notes=extras.notes)
+    context = ReportContext(
+        datetime.now(UTC), fail_on=fail_on, trends=extras.trends, dates=extras.dates, notes=extras.notes
+    )
     write_reports(outputs, pages, context)
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)
 

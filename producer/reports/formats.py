@@ -16,6 +16,7 @@ from producer.errors import InputError
 
 if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
     from producer.contract import Impact
+    from producer.reports.component_dates import ComponentDates
     from producer.reports.page import Page
     from producer.reports.site_days import Day
 
@@ -26,7 +27,8 @@ class ReportContext:
 
     ``generated_at`` has a time zone. ``fail_on`` is the impact from which on a finding fails the run; ``None`` never
     fails. ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days
-    on which a host's pages were scanned, the first one first; ``notes`` is what the report lacks, in words.
+    on which a host's pages were scanned, the first one first; ``dates`` says by ``issue_id`` since when component
+    barriers are there; ``notes`` is what the report lacks, in words.
     """
 
     generated_at: datetime
@@ -34,6 +36,7 @@ class ReportContext:
     fail_on: Impact | None = None
     width: int | None = None
     trends: Mapping[str, Sequence[Day]] = field(default_factory=dict[str, "Sequence[Day]"])
+    dates: Mapping[str, ComponentDates] = field(default_factory=dict[str, "ComponentDates"])
     notes: tuple[str, ...] = ()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from importlib.resources import files
@@ -19,12 +18,13 @@ from typing import Any, Final, TextIO
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from producer.contract import IMPACTS, Finding, Impact, Priority
+from producer.contract import Finding, Priority
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
-from producer.reports.html_components import FIRST_PLACES, MAX_PLACES, Views, has_components
+from producer.reports.html_components import MAX_PLACES, Views, component_count, has_components
+from producer.reports.html_trend import TREND_HEIGHT, stacked, trend_of
 from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
     WORST_FIRST,
@@ -44,7 +44,6 @@ from producer.reports.page import (
 from producer.reports.plain_text import counted, middle_cut, one_line, printable, steps, summary_line
 from producer.reports.remarks import remarks
 from producer.reports.reviews import contrast_text
-from producer.reports.site_days import Day
 from producer.reports.wcag import criterion_name, criterion_url
 
 MAX_NODES: Final = 25
@@ -55,11 +54,6 @@ FIRST_RULES: Final = 10
 """Broken rules that are shown without being asked for."""
 BAR_WIDTH: Final = 1000
 """Of a bar, in the units of its viewBox."""
-COLUMN_WIDTH: Final = 20
-"""Of a day in the trend, in pixels where there is room."""
-TREND_HEIGHT: Final = 72
-TREND_DAYS: Final = 45
-_GAP: Final = 5
 _PICTURES: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"RIFF", "webp"))
 
 
@@ -80,25 +74,23 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
     sites = sites_of(listed)
     style, script = asset("report.css"), asset("report.js")
     groups = by_rule(listed)
-    names = list(labels(listed))
-    views = Views(listed, names)
+    views = Views(listed, list(labels(listed)), dates=context.dates)
     kind, sentence = _verdict(summary, context)
     trends = (trend_of(host, days) for host, days in context.trends.items())
     shares = ((impact, BAR_WIDTH * summary.elements[impact] / max(summary.total, 1)) for impact in WORST_FIRST)
     return {
         "pages": listed,
-        "labels": [one_line(label) for label in names],
         "components": views.all,
-        "page_groups": views.groups,
+        "page_groups": views.page_groups(listed),
         "references": views.references,
         "site": one_line(sites.pop()) if len(sites) == 1 else "",
         "summary": summary,
         "verdict_kind": kind,
         "verdict": sentence,
         "since_before": _since_before(listed),
-        "bar": _stacked(shares),
+        "bar": stacked(shares),
         "trends": [trend for trend in trends if trend],
-        "groups": groups,
+        "groups": [(group, component_count(group.places)) for group in groups],
         "most": max((group.node_count for group in groups), default=1),
         "impacts": [(impact, summary.elements[impact]) for impact in WORST_FIRST],
         "context": context,
@@ -154,59 +146,8 @@ def _since_before(pages: Iterable[Page]) -> str:
         return ""
     new, fixed = sum(len(one.new) for one in compared), sum(len(one.fixed) for one in compared)
     unchanged = sum(one.unchanged for one in compared)
-    return (
-        f"Since the previous scan of {counted(len(compared), 'page')}: "
-        f"{new:,} new, {fixed:,} fixed, {unchanged:,} unchanged."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One impact's part of a bar or column."""
-
-    impact: Impact
-    start: float
-    size: float
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """The newest days of one host: a column of parts for each, and what a person compares.
-
-    ``by_component``: what is new and mended is counted in component barriers; in days of earlier releases in elements.
-    """
-
-    host: str
-    days: Sequence[Day]
-    columns: Sequence[tuple[float, Sequence[Part]]]
-    width: int
-    by_component: bool = False
-
-
-def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
-    """Return the trend of the days on which a page was read; None where there is nothing to compare."""
-    read = [day for day in days if day.scans > day.unread][-TREND_DAYS:]
-    if len(read) < 2:  # noqa: PLR2004  one day is no trend
-        return None
-    highest = max(day.per_page for day in read) or 1.0
-    columns: list[tuple[float, Sequence[Part]]] = []
-    for number, day in enumerate(read):
-        scale = TREND_HEIGHT / highest / (day.scans - day.unread)
-        sizes = [(impact, getattr(day, impact.value) * scale) for impact in IMPACTS]
-        top = TREND_HEIGHT - sum(size for _, size in sizes)
-        columns.append((number * COLUMN_WIDTH + _GAP / 2, _stacked(sizes[::-1], top=top)))
-    by_component = any(day.barriers_new or day.barriers_mended for day in read)
-    return Trend(one_line(host), read, columns, COLUMN_WIDTH * len(read), by_component)
-
-
-def _stacked(sizes: Iterable[tuple[Impact, float]], *, top: float = 0.0) -> Sequence[Part]:
-    parts: list[Part] = []
-    start = 0.0
-    for impact, size in sizes:
-        if size > 0:
-            parts.append(Part(impact, round(top + round(start, 1), 1), round(size, 1)))
-        start += size
-    return parts
+    elements_of = f"{counted(new, 'new element')}, {fixed:,} fixed, {unchanged:,} unchanged"
+    return f"Since the previous scan of {counted(len(compared), 'page')}: {elements_of}."
 
 
 # ---------------------------------------------------------------------------------------------- for the templates
@@ -267,7 +208,6 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "diff_lines": diff_lines,
     "elements": elements,
     "first_nodes": FIRST_NODES,
-    "first_places": FIRST_PLACES,
     "first_rules": FIRST_RULES,
     "has_components": has_components,
     "impact_of": impact_of,

@@ -1,25 +1,32 @@
-"""The component barriers as the HTML report shows them: each element, picture and advice once, its pages as links."""
+"""The component barriers as the HTML report shows them: each element, picture and advice once, its pages as links.
+
+Where pages have groups, they are listed by group, here and in the report's list of pages.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from producer.reports.components import ComponentBarrier, by_component
 from producer.reports.page import Page, elements
-from producer.reports.plain_text import one_line
+from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
     from producer.contract import Finding, Node
+    from producer.reports.component_dates import ComponentDates
 
 MAX_ELEMENTS: Final = 12
 """Different elements shown of a component."""
 MAX_PLACES: Final = 200
 """Pages of a component that are listed; each page lists its components besides."""
 FIRST_PLACES: Final = 12
-"""Pages of a component that are shown without being asked for."""
+"""Pages of a component that are shown without being asked for; of its groups, where there are several, half as many."""
+MAX_GROUPS: Final = 20
+"""Groups of a component whose pages are listed."""
+NO_GROUP: Final = "Without a group"
 
 
 @dataclass(slots=True)
@@ -32,13 +39,47 @@ class Shown:
     pages: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page of a component: its number and label in the report, and its elements of the component."""
+
+    number: int
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A component's pages of one group; ``name`` is '' where no page of the report has a group.
+
+    ``first`` are shown, ``rest`` once they are asked for; ``pages`` counts these and those that are not listed.
+    """
+
+    name: str
+    pages: int
+    first: Sequence[Place]
+    rest: Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class PageGroup:
+    """The report's pages of one group, each with its number and label; ``name`` is '' where no page has a group."""
+
+    name: str
+    about: str
+    entries: Sequence[tuple[int, str, Page]]
+
+
 @dataclass(slots=True)
 class View:
-    """A component barrier with its number in the report; ``places`` has a page's number, label and elements."""
+    """A component barrier with its number in the report; ``places`` are its pages, ``unlisted`` is how many more."""
 
     number: int
     barrier: ComponentBarrier
-    places: list[tuple[int, str, int]]
+    groups: Sequence[str]
+    places: Sequence[Places]
+    unlisted: int
+    since: str = ""
     shown: list[Shown] = field(default_factory=list[Shown])
     different: int = 0
 
@@ -65,25 +106,49 @@ class Reference:
 class Views:
     """All component barriers of a report, and where those of a page's findings are."""
 
-    def __init__(self, pages: Sequence[Page], labels: Sequence[str]) -> None:
-        """``labels`` are the names of ``pages``, in the same order."""
+    def __init__(self, pages: Sequence[Page], labels: Sequence[str], *, dates: Mapping[str, ComponentDates]) -> None:
+        """``labels`` are the names of ``pages``, in the same order; ``dates`` those that are known of components."""
+        self._labels = [one_line(label) for label in labels]
+        self._has_groups = any(group_of(page) for page in pages)
         numbers = {id(page): number for number, page in enumerate(pages)}
-        found = [one for one in by_component(pages) if one.issue_id]
         self.all: list[View] = []
-        for number, one in enumerate(found, 1):
-            places = [
-                (place + 1, one_line(labels[place]), finding.node_count)
-                for place, finding in ((numbers[id(page)], finding) for page, finding in one.places)
-            ]
-            view = View(number, one, places)
+        for number, one in enumerate((one for one in by_component(pages) if one.issue_id), 1):
+            places = self._places(one, numbers)
+            unlisted = len(one.places) - sum(len(some.first) + len(some.rest) for some in places)
+            since = dates[one.issue_id].text if one.issue_id in dates else ""
+            groups = sorted({heading for page, _ in one.places if (heading := self._heading(group_of(page)))})
+            view = View(number, one, groups, places, unlisted, since)
             _show(view)
             self.all.append(view)
         self._numbers = {(view.barrier.issue_id, view.barrier.rule): view.number for view in self.all}
 
-    @property
-    def groups(self) -> list[str]:
-        """The groups of all pages that have one."""
-        return sorted({group for view in self.all for group in view.barrier.groups})
+    def _places(self, one: ComponentBarrier, numbers: Mapping[int, int]) -> list[Places]:
+        """Return the pages of a component by group, most pages first, as many as are listed."""
+        by_group: dict[str, list[tuple[Page, Finding]]] = {}
+        for page, finding in one.places:
+            by_group.setdefault(group_of(page), []).append((page, finding))
+        shown = sorted(by_group.items(), key=lambda item: (-len(item[1]), item[0]))[:MAX_GROUPS]
+        first = FIRST_PLACES if len(shown) == 1 else FIRST_PLACES // 2
+        most = max(first, MAX_PLACES // max(len(shown), 1))
+        listed: list[Places] = []
+        for group, some in shown:
+            places = [
+                Place(numbers[id(page)] + 1, self._labels[numbers[id(page)]], finding.node_count)
+                for page, finding in some[:most]
+            ]
+            listed.append(Places(self._heading(group), len(some), places[:first], places[first:]))
+        return listed
+
+    def _heading(self, group: str) -> str:
+        """Return what stands over the pages of a group; '' where the report has none."""
+        return (one_line(group, limit=120) or NO_GROUP) if self._has_groups else ""
+
+    def page_groups(self, pages: Sequence[Page]) -> list[PageGroup]:
+        """Return the pages by group, the group with the worst page first; one without a name where none has a group."""
+        by_group: dict[str, list[tuple[int, str, Page]]] = {}
+        for number, page in enumerate(pages):
+            by_group.setdefault(group_of(page), []).append((number + 1, self._labels[number], page))
+        return [PageGroup(self._heading(group), _about(entries), entries) for group, entries in by_group.items()]
 
     def references(self, page: Page) -> list[Reference]:
         """Return the page's components by number: each is named once, where it is shown, not on each of 1,000 pages."""
@@ -98,6 +163,23 @@ class Views:
                 hidden = elements(finding) - len(finding.nodes) if issue_id == last else 0
                 found.append(Reference(self._numbers[issue_id, finding.rule], count, marks, text, hidden))
         return sorted(found, key=lambda one: one.number)
+
+
+def group_of(page: Page) -> str:
+    """Return the page's group; '' for none."""
+    return page.result.group if page.result else ""
+
+
+def component_count(places: Iterable[tuple[Page, Finding]]) -> int:
+    """Return how many component barriers these findings are."""
+    return len({(node.issue_id, finding.rule) for _, finding in places for node in finding.nodes if node.issue_id})
+
+
+def _about(entries: Sequence[tuple[int, str, Page]]) -> str:
+    """Return how many pages a group has, and how many component barriers they have together."""
+    count = component_count((page, finding) for _, _, page in entries for finding in page.findings)
+    found = f", {counted(count, 'component barrier')}" if count else ""
+    return f"{counted(len(entries), 'page')}{found}"
 
 
 def has_components(finding: Finding) -> bool:

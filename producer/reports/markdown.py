@@ -77,6 +77,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     out.write(mended)
     if shown:
         heads = [impact.value.capitalize() for impact in WORST_FIRST]
+        out.write("\n**Pages**, with elements by impact\n")
         out.write(f"\n| Page | Status | {' | '.join(heads)} |\n|---|---|{'--:|' * len(heads)}\n")
         out.writelines(rows)
         out.write(_left_out(len(shown) - len(rows), "more page"))

@@ -66,7 +66,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     console.print(heading)
     named = dict(zip(map(id, listed), names, strict=True))
     for group in by_component(listed):
-        _print_component(console, group, named)
+        _print_component(console, group, named, context)
     if lines := mended_lines(whole):
         console.print(Text(f"\n{HEADING}", style="bold green"))
         for line in lines:
@@ -84,6 +84,7 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
     console, whole = _console(context, out), list(pages)
     listed = [page.counted for page in whole]
     names = [one_line(label) for label in labels(listed)]
+    console.print(Text("Pages, with elements by impact", style="bold"))
     if console.width >= _WIDE:
         console.print(_page_table(listed, names, console.width))
     else:
@@ -156,7 +157,7 @@ def _worst(page: Page) -> str:
 # ---------------------------------------------------------------------------------------------- components
 
 
-def _print_component(console: Console, group: ComponentBarrier, names: dict[int, str]) -> None:
+def _print_component(console: Console, group: ComponentBarrier, names: dict[int, str], context: ReportContext) -> None:
     console.print()
     heading = Text()
     heading.append(group.impact.value, style=STYLE[group.impact]).append("  ")
@@ -167,7 +168,7 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
     criteria = f"WCAG {', '.join(group.finding.criteria)}" if group.finding.criteria else ""
     _print_hanging(console, heading, tail=criteria)
     if group.issue_id:
-        console.print(indented(_about(group)), overflow="fold")
+        console.print(indented(_about(group, context)), overflow="fold")
     console.print(_places(group, names, console.width - INDENT))
     hidden = len(group.places) - _PLACES
     if hidden > 0:
@@ -177,11 +178,12 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
         console.print(indented(_tried(group.fix[0], console.width - INDENT)), overflow="ellipsis", no_wrap=True)
 
 
-def _about(group: ComponentBarrier) -> Text:
-    """Return rule, numbers and groups on one line: ``image-alt, 150 elements on 150 pages, known``."""
+def _about(group: ComponentBarrier, context: ReportContext) -> Text:
+    """Return rule, numbers, groups and date on one line: ``image-alt, 150 elements on 150 pages, known``."""
     parts = [group.rule, f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"]
     parts += [f"in {one_line(', '.join(group.groups), limit=120)}"] if group.groups else []
     parts += [group.state] if group.state not in {"", "new"} else []
+    parts += [context.dates[group.issue_id].text] if group.issue_id in context.dates else []
     parts += [f"same kind on {one_line(', '.join(group.kin), limit=120)}"] if group.kin else []
     return Text(", ".join([*parts, f"id {group.issue_id}"]), style="dim")
 

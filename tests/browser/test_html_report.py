@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.bench.many_results import results
 from producer.contract import Finding, Impact, ScanRequest
 from producer.reports.comparison import ORDER
 from producer.reports.comparison_formats import write_comparison
@@ -69,6 +70,8 @@ COMPONENTS = "[...document.querySelectorAll('details.component')].filter((one) =
 async def test_components_are_searched_and_filtered_by_group_and_lead_to_their_pages(tmp_path: Path) -> None:
     async with opened(written(tmp_path, components.pages(6)).as_uri()) as report:
         everything = await report.run(COMPONENTS)
+        await report.run("document.getElementById('page-1').open = true")
+        await report.until("document.querySelector('#page-1 .briefs.named')")
         named = await report.run("[...document.querySelectorAll('#page-1 .briefs a')].map((link) => link.textContent)")
         shop = await select(report, "group", "shop")
         await select(report, "group", "")
@@ -100,6 +103,32 @@ async def test_1000_pages_of_one_template_open_at_once_and_show_an_element_and_i
     assert pictures == 1
     assert height < 80_000
     assert took_ms < 10_000, "well under a second on a machine that does nothing else"
+
+
+async def test_pages_stand_under_their_groups_and_a_group_is_shown_alone(tmp_path: Path) -> None:
+    heads = (
+        "[...document.querySelectorAll('.group > h3')].filter((one) => one.checkVisibility())"
+        ".map((one) => one.textContent)"
+    )
+    async with opened(written(tmp_path, [page_of(one) for one in results(12)]).as_uri()) as report:
+        everything = await report.run(heads)
+        said = (await report.run(SHOWN))["said"]
+        journal = await select(report, "group", "journal")
+        alone = await report.run(heads)
+        components = await report.run(COMPONENTS)
+        await report.run("location.hash = 'page-1'")
+        await report.until("document.activeElement.closest('#page-1') !== null")
+        named = await report.run("[...document.querySelectorAll('#page-1 .briefs a')].map((link) => link.textContent)")
+
+    assert everything == [
+        "shop 6 pages, 6 component barriers", "Without a group 3 pages, 4 component barriers",
+        "journal 3 pages, 3 component barriers",
+    ]  # fmt: skip
+    assert said == "12 pages of 12, 6 component barriers"
+    assert (journal["said"], alone, components) == ("3 pages of 12, 3 component barriers", everything[2:], 3)
+    assert named[0] == "1. Header › search field has no label", (
+        "a page that a link leads to is shown and named, whatever the filter"
+    )
 
 
 async def test_a_rule_of_the_table_leads_to_its_findings_alone_by_keyboard(tmp_path: Path) -> None:
@@ -244,6 +273,17 @@ async def test_our_own_scan_finds_nothing_wrong_in_a_comparison(engine: ScanEngi
     result = (await engine.audit(ScanRequest(url=address, standard="best-practice", deadline_s=60))).result
 
     assert result.status == "scanned"
+    assert [told(one) for one in (*result.findings, *result.incomplete)] == []
+
+
+async def test_our_own_scan_finds_a_report_of_300_pages_whole_and_without_a_barrier(
+    engine: ScanEngine, site: Site, tmp_path: Path
+) -> None:
+    address = site.add("/many.html", written(tmp_path, [page_of(one) for one in results(300)]).read_text())
+
+    result = (await engine.audit(ScanRequest(url=address, standard="best-practice", deadline_s=120))).result
+
+    assert (result.status, result.reason, result.doubts) == ("scanned", "", ())
     assert [told(one) for one in (*result.findings, *result.incomplete)] == []
 
 

@@ -40,9 +40,9 @@ async def test_the_report_shows_the_element_the_trend_and_what_changed(
     assert codes == [1, 1]
     assert len(pictures) == 1
     assert pictures[0] >= [90, 40]
-    assert "<b>1.0 barriers a page</b> on" in text
+    assert "<b>1.0 elements a page</b> broke a rule on" in text
     assert ", 3.5 on 1 February 2020" in text
-    assert "Since the previous scan of 1 page: 0 new, 0 fixed, 1 unchanged." in text
+    assert "Since the previous scan of 1 page: 0 new elements, 0 fixed, 1 unchanged." in text
 
 
 async def test_pictures_are_bounded_and_what_is_left_out_is_told(

@@ -8,7 +8,7 @@ from hashlib import sha256
 from redis.asyncio import Redis
 
 from producer.client.client import Client
-from producer.contract import Impact, ScanResult, decode_payload
+from producer.contract import Finding, Impact, ScanResult, decode_payload
 from tests.support.queue import open_stream, settings_for
 from tests.support.scans import finding, scan_result
 from worker.agent.handlers import parse_request, scan_commit
@@ -64,8 +64,14 @@ def _html(number: int) -> str:
 
 
 def _result(job_id: str) -> ScanResult:
-    """One picture without a text and three links without a name."""
+    """One picture without a text and three links without a name: two component barriers."""
     names = [sha256(f"{job_id}{number}".encode()).hexdigest()[:24] for number in range(4)]
     image = finding("image-alt", names[0])
     links = finding("link-name", *names[1:], impact=Impact.SERIOUS, criteria=("2.4.4", "4.1.2"))
-    return scan_result(image, links, url="", title=f"Page of {job_id[:8]}")
+    found = [_of_component(image, "Main › picture has no text"), _of_component(links, "Main › link has no name")]
+    return scan_result(*found, url="", title=f"Page of {job_id[:8]}")
+
+
+def _of_component(found: Finding, name: str) -> Finding:
+    known = {"issue_id": f"{sha256(name.encode()).hexdigest()[:16]}-00c0ffee", "component": name}
+    return found.revised(nodes=tuple(node.model_copy(update=known) for node in found.nodes))

@@ -12,7 +12,7 @@ from tests.support.open_page import OpenPage
 SHOWN = """({
   said: document.getElementById('shown').textContent,
   pages: [...document.querySelectorAll('details.page')].filter((page) => page.checkVisibility())
-    .map((page) => page.querySelector('h3').textContent),
+    .map((page) => page.querySelector('h3, h4').textContent),
   rules: [...document.querySelectorAll('article.finding')].filter((one) => one.checkVisibility())
     .map((one) => one.dataset.rule),
 })"""

@@ -119,7 +119,7 @@ class Waiting:
             place = {url: number for number, url in enumerate(self.plan.urls)}
             self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
             now, extras = datetime.now(UTC), self.extras
-            context = ReportContext(now, fail_on=fail_on, trends=extras.trends, notes=extras.notes)
+            context = ReportContext(now, fail_on=fail_on, trends=extras.trends, dates=extras.dates, notes=extras.notes)
             write_reports(self.outputs, self.pages, context)
         else:
             for line in remarks(self.pages):

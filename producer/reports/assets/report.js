@@ -17,41 +17,48 @@
     rule: element.dataset.rule.toLowerCase(),
     marks: element.dataset.marks.split(" "),
     groups: JSON.parse(element.dataset.groups),
-    text: element.textContent.toLowerCase(),
   }));
-  // A page names its components by number, as links: with a script by their names, which would be most of a large file.
-  document.querySelectorAll(".briefs").forEach((list) => {
-    list.classList.add("named");
-    for (const line of list.children) {
-      const link = line.querySelector("a");
-      const of = components[link.hash.slice(11) - 1];
-      link.textContent = of.name;
-      line.className = of.impact;
-    }
-  });
+  // Nothing inside of a page is looked at before somebody opens, searches or filters: 5,000 pages name 100,000 components.
   const all = [...document.querySelectorAll("details.page")].map((element) => ({
     element,
     status: element.dataset.status,
-    group: element.dataset.group ?? "",
+    group: element.closest(".group")?.dataset.group ?? "",
     isDoubtful: "doubt" in element.dataset,
-    head: `${element.querySelector("summary").textContent} ${element.querySelector(".address").textContent}`.toLowerCase(),
-    findings: [...element.querySelectorAll("article.finding, .briefs > li")].map((finding) => {
-      const of = finding.matches("li") ? components[finding.querySelector("a").hash.slice(11) - 1] : undefined;
-      return {
-        element: finding,
-        component: of?.component ?? "",
-        impact: of?.impact ?? finding.dataset.impact,
-        rule: of?.rule ?? finding.dataset.rule.toLowerCase(),
-        marks: (finding.dataset.marks ?? "").split(" "),
-        text: of?.text ?? finding.textContent.toLowerCase(),
-      };
-    }),
   }));
+  const pageOf = new Map(all.map((page) => [page.element, page]));
+  const groups = [...document.querySelectorAll(".group")];
+  let want;
+
+  const componentOf = (line) => components[line.querySelector("a").getAttribute("href").slice(11) - 1];
+  const textOf = (one) => (one.text ??= one.element.textContent.toLowerCase());
+  const headOf = (page) => (page.head ??= ["summary", ".address"]
+    .map((part) => page.element.querySelector(part).textContent).join(" ").toLowerCase());
+
+  function findingsOf(page) {
+    page.findings ??= [...page.element.querySelectorAll("article.finding, .briefs > li")].map((element) => {
+      const of = element.matches("li") ? componentOf(element) : undefined;
+      const { impact, rule, marks } = element.dataset;
+      return { element, of, impact: of?.impact ?? impact, rule: of?.rule ?? rule.toLowerCase(), marks: (marks ?? "").split(" ") };
+    });
+    return page.findings;
+  }
+
+  // A page names its components by number, as links: with a script by their names, which would be most of a large file.
+  function nameComponents(page) {
+    const list = page.element.querySelector(".briefs:not(.named)");
+    if (!list) return;
+    list.classList.add("named");
+    for (const line of list.children) {
+      const of = componentOf(line);
+      line.querySelector("a").textContent = of.name;
+      line.classList.add(of.impact);
+    }
+  }
 
   // What is asked for: words that must all be there, and at most one "rule:image-alt" or "component:3", which are exact.
   function wanted() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    return {
+    const asked = {
       words: words.filter((word) => !/^(?:rule|component):/.test(word)),
       component: words.find((word) => word.startsWith("component:"))?.slice(10) ?? "",
       rule: words.find((word) => word.startsWith("rule:"))?.slice(5) ?? "",
@@ -60,20 +67,26 @@
       group: group?.value ?? "",
       status: status.value,
     };
+    asked.isOfFindings = Boolean(words.length || asked.mark) || asked.impacts.size < impacts.length;
+    // What of the words each component has, looked for once and not on each of its pages.
+    asked.isFound = new Map(components.map((one) => [one, asked.words.map((word) => textOf(one).includes(word))]));
+    return asked;
   }
 
-  function fits(page, finding, want) {
+  function fits(page, finding) {
+    const of = finding.of ?? finding;
     if (want.rule && finding.rule !== want.rule) return false;
-    if (want.component && finding.component !== want.component) return false;
+    if (want.component && of.component !== want.component) return false;
     if (want.mark && !finding.marks.includes(want.mark)) return false;
     if (finding.impact !== "review" && !want.impacts.has(finding.impact)) return false;
-    return want.words.every((word) => page.head.includes(word) || finding.text.includes(word));
+    const found = want.isFound.get(of);
+    return want.words.every((word, at) => (found ? found[at] : textOf(finding).includes(word)) || (page && headOf(page).includes(word)));
   }
 
-  function applyToComponents(want) {
+  function applyToComponents() {
     let shown = 0;
     for (const one of components) {
-      const isShown = fits({ head: "" }, one, want) && (!want.group || one.groups.includes(want.group));
+      const isShown = fits(undefined, one) && (!want.group || one.groups.includes(want.group));
       one.element.classList.toggle("is-hidden", !isShown);
       shown += isShown;
     }
@@ -81,32 +94,50 @@
       byId("components-shown").textContent = `${plural(shown, "component barrier")} of ${components.length.toLocaleString("en")}`;
   }
 
-  function apply() {
-    const want = wanted();
-    applyToComponents(want);
-    const isNarrowed = want.impacts.size < impacts.length;
-    let pages = 0;
-    let findings = 0;
-    for (const page of all) {
-      let found = 0;
-      for (const finding of page.findings) {
-        const isFound = fits(page, finding, want);
-        finding.element.classList.toggle("is-hidden", !isFound);
-        if (isFound && (finding.impact !== "review" || want.words.length || want.rule)) found += 1;
-      }
-      // A page without a finding that fits is shown for its name, unless certain findings are asked for.
-      const isNamed = !want.rule && !want.component && !want.mark && want.words.every((word) => page.head.includes(word));
-      const isMatch = found > 0 || (isNamed && (!isNarrowed || page.status === "problem"));
-      const hasStatus = !want.status || want.status === page.status || (want.status === "doubt" && page.isDoubtful);
-      const isShown = isMatch && hasStatus && (!want.group || page.group === want.group);
-      page.element.classList.toggle("is-hidden", !isShown);
-      if (isShown) {
-        pages += 1;
-        findings += found;
-      }
+  // Shows of an open page what fits; of a closed one once it is opened.
+  function refresh(page) {
+    nameComponents(page);
+    if (page.isShownBy === want) return;
+    page.isShownBy = want;
+    for (const finding of findingsOf(page))
+      finding.element.classList.toggle("is-hidden", want.isOfFindings && !fits(page, finding));
+  }
+
+  // Whether a page is shown; counts what it has in `sums`.
+  function isMatch(page, sums) {
+    if (want.status && want.status !== page.status && !(want.status === "doubt" && page.isDoubtful)) return false;
+    if (want.group && page.group !== want.group) return false;
+    const found = findingsOf(page).filter((finding) => fits(page, finding)
+      && (finding.impact !== "review" || want.words.length || want.rule));
+    // A page without a finding that fits is shown for its name, unless certain findings are asked for.
+    const isNamed = !want.rule && !want.component && !want.mark && want.words.every((word) => headOf(page).includes(word));
+    if (!found.length && !(isNamed && (want.impacts.size === impacts.length || page.status === "problem"))) return false;
+    for (const finding of found) {
+      if (finding.of) sums.components.add(finding.of);
+      else sums.findings += 1;
     }
-    byId("shown").textContent = `${plural(pages, "page")} of ${all.length.toLocaleString("en")}, ${plural(findings, "finding")}`;
-    byId("none").hidden = pages > 0;
+    return true;
+  }
+
+  function apply() {
+    want = wanted();
+    applyToComponents();
+    const isAll = !want.isOfFindings && !want.status && !want.group;
+    const sums = isAll
+      ? { components: new Set(components), findings: document.querySelectorAll("article.finding:not(.open)").length }
+      : { components: new Set(), findings: 0 };
+    let shown = 0;
+    for (const page of all) {
+      const isShown = isAll || isMatch(page, sums);
+      page.element.classList.toggle("is-hidden", !isShown);
+      shown += isShown;
+      if (isShown && page.element.open) refresh(page);
+    }
+    for (const one of groups) one.classList.toggle("is-hidden", !one.querySelector("details.page:not(.is-hidden)"));
+    const has = components.length ? [plural(sums.components.size, "component barrier")] : [];
+    if (sums.findings || !components.length) has.push(plural(sums.findings, "finding"));
+    byId("shown").textContent = [`${plural(shown, "page")} of ${all.length.toLocaleString("en")}`, ...has].join(", ");
+    byId("none").hidden = shown > 0;
   }
 
   function reset() {
@@ -130,7 +161,10 @@
     reset();
     search.value = `rule:${event.currentTarget.dataset.rule}`;
     apply();
-    for (const page of all) page.element.open = !page.element.classList.contains("is-hidden");
+    for (const page of all) {
+      page.element.open = !page.element.classList.contains("is-hidden");
+      if (page.element.open) refresh(page);
+    }
   }
 
   // A component: its pages alone.
@@ -145,6 +179,7 @@
     const target = /^#(?:page|component)-/.test(location.hash) && byId(location.hash.slice(1));
     if (!target) return;
     target.classList.remove("is-hidden");
+    target.closest(".group")?.classList.remove("is-hidden");
     target.open = true;
     target.querySelector("summary").focus();
   }
@@ -173,14 +208,18 @@
     button.hidden = all.length < 2;
     button.addEventListener("click", showPages);
   });
+  byId("pages").addEventListener("toggle", ({ target }) => {
+    if (target.open && pageOf.has(target)) refresh(pageOf.get(target));
+  }, true);
   let closed = [];
   addEventListener("beforeprint", () => {
+    all.forEach(refresh);
     closed = [...document.querySelectorAll(".pages details:not([open]), .components details:not([open])")];
     closed.forEach((details) => { details.open = true; });
   });
   addEventListener("afterprint", () => { closed.forEach((details) => { details.open = false; }); });
   addEventListener("hashchange", openTarget);
-  byId("filter").hidden = all.length < 2 && !all.some((page) => page.findings.length);
+  byId("filter").hidden = all.length < 2 && !document.querySelector("article.finding, .briefs");
   byId("expand").hidden = all.length < 2;
   shortenRules();
   openTarget();

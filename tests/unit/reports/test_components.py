@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from junitparser import JUnitXml
 
+from ops.bench.many_results import PLANTED, results
 from producer.contract import Impact
+from producer.reports.component_dates import ComponentDates
 from producer.reports.components import by_component
+from producer.reports.formats import ReportContext, load_report
 from producer.reports.marks import Marks
 from producer.reports.page import Page, page_of
 from tests.unit.reports import sample_pages as sample
@@ -161,3 +166,41 @@ def test_two_sites_of_one_framework_are_shown_as_the_same_kind_and_never_merged(
     assert found == {HEADER: ("blog.example",), other: ("shop.example",), CARD: ()}
     assert "same kind on blog.example" in sample.render("table", both, width=300)
     assert "the same kind is on shop.example" in sample.render("html", both)
+
+
+SINCE = ComponentDates(first_ms=1_762_128_000_000, since_ms=1_762_128_000_000)  # 3 November 2025
+BACK = ComponentDates(first_ms=1_746_057_600_000, since_ms=1_762_128_000_000)  # first on 1 May 2025
+
+
+def test_150_pages_of_four_templates_with_six_planted_components_are_six_rows_with_pages_groups_and_dates() -> None:
+    shop = [page_of(one) for one in results(150)]
+    dates = {one.issue_id: BACK if one.rule == "select-name" else SINCE for one in PLANTED}
+    context = ReportContext(sample.AT, dates=dates, width=300)
+
+    made = {name: io.StringIO() for name in ("html", "table")}
+    for name, out in made.items():
+        load_report(name)(shop, context, out)
+
+    html, table = (out.getvalue() for out in made.values())
+    rows = {one.name: one for one in by_component(shop)}
+    assert rows.keys() == {one.name for one in PLANTED}
+    assert [len(rows[one.name].places) for one in PLANTED] == [150, 150, 150, 76, 38, 37]
+    assert rows["Main › card image has no text alternative"].groups == ["shop"]
+    assert html.count('<details class="component ') == 6
+    assert html.count("since 3 November 2025") == 6
+    assert "back since 3 November 2025, first seen 1 May 2025" in html
+    assert '<h3>shop <span class="times">75 pages, 6 component barriers</span></h3>' in html
+    assert '<h5>journal <span class="times">37 pages</span></h5>' in html
+    assert "<option>Without a group</option>" in html
+    assert "label, 150 elements on 150 pages, in journal, shop, since 3 November 2025, id " in table
+
+
+def test_every_count_of_the_html_report_says_what_it_counts() -> None:
+    made = " ".join(re.sub(r"<[^>]+>", " ", sample.render("html", [page_of(one) for one in results(150)])).split())
+
+    for said in (
+        "6 component barriers (5 rules, 829 elements)", "component barriers 6", "pages 150", "pages with barriers 150",
+        "pages without 0", "pages not scanned 0", "findings to review 0", "elements: 5 critical 2 serious",
+        "Rule Component barriers Elements Pages",
+    ):  # fmt: skip
+        assert said in made, said

@@ -13,7 +13,8 @@ import pytest
 
 from producer.contract import Assessment, Changes, Impact, Priority, ReviewProposal
 from producer.reports.formats import ReportContext, load_report
-from producer.reports.html import advice, trend_of
+from producer.reports.html import advice
+from producer.reports.html_trend import trend_of
 from producer.reports.page import page_of, refused_page, summarise
 from producer.reports.site_days import Day
 from producer.reports.wcag import criterion_name, criterion_url
@@ -121,7 +122,7 @@ def test_a_trend_of_several_days_is_drawn_and_told_in_numbers() -> None:
     load_report("html")([sample.passed()], context, out)
 
     text = out.getvalue()
-    assert "<b>1.5 barriers a page</b> on 24 November 2026, 2.5 on 1 November 2026" in text
+    assert "<b>1.5 elements a page</b> broke a rule on 24 November 2026, 2.5 on 1 November 2026" in text
     assert re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="15" height="([\d.]+)"/>', text) == [
         ("critical", "2.5", "0.0", "72.0"),
         ("serious", "22.5", "28.8", "43.2"),
@@ -143,7 +144,7 @@ def test_what_changed_since_the_previous_scans_is_summed_up() -> None:
 
     text = sample.render("html", [page_of(changed), page_of(first)])
 
-    assert "Since the previous scan of 1 page: 1 new, 2 fixed, 2 unchanged." in text
+    assert "Since the previous scan of 1 page: 1 new element, 2 fixed, 2 unchanged." in text
 
 
 def test_what_all_elements_have_in_common_is_said_once() -> None:

@@ -1,0 +1,52 @@
+"""Since when component barriers are on a site, as workers keep it in ``barrier:<issue_id>`` with each scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, cast
+
+from redis.asyncio import Redis
+
+from producer.keys import Keys
+
+AT_ONCE: Final = 1_000
+"""Component barriers asked for in one round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentDates:
+    """Redis times, ms. ``since_ms`` is later than ``first_ms`` for one that was mended and came back."""
+
+    first_ms: int
+    since_ms: int
+
+    @property
+    def text(self) -> str:
+        """``since 3 November 2026``, or since when it is back."""
+        since = day_of(self.since_ms)
+        if day_of(self.first_ms) == since:
+            return f"since {since}"
+        return f"back since {since}, first seen {day_of(self.first_ms)}"
+
+
+def day_of(at_ms: int) -> str:
+    """Return the day (UTC) as ``3 November 2026``."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%-d %B %Y")
+
+
+async def read_dates(redis: Redis, keys: Keys, issue_ids: Iterable[str], *, today_ms: int) -> dict[str, ComponentDates]:
+    """Return the dates of those that are known; empty where all were first seen on the day of ``today_ms`` (UTC)."""
+    wanted = iter(dict.fromkeys(issue_ids))
+    found: dict[str, ComponentDates] = {}
+    while some := list(islice(wanted, AT_ONCE)):
+        async with redis.pipeline(transaction=False) as pipe:
+            for issue_id in some:
+                cast("Any", pipe).hmget(keys.barrier(issue_id), ["first_ms", "since_ms"])
+            rows: list[Any] = await pipe.execute()
+        dated = [(issue_id, row) for issue_id, row in zip(some, rows, strict=True) if all(row)]
+        found |= {issue_id: ComponentDates(int(first), int(since)) for issue_id, (first, since) in dated}
+    today = day_of(today_ms)
+    return found if any(day_of(one.first_ms) != today for one in found.values()) else {}
