@@ -21,8 +21,8 @@ GROUPS: Final = {"home": "", "category": "shop", "product": "shop", "article": "
 _SITE_ID: Final = "00c0ffee"
 _ADVICE: Final = (
     "Fix any of the following:\n  Element does not have an alt attribute\n"
-    "  aria-label attribute does not exist or is empty\n  aria-labelledby attribute does not exist, references elements "
-    "that do not exist or references elements that are empty\n"
+    "  aria-label attribute does not exist or is empty\n"
+    "  aria-labelledby attribute does not exist, references elements that do not exist or are empty\n"
     '  Element has no title attribute\n  Element\'s default semantics were not overridden with role="none"'
 )
 _TAGS: Final = ("cat.text-alternatives", "wcag2a", "wcag111", "section508", "TTv5", "EN-301-549", "EN-9.1.1.1", "ACT")
