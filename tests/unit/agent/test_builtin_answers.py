@@ -252,14 +252,21 @@ def test_the_component_to_mend_first_and_since_when_it_is_broken_have_sources():
 
     first = answer(asked("Which component should we mend first?", told)).text
     since = answer(asked("Since when is the header broken?", {**told, "components": [component("s1")]})).text
-    none = answer(asked("Since when is the footer broken?", {"component_barriers": 0, "components": []})).text
+    nothing = {"component_barriers": 0, "components": []}
+    none = answer(asked("Since when is the footer broken?", nothing))
+    gone = {**component("s3"), "mended_on": "2026-11-09T02:00Z", "pages": 0}
+    mended = answer(asked("Since when is the footer broken?", nothing, {"component_barriers": 1, "components": [gone]}))
+    never = answer(asked("Since when is the footer broken?", nothing, nothing))
 
     assert first.startswith(
         "Mend first: \u201cHeader \u203a search field has no label\u201d (label, 4a1f): it is critical"
     )
     assert "[scan s1]" in first
-    assert "since 2026-11-01T02:00Z, on 150 pages with 150 elements [scan s1]." in since
-    assert none == "No component barrier whose name has 'footer' is recorded that a page still has."
+    assert "since 2026-11-01 02:00 UTC, on 150 pages with 150 elements [scan s1]." in since
+    assert none.call is not None
+    assert none.call.arguments["mended"] is True
+    assert "mended on 2026-11-09 02:00 UTC, after it had been there since 2026-11-01 02:00 UTC [scan s3]" in mended.text
+    assert never.text == "No component barrier whose name has 'footer' is recorded, and none was mended."
 
 
 def test_a_group_named_in_place_of_a_component_is_looked_for_as_one():

@@ -126,10 +126,13 @@ def _first(question: str, talk: Talk) -> Next | None:
 
 
 def _since_when(question: str, talk: Talk) -> Next | None:
+    """Say since when a component is broken, or, where no page has it any more, when it was mended."""
     thing = since_when_of(question)
     if not thing:
         return None
     asked = {"rule" if thing in all_advice() else "words": thing, "limit": 5}
+    if talk.told and not talk.told[0].get("component_barriers") and "error" not in talk.told[0]:
+        return _ask(talk, "list_components", {**asked, "mended": True}, lambda told: since_when(told, thing), after=1)
     return _ask(talk, "list_components", asked, lambda told: since_when(told, thing))
 
 

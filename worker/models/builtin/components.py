@@ -85,11 +85,11 @@ def mend_first(told: JsonObject, about: str) -> str:
 
 
 def since_when(told: JsonObject, about: str) -> str:
-    """Say since when each component barrier of a name is there."""
+    """Say since when each component barrier of a name is there, or when it was mended."""
     listed = objects(told.get("components"))
     if not listed:
-        return nothing(about)
-    said = [f"{named_component(one)}: {_since(one)}, on {_where(one)} {cite_one(one)}." for one in listed]
+        return f"No component barrier whose name has {about!r} is recorded, and none was mended."
+    said = [f"{named_component(one)}: {_since(one)} {cite_one(one)}." for one in listed]
     left = number_of(told, "left_out")
     return " ".join([*said, *([f"{counted(left, 'further component barrier')} not listed."] if left else [])])
 
@@ -112,13 +112,14 @@ def between(told: JsonObject) -> str:
 def component_sums(counts: JsonObject) -> str:
     """Return how many component barriers are new, on other pages and mended."""
     new = counted(number_of(counts, "new"), "new component barrier")
-    return f"{new}, {number_of(counts, 'mended')} mended, {number_of(counts, 'moved')} on other pages than before"
+    moved = f", {counts['moved']} on other pages than before" if number_of(counts, "moved") else ""
+    return f"{new}, {number_of(counts, 'mended')} mended{moved}"
 
 
 def nothing(about: str) -> str:
     """Say that no component barrier has that name."""
     named = f" whose name has {about!r}" if about else ""
-    return f"No component barrier{named} is recorded that a page still has."
+    return f"No page has a component barrier{named} now, as far as scans are recorded."
 
 
 def _where(one: JsonObject) -> str:
@@ -126,5 +127,14 @@ def _where(one: JsonObject) -> str:
 
 
 def _since(one: JsonObject) -> str:
-    first = f", after it had been there from {one['first_seen']} on and was mended" if one.get("first_seen") else ""
-    return f"since {one.get('since')}{first}"
+    since = _time(one.get("since"))
+    if one.get("mended_on"):
+        return f"mended on {_time(one['mended_on'])}, after it had been there since {since}"
+    first = _time(one.get("first_seen"))
+    before = f", after it had been there from {first} on and was mended" if first else ""
+    return f"since {since}{before}, on {_where(one)}"
+
+
+def _time(told: object) -> str:
+    """Return a tool's time as people write it: ``2026-11-01 02:00 UTC``."""
+    return re.sub(r"T(\d\d:\d\d)Z$", r" \1 UTC", str(told or ""))
