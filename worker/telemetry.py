@@ -53,6 +53,7 @@ order.written             what to mend first on a site was written: site, pages,
 order.failed              … or could not be: site, error
 assessment.not_wanted     the result has expired or is assessed: job_id
 query.answered            a turn is complete: job_id, model, cached, rounds, tools, sources, notes
+query.looked_up           a model answered without a look-up, so one is made: job_id, model
 query.answer_unusable     a model said nothing that can be shown: job_id, model, round
 query.thread_busy         a query waits for its conversation: job_id, waits_for, waited_s
 query.thread_lost         the hold of a conversation ran out under a query: job_id
@@ -60,6 +61,7 @@ tool.failed               a tool could not do what was asked: tool, job_id, erro
 tool.refused              a call was not run: tool, job_id
 gpu.slot_granted          a call got its slot (debug): host, kind, wait_ms, token
 gpu.slot_lost             a slot was lost during its call: host, kind, token, why
+gpu.gave_way              a batch call was ended for a question, and is made again: host, kind, token
 gpu.host_set_aside        a model host failed its health check: host, reason
 gpu.host_still_down       … and failed it again (debug): host, fails, reason
 gpu.host_back             … and passed it again: host
@@ -76,12 +78,13 @@ cloud.share_unknown       Redis did not say what is left of the cloud's share: e
 cloud.tokens_unknown      an endpoint told no tokens, so none are counted: model, host
 cloud.key_unencrypted     the key goes to an http:// endpoint: host
 vectors.backfilled        documents without a vector got theirs: documents, model
-vectors.refused           the model takes a document's text in no length: model, chars, error
+vectors.refused           the model does not embed a document's text, but others: model, chars, error
 vectors.deleted           documents lost vectors of a model that is no longer used: documents
 history.respelled         records of an earlier release got the one spelling of their address: records
 backfill.failed           … or none of it could be done now: error
 memory.dropped            a namespace had more memories than are kept: namespace (its first label), memories, most
 reindex.model_failed      the model of a reindex under way failed, the old one goes on: model, error
+reindex.left_to_backfill  a change was given up, the model in use cannot be asked now: model, error
 settings.model_moved      EMBEDDING_MODEL names the model before a reindex: given, used
 usage.not_counted         Redis did not take a call's usage: kind, model, error
 ========================  ======================================================================

@@ -1,9 +1,10 @@
-"""What an Ollama says, as JSON objects: the stub server's words. Pure; checked against Ollama's API documentation."""
+"""What an Ollama says, as JSON objects: the stub server's words. Pure; held to recordings (``ollama_wire.py``)."""
 
 from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,10 +24,18 @@ class StubModel:
     context: int = 32_768
     dims: int = 2560
     size: int = 3_300_000_000
+    capabilities: tuple[str, ...] = ()
 
     @property
     def details(self) -> Body:
-        return {"format": "gguf", "family": self.family, "parameter_size": "4B", "quantization_level": "Q4_K_M"}
+        about = {"format": "gguf", "family": self.family, "families": [self.family]}
+        return {"parent_model": "", **about, "parameter_size": "4B", "quantization_level": "Q4_K_M"}
+
+    @property
+    def can(self) -> tuple[str, ...]:
+        """What it says it can do; by default what its family can."""
+        is_embedder = "bert" in self.family
+        return self.capabilities or (("embedding",) if is_embedder else ("completion", "tools", "thinking"))
 
 
 CHAT = StubModel("qwen3.5:4b")
@@ -68,7 +77,6 @@ def tags(models: Mapping[str, StubModel]) -> Body:
 
 def show(model: StubModel) -> Body:
     return {
-        "modelfile": f"FROM {model.name}",
         "parameters": "",
         "template": "{{ .Prompt }}",
         "details": model.details,
@@ -76,8 +84,11 @@ def show(model: StubModel) -> Body:
             "general.architecture": model.family,
             f"{model.family}.context_length": model.context,
             f"{model.family}.embedding_length": model.dims,
+            "tokenizer.ggml.model": "bert" if "bert" in model.family else "gpt2",
         },
-        "capabilities": ["embedding"] if "bert" in model.family else ["completion", "tools", "thinking"],
+        "tensors": [{"name": "output_norm.weight", "type": "F32", "shape": [model.dims]}],
+        "capabilities": list(model.can),
+        "modified_at": CREATED,
     }
 
 
@@ -89,10 +100,10 @@ def ps(loaded: Mapping[str, int], models: Mapping[str, StubModel]) -> Body:
                 "name": name,
                 "model": name,
                 "size": models[name].size,
-                "size_vram": models[name].size,
                 "digest": "0" * 64,
                 "details": models[name].details,
                 "expires_at": CREATED,
+                "size_vram": models[name].size,
                 "context_length": context,
             }
             for name, context in loaded.items()
@@ -114,8 +125,8 @@ def last_piece(model: str, *, reason: str, prompt_tokens: int, output_tokens: in
         "model": model,
         "created_at": CREATED,
         "message": {"role": "assistant", "content": ""},
-        "done_reason": reason,
         "done": True,
+        "done_reason": reason,
         "total_duration": 200_000_000,
         "load_duration": 1_000_000,
         "prompt_eval_count": prompt_tokens,
@@ -125,12 +136,17 @@ def last_piece(model: str, *, reason: str, prompt_tokens: int, output_tokens: in
     }
 
 
-def answer_pieces(body: Body, text: str) -> Iterator[Body]:
-    """Stream ``text`` by the word, then the last piece; a prompt over ``num_ctx`` is cut as Ollama does, in silence."""
+def answer_pieces(body: Body, text: str, *, token_chars: int = 0) -> Iterator[Body]:
+    """Stream ``text`` by the word, or ``token_chars`` at a time, then the last piece.
+
+    A prompt over ``num_ctx`` is cut as Ollama does, in silence.
+    """
     model = str(body["model"])
-    words = text.split(" ")
-    for index, word in enumerate(words):
-        yield piece(model, word if index == 0 else f" {word}")
+    words = [word if index == 0 else f" {word}" for index, word in enumerate(text.split(" "))]
+    if token_chars:
+        words = [text[start : start + token_chars] for start in range(0, len(text), token_chars)]
+    for word in words:
+        yield piece(model, word)
     sent = count_tokens([str(message.get("content", "")) for message in body["messages"]])
     context = int((body.get("options") or {}).get("num_ctx") or 4096)
     yield last_piece(model, reason="stop", prompt_tokens=min(sent, context), output_tokens=len(words))
@@ -150,7 +166,7 @@ def damaged(pieces: list[Body], fault: str, tokens: int) -> list[Body]:
         case "no_done":
             return pieces[:-1]
         case "length":
-            return [*pieces[: max(1, len(pieces) // 2)], {**last, "done_reason": "length"}]
+            return [*pieces[: tokens or max(1, len(pieces) // 2)], {**last, "done_reason": "length"}]
         case "only_thinks":
             return [piece(model, "", thinking="hm"), {**last, "done_reason": "length"}]
         case "cut_prompt":
@@ -175,6 +191,12 @@ def scripted(text: str, dims: int, meanings: Mapping[str, list[float]]) -> list[
     """The vector that begins with the numbers of the meaning that ``text`` ends with, or its own."""
     numbers = next((numbers for words, numbers in meanings.items() if text.endswith(words)), None)
     return vector(text, dims) if numbers is None else [*numbers, *[0.0] * (dims - len(numbers))]
+
+
+def pieces_of(text: str) -> int:
+    """How many tokens a WordPiece vocabulary has for ``text``: few for words, many for ids and other scripts."""
+    words = re.findall(r"[a-zA-Z]+|[0-9]|[^\sa-zA-Z0-9]", text)
+    return 2 + sum(-(-len(word) // 5) if word.isalpha() and word.isascii() else 1 for word in words)
 
 
 def vector(text: str, dims: int) -> list[float]:

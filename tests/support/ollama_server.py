@@ -26,8 +26,9 @@ class Fault:
     """What goes wrong with one model call.
 
     ``status`` (``status``, ``text``), ``stall`` or ``drop`` after a piece, ``half_line``, ``silence`` (an empty 200),
-    ``no_done``, ``length``, ``mid_error``, ``nonsense``, ``only_thinks``, ``cut_prompt`` (``tokens``), ``load`` (waits
-    ``seconds`` before the first byte), ``loaded_only``, ``dims`` (``tokens`` numbers a vector), ``too_few`` vectors.
+    ``no_done``, ``length`` (after ``tokens`` pieces, by default half of them), ``mid_error``, ``nonsense``,
+    ``only_thinks``, ``cut_prompt`` (``tokens``), ``load`` (waits ``seconds`` before the first byte), ``loaded_only``,
+    ``dims`` (``tokens`` numbers a vector), ``too_few`` vectors.
     """
 
     name: str
@@ -74,7 +75,8 @@ class OllamaServer:
 
     ``answer_of`` makes the answer to a request's body instead of ``answer``.
     ``tool_calls`` (name and arguments) are asked for in turn, one a call, where the request offers tools. A text that
-    ends with one of ``meanings`` gets the vector that begins with its numbers.
+    ends with one of ``meanings`` gets the vector that begins with its numbers; one over the model's context is refused,
+    and one with ``breaks_on`` in it breaks the call. An answer comes a word a piece, or ``token_chars`` characters.
     """
 
     def __init__(self, *models: StubModel, call_s: float = 0.0, port: int = 0) -> None:
@@ -87,6 +89,8 @@ class OllamaServer:
         self.tool_calls: deque[dict[str, Any]] = deque()
         self.meanings: dict[str, list[float]] = {}
         self.most_chars = 0
+        self.token_chars = 0
+        self.breaks_on = ""
         self.answer_of: Callable[[Body], str] | None = None
         self.answer = "These images need alternative text."
         self.loaded: dict[str, int] = {}
@@ -209,6 +213,9 @@ class OllamaServer:
             return True
         if fault.name == "load":
             await asyncio.sleep(fault.seconds)
+        if body.get("tools") and "tools" not in self.models[name].can:
+            await _send_json(writer, 400, {"error": f"library/{name} does not support tools"})
+            return True
         self.loaded[name] = int((body.get("options") or {}).get("num_ctx") or 4096)
         if path == "/api/embed":
             return await self._embed(writer, body, fault)
@@ -226,7 +233,7 @@ class OllamaServer:
     async def _lines(self, body: Body, fault: Fault) -> AsyncGenerator[bytes]:
         """Yield the lines of a chat answer, as far as ``fault`` lets it come."""
         text = self._text(body)
-        whole = list(protocol.answer_pieces(body, text))
+        whole = list(protocol.answer_pieces(body, text, token_chars=self.token_chars))
         if body.get("tools") and self.tool_calls:
             whole[:-1] = [protocol.piece(str(body["model"]), "", tool_calls=[{"function": self.tool_calls.popleft()}])]
         pieces = protocol.damaged(whole, fault.name, fault.tokens)
@@ -255,7 +262,13 @@ class OllamaServer:
 
     async def _embed(self, writer: asyncio.StreamWriter, body: Body, fault: Fault) -> bool:
         dims = fault.tokens if fault.name == "dims" else self.models[protocol.full(str(body["model"]))].dims
-        if self.most_chars and any(len(text) > self.most_chars for text in body["input"]):
+        if self.breaks_on and any(self.breaks_on in text for text in body["input"]):
+            await _send_json(writer, 500, {"error": "failed to encode response: json: unsupported value: NaN"})
+            return True
+        model = self.models[protocol.full(str(body["model"]))]
+        context = min(model.context, int((body.get("options") or {}).get("num_ctx") or model.context))
+        is_over = any(protocol.pieces_of(text) > context for text in body["input"])
+        if is_over or (self.most_chars and any(len(text) > self.most_chars for text in body["input"])):
             await _send_json(writer, 400, {"error": "the input length exceeds the context length"})
             return True
         answer = protocol.embeddings(body, dims, self.meanings)

@@ -30,7 +30,7 @@ from worker.gpu.health import EARLY_S, HealthRounds, Probe
 from worker.gpu.hosts import Host, Kind
 from worker.gpu.scripts import Answer, Ask, PoolScripts, Timing, note_silence
 from worker.gpu.slot import Slot, Waiter
-from worker.gpu.wakes import WakeListener
+from worker.gpu.wakes import GIVE_WAY, WakeListener
 
 DEFAULT_WAIT_S: Final = 600.0
 """Longer than any fair wait: a worker's few calls against a card's few seconds each."""
@@ -130,20 +130,25 @@ class GpuPool:
         job: str = "",
         hosts: Sequence[Host] | None = None,
         timeout_s: float = DEFAULT_WAIT_S,
+        gives_way: bool = False,
     ) -> AsyncGenerator[Slot]:
         """Wait for a slot on one of ``hosts`` (default: any), and release it at the end.
 
-        Make the call inside ``slot.run``, and close it before the end. Raises ``ModelUnreachable`` when all hosts have
-        been down for ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` at the
-        end when the slot was lost before: what was answered is void then.
+        Make the call inside ``slot.run``, and close it before the end. A batch call that ``gives_way`` may lose its
+        slot to an interactive one (``slot.gave_way``). Raises ``ModelUnreachable`` when all hosts have been down for
+        ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` at the end when the
+        slot was lost before: what was answered is void then.
         """
         for task in self._tasks:
             if task.done():
                 task.result()  # a bug in a loop of ours ends the job loudly, not the slots silently
         token = f"{self._worker}-{secrets.token_hex(6)}"
-        ask = Ask(token, kind, Lane(priority), self._worker, job, tuple(self.hosts if hosts is None else hosts))
-        slot = await self._wait_for_slot(Waiter(ask), timeout_s)
+        on = self.hosts if hosts is None else tuple(hosts)
+        waiter = Waiter(Ask(token, kind, Lane(priority), self._worker, job, on, gives_way=gives_way))
+        slot = await self._wait_for_slot(waiter, timeout_s)
         self._held[token] = slot
+        if waiter.is_asked:
+            slot.give_way()
         try:
             yield slot
         except BaseException:
@@ -283,10 +288,15 @@ class GpuPool:
         task.add_done_callback(self._errands.discard)
         return task
 
-    def _wake(self, token: str) -> None:
-        waiter = self._waiters.get(token)
-        if waiter is not None:
+    def _wake(self, message: str) -> None:
+        token = message.removeprefix(GIVE_WAY)
+        waiter, slot = self._waiters.get(token), self._held.get(token)
+        if token == message and waiter is not None:
             waiter.look.set()
+        elif token != message and slot is not None:
+            slot.give_way()
+        elif waiter is not None:  # it has not heard of its grant yet
+            waiter.is_asked = True
 
     def _note_idle(self) -> None:
         if self._held or self._waiters:

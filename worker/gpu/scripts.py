@@ -64,7 +64,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call that wants a slot; ``seq`` is its number of arrival once it has one, 0 before."""
+    """One call that wants a slot; ``seq`` is its number of arrival once it has one, 0 before.
+
+    A batch call that ``gives_way`` may be asked for its slot by an interactive one.
+    """
 
     token: str
     kind: Kind
@@ -73,6 +76,7 @@ class Ask:
     job: str
     hosts: tuple[Host, ...]
     seq: int = 0
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,8 @@ class PoolScripts:
     async def acquire(self, ask: Ask) -> Answer:
         """Ask for a slot, or learn how an earlier ask of the same token stands, and confirm its grant."""
         about = (ask.token, ask.kind, ask.priority, ask.worker, ask.job, self._keys.gpu_wake(ask.worker))
-        reply = await self._run(
-            ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *self._lease(), _ms(self._timing.grace_s)]
-        )
+        times = (*self._lease(), _ms(self._timing.grace_s))
+        reply = await self._run(ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *times, int(ask.gives_way)])
         left_s = self._timing.lease_s if as_text(reply[0]) == "granted" else 0.0
         return Answer(as_text(reply[0]), as_text(reply[1]), int(reply[2]), left_s)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from producer.errors import SlotLost
 from producer.redis.backoff import Backoff
@@ -13,7 +15,11 @@ from producer.redis.lease import Lease
 from worker.gpu.hosts import Kind
 from worker.gpu.scripts import Answer, Ask, new_backoff
 
+GIVES_WAY: Final = "it gave way to a question"
+
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class Slot(Lease):
@@ -32,6 +38,16 @@ class Slot(Lease):
         self.host = host
         self.wait_ms = wait_ms
         self.ended_ms = 0
+
+    @property
+    def gave_way(self) -> bool:
+        """Whether the call was ended for an interactive one."""
+        return self.why_lost == GIVES_WAY
+
+    def give_way(self) -> None:
+        """End the call for an interactive one."""
+        log.info("gpu.gave_way", host=self.host, kind=self.kind, token=self.token)
+        self.lose(GIVES_WAY)
 
     async def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what ``call`` returns; one call at a time.
@@ -52,11 +68,13 @@ class Slot(Lease):
 class Waiter:
     """A call that waits: ``look`` is set when there is news of it; ``asking`` is the last question put to Redis.
 
-    ``is_unserved`` says that all its hosts stay down; ``backoff`` paces its questions while Redis does not answer.
+    ``is_unserved`` says that all its hosts stay down, ``is_asked`` that its slot is wanted already; ``backoff`` paces
+    its questions while Redis does not answer.
     """
 
     ask: Ask
     look: asyncio.Event = field(default_factory=asyncio.Event)
     asking: asyncio.Task[Answer] | None = None
     is_unserved: bool = False
+    is_asked: bool = False
     backoff: Backoff = field(default_factory=new_backoff)

@@ -1,6 +1,7 @@
 """Hears grants: one subscription a worker, on its own connection.
 
-A message is the token of a waiter that has been granted a slot. A message that gets lost with the connection costs
+A message is the token of a waiter that has been granted a slot; after ``GIVE_WAY`` it is the token of a holder that is
+asked for its slot. A message that gets lost with the connection costs
 nothing but time: the grant passes on after a second, and after each new subscription ``on_ready`` asks Redis again.
 """
 
@@ -20,6 +21,7 @@ from producer.redis.raw_connection import replied
 from producer.redis.scripts import as_text
 from worker.gpu.scripts import new_backoff, note_silence
 
+GIVE_WAY: Final = "give-way "
 SILENT_S: Final = 5.0
 """Without a message for so long the connection is tried out: a half-open one would never say that it is lost."""
 

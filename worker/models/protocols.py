@@ -1,15 +1,15 @@
 """What the agent asks of a model: ``ChatModel`` and ``Embedder``. No network, no model.
 
-Adapters (``models.py``, ``chat_and_embed.py``, ``chat.py``) implement these two protocols and nothing else; the agent
-knows no adapter. Which one is used is decided in ``routing.py``. An adapter waits for its own GPU slot, bounds
+Adapters (``builtin/models.py``, ``ollama/``, ``cloud/chat.py``) implement these two protocols and nothing else; the
+agent knows no adapter. Which one is used is decided in ``routing.py``. An adapter waits for its own GPU slot, bounds
 its own call and raises ``ModelError`` for everything that goes wrong in it, so that no library's exception
 reaches the agent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -80,10 +80,14 @@ class ChatReply:
 
 @dataclass(frozen=True, slots=True)
 class EmbedReply:
-    """The vectors of one batch of texts; ``usage`` counts this call alone."""
+    """The vectors of one batch of texts; ``usage`` counts this call alone.
+
+    ``shortened`` has, by a text's place, how many of its characters were embedded where the model takes no more.
+    """
 
     vectors: Vectors
     usage: Usage
+    shortened: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 class ChatModel(Protocol):

@@ -168,9 +168,9 @@ class OpenedModels:
         if name == NAME:
             return BuiltinChat()
         fleet, calls = await self._hosts(name)
-        from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  most of a second, and 30 MB
+        from worker.models.ollama.chat import OllamaChat  # noqa: PLC0415  most of a second, and 30 MB
 
-        return ollama.OllamaChat(name, fleet, calls, self._settings, facts=await fleet.facts(name))
+        return OllamaChat(name, fleet, calls, self._settings)
 
     async def embedder(self, name: str, dims: int) -> Embedder:
         """Return the embedder of that name; ``dims`` is the length of its vectors, 0 to ask the host."""
@@ -178,10 +178,10 @@ class OpenedModels:
         if name == NAME:
             return BuiltinEmbedder()
         fleet, calls = await self._hosts(name)
-        from worker.models.ollama import chat_and_embed as ollama  # noqa: PLC0415  as above
+        from worker.models.ollama.embed import OllamaEmbedder  # noqa: PLC0415  as above
 
         settings = replace(self._settings, embedding_dims=dims)
-        return ollama.OllamaEmbedder(name, fleet, calls, settings, facts=await fleet.facts(name))
+        return OllamaEmbedder(name, fleet, calls, settings, facts=await fleet.facts(name))
 
     async def aclose(self) -> None:
         """Release all slots and close all connections."""

@@ -1,7 +1,8 @@
 """Makes one model call: waits for a slot, calls under it, closes the HTTP response, gives the slot back, moves on.
 
 What every adapter runs its calls through. A call whose host fails is made again, elsewhere if there is an elsewhere; a
-call whose slot was lost waits for another. Each attempt is logged and counted, failed ones too: they used the card.
+call whose slot was lost waits for another, and so does a batch call that gave way to a question. Each attempt is logged
+and counted, failed ones too: they used the card.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from producer.contract import Usage
@@ -19,7 +21,7 @@ from worker.gpu.slot import Slot
 from worker.models.job_context import now_serving
 from worker.models.ollama.fleet import OllamaFleet
 from worker.models.ollama.http import responses_closed
-from worker.models.protocols import add_usage, spent_on
+from worker.models.protocols import add_usage
 from worker.models.usage import UsageLedger
 
 T = TypeVar("T")
@@ -28,15 +30,29 @@ TRIES: Final = 3
 """Of one call, and one more for each further host."""
 PAUSE_S: Final = 0.5
 """Before the same host is asked again; doubled each time. The slot is free meanwhile."""
+GIVES_WAY_S: Final = 120.0
+"""For so long a batch call is ended for each question that comes; then it is made to its end, or it would never be."""
+WAY_PAUSE_S: Final = 1.0
+"""Before a call that gave way asks for a slot again: a question is several calls, with look-ups in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    """What one successful call gave, and its tokens."""
+    """What one successful call gave."""
 
     value: T
+
+
+@dataclass(slots=True)
+class Spent:
+    """The tokens of a call under way, as far as it has come: of a call that breaks they are counted, too."""
+
     prompt_tokens: int = 0
     output_tokens: int = 0
+
+
+Make = Callable[[Host, Spent], Coroutine[Any, Any, Done[T]]]
+"""Makes one call on a host, and notes what it spends."""
 
 
 class GpuCalls:
@@ -47,9 +63,7 @@ class GpuCalls:
         self._usage = usage
         self._wait_s = wait_s
 
-    async def call(
-        self, kind: Kind, model: str, make: Callable[[Host], Coroutine[Any, Any, Done[T]]]
-    ) -> tuple[Done[T], list[Usage]]:
+    async def call(self, kind: Kind, model: str, make: Make[T]) -> tuple[Done[T], list[Usage]]:
         """Return what ``make`` gives on a host that has ``model``, and what each try cost.
 
         ``make`` bounds its own time and raises ``ModelError``. Raises the last failure when no try is left, and for
@@ -57,51 +71,61 @@ class GpuCalls:
         """
         avoided: set[str] = set()
         spent: list[Usage] = []
-        for left in reversed(range(TRIES + len(self._fleet.hosts) - 1)):
+        tried, tries = 0, TRIES + len(self._fleet.hosts) - 1
+        way_since = 0.0
+        while True:
             hosts = self._fleet.hosts_with(model)
             untried = [h for h in hosts if h.name not in avoided] or hosts
+            gives_way = not way_since or monotonic() - way_since < GIVES_WAY_S
             try:
-                host, usage, outcome = await self._attempt(kind, model, make, untried)
+                slot, usage, outcome = await self._attempt(kind, model, make, untried, gives_way=gives_way)
             except ModelError as error:  # no slot
                 error.spent = reduce(add_usage, spent, Usage())
                 raise
             spent.append(usage)
             if isinstance(outcome, Done):
                 return outcome, spent
+            if slot.gave_way:  # no try is spent
+                way_since = way_since or monotonic()
+                await asyncio.sleep(WAY_PAUSE_S)
+                continue
+            tried += 1
+            host = slot.host
             if not isinstance(outcome, SlotLost):
                 avoided.add(host)
+                self._fleet.doubt_facts()
             if isinstance(outcome, ModelMissing):
                 self._fleet.note_missing(host, model)
             elsewhere = [h for h in hosts if h.name not in avoided]
-            if not left or not is_worth_another(outcome, has_elsewhere=bool(elsewhere)):
+            if tried == tries or not is_worth_another(outcome, has_elsewhere=bool(elsewhere)):
                 outcome.spent = reduce(add_usage, spent)
                 raise outcome
             if not isinstance(outcome, SlotLost | ModelMissing | ModelBusy):
                 self._fleet.pool.suspect(host)
             if not elsewhere:
-                await asyncio.sleep(PAUSE_S * 2 ** (len(spent) - 1))
-        raise AssertionError  # pragma: no cover  the last try returns or raises
+                await asyncio.sleep(PAUSE_S * 2 ** (tried - 1))
 
     async def _attempt(
-        self, kind: Kind, model: str, make: Callable[[Host], Coroutine[Any, Any, Done[T]]], hosts: Sequence[Host]
-    ) -> tuple[str, Usage, Done[T] | ModelError]:
-        """Make the call once, under a slot; return its host, what it cost, and its outcome.
+        self, kind: Kind, model: str, make: Make[T], hosts: Sequence[Host], *, gives_way: bool
+    ) -> tuple[Slot, Usage, Done[T] | ModelError]:
+        """Make the call once; return the slot that it had, what it cost, and its outcome.
 
         Raises ``ModelError`` for want of a slot only.
         """
         job = now_serving()
         loop = asyncio.get_running_loop()
         slot: Slot | None = None
+        spent = Spent()
         outcome: Done[T] | ModelError = SlotLost("the call ended without an answer")
         began = ended = loop.time()
         try:
             async with self._fleet.pool.acquire(
-                kind, priority=job.lane, job=job.job_id, hosts=hosts, timeout_s=self._wait_s
+                kind, priority=job.lane, job=job.job_id, hosts=hosts, timeout_s=self._wait_s, gives_way=gives_way
             ) as slot:
                 began = loop.time()
                 try:
                     async with responses_closed():
-                        outcome = await slot.run(make(next(host for host in hosts if host.name == slot.host)))
+                        outcome = await slot.run(make(next(host for host in hosts if host.name == slot.host), spent))
                 except ModelError as error:
                     outcome = error
                 ended = loop.time()
@@ -109,17 +133,17 @@ class GpuCalls:
             outcome = error if isinstance(outcome, Done) else outcome
         if slot is None:  # pragma: no cover  acquire raises instead
             raise AssertionError
-        failure, told = (None, outcome) if isinstance(outcome, Done) else (outcome, spent_on(outcome))
+        failure = None if isinstance(outcome, Done) else outcome
         usage = Usage(
-            prompt_tokens=told.prompt_tokens,
-            output_tokens=told.output_tokens,
+            prompt_tokens=spent.prompt_tokens,
+            output_tokens=spent.output_tokens,
             calls=1,
             gpu_wait_ms=slot.wait_ms,
             gpu_ms=round((ended - began) * 1000),
         )
         about = {"kind": kind, "model": model, "host": slot.host, "call_id": slot.token}
         await self._usage.record(**about, usage=usage, run_ms=usage.gpu_ms, failure=failure, at_ms=slot.ended_ms)
-        return slot.host, usage, outcome
+        return slot, usage, outcome
 
 
 def is_worth_another(failure: ModelError, *, has_elsewhere: bool) -> bool:

@@ -31,7 +31,7 @@ from worker.gpu.hosts import Host, parse_hosts
 from worker.models.ollama.fleet import OllamaFleet
 from worker.models.ollama.http import OllamaClient, responses_closed
 from worker.models.protocols import Message
-from worker.models.slot_calls import Done, GpuCalls
+from worker.models.slot_calls import Done, GpuCalls, Spent
 from worker.models.usage import UsageLedger
 from worker.settings import WorkerSettings
 
@@ -244,7 +244,8 @@ async def test_a_slot_is_not_given_back_before_its_response_is_closed(ollama: Ol
     calls = GpuCalls(fleet, UsageLedger(redis, keys, ttl_s=400 * DAY_S), wait_s=5)
     left_open: list[httpx.Response] = []
 
-    async def forgetful(host: Host) -> Done[None]:
+    async def forgetful(host: Host, spent: Spent) -> Done[None]:
+        del spent
         http = httpx.AsyncClient(base_url=host.address, transport=fleet.clients[host.name].transport)
         request = http.build_request("POST", "/api/chat", json={"model": CHAT.name, "messages": []})
         left_open.append(await http.send(request, stream=True))

@@ -111,7 +111,7 @@ async def test_what_failed_calls_cost_is_in_the_scans_usage(
 
     # And one call of the builtin embedder.
     assert usage.calls == calls + 1
-    assert (usage.output_tokens > 0) is (fault == "length")
+    assert usage.output_tokens > 0  # of a stream that broke, the pieces that came
     (day,) = [key async for key in redis.scan_iter(keys.usage("*"))]
     sums = await cast("Any", redis).hgetall(day)
     assert int(sums.get(b"chat:output_tokens:qwen3.5:4b", 0)) == usage.output_tokens

@@ -12,7 +12,7 @@ from producer.errors import ContextExceeded, ModelError, SettingsError
 from worker.gpu.hosts import Host, parse_hosts
 from worker.models.context_budget import check_budget, check_evaluated, cut_to, fewest_tokens, most_tokens
 from worker.models.job_context import Serving, now_serving, serving
-from worker.models.ollama.chat_and_embed import unit_vectors
+from worker.models.ollama.embed import unit_vectors
 from worker.models.ollama.embedding_families import family_of
 from worker.models.ollama.errors import model_errors
 from worker.models.ollama.http import full_name

@@ -4,7 +4,8 @@
 --                     hold_ms_chat and hold_ms_embed (how long a call holds a slot, smoothed); sums by kind and
 --                     priority: grants_chat_batch …, wait_ms_chat_batch … (until granted), held_ms_chat_batch …
 --   3 calls hash      token → JSON: kind, priority, worker, job, channel, hosts, seq, asked_ms;
---                     of a holder also host, slot, granted_ms, confirmed
+--                     of a holder also host, slot, granted_ms, confirmed; gives_way: it may be asked
+--                     for its slot; asked: it was
 --   4 holders zset    token → end of its lease, Redis ms
 --   5 waiters zset    token → when it is taken for dead, Redis ms
 --   6-9 queue zsets   token → seq: chat interactive, chat batch, embed interactive, embed batch
@@ -199,6 +200,25 @@ local function dispatch(hosts, now, lease_ms, confirm_ms, own)
     end
   end
   for _, message in ipairs(wake) do redis.call('PUBLISH', message[1], message[2]) end
+end
+
+-- Asks one batch call to give way to an interactive one that has just begun to wait: the one that began last, so that the
+-- least is lost. Its worker ends it and makes it again; where the message is lost, the interactive call waits its turn.
+local function ask_for_way(call, hosts)
+  local may_serve, token, chosen = {}, nil, nil
+  for _, name in ipairs(call.hosts) do may_serve[name] = hosts[name] end
+  for _, held in ipairs(redis.call('ZRANGE', HOLDERS, 0, -1)) do
+    local other = read_call(held)
+    local host = other and may_serve[other.host]
+    if host and other.priority == 'batch' and other.gives_way and not other.asked
+      and slot_for(call.kind, host) == other.slot and (not chosen or other.granted_ms > chosen.granted_ms) then
+      token, chosen = held, other
+    end
+  end
+  if not token then return end
+  chosen.asked = true
+  write_call(token, chosen)
+  redis.call('PUBLISH', chosen.channel, 'give-way ' .. token)
 end
 
 -- Whether all hosts of a call have been down for longer than `grace_ms`; then it is served by nobody soon.

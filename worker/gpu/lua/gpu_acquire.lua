@@ -4,6 +4,7 @@
 -- ARGV  1 token  2 kind: chat | embed  3 priority: interactive | batch  4 worker  5 job id or ''  6 channel of wakes
 --       7 hosts that may serve it, JSON: host → {chat, embed}; unknown ones are enrolled
 --       8 seq of an earlier wait, which keeps its place, or 0  9 lease ms  10 confirm ms  11 grace ms of hosts down
+--       12 '1': while it holds a slot it may be asked to give way to an interactive call
 -- Returns {'granted', host, seq} | {'waiting', '', seq} | {'unserved', '', seq} when all hosts are down for long: the
 --         call does not wait then
 --@include _common.lua
@@ -22,11 +23,12 @@ for name, slots in pairs(wanted) do
 end
 
 local call = read_call(token)
-if not call then
+local is_new = not call
+if is_new then
   local seq = tonumber(ARGV[8])
   if seq == 0 then seq = redis.call('HINCRBY', STATE, 'seq', 1) end
   call = { kind = ARGV[2], priority = ARGV[3], worker = ARGV[4], job = ARGV[5], channel = ARGV[6], hosts = names,
-    seq = seq, asked_ms = now }
+    seq = seq, asked_ms = now, gives_way = ARGV[12] == '1' or nil }
   if nobody_serves(call, hosts, now, tonumber(ARGV[11])) then return { 'unserved', '', seq } end
   write_call(token, call)
   redis.call('ZADD', WAITERS, ms(now + lease_ms), token)
@@ -37,4 +39,5 @@ dispatch(hosts, now, lease_ms, confirm_ms, token)
 
 call = read_call(token)
 if call.host then return { 'granted', call.host, call.seq } end
+if is_new and call.priority == 'interactive' then ask_for_way(call, hosts) end
 return { 'waiting', '', call.seq }

@@ -1,7 +1,7 @@
 """A chat model behind any endpoint that speaks OpenAI's protocol, through langchain-openai: only this file imports it.
 
 ``routing.py`` imports this file only where FALLBACK_MODEL is set; the extra ``cloud`` brings what it needs. A call
-takes no GPU slot. No answer is believed unchecked, as in ``chat_and_embed.py``, and the key is in no error, log or
+takes no GPU slot. No answer is believed unchecked, as in ``ollama/chat.py``, and the key is in no error, log or
 result, not even where the endpoint sends it back. Neither temperature nor seed is sent: newer models refuse them.
 """
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class PlainChatOpenAI(BaseChatOpenAI):
-    """LangChain's client without its callbacks, which would send prompts to a tracer (see ``chat_and_embed.py``).
+    """LangChain's client without its callbacks, which would send prompts to a tracer (see ``ollama/chat.py``).
 
     The base class sends ``max_tokens``, which every endpoint but OpenAI's own takes.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -25,6 +26,10 @@ from worker.settings import WorkerSettings
 
 LOOK_AGAIN_S: Final = 30.0
 """Between looks for a model that was missing or could not be looked for."""
+FACTS_S: Final = 60.0
+"""Until a model's facts are asked for again: a host that comes back may have another model of that name."""
+UNKNOWN_S: Final = 5.0
+"""Until they are where no host answered."""
 
 log = structlog.get_logger()
 
@@ -48,6 +53,9 @@ class OllamaFleet:
         self._lacking: set[tuple[str, str]] = set()
         self._unknown: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._facts: dict[str, ModelFacts] = {}
+        self._facts_due: dict[str, float] = {}
+        self._facts_unknown: set[str] = set()
 
     async def open(self, models: Iterable[str] = ()) -> None:
         """Enrol the hosts and look for ``models``; what is missing is logged with what to type, and looked for again.
@@ -89,7 +97,24 @@ class OllamaFleet:
         return hosts
 
     async def facts(self, model: str) -> ModelFacts:
-        """Return what the first host that answers knows of ``model``; nothing where none does."""
+        """Return what is known of ``model``: asked for now and then, and after a call that broke.
+
+        It is what the first host that answers says; where none does, what was known before.
+        """
+        if monotonic() >= self._facts_due.get(model, 0.0):
+            self._facts_due[model] = monotonic() + UNKNOWN_S  # others take what is known meanwhile
+            found = await self._ask_facts(model)
+            if found is not None:
+                self._facts_due[model] = monotonic() + FACTS_S
+                self._facts[model] = found
+                self._facts_unknown.discard(model)
+        return self._facts.get(model, ModelFacts())
+
+    def doubt_facts(self) -> None:
+        """Have the facts of all models asked for before the next call: a host may have come back with others."""
+        self._facts_due.clear()
+
+    async def _ask_facts(self, model: str) -> ModelFacts | None:
         failure: ModelError | None = None
         for host in self.hosts:
             if (host.name, model) not in self._lacking:
@@ -97,8 +122,11 @@ class OllamaFleet:
                     return await self.clients[host.name].facts(model)
                 except ModelError as error:
                     failure = error
-        log.warning("model.facts_unknown", model=model, error=str(failure or missing(self.hosts[0].name, model)))
-        return ModelFacts()
+        if model not in self._facts_unknown:
+            self._facts_unknown.add(model)
+            error = failure or missing(self.hosts[0].name, model)
+            log.warning("model.facts_unknown", model=model, error=str(error))
+        return None
 
     def note_missing(self, host: str, model: str) -> None:
         """Take note that ``host`` does not have ``model``; it is not asked for it until a look finds it there."""
@@ -131,5 +159,9 @@ class OllamaFleet:
                 await self.look()
 
     async def _check(self, host: Host) -> HostReport:
-        loaded = await self.clients[host.name].check()
+        try:
+            loaded = await self.clients[host.name].check()
+        except ModelError:
+            self.doubt_facts()
+            raise
         return HostReport(loaded, tuple(model for model in self._models if (host.name, model) in self._lacking))

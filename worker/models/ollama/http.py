@@ -92,10 +92,20 @@ async def responses_closed() -> AsyncGenerator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a host knows of a model; 0 where it does not say."""
+    """What a host knows of a model; 0, '' and none where it does not say.
+
+    ``capabilities`` are Ollama's words (``completion``, ``tools``, ``embedding``, …), ``tokenizer`` the kind of its
+    tokenizer (``bert``, ``gpt2``, …).
+    """
 
     context: int = 0
     dims: int = 0
+    capabilities: frozenset[str] = frozenset()
+    tokenizer: str = ""
+
+    def context_of(self, wanted: int) -> int:
+        """Return the context to load the model with: ``wanted``, but no more than it has, where that is known."""
+        return min(wanted, self.context or wanted)
 
 
 class OllamaClient:
@@ -125,10 +135,17 @@ class OllamaClient:
     async def facts(self, model: str) -> ModelFacts:
         """Return what the host knows of ``model``."""
         fields = await self._ask("POST", "/api/show", model=model, json={"model": model})
-        info = cast("dict[str, Any]", fields.get("model_info") or {})
+        said: object = fields.get("model_info")
+        info = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
         architecture = str(info.get("general.architecture", ""))
         context, dims = (info.get(f"{architecture}.{name}") for name in ("context_length", "embedding_length"))
-        return ModelFacts(context if isinstance(context, int) else 0, dims if isinstance(dims, int) else 0)
+        able: object = fields.get("capabilities")
+        return ModelFacts(
+            context if isinstance(context, int) else 0,
+            dims if isinstance(dims, int) else 0,
+            frozenset(map(str, cast("list[object]", able))) if isinstance(able, list) else frozenset(),
+            str(info.get("tokenizer.ggml.model") or ""),
+        )
 
     async def _ask(self, method: str, path: str, *, model: str = "", json: Any = None) -> dict[str, Any]:
         with model_errors(self.host.name, model):

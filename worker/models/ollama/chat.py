@@ -1,0 +1,157 @@
+"""Chat on Ollama, through langchain-ollama; behind ``ChatModel`` of ``protocols.py``.
+
+No answer is believed unchecked: a stream that ends without its last chunk, an answer cut at its limit and a prompt that
+the server cut are each a ``ModelError``. The libraries' client objects are made once a host and shared. Importing this
+file takes most of a second; ``routing.py`` does it only when Ollama is asked for. Who calls when is decided in
+``slot_calls.py``; embeddings: ``embed.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from functools import partial, reduce
+from typing import Any, cast
+
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_ollama import ChatOllama
+
+from producer.contract import JsonObject
+from producer.errors import AnswerIncomplete, AnswerTruncated
+from worker.gpu.hosts import Host
+from worker.models.chat_messages import sent, tool_offer
+from worker.models.context_budget import check_budget, check_evaluated, fewest_tokens
+from worker.models.ollama.errors import model_errors
+from worker.models.ollama.fleet import OllamaFleet
+from worker.models.ollama.http import OllamaClient, trusted
+from worker.models.protocols import ChatReply, Message, Tool, ToolCall, add_usage
+from worker.models.slot_calls import Done, GpuCalls, Spent
+from worker.settings import WorkerSettings
+
+
+class PlainChatOllama(ChatOllama):
+    """ChatOllama without LangChain's callbacks.
+
+    They would send prompts to a tracer that some variable of the environment turns on, and put the whole answer
+    together a second time while the slot is held.
+    """
+
+    def pieces(self, messages: list[BaseMessage], **options: Any) -> AsyncIterator[ChatGenerationChunk]:
+        """Yield the answer as it comes; the last piece has the server's counts in ``generation_info``."""
+        return self._astream(messages, **options)
+
+
+class OllamaChat:
+    """A chat model on the hosts of a fleet. Implements ``ChatModel``."""
+
+    def __init__(self, name: str, fleet: OllamaFleet, calls: GpuCalls, settings: WorkerSettings) -> None:
+        self.name = name
+        self._fleet = fleet
+        self._calls = calls
+        self._num_ctx = settings.chat_num_ctx
+        self._max_output = settings.chat_max_output
+        self._timeout_s = settings.chat_timeout_s
+        self._stall_s = settings.chat_stall_s
+        self._on = {host.name: self._adapter(fleet.clients[host.name], settings) for host in fleet.hosts}
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        """Return the whole answer.
+
+        Temperature 0: the same findings get the same words. Ollama ties a tool's answer to its call by their order.
+        Raises ``ContextExceeded`` before the call where the prompt may not fit, and every other ``ModelError``.
+        """
+        offered = [tool_offer(tool) for tool in tools]
+        texts = [*(_whole_text(message) for message in messages), *map(json.dumps, offered)]
+        options: dict[str, Any] = {"tools": offered} if offered else {}
+        if schema is not None:
+            options["format"] = schema  # a grammar for the answer, no part of the prompt
+        context = (await self._fleet.facts(self.name)).context_of(self._num_ctx)
+        check_budget(texts, model=self.name, context=context, max_output=self._max_output)
+        prompt = [sent(message) for message in messages]  # made before the slot is held: others wait for it
+        contents = [message.content for message in messages]
+        ask = partial(self._ask, prompt=prompt, texts=contents, options=options, context=context)
+        done, usage = await self._calls.call("chat", self.name, ask)
+        text, calls = done.value
+        return ChatReply(text=text, model=self.name, usage=reduce(add_usage, usage), calls=calls)
+
+    def _adapter(self, client: OllamaClient, settings: WorkerSettings) -> PlainChatOllama:
+        return PlainChatOllama(
+            model=self.name,
+            base_url=client.host.address,
+            num_ctx=self._num_ctx,
+            num_predict=self._max_output,
+            temperature=0.0,
+            reasoning=settings.chat_think,
+            keep_alive=settings.model_keep_alive_s,
+            async_client_kwargs={"transport": client.transport},
+            sync_client_kwargs={"verify": trusted()},  # never used, but always made
+        )
+
+    async def _ask(
+        self,
+        host: Host,
+        spent: Spent,
+        *,
+        prompt: list[BaseMessage],
+        texts: Sequence[str],
+        options: dict[str, Any],
+        context: int,
+    ) -> Done[tuple[str, tuple[ToolCall, ...]]]:
+        """Ask one host; the time to the first piece of the answer and each silence after it are bounded.
+
+        Its length is ``CHAT_MAX_OUTPUT``'s affair: a slow card's answer is no failure while tokens flow. Ollama counts
+        tokens in its last piece alone; of a call that breaks before, ``spent`` has a piece a token, and of the prompt,
+        once it was read, no more tokens than it has.
+        """
+        adapter = self._on[host.name]
+        if adapter.num_ctx != context:
+            adapter = adapter.model_copy(update={"num_ctx": context})
+        pieces: list[str] = []
+        calls: list[ToolCall] = []
+        last: dict[str, Any] = {}
+        limit = f"{self._timeout_s:g} s, and then with silences of at most {self._stall_s:g} s"
+        with model_errors(host.name, self.name, limit=limit):
+            async with asyncio.timeout(self._timeout_s) as stall:
+                async for chunk in adapter.pieces(prompt, **options):
+                    stall.reschedule(asyncio.get_running_loop().time() + self._stall_s)
+                    spent.prompt_tokens = spent.prompt_tokens or sum(map(fewest_tokens, texts))
+                    spent.output_tokens += 1
+                    pieces.append(chunk.text)
+                    calls += _calls_in(chunk)
+                    last = chunk.generation_info or last
+        text = "".join(pieces)
+        if last.get("done_reason"):
+            spent.prompt_tokens = int(last.get("prompt_eval_count") or 0)
+            spent.output_tokens = int(last.get("eval_count") or 0)
+        self._check(host.name, text, calls, last)
+        check_evaluated(texts, spent.prompt_tokens, model=self.name, context=context)
+        return Done((text, tuple(calls)))
+
+    def _check(self, host: str, text: str, calls: Sequence[ToolCall], last: dict[str, Any]) -> None:
+        reason = last.get("done_reason")
+        if reason == "length":
+            what = "its answer" if text.strip() else "thinking, and answered nothing"
+            msg = (
+                f"{self.name!r} on {host!r} used all of its {self._max_output} tokens for {what}: "
+                f"ask for less at a time, or raise CHAT_MAX_OUTPUT"
+            )
+            raise AnswerTruncated(msg, text=text)
+        if not reason:
+            msg = f"{self.name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
+            raise AnswerIncomplete(msg)
+        if not text.strip() and not calls:
+            msg = f"{self.name!r} on {host!r} answered nothing (it ended with {reason!r})"
+            raise AnswerIncomplete(msg)
+
+
+def _calls_in(chunk: ChatGenerationChunk) -> list[ToolCall]:
+    message = cast("AIMessageChunk", chunk.message)
+    return [ToolCall(call["name"], call["args"], call["id"] or "") for call in message.tool_calls]
+
+
+def _whole_text(message: Message) -> str:
+    return message.content + "".join(call.name + json.dumps(call.arguments) for call in message.calls)
