@@ -34,7 +34,8 @@ NAMES = ("cart", "form", "help", "home")
 class OtherEmbedder:
     """Another model, of other dims: the builtin one's vectors, folded. ``down`` makes it fail after so many calls.
 
-    A call with a text that holds ``refuses`` is refused.
+    A call with a text that holds ``refuses`` is refused, one that holds ``breaks`` breaks. Of a text only ``takes``
+    characters are embedded, 0 for all.
     """
 
     name: str = "other"
@@ -43,6 +44,8 @@ class OtherEmbedder:
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     calls: int = 0
     refuses: str = ""
+    breaks: str = ""
+    takes: int = 0
 
     def __post_init__(self) -> None:
         self.hold.set()
@@ -55,9 +58,12 @@ class OtherEmbedder:
             raise ModelError(msg)
         if self.refuses and any(self.refuses in text for text in texts):
             raise ModelRefused(f"it takes no text of {self.refuses!r}")
+        if self.breaks and any(self.breaks in text for text in texts):
+            raise ModelError("the runner process has terminated")
+        shortened = {place: self.takes for place, text in enumerate(texts) if 0 < self.takes < len(text)}
         folded = np.stack([hash_text(text).reshape(-1, self.dims).sum(axis=0) for text in texts])
         vectors = folded / np.linalg.norm(folded, axis=1, keepdims=True)
-        return EmbedReply(vectors.astype(np.float32), Usage(calls=1))
+        return EmbedReply(vectors.astype(np.float32), Usage(calls=1), shortened)
 
     async def embed_queries(self, texts: Sequence[str]) -> EmbedReply:
         return await self.embed_documents(texts)
@@ -68,13 +74,14 @@ class Environment:
 
     def __init__(self, redis: Redis, keys: Keys, other: OtherEmbedder) -> None:
         self.redis, self.keys, self.other = redis, keys, other
+        self.further: dict[str, Embedder] = {}
         self.embeddings = self.worker()
         self.history = History(self.embeddings)
         self.memories = Memories(self.embeddings)
 
     def worker(self, chosen: Embedder | None = None) -> Embeddings:
         async def open_embedder(name: str, dims: int) -> Embedder:
-            known: dict[str, Embedder] = {"builtin": BuiltinEmbedder(), "other": self.other}
+            known: dict[str, Embedder] = {"builtin": BuiltinEmbedder(), "other": self.other, **self.further}
             assert known[name].dims == dims
             return known[name]
 

@@ -37,7 +37,8 @@ def reindex(*, model: str, as_json: bool) -> None:
 
     Workers go on meanwhile: what they write gets vectors of both models, and searches use the old one until all is
     done. Then all of them change at once, without a restart. Stopped or killed, the command goes on where it was when
-    it is run again. To give a change up, name the model that is in use.
+    it is run again. To give a change up, name the model that is in use. No other model than MODEL is asked: the one in
+    use may be gone.
 
     \b
     sightline reindex --to nomic-embed-text
@@ -60,6 +61,10 @@ def _outcome(done: Reindexed, *, setting: str) -> str:
         "given up": f"given up; {done.model!r} stays in use: {vectors}",
         "unchanged": f"{done.model!r} is in use already: {vectors}",
     }[done.what]
+    if done.shortened:
+        about += f"\n{counted(done.shortened, 'text')} too long for it: the beginning was embedded"
+    if done.refused:
+        about += f"\n{counted(done.refused, 'text')} refused by it: found by all but meaning"
     if setting == done.model:
         return about
     return f"{about}\nset EMBEDDING_MODEL={done.model} for the workers: they use it already, and ask for it at a start"
@@ -67,14 +72,18 @@ def _outcome(done: Reindexed, *, setting: str) -> str:
 
 async def _move(settings: WorkerSettings, redis: Redis, keys: Keys, *, model: str, tell: Tell) -> Reindexed:
     from worker.memory.vectors.embeddings import Embeddings
+    from worker.memory.vectors.generations import read_record
     from worker.memory.vectors.reindex import reindex
     from worker.models.routing import open_embedders
 
     # EMBEDDING_DIMS is of the model that the setting names, not of another.
     dims = settings.embedding_dims if model == settings.embedding_model else 0
+    record = await read_record(redis, keys)
+    is_given_up = record is not None and record.coming is not None and record.active.model == model
     async with open_embedders(settings, redis, keys, worker="reindex") as open_embedder:
-        embedder = await open_embedder(model, dims)
-        await embedder.embed_documents(["a first text"])  # a missing model is reported before workers hear of it
+        embedder = await open_embedder(model, record.active.dims if record and is_given_up else dims)
+        if not is_given_up:
+            await embedder.embed_documents(["a first text"])  # a missing model is reported before workers hear of it
         return await reindex(Embeddings(redis, keys, embedder, open_embedder), embedder, tell=tell)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import pytest
 from structlog.testing import capture_logs
 
+from producer.errors import ModelError
 from tests.support.queue import until
 from tests.support.two_models import NEW, OLD, Environment
-from worker.memory.vectors.backfill import backfill_in_turn, keep_backfilled
+from worker.memory.vectors.backfill import AGAIN_S, backfill_in_turn, keep_backfilled
 from worker.memory.vectors.embeddings import Embedded
+from worker.models.builtin.models import BuiltinEmbedder
 
 
 async def test_a_document_written_while_the_model_was_away_gets_its_vector_later(place: Environment):
@@ -66,3 +69,56 @@ async def test_a_text_that_the_model_refuses_is_set_aside_and_stops_no_other(pla
     found = {one.record.scan_id for one in await place.history.search("a text of two", limit=9)}
     assert ({"one", "two"} <= found, "poison" in found) == (True, False)
     assert (await place.history.get("poison")) is not None
+
+
+async def test_a_text_that_the_model_does_not_take_whole_has_a_vector_and_says_how_much_is_in_it(place: Environment):
+    await place.reindex()
+    await place.scan("long", Embedded("a text of long", {}))
+    place.other.takes = 6
+
+    await backfill_in_turn(place.embeddings, every_s=0.001)
+
+    fields = await place.fields(place.keys.scan("long"))
+    assert len(fields["vector_2"]) == 64 * 2
+    assert fields["vector_2_note"] == b"shortened: the first 6 of 14 characters"
+    place.other.takes = 0
+    await place.reindex(BuiltinEmbedder())
+    assert not [name for name in await place.fields(place.keys.scan("long")) if name.startswith("vector_2")]
+
+
+async def test_a_shortened_text_is_marked_by_its_scan_and_through_its_checkpoint(place: Environment):
+    await place.reindex()
+    place.other.takes = 6
+
+    (embedded,), _ = await place.embeddings.documents(["a text of long"])
+    kept = Embedded.parse(embedded.pack())
+
+    assert kept == embedded
+    assert kept.fields()["vector_2_note"] == "shortened: the first 6 of 14 characters"
+    assert Embedded.parse('["words", {"1": "AAA="}]').notes == {}  # as earlier releases packed it
+
+
+async def test_a_text_on_which_the_model_breaks_is_set_aside_with_the_reason(place: Environment):
+    await place.reindex()
+    for name in ("one", "poison", "two"):
+        await place.scan(name, Embedded(f"a text of {name}", {}))
+    place.other.breaks = "poison"
+
+    written = await backfill_in_turn(place.embeddings, every_s=0.001)
+
+    fields = await place.fields(place.keys.scan("poison"))
+    assert written == 3
+    assert (fields["vector_2_note"], "vector_2" in fields) == (b"refused: the runner process has terminated", False)
+    assert await place.is_whole(NEW)
+
+
+async def test_a_model_that_breaks_on_everything_sets_nothing_aside(place: Environment):
+    await place.reindex()
+    await place.scan("one", Embedded("a text of one", {}))
+    place.other.breaks = "a"
+
+    with pytest.raises(ModelError):
+        await backfill_in_turn(place.embeddings, every_s=30)
+
+    assert not await place.is_whole(NEW)
+    assert await place.redis.pttl(place.keys.backfill) <= AGAIN_S * 1_000

@@ -167,6 +167,43 @@ async def test_a_third_model_is_refused_while_a_change_is_under_way(place: Envir
         await place.reindex(OtherEmbedder("third"))
 
 
+async def test_a_change_to_a_third_model_needs_neither_the_one_in_use_nor_one_whose_cleaning_was_killed(
+    place: Environment,
+):
+    await place.reindex()
+    await place.redis.execute_command("HSET", place.keys.embedding, "retired", OLD.pack())  # killed while it cleaned
+    await place.scan("lost", Embedded("a text that has no vector", {}))
+    place.other.down = 0  # and gone for good
+
+    done = await place.reindex(BuiltinEmbedder())
+
+    assert (done.what, done.model, (await place.record()).retired) == ("moved", "builtin", None)
+    assert await place.is_whole((await place.record()).active)
+
+
+async def test_a_change_is_given_up_without_the_model_in_use(place: Environment):
+    await place.reindex()
+    place.other.down = place.other.calls  # the model in use is gone, and what is scanned has no vector
+    await place.scan("lost", Embedded("a text that has no vector", {}))
+    third = place.further["third"] = OtherEmbedder("third", down=0)
+    with pytest.raises(ModelError):
+        await place.reindex(third)
+
+    done = await place.reindex(place.other)
+
+    assert (done.what, done.model) == ("given up", "other")
+    assert await place.record() == Record(NEW, previous="builtin")
+
+
+async def test_a_reindex_counts_what_it_shortened_and_what_was_refused(place: Environment):
+    await place.scan("poison", Embedded("a text of poison", {}))
+    place.other.takes, place.other.refuses = 10, "poison"
+
+    done = await place.reindex()
+
+    assert (done.what, done.refused, done.shortened > 0) == ("moved", 1, True)
+
+
 async def test_without_any_vectors_there_is_nothing_to_move(redis: Redis, keys: Keys):
     with pytest.raises(SettingsError, match="set EMBEDDING_MODEL=other, and start a worker"):
         await reindex(Embeddings(redis, keys), OtherEmbedder())

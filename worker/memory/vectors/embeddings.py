@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Final, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from worker.memory.vectors.generations import (
     Generation,
     Record,
     begin_record,
+    note_field,
     read_record,
     vector_field,
 )
@@ -65,18 +67,20 @@ class Placed:
 class Embedded:
     """A text and its vectors by number of generation, as Redis keeps them; those that lack are backfilled.
 
-    Without a text there are none, and never will be.
+    Without a text there are none, and never will be. ``notes`` say of which vectors the text was shortened.
     """
 
     text: str
     vectors: Mapping[int, bytes]
+    notes: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def fields(self) -> dict[str, str | bytes]:
         """Return the fields of its document. All are written, so that none is left of another text."""
         if not self.text:
             return {EMBEDDED: NEVER}
         blobs = {vector_field(number): blob for number, blob in self.vectors.items()}
-        return {"text": self.text, EMBEDDED: ",".join(map(str, self.vectors)), **blobs}
+        notes = {note_field(number): note for number, note in self.notes.items()}
+        return {"text": self.text, EMBEDDED: ",".join(map(str, self.vectors)), **blobs, **notes}
 
     def placed(self, generation: Generation) -> Placed | None:
         """Return its vector of ``generation``; None if it has none."""
@@ -85,13 +89,24 @@ class Embedded:
 
     def pack(self) -> str:
         """Return it as JSON."""
-        return json.dumps([self.text, {number: b64encode(blob).decode() for number, blob in self.vectors.items()}])
+        blobs = {number: b64encode(blob).decode() for number, blob in self.vectors.items()}
+        return json.dumps([self.text, blobs, *([self.notes] if self.notes else [])])
 
     @classmethod
     def parse(cls, text: str) -> Embedded:
         """Return what ``pack`` packed; one of nothing for ''."""
-        words, blobs = json.loads(text) if text else ("", {})
-        return cls(words, {int(number): b64decode(blob) for number, blob in blobs.items()})
+        words, blobs, *notes = json.loads(text) if text else ("", {})
+        vectors = {int(number): b64decode(blob) for number, blob in blobs.items()}
+        return cls(words, vectors, {int(number): note for one in notes for number, note in one.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Vectors of texts, as Redis takes them; ``notes`` by place say of which the text was shortened."""
+
+    blobs: Sequence[bytes] = ()
+    notes: Mapping[int, str] = field(default_factory=dict[int, str])
+    usage: Usage = NOTHING
 
 
 class Embeddings:
@@ -170,25 +185,32 @@ class Embeddings:
         Raises ``ModelError`` where the active model fails; where the coming one does, its vectors are backfilled.
         """
         record = await self.record()
-        blobs, usage = await self.embed(record.active, texts)
-        rows = {record.active.number: blobs}
+        rows = {record.active.number: await self.embed(record.active, texts)}
         if record.coming is not None:
             try:
-                rows[record.coming.number], more = await self.embed(record.coming, texts)
-                usage = add_usage(usage, more)
+                rows[record.coming.number] = await self.embed(record.coming, texts)
             except (ModelError, SettingsError) as error:
                 log.warning("reindex.model_failed", model=record.coming.model, error=str(error))
+        usage = reduce(add_usage, (made.usage for made in rows.values()))
         return [
-            Embedded(text, {number: listed[place] for number, listed in rows.items()})
+            Embedded(
+                text,
+                {number: made.blobs[place] for number, made in rows.items()},
+                {number: made.notes[place] for number, made in rows.items() if place in made.notes},
+            )
             for place, text in enumerate(texts)
         ], usage
 
-    async def embed(self, generation: Generation, texts: Sequence[str]) -> tuple[list[bytes], Usage]:
+    async def embed(self, generation: Generation, texts: Sequence[str]) -> Made:
         """Return the vectors of ``texts`` in ``generation``, checked, as Redis takes them. Raises ``ModelError``."""
         if not texts:
-            return [], NOTHING
+            return Made()
         reply = await (await self._embedder(generation)).embed_documents(texts)
-        return [generation.blob(vector) for vector in reply.vectors], reply.usage
+        notes = {
+            place: f"shortened: the first {kept:,} of {len(texts[place]):,} characters"
+            for place, kept in reply.shortened.items()
+        }
+        return Made([generation.blob(vector) for vector in reply.vectors], notes, reply.usage)
 
     async def _embedder(self, generation: Generation) -> Embedder:
         known = self._embedders.get(generation)

@@ -99,6 +99,11 @@ def vector_field(number: int) -> str:
     return VECTOR if number == FIRST else f"{VECTOR}_{number}"
 
 
+def note_field(number: int) -> str:
+    """Return the documents' field that says why a generation has no vector of the whole text, where it has none."""
+    return f"{vector_field(number)}_note"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The generations of one environment; ``previous`` is the model that was active before, '' if there was none."""

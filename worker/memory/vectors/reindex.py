@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from producer.errors import InputError, ServiceError, SettingsError
+import structlog
+
+from producer.errors import InputError, ModelError, ServiceError, SettingsError
 from producer.redis.scripts import as_text, load_script, run_script
 from worker.memory.cache import cache_index
-from worker.memory.vectors.backfill import all_documents, backfill, delete_retired
+from worker.memory.vectors.backfill import Filled, all_documents, backfill, delete_retired
 from worker.memory.vectors.embeddings import Embeddings
 from worker.memory.vectors.generations import Generation
 from worker.memory.vectors.indexes import drop_index, wait_until_indexed
@@ -31,6 +33,8 @@ SWEEPS: Final = 100
 """Looks for what lacks a vector before the switch; each finds what was committed during the one before."""
 
 Step = Literal["embedding", "cleaning"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +51,52 @@ Tell = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Reindexed:
-    """What a reindex came to: the model in use, how many vectors were written now, and how many documents there are."""
+    """What a reindex came to: the model in use, how many vectors were written now, and how many documents there are.
+
+    Of ``shortened`` documents the model took the beginning of the text, of ``refused`` ones nothing.
+    """
 
     model: str
     dims: int
     written: int
     documents: int
     what: Literal["moved", "unchanged", "given up"]
+    shortened: int = 0
+    refused: int = 0
 
 
 async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _: None) -> Reindexed:
     """Move to the model ``to``, going on where an earlier run was stopped.
 
+    No other model is asked: one that is gone for good holds up no change.
+
     Raises ``InputError`` while another model's reindex is under way, ``SettingsError`` before a worker has ever run,
     ``ModelError`` and Redis' errors; then nothing is lost, and the same call goes on.
     """
     what: Literal["moved", "unchanged", "given up"] = "unchanged"
-    written = 0
+    filled = Filled()
     while True:
         said, generation = await _begin(embeddings, to)
         match said:
             case "begun" | "going on":
-                written += await _fill(embeddings, generation, tell)
+                filled = filled.and_then(await _fill(embeddings, generation, tell))
                 await _switch(embeddings, generation)
                 what = "moved"
             case "retired" | "given up":
                 # Before the old vectors go: what was committed with them alone gets new ones.
-                written += await _sweep(embeddings, (await embeddings.record()).active, tell)
+                active = (await embeddings.record()).active
+                if (active.model, active.dims) == (to.name, to.dims):
+                    filled = filled.and_then(await _sweep_if_able(embeddings, active, tell))
                 await _remove(embeddings, generation, tell)
                 what = "given up" if said == "given up" else what
             case "same":
-                written += await _sweep(embeddings, generation, tell)
+                sweep = _sweep_if_able if what == "given up" else _sweep
+                filled = filled.and_then(await sweep(embeddings, generation, tell))
                 if what == "unchanged":
                     await _delete_retired(embeddings, tell)
                 total = sum([await kind.count(generation) for kind in all_documents(embeddings)])
-                return Reindexed(generation.model, generation.dims, written, total, what)
+                sums = {"written": filled.written, "shortened": filled.shortened, "refused": filled.refused}
+                return Reindexed(generation.model, generation.dims, documents=total, what=what, **sums)
             case _:
                 raise _refusal(embeddings, said, generation, to)
 
@@ -105,28 +120,37 @@ def _refusal(embeddings: Embeddings, said: str, other: Generation, to: Embedder)
     )
 
 
-async def _fill(embeddings: Embeddings, generation: Generation, tell: Tell) -> int:
-    """Make the generation's indexes and embed all documents for it; returns how many were written."""
+async def _fill(embeddings: Embeddings, generation: Generation, tell: Tell) -> Filled:
+    """Make the generation's indexes and embed all documents for it; returns what was written."""
     for documents in all_documents(embeddings):
         await documents.ensure(generation)
         await wait_until_indexed(documents.index(generation), timeout_s=INDEXED_S)
     return await _sweep(embeddings, generation, tell)
 
 
-async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> int:
-    """Embed until no document lacks a vector of ``generation``; returns how many were written."""
+async def _sweep_if_able(embeddings: Embeddings, generation: Generation, tell: Tell) -> Filled:
+    """As ``_sweep``, but what the model cannot embed now is left to the workers, who backfill it."""
+    try:
+        return await _sweep(embeddings, generation, tell)
+    except ModelError as error:
+        log.warning("reindex.left_to_backfill", model=generation.model, error=str(error))
+        return Filled()
+
+
+async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> Filled:
+    """Embed until no document lacks a vector of ``generation``; returns what was written."""
     kinds = all_documents(embeddings)
-    total = 0
+    total = Filled()
     for _ in range(SWEEPS):
         lacking = sum([await kind.count_lacking(generation) for kind in kinds])
         if not lacking:
             return total
         done = 0
         for kind in kinds:
-            async for written in backfill(embeddings, kind, generation):
-                done += written
+            async for filled in backfill(embeddings, kind, generation):
+                done += filled.written
+                total = total.and_then(filled)
                 tell(Progress("embedding", done, max(done, lacking)))
-        total += done
     msg = f"documents without a vector of {generation} come faster than they are embedded: try again at a quieter time"
     raise ServiceError(msg)
 

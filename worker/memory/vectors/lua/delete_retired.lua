@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- vectors of generations that have ended → gone. Which have ended says the record, read in the same step: a reindex
+-- vectors of generations that have ended, and notes on them → gone. Which have ended says the record, read in the same step: a reindex
 -- that was announced a moment ago loses nothing. What is no hash is no document, and stays.
 -- KEYS  1 record hash, then documents
 -- ARGV  1 the most documents that are changed by one call: each is put into the search indexes again, which takes ms
@@ -17,7 +17,8 @@ if not next(live) then return { #KEYS - 1, 0 } end
 local function dead_fields(key)
   local dead = {}
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    local number = field == 'vector' and '1' or string.match(field, '^vector_(%d+)$')
+    local of = string.match(field, '^(.*)_note$') or field
+    local number = of == 'vector' and '1' or string.match(of, '^vector_(%d+)$')
     if number and not live[number] then dead[#dead + 1] = field end
   end
   return dead
