@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from producer.contract import JsonObject, Usage
-from worker.agent.conversation.citations import NO_SOURCE
+from worker.agent.conversation.citations import NO_SCAN_SAYS, NO_SOURCE
 from worker.agent.conversation.decisions import (
     MAX_CALLS,
     MAX_WRITES,
@@ -109,6 +109,30 @@ def test_an_answer_without_a_source_says_so_unless_something_was_only_done():
 
     assert noted == [True, False, False, True, True]
     assert grounded(cited, frozenset({"a1"})).sources == ("a1",)
+
+
+def test_an_answer_that_rests_on_nothing_is_asked_for_once_more_with_a_look_up_made_for_it():
+    known = frozenset({"a1"})
+    guessed = heard(TURN, reply("The cart, I think."), is_last=False, known=known)
+    ((name, arguments, call_id),) = guessed.said[-1].calls
+    looked = told(guessed, ToolCall(name, arguments, call_id), Answer("{}", scans=("a1",)))
+    again = heard(looked, reply("It is the cart."), is_last=False, known=known)
+    cited = heard(looked, reply("The cart [scan a1]."), is_last=False, known=known)
+
+    assert (guessed.answer, name, arguments) == (None, "search_scans", {"text": TURN.question})
+    assert grounded(again, known).answer == f"{NO_SCAN_SAYS}It is the cart."
+    assert (grounded(cited, known).answer, grounded(cited, known).notes) == ("The cart [scan a1].", ())
+
+
+def test_an_answer_is_taken_where_it_rests_on_something_or_nothing_more_can_be_looked_up():
+    known = frozenset({"a1"})
+    looked = after(TURN, "search_scans", {}, Answer("{}"))
+    did = after(TURN, "remember", {}, Answer("{}"))
+
+    assert heard(TURN, reply("As before [scan a1]."), is_last=False, known=known).answer
+    assert heard(looked, reply("No page has any."), is_last=False, known=known).answer
+    assert heard(did, reply("Remembered."), is_last=False, known=known).answer
+    assert heard(TURN, reply("The cart."), is_last=True, known=known).answer
 
 
 def test_the_result_names_its_model_its_prompt_and_what_it_lacks():

@@ -16,6 +16,8 @@ from worker.agent.conversation.tool_args import ARGS
 MAX_ANSWER: Final = 20_000
 """Characters of an answer that are kept: a model that goes on for longer is caught in a loop."""
 NO_SOURCE: Final = "the answer rests on no scan"
+NO_SCAN_SAYS: Final = "No scan says this: "
+"""Before an answer that cites none even after a look-up was made for it."""
 _CITED: Final = re.compile(r" ?\[scans? ([A-Za-z0-9][A-Za-z0-9_., -]{0,1000})\]", re.IGNORECASE)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import structlog
 
 from producer.contract import QueryResult
-from worker.agent.conversation.citations import NO_SOURCE, ground, is_unusable, no_answer
+from worker.agent.conversation.citations import NO_SCAN_SAYS, NO_SOURCE, ground, is_unusable, no_answer
 from worker.agent.conversation.prompt import ASK_VERSION, NUDGE
 from worker.agent.conversation.state import Said, TalkState, Turn
 from worker.agent.conversation.tool_args import WRITERS
@@ -25,6 +25,8 @@ MAX_CALLS: Final = 4
 """Tools run for one reply of the model; further ones are refused."""
 MAX_WRITES: Final = 5
 """Calls of one turn that may leave something behind."""
+MAX_LOOKED_UP: Final = 500
+"""Characters of a question that are looked up where the model looks nothing up."""
 MAX_REPLY: Final = 4_000
 """Characters of what a model says beside its calls, or of an unusable answer, that are shown to it again."""
 PRIVATE: Final = frozenset({*WRITERS, "recall"})
@@ -46,10 +48,18 @@ def after_think(state: TalkState) -> Literal["think", "act", "finish"]:
     return "act" if turn.said[-1].calls else "think"
 
 
-def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] = ()) -> Turn:
+def heard(
+    turn: Turn,
+    reply: ChatReply,
+    *,
+    is_last: bool,
+    notes: Sequence[str] = (),
+    known: frozenset[str] | None = None,
+) -> Turn:
     """Return the turn with the model's reply: calls to run, an answer, or a demand for one.
 
-    ``notes`` say what the model was not shown.
+    ``notes`` say what the model was not shown. ``known`` are the scans that may be cited: an answer that rests on none
+    of them, nor on a look-up, is asked for once more with a look-up made for it. None takes any answer.
     """
     joined = f"{turn.model} looked things up, {reply.model} went on" if turn.model not in {"", reply.model} else ""
     turn = turn.model_copy()
@@ -63,7 +73,13 @@ def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] =
         calls = tuple((call.name, call.arguments, f"call-{turn.rounds}-{place}") for place, call in numbered)
         turn.said = (*turn.said, Said(role="assistant", content=reply.text[:MAX_REPLY], calls=calls))
     elif not is_unusable(reply.text):
-        turn.answer = reply.text
+        if is_last or known is None or turn.was_looked_up or _rests_on_something(turn, reply.text, known):
+            turn.answer = reply.text
+        else:
+            log.info("query.looked_up", job_id=turn.job_id, model=reply.model)
+            turn.was_looked_up = True
+            call = ("search_scans", {"text": turn.question[:MAX_LOOKED_UP]}, f"call-{turn.rounds}-0")
+            turn.said = (*turn.said, Said(role="assistant", content=reply.text[:MAX_REPLY], calls=(call,)))
     else:
         log.warning("query.answer_unusable", job_id=turn.job_id, model=reply.model, round=turn.rounds)
         if is_last:
@@ -73,6 +89,11 @@ def heard(turn: Turn, reply: ChatReply, *, is_last: bool, notes: Sequence[str] =
             nudge = (Said(role="assistant", content=reply.text[:MAX_REPLY]), Said(role="user", content=NUDGE))
             turn.said = (*turn.said, *nudge)
     return turn
+
+
+def _rests_on_something(turn: Turn, text: str, known: frozenset[str]) -> bool:
+    """Whether an answer cites a scan, or comes after a tool that told or did something."""
+    return bool(ground(text, known).sources) or any(one.role == "tool" and not one.failed for one in turn.said)
 
 
 def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
@@ -108,6 +129,8 @@ def grounded(turn: Turn, known: frozenset[str]) -> Turn:
     missing = NO_SOURCE if not checked.sources and not (done and done <= PRIVATE) else ""
     turn = turn.model_copy()
     turn.answer, turn.sources = checked.text, checked.sources
+    if missing and turn.was_looked_up:
+        turn.answer = NO_SCAN_SAYS + turn.answer
     turn.notes = turn.noted(*checked.notes, missing)
     return turn
 

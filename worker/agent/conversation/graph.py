@@ -45,6 +45,7 @@ from worker.agent.conversation.tools import Toolbox, refused
 from worker.agent.state import QueryContext
 from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.checkpoints import ConversationSaver
+from worker.models.builtin.models import NAME
 from worker.models.protocols import ChatModel, ToolCall
 
 RECURSION_LIMIT: Final = 2 * MAX_ROUNDS + 10
@@ -135,9 +136,12 @@ class QueryGraph:
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
         is_last = turn.rounds + 1 >= MAX_ROUNDS
-        prompt = prompt_of(turn, parse_turns(state["turns"]), is_last=is_last)
+        turns = parse_turns(state["turns"])
+        prompt = prompt_of(turn, turns, is_last=is_last)
         reply = await self._chat.chat(prompt.messages, tools=() if is_last else TOOLS)
-        turn = heard(turn, reply, is_last=is_last, notes=prompt.notes)
+        # The builtin model's answers are our own words, of what was looked up or of what it cannot do.
+        known = None if self._chat.name == NAME else known_scans(turn, turns)
+        turn = heard(turn, reply, is_last=is_last, notes=prompt.notes, known=known)
         return self._kept(turn, "think", began, runtime)
 
     async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:

@@ -58,8 +58,8 @@ class Turn(BaseModel):
     """One question on its way to an answer. A step changes a copy of it: ``turn = turn.model_copy()``.
 
     ``generation``, ``context`` and ``vector`` (``Placed.pack``) are for the cache; without a vector the answer is not
-    kept there. ``scans`` are the ids that tools have told of. ``rounds`` counts the model's answers, ``calls`` the
-    tools run.
+    kept there. ``scans`` are the ids that tools have told of; ``was_looked_up`` where the model had answered without.
+    ``rounds`` counts the model's answers, ``calls`` the tools run.
     """
 
     job_id: str
@@ -76,6 +76,7 @@ class Turn(BaseModel):
     rounds: int = 0
     calls: int = 0
     is_cacheable: bool = True
+    was_looked_up: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = Usage()
     model: str = ""
