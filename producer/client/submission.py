@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer import contract
 from producer.client.given import check_arguments, check_seconds, check_secrets, check_text, check_tries
-from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_job_id, encode_payload
+from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_own_job_id, encode_payload
 from producer.contract.addresses import split_user_info
 from producer.contract.terms import SUBMITTED
 from producer.errors import InvalidJob, QueueFull, RedisUnsuitable
@@ -106,14 +106,14 @@ def prepare(
     arguments = check_arguments(args) if args else None
     chance = token_hex(20)
     return Submission(
-        job_id=check_job_id(check_text("job_id", job_id)) if job_id is not None else chance[:32],
+        job_id=check_own_job_id(check_text("job_id", job_id)) if job_id is not None else chance[:32],
         kind=_check_kind(kind),
         lane=_lane(kind, lane),
         payload=encode_payload(fields),
         args=encode_payload({"args": arguments})[8:-1] if arguments else "",
         delay_ms=int(check_seconds("defer_s", defer_s) * 1000) if defer_s != 0 else 0,
         tries=check_tries(tries) if tries is not None else 0,
-        batch=check_job_id(check_text("batch", batch)) if batch else "",
+        batch=check_own_job_id(check_text("batch", batch)) if batch else "",
         secrets=_encoded_secrets(secrets) if secrets else (),
         nonce=chance[32:],
     )

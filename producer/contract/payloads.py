@@ -30,6 +30,9 @@ ASSESS: Final = "assess"
 FIX: Final = "fix"
 """Kind of the job that tries changes on a scanned page, and the start of its id."""
 
+RESERVED: Final = (f"{ASSESS}.", f"{FIX}.")
+"""Beginnings of ids under which nobody may submit a job."""
+
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 """Made once: json.dumps makes an encoder for each call, which costs more than a small payload."""
 
@@ -40,6 +43,16 @@ def check_job_id(job_id: str) -> str:
         raise InvalidJob(
             f"job id {job_id[:140]!r}: expected 1 to 128 letters, digits, '_', '-' or '.', "
             f"beginning with a letter or digit"
+        )
+    return job_id
+
+
+def check_own_job_id(job_id: str) -> str:
+    """Return ``job_id``; raise ``InvalidJob`` unless a job may be submitted under it."""
+    if check_job_id(job_id).startswith(RESERVED):
+        raise InvalidJob(
+            f"job id {job_id!r}: ids that begin with 'assess.' or 'fix.' are kept for what follows a scan: "
+            f"expected another beginning"
         )
     return job_id
 

@@ -20,7 +20,7 @@ from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.targets import Targets, read_targets
 from producer.cli.terminal import is_terminal
-from producer.contract import JsonObject, Lane, check_job_id
+from producer.contract import JsonObject, Lane, check_own_job_id
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -95,12 +95,12 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
         msg = f"--id {options.job_id!r} is for one page: {len(targets.urls)} were given; name them with --batch"
         raise click.UsageError(msg)
     if options.job_id:
-        check_job_id(options.job_id)
+        check_own_job_id(options.job_id)
     # A batch nobody named is called by the time, for people, and six digits against a neighbour's run.
     name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     batch = options.batch or ("" if len(targets.urls) == 1 else name)
     if batch:
-        check_job_id(f"{batch}-{'0' * 16}")
+        check_own_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
     scan_options: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
     if options.screenshot:  # only then: the ids of a batch's jobs are made of it
