@@ -60,7 +60,7 @@ async def open_resources(
 ) -> AsyncGenerator[Resources]:
     """Open everything on a Redis client that stays its owner's; ``worker`` is the name its model calls are shown by.
 
-    ``is_patient``: assessments wait for a model host that is down in their slots.
+    ``is_patient``: tries on a page are put off while the worker tries on another.
 
     Raises ``SettingsError``, ``RedisUnsuitable`` (no search) and ``DependencyMissing`` (no browser).
     """
@@ -86,7 +86,6 @@ async def open_resources(
                 redis,
                 keys,
                 settings.review_areas,
-                is_patient=is_patient,
                 usage_ttl_s=settings.usage_ttl_s,
                 orders=SiteOrders(models.chat, history, redis, keys),
             )

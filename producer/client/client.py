@@ -237,12 +237,12 @@ class Client:
         Ends after ``timeout_s`` without the rest, and leaves out results that have expired.
         """
         end_s, left = time.monotonic() + timeout_s, list(scan_ids)
-        for _ in range(2):  # the assessment, then the tried changes
+        for _ in range(4):  # the assessment, then the tried changes; in an outage, some of them before it
             waits: dict[str, str] = {}
             for scan_id in left:
                 result = await self.result(scan_id)
                 if isinstance(result, contract.ScanResult) and result.is_awaited:
-                    own_id = contract.assess_job_id if result.assessed_by.is_pending else contract.fix_job_id
+                    own_id = contract.fix_job_id if result.awaits_tries else contract.assess_job_id
                     waits[own_id(scan_id)] = scan_id
                 elif result is not None:
                     yield result

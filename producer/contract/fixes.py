@@ -11,6 +11,10 @@ from producer.contract.message import Part
 from producer.contract.terms import BY_RULE
 
 PENDING: Final = "pending"
+FIRST: Final = "pending: before the assessment"
+"""While no model host can be asked, changes that need none are tried first; the assessment is queued again by them."""
+LATER: Final = "pending: what a model proposes"
+"""… and the others after the assessment."""
 TRIED: Final = "tried"
 FixVerdict = Literal["removes", "no_effect", "adds_others", "refused", "not_tried"]
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from producer.contract.assessment import Assessment, AssessmentSource
 from producer.contract.findings import Changes, Counts, Doubt, Finding
-from producer.contract.fixes import PENDING, TriedFix
+from producer.contract.fixes import FIRST, PENDING, TriedFix
 from producer.contract.message import Message, Part, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
@@ -160,7 +160,12 @@ class ScanResult(Result):
     @property
     def is_awaited(self) -> bool:
         """Whether an assessment or tried changes are still on their way."""
-        return self.assessed_by.is_pending or self.fixes_state == PENDING
+        return self.assessed_by.is_pending or self.fixes_state.startswith(PENDING)
+
+    @property
+    def awaits_tries(self) -> bool:
+        """Whether tried changes are what comes next, of a result that ``is_awaited``."""
+        return self.fixes_state == FIRST or not self.assessed_by.is_pending
 
     @property
     def assessed_by(self) -> AssessmentSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from producer.contract import Finding, Node, ScanRequest, ScanResult
@@ -34,6 +34,11 @@ def explains(body: Body) -> str:
     fields = (body.get("format") or {}).get("properties", {})
     if "order" in fields:
         return json.dumps({"order": "Mend the header first."})
+    if "proposals" in fields:
+        shown = [one["element"] for one in json.loads(body["messages"][1]["content"])["elements"]]
+        return json.dumps(
+            {"proposals": [{"element": one, "verdict": "cannot_tell", "why": "w", "look_at": "l"} for one in shown]}
+        )
     if "explanations" not in fields:
         return "No explanations were asked for."
     barriers = json.loads(body["messages"][1]["content"])["barriers"]
@@ -65,7 +70,17 @@ def page_of(number: int, template: str) -> ScanResult:
             component=component.name,
         )
         by_rule.setdefault(rule, []).append(node)
-    return scan_result(*(_failed(rule, nodes) for rule, nodes in by_rule.items()), url=url, title=f"Page {number}")
+    found = scan_result(*(_failed(rule, nodes) for rule, nodes in by_rule.items()), url=url, title=f"Page {number}")
+    return found.model_copy(update={"incomplete": tuple(_undecided(number, url, template))})
+
+
+def _undecided(number: int, url: str, template: str) -> Iterator[Finding]:
+    """What axe-core leaves undecided: the contrast of the header's name, and of each template's teaser."""
+    for at, (markup, place) in enumerate((("<p class=brand>", "header"), (f"<p class=teaser-{template}>", "main"))):
+        component = component_of("color-contrast", [[(place, "", "", "")]], markup, page=url)
+        node = Node(selector=(f"#u{at}",), snippet=markup, fingerprint=f"u{number}-{at}", issue_id=component.issue_id)
+        undecided = finding(f"color-contrast{'-enhanced' * at}")
+        yield undecided.model_copy(update={"nodes": (node,), "node_count": 1, "outcome": "incomplete"})
 
 
 def _failed(rule: str, nodes: list[Node]) -> Finding:

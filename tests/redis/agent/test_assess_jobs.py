@@ -38,8 +38,8 @@ WorkerOf = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assess_job, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(assess_job, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(assess_job, "PAUSE_S", 0.1)
+    monkeypatch.setattr(assess_job, "GAP_S", 0.0)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def working(redis: Redis, keys: Keys, redis_url: str, history: History, ol
         async with AsyncExitStack() as stack:
             models = await stack.enter_async_context(open_models(settings, redis, keys, timing=QUICK))
             orders = SiteOrders(models.chat, history, redis, keys) if options.pop("orders", False) else None
-            assessments = AssessJobs(models.chat, redis, keys, 0, is_patient=not options.get("burst"), orders=orders)
+            assessments = AssessJobs(models.chat, redis, keys, options.pop("areas", 0), orders=orders)
             scans = jobs(keys, graph(engine or FixedEngine([BARRIERS]), history, keys, assesses=False))
 
             async def scan(ctx: dict[Any, Any], /, **payload: Any) -> object:
@@ -290,7 +290,7 @@ async def test_a_night_asks_once_for_each_component_barrier_and_explains_every_p
     pages, ollama.answer_of = 60, explains
     ids = [f"p{number}" for number in range(pages)]
     urls = [f"https://shop.example/{TEMPLATES[number % 4]}/{number}" for number in range(pages)]
-    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True):
+    async with ollama, working(cast("Any", ShopEngine()), max_jobs=16, orders=True, areas=2):
         async for _ in client.submit_many("scan", [{"url": url} for url in urls], job_ids=ids):
             pass
         async for _ in client.as_completed(ids, timeout_s=DEADLINE_S):
@@ -301,7 +301,9 @@ async def test_a_night_asks_once_for_each_component_barrier_and_explains_every_p
     assert {len(one.assessment.priorities) for one in results if one.assessment} == {6}
     asked = [json.loads(call.body["messages"][1]["content"]) for call in ollama.calls()]
     assert sum(len(document.get("barriers", ())) for document in asked) == 12
-    assert len(asked) <= 12 + 1
+    assert Counter(document["task"] for document in asked)["review"] <= 5
+    assert len(asked) <= 20
+    assert {len(one.assessment.reviews) for one in results if one.assessment} == {2}
     (order,) = [document for document in asked if document["task"] == "order"]
     assert (order["pages"], order["rules"][0]["pages"]) == (pages, pages)
     assert "Mend the header first." in [

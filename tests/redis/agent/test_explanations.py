@@ -16,16 +16,10 @@ from producer.keys import Keys
 from tests.support.key_types import assert_refused, typed_keys
 from tests.support.queue import DEADLINE_S
 from tests.support.scans import finding, scan_result
-from worker.agent.assessment import explain as explaining
+from worker.agent.assessment import shared_answers
 from worker.agent.assessment.barriers import barriers_of
-from worker.agent.assessment.explain import explain_page
-from worker.agent.assessment.explanations import (
-    TTL_S,
-    UNEXPLAINED,
-    UNEXPLAINED_S,
-    Explanation,
-    SharedExplanations,
-)
+from worker.agent.assessment.explain import UNEXPLAINED, Explanation, explain_page
+from worker.agent.assessment.shared_answers import TTL_S, UNANSWERED_S, SharedAnswers
 from worker.models.protocols import ChatReply, Message, Tool
 
 PAGE = scan_result(finding("image-alt", "a"), finding("label", "b"))
@@ -56,11 +50,11 @@ class Slow:
 
 
 @pytest.fixture
-async def shared(redis: Redis, keys: Keys) -> SharedExplanations:
-    return SharedExplanations(redis, keys)
+async def shared(redis: Redis, keys: Keys) -> SharedAnswers[Explanation]:
+    return SharedAnswers(redis, keys, Explanation)
 
 
-async def test_two_jobs_that_need_the_same_ask_once(shared: SharedExplanations):
+async def test_two_jobs_that_need_the_same_ask_once(shared: SharedAnswers[Explanation]):
     model = Slow()
     both = [asyncio.create_task(explain_page(model, PAGE, shared)) for _ in range(2)]
     await asyncio.wait_for(model.asked.wait(), DEADLINE_S)
@@ -74,7 +68,7 @@ async def test_two_jobs_that_need_the_same_ask_once(shared: SharedExplanations):
 
 
 async def test_a_job_that_was_killed_while_asking_holds_up_nobody_for_longer_than_its_lease(
-    shared: SharedExplanations, redis: Redis, keys: Keys
+    shared: SharedAnswers[Explanation], redis: Redis, keys: Keys
 ):
     model = Slow()
     model.goes_on.set()
@@ -88,7 +82,7 @@ async def test_a_job_that_was_killed_while_asking_holds_up_nobody_for_longer_tha
 
 
 async def test_a_long_call_keeps_its_lease_and_a_cancelled_one_ends_it_at_once(redis: Redis, keys: Keys):
-    shared, model = SharedExplanations(redis, keys, lease_s=0.2), Slow()
+    shared, model = SharedAnswers(redis, keys, Explanation, lease_s=0.2), Slow()
     asking = asyncio.create_task(explain_page(model, PAGE, shared))
     await asyncio.wait_for(model.asked.wait(), DEADLINE_S)
     digests = [barrier.digest for barrier in barriers_of(PAGE, model=model.name)]
@@ -107,26 +101,26 @@ async def test_a_long_call_keeps_its_lease_and_a_cancelled_one_ends_it_at_once(r
 
 
 async def test_who_waits_too_long_for_another_job_looks_again_later(
-    shared: SharedExplanations, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    shared: SharedAnswers[Explanation], redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(explaining, "WAIT_S", 0.1)
+    monkeypatch.setattr(shared_answers, "WAIT_S", 0.1)
     for barrier in barriers_of(PAGE, model="slow"):
         await redis.set(keys.explanation(barrier.digest), "token", ex=60)
 
     with pytest.raises(Busy) as raised:
         await explain_page(Slow(), PAGE, shared)
 
-    assert raised.value.delay_s == explaining.LATER_S
+    assert raised.value.delay_s == shared_answers.LATER_S
 
 
-async def test_a_call_takes_as_many_as_it_can_carry_and_leaves_the_rest_to_others(shared: SharedExplanations):
+async def test_a_call_takes_as_many_as_it_can_carry_and_leaves_the_rest_to_others(shared: SharedAnswers[Explanation]):
     async with shared.take(NAMES, most=2) as first, shared.take(NAMES, most=2) as second:
         assert (first.mine, second.mine) == (("one", "two"), ("three",))
         assert not first.known
 
 
 async def test_an_explanation_lives_on_with_each_use_and_the_first_answer_stays(
-    shared: SharedExplanations, redis: Redis, keys: Keys
+    shared: SharedAnswers[Explanation], redis: Redis, keys: Keys
 ):
     await shared.keep({"one": TOLD})
     await shared.keep({"one": Explanation(fix="another"), "two": UNEXPLAINED})
@@ -139,14 +133,14 @@ async def test_an_explanation_lives_on_with_each_use_and_the_first_answer_stays(
     assert await redis.ttl(keys.explanation("one")) > TTL_S - 60
     assert await redis.ttl(keys.explanation("two")) <= 60
     await shared.keep({"two": TOLD, "three": UNEXPLAINED})
-    assert 60 < await redis.ttl(keys.explanation("three")) <= UNEXPLAINED_S
+    assert 60 < await redis.ttl(keys.explanation("three")) <= UNANSWERED_S
     async with shared.take(["two"], most=8) as taken:
         assert taken.known == {"two": TOLD}
 
 
-async def test_an_environment_has_explanations_to_itself(shared: SharedExplanations, redis: Redis, keys: Keys):
+async def test_an_environment_has_explanations_to_itself(shared: SharedAnswers[Explanation], redis: Redis, keys: Keys):
     await shared.keep({"one": TOLD})
-    other = SharedExplanations(redis, Keys(f"{keys.environment[:28]}-b"))
+    other = SharedAnswers(redis, Keys(f"{keys.environment[:28]}-b"), Explanation)
 
     async with other.take(["one"], most=8) as taken:
         assert taken.mine == ("one",)

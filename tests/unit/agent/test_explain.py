@@ -12,8 +12,8 @@ from producer.contract import JsonObject, ScanResult, Usage
 from producer.errors import AnswerTruncated, ModelError, ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.barriers import EXPLAIN_VERSION
-from worker.agent.assessment.explain import MAX_BARRIERS, MAX_CALLS, explain_page
-from worker.agent.assessment.explanations import OwnExplanations
+from worker.agent.assessment.explain import MAX_BARRIERS, MAX_CALLS, Explanation, explain_page
+from worker.agent.assessment.shared_answers import OwnAnswers
 from worker.agent.assessment.verdict import Verdict
 from worker.models.protocols import ChatReply, Message, Tool
 
@@ -67,7 +67,7 @@ def fixes(verdict: Verdict) -> dict[str, str]:
 async def test_a_page_is_explained_in_one_call_and_its_summary_costs_none():
     model = Explains()
 
-    verdict = await explain_page(model, PAGE, OwnExplanations())
+    verdict = await explain_page(model, PAGE, OwnAnswers[Explanation]())
 
     assert fixes(verdict) == {"f-image-alt": "mend image-alt", "f-label": "mend label"}
     assert verdict.assessment is not None
@@ -78,7 +78,7 @@ async def test_a_page_is_explained_in_one_call_and_its_summary_costs_none():
 
 
 async def test_what_was_explained_for_a_page_costs_the_next_one_no_call():
-    model, explanations = Explains(), OwnExplanations()
+    model, explanations = Explains(), OwnAnswers[Explanation]()
     await explain_page(model, PAGE, explanations)
 
     known = await explain_page(model, PAGE, explanations)
@@ -93,7 +93,7 @@ async def test_what_was_explained_for_a_page_costs_the_next_one_no_call():
 async def test_a_page_of_forty_kinds_is_explained_whole_in_calls_whose_answers_fit():
     model = Explains()
 
-    verdict = await explain_page(model, of(FORTY), OwnExplanations())
+    verdict = await explain_page(model, of(FORTY), OwnAnswers[Explanation]())
 
     assert fixes(verdict) == {f"f-{rule}": f"mend {rule}" for rule in FORTY}
     assert verdict.assessment is not None
@@ -108,7 +108,7 @@ def of(rules: Sequence[str]) -> ScanResult:
 async def test_a_model_that_cuts_every_answer_anywhere_loses_nothing_uncounted():
     whole = len(answer(*((f"b{number}", rule) for number, rule in enumerate(FORTY[:MAX_BARRIERS], 1))))
     for cut_at in range(0, whole + 1, 7):
-        verdict = await explain_page(Explains(cut_at=cut_at), of(FORTY), OwnExplanations())
+        verdict = await explain_page(Explains(cut_at=cut_at), of(FORTY), OwnAnswers[Explanation]())
 
         told = fixes(verdict)
         assert all(fix == f"mend {name.removeprefix('f-')}" for name, fix in told.items())
@@ -116,20 +116,49 @@ async def test_a_model_that_cuts_every_answer_anywhere_loses_nothing_uncounted()
             assert len(told) + verdict.assessment.left_out == 40
             assert len(told) >= MAX_CALLS
         else:
-            assert isinstance(verdict.failure, AnswerTruncated)
+            assert (cut_at < len(answer(("b1", FORTY[0]))), verdict.failure) == (True, None)
+            assert "cut" in verdict.source.reason
+
+
+async def test_an_answer_that_carries_one_barrier_is_asked_for_one_at_a_time_once_that_is_known():
+    fits_two = len(answer(("b1", FORTY[0]), ("b2", FORTY[1])))
+    model = Explains(cut_at=fits_two)
+
+    verdict = await explain_page(model, of(FORTY[:10]), OwnAnswers[Explanation]())
+
+    assert [len(rules) for rules in model.asked] == [8, 2, 2, 2, 2]
+    assert len(fixes(verdict)) == 10
+
+
+async def test_a_barrier_whose_explanation_fits_no_answer_is_left_out_and_the_others_are_explained():
+    class Verbose(Explains):
+        """Writes without end about one rule, and before anything else."""
+
+        async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
+            rules = [one["rule"] for one in json.loads(messages[1].content)["barriers"]]
+            if "list" in rules:
+                self.asked.append(rules)
+                raise AnswerTruncated("cut", text='{"explanations": [{"barrier": "b1", "who": "' + "w" * 500)
+            return await super().chat(messages, **options)
+
+    model = Verbose()
+    verdict = await explain_page(model, of([*FORTY[:6], "list"]), OwnAnswers[Explanation]())
+
+    assert verdict.assessment is not None
+    assert (len(fixes(verdict)), verdict.assessment.left_out, verdict.failure) == (6, 1, None)
 
 
 async def test_more_barriers_than_the_calls_carry_are_counted_as_left_out():
     rules = [f"rule-{number:03}" for number in range(MAX_BARRIERS * MAX_CALLS + 5)]
 
-    verdict = await explain_page(model := Explains(), of(rules), OwnExplanations())
+    verdict = await explain_page(model := Explains(), of(rules), OwnAnswers[Explanation]())
 
     assert verdict.assessment is not None
     assert (verdict.assessment.left_out, len(fixes(verdict)), len(model.asked)) == (5, len(rules) - 5, MAX_CALLS)
 
 
 async def test_what_a_model_leaves_out_is_counted_and_not_asked_for_on_every_page():
-    model, explanations = Explains(skips=["label"]), OwnExplanations()
+    model, explanations = Explains(skips=["label"]), OwnAnswers[Explanation]()
 
     first = await explain_page(model, PAGE, explanations)
     second = await explain_page(model, PAGE, explanations)
@@ -148,7 +177,7 @@ async def test_what_a_model_leaves_out_is_counted_and_not_asked_for_on_every_pag
     ],
 )  # fmt: skip
 async def test_statements_about_no_barrier_twice_about_one_or_without_a_word_are_dropped_and_counted(said: str):
-    verdict = await explain_page(Explains(said), PAGE, OwnExplanations())
+    verdict = await explain_page(Explains(said), PAGE, OwnAnswers[Explanation]())
 
     assert fixes(verdict) == {"f-image-alt": "mend image-alt"}
     assert verdict.assessment is not None
@@ -157,7 +186,10 @@ async def test_statements_about_no_barrier_twice_about_one_or_without_a_word_are
 
 
 async def test_prose_is_repaired_once_then_the_page_goes_without_and_the_model_is_left_in_peace():
-    model, explanations = Explains("I would mend", "Still prose", answer(("b1", "image-alt"))), OwnExplanations()
+    model, explanations = (
+        Explains("I would mend", "Still prose", answer(("b1", "image-alt"))),
+        OwnAnswers[Explanation](),
+    )
 
     first = await explain_page(model, PAGE, explanations)
     second = await explain_page(model, PAGE, explanations)
@@ -171,7 +203,7 @@ async def test_prose_is_repaired_once_then_the_page_goes_without_and_the_model_i
 
 @pytest.mark.parametrize("error", [ModelUnreachable("gone"), ModelError("broke")])
 async def test_a_call_that_fails_leaves_what_is_known_says_what_is_missing_and_is_made_again(error: ModelError):
-    explanations = OwnExplanations()
+    explanations = OwnAnswers[Explanation]()
     await explain_page(Explains(), scan_result(PAGE.findings[0]), explanations)
 
     verdict = await explain_page(Explains(error), PAGE, explanations)
@@ -189,7 +221,7 @@ async def test_a_model_is_shown_nothing_that_is_this_page_s():
     page = PAGE.model_copy(update={"title": "Secret title", "url": "https://secret.example/x"})
     model = Explains()
 
-    await explain_page(model, page, OwnExplanations())
+    await explain_page(model, page, OwnAnswers[Explanation]())
 
     shown: Any = json.loads(model.messages[0][1].content)
     assert set(shown) == {"task", "barriers"}

@@ -10,7 +10,20 @@ from producer.contract import AssessmentSource, Finding, Impact, JsonObject, Sca
 from producer.errors import ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.assess import appraise
-from worker.agent.assessment.review import AREAS, MAX_ELEMENTS, REVIEW_PROMPTS, REVIEW_VERSIONS, review_tasks
+from worker.agent.assessment.review import (
+    AREAS,
+    MAX_ELEMENTS,
+    REVIEW_PROMPTS,
+    REVIEW_VERSIONS,
+    Proposal,
+    ReviewTask,
+    areas_of,
+    groups_of,
+    review,
+    review_task,
+    words_of,
+)
+from worker.agent.assessment.shared_answers import OwnAnswers
 from worker.models.builtin.models import BuiltinChat
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool
 
@@ -146,10 +159,65 @@ async def test_only_so_many_areas_are_asked_about_and_the_rest_is_counted():
     assert none.reviewed == {}
 
 
+def tasks(result: ScanResult) -> list[ReviewTask]:
+    return [review_task(area, groups_of(area, found, model=""), result) for area, found in areas_of(result)]
+
+
+def component(rule: str, issue_id: str, *fingerprints: str, snippet: str = "<p>") -> Finding:
+    found = undecided(rule, *fingerprints)
+    nodes = tuple(node.model_copy(update={"issue_id": issue_id, "snippet": snippet}) for node in found.nodes)
+    return found.model_copy(update={"nodes": nodes})
+
+
+class ProposesAll(Proposes):
+    """Proposes the same of every element."""
+
+    async def chat(self, messages: Sequence[Message], **options: Any) -> ChatReply:
+        shown = [one["element"] for one in json.loads(messages[1].content)["elements"]]
+        self.answers = [[proposal(element) for element in shown]]
+        return await super().chat(messages, **options)
+
+
+async def test_a_component_is_asked_about_once_for_all_its_elements_and_pages():
+    chat, shared = ProposesAll(), OwnAnswers[Proposal]()
+
+    first = await review(chat, page(component("color-contrast", "k-s", "c1", "c2")), max_areas=2, shared=shared)
+    other = await review(chat, page(component("color-contrast", "k-s", "c9")), max_areas=2, shared=shared)
+    new = await review(chat, page(component("color-contrast", "k2-s", "c10")), max_areas=2, shared=shared)
+
+    assert [[one["element"] for one in task["elements"]] for task in chat.asked] == [["c1"], ["c10"]]
+    assert [[one.fingerprint for one in reviewed.proposals] for reviewed in (first, other, new)] == [
+        ["c1", "c2"], ["c9"], ["c10"],
+    ]  # fmt: skip
+    assert [(reviewed.saved, reviewed.usage.calls) for reviewed in (first, other, new)] == [(0, 1), (1, 0), (0, 1)]
+    assert other.prompts == {"contrast": REVIEW_VERSIONS["contrast"]}
+
+
+async def test_where_words_are_in_question_a_proposal_stands_for_the_same_words_alone():
+    chat, shared = ProposesAll(), OwnAnswers[Proposal]()
+    for number, words in enumerate(("Read more", "Read more", "Delivery")):
+        link = component("link-name", "k-s", f"a{number}", snippet=f'<a href="/{number}">{words}</a>')
+        reviewed = await review(chat, page(link), max_areas=1, shared=shared)
+        assert [one.fingerprint for one in reviewed.proposals] == [f"a{number}"]
+
+    assert len(chat.asked) == 2
+    assert words_of('<a href="/x" title="To the basket"> Basket  <b>2</b></a>') == "title=To the basket Basket 2"
+
+
+async def test_what_a_model_has_no_proposal_for_is_not_asked_on_every_page():
+    chat, shared = Proposes("no", "no"), OwnAnswers[Proposal]()
+
+    for name in ("c1", "c2"):
+        reviewed = await review(chat, page(component("color-contrast", "k-s", name)), max_areas=1, shared=shared)
+        assert (reviewed.proposals, reviewed.unreviewed) == ((), 1)
+
+    assert len(chat.asked) == 2  # the question and its repair, for the first page
+
+
 def test_a_page_with_thousands_of_undecided_elements_is_shown_in_part_and_says_so():
     many = undecided("color-contrast", *(f"c{number}" for number in range(3_000)))
 
-    (task,) = review_tasks(page(many, undecided("frame-tested", "f1")))
+    (task,) = tasks(page(many, undecided("frame-tested", "f1")))
 
     document = json.loads(task.messages[1].content)
     assert (len(document["elements"]), document["elements_left_out"]) == (MAX_ELEMENTS, 3_000 - MAX_ELEMENTS)
@@ -160,7 +228,7 @@ def test_a_page_s_text_reaches_the_model_only_inside_one_json_document():
     node = undecided("link-name", "a").nodes[0].model_copy(update={"snippet": f"<a>{injected}", "failure_summary": ""})
     hostile = undecided("link-name", "a").model_copy(update={"nodes": (node,)})
 
-    (task,) = review_tasks(page(hostile).model_copy(update={"title": injected}))
+    (task,) = tasks(page(hostile).model_copy(update={"title": injected}))
 
     assert injected not in task.messages[0].content
     assert json.loads(task.messages[1].content)["elements"][0]["markup"] == f"<a>{injected}"

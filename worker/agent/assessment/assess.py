@@ -7,15 +7,17 @@ and with the reason. Nothing here can change a finding. Next: ``review.py``, abo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from pydantic import BaseModel, Field
+from redis.asyncio import Redis
 
 from producer.contract import Assessment, AssessmentSource, Changes, Priority, ScanResult
-from worker.agent.assessment.explain import explain_page
-from worker.agent.assessment.explanations import Explanations
-from worker.agent.assessment.review import Reviewed, review
+from producer.keys import Keys
+from worker.agent.assessment.explain import Explanation, explain_page
+from worker.agent.assessment.review import Proposal, Reviewed, review
+from worker.agent.assessment.shared_answers import Answers, SharedAnswers
 from worker.agent.assessment.verdict import MAX_SUMMARY, Verdict
 from worker.agent.prompts import ASSESS_VERSION, AssessTask, assess_task, clip
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
@@ -26,6 +28,19 @@ MAX_FINDINGS: Final = 8
 answer has by default; what a smaller CHAT_MAX_OUTPUT cuts is asked about again."""
 MAX_CALLS: Final = 8
 """Calls about one page: 64 findings. More rules than these break no page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The answers that all pages of an environment share."""
+
+    explanations: Answers[Explanation]
+    proposals: Answers[Proposal]
+
+    @classmethod
+    def of(cls, redis: Redis, keys: Keys) -> Self:
+        """Return those kept in Redis."""
+        return cls(SharedAnswers(redis, keys, Explanation), SharedAnswers(redis, keys, Proposal))
 
 
 class PriorityDraft(BaseModel):
@@ -60,24 +75,25 @@ async def appraise(
     changes: Changes | None,
     elsewhere: Mapping[str, int],
     review_areas: int,
-    explanations: Explanations | None = None,
+    shared: Shared | None = None,
 ) -> Verdict:
     """Ask ``chat`` about the findings of ``result``, then about undecided elements, in ``review_areas`` at most.
 
-    With ``explanations`` it is asked about the barriers that none of them explains, without about the page. A model
-    that gave no assessment is not asked for proposals either. Raises nothing that the model can cause.
+    With ``shared`` answers it is asked about the component barriers that none of them is about, without about the
+    page. A model that gave no assessment is not asked for proposals either. Raises nothing that the model can cause.
     """
     verdict = Verdict(None, AssessmentSource(reason="no findings to assess"))
     if result.findings:
-        if explanations is None:
+        if shared is None:
             verdict = await assess(chat, result, changes=changes, elsewhere=elsewhere, most=None)
         else:
-            verdict = await explain_page(chat, result, explanations, changes=changes)
+            verdict = await explain_page(chat, result, shared.explanations, changes=changes)
         if verdict.assessment is None or verdict.failure is not None:
             return verdict
     if not result.incomplete or not review_areas:
         return verdict
-    return with_reviews(verdict, await review(chat, result, max_areas=review_areas))
+    proposals = None if shared is None else shared.proposals
+    return with_reviews(verdict, await review(chat, result, max_areas=review_areas, shared=proposals))
 
 
 async def assess(
@@ -164,7 +180,8 @@ def accept(answer: Answered[AssessmentDraft], task: AssessTask) -> Assessment:
 def with_reviews(verdict: Verdict, reviewed: Reviewed) -> Verdict:
     """Return the verdict with the proposals in it; one without an assessment gets one if anything was answered."""
     usage = add_usage(verdict.usage, reviewed.usage)
-    verdict = replace(verdict, usage=usage, notes=(*verdict.notes, *reviewed.notes), failure=reviewed.failure)
+    notes, saved = (*verdict.notes, *reviewed.notes), verdict.saved + reviewed.saved
+    verdict = replace(verdict, usage=usage, notes=notes, failure=reviewed.failure, saved=saved)
     if verdict.assessment is None and not reviewed.prompts:
         return verdict
     assessment = (verdict.assessment or Assessment(summary="")).revised(

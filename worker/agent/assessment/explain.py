@@ -1,29 +1,27 @@
 """Explains the barriers of a page: what is known is taken, the rest asked for in a few calls and kept for all pages.
 
 A call asks about as many barriers as its answer can carry; what was cut off is asked about again. No call is made for
-what another job asks about at the moment: this one waits for its answer. Next: ``explanations.py``, where they are.
+what another job asks about at the moment: this one waits for its answer. Next: ``shared_answers.py``, where they are.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import ceil
-from time import monotonic
 from typing import Final
 
 from pydantic import BaseModel
 
-from producer.contract import IMPACTS, Assessment, AssessmentSource, Changes, Priority, ScanResult, Usage
-from producer.errors import Busy, ModelError
-from producer.redis.backoff import Backoff
+from producer.contract import IMPACTS, Assessment, AssessmentSource, Changes, Priority, ScanResult
+from producer.errors import AnswerTruncated
 from producer.reports.plain_text import counted
 from worker.agent.assessment.barriers import EXPLAIN_SYSTEM, EXPLAIN_VERSION, Barrier, barriers_of
-from worker.agent.assessment.explanations import UNEXPLAINED, Explanation, Explanations
+from worker.agent.assessment.shared_answers import Answers, Asked, SharedAnswer, obtain
 from worker.agent.assessment.verdict import MAX_SUMMARY, Verdict
 from worker.agent.prompts import clip
 from worker.agent.structured_reply import MAX_STATEMENT, NoAnswer, ask_in_form, schema_about
@@ -34,12 +32,23 @@ MAX_BARRIERS: Final = 8
 answer has by default; what a smaller CHAT_MAX_OUTPUT cuts is asked about again."""
 MAX_CALLS: Final = 8
 """Calls about one page: 64 barriers. More of them break no page."""
-FIRST_PAUSE_S: Final = 0.05
-LONGEST_PAUSE_S: Final = 1.0
-"""Between looks for an answer that another job asks for."""
-WAIT_S: Final = 60.0
-"""For other jobs' answers; then the job looks again later, and its slot is free meanwhile."""
-LATER_S: Final = 10.0
+
+
+class Explanation(SharedAnswer):
+    """Who is held up by a barrier, why, and the fix, as ``model`` wrote it."""
+
+    who: str = ""
+    why: str = ""
+    fix: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is one."""
+        return bool(self.fix)
+
+
+UNEXPLAINED: Final = Explanation()
+"""What a model was asked about in vain: it is not asked again at once."""
 
 
 class ExplanationDraft(BaseModel):
@@ -58,21 +67,15 @@ class ExplanationsDraft(BaseModel):
 
 
 @dataclass(slots=True)
-class Explained:
-    """What has come of asking so far: explanations by digest, calls, and why some are missing."""
+class Explained(Asked[Explanation]):
+    """What has come of asking so far; ``dropped`` counts entries about nothing that was asked."""
 
-    found: dict[str, Explanation] = field(default_factory=dict[str, Explanation])
-    usage: Usage = field(default_factory=Usage)
-    calls: int = 0
     dropped: int = 0
     is_repaired: bool = False
-    model_reason: str = ""
-    reason: str = ""
-    failure: ModelError | None = None
 
 
 async def explain_page(
-    chat: ChatModel, result: ScanResult, explanations: Explanations, *, changes: Changes | None = None
+    chat: ChatModel, result: ScanResult, explanations: Answers[Explanation], *, changes: Changes | None = None
 ) -> Verdict:
     """Return the verdict on the findings of ``result``, put together from explanations.
 
@@ -108,42 +111,25 @@ async def explain_page(
     )
 
 
-async def explain(chat: ChatModel, wanted: Mapping[str, Barrier], explanations: Explanations) -> Explained:
+async def explain(chat: ChatModel, wanted: Mapping[str, Barrier], explanations: Answers[Explanation]) -> Explained:
     """Explain ``wanted``, as far as ``MAX_CALLS`` calls come to. Raises ``Busy`` as ``explain_page`` does."""
-    done, left = Explained(), dict(wanted)
-    backoff, waits_since = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), monotonic()
-    while left and done.calls < MAX_CALLS and done.failure is None:
-        async with explanations.take(list(left), most=MAX_BARRIERS) as taken:
-            done.found |= taken.known
-            if taken.mine:
-                settled = await _ask(chat, [left[digest] for digest in taken.mine], done)
-                await explanations.keep({digest: done.found[digest] for digest in settled & done.found.keys()})
-                waits_since = monotonic()
-                backoff.reset()
-            else:
-                settled = frozenset[str]()
-        left = {digest: one for digest, one in left.items() if digest not in taken.known and digest not in settled}
-        if left and not taken.mine:
-            if monotonic() - waits_since > WAIT_S:
-                raise Busy("other jobs ask a model for the same explanations", delay_s=LATER_S)
-            await asyncio.sleep(backoff.pause_s())
+    done = Explained(MAX_BARRIERS, MAX_CALLS)
+    await obtain(wanted, explanations, done, partial(_ask, chat, done))
     return done
 
 
-async def _ask(chat: ChatModel, barriers: Sequence[Barrier], done: Explained) -> frozenset[str]:
-    """Ask once about ``barriers``, and repair once; return the digests that need no further call."""
-    names = {f"b{number}": barrier for number, barrier in enumerate(barriers, 1)}
+async def _ask(chat: ChatModel, done: Explained, wanted: Mapping[str, Barrier]) -> frozenset[str]:
+    """Ask once about ``wanted``, and repair once; return the digests that need no further call."""
+    names = {f"b{number}": barrier for number, barrier in enumerate(wanted.values(), 1)}
     schema = schema_about(ExplanationsDraft, "explanations", key="barrier", known=tuple(names))
     answer = await ask_in_form(chat, _messages(names), ExplanationsDraft, schema, entries="explanations")
     done.calls += 1
     done.usage = add_usage(done.usage, answer.usage)
     if isinstance(answer, NoAnswer):
-        done.reason, done.failure = answer.reason, answer.failure
-        if answer.failure is None:  # it answers so again: not at once, not for each page
-            done.found |= {barrier.digest: UNEXPLAINED for barrier in barriers}
-        return frozenset(barrier.digest for barrier in barriers)
+        return _unanswered(done, answer, wanted)
     done.is_repaired |= answer.repaired
     done.model_reason = done.model_reason or answer.model_reason
+    found: dict[str, Explanation] = {}
     left = dict(names)
     for draft in answer.draft.explanations:
         barrier = left.pop(draft.barrier, None)
@@ -151,10 +137,32 @@ async def _ask(chat: ChatModel, barriers: Sequence[Barrier], done: Explained) ->
             done.dropped += 1
             continue
         who, why, fix = (clip(text, MAX_STATEMENT) for text in (draft.who, draft.why, draft.fix))
-        done.found[barrier.digest] = Explanation(who=who, why=why, fix=fix, model=answer.model)
-    if not answer.is_cut:
-        done.found = {barrier.digest: UNEXPLAINED for barrier in barriers} | done.found
-    return frozenset(barrier.digest for barrier in barriers if barrier.digest in done.found)
+        found[barrier.digest] = Explanation(who=who, why=why, fix=fix, model=answer.model)
+    if answer.is_cut:
+        done.most = max(1, len(found) or len(wanted) // 2)
+    if not answer.is_cut or (not found and len(wanted) == 1):
+        found = dict.fromkeys(wanted, UNEXPLAINED) | found
+    done.found |= found
+    return frozenset(found)
+
+
+def _unanswered(done: Explained, answer: NoAnswer, wanted: Mapping[str, Barrier]) -> frozenset[str]:
+    """Return what is not asked about again at once.
+
+    What was cut before anything was complete is asked about in smaller parts; one that is cut alone is left out, and
+    the others are asked about together again.
+    """
+    is_cut = isinstance(answer.failure, AnswerTruncated)
+    if is_cut and len(wanted) > 1:
+        done.most = len(wanted) // 2
+        return frozenset()
+    done.most = MAX_BARRIERS
+    done.reason = answer.reason
+    if answer.failure is not None and not is_cut:
+        done.failure = answer.failure
+    else:  # it answers so again: not at once, not for each page
+        done.found |= dict.fromkeys(wanted, UNEXPLAINED)
+    return frozenset(wanted)
 
 
 def _messages(names: Mapping[str, Barrier]) -> tuple[Message, ...]:

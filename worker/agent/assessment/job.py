@@ -2,17 +2,17 @@
 
 It reads the scan's result, asks the model, and commits the result with the assessment in it, by finish.lua: fenced, in
 one step with the event ``scan.assessed``, and only if the result is still the one that was read. While no model host
-can be asked it waits in its slot, however long that takes, and the jobs behind it wait in the lane. A call that broke
-is tried again as any job is. An assessment that will not come ends in the result too, with the reason. Nothing is
-written for a result that has expired, or belongs to a later scan of the same id. Next: ``assess.py``.
+can be asked it is put off, however long that takes, and changes that need no model are tried on the page meanwhile
+(``worker/agent/fixes``). A call that broke is tried again as any job is. An assessment that will not come ends in the
+result too, with the reason. Nothing is written for a result that has expired, or belongs to a later scan of the same
+id. Next: ``assess.py``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha1
 from time import monotonic
@@ -24,6 +24,7 @@ from redis.asyncio import Redis
 
 from producer.contract import FunctionResult, JsonObject, Lane, ScanResult, Usage, decode_payload, describe_invalid
 from producer.contract.assessment import AssessmentSource
+from producer.contract.fixes import FIRST, PENDING
 from producer.contract.message import Message
 from producer.contract.payloads import ASSESS, assess_job_id
 from producer.contract.results import decode_result
@@ -38,15 +39,13 @@ from producer.errors import (
     RedisUnsuitable,
 )
 from producer.keys import Keys
-from producer.redis.backoff import Backoff
 from producer.redis.scripts import load_script, run_script
 from producer.settings import DAY_S
-from worker.agent.assessment.assess import appraise
-from worker.agent.assessment.explanations import SharedExplanations
+from worker.agent.assessment.assess import Shared, appraise
 from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.assessment.trim import RECORD_BYTES, trim
 from worker.agent.assessment.verdict import Verdict
-from worker.agent.fixes.queueing import fix_writes
+from worker.agent.fixes.queueing import fix_writes, has_mechanical, tries_before
 from worker.agent.prompts import clip
 from worker.memory.history.scan_record import cut_summary
 from worker.models.builtin.models import NAME
@@ -67,9 +66,10 @@ from worker.queue.outcome import (
 
 OUTAGES: Final = (ModelUnreachable, ModelBusy, ModelMissing)
 """No call was made or none is possible: the job waits, and none of its tries is spent."""
-FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 30.0
+PAUSE_S: Final = 10.0
 """Between looks for a host: a page scanned in an outage is assessed within a minute after it."""
+GAP_S: Final = 0.1
+"""Between jobs of one worker that were put off: 5,000 of them look once in eight minutes, not all the time."""
 TRIES: Final = 20
 """Of a call that breaks, 1 s to 5 minutes apart: a host that restarts for half an hour loses nothing."""
 SLOW_TRIES: Final = 3
@@ -103,31 +103,52 @@ def assess_writes(
     ]
 
 
+@dataclass(slots=True)
+class Spread:
+    """Spreads what is put off over time."""
+
+    _last: float = 0.0
+
+    def pause_s(self, now: float) -> float:
+        """Return how long the next one waits, from ``now`` on, monotonic s."""
+        self._last = max(now + PAUSE_S, self._last + GAP_S)
+        return self._last - now
+
+
 @dataclass(frozen=True, slots=True)
 class AssessJobs:
-    """Runs assessments.
-
-    Without ``is_patient`` a job puts an outage off instead of waiting: a worker that only empties its lanes must end.
-    """
+    """Runs assessments."""
 
     chat: ChatModel
     redis: Redis
     keys: Keys
     review_areas: int
-    is_patient: bool = True
     usage_ttl_s: int = 400 * DAY_S
     orders: SiteOrders | None = None
+    _spread: Spread = field(default_factory=Spread)
 
     async def run(self, ctx: dict[str, Any], payload: JsonObject) -> Commit:
         """Assess one scan: ``payload`` is an ``AssessRequest``.
 
-        Raises ``InvalidJob`` for another payload, ``ModelError`` for a call that broke and is worth another attempt.
+        Raises ``InvalidJob`` for another payload, ``Busy`` in an outage, ``ModelError`` for a call that broke and is
+        worth another attempt.
         """
         request = _parse(payload)
         began = monotonic()
+        pending = await self._pending(request.scan)
+        if pending is None:
+            return _nothing(request)
         with serving(request.scan, request.priority):
-            verdict = await self._verdict(request, attempt=int(ctx.get("job_try") or 1))
-        return await self._commit(request, verdict, began=began) if verdict else _nothing(request)
+            verdict = await self._verdict(request, pending[1])
+            failure, attempt = verdict.failure, int(ctx.get("job_try") or 1)
+            if isinstance(failure, OUTAGES):
+                return await self._put_off(request, failure, verdict.usage)
+            if failure is not None and _is_worth_another(failure, attempt):
+                why = f"attempt {attempt} of {TRIES} broke, the next is made within 5 minutes: {failure}"
+                await self._note(request.scan, why, verdict.usage)
+                raise failure
+            verdict = await self._with_order(verdict, pending[1].url)
+        return await self._commit(request, verdict, began=began)
 
     async def settle(self, payload: bytes, reason: str) -> Commit | None:
         """Return the commit that says that no assessment comes, for ``reason``; None for a payload that is none."""
@@ -137,30 +158,16 @@ class AssessJobs:
             return None
         return await self._commit(request, Verdict(None, AssessmentSource(reason=clip(reason))))
 
-    async def _verdict(self, request: AssessRequest, *, attempt: int) -> Verdict | None:
-        """Return what the model says; None where the result is gone or has been assessed."""
-        backoff, spent = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), Usage()
-        while (pending := await self._pending(request.scan)) is not None:
-            _, result = pending
-            verdict = await appraise(
-                self.chat,
-                result,
-                changes=result.changes,
-                elsewhere=request.elsewhere,
-                review_areas=self.review_areas,
-                # The builtin model restates a page's findings; there is nothing in that to share.
-                explanations=None if self.chat.name == NAME else SharedExplanations(self.redis, self.keys),
-            )
-            spent = add_usage(spent, verdict.usage)
-            if isinstance(verdict.failure, OUTAGES):
-                await self._wait(request, verdict.failure, backoff.pause_s())
-            elif verdict.failure is not None and _is_worth_another(verdict.failure, attempt):
-                why = f"attempt {attempt} of {TRIES} broke, the next is made within 5 minutes: {verdict.failure}"
-                await self._note(request.scan, why)
-                raise verdict.failure
-            else:
-                return await self._with_order(verdict.costing(spent), result.url)
-        return None
+    async def _verdict(self, request: AssessRequest, result: ScanResult) -> Verdict:
+        return await appraise(
+            self.chat,
+            result,
+            changes=result.changes,
+            elsewhere=request.elsewhere,
+            review_areas=self.review_areas,
+            # The builtin model restates a page's findings; there is nothing in that to share.
+            shared=None if self.chat.name == NAME else Shared.of(self.redis, self.keys),
+        )
 
     async def _with_order(self, verdict: Verdict, url: str) -> Verdict:
         """Return the verdict with what to mend first on the site, if that is of today."""
@@ -170,21 +177,28 @@ class AssessJobs:
         assessment = verdict.assessment.revised(site_order=order) if order else verdict.assessment
         return replace(verdict, assessment=assessment, usage=add_usage(verdict.usage, usage))
 
-    async def _wait(self, request: AssessRequest, outage: ModelError, pause_s: float) -> None:
-        await self._note(request.scan, f"tried again every {LONGEST_PAUSE_S:g} s until it can be asked: {outage}")
+    async def _put_off(self, request: AssessRequest, outage: ModelError, spent: Usage) -> Commit:
+        """Raise ``Busy`` until a host may be back; first have changes tried on the page that need no model."""
+        await self._note(request.scan, f"tried again every {PAUSE_S:g} s until it can be asked: {outage}", spent)
+        pending = await self._pending(request.scan)
+        if pending is not None and pending[1].fixes_state == PENDING and has_mechanical(pending[1]):
+            text, result = pending
+            first = result.revised(fixes_state=FIRST)
+            replaced = ReplaceWrite(self.keys.result(request.scan), text, first.model_dump_json())
+            queued = tries_before(first, self.keys, request, job_id=request.scan, priority=request.priority)
+            return Commit(FunctionResult(), (replaced, *queued))
+        pause_s = self._spread.pause_s(monotonic())
         log.info("assessment.waits", job_id=request.scan, error=str(outage), pause_s=pause_s)
-        if not self.is_patient:
-            raise Busy(str(outage), delay_s=LONGEST_PAUSE_S)
-        await asyncio.sleep(pause_s)
+        raise Busy(str(outage), delay_s=pause_s)
 
-    async def _note(self, scan: str, why: str) -> None:
-        """Say in the result why its assessment is still pending."""
+    async def _note(self, scan: str, why: str, spent: Usage) -> None:
+        """Say in the result why its assessment is still pending, and what calls for it have cost so far."""
         pending = await self._pending(scan)
         source = str(AssessmentSource.pending(clip(why)))
-        if pending is None or pending[1].assessment_source == source:
+        if pending is None or (pending[1].assessment_source == source and not spent.calls):
             return
         text, result = pending
-        noted = result.revised(assessment_source=source).model_dump_json()
+        noted = result.revised(assessment_source=source, usage=add_usage(result.usage, spent)).model_dump_json()
         await run_script(self.redis, REPLACE, [self.keys.result(scan)], [_digest(text), noted])
 
     async def _pending(self, scan: str) -> tuple[bytes, ScanResult] | None:

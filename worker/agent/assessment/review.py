@@ -4,6 +4,9 @@ A proposal needs review whatever it says: it is kept in a field of the assessmen
 of an element that was shown, in one of three verdicts; one repair is asked for, and an area that fails costs only its
 own proposals, with a note. Each area is a call of the model, so there is a limit to them.
 
+What is proposed about one element stands for the same component on all pages of its site, and is asked for once
+(``shared_answers.py``); where the question is what its words say, for those with the same words.
+
 An area is one file, ``prompts/review/<area>.md``: its first line names its rules, the rest is the prompt. Together they
 name all rules of axe-core (``worker/scan/vendor``) that can end ``incomplete``; a test in ``tests/browser`` reads them
 out of the shipped program, so that a new one has to be given an area.
@@ -11,17 +14,22 @@ out of the shipped program, so that a new one has to be given an area.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from html.parser import HTMLParser
 from importlib.resources import files
 from typing import Final, Literal
 
 from pydantic import BaseModel
 
 from producer.contract import Finding, JsonObject, Node, ReviewProposal, ScanResult, Usage
-from producer.errors import ModelError
+from producer.errors import AnswerTruncated, ModelError
 from worker.agent import prompts
+from worker.agent.assessment.shared_answers import Answers, Asked, OwnAnswers, SharedAnswer, obtain
 from worker.agent.prompts import REPAIR, clip, load_prompt, node_quoted, version_of
 from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
 from worker.models.protocols import ChatModel, Message, add_usage
@@ -29,6 +37,13 @@ from worker.models.protocols import ChatModel, Message, add_usage
 MAX_ELEMENTS: Final = 8
 """Shown of one area: more make small models copy ids wrongly, and take their context."""
 BUDGET_CHARS: Final = 8_000
+MAX_GROUPS: Final = 64
+"""Looked up of one area, a page."""
+BY_WORDS: Final = frozenset({"images", "links", "media", "names", "structure", "tables"})
+"""Areas whose question is what an element's words say; in the others, the component alone tells."""
+_SAYING: Final = frozenset(
+    {"alt", "aria-label", "aria-description", "aria-roledescription", "label", "placeholder", "title", "value"}
+)
 
 _NAMES: Final = sorted(file.name.removesuffix(".md") for file in files(prompts).joinpath("review").iterdir())
 _FILES: Final = {area: load_prompt(f"review/{area}").partition("\n\n") for area in _NAMES}
@@ -56,18 +71,48 @@ class ReviewDraft(BaseModel):
     proposals: list[ProposalDraft]
 
 
+class Proposal(SharedAnswer):
+    """What ``model`` proposes about one component."""
+
+    verdict: Literal["barrier", "no_barrier", "cannot_tell", ""] = ""
+    why: str = ""
+    look_at: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is one."""
+        return bool(self.verdict)
+
+
+NOT_PROPOSED: Final = Proposal()
+
+Element = tuple[Finding, Node]
+Groups = Mapping[str, Sequence[Element]]
+"""Elements that one proposal is about, by the digest of what is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """What is asked about one area; ``shown`` has the rule by the element's fingerprint."""
+    """What is asked about one area; ``shown`` has the digest by the element's fingerprint."""
 
     area: str
     messages: tuple[Message, ...]
     shown: Mapping[str, str]
 
 
+@dataclass(slots=True)
+class Proposed(Asked[Proposal]):
+    """What has come of asking about one area; ``is_answered`` if a call was, in the form asked for."""
+
+    is_answered: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What came of asking: ``prompts`` has the version of each area's prompt that was answered."""
+    """What came of asking: ``prompts`` has the version of each area's prompt that was answered.
+
+    ``saved`` counts the calls that proposals known before made needless.
+    """
 
     proposals: tuple[ReviewProposal, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -76,36 +121,64 @@ class Reviewed:
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     failure: ModelError | None = None
+    saved: int = 0
 
 
-async def review(chat: ChatModel, result: ScanResult, *, max_areas: int) -> Reviewed:
+async def review(
+    chat: ChatModel, result: ScanResult, *, max_areas: int, shared: Answers[Proposal] | None = None
+) -> Reviewed:
     """Return what ``chat`` proposes about the elements of ``result`` that need review, the worst areas first.
 
-    Raises nothing that the model can cause.
+    Without ``shared`` each element is asked about by itself. Raises nothing that the model can cause; ``Busy`` where
+    other jobs ask for what is missing, and take long.
     """
     proposals: list[ReviewProposal] = []
     versions: dict[str, str] = {}
     notes: list[str] = []
-    usage, model, failure = Usage(), "", None
-    for task in review_tasks(result)[:max_areas]:
-        schema = schema_about(ReviewDraft, "proposals", key="element", known=tuple(task.shown))
-        answer = await ask_in_form(chat, task.messages, ReviewDraft, schema, entries="proposals")
-        usage = add_usage(usage, answer.usage)
-        if isinstance(answer, NoAnswer):
-            notes.append(f"no proposals about {task.area}: {answer.reason}")
-            failure = answer.failure
-            if failure is not None:
-                break  # a model that is away is waited for once, not once an area
-            continue
-        model = answer.model
-        versions[task.area] = REVIEW_VERSIONS[task.area]
-        proposals += accept_review(answer, task)
+    usage, failure, saved = Usage(), None, 0
+    for area, findings in areas_of(result)[:max_areas]:
+        groups = groups_of(area, findings, model="" if shared is None else chat.name)
+        done = Proposed(MAX_ELEMENTS, max_calls=1)
+        answers = OwnAnswers[Proposal]() if shared is None else shared
+        await obtain(groups, answers, done, partial(_ask, chat, done, area, result))
+        usage = add_usage(usage, done.usage)
+        if done.reason:
+            notes.append(f"no proposals about {area}: {done.reason}")
+        found = list(_proposals(area, groups, done))
+        if done.is_answered or found:
+            versions[area] = REVIEW_VERSIONS[area]
+        saved += int(bool(found) and not done.calls)
+        proposals += found
+        failure = done.failure
+        if failure is not None:
+            break  # a model that is away is waited for once, not once an area
     waiting = sum(finding.node_count for finding in result.incomplete)
-    return Reviewed(tuple(proposals), versions, waiting - len(proposals), tuple(notes), usage, model, failure)
+    model = proposals[-1].source if proposals else chat.name
+    return Reviewed(tuple(proposals), versions, waiting - len(proposals), tuple(notes), usage, model, failure, saved)
 
 
-def review_tasks(result: ScanResult) -> list[ReviewTask]:
-    """Return a task for each area that has undecided elements, the worst impact first, then the most elements."""
+async def _ask(chat: ChatModel, done: Proposed, area: str, result: ScanResult, groups: Groups) -> frozenset[str]:
+    """Ask once about the first element of each group, and repair once; return the digests that were asked about."""
+    task = review_task(area, groups, result)
+    schema = schema_about(ReviewDraft, "proposals", key="element", known=tuple(task.shown))
+    answer = await ask_in_form(chat, task.messages, ReviewDraft, schema, entries="proposals")
+    done.calls += 1
+    done.usage = add_usage(done.usage, answer.usage)
+    if isinstance(answer, NoAnswer):
+        done.reason, done.failure = answer.reason, answer.failure
+        if answer.failure is None or isinstance(answer.failure, AnswerTruncated):  # it answers so again
+            done.found |= dict.fromkeys(task.shown.values(), NOT_PROPOSED)
+        return frozenset(task.shown.values())
+    done.is_answered = True
+    found = dict(accept_review(answer, task))
+    if not answer.is_cut:
+        found = dict.fromkeys(task.shown.values(), NOT_PROPOSED) | found
+    done.found |= found
+    return frozenset(found)
+
+
+def areas_of(result: ScanResult) -> list[tuple[str, list[Finding]]]:
+    """Return each area that has undecided elements, the worst impact first, then the most elements."""
     areas: dict[str, list[Finding]] = {}
     for finding in result.incomplete:
         if finding.nodes and area_of(finding.rule):
@@ -115,7 +188,21 @@ def review_tasks(result: ScanResult) -> list[ReviewTask]:
         worst = max(finding.impact.rank if finding.impact else -1 for finding in areas[area])
         return (-worst, -sum(finding.node_count for finding in areas[area]), area)
 
-    return [_task(area, areas[area], result) for area in sorted(areas, key=urgency)]
+    return [(area, areas[area]) for area in sorted(areas, key=urgency)]
+
+
+def groups_of(area: str, findings: Sequence[Finding], *, model: str) -> dict[str, list[Element]]:
+    """Return the elements of an area by what ``model`` is asked about, each by itself where that is ''."""
+    groups: dict[str, list[Element]] = {}
+    for finding, node in _in_turn(findings):
+        about = [node.fingerprint]
+        if model and node.issue_id:
+            words = words_of(node.snippet) if area in BY_WORDS else ""
+            about = [model, REVIEW_VERSIONS[area], finding.rule, node.issue_id, words]
+        digest = sha256(json.dumps(["review", *about]).encode()).hexdigest()[:40]
+        if digest in groups or len(groups) < MAX_GROUPS:
+            groups.setdefault(digest, []).append((finding, node))
+    return groups
 
 
 def area_of(rule: str) -> str:
@@ -123,28 +210,39 @@ def area_of(rule: str) -> str:
     return _AREA_OF.get(rule, "")
 
 
-def accept_review(answer: Answered[ReviewDraft], task: ReviewTask) -> Iterator[ReviewProposal]:
-    """Yield the proposals that speak of an element of the task, the first one of each."""
+def accept_review(answer: Answered[ReviewDraft], task: ReviewTask) -> Iterator[tuple[str, Proposal]]:
+    """Yield the proposals that speak of an element of the task, the first one of each, by digest."""
     left = dict(task.shown)
     for draft in answer.draft.proposals:
-        rule = left.pop(draft.element, None)
-        if rule is not None:
-            yield ReviewProposal(
-                fingerprint=draft.element,
-                rule=rule,
-                area=task.area,
-                verdict=draft.verdict,
-                why=clip(draft.why, MAX_STATEMENT),
-                look_at=clip(draft.look_at, MAX_STATEMENT),
-                source=answer.model,
-            )
+        digest = left.pop(draft.element, None)
+        if digest is not None:
+            why, look_at = clip(draft.why, MAX_STATEMENT), clip(draft.look_at, MAX_STATEMENT)
+            yield digest, Proposal(verdict=draft.verdict, why=why, look_at=look_at, model=answer.model)
 
 
-def _task(area: str, findings: list[Finding], result: ScanResult) -> ReviewTask:
+def _proposals(area: str, groups: Groups, done: Proposed) -> Iterator[ReviewProposal]:
+    """Yield what is proposed about the elements of the page, few of each component."""
+    for digest, elements in groups.items():
+        one = done.found.get(digest, NOT_PROPOSED)
+        if one.verdict:
+            for finding, node in elements[:MAX_ELEMENTS]:
+                yield ReviewProposal(
+                    fingerprint=node.fingerprint,
+                    rule=finding.rule,
+                    area=area,
+                    verdict=one.verdict,
+                    why=one.why,
+                    look_at=one.look_at,
+                    source=one.model,
+                )
+
+
+def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
+    """Return what is asked about the first element of each group, as far as there is room."""
     shown: dict[str, str] = {}
     elements: list[JsonObject] = []
     left = BUDGET_CHARS
-    for finding, node in _in_turn(findings):
+    for digest, ((finding, node), *_) in groups.items():
         entry = {
             "element": node.fingerprint,
             "rule": finding.rule,
@@ -156,19 +254,42 @@ def _task(area: str, findings: list[Finding], result: ScanResult) -> ReviewTask:
         if left < 0 or len(elements) == MAX_ELEMENTS:
             break
         elements.append(entry)
-        shown[node.fingerprint] = finding.rule
+        shown[node.fingerprint] = digest
+    waiting = sum(finding.node_count for finding in result.incomplete if area_of(finding.rule) == area)
     document: JsonObject = {
         "task": "review",
         "area": area,
         "page": {"title": clip(result.title), "url": clip(result.final_url or result.url)},
         "elements": elements,
-        "elements_left_out": sum(finding.node_count for finding in findings) - len(elements),
+        "elements_left_out": waiting - len(elements),
     }
     question = Message("user", json.dumps(document, ensure_ascii=False))
     return ReviewTask(area, (Message("system", REVIEW_PROMPTS[area]), question), shown)
 
 
-def _in_turn(findings: list[Finding]) -> Iterator[tuple[Finding, Node]]:
+def words_of(snippet: str) -> str:
+    """Return what an element says: its text, and the texts in its attributes."""
+    reader = _Words()
+    # Raw text of a page such as <xmp><![x[ makes Python's parser (python/cpython issue 77057) assert.
+    with contextlib.suppress(AssertionError):
+        reader.feed(snippet)
+    return " ".join(" ".join(reader.words).split())
+
+
+class _Words(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del tag
+        self.words += [f"{name}={value}" for name, value in attrs if name in _SAYING and value]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def _in_turn(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Node]]:
     """Yield each finding's first element, then each one's second, and so on."""
     for number in range(max(len(finding.nodes) for finding in findings)):
         for finding in findings:

@@ -11,7 +11,7 @@ from producer.contract import Lane, QueryRequest
 from producer.errors import ModelError
 from worker.agent.assessment.assess import assess
 from worker.agent.assessment.explain import explain_page
-from worker.agent.assessment.explanations import OwnExplanations
+from worker.agent.assessment.shared_answers import OwnAnswers
 from worker.agent.conversation.complexity import complexity
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.evaluation.labels import FindingSet, LabelledQuestion, QuestionSet
@@ -35,7 +35,7 @@ async def run_findings(chat: ChatModel, labelled: FindingSet, *, tell: Tell) -> 
             if chat.name == NAME:
                 verdict = await assess(chat, page.result())
             else:
-                verdict = await explain_page(chat, page.result(), OwnExplanations())
+                verdict = await explain_page(chat, page.result(), OwnAnswers())
         scores.append(score_assessment(page, verdict, seconds=monotonic() - began))
     return reduce(add, scores, Scores())
 

@@ -3,8 +3,9 @@
 It takes one element of each component barrier, looks up what was tried on the same component before, has the engine
 open the page once for all the rest, and commits the result with what came of it: fenced, in one step with the event
 ``scan.fixes_tried``, and only if the result is still the one that was read. A worker tries on one page at a time; a
-further job is requeued meanwhile, so that no slot of a model call is held by it. Nothing is written to history. What
-cannot be tried ends in the result too, with the reason. Next: ``queueing.py``, ``worker/scan/fixes/trial.py``.
+further job is requeued meanwhile, so that no slot of a model call is held by it. While no model host can be asked, it
+comes before the assessment, asks no model, and queues the assessment with its commit. Nothing is written to history.
+What cannot be tried ends in the result too, with the reason. Next: ``queueing.py``, ``worker/scan/fixes/trial.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from redis.asyncio import Redis
 from producer.contract import (
     FunctionResult,
     JsonObject,
+    Lane,
     ScanRequest,
     ScanResult,
     Usage,
@@ -29,8 +31,8 @@ from producer.contract import (
     describe_invalid,
 )
 from producer.contract.assessment import AssessmentSource
-from producer.contract.fixes import PENDING, TRIED, TriedFix
-from producer.contract.payloads import fix_job_id
+from producer.contract.fixes import LATER, PENDING, TRIED, TriedFix
+from producer.contract.payloads import ASSESS, assess_job_id, fix_job_id
 from producer.contract.results import decode_result
 from producer.contract.terms import BY_RULE
 from producer.errors import Busy, InvalidJob, RedisUnsuitable
@@ -43,7 +45,7 @@ from worker.agent.job_secrets import GONE, parse_secrets
 from worker.agent.prompts import clip
 from worker.models.job_context import serving
 from worker.models.protocols import add_usage
-from worker.queue.outcome import Commit, EventWrite, PublishWrite, ReplaceWrite
+from worker.queue.outcome import Commit, EntryWrite, EventWrite, JobWrite, PublishWrite, ReplaceWrite, Write
 from worker.scan.fixes.rules import MECHANICAL
 from worker.scan.fixes.wanted import MOST_TRIED, NOTHING, FixEngine, Wanted
 from worker.scan.settings import Secrets
@@ -51,6 +53,8 @@ from worker.scan.settings import Secrets
 ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
 """Until a job looks again that found its worker at another page."""
+CANCELLED: Final = "cancelled"
+"""The reason to settle a job that was cancelled."""
 
 log = structlog.get_logger()
 
@@ -80,10 +84,11 @@ class FixJobs:
             return Commit(FunctionResult())
         with serving(request.scan, request.priority):
             try:
-                fixes, usage = await self._fixes(request, pending[1])
+                fixes, usage, is_all = await self._fixes(request, pending[1])
             except InvalidJob as error:
                 return await self._commit(request, (), _none(str(error)))
-        return await self._commit(request, fixes, TRIED if fixes else _none(NOTHING), usage)
+        state = (TRIED if fixes else _none(NOTHING)) if is_all else LATER
+        return await self._commit(request, fixes, state, usage)
 
     async def settle(self, payload: bytes, reason: str) -> Commit | None:
         """Return the commit that says that nothing is tried, for ``reason``; None for a payload that is none."""
@@ -91,17 +96,20 @@ class FixJobs:
             request = _parse(decode_payload(payload))
         except InvalidJob:
             return None
-        return await self._commit(request, (), _none(reason))
+        return await self._commit(request, (), _none(reason), is_cancelled=reason == CANCELLED)
 
-    async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage]:
+    async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage, bool]:
         """Return what is known of the page's component barriers, and what is found out about the rest.
 
-        Raises ``Busy`` while this worker tries on another page.
+        The last says whether that is all: False where a model is to be asked later, which needs no login. Raises
+        ``Busy`` while this worker tries on another page.
         """
         scan, secrets = await self._scan(request.scan)
-        by = self.proposer.name if self.proposer else ""
+        by = self.proposer.name if self.proposer and not request.assess else ""
         found = [one for one in candidates(result) if one[0].rule in MECHANICAL or (by and may_propose(one))]
         found = found[:MOST_TRIED]
+        is_for_model = bool(self.proposer and request.assess and not secrets)
+        is_all = not (is_for_model and any(map(may_propose, candidates(result))))
         tried = Tried(self.redis, self.keys, scan, by=by)
         known = await tried.known(found)
         left = [one for one in found if name_of(one) not in known]
@@ -118,7 +126,7 @@ class FixJobs:
             fixes |= {(fix.rule, fix.issue_id): fix for fix in await self._tries(scan, wanted, secrets)}
         await tried.keep(left, fixes)
         shown = (fixes[name_of(one)] for one in found if name_of(one) in fixes)
-        return tuple(fix for fix in shown if fix.why != NOTHING), said.usage
+        return tuple(fix for fix in shown if fix.why != NOTHING), said.usage, is_all
 
     async def _said(self, elements: Sequence[Element]) -> Said:
         if self.proposer is None or not elements:
@@ -152,18 +160,28 @@ class FixJobs:
             result = decode_result(text) if text is not None else None
         except RedisUnsuitable:  # another program's: nothing to write into
             return None
-        if text is None or not isinstance(result, ScanResult) or result.fixes_state != PENDING:
+        if text is None or not isinstance(result, ScanResult) or not result.fixes_state.startswith(PENDING):
             return None
         return text, result
 
     async def _commit(
-        self, request: FixRequest, fixes: tuple[TriedFix, ...], state: str, usage: Usage | None = None
+        self,
+        request: FixRequest,
+        fixes: tuple[TriedFix, ...],
+        state: str,
+        usage: Usage | None = None,
+        *,
+        is_cancelled: bool = False,
     ) -> Commit:
         pending = await self._pending(request.scan)
         if pending is None:
             return Commit(FunctionResult())
         text, result = pending
         usage = add_usage(result.usage, usage or Usage())
+        if result.fixes and not fixes:  # those that were tried before the assessment
+            fixes, state = result.fixes, TRIED
+        if is_cancelled and result.assessed_by.is_pending:
+            result = result.revised(assessment_source=_none(CANCELLED))
         result = trim(result.revised(fixes=fixes, fixes_state=state, usage=usage), RECORD_BYTES)
         seconds, micros = await self.redis.time()
         shown = sum(fix.is_fix for fix in fixes)
@@ -175,11 +193,20 @@ class FixJobs:
             FunctionResult(),
             (
                 ReplaceWrite(self.keys.result(request.scan), text, result.model_dump_json()),
+                *self._assessment(request, result),
                 EventWrite(self.keys.events, line),
                 PublishWrite(self.keys.events_live, line),
             ),
             event=about,
         )
+
+    def _assessment(self, request: FixRequest, result: ScanResult) -> list[Write]:
+        """Return the writes that queue the assessment that waits for these tries."""
+        if not request.assess or not result.assessed_by.is_pending:
+            return []
+        own_id = assess_job_id(request.scan)
+        fields = {"kind": ASSESS, "lane": Lane.ASSESS.value, "payload": json.dumps(request.assess)}
+        return [EntryWrite(self.keys.lane(Lane.ASSESS), own_id, ASSESS), JobWrite(self.keys.job(own_id), fields)]
 
 
 def _parse(payload: JsonObject) -> FixRequest:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from producer.contract import Finding, Lane, Node, ScanRequest, ScanResult
+from pydantic import Field
+
+from producer.contract import Finding, JsonObject, Lane, Node, ScanRequest, ScanResult
 from producer.contract.fixes import PENDING
 from producer.contract.message import Message
 from producer.contract.payloads import FIX, fix_job_id
@@ -20,11 +22,15 @@ SECRET_TTL_S: Final = 86_400
 
 
 class FixRequest(Message):
-    """The payload: the job id of the scan, and its page."""
+    """The payload: the job id of the scan, and its page.
+
+    ``assess`` is the payload of the assessment that comes after, where no model is asked before.
+    """
 
     scan: str
     priority: Lane = Lane.BATCH
     url: str = ""
+    assess: JsonObject = Field(default_factory=dict[str, Any])
 
 
 def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
@@ -33,9 +39,14 @@ def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
     Where no rule of ours has a proposal, a model may have one.
     """
     is_wanted = request.assess if request.try_fixes is None else request.try_fixes
-    has_rule = any(finding.rule in MECHANICAL for finding, _ in candidates(result))
+    has_rule = has_mechanical(result)
     is_read = result.status in {"scanned", "partial"}
     return is_on and is_wanted and is_read and (has_rule or (result.assessed_by.is_pending and bool(result.findings)))
+
+
+def has_mechanical(result: ScanResult) -> bool:
+    """Return whether a rule of ours has a proposal, so that no model is needed for it."""
+    return any(finding.rule in MECHANICAL for finding, _ in candidates(result))
 
 
 def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
@@ -53,10 +64,22 @@ def fix_writes(result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | 
 
     They come after the assessment: both end by writing into the result, and a model may have proposed something.
     """
-    if result.fixes_state != PENDING or result.assessed_by.is_pending:
+    if not result.fixes_state.startswith(PENDING) or result.assessed_by.is_pending:
         return []
-    request = FixRequest(scan=job_id, priority=Lane(priority), url=result.url)
-    own_id = fix_job_id(job_id)
+    return _queued(FixRequest(scan=job_id, priority=Lane(priority), url=result.url), keys)
+
+
+def tries_before(result: ScanResult, keys: Keys, assess: Message, *, job_id: str, priority: Lane) -> list[Write]:
+    """Return the writes that queue the tries that need no model before the assessment ``assess``.
+
+    The tries' own commit queues that again: one of the two at a time writes into the result.
+    """
+    request = FixRequest(scan=job_id, priority=priority, url=result.url, assess=assess.model_dump(mode="json"))
+    return _queued(request, keys)
+
+
+def _queued(request: FixRequest, keys: Keys) -> list[Write]:
+    own_id = fix_job_id(request.scan)
     fields = {"kind": FIX, "lane": Lane.ASSESS.value, "payload": request.model_dump_json()}
     return [
         EntryWrite(keys.lane(Lane.ASSESS), own_id, FIX),
