@@ -11,6 +11,7 @@ from producer.errors import ContextExceeded, InvalidJob
 from tests.redis.agent.asking import Desk, ScriptedChat, call
 from tests.redis.agent.scanning import apply, graph, run
 from tests.support.scans import FixedEngine, finding, scan_result
+from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.handlers import QueryJobs
 from worker.memory.checkpoints import scan_saver
 from worker.memory.history.history import ScanFilter
@@ -36,9 +37,9 @@ async def test_threads_with_any_name_keep_their_own_words(shop: Desk):
         chat = ScriptedChat("Yes.")
         result = await shop.ask(chat, "And now?", job=f"b{number}", thread_id=thread, use_cache=False)
         assert result.thread_id == thread
-        again[thread] = [one.content for one in chat.asked[0] if one.content.startswith(("Question", "Answer"))]
+        again[thread] = [one.content for one in chat.asked[0] if one.content.startswith(("Question", "No scan"))]
 
-    assert again == {thread: [f"Question {n}", f"Answer {n}."] for n, thread in enumerate(ODD)}
+    assert again == {thread: [f"Question {n}", f"{NO_SCAN_SAYS}Answer {n}."] for n, thread in enumerate(ODD)}
 
 
 @pytest.mark.parametrize(

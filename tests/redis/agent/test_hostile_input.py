@@ -18,6 +18,7 @@ from tests.redis.agent.scanning import graph
 from tests.support.scans import FixedEngine, finding, passes, scan_result
 from worker.agent.assessment.graph import ScanGraph
 from worker.agent.assessment.trim import AUDIT_BYTES
+from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.prompts import BUDGET_CHARS
 from worker.agent.state import ScanContext, new_state
 from worker.models.protocols import ChatModel, ChatReply, Message, Tool, ToolCall
@@ -198,9 +199,13 @@ async def test_an_unusable_assessment_leaves_the_findings_and_the_reason(desk: D
         (call("search_scans", limit="many"), "There is no answer: asked 7 times", "the model gave no answer"),
         (call("no_such_tool"), "There is no answer", "the model gave no answer"),
         ([call("search_scans", limit=n) for n in range(1, 20)], "There is no answer", "the model gave no answer"),
-        ("All is well [scan made-up].", "All is well.", "the model cited 1 scan that no tool told of: taken out"),
-        ("All is well.", "All is well.", "the answer rests on no scan"),
-        ("x" * 30_000, "xxx", "the answer was cut after 20000 characters"),
+        (
+            "All is well [scan made-up].",
+            f"{NO_SCAN_SAYS}All is well.",
+            "the model cited 1 scan that no tool told of: taken out",
+        ),
+        ("All is well.", f"{NO_SCAN_SAYS}All is well.", "the answer rests on no scan"),
+        ("x" * 30_000, f"{NO_SCAN_SAYS}xxx", "the answer was cut after 20000 characters"),
     ],
     ids=["empty", "prose call", "wrong arguments", "no tool", "too many", "invented", "ungrounded", "endless"],
 )

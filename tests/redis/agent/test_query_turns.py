@@ -10,6 +10,7 @@ from producer.contract import JsonObject, QueryRequest
 from producer.errors import ModelUnreachable, ThreadBusy
 from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call
 from tests.redis.agent.scanning import Killed, kill_before_step
+from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.conversation.graph import QueryGraph
 from worker.agent.conversation.state import Turn
 from worker.agent.conversation.tools import scan_job_id
@@ -142,7 +143,7 @@ async def test_an_id_used_again_for_another_question_is_another_turn(shop: Desk)
     first = await shop.ask(ScriptedChat("One."), "One?", job="q1", thread_id="a")
     second = await shop.ask(ScriptedChat("Two."), "Two?", job="q1", thread_id="a")
 
-    assert (first.answer, second.answer) == ("One.", "Two.")
+    assert (first.answer, second.answer) == (f"{NO_SCAN_SAYS}One.", f"{NO_SCAN_SAYS}Two.")
 
 
 async def test_a_question_asked_again_under_its_old_id_is_answered_anew_and_stands_there_once(shop: Desk):
@@ -154,8 +155,8 @@ async def test_a_question_asked_again_under_its_old_id_is_answered_anew_and_stan
     talk = ScriptedChat("Yes.")
     await shop.ask(talk, "And?", job="q2", submitted_ms=700_000_001, thread_id="a")
 
-    assert (later.answer, repeated.answer) == ("Now.", "Now.")
-    assert [one.content for one in talk.asked[0][1:]] == [WORST, "Now.", "And?"]
+    assert (later.answer, repeated.answer) == (f"{NO_SCAN_SAYS}Now.", f"{NO_SCAN_SAYS}Now.")
+    assert [one.content for one in talk.asked[0][1:]] == [WORST, f"{NO_SCAN_SAYS}Now.", "And?"]
 
 
 async def test_a_model_that_is_away_is_raised_on_and_the_turn_goes_on_at_the_next_attempt(shop: Desk):
@@ -203,7 +204,7 @@ async def test_a_worker_that_lost_the_conversation_keeps_no_step_of_it(shop: Des
 
     result = await shop.ask(chat, WORST, job="q2", thread_id="a", use_cache=False)
 
-    assert result.answer == "In time."
+    assert result.answer == f"{NO_SCAN_SAYS}In time."
     assert [one.content for one in chat.asked[0][1:]] == [WORST]
 
 

@@ -17,6 +17,7 @@ from producer.keys import Keys
 from tests.redis.agent.asking import Desk, open_desk
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.scans import finding, scan_result
+from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.handlers import QueryJobs
 from worker.models.routing import open_models
 from worker.settings import WorkerSettings
@@ -75,37 +76,41 @@ async def test_a_model_on_ollama_looks_things_up_and_answers_with_its_sources(as
 
 
 async def test_a_follow_up_carries_the_turn_before(asked: Asked):
-    asked.server.answers.extend(["The cart page [scan cart-1].", "Its labels [scan cart-1]."])
+    asked.server.answers.extend(["The cart page [scan made-up].", "The cart page [scan cart-1].", "Its labels."])
     await asked.ask(WORST, job="q1", thread_id="a")
 
     await asked.ask("What is wrong there?", job="q2", thread_id="a")
 
-    messages = asked.server.calls()[-1].body["messages"]
-    assert [(one["role"], one["content"]) for one in messages[1:]] == [
+    first, second, third, fourth = (call.body["messages"] for call in asked.server.calls())
+    assert [one["role"] for one in second[1:]] == ["user", "assistant", "tool"]  # looked up for it
+    assert json.loads(second[-1]["content"])["scans"][0]["scan"] == "cart-1"
+    assert [(one["role"], one["content"]) for one in third[1:]] == [
         ("user", WORST),
-        ("assistant", "The cart page."),  # no tool had told of the scan that it cited
+        ("assistant", "The cart page [scan cart-1]."),
         ("user", "What is wrong there?"),
     ]
+    assert (len(first), fourth[-1]["role"]) == (2, "tool")
 
 
-async def test_what_is_asked_in_other_words_costs_one_model_call(asked: Asked):
+async def test_what_is_asked_in_other_words_costs_no_further_model_call(asked: Asked):
     # Cosine distances: 0.05 between the first two, 0.2 from the third to the first.
     asked.server.meanings = {
         "what is WCAG?": [1.0, 0.0],
         "explain WCAG to me": [0.95, (1 - 0.95**2) ** 0.5],
         "what is ARIA?": [0.8, -0.6],
     }
-    asked.server.answers.extend(["The Web Content Accessibility Guidelines.", "Roles, states and properties."])
+    said = ["The Web Content Accessibility Guidelines.", "Roles, states and properties."]
+    asked.server.answers.extend(one for one in said for _ in range(2))  # once more after a look-up
 
     first = await asked.ask("what is WCAG?", job="q1")
     second = await asked.ask("explain WCAG to me", job="q2")
     third = await asked.ask("what is ARIA?", job="q3")
 
     assert (first.cached, second.cached, third.cached) == (False, True, False)
-    assert second.answer == first.answer == "The Web Content Accessibility Guidelines."
+    assert second.answer == first.answer == f"{NO_SCAN_SAYS}The Web Content Accessibility Guidelines."
     assert second.notes[0] == first.notes[0] == "the answer rests on no scan"
     assert "to the question: what is WCAG?" in second.notes[1]
-    assert len(asked.server.calls()) == 2
+    assert len(asked.server.calls()) == 4
 
 
 async def test_an_answer_that_ran_into_its_limit_is_a_failure_and_no_answer(asked: Asked):

@@ -69,11 +69,12 @@ class AnswerStore:
 
 
 def _is_for_all(turn: Turn) -> bool:
-    """Whether an answer may be given to others: it names its scans, or looked nothing up and says so.
+    """Whether an answer may be given to others: it names its scans, or the model looked nothing up and it says so.
 
     What somebody asked about WCAG itself needs no scan.
     """
-    return not turn.notes if turn.sources else turn.calls == 0 and turn.notes == (NO_SOURCE,)
+    own_calls = turn.calls - turn.was_looked_up
+    return not turn.notes if turn.sources else own_calls == 0 and turn.notes == (NO_SOURCE,)
 
 
 def _answered(turn: Turn, found: CachedAnswer) -> Turn:
