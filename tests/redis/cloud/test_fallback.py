@@ -17,6 +17,7 @@ from tests.redis.cloud.conftest import NOBODY, OpenModels
 from tests.support.ollama_server import Fault, OllamaServer
 from tests.support.openai_server import MODEL, CloudFault, OpenAIServer
 from tests.support.scans import FixedEngine
+from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.handlers import QueryJobs
 from worker.agent.state import QueryContext
 from worker.models.cloud.fallback import SPENT
@@ -148,7 +149,11 @@ async def test_a_question_asked_while_ollama_is_gone_says_which_model_answered_a
 
     result = await asking.run("q1", QueryRequest(question="What is wrong?"), QueryContext(submitted_ms=1))
 
-    assert (result.answer, result.model, result.model_reason) == ("Nothing is known.", MODEL, "no Ollama answers")
+    assert (result.answer, result.model, result.model_reason) == (
+        f"{NO_SCAN_SAYS}Nothing is known.",
+        MODEL,
+        "no Ollama answers",
+    )
     assert (result.usage.prompt_tokens > 0, result.usage.gpu_ms) == (True, 0)
 
 
