@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 
 from producer.contract import QueryResult, Usage
 from worker.agent.assessment.verdict import Verdict
+from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
 from worker.models.protocols import add_usage
 
@@ -112,8 +113,9 @@ def score_answer(label: LabelledQuestion, result: QueryResult | str, *, seconds:
     wrong = [f"should rest on scan {source}" for source in label.sources if source not in result.sources]
     invented = [note for note in result.notes if INVENTED in note]
     is_grounded = not wrong and not invented
-    wrong += [f"should have /{pattern}/" for pattern in label.says if not has(pattern, result.answer)]
-    wrong += [f"must not have /{pattern}/" for pattern in label.never if has(pattern, result.answer)]
+    said = result.answer.removeprefix(NO_SCAN_SAYS)  # those are our words
+    wrong += [f"should have /{pattern}/" for pattern in label.says if not has(pattern, said)]
+    wrong += [f"must not have /{pattern}/" for pattern in label.never if has(pattern, said)]
     missed = (f"{where}: {'; '.join((*wrong, *invented))}: {result.answer}",) if wrong or invented else ()
     return Scores(
         grounded=Share(int(is_grounded), 1),
