@@ -170,6 +170,7 @@ class OpenedModels:
         fleet, calls = await self._hosts(name)
         from worker.models.ollama.chat import OllamaChat  # noqa: PLC0415  most of a second, and 30 MB
 
+        await fleet.facts(name)  # known before the first call, or calls at once would be sent with a guess
         return OllamaChat(name, fleet, calls, self._settings)
 
     async def embedder(self, name: str, dims: int) -> Embedder:

@@ -20,7 +20,9 @@ from worker.models.builtin.models import BuiltinEmbedder
 
 
 async def embed(redis: Redis, key: str, text: str, number: str = "2") -> int:
-    return int(await run_script(redis, EMBED, [key], [text, number, f"vector_{number}", b"new"]))
+    return int(
+        await run_script(redis, EMBED, [key], [text, number, f"vector_{number}", b"new", f"vector_{number}_note", ""])
+    )
 
 
 async def test_a_vector_is_written_to_the_text_it_was_made_of_alone(redis: Redis, keys: Keys):
@@ -46,7 +48,7 @@ async def test_a_key_of_another_type_is_refused_before_anything_is_written(redis
 
     for script, args in (
         (DELETE, ["9"]),
-        (EMBED, ["a", "2", "v", "x"]),
+        (EMBED, ["a", "2", "v", "x", "n", ""]),
         (BEGIN, ["1:m"]),
         (SWITCH, ["2:1:m", "m"]),
         (END, ["1:1:m"]),
