@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from producer.contract import Finding
 from producer.keys import Keys
+from producer.reports.component_dates import read_dates
 from tests.support.component_scans import Site, component, issue_id, names
 from worker.memory.history.components import MAX_COMPONENTS
 from worker.memory.history.history import History
@@ -56,6 +57,22 @@ async def test_after_30_unchanged_scans_a_page_takes_what_it_took_after_one(site
     assert often.total() <= 1.2 * once.total(), (once, often)
 
 
+async def test_reports_read_since_when_a_component_is_there_unless_all_are_of_today(site: Site) -> None:
+    back_ms = 40 * DAY_MS
+    await site.scan(LOGO, at_ms=1_000)
+    await site.scan(at_ms=2_000)
+    await site.scan(LOGO, CARD, at_ms=back_ms)
+    ids = [issue_id("1090"), issue_id("ca4d"), issue_id("dead")]
+
+    dates = await read_dates(site.redis, site.keys, ids, today_ms=back_ms)
+    fresh = await read_dates(site.redis, site.keys, ids[1:], today_ms=back_ms)
+
+    assert {name: one.text for name, one in dates.items()} == {
+        ids[0]: "back since 10 February 1970, first seen 1 January 1970", ids[1]: "since 10 February 1970",
+    }  # fmt: skip
+    assert fresh == {}
+
+
 async def test_two_batches_of_one_site_at_the_same_time_count_nothing_twice_and_mend_nothing_wrongly(
     site: Site,
 ) -> None:
@@ -70,7 +87,7 @@ async def test_two_batches_of_one_site_at_the_same_time_count_nothing_twice_and_
 
     await asyncio.gather(*(site.commit(commit) for commit in commits))
 
-    day = [one for one in await site.redis.execute_command("HGETALL", site.keys.site("")) if b"barriers" in one]
+    day = [name for name in await cast("Any", site.redis).hkeys(site.keys.site("")) if b"barriers" in name]
     assert await pages_of(site) == {"1090": 2, "ca4d": 2}
     assert {tuple(names(cast("Any", commit.result).changes.new_components)) for commit in commits} == {("ca4d",), ()}
     assert len(await site.regressions()) == 1
