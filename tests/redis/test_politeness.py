@@ -12,7 +12,7 @@ from producer.contract import ScanRequest, TriedFix
 from producer.errors import HostBusy
 from producer.keys import Keys
 from producer.redis.scripts import run_script
-from tests.support.queue import until
+from tests.support.queue import DEADLINE_S, until
 from tests.support.scans import scan_result
 from worker.limits.host_gate import ENTER, HostGate, PoliteEngine
 from worker.queue.outcome import Retried, decide
@@ -63,7 +63,7 @@ async def test_two_workers_keep_the_hosts_limit_together(redis: Redis, keys: Key
             inside -= 1
 
     first, second = gates(redis, keys)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         await asyncio.gather(*(scan(gate) for gate in (first, second) * 6))
 
     assert most == 2
@@ -73,7 +73,7 @@ async def test_two_workers_keep_the_hosts_limit_together(redis: Redis, keys: Key
 async def test_hosts_do_not_wait_for_each_other(redis: Redis, keys: Keys):
     (gate,) = gates(redis, keys, 1, slots=1)
 
-    async with asyncio.timeout(5), gate.slot(HOST), gate.slot("other.example"):
+    async with asyncio.timeout(DEADLINE_S), gate.slot(HOST), gate.slot("other.example"):
         held = [await redis.zcard(keys.host_slots(host)) for host in (HOST, "other.example")]
 
     assert held == [1, 1]
@@ -90,7 +90,7 @@ async def test_beginnings_are_kept_apart(redis: Redis, keys: Keys):
             await all_in.wait()
         return held
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         held, *_ = await asyncio.gather(scan(first), scan(second), scan(first))
 
     assert held[1] - held[0] >= 300
@@ -101,7 +101,7 @@ async def test_a_killed_workers_slot_comes_free_when_its_time_is_up(redis: Redis
     (gate,) = gates(redis, keys, 1, slots=1)
     await redis.zadd(keys.host_slots(HOST), {"a dead worker's": 1})
 
-    async with asyncio.timeout(5), gate.slot(HOST):
+    async with asyncio.timeout(DEADLINE_S), gate.slot(HOST):
         held = await redis.zrange(keys.host_slots(HOST), 0, -1)
 
     assert b"a dead worker's" not in held
@@ -127,7 +127,7 @@ async def test_a_slot_is_released_whatever_ends_the_scan(redis: Redis, keys: Key
             await asyncio.Event().wait()
 
     task = asyncio.create_task(scan())
-    await asyncio.wait_for(entered.wait(), 5)
+    await asyncio.wait_for(entered.wait(), DEADLINE_S)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -167,7 +167,7 @@ async def test_a_scan_that_takes_longer_than_its_hold_keeps_its_slot(redis: Redi
             async with other.slot(HOST):
                 pass
 
-    async with asyncio.timeout(5), other.slot(HOST):
+    async with asyncio.timeout(DEADLINE_S), other.slot(HOST):
         pass
 
 
@@ -283,7 +283,7 @@ async def test_a_host_that_asks_to_be_left_alone_is_closed_to_all_workers_and_co
     assert 110 < outcome.delay_s <= 122
     assert other.value.delay_s > 110
     assert await redis.zcard(keys.host_slots(HOST)) == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         elsewhere = await PoliteEngine(Asked(None), first).audit(ScanRequest(url="https://other.example/"))
     assert elsewhere.result.status == "scanned"
 
@@ -294,7 +294,7 @@ async def test_a_host_is_open_again_when_its_time_is_up(redis: Redis, keys: Keys
 
     with pytest.raises(HostBusy):
         await engine.audit(PAGE)
-    async with asyncio.timeout(10):  # one second is the least
+    async with asyncio.timeout(DEADLINE_S):  # one second is the least
         audit = await engine.audit(PAGE)
 
     assert audit.result.status == "scanned"

@@ -22,6 +22,8 @@ QUICK = Timing(lease_s=1.0, renew_s=0.2, margin_s=0.3, confirm_s=0.3, grace_s=0.
 """As the usual times, but the tests do not wait for seconds."""
 PROBED_OFTEN = Timing(renew_s=0.2, grace_s=0.2, probe_s=0.2, probe_down_s=0.05)
 """The usual leases, but hosts are looked at often, and a waiter hears within a moment that all are down."""
+DEADLINE_S = 60.0
+"""After which a wait has failed; no promise of the product."""
 GPU1, GPU2 = "http://gpu1:1", "http://gpu2:1"
 ONE: tuple[Host, ...] = parse_hosts("http://gpu1:1")
 TWO: tuple[Host, ...] = parse_hosts("http://gpu1:1,http://gpu2:1")
@@ -52,9 +54,9 @@ class Ear:
 
     async def next(self) -> str:
         """The next token that is woken."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while True:
-                message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
+                message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=DEADLINE_S)
                 if message is not None:
                     return message["data"].decode()
 
@@ -63,7 +65,7 @@ class Ear:
 async def listening(redis: Redis, keys: Keys, worker: str = "w1") -> AsyncGenerator[Ear]:
     async with redis.pubsub() as pubsub:
         await pubsub.subscribe(keys.gpu_wake(worker))
-        assert (await pubsub.get_message(timeout=5) or {})["type"] == "subscribe"
+        assert (await pubsub.get_message(timeout=DEADLINE_S) or {})["type"] == "subscribe"
         yield Ear(pubsub)
 
 
@@ -104,14 +106,14 @@ async def lease_ms(redis: Redis, keys: Keys, token: str, *, of: str = "") -> flo
     return await client.zscore(of or keys.gpu_holders, token) - (int(seconds) * 1000 + int(micros) // 1000)
 
 
-async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = 5.0) -> None:
+async def until(claim: Callable[[], Awaitable[bool]], *, timeout_s: float = DEADLINE_S) -> None:
     """Wait until ``claim``, a question to Redis, holds."""
     async with asyncio.timeout(timeout_s):
         while not await claim():  # noqa: ASYNC110  a key has no event to await
             await asyncio.sleep(0.005)  # the processor is needed by those who are waited for
 
 
-async def waiting(pool: GpuPool, count: int, *, timeout_s: float = 60.0) -> None:
+async def waiting(pool: GpuPool, count: int, *, timeout_s: float = DEADLINE_S) -> None:
     """Wait until ``count`` calls wait."""
 
     async def have() -> bool:

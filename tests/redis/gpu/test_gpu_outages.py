@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from producer.client.gpu_view import HostReport
 from producer.errors import ModelUnreachable, SlotLost
 from producer.keys import Keys
-from tests.support.gpu import GPU1, GPU2, QUICK, TWO, hold, set_host, until, view_of, waiting
+from tests.support.gpu import DEADLINE_S, GPU1, GPU2, QUICK, TWO, hold, set_host, until, view_of, waiting
 from tests.support.ollama_models import OpenPool
 from tests.support.redis_server import StartServer
 from worker.gpu.hosts import Host
@@ -69,7 +69,7 @@ async def test_a_call_on_a_host_that_hangs_is_cut_off(open_pool: OpenPool):
     async def hang() -> None:
         async with pool.acquire("chat") as slot:
             probe.sick.add(GPU1)
-            await asyncio.wait_for(slot.run(asyncio.Event().wait()), 5.0)
+            await asyncio.wait_for(slot.run(asyncio.Event().wait()), DEADLINE_S)
 
     with pytest.raises(SlotLost, match="its host does not answer"):
         await hang()
@@ -84,14 +84,14 @@ async def test_a_suspected_host_is_checked_at_once(open_pool: OpenPool, redis: R
         is_checked.set()
         return HostReport()
 
-    pool = await open_pool("w1", hosts=TWO, probe=probe)
+    pool = await open_pool("w1", hosts=TWO, probe=probe, timing=Timing(renew_s=600.0, lease_s=1800.0))
     await set_host(redis, keys, GPU2, probe_ms=1)
     checked.clear()
     is_checked.clear()
 
     pool.suspect(GPU2)
 
-    await asyncio.wait_for(is_checked.wait(), 0.5)
+    await asyncio.wait_for(is_checked.wait(), DEADLINE_S)
     assert checked == [GPU2]
 
 
@@ -118,7 +118,7 @@ async def test_an_outage_of_redis_ends_calls_in_time_and_waiters_wait_on(
     server.start()
 
     assert times[1] - times[0] < QUICK.lease_s
-    await asyncio.wait_for(waiters[0], 10.0)
+    await asyncio.wait_for(waiters[0], DEADLINE_S)
 
 
 async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool):
@@ -130,7 +130,7 @@ async def test_a_waiter_that_redis_has_forgotten_asks_again(open_pool: OpenPool)
         token = (await view_of(pool)).waiters[0].token
         await pool._scripts.release(token)
         await waiting(pool, 1)
-    await asyncio.wait_for(waiter, 3.0)
+    await asyncio.wait_for(waiter, DEADLINE_S)
 
 
 async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_pool: OpenPool, redis: Redis):
@@ -142,7 +142,7 @@ async def test_a_pool_that_lost_its_subscription_is_granted_slots_again(open_poo
         await waiting(pool, 1)
         await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
-    await asyncio.wait_for(waiter, 5.0)
+    await asyncio.wait_for(waiter, DEADLINE_S)
 
 
 async def _not(claim: Any) -> bool:

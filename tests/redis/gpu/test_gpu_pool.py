@@ -13,6 +13,7 @@ from producer.client.gpu_view import INTERACTIVE_IN_A_ROW
 from producer.errors import AnswerIncomplete, ModelBusy, SlotLost
 from producer.keys import Keys
 from tests.support.gpu import (
+    DEADLINE_S,
     GPU1,
     GPU2,
     TWO,
@@ -58,7 +59,7 @@ async def test_a_waiter_is_woken_by_a_message_and_not_by_looking(open_pool: Open
         looks = [await view_of(pool) for _ in range(3)]
         between = await _scripts_run(redis) - before
 
-    await asyncio.wait_for(waiter, 1.0)
+    await asyncio.wait_for(waiter, DEADLINE_S)  # a look would come after 600 s
 
     assert between == 0
     assert len(looks) == 3
@@ -160,12 +161,13 @@ async def test_a_pool_closes_though_a_heartbeat_was_just_asked_for(open_pool: Op
     pool._soon.set()
     await asyncio.sleep(0)  # the heartbeat's wait is over, and it has not run yet: wait_for would lose a cancellation
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         await pool.close()
 
 
 async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPool):
-    leaving, staying = await open_pool("w1"), await open_pool("w2")
+    rarely = Timing(renew_s=600.0, lease_s=1800.0)
+    leaving, staying = await open_pool("w1", timing=rarely), await open_pool("w2", timing=rarely)
     held = asyncio.create_task(hold_for_ever(leaving))
     await until(lambda: _has_holders(staying, 1))
     waiter = asyncio.create_task(hold(staying))
@@ -173,7 +175,7 @@ async def test_closing_a_pool_lets_the_next_worker_in_at_once(open_pool: OpenPoo
 
     await leaving.close()
 
-    await asyncio.wait_for(waiter, 2.0)
+    await asyncio.wait_for(waiter, DEADLINE_S)  # its lease would have ended after 1800 s
     with pytest.raises((SlotLost, ModelBusy), match="the worker stops"):
         await held
 

@@ -23,7 +23,7 @@ from producer.errors import (
 )
 from producer.keys import Keys
 from producer.settings import DAY_S
-from tests.support.gpu import holders, view_of
+from tests.support.gpu import DEADLINE_S, holders, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, StubModel
 from tests.support.ollama_server import Fault, OllamaServer
@@ -71,7 +71,7 @@ async def test_a_chat_call_that_goes_wrong_is_told_and_frees_its_slot(
     assert type(caught.value) is error
     assert len(ollama.calls()) == tries
     assert await holders(redis, keys) == {}
-    async with pool_of(models).acquire("chat", timeout_s=5):
+    async with pool_of(models).acquire("chat", timeout_s=DEADLINE_S):
         pass
 
 
@@ -231,7 +231,7 @@ async def test_a_response_that_nobody_closed_is_closed_at_the_end_of_the_call(ol
 
     async with responses_closed():
         left_open = await http.send(http.build_request("POST", "/api/chat", json=body), stream=True)
-    await asyncio.wait_for(ollama.all_ended(), 5.0)
+    await asyncio.wait_for(ollama.all_ended(), DEADLINE_S)
 
     assert left_open.status_code == 200
     assert [call.end for call in ollama.calls()] == ["left"]
@@ -256,6 +256,6 @@ async def test_a_slot_is_not_given_back_before_its_response_is_closed(ollama: Ol
     with pytest.raises(AnswerTruncated):
         await calls.call("chat", CHAT.name, forgetful)
 
-    await asyncio.wait_for(ollama.all_ended(), 5.0)
+    await asyncio.wait_for(ollama.all_ended(), DEADLINE_S)
     assert len(left_open) == 1
     await fleet.close()

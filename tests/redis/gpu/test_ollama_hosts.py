@@ -7,7 +7,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from producer.keys import Keys
-from tests.support.gpu import set_host, view_of
+from tests.support.gpu import DEADLINE_S, set_host, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
 from tests.support.ollama_protocol import CHAT, EMBED
 from tests.support.ollama_server import Fault, OllamaServer
@@ -29,7 +29,7 @@ async def test_a_call_moves_to_another_host_when_its_own_fails(open_with: Open, 
 
 
 async def test_a_host_that_dropped_a_call_is_checked_at_once(ollama: OllamaServer, redis: Redis, keys: Keys):
-    rarely = Timing(probe_s=600.0, probe_down_s=600.0)
+    rarely = Timing(renew_s=600.0, lease_s=1800.0)  # at a heartbeat it would be looked at, too
     async with OllamaServer() as other:
         settings = WorkerSettings(ollama_base_url=f"{ollama.url},{other.url}")
         async with open_models(settings, redis, keys, worker="w1", timing=rarely) as models:
@@ -39,7 +39,7 @@ async def test_a_host_that_dropped_a_call_is_checked_at_once(ollama: OllamaServe
 
             await models.chat.chat(ASK)
 
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE_S):
                 while (await view_of(pool_of(models))).hosts[0].is_up:
                     pass
 
@@ -70,7 +70,7 @@ async def test_loaded_models_and_their_memory_are_seen(open_with: Open, ollama: 
     models = await open_with(ollama.url)
     await models.chat.chat(ASK)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         while not (host := (await view_of(pool_of(models))).hosts[0]).loaded:
             pass
 

@@ -52,7 +52,7 @@ async def test_a_program_is_run_by_its_settings(folder: Path, keys: Keys, redis_
     done = sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--burst")
 
     assert done.returncode == 0, done.stderr
-    assert await job.result(timeout=5) == 3
+    assert await job.result(timeout=60) == 3
     assert "Starting worker for 1 functions: add" in done.stderr + done.stdout
     assert (
         sightline(folder, keys, "tasks_of_arq.WorkerSettings", "--check").returncode == 1

@@ -93,8 +93,8 @@ async def test_jobs_keep_id_arguments_and_tries_and_run_on_our_worker(
     await ours.worker.async_run()
 
     assert all(job.is_moved for job in moved.values()), moved
-    assert await pool.job("plain").result(timeout=5) == 3
-    assert await pool.job("cron:tick:1700000000000").result(timeout=5) == {"args": ["x"]}
+    assert await pool.job("plain").result(timeout=60) == 3
+    assert await pool.job("cron:tick:1700000000000").result(timeout=60) == {"args": ["x"]}
     assert [note for note in ours.of("asked") if note[0] == "third_time_lucky"] == [("third_time_lucky", 3)]
     assert [note for note in ours.of("tried") if note[0] == "never_lucky"] == [("never_lucky", 2)]
     assert left == []

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.contract import Lane
 from producer.keys import Keys
-from tests.support.queue import BOOM, claim_one, events_of, job_fields, pending, start_one, submitted
+from tests.support.queue import BOOM, DEADLINE_S, claim_one, events_of, job_fields, pending, start_one, submitted
 from worker.queue.delivery import Delivery
 from worker.queue.stream import KEEP_FINISHED_S, MAX_DEAD_VALUE_BYTES, JobStream
 
@@ -51,11 +51,11 @@ async def heard(redis: Redis, keys: Keys, count: int) -> AsyncGenerator[list[str
     lines: list[str] = []
     async with redis.pubsub(ignore_subscribe_messages=True) as listener:
         await listener.subscribe(keys.events_live)
-        await listener.get_message(timeout=5, ignore_subscribe_messages=False)
+        await listener.get_message(timeout=DEADLINE_S, ignore_subscribe_messages=False)
         yield lines
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while len(lines) < count:
-                message: dict[str, Any] | None = await listener.get_message(timeout=5)
+                message: dict[str, Any] | None = await listener.get_message(timeout=DEADLINE_S)
                 lines += [message["data"].decode()] if message else []
 
 
