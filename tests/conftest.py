@@ -26,9 +26,9 @@ from worker.settings import WorkerSettings
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run one process more than there are cores: many tests wait for leases and dead-lines, not for a processor."""
+    """Run two processes more than there are cores: many tests wait for leases and dead-lines, not for a processor."""
     del config
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+    return len(os.sched_getaffinity(0)) + 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
