@@ -36,10 +36,7 @@ SANDBOX_CALLS: Final = ["chroot", "clone", "unshare"]
 """System calls that Chromium's sandbox needs beyond the engine's default profile: all three, and no other."""
 
 
-_Safe: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # the first is ten times as fast
-
-
-class _Loader(_Safe):
+class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]  # libyaml's is ten times as fast
     """YAML with Compose's ``!override``, which replaces a value of the file before instead of merging with it."""
 
 

@@ -27,13 +27,15 @@ def cold(module: str, *words: str, **options: Any) -> subprocess.Popen[Any]:
 @pytest.mark.parametrize("words", [["--version"], ["scan", "--file", "-", "--wait"], ["nonsense"]])
 def test_it_says_and_exits_as_one_that_was_started_does(words: list[str]) -> None:
     ended: list[tuple[int, str, str]] = []
+    kinds: list[type] = []
     starts: list[Callable[..., subprocess.Popen[Any]]] = [cold, start_module]
     for start in starts:
         with start(SIGHTLINE, *words, environment=ENVIRONMENT, text=True, **PIPES) as process:
             out, err = process.communicate("not an address\n", timeout=60)
             ended.append((process.returncode, out, err))
+            kinds.append(type(process))
 
-    assert type(process) is WarmPopen
+    assert kinds == [subprocess.Popen, WarmPopen]
     assert ended[0] == ended[1]
     assert any(ended[0][1:])
 

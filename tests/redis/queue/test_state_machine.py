@@ -28,7 +28,7 @@ from tests.support.queue_walk import CONSUMERS, SILENT_MS, Consumer, QueueWalk, 
 from worker.queue.arq_pool import connections_of
 from worker.queue.leases import RENEW
 
-SEQUENCES: Final = int(os.environ.get("QUEUE_SEQUENCES", "200"))
+SEQUENCES: Final = int(os.environ.get("QUEUE_SEQUENCES", "80"))
 STEPS: Final = int(os.environ.get("QUEUE_STEPS", "25"))
 MOST_JOBS: Final = 3
 """At once; more would meet each other less often."""
