@@ -1,4 +1,4 @@
-"""Hostile pages through a real worker, twice over, two at a time: each in its right status, and nothing left behind."""
+"""Hostile pages through a real worker, two at a time: each in its right status, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from producer.client.client import Client
 from producer.contract import ScanRequest, ScanResult
 from tests.support.hostile import HOSTILE, SCANNED, Hostile, misbehave
 from tests.support.processes_of import descendants, resident_mb, settled
-from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
 from tests.support.scans import passes
 from tests.support.site import Site
-from tests.support.small_site import SmallSite
 
 # Alone: memory and deadlines are those of a machine that nobody else uses.
 pytestmark = [pytest.mark.timeout(240), pytest.mark.alone]
 
-ROUNDS = 2
 HEAVY = frozenset({"/bomb-image", "/pages/memory_heap.html", "/pages/memory_buffers.html", "/pages/many_sites.html"})
 """These hold many cores or much memory for seconds: they are tried on the engine alone."""
 PAGES = tuple(page for page in HOSTILE if not page.is_slow and page.path not in HEAVY)
@@ -65,12 +62,12 @@ async def test_hostile_pages_end_in_their_status_and_leave_nothing_behind_in_the
     worker = start_worker()
     before, before_mb = await at_rest(worker, client, bad_site, processes=6)
 
-    ended = [pair async for pair in scanned(client, bad_site, [*PAGES] * ROUNDS)]
+    ended = [pair async for pair in scanned(client, bad_site, [*PAGES])]
     after, after_mb = await at_rest(worker, client, bad_site, processes=before - 1)
 
     wrong = {page.path: (result.status, result.reason) for page, result in ended if not is_right(page, result)}
     assert wrong == {}
-    assert len(ended) == ROUNDS * len(PAGES)
+    assert len(ended) == len(PAGES)
     assert worker.poll() is None
     assert after <= before
     assert after_mb <= before_mb * 1.15
@@ -80,32 +77,3 @@ def is_right(page: Hostile, result: ScanResult) -> bool:
     is_guilty = "image-alt" in {finding.rule for finding in result.findings}
     is_told = result.status in page.statuses and page.reason in result.reason
     return is_told and page.is_guilty in {None, is_guilty} and not passes(result)
-
-
-async def test_two_workers_keep_a_hosts_places_together(
-    client: Client, start_worker: StartScanWorker, site: SmallSite
-) -> None:
-    for _ in range(2):
-        start_worker(HOST_PLACES="1", MAX_JOBS="3")
-    await until(lambda: workers_heard(client, 2), what="two workers")
-    site.gate.clear()
-    jobs = [(await client.submit("scan", {"url": f"{site.url}/guilty", "assess": False})).job_id for _ in range(4)]
-
-    await until(lambda: waiting(client, jobs, 3), what="one scan at the page and three that wait for the host")
-    await until(lambda: bool(site.asked), what="the page's request")  # "loading" is said before it is sent
-    asked = list(site.asked)
-    site.gate.set()
-    results = [result async for result in client.as_completed(jobs, timeout_s=60)]
-
-    assert asked == ["/guilty"]
-    assert [result.status for result in results if isinstance(result, ScanResult)] == ["scanned"] * 4
-
-
-async def workers_heard(client: Client, number: int) -> bool:
-    return len((await client.queue()).workers) == number
-
-
-async def waiting(client: Client, jobs: list[str], number: int) -> bool:
-    """Whether so many jobs wait for the host, and the other one is at the page."""
-    steps = [(await client.job(job_id)).progress for job_id in jobs]
-    return steps.count("waiting for the host") == number and steps.count("loading") == 1
