@@ -136,5 +136,6 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
         closed_ports=(*sorted(redis_ports), *(port for port in ollama_ports if port not in {80, 443})),
         browser_path=settings.browser_path or None,
         sandbox=settings.scan_sandbox,
+        max_names=0 if settings.chat_model == NAME else settings.names_judged,
         max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
     )

@@ -213,6 +213,12 @@ class WorkerSettings(ClientSettings):
     Needed only where Ollama may be away at the start and the model is not one of those known here.
     """
 
+    names_judged: Annotated[int, Within(ge=0, le=40)] = 0
+    """Names of one page (links, headings, labels, its title) that the model judges where no rule can; 0 for none.
+
+    It is one more call of the model a page; 24 names take some 2,500 tokens.
+    """
+
     review_areas: Annotated[int, Within(ge=0, le=20)] = REVIEW_AREAS
     """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0 for none.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from producer.contract import ScanResult
+from producer.contract.rules import LINT_RULES
 
 _MAX_CHARS: Final = 2000
 """``js/audit.js`` cuts what people read."""
@@ -47,7 +48,7 @@ class Circumstances:
 
 
 def product_findings(result: ScanResult) -> Findings:
-    """Return the nodes of a result."""
+    """Return the nodes of a result that axe-core's own rules found."""
     return {
         (finding.outcome, finding.rule, json.dumps(node.selector)): (
             finding.impact and finding.impact.value,
@@ -55,6 +56,7 @@ def product_findings(result: ScanResult) -> Findings:
             node.failure_summary,
         )
         for finding in (*result.findings, *result.incomplete)
+        if finding.rule not in LINT_RULES
         for node in finding.nodes
     }
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from producer.contract.doubts import DOUBTS
     from producer.contract.findings import Changes, Counts, Doubt, Finding, MeasuredContrast, Node
     from producer.contract.fixes import Replacement, TriedFix
+    from producer.contract.meaning import NamedElement
     from producer.contract.message import Event, Message, describe_invalid
     from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
     from producer.contract.results import (
@@ -88,6 +89,7 @@ __all__ = [
     "Lane",
     "MeasuredContrast",
     "Message",
+    "NamedElement",
     "Node",
     "Priority",
     "QueryRequest",
@@ -118,7 +120,7 @@ __all__ = [
     "request_fields",
 ]
 
-_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "fixes", "requests", "results")
+_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "fixes", "meaning", "requests", "results")
 """The parts that come when they are asked for, each after those that it imports."""
 
 

@@ -63,7 +63,7 @@ class ReviewProposal(Part):
 
     Neither a finding nor the absence of one: it is in no count, and no gate, baseline or trend may read it. A report
     shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``, the
-    model's name; ``look_at`` is what a person should look at to decide.
+    model's name; ``look_at`` is what a person should look at to decide. ``confidence`` is the model's own, if asked.
     """
 
     fingerprint: str
@@ -73,6 +73,7 @@ class ReviewProposal(Part):
     why: str = ""
     look_at: str = ""
     source: str = ""
+    confidence: Literal["", "low", "medium", "high"] = Field(default="", exclude_if=not_)
 
 
 class SiteOrder(Part):

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from producer.contract.assessment import Assessment, AssessmentSource
 from producer.contract.findings import Changes, Counts, Doubt, Finding
 from producer.contract.fixes import FIRST, PENDING, TriedFix
+from producer.contract.meaning import NamedElement
 from producer.contract.message import Message, Part, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
 from producer.errors import RedisUnsuitable
@@ -78,7 +79,7 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
-    The agent: ``assessment`` to ``fixes_state``; its commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
+    The agent: ``assessment`` to ``names``; its commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
     The size limit cuts ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and
     ``barriers``.
     """
@@ -97,6 +98,7 @@ class ScanRevision(TypedDict, total=False):
     timings_ms: dict[str, int]
     fixes: tuple[TriedFix, ...]
     fixes_state: str
+    names: tuple[NamedElement, ...]
 
 
 class ScanResult(Result):
@@ -108,14 +110,14 @@ class ScanResult(Result):
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     ``assessment_source`` is the wire's form of ``assessed_by``.
 
-    The last sixteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    The last seventeen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
     why it could not be read. ``doubts`` says what was not seen (the page is then ``partial``, unless the request allows
     the kind, as ``allow_partial`` repeats) and what is worth a remark. The ``…_left_out`` count what these lists had no
     room for. ``soft_404``: the page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
     ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` says ``pending``, ``tried``, or
-    ``none: `` and why there are none.
+    ``none: `` and why there are none. ``names`` are those that a model is to judge, until it has.
     """
 
     kind: str = "scan"
@@ -156,6 +158,7 @@ class ScanResult(Result):
     allow_partial: Annotated[tuple[str, ...], _RARE] = ()
     fixes: Annotated[tuple[TriedFix, ...], _RARE] = ()
     fixes_state: Annotated[str, _RARE] = ""
+    names: Annotated[tuple[NamedElement, ...], _RARE] = ()
 
     @property
     def is_awaited(self) -> bool:

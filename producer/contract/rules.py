@@ -1,6 +1,7 @@
-"""The rules of the axe-core that is shipped, so that a wrong name is refused before anything is queued.
+"""The rules of the axe-core that is shipped and our own, so that a wrong name is refused before anything is queued.
 
-Needs no pydantic. A test compares the list with ``worker/scan/vendor/axe-core``; a new axe-core changes both.
+Needs no pydantic. Tests compare the lists with ``worker/scan/vendor/axe-core``, which a new axe-core changes, too, and
+with ``worker/scan/lint/rules.toml``.
 """
 
 from __future__ import annotations
@@ -29,13 +30,19 @@ _NAMES: Final = """
     table-fake-caption target-size td-has-header td-headers-attr th-has-data-cells valid-lang video-caption
 """
 AXE_RULES: Final = frozenset(_NAMES.split())
+LINT_RULES: Final = frozenset(
+    {"alt-meaning", "button-meaning", "error-meaning", "heading-meaning", "label-meaning", "link-meaning"}
+    | {"link-meaning-alone", "title-meaning"}
+)
+"""Ours, about what names say: whatever they find needs review."""
 
 
 def check_rule(name: str) -> str:
-    """Return ``name``; raise ``ValueError`` unless axe-core has a rule of that name."""
-    if name in AXE_RULES:
+    """Return ``name``; raise ``ValueError`` unless there is a rule of that name."""
+    known = AXE_RULES | LINT_RULES
+    if name in known:
         return name
-    near = difflib.get_close_matches(name, sorted(AXE_RULES), n=1)
+    near = difflib.get_close_matches(name, sorted(known), n=1)
     hint = f"did you mean {near[0]}?" if near else "expected one such as color-contrast; findings name theirs"
     msg = f"axe-core has no rule {name[:100]!r}: {hint}"
     raise ValueError(msg)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from producer.contract import ScanRequest
+from producer.contract.rules import LINT_RULES
 from tests.support.ordinary import ORDINARY, serve_ordinary
 from tests.support.site import Site
 from worker.scan.engine import ScanEngine
@@ -28,6 +29,7 @@ async def test_an_ordinary_page_is_in_no_doubt(engine: ScanEngine, ordinary: Sit
 
     doubts = [doubt for doubt in result.doubts if doubt.kind != "missing-glyphs"]  # of the machine, not of the page
     assert (result.status, doubts) == ("scanned", [])
+    assert [one.rule for one in result.incomplete if one.rule in LINT_RULES] == []
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (DEMO / "repaired").glob("*.html")))
@@ -36,3 +38,4 @@ async def test_a_repaired_page_of_the_demo_is_in_no_doubt(engine: ScanEngine, pa
         result = (await engine.audit(ScanRequest(url=demo.url(f"/repaired/{page}"), deadline_s=30))).result
 
     assert (result.status, result.doubts) == ("scanned", ())
+    assert [one.rule for one in result.incomplete if one.rule in LINT_RULES] == []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from producer.cli.terminal import is_terminal
+from producer.errors import DependencyMissing
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line
 from worker.cli.connect import read_settings, with_redis
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from producer.contract import JsonObject
     from producer.keys import Keys
+    from worker.agent.evaluation.names import NameScores
     from worker.agent.evaluation.scores import Scores
     from worker.settings import WorkerSettings
 
@@ -25,13 +28,17 @@ COLUMNS = (
     *("model", "prompts", "form", "at once", "grounded", "fixes", "who", "order", "answers"),
     *("tokens in / out", "seconds"),
 )
+NO_BROWSER = "Names were not looked at: no browser was found (sightline doctor says what to do)."
 
 
 @click.command("eval")
 @click.option("--misses", is_flag=True, help="List what was answered wrong, and what was expected.")
+@click.option("--names", "only_names", is_flag=True, help="Names alone, without findings and questions.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def evaluate(*, misses: bool, as_json: bool) -> None:
+def evaluate(*, misses: bool, only_names: bool, as_json: bool) -> None:
     """Put 40 findings and 20 questions with known answers to the models in use, and print a row of scores.
+
+    Then names of links, pictures, headings, fields and pages: what the lint finds of them alone, and with the model.
 
     CHAT_MODEL and EMBEDDING_MODEL say which; calls wait for the GPU as those of questions do, and are counted. The
     questions are about a history made for them, in an environment of its own that is deleted at the end: nothing of
@@ -41,14 +48,41 @@ def evaluate(*, misses: bool, as_json: bool) -> None:
     sightline eval
     CHAT_MODEL=qwen3.5:9b sightline eval --misses
     """
-    scores = with_redis(read_settings(level="error"), score)
+    scores, names = with_redis(read_settings(level="error"), partial(score_all, only_names=only_names))
     if as_json:
-        click.echo(line_of(document(scores)))
+        click.echo(line_of({**(document(scores) if scores else {"v": 1}), "names": names and asdict(names)}))
         return
-    click.echo(table(scores))
+    tables = [table(scores)] if scores else []
+    tables.append(names_table(names) if names else NO_BROWSER)
+    click.echo("\n\n".join(tables))
     if misses:
-        for line in scores.missed:
+        for line in (*(scores.missed if scores else ()), *(names.missed if names else ())):
             click.echo(f"- {one_line(line, limit=600)}")
+
+
+async def score_all(
+    settings: WorkerSettings, redis: Redis, keys: Keys, *, only_names: bool
+) -> tuple[Scores | None, NameScores | None]:
+    """Return the scores of both sets; the names have none where there is no browser."""
+    scores = None if only_names else await score(settings, redis, keys)
+    return scores, await score_names(settings, redis, keys)
+
+
+async def score_names(settings: WorkerSettings, redis: Redis, keys: Keys) -> NameScores | None:
+    """Return what the lint and the model in use find of the labelled names; None where there is no browser."""
+    from worker.agent.evaluation.names import NAMES_A_CALL, load_names, run_names
+    from worker.models.builtin.models import NAME
+    from worker.models.routing import open_models
+    from worker.resources import scan_settings
+    from worker.scan.engine import ScanEngine
+
+    limits = replace(scan_settings(settings), max_names=NAMES_A_CALL)
+    try:
+        async with ScanEngine(limits) as engine, open_models(settings, redis, keys) as models:
+            chat = None if models.chat.name == NAME else models.chat
+            return await run_names(engine, chat, load_names().cases, tell=_tell)
+    except DependencyMissing:
+        return None
 
 
 async def score(settings: WorkerSettings, redis: Redis, keys: Keys) -> Scores:
@@ -90,6 +124,20 @@ def table(scores: Scores) -> str:
     )
     lines = (COLUMNS, ["---"] * len(COLUMNS), [one_line(str(cell)).replace("|", "\\|") for cell in cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def names_table(scores: NameScores) -> str:
+    """Return what was found of the names, a row a kind, and what it took."""
+    head = ("names", "bad", "good", "lint: recall", "lint: precision")
+    with_model = (f"with {scores.model}: recall", "precision") if scores.model else ()
+    lines = [[*head, *with_model], ["---"] * len((*head, *with_model))]
+    for kind, bad, good, lint, both in scores.rows:
+        cells = [kind, bad, good, lint.recall, lint.precision]
+        lines.append([str(cell) for cell in (*cells, *((both.recall, both.precision) if scores.model else ()))])
+    rows = "\n".join(f"| {' | '.join(one_line(cell).replace('|', ' ') for cell in line)} |" for line in lines)
+    tokens = f"{scores.usage.prompt_tokens:,} / {scores.usage.output_tokens:,} tokens"
+    model = f"; the model {scores.model_s:.1f} s, {scores.usage.calls} calls, {tokens}" if scores.model else ""
+    return f"{rows}\n\nThe lint took {scores.lint_s:.1f} s, pages and browser included{model}."
 
 
 def _tell(step: str) -> None:

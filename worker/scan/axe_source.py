@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from producer.errors import ScanFailed
+from worker.scan.lint.source import lint_script
 
 _FOLDER: Final = Path(__file__).parent
 _QUICK: Final = (
@@ -121,7 +122,8 @@ def script(name: str) -> str:
 @cache
 def audit_script() -> str:
     """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
-    loads = ";\n".join((quick_axe(), script("media"), script("shadowing"), script("place"), script("audit")))
+    own = (script("media"), script("shadowing"), script("place"), lint_script(), script("audit"))
+    loads = ";\n".join((quick_axe(), *own))
     return f"if (!Object.hasOwn(globalThis, 'sightlineAudit')) {{{loads}}}"
 
 

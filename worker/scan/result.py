@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
+from producer.contract import Doubt, NamedElement, ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport
 from worker.scan.content import Content
 from worker.scan.doubts import Evidence, doubts_about, unseen
@@ -32,6 +32,7 @@ class Seen:
     facts: Facts | None
     report: AxeReport
     content: Content | None = None
+    names: tuple[NamedElement, ...] = ()
     is_page_local: bool = False
 
 
@@ -89,6 +90,7 @@ def make_result(
         doubts=tuple(doubts[:_MOST_SHOWN]),
         doubts_left_out=max(0, len(doubts) - _MOST_SHOWN),
         allow_partial=request.allow_partial,
+        names=seen.names,
     )
 
 

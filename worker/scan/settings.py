@@ -55,6 +55,8 @@ class ScanSettings:
     """Of the main frame by the page itself, before it counts as a reload loop."""
     max_nodes_per_finding: int = 500
     """Nodes kept with their snippets; ``node_count`` counts all."""
+    max_names: int = 0
+    """Names of a page that are read for a model to judge (``lint/undecided.py``)."""
     max_browser_mb: int = 1_024
     """Resident memory of any other process of the browser: blobs and caches of all pages lie there. Linux only."""
     sandbox: SandboxMode = "auto"

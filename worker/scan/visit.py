@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from producer.contract import Doubt, ScanRequest, ScanResult, ScanStatus, public_url
+from producer.contract import Doubt, NamedElement, ScanRequest, ScanResult, ScanStatus, public_url
 from worker.scan.axe import AxeReport, AxeRun
 from worker.scan.axe_source import load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
@@ -23,6 +23,7 @@ from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
 from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
+from worker.scan.lint.undecided import read_names
 from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import take_pictures
@@ -64,6 +65,7 @@ class Visit:
         self._rest = Rest(page, quiet_ms=settings.quiet_ms)
         self._load = Load(request, page=page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime)
         self._content: Content | None = None
+        self._names: tuple[NamedElement, ...] = ()
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:
@@ -77,6 +79,7 @@ class Visit:
             report = await self._audit()
             await self._measure_contrast(browser, report)
             await self._look(report)
+            await self._read_names(report)
             self._load.doubts += await missing_glyphs(self._page, browser.fonts, worlds=report.worlds)
             self._mark("audit")
         except Unread as end:
@@ -173,6 +176,10 @@ class Visit:
         if unread is not None:
             raise unread
 
+    async def _read_names(self, report: AxeReport) -> None:
+        most = self._settings.max_names if self._request.assess else 0
+        self._names = await read_names(self._page, report, most=most, url=self.href, left_s=self._deadline.left_s)
+
     @property
     def _is_page_local(self) -> bool:
         """Whether the page is on an address that is not public, or was given as HTML."""
@@ -257,6 +264,7 @@ class Visit:
             facts=self._load.facts,
             report=report or AxeReport(),
             content=self._content,
+            names=self._names,
             is_page_local=self._is_page_local,
         )
         return make_result(

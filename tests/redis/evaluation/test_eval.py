@@ -15,7 +15,7 @@ from tests.support.ollama_server import Fault, OllamaServer
 from worker.agent.evaluation.fixture_history import DAY_S, delete_environment, fill, throwaway
 from worker.agent.evaluation.labels import load_questions
 from worker.agent.evaluation.scores import Share
-from worker.cli.eval import score, table
+from worker.cli.eval import NO_BROWSER, score, table
 from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import BuiltinEmbedder
 from worker.settings import WorkerSettings
@@ -28,11 +28,12 @@ async def left_of_evaluations(redis: Redis) -> list[str]:
 
 
 async def test_the_builtin_models_get_a_row_of_the_table_and_nothing_is_left(redis: Redis, call: Call):
-    done = call("eval", "--misses")
+    done = call("eval", "--misses", BROWSER_PATH="/nowhere/chromium")
 
     assert done.returncode == 0, done.stderr
-    head, _, row, *missed = done.stdout.splitlines()
+    head, _, row, _, names, *missed = done.stdout.splitlines()
     cells = dict(zip(map(str.strip, head.split("|")), map(str.strip, row.split("|")), strict=True))
+    assert names == NO_BROWSER
     assert cells["model"] == "builtin"
     assert cells["form"] == cells["at once"] == "100 % (8/8)"
     assert cells["order"] == "100 % (8/8)"

@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from producer.contract import Assessment, AssessmentSource, Changes, Priority, ScanResult
 from producer.keys import Keys
 from worker.agent.assessment.explain import Explanation, explain_page
-from worker.agent.assessment.review import Proposal, Reviewed, review
+from worker.agent.assessment.meaning import judge_names, with_names
+from worker.agent.assessment.review import Proposal, Reviewed, area_of, review
 from worker.agent.assessment.shared_answers import Answers, SharedAnswers
 from worker.agent.assessment.verdict import MAX_SUMMARY, Verdict
 from worker.agent.prompts import ASSESS_VERSION, AssessTask, assess_task, clip
@@ -65,7 +66,8 @@ def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
         return "not asked for"
     if result.status in {"unreachable", "blocked"}:
         return f"the page is {result.status}"
-    return "" if result.findings or result.incomplete else "no findings to assess"
+    is_open = bool(result.names) or any(area_of(finding.rule) for finding in result.incomplete)
+    return "" if result.findings or is_open else "no findings to assess"
 
 
 async def appraise(
@@ -90,10 +92,10 @@ async def appraise(
             verdict = await explain_page(chat, result, shared.explanations, changes=changes)
         if verdict.assessment is None or verdict.failure is not None:
             return verdict
-    if not result.incomplete or not review_areas:
-        return verdict
-    proposals = None if shared is None else shared.proposals
-    return with_reviews(verdict, await review(chat, result, max_areas=review_areas, shared=proposals))
+    if result.incomplete and review_areas:
+        proposals = None if shared is None else shared.proposals
+        verdict = with_reviews(verdict, await review(chat, result, max_areas=review_areas, shared=proposals))
+    return verdict if verdict.failure else with_names(verdict, await judge_names(chat, result))
 
 
 async def assess(

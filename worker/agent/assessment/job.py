@@ -63,6 +63,7 @@ from worker.queue.outcome import (
     ReplaceWrite,
     Write,
 )
+from worker.scan.lint.rules import with_nodes
 
 OUTAGES: Final = (ModelUnreachable, ModelBusy, ModelMissing)
 """No call was made or none is possible: the job waits, and none of its tries is spent."""
@@ -220,6 +221,8 @@ class AssessJobs:
         took = {} if began is None else {"assess": round((monotonic() - began) * 1000)}
         result = trim(
             result.revised(
+                incomplete=with_nodes(result.incomplete, verdict.named),
+                names=(),
                 assessment=verdict.assessment,
                 assessment_source=str(verdict.source),
                 usage=add_usage(result.usage, verdict.usage),

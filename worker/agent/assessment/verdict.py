@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from producer.contract import Assessment, AssessmentSource, Usage
+from producer.contract import Assessment, AssessmentSource, Node, Usage
 from producer.errors import ModelError
 
 MAX_SUMMARY: Final = 2_000
@@ -15,7 +15,8 @@ MAX_SUMMARY: Final = 2_000
 class Verdict:
     """What came of asking; ``notes`` say what is missing from it, ``failure`` which call failed of it.
 
-    ``saved`` counts the calls that explanations known before made needless.
+    ``saved`` counts the calls that explanations known before made needless; ``named`` are elements that need review by
+    the rule beside them.
     """
 
     assessment: Assessment | None
@@ -25,6 +26,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     failure: ModelError | None = None
     saved: int = 0
+    named: tuple[tuple[str, Node], ...] = ()
 
     def costing(self, usage: Usage) -> Verdict:
         """Return the verdict with what all calls for it cost."""

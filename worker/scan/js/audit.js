@@ -235,6 +235,11 @@
     element: (i) => elements[i].element,
     frame: (i) => frames[i].node,
     frameName: (i) => cut(ancestryOf(frames[i].node)),
+    undecided: (most) => {
+      const { language, found } = sightlineUndecided(new Map(elements.map(({ element }, i) => [element, i])), most);
+      const sources = found.map((one) => ({ ...one, html: shown(elements[one.number].source).slice(0, 400) }));
+      return JSON.stringify({ language, found: sources, names: names(found.map((one) => one.number)) });
+    },
     reset: () => { partials.length = 0; },
     runHere: async (context, options, leftMs) => {
       partials.push(await run(0, context, options, leftMs));

@@ -1,0 +1,23 @@
+"""Names on a page that no rule can decide on: a model is asked whether they say anything."""
+
+from __future__ import annotations
+
+from operator import not_
+
+from pydantic import Field
+
+from producer.contract.findings import Node
+from producer.contract.message import Part
+
+
+class NamedElement(Part):
+    """One element and its name.
+
+    ``rule`` is the one it would need review by, ``context`` what stands around it, ``language`` the page's own claim.
+    """
+
+    rule: str
+    name: str
+    context: str = Field(default="", exclude_if=not_)
+    language: str = Field(default="", exclude_if=not_)
+    node: Node

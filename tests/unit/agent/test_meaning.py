@@ -1,0 +1,115 @@
+"""A model's judgement of names: what is asked, what is believed, and where it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from producer.contract import JsonObject, NamedElement, Node, ScanResult, Usage
+from producer.errors import ModelUnreachable
+from tests.support.scans import finding, scan_result
+from worker.agent.assessment.assess import appraise, reason_not_to_ask
+from worker.agent.assessment.meaning import NAMES_VERSION, names_task
+from worker.models.protocols import ChatReply, Message, Tool
+from worker.scan.lint.rules import with_nodes
+
+
+def named(number: int, rule: str = "heading-meaning", name: str = "Weather", context: str = 'then "Open at nine"'):
+    node = Node(selector=(f"h{number}",), snippet="<h2>", fingerprint=f"n{number}")
+    return NamedElement(rule=rule, name=name, context=context, language="de", node=node)
+
+
+def page(*names: NamedElement) -> ScanResult:
+    return scan_result().model_copy(update={"names": names})
+
+
+class Judges:
+    """Gives one answer to what it is asked."""
+
+    name = "judges"
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[JsonObject] = []
+        self.schemas: list[JsonObject] = []
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        assert not tools
+        self.asked.append(json.loads(messages[1].content))
+        self.schemas.append(schema or {})
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return ChatReply(json.dumps({"judgements": self.answer}), "m:1b", Usage(calls=1, prompt_tokens=9))
+
+
+def says(element: str, verdict: str = "barrier", confidence: str = "high") -> JsonObject:
+    return {"element": element, "verdict": verdict, "confidence": confidence, "why": "It opens at nine."}
+
+
+async def judged(chat: Judges, result: ScanResult):
+    return await appraise(chat, result, changes=None, elsewhere={}, review_areas=0)
+
+
+async def test_all_names_of_a_page_are_one_call_in_its_language() -> None:
+    chat = Judges([])
+
+    await judged(chat, page(named(1), named(2, name="気温")))
+
+    (asked,) = chat.asked
+    assert (asked["task"], asked["language"]) == ("names", "de")
+    assert [one["name"] for one in asked["elements"]] == ["Weather", "気温"]
+    entry = chat.schemas[0]["$defs"]["JudgementDraft"]["properties"]
+    assert entry["element"]["enum"] == ["e1", "e2"]
+
+
+async def test_a_barrier_that_the_model_is_sure_of_needs_review_with_its_reason() -> None:
+    chat = Judges([says("e1"), says("e2", confidence="low"), says("e3", "no_barrier"), says("e9"), says("e1")])
+    result = page(named(1), named(2), named(3))
+
+    verdict = await judged(chat, result)
+
+    assert verdict.assessment is not None
+    (proposal,) = verdict.assessment.reviews
+    assert (proposal.fingerprint, proposal.verdict, proposal.confidence) == ("n1", "barrier", "high")
+    assert verdict.assessment.reviewed == {"names": NAMES_VERSION}
+    assert str(verdict.source) == "m:1b"
+    (one,) = with_nodes(result.incomplete, verdict.named)
+    assert (one.rule, one.outcome, one.criteria, one.node_count) == ("heading-meaning", "incomplete", ("2.4.6",), 1)
+    assert one.nodes[0].failure_summary == "By m:1b: It opens at nine."
+
+
+def test_a_judged_element_joins_what_the_lint_found_by_that_rule_once() -> None:
+    lint = finding("heading-meaning", "n1").model_copy(update={"outcome": "incomplete"})
+
+    joined = with_nodes((lint,), [("heading-meaning", named(1).node), ("heading-meaning", named(2).node)])
+
+    assert [[node.fingerprint for node in one.nodes] for one in joined] == [["n1", "n2"]]
+    assert joined[0].node_count == lint.node_count + 1
+
+
+async def test_a_model_that_is_away_is_waited_for_and_prose_costs_only_the_judgements() -> None:
+    away = await judged(Judges(ModelUnreachable("nobody there")), page(named(1)))
+    prose = await judged(Judges("All is well."), page(named(1)))
+
+    assert isinstance(away.failure, ModelUnreachable)
+    assert (prose.failure, prose.named, prose.usage.calls) == (None, (), 2)
+    assert "names were not judged" in prose.notes[0]
+
+
+async def test_a_page_without_names_is_no_call() -> None:
+    chat = Judges([])
+
+    await judged(chat, page())
+
+    assert chat.asked == []
+    assert reason_not_to_ask(page(), wanted=True) == "no findings to assess"
+    assert reason_not_to_ask(page(named(1)), wanted=True) == ""
+
+
+def test_what_does_not_fit_the_budget_is_not_asked() -> None:
+    task = names_task(page(*(named(number, name="x" * 150) for number in range(40))), budget_chars=2_000)
+
+    assert 5 < len(task.shown) < 12

@@ -1,0 +1,146 @@
+"""Asks a chat model whether names say anything that no rule can decide on: links, headings, labels, titles.
+
+One call for all names of a page (``ScanResult.names``, read by ``worker/scan/lint``). Where the model takes one for a
+barrier and is sure of it, the element needs review with the model's reason; no verdict ever counts for a gate. A model
+that fails costs only its judgements, with a note.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from pydantic import BaseModel
+
+from producer.contract import Assessment, AssessmentSource, NamedElement, Node, ReviewProposal, ScanResult, Usage
+from producer.errors import ModelError
+from worker.agent.assessment.verdict import Verdict
+from worker.agent.prompts import REPAIR, clip, load_prompt, version_of
+from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask_in_form, schema_about
+from worker.models.protocols import ChatModel, Message, add_usage
+
+AREA: Final = "names"
+NAMES_PROMPT: Final = load_prompt(AREA)
+NAMES_VERSION: Final = version_of(AREA, NAMES_PROMPT, REPAIR)
+BUDGET_CHARS: Final = 9_000
+"""Of the document: 24 names with what is around them."""
+_SURE: Final = frozenset({"medium", "high"})
+
+
+class JudgementDraft(BaseModel):
+    """One judgement as a model writes it."""
+
+    element: str
+    verdict: Literal["barrier", "no_barrier", "cannot_tell"]
+    confidence: Literal["low", "medium", "high"] = "low"
+    why: str = ""
+
+
+class NamesDraft(BaseModel):
+    """The judgements about one page as a model writes them."""
+
+    judgements: list[JudgementDraft]
+
+
+@dataclass(frozen=True, slots=True)
+class NamesTask:
+    """What is asked about one page; ``shown`` has the elements by the id that the model is given."""
+
+    messages: tuple[Message, ...]
+    shown: Mapping[str, NamedElement]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of asking: all judgements, each with its element."""
+
+    judgements: tuple[tuple[NamedElement, ReviewProposal], ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    notes: tuple[str, ...] = ()
+    failure: ModelError | None = None
+
+    @property
+    def barriers(self) -> tuple[tuple[NamedElement, ReviewProposal], ...]:
+        """Those that need review: the model takes them for barriers and is sure of it."""
+        return tuple(
+            (element, said)
+            for element, said in self.judgements
+            if said.verdict == "barrier" and said.confidence in _SURE
+        )
+
+
+async def judge_names(chat: ChatModel, result: ScanResult) -> Judged:
+    """Return what ``chat`` says about the names of ``result``. Raises nothing that the model can cause."""
+    task = names_task(result)
+    if not task.shown:
+        return Judged()
+    schema = schema_about(NamesDraft, "judgements", key="element", known=tuple(task.shown))
+    answer = await ask_in_form(chat, task.messages, NamesDraft, schema, entries="judgements")
+    if isinstance(answer, NoAnswer):
+        notes = (f"names were not judged: {answer.reason}",)
+        return Judged(usage=answer.usage, notes=notes, failure=answer.failure)
+    return Judged(tuple(_accepted(answer, task)), answer.usage, answer.model)
+
+
+def names_task(result: ScanResult, *, budget_chars: int = BUDGET_CHARS) -> NamesTask:
+    """Return the question about as many names of ``result`` as fit the budget."""
+    shown: dict[str, NamedElement] = {}
+    entries: list[dict[str, str]] = []
+    for number, one in enumerate(result.names, 1):
+        entry = {"element": f"e{number}", "rule": one.rule, "name": clip(one.name, 160), "context": clip(one.context)}
+        budget_chars -= len(json.dumps(entry, ensure_ascii=False))
+        if budget_chars < 0:
+            break
+        entries.append(entry)
+        shown[entry["element"]] = one
+    document = {
+        "task": AREA,
+        "language": clip(result.names[0].language, 20) if result.names else "",
+        "page": {"title": clip(result.title), "url": clip(result.final_url or result.url)},
+        "elements": entries,
+    }
+    question = Message("user", json.dumps(document, ensure_ascii=False))
+    return NamesTask((Message("system", NAMES_PROMPT), question), shown)
+
+
+def with_names(verdict: Verdict, judged: Judged) -> Verdict:
+    """Return the verdict with the judgements beside the elements that need review by them."""
+    usage, notes = add_usage(verdict.usage, judged.usage), (*verdict.notes, *judged.notes)
+    verdict = replace(verdict, usage=usage, notes=notes, failure=judged.failure)
+    if not judged.model:
+        return verdict
+    before = verdict.assessment or Assessment(summary="")
+    reviews = (*before.reviews, *(said for _, said in judged.barriers))
+    reviewed = {**before.reviewed, AREA: NAMES_VERSION}
+    source = verdict.source if verdict.assessment else AssessmentSource(model=judged.model)
+    named = tuple((said.rule, _explained(element.node, said)) for element, said in judged.barriers)
+    assessment = before.revised(reviews=reviews, reviewed=reviewed)
+    return replace(verdict, assessment=assessment, source=source, named=named)
+
+
+def _accepted(answer: Answered[NamesDraft], task: NamesTask) -> Iterator[tuple[NamedElement, ReviewProposal]]:
+    """Yield the judgements that speak of an element of the task, the first one of each."""
+    left = dict(task.shown)
+    for draft in answer.draft.judgements:
+        element = left.pop(draft.element, None)
+        if element is not None:
+            yield (
+                element,
+                ReviewProposal(
+                    fingerprint=element.node.fingerprint,
+                    rule=element.rule,
+                    area=AREA,
+                    verdict=draft.verdict,
+                    why=clip(draft.why, MAX_STATEMENT),
+                    source=answer.model,
+                    confidence=draft.confidence,
+                ),
+            )
+
+
+def _explained(node: Node, said: ReviewProposal) -> Node:
+    """Return the element with the model's reason as what is wrong with it."""
+    return node.model_copy(update={"failure_summary": clip(f"By {said.source}: {said.why}")})

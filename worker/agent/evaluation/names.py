@@ -1,0 +1,166 @@
+"""Names with known answers (``names.json``): what the lint finds of them, and what a model adds to it.
+
+Each case is a small page, scanned by a browser; the names that the lint leaves open are put to the model as they would
+be in an assessment, many in one call, the pages' languages apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from time import monotonic
+from typing import Final, Literal, Protocol
+
+from pydantic import Field
+
+from producer.contract import Lane, NamedElement, ScanRequest, ScanResult, Usage
+from worker.agent.assessment.meaning import judge_names
+from worker.agent.evaluation.labels import Because, Labelled
+from worker.agent.evaluation.scores import Share
+from worker.models.job_context import serving
+from worker.models.protocols import ChatModel, add_usage
+from worker.scan.settings import Audit
+
+NAMES_A_CALL: Final = 24
+_MARK: Final = "data-case"
+_TITLE: Final = "Moss & Kettle: tea and kettles"
+
+NameKind = Literal["alt", "link", "button", "heading", "title", "label", "error"]
+
+
+class NameCase(Labelled):
+    """One page with one name to judge: the element with ``data-case``, or the title. ``bad``: it needs review."""
+
+    kind: NameKind
+    bad: bool
+    language: str
+    body: str
+    title: str = _TITLE
+    because: Because
+
+    @property
+    def rule(self) -> str:
+        """The rule that the name would need review by."""
+        return f"{self.kind}-meaning"
+
+    def html(self) -> str:
+        """Return the whole page."""
+        head = f"<head><meta charset=utf-8><title>{escape(self.title)}</title></head>"
+        return f'<!doctype html><html lang="{self.language}">{head}<body>{self.body}</body></html>'
+
+    def is_meant(self, rule: str, snippet: str) -> bool:
+        """Whether an element that was found is the one to judge."""
+        return rule == self.rule and (self.kind == "title" or _MARK in snippet)
+
+
+class NameSet(Labelled):
+    """``names.json``."""
+
+    about: str
+    cases: tuple[NameCase, ...] = Field(min_length=1)
+
+
+class PageReader(Protocol):
+    """Reads pages: the scan engine."""
+
+    async def audit(self, request: ScanRequest) -> Audit:
+        """Return what the page shows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of some cases: ``recall`` of the bad ones, ``precision`` of what was found."""
+
+    recall: Share
+    precision: Share
+
+    @classmethod
+    def of(cls, cases: Sequence[NameCase], found: Sequence[bool]) -> Found:
+        """Return the shares; ``found`` says of each case whether it was taken for a bad one."""
+        right = sum(case.bad and one for case, one in zip(cases, found, strict=True))
+        return cls(Share(right, sum(case.bad for case in cases)), Share(right, sum(found)))
+
+
+@dataclass(frozen=True, slots=True)
+class NameScores:
+    """Of each kind: the number of bad and good cases, what the lint finds, and what is found with the model."""
+
+    rows: tuple[tuple[str, int, int, Found, Found], ...] = ()
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    lint_s: float = 0.0
+    model_s: float = 0.0
+    missed: tuple[str, ...] = ()
+
+
+def load_names() -> NameSet:
+    """Return the cases."""
+    return NameSet.model_validate_json((files(__package__ or "") / "names.json").read_text("utf-8"))
+
+
+async def run_names(
+    reader: PageReader, chat: ChatModel | None, cases: Sequence[NameCase], *, tell: Callable[[str], None]
+) -> NameScores:
+    """Return the scores of the lint, and of the lint with ``chat``; None leaves the model out."""
+    began = monotonic()
+    by_lint: list[bool] = []
+    left: dict[int, NamedElement] = {}
+    for number, case in enumerate(cases):
+        tell(f"name {number + 1} of {len(cases)}")
+        result = (await reader.audit(ScanRequest(html=case.html()))).result
+        nodes = [(one.rule, node.snippet) for one in result.incomplete for node in one.nodes]
+        by_lint.append(any(case.is_meant(*node) for node in nodes))
+        named = [one for one in result.names if case.is_meant(one.rule, one.node.snippet)]
+        if named and not by_lint[-1]:
+            left[number] = named[0]
+    lint_s, began = monotonic() - began, monotonic()
+    by_model, usage, model, notes = await _judge(chat, cases, left) if chat else (set[int](), Usage(), "", [])
+    both = [by_lint[number] or number in by_model for number in range(len(cases))]
+    kinds = tuple(dict.fromkeys(case.kind for case in cases))
+    rows = [_row(kind, cases, by_lint, both) for kind in kinds]
+    rows.append(_row("all", cases, by_lint, both))
+    missed = [_miss(case, found=one) for case, one in zip(cases, both, strict=True) if case.bad != one]
+    return NameScores(tuple(rows), model, usage, lint_s, monotonic() - began if chat else 0.0, (*notes, *missed))
+
+
+async def _judge(
+    chat: ChatModel, cases: Sequence[NameCase], left: dict[int, NamedElement]
+) -> tuple[set[int], Usage, str, list[str]]:
+    """Return the cases that the model takes for bad and is sure of, what that cost, its name, and what failed."""
+    found: set[int] = set()
+    usage, model, notes = Usage(), chat.name, list[str]()
+    for language in dict.fromkeys(cases[number].language for number in left):
+        numbers = [number for number in left if cases[number].language == language]
+        for part in (numbers[start : start + NAMES_A_CALL] for start in range(0, len(numbers), NAMES_A_CALL)):
+            asked = {f"case {number}": number for number in part}
+            names = tuple(_called(left[number], name) for name, number in asked.items())
+            page = ScanResult(status="scanned", names=names)
+            with serving(f"eval-names-{part[0]}", Lane.INTERACTIVE):
+                judged = await judge_names(chat, page)
+            usage, model = add_usage(usage, judged.usage), judged.model or model
+            notes += judged.notes
+            found |= {asked[element.node.fingerprint] for element, _ in judged.barriers}
+    return found, usage, model, notes
+
+
+def _called(element: NamedElement, name: str) -> NamedElement:
+    """Return the element with ``name`` for its fingerprint: those of several pages may be alike."""
+    return element.model_copy(update={"node": element.node.model_copy(update={"fingerprint": name})})
+
+
+def _row(
+    kind: str, cases: Sequence[NameCase], by_lint: Sequence[bool], both: Sequence[bool]
+) -> tuple[str, int, int, Found, Found]:
+    numbers = [number for number, case in enumerate(cases) if kind in {case.kind, "all"}]
+    some = [cases[number] for number in numbers]
+    bad = sum(case.bad for case in some)
+    lint, model = (Found.of(some, [by[number] for number in numbers]) for by in (by_lint, both))
+    return kind, bad, len(some) - bad, lint, model
+
+
+def _miss(case: NameCase, *, found: bool) -> str:
+    what = "taken for a barrier" if found else "not found"
+    return f"{case.rule} ({case.language}) {what}: {case.title if case.kind == 'title' else case.body}: {case.because}"
