@@ -72,6 +72,7 @@ model.missing             a model is not on a host: host, model, type (the comma
 model.found               … and is there now: host, model
 model.host_unreachable    a host could not be asked for its models: host, error
 model.facts_unknown       no host told a model's limits: model, error
+model.without_tools       a model refuses tools, so look-ups are made for it: model
 model.text_cut            texts were longer than the embedding model reads: model, texts, context
 cloud.failed              the cloud could not answer a call: job_id, error
 cloud.share_unknown       Redis did not say what is left of the cloud's share: error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from producer.client.queue_view import queue_info
 from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
 from producer.stored.schedules import read_schedules
+from worker.doctor.abilities import pace_lines
 from worker.doctor.browser import started_browser_lines
 from worker.doctor.fallback import fallback_lines
 from worker.doctor.index_health import index_lines
@@ -47,6 +49,7 @@ async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:
                 lines += queue_lines(await queue_info(redis, keys))
                 lines += lane_lines(await read_lanes(redis, keys))
                 lines += schedule_lines(await read_schedules(redis, keys))
+                lines += await pace_lines(settings, redis, keys, today=datetime.now(UTC).date())
     except ServiceError as failure:
         text, _, todo = str(failure).partition(": ")
         lines.append(error("redis", text, todo))

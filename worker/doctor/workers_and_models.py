@@ -9,6 +9,7 @@ from typing import Final
 from producer.client.queue_view import QueueInfo
 from producer.errors import DependencyMissing, ModelError
 from producer.reports.plain_text import counted
+from worker.doctor.abilities import ability_lines
 from worker.doctor.line import Line, error, ok, warning
 from worker.gpu.hosts import Host
 from worker.scan.browser import find_browser
@@ -64,6 +65,7 @@ async def look_at_models(settings: WorkerSettings) -> tuple[list[Line], int]:
     has, failures = await _ask_hosts(settings.ollama_hosts)
     told += [_host(host, has.get(host.name), failures.get(host.name)) for host in settings.ollama_hosts]
     told += [model_line(setting, name, has) for setting, name in wanted.items()] if has else []
+    told += await ability_lines(settings, wanted, has)
     return told, dims
 
 

@@ -168,10 +168,12 @@ class OpenedModels:
         if name == NAME:
             return BuiltinChat()
         fleet, calls = await self._hosts(name)
-        from worker.models.ollama.chat import OllamaChat  # noqa: PLC0415  most of a second, and 30 MB
+        from worker.models.ollama.abilities import AbleChat  # noqa: PLC0415  most of a second, and 30 MB
+        from worker.models.ollama.chat import OllamaChat  # noqa: PLC0415  as above
 
         await fleet.facts(name)  # known before the first call, or calls at once would be sent with a guess
-        return OllamaChat(name, fleet, calls, self._settings)
+        chat = OllamaChat(name, fleet, calls, self._settings)
+        return AbleChat(chat, fleet, thinks=self._settings.chat_think)
 
     async def embedder(self, name: str, dims: int) -> Embedder:
         """Return the embedder of that name; ``dims`` is the length of its vectors, 0 to ask the host."""

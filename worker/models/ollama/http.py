@@ -127,6 +127,10 @@ class OllamaClient:
         fields = await self._ask("GET", "/api/ps")
         return tuple(_loaded(model) for model in _list(fields.get("models")))
 
+    async def version(self) -> str:
+        """Return the server's version, '' where it does not say; a build from source says 0.0.0."""
+        return str((await self._ask("GET", "/api/version")).get("version") or "")
+
     async def names(self) -> frozenset[str]:
         """Return the models that the host has, each name with its tag."""
         fields = await self._ask("GET", "/api/tags")
