@@ -76,4 +76,4 @@ async def test_a_page_with_nothing_undecided_costs_nothing() -> None:
         violations=[{"id": "color-contrast", "nodes": [{}]}], incomplete=[{"id": "label", "nodes": [{}]}]
     )
 
-    await measure_contrast(nobody, nobody, decided, viewport=Viewport(), may_scroll=True, left_s=30)
+    await measure_contrast(nobody, decided, blank=nobody, viewport=Viewport(), may_scroll=True, left_s=30)

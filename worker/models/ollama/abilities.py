@@ -2,8 +2,8 @@
 
 Two things are made up for. A model without tools gets its look-ups made for it, by the rules of the builtin model, and
 answers from what they told; the answer says so. A server that drops the schema of an answer in silence (0.17 to 0.31.1,
-for models that can think, where they are asked not to: https://github.com/ollama/ollama/pull/17180) gets it in the
-prompt, too. To be removed where no such server is about any more.
+for models that can think, where they are asked not to) gets it in the prompt, too. To be removed where no such server
+is about any more.
 """
 
 from __future__ import annotations
