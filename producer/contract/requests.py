@@ -13,6 +13,7 @@ from producer.contract.hosts import check_host_pattern, fits_host
 from producer.contract.message import Message, describe_invalid
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
+from producer.contract.states import MAX_STATE_CHARS, check_state
 from producer.contract.terms import MAX_RUN_CHARS, JsonObject, Standard
 from producer.errors import InvalidJob
 
@@ -45,6 +46,8 @@ class ScanRequest(Message):
     ``run`` names the pipeline run that asks: the page is compared with its last state from before that run began, so
     that the run repeated finds the same barriers new. A worker of a release before it compares with the last state.
 
+    ``page_state`` names the state that a step leads to, such as ``dialog open``; '' is the page as it loads.
+
     ``try_fixes``: changes of markup are tried on the page, loaded once more for that; None: where it is assessed.
     """
 
@@ -64,6 +67,7 @@ class ScanRequest(Message):
     assess: bool = True
     try_fixes: bool | None = None
     group: Annotated[str, Field(max_length=200)] = ""
+    page_state: Annotated[str, Field(max_length=MAX_STATE_CHARS)] = ""
     host_gap_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     allow_partial: tuple[str, ...] = ()
     blocked_hosts: Annotated[tuple[str, ...], Field(max_length=100)] = ()
@@ -107,6 +111,11 @@ class ScanRequest(Message):
         if not run.isprintable():
             raise ValueError(f"{run!r} is not one line of printable text: expected the id of a pipeline run")
         return run
+
+    @field_validator("page_state")
+    @classmethod
+    def _state_has_a_name(cls, state: str) -> str:
+        return check_state(state)
 
     @field_validator("allow_partial")
     @classmethod

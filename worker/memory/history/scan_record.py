@@ -57,7 +57,7 @@ class ScanRecord:
     """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for.
 
     ``terms`` is a digest of what the page was held to (``terms_of``), ``run`` the pipeline run that saw this
-    state first.
+    state first. ``page_state`` is '' for the default state, and in records of releases that knew no states.
     """
 
     scan_id: str
@@ -78,6 +78,7 @@ class ScanRecord:
     barriers: Counts
     findings: tuple[RecordedFinding, ...]
     run: str = ""
+    page_state: str = ""
 
     @property
     def components(self) -> dict[str, int]:
@@ -95,9 +96,11 @@ def page_of(request: ScanRequest) -> str:
 def terms_of(request: ScanRequest) -> str:
     """Return a digest of what the page was held to: only scans under the same terms can be compared.
 
-    What another standard or other rules find, or another part or width of the page shows, is neither new nor fixed.
+    What another standard or other rules find, or another part, width or state of the page shows, is neither new nor
+    fixed. In the default state it is the digest of releases that knew no states.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
+    terms |= request.model_dump(include={"page_state"}, exclude_defaults=True, mode="json")
     return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -209,6 +212,7 @@ def document(
         "url": result.url,
         "host_name": host,
         "group_name": result.group,
+        "page_state": result.page_state,
         "title": _cut(result.title, MAX_TITLE),
         "summary": cut_summary(result.assessment.summary) if result.assessment else "",
     }
@@ -267,6 +271,7 @@ def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
 RETURNED: Final[tuple[str, ...]] = (
     "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
     "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run", "components",
+    "page_state",
 )  # fmt: skip
 """The fields ``parse`` reads; the vector is not among them."""
 
@@ -294,4 +299,5 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         barriers=Counts.model_validate_json(text["barriers"] or "{}"),
         findings=tuple(_unpack(item, text["components"].split(",")) for item in packed),
         run=text["run"],
+        page_state=text["page_state"],
     )
