@@ -42,12 +42,13 @@ from producer.contract.terms import (
 )
 
 if TYPE_CHECKING:
+    from producer.contract.appearance import Viewport
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal, SiteOrder
     from producer.contract.doubts import DOUBTS
     from producer.contract.findings import Changes, Counts, Doubt, Finding, MeasuredContrast, Node
     from producer.contract.fixes import Replacement, TriedFix
     from producer.contract.message import Event, Message, describe_invalid
-    from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
+    from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest
     from producer.contract.results import (
         RESULTS,
         ErrorInfo,
@@ -116,7 +117,7 @@ __all__ = [
     "request_fields",
 ]
 
-_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "fixes", "requests", "results")
+_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "fixes", "appearance", "requests", "results")
 """The parts that come when they are asked for, each after those that it imports."""
 
 

@@ -1,7 +1,7 @@
 """States of a page: one address in another colour scheme, at another width, with its dialog open. Pure, no pydantic.
 
-A state is a short name, '' the default one. A page in a state has the address and ``page_id`` of the page; history tells
-its states apart by their terms (``worker/memory/history/scan_record.py``), so that no scan of one state mends another.
+A state is a short name, '' the default one. A page in a state has the address and ``page_id`` of the page; history
+tells its states apart by their terms (``worker/memory/history/scan_record.py``): no scan of one state mends another.
 Where a page is named by one text (a row, a baseline's path), the state follows it: ``/cart [dark]``. A space is in no
 address in its one spelling, so that is no other page's name. Why: ``ops/decisions/0029-a-page-in-several-states.md``.
 """

@@ -11,7 +11,9 @@ from worker.memory.history.scan_record import page_of, terms_of
 PAGE = "https://shop.example/cart"
 
 
-@pytest.mark.parametrize(("page", "state"), [("/cart", ""), ("/cart", "dialog open, dark"), ("https://a.example/#/b", "b")])
+@pytest.mark.parametrize(
+    ("page", "state"), [("/cart", ""), ("/cart", "dialog open, dark"), ("https://a.example/#/b", "b")]
+)
 def test_a_page_and_its_state_are_read_from_one_name(page: str, state: str) -> None:
     assert split_state(with_state(page, state)) == (page, state)
 

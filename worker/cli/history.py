@@ -12,7 +12,7 @@ import click
 
 from producer.cli.scan.options import FAIL_ON
 from producer.cli.terminal import json_option, print_each
-from producer.contract.addresses import host_of, normal_url, page_ids
+from producer.contract.addresses import any_port, normal_url, page_ids, site_of
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 IMPACTS = FAIL_ON[:-1]
 """All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""
-_NO_HOST: Final = re.compile(r"[/\s]|^[^:]*:\d*$")
+_NO_HOST: Final = re.compile(r"[/\s]|:(?!\d{1,5}$|\*$)[^\]]*$")
 NOTHING: Final = "No scans are recorded that fit."
 
 
@@ -150,11 +150,12 @@ def _checked_url(url: str) -> str:
 
 
 def checked_host(site: str) -> str:
-    """Return the host as the history has it; raises ``InputError`` for one with a scheme, a path or a port."""
-    if _NO_HOST.search(site):
-        msg = f"--site {site!r} is no host: expected a name such as shop.example, without https://, path and port"
+    """Return the site as the history has it; raises ``InputError`` for one with a scheme or a path."""
+    name = "" if _NO_HOST.search(site) else site_of(f"//{site}")
+    if not name and site:
+        msg = f"--site {site!r} is no site: expected one such as shop.example or localhost:3000, without https://, path"
         raise InputError(msg)
-    return host_of(f"//{site}")
+    return any_port(site) if site.endswith(":*") else name
 
 
 def _moment(text: str, now_ms: int) -> int:

@@ -27,6 +27,7 @@ MAX_TEXTS: Final = 50
 """Elements measured a page; a report that has more says of how many."""
 MAX_VIEWS: Final = 8
 """Parts of a page that are looked at, each as large as the window."""
+_SEEN: Final = "[visualViewport.width, visualViewport.height, visualViewport.scale * devicePixelRatio]"
 LIMIT_S: Final = 15.0
 _SHARE: Final = 0.5
 """Of the time left for the page, at most."""
@@ -57,6 +58,10 @@ class Edges(NamedTuple):
     def moved(self, left: float, top: float) -> Edges:
         """Return it as seen from a window in which its own begins at ``left``, ``top``."""
         return Edges(self.left + left, self.top + top, self.right + left, self.bottom + top)
+
+    def scaled(self, by: float) -> Edges:
+        """Return it in the pixels of a picture that has ``by`` of them to one of the window's."""
+        return Edges(*(edge * by for edge in self))
 
     def cut(self, other: Edges) -> Edges:
         """Return what both have in common, perhaps less than nothing."""
@@ -127,18 +132,29 @@ def _are_in_the_way(one: tuple[ElementId, Text], other: tuple[ElementId, Text]) 
 
 
 async def measure_contrast(
-    browser: Chromium, page: Page, report: AxeReport, *, viewport: Viewport, may_scroll: bool, left_s: float
+    browser: Chromium,
+    page: Page,
+    report: AxeReport,
+    *,
+    viewport: Viewport,
+    may_scroll: bool,
+    left_s: float,
+    is_scaled: bool = False,
 ) -> None:
     """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; never raises for the page's sake.
 
-    ``may_scroll``: what is not in the window is brought there, and the page is scrolled back.
+    ``may_scroll``: what is not in the window is brought there, and the page is scrolled back. ``is_scaled``: a pixel of
+    the page is not one of its picture, as on devices and with zoom.
     """
     found = [(rule["id"], node) for rule in report.incomplete if rule["id"] in _NEEDED for node in rule["nodes"]]
     if not found:
         return
     with contextlib.suppress(CallFailed, ScriptFailed, TimeoutError):
         async with asyncio.timeout(min(LIMIT_S, left_s * _SHARE)), _table(browser) as table:
-            await _Measurement(page, report.worlds, table, viewport).run(found[:MAX_TEXTS], may_scroll=may_scroll)
+            measurement = _Measurement(page, report.worlds, table, viewport)
+            if is_scaled:
+                await measurement.see_scale()
+            await measurement.run(found[:MAX_TEXTS], may_scroll=may_scroll)
 
 
 @contextlib.asynccontextmanager
@@ -173,7 +189,13 @@ class _Measurement:
         self._worlds = worlds
         self._table = table
         self._window = Edges(0, 0, viewport.width, viewport.height)
+        self._scale = 1.0
         self._touched: set[int] = set()
+
+    async def see_scale(self) -> None:
+        """Find out what is seen of the page, and how large: a phone shows a page without a viewport made small."""
+        width, height, self._scale = await self._ask(0, _SEEN)
+        self._window = Edges(0, 0, width, height)
 
     async def run(self, found: Sequence[tuple[str, JsonObject]], *, may_scroll: bool) -> None:
         """Measure view by view; the page is as it was before when this ends."""
@@ -214,7 +236,7 @@ class _Measurement:
                 await self._table.ask(f"sightlinePixels.add({literal(how)}, {literal(await self._shot())})")
         finally:
             await asyncio.shield(self._in_touched("sightlineContrast.paintBack()"))
-        boxes = [[part.cut(texts[name].window) for part in texts[name].texts] for name in chosen]
+        boxes = [[part.cut(texts[name].window).scaled(self._scale) for part in texts[name].texts] for name in chosen]
         ratios = await self._table.ask(f"sightlinePixels.measure({literal(boxes)})")
         for name, pair in zip(chosen, ratios, strict=True):
             done[name] = (texts[name], *pair) if pair else None

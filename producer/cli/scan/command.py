@@ -16,6 +16,9 @@ _SECTIONS: Final = {
         "exclude",
         "sitemap_replace",
         "ignore_robots",
+        "crawl",
+        "max_pages",
+        "per_pattern",
         "batch",
         "job_id",
         "lane",
@@ -24,8 +27,11 @@ _SECTIONS: Final = {
     "Logging in": ("header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
-        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
+        *("allow_partial", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
         *("no_assess", "try_fixes", "screenshot"),
+    ),
+    "How pages are shown (an option given twice makes two states)": (
+        *("device", "viewport", "color_scheme", "forced_colors", "reduced_motion", "zoom", "text_size"),
     ),
     "Waiting and the gate": (
         "wait",
@@ -59,8 +65,18 @@ class _InSections(click.Command):
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
-@click.option("--match", multiple=True, metavar="GLOB", help="Of sitemaps, only pages such as '/shop/*'; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Of sitemaps, no pages such as '*/print/*'; repeatable.")
+@click.option("--crawl", multiple=True, metavar="URL", help="Pages that URL's links lead to, on its site; repeatable.")
+@click.option(
+    "--max-pages", type=click.IntRange(1, 10_000), metavar="N", help="Of a crawl, pages in all.  [default: 100]"
+)
+@click.option(
+    "--per-pattern",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Of a crawl, pages of one pattern, such as /product/*.  [default: 20]",
+)
+@click.option("--match", multiple=True, metavar="GLOB", help="Of these, only pages such as '/shop/*'; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Of these, no pages such as '*/print/*'; repeatable.")
 @click.option(
     "--sitemap-replace",
     multiple=True,
@@ -68,7 +84,7 @@ class _InSections(click.Command):
     help="Of sitemaps, scan TO for FROM: a preview's; repeatable.",
 )
 @click.option(
-    "--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids, and without its delay."
+    "--ignore-robots", is_flag=True, help="Of these, also pages that robots.txt forbids, and without its delay."
 )
 @click.option("--local", is_flag=True, help="Start a Redis and a worker for this run; localhost may be scanned.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
@@ -110,8 +126,10 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts
     sightline scan --file urls.txt --only-new --fail-on serious
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
+    sightline scan --crawl http://localhost:3000/ --max-pages 50 --local
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
-    sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --viewport 390x844
+    sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --device 'iPhone 14'
+    sightline scan --file urls.txt --color-scheme light --color-scheme dark --format html=report.html
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
 

@@ -11,6 +11,7 @@ from producer.cli.scan.baseline import Baseline
 from producer.contract import Impact
 from producer.contract.addresses import path_of
 from producer.contract.decision import Decision
+from producer.contract.states import split_state
 from producer.contract.waiver import Waiver
 from producer.reports.decisions import decided
 from producer.reports.marks import Marks
@@ -52,10 +53,12 @@ class Gate:
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
     _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
+    _in_any_state: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
 
     def __post_init__(self) -> None:
         for barrier in self.baseline.elements if self.baseline else ():
             self._known.setdefault(barrier.path, set()).add(barrier.fingerprint)
+            self._in_any_state.setdefault(split_state(barrier.path)[0], set()).add(barrier.fingerprint)
 
     def take_waivers(self, waivers: Iterable[Waiver], *, today: date) -> None:
         """Keep the waivers: in force, or expired by ``today`` (UTC)."""
@@ -88,12 +91,14 @@ class Gate:
     def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
         path = path_of(page.url)
         nodes = [node for finding in result.findings for node in finding.nodes]
-        known = set(self._known.get(path, ()))
+        known = set(self._known.get(page.path, ()))
+        known |= self._in_any_state.get(path, set()) & {node.fingerprint for node in nodes}
         if self.baseline is not None:
             known |= {node.fingerprint for node in nodes if not node.unnamed and self.baseline.has(node.issue_id)}
         if not self.only_new:
             document, has_route, _ = path.partition("#")
-            is_left_out = has_route and result.findings and path not in self._known and document in self._known
+            known_paths = self._in_any_state
+            is_left_out = has_route and result.findings and path not in known_paths and document in known_paths
             unlisted = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
             note = NO_SUCH_ROUTE if is_left_out else _note("is listed", unlisted)
             return replace(marks, known=frozenset(known), note=note)

@@ -5,13 +5,13 @@ The page's options become fields of a ``ScanRequest``; one that is not given is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from producer.cli.scan.appearance import APPEARANCE_OPTIONS, AppearanceOptions
 from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
@@ -26,11 +26,10 @@ FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
 LANES: Final = ("interactive", "batch")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Given = TypeVar("_Given", str, "str | None", tuple[str, ...])
-_SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class ScanOptions:
+class ScanOptions(AppearanceOptions):
     """The options as given; ``None`` and empty are not given."""
 
     standard: str = "wcag22aa"
@@ -60,13 +59,15 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()
     sitemap_replace: tuple[str, ...] = ()
     ignore_robots: bool = False
+    crawl: tuple[str, ...] = ()
+    max_pages: int | None = None
+    per_pattern: int | None = None
     local: bool = False
     groups: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     disabled_rules: tuple[str, ...] = ()
     enabled_rules: tuple[str, ...] = ()
-    viewport: JsonObject | None = None
     wait_for: str | None = None
     wait_until: str | None = None
     deadline_s: float | None = None
@@ -93,13 +94,12 @@ class ScanOptions:
 
 
 def request_options(options: ScanOptions) -> JsonObject:
-    """Return the fields of a ``ScanRequest`` that the options about the page ask for."""
+    """Return the fields of a ``ScanRequest`` that the options about the page ask for, in all of its states."""
     fields: JsonObject = {
         "include": list(options.within),
         "exclude": list(options.without),
         "disabled_rules": list(options.disabled_rules),
         "enabled_rules": list(options.enabled_rules),
-        "viewport": options.viewport,
         "wait_for": options.wait_for,
         "wait_until": options.wait_until,
         "deadline_s": options.deadline_s,
@@ -134,15 +134,6 @@ def _split(group: str) -> tuple[str, str, str]:
         msg = f"--group {group!r}: expected a name such as shop, or a pattern and a name such as '/shop/*=shop'"
         raise click.UsageError(msg)
     return glob, sign, name
-
-
-def _read_size(_context: click.Context, _option: click.Parameter, text: str | None) -> JsonObject | None:
-    if text is None:
-        return None
-    size = _SIZE.fullmatch(text)
-    if size is None:
-        raise click.BadParameter(f"{text!r}: expected width and height in CSS pixels, such as 390x844")
-    return {"width": int(size[1]), "height": int(size[2])}
 
 
 def _each(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, _Given], _Given]:
@@ -247,7 +238,7 @@ page_options = _together(
         type=click.Choice(sorted(DOUBTS)),
         help="Accept this kind of doubt, such as unread-frame; repeatable.",
     ),
-    click.option("--viewport", metavar="WxH", callback=_read_size, help="Size of the window.  [default: 1280x800]"),
+    *APPEARANCE_OPTIONS,
     click.option("--wait-for", metavar="CSS", callback=_each(check_selector), help="Wait until this is on the page."),
     click.option(
         "--wait-until",

@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from producer.cli.connect import environment, with_client
+from producer.cli.scan.appearance import states_of
 from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
@@ -21,6 +22,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.targets import Targets, read_targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject, Lane, check_job_id
+from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -61,6 +63,7 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
 
 
 def _check(options: ScanOptions) -> None:
+    states_of(options)  # what no browser can show is refused before a sitemap is read
     if options.as_json and options.formats:
         raise click.UsageError("--json is the same as --format jsonl: give one of --json and --format")
     if options.resume and not options.batch:
@@ -73,8 +76,12 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
     filters["--sitemap-replace"] = options.sitemap_replace
-    if not options.sitemaps and (given := [name for name, value in filters.items() if value]):
-        raise click.UsageError(f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given")
+    if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
+        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
+        raise click.UsageError(msg)
+    bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
+    if not options.crawl and (given := [name for name, value in bounds.items() if value]):
+        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
 
 
 def _check_blocked(targets: Targets, options: ScanOptions) -> None:
@@ -91,14 +98,17 @@ def _check_blocked(targets: Targets, options: ScanOptions) -> None:
 
 
 def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPlan:
-    if options.job_id and len(targets.urls) > 1:
-        msg = f"--id {options.job_id!r} is for one page: {len(targets.urls)} were given; name them with --batch"
+    states = states_of(options)
+    jobs = len(targets.urls) * len(states)
+    if options.job_id and jobs > 1:
+        what = f"{len(targets.urls)} were given" if len(states) == 1 else f"{len(states)} states of it are asked for"
+        msg = f"--id {options.job_id!r} is for one page: {what}; name them with --batch"
         raise click.UsageError(msg)
     if options.job_id:
         check_job_id(options.job_id)
     # A batch nobody named is called by the time, for people, and six digits against a neighbour's run.
     name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-    batch = options.batch or ("" if len(targets.urls) == 1 else name)
+    batch = options.batch or ("" if jobs == 1 else name)
     if batch:
         check_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
@@ -121,6 +131,7 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
         groups=groups_of(targets.urls, options.groups),
         with_login=targets.with_login,
         run=_run_of(options),
+        states=states,
     )
 
 
@@ -162,9 +173,10 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
     def say(job_id: str, url: str, is_new: bool) -> None:
         if as_lines:
             line = {"job_id": job_id, "url": url, "created": is_new, "batch": plan.batch or None}
-            click.echo(line_of(line))
-        elif len(plan.urls) <= SHOWN_JOBS:
-            click.echo(f"{job_id}  {url}")
+            state = queued.states[job_id]
+            click.echo(line_of(line | ({"page_state": state} if state else {})))
+        elif plan.jobs <= SHOWN_JOBS:
+            click.echo(f"{job_id}  {with_state(url, queued.states[job_id])}")
 
     with_client(lambda client: submit(client, plan, on_job=say, queued=queued))
     for page in targets.refused:
@@ -182,4 +194,8 @@ def _queued_line(queued: Queued) -> str:
         return f"Queued. Next: sightline result {job_id} --wait"
     new = len(queued.urls) - queued.found
     known = f", {queued.found:,} were there before" if queued.found else ""
-    return f"Queued {counted(new, 'page')} as batch {queued.batch}{known}. Next: sightline status {queued.batch}"
+    pages, states = len(set(queued.urls.values())), len(set(queued.states.values()))
+    what = counted(new, "page")
+    if states > 1:
+        what = f"{counted(new, 'scan')} ({counted(pages, 'page')} in {states} states)"
+    return f"Queued {what} as batch {queued.batch}{known}. Next: sightline status {queued.batch}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
+from producer.cli.scan.appearance import state_names
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
 from producer.errors import InvalidJob, UnknownJob, WaitTimeout
@@ -19,6 +21,8 @@ from producer.reports.page import Page, page_of, waiting_page
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
+
+    Each page is scanned in each of ``states``, which are such fields, too; ``{}`` is the default one.
 
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
     a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
@@ -37,28 +41,34 @@ class ScanPlan:
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     run: str = ""
     with_login: Callable[[str], str] = field(default=str, repr=False)
+    states: Sequence[JsonObject] = ({},)
 
-    def _asked(self, url: str) -> JsonObject:
+    @property
+    def jobs(self) -> int:
+        """How many jobs that is."""
+        return len(self.urls) * len(self.states)
+
+    def _asked(self, url: str, state: JsonObject) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.options, **group}
+        return {"url": url, **self.options, **state, **group}
 
     def payloads(self) -> Iterator[JsonObject]:
-        """Yield the payload of each page."""
-        for url in self.urls:
+        """Yield the payload of each job."""
+        for url, state in product(self.urls, self.states):
             gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
             run: JsonObject = {"run": self.run} if self.run else {}
-            yield {**self._asked(url), "url": self.with_login(url), **gap, **run}
+            yield {**self._asked(url, state), "url": self.with_login(url), **gap, **run}
 
     def job_ids(self) -> Iterator[str]:
-        """Yield the job id of each page of a batch."""
-        for url in self.urls:
-            digest = hashlib.sha256(encode_payload(self._asked(url)).encode()).hexdigest()
+        """Yield the id of each job of a batch."""
+        for url, state in product(self.urls, self.states):
+            digest = hashlib.sha256(encode_payload(self._asked(url, state)).encode()).hexdigest()
             yield f"{self.batch}-{digest[:16]}"
 
 
 @dataclass(slots=True)
 class Queued:
-    """The jobs of a run, in the order of the pages; ``found`` were there before.
+    """The jobs of a run, in the order of the pages; ``found`` were there before. ``states`` names those of jobs.
 
     Until ``is_complete`` more may be in Redis than were heard of: an interrupted submit tells nothing.
     """
@@ -66,6 +76,7 @@ class Queued:
     batch: str
     is_complete: bool = False
     urls: dict[str, str] = field(default_factory=dict[str, str])
+    states: dict[str, str] = field(default_factory=dict[str, str])
     found: int = 0
 
 
@@ -82,6 +93,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
             msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
             raise InvalidJob(msg)
         queued.urls[submitted.job_id] = plan.urls[0]
+        queued.states[submitted.job_id] = state_names(plan.states)[0]
         queued.is_complete = True
         on_job(submitted.job_id, plan.urls[0], True)  # noqa: FBT003  a callback
         return
@@ -90,9 +102,9 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
     jobs = client.submit_many(
         "scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids(), secrets=plan.secrets
     )
-    urls = iter(plan.urls)
+    places = product(plan.urls, state_names(plan.states))
     async for submitted in jobs:
-        url = next(urls)
+        url, queued.states[submitted.job_id] = next(places)
         queued.urls[submitted.job_id] = url
         queued.found += not submitted.created
         on_job(submitted.job_id, url, submitted.created)
@@ -107,12 +119,13 @@ async def pages_as_completed(
     left = dict(queued.urls)
     try:
         async for result in client.as_completed(list(left), timeout_s=left_s):
-            yield page_of(result, url=left.pop(result.job_id))
+            state = queued.states.get(result.job_id, "")
+            yield page_of(result, url=left.pop(result.job_id), state=state)
     except WaitTimeout:
         for job_id, url in left.items():
             late = f"within {timeout_s:g} s" if timeout_s else "yet"
             problem = f"no result {late}; the job goes on: sightline result {job_id}"
-            yield waiting_page(url, job_id=job_id, problem=problem)
+            yield waiting_page(url, job_id=job_id, problem=problem, state=queued.states.get(job_id, ""))
 
 
 async def _refuse_complete_batch(client: Client, name: str) -> None:

@@ -116,8 +116,8 @@ class Waiting:
         self._refuse_wrong_call()
         fail_on = threshold(self.options.fail_on)
         if not self._streams:
-            place = {url: number for number, url in enumerate(self.plan.urls)}
-            self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
+            place = {job_id: number for number, job_id in enumerate(self.queued.urls)}
+            self.pages.sort(key=lambda page: place.get(page.job_id, len(place)))
             now, extras = datetime.now(UTC), self.extras
             context = ReportContext(now, fail_on=fail_on, trends=extras.trends, notes=extras.notes)
             write_reports(self.outputs, self.pages, context)
@@ -161,7 +161,7 @@ class Waiting:
 
     async def _scan(self, client: Client) -> None:
         timeout_s, began = self.options.timeout_s, monotonic()
-        with progress(len(self.plan.urls), may_mix=self._streams) as bar:
+        with progress(self.plan.jobs, may_mix=self._streams) as bar:
             try:
                 async with asyncio.timeout(None if timeout_s is None else timeout_s + GRACE_S):
                     await take_kept(client, self.gate)
@@ -196,7 +196,8 @@ class Waiting:
         if pending:
             async for result in client.assessed(list(pending), timeout_s=wait_s):
                 pending.pop(result.job_id)
-                yield page_of(result, url=self.queued.urls[result.job_id])
+                state = self.queued.states.get(result.job_id, "")
+                yield page_of(result, url=self.queued.urls[result.job_id], state=state)
         for page in pending.values():
             yield page
 

@@ -173,8 +173,8 @@ def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
     ("arguments", "said"),
     [
         (("shop.example",), "--site HOST"),
-        (("--site", "https://shop.example"), "is no host"),
-        (("--trend", "--since", "yesterday", "--site", "shop.example:8080"), "is no host"),
+        (("--site", "https://shop.example"), "is no site"),
+        (("--trend", "--since", "yesterday", "--site", "shop.example:http"), "is no site"),
         (("--since", "the day of the cat"), "is no time"),
         (("--trend",), "add --since, such as --since '4 weeks ago'"),
         (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "it takes nothing else"),

@@ -50,6 +50,7 @@ class Run:
 class ScanFilter:
     """Which scans: every field given must hold; of several pages or statuses one.
 
+    ``host`` is a site (``site_of``), or ``localhost:*`` for all ports of its host.
     Times are Redis times, ms, of the last time a state was seen; ``begun_by_ms`` of the first.
     """
 
@@ -71,7 +72,6 @@ class ScanFilter:
         """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
         tags = {
             "terms": self.terms,
-            "host": self.host,
             "group": self.group,
             "rules": self.rule,
             "impacts": self.impact,
@@ -79,6 +79,10 @@ class ScanFilter:
             "components": self.component,
         }
         parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
+        if self.host is not None:
+            # All ports of a host: records of the usual one, and of releases that knew no others, have the host alone.
+            names = [self.host.removesuffix(":*"), self.host] if self.host.endswith(":*") else [self.host]
+            parts.append(Tag("host") == [exact_tag(name) for name in names])
         for name, some in (("page", self.page), ("status", self.status)):
             if some is not None:
                 parts.append(Tag(name) == [exact_tag(value) for value in ((some,) if isinstance(some, str) else some)])

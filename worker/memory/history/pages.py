@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -117,6 +117,24 @@ def newest_by_state(found: Sequence[PageState]) -> list[PageState]:
             newest[state.page, state.page_state] = state
     kept = {state.scan_id for state in newest.values()}
     return [state for state in found if state.scan_id in kept]
+
+
+def one_a_page(found: Sequence[PageState]) -> list[PageState]:
+    """Return one for each address, in the order given: its worst state, with what fails in any of them."""
+    states: dict[str, list[PageState]] = {}
+    for state in found:
+        states.setdefault(state.url or state.scan_id, []).append(state)
+    return [some[0] if len(some) == 1 else _merged(some) for some in states.values()]
+
+
+def _merged(states: Sequence[PageState]) -> PageState:
+    return replace(
+        max(states, key=lambda state: state.harm),
+        rules=frozenset[str]().union(*(state.rules for state in states)),
+        impacts=frozenset[str]().union(*(state.impacts for state in states)),
+        components=frozenset[str]().union(*(state.components for state in states)),
+        last_seen_ms=max(state.last_seen_ms for state in states),
+    )
 
 
 def _command(index: str, query: str, group: Sequence[str], limit: int) -> list[str]:

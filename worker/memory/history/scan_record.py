@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
-from producer.contract.addresses import host_of, path_of
+from producer.contract.addresses import any_port, host_of, path_of, site_of, without_port
+from producer.contract.appearance import APPEARANCE
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import exact_tag
@@ -100,7 +101,7 @@ def terms_of(request: ScanRequest) -> str:
     fixed. In the default state it is the digest of releases that knew no states.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
-    terms |= request.model_dump(include={"page_state"}, exclude_defaults=True, mode="json")
+    terms |= request.model_dump(include=set(APPEARANCE), exclude_defaults=True, mode="json")
     return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -196,21 +197,21 @@ def document(
     findings = recorded_findings(result.findings)
     components = sorted({issue_id for finding in findings for issue_id in finding.components})
     places = {issue_id: place for place, issue_id in enumerate(components)}
-    host = host_of(result.url)
+    site = site_of(result.url)
     fields: Fields = {
         "page": page,
         "terms": terms,
         "run": run,
         "standard": result.standard,
         "status": result.status,
-        "host": exact_tag(host) if host else "",
+        "host": site_tags(site),
         "group": exact_tag(result.group) if result.group else "",
         "rules": _tags(finding.rule for finding in findings),
         "impacts": _tags(finding.impact.value for finding in findings if finding.impact),
         "criteria": _tags(criterion for finding in findings for criterion in finding.criteria),
         "components": ",".join(components),
         "url": result.url,
-        "host_name": host,
+        "host_name": site,
         "group_name": result.group,
         "page_state": result.page_state,
         "title": _cut(result.title, MAX_TITLE),
@@ -226,6 +227,12 @@ def document(
         "findings": json.dumps([_pack(finding, places) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
+
+
+def site_tags(site: str) -> str:
+    """Return the tags that a record of a site is found by: the site, and that of all ports of its host."""
+    others = [any_port(site)] if site != without_port(site) else []
+    return ",".join(exact_tag(name) for name in (site, *others) if name)
 
 
 def cut_summary(summary: str) -> str:
