@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from producer.contract.devices import Device, find_device
+from producer.contract.devices import DESKTOP, Device, find_device
 from producer.contract.message import Message
 from producer.contract.states import check_state, join_states
 
@@ -30,12 +30,12 @@ class Viewport(BaseModel):
 class Appearance(Message):
     """How a page is shown.
 
-    ``device`` names a phone or tablet (``devices.toml``): window, pixel ratio, touch, User-Agent; ``viewport`` is the
-    window of a desktop browser. ``zoom`` is the browser's, percent: at 400 a window of 1280 has 320 CSS pixels, as WCAG
-    1.4.10 (reflow) has it. ``text_size`` is the browser's default font size, percent: text in units of it grows, all
-    else stays. Without ``reduced_motion`` the page moves as for people who have not asked it to rest; it is audited at
-    rest all the same. ``page_state`` names the state that a step leads to, such as ``dialog open``; '' is the page as
-    it loads.
+    ``device`` names a phone or tablet (``devices.toml``): window, pixel ratio, touch, User-Agent; '' and ``desktop``
+    are none. ``viewport`` is the window of a desktop browser. ``zoom`` is the browser's, percent: at 400 a window of
+    1280 has 320 CSS pixels, as WCAG 1.4.10 (reflow) has it. ``text_size`` is the browser's default font size, percent:
+    text in units of it grows, all else stays. Without ``reduced_motion`` the page moves as for people who have not
+    asked it to rest; it is audited at rest all the same. ``page_state`` names the state that a step leads to, such as
+    ``dialog open``; '' is the page as it loads.
 
     A worker of a release before these fields ignores all but ``viewport``, and its result names no state.
     """
@@ -52,7 +52,7 @@ class Appearance(Message):
     @field_validator("device")
     @classmethod
     def _device_is_known(cls, name: str) -> str:
-        return find_device(name).name if name.strip() else ""
+        return "" if name.strip().casefold() in {"", DESKTOP} else find_device(name).name
 
     @field_validator("page_state")
     @classmethod

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+DESKTOP: Final = "desktop"
+"""The name of no device: a window as wide as ever, without touch."""
 LANDSCAPE: Final = " landscape"
 
 
@@ -52,7 +54,7 @@ def find_device(name: str) -> Device:
     if found is None:
         known = {one.casefold(): one for one in all_devices()}
         near = [known[one] for one in difflib.get_close_matches(upright.casefold()[:100], known, n=1)]
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known.values())}"
+        hint = f"did you mean {near[0]!r}?" if near else f"expected {DESKTOP} or one of {', '.join(known.values())}"
         msg = f"no device is called {name[:100]!r}: {hint}"
         raise ValueError(msg)
     return found.turned() if upright != text else found

@@ -28,13 +28,14 @@ class ComponentBarrier(RuleGroup):
 
     ``issue_id`` is '' for elements that are only known by their rule. ``kin`` are other sites of the report that have
     a component barrier of the same kind, as sites of one framework do: each is mended by itself. ``only`` are the
-    states that alone have it, where its pages were read in others, too.
+    states that alone have it, where its pages were read in others, too; ``only_text`` says so.
     """
 
     issue_id: str = ""
     name: str = ""
     kin: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    only_text: str = ""
 
     @property
     def advice(self) -> tuple[Priority, str] | None:
@@ -80,11 +81,6 @@ class ComponentBarrier(RuleGroup):
         return None
 
     @property
-    def only_text(self) -> str:
-        """``only dark``, where some states of its pages alone have it."""
-        return only_text(self.only)
-
-    @property
     def what_to_do(self) -> Advice | None:
         """What to do about the rule, with an example."""
         return advice_on(self.rule)
@@ -118,6 +114,7 @@ def _fold_states(found: Iterable[ComponentBarrier], read: Mapping[str, frozenset
         for page, _ in one.places:
             having.setdefault(page.url, set()).add(page.state)
         one.only = only_in(having, read)
+        one.only_text = only_text(one.only, (state for url in having for state in read.get(url, ())))
         one.places = folded(one.places)
 
 
@@ -178,9 +175,7 @@ def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page, states
     entry["groups"] = sorted({*entry["groups"], *one.groups})
     entry["impact"] = max(Impact(entry["impact"]), one.impact, key=lambda impact: impact.rank).value
     one.places = [
-        (page, added)
-        for page, finding in one.places
-        if (added := states.shown.added(page, finding, about=one.issue_id)) is not None
+        (page, added) for page, finding in one.places if (added := states.shown.added(page, finding)) is not None
     ]
     entry["elements"] += one.node_count
     if entry["pages"][-1:] != [page.url]:

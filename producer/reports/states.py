@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from producer.contract import Finding
+    from producer.contract import Finding, Node
     from producer.reports.page import Page
 
 Place = tuple["Page", "Finding"]
@@ -21,33 +21,44 @@ class Seen:
     """What states of one page have shown so far; of another page nothing is kept."""
 
     url: str = ""
-    _nodes: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _shown: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _unlisted: dict[str, int] = field(default_factory=dict[str, int])
     _pages: dict[str, Page] = field(default_factory=dict[str, "Page"])
 
     def look_at(self, page: Page) -> None:
         """Begin with another page, unless it is the same one in another state."""
         if page.url != self.url or self._pages.get(page.state, page) is not page:
-            self.url, self._nodes, self._unlisted, self._pages = page.url, {}, {}, {}
+            self.url, self._shown, self._unlisted, self._pages = page.url, {}, {}, {}
         self._pages[page.state] = page
 
-    def added(self, page: Page, finding: Finding, *, about: str = "") -> Finding | None:
+    def added(self, page: Page, finding: Finding) -> Finding | None:
         """Return what the finding adds to those of the page's states before; None for nothing.
 
-        ``about`` keeps findings of one rule apart, such as the parts of two components.
+        Of a component that is the elements by which a state has more of it than any before: one element may be another
+        by its fingerprint, which counts those like it.
         """
         self.look_at(page)
-        key = f"{finding.outcome} {finding.rule} {about}"
-        known, unlisted = self._nodes.get(key), max(0, finding.node_count - len(finding.nodes))
-        if known is None:
-            self._nodes[key] = {node.fingerprint for node in finding.nodes}
-            self._unlisted[key] = unlisted
+        key = f"{finding.outcome} {finding.rule}"
+        unlisted = max(0, finding.node_count - len(finding.nodes))
+        by_component: dict[str, list[Node]] = {}
+        for node in finding.nodes:
+            by_component.setdefault(node.issue_id, []).append(node)
+        nodes = [node for issue_id, some in by_component.items() for node in self._more(f"{key} {issue_id}", some)]
+        before = self._unlisted.get(key)
+        self._unlisted[key] = max(unlisted, before or 0)
+        more = max(0, unlisted - (before or 0))
+        if before is None:
             return finding
-        nodes = tuple(node for node in finding.nodes if node.fingerprint not in known)
-        more = max(0, unlisted - self._unlisted[key])
-        known.update(node.fingerprint for node in nodes)
-        self._unlisted[key] = max(unlisted, self._unlisted[key])
-        return finding.revised(nodes=nodes, node_count=len(nodes) + more) if nodes or more else None
+        return finding.revised(nodes=tuple(nodes), node_count=len(nodes) + more) if nodes or more else None
+
+    def _more(self, key: str, nodes: Sequence[Node]) -> list[Node]:
+        """Return those of a component's elements that are more than were shown; of none all that were not."""
+        shown = self._shown.setdefault(key, set())
+        new = [node for node in nodes if node.fingerprint not in shown]
+        if nodes[0].issue_id:
+            new = new[: max(0, len(nodes) - len(shown))]
+        shown.update(node.fingerprint for node in new)
+        return new
 
 
 def together(pages: Iterable[Page]) -> list[Page]:
@@ -93,7 +104,27 @@ def only_in(having: Mapping[str, Iterable[str]], read: Mapping[str, frozenset[st
     return tuple(sorted(states)) if others else ()
 
 
-def only_text(states: Sequence[str]) -> str:
-    """Return ``only dark``, ``only at 390 px``, ``only dark and iPhone 14``; '' for none."""
-    names = [f"at {state}" if state[:1].isdigit() else state or "in the default state" for state in states]
-    return f"only {' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)}" if names else ""
+def only_text(states: Sequence[str], read: Iterable[str]) -> str:
+    """Return which of the states ``read`` alone have something: ``only dark``, ``only at 390 px``, ``not iPhone 14``.
+
+    A setting that all of them share and no other has stands for them: of ``dark`` and ``iPhone 14, dark`` that is dark.
+    """
+    if not states:
+        return ""
+    having, all_read = set(states), set(read)
+    for part in dict.fromkeys(part for state in sorted(all_read) for part in _parts(state)):
+        sharing = {state for state in all_read if part in _parts(state)}
+        if sharing == having:
+            return f"only {_place(part)}"
+        if all_read - sharing == having and len(having) > 1:
+            return f"not {_place(part)}"
+    names = [_place(" + ".join(_parts(state))) for state in states]
+    return f"only {' and '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)}"
+
+
+def _parts(state: str) -> list[str]:
+    return state.split(", ") if state else []
+
+
+def _place(state: str) -> str:
+    return f"at {state}" if state[:1].isdigit() else state or "in the default state"

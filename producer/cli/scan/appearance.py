@@ -107,10 +107,10 @@ def _read_percents(_context: click.Context, _option: click.Parameter, given: tup
 
 
 def _check_devices(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    from producer.contract.devices import find_device  # it reads a file, for those who name a device
+    from producer.contract.devices import DESKTOP, find_device  # it reads a file, for those who name a device
 
     try:
-        return tuple(find_device(name).name for name in given)
+        return tuple(name if name == DESKTOP else find_device(name).name for name in given)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -121,7 +121,7 @@ APPEARANCE_OPTIONS: Final = (
         multiple=True,
         metavar="NAME",
         callback=_check_devices,
-        help="Show pages as on 'iPhone 14', 'Pixel 9' … ('… landscape'): window, touch, User-Agent; repeatable.",
+        help="Show pages as on 'iPhone 14', 'Pixel 9', … ('… landscape', 'desktop'); repeatable.",
     ),
     click.option(
         "--viewport",

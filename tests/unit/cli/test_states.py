@@ -27,6 +27,7 @@ NARROW = {"width": 390, "height": 844}
             ["", "dark", "390 px", "390 px, dark"],
         ),
         ({"device": ("Pixel 9",), "zoom": (100, 400), "viewport": ({"width": 1280},)}, ["", "zoom 400 %", "Pixel 9"]),
+        ({"device": ("desktop", "Pixel 9")}, ["", "Pixel 9"]),
         ({"forced_colors": ("active",), "reduced_motion": ("no-preference",)}, ["forced colours, full motion"]),
     ],
 )

@@ -12,6 +12,7 @@ from producer.contract import Finding, ScanStatus
 from producer.reports.components import by_component
 from producer.reports.mended import mended_lines
 from producer.reports.page import Page, page_of, summarise
+from producer.reports.states import only_text
 from tests.unit.reports import sample_pages as sample
 from tests.unit.reports.component_pages import CARD, HEADER, finding
 
@@ -42,6 +43,30 @@ def test_a_component_barrier_is_one_row_and_says_which_states_alone_have_it() ->
     assert (header.node_count, header.page_count, header.only_text) == (2, 2, "")
     assert [page.name for page, _ in header.places] == ["https://shop.example/tea", "https://shop.example/cup"]
     assert (card.node_count, card.page_count, card.only_text) == (2, 1, "only at 390 px and dark")
+
+
+@pytest.mark.parametrize(
+    ("states", "text"),
+    [
+        (("dark", "iPhone 14, dark"), "only dark"),
+        (("", "dark"), "not iPhone 14"),
+        (("iPhone 14, dark",), "only iPhone 14 + dark"),
+        (("", "iPhone 14, dark"), "only in the default state and iPhone 14 + dark"),
+        ((), ""),
+    ],
+)
+def test_a_setting_that_states_share_stands_for_them(states: tuple[str, ...], text: str) -> None:
+    assert only_text(states, ("", "dark", "iPhone 14", "iPhone 14, dark")) == text
+
+
+def test_an_element_with_another_number_in_another_state_is_the_same_one() -> None:
+    first, second = finding("image-alt", CARD, nodes=2).nodes
+    one = finding("image-alt", CARD)
+    found = [shown("/tea", "", one.revised(nodes=(first,))), shown("/tea", "dark", one.revised(nodes=(second,)))]
+
+    assert by_component(found)[0].node_count == 1
+    assert summarise(found, fail_on=None).total == 1
+    assert json.loads(sample.render("json", found))["component_barriers"][0]["elements"] == 1
 
 
 def test_a_state_that_was_not_read_whole_proves_nothing() -> None:
