@@ -91,6 +91,17 @@ async def test_settings_of_one_state_hold_together(engine: ScanEngine):
     assert (seen["width"], seen["ratio"], seen["text"]) == (320, 4, "32px")
 
 
+async def test_contrast_is_measured_in_the_pixels_of_the_device(engine: ScanEngine):
+    text = "<p style='background:linear-gradient(#fff,#fefefe);color:#999;padding:20px'>Grey on nearly white</p>"
+    html = f"<!doctype html><html lang=en><title>x</title><main><h1>x</h1>{text}</main></html>"
+
+    (finding,) = (await engine.audit(ScanRequest(html=html, scroll=False, device="Pixel 9"))).result.incomplete
+
+    (node,) = finding.nodes
+    assert node.contrast is not None
+    assert (node.contrast.lowest, node.contrast.verdict) == (2.8, "fails")
+
+
 async def test_text_is_judged_on_the_canvas_that_the_page_has(engine: ScanEngine):
     grey = "<!doctype html><html lang=en><meta name=color-scheme content='light dark'><title>x</title><main><h1>x</h1>"
     grey += "<p style='color:#999'>Grey</p></main></html>"
