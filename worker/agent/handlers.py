@@ -225,6 +225,7 @@ def _day(at_ms: int) -> str:
 def _event(result: ScanResult) -> JsonObject:
     return {
         "url": result.url,
+        **({"page_state": result.page_state} if result.page_state else {}),
         "status": result.status,
         "scan_id": result.scan_id,
         "counts": result.counts.model_dump(),

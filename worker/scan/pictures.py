@@ -87,15 +87,22 @@ async def take_pictures(
 
     A CSS pixel is one of the picture, whatever ``pixel_ratio`` the page has.
     """
-    whole = Box(0, 0, viewport.width, min(max(page_height, viewport.height), MAX_HEIGHT))
     pictures = Pictures({})
     try:
         async with asyncio.timeout(min(LIMIT_S, left_s)):
+            width = viewport.width if pixel_ratio == 1 else max(viewport.width, await _layout_width(page))
+            whole = Box(0, 0, width, min(max(page_height, viewport.height), MAX_HEIGHT))
             await _take_page(page, whole, pictures, pixel_ratio)
             await _take_crops(page, crops_wanted(findings, whole), pictures, pixel_ratio)
     except (CallFailed, TimeoutError) as error:
         pictures.missing = f"not all pictures could be taken: {str(error) or 'there was no time left'}"
     return pictures
+
+
+async def _layout_width(page: Page) -> int:
+    """Return how wide the page is laid out: on a phone 980 pixels, where it does not ask for the window's width."""
+    metrics = await page.session.call("Page.getLayoutMetrics", {}, timeout_s=LIMIT_S)
+    return int(metrics["cssLayoutViewport"]["clientWidth"])
 
 
 async def _take_page(page: Page, whole: Box, pictures: Pictures, pixel_ratio: float) -> None:
