@@ -12,7 +12,7 @@ import click
 
 from producer.cli.scan.options import FAIL_ON
 from producer.cli.terminal import json_option, print_each
-from producer.contract.addresses import any_port, normal_url, page_ids, site_of
+from producer.contract.addresses import any_port, normal_url, page_ids, site_of, without_port
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -53,7 +53,7 @@ def history() -> None:
 @click.argument("url", required=False)
 @click.option("--search", metavar="TEXT", help="Those nearest in meaning first.")
 @click.option("--group", metavar="G", help="Of this group only.")
-@click.option("--site", metavar="HOST", help="Of this site only.")
+@click.option("--site", metavar="HOST", help="Of this site only, such as localhost:3000, or 'localhost:*'.")
 @click.option("--rule", metavar="R", help="That failed this axe rule, such as image-alt.")
 @click.option("--impact", type=click.Choice(IMPACTS), help="With a barrier of this impact.")
 @click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, May, '3 weeks ago'.")
@@ -155,7 +155,7 @@ def checked_host(site: str) -> str:
     if not name and site:
         msg = f"--site {site!r} is no site: expected one such as shop.example or localhost:3000, without https://, path"
         raise InputError(msg)
-    return any_port(site) if site.endswith(":*") else name
+    return any_port(name) if site.endswith(":*") else name
 
 
 def _moment(text: str, now_ms: int) -> int:
@@ -176,6 +176,13 @@ async def now_of(redis: Redis) -> int:
 # ------------------------------------------------------------------------------------------ states of pages
 
 
+def _nothing(wanted: Wanted) -> str:
+    """Return that nothing was found; a host without a port is the site on its usual one alone."""
+    site = wanted.site or ""
+    other = f" For all ports of the host: --site '{any_port(site)}'." if site and site == without_port(site) else ""
+    return NOTHING + other
+
+
 def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
     from worker.cli.history_text import Shown, scan_lines
 
@@ -185,7 +192,7 @@ def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
         as_json=as_json,
         document=Shown.document,
         line=lambda one: "\n".join(scan_lines(one)),
-        nothing=NOTHING,
+        nothing=_nothing(wanted),
     )
     if not as_json and len(shown) >= wanted.limit:
         click.echo(f"At most {counted(wanted.limit, 'record')}, as --limit says; there may be more.")

@@ -88,6 +88,8 @@ def test_the_history_of_a_page_tells_what_changed(history: Call):
     [
         ((), {"form-0", "cart-5", "cart-0"}),
         (("--site", "BLOG.example", "--rule", "region"), {"form-0"}),
+        (("--site", "BLOG.example:*", "--rule", "region"), {"form-0"}),
+        (("--site", "blog.example:8443"), set[str]()),
         (("--group", "help, new"), {"form-0"}),
         (("--group", "help"), set[str]()),
         (("--impact", "critical"), {"cart-5", "cart-0"}),
