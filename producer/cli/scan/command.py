@@ -7,48 +7,18 @@ from typing import Any, Final, TextIO
 import click
 
 from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
+from producer.cli.scan.sections import SECTIONS
 
-_SECTIONS: Final = {
-    "What to scan": (
-        "file",
-        "sitemaps",
-        "match",
-        "exclude",
-        "sitemap_replace",
-        "ignore_robots",
-        "batch",
-        "job_id",
-        "lane",
-        "local",
-    ),
-    "Logging in": ("header_file", "cookie_file", "storage_state"),
-    "The page": (
-        *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
-        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
-        *("no_assess", "try_fixes", "screenshot"),
-    ),
-    "Waiting and the gate": (
-        "wait",
-        "timeout_s",
-        "resume",
-        "fail_on",
-        "strict",
-        "only_new",
-        "run",
-        "baseline",
-        "write_baseline",
-    ),
-    "Reports": ("formats", "output", "as_json"),
-}
+_DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 
 class _InSections(click.Command):
     """A command whose help lists the options by what they are about; one that is in no section comes last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section of options for each of ``_SECTIONS``, then the rest."""
+        """Write a section of options for each of ``SECTIONS``, then the rest."""
         left = {param.name: row for param in self.get_params(ctx) if (row := param.get_help_record(ctx)) is not None}
-        for title, names in _SECTIONS.items():
+        for title, names in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([left.pop(name) for name in names])
         with formatter.section("Other"):
@@ -70,12 +40,31 @@ class _InSections(click.Command):
 @click.option(
     "--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids, and without its delay."
 )
+@click.option(
+    "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
+)
+@click.option(
+    "--site", "sites", multiple=True, metavar="NAME", help="Of the settings file, only this site; repeatable."
+)
+@click.option("--no-config", is_flag=True, help="Read no settings file.")
+@click.option(
+    "--start",
+    metavar="CMD",
+    help="Run this first, such as 'npm run preview', and end it with the run; needs no --wait.",
+)
+@click.option("--start-url", metavar="URL", help="Wait until this address answers.  [default: the first to scan]")
 @click.option("--local", is_flag=True, help="Start a Redis and a worker for this run; localhost may be scanned.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
 @click.option(
     "--wait", is_flag=True, help="Wait for results (implied by the options below, --format, --output, --local)."
 )
 @click.option("--only-new", is_flag=True, help="Fail only on component barriers that the site did not have before.")
+@click.option(
+    "--max-new",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Fail only if more than N component barriers are new; needs --only-new or --baseline.",
+)
 @click.option(
     "--run",
     metavar="ID",
@@ -105,6 +94,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     \b
     sightline scan https://example.org/ --wait
     sightline scan http://localhost:3000/ --local
+    sightline scan --local
     sightline scan --file urls.txt --format html=report.html --format junit=junit.xml
     cat urls.txt | sightline scan --file - --batch nightly-2026-11-23
     sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts
@@ -112,6 +102,9 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
     sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --viewport 390x844
+
+    Without an address it scans what sightline.toml says (docs/config.md; 'sightline config init' writes one). Its
+    options hold for addresses given here, too; an option given here wins.
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
 
@@ -125,4 +118,6 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     """
     from producer.cli.scan.run import run
 
-    return run(urls, file, ScanOptions(**options))
+    context = click.get_current_context()
+    given = {name: value for name, value in options.items() if context.get_parameter_source(name) is not _DEFAULT}
+    return run(urls, file, ScanOptions(**options), context.command, given)

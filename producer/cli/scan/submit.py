@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
@@ -23,7 +24,8 @@ class ScanPlan:
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
     a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
     open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
-    came with, which the client makes a secret.
+    came with, which the client makes a secret. ``own`` and ``own_secrets`` are those of pages that differ from the
+    others (``sightline.toml``).
     """
 
     urls: Sequence[str]
@@ -37,10 +39,12 @@ class ScanPlan:
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     run: str = ""
     with_login: Callable[[str], str] = field(default=str, repr=False)
+    own: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    own_secrets: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject], repr=False)
 
     def _asked(self, url: str) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.options, **group}
+        return {"url": url, **self.options, **self.own.get(url, {}), **group}
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each page."""
@@ -54,6 +58,15 @@ class ScanPlan:
         for url in self.urls:
             digest = hashlib.sha256(encode_payload(self._asked(url)).encode()).hexdigest()
             yield f"{self.batch}-{digest[:16]}"
+
+    def by_secrets(self) -> Iterator[tuple[JsonObject | None, int]]:
+        """Yield what opens the pages and for how many of them, one after the other, it does."""
+        for secrets, alike in groupby(self.secrets_of(url) for url in self.urls):
+            yield secrets, sum(1 for _ in alike)
+
+    def secrets_of(self, url: str) -> JsonObject | None:
+        """Return what opens a page."""
+        return self.own_secrets.get(url, self.secrets) or None
 
 
 @dataclass(slots=True)
@@ -76,8 +89,8 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
     is already complete, unless the plan resumes it.
     """
     if not plan.batch:
-        payload = next(plan.payloads())
-        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=plan.secrets)
+        payload, secrets = next(plan.payloads()), plan.secrets_of(plan.urls[0])
+        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=secrets)
         if not submitted.created:
             msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
             raise InvalidJob(msg)
@@ -87,15 +100,15 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
         return
     if not plan.resume:
         await _refuse_complete_batch(client, plan.batch)
-    jobs = client.submit_many(
-        "scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids(), secrets=plan.secrets
-    )
-    urls = iter(plan.urls)
-    async for submitted in jobs:
-        url = next(urls)
-        queued.urls[submitted.job_id] = url
-        queued.found += not submitted.created
-        on_job(submitted.job_id, url, submitted.created)
+    payloads, job_ids, urls = plan.payloads(), plan.job_ids(), iter(plan.urls)
+    for secrets, number in plan.by_secrets():
+        some, ids = islice(payloads, number), islice(job_ids, number)
+        jobs = client.submit_many("scan", some, lane=plan.lane, batch=plan.batch, job_ids=ids, secrets=secrets)
+        async for submitted in jobs:
+            url = next(urls)
+            queued.urls[submitted.job_id] = url
+            queued.found += not submitted.created
+            on_job(submitted.job_id, url, submitted.created)
     await client.seal_batch(plan.batch)
     queued.is_complete = True
 
