@@ -152,8 +152,17 @@ def _reports(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
         for name, field in type(config.document.reports).model_fields.items()
         if name in config.document.reports.model_fields_set
     }
-    formats = tuple(name if file == STDOUT else f"{name}={folder / file}" for name, file in files.items())
+    formats = tuple(name if file == STDOUT else f"{name}={_in_folder(folder / file)}" for name, file in files.items())
     return {"formats": formats} if formats else {}
+
+
+def _in_folder(file: Path) -> Path:
+    """Return the file, its folder made: a fresh clone has none for reports."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder of {str(file)!r}: {error.strerror}") from None
+    return file
 
 
 def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:

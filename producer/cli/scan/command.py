@@ -50,7 +50,7 @@ class _InSections(click.Command):
 @click.option(
     "--start",
     metavar="CMD",
-    help="Run this first, such as 'npm run preview', and end it with the run; needs no --wait.",
+    help="Run this first, such as 'npm run preview', and end it with the run.",
 )
 @click.option("--start-url", metavar="URL", help="Wait until this address answers.  [default: the first to scan]")
 @click.option("--local", is_flag=True, help="Start a Redis and a worker for this run; localhost may be scanned.")
@@ -103,8 +103,8 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
     sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --viewport 390x844
 
-    Without an address it scans what sightline.toml says (docs/config.md; 'sightline config init' writes one). Its
-    options hold for addresses given here, too; an option given here wins.
+    Without an address, scans the sites of sightline.toml (docs/config.md) and waits. Its options also apply to
+    addresses given here; options given here take precedence. 'sightline config init' writes one.
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
 

@@ -32,7 +32,7 @@ _OF_THE_COMMAND_LINE: Final = frozenset(
 
 def option_keys(command: click.Command) -> list[Option]:
     """Return the options that a file may set."""
-    scopes = {name: _SCOPES.get(title, "page") for title, names in SECTIONS.items() for name in names}
+    scopes: dict[str, Scope] = {name: _SCOPES.get(title, "page") for title, names in SECTIONS.items() for name in names}
     return [
         _option(param, scopes.get(param.name or "", "page"))
         for param in command.params

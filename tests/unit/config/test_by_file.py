@@ -40,7 +40,7 @@ report_only = ["label"]
 [gate.max]
 total = 9
 [reports]
-html = "out.html"
+html = "reports/out.html"
 table = "-"
 [[waiver]]
 rule = "image-alt"
@@ -79,7 +79,7 @@ def test_without_an_address_the_file_says_what_is_scanned(file: Path) -> None:
     options = run.options
     assert options.waits
     assert (options.lane, options.only_new, options.max_new) == ("interactive", True, 1)
-    assert options.formats == ("table", f"html={file.parent / 'out.html'}")
+    assert options.formats == ("table", f"html={file.parent / 'reports/out.html'}")
     assert run.start == by_file.Start("npm run preview", "http://shop.test/", file.parent)
 
 
