@@ -110,10 +110,12 @@ def _plan(targets: Targets, asked: Sequence[Asked], options: ScanOptions) -> Sca
     groups: dict[str, str] = {}
     for page in asked:
         groups |= groups_of([page.url], page.options.groups)
+    own = _own_fields(asked, waits_for_tries=not options.local or _waits_for_tries(options))
+    common = next(iter(own.values()), {})
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     return ScanPlan(
         targets.urls,
-        {},
+        common,
         batch=batch,
         job_id=job_id,
         lane=lane,
@@ -122,7 +124,7 @@ def _plan(targets: Targets, asked: Sequence[Asked], options: ScanOptions) -> Sca
         groups=groups,
         with_login=targets.with_login,
         run=_run_of(options),
-        own=_own_fields(asked, waits_for_tries=not options.local or _waits_for_tries(options)),
+        own={url: fields for url, fields in own.items() if fields != common},
         own_secrets={page.url: page.secrets for page in asked if page.secrets},
     )
 

@@ -24,8 +24,8 @@ class ScanPlan:
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
     a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
     open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
-    came with, which the client makes a secret. ``own`` and ``own_secrets`` are those of pages that differ from the
-    others (``sightline.toml``).
+    came with, which the client makes a secret. ``own`` and ``own_secrets`` stand in place of ``options`` and
+    ``secrets`` for pages that differ from the others (``sightline.toml``).
     """
 
     urls: Sequence[str]
@@ -44,7 +44,7 @@ class ScanPlan:
 
     def _asked(self, url: str) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.options, **self.own.get(url, {}), **group}
+        return {"url": url, **self.own.get(url, self.options), **group}
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each page."""
