@@ -7,18 +7,52 @@ from typing import Any, Final, TextIO
 import click
 
 from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
-from producer.cli.scan.sections import SECTIONS
 
+_SECTIONS: Final = {
+    "What to scan": (
+        "file",
+        "sitemaps",
+        "match",
+        "exclude",
+        "sitemap_replace",
+        "ignore_robots",
+        *("config", "sites", "no_config", "start", "start_url"),
+        "batch",
+        "job_id",
+        "lane",
+        "local",
+    ),
+    "Logging in": ("header_file", "cookie_file", "storage_state"),
+    "The page": (
+        *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
+        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
+        *("no_assess", "try_fixes", "screenshot"),
+    ),
+    "Waiting and the gate": (
+        "wait",
+        *("timeout_s", "assess_wait_s", "max_new"),
+        "resume",
+        "fail_on",
+        "strict",
+        "only_new",
+        "run",
+        "baseline",
+        "write_baseline",
+    ),
+    "Reports": ("formats", "output", "as_json"),
+}
 _DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 
 class _InSections(click.Command):
     """A command whose help lists the options by what they are about; one that is in no section comes last."""
 
+    sections = _SECTIONS
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section of options for each of ``SECTIONS``, then the rest."""
+        """Write a section of options for each of ``_SECTIONS``, then the rest."""
         left = {param.name: row for param in self.get_params(ctx) if (row := param.get_help_record(ctx)) is not None}
-        for title, names in SECTIONS.items():
+        for title, names in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl([left.pop(name) for name in names])
         with formatter.section("Other"):

@@ -6,12 +6,11 @@ A key is the option's long name with underscores. An option of the section "What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
-from producer.cli.scan.sections import SECTIONS
 from producer.config.options import Kind, Option, Scope
 from producer.errors import InputError
 
@@ -25,18 +24,19 @@ _OF_THE_COMMAND_LINE: Final = frozenset(
         *("file", "sitemaps", "match", "exclude", "sitemap_replace", "ignore_robots"),  # keys of a [[site]]
         *("config", "no_config", "sites", "start", "start_url", "help"),
         *("job_id", "batch", "resume", "run"),  # of one run
-        *SECTIONS["Reports"],  # [reports]
     }
 )
 
 
 def option_keys(command: click.Command) -> list[Option]:
     """Return the options that a file may set."""
-    scopes: dict[str, Scope] = {name: _SCOPES.get(title, "page") for title, names in SECTIONS.items() for name in names}
+    sections: Mapping[str, Sequence[str]] = getattr(command, "sections", {})
+    scopes: dict[str, Scope] = {name: _SCOPES.get(title, "page") for title, names in sections.items() for name in names}
+    left_out = {*_OF_THE_COMMAND_LINE, *sections.get("Reports", ())}  # [reports] has these
     return [
         _option(param, scopes.get(param.name or "", "page"))
         for param in command.params
-        if isinstance(param, click.Option) and param.name not in _OF_THE_COMMAND_LINE
+        if isinstance(param, click.Option) and param.name not in left_out
     ]
 
 
