@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from producer.cli.scan.app import GUARD, started
+from producer.cli.scan.app import GUARD, _await_answer, _running, started
 from producer.cli.scan.by_file import Start
 from producer.cli.scan.local import while_it_lives
 from producer.errors import ServiceError
@@ -33,9 +36,9 @@ def answers(port: int) -> bool:
         return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
-def serving(folder: Path) -> tuple[Start, int]:
+def serving(folder: Path, before: str = "") -> tuple[Start, int]:
     port = free_port()
-    command = f"echo ready; {PYTHON} -m http.server {port} --bind 127.0.0.1; echo over"
+    command = f"{before}{PYTHON} -m http.server {port} --bind 127.0.0.1"
     return Start(command, f"http://127.0.0.1:{port}/", folder, timeout_s=60), port
 
 
@@ -59,15 +62,17 @@ def test_one_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> None:
 
 
 def test_one_that_never_answers_is_named_and_ended(tmp_path: Path) -> None:
-    mark = tmp_path / "pid"
-    command = f"echo $$ > {shlex.quote(str(mark))}; echo waiting; exec sleep 600"
-    start = Start(command, f"http://127.0.0.1:{free_port()}/", tmp_path, timeout_s=1.0)
+    command = "echo $$; exec sleep 600"
+    start = Start(command, f"http://127.0.0.1:{free_port()}/", tmp_path, timeout_s=0.0)
 
-    text = r"does not answer 1 s after .*; its last lines: waiting"
-    with pytest.raises(ServiceError, match=text), started(start, {}):
-        pass
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(mark.read_text()), 0)
+    with tempfile.TemporaryFile() as log, _running(start, log) as application:
+        until_within(lambda: re.search(r"\d", application.last_lines()) is not None, seconds=60)
+        pid = application.last_lines().split()[-1]
+        text = rf"does not answer 0 s after .*; its last lines: {pid}$"
+        with pytest.raises(ServiceError, match=text):
+            _await_answer(start, application, 0)
+
+    assert not is_alive(int(pid))
 
 
 def test_what_answers_already_is_used_and_in_ci_refused(tmp_path: Path) -> None:
@@ -82,13 +87,14 @@ def test_what_answers_already_is_used_and_in_ci_refused(tmp_path: Path) -> None:
 
 
 async def test_a_run_ends_when_its_application_does(tmp_path: Path) -> None:
-    import asyncio  # noqa: PLC0415  beside its only use
-
-    start, _ = serving(tmp_path)
+    start, _ = serving(tmp_path, "echo $$; exec ")
     with started(start, {}) as application:
         assert application
-        application._process.kill()
-        with pytest.raises(ServiceError, match="has ended with"):
+        until_within(lambda: re.search(r"\d+", application.last_lines()) is not None, seconds=60)
+        first = re.search(r"lines: (\d+)", application.last_lines())
+        assert first
+        os.kill(int(first[1]), signal.SIGKILL)
+        with pytest.raises(ServiceError, match="has ended with 137"):
             await while_it_lives(application.why_dead, asyncio.Event().wait())
 
 
