@@ -36,6 +36,29 @@ NO_SUCH_ROUTE = (
 """Baselines until 5e536ef name no routes. Which of them had a barrier is not known, so none is read for any."""
 
 
+@dataclass(frozen=True, slots=True)
+class RuleWaiver:
+    """A waiver of ``rules``, or with ``is_others`` of all others, on the pages that fit ``match``, or on all.
+
+    The waiver's fingerprint is that of the finding it is met on.
+    """
+
+    waiver: Waiver
+    rules: frozenset[str]
+    match: tuple[str, ...] = ()
+    is_others: bool = False
+
+    def covers(self, rule: str, url: str) -> bool:
+        """Whether it is over findings of a rule on a page."""
+        if (rule in self.rules) is self.is_others:
+            return False
+        if not self.match:
+            return True
+        from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
+
+        return any(fits(url, pattern) for pattern in self.match)
+
+
 @dataclass(slots=True)
 class Gate:
     """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with earlier scans.
@@ -43,7 +66,8 @@ class Gate:
     New is a component barrier that the site did not have before, on each of its pages. An element of no component (in
     results of earlier releases) is new where its page's previous scan did not have it.
 
-    ``strict`` takes a page with any doubt for one that was not scanned.
+    ``strict`` takes a page with any doubt for one that was not scanned. ``today`` (UTC) says which of ``rule_waivers``
+    are in force.
     """
 
     only_new: bool = False
@@ -52,6 +76,8 @@ class Gate:
     waivers: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
+    rule_waivers: tuple[RuleWaiver, ...] = ()
+    today: date = date.max
     _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
     _in_any_state: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
 
@@ -84,9 +110,20 @@ class Gate:
             expired={name: waiver for name, waiver in self.expired.items() if name in present},
             decisions=page.marks.decisions,
         )
+        if self.rule_waivers:
+            marks = self._waived_by_rule(page, marks)
         if self.only_new or self.baseline is not None:
             marks = self._compared(page, page.result, marks)
         return replace(page, marks=marks)
+
+    def _waived_by_rule(self, page: Page, marks: Marks) -> Marks:
+        waivers, expired = dict(marks.waivers), dict(marks.expired)
+        for one in self.rule_waivers:
+            kept = expired if one.waiver.is_expired(self.today) else waivers
+            for finding in page.findings:
+                if one.covers(finding.rule, page.url):
+                    kept.setdefault(finding.fingerprint, replace(one.waiver, fingerprint=finding.fingerprint))
+        return replace(marks, waivers=waivers, expired=expired)
 
     def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
         path = path_of(page.url)
@@ -139,12 +176,12 @@ def _note(why: str, rules: Sequence[str]) -> str:
     return text if rules else ""
 
 
-def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False) -> int:
+def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False, fails: bool | None = None) -> int:
     """Return the exit code: what was not seen outranks what was found, for it may hide worse.
 
     ``NO_ANSWER`` when time ran out, ``NO_RESULT`` when a result is no longer kept, ``NOT_SCANNED`` when a page could
     not be read whole or, with ``--strict``, is in doubt, ``FINDINGS`` when a page has findings at or over the
-    threshold the summary was made with.
+    threshold the summary was made with; ``fails`` says so instead, where limits decide (``limits.py``).
     """
     if timed_out:
         return NO_ANSWER
@@ -152,7 +189,7 @@ def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False) -> in
         return NO_RESULT
     if summary.not_scanned:
         return NOT_SCANNED
-    return FINDINGS if summary.failing else FINE
+    return FINDINGS if (summary.failing if fails is None else fails) else FINE
 
 
 def threshold(fail_on: str | None) -> Impact | None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from producer.cli.scan.appearance import APPEARANCE_OPTIONS, AppearanceOptions
+from producer.cli.scan.certificate_file import read_certificates
 from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
-from producer.errors import InputError
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
@@ -63,6 +63,12 @@ class ScanOptions(AppearanceOptions):
     max_pages: int | None = None
     per_pattern: int | None = None
     local: bool = False
+    config: str | None = None
+    no_config: bool = False
+    sites: tuple[str, ...] = ()
+    start: str | None = None
+    start_url: str | None = None
+    max_new: int | None = None
     groups: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -89,6 +95,8 @@ class ScanOptions(AppearanceOptions):
             self.formats,
             self.output,
             self.resume,
+            self.start,
+            self.max_new is not None,
         )
         return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
@@ -154,24 +162,6 @@ def _check_host(text: str) -> str:
     from producer.contract.hosts import check_host_pattern  # it parses addresses, for those who give one
 
     return check_host_pattern(text)
-
-
-def _read_certificates(_context: click.Context, _option: click.Parameter, file: str | None) -> str | None:
-    """Return the certificates in a file; raises ``InputError`` for one without any."""
-    if file is None:
-        return None
-    from producer.contract.certificates import check_certificates
-    from producer.text_file import read_text
-
-    try:
-        return check_certificates(read_text(file))
-    except OSError as error:
-        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file of certificates") from None
-    except UnicodeDecodeError:
-        hint = f"openssl x509 -inform der -in {file} -out ca.pem"
-        raise InputError(f"--ca {file!r} is not text: expected PEM; of a DER file make it by {hint!r}") from None
-    except ValueError as error:
-        raise InputError(f"--ca {file!r}: {error}") from None
 
 
 def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -257,7 +247,7 @@ page_options = _together(
         "--ca",
         type=click.Path(),
         metavar="F",
-        callback=_read_certificates,
+        callback=read_certificates,
         help="Trust the authorities in this PEM file too, for staging.",
     ),
     click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import groupby, islice
 
 from producer.cli.scan.appearance import state_names
 from producer.client.client import Client
@@ -27,7 +27,8 @@ class ScanPlan:
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
     a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
     open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
-    came with, which the client makes a secret.
+    came with, which the client makes a secret. ``own``, ``own_secrets`` and ``own_states`` stand in place of
+    ``options``, ``secrets`` and ``states`` for pages that differ from the others (``sightline.toml``).
     """
 
     urls: Sequence[str]
@@ -42,28 +43,48 @@ class ScanPlan:
     run: str = ""
     with_login: Callable[[str], str] = field(default=str, repr=False)
     states: Sequence[JsonObject] = ({},)
+    own: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    own_secrets: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject], repr=False)
+    own_states: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict[str, Sequence[JsonObject]])
 
     @property
     def jobs(self) -> int:
         """How many jobs that is."""
-        return len(self.urls) * len(self.states)
+        return sum(len(self.states_of(url)) for url in self.urls)
+
+    def states_of(self, url: str) -> Sequence[JsonObject]:
+        """Return the states in which a page is scanned."""
+        return self.own_states.get(url, self.states)
+
+    def places(self) -> Iterator[tuple[str, JsonObject]]:
+        """Yield page and state of each job."""
+        return ((url, state) for url in self.urls for state in self.states_of(url))
 
     def _asked(self, url: str, state: JsonObject) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.options, **state, **group}
+        return {"url": url, **self.own.get(url, self.options), **state, **group}
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each job."""
-        for url, state in product(self.urls, self.states):
+        for url, state in self.places():
             gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
             run: JsonObject = {"run": self.run} if self.run else {}
             yield {**self._asked(url, state), "url": self.with_login(url), **gap, **run}
 
     def job_ids(self) -> Iterator[str]:
         """Yield the id of each job of a batch."""
-        for url, state in product(self.urls, self.states):
+        for url, state in self.places():
             digest = hashlib.sha256(encode_payload(self._asked(url, state)).encode()).hexdigest()
             yield f"{self.batch}-{digest[:16]}"
+
+    def by_secrets(self) -> Iterator[tuple[JsonObject | None, int]]:
+        """Yield what opens the pages and for how many jobs, one after the other, it does."""
+        for secrets, alike in groupby(self.secrets_of(url) for url, _ in self.places()):
+            yield secrets, sum(1 for _ in alike)
+
+    def secrets_of(self, url: str) -> JsonObject | None:
+        """Return what opens a page."""
+        return self.own_secrets.get(url, self.secrets) or None
 
 
 @dataclass(slots=True)
@@ -87,27 +108,28 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
     is already complete, unless the plan resumes it.
     """
     if not plan.batch:
-        payload = next(plan.payloads())
-        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=plan.secrets)
+        payload, secrets = next(plan.payloads()), plan.secrets_of(plan.urls[0])
+        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=secrets)
         if not submitted.created:
             msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
             raise InvalidJob(msg)
         queued.urls[submitted.job_id] = plan.urls[0]
-        queued.states[submitted.job_id] = state_names(plan.states)[0]
+        queued.states[submitted.job_id] = state_names(plan.states_of(plan.urls[0]))[0]
         queued.is_complete = True
         on_job(submitted.job_id, plan.urls[0], True)  # noqa: FBT003  a callback
         return
     if not plan.resume:
         await _refuse_complete_batch(client, plan.batch)
-    jobs = client.submit_many(
-        "scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids(), secrets=plan.secrets
-    )
-    places = product(plan.urls, state_names(plan.states))
-    async for submitted in jobs:
-        url, queued.states[submitted.job_id] = next(places)
-        queued.urls[submitted.job_id] = url
-        queued.found += not submitted.created
-        on_job(submitted.job_id, url, submitted.created)
+    payloads, job_ids = plan.payloads(), plan.job_ids()
+    places = ((url, state) for url in plan.urls for state in state_names(plan.states_of(url)))
+    for secrets, number in plan.by_secrets():
+        some, ids = islice(payloads, number), islice(job_ids, number)
+        jobs = client.submit_many("scan", some, lane=plan.lane, batch=plan.batch, job_ids=ids, secrets=secrets)
+        async for submitted in jobs:
+            url, queued.states[submitted.job_id] = next(places)
+            queued.urls[submitted.job_id] = url
+            queued.found += not submitted.created
+            on_job(submitted.job_id, url, submitted.created)
     await client.seal_batch(plan.batch)
     queued.is_complete = True
 

@@ -50,7 +50,7 @@ def read_targets(
     if not urls and not refused:
         where = f"{file.name!r} has no addresses" if file else "nothing to scan"
         msg = f"{where}: expected addresses such as https://example.org/, one a line in a --file, '#' begins a comment"
-        raise InputError(msg)
+        raise InputError(msg if file else f"{msg}; 'sightline config init' writes a sightline.toml that names them")
     if not urls:
         first, *others = refused.values()
         msg = first.problem + (f"; and {len(others)} more like it" if others else _file_hint(next(iter(refused))))

@@ -143,3 +143,14 @@ def test_a_wrong_value_is_refused_before_anything_is_queued(
 
     assert code == 64
     assert said in capsys.readouterr().err
+
+
+def test_pages_that_differ_have_fields_and_secrets_of_their_own() -> None:
+    own, secrets = {CART: {"standard": "wcag2a"}}, {CART: {"headers": {"A": "1"}}}
+    plan = ScanPlan((CART, TEA, HOME), {"assess": False}, "b", own=own, own_secrets=secrets)
+
+    assert [(payload.get("standard"), payload.get("assess")) for payload in plan.payloads()] == [
+        ("wcag2a", None), (None, False), (None, False)
+    ]  # fmt: skip
+    assert list(plan.by_secrets()) == [({"headers": {"A": "1"}}, 1), (None, 2)]
+    assert "headers" not in repr(plan)
