@@ -38,6 +38,7 @@ _COMMANDS: Final = {
     "ask": "Ask about what scans have found.",
     "batch": "Close a batch whose submitter died.",
     "cancel": "Cancel a job or a batch.",
+    "config": "Write, check, show and import sightline.toml.",
     "dead": "List, show, replay and drop dead letters.",
     "review": "Decide what axe-core leaves undecided, with a reason.",
     "result": "Show the result of a job, or report a batch.",

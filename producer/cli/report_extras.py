@@ -9,7 +9,7 @@ from typing import Final
 
 from producer.cli.outputs import Output
 from producer.client.client import Client
-from producer.contract.addresses import host_of
+from producer.contract.addresses import site_of
 from producer.redis.connection import redis_errors
 from producer.reports.component_dates import ComponentDates, read_dates
 from producer.reports.page import Page, worst_first
@@ -82,7 +82,7 @@ async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, 
 
 
 async def _trends(client: Client, pages: Iterable[Page]) -> dict[str, Sequence[Day]]:
-    hosts = sorted({host_of(page.result.url) for page in pages if page.result} - {""})
+    hosts = sorted({site_of(page.result.url) for page in pages if page.result} - {""})
     if len(hosts) > MAX_HOSTS:
         return {}
     with redis_errors(client.settings, None):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from producer.cli.connect import with_client
+from producer.cli.scan.appearance import states_of
 from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
 from producer.cli.terminal import json_option, print_each
 from producer.contract.addresses import public_url
@@ -55,8 +56,9 @@ def add(
     fields |= ({"standard": standard} if standard else {}) | ({"assess": False} if no_assess else {})
     named = groups_of(targets.urls, asked.groups)
     payloads = tuple(
-        {"url": targets.with_login(url), **fields} | ({"group": named[url]} if url in named else {})
+        {"url": targets.with_login(url), **fields, **state} | ({"group": named[url]} if url in named else {})
         for url in targets.urls
+        for state in states_of(asked)
     )
     added = Schedule(name, cron, "scan", payloads)
     with_client(lambda client: _schedules(client).add(added))

@@ -43,13 +43,14 @@ from producer.contract.terms import (
 )
 
 if TYPE_CHECKING:
+    from producer.contract.appearance import Viewport
     from producer.contract.assessment import Assessment, AssessmentSource, Priority, ReviewProposal, SiteOrder
     from producer.contract.doubts import DOUBTS
     from producer.contract.findings import Changes, Counts, Doubt, Finding, MeasuredContrast, Node
     from producer.contract.fixes import Replacement, TriedFix
     from producer.contract.meaning import NamedElement
     from producer.contract.message import Event, Message, describe_invalid
-    from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest, Viewport
+    from producer.contract.requests import REQUESTS, QueryRequest, ScanRequest
     from producer.contract.results import (
         RESULTS,
         ErrorInfo,
@@ -120,7 +121,17 @@ __all__ = [
     "request_fields",
 ]
 
-_WITH_MODELS: Final = ("doubts", "message", "findings", "assessment", "fixes", "meaning", "requests", "results")
+_WITH_MODELS: Final = (
+    "doubts",
+    "message",
+    "findings",
+    "assessment",
+    "fixes",
+    "meaning",
+    "appearance",
+    "requests",
+    "results",
+)
 """The parts that come when they are asked for, each after those that it imports."""
 
 

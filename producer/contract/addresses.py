@@ -150,6 +150,36 @@ def host_of(url: str) -> str:
     return ada_url.idna_to_ascii(host).decode() or host
 
 
+def site_of(url: str) -> str:
+    """Return the site that history has a page under: its host, with the port unless that is the scheme's own.
+
+    Two applications on one ``localhost`` are two sites. Of text without a scheme (``//host:port``) neither 80 nor 443
+    is a port of its own. '' where there is no host.
+    """
+    host = host_of(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return host
+    own = {_DEFAULT_PORTS[parts.scheme]} if parts.scheme in _DEFAULT_PORTS else set(_DEFAULT_PORTS.values())
+    if not host or port is None or port in own:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def without_port(site: str) -> str:
+    """Return the host of a site: ``localhost`` of ``localhost:3000``, ``::1`` of ``[::1]:3000``."""
+    if site.startswith("["):
+        return site[1:].partition("]")[0]
+    return site.partition(":")[0] if site.count(":") == 1 else site
+
+
+def any_port(site: str) -> str:
+    """Return what stands for all ports of a site's host: ``localhost:*``."""
+    return f"{without_port(site)}:*"
+
+
 def origin_of(url: str) -> str:
     """Return the origin of an http or https address, its usual port left out; '' for any other (RFC 6454)."""
     try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from producer.contract.addresses import host_of, normal_url
+from producer.contract.addresses import host_of, normal_url, site_of
+from producer.contract.appearance import Appearance
 from producer.contract.certificates import check_certificates
 from producer.contract.doubts import DOUBTS
 from producer.contract.hosts import check_host_pattern, fits_host
@@ -17,16 +18,7 @@ from producer.contract.terms import MAX_RUN_CHARS, JsonObject, Standard
 from producer.errors import InvalidJob
 
 
-class Viewport(BaseModel):
-    """Size of the page's window in CSS pixels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    width: Annotated[int, Field(ge=200, le=4000)] = 1280
-    height: Annotated[int, Field(ge=200, le=4000)] = 800
-
-
-class ScanRequest(Message):
+class ScanRequest(Appearance):
     """One page to scan.
 
     Exactly one of ``url`` and ``html``. ``wait_until`` is the load event waited for; ``wait_for`` a CSS selector
@@ -45,6 +37,8 @@ class ScanRequest(Message):
     ``run`` names the pipeline run that asks: the page is compared with its last state from before that run began, so
     that the run repeated finds the same barriers new. A worker of a release before it compares with the last state.
 
+    How the page is shown, and so in which state it is, is in ``appearance.py``.
+
     ``try_fixes``: changes of markup are tried on the page, loaded once more for that; None: where it is assessed.
     """
 
@@ -55,7 +49,6 @@ class ScanRequest(Message):
     exclude: tuple[str, ...] = ()
     disabled_rules: tuple[str, ...] = ()
     enabled_rules: tuple[str, ...] = ()
-    viewport: Viewport = Viewport()
     wait_until: Literal["load", "domcontentloaded"] = "load"
     wait_for: str | None = None
     scroll: bool = True
@@ -129,7 +122,7 @@ class ScanRequest(Message):
 
 
 class QueryRequest(Message):
-    """One question about what was found; ``site``, a host or an address on it, limits it to one host."""
+    """One question about what was found; ``site``, a host or an address on it, limits it to one site."""
 
     question: Annotated[str, Field(min_length=1, max_length=20_000)]
     thread_id: Annotated[str, Field(max_length=200)] = ""
@@ -146,10 +139,10 @@ class QueryRequest(Message):
     @field_validator("site")
     @classmethod
     def _site_is_a_host(cls, site: str) -> str:
-        host = host_of(site if "://" in site else f"//{site}")
-        if site.strip() and (not host or any(char.isspace() for char in host)):
-            raise ValueError(f"{site[:100]!r} names no host: expected a host such as shop.example")
-        return host
+        name = site_of(site if "://" in site else f"//{site}")
+        if site.strip() and (not name or any(char.isspace() for char in name)):
+            raise ValueError(f"{site[:100]!r} names no host: expected one such as shop.example or localhost:3000")
+        return name
 
 
 REQUESTS: Final[dict[str, type[Message]]] = {"scan": ScanRequest, "query": QueryRequest}

@@ -110,6 +110,8 @@ class ScanResult(Result):
     is the key of the pictures, where there are any. ``notes`` says in words what is missing from the result, and why.
     ``assessment_source`` is the wire's form of ``assessed_by``.
 
+    ``page_state`` names the state that the page was in (``states.py``); '', the default one, is left out of the JSON.
+
     The last seventeen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
@@ -126,6 +128,7 @@ class ScanResult(Result):
     final_url: str = ""
     title: str = ""
     group: str = ""
+    page_state: Annotated[str, _RARE] = ""
     status: ScanStatus
     reason: str = ""
     standard: str = "wcag22aa"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from producer.contract.terms import JsonObject
+
+FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}|[0-9a-f]{16}-[0-9a-f]{8}")
+"""Of an element or a finding, or the id of a component barrier."""
+MAX_REASON_CHARS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)

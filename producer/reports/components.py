@@ -7,7 +7,7 @@ by rule, and are no component barriers. What a component is: ``worker/scan/compo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from producer.contract.addresses import site_name
 from producer.contract.advice import Advice, advice_on
 from producer.reports.explained import explanation_of
 from producer.reports.page import Page, RuleGroup, elements, impact_of
+from producer.reports.states import Seen, folded, only_in, only_text, states_read
 
 if TYPE_CHECKING:
     from producer.contract import Finding, Node, Priority, TriedFix
@@ -26,12 +27,15 @@ class ComponentBarrier(RuleGroup):
     """The findings of one rule on one component; each place has the page's finding with the component's elements alone.
 
     ``issue_id`` is '' for elements that are only known by their rule. ``kin`` are other sites of the report that have
-    a component barrier of the same kind, as sites of one framework do: each is mended by itself.
+    a component barrier of the same kind, as sites of one framework do: each is mended by itself. ``only`` are the
+    states that alone have it, where its pages were read in others, too; ``only_text`` says so.
     """
 
     issue_id: str = ""
     name: str = ""
     kin: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    only_text: str = ""
 
     @property
     def advice(self) -> tuple[Priority, str] | None:
@@ -85,6 +89,7 @@ class ComponentBarrier(RuleGroup):
 def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
     """Return the violations of ``pages`` component by component: new before known, worst first, then on most pages."""
     found: dict[tuple[str, str], ComponentBarrier] = {}
+    pages = list(pages)
     for page in pages:
         for finding in page.findings:
             for issue_id, part in _parts(finding):
@@ -97,7 +102,20 @@ def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
                 group.impact = max(group.impact, impact_of(part), key=lambda impact: impact.rank)
                 group.places.append((page, part))
     _find_kin(found.values())
+    if any(page.state for page in pages):
+        _fold_states(found.values(), states_read(pages))
     return sorted(found.values(), key=_order)
+
+
+def _fold_states(found: Iterable[ComponentBarrier], read: Mapping[str, frozenset[str]]) -> None:
+    """Show each element of a page once, and name the states that alone have a component."""
+    for one in found:
+        having: dict[str, set[str]] = {}
+        for page, _ in one.places:
+            having.setdefault(page.url, set()).add(page.state)
+        one.only = only_in(having, read)
+        one.only_text = only_text(one.only, (state for url in having for state in read.get(url, ())))
+        one.places = folded(one.places)
 
 
 def _find_kin(found: Iterable[ComponentBarrier]) -> None:
@@ -114,25 +132,55 @@ def _find_kin(found: Iterable[ComponentBarrier]) -> None:
 
 
 def document(pages: Iterable[Page]) -> list[JsonObject]:
-    """Return the component barriers of ``pages`` as JSON, each with its pages; holds what it returns, and no page."""
+    """Return the component barriers of ``pages`` as JSON, each with its pages; holds what it returns, and no page.
+
+    States of a page that follow each other are counted as one page.
+    """
     found: dict[str, JsonObject] = {}
+    states = _States()
     for page in pages:
+        states.see(page)
         for one in by_component([page]):
             if one.issue_id:
-                _add(found, one, page)
+                _add(found, one, page, states)
+    for issue_id, entry in found.items():
+        if only := only_in(states.having[issue_id], states.several):
+            entry["only_in_states"] = list(only)
     return sorted(found.values(), key=lambda one: (-Impact(one["impact"]).rank, -len(one["pages"]), one["name"]))
 
 
-def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page) -> None:
+class _States:
+    """In which states pages were read, and which of them have a component."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, set[str]] = {}
+        self.having: dict[str, dict[str, set[str]]] = {}
+        self.shown = Seen()
+
+    def see(self, page: Page) -> None:
+        if page.is_scanned:
+            self._read.setdefault(page.url, set()).add(page.state)
+
+    @property
+    def several(self) -> dict[str, frozenset[str]]:
+        return {url: frozenset(states) for url, states in self._read.items() if len(states) > 1}
+
+
+def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page, states: _States) -> None:
     about = {"issue_id": one.issue_id, "name": one.name, "rule": one.rule, "impact": one.impact.value}
     entry = found.setdefault(one.issue_id, {**about, "elements": 0, "pages": [], "groups": [], "marks": {}})
+    states.having.setdefault(one.issue_id, {}).setdefault(page.url, set()).add(page.state)
     if "fix" not in entry and one.fix:
         entry["fix"] = one.fix[0].model_dump(mode="json", exclude={"issue_id", "rule"})
-    entry["elements"] += one.node_count
-    entry["pages"].append(page.url)
     entry["groups"] = sorted({*entry["groups"], *one.groups})
-    entry["marks"] = dict(Counter(entry["marks"]) + one.marks)
     entry["impact"] = max(Impact(entry["impact"]), one.impact, key=lambda impact: impact.rank).value
+    one.places = [
+        (page, added) for page, finding in one.places if (added := states.shown.added(page, finding)) is not None
+    ]
+    entry["elements"] += one.node_count
+    if entry["pages"][-1:] != [page.url]:
+        entry["pages"].append(page.url)
+    entry["marks"] = dict(Counter(entry["marks"]) + one.marks)
 
 
 def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
@@ -153,4 +201,4 @@ def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
 
 def _order(one: ComponentBarrier) -> tuple[bool, int, int, int, str, str]:
     is_old = not one.state.startswith("new") and bool(one.state)
-    return (is_old, -one.impact.rank, -len(one.places), -one.node_count, one.rule, one.name)
+    return (is_old, -one.impact.rank, -one.page_count, -one.node_count, one.rule, one.name)

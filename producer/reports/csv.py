@@ -44,6 +44,7 @@ COLUMNS: Final = (
     "issue_id",
     "component",
     "tried_fix",
+    "state",
 )
 _FORMULA: Final = ("=", "+", "-", "@")
 
@@ -59,6 +60,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  
 
 def _rows(page: Page) -> Iterator[dict[str, str]]:
     about = {"page": page.url, "status": page.outcome, "problem": page.problem, "job_id": page.job_id}
+    about["state"] = page.state
     if page.result is not None:
         about |= {"title": page.result.title, "group": page.result.group, "doubts": "; ".join(doubt_lines(page))}
     review = page.result.incomplete if page.result else ()

@@ -125,7 +125,8 @@ def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
     failing = ""
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
-        failing = f"{counted(summary.failing, 'page')} with {new}barriers that are {context.fail_on.value} or worse."
+        pages = counted(summary.failing, summary.unit)
+        failing = f"{pages} with {new}barriers that are {context.fail_on.value} or worse."
     if summary.not_scanned:
         missing = f"{summary.why_no_pass}, so this is not a pass."
         return "worse", f"{missing} {failing}".rstrip()

@@ -45,10 +45,10 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 
 
 def _suite(page: Page, context: ReportContext) -> TestSuite:
-    suite = TestSuite(one_line(page.url))
+    suite = TestSuite(one_line(page.name))
     suite.timestamp = context.generated_at.replace(microsecond=0, tzinfo=None).isoformat()
     took_s = page.result.timings_ms.get("total", 0) / 1000 if page.result else 0.0
-    scanned = TestCase("page was scanned", classname=one_line(page.url), time=took_s)
+    scanned = TestCase("page was scanned", classname=one_line(page.name), time=took_s)
     if not page.is_scanned:
         problem = one_line(page.problem)
         error = Error(f"{page.outcome}: {problem}", page.error or "NotScanned")
@@ -65,11 +65,11 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
 
 def _component(one: ComponentBarrier, context: ReportContext) -> TestSuite:
     """Return a component barrier as a suite: a case for each page it is on."""
-    suite = TestSuite(one_line(one.name))
+    suite = TestSuite(one_line(f"{one.name} ({one.only_text})" if one.only else one.name))
     suite.timestamp = context.generated_at.replace(microsecond=0, tzinfo=None).isoformat()
     for page, finding in one.places:
         case = _case(page, finding, context.fail_on)
-        case.name, case.classname = one_line(page.url), one_line(f"{one.rule}: {one.name}")
+        case.name, case.classname = one_line(page.name), one_line(f"{one.rule}: {one.name}")
         suite.add_testcase(case)
         if one.fix and one.fix[1] is page:
             for result in case.result:
@@ -112,7 +112,7 @@ def _to_review(page: Page) -> list[str]:
 
 def _case(page: Page, finding: Finding, fail_on: Impact | None) -> TestCase:
     impact = impact_of(finding)
-    case = TestCase(f"{one_line(finding.rule)}: {one_line(finding.help)}", classname=one_line(page.url), time=0.0)
+    case = TestCase(f"{one_line(finding.rule)}: {one_line(finding.help)}", classname=one_line(page.name), time=0.0)
     message = f"{impact.value}: {counted(elements(finding), 'element')}"
     marked = one_line(page.marks.finding_text(finding), limit=500)
     message += f"; {marked}" if marked else ""

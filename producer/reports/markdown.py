@@ -163,7 +163,8 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
         return f"**{summary.why_no_pass}**, so this is not a pass."
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
-        return f"**{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse.**"
+        pages = counted(summary.failing, summary.unit)
+        return f"**{pages} with {new}findings that are {context.fail_on.value} or worse.**"
     if summary.total:
         new = "new and " if "known" in summary.marked else ""
         return f"**Barriers were found**, none {new}at or over the threshold."
@@ -173,12 +174,10 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
 def _sums(summary: Summary, where: str, new: Summary | None) -> str:
     """Return the sums; of what is new first, where something is known beforehand."""
     counts = _impacts(summary)
-    pages = (
-        f"{counted(summary.pages, 'page')}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
-    )
+    pages = f"{summary.pages_text}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
     found = f"; {summary.found()}: {counts}" if counts else ""
     review = f"; {counted(summary.needs_review, 'finding')} for a person to review" if summary.needs_review else ""
-    doubts = f"; {counted(summary.in_doubt, 'page')} in doubt" if summary.in_doubt else ""
+    doubts = f"; {counted(summary.in_doubt, summary.unit)} in doubt" if summary.in_doubt else ""
     if new is not None:
         what = f": {_impacts(new)}" if new.total else ""
         found = f"; **{new.found('new ')}**{what}; {summary.found()} in all" if summary.total else ""
@@ -215,13 +214,14 @@ def _doubts(listed: Sequence[Page], names: dict[int, str]) -> str:
 
 def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
     """Return one component barrier as a block that opens: its pages, how to mend it, where the rule is explained."""
-    place = f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"
+    place = f"{counted(group.node_count, 'element')} on {counted(group.page_count, 'page')}"
+    place += f", {one_line(group.only_text, limit=200)}" if group.only else ""
     state = f"<b>{group.state}</b>: " if group.state else ""
     name = _html(group.name) if group.issue_id else f"{_html(group.rule)}: {_html(group.finding.help)}"
-    lines = [f"\n<details><summary>{state}<b>{group.impact.value}</b> {name} ({place})</summary>\n\n"]
+    lines = [f"\n<details><summary>{state}<b>{group.impact.value}</b> {name} ({_html(place)})</summary>\n\n"]
     lines += [_place(page, finding, names) for page, finding in group.places[:PLACES]]
-    if len(group.places) > PLACES:
-        lines.append(f"- … and {counted(len(group.places) - PLACES, 'more page')}\n")
+    if hidden := group.page_count - len({page.url for page, _ in group.places[:PLACES]}):
+        lines.append(f"- … and {counted(hidden, 'more page')}\n")
     if group.what_to_do:
         lines.append(f"\n{text(group.what_to_do.do)}\n")
     lines += _fix(group)

@@ -10,7 +10,7 @@ counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from producer.contract.addresses import origin_of
@@ -27,11 +27,11 @@ _Key: TypeAlias = "tuple[str, str]"
 
 @dataclass(slots=True)
 class _Component:
-    """Where a component barrier is, and whence it is gone."""
+    """Where a component barrier is, and whence it is gone: addresses; no state of a page mends what another has."""
 
     name: str
-    has: int = 0
-    mended: int = 0
+    has: set[str] = field(default_factory=set[str])
+    mended: set[str] = field(default_factory=set[str])
 
 
 def mended_lines(pages: Iterable[Page]) -> list[str]:
@@ -48,9 +48,9 @@ def mended_lines(pages: Iterable[Page]) -> list[str]:
         for key, name in named.items():
             found.setdefault(key, _Component(name))
         for key in ({next(iter(one)) for one in keys if len(one) == 1} | named.keys()) - _keys(page):
-            found[key].mended += 1
+            found[key].mended |= {page.url} - found[key].has
         unnamed += [number] if not named and (number := sum(len(one) != 1 for one in keys)) else []
-    mended = sorted((one for one in found.items() if one[1].mended), key=lambda one: (-one[1].mended, one[1].name))
+    mended = sorted((one for one in found.items() if one[1].mended), key=lambda one: (-len(one[1].mended), one[1].name))
     lines = [_line(issue_id, component) for (issue_id, _), component in mended[:MAX_LINES]]
     return lines + _rest(len(mended) - len(lines), unnamed)
 
@@ -86,7 +86,7 @@ def _components(pages: Iterable[Page]) -> tuple[dict[_Key, _Component], dict[tup
                     found.setdefault(key, _Component(node.component))
                     owners.setdefault((site, node.fingerprint), set()).add(key)
         for key in _keys(page):
-            found[key].has += 1
+            found[key].has.add(page.url)
     return found, owners
 
 
@@ -95,8 +95,8 @@ def _keys(page: Page) -> set[_Key]:
 
 
 def _line(issue_id: str, component: _Component) -> str:
-    still = f", still on {counted(component.has, 'page')}" if component.has else ""
-    pages = f"mended on {counted(component.mended, 'page')}{still}"
+    still = f", still on {counted(len(component.has), 'page')}" if component.has else ""
+    pages = f"mended on {counted(len(component.mended), 'page')}{still}"
     return f"{one_line(component.name, limit=200)}: {pages} ({issue_id})"
 
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final, Literal
 from producer import contract
 from producer.contract import IMPACTS, Impact, JsonObject, public_url
 from producer.contract.addresses import origin_of, path_of
+from producer.contract.states import with_state
 from producer.reports.doubts import doubt_kind, doubt_text, doubts_of
 from producer.reports.marks import NO_MARKS, Mark, Marks
 from producer.reports.plain_text import counted as _counted
+from producer.reports.states import Seen, folded, together
 
 if TYPE_CHECKING:  # pydantic takes 60 ms, and who submits pages has no results of them
     from producer.contract import Doubt, Finding, Priority, Result, ReviewProposal, ScanResult
@@ -37,7 +39,7 @@ class Page:
     ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
     ended with one, also with a page that was unreachable. ``dismissed`` is what a person has decided to be no barrier.
     ``marks`` says which barriers are known or waived.
-    ``pictures`` shows elements, by fingerprint: PNG, JPEG or WebP.
+    ``pictures`` shows elements, by fingerprint: PNG, JPEG or WebP. ``state`` names the page's state, '' the default.
     """
 
     url: str
@@ -49,11 +51,22 @@ class Page:
     marks: Marks = NO_MARKS
     dismissed: tuple[Finding, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
+    state: str = ""
 
     @property
     def is_scanned(self) -> bool:
         """Whether the page was read whole."""
         return self.outcome in {"passed", "barriers"}
+
+    @property
+    def name(self) -> str:
+        """The page's address with its state."""
+        return with_state(self.url, self.state)
+
+    @property
+    def path(self) -> str:
+        """The page on every host: path, query and route, with its state."""
+        return with_state(path_of(self.url), self.state)
 
     @property
     def doubts(self) -> tuple[Doubt, ...]:
@@ -99,23 +112,33 @@ class Page:
             marks = {"marks": self.marks.document(self.findings)} if self.marks.is_set else {}
             return {**self.result.model_dump(mode="json"), **marks}
         error = {"type": self.error or "NotScanned", "message": self.problem}
-        return {"v": 1, "job_id": self.job_id, "kind": "scan", "url": self.url, "state": self.outcome, "error": error}
+        state = {"page_state": self.state} if self.state else {}
+        document = {"v": 1, "job_id": self.job_id, "kind": "scan", "url": self.url, **state}
+        return {**document, "state": self.outcome, "error": error}
 
 
-def page_of(result: Result, *, url: str = "") -> Page:
-    """Return the page of a scan's result; ``url`` is what was asked for, which a job without a result has lost."""
+def page_of(result: Result, *, url: str = "", state: str = "") -> Page:
+    """Return the page of a scan's result.
+
+    ``url`` and ``state`` are what was asked for, which a job without a result has lost; a worker of a release that knew
+    no states scans the default one, and its result says so.
+    """
     if isinstance(result, contract.ScanResult) and result.error is None:
         shown = public_url(url or result.url or result.final_url or f"job {result.job_id}")
+        if state and not result.page_state:
+            problem = f"it was not shown as {state!r}: its worker is of a release that knows no states; update it"
+            return Page(shown, "failed", result.job_id, None, problem, "WorkerOutdated", state=state)
         if result.status == "scanned":
-            return Page(shown, "barriers" if result.findings else "passed", result.job_id, result)
+            outcome = "barriers" if result.findings else "passed"
+            return Page(shown, outcome, result.job_id, result, state=result.page_state)
         problem = result.reason or f"the page is {result.status}"
-        return Page(shown, result.status, result.job_id, result, problem, "PageNotScanned")
+        return Page(shown, result.status, result.job_id, result, problem, "PageNotScanned", state=result.page_state)
     shown = public_url(url or f"job {result.job_id}")
     if result.state == "cancelled" and not result.is_expired:
-        return Page(shown, "cancelled", result.job_id, None, "the job was cancelled", "JobCancelled")
+        return Page(shown, "cancelled", result.job_id, None, "the job was cancelled", "JobCancelled", state=state)
     what = f"the job is a {result.kind or 'job'}, not a scan"
     error = result.error or contract.ErrorInfo(type="NotAScan", message=what)
-    return Page(shown, "failed", result.job_id, None, error.message, error.type)
+    return Page(shown, "failed", result.job_id, None, error.message, error.type, state=state)
 
 
 def refused_page(url: str, problem: str) -> Page:
@@ -123,9 +146,9 @@ def refused_page(url: str, problem: str) -> Page:
     return Page(url, "refused", problem=problem, error="InvalidJob")
 
 
-def waiting_page(url: str, *, job_id: str, problem: str) -> Page:
+def waiting_page(url: str, *, job_id: str, problem: str, state: str = "") -> Page:
     """Return the page of a job that nobody waited for to the end."""
-    return Page(public_url(url), "waiting", job_id, None, problem, "WaitTimeout")
+    return Page(public_url(url), "waiting", job_id, None, problem, "WaitTimeout", state=state)
 
 
 def impact_of(finding: Finding) -> Impact:
@@ -167,6 +190,11 @@ class RuleGroup:
     places: list[tuple[Page, Finding]] = field(default_factory=list["tuple[Page, Finding]"])
 
     @property
+    def page_count(self) -> int:
+        """Pages that break the rule; a page in several states is one."""
+        return len({page.url for page, _ in self.places})
+
+    @property
     def node_count(self) -> int:
         """Elements that break the rule, on all pages."""
         return sum(elements(finding) for _, finding in self.places)
@@ -194,6 +222,8 @@ def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
             group = groups.setdefault(finding.rule, RuleGroup(finding.rule, impact_of(finding), finding))
             group.impact = max(group.impact, impact_of(finding), key=lambda impact: impact.rank)
             group.places.append((page, finding))
+    for group in groups.values():
+        group.places = folded(group.places)
     return sorted(groups.values(), key=lambda group: (-group.impact.rank, -group.node_count, group.rule))
 
 
@@ -204,7 +234,7 @@ class Summary:
     ``not_scanned`` counts all that is no pass, ``doubtful`` those of them that only ``--strict`` counts. ``decided``
     counts the elements that people decided about, by verdict. ``in_doubt``
     counts pages with any doubt, ``doubts`` the pages of each kind. ``rules`` and ``components`` are those with a
-    violation, by name and by ``issue_id``.
+    violation, by name and by ``issue_id``. A page in several states is several ``pages`` and one of ``addresses``.
     """
 
     pages: int = 0
@@ -221,10 +251,16 @@ class Summary:
     elements: dict[Impact, int] = field(default_factory=lambda: dict.fromkeys(IMPACTS, 0))
     rules: set[str] = field(default_factory=set[str])
     components: set[str] = field(default_factory=set[str])
+    addresses: int = 0
+    states: set[str] = field(default_factory=set[str])
+    _seen: Seen = field(default_factory=Seen, repr=False, compare=False)
 
     def add(self, page: Page, *, fail_on: Impact | None) -> None:
-        """Count one page."""
+        """Count one page; an element that a state of the page right before it had is counted already."""
         self.pages += 1
+        self.addresses += page.url != self._seen.url
+        self._seen.look_at(page)
+        self.states.add(page.state)
         self.passed += page.outcome == "passed"
         self.with_barriers += page.outcome == "barriers"
         self.not_scanned += not page.is_scanned
@@ -233,15 +269,27 @@ class Summary:
         for kind in {doubt_kind(doubt) for doubt in page.doubts}:
             self.doubts[kind] = self.doubts.get(kind, 0) + 1
         self.failing += fails(page, fail_on)
-        self.needs_review += len(page.result.incomplete) if page.result else 0
+        to_review = page.result.incomplete if page.result else ()
+        self.needs_review += sum(self._seen.added(page, finding) is not None for finding in to_review)
         self.decided.update(decision.verdict for decision in page.marks.decisions.values())
-        for finding in page.findings:
+        for finding in filter(None, (self._seen.added(page, finding) for finding in page.findings)):
             self.elements[impact_of(finding)] += elements(finding)
             self.rules.add(finding.rule)
             self.components |= {node.issue_id for node in finding.nodes if node.issue_id}
             for _, mark, number in page.marks.each(finding):
                 if mark:
                     self.marked[mark] = self.marked.get(mark, 0) + number
+
+    @property
+    def unit(self) -> str:
+        """What the numbers of pages count: pages, or scans where pages were in several states."""
+        return "scan" if len(self.states) > 1 else "page"
+
+    @property
+    def pages_text(self) -> str:
+        """``12 pages``, or ``12 scans (4 pages in 3 states)``."""
+        total, pages = _counted(self.pages, self.unit), _counted(self.addresses, "page")
+        return total if self.unit == "page" else f"{total} ({pages} in {len(self.states)} states)"
 
     @property
     def total(self) -> int:
@@ -262,9 +310,9 @@ class Summary:
     def why_no_pass(self) -> str:
         """How many pages are no pass, and why, in words; ``''`` where all are read."""
         unread = self.not_scanned - self.doubtful
-        parts = [f"{unread:,} {'page' if unread == 1 else 'pages'} could not be scanned"] if unread else []
+        parts = [f"{_counted(unread, self.unit)} could not be scanned"] if unread else []
         if self.doubtful:
-            parts.append(f"{self.doubtful:,} {'page is' if self.doubtful == 1 else 'pages are'} in doubt")
+            parts.append(f"{_counted(self.doubtful, self.unit)} {'is' if self.doubtful == 1 else 'are'} in doubt")
         return " and ".join(parts)
 
     def document(self) -> JsonObject:
@@ -280,6 +328,7 @@ class Summary:
             "barriers": {impact.value: count for impact, count in self.elements.items()},
             "rules": len(self.rules),
             "component_barriers": len(self.components),
+            **({"addresses": self.addresses, "states": sorted(self.states)} if len(self.states) > 1 else {}),
             **({"decided": dict(self.decided)} if self.decided else {}),
             **({"marked": dict(self.marked)} if self.marked else {}),
             **doubts,
@@ -289,7 +338,7 @@ class Summary:
 def summarise(pages: Iterable[Page], *, fail_on: Impact | None) -> Summary:
     """Return the sums over ``pages``."""
     summary = Summary()
-    for page in pages:
+    for page in together(pages):
         summary.add(page, fail_on=fail_on)
     return summary
 
@@ -305,7 +354,8 @@ def labels(pages: Sequence[Page]) -> Iterator[str]:
     for page in pages:
         site = origin_of(page.url)
         path = path_of(page.url)
-        yield (path if len(sites) == 1 else site.partition("://")[2] + path) if site else page.url
+        name = (path if len(sites) == 1 else site.partition("://")[2] + path) if site else page.url
+        yield with_state(name, page.state)
 
 
 def sites_of(pages: Iterable[Page]) -> set[str]:

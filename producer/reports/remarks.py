@@ -11,6 +11,7 @@ from producer.contract.waiver import Waiver
 from producer.reports.decisions import decision_lines
 from producer.reports.page import Page
 from producer.reports.plain_text import counted, one_line
+from producer.reports.states import Seen, together
 
 if TYPE_CHECKING:
     from producer.contract.findings import SpreadComponent
@@ -26,11 +27,12 @@ def remarks(pages: Iterable[Page]) -> list[str]:
     notes: Counter[str] = Counter()
     used: Counter[Waiver] = Counter()
     expired: Counter[Waiver] = Counter()
-    for page in pages:
+    seen = Seen()
+    for page in together(pages):
         if not page.marks.is_set:
             continue
         notes[page.marks.note] += 1
-        for finding in page.findings:
+        for finding in filter(None, (seen.added(page, finding) for finding in page.findings)):
             for node, mark, number in page.marks.each(finding):
                 known += number if mark == "known" else 0
                 waiver, lapsed = page.marks.waiver_of(finding, node), page.marks.expired_of(finding, node)
@@ -51,17 +53,32 @@ def remarks(pages: Iterable[Page]) -> list[str]:
 
 def _spread(pages: Sequence[Page]) -> list[str]:
     """Return a line about known component barriers on pages, and in groups, that did not have them before."""
-    found: dict[str, list[SpreadComponent]] = {}
+    found: dict[str, dict[str, SpreadComponent]] = {}
+    had = _had_before(pages) if any(page.state for page in pages) else frozenset[tuple[str, str]]()
     for page in pages:
         if page.marks.known is not None and page.result is not None and page.result.changes is not None:
             for one in page.result.changes.spread_components:
-                found.setdefault(one.issue_id, []).append(one)
+                if (page.url, one.issue_id) not in had:
+                    found.setdefault(one.issue_id, {})[page.url] = one
     if not found:
         return []
-    shown = [_spread_text(some) for some in sorted(found.values(), key=lambda some: (-len(some), some[0].name))]
+    each = [list(some.values()) for some in found.values()]
+    shown = [_spread_text(some) for some in sorted(each, key=lambda some: (-len(some), some[0].name))]
     rest = f"; and {counted(len(shown) - SHOWN, 'more')}" if len(shown) > SHOWN else ""
     what = counted(len(found), "known component barrier")
     return [f"{what} on pages that did not have them before, not counted: {'; '.join(shown[:SHOWN])}{rest}"]
+
+
+def _had_before(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:
+    """Return the component barriers that a state of a page had before, by the page's address: the page had them."""
+    had: set[tuple[str, str]] = set()
+    for page in pages:
+        if page.result is not None and page.result.changes is not None:
+            changes = page.result.changes
+            came = {one.issue_id for one in (*changes.spread_components, *(changes.new_components or ()))}
+            nodes = (node for finding in page.findings for node in finding.nodes)
+            had |= {(page.url, node.issue_id) for node in nodes if node.issue_id not in came}
+    return frozenset(had)
 
 
 def _spread_text(some: Sequence[SpreadComponent]) -> str:
@@ -73,7 +90,7 @@ def _spread_text(some: Sequence[SpreadComponent]) -> str:
 def _led_elsewhere(pages: Sequence[Page]) -> list[str]:
     """Return a line about pages whose addresses led to another one."""
     read = [(page.url, page.result.final_url) for page in pages if page.result is not None and page.is_scanned]
-    led = [(asked, shown) for asked, shown in read if leads_elsewhere(asked, shown)]
+    led = [(asked, shown) for asked, shown in dict.fromkeys(read) if leads_elsewhere(asked, shown)]
     if not led:
         return []
     asked, shown = (one_line(url, limit=200) for url in led[0])

@@ -6,13 +6,14 @@ Neither is a verdict: they are in no count of barriers and no gate. A proposal a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from producer.contract import Finding, MeasuredContrast, Node, ReviewProposal
 from producer.reports.page import Page, elements, proposals
 from producer.reports.plain_text import counted, one_line
+from producer.reports.states import Seen, together
 
 _WORDS: Final = {"barrier": "barrier", "no_barrier": "no barrier", "cannot_tell": "cannot tell"}
 _MEASURED: Final = ("fails", "undecided", "passes")
@@ -61,14 +62,22 @@ def verdict_word(proposal: ReviewProposal) -> str:
     return _WORDS.get(proposal.verdict, proposal.verdict)
 
 
+def _undecided(pages: Iterable[Page]) -> Iterator[tuple[Page, Finding, Node]]:
+    """Yield the elements that need review, each element of a page once, whatever states show it."""
+    seen = Seen()
+    for page in together(pages):
+        for finding in page.result.incomplete if page.result else ():
+            added = seen.added(page, finding)
+            yield from ((page, finding, node) for node in (added.nodes if added else ()))
+
+
 def proposed(pages: Iterable[Page]) -> list[Proposed]:
     """Return the elements with a proposal as a person should look at them: barriers, then what the model can't tell."""
-    found: list[Proposed] = []
-    for page in pages:
-        by_node = proposals(page)
-        for finding in page.result.incomplete if page.result and by_node else ():
-            named = ((node, by_node.get(node.fingerprint)) for node in finding.nodes)
-            found += [Proposed(page, finding, node, proposal) for node, proposal in named if proposal]
+    found = [
+        Proposed(page, finding, node, proposal)
+        for page, finding, node in _undecided(page for page in pages if proposals(page))
+        if (proposal := proposals(page).get(node.fingerprint))
+    ]
     rank = {"barrier": 0, "cannot_tell": 1}
     return sorted(found, key=lambda one: rank.get(one.proposal.verdict, 2))
 
@@ -96,13 +105,7 @@ def contrast_text(contrast: MeasuredContrast) -> str:
 
 def measured(pages: Iterable[Page]) -> list[Measured]:
     """Return the elements whose contrast was measured, those that fail first."""
-    found = [
-        Measured(page, finding, node, node.contrast)
-        for page in pages
-        for finding in (page.result.incomplete if page.result else ())
-        for node in finding.nodes
-        if node.contrast
-    ]
+    found = [Measured(page, finding, node, node.contrast) for page, finding, node in _undecided(pages) if node.contrast]
     return sorted(found, key=lambda one: _MEASURED.index(one.word))
 
 

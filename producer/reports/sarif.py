@@ -119,9 +119,10 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int) -> JsonObj
     page, finding = one.places[0]
     marked = one_line(page.marks.finding_text(finding) if len(one.places) == 1 else one.state, limit=500)
     name = one_line(one.name) if one.issue_id else printable(finding.help) or finding.rule
-    where = f"{counted(one.node_count, 'element')} of {page.url}"
-    if len(one.places) > 1:
-        where = f"{counted(one.node_count, 'element')} of {len(one.places):,} pages, first {page.url}"
+    where = f"{counted(one.node_count, 'element')} of {page.name}"
+    if one.page_count > 1:
+        where = f"{counted(one.node_count, 'element')} of {one.page_count:,} pages, first {page.name}"
+    where += f", {one_line(one.only_text, limit=200)}" if one.only else ""
     known_by = one.issue_id or finding.fingerprint
     return {
         "ruleId": one.rule,
@@ -138,7 +139,9 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int) -> JsonObj
             "impact": one.impact.value,
             "criteria": list(finding.criteria),
             "job": page.job_id,
-            "pages": len(one.places),
+            "pages": one.page_count,
+            **({"state": page.state} if page.state else {}),
+            **({"onlyInStates": list(one.only)} if one.only else {}),
             "elements": one.node_count,
         }
         | ({"groups": one.groups} if one.groups else {})
@@ -279,11 +282,11 @@ def _invocation(pages: Sequence[Page], context: ReportContext, *, left_out: int)
 
 
 def _notification(page: Page) -> JsonObject:
-    text = f"{page.url} could not be scanned ({page.outcome}): {one_line(page.problem)}"
+    text = f"{page.name} could not be scanned ({page.outcome}): {one_line(page.problem)}"
     return {"level": "error", "message": {"text": text}, "descriptor": {"id": page.error or "NotScanned"}}
 
 
 def _doubt(page: Page, doubt: Doubt) -> JsonObject:
     level = "warning" if doubt.is_unseen else "note"
-    text = f"{page.url} is in doubt: {doubt_text(doubt)}"
+    text = f"{page.name} is in doubt: {doubt_text(doubt)}"
     return {"level": level, "message": {"text": text}, "descriptor": {"id": f"doubt/{doubt_kind(doubt)}"}}

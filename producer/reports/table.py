@@ -170,7 +170,7 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
     if group.issue_id:
         console.print(indented(_about(group, context)), overflow="fold")
     console.print(_places(group, names, console.width - INDENT))
-    hidden = len(group.places) - _PLACES
+    hidden = group.page_count - len({page.url for page, _ in group.places[:_PLACES]})
     if hidden > 0:
         console.print(indented(Text(f"and on {counted(hidden, 'more page')}", style="dim")))
     console.print(indented(_fix(group, max(_FIX_LINES * (console.width - INDENT) - 8, 40))))
@@ -180,7 +180,8 @@ def _print_component(console: Console, group: ComponentBarrier, names: dict[int,
 
 def _about(group: ComponentBarrier, context: ReportContext) -> Text:
     """Return rule, numbers, groups and date on one line: ``image-alt, 150 elements on 150 pages, known``."""
-    parts = [group.rule, f"{counted(group.node_count, 'element')} on {counted(len(group.places), 'page')}"]
+    parts = [group.rule, f"{counted(group.node_count, 'element')} on {counted(group.page_count, 'page')}"]
+    parts += [one_line(group.only_text, limit=200)] if group.only else []
     parts += [f"in {one_line(', '.join(group.groups), limit=120)}"] if group.groups else []
     parts += [group.state] if group.state not in {"", "new"} else []
     parts += [context.dates[group.issue_id].text] if group.issue_id in context.dates else []

@@ -72,7 +72,7 @@ def _print_doubts(console: Console, lines: Sequence[tuple[str, str]]) -> None:
 def print_sums(console: Console, summary: Summary, context: ReportContext) -> None:
     """Print how many pages, barriers and doubts there are, and what fails."""
     console.print()
-    line = Text(f"{counted(summary.pages, 'page')}: ", style="bold")
+    line = Text(f"{summary.pages_text}: ", style="bold")
     line.append(f"{summary.with_barriers:,} with barriers, {summary.passed:,} without")
     if unread := summary.not_scanned - summary.doubtful:
         line.append(f", {unread:,} not scanned", style="bold magenta")
@@ -86,9 +86,9 @@ def print_sums(console: Console, summary: Summary, context: ReportContext) -> No
     if summary.needs_review:
         console.print(Text(f"{counted(summary.needs_review, 'finding')} for a person to review", style="dim"))
     if summary.in_doubt:
-        line = Text(f"{counted(summary.in_doubt, 'page')} in doubt: ", style="bold yellow")
+        line = Text(f"{counted(summary.in_doubt, summary.unit)} in doubt: ", style="bold yellow")
         console.print(line.append(counts_text(summary.doubts), style="not bold"))
     if context.fail_on:
         new = "new " if summary.marked else ""
-        text = f"{counted(summary.failing, 'page')} with {new}findings that are {context.fail_on.value} or worse"
+        text = f"{counted(summary.failing, summary.unit)} with {new}findings that are {context.fail_on.value} or worse"
         console.print(Text(text, style="red" if summary.failing else "green"))

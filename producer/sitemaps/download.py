@@ -59,11 +59,15 @@ _PACKED_TWICE: Final = 2
 class Body(io.RawIOBase):
     """The unpacked file, to be read once from its beginning; ``url`` is where it was found.
 
+    ``content_type`` and ``charset`` are what the server says; ``text/plain`` and ``utf-8`` where it says nothing known.
+
     ``read`` raises ``PageUnreachable`` when it stops coming, and when there is too much of it.
     """
 
     def __init__(self, response: HTTPResponse, exchange: Exchange) -> None:
         self.url = response.url
+        self.content_type = response.headers.get_content_type()
+        self.charset = _known_charset(response.headers.get_content_charset())
         self._left = MAX_BYTES
         stream: Any = _Pieces(response, exchange)
         for _ in range(_PACKED_TWICE):
@@ -154,6 +158,15 @@ class Downloads:
                 self.on_wait(f"{url!r} asks to wait {wait_s:g} s")
             self._waited_s += max(wait_s, _LEAST_WAIT_S)
             time.sleep(max(wait_s, _LEAST_WAIT_S))
+
+
+def _known_charset(name: str | None) -> str:
+    """Return the name of an encoding of text; UTF-8 for none that is known."""
+    try:
+        b"".decode(name or "utf-8")
+    except (LookupError, ValueError):
+        return "utf-8"
+    return name or "utf-8"
 
 
 def _log_in(request: Request, login: SiteLogin) -> None:

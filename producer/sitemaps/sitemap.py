@@ -36,7 +36,8 @@ _FILES: Final = re.compile(
     re.IGNORECASE,
 )
 """Endings of what a browser shows as no page, or takes for a download. ``.txt`` and ``.xml`` may be pages."""
-_FILES_LEFT_OUT: Final = "that are files, not pages"
+FILES_LEFT_OUT: Final = "that are files, not pages"
+NO_MATCH: Final = "that fit no --match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ class Choice:
     def why_not(self, url: str) -> str:
         """Return why ``url`` is not wanted, ``''`` for one that is."""
         if is_file(url):
-            return _FILES_LEFT_OUT
+            return FILES_LEFT_OUT
         if self.match and not any(fits(url, pattern) for pattern in self.match):
-            return "that fit no --match"
+            return NO_MATCH
         if any(fits(url, pattern) for pattern in self.exclude):
             return "by --exclude"
         return "" if self.allowed is None or self.allowed(url) else "by robots.txt"

@@ -7,20 +7,15 @@ A waiver past its last day stays listed, so that whoever meets the barrier again
 from __future__ import annotations
 
 import json
-import re
 from datetime import date
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from producer.client.client import Client
 from producer.client.queue_view import unknown
 from producer.contract import JsonObject
-from producer.contract.waiver import Waiver
+from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS, Waiver
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
-
-FINGERPRINT: Final = re.compile(r"[0-9a-f]{24}|[0-9a-f]{16}-[0-9a-f]{8}")
-"""Of an element or a finding, or the id of a component barrier."""
-MAX_REASON_CHARS: Final = 1000
 
 
 class Waivers:

@@ -27,7 +27,7 @@ async def test_the_report_shows_the_element_the_trend_and_what_changed(
     start_worker()
     site.files["/shop"] = BUTTON
     await cast("Any", redis).hset(
-        keys.site("127.0.0.1"), mapping={"2020-02-01:scans": 2, "2020-02-01:critical": 6, "2020-02-01:serious": 1}
+        keys.site(site.host), mapping={"2020-02-01:scans": 2, "2020-02-01:critical": 6, "2020-02-01:serious": 1}
     )
     report = tmp_path / "report.html"
 

@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
-from producer.contract.addresses import host_of
+from producer.contract.addresses import site_of
 from producer.contract.fixes import PENDING
 from producer.errors import InvalidJob
 from producer.keys import Keys
@@ -182,9 +182,9 @@ def _compared_writes(
         recalled=recalled,
     )
     windows = [
-        WindowWrite(keys.period(kind, name), host_of(result.url), recalled.began_ms, seen_ms)
+        WindowWrite(keys.period(kind, name), site_of(result.url), recalled.began_ms, seen_ms)
         for kind, name in (("batch", batch), ("run", request.run))
-        if name and host_of(result.url)  # HTML without an address is no page that could be compared
+        if name and site_of(result.url)  # HTML without an address is no page that could be compared
     ]
     return [*page, *(site_tallies(result, keys, seen_ms) if page else []), *windows]
 
@@ -207,14 +207,14 @@ def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
         "fixed": len(result.changes.fixed) if result.changes else 0,
     }
     fields = {"generation": 1} | {f"{day}:{name}": by for name, by in sums.items() if by}
-    sites = dict.fromkeys((host_of(result.url), ""))
+    sites = dict.fromkeys((site_of(result.url), ""))
     return [CounterWrite(keys.site(site), name, by) for site in sites for name, by in fields.items()]
 
 
 def site_tallies(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     """Return the day's sums of component barriers, ``barriers_new`` and ``barriers_mended``: finish.lua knows them."""
     day = _day(seen_ms)
-    sites = dict.fromkeys((host_of(result.url), ""))
+    sites = dict.fromkeys((site_of(result.url), ""))
     return [TallyWrite(keys.site(site), f"{day}:barriers_new", f"{day}:barriers_mended") for site in sites]
 
 
@@ -225,6 +225,7 @@ def _day(at_ms: int) -> str:
 def _event(result: ScanResult) -> JsonObject:
     return {
         "url": result.url,
+        **({"page_state": result.page_state} if result.page_state else {}),
         "status": result.status,
         "scan_id": result.scan_id,
         "counts": result.counts.model_dump(),

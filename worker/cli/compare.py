@@ -29,7 +29,7 @@ NOT_COMPARED = 2
 @click.command()
 @click.argument("before")
 @click.argument("after")
-@click.option("--site", metavar="HOST", help="Of this site only.")
+@click.option("--site", metavar="HOST", help="Of this site only, such as localhost:3000, or 'localhost:*'.")
 @click.option("--group", metavar="G", help="Of pages that were in this group.")
 @click.option("--fail-on", type=click.Choice(FAIL_ON), help="Exit 1 if a new one has this impact or worse.")
 @click.option(

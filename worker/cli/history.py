@@ -12,7 +12,7 @@ import click
 
 from producer.cli.scan.options import FAIL_ON
 from producer.cli.terminal import json_option, print_each
-from producer.contract.addresses import host_of, normal_url, page_ids
+from producer.contract.addresses import any_port, normal_url, page_ids, site_of, without_port
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 IMPACTS = FAIL_ON[:-1]
 """All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""
-_NO_HOST: Final = re.compile(r"[/\s]|^[^:]*:\d*$")
+_NO_HOST: Final = re.compile(r"[/\s]|:(?!\d{1,5}$|\*$)[^\]]*$")
 NOTHING: Final = "No scans are recorded that fit."
 
 
@@ -53,7 +53,7 @@ def history() -> None:
 @click.argument("url", required=False)
 @click.option("--search", metavar="TEXT", help="Those nearest in meaning first.")
 @click.option("--group", metavar="G", help="Of this group only.")
-@click.option("--site", metavar="HOST", help="Of this site only.")
+@click.option("--site", metavar="HOST", help="Of this site only, such as localhost:3000, or 'localhost:*'.")
 @click.option("--rule", metavar="R", help="That failed this axe rule, such as image-alt.")
 @click.option("--impact", type=click.Choice(IMPACTS), help="With a barrier of this impact.")
 @click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, May, '3 weeks ago'.")
@@ -154,11 +154,12 @@ def _checked_url(url: str) -> str:
 
 
 def checked_host(site: str) -> str:
-    """Return the host as the history has it; raises ``InputError`` for one with a scheme, a path or a port."""
-    if _NO_HOST.search(site):
-        msg = f"--site {site!r} is no host: expected a name such as shop.example, without https://, path and port"
+    """Return the site as the history has it; raises ``InputError`` for one with a scheme or a path."""
+    name = "" if _NO_HOST.search(site) else site_of(f"//{site}")
+    if not name and site:
+        msg = f"--site {site!r} is no site: expected one such as shop.example or localhost:3000, without https://, path"
         raise InputError(msg)
-    return host_of(f"//{site}")
+    return any_port(name) if site.endswith(":*") else name
 
 
 def _moment(text: str, now_ms: int) -> int:
@@ -179,6 +180,13 @@ async def now_of(redis: Redis) -> int:
 # ------------------------------------------------------------------------------------------ states of pages
 
 
+def _nothing(wanted: Wanted) -> str:
+    """Return that nothing was found; a host without a port is the site on its usual one alone."""
+    site = wanted.site or ""
+    other = f" For all ports of the host: --site '{any_port(site)}'." if site and site == without_port(site) else ""
+    return NOTHING + other
+
+
 def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
     from worker.cli.history_text import Shown, scan_lines
 
@@ -188,7 +196,7 @@ def _show_scans(wanted: Wanted, *, as_json: bool) -> None:
         as_json=as_json,
         document=Shown.document,
         line=lambda one: "\n".join(scan_lines(one)),
-        nothing=NOTHING,
+        nothing=_nothing(wanted),
     )
     if not as_json and len(shown) >= wanted.limit:
         click.echo(f"At most {counted(wanted.limit, 'record')}, as --limit says; there may be more.")

@@ -8,6 +8,7 @@ from typing import Final
 
 from producer.cli.status_text import clock
 from producer.contract import IMPACTS, Changes, Counts, JsonObject
+from producer.contract.states import with_state
 from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.reports.site_days import Day
 from worker.memory.history.scan_record import ScanRecord
@@ -45,7 +46,8 @@ def scan_lines(shown: Shown) -> Iterator[str]:
     found = barriers_text(record.barriers) if record.status in {"scanned", "partial"} else "not read"
     yield f"{clock(record.last_seen_ms, _MINUTE)}  {record.status:<11}  {found}{near}"
     group = f"  [{one_line(record.group, limit=40)}]" if record.group else ""
-    yield f"  {middle_cut(one_line(record.url), URL_WIDTH) or 'HTML without an address'}{group}"
+    name = with_state(record.url or "HTML without an address", record.page_state)
+    yield f"  {middle_cut(one_line(name), URL_WIDTH)}{group}"
     yield f"  scan {one_line(record.scan_id)}, first seen {clock(record.at_ms, _MINUTE)}{seen}"
     if shown.changes is not None:
         yield f"  {changes_text(shown.changes)}"
@@ -95,7 +97,7 @@ def group_lines(found: Groups) -> Iterator[str]:
         changed = [page for page in one.pages if any(page.change)]
         for page in changed[:MAX_SHOWN]:
             step = f"{page.barriers_before.total:,} → {page.barriers_after.total:,}"
-            yield f"        {step:<9} {middle_cut(one_line(page.url), URL_WIDTH)}"
+            yield f"        {step:<9} {middle_cut(one_line(with_state(page.url, page.page_state)), URL_WIDTH)}"
             yield f"        {'':<9} scans {one_line(page.before)} and {one_line(page.after)}"
         if len(changed) > MAX_SHOWN:
             yield f"        … and {len(changed) - MAX_SHOWN:,} more"
@@ -120,6 +122,7 @@ def group_document(one: GroupChange, *, is_part: bool) -> JsonObject:
     pages = [
         {
             "url": page.url,
+            **({"page_state": page.page_state} if page.page_state else {}),
             "before": {"scan_id": page.before, "barriers": page.barriers_before.model_dump()},
             "after": {"scan_id": page.after, "barriers": page.barriers_after.model_dump()},
         }

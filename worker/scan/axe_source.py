@@ -1,7 +1,7 @@
 """axe-core's program text as it runs in a page, and that of our own scripts beside it.
 
 axe-core is shipped with its licence and checked against its SHA-256 before it is used. A few pieces of it whose time is
-quadratic in the page are replaced by linear ones that return the same.
+quadratic in the page are replaced by linear ones that return the same, and the canvas is dark where the page's is.
 """
 
 from __future__ import annotations
@@ -80,6 +80,16 @@ _QUICK: Final = (
 )
 """Pieces of axe-core and what stands in for them. To be dropped where a later axe-core is linear."""
 
+_CANVAS: Final = (
+    ("0===r.length?new B(255,255,255,1):(e=r.reduce", "0===r.length?sightlineCanvas(B):(e=r.reduce"),
+    (
+        "Zb(e.color instanceof B?e.color:e,new B(255,255,255,1))",
+        "Zb(e.color instanceof B?e.color:e,sightlineCanvas(B))",
+    ),
+    ("(r=sy(e),e),r),new B(255,255,255,1))}", "(r=sy(e),e),r),sightlineCanvas(B))}"),
+)
+"""It takes the canvas behind a page for white: wrong where ``color-scheme`` is dark, and in forced colours."""
+
 
 @dataclass(frozen=True, slots=True)
 class AxeSource:
@@ -103,13 +113,13 @@ def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
 
 @cache
 def quick_axe() -> str:
-    """Return axe-core's text with its quadratic look-ups made constant; what it finds stays the same."""
+    """Return axe-core's text with its quadratic look-ups made constant, and the canvas as dark as the page's."""
     text = load_axe().text
-    for slow, quick in _QUICK:
-        if text.count(slow) != 1:
-            msg = f"axe-core {load_axe().version} does not have {slow!r} once: expected the version that came with us"
+    for theirs, ours in (*_QUICK, *_CANVAS):
+        if text.count(theirs) != 1:
+            msg = f"axe-core {load_axe().version} does not have {theirs!r} once: expected the version that came with us"
             raise ScanFailed(msg)
-        text = text.replace(slow, quick)
+        text = text.replace(theirs, ours)
     return f"{script('axe_prelude')}\n{text}"
 
 

@@ -22,7 +22,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from producer.contract.addresses import origin_of
+from producer.contract.addresses import site_name
 from producer.contract.advice import problem_of
 from worker.scan.fingerprint import Ancestry, normal_address
 from worker.scan.markup import first_elements
@@ -83,11 +83,6 @@ class Component(NamedTuple):
     is_unnamed: bool = False
 
 
-def site_of(page: str) -> str:
-    """Return what identities are kept apart by: host and port, without the scheme and ``www.``."""
-    return origin_of(page).partition("://")[2].removeprefix("www.")
-
-
 def component_of(rule: str, places: Sequence[Sequence[Step]], snippet: str, *, page: str = "") -> Component:
     """Return the component of an element; ``places`` is what stands around it, frame by frame, outermost first."""
     element = _Element(snippet, page)
@@ -96,7 +91,7 @@ def component_of(rule: str, places: Sequence[Sequence[Step]], snippet: str, *, p
     identity = _identity(element, steps, landmarks)
     parts = (rule, len(places) > 1 and "frame", *landmarks, *identity)
     kind = _digest(map(str, parts), _KIND_DIGITS)
-    issue_id = f"{kind}-{_digest((site_of(page),), _SITE_DIGITS)}"
+    issue_id = f"{kind}-{_digest((site_name(page),), _SITE_DIGITS)}"
     is_unnamed = _is_unnamed(element, steps, icon=element.icon in identity, address=identity[-1])
     return Component(issue_id, _name(rule, element, steps, landmarks), is_unnamed)
 

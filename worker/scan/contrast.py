@@ -27,6 +27,7 @@ MAX_TEXTS: Final = 50
 """Elements measured a page; a report that has more says of how many."""
 MAX_VIEWS: Final = 8
 """Parts of a page that are looked at, each as large as the window."""
+_SEEN: Final = "[visualViewport.width, visualViewport.height, visualViewport.scale * devicePixelRatio]"
 LIMIT_S: Final = 15.0
 _SHARE: Final = 0.5
 """Of the time left for the page, at most."""
@@ -55,6 +56,10 @@ class Edges(NamedTuple):
     def moved(self, left: float, top: float) -> Edges:
         """Return it as seen from a window in which its own begins at ``left``, ``top``."""
         return Edges(self.left + left, self.top + top, self.right + left, self.bottom + top)
+
+    def scaled(self, by: float) -> Edges:
+        """Return it in the pixels of a picture that has ``by`` of them to one of the window's."""
+        return Edges(*(edge * by for edge in self))
 
     def cut(self, other: Edges) -> Edges:
         """Return what both have in common, perhaps less than nothing."""
@@ -125,12 +130,19 @@ def _are_in_the_way(one: tuple[ElementId, Text], other: tuple[ElementId, Text]) 
 
 
 async def measure_contrast(
-    page: Page, report: AxeReport, *, blank: BlankPage, viewport: Viewport, may_scroll: bool, left_s: float
+    page: Page,
+    report: AxeReport,
+    *,
+    blank: BlankPage,
+    viewport: Viewport,
+    may_scroll: bool,
+    left_s: float,
+    is_scaled: bool = False,
 ) -> None:
     """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; never raises for the page's sake.
 
     ``blank`` compares the pictures. ``may_scroll``: what is not in the window is brought there, and the page is
-    scrolled back.
+    scrolled back. ``is_scaled``: a pixel of the page is not one of its picture, as on devices and with zoom.
     """
     found = [(rule["id"], node) for rule in report.incomplete if rule["id"] in _NEEDED for node in rule["nodes"]]
     if not found:
@@ -138,6 +150,8 @@ async def measure_contrast(
     with contextlib.suppress(CallFailed, ScriptFailed, TimeoutError):
         async with asyncio.timeout(min(LIMIT_S, left_s * _SHARE)):
             measurement = _Measurement(page, report.worlds, blank, viewport)
+            if is_scaled:
+                await measurement.see_scale()
             await measurement.run(found[:MAX_TEXTS], may_scroll=may_scroll)
 
 
@@ -150,7 +164,13 @@ class _Measurement:
         self._blank = blank
         self._view = blank.new_view()
         self._window = Edges(0, 0, viewport.width, viewport.height)
+        self._scale = 1.0
         self._touched: set[int] = set()
+
+    async def see_scale(self) -> None:
+        """Find out what is seen of the page, and how large: a phone shows a page without a viewport made small."""
+        width, height, self._scale = await self._ask(0, _SEEN)
+        self._window = Edges(0, 0, width, height)
 
     async def run(self, found: Sequence[tuple[str, JsonObject]], *, may_scroll: bool) -> None:
         """Measure view by view; the page is as it was before when this ends."""
@@ -192,7 +212,7 @@ class _Measurement:
                 await self._blank.ask(f"sightlinePixels.add({self._view}, {literal(how)}, {literal(shot)})")
         finally:
             await asyncio.shield(self._in_touched("sightlineContrast.paintBack()"))
-        boxes = [[part.cut(texts[name].window) for part in texts[name].texts] for name in chosen]
+        boxes = [[part.cut(texts[name].window).scaled(self._scale) for part in texts[name].texts] for name in chosen]
         ratios = await self._blank.ask(f"sightlinePixels.measure({self._view}, {literal(boxes)})")
         for name, pair in zip(chosen, ratios, strict=True):
             done[name] = (texts[name], *pair) if pair else None

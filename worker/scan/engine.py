@@ -21,6 +21,7 @@ from worker.scan.cdp import BrowserGone, CallFailed
 from worker.scan.chromium import Chromium, remove_stale_profiles
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
+from worker.scan.emulation import emulate, user_agent
 from worker.scan.fixes.trial import Trial
 from worker.scan.fixes.wanted import Wanted
 from worker.scan.guard import Guard
@@ -186,11 +187,12 @@ class ScanEngine:
             page = await Page.open(
                 browser,
                 proxy_port=proxy.port,
-                viewport=request.viewport,
+                viewport=request.window,
                 user_agent=user_agent(browser.user_agent),
                 start_script=script("document_start"),
             )
             try:
+                await emulate(page, request, browsers_agent=browser.user_agent)
                 await prepare(page, request)
                 if errand.only_reads:
                     await page.forbid_writes()
@@ -207,8 +209,3 @@ class ScanEngine:
                 return await errand.run(visit, page, browser)
             finally:
                 await asyncio.shield(page.close())
-
-
-def user_agent(browsers: str) -> str:
-    """Return the browser's User-Agent with our name, so that a site's owner can see who called."""
-    return f"{browsers.replace('HeadlessChrome', 'Chrome')} Sightline/0.1 (accessibility scan)"

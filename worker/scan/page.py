@@ -146,18 +146,18 @@ class Page:
         self._blocked_hosts = tuple(patterns)
         # Chromium's patterns match parts of addresses: they choose what is held, the host decides.
         self._held = [{"urlPattern": f"*{pattern.removeprefix('*.')}*"} for pattern in patterns]
-        await self._prepare_all("Fetch.enable", {"patterns": self._held})
+        await self.prepare_all("Fetch.enable", {"patterns": self._held})
 
     async def forbid_writes(self) -> None:
         """Fail each request that is no GET, HEAD or OPTIONS before it is made, those of frames too."""
         self._only_reads = True
-        await self._prepare_all("Fetch.enable", {})
+        await self.prepare_all("Fetch.enable", {})
 
     async def ignore_certificates(self) -> None:
         """Take any certificate, in frames too."""
-        await self._prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
+        await self.prepare_all("Security.setIgnoreCertificateErrors", {"ignore": True})
 
-    async def _prepare_all(self, method: str, params: JsonObject) -> None:
+    async def prepare_all(self, method: str, params: JsonObject) -> None:
         """Call the method for the page, and for each frame with a process of its own before it runs."""
         self._setup = (*self._setup, (method, params))
         await self.session.call(method, params)

@@ -75,36 +75,52 @@ def crops_wanted(findings: Iterable[Finding], page: Box) -> dict[str, Box]:
 
 
 async def take_pictures(
-    page: Page, findings: Sequence[Finding], *, viewport: Viewport, page_height: int, left_s: float
+    page: Page,
+    findings: Sequence[Finding],
+    *,
+    viewport: Viewport,
+    page_height: int,
+    left_s: float,
+    pixel_ratio: float = 1.0,
 ) -> Pictures:
-    """Return the page's picture and the crops, as far as time and size allow. Never raises for the page's sake."""
-    whole = Box(0, 0, viewport.width, min(max(page_height, viewport.height), MAX_HEIGHT))
+    """Return the page's picture and the crops, as far as time and size allow. Never raises for the page's sake.
+
+    A CSS pixel is one of the picture, whatever ``pixel_ratio`` the page has.
+    """
     pictures = Pictures({})
     try:
         async with asyncio.timeout(min(LIMIT_S, left_s)):
-            await _take_page(page, whole, pictures)
-            await _take_crops(page, crops_wanted(findings, whole), pictures)
+            width = viewport.width if pixel_ratio == 1 else max(viewport.width, await _layout_width(page))
+            whole = Box(0, 0, width, min(max(page_height, viewport.height), MAX_HEIGHT))
+            await _take_page(page, whole, pictures, pixel_ratio)
+            await _take_crops(page, crops_wanted(findings, whole), pictures, pixel_ratio)
     except (CallFailed, TimeoutError) as error:
         pictures.missing = f"not all pictures could be taken: {str(error) or 'there was no time left'}"
     return pictures
 
 
-async def _take_page(page: Page, whole: Box, pictures: Pictures) -> None:
+async def _layout_width(page: Page) -> int:
+    """Return how wide the page is laid out: on a phone 980 pixels, where it does not ask for the window's width."""
+    metrics = await page.session.call("Page.getLayoutMetrics", {}, timeout_s=LIMIT_S)
+    return int(metrics["cssLayoutViewport"]["clientWidth"])
+
+
+async def _take_page(page: Page, whole: Box, pictures: Pictures, pixel_ratio: float) -> None:
     for quality, scale in _SMALLER:
-        shot = await _capture(page, whole, quality=quality, scale=scale)
+        shot = await _capture(page, whole, quality=quality, scale=scale / pixel_ratio)
         if len(shot) <= MAX_PAGE_BYTES:
             pictures.shots[PAGE_SHOT] = shot
             return
     pictures.missing = f"the page's picture is larger than {MAX_PAGE_BYTES:,} bytes even at a quarter of its size"
 
 
-async def _take_crops(page: Page, wanted: dict[str, Box], pictures: Pictures) -> None:
+async def _take_crops(page: Page, wanted: dict[str, Box], pictures: Pictures, pixel_ratio: float) -> None:
     """Take each crop once; elements in the same place share it."""
     taken: dict[Box, bytes] = {}
     size = sum(map(len, pictures.shots.values()))
     for name, crop in wanted.items():
         if crop not in taken:
-            taken[crop] = await _capture(page, crop, quality=_QUALITY, scale=1.0)
+            taken[crop] = await _capture(page, crop, quality=_QUALITY, scale=1.0 / pixel_ratio)
         size += len(taken[crop])
         if size > MAX_ALL_BYTES:
             pictures.missing = f"only {MAX_ALL_BYTES:,} bytes of pictures are kept of a scan"

@@ -66,6 +66,7 @@ def make_result(
         final_url=_final_url(request, seen),
         title=seen.facts.title if seen.facts else "",
         group=request.group,
+        page_state=request.state,
         status="partial" if status == "scanned" and not_seen else status,
         reason="; ".join(reasons),
         standard=request.standard,

@@ -156,9 +156,10 @@ class Visit:
             self._page,
             report,
             blank=browser.blank,
-            viewport=self._request.viewport,
+            viewport=self._request.window,
             may_scroll=self._request.scroll,
             left_s=self._deadline.left_s,
+            is_scaled=self._request.pixel_ratio != 1,
         )
 
     async def _look(self, report: AxeReport) -> None:
@@ -240,9 +241,10 @@ class Visit:
         pictures = await take_pictures(
             self._page,
             result.findings,
-            viewport=self._request.viewport,
+            viewport=self._request.window,
             page_height=facts.height,
             left_s=self._deadline.left_s,
+            pixel_ratio=self._request.pixel_ratio,
         )
         self._mark("picture")
         result = result.revised(

@@ -6,6 +6,9 @@ the part of its id that is the same on all sites (``worker/scan/component.py``):
 is known on every page; its paths say where it was, so that it is fixed once it is gone from all of them. One without
 paths is known until somebody takes it out.
 
+A page in a state has the state's name behind its path (``/cart [dark]``): a run that leaves the state out mends nothing
+of it.
+
 Elements of no component, or of an unnamed one (``Node.unnamed``), are known by their page's path, query and route,
 without host and port, and their fingerprint. So are all barriers in files of version 1, which are read, and renewed
 page by page as pages are read whole.
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard, cast
 
 from producer.contract.addresses import normal_url, path_of
+from producer.contract.states import split_state, with_state
 from producer.errors import InputError
 from producer.reports.page import Page
 from producer.reports.plain_text import one_line
@@ -67,7 +71,8 @@ class Baseline:
     components: Mapping[str, Component] = field(default_factory=dict[str, Component])
 
     def __len__(self) -> int:
-        return len(self.elements) + len(self.components)
+        elements = {(split_state(one.path)[0], one.rule, one.fingerprint) for one in self.elements}
+        return len(elements) + len(self.components)
 
     def has(self, issue_id: str) -> bool:
         """Whether the component barrier is known; an element of none is not."""
@@ -91,7 +96,7 @@ class _Seen:
     def __init__(self, pages: Iterable[Page]) -> None:
         by_path: dict[str, list[Page]] = {}
         for page in pages:
-            by_path.setdefault(path_of(page.url), []).append(page)
+            by_path.setdefault(page.path, []).append(page)
         self._read = {path for path, alike in by_path.items() if all(page.is_scanned for page in alike)}
         self.elements: set[Barrier] = set()
         self.components: dict[str, Component] = {}
@@ -158,7 +163,7 @@ def renewed(baseline: Baseline, pages: Iterable[Page]) -> Baseline:
 
 
 def _add(page: Page, elements: set[Barrier], components: dict[str, Component]) -> None:
-    path = path_of(page.url)
+    path = page.path
     for finding in page.findings:
         for node, mark, _ in page.marks.each(finding):
             if node is None:
@@ -230,7 +235,8 @@ def _path(path: str) -> str:
     """Return a path in the one spelling of addresses; what is none is the name of a page without an address."""
     if path.startswith("/"):
         with contextlib.suppress(ValueError):
-            return path_of(normal_url(f"http://host{path}"))
+            address, state = split_state(path)
+            return with_state(path_of(normal_url(f"http://host{address}")), state)
     return path
 
 

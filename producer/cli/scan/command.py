@@ -16,6 +16,10 @@ _SECTIONS: Final = {
         "exclude",
         "sitemap_replace",
         "ignore_robots",
+        "crawl",
+        "max_pages",
+        "per_pattern",
+        *("config", "sites", "no_config", "start", "start_url"),
         "batch",
         "job_id",
         "lane",
@@ -24,12 +28,15 @@ _SECTIONS: Final = {
     "Logging in": ("header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
-        *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
+        *("allow_partial", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
         *("no_assess", "try_fixes", "screenshot"),
+    ),
+    "How pages are shown (an option given twice makes two states)": (
+        *("device", "viewport", "color_scheme", "forced_colors", "reduced_motion", "zoom", "text_size"),
     ),
     "Waiting and the gate": (
         "wait",
-        "timeout_s",
+        *("timeout_s", "assess_wait_s", "max_new"),
         "resume",
         "fail_on",
         "strict",
@@ -40,15 +47,18 @@ _SECTIONS: Final = {
     ),
     "Reports": ("formats", "output", "as_json"),
 }
+_DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 
 class _InSections(click.Command):
     """A command whose help lists the options by what they are about; one that is in no section comes last."""
 
+    sections = _SECTIONS
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section of options for each of ``_SECTIONS``, then the rest."""
         left = {param.name: row for param in self.get_params(ctx) if (row := param.get_help_record(ctx)) is not None}
-        for title, names in _SECTIONS.items():
+        for title, names in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl([left.pop(name) for name in names])
         with formatter.section("Other"):
@@ -59,8 +69,18 @@ class _InSections(click.Command):
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
-@click.option("--match", multiple=True, metavar="GLOB", help="Of sitemaps, only pages such as '/shop/*'; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Of sitemaps, no pages such as '*/print/*'; repeatable.")
+@click.option("--crawl", multiple=True, metavar="URL", help="Pages that URL's links lead to, on its site; repeatable.")
+@click.option(
+    "--max-pages", type=click.IntRange(1, 10_000), metavar="N", help="Of a crawl, pages in all.  [default: 100]"
+)
+@click.option(
+    "--per-pattern",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Of a crawl, pages of one pattern, such as /product/*.  [default: 20]",
+)
+@click.option("--match", multiple=True, metavar="GLOB", help="Of these, only pages such as '/shop/*'; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Of these, no pages such as '*/print/*'; repeatable.")
 @click.option(
     "--sitemap-replace",
     multiple=True,
@@ -68,14 +88,33 @@ class _InSections(click.Command):
     help="Of sitemaps, scan TO for FROM: a preview's; repeatable.",
 )
 @click.option(
-    "--ignore-robots", is_flag=True, help="Of sitemaps, also pages that robots.txt forbids, and without its delay."
+    "--ignore-robots", is_flag=True, help="Of these, also pages that robots.txt forbids, and without its delay."
 )
+@click.option(
+    "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
+)
+@click.option(
+    "--site", "sites", multiple=True, metavar="NAME", help="Of the settings file, only this site; repeatable."
+)
+@click.option("--no-config", is_flag=True, help="Read no settings file.")
+@click.option(
+    "--start",
+    metavar="CMD",
+    help="Run this first, such as 'npm run preview', and end it with the run.",
+)
+@click.option("--start-url", metavar="URL", help="Wait until this address answers.  [default: the first to scan]")
 @click.option("--local", is_flag=True, help="Start a Redis and a worker for this run; localhost may be scanned.")
 @click.option("--standard", type=click.Choice(STANDARDS), default="wcag22aa", show_default=True, help="Rules to apply.")
 @click.option(
     "--wait", is_flag=True, help="Wait for results (implied by the options below, --format, --output, --local)."
 )
 @click.option("--only-new", is_flag=True, help="Fail only on component barriers that the site did not have before.")
+@click.option(
+    "--max-new",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Fail only if more than N component barriers are new; needs --only-new or --baseline.",
+)
 @click.option(
     "--run",
     metavar="ID",
@@ -105,13 +144,19 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     \b
     sightline scan https://example.org/ --wait
     sightline scan http://localhost:3000/ --local
+    sightline scan --local
     sightline scan --file urls.txt --format html=report.html --format junit=junit.xml
     cat urls.txt | sightline scan --file - --batch nightly-2026-11-23
     sightline scan https://example.org/ --wait --fail-on critical --json | jq .counts
     sightline scan --file urls.txt --only-new --fail-on serious
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
+    sightline scan --crawl http://localhost:3000/ --max-pages 50 --local
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
-    sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --viewport 390x844
+    sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --device 'iPhone 14'
+    sightline scan --file urls.txt --color-scheme light --color-scheme dark --format html=report.html
+
+    Without an address, scans the sites of sightline.toml (docs/config.md) and waits. Its options also apply to
+    addresses given here; options given here take precedence. 'sightline config init' writes one.
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
 
@@ -125,4 +170,6 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     """
     from producer.cli.scan.run import run
 
-    return run(urls, file, ScanOptions(**options))
+    context = click.get_current_context()
+    given = {name: value for name, value in options.items() if context.get_parameter_source(name) is not _DEFAULT}
+    return run(urls, file, ScanOptions(**options), context.command, given)

@@ -11,6 +11,7 @@ from producer.cli.scan.baseline import Baseline
 from producer.contract import Impact
 from producer.contract.addresses import path_of
 from producer.contract.decision import Decision
+from producer.contract.states import split_state
 from producer.contract.waiver import Waiver
 from producer.reports.decisions import decided
 from producer.reports.marks import Marks
@@ -35,6 +36,29 @@ NO_SUCH_ROUTE = (
 """Baselines until 5e536ef name no routes. Which of them had a barrier is not known, so none is read for any."""
 
 
+@dataclass(frozen=True, slots=True)
+class RuleWaiver:
+    """A waiver of ``rules``, or with ``is_others`` of all others, on the pages that fit ``match``, or on all.
+
+    The waiver's fingerprint is that of the finding it is met on.
+    """
+
+    waiver: Waiver
+    rules: frozenset[str]
+    match: tuple[str, ...] = ()
+    is_others: bool = False
+
+    def covers(self, rule: str, url: str) -> bool:
+        """Whether it is over findings of a rule on a page."""
+        if (rule in self.rules) is self.is_others:
+            return False
+        if not self.match:
+            return True
+        from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
+
+        return any(fits(url, pattern) for pattern in self.match)
+
+
 @dataclass(slots=True)
 class Gate:
     """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with earlier scans.
@@ -42,7 +66,8 @@ class Gate:
     New is a component barrier that the site did not have before, on each of its pages. An element of no component (in
     results of earlier releases) is new where its page's previous scan did not have it.
 
-    ``strict`` takes a page with any doubt for one that was not scanned.
+    ``strict`` takes a page with any doubt for one that was not scanned. ``today`` (UTC) says which of ``rule_waivers``
+    are in force.
     """
 
     only_new: bool = False
@@ -51,11 +76,15 @@ class Gate:
     waivers: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
+    rule_waivers: tuple[RuleWaiver, ...] = ()
+    today: date = date.max
     _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
+    _in_any_state: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
 
     def __post_init__(self) -> None:
         for barrier in self.baseline.elements if self.baseline else ():
             self._known.setdefault(barrier.path, set()).add(barrier.fingerprint)
+            self._in_any_state.setdefault(split_state(barrier.path)[0], set()).add(barrier.fingerprint)
 
     def take_waivers(self, waivers: Iterable[Waiver], *, today: date) -> None:
         """Keep the waivers: in force, or expired by ``today`` (UTC)."""
@@ -81,19 +110,32 @@ class Gate:
             expired={name: waiver for name, waiver in self.expired.items() if name in present},
             decisions=page.marks.decisions,
         )
+        if self.rule_waivers:
+            marks = self._waived_by_rule(page, marks)
         if self.only_new or self.baseline is not None:
             marks = self._compared(page, page.result, marks)
         return replace(page, marks=marks)
 
+    def _waived_by_rule(self, page: Page, marks: Marks) -> Marks:
+        waivers, expired = dict(marks.waivers), dict(marks.expired)
+        for one in self.rule_waivers:
+            kept = expired if one.waiver.is_expired(self.today) else waivers
+            for finding in page.findings:
+                if one.covers(finding.rule, page.url):
+                    kept.setdefault(finding.fingerprint, replace(one.waiver, fingerprint=finding.fingerprint))
+        return replace(marks, waivers=waivers, expired=expired)
+
     def _compared(self, page: Page, result: ScanResult, marks: Marks) -> Marks:
         path = path_of(page.url)
         nodes = [node for finding in result.findings for node in finding.nodes]
-        known = set(self._known.get(path, ()))
+        known = set(self._known.get(page.path, ()))
+        known |= self._in_any_state.get(path, set()) & {node.fingerprint for node in nodes}
         if self.baseline is not None:
             known |= {node.fingerprint for node in nodes if not node.unnamed and self.baseline.has(node.issue_id)}
         if not self.only_new:
             document, has_route, _ = path.partition("#")
-            is_left_out = has_route and result.findings and path not in self._known and document in self._known
+            known_paths = self._in_any_state
+            is_left_out = has_route and result.findings and path not in known_paths and document in known_paths
             unlisted = sorted({finding.rule for finding in result.findings if finding.is_trimmed})
             note = NO_SUCH_ROUTE if is_left_out else _note("is listed", unlisted)
             return replace(marks, known=frozenset(known), note=note)
@@ -134,12 +176,12 @@ def _note(why: str, rules: Sequence[str]) -> str:
     return text if rules else ""
 
 
-def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False) -> int:
+def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False, fails: bool | None = None) -> int:
     """Return the exit code: what was not seen outranks what was found, for it may hide worse.
 
     ``NO_ANSWER`` when time ran out, ``NO_RESULT`` when a result is no longer kept, ``NOT_SCANNED`` when a page could
     not be read whole or, with ``--strict``, is in doubt, ``FINDINGS`` when a page has findings at or over the
-    threshold the summary was made with.
+    threshold the summary was made with; ``fails`` says so instead, where limits decide (``limits.py``).
     """
     if timed_out:
         return NO_ANSWER
@@ -147,7 +189,7 @@ def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False) -> in
         return NO_RESULT
     if summary.not_scanned:
         return NOT_SCANNED
-    return FINDINGS if summary.failing else FINE
+    return FINDINGS if (summary.failing if fails is None else fails) else FINE
 
 
 def threshold(fail_on: str | None) -> Impact | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from producer.errors import DependencyMissing, ServiceError
 
@@ -42,13 +42,17 @@ def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextMan
     return make(environ, urls)
 
 
-async def while_it_lives(service: Service, action: Awaitable[T]) -> T:
-    """Return what ``action`` returns; raises ``ServiceError`` with its last words where the worker ends before."""
+WhyDead: TypeAlias = Callable[[], str | None]
+"""Says what has ended, and how; None while it lives."""
+
+
+async def while_it_lives(why_dead: WhyDead, action: Awaitable[T]) -> T:
+    """Return what ``action`` returns; raises ``ServiceError`` where what it needs has ended before."""
     task = asyncio.ensure_future(action)
     try:
         while not (await asyncio.wait({task}, timeout=LOOKED_AT_EVERY_S))[0]:
-            if (words := service.why_dead()) is not None:
-                raise ServiceError(f"the worker of --local has ended: {words}")
+            if (words := why_dead()) is not None:
+                raise ServiceError(words)
         return task.result()
     finally:
         task.cancel()

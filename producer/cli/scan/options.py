@@ -5,18 +5,18 @@ The page's options become fields of a ``ScanRequest``; one that is not given is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from producer.cli.scan.appearance import APPEARANCE_OPTIONS, AppearanceOptions
+from producer.cli.scan.certificate_file import read_certificates
 from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
-from producer.errors import InputError
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
@@ -26,11 +26,10 @@ FAIL_ON: Final = ("minor", "moderate", "serious", "critical", "never")
 LANES: Final = ("interactive", "batch")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Given = TypeVar("_Given", str, "str | None", tuple[str, ...])
-_SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class ScanOptions:
+class ScanOptions(AppearanceOptions):
     """The options as given; ``None`` and empty are not given."""
 
     standard: str = "wcag22aa"
@@ -60,13 +59,21 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()
     sitemap_replace: tuple[str, ...] = ()
     ignore_robots: bool = False
+    crawl: tuple[str, ...] = ()
+    max_pages: int | None = None
+    per_pattern: int | None = None
     local: bool = False
+    config: str | None = None
+    no_config: bool = False
+    sites: tuple[str, ...] = ()
+    start: str | None = None
+    start_url: str | None = None
+    max_new: int | None = None
     groups: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     disabled_rules: tuple[str, ...] = ()
     enabled_rules: tuple[str, ...] = ()
-    viewport: JsonObject | None = None
     wait_for: str | None = None
     wait_until: str | None = None
     deadline_s: float | None = None
@@ -88,18 +95,19 @@ class ScanOptions:
             self.formats,
             self.output,
             self.resume,
+            self.start,
+            self.max_new is not None,
         )
         return self.wait or any(map(bool, (*implied, self.only_new, self.baseline, self.write_baseline, self.local)))
 
 
 def request_options(options: ScanOptions) -> JsonObject:
-    """Return the fields of a ``ScanRequest`` that the options about the page ask for."""
+    """Return the fields of a ``ScanRequest`` that the options about the page ask for, in all of its states."""
     fields: JsonObject = {
         "include": list(options.within),
         "exclude": list(options.without),
         "disabled_rules": list(options.disabled_rules),
         "enabled_rules": list(options.enabled_rules),
-        "viewport": options.viewport,
         "wait_for": options.wait_for,
         "wait_until": options.wait_until,
         "deadline_s": options.deadline_s,
@@ -136,15 +144,6 @@ def _split(group: str) -> tuple[str, str, str]:
     return glob, sign, name
 
 
-def _read_size(_context: click.Context, _option: click.Parameter, text: str | None) -> JsonObject | None:
-    if text is None:
-        return None
-    size = _SIZE.fullmatch(text)
-    if size is None:
-        raise click.BadParameter(f"{text!r}: expected width and height in CSS pixels, such as 390x844")
-    return {"width": int(size[1]), "height": int(size[2])}
-
-
 def _each(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, _Given], _Given]:
     """Return a callback that refuses a value of an option, or one of several, with what ``check`` says of it."""
 
@@ -163,24 +162,6 @@ def _check_host(text: str) -> str:
     from producer.contract.hosts import check_host_pattern  # it parses addresses, for those who give one
 
     return check_host_pattern(text)
-
-
-def _read_certificates(_context: click.Context, _option: click.Parameter, file: str | None) -> str | None:
-    """Return the certificates in a file; raises ``InputError`` for one without any."""
-    if file is None:
-        return None
-    from producer.contract.certificates import check_certificates
-    from producer.text_file import read_text
-
-    try:
-        return check_certificates(read_text(file))
-    except OSError as error:
-        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file of certificates") from None
-    except UnicodeDecodeError:
-        hint = f"openssl x509 -inform der -in {file} -out ca.pem"
-        raise InputError(f"--ca {file!r} is not text: expected PEM; of a DER file make it by {hint!r}") from None
-    except ValueError as error:
-        raise InputError(f"--ca {file!r}: {error}") from None
 
 
 def _together(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -247,7 +228,7 @@ page_options = _together(
         type=click.Choice(sorted(DOUBTS)),
         help="Accept this kind of doubt, such as unread-frame; repeatable.",
     ),
-    click.option("--viewport", metavar="WxH", callback=_read_size, help="Size of the window.  [default: 1280x800]"),
+    *APPEARANCE_OPTIONS,
     click.option("--wait-for", metavar="CSS", callback=_each(check_selector), help="Wait until this is on the page."),
     click.option(
         "--wait-until",
@@ -266,7 +247,7 @@ page_options = _together(
         "--ca",
         type=click.Path(),
         metavar="F",
-        callback=_read_certificates,
+        callback=read_certificates,
         help="Trust the authorities in this PEM file too, for staging.",
     ),
     click.option("--no-scroll", is_flag=True, help="Do not scroll through pages before they are audited."),

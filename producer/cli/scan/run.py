@@ -6,52 +6,74 @@ The order matters: what can be refused is refused before anything is queued. Nex
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import TextIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from producer.cli.connect import environment, with_client
+from producer.cli.scan.appearance import states_of
+from producer.cli.scan.by_file import Start, Wanted, combined
 from producer.cli.scan.gate import NOT_SCANNED
-from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
+from producer.cli.scan.pages import Asked, asked_pages
 from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
-from producer.cli.scan.targets import Targets, read_targets
+from producer.cli.scan.target_list import Targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject, Lane, check_own_job_id
+from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 
+if TYPE_CHECKING:
+    from producer.cli.scan.app import Application
+
+T = TypeVar("T")
 SHOWN_JOBS = 20
 """Jobs listed one by one for a person; more are a batch to look at with ``status``."""
 
 
-def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
-    """Run the command and return its exit code."""
-    _check(options)
-    secrets = read_secrets(
-        header_file=options.header_file,
-        cookie_file=options.cookie_file,
-        storage_state=options.storage_state,
-        headers_variable=environment().get(HEADERS_VARIABLE, ""),
-    )
-    targets = read_targets(urls, file, options, secrets)
-    check_one_site(targets.urls, secrets)
-    _check_blocked(targets, options)
+def run(
+    urls: Sequence[str], file: TextIO | None, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
+) -> int:
+    """Run the command and return its exit code; ``given`` are the options that stand on the command line."""
+    wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given)
+    _check(wanted.options)
+    for remark in wanted.remarks:
+        click.echo(f"sightline: {remark}", err=True)
+    with _started(wanted.start) as application:
+        return _run(wanted, urls, file, application)
+
+
+def _started(start: Start | None) -> AbstractContextManager[Application | None]:
+    if start is None:
+        return nullcontext()
+    from producer.cli.scan.app import started  # an HTTP client, for those who start something
+
+    return started(start, environment())
+
+
+def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: Application | None) -> int:
+    options = wanted.options
+    targets, asked = asked_pages(wanted, urls, file)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
-    plan = _plan(targets, options, secrets)
+    plan = _plan(targets, asked, options)
     as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
         if not options.waits:
             return _submit_only(plan, targets, queued, as_lines=as_lines)
+        from producer.cli.scan.file_rules import file_rules
         from producer.cli.scan.wait import wait_and_report  # who only submits reports nothing
 
-        return wait_and_report(plan, targets, queued, options, as_lines=as_lines)
+        rules = file_rules(wanted)
+        return wait_and_report(plan, targets, queued, options, as_lines=as_lines, rules=rules, application=application)
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; {_how_to_go_on(plan, queued, options)}") from None
     except (BrokenPipeError, ServiceError):
@@ -61,6 +83,7 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
 
 
 def _check(options: ScanOptions) -> None:
+    states_of(options)  # what no browser can show is refused before a sitemap is read
     if options.as_json and options.formats:
         raise click.UsageError("--json is the same as --format jsonl: give one of --json and --format")
     if options.resume and not options.batch:
@@ -73,55 +96,71 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
     filters["--sitemap-replace"] = options.sitemap_replace
-    if not options.sitemaps and (given := [name for name, value in filters.items() if value]):
-        raise click.UsageError(f"{' and '.join(given)} choose among the pages of a --sitemap URL: none is given")
+    if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
+        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
+        raise click.UsageError(msg)
+    bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
+    if not options.crawl and (given := [name for name, value in bounds.items() if value]):
+        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
 
 
-def _check_blocked(targets: Targets, options: ScanOptions) -> None:
-    """Raise ``UsageError`` for a page on a host that --block leaves out: nothing of it could be scanned."""
-    if not options.blocked_hosts:
-        return
-    from producer.contract.addresses import host_of
-    from producer.contract.hosts import check_host_pattern, fits_host
-
-    patterns = tuple(map(check_host_pattern, options.blocked_hosts))
-    for url in targets.urls:
-        if fits_host(host_of(url), patterns):
-            raise click.UsageError(f"--block {host_of(url)!r} is the host of a page to scan, {url}: leave it out")
-
-
-def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPlan:
-    if options.job_id and len(targets.urls) > 1:
-        msg = f"--id {options.job_id!r} is for one page: {len(targets.urls)} were given; name them with --batch"
+def _plan(targets: Targets, asked: Sequence[Asked], options: ScanOptions) -> ScanPlan:
+    own_states = _by_options(asked, states_of)
+    jobs = sum(map(len, own_states.values()))
+    if options.job_id and jobs > 1:
+        several = len(targets.urls)
+        what = f"{several} were given" if several > 1 else f"{jobs} states of it are asked for"
+        msg = f"--id {options.job_id!r} is for one page: {what}; name them with --batch"
         raise click.UsageError(msg)
     if options.job_id:
         check_own_job_id(options.job_id)
     # A batch nobody named is called by the time, for people, and six digits against a neighbour's run.
     name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-    batch = options.batch or ("" if len(targets.urls) == 1 else name)
+    batch = options.batch or ("" if jobs == 1 else name)
     if batch:
         check_own_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
-    scan_options: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
-    if options.screenshot:  # only then: the ids of a batch's jobs are made of it
-        scan_options["screenshot"] = True
-    scan_options |= request_options(options)
-    if options.local and not _waits_for_tries(options):  # its Redis ends with the run: nobody would see them
-        scan_options["try_fixes"] = False
+    groups: dict[str, str] = {}
+    for page in asked:
+        groups |= groups_of([page.url], page.options.groups)
+    own = _by_options(asked, partial(_fields, waits_for_tries=not options.local or _waits_for_tries(options)))
+    common = next(iter(own.values()), {})
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     return ScanPlan(
         targets.urls,
-        scan_options,
+        common,
         batch=batch,
         job_id=job_id,
         lane=lane,
         resume=options.resume,
-        secrets=secrets or None,
         gaps_ms=targets.gaps_ms,
-        groups=groups_of(targets.urls, options.groups),
+        groups=groups,
         with_login=targets.with_login,
         run=_run_of(options),
+        own={url: fields for url, fields in own.items() if fields != common},
+        own_secrets={page.url: page.secrets for page in asked if page.secrets},
+        own_states=own_states,
     )
+
+
+def _by_options(asked: Sequence[Asked], make: Callable[[ScanOptions], T]) -> dict[str, T]:
+    """Return what ``make`` makes of each page's options; pages of the same options share it."""
+    made: dict[int, T] = {}
+    for page in asked:
+        if id(page.options) not in made:
+            made[id(page.options)] = make(page.options)
+    return {page.url: made[id(page.options)] for page in asked}
+
+
+def _fields(options: ScanOptions, *, waits_for_tries: bool) -> JsonObject:
+    """Return the fields of a request that the options of its page ask for."""
+    fields: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
+    if options.screenshot:  # only then: the ids of a batch's jobs are made of it
+        fields["screenshot"] = True
+    fields |= request_options(options)
+    if not waits_for_tries:  # the Redis of --local ends with the run: nobody would see them
+        fields["try_fixes"] = False
+    return fields
 
 
 def _waits_for_tries(options: ScanOptions) -> bool:
@@ -162,9 +201,10 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
     def say(job_id: str, url: str, is_new: bool) -> None:
         if as_lines:
             line = {"job_id": job_id, "url": url, "created": is_new, "batch": plan.batch or None}
-            click.echo(line_of(line))
-        elif len(plan.urls) <= SHOWN_JOBS:
-            click.echo(f"{job_id}  {url}")
+            state = queued.states[job_id]
+            click.echo(line_of(line | ({"page_state": state} if state else {})))
+        elif plan.jobs <= SHOWN_JOBS:
+            click.echo(f"{job_id}  {with_state(url, queued.states[job_id])}")
 
     with_client(lambda client: submit(client, plan, on_job=say, queued=queued))
     for page in targets.refused:
@@ -182,4 +222,8 @@ def _queued_line(queued: Queued) -> str:
         return f"Queued. Next: sightline result {job_id} --wait"
     new = len(queued.urls) - queued.found
     known = f", {queued.found:,} were there before" if queued.found else ""
-    return f"Queued {counted(new, 'page')} as batch {queued.batch}{known}. Next: sightline status {queued.batch}"
+    pages, states = len(set(queued.urls.values())), len(set(queued.states.values()))
+    what = counted(new, "page")
+    if states > 1:
+        what = f"{counted(new, 'scan')} ({counted(pages, 'page')} in {states} states)"
+    return f"Queued {what} as batch {queued.batch}{known}. Next: sightline status {queued.batch}"

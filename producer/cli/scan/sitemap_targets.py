@@ -44,9 +44,9 @@ def add_sitemaps(
     given = [_address(text, targets) for text in wanted.sitemaps]
     check_one_site(given, secrets)
     robots_of: dict[str, RobotsOfSites] = {}
-    trusted = _trusted(wanted)
+    trusted = trusted_by(wanted)
     for address in given:
-        downloads = Downloads(_login(address, secrets, targets), _tell, trusted)
+        downloads = Downloads(login_for(address, secrets, targets), tell, trusted)
         robots = robots_of.setdefault(origin_of(address), RobotsOfSites(downloads))
         choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows, pairs)
         for sitemap in _sitemaps_at(address, robots, pairs):
@@ -54,7 +54,7 @@ def add_sitemaps(
             urls.update(listed.pages)
             targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
             if not wanted.ignore_robots:
-                _note_gaps(listed.pages, robots, targets)
+                note_gaps(listed.pages, robots, targets)
             _note_problems(sitemap, listed, refused)
             if not listed.pages:
                 nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
@@ -64,7 +64,7 @@ def add_sitemaps(
     return errors
 
 
-def _trusted(wanted: ScanOptions) -> ssl.SSLContext | None:
+def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
     """Return how certificates of sitemaps' servers are checked: as those of the pages."""
     if wanted.insecure:
         context = ssl.create_default_context()
@@ -73,7 +73,8 @@ def _trusted(wanted: ScanOptions) -> ssl.SSLContext | None:
     return trusting(wanted.ca) if wanted.ca else None
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Say on stderr what the run is at."""
     click.echo(f"sightline: {one_line(text, limit=400)}", err=True)
 
 
@@ -103,9 +104,9 @@ def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...
     return tuple(pairs)
 
 
-def _login(sitemap: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
-    """Return what opens a sitemap, and the robots.txt of its site."""
-    origin = origin_of(sitemap)
+def login_for(address: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
+    """Return what opens a sitemap or a page, and the robots.txt of its site."""
+    origin = origin_of(address)
     if origin in targets.logins:
         secrets = with_basic_login(secrets, targets.logins[origin])
     state = cast("JsonObject", secrets.get("storage_state") or {})
@@ -138,7 +139,7 @@ def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> No
         refused[more] = refused_page(one_line(sitemap, limit=500), one_line(more, limit=600))
 
 
-def _note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:
+def note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:
     """Note the gaps that robots.txt of the pages' sites asks for, and tell how long that takes."""
     slow = {url: gap_ms for url in pages if (gap_ms := robots.gap_ms(url))}
     targets.gaps_ms.update(slow)
@@ -151,9 +152,13 @@ def _note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) ->
 
 def _summary(listed: Listed) -> str:
     """Return what was taken and what was not, in one line."""
-    text = f"{counted(len(listed.pages), 'page')} of {counted(listed.sitemaps, 'sitemap')}"
+    return f"{counted(len(listed.pages), 'page')} of {counted(listed.sitemaps, 'sitemap')}{left_out_text(listed)}"
+
+
+def left_out_text(listed: Listed) -> str:
+    """Return what was not taken and why, to end a line with."""
     if not listed.left_out:
-        return text
+        return ""
     reasons = (f"{n:,} {why} (such as {one_line(listed.examples[why])})" for why, n in listed.left_out.items())
     hint = "; --ignore-robots takes those too" if "by robots.txt" in listed.left_out else ""
-    return f"{text}; left out: {', '.join(reasons)}{hint}"
+    return f"; left out: {', '.join(reasons)}{hint}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 
+from producer.cli.scan.appearance import state_names
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
 from producer.errors import InvalidJob, UnknownJob, WaitTimeout
@@ -20,10 +22,13 @@ from producer.reports.page import Page, page_of, waiting_page
 class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
 
+    Each page is scanned in each of ``states``, which are such fields, too; ``{}`` is the default one.
+
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
     a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
     open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
-    came with, which the client makes a secret.
+    came with, which the client makes a secret. ``own``, ``own_secrets`` and ``own_states`` stand in place of
+    ``options``, ``secrets`` and ``states`` for pages that differ from the others (``sightline.toml``).
     """
 
     urls: Sequence[str]
@@ -37,28 +42,54 @@ class ScanPlan:
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     run: str = ""
     with_login: Callable[[str], str] = field(default=str, repr=False)
+    states: Sequence[JsonObject] = ({},)
+    own: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
+    own_secrets: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject], repr=False)
+    own_states: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict[str, Sequence[JsonObject]])
 
-    def _asked(self, url: str) -> JsonObject:
+    @property
+    def jobs(self) -> int:
+        """How many jobs that is."""
+        return sum(len(self.states_of(url)) for url in self.urls)
+
+    def states_of(self, url: str) -> Sequence[JsonObject]:
+        """Return the states in which a page is scanned."""
+        return self.own_states.get(url, self.states)
+
+    def places(self) -> Iterator[tuple[str, JsonObject]]:
+        """Yield page and state of each job."""
+        return ((url, state) for url in self.urls for state in self.states_of(url))
+
+    def _asked(self, url: str, state: JsonObject) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.options, **group}
+        return {"url": url, **self.own.get(url, self.options), **state, **group}
 
     def payloads(self) -> Iterator[JsonObject]:
-        """Yield the payload of each page."""
-        for url in self.urls:
+        """Yield the payload of each job."""
+        for url, state in self.places():
             gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
             run: JsonObject = {"run": self.run} if self.run else {}
-            yield {**self._asked(url), "url": self.with_login(url), **gap, **run}
+            yield {**self._asked(url, state), "url": self.with_login(url), **gap, **run}
 
     def job_ids(self) -> Iterator[str]:
-        """Yield the job id of each page of a batch."""
-        for url in self.urls:
-            digest = hashlib.sha256(encode_payload(self._asked(url)).encode()).hexdigest()
+        """Yield the id of each job of a batch."""
+        for url, state in self.places():
+            digest = hashlib.sha256(encode_payload(self._asked(url, state)).encode()).hexdigest()
             yield f"{self.batch}-{digest[:16]}"
+
+    def by_secrets(self) -> Iterator[tuple[JsonObject | None, int]]:
+        """Yield what opens the pages and for how many jobs, one after the other, it does."""
+        for secrets, alike in groupby(self.secrets_of(url) for url, _ in self.places()):
+            yield secrets, sum(1 for _ in alike)
+
+    def secrets_of(self, url: str) -> JsonObject | None:
+        """Return what opens a page."""
+        return self.own_secrets.get(url, self.secrets) or None
 
 
 @dataclass(slots=True)
 class Queued:
-    """The jobs of a run, in the order of the pages; ``found`` were there before.
+    """The jobs of a run, in the order of the pages; ``found`` were there before. ``states`` names those of jobs.
 
     Until ``is_complete`` more may be in Redis than were heard of: an interrupted submit tells nothing.
     """
@@ -66,6 +97,7 @@ class Queued:
     batch: str
     is_complete: bool = False
     urls: dict[str, str] = field(default_factory=dict[str, str])
+    states: dict[str, str] = field(default_factory=dict[str, str])
     found: int = 0
 
 
@@ -76,26 +108,28 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
     is already complete, unless the plan resumes it.
     """
     if not plan.batch:
-        payload = next(plan.payloads())
-        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=plan.secrets)
+        payload, secrets = next(plan.payloads()), plan.secrets_of(plan.urls[0])
+        submitted = await client.submit("scan", payload, job_id=plan.job_id, lane=plan.lane, secrets=secrets)
         if not submitted.created:
             msg = f"job {submitted.job_id!r} exists: choose another --id, or see 'sightline result {submitted.job_id}'"
             raise InvalidJob(msg)
         queued.urls[submitted.job_id] = plan.urls[0]
+        queued.states[submitted.job_id] = state_names(plan.states_of(plan.urls[0]))[0]
         queued.is_complete = True
         on_job(submitted.job_id, plan.urls[0], True)  # noqa: FBT003  a callback
         return
     if not plan.resume:
         await _refuse_complete_batch(client, plan.batch)
-    jobs = client.submit_many(
-        "scan", plan.payloads(), lane=plan.lane, batch=plan.batch, job_ids=plan.job_ids(), secrets=plan.secrets
-    )
-    urls = iter(plan.urls)
-    async for submitted in jobs:
-        url = next(urls)
-        queued.urls[submitted.job_id] = url
-        queued.found += not submitted.created
-        on_job(submitted.job_id, url, submitted.created)
+    payloads, job_ids = plan.payloads(), plan.job_ids()
+    places = ((url, state) for url in plan.urls for state in state_names(plan.states_of(url)))
+    for secrets, number in plan.by_secrets():
+        some, ids = islice(payloads, number), islice(job_ids, number)
+        jobs = client.submit_many("scan", some, lane=plan.lane, batch=plan.batch, job_ids=ids, secrets=secrets)
+        async for submitted in jobs:
+            url, queued.states[submitted.job_id] = next(places)
+            queued.urls[submitted.job_id] = url
+            queued.found += not submitted.created
+            on_job(submitted.job_id, url, submitted.created)
     await client.seal_batch(plan.batch)
     queued.is_complete = True
 
@@ -107,12 +141,13 @@ async def pages_as_completed(
     left = dict(queued.urls)
     try:
         async for result in client.as_completed(list(left), timeout_s=left_s):
-            yield page_of(result, url=left.pop(result.job_id))
+            state = queued.states.get(result.job_id, "")
+            yield page_of(result, url=left.pop(result.job_id), state=state)
     except WaitTimeout:
         for job_id, url in left.items():
             late = f"within {timeout_s:g} s" if timeout_s else "yet"
             problem = f"no result {late}; the job goes on: sightline result {job_id}"
-            yield waiting_page(url, job_id=job_id, problem=problem)
+            yield waiting_page(url, job_id=job_id, problem=problem, state=queued.states.get(job_id, ""))
 
 
 async def _refuse_complete_batch(client: Client, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Which pages to scan: addresses from the command line, from files and from sitemaps, each checked, none twice."""
+"""Which pages to scan: addresses from the command line, from files, sitemaps and crawls, each checked, none twice."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def read_targets(
     given: Iterable[str], file: IO[str] | None, options: ScanOptions | None = None, secrets: JsonObject | None = None
 ) -> Targets:
-    """Return the targets; of ``options`` only those about sitemaps matter, which ``secrets`` open.
+    """Return the targets; of ``options`` only those about sitemaps and crawls matter, which ``secrets`` open.
 
     Raises ``InputError`` where nothing was given, or nothing of it is an address; ``PageUnreachable`` where a sitemap
-    was all that was given, and cannot be loaded.
+    or a crawl was all that was given, and cannot be loaded.
     """
     urls: dict[str, None] = {}
     refused: dict[str, Page] = {}
@@ -41,12 +41,16 @@ def read_targets(
         from producer.cli.scan.sitemap_targets import add_sitemaps  # defusedxml, protego and ssl, for who needs them
 
         errors = add_sitemaps(options, secrets or {}, urls, refused, targets)
+    if options and options.crawl:
+        from producer.cli.scan.crawl_targets import add_crawls  # as above
+
+        errors += add_crawls(options, secrets or {}, urls, targets)
     if not urls and errors:
         raise errors[0]
     if not urls and not refused:
         where = f"{file.name!r} has no addresses" if file else "nothing to scan"
         msg = f"{where}: expected addresses such as https://example.org/, one a line in a --file, '#' begins a comment"
-        raise InputError(msg)
+        raise InputError(msg if file else f"{msg}; 'sightline config init' writes a sightline.toml that names them")
     if not urls:
         first, *others = refused.values()
         msg = first.problem + (f"; and {len(others)} more like it" if others else _file_hint(next(iter(refused))))

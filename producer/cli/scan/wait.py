@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,7 +23,9 @@ from producer.cli.outputs import Output, check_distinct, check_writable, plan_ou
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
 from producer.cli.scan.baseline import Baseline, baseline_text, fixed_in, read_baseline, renewed
+from producer.cli.scan.file_rules import FileRules
 from producer.cli.scan.gate import Gate, exit_code, threshold
+from producer.cli.scan.limits import Count
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.submit import Queued, ScanPlan, pages_as_completed, submit
 from producer.cli.scan.targets import Targets
@@ -38,6 +41,9 @@ from producer.reports.remarks import remarks
 from producer.stored.decisions import Decisions
 from producer.stored.waivers import Waivers
 
+if TYPE_CHECKING:
+    from producer.cli.scan.app import Application
+
 PERSON_WAITS_S = 60.0
 SHOWN_BARRIERS = 20
 """Fixed barriers named one by one; more are counted."""
@@ -45,15 +51,33 @@ SHOWN_BARRIERS = 20
 WithClient = Callable[[Callable[[Client], Awaitable[None]]], None]
 
 
-def wait_and_report(plan: ScanPlan, targets: Targets, queued: Queued, options: ScanOptions, *, as_lines: bool) -> int:
+def wait_and_report(
+    plan: ScanPlan,
+    targets: Targets,
+    queued: Queued,
+    options: ScanOptions,
+    *,
+    as_lines: bool,
+    rules: FileRules,
+    application: Application | None = None,
+) -> int:
     """Scan, wait, report, and return the exit code. A file that cannot be used is refused before anything is queued."""
     outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
     if options.write_baseline:
         reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
         check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
-    waiting = Waiting(plan, targets, queued, outputs, options, *_baselines(options))
+    gate, before = _baselines(options)
+    gate.today, gate.rule_waivers = datetime.now(UTC).date(), rules.rule_waivers
+    gate.take_waivers(rules.waivers, today=gate.today)
+    waiting = Waiting(plan, targets, queued, outputs, options, gate, before, rules=rules)
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
-        return waiting.run(partial(_with_service, service) if service else with_client)
+        within = partial(_with_service, service) if service else with_client
+        if application is None:
+            return waiting.run(within)
+        code = waiting.run(partial(_with_application, within, application))
+        if (why := application.why_dead()) is not None:  # pages may have been lost with it
+            click.echo(f"sightline: {why}", err=True)
+        return code
 
 
 async def take_kept(client: Client, gate: Gate) -> None:
@@ -74,7 +98,22 @@ def assess_wait(options: ScanOptions) -> float:
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
     """Run ``action`` with a client of the service, as long as that lives."""
-    with_client(lambda client: local.while_it_lives(service, action(client)), variables=service.settings)
+    with_client(lambda client: local.while_it_lives(_worker_death(service), action(client)), variables=service.settings)
+
+
+def _worker_death(service: local.Service) -> local.WhyDead:
+    def why_dead() -> str | None:
+        words = service.why_dead()
+        return None if words is None else f"the worker of --local has ended: {words}"
+
+    return why_dead
+
+
+def _with_application(
+    within: WithClient, application: Application, action: Callable[[Client], Awaitable[None]]
+) -> None:
+    """Run ``action`` as long as the application lives whose pages are scanned."""
+    within(lambda client: local.while_it_lives(application.why_dead, action(client)))
 
 
 def _baselines(options: ScanOptions) -> tuple[Gate, Baseline]:
@@ -109,6 +148,11 @@ class Waiting:
     unassessed: int = 0
     wrong: Counter[str] = field(default_factory=Counter[str])
     extras: Extras = field(default_factory=Extras)
+    rules: FileRules = field(default_factory=FileRules)
+    count: Count = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.count = Count(self.rules.limits, threshold(self.options.fail_on))
 
     def run(self, within: WithClient) -> int:
         """Scan and report; returns the exit code."""
@@ -116,8 +160,8 @@ class Waiting:
         self._refuse_wrong_call()
         fail_on = threshold(self.options.fail_on)
         if not self._streams:
-            place = {url: number for number, url in enumerate(self.plan.urls)}
-            self.pages.sort(key=lambda page: place.get(self.queued.urls.get(page.job_id, ""), len(place)))
+            place = {job_id: number for number, job_id in enumerate(self.queued.urls)}
+            self.pages.sort(key=lambda page: place.get(page.job_id, len(place)))
             now, extras = datetime.now(UTC), self.extras
             context = ReportContext(now, fail_on=fail_on, trends=extras.trends, dates=extras.dates, notes=extras.notes)
             write_reports(self.outputs, self.pages, context)
@@ -136,7 +180,21 @@ class Waiting:
                 f"sightline: {counted(self.unassessed, 'assessment')} pending: reports made later have them: {later}",
                 err=True,
             )
-        return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired)
+        fails = self._exceeds_limits() if self.rules.limits.is_set else None
+        return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired, fails=fails)
+
+    def _exceeds_limits(self) -> bool:
+        """Say which limits are exceeded, and which can fall; returns whether the run fails."""
+        reasons = self.count.exceeded()
+        for reason in reasons:
+            click.echo(f"sightline: fails: {reason}", err=True)
+        if not reasons:
+            click.echo("sightline: within the limits of the gate", err=True)
+        if all(page.is_scanned for page in self.pages):  # a page that was not read may have more
+            for one in self.count.lower():
+                key = ".".join(one.key)
+                click.echo(f"sightline: {key} can fall from {one.allowed:,} to {one.found:,}: lower it", err=True)
+        return bool(reasons)
 
     def _refuse_wrong_call(self) -> None:
         """Raise ``InvalidJob`` where every job was refused for the same reason: the call is wrong, not the pages."""
@@ -161,7 +219,7 @@ class Waiting:
 
     async def _scan(self, client: Client) -> None:
         timeout_s, began = self.options.timeout_s, monotonic()
-        with progress(len(self.plan.urls), may_mix=self._streams) as bar:
+        with progress(self.plan.jobs, may_mix=self._streams) as bar:
             try:
                 async with asyncio.timeout(None if timeout_s is None else timeout_s + GRACE_S):
                     await take_kept(client, self.gate)
@@ -196,13 +254,15 @@ class Waiting:
         if pending:
             async for result in client.assessed(list(pending), timeout_s=wait_s):
                 pending.pop(result.job_id)
-                yield page_of(result, url=self.queued.urls[result.job_id])
+                state = self.queued.states.get(result.job_id, "")
+                yield page_of(result, url=self.queued.urls[result.job_id], state=state)
         for page in pending.values():
             yield page
 
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)
         self.summary.add(page, fail_on=threshold(self.options.fail_on))
+        self.count.add(page)
         self.unassessed += page.result is not None and page.result.assessed_by.is_pending
         self.timed_out |= page.outcome == "waiting"
         self.expired |= page.error == ResultExpired.__name__

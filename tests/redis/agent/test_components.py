@@ -115,6 +115,19 @@ async def test_a_page_scanned_under_several_terms_counts_once(site: Site) -> Non
     assert (await logo(site)).is_mended
 
 
+async def test_no_state_of_a_page_mends_another_and_the_page_counts_once(site: Site) -> None:
+    await site.scan(LOGO, CARD)
+
+    dark = await site.scan(LOGO, color_scheme="dark")
+    again = await site.scan(LOGO, color_scheme="dark")
+    opened = await site.scan(page_state="dialog open")
+
+    card = (await site.history.barriers.get_many([CARD_ID]))[CARD_ID]
+    assert ((await logo(site)).pages, card.pages, card.is_mended) == (1, 1, False)
+    for result in (dark, again, opened):
+        assert result.changes is None or result.changes.mended_components == result.changes.new_components == ()
+
+
 async def test_two_scans_of_one_page_at_the_same_time_count_it_once(site: Site) -> None:
     commits = [await site.recall(LOGO, path="/a"), await site.recall(LOGO, CARD, path="/a")]
     await site.commit(*commits)

@@ -88,6 +88,8 @@ def test_the_history_of_a_page_tells_what_changed(history: Call):
     [
         ((), {"form-0", "cart-5", "cart-0"}),
         (("--site", "BLOG.example", "--rule", "region"), {"form-0"}),
+        (("--site", "BLOG.example:*", "--rule", "region"), {"form-0"}),
+        (("--site", "blog.example:8443"), set[str]()),
         (("--group", "help, new"), {"form-0"}),
         (("--group", "help"), set[str]()),
         (("--impact", "critical"), {"cart-5", "cart-0"}),
@@ -173,8 +175,8 @@ def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
     ("arguments", "said"),
     [
         (("shop.example",), "--site HOST"),
-        (("--site", "https://shop.example"), "is no host"),
-        (("--trend", "--since", "yesterday", "--site", "shop.example:8080"), "is no host"),
+        (("--site", "https://shop.example"), "is no site"),
+        (("--trend", "--since", "yesterday", "--site", "shop.example:http"), "is no site"),
         (("--since", "the day of the cat"), "is no time"),
         (("--trend",), "add --since, such as --since '4 weeks ago'"),
         (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "it takes nothing else"),

@@ -6,11 +6,13 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from producer.contract import Impact, ScanResult
+from producer.contract import Counts, Impact, ScanResult
+from producer.contract.addresses import page_id
 from producer.keys import Keys
 from tests.support.scans import finding, scan_result, write_scan
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.pages import PageState
+from worker.memory.history.pages import PageState, newest_by_state, one_a_page
+from worker.memory.vectors.backfill import respell_in_turn
 from worker.memory.vectors.embeddings import Embedded
 
 
@@ -100,3 +102,56 @@ async def test_many_scans_come_in_the_order_asked_for_and_lost_ones_not_at_all(h
 
     assert [one.scan_id for one in await history.get_many(["s3", "gone", "s1"])] == ["s3", "s1"]
     assert await history.get_many([]) == []
+
+
+async def test_each_state_of_a_page_has_a_newest_record(history: History, recorder: Recorder):
+    def of(scan_id: str, state: str = "") -> ScanResult:
+        return scan_result(scan_id=scan_id).model_copy(update={"page_state": state})
+
+    await recorder.add("a", of("old"), at_ms=1)
+    await recorder.add("a", of("light"), at_ms=2)
+    await recorder.add("a", of("dark", "dark"), at_ms=3)
+    await cast("Any", recorder.redis).hset(recorder.keys.scan("dark"), "terms", "other")
+
+    states = await history.newest_of_pages()
+
+    assert [(state.scan_id, state.page_state) for state in states] == [("dark", "dark"), ("light", "")]
+    assert ids(one_a_page(states)) == ["dark"]
+
+
+def test_a_width_that_an_earlier_release_recorded_is_not_the_default_state():
+    def state(scan_id: str, terms: str, at_ms: int, name: str = "") -> PageState:
+        url, none = "https://a.example/", frozenset[str]()
+        return PageState(
+            scan_id, terms, url, "", "", none, none, Counts(), at_ms, page="p", at_ms=at_ms, page_state=name
+        )
+
+    found = [state("narrow-now", "narrow", 9, "390 px"), state("narrow-then", "narrow", 7), state("wide", "wide", 5)]
+
+    assert ids(newest_by_state(found)) == ["narrow-now", "wide"]
+    assert ids(newest_by_state(found[1:])) == ["narrow-then"]  # as every release took it
+
+
+async def test_two_applications_on_one_host_are_two_sites(history: History, recorder: Recorder):
+    for port in (3000, 4000):
+        page = scan_result(scan_id=f"s{port}", url=f"http://localhost:{port}/")
+        await recorder.add(f"p{port}", page, at_ms=port)
+
+    found = {site: ids(await history.newest_of_pages(ScanFilter(host=site))) for site in
+             ("localhost:3000", "localhost:4000", "localhost", "localhost:*")}  # fmt: skip
+
+    assert found == {
+        "localhost:3000": ["s3000"], "localhost:4000": ["s4000"], "localhost": [], "localhost:*": ["s4000", "s3000"],
+    }  # fmt: skip
+
+
+async def test_a_record_without_its_port_is_given_it(redis: Redis, keys: Keys, history: History, recorder: Recorder):
+    url = "http://localhost:3000/"
+    await recorder.add(page_id(url), scan_result(scan_id="old", url=url), at_ms=1)
+    await cast("Any", redis).hset(keys.scan("old"), mapping={"host": "localhost", "host_name": "localhost"})
+
+    assert ids(await history.newest_of_pages(ScanFilter(host="localhost:*"))) == ["old"]
+    corrected = [await respell_in_turn(history.vectors, every_s=0.001) for _ in range(2)]
+
+    assert corrected == [1, 0]
+    assert [one.host for one in await history.find(ScanFilter(host="localhost:3000"))] == ["localhost:3000"]

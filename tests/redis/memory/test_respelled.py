@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from producer.contract import ScanRequest
-from producer.contract.addresses import host_of, page_id, page_ids
+from producer.contract.addresses import page_id, page_ids, site_of, without_port
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
@@ -83,7 +83,13 @@ TILDE, TODAY = "http://shop.example/%7Eu/", "http://shop.example/~u/"
 async def write_old(redis: Redis, keys: Keys, submitted: str, scan_id: str) -> None:
     """Write the record that 5e536ef committed of a scan of ``submitted``."""
     page, url, _ = OLD[submitted]
-    fields = {**KEPT, "job": scan_id, "page": page, "url": url, "host": HOSTS.get(submitted, host_of(url))}
+    fields = {
+        **KEPT,
+        "job": scan_id,
+        "page": page,
+        "url": url,
+        "host": HOSTS.get(submitted, without_port(site_of(url))),
+    }
     await redis.execute_command("HSET", keys.scan(scan_id), *chain.from_iterable(fields.items()))
 
 
@@ -108,7 +114,7 @@ async def test_a_record_of_an_earlier_release_is_found_under_the_one_spelling(
     corrected = [await respell_in_turn(history.vectors, every_s=0.001) for _ in range(2)]
 
     assert corrected == [int(page != page_id(today)), 0]
-    (record,) = await history.find(ScanFilter(page=page_of(ScanRequest(url=submitted)), host=host_of(today)))
+    (record,) = await history.find(ScanFilter(page=page_of(ScanRequest(url=submitted)), host=site_of(today)))
     assert (record.scan_id, record.url) == ("old", today)
     assert await found(history, today) == await found(history, submitted) == ["old"]
     assert KEPT.items() <= (await fields_of(redis, keys.scan("old"))).items()

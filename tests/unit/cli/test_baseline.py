@@ -19,6 +19,7 @@ from producer.cli.scan.baseline import (
     read_baseline,
     renewed,
 )
+from producer.cli.scan.gate import Gate
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.reports.marks import Marks
@@ -216,3 +217,32 @@ def test_a_waived_component_leaves_the_baseline() -> None:
     waived = [replace(page, marks=Marks(waivers={components.HEADER: waiver})) for page in pages(2)]
 
     assert [one.rule for one in renewed(renewed(known(), pages(2)), waived).components.values()] == ["image-alt"]
+
+
+def test_a_run_without_a_state_mends_nothing_in_it(tmp_path: Path) -> None:
+    light, dark = (
+        page_of(sample.scan_result("/tea.html", *some).model_copy(update={"page_state": state}))
+        for state, some in (("", ()), ("dark", (sample.finding(),)))
+    )
+    before = renewed(Baseline(), [light, dark])
+    file = tmp_path / "known.json"
+    file.write_text(baseline_text(before), "utf-8")
+
+    known = read_baseline(file)
+
+    assert {one.path for one in known.elements} == {"/tea.html [dark]"}
+    assert fixed_in(known, [light]) == []
+    assert renewed(known, [light]) == known
+    clean = page_of(sample.scan_result("/tea.html").model_copy(update={"page_state": "dark"}))
+    assert len(fixed_in(known, [light, clean])) == 1
+
+
+def test_a_barrier_known_in_one_state_is_known_in_all() -> None:
+    light, dark = (
+        page_of(sample.scan_result("/tea.html", sample.finding()).model_copy(update={"page_state": state}))
+        for state in ("", "dark")
+    )
+    known = renewed(Baseline(), [light])
+
+    assert len(renewed(known, [light, dark])) == len(known) == 1
+    assert Gate(baseline=known).mark(dark).counted.findings == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from producer.cli.main import run
+from producer.cli.scan.appearance import states_of
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.submit import ScanPlan
 from producer.contract import ScanRequest
@@ -29,7 +30,8 @@ def test_a_plain_name_is_the_group_of_the_rest() -> None:
 
 def test_what_was_asked_for_becomes_the_request_and_nothing_else_does() -> None:
     size = {"width": 390, "height": 844}
-    fields = request_options(ScanOptions(without=("#chat",), disabled_rules=("color-contrast",), viewport=size))
+    asked = ScanOptions(without=("#chat",), disabled_rules=("color-contrast",), viewport=(size,))
+    fields = {**request_options(asked), **states_of(asked)[0]}
 
     request = ScanRequest.model_validate({"url": HOME, **fields})
     assert fields.keys() == {"exclude", "disabled_rules", "viewport"}
@@ -141,3 +143,14 @@ def test_a_wrong_value_is_refused_before_anything_is_queued(
 
     assert code == 64
     assert said in capsys.readouterr().err
+
+
+def test_pages_that_differ_have_fields_and_secrets_of_their_own() -> None:
+    own, secrets = {CART: {"standard": "wcag2a"}}, {CART: {"headers": {"A": "1"}}}
+    plan = ScanPlan((CART, TEA, HOME), {"assess": False}, "b", own=own, own_secrets=secrets)
+
+    assert [(payload.get("standard"), payload.get("assess")) for payload in plan.payloads()] == [
+        ("wcag2a", None), (None, False), (None, False)
+    ]  # fmt: skip
+    assert list(plan.by_secrets()) == [({"headers": {"A": "1"}}, 1), (None, 2)]
+    assert "headers" not in repr(plan)

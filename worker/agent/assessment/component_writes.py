@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from producer.contract import ScanResult
+from producer.contract.addresses import site_name
 from producer.keys import Keys
 from worker.agent.assessment.regression import FROM
 from worker.agent.state import RecalledComponents
@@ -15,7 +16,6 @@ from worker.memory.history.components import OnPage, components_of
 from worker.memory.vectors.indexes import exact_tag
 from worker.queue.barrier_writes import BarrierWrite, PageWrite
 from worker.queue.outcome import Write
-from worker.scan.component import site_of
 
 
 def component_writes(
@@ -73,7 +73,7 @@ def _news(one: OnPage) -> str:
 
 def _fields(one: OnPage, url: str) -> Mapping[str, str]:
     kind, _, site = one.issue_id.partition("-")
-    host = site_of(url)
+    host = site_name(url)
     fields = {
         "kind": kind,
         "site": site,

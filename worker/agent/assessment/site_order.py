@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 
 from producer.contract import JsonObject, Lane, SiteOrder, Usage
-from producer.contract.addresses import host_of
+from producer.contract.addresses import site_of
 from producer.contract.advice import advice_on
 from producer.errors import SightlineError
 from producer.keys import GROUP, Keys
@@ -25,7 +25,7 @@ from producer.redis.scripts import as_text, load_script, run_script
 from worker.agent.prompts import REPAIR, clip, load_prompt, version_of
 from worker.agent.structured_reply import NoAnswer, ask_in_form
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.pages import PageState
+from worker.memory.history.pages import PageState, one_a_page
 from worker.models.protocols import ChatModel, Message
 
 ORDER_SYSTEM: Final = load_prompt("site_order")
@@ -72,7 +72,7 @@ class SiteOrders:
 
         Raises Redis' errors, and nothing that the model or the history can cause.
         """
-        site = host_of(url)
+        site = site_of(url)
         if not site:
             return None, Usage()
         key = self.keys.site_order(site)
@@ -91,7 +91,7 @@ class SiteOrders:
         try:
             since_ms = await self.history.now_ms() - SEEN_MS
             wanted = ScanFilter(host=site, status=("scanned", "partial"), since_ms=since_ms)
-            pages = await self.history.newest_of_pages(wanted, limit=MAX_PAGES)
+            pages = one_a_page(await self.history.newest_of_pages(wanted, limit=MAX_PAGES))
         except SightlineError as error:
             log.warning("order.failed", site=site, error=str(error))
             return None, Usage()

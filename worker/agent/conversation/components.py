@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from producer.contract.addresses import host_of
 from worker.agent.conversation.tool_args import ListComponents
 from worker.memory.history.barriers import BarrierFilter, BarrierRecord
 from worker.memory.history.history import History
@@ -38,8 +37,8 @@ async def find_components(
 
 
 def _is_of(one: BarrierRecord, host: str | None) -> bool:
-    """Whether it is of the host; a barrier's has its port, and no ``www.``."""
-    return not host or host_of(f"//{one.host}") == host.removeprefix("www.")
+    """Whether it is of the site; a barrier's has no ``www.``."""
+    return not host or one.host == host.removeprefix("www.")
 
 
 def _named(one: BarrierRecord) -> str:

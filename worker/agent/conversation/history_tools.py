@@ -14,7 +14,7 @@ from typing import Final, cast
 from pydantic import ValidationError
 
 from producer.contract import JsonObject, ScanResult
-from producer.contract.addresses import host_of, path_of
+from producer.contract.addresses import path_of, site_of
 from producer.errors import InvalidJob
 from producer.reports.plain_text import summary_line
 from worker.agent.conversation.components import find_components
@@ -25,7 +25,7 @@ from worker.agent.conversation.user_words import Asker
 from worker.agent.prompts import clip
 from worker.memory.dates import parse_when, time_of
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.pages import PageState
+from worker.memory.history.pages import PageState, one_a_page
 from worker.memory.history.scan_record import ScanRecord
 from worker.memory.vectors.indexes import exact_tag
 
@@ -95,7 +95,7 @@ class LookUp:
         """
         wanted = await self.filter(args, asker)
         # A rule that was mended since is in an older state of the page: it is looked for in the newest alone.
-        found = await self._history.newest_of_pages(replace(wanted, rule=None, impact=None))
+        found = one_a_page(await self._history.newest_of_pages(replace(wanted, rule=None, impact=None)))
         fitting = [page for page in found if fits(page, args)]
         path = args.words.rstrip("/")
         named = [
@@ -201,6 +201,7 @@ def brief(record: ScanRecord, rule: str = "") -> JsonObject:
     return {
         "scan": record.scan_id,
         "url": clip(record.url, MAX_URL),
+        **({"state": record.page_state} if record.page_state else {}),
         "title": clip(record.title, 120),
         "group": clip(record.group, 120),
         "status": record.status,
@@ -224,8 +225,8 @@ def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | No
 
 
 def site_filter(site: str, asker: Asker) -> str | None:
-    """Return the one host to look at, None for all; raises ``ValueError`` for one that the question excludes."""
-    host = host_of(site) if "://" in site else site.strip().lower().partition(":")[0].rstrip("/")
+    """Return the one site to look at, None for all; raises ``ValueError`` for one that the question excludes."""
+    host = site_of(site if "://" in site else f"//{site.strip().lower()}")
     if asker.site and host not in {"", asker.site}:
         raise ValueError(f"the question is limited to the site {asker.site!r}, and {host[:100]!r} is another")
     return asker.site or host or None

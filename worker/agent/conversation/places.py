@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from producer.contract.addresses import host_of, normal_url, page_ids, path_of
+from producer.contract.addresses import normal_url, page_ids, path_of, site_of
 from producer.errors import InvalidJob
 from worker.memory.history.history import History, ScanFilter
-from worker.memory.history.pages import MAX_PAGES
+from worker.memory.history.pages import MAX_PAGES, one_a_page
 
 _NAMED: Final = 3
 
@@ -22,7 +22,7 @@ async def pages_at(history: History, place: str, *, site: str | None) -> tuple[s
     if "://" in place:
         return page_ids(place)
     if not place.startswith("/"):
-        host, path = host_of(f"//{place}"), path_of(normal_path(f"http://{place}"))
+        host, path = site_of(f"//{place}"), path_of(normal_path(f"http://{place}"))
     else:
         host, path = "", path_of(normal_path(f"http://any.example{place}"))
     if host and site and host != site:
@@ -41,7 +41,7 @@ async def page_at(history: History, place: str, *, site: str | None) -> tuple[st
     found = await pages_at(history, place, site=site)
     if "://" in place:
         return found
-    pages = await history.newest_of_pages(ScanFilter(page=found, host=site), limit=_NAMED + 1)
+    pages = one_a_page(await history.newest_of_pages(ScanFilter(page=found, host=site)))
     if len(pages) > 1:
         raise InvalidJob(
             f"several pages have the path {place[:200]!r}: {_listed([page.url for page in pages])}: name one"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract import addresses, public_url
-from producer.contract.addresses import origin_of
+from producer.contract.addresses import site_of
 
 MAX_REMEMBERED: Final = 1_000
 _DECIDING: Final = """
@@ -78,10 +78,10 @@ def urls_in(texts: Iterable[str]) -> frozenset[str]:
 def may_scan(url: str, asker: Asker) -> str:
     """Return ``url`` in its one spelling, if the user wrote it or it is on the site asked about.
 
-    Raises ``ValueError`` for any other. A port that is not its scheme's own must have been written by the user.
+    Raises ``ValueError`` for any other. A site has its port: none on another port of its host is on it.
     """
     wanted = normal_url(url)
-    is_on_site = bool(asker.site) and origin_of(wanted).partition("://")[2].strip("[]") == asker.site
+    is_on_site = bool(asker.site) and site_of(wanted) == asker.site
     if not is_on_site and wanted not in urls_in(asker.messages):
         raise ValueError(f"{wanted[:200]!r} is neither an address that the user wrote nor on the site asked about")
     return wanted

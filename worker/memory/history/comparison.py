@@ -40,6 +40,11 @@ class _Component:
     groups: set[str] = field(default_factory=set[str])
     scan: str = ""
 
+    def settle(self) -> None:
+        """Leave out what one state of a page gained or lost while another has it all the time: the page has it."""
+        self.gained -= self.before
+        self.lost -= self.after
+
     def change(self) -> Change | None:
         """Return what has become of it; None where it is as before, or only on pages that nobody knew before."""
         if not self.before:
@@ -84,6 +89,8 @@ async def compare_moments(
             old, new = records.get(then[place].scan_id), records.get(now[place].scan_id)
             if old is not None and new is not None:
                 not_whole += _take_pair(found, old, new)
+    for one in found.values():
+        one.settle()
     changes = await _named(history, found)
     urls = ({url for url, _ in then}, {url for url, _ in now}, {url for url, _ in both})
     return Comparison(

@@ -20,7 +20,7 @@ from redisvl.schema import IndexSchema
 
 from producer.keys import Keys
 from worker.memory.history.barriers import Barriers
-from worker.memory.history.pages import MAX_PAGES, PageState, newest_of_pages
+from worker.memory.history.pages import MAX_PAGES, MAX_TERMS, PageState, newest_by_state, newest_of_pages
 from worker.memory.history.scan_record import RETURNED, ScanRecord, parse
 from worker.memory.vectors.documents import Documents, index_schema
 from worker.memory.vectors.embeddings import Embeddings, Placed
@@ -50,6 +50,7 @@ class Run:
 class ScanFilter:
     """Which scans: every field given must hold; of several pages or statuses one.
 
+    ``host`` is a site (``site_of``), or ``localhost:*`` for all ports of its host.
     Times are Redis times, ms, of the last time a state was seen; ``begun_by_ms`` of the first.
     """
 
@@ -71,7 +72,6 @@ class ScanFilter:
         """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
         tags = {
             "terms": self.terms,
-            "host": self.host,
             "group": self.group,
             "rules": self.rule,
             "impacts": self.impact,
@@ -79,6 +79,10 @@ class ScanFilter:
             "components": self.component,
         }
         parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
+        if self.host is not None:
+            # All ports of a host: records of the usual one, and of releases that knew no others, have the host alone.
+            names = [self.host.removesuffix(":*"), self.host] if self.host.endswith(":*") else [self.host]
+            parts.append(Tag("host") == [exact_tag(name) for name in names])
         for name, some in (("page", self.page), ("status", self.status)):
             if some is not None:
                 parts.append(Tag(name) == [exact_tag(value) for value in ((some,) if isinstance(some, str) else some)])
@@ -207,13 +211,15 @@ class History:
     async def newest_of_pages(
         self, wanted: ScanFilter = EVERYTHING, *, by_terms: bool = False, limit: int = MAX_PAGES
     ) -> list[PageState]:
-        """Return the newest state of each page that fits ``wanted``, the most recently seen pages first.
+        """Return the newest record of each page in each of its states that fits ``wanted``, the last seen ones first.
 
         Of a ``begun_by_ms``, that is each page's state at that time; ``by_terms`` that under each terms.
         """
-        group = ("page", "terms") if by_terms else ("page",)
         prefix, within = self._keys.scan_prefix, wanted.expression()
-        return await newest_of_pages(self._redis, self._documents, within, group=group, prefix=prefix, limit=limit)
+        rows = limit if by_terms else limit * MAX_TERMS
+        group = ("page", "terms") if by_terms else ("page", "terms", "page_state")
+        found = await newest_of_pages(self._redis, self._documents, within, group=group, prefix=prefix, limit=rows)
+        return found if by_terms else newest_by_state(found)[:limit]
 
     async def search(self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
         """Return the scans nearest in meaning to ``text``, nearest first. Raises ``ModelError``."""

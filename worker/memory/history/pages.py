@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -16,15 +16,20 @@ from redisvl.index import AsyncSearchIndex
 from redisvl.query.filter import FilterExpression
 
 from producer.contract import Counts
+from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.redis.scripts import as_text
 from worker.memory.vectors.documents import Documents
 
 MAX_PAGES: Final = 10_000
 """More pages than that, and a question should name a site or a group."""
+MAX_TERMS: Final = 4
+"""Terms of a page that are looked through for its newest record, on average."""
 TIMEOUT_MS: Final = 10_000
 _PICKED: Final = (
     "__key",
+    "page",
+    "at_ms",
     "terms",
     "url",
     "title",
@@ -34,6 +39,7 @@ _PICKED: Final = (
     "barriers",
     "last_seen_ms",
     "components",
+    "page_state",
 )
 
 
@@ -54,6 +60,14 @@ class PageState:
     barriers: Counts
     last_seen_ms: int
     components: frozenset[str] = frozenset()
+    page_state: str = ""
+    page: str = ""
+    at_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """The page's address with its state."""
+        return with_state(self.url, self.page_state)
 
     @property
     def harm(self) -> tuple[int, int, int, int]:
@@ -88,9 +102,44 @@ async def newest_of_pages(
     return [_parse(row, prefix) for row in rows[1:]]
 
 
+def newest_by_state(found: Sequence[PageState]) -> list[PageState]:
+    """Return of each page in each of its states the record of the newest terms, in the order given.
+
+    Releases that knew no states recorded a narrow window as the page itself: such a record, under the terms of a named
+    state, is not the page's default state.
+    """
+    named = {(state.page, state.terms) for state in found if state.page_state}
+    newest: dict[tuple[str, str], PageState] = {}
+    for state in found:
+        held = newest.get((state.page, state.page_state))
+        is_older = held is not None and held.at_ms >= state.at_ms
+        if not is_older and (state.page_state or (state.page, state.terms) not in named):
+            newest[state.page, state.page_state] = state
+    kept = {state.scan_id for state in newest.values()}
+    return [state for state in found if state.scan_id in kept]
+
+
+def one_a_page(found: Sequence[PageState]) -> list[PageState]:
+    """Return one for each address, in the order given: its worst state, with what fails in any of them."""
+    states: dict[str, list[PageState]] = {}
+    for state in found:
+        states.setdefault(state.url or state.scan_id, []).append(state)
+    return [some[0] if len(some) == 1 else _merged(some) for some in states.values()]
+
+
+def _merged(states: Sequence[PageState]) -> PageState:
+    return replace(
+        max(states, key=lambda state: state.harm),
+        rules=frozenset[str]().union(*(state.rules for state in states)),
+        impacts=frozenset[str]().union(*(state.impacts for state in states)),
+        components=frozenset[str]().union(*(state.components for state in states)),
+        last_seen_ms=max(state.last_seen_ms for state in states),
+    )
+
+
 def _command(index: str, query: str, group: Sequence[str], limit: int) -> list[str]:
     """Return FT.AGGREGATE as words; redis-py 5's builder knows no TIMEOUT."""
-    loaded = [f"@{name}" for name in ("page", "at_ms", *_PICKED)]
+    loaded = [f"@{name}" for name in _PICKED]
     words = ["FT.AGGREGATE", index, query, "TIMEOUT", str(TIMEOUT_MS), "LOAD", str(len(loaded)), *loaded]
     words += ["GROUPBY", str(len(group)), *(f"@{name}" for name in group)]
     for name in _PICKED:
@@ -112,6 +161,9 @@ def _parse(row: Sequence[Any], prefix: str) -> PageState:
         barriers=Counts.model_validate_json(fields.get("newest_barriers") or "{}"),
         last_seen_ms=int(fields.get("newest_last_seen_ms") or 0),
         components=_tags(fields.get("newest_components", "")),
+        page_state=fields.get("newest_page_state", ""),
+        page=fields.get("newest_page", ""),
+        at_ms=int(fields.get("newest_at_ms") or 0),
     )
 
 

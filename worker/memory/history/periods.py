@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, cast
 from redis.asyncio import Redis
 
 from producer.contract import check_job_id
+from producer.contract.addresses import any_port, without_port
 from producer.errors import InputError, InvalidJob
 from producer.keys import Keys
 from producer.redis.scripts import as_text
@@ -46,8 +47,18 @@ class Moment:
         if not self.hosts:
             yield replace(wanted, begun_by_ms=self.at_ms)
         for host, (began_ms, ended_ms) in self.hosts.items():
-            if host == ANY_HOST or wanted.host in {None, host}:
-                yield replace(wanted, host=host or wanted.host, begun_by_ms=ended_ms, since_ms=began_ms)
+            # Releases until 11cf9aa noted hosts without their ports.
+            of = any_port(host) if host and host == without_port(host) else host
+            if host == ANY_HOST or wanted.host is None:
+                yield replace(wanted, host=of or wanted.host, begun_by_ms=ended_ms, since_ms=began_ms)
+            elif _fit(of, wanted.host):
+                yield replace(wanted, begun_by_ms=ended_ms, since_ms=began_ms)
+
+
+def _fit(one: str, other: str) -> bool:
+    """Whether two sites have something in common; ``localhost:*`` is every port."""
+    is_any = one.endswith(":*") or other.endswith(":*")
+    return one == other or (is_any and without_port(one) == without_port(other))
 
 
 async def moment_of(redis: Redis, keys: Keys, name: str, *, now_ms: int) -> Moment:

@@ -12,11 +12,11 @@ from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
-from producer.contract.addresses import host_of, normal_url, page_ids, public_url
+from producer.contract.addresses import normal_url, page_ids, public_url, site_of, without_port
 from producer.keys import Keys
 from producer.redis.scripts import as_text, load_script, run_script
+from worker.memory.history.scan_record import site_tags
 from worker.memory.vectors.documents import key_batches
-from worker.memory.vectors.indexes import exact_tag
 
 RESPELL: Final = load_script("worker.memory.history", "respell")
 
@@ -26,23 +26,28 @@ async def respell(redis: Redis, keys: Keys) -> AsyncIterator[int]:
     async for names in key_batches(redis, keys.scan_prefix):
         async with redis.pipeline(transaction=False) as pipe:
             for name in names:
-                cast("Any", pipe).hmget(name, ["page", "url"])
+                cast("Any", pipe).hmget(name, ["page", "url", "host_name"])
             rows = await pipe.execute(raise_on_error=False)  # what is no hash is no record
         done = 0
         for name, row in zip(names, rows, strict=True):
-            page, url = ("", "") if isinstance(row, Exception) else map(as_text, row)
-            fields = respelled(page, url)
+            page, url, host = ("", "", "") if isinstance(row, Exception) else map(as_text, row)
+            fields = respelled(page, url, host)
             if fields:
                 args = [page, *(part for field in fields.items() for part in field)]
                 done += int(await run_script(redis, RESPELL, [name], args))
         yield done
 
 
-def respelled(page: str, url: str) -> Mapping[str, str]:
-    """Return the fields to correct in a record of ``url`` under the id ``page``; none where they are right."""
+def respelled(page: str, url: str, host: str = "") -> Mapping[str, str]:
+    """Return the fields to correct in a record of ``url`` under the id ``page``; none where they are right.
+
+    Until 11cf9aa a record had its page's host without the port.
+    """
     own, *as_given = page_ids(url) if url else ("",)
+    site = site_of(url)
+    if page == own and site not in {host, without_port(site)}:
+        return {"host": site_tags(site), "host_name": site}
     if page not in as_given:
         return {}
     shown = public_url(normal_url(url))
-    host = host_of(shown)
-    return {"page": own, "url": shown, "host": exact_tag(host), "host_name": host}
+    return {"page": own, "url": shown, "host": site_tags(site_of(shown)), "host_name": site_of(shown)}

@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
-from producer.contract.addresses import host_of, path_of
+from producer.contract.addresses import any_port, host_of, path_of, site_of, without_port
+from producer.contract.appearance import APPEARANCE
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import exact_tag
@@ -57,7 +58,7 @@ class ScanRecord:
     """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for.
 
     ``terms`` is a digest of what the page was held to (``terms_of``), ``run`` the pipeline run that saw this
-    state first.
+    state first. ``page_state`` is '' for the default state, and in records of releases that knew no states.
     """
 
     scan_id: str
@@ -78,6 +79,7 @@ class ScanRecord:
     barriers: Counts
     findings: tuple[RecordedFinding, ...]
     run: str = ""
+    page_state: str = ""
 
     @property
     def components(self) -> dict[str, int]:
@@ -95,9 +97,11 @@ def page_of(request: ScanRequest) -> str:
 def terms_of(request: ScanRequest) -> str:
     """Return a digest of what the page was held to: only scans under the same terms can be compared.
 
-    What another standard or other rules find, or another part or width of the page shows, is neither new nor fixed.
+    What another standard or other rules find, or another part, width or state of the page shows, is neither new nor
+    fixed. In the default state it is the digest of releases that knew no states.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
+    terms |= request.model_dump(include=set(APPEARANCE), exclude_defaults=True, mode="json")
     return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -193,22 +197,23 @@ def document(
     findings = recorded_findings(result.findings)
     components = sorted({issue_id for finding in findings for issue_id in finding.components})
     places = {issue_id: place for place, issue_id in enumerate(components)}
-    host = host_of(result.url)
+    site = site_of(result.url)
     fields: Fields = {
         "page": page,
         "terms": terms,
         "run": run,
         "standard": result.standard,
         "status": result.status,
-        "host": exact_tag(host) if host else "",
+        "host": site_tags(site),
         "group": exact_tag(result.group) if result.group else "",
         "rules": _tags(finding.rule for finding in findings),
         "impacts": _tags(finding.impact.value for finding in findings if finding.impact),
         "criteria": _tags(criterion for finding in findings for criterion in finding.criteria),
         "components": ",".join(components),
         "url": result.url,
-        "host_name": host,
+        "host_name": site,
         "group_name": result.group,
+        "page_state": result.page_state,
         "title": _cut(result.title, MAX_TITLE),
         "summary": cut_summary(result.assessment.summary) if result.assessment else "",
     }
@@ -222,6 +227,12 @@ def document(
         "findings": json.dumps([_pack(finding, places) for finding in findings], separators=(",", ":")),
     }
     return kept | embedded.fields()
+
+
+def site_tags(site: str) -> str:
+    """Return the tags that a record of a site is found by: the site, and that of all ports of its host."""
+    others = [any_port(site)] if site != without_port(site) else []
+    return ",".join(exact_tag(name) for name in (site, *others) if name)
 
 
 def cut_summary(summary: str) -> str:
@@ -267,6 +278,7 @@ def _unpack(item: JsonObject, components: Sequence[str]) -> RecordedFinding:
 RETURNED: Final[tuple[str, ...]] = (
     "page", "url", "host_name", "group_name", "title", "status", "summary", "signature", "standard", "terms",
     "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run", "components",
+    "page_state",
 )  # fmt: skip
 """The fields ``parse`` reads; the vector is not among them."""
 
@@ -294,4 +306,5 @@ def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
         barriers=Counts.model_validate_json(text["barriers"] or "{}"),
         findings=tuple(_unpack(item, text["components"].split(",")) for item in packed),
         run=text["run"],
+        page_state=text["page_state"],
     )

@@ -33,6 +33,7 @@ class PageChange:
     after: str
     barriers_before: Counts
     barriers_after: Counts
+    page_state: str = ""
 
     @property
     def change(self) -> tuple[int, int, int, int]:
@@ -104,7 +105,7 @@ def compare_groups(
     for state in after:
         old = then.get((page_id(state.url), state.terms)) if state.url else None
         if old is not None:
-            page = PageChange(state.url, old.scan_id, state.scan_id, old.barriers, state.barriers)
+            page = PageChange(state.url, old.scan_id, state.scan_id, old.barriers, state.barriers, state.page_state)
             changes[state.group].append(page)
         elif state.url:
             added[state.group] += 1

@@ -1,0 +1,218 @@
+"""What the command line and ``sightline.toml`` ask for together; what is given on the command line wins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from producer.cli.connect import environment
+from producer.cli.scan.options import ScanOptions
+from producer.config.finding import NAME, find_config
+from producer.contract.addresses import normal_url, origin_of
+from producer.errors import InputError
+from producer.reports.plain_text import counted
+
+if TYPE_CHECKING:
+    from producer.config.model import FileWaiver, Gate, Site
+    from producer.config.reading import Config, Reading
+
+START_TIMEOUT_S: Final = 60.0
+_REPORTS: Final = frozenset({"formats", "output", "as_json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The application to start before the run: a shell command and its folder, and the address it must answer at."""
+
+    command: str
+    url: str
+    folder: Path
+    timeout_s: float = START_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One run. ``options`` are the run's; those of a page come from ``for_page``.
+
+    ``given`` are the options of the command line. ``sites`` are the numbers of the file's sites to scan, none where the
+    command line names the pages. ``remarks`` are for the person who runs it.
+    """
+
+    options: ScanOptions
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    config: Config | None = None
+    sites: tuple[int, ...] = ()
+    start: Start | None = None
+    remarks: tuple[str, ...] = ()
+
+    def for_page(self, url: str, site: int | None) -> ScanOptions:
+        """Return the options that hold for a page of a site, or of none."""
+        if self.config is None:
+            return self.options
+        from producer.config.layers import page_options
+
+        return dataclasses.replace(self.options, **{**page_options(self.config, url, site), **self.given})
+
+    def for_site(self, number: int) -> ScanOptions:
+        """Return the options that hold for a site's sitemaps, crawls and login."""
+        from producer.config.options import given
+
+        site = self.file_site(number)
+        listed: dict[str, Any] = {
+            "sitemaps": tuple(site.sitemaps),
+            "crawl": tuple(site.crawl),
+            "max_pages": site.max_pages,
+            "per_pattern": site.per_pattern,
+            "match": tuple(site.match),
+            "exclude": tuple(site.exclude),
+            "sitemap_replace": tuple(f"{old}={new}" for old, new in site.replace.items()),
+            "ignore_robots": site.ignore_robots,
+        }
+        return dataclasses.replace(self.options, **{**given(site), **self.given, **listed})
+
+    def file_site(self, number: int) -> Site:
+        """Return a site of the file."""
+        if self.config is None:
+            raise AssertionError("a run without a file has no sites")
+        return self.config.document.site[number]
+
+    @property
+    def gate(self) -> Gate | None:
+        """The file's gate."""
+        return self.config.document.gate if self.config else None
+
+    @property
+    def waivers(self) -> Sequence[FileWaiver]:
+        """The file's waivers."""
+        return self.config.document.waiver if self.config else ()
+
+
+def combined(
+    urls: Sequence[str], *, has_file: bool, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
+) -> Wanted:
+    """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them."""
+    names_pages = bool(urls or options.sitemaps or options.crawl) or has_file
+    path = _file(options)
+    if path is None:
+        if options.sites:
+            raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
+        return Wanted(options, given, start=_start(options, None, urls))
+    from producer.cli.scan.option_keys import option_keys
+    from producer.config.options import given as given_in
+    from producer.config.reading import read_config
+
+    config = without_faults(read_config(path, option_keys(command), environment()))
+    document = config.document
+    merged = {**given_in(document.scan), **given_in(document.gate), **_reports(config, given), **given}
+    options = dataclasses.replace(options, **merged)
+    sites = () if names_pages else _sites(config, options.sites)
+    remarks = [f"settings of {config.shown}"]
+    if not names_pages:
+        options = dataclasses.replace(options, wait=True)
+    if options.local and options.only_new and "only_new" not in given:
+        options = dataclasses.replace(options, only_new=False)
+        remarks.append("gate.only_new is left out: --local keeps nothing from run to run; gate.baseline does")
+    _check_max_new(options)
+    return Wanted(options, given, config, sites, _start(options, config, urls), tuple(remarks))
+
+
+def without_faults(reading: Reading, *, err: bool = True) -> Config:
+    """Return the file that was read; prints its faults, a line each, and raises ``InputError`` where it has any."""
+    if reading.config is None:
+        for fault in reading.faults:
+            click.echo(str(fault), err=err)
+        raise InputError(f"{reading.faults[0].file} has {counted(len(reading.faults), 'fault')}: nothing was done")
+    return reading.config
+
+
+def _file(options: ScanOptions) -> Path | None:
+    if options.no_config:
+        if options.config:
+            raise click.UsageError("--config and --no-config exclude each other")
+        return None
+    return Path(options.config) if options.config else find_config(Path.cwd())
+
+
+def _check_max_new(options: ScanOptions) -> None:
+    if options.max_new is not None and not (options.only_new or options.baseline):
+        raise click.UsageError("max_new says how many barriers may be new: it needs only_new or a baseline to compare")
+
+
+def _reports(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the reports of the file, unless the command line asks for some."""
+    from producer.config.model import STDOUT
+
+    if given.keys() & _REPORTS:
+        return {}
+    folder = config.path.absolute().parent
+    files = {
+        field.alias or name: getattr(config.document.reports, name)
+        for name, field in type(config.document.reports).model_fields.items()
+        if name in config.document.reports.model_fields_set
+    }
+    formats = tuple(name if file == STDOUT else f"{name}={_in_folder(folder / file)}" for name, file in files.items())
+    return {"formats": formats} if formats else {}
+
+
+def _in_folder(file: Path) -> Path:
+    """Return the file, its folder made: a fresh clone has none for reports."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder of {str(file)!r}: {error.strerror}") from None
+    return file
+
+
+def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:
+    numbers = {site.name: number for number, site in enumerate(config.document.site) if site.name}
+    if unknown := [name for name in names if name not in numbers]:
+        from difflib import get_close_matches
+
+        near = get_close_matches(unknown[0], numbers, n=1)
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else f"expected one of {', '.join(numbers) or 'none: no site has a name'}"
+        )
+        raise click.UsageError(f"--site {unknown[0]!r} is no site of {config.shown}: {hint}")
+    return tuple(numbers[name] for name in names) if names else tuple(range(len(config.document.site)))
+
+
+def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> Start | None:
+    """Return the application to start; the file's is not for addresses of other sites on the command line."""
+    given = _address(options.start_url, "--start-url") if options.start_url else ""
+    if options.start:
+        url = given or _first_address(config, urls)
+        if not url:
+            raise click.UsageError("--start needs --start-url URL: the address to wait for")
+        return Start(options.start, url, Path.cwd())
+    start = config.document.start if config else None
+    if config is None or start is None:
+        if given:
+            raise click.UsageError("--start-url is the address to wait for after --start CMD: none is given")
+        return None
+    url = given or start.url or _first_address(config, ()) or _first_address(None, urls)
+    if not url:
+        raise InputError(f"{config.place('start')}: start has no address to wait for: write start = {{ run, url }}")
+    if urls and all(origin_of(one) != origin_of(url) for one in urls):
+        return None
+    return Start(start.run, url, config.path.absolute().parent, start.timeout)
+
+
+def _first_address(config: Config | None, urls: Sequence[str]) -> str:
+    if urls:
+        return _address(urls[0], "--start")
+    sites = config.document.site if config else ()
+    return next((url for site in sites for url in (*site.addresses, site.url, *site.crawl, *site.sitemaps) if url), "")
+
+
+def _address(text: str, option: str) -> str:
+    try:
+        return normal_url(text)
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None

@@ -1,0 +1,25 @@
+"""``--ca FILE``: read when the option is, so that a file without certificates is refused before anything is queued."""
+
+from __future__ import annotations
+
+import click
+
+from producer.errors import InputError
+
+
+def read_certificates(_context: click.Context, _option: click.Parameter, file: str | None) -> str | None:
+    """Return the certificates in a file; raises ``InputError`` for one without any."""
+    if file is None:
+        return None
+    from producer.contract.certificates import check_certificates
+    from producer.text_file import read_text
+
+    try:
+        return check_certificates(read_text(file))
+    except OSError as error:
+        raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file of certificates") from None
+    except UnicodeDecodeError:
+        hint = f"openssl x509 -inform der -in {file} -out ca.pem"
+        raise InputError(f"--ca {file!r} is not text: expected PEM; of a DER file make it by {hint!r}") from None
+    except ValueError as error:
+        raise InputError(f"--ca {file!r}: {error}") from None

@@ -1,0 +1,70 @@
+"""Pages that a site's links lead to as targets: where to begin, with which login, and what is said of the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from producer.cli.scan.login_files import check_one_site
+from producer.cli.scan.options import ScanOptions
+from producer.cli.scan.sitemap_targets import left_out_text, login_for, note_gaps, tell, trusted_by
+from producer.cli.scan.target_list import Targets
+from producer.errors import InputError, SightlineError
+from producer.reports.plain_text import counted, one_line
+from producer.sitemaps.crawl import PAGES, PER_PATTERN, Bounds, Crawled, crawl
+from producer.sitemaps.download import Downloads
+from producer.sitemaps.robots import RobotsOfSites
+from producer.sitemaps.sitemap import Choice
+
+if TYPE_CHECKING:
+    from producer.contract import JsonObject
+
+_PATTERNS: Final = 5
+"""Patterns named in the summary, the most frequent ones."""
+
+
+def add_crawls(
+    wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], targets: Targets
+) -> list[SightlineError]:
+    """Add the pages that each --crawl leads to; return why one gave nothing."""
+    errors: list[SightlineError] = []
+    given = [_address(text, targets) for text in wanted.crawl]
+    check_one_site(given, secrets)
+    bounds = Bounds(wanted.max_pages or PAGES, wanted.per_pattern or PER_PATTERN)
+    for start in given:
+        downloads = Downloads(login_for(start, secrets, targets), tell, trusted_by(wanted))
+        robots = RobotsOfSites(downloads)
+        choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows)
+        gap_ms = _no_gap if wanted.ignore_robots else robots.gap_ms
+        found = crawl(start, choice, downloads, bounds, gap_ms=gap_ms, tell=lambda text: tell(f"crawl: {text}"))
+        urls.update(found.pages)
+        targets.remarks.append(f"{one_line(start, limit=300)}: {_summary(found, bounds)}")
+        targets.remarks += [f"{one_line(why)}: so its pages are not scanned" for why in robots.problems.values()]
+        if not wanted.ignore_robots:
+            note_gaps(found.pages, robots, targets)
+        if not found.pages:
+            nothing = InputError(f"--crawl {start!r} found nothing to scan: {_summary(found, bounds)}")
+            errors.append(next(iter(found.problems.values()), nothing))
+    return errors
+
+
+def _no_gap(_: str) -> int:
+    return 0
+
+
+def _address(text: str, targets: Targets) -> str:
+    try:
+        return targets.address(text)
+    except ValueError as error:
+        raise InputError(f"--crawl {error}") from None
+
+
+def _summary(found: Crawled, bounds: Bounds) -> str:
+    """Return what was taken, of which patterns, and what was not, in one line."""
+    text = f"{counted(len(found.pages), 'page')} by {counted(found.requests, 'request')}"
+    common = [(pattern, number) for pattern, number in found.patterns.most_common(_PATTERNS) if number > 1]
+    text += f", of them {', '.join(f'{n} {one_line(pattern, limit=80)}' for pattern, n in common)}" if common else ""
+    if found.ended and found.ended != "pages":
+        text += f"; it ended after {found.ended}"
+    elif found.ended and found.left_out:
+        text += f"; it ended at --max-pages {bounds.pages}"
+    return text + left_out_text(found)

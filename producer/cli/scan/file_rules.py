@@ -1,0 +1,46 @@
+"""What ``sightline.toml`` says about the gate beside options of ``scan``: waivers, rules that do not count, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from producer.cli.scan.by_file import Wanted
+from producer.cli.scan.gate import RuleWaiver
+from producer.cli.scan.limits import Limits
+from producer.contract.waiver import Waiver
+
+
+@dataclass(frozen=True, slots=True)
+class FileRules:
+    """``waivers`` are by fingerprint; ``shown`` is the file's name."""
+
+    waivers: tuple[Waiver, ...] = ()
+    rule_waivers: tuple[RuleWaiver, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    shown: str = ""
+
+
+def file_rules(wanted: Wanted) -> FileRules:
+    """Return the rules of a run; without a file only those that its options make."""
+    gate = wanted.gate
+    if gate is None or wanted.config is None:
+        return FileRules(limits=Limits(new=wanted.options.max_new))
+    by_rule = [
+        RuleWaiver(Waiver("", one.reason, one.until), frozenset({one.rule}), tuple(one.match))
+        for one in wanted.waivers
+        if one.rule
+    ]
+    shown = wanted.config.shown
+    if gate.report_only:
+        reason = f"only reported, says gate.report_only of {shown}"
+        by_rule.append(RuleWaiver(Waiver("", reason), frozenset(gate.report_only)))
+    if gate.rules:
+        reason = f"only reported, for gate.rules of {shown} does not name the rule"
+        by_rule.append(RuleWaiver(Waiver("", reason), frozenset(gate.rules), is_others=True))
+    most = gate.max
+    return FileRules(
+        tuple(Waiver(one.fingerprint, one.reason, one.until) for one in wanted.waivers if one.fingerprint),
+        tuple(by_rule),
+        Limits(most.total, most.review, wanted.options.max_new, most.groups, most.rules),
+        shown,
+    )

@@ -1,0 +1,61 @@
+"""Runs a shell command in a process group of its own, and ends the group when its standard input ends.
+
+Only ``app.py`` holds the other end of that pipe: however it ends, SIGKILL included, the application ends, and what it
+has started, too. Run by path, in an interpreter of its own; exits as the command does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Final
+
+GRACE_S: Final = 5.0
+"""From SIGTERM to SIGKILL."""
+_LOOKS_EVERY_S: Final = 0.02
+
+
+def main(command: str) -> int:
+    """Run the command; returns its exit code, as a shell has it."""
+    shell = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S602  a command of the user's own
+    threading.Thread(target=_end_with_input, args=(shell,), daemon=True).start()
+    os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
+    _signal(shell.pid, signal.SIGTERM)  # while the shell is not reaped, no stranger can have its group's number
+    code = shell.wait()
+    _end_group(shell.pid)
+    return code if code >= 0 else 128 - code
+
+
+def _end_with_input(shell: subprocess.Popen[bytes]) -> None:
+    while os.read(0, 1024):
+        pass
+    _signal(shell.pid, signal.SIGTERM)
+    time.sleep(GRACE_S)
+    _signal(shell.pid, signal.SIGKILL)
+
+
+def _end_group(group: int) -> None:
+    """Wait until the group is empty, and kill what has not ended by then: a shell may end before what it started."""
+    until = time.monotonic() + GRACE_S
+    while _signal(group, 0):
+        if time.monotonic() > until:
+            _signal(group, signal.SIGKILL)
+            return
+        time.sleep(_LOOKS_EVERY_S)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to the group; returns whether it is still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,129 @@
+"""How many component barriers a run may have: ``max_new``, and the limits of ``[gate.max]``. Pure.
+
+Without a limit any counted barrier fails the run. A limit replaces that for what it covers: ``total`` covers all,
+``rules`` and ``groups`` what they name, ``max_new`` all that is new. What no limit covers fails as before. Limits of
+``[gate.max]`` count known barriers, too, so that they can fall as these are mended; waived ones count nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from producer.contract import Impact
+from producer.reports.page import Page, impact_of
+from producer.reports.plain_text import counted
+
+_REVIEW: Final = "finding for a person to review|findings for a person to review"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Numbers allowed; None is no limit."""
+
+    total: int | None = None
+    review: int | None = None
+    new: int | None = None
+    groups: Mapping[str, int] = field(default_factory=dict[str, int])
+    rules: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is allowed, or bounded."""
+        return any(one is not None for one in (self.total, self.review, self.new)) or bool(self.groups or self.rules)
+
+
+class Barrier(NamedTuple):
+    """A component barrier: its id and rule. Elements of no component are one barrier a rule."""
+
+    issue_id: str
+    rule: str
+
+
+class Measured(NamedTuple):
+    """A limit, its key in the file, what it counts, and how much of that there is."""
+
+    key: tuple[str, ...]
+    what: str
+    allowed: int
+    found: int
+
+    @property
+    def text(self) -> str:
+        """``7 component barriers of color-contrast, 5 allowed (gate.max.rules.color-contrast)``."""
+        return f"{counted(self.found, *self.what.split('|'))}, {self.allowed:,} allowed ({'.'.join(self.key)})"
+
+
+@dataclass(slots=True)
+class Count:
+    """What the pages of a run have, as they come in; ``fail_on`` is the impact from which on a finding counts."""
+
+    limits: Limits
+    fail_on: Impact | None
+    _groups: dict[Barrier, set[str]] = field(default_factory=dict[Barrier, set[str]])
+    _new: set[Barrier] = field(default_factory=set[Barrier])
+    _review: int = 0
+
+    def add(self, page: Page) -> None:
+        """Count a marked page."""
+        self._review += len(page.result.incomplete) if page.result else 0
+        for finding in page.findings:
+            if self.fail_on and impact_of(finding).rank < self.fail_on.rank:
+                continue
+            for node, mark, _ in page.marks.each(finding):
+                if mark == "waived":
+                    continue
+                barrier = Barrier(node.issue_id if node else "", finding.rule)
+                group = page.result.group if page.result else ""
+                self._groups.setdefault(barrier, set()).add(group)
+                if mark != "known":
+                    self._new.add(barrier)
+
+    def measured(self) -> Iterator[Measured]:
+        """Yield each limit with what was found."""
+        limits, groups = self.limits, self._groups
+        if limits.new is not None:
+            yield Measured(("gate", "max_new"), "new component barrier", limits.new, len(self._new))
+        top = ("gate", "max")
+        if limits.total is not None:
+            yield Measured((*top, "total"), "component barrier", limits.total, len(groups))
+        for rule, allowed in limits.rules.items():
+            number = sum(barrier.rule == rule for barrier in groups)
+            yield Measured((*top, "rules", rule), _of(f"of {rule}"), allowed, number)
+        for group, allowed in limits.groups.items():
+            number = sum(group in those for those in groups.values())
+            yield Measured((*top, "groups", group), _of(f"in {group}"), allowed, number)
+        if limits.review is not None:
+            yield Measured((*top, "review"), _REVIEW, limits.review, self._review)
+
+    def exceeded(self) -> list[str]:
+        """Return why the run fails, in words; nothing where it passes."""
+        lines = [one.text for one in self.measured() if one.found > one.allowed]
+        if self.fail_on and (free := self._free()):
+            lines.append(f"{counted(len(free), 'component barrier')} under no limit: {_names(free)}")
+        return lines
+
+    def lower(self) -> list[Measured]:
+        """Return the limits of ``[gate.max]`` that are higher than they need be: they can fall."""
+        return [one for one in self.measured() if one.found < one.allowed and one.key[1] == "max"]
+
+    def _free(self) -> list[Barrier]:
+        """Return what counts and is under no limit."""
+        limits = self.limits
+        if limits.new is not None or limits.total is not None:
+            return []
+        return sorted(
+            barrier
+            for barrier in self._new
+            if barrier.rule not in limits.rules and not (self._groups[barrier] & limits.groups.keys())
+        )
+
+
+def _of(what: str) -> str:
+    return f"component barrier {what}|component barriers {what}"
+
+
+def _names(barriers: list[Barrier]) -> str:
+    rules = sorted({barrier.rule for barrier in barriers})
+    return ", ".join(rules[:5]) + (f" and {len(rules) - 5} more rules" if rules[5:] else "")

@@ -1,0 +1,40 @@
+"""Which file counts: the one nearest above the working directory, up to the folder of the repository.
+
+Of one folder's two, ``sightline.toml`` before ``[tool.sightline]`` of ``pyproject.toml``. Needs no pydantic: a run
+without a file pays for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from producer.errors import InputError
+from producer.text_file import read_text
+
+NAME: Final = "sightline.toml"
+PYPROJECT: Final = "pyproject.toml"
+_MARK: Final = re.compile(r"^\s*\[\[?\s*tool\s*\.\s*sightline\b", re.MULTILINE)
+
+
+def find_config(folder: Path) -> Path | None:
+    """Return the file that counts in ``folder``, None where there is none; raises ``InputError``."""
+    for above in (folder, *folder.parents):
+        if (file := above / NAME).is_file():
+            return file
+        if (file := above / PYPROJECT).is_file() and _MARK.search(text_of(file, str(file))):
+            return file
+        if (above / ".git").exists():
+            return None
+    return None
+
+
+def text_of(file: Path, shown: str) -> str:
+    """Return the file's text; raises ``InputError``."""
+    try:
+        return read_text(file)
+    except OSError as error:
+        raise InputError(f"cannot read {shown!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{shown!r} is not a text file in UTF-8") from None

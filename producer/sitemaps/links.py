@@ -1,0 +1,68 @@
+"""The links of one HTML page, read piece by piece as it comes; what is hostile takes no memory. Pure."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from typing import Final
+from urllib.parse import urljoin
+
+from producer.contract.addresses import normal_url, public_url
+
+MAX_LINKS: Final = 20_000
+"""Of one page."""
+_MAX_CHARS: Final = 4_096
+_LONGEST_TAG: Final = 1 << 18
+_HTTP: Final = ("http://", "https://")
+
+
+class _Links(HTMLParser):
+    """Collects what ``a`` and ``area`` lead to, relative to the first ``base``."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.base = ""
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in {"a", "area", "base"}:
+            return
+        href = next((value for name, value in attrs if name == "href" and value), "").strip()
+        if not href or len(href) > _MAX_CHARS:
+            return
+        if tag == "base":
+            self.base = self.base or href
+        elif not href.startswith("#") or href.startswith(("#/", "#!/")):  # another place on this page
+            self.found.append(href)
+
+
+def links_of(pieces: Iterable[bytes], url: str, *, charset: str = "utf-8") -> Iterator[str]:
+    """Yield the http and https addresses that the page at ``url`` links to, in their one spelling, each once."""
+    reader, decoder = _Links(), codecs.getincrementaldecoder(charset)("replace")
+    for piece in pieces:
+        reader.feed(decoder.decode(piece))
+        if len(reader.found) > MAX_LINKS or len(reader.rawdata) > _LONGEST_TAG:
+            break  # html.parser keeps a tag until its end
+    seen: set[str] = set()
+    for href in reader.found[:MAX_LINKS]:
+        address = _address(href, _joined(url, reader.base))
+        if address and address not in seen:
+            seen.add(address)
+            yield address
+
+
+def _joined(url: str, href: str) -> str:
+    try:
+        return urljoin(url, href)
+    except ValueError:
+        return url
+
+
+def _address(href: str, base: str) -> str:
+    """Return what a link leads to; '' for what is no page's address. User info in it is dropped."""
+    try:
+        target = urljoin(base, "".join(href.split("\n")).replace("\t", "").replace("\r", ""))
+        return public_url(normal_url(target)) if target.lower().startswith(_HTTP) else ""
+    except ValueError:
+        return ""

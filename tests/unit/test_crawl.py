@@ -1,0 +1,135 @@
+"""Crawls of a small site over real HTTP: which pages are found, and what is never asked for."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from producer.cli.scan.options import ScanOptions
+from producer.cli.scan.targets import read_targets
+from producer.errors import InputError, PageUnreachable
+from producer.sitemaps import crawl as crawling
+from producer.sitemaps.crawl import Bounds, crawl
+from producer.sitemaps.download import Downloads
+from producer.sitemaps.links import links_of
+from producer.sitemaps.patterns import Patterns
+from producer.sitemaps.sitemap import Choice
+from tests.support.small_site import SmallSite
+
+
+def linking(*hrefs: str) -> bytes:
+    return ("<!doctype html><title>x</title>" + "".join(f'<a href="{href}">x</a>' for href in hrefs)).encode()
+
+
+def found_from(site: SmallSite, **bounds: int) -> crawling.Crawled:
+    return crawl(f"{site.url}/", Choice(), Downloads(), Bounds(**bounds))
+
+
+def test_ten_thousand_products_are_twenty(site: SmallSite) -> None:
+    products = [f"/product/{number}" for number in range(10_000)]
+    site.files["/"] = linking("/about", "/cart", *products)
+    site.files |= {path: linking("/") for path in ("/about", "/cart", *products)}
+
+    found = found_from(site)
+
+    paths = [url.removeprefix(site.url) for url in found.pages]
+    assert (paths[0], len(paths), found.patterns["/product/*"]) == ("/", 23, 20)
+    assert {"/about", "/cart"} <= set(paths[:6])  # rarer patterns first
+    assert len(site.asked) == 23
+    assert found.left_out["more of a pattern than --per-pattern"] == 9_980
+
+
+def test_only_pages_of_the_origin_are_taken_each_once(site: SmallSite) -> None:
+    site.files["/"] = linking(
+        "#top", "/a?b=1#x", "a?b=1", "/file.pdf", "/logo.PNG", "mailto:x@y.example", "javascript:void(0)",
+        "http://169.254.169.254/latest", "//elsewhere.example/", "/gone", "/old", "/data", "http://[", "/away",
+    )  # fmt: skip
+    site.files |= {"/a?b=1": linking("/"), "/data": (200, {"Content-Type": "application/json"}, b"{}")}
+    site.files["/old"] = (301, {"Location": "/a?b=1"}, b"")
+    site.files["/away"] = (302, {"Location": "http://127.0.0.1:1/"}, b"")
+
+    found = found_from(site)
+
+    assert list(found.pages) == [f"{site.url}/", f"{site.url}/a?b=1"]
+    assert dict(found.left_out) == {
+        "that are files, not pages": 3,
+        "of other sites": 2,
+        "that could not be loaded (HTTP 404)": 1,
+        "that lead to a page taken": 1,
+        "that could not be loaded": 1,
+    }
+    assert not {"/file.pdf", "/logo.PNG"} & set(site.asked)
+
+
+def test_a_crawl_ends_at_its_bounds(site: SmallSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.files |= {f"/{n}": linking(f"/{n + 1}") for n in range(200)} | {
+        "/": linking("/0", "/about"),
+        "/about": linking(),
+    }
+
+    few = found_from(site, pages=5)
+    monkeypatch.setattr(crawling, "MAX_BYTES", 100)
+    by_bytes = found_from(site)
+
+    assert (len(few.pages), few.ended, sum(few.left_out.values())) == (5, "pages", 1)
+    assert by_bytes.ended == "0 MB"
+    assert len(by_bytes.pages) < 5
+
+
+def test_robots_txt_logins_and_patterns_hold_as_for_sitemaps(site: SmallSite) -> None:
+    site.files["/robots.txt"] = b"User-agent: *\nDisallow: /private\n"
+    site.files |= {"/": linking("/private/1", "/shop/tea", "/help"), "/shop/tea": linking("/shop/print/tea")}
+    site.files |= {"/help": linking("/shop/cup"), "/shop/cup": linking()}
+    address = site.url.replace("//", "//anna:pw@")
+
+    targets = read_targets([], None, ScanOptions(crawl=(f"{address}/",), match=("/shop/*",), exclude=("*/print/*",)))
+
+    assert set(targets.urls) == {f"{site.url}/shop/tea", f"{site.url}/shop/cup"}
+    assert not {"/private/1", "/shop/print/tea"} & set(site.asked)
+    expected = f"Basic {base64.b64encode(b'anna:pw').decode()}"
+    assert {headers.get("Authorization") for headers in site.headers} == {expected}
+    [remark] = targets.remarks
+    assert remark.startswith(f"{site.url}/: 2 pages by 4 requests")
+    assert "1 by robots.txt" in remark
+    assert "pw" not in remark
+
+
+def test_a_start_that_gives_nothing_says_why(site: SmallSite) -> None:
+    site.files["/robots.txt"] = b"User-agent: *\nDisallow: /\n"
+
+    with pytest.raises(InputError, match="found nothing to scan"):
+        read_targets([], None, ScanOptions(crawl=(site.url,)))
+    with pytest.raises(PageUnreachable, match="404"):
+        read_targets([], None, ScanOptions(crawl=(f"{site.url}/gone",), ignore_robots=True))
+
+
+def test_a_page_that_never_ends_takes_no_memory() -> None:
+    unclosed = [b"<a href='/x'>", *[b"<a title='" + b"x" * 65_000] * 100]
+
+    assert list(links_of(unclosed, "https://a.example/")) == ["https://a.example/x"]
+
+
+@pytest.mark.parametrize(
+    ("url", "pattern"),
+    [
+        ("/", "/"),
+        ("/about-us", "/about-us"),
+        ("/product/4711.html", "/product/*.html"),
+        ("/blog/2026/11/red-shoes-for-men", "/blog/*/*/*"),
+        ("/list?page=3&sort=up", "/list?page&sort"),
+        ("/#/order/17", "/#/order/*"),
+        ("/u/0b5e7c1a-9d/posts", "/u/*/posts"),
+    ],
+)
+def test_the_form_of_an_address_is_its_pattern(url: str, pattern: str) -> None:
+    assert Patterns().pattern_of(f"https://a.example{url}") == pattern
+
+
+def test_a_place_with_many_words_names_things() -> None:
+    patterns = Patterns()
+    words = [f"{a}{b}" for a in "abcdef" for b in "uvwxyz"]
+
+    assert {patterns.pattern_of(f"https://a.example/tea/{word}") for word in words[:30]} != {"/tea/*"}
+    assert patterns.pattern_of(f"https://a.example/tea/{words[31]}") == "/tea/*"
+    assert patterns.pattern_of(f"https://a.example/tea/{words[0]}") == "/tea/*"
