@@ -25,6 +25,13 @@ class MeasuredContrast(Part):
     verdict: Literal["fails", "passes", "undecided"]
 
 
+class NodeRevision(TypedDict, total=False):
+    """What of an element depends on who describes it."""
+
+    failure_summary: str
+    fingerprint: str
+
+
 class Node(Part):
     """One element that fails a rule: one barrier.
 
@@ -46,6 +53,10 @@ class Node(Part):
     unnamed: bool = Field(default=False, exclude_if=not_)
     box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
     contrast: MeasuredContrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
+
+    def revised(self, **changes: Unpack[NodeRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)
 
 
 class FindingRevision(TypedDict, total=False):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from operator import not_
+from typing import Self, TypedDict, Unpack
 
 from pydantic import Field
 
 from producer.contract.findings import Node
 from producer.contract.message import Part
+
+
+class NamedElementRevision(TypedDict, total=False):
+    """What of it depends on which other elements it is shown with."""
+
+    node: Node
 
 
 class NamedElement(Part):
@@ -21,3 +28,7 @@ class NamedElement(Part):
     context: str = Field(default="", exclude_if=not_)
     language: str = Field(default="", exclude_if=not_)
     node: Node
+
+    def revised(self, **changes: Unpack[NamedElementRevision]) -> Self:
+        """Return a copy with ``changes``."""
+        return self.model_copy(update=changes)

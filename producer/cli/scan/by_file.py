@@ -177,7 +177,7 @@ def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:
         hint = (
             f"did you mean {near[0]}?"
             if near
-            else f"expected one of {', '.join(numbers) or 'none: no site has a name'}"
+            else f"expected one of {', '.join(numbers) or 'a file in which sites have names'}"
         )
         raise click.UsageError(f"--site {unknown[0]!r} is no site of {config.shown}: {hint}")
     return tuple(numbers[name] for name in names) if names else tuple(range(len(config.document.site)))

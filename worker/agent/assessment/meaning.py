@@ -143,4 +143,4 @@ def _accepted(answer: Answered[NamesDraft], task: NamesTask) -> Iterator[tuple[N
 
 def _explained(node: Node, said: ReviewProposal) -> Node:
     """Return the element with the model's reason as what is wrong with it."""
-    return node.model_copy(update={"failure_summary": clip(f"By {said.source}: {said.why}")})
+    return node.revised(failure_summary=clip(f"By {said.source}: {said.why}"))

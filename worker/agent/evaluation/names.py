@@ -148,7 +148,7 @@ async def _judge(
 
 def _called(element: NamedElement, name: str) -> NamedElement:
     """Return the element with ``name`` for its fingerprint: those of several pages may be alike."""
-    return element.model_copy(update={"node": element.node.model_copy(update={"fingerprint": name})})
+    return element.revised(node=element.node.revised(fingerprint=name))
 
 
 def _row(

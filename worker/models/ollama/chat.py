@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from functools import partial, reduce
 from typing import Any, cast
 
@@ -109,7 +110,8 @@ class OllamaChat:
         """
         adapter = self._on[host.name]
         if adapter.num_ctx != context:
-            adapter = adapter.model_copy(update={"num_ctx": context})
+            adapter = copy(adapter)
+            adapter.num_ctx = context
         pieces: list[str] = []
         calls: list[ToolCall] = []
         last: dict[str, Any] = {}
