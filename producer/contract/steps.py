@@ -64,12 +64,15 @@ class WaitFor(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_one(cls, given: Any) -> Any:
+        if isinstance(given, BaseModel):
+            return given
         given = {"selector": given} if isinstance(given, str) else given
-        names = sorted(map(str, cast("dict[str, Any]", given))) if isinstance(given, dict) else []
+        fields = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        names = sorted(str(name) for name, value in fields.items() if value is not None)
         if len(names) != 1 or names[0] not in cls.model_fields:
             shown = f", not {' and '.join(map(repr, names))}" if names else ""
             raise ValueError(f"expected one of selector, text, address and idle{shown}")
-        return cast("dict[str, Any]", given)
+        return fields
 
     @model_validator(mode="after")
     def _is_usable(self) -> WaitFor:

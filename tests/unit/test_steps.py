@@ -37,6 +37,7 @@ def test_a_step_is_sent_as_it_is_written(step: dict[str, Any], action: str, sele
     read = Step.model_validate(step)
 
     assert (read.action, read.selector) == (action, selector)
+    assert Step.model_validate_json(read.model_dump_json()) == read
     sent = request_fields("scan", {"url": URL, "steps": [step]})["steps"][0]
     assert sent == (step if step != {"wait_for": "main"} else {"wait_for": {"selector": "main"}})
 

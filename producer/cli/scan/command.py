@@ -6,6 +6,7 @@ from typing import Any, Final, TextIO
 
 import click
 
+from producer.cli.scan.journeys import journey_options
 from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
 
 _SECTIONS: Final = {
@@ -21,11 +22,11 @@ _SECTIONS: Final = {
         "lane",
         "local",
     ),
-    "Logging in": ("header_file", "cookie_file", "storage_state"),
+    "Logging in": ("login", "header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
         *("allow_partial", "viewport", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
-        *("no_assess", "try_fixes", "screenshot"),
+        *("steps", "no_assess", "try_fixes", "screenshot"),
     ),
     "Waiting and the gate": (
         "wait",
@@ -92,6 +93,7 @@ class _InSections(click.Command):
 @click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
 @click.option("--screenshot", is_flag=True, help="Take screenshots: the HTML report shows the failing elements.")
 @page_options
+@journey_options
 @report_options
 @click.option("--header-file", type=click.Path(), metavar="F", help="HTTP headers: lines of 'Name: value', or JSON.")
 @click.option("--cookie-file", type=click.Path(), metavar="F", help="Cookies: JSON or Netscape format.")
@@ -111,6 +113,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     sightline scan --file urls.txt --only-new --fail-on serious
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
+    sightline scan https://example.org/cart --steps dialog.json --local
     sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --viewport 390x844
 
     Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.

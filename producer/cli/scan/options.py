@@ -76,6 +76,8 @@ class ScanOptions:
     ca: str | None = None
     no_scroll: bool = False
     try_fixes: bool | None = None
+    steps: str | None = None
+    login: str | None = None
 
     @property
     def waits(self) -> bool:

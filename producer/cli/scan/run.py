@@ -14,6 +14,7 @@ import click
 
 from producer.cli.connect import environment, with_client
 from producer.cli.scan.gate import NOT_SCANNED
+from producer.cli.scan.journeys import Journeys, read_journeys
 from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.pipeline_run import pipeline_run
@@ -21,6 +22,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.targets import Targets, read_targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject, Lane, check_job_id
+from producer.contract.addresses import stateless
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
@@ -38,12 +40,13 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
         storage_state=options.storage_state,
         headers_variable=environment().get(HEADERS_VARIABLE, ""),
     )
+    journeys = read_journeys(options, environment(), secrets)
     targets = read_targets(urls, file, options, secrets)
     check_one_site(targets.urls, secrets)
     _check_blocked(targets, options)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
-    plan = _plan(targets, options, secrets)
+    plan = _plan(targets, options, secrets, journeys)
     as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
@@ -90,15 +93,18 @@ def _check_blocked(targets: Targets, options: ScanOptions) -> None:
             raise click.UsageError(f"--block {host_of(url)!r} is the host of a page to scan, {url}: leave it out")
 
 
-def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPlan:
-    if options.job_id and len(targets.urls) > 1:
-        msg = f"--id {options.job_id!r} is for one page: {len(targets.urls)} were given; name them with --batch"
+def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject, journeys: Journeys) -> ScanPlan:
+    steps = journeys.of(targets.urls)
+    urls = tuple(steps) or targets.urls
+    groups = groups_of(targets.urls, options.groups)
+    if options.job_id and len(urls) > 1:
+        msg = f"--id {options.job_id!r} is for one page: {len(urls)} were given; name them with --batch"
         raise click.UsageError(msg)
     if options.job_id:
         check_job_id(options.job_id)
     # A batch nobody named is called by the time, for people, and six digits against a neighbour's run.
     name = f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-    batch = options.batch or ("" if len(targets.urls) == 1 else name)
+    batch = options.batch or ("" if len(urls) == 1 else name)
     if batch:
         check_job_id(f"{batch}-{'0' * 16}")
     lane = Lane(options.lane) if options.lane else None
@@ -106,11 +112,13 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
     if options.screenshot:  # only then: the ids of a batch's jobs are made of it
         scan_options["screenshot"] = True
     scan_options |= request_options(options)
+    if (login := journeys.login_for(targets.urls)) is not None:
+        scan_options["login"] = login
     if options.local and not _waits_for_tries(options):  # its Redis ends with the run: nobody would see them
         scan_options["try_fixes"] = False
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     return ScanPlan(
-        targets.urls,
+        urls,
         scan_options,
         batch=batch,
         job_id=job_id,
@@ -118,7 +126,8 @@ def _plan(targets: Targets, options: ScanOptions, secrets: JsonObject) -> ScanPl
         resume=options.resume,
         secrets=secrets or None,
         gaps_ms=targets.gaps_ms,
-        groups=groups_of(targets.urls, options.groups),
+        groups={url: groups[page] for url in urls if (page := stateless(url)) in groups},
+        steps=steps,
         with_login=targets.with_login,
         run=_run_of(options),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
+from producer.contract.addresses import stateless
 from producer.errors import InvalidJob, UnknownJob, WaitTimeout
 from producer.reports.page import Page, page_of, waiting_page
 
@@ -21,7 +22,8 @@ class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
 
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
-    a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
+    a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too, and so are
+    ``steps``: a state that they lead to is an address of ``urls`` itself (``addresses.state_url``). ``secrets``
     open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
     came with, which the client makes a secret.
     """
@@ -36,18 +38,21 @@ class ScanPlan:
     gaps_ms: Mapping[str, int] = field(default_factory=dict[str, int])
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     run: str = ""
+    steps: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict[str, Sequence[JsonObject]])
     with_login: Callable[[str], str] = field(default=str, repr=False)
 
     def _asked(self, url: str) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.options, **group}
+        steps: JsonObject = {"steps": list(self.steps[url])} if url in self.steps else {}
+        return {"url": stateless(url), **self.options, **group, **steps}
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each page."""
         for url in self.urls:
-            gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
+            page = stateless(url)
+            gap: JsonObject = {"host_gap_ms": self.gaps_ms[page]} if page in self.gaps_ms else {}
             run: JsonObject = {"run": self.run} if self.run else {}
-            yield {**self._asked(url), "url": self.with_login(url), **gap, **run}
+            yield {**self._asked(url), "url": self.with_login(page), **gap, **run}
 
     def job_ids(self) -> Iterator[str]:
         """Yield the job id of each page of a batch."""
