@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from worker.agent.fixes.job import FixJobs
 from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import QueryJobs, ScanJobs
 from worker.agent.job_secrets import secrets_of
+from worker.limits.batch_login import batch_login
 from worker.limits.conversation_hold import Threads
 from worker.limits.host_gate import HostGate, PoliteEngine
 from worker.memory.cache import AnswerCache
@@ -80,7 +82,14 @@ async def open_resources(
                 checkpointer=await scan_saver(redis, keys),
                 review_areas=settings.review_areas,
             )
-            scans = ScanJobs(graph, keys, secrets_of(redis, keys), settings.screenshot_ttl_s, settings.try_fixes)
+            scans = ScanJobs(
+                graph,
+                keys,
+                secrets_of(redis, keys),
+                settings.screenshot_ttl_s,
+                settings.try_fixes,
+                keeper_of=partial(batch_login, redis, keys),
+            )
             assessments = AssessJobs(
                 models.chat,
                 redis,

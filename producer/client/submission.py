@@ -16,6 +16,7 @@ from producer.client.given import check_arguments, check_seconds, check_secrets,
 from producer.contract import MAX_KIND_CHARS, JsonObject, Lane, check_own_job_id, encode_payload
 from producer.contract.addresses import split_user_info
 from producer.contract.terms import SUBMITTED
+from producer.contract.variables import check_variables
 from producer.errors import InvalidJob, QueueFull, RedisUnsuitable
 from producer.keys import Keys
 from producer.redis.scripts import Arg, load_script
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 SUBMIT: Final = load_script("producer.client", "submit")
-SECRETS: Final[dict[str, tuple[type, ...]]] = {"headers": (dict,), "cookies": (list, tuple), "storage_state": (dict,)}
-"""What a scan behind a login may be given; kept apart from the job, and only until its end."""
+SECRETS: Final[dict[str, tuple[type, ...]]] = {
+    "headers": (dict,),
+    "cookies": (list, tuple),
+    "storage_state": (dict,),
+    "variables": (dict,),
+}
+"""What a scan behind a login may be given, and the values of its steps' variables; kept apart from the job, and only
+until its end."""
 LANES: Final = {"query": Lane.INTERACTIVE}
 """Lane of a kind where none is asked for; everything else goes to batch."""
 
@@ -103,6 +110,8 @@ def prepare(
     if kind == "scan" and "@" in str(fields.get("url", "")):
         fields, secrets = _without_user_info(fields, secrets or {})
     secrets = check_secrets(secrets, SECRETS) if secrets else None
+    if kind == "scan" and ("steps" in fields or "login" in fields):
+        check_variables(fields, (secrets or {}).get("variables") or {})
     arguments = check_arguments(args) if args else None
     chance = token_hex(20)
     return Submission(

@@ -3,8 +3,10 @@
 The spelling is the WHATWG's, as browsers have it (``ada-url``, imported only for what is not spelled so already), and
 goes further where two spellings are one page: an escaped letter is that letter, an escape has capitals, an empty query
 and the final dot of a host are dropped. Keys of a query stay in their order. A fragment that is a route (``#/pay``,
-``#!/pay``) belongs to the page, any other is a place in it and is dropped. User info stays in the address for the
-request, and out of all that is stored and shown. Why: ``ops/decisions/0017-one-spelling-of-an-address.md``.
+``#!/pay``) belongs to the page, any other is a place in it and is dropped; but for the name of a state that steps lead
+to (``#:~:state=dialog+open``), written as a fragment directive, which browsers keep from the page. User info stays in
+the address for the request, and out of all that is stored and shown. Why:
+``ops/decisions/0017-one-spelling-of-an-address.md`` and ``0033-a-state-is-an-address.md``.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import re
 import unicodedata
 from string import ascii_letters, digits
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
 
 _PORT: Final = re.compile(r"\d{1,5}(/|$)", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -26,6 +28,8 @@ _MAYBE_USER_INFO: Final = re.compile(
     r"^(\s*(?:[a-z][a-z0-9+.-]*:[/\\]+|[/\\]+|https?:))?.*@", re.DOTALL | re.IGNORECASE
 )
 _ROUTE: Final = ("/", "!/")
+_STATE: Final = ":~:state="
+"""https://wicg.github.io/scroll-to-text-fragment/#the-fragment-directive: what follows ``:~:`` no page sees."""
 
 _BYTE: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _PLAIN: Final = re.compile(
@@ -198,8 +202,33 @@ def site_name(url: str) -> str:
     return origin_of(url).partition("://")[2].removeprefix("www.")
 
 
+def state_url(url: str, state: str) -> str:
+    """Return the address of a state of the page: the page's own, with the state's name, if it has one."""
+    if not state or not url:
+        return url
+    place, _, fragment = url.partition("#")
+    return f"{place}#{_route_of(fragment)}{_STATE}{quote_plus(state)}"
+
+
+def state_of(url: str) -> str:
+    """Return the name of the state that an address is of, '' for a page's own."""
+    return unquote_plus(url.partition("#")[2].partition(_STATE)[2])
+
+
+def stateless(url: str) -> str:
+    """Return the address of the page that an address is a state of."""
+    place, _, fragment = url.partition("#")
+    route = fragment.partition(_STATE)[0]
+    return f"{place}#{route}" if route else place
+
+
 def leads_elsewhere(asked: str, shown: str) -> bool:
-    """Whether another page was shown; scheme, ``www.``, a final slash and spelling make none, nor does no address."""
+    """Whether another page was shown; scheme, ``www.``, a final slash and spelling make none, nor does no address.
+
+    Steps to a state lead where they lead.
+    """
+    if state_of(asked):
+        return False
     try:
         return asked != shown and _place(normal_url(asked)) != _place(normal_url(shown))
     except ValueError:
@@ -230,7 +259,8 @@ def relative_uri(url: str) -> str:
 
 
 def _route_of(fragment: str) -> str:
-    return fragment if fragment.startswith(_ROUTE) else ""
+    """Return what of a fragment belongs to the page: a route, the name of a state, or both."""
+    return fragment if fragment.startswith((*_ROUTE, _STATE)) else ""
 
 
 def _unescaped(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from producer.contract.addresses import host_of, normal_url, site_of
+from producer.contract.addresses import host_of, normal_url, site_of, state_of, state_url
 from producer.contract.appearance import Appearance
 from producer.contract.certificates import check_certificates
 from producer.contract.doubts import DOUBTS
@@ -14,6 +14,7 @@ from producer.contract.hosts import check_host_pattern, fits_host
 from producer.contract.message import Message, describe_invalid
 from producer.contract.rules import check_rule
 from producer.contract.selectors import check_selector
+from producer.contract.steps import MAX_STEPS, Login, Step, check_steps, state_of_steps
 from producer.contract.terms import MAX_RUN_CHARS, JsonObject, Standard
 from producer.errors import InvalidJob
 
@@ -40,6 +41,11 @@ class ScanRequest(Appearance):
     How the page is shown, and so in which state it is, is in ``appearance.py``.
 
     ``try_fixes``: changes of markup are tried on the page, loaded once more for that; None: where it is assessed.
+
+    ``steps`` are done once the page has loaded, and what is there by then is scanned. Where the last of them is a
+    ``scan``, this is a page by itself, the state of that name (``page_url``). ``login`` is done before, once a batch.
+    Both may have variables, whose values are secrets (``variables``). A worker of a release before these two ignores
+    them and scans what strangers see.
     """
 
     url: str | None = None
@@ -63,11 +69,27 @@ class ScanRequest(Appearance):
     insecure: bool = False
     ca: str = ""
     run: Annotated[str, Field(max_length=MAX_RUN_CHARS)] = ""
+    steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS)] = ()
+    login: Login | None = None
+
+    @property
+    def page_url(self) -> str:
+        """The address that history and reports know the page by: its own, or that of its state; '' for HTML."""
+        return state_url(self.url or "", state_of_steps(self.steps))
 
     @field_validator("url")
     @classmethod
     def _url_has_one_spelling(cls, url: str | None) -> str | None:
+        if url is not None and state_of(url):
+            raise ValueError(
+                f"{url[:200]!r} is a state of a page: give the page's address, and the steps that lead there"
+            )
         return None if url is None else normal_url(url)
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_end_in_one_state(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        return check_steps(steps)
 
     @field_validator("include", "exclude")
     @classmethod
@@ -118,6 +140,8 @@ class ScanRequest(Appearance):
             raise ValueError(f"blocked_hosts: {host_of(self.url)!r} is the host of the page itself")
         if self.ca and self.insecure:
             raise ValueError("expected ca or insecure, not both: one checks certificates, the other does not")
+        if self.url is None and (self.steps or self.login):
+            raise ValueError("steps and login are for a page with an address: give url, not html")
         return self
 
 

@@ -35,7 +35,10 @@ NAN, INF = float("nan"), float("inf")
         ({"args": "abc"}, "args='abc': expected a list or tuple"),
         ({"lane": 3}, "lane 3: expected one of"),
         ({"secrets": {"headers": "X: s3cret"}}, "secrets headers: expected a dict, not str$"),
-        ({"secrets": ["s3cret"]}, "secrets: expected a dict with some of headers, cookies, storage_state, not list$"),
+        (
+            {"secrets": ["s3cret"]},
+            "secrets: expected a dict with some of headers, cookies, storage_state, variables, not list$",
+        ),
         ({"secrets": {5: 1}}, "secrets 5: expected some of"),
     ],
 )

@@ -6,9 +6,10 @@ one step; nothing is written before. Who opens what they need: ``worker/resource
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pydantic import ValidationError
@@ -32,12 +33,21 @@ from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.barrier_writes import TallyWrite, WindowWrite
 from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, Write
+from worker.scan.journey.kept_login import LoginKeeper
 from worker.scan.settings import Secrets
 
 JobContext = dict[str, Any]
 """What the queue gives a job: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if known."""
 
 log = structlog.get_logger()
+
+
+class KeeperOf(Protocol):
+    """Returns what keeps the login of a batch."""
+
+    def __call__(self, request: ScanRequest, *, batch: str, variables: Mapping[str, str]) -> LoginKeeper:
+        """Return the keeper of the login that ``request`` asks for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class ScanJobs:
     load_secrets: LoadSecrets
     shot_ttl_s: int
     try_fixes: bool = False
+    keeper_of: KeeperOf | None = None
 
     async def run(self, ctx: JobContext, payload: JsonObject) -> Commit:
         """Scan one page: ``payload`` is a ``ScanRequest``. A page that cannot be read is a result.
@@ -57,11 +68,12 @@ class ScanJobs:
         """
         request = parse_request(payload)
         job_id = str(ctx["job_id"])
+        batch = str(ctx.get("batch") or "")
         context = ScanContext(
-            secrets=await self.load_secrets(job_id),
+            secrets=self._with_keeper(await self.load_secrets(job_id), request, batch),
             on_progress=ctx.get("progress"),
             submitted_ms=int(ctx.get("score") or 0),
-            batch=str(ctx.get("batch") or ""),
+            batch=batch,
         )
         with serving(job_id, ctx.get("lane", Lane.BATCH)):
             state = await self.graph.run(job_id, request, context)
@@ -77,6 +89,13 @@ class ScanJobs:
         )
         log.info("scan.finished", job_id=job_id, status=commit.event["status"], barriers=commit.event["barriers"])
         return commit
+
+    def _with_keeper(self, secrets: Secrets | None, request: ScanRequest, batch: str) -> Secrets | None:
+        """Return the secrets with what keeps the batch's login, where the request asks for one."""
+        if request.login is None or not batch or self.keeper_of is None:
+            return secrets
+        secrets = secrets or Secrets()
+        return replace(secrets, keeper=self.keeper_of(request, batch=batch, variables=secrets.variables))
 
 
 @dataclass(frozen=True, slots=True)

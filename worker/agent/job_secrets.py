@@ -1,8 +1,8 @@
 """Reads what opens a page behind a login: ``secret:<job id>``, written by the client, deleted with the job's end.
 
-Headers, cookies and storage state go to the scan engine and nowhere else: no log, no result, no checkpoint, no message
-of an error holds any of their values. That a job was given some stands in its hash, and it is not run without: they may
-have ended their day before its turn came, and a replay has none.
+Headers, cookies, storage state and variables of steps go to the scan engine and nowhere else: no log, no result, no
+checkpoint, no message of an error holds any of their values. That a job was given some stands in its hash, and it is
+not run without: they may have ended their day before its turn came, and a replay has none.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from producer.keys import Keys
 from worker.scan.settings import Secrets
 
 GONE: Final = (
-    "the headers, cookies or storage state that the job was given are gone: they are kept for a day, and neither "
-    "replayed nor part of a backup; submit it again"
+    "the headers, cookies, storage state or variables that the job was given are gone: they are kept for a day, and "
+    "neither replayed nor part of a backup; submit it again"
 )
 LoadSecrets = Callable[[str], Awaitable[Secrets | None]]
 """Return the secrets of a job id; None where it was given none. Raises ``InvalidJob`` where they are gone."""
@@ -33,6 +33,7 @@ class SecretFields(BaseModel):
     headers: Json[dict[str, str]] = {}
     cookies: Json[list[dict[str, Any]]] = []
     storage_state: Json[dict[str, Any]] = {}
+    variables: Json[dict[str, str]] = {}
 
 
 def secrets_of(redis: Redis, keys: Keys) -> LoadSecrets:
@@ -56,6 +57,13 @@ def parse_secrets(fields: Mapping[bytes, bytes]) -> Secrets:
         read = SecretFields.model_validate({name.decode(errors="replace"): value for name, value in fields.items()})
     except ValidationError as error:
         wrong = ", ".join(sorted({str(item["loc"][0]) for item in error.errors(include_input=False)}))
-        msg = f"the job's secrets are not usable: {wrong}; expected headers, cookies and storage_state as JSON"
+        msg = (
+            f"the job's secrets are not usable: {wrong}; expected headers, cookies, storage_state and variables as JSON"
+        )
         raise InvalidJob(msg) from None
-    return Secrets(headers=read.headers, cookies=tuple(read.cookies), storage_state=read.storage_state)
+    return Secrets(
+        headers=read.headers,
+        cookies=tuple(read.cookies),
+        storage_state=read.storage_state,
+        variables=read.variables,
+    )

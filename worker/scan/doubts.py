@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract import Doubt, ScanRequest, public_url
+from producer.contract.addresses import state_of
 from worker.scan.content import Content, Embedded
 from worker.scan.guard import Refusal
 from worker.scan.looks import describe_look, looks_like
@@ -52,7 +53,10 @@ def doubts_about(request: ScanRequest, seen: Evidence) -> Iterator[Doubt]:
     yield from _of_document(seen)
     if seen.content is not None:
         yield from _of_looks(request, seen.facts, seen.content, seen.watch)
-        yield from _not_looked_into(seen.content, seen.watch)
+        # In a state that steps lead to, an open dialog is what was asked for; the page behind it is another page.
+        is_state = bool(state_of(request.page_url))
+        doubts = _not_looked_into(seen.content, seen.watch)
+        yield from (doubt for doubt in doubts if not (is_state and doubt.kind == "behind-modal"))
     yield from _kept_from(seen)
 
 

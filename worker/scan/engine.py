@@ -205,6 +205,7 @@ class ScanEngine:
                     deadline=deadline,
                     downtime=self._downtime,
                     on_progress=errand.on_progress,
+                    secrets=errand.secrets,
                 )
                 return await errand.run(visit, page, browser)
             finally:

@@ -54,7 +54,9 @@ class Load:
         self._settings = settings
         self._deadline = deadline
         self._downtime = downtime
-        self._is_kept_here = False
+        self._is_kept_here, self._departed, self._arrived = False, 0, 0
+        self._is_on_the_way = bool(request.steps)
+        self._asked = request.url or ""
         self.waited = Waited()
         self.doubts: list[Doubt] = []
         self.facts: Facts | None = None
@@ -80,7 +82,7 @@ class Load:
             self._judge(error)
         except Unread as end:
             reason = "; ".join(filter(None, (end.reason, self.waited.start)))
-            raise Unread(end.status, reason, doubt=end.doubt) from None
+            raise Unread(end.status, reason, doubt=end.doubt, asks_to_sign_in=end.asks_to_sign_in) from None
 
     async def _go_to(self, url: str) -> str:
         """Return Chromium's error, or nothing; raise ``Unread`` where no page comes of it."""
@@ -121,6 +123,15 @@ class Load:
         self._look(self.facts)
         return self.facts
 
+    def begin_again(self, *, asked: str | None = None) -> None:
+        """Drop how the page came here, as steps take it on; ``asked``, at their end, is the address they asked for."""
+        watch = self._page.watch
+        if watch.navigations != self._arrived:
+            self.doubts.clear()
+        watch.redirects.clear()
+        self._departed, self._arrived = watch.departures, watch.navigations
+        self._asked, self._is_on_the_way = asked or "", asked is None
+
     async def look_again(self) -> None:
         """Judge the page as it is now; raises ``CallFailed`` for one that left."""
         self.facts = await read_facts(self._page)
@@ -131,24 +142,22 @@ class Load:
         watch = self._page.watch
         if watch.crash:
             raise Unread("unreachable", self.explain(watch.crash))
-        if watch.departures > self._settings.max_navigations:
-            raise Unread("unreachable", f"the page went elsewhere or reloaded itself {watch.departures} times")
+        if self._departures > self._settings.max_navigations:
+            raise Unread("unreachable", f"the page went elsewhere or reloaded itself {self._departures} times")
 
     def explain(self, failure: str) -> str:
         """Return why a call to the page failed, in words."""
         crash = self._page.watch.crash
         return f"the page's process died ({crash}): out of memory, or a crash of the browser" if crash else failure
 
-    # ------------------------------------------------------------------------------------------ waits
-
     async def _wait_for_load(self) -> None:
         limit_s, start_s = self._limit_s, time.monotonic()
         is_in_time = await wait_for_load(
             self._page,
-            self._is_over,
+            self.is_over,
             until=self._request.wait_until,
             timeout_s=limit_s,
-            looks_s=self._settle_limit_s,
+            looks_s=self.settle_limit_s,
             frame_s=self._settings.frame_limit_s,
         )
         self.end_if_lost()
@@ -174,13 +183,13 @@ class Load:
         await self._page.keep_from(cut_by, timeout_s=_STOP_LIMIT_S)
         navigations = watch.navigations
         await self._page.session.call("Page.reload", timeout_s=self._limit_s)
-        await self._page.until(lambda: watch.navigations != navigations or self._is_over(), timeout_s=self._limit_s)
+        await self._page.until(lambda: watch.navigations != navigations or self.is_over(), timeout_s=self._limit_s)
         watch.drop_reload()
         return True
 
     async def _wait_for_selector(self) -> None:
         selector = self._request.wait_for
-        if not selector:
+        if not selector or self._is_on_the_way:
             return
         limit_s = min(self._limit_s, self._deadline.left_s * _LOAD_SHARE)
         try:
@@ -193,7 +202,7 @@ class Load:
             self.doubts.append(Doubt(kind="wait-for", what=f"{selector!r} did not appear within {limit_s:.1f} s"))
 
     async def _wait_until_still(self) -> Facts:
-        limit_s = self._settle_limit_s
+        limit_s = self.settle_limit_s
         is_cut_short, is_stopped = any(doubt.is_unseen for doubt in self.doubts), False
         while True:
             try:
@@ -201,7 +210,7 @@ class Load:
                     self.waited.network = self.waited.dom = "not waited for: the page is only a part already"
                     return await read_facts(self._page)
                 return await wait_until_still(
-                    self._page, self.waited, self._is_over, quiet_ms=self._settings.quiet_ms, timeout_s=limit_s
+                    self._page, self.waited, self.is_over, quiet_ms=self._settings.quiet_ms, timeout_s=limit_s
                 )
             except CallTimedOut:
                 if is_stopped:
@@ -213,7 +222,7 @@ class Load:
             except CallFailed:
                 # It navigated in mid-call; each time costs it one of its navigations.
                 self.end_if_lost()
-                await self._page.until(self._is_over, timeout_s=self._settings.quiet_ms / 1000)
+                await self._page.until(self.is_over, timeout_s=self._settings.quiet_ms / 1000)
 
     # ------------------------------------------------------------------------------------------ judging
 
@@ -222,7 +231,12 @@ class Load:
         return min(self._settings.load_limit_s, self._deadline.total_s * _LOAD_SHARE, self._deadline.left_s)
 
     @property
-    def _settle_limit_s(self) -> float:
+    def _departures(self) -> int:
+        return self._page.watch.departures - self._departed
+
+    @property
+    def settle_limit_s(self) -> float:
+        """Seconds for becoming still, at most."""
         return min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
 
     @property
@@ -233,10 +247,10 @@ class Load:
     def _has_too_many_frames(self) -> bool:
         return self._page.frame_processes > self._settings.max_frame_processes
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether waiting on makes no sense: it is lost, or has spent a budget."""
         watch = self._page.watch
-        is_lost = bool(watch.crash) or watch.is_document_lost or watch.departures > self._settings.max_navigations
+        is_lost = bool(watch.crash) or watch.is_document_lost or self._departures > self._settings.max_navigations
         return is_lost or self._has_too_many_bytes or self._has_too_many_frames
 
     def _judge(self, error: str) -> None:
@@ -248,8 +262,8 @@ class Load:
     def _look(self, facts: Facts) -> None:
         """Raise ``Unread`` for what is no page to audit."""
         unread = judge_place(facts.href) or judge_type(facts.content_type)
-        if unread is None and self._request.url and facts.asks_who:
-            unread = judge_sign_in(asked=self._request.url, shown=facts.href)
+        if unread is None and self._asked and facts.asks_who and not self._is_on_the_way:
+            unread = judge_sign_in(asked=self._asked, shown=facts.href)
         if unread is not None:
             raise unread
         if facts.elements > self._settings.max_elements:
@@ -260,7 +274,7 @@ class Load:
         """Note what was not waited for to its end; a page that is cut short has named it already."""
         if any(doubt.kind in {"load-timeout", "open-request"} for doubt in self.doubts):
             return
-        long_open = self._page.watch.open_since(time.monotonic() - self._settle_limit_s / 2)
+        long_open = self._page.watch.open_since(time.monotonic() - self.settle_limit_s / 2)
         if long_open:
             what = f"nobody waited any longer for {describe_requests(long_open)}"
             self.doubts.append(Doubt(kind="open-request", what=what, where=public_url(long_open[0].url)))

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from producer.contract import Viewport
-from producer.contract.addresses import host_of
-from producer.contract.hosts import fits_host
 from worker.scan.cdp import CallTimedOut, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.frozen import Frozen
+from worker.scan.held import Held
+from worker.scan.journey.fence import Fence
 from worker.scan.losses import describe_exception
 from worker.scan.watch import MAX_URL_CHARS, Watch
 
@@ -39,9 +39,6 @@ _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
     ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}),
 )
 _START: Final = "Runtime.runIfWaitingForDebugger"
-_THAW_LIMIT_S: Final = 5.0
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SCRIPTS: Final = "Emulation.setScriptExecutionDisabled"
 
 
 class ScriptFailed(Exception):
@@ -59,10 +56,7 @@ class Page:
         self._attached: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self._frames: dict[str, Session] = {}
         self._changed = asyncio.Event()
-        self._headers: Callable[[JsonObject], list[JsonObject]] | None = None
-        self._blocked_hosts: tuple[str, ...] = ()
-        self._held: list[JsonObject] = []
-        self._only_reads = False
+        self._held = Held()
         self._frozen = Frozen()
         self.session = browser.session("")
         self.watch = Watch(frame_id="")
@@ -138,20 +132,24 @@ class Page:
 
     async def hold_requests(self, headers: Callable[[JsonObject], list[JsonObject]]) -> None:
         """Hold each request of the page until it has the headers that ``headers(request)`` returns."""
-        self._headers = headers
+        self._held.headers = headers
         await self.session.call("Fetch.enable")
 
     async def block_hosts(self, patterns: Sequence[str]) -> None:
         """Fail each request to these hosts before it is made, those of frames too."""
-        self._blocked_hosts = tuple(patterns)
-        # Chromium's patterns match parts of addresses: they choose what is held, the host decides.
-        self._held = [{"urlPattern": f"*{pattern.removeprefix('*.')}*"} for pattern in patterns]
-        await self.prepare_all("Fetch.enable", {"patterns": self._held})
+        self._held.blocked_hosts = tuple(patterns)
+        await self.prepare_all("Fetch.enable", {"patterns": self._held.patterns})
 
     async def forbid_writes(self) -> None:
         """Fail each request that is no GET, HEAD or OPTIONS before it is made, those of frames too."""
-        self._only_reads = True
+        self._held.only_reads = True
         await self.prepare_all("Fetch.enable", {})
+
+    async def keep_to(self, fence: Fence | None) -> None:
+        """Stay on the document that is shown in place of going to one that ``fence`` refuses; None: go anywhere."""
+        self._held.fence = fence
+        if fence is not None and (patterns := self._held.patterns) is not None:
+            await self.session.call("Fetch.enable", {"patterns": patterns})
 
     async def ignore_certificates(self) -> None:
         """Take any certificate, in frames too."""
@@ -164,8 +162,7 @@ class Page:
 
     async def freeze(self, *, timeout_s: float) -> None:
         """Stop the page's scripts until it is thawed, or asks for a document. Ours run on, without timers."""
-        are_all_held = self._only_reads or self._headers is not None
-        await self._frozen.freeze(self.sessions, held=None if are_all_held else self._held, timeout_s=timeout_s)
+        await self._frozen.freeze(self.sessions, held=self._held.patterns, timeout_s=timeout_s)
 
     async def thaw(self, *, timeout_s: float) -> None:
         """Let the page's scripts run again; safe to call at any time."""
@@ -268,15 +265,8 @@ class Page:
         self._changed.set()
 
     def _go_on(self, session: Session, params: JsonObject) -> None:
-        """Let a held request go on, or fail it where its host is blocked or nothing may be written."""
-        answer: JsonObject = {"requestId": params["requestId"]}
-        is_write = self._only_reads and params["request"]["method"] not in _READS
-        if is_write or fits_host(host_of(params["request"]["url"]), self._blocked_hosts):
-            session.post("Fetch.failRequest", {**answer, "errorReason": "BlockedByClient"})
-            return
-        if self._headers is not None:
-            answer["headers"] = self._headers(params["request"])
-        session.post("Fetch.continueRequest", answer)
+        """Let a held request go on, or fail it."""
+        session.post(*self._held.answer(params, frame_id=self.watch.frame_id))
 
     def _attach_frame(self, params: JsonObject) -> None:
         session = self._browser.session(params["sessionId"])

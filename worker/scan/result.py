@@ -62,7 +62,7 @@ def make_result(
     watch = seen.watch
     refusals, frames = seen.refusals, seen.report.unread_frames
     return ScanResult(
-        url=public_url(request.url or ""),
+        url=public_url(request.page_url),
         final_url=_final_url(request, seen),
         title=seen.facts.title if seen.facts else "",
         group=request.group,

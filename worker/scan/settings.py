@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from producer.contract import ScanRequest, ScanResult
+from worker.scan.journey.kept_login import LoginKeeper
 from worker.scan.sandbox import SandboxMode
 
 
@@ -70,6 +71,8 @@ class ScanSettings:
 class Secrets:
     """What opens a page behind a login. Sent to the origin of the requested URL only; never logged.
 
+    ``variables`` are the values of ``${NAME}`` in steps: what is written into fields, wherever those are.
+    ``keeper`` keeps the login of the scan's batch.
     ``cookies`` and ``storage_state`` have Playwright's shape: ``{"cookies": […], "origins": [{"origin": …,
     "localStorage": [{"name": …, "value": …}]}]}``.
     """
@@ -77,10 +80,12 @@ class Secrets:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     cookies: tuple[Mapping[str, Any], ...] = ()
     storage_state: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    keeper: LoginKeeper | None = None
 
     def __repr__(self) -> str:
         counts = f"headers={len(self.headers)}, cookies={len(self.cookies)}, storage_state={bool(self.storage_state)}"
-        return f"Secrets({counts}, values hidden)"
+        return f"Secrets({counts}, variables={len(self.variables)}, values hidden)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,12 @@ _TO_SIGN_IN: Final = "headers, cookies or a storage state that open it are missi
 class Unread(Exception):
     """There is nothing to audit; carries the scan's final status, the reason, and the kind of doubt where partial."""
 
-    def __init__(self, status: ScanStatus, reason: str, *, doubt: str = "") -> None:
+    def __init__(self, status: ScanStatus, reason: str, *, doubt: str = "", asks_to_sign_in: bool = False) -> None:
         super().__init__(reason)
         self.status: ScanStatus = status
         self.reason = reason
         self.doubt = doubt
+        self.asks_to_sign_in = asks_to_sign_in
 
 
 def judge_document(
@@ -68,7 +69,8 @@ def judge_document(
     if document.status is None:
         return Unread("unreachable", f"the page was not loaded: {_explain(error or document.error)}")
     if document.status == HTTPStatus.UNAUTHORIZED:
-        return Unread("unreachable", f"the server answered {_status_line(document.status)}: {_TO_SIGN_IN}")
+        reason = f"the server answered {_status_line(document.status)}: {_TO_SIGN_IN}"
+        return Unread("unreachable", reason, asks_to_sign_in=True)
     if document.status >= _FIRST_ERROR and document.challenge:
         reason = f"the server answered {_status_line(document.status)}: a check for robots ({document.challenge})"
         return Unread("unreachable", reason, doubt="bot-wall")
@@ -107,7 +109,7 @@ def judge_sign_in(*, asked: str, shown: str) -> Unread | None:
     if not _is_sign_in(shown) or _is_sign_in(asked):
         return None
     reason = f"it led to the sign-in page {public_url(shown)}: {_TO_SIGN_IN}; that page is scanned by its own address"
-    return Unread("unreachable", reason)
+    return Unread("unreachable", reason, asks_to_sign_in=True)
 
 
 def is_sign_in_page(*, asked: str, title: str, heading: str) -> bool:

@@ -23,14 +23,14 @@ from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
 from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
+from worker.scan.journey.sign_in import SignIn, Way
 from worker.scan.lint.undecided import read_names
-from worker.scan.load import Load
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import take_pictures
 from worker.scan.proxy import ScanProxy, origin_of
 from worker.scan.rest import Rest
 from worker.scan.result import Seen, make_result
-from worker.scan.settings import Audit, ScanSettings
+from worker.scan.settings import Audit, ScanSettings, Secrets
 from worker.scan.verdict import Unread, judge_place
 
 _AUDIT_TRIES: Final = 3
@@ -55,6 +55,7 @@ class Visit:
         deadline: Deadline,
         downtime: Downtime,
         on_progress: Progress,
+        secrets: Secrets,
     ) -> None:
         self._request = request
         self._page = page
@@ -63,7 +64,9 @@ class Visit:
         self._deadline = deadline
         self._on_progress = on_progress
         self._rest = Rest(page, quiet_ms=settings.quiet_ms)
-        self._load = Load(request, page=page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime)
+        way = Way(page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime, secrets=secrets)
+        self._load, self._journey = way.of(request)
+        self._sign_in = SignIn(request, load=self._load, way=way)
         self._content: Content | None = None
         self._names: tuple[NamedElement, ...] = ()
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
@@ -72,8 +75,7 @@ class Visit:
         """Return what the page came to; raises only what the browser's own failure raises."""
         try:
             self._on_progress("loading")
-            await self._load.navigate()
-            await self._load.settle()
+            await self._sign_in.arrive(self._arrive)
             self._mark("load")
             self._on_progress("auditing")
             report = await self._audit()
@@ -87,7 +89,8 @@ class Visit:
                 self._load.doubts.insert(0, Doubt(kind=end.doubt, what=end.reason))
             document = self._page.watch.document
             come_again_s = document.come_again_s if document else None
-            return Audit(self._result(browser, end.status, end.reason), come_again_s=come_again_s)
+            result, shots = self._result(browser, end.status, end.reason), await self._journey.pictures()
+            return Audit(result, shots, come_again_s=come_again_s)
         except CallTimedOut:
             return Audit(self._result(browser, "unreachable", self._load.explain("the page is too busy to be read")))
         except CallFailed as error:
@@ -95,6 +98,11 @@ class Visit:
                 await browser.check()
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page went away: {error}")))
         return await self._with_pictures(self._result(browser, "scanned", report=report))
+
+    async def _arrive(self) -> None:
+        await self._load.navigate()
+        await self._load.settle()
+        await self._journey.run()
 
     async def open(self) -> AxeReport:
         """Load the page and return what axe-core reports; raises ``Unread``, and what the browser's failure raises."""
@@ -235,7 +243,7 @@ class Visit:
     async def _with_pictures(self, result: ScanResult) -> Audit:
         """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""
         facts = self._load.facts
-        if not self._request.screenshot or facts is None:
+        if not self._request.screenshot or facts is None or not await self._journey.mask():
             return Audit(result)
         self._on_progress("picture")
         pictures = await take_pictures(
@@ -269,7 +277,7 @@ class Visit:
             names=self._names,
             is_page_local=self._is_page_local,
         )
-        return make_result(
+        result = make_result(
             self._request,
             seen,
             status=status,
@@ -283,6 +291,7 @@ class Visit:
             },
             timings_ms={**self._timings, "total": self._deadline.spent_ms},
         )
+        return self._journey.finish(result)
 
 
 def _name_rules(rules: list[str]) -> str:

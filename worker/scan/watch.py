@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from worker.scan.departure import Departure
 from worker.scan.losses import Losses, challenge_of, come_again_of
 
 JsonObject = dict[str, Any]
@@ -102,6 +103,7 @@ class Watch:
     frame_ids: dict[str, str] = field(default_factory=dict[str, str])
     """The frame that last asked for the document at a URL."""
     losses: Losses = field(default_factory=Losses)
+    departure: Departure = field(default_factory=Departure)
     moved_from: str = ""
     """Address of the document that had loaded when the page left it, by itself, for the one that is shown."""
     _documents: dict[str, MainDocument] = field(default_factory=dict[str, MainDocument])
@@ -135,6 +137,7 @@ class Watch:
     def see(self, method: str, params: JsonObject, *, now_s: float, session: str = "") -> None:
         """Note one event; events it does not know are ignored."""
         self.losses.see(method, params, frame_id=self.frame_id, session=session)
+        self.departure.see(method, params, frame_id=self.frame_id, session=session)
         match method:
             case "Network.requestWillBeSent":
                 self._request_sent(params, session, now_s)
@@ -174,7 +177,7 @@ class Watch:
         """Forget a navigation that came to nothing, before it is tried again."""
         for kept in (self._documents, self._frame_urls, self.open, self.redirects, self.unread_frames):
             kept.clear()
-        self.committed_loader, self.failed_requests = "", 0
+        self.committed_loader, self.failed_requests, self.is_loaded, self.is_parsed = "", 0, False, False
 
     def forget_session(self, session: str) -> None:
         """Stop waiting for the requests of a frame that is gone."""
@@ -295,6 +298,5 @@ class Watch:
             self.moved_from = self._documents[self.committed_loader].url if self.is_loaded else ""
             self.losses.forget()
         self.committed_loader = str(frame["loaderId"])
-        self.is_loaded = False
-        self.is_parsed = False
+        self.is_loaded = self.is_parsed = False
         self.cut_by = ""

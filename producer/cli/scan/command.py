@@ -6,6 +6,7 @@ from typing import Any, Final, TextIO
 
 import click
 
+from producer.cli.scan.journeys import journey_options
 from producer.cli.scan.options import LANES, STANDARDS, ScanOptions, page_options, report_options
 
 _SECTIONS: Final = {
@@ -25,11 +26,11 @@ _SECTIONS: Final = {
         "lane",
         "local",
     ),
-    "Logging in": ("header_file", "cookie_file", "storage_state"),
+    "Logging in": ("login", "header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
         *("allow_partial", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
-        *("no_assess", "try_fixes", "screenshot"),
+        *("steps", "no_assess", "try_fixes", "screenshot"),
     ),
     "How pages are shown (an option given twice makes two states)": (
         *("device", "viewport", "color_scheme", "forced_colors", "reduced_motion", "zoom", "text_size"),
@@ -131,6 +132,7 @@ class _InSections(click.Command):
 @click.option("--no-assess", is_flag=True, help="Findings only: ask no model what they mean.")
 @click.option("--screenshot", is_flag=True, help="Take screenshots: the HTML report shows the failing elements.")
 @page_options
+@journey_options
 @report_options
 @click.option("--header-file", type=click.Path(), metavar="F", help="HTTP headers: lines of 'Name: value', or JSON.")
 @click.option("--cookie-file", type=click.Path(), metavar="F", help="Cookies: JSON or Netscape format.")
@@ -152,6 +154,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     sightline scan --file urls.txt --baseline known.json --write-baseline known.json
     sightline scan --crawl http://localhost:3000/ --max-pages 50 --local
     sightline scan --sitemap https://example.org/ --match '/shop/*' --exclude '*/print/*' --batch shop
+    sightline scan https://example.org/cart --steps dialog.json --local
     sightline scan --file urls.txt --group '/shop/*=shop' --without '#chat' --device 'iPhone 14'
     sightline scan --file urls.txt --color-scheme light --color-scheme dark --format html=report.html
 

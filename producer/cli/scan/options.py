@@ -83,6 +83,8 @@ class ScanOptions(AppearanceOptions):
     ca: str | None = None
     no_scroll: bool = False
     try_fixes: bool | None = None
+    steps: str | None = None
+    login: str | None = None
 
     @property
     def waits(self) -> bool:

@@ -18,6 +18,7 @@ from producer.cli.connect import environment, with_client
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.by_file import Start, Wanted, combined
 from producer.cli.scan.gate import NOT_SCANNED
+from producer.cli.scan.journeys import led
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.pages import Asked, asked_pages
 from producer.cli.scan.pipeline_run import pipeline_run
@@ -25,6 +26,7 @@ from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.target_list import Targets
 from producer.cli.terminal import is_terminal
 from producer.contract import JsonObject, Lane, check_own_job_id
+from producer.contract.addresses import stateless
 from producer.contract.states import with_state
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
@@ -104,7 +106,8 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
 
 
-def _plan(targets: Targets, asked: Sequence[Asked], options: ScanOptions) -> ScanPlan:
+def _plan(targets: Targets, pages: Sequence[Asked], options: ScanOptions) -> ScanPlan:
+    asked, steps, logins = led(pages, environment())
     own_states = _by_options(asked, states_of)
     jobs = sum(map(len, own_states.values()))
     if options.job_id and jobs > 1:
@@ -122,12 +125,14 @@ def _plan(targets: Targets, asked: Sequence[Asked], options: ScanOptions) -> Sca
     lane = Lane(options.lane) if options.lane else None
     groups: dict[str, str] = {}
     for page in asked:
-        groups |= groups_of([page.url], page.options.groups)
+        found = groups_of([url := stateless(page.url)], page.options.groups)
+        groups |= {page.url: found[url]} if url in found else {}
     own = _by_options(asked, partial(_fields, waits_for_tries=not options.local or _waits_for_tries(options)))
+    own |= {url: {**own[url], "login": login} for url, login in logins.items()}
     common = next(iter(own.values()), {})
     job_id = "" if batch else options.job_id or uuid.uuid4().hex
     return ScanPlan(
-        targets.urls,
+        tuple(own_states),
         common,
         batch=batch,
         job_id=job_id,
@@ -135,6 +140,7 @@ def _plan(targets: Targets, asked: Sequence[Asked], options: ScanOptions) -> Sca
         resume=options.resume,
         gaps_ms=targets.gaps_ms,
         groups=groups,
+        steps=steps,
         with_login=targets.with_login,
         run=_run_of(options),
         own={url: fields for url, fields in own.items() if fields != common},

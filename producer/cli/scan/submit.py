@@ -14,6 +14,7 @@ from itertools import groupby, islice
 from producer.cli.scan.appearance import state_names
 from producer.client.client import Client
 from producer.contract import JsonObject, Lane, encode_payload
+from producer.contract.addresses import stateless
 from producer.errors import InvalidJob, UnknownJob, WaitTimeout
 from producer.reports.page import Page, page_of, waiting_page
 
@@ -25,7 +26,8 @@ class ScanPlan:
     Each page is scanned in each of ``states``, which are such fields, too; ``{}`` is the default one.
 
     ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
-    a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too. ``secrets``
+    a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too, and so are
+    ``steps``: a state that they lead to is an address of ``urls`` itself (``addresses.state_url``). ``secrets``
     open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
     came with, which the client makes a secret. ``own``, ``own_secrets`` and ``own_states`` stand in place of
     ``options``, ``secrets`` and ``states`` for pages that differ from the others (``sightline.toml``).
@@ -41,6 +43,7 @@ class ScanPlan:
     gaps_ms: Mapping[str, int] = field(default_factory=dict[str, int])
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
     run: str = ""
+    steps: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict[str, Sequence[JsonObject]])
     with_login: Callable[[str], str] = field(default=str, repr=False)
     states: Sequence[JsonObject] = ({},)
     own: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject])
@@ -62,14 +65,16 @@ class ScanPlan:
 
     def _asked(self, url: str, state: JsonObject) -> JsonObject:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
-        return {"url": url, **self.own.get(url, self.options), **state, **group}
+        steps: JsonObject = {"steps": list(self.steps[url])} if url in self.steps else {}
+        return {"url": stateless(url), **self.own.get(url, self.options), **state, **group, **steps}
 
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each job."""
         for url, state in self.places():
-            gap: JsonObject = {"host_gap_ms": self.gaps_ms[url]} if url in self.gaps_ms else {}
+            page = stateless(url)
+            gap: JsonObject = {"host_gap_ms": self.gaps_ms[page]} if page in self.gaps_ms else {}
             run: JsonObject = {"run": self.run} if self.run else {}
-            yield {**self._asked(url, state), "url": self.with_login(url), **gap, **run}
+            yield {**self._asked(url, state), "url": self.with_login(page), **gap, **run}
 
     def job_ids(self) -> Iterator[str]:
         """Yield the id of each job of a batch."""

@@ -36,12 +36,20 @@ class FixRequest(Message):
 def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
     """Return whether changes are to be tried on the page: by default where it is assessed.
 
-    Where no rule of ours has a proposal, a model may have one.
+    Where no rule of ours has a proposal, a model may have one. A page that steps lead to is not opened once more: they
+    may write, and a try must not.
     """
     is_wanted = request.assess if request.try_fixes is None else request.try_fixes
     has_rule = has_mechanical(result)
     is_read = result.status in {"scanned", "partial"}
-    return is_on and is_wanted and is_read and (has_rule or (result.assessed_by.is_pending and bool(result.findings)))
+    is_plain = not (request.steps or request.login)
+    return (
+        is_on
+        and is_wanted
+        and is_plain
+        and is_read
+        and (has_rule or (result.assessed_by.is_pending and bool(result.findings)))
+    )
 
 
 def has_mechanical(result: ScanResult) -> bool:

@@ -90,7 +90,7 @@ class ScanRecord:
 def page_of(request: ScanRequest) -> str:
     """Return the id under which history knows the page; HTML without an address is known by its text."""
     if request.url is not None:
-        return page_id(request.url)
+        return page_id(request.page_url)
     return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
 
 

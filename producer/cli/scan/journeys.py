@@ -1,0 +1,216 @@
+"""``--steps FILE`` and ``--login FILE``: read and checked before anything runs, with the values of their variables.
+
+A file is a list of steps as JSON, ``[[steps]]`` as TOML, or what Chrome DevTools' Recorder exports as JSON
+(``recorder.py``). Values of ``${NAME}`` come from the environment: ``NAME`` itself, or the file that ``NAME_FILE``
+names, as secrets are mounted. They join the job's secrets and are in no message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
+
+from producer.contract.variables import names_of
+from producer.errors import InputError
+from producer.text_file import read_text
+
+if TYPE_CHECKING:
+    from producer.cli.scan.options import ScanOptions
+    from producer.cli.scan.pages import Asked
+    from producer.contract import JsonObject
+    from producer.contract.steps import Step
+
+_EXPECTED: Final = 'expected a list of steps, such as [{"click": "text=Sign in"}, {"scan": "signed in"}]'
+_PASSWORD: Final = re.compile(
+    r"pass(word|wd|wort|code)|kennwort|contrase|mot.de.passe|\bpin\b|secret|token", re.IGNORECASE
+)
+
+_STEPS = click.option(
+    "--steps",
+    type=click.Path(),
+    metavar="F",
+    help="Do the steps in this JSON or TOML file first, and scan the states that they name.",
+)
+_LOGIN = click.option(
+    "--login", type=click.Path(), metavar="F", help="Log in by the steps in this file, once for all pages."
+)
+
+
+def journey_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command."""
+    return _STEPS(_LOGIN(command))
+
+
+@dataclass(frozen=True, slots=True)
+class Journeys:
+    """The steps of each state, by its name; '' is the page at the end of steps that name none."""
+
+    states: Mapping[str, Sequence[JsonObject]]
+    login: Sequence[JsonObject] = ()
+
+    def login_for(self, urls: Sequence[str]) -> JsonObject | None:
+        """Return the login of a request, None without one; raises ``InputError`` where its page could be several."""
+        if not self.login:
+            return None
+        from urllib.parse import urljoin
+
+        from producer.contract.addresses import origin_of
+
+        address = str(self.login[0]["goto"])
+        if not origin_of(address) and len(set(map(origin_of, urls))) > 1:
+            msg = f"--login goes to {address!r}, for pages of several sites: write the whole address of its page"
+            raise InputError(msg)
+        return {"url": urljoin(urls[0], address), "steps": list(self.login[1:])}
+
+    def of(self, urls: Iterable[str]) -> dict[str, Sequence[JsonObject]]:
+        """Return the steps to each address that is scanned in place of ``urls``; nothing without steps."""
+        from producer.contract.addresses import state_url
+
+        return {state_url(url, name): steps for url in urls for name, steps in self.states.items()}
+
+
+def led(
+    pages: Sequence[Asked], environ: Mapping[str, str]
+) -> tuple[list[Asked], dict[str, Sequence[JsonObject]], dict[str, JsonObject]]:
+    """Return the states that steps lead to in place of their pages, the steps to each, and the login of each.
+
+    The values of variables join the secrets of their pages. Raises ``InputError``.
+    """
+    journeys: dict[tuple[str | None, str | None, int], Journeys] = {}
+    urls: dict[tuple[str | None, str | None, int], list[str]] = {}
+    for page in pages:
+        key = _way_of(page)
+        if key not in journeys:
+            journeys[key] = read_journeys(page.options, environ, page.secrets)
+        urls.setdefault(key, []).append(page.url)
+    of_all = {key: one.login_for(urls[key]) for key, one in journeys.items()}
+    asked: list[Asked] = []
+    steps: dict[str, Sequence[JsonObject]] = {}
+    logins: dict[str, JsonObject] = {}
+    for page in pages:
+        key = _way_of(page)
+        states = journeys[key].of([page.url])
+        steps |= states
+        login = of_all[key]
+        for url in states or [page.url]:
+            asked.append(replace(page, url=url))
+            logins |= {} if login is None else {url: login}
+    return asked, steps, logins
+
+
+def _way_of(page: Asked) -> tuple[str | None, str | None, int]:
+    return page.options.steps, page.options.login, id(page.secrets)
+
+
+def read_journeys(options: ScanOptions, environ: Mapping[str, str], secrets: JsonObject) -> Journeys:
+    """Return what --steps asks for; the variables' values are put into ``secrets``. Raises ``InputError``."""
+    states: dict[str, list[JsonObject]] = {}
+    login: list[JsonObject] = []
+    if options.steps:
+        from producer.contract.steps import state_of_steps, states_of
+
+        steps = _read("--steps", options.steps, environ, secrets)
+        states = {state_of_steps(part): list(map(_sent, part)) for part in states_of(steps)}
+    if options.login:
+        login = list(map(_sent, _read("--login", options.login, environ, secrets)))
+        if len(login) < 2 or "goto" not in login[0] or "scan" in login[-1]:  # noqa: PLR2004  its page, and a step there
+            msg = f"--login {options.login!r}: expected a goto first, to the page where to log in, then its steps"
+            raise InputError(msg)
+    return Journeys(states, login)
+
+
+def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObject) -> tuple[Step, ...]:
+    """Return the steps of a file, their variables' values put into ``secrets``."""
+    from producer.contract.steps import check_steps
+
+    where = f"{option} {file!r}"
+    steps = read_steps(file, where)
+    try:
+        check_steps(steps)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+    names = names_of({"steps": list(map(_sent, steps))})
+    if names:
+        values = {name: read_variable(name, environ, where) for name in names}
+        secrets["variables"] = {**secrets.get("variables", {}), **values}
+    for number, step in enumerate(steps, 1):
+        if step.fill and step.value and not step.variables and _PASSWORD.search(step.fill):
+            what = f"{where}, step {number}: the value for {step.fill!r} is kept with the job"
+            click.echo(f"sightline: {what}: if it is a secret, write ${{NAME}} and set NAME", err=True)
+    return steps
+
+
+def read_steps(file: str, where: str) -> tuple[Step, ...]:
+    """Return the steps of a file, which ``where`` names; raises ``InputError`` naming each that is wrong."""
+    from pydantic import ValidationError
+
+    from producer.contract.message import describe_invalid
+    from producer.contract.steps import MAX_STEPS, Step
+
+    listed = _list_in(file, where)
+    if not listed:
+        raise InputError(f"{where} has no steps: {_EXPECTED}")
+    if len(listed) > MAX_STEPS:
+        raise InputError(f"{where} has {len(listed):,} steps: expected {MAX_STEPS} at most")
+    steps: list[Step] = []
+    wrong: list[str] = []
+    for number, given in enumerate(listed, 1):
+        try:
+            steps.append(Step.model_validate(given))
+        except ValidationError as error:
+            wrong.append(f"step {number}: {describe_invalid(error)}")
+    if wrong:
+        raise InputError(f"{where}: {'; '.join(wrong)}")
+    return tuple(steps)
+
+
+def read_variable(name: str, environ: Mapping[str, str], where: str) -> str:
+    """Return the value of a variable of steps; raises ``InputError`` naming it where there is none."""
+    if environ.get(name):
+        return environ[name]
+    file = environ.get(f"{name}_FILE")
+    if not file:
+        raise InputError(f"{where} needs ${{{name}}}: set the variable {name}, or {name}_FILE to a file that holds it")
+    try:
+        value = read_text(file).strip("\r\n")
+    except OSError as error:
+        raise InputError(f"{name}_FILE: cannot read {file!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{name}_FILE: {file!r} is not a text file in UTF-8") from None
+    if not value:
+        raise InputError(f"{name}_FILE: {file!r} is empty: expected the value of ${{{name}}}")
+    return value
+
+
+def _list_in(file: str, where: str) -> list[Any]:
+    try:
+        text = read_text(file)
+    except OSError as error:
+        raise InputError(f"{where} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{where} is not a text file in UTF-8") from None
+    try:
+        value: object = tomllib.loads(text) if file.lower().endswith(".toml") else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        kind = "TOML" if file.lower().endswith(".toml") else "JSON"
+        raise InputError(f"{where} is not {kind}: {error}") from None
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        from producer.cli.scan.recorder import is_recording, steps_of_recording
+
+        if is_recording(fields):
+            return steps_of_recording(fields, where=where)
+        value = fields.get("steps")
+    if not isinstance(value, list):
+        raise InputError(f"{where}: {_EXPECTED}")
+    return cast("list[Any]", value)
+
+
+def _sent(step: Step) -> JsonObject:
+    return step.model_dump(mode="json", exclude_defaults=True)

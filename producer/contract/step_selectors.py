@@ -1,0 +1,65 @@
+"""Selectors of steps: CSS, ``role=button[name="Save"]``, ``label=E-mail``, ``text=Sign in``. Pure, needs no pydantic.
+
+As Playwright has them: ``text=`` and ``label=`` fit where the text holds the words, in any case; in quotes they fit the
+whole text as it is written. ``name="…"`` is the whole accessible name, with ``i`` after it a part of it in any case.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from producer.contract.selectors import MAX_SELECTOR_CHARS, check_selector
+
+_KIND: Final = re.compile(r"(role|label|text|css)\s*=\s*(.*)", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"(xpath|id|data-testid|placeholder|alt|title|aria|pierce)\s*=|//|xpath/|\(//")
+_QUOTED: Final = re.compile(r"([\"'])(.*)\1", re.DOTALL)
+_ROLE: Final = re.compile(r"([a-z]+)\s*(?:\[\s*name\s*=\s*([\"'])(.+?)\2\s*(i?)\s*\])?", re.DOTALL)
+EXPECTED: Final = "expected CSS such as '#save', or role=button[name=\"Save\"], label=E-mail, text=Sign in"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSelector:
+    """What a step looks for: ``value`` is CSS, a role, or the words of ``label`` and ``text``.
+
+    ``name`` is a role's accessible name, '' for any. ``is_exact``: the words are the whole text, or the whole name.
+    """
+
+    kind: Literal["css", "role", "label", "text"]
+    value: str
+    name: str = ""
+    is_exact: bool = False
+
+
+def read_step_selector(text: str) -> StepSelector:
+    """Return what ``text`` looks for; raises ``ValueError`` for what is no selector."""
+    text = text.strip()
+    if not text:
+        raise ValueError(f"the selector is empty: {EXPECTED}")
+    if len(text) > MAX_SELECTOR_CHARS:
+        msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected {MAX_SELECTOR_CHARS:,} at most"
+        raise ValueError(msg)
+    found = _KIND.fullmatch(text)
+    if found is None and _UNKNOWN.match(text):
+        raise ValueError(f"{text[:200]!r} is no selector of a step: {EXPECTED}")
+    kind, value = (found[1], found[2].strip()) if found else ("css", text)
+    if not value:
+        raise ValueError(f"nothing stands after {kind!r}= in {text!r}: {EXPECTED}")
+    if kind == "role":
+        return _read_role(text, value)
+    if kind == "css":
+        return StepSelector("css", check_selector(value))
+    quoted = _QUOTED.fullmatch(value)
+    words = " ".join((quoted[2] if quoted else value).split())
+    if not words:
+        raise ValueError(f"no words stand after {kind}= in {text!r}: {EXPECTED}")
+    return StepSelector("label" if kind == "label" else "text", words, is_exact=quoted is not None)
+
+
+def _read_role(text: str, value: str) -> StepSelector:
+    found = _ROLE.fullmatch(value)
+    if found is None:
+        raise ValueError(f'{text[:200]!r} is no role: expected one such as role=button, or role=button[name="Save"]')
+    name = " ".join((found[3] or "").split())
+    return StepSelector("role", found[1], name=name, is_exact=bool(name) and not found[4])

@@ -1,0 +1,179 @@
+"""Steps before a scan: real input, states that have a name, and failures that say what was there instead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from producer.contract import PAGE_SHOT, ScanRequest, ScanResult
+from tests.support.journey_shop import LOGIN_STEPS, PASSWORD, USER, VARIABLES, Shop, open_shop
+from tests.support.site import Request, Site, reply
+from worker.scan.engine import ScanEngine, Secrets
+
+
+@pytest.fixture(scope="module")
+def shop(site: Site) -> Shop:
+    return open_shop(site)
+
+
+async def take(
+    engine: ScanEngine,
+    shop: Shop,
+    path: str,
+    *steps: Mapping[str, Any],
+    login: Mapping[str, Any] | None = None,
+    variables: Mapping[str, str] = VARIABLES,
+) -> ScanResult:
+    fields = {"url": shop.site.url(path), "steps": steps, "login": login, "deadline_s": 40}
+    request = ScanRequest.model_validate(fields)
+    return (await engine.audit(request, secrets=Secrets(variables=variables))).result
+
+
+async def test_steps_lead_to_a_state_that_is_scanned_under_its_name(engine: ScanEngine, shop: Shop) -> None:
+    result = await take(
+        engine,
+        shop,
+        "/shop/cart",
+        {"select": "label=Size", "value": "Large"},
+        {"check": "label=Gift wrap"},
+        {"fill": "[name=coupon]", "value": "TEA"},
+        {"press": "Enter", "on": "[name=coupon]"},
+        {"hover": "text=Cart"},
+        {"click": 'role=button[name="Open details"]'},
+        {"wait_for": {"selector": 'text="Details"'}},
+        {"scan": "details open"},
+    )
+
+    assert (result.status, result.reason) == ("scanned", "")
+    assert result.url == shop.site.url("/shop/cart") + "#:~:state=details+open"
+    assert result.final_url == shop.site.url("/shop/cart")
+    assert [finding.rule for finding in result.findings] == ["image-alt"]
+
+
+async def test_what_steps_do_is_input_as_people_give_it(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    page = (
+        "<!doctype html><html lang=en><title>Keys</title><main><h1>Keys</h1><button>Press</button>"
+        "<label>Name <input></label><p id=log></p></main><script>for (const kind of ['click', 'input', 'keydown'])"
+        "document.addEventListener(kind, (e) => { document.title += ` ${kind}:${e.isTrusted}`; });</script>"
+    )
+    site.add("/trusted", page)
+
+    steps = ({"click": "text=Press"}, {"fill": "label=Name", "value": "x"}, {"press": "Tab"})
+    result = await take(engine, shop, "/trusted", *steps)
+
+    assert result.title == "Keys click:true input:true keydown:true"
+
+
+async def test_a_step_whose_element_is_gone_says_what_is_there_and_the_page_does_not_pass(
+    engine: ScanEngine, shop: Shop
+) -> None:
+    missing = {"click": 'role=button[name="Save"]', "name": "save it", "timeout_s": 0.3}
+    result = await take(engine, shop, "/shop/cart", {"scroll": "bottom"}, {"hover": "text=Cart"}, missing)
+
+    assert (result.status, result.findings) == ("unreachable", ())
+    assert result.reason.startswith("""step 3 'save it' (click role=button[name="Save"]) failed: nothing fits""")
+    assert "3 buttons: 'Open details', 'Cancel', 'Pay now'" in result.reason
+    assert result.reason.endswith(f"; the page is 'Cart', {shop.site.url('/shop/cart')}")
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        ({"click": "text=Pay now"}, "button 'Pay now' is disabled"),
+        ({"select": "label=Size", "value": "Huge"}, "it has no option 'Huge': 'Small', 'Large'"),
+        ({"fill": "text=Cancel", "value": "x"}, "button 'Cancel' is no field for text"),
+        ({"wait_for": {"address": "/shop/paid*"}}, "the address did not become '/shop/paid*'"),
+        ({"click": "dialog button"}, "an element fits, and none is visible (button 'Close')"),
+        ({"goto": "http://elsewhere.example/"}, "it leads to http://elsewhere.example: a journey stays on"),
+        ({"click": "text=Partner"}, "it leads to http://elsewhere.example: a journey stays on"),
+        ({"goto": "/shop/gone"}, "404 Not Found"),
+    ],
+)
+async def test_a_step_that_cannot_be_done_says_why(
+    engine: ScanEngine, shop: Shop, step: dict[str, Any], says: str
+) -> None:
+    limit = {} if "goto" in step or step.get("click") == "text=Partner" else {"timeout_s": 0.3}
+    result = await take(engine, shop, "/shop/cart", {**step, **limit})
+
+    assert result.status == "unreachable"
+    assert says in result.reason
+
+
+async def test_a_consent_banner_that_comes_late_is_accepted_and_covers_nothing(engine: ScanEngine, shop: Shop) -> None:
+    steps = ({"consent": True, "timeout_s": 20}, {"click": "#open"}, {"wait_for": "dialog"}, {"scan": "open"})
+    result = await take(engine, shop, "/shop/cart?banner", *steps)
+
+    assert (result.status, result.notes) == ("scanned", ())
+
+
+async def test_what_lies_over_an_element_is_named(engine: ScanEngine, shop: Shop) -> None:
+    steps = ({"wait_for": "#late", "timeout_s": 20}, {"click": "#open", "timeout_s": 0.3})
+    result = await take(engine, shop, "/shop/cart?banner", *steps)
+
+    assert "button#open 'Open details' is covered by div#late" in result.reason
+
+
+async def test_a_link_to_a_page_that_answers_late_is_followed_before_the_audit(
+    engine: ScanEngine, shop: Shop, site: Site
+) -> None:
+    async def late(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.7)
+        await reply("<!doctype html><html lang=en><title>Late</title><main><h1>Late</h1></main>")(request, writer)
+
+    site.add("/late-answer", late)
+    site.add("/leads", "<!doctype html><html lang=en><title>Leads</title><main><a href=/late-answer>Go on</a></main>")
+
+    result = await take(engine, shop, "/leads", {"click": "text=Go on"})
+
+    assert (result.status, result.title) == ("scanned", "Late")
+
+
+async def test_a_login_opens_the_page_and_its_secrets_are_nowhere(engine: ScanEngine, shop: Shop) -> None:
+    logins = shop.logins
+    request = ScanRequest.model_validate(
+        {"url": shop.site.url("/shop/account"), "login": shop.login, "screenshot": True, "deadline_s": 40}
+    )
+
+    audit = await engine.audit(request, secrets=Secrets(variables=VARIABLES))
+
+    result = audit.result
+    assert (result.status, result.title, shop.logins) == ("scanned", "Account", logins + 1)
+    assert "image-alt" in {finding.rule for finding in result.findings}
+    text = result.model_dump_json()
+    assert USER not in text
+    assert PASSWORD not in text
+    assert PAGE_SHOT in audit.shots
+
+
+async def test_a_login_that_fails_passes_no_page(engine: ScanEngine, shop: Shop) -> None:
+    wrong = {**VARIABLES, "SHOP_PASSWORD": "wrong password"}
+    result = await take(engine, shop, "/shop/cart", login=shop.login, variables=wrong)
+
+    assert (result.status, result.findings) == ("unreachable", ())
+    assert result.reason.startswith("the login failed: after its steps the page still asks to sign in: 'Sign in'")
+    assert result.reason.endswith("it says 'Wrong e-mail or password'")
+
+
+async def test_a_login_that_is_lost_is_done_once_more(engine: ScanEngine, shop: Shop, site: Site) -> None:
+    logins, lost = shop.logins, []
+
+    async def account(request: Request, writer: asyncio.StreamWriter) -> None:
+        if not lost:
+            lost.append(True)
+            shop.close_sessions()
+        await shop.account(request, writer)
+
+    url = site.add("/shop/once", account)
+
+    result = await take(engine, shop, "/shop/once", login=shop.login)
+
+    assert (url, result.status, shop.logins) == (result.url, "scanned", logins + 2)
+
+
+async def test_steps_may_sign_in_where_the_page_itself_leads_to(engine: ScanEngine, shop: Shop) -> None:
+    result = await take(engine, shop, "/shop/account", *LOGIN_STEPS, {"scan": "signed in"})
+
+    assert (result.status, result.title) == ("scanned", "Account")

@@ -1,0 +1,101 @@
+"""The pure parts of journeys: secrets taken out of results, keys, and documents of other sites refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from producer.contract import ScanResult
+from worker.scan.departure import Departure
+from worker.scan.held import Held
+from worker.scan.journey.conceal import conceal
+from worker.scan.journey.fence import Fence
+from worker.scan.journey.keys import key_events
+
+FRAME = "frame-1"
+
+
+def test_values_of_variables_are_in_no_part_of_a_result() -> None:
+    value = 'an"na & co'
+    result = ScanResult(
+        url="https://shop.example/anna",
+        final_url="https://shop.example/?user=an%22na+%26+co&again=an%22na%20%26%20co",
+        title=f"Account of {value}",
+        status="partial",
+        reason=f"step 1 failed: {value}",
+        notes=("an&quot;na &amp; co",),
+        standard="wcag22aa",
+    )
+
+    concealed = conceal(result, {"SHOP_USER": value, "PIN": "12", "OTHER": "anna"})
+
+    assert concealed.final_url == "https://shop.example/?user=${SHOP_USER}&again=${SHOP_USER}"
+    assert (concealed.title, concealed.reason) == ("Account of ${SHOP_USER}", "step 1 failed: ${SHOP_USER}")
+    assert concealed.notes == ("${SHOP_USER}",)
+    assert concealed.url == "https://shop.example/anna"
+    assert (concealed.status, concealed.standard) == ("partial", "wcag22aa")
+    assert conceal(result, {}) is result
+
+
+def paused(url: str, *, kind: str = "Document", frame: str = FRAME) -> dict[str, Any]:
+    return {"requestId": "1", "request": {"url": url, "method": "GET"}, "resourceType": kind, "frameId": frame}
+
+
+@pytest.mark.parametrize(
+    ("request_", "call"),
+    [
+        (paused("https://shop.example/b"), "Fetch.continueRequest"),
+        (paused("https://evil.example/"), "Fetch.failRequest"),
+        (paused("http://shop.example/"), "Fetch.failRequest"),
+        (paused("https://cdn.example/a.js", kind="Script"), "Fetch.continueRequest"),
+        (paused("https://ads.example/", frame="frame-2"), "Fetch.continueRequest"),
+    ],
+)
+def test_only_documents_of_the_page_itself_are_kept_to_its_site(request_: dict[str, Any], call: str) -> None:
+    held = Held(fence=Fence(frozenset({"https://shop.example"})))
+
+    assert held.answer(request_, frame_id=FRAME)[0] == call
+
+
+def test_what_is_held_is_only_what_has_to_be() -> None:
+    assert Held().patterns == []
+    assert Held(only_reads=True).patterns is None
+    assert Held(headers=lambda _: []).patterns is None
+    fence = Fence(frozenset())
+    assert Held(fence=fence, blocked_hosts=("*.ads.example",)).patterns == [
+        {"resourceType": "Document"},
+        {"urlPattern": "*ads.example*"},
+    ]
+
+
+def test_a_page_is_under_way_from_its_request_to_its_arrival() -> None:
+    departure = Departure()
+
+    def see(method: str, **params: Any) -> tuple[bool, bool]:
+        departure.see(method, params, frame_id=FRAME, session="")
+        return departure.is_meant, departure.is_under_way
+
+    assert see("Page.frameRequestedNavigation", frameId=FRAME, url="https://a.example/") == (True, False)
+    request = {"type": "Document", "frameId": FRAME, "loaderId": "L1"}
+    assert see("Network.requestWillBeSent", **request) == (False, True)
+    assert see("Network.loadingFailed", requestId="other") == (False, True)
+    assert see("Page.frameNavigated", frame={"id": FRAME}) == (False, False)
+    assert see("Page.frameRequestedNavigation", frameId=FRAME, url="mailto:a@b.example") == (False, False)
+    assert see("Page.frameRequestedNavigation", frameId="other", url="https://a.example/") == (False, False)
+
+
+def test_keys_go_down_and_up_with_their_modifiers() -> None:
+    assert [(event["type"], event["key"], event.get("text")) for event in key_events("Enter")] == [
+        ("keyDown", "Enter", "\r"),
+        ("keyUp", "Enter", None),
+    ]
+    events = key_events("Control+a")
+    assert [(event["type"], event["key"]) for event in events] == [
+        ("rawKeyDown", "Control"),
+        ("rawKeyDown", "a"),
+        ("keyUp", "a"),
+        ("keyUp", "Control"),
+    ]
+    assert events[1]["modifiers"] == 2
+    assert key_events("x")[0]["text"] == "x"

@@ -1,0 +1,44 @@
+"""Whether a page is on its way to another document: asked for by itself or by a step, and not yet there. No clock.
+
+Fed by ``watch.py`` with the events of the page's own session. A static page gives no other sign between a click on a
+link and the document that comes of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+_SETS_OUT: Final = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation")
+_ARRIVES: Final = ("Page.navigatedWithinDocument", "Page.frameStoppedLoading", "Page.frameClearedScheduledNavigation")
+
+
+@dataclass(slots=True)
+class Departure:
+    """What the main frame has set out for; ``is_meant``: a navigation is announced that has asked for nothing yet."""
+
+    is_meant: bool = False
+    _loader: str = ""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a document has been asked for and has neither come nor failed."""
+        return bool(self._loader)
+
+    def see(self, method: str, params: dict[str, Any], *, frame_id: str, session: str) -> None:
+        """Note one event; those of frames and those it does not know are ignored."""
+        if session:
+            return
+        if method == "Network.requestWillBeSent":
+            if params.get("type") == "Document" and params.get("frameId") == frame_id:
+                self.is_meant, self._loader = False, str(params["loaderId"])
+        elif method == "Network.loadingFailed":
+            self._loader = "" if params["requestId"] == self._loader else self._loader
+        elif method == "Page.frameNavigated":
+            if params["frame"]["id"] == frame_id:
+                self.is_meant, self._loader = False, ""
+        elif params.get("frameId") == frame_id and method in _SETS_OUT:
+            is_here = params.get("disposition", "currentTab") == "currentTab"
+            self.is_meant = is_here and str(params.get("url", "")).startswith(("http:", "https:"))
+        elif params.get("frameId") == frame_id and method in _ARRIVES:
+            self.is_meant = False

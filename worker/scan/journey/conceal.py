@@ -1,0 +1,54 @@
+"""Takes the values of variables out of what a scan gives back: a page may show what was written into it.
+
+Pictures are taken of a page that draws them as dots (``js/journey.js``, ``mask``). Ids and fingerprints stay as they
+are: they are digests, made before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, Final, cast
+from urllib.parse import quote, quote_plus
+
+from producer.contract import ScanResult
+
+SHORTEST: Final = 4
+"""Characters: what is shorter stands in any page, and is no secret that could be kept."""
+_KEPT: Final = frozenset({"fingerprint", "issue_id", "rule", "url", "help_url", "job_id", "scan_id", "kind"})
+
+
+def forms_of(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what stands for each variable in text, HTML and addresses, the longest first, and what takes its place."""
+    forms: dict[str, str] = {}
+    for name, value in variables.items():
+        if len(value) >= SHORTEST:
+            forms |= dict.fromkeys((value, escape(value), quote(value), quote_plus(value)), f"${{{name}}}")
+    return dict(sorted(forms.items(), key=lambda item: -len(item[0])))
+
+
+def conceal_text(text: str, forms: Mapping[str, str]) -> str:
+    """Return ``text`` with the variables' names in place of their values."""
+    for form, name in forms.items():
+        text = text.replace(form, name)
+    return text
+
+
+def conceal(result: ScanResult, variables: Mapping[str, str]) -> ScanResult:
+    """Return the result without the values of ``variables``."""
+    forms = forms_of(variables)
+    if not forms:
+        return result
+    fields = result.model_dump(mode="json")
+    return ScanResult.model_validate({name: _concealed(value, name, forms) for name, value in fields.items()})
+
+
+def _concealed(value: Any, name: str, forms: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return value if name in _KEPT else conceal_text(value, forms)
+    if isinstance(value, list):
+        return [_concealed(item, name, forms) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {key: _concealed(item, key, forms) for key, item in fields.items()}
+    return value

@@ -1,0 +1,209 @@
+"""The steps of one request, done in a page that has loaded; what is there by then is audited.
+
+A step that cannot be done ends the visit as ``unreachable``: the page it leads to was not seen, and must not pass. The
+reason names the step, what it looked for, what was there instead, and where. Each step has its own deadline within the
+scan's. Values of variables are in nothing that leaves here. What steps do: ``actions.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urljoin
+
+from producer.contract import ScanRequest, ScanResult, public_url
+from producer.contract.addresses import origin_of
+from producer.contract.steps import STEP_LIMIT_S, Step
+from worker.scan.cdp import CallFailed, CallTimedOut
+from worker.scan.deadline import Deadline
+from worker.scan.journey.actions import Actions, StepFailed
+from worker.scan.journey.conceal import SHORTEST, conceal, conceal_text, forms_of
+from worker.scan.journey.consent import WAIT_S
+from worker.scan.journey.elements import ANSWER_LIMIT_S, Elements
+from worker.scan.journey.fence import Fence
+from worker.scan.load import Load
+from worker.scan.page import Page, ScriptFailed, literal
+from worker.scan.pictures import take_pictures
+from worker.scan.proxy import Fault
+from worker.scan.settings import ScanSettings
+from worker.scan.verdict import Unread, judge_document
+from worker.scan.waiting import Waited, read_facts, wait_for_load, wait_until_still
+
+_SHARE: Final = 0.8
+"""Of the time left for the scan, at most, for one step."""
+_MEANT_LIMIT_S: Final = 2.0
+"""For a navigation that was announced to ask for its document."""
+_FLUSH: Final = "0"
+
+
+class Journey:
+    """The steps of one visit; without any it does nothing."""
+
+    def __init__(
+        self,
+        request: ScanRequest,
+        *,
+        page: Page,
+        load: Load,
+        faults: Mapping[tuple[str, int], Fault],
+        settings: ScanSettings,
+        deadline: Deadline,
+        variables: Mapping[str, str],
+    ) -> None:
+        self._request = request
+        self._page = page
+        self._load = load
+        self._faults = faults
+        self._settings = settings
+        self._deadline = deadline
+        self._variables = variables
+        self._asked = request.url or ""
+        self._end_s = 0.0
+        self._fence = Fence(frozenset())
+        self._actions: Actions | None = None
+        self._has_failed = False
+
+    async def run(self) -> None:
+        """Do the steps, and settle the page that they lead to; raises ``Unread`` for one that cannot be done."""
+        if not self._request.steps:
+            return
+        self._asked, self._fence = self._request.url or "", Fence(self._origins())
+        await self._page.keep_to(self._fence)
+        self._actions = Actions(self._page, variables=self._variables, origins=self._fence.origins, settle=self._settle)
+        for number, step in enumerate(self._request.steps, 1):
+            await self._do(self._actions, number, step)
+        self._page.watch.moved_from = ""
+        self._load.begin_again(asked=self._asked)
+        await self._load.settle()
+
+    async def pictures(self) -> dict[str, bytes]:
+        """Return a picture of the page in which a step failed, where pictures were asked for; nothing otherwise."""
+        if not (self._has_failed and self._request.screenshot and await self.mask()):
+            return {}
+        left_s = self._deadline.left_s
+        return (
+            await take_pictures(self._page, (), viewport=self._request.viewport, page_height=0, left_s=left_s)
+        ).shots
+
+    async def mask(self) -> bool:
+        """Have the page draw the variables' values as dots; False where no picture may be taken."""
+        secrets = [value for value in self._variables.values() if len(value) >= SHORTEST]
+        try:
+            if secrets:
+                await Elements(self._page).ask(f"mask({literal(secrets)})")
+        except (CallFailed, ScriptFailed):
+            return False
+        return True
+
+    def finish(self, result: ScanResult) -> ScanResult:
+        """Return the result with the steps' notes, and without the variables' values."""
+        notes = tuple(self._actions.notes) if self._actions else ()
+        return conceal(result.revised(notes=(*result.notes, *notes)) if notes else result, self._variables)
+
+    # ------------------------------------------------------------------------------------------ one step
+
+    async def _do(self, actions: Actions, number: int, step: Step) -> None:
+        own_s = step.timeout_s or (WAIT_S if step.consent else STEP_LIMIT_S)
+        limit_s = min(own_s, self._deadline.left_s * _SHARE)
+        self._end_s, self._fence.left_for = time.monotonic() + limit_s, ""
+        href = self._load.facts.href if self._load.facts else ""
+        self._load.begin_again()
+        navigations = self._page.watch.navigations
+        try:
+            await actions.do(step, limit_s=limit_s)
+            if navigations != self._page.watch.navigations:
+                self._judge()
+        except CallTimedOut:
+            late = "the page was too busy to answer" if limit_s == own_s else "the scan's time (deadline_s) is over"
+            await self._fail(number, step, f"{late}, after {limit_s:.3g} s")
+        except CallFailed as error:
+            await self._fail(number, step, self._load.explain(f"the page went away: {error}"))
+        except (StepFailed, ScriptFailed, Unread) as error:
+            await self._fail(number, step, str(error))
+        if step.goto is not None:
+            self._asked = urljoin(href or self._request.url or "", step.goto)
+        elif self._load.facts and self._load.facts.href != href:
+            self._asked = ""  # whoever clicks a way to it wants to see it
+
+    def _judge(self) -> None:
+        """Raise ``StepFailed`` for a document that is an error of the server."""
+        unread = judge_document(self._page.watch.document, error="", faults=self._faults)
+        if unread is not None:
+            raise StepFailed(unread.reason)
+
+    async def _fail(self, number: int, step: Step, why: str) -> None:
+        self._has_failed = True
+        what = f"{step.action} {step.selector or step.goto or step.press or ''}".strip()
+        name = f" {step.name!r}" if step.name else ""
+        where = await self._where()
+        reason = f"step {number}{name} ({what}) failed: {why}{where}"
+        raise Unread("unreachable", conceal_text(reason, forms_of(self._variables)))
+
+    async def _where(self) -> str:
+        try:
+            facts = await read_facts(self._page)
+        except (CallFailed, ScriptFailed):
+            return ""
+        return f"; the page is {facts.title[:100]!r}, {public_url(facts.href)[:300]}"
+
+    # ------------------------------------------------------------------------------------------ waiting
+
+    async def _settle(self) -> None:
+        """Wait for what a step began: a document, its load, stillness; raises ``StepFailed`` where it leaves."""
+        await self._wait_for_departure()
+        watch, load = self._page.watch, self._load
+        while True:
+            navigations = watch.navigations
+            await self._page.until(lambda: not watch.departure.is_under_way or self._is_stopped, timeout_s=self._left_s)
+            if self._fence.left_for:
+                allowed = " and ".join(sorted(self._fence.origins))
+                raise StepFailed(f"it leads to {self._fence.left_for}: a journey stays on {allowed}")
+            load.end_if_lost()
+            if watch.departure.is_under_way:
+                raise StepFailed("the page that it leads to did not come in time")
+            looks_s, frame_s = load.settle_limit_s, self._settings.frame_limit_s
+            await wait_for_load(
+                self._page, load.is_over, until="load", timeout_s=self._left_s, looks_s=looks_s, frame_s=frame_s
+            )
+            try:
+                load.facts = await wait_until_still(
+                    self._page,
+                    Waited(),
+                    load.is_over,
+                    quiet_ms=self._settings.quiet_ms,
+                    timeout_s=min(load.settle_limit_s, self._left_s),
+                )
+            except CallTimedOut:
+                raise
+            except CallFailed:
+                load.end_if_lost()
+                if not self._left_s:
+                    raise
+                continue
+            if watch.navigations == navigations and not watch.departure.is_under_way:
+                return
+
+    async def _wait_for_departure(self) -> None:
+        """Have the page handle the input first: only then is it known whether it sets out for another document."""
+        watch = self._page.watch
+        try:
+            world = await self._page.world(self._page.session, watch.frame_id, timeout_s=ANSWER_LIMIT_S)
+            await self._page.evaluate(self._page.session, world, _FLUSH, timeout_s=ANSWER_LIMIT_S)
+        except CallFailed:
+            self._load.end_if_lost()
+        limit_s = min(_MEANT_LIMIT_S, self._left_s)
+        await self._page.until(lambda: not watch.departure.is_meant or self._is_stopped, timeout_s=limit_s)
+
+    @property
+    def _is_stopped(self) -> bool:
+        return bool(self._fence.left_for) or self._load.is_over()
+
+    @property
+    def _left_s(self) -> float:
+        return max(0.0, self._end_s - time.monotonic())
+
+    def _origins(self) -> frozenset[str]:
+        """Return the origins the journey may show: that of the page as asked for, and as it has loaded."""
+        shown = self._load.facts.href if self._load.facts else ""
+        return frozenset(filter(None, map(origin_of, (self._request.url or "", shown))))

@@ -1,0 +1,67 @@
+"""What a batch's login is to a scan: kept by another scan, or this one's to do. Plain records, no I/O.
+
+Who keeps it: ``worker/limits/batch_login.py``; who logs in: ``sign_in.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class LoginFailed(Exception):
+    """The login of a batch failed, or was lost too often; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLogin:
+    """A login that a scan of the batch has done; ``generation`` counts the batch's logins."""
+
+    generation: int
+    state: Mapping[str, Any] = field(repr=False)
+
+
+class LoginKeeper(Protocol):
+    """Keeps the login of a batch."""
+
+    async def take(self, *, lost: int) -> KeptLogin | None:
+        """Return a login newer than ``lost``; None where the caller is to log in. Raises ``LoginFailed``, ``Busy``."""
+        ...
+
+    async def keep(self, state: Mapping[str, Any]) -> int:
+        """Keep a login; returns its generation."""
+        ...
+
+    async def fail(self, reason: str) -> None:
+        """Keep that the login failed."""
+        ...
+
+    async def release(self) -> None:
+        """Let another scan log in."""
+        ...
+
+
+class NoKeeper:
+    """Keeps nothing: a scan without a batch logs in itself, and once more."""
+
+    def __init__(self) -> None:
+        self._logins = 0
+
+    async def take(self, *, lost: int) -> KeptLogin | None:
+        """Have the caller log in; raises ``LoginFailed`` the third time."""
+        if lost > 1:
+            raise LoginFailed("the page asks to sign in after 2 logins")
+        return None
+
+    async def keep(self, state: Mapping[str, Any]) -> int:
+        """Count the login."""
+        del state
+        self._logins += 1
+        return self._logins
+
+    async def fail(self, reason: str) -> None:
+        """Keep nothing."""
+
+    async def release(self) -> None:
+        """Release nothing."""

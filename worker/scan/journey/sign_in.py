@@ -1,0 +1,169 @@
+"""Logs in by the steps of a request, before its page is opened: once a batch, and once more where that was lost.
+
+Whether a login is kept for others is its keeper's business (``worker/limits/batch_login.py``); a scan without a batch
+has none and logs in itself. A login that fails ends the scan as ``unreachable``: a page seen as a stranger must not
+pass. What is kept is what Playwright calls a storage state: cookies, and the local storage of where the login ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from producer.contract import ScanRequest
+from producer.contract.addresses import path_of
+from worker.scan.cdp import CallFailed
+from worker.scan.deadline import Deadline
+from worker.scan.downtime import Downtime
+from worker.scan.journey.conceal import conceal_text, forms_of
+from worker.scan.journey.elements import Elements
+from worker.scan.journey.journey import Journey
+from worker.scan.journey.kept_login import LoginFailed, NoKeeper
+from worker.scan.load import Load
+from worker.scan.login import log_in
+from worker.scan.page import Page, ScriptFailed
+from worker.scan.proxy import ScanProxy
+from worker.scan.settings import ScanSettings, Secrets
+from worker.scan.verdict import Unread, judge_sign_in
+
+_LIMIT_S: Final = 5.0
+_STORAGE: Final = "({ origin: location.origin, entries: Object.entries(localStorage) })"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What a visit has to load pages with, and to do steps in them."""
+
+    page: Page = field(kw_only=False)
+    proxy: ScanProxy
+    settings: ScanSettings
+    deadline: Deadline
+    downtime: Downtime
+    secrets: Secrets
+
+    def of(self, request: ScanRequest) -> tuple[Load, Journey]:
+        """Return what loads the request's page, and what does its steps."""
+        page, settings, deadline = self.page, self.settings, self.deadline
+        load = Load(request, page=page, proxy=self.proxy, settings=settings, deadline=deadline, downtime=self.downtime)
+        return load, Journey(
+            request,
+            page=page,
+            load=load,
+            faults=self.proxy.faults,
+            settings=settings,
+            deadline=deadline,
+            variables=self.secrets.variables,
+        )
+
+
+class SignIn:
+    """The login of one visit; without one it only goes."""
+
+    def __init__(self, request: ScanRequest, *, load: Load, way: Way) -> None:
+        self._request = request
+        self._page = way.page
+        self._load = load
+        self._variables = way.secrets.variables
+        self._keeper = way.secrets.keeper or NoKeeper()
+        self._way = way
+
+    async def arrive(self, go: Callable[[], Awaitable[None]]) -> None:
+        """Log in where that is asked for, then ``go`` to the page; once more where the page says it is lost.
+
+        Raises ``Unread``, and ``Busy`` while another scan of the batch logs in.
+        """
+        if self._request.login is None:
+            await go()
+            return
+        generation = await self._open(lost=0)
+        try:
+            await go()
+        except Unread as end:
+            if not end.asks_to_sign_in:
+                raise
+            await self._open(lost=generation)
+            await go()
+
+    async def _open(self, *, lost: int) -> int:
+        """Open the login's session in the page's context; returns its generation."""
+        try:
+            kept = await self._keeper.take(lost=lost)
+            if kept is None:
+                return await self._log_in()
+            await log_in(self._page, self._request.url, Secrets(storage_state=kept.state))
+            await self._start_over()
+        except LoginFailed as error:
+            raise Unread("unreachable", f"the login failed: {error}") from None
+        return kept.generation
+
+    async def _log_in(self) -> int:
+        is_open = True
+        try:
+            await self._do()
+            generation = await self._keeper.keep(await self._state())
+            is_open = False
+        except LoginFailed as error:
+            is_open = False
+            await self._keeper.fail(str(error))
+            raise
+        finally:
+            if is_open:
+                await self._keeper.release()
+        await self._start_over()
+        return generation
+
+    async def _do(self) -> None:
+        """Do the login's steps; raises ``LoginFailed`` where they fail, or the page still asks who comes."""
+        login = self._request.login
+        if login is None:  # pragma: no cover  ``arrive`` has looked
+            raise AssertionError
+        asked = self._request.model_copy(
+            update={"url": login.url, "steps": login.steps, "login": None, "wait_for": None}
+        )
+        load, journey = self._way.of(asked)
+        self._page.watch.restart()
+        try:
+            await load.navigate()
+            await load.settle()
+        except Unread as end:
+            raise Unread(end.status, f"the login's page was not read: {end.reason}", doubt=end.doubt) from None
+        try:
+            await journey.run()
+        except Unread as end:
+            raise LoginFailed(end.reason) from None
+        reason = await self._why_not(load, login.url)
+        if reason:
+            raise LoginFailed(conceal_text(reason, forms_of(self._variables)))
+
+    async def _why_not(self, load: Load, url: str) -> str:
+        """Return how the page shows that nobody is signed in after the steps; '' where it does not."""
+        facts = load.facts
+        if facts is None or not facts.asks_who:
+            return ""
+        seen = await Elements(self._page).ask("signInSeen()")
+        is_same = bool(seen["password"]) and path_of(facts.href) == path_of(url)
+        if not is_same and judge_sign_in(asked="", shown=facts.href) is None:
+            return ""
+        says = f"; it says {seen['alert']!r}" if seen["alert"] else ""
+        where = f"{facts.title[:100]!r}, {facts.href.partition('?')[0][:300]}"
+        return f"after its steps the page still asks to sign in: {where}{says}"
+
+    async def _state(self) -> dict[str, Any]:
+        cookies = (await self._page.session.call("Network.getAllCookies", timeout_s=_LIMIT_S))["cookies"]
+        origins: list[dict[str, Any]] = []
+        try:
+            world = await self._page.world(self._page.session, self._page.watch.frame_id, timeout_s=_LIMIT_S)
+            found = await self._page.evaluate(self._page.session, world, _STORAGE, timeout_s=_LIMIT_S)
+            items = [{"name": name, "value": value} for name, value in cast("list[list[str]]", found["entries"])]
+            origins = [{"origin": found["origin"], "localStorage": items}] if items else []
+        except (CallFailed, ScriptFailed):
+            pass  # a page may forbid it: the cookies are the login then
+        return {"cookies": cookies, "origins": origins}
+
+    async def _start_over(self) -> None:
+        """Have the page's own load begin as on a blank page."""
+        await self._page.keep_to(None)
+        self._page.watch.restart()
+        self._load.doubts.clear()
+        self._load.begin_again(asked=None if self._request.steps else self._request.url)
