@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from producer.contract import Impact, JsonObject
@@ -98,6 +98,14 @@ def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
                 group.places.append((page, part))
     _find_kin(found.values())
     return sorted(found.values(), key=_order)
+
+
+def component_results(pages: Iterable[Page]) -> list[ComponentBarrier]:
+    """Return the component barriers, and a finding a page of what has none: for formats that count by results."""
+    found: list[ComponentBarrier] = []
+    for one in by_component(pages):
+        found += [one] if one.issue_id else [replace(one, places=[place], finding=place[1]) for place in one.places]
+    return found
 
 
 def _find_kin(found: Iterable[ComponentBarrier]) -> None:

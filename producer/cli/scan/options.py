@@ -41,6 +41,7 @@ class ScanOptions:
     strict: bool = False
     formats: tuple[str, ...] = ()
     output: str | None = None
+    sarif_category: str | None = None
     resume: bool = False
     batch: str | None = None
     job_id: str | None = None

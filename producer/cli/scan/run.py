@@ -13,13 +13,14 @@ from typing import TextIO
 import click
 
 from producer.cli.connect import environment, with_client
+from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
 from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.targets import Targets, read_targets
-from producer.cli.terminal import is_terminal
+from producer.cli.terminal import is_for_people
 from producer.contract import JsonObject, Lane, check_job_id
 from producer.errors import ServiceError
 from producer.reports.jsonl import line_of
@@ -44,7 +45,7 @@ def run(urls: Sequence[str], file: TextIO | None, options: ScanOptions) -> int:
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
     plan = _plan(targets, options, secrets)
-    as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
+    as_lines = options.as_json or not (is_for_people() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
         if not options.waits:
@@ -173,6 +174,7 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
         click.echo(f"sightline: not queued: {page.problem}", err=True)
     if not as_lines:
         click.echo(_queued_line(queued))
+    say_nothing_was_tested(queued.batch or next(iter(queued.urls), ""))
     return NOT_SCANNED if targets.refused else 0
 
 
