@@ -39,8 +39,10 @@ class ApiFault(Exception):
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    def redirect_request(  # noqa: PLR0917  urllib calls it so
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        """Follow none."""
 
 
 @dataclass(frozen=True, slots=True)

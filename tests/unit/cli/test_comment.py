@@ -10,7 +10,7 @@ import pytest
 
 from producer.cli import connect, main
 from producer.cli.hosting import api
-from tests.support.hosting import HostingStub, hosting_stub
+from tests.support.hosting import HostingStub, Refusal, hosting_stub
 
 REPORT = "<!-- sightline: sightline/shop.example -->\n## Accessibility report\n"
 BOT = "github-actions[bot]"
@@ -124,7 +124,7 @@ def test_a_fork_without_permission_has_the_report_in_the_summary_and_stays_green
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_host_is_asked_again(host: HostingStub, job: Job, no_pauses: list[float], status: int) -> None:
-    left = [(status, {"Retry-After": "2"}), (status, {})]
+    left: list[Refusal] = [(status, {"Retry-After": "2"}), (status, {})]
     host.refuse = lambda method, _: left.pop() if method == "POST" and left else None
 
     code = job.comment(host)

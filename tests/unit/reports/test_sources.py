@@ -53,7 +53,7 @@ def test_an_element_is_found_by_its_tag_and_what_follows(snippet: str, line: int
     ],
 )
 def test_of_several_files_the_page_s_own_is_named_or_none(path: str, expected: Place | None) -> None:
-    texts = dict.fromkeys(("site/about.html", "site/cart/index.html"), "<img src=a.png>")
+    texts: dict[str, str] = dict.fromkeys(("site/about.html", "site/cart/index.html"), "<img src=a.png>")
     if path == "/":
         texts = {"site/about.html": "<img src=a.png>", "site/index.html": "<img src=a.png>"}
 
