@@ -74,7 +74,7 @@ def _failure(one: ComponentBarrier, context: ReportContext) -> Failure:
     rule = one_line(one.rule, limit=100)
     text = (
         f"{one.impact.value}: {name} ({rule}): {element}{one_line(page.url, limit=500)}{more}; "
-        f"fix: {_cut(fix)}{known_by}"
+        f"fix: {_cut(fix).rstrip('.')}{known_by}"
     )
     place = context.sources.place_of(node.snippet, page.url) if node else None
     title = f"{name} ({rule})"
