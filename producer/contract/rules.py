@@ -5,8 +5,9 @@ Needs no pydantic. A test compares the list with ``worker/scan/vendor/axe-core``
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
+
+from producer.contract.nearest import nearest
 
 _NAMES: Final = """
     accesskeys area-alt aria-allowed-attr aria-allowed-role aria-braille-equivalent aria-command-name
@@ -35,7 +36,7 @@ def check_rule(name: str) -> str:
     """Return ``name``; raise ``ValueError`` unless axe-core has a rule of that name."""
     if name in AXE_RULES:
         return name
-    near = difflib.get_close_matches(name, sorted(AXE_RULES), n=1)
-    hint = f"did you mean {near[0]}?" if near else "expected one such as color-contrast; findings name theirs"
+    meant = nearest(name, AXE_RULES)
+    hint = f"did you mean {meant}?" if meant else "expected one such as color-contrast; findings name theirs"
     msg = f"axe-core has no rule {name[:100]!r}: {hint}"
     raise ValueError(msg)

@@ -64,6 +64,10 @@ class ScanPlan:
         group: JsonObject = {"group": self.groups[url]} if url in self.groups else {}
         return {"url": url, **self.own.get(url, self.options), **state, **group}
 
+    def asked(self) -> Iterator[JsonObject]:
+        """Yield what is asked of each job, without what only its submission needs."""
+        return (self._asked(url, state) for url, state in self.places())
+
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each job."""
         for url, state in self.places():
