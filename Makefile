@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench truth arq-suite chaos soak fuzz mutants lock clean
+.PHONY: help setup demo up test check bench truth arq-suite chaos soak fuzz mutants wheel lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -49,6 +49,11 @@ mutants: setup ## Break one promise, then one random line, at a time and see tha
 
 fuzz: $(READY) ## Try contract, entries, sitemaps and model output with made-up input; MINUTES=5
 	@$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),5)
+
+wheel: $(READY) ## Build the wheel that hints and docs name, in dist/
+	@rm -rf build
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --wheel-dir dist .
+	@ls dist/*.whl
 
 lock: ## Pin all dependencies anew in requirements.lock; LOCK_ARGS=--upgrade takes newer versions
 	@ops/setup/lock.sh "$(PYTHON)" $(LOCK_ARGS)

@@ -44,9 +44,12 @@ def no_network() -> Generator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings() -> Generator[None]:
-    """No setting of the developer's shell reaches the tests: a REDIS_URL there may be one that people rely on."""
+    """No setting of the developer's shell reaches the tests: a REDIS_URL there may be one that people rely on.
+
+    Nor does the CI system that runs them, since commands write for its log.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        for name in setting_names(WorkerSettings):
+        for name in (*setting_names(WorkerSettings), "CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "TF_BUILD"):
             patch.delenv(name, raising=False)
         yield
 

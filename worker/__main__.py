@@ -9,12 +9,12 @@ import os
 import sys
 from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from redis.asyncio import Redis
 
+from producer.contract.distribution import VERSION
 from producer.contract.payloads import ASSESS, FIX
 from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
@@ -161,7 +161,7 @@ def serving_metrics(
     async def read_own() -> OwnFacts:
         return OwnFacts(
             worker=worker.name,
-            version=version("sightline"),
+            version=VERSION,
             places=worker.max_jobs,
             running=len(worker.executor.running),
             browser_bytes=await engine.resident_mb() << 20,

@@ -5,5 +5,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=ops/setup/step.sh
 . ops/setup/step.sh
 
+# Until decision 0030 the distribution had the name of its command: left in place, each command would be there twice.
+.venv/bin/python -m pip uninstall --disable-pip-version-check --quiet --yes sightline 2>/dev/null || true
 step "Sightline" .venv/bin/python -m pip install \
   --disable-pip-version-check --no-input --no-build-isolation --no-deps --no-index -e .

@@ -8,12 +8,12 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.status_text import batch_lines
-from producer.cli.terminal import json_option
+from producer.cli.terminal import NamingGroup, json_option
 from producer.contract import check_job_id
 from producer.reports.jsonl import line_of
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def batch() -> None:
     """Steer batches: jobs that were submitted together."""
 

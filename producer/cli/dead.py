@@ -10,7 +10,7 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.status_text import clock
-from producer.cli.terminal import json_option, print_each
+from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.errors import InputError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, printable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LABELS: Final = {"at_ms": "died", "job_id": "job"}
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def dead() -> None:
     """Manage dead-lettered jobs and malformed queue entries."""
 

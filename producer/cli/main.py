@@ -15,11 +15,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final, cast
 
 import click
 
+from producer.contract.distribution import VERSION, has_worker, install_hint
+from producer.contract.nearest import nearest
 from producer.errors import DependencyMissing, SightlineError, os_reason
 
 EXIT_USAGE: Final = 64
@@ -38,6 +39,7 @@ _COMMANDS: Final = {
     "ask": "Ask about what scans have found.",
     "batch": "Close a batch whose submitter died.",
     "cancel": "Cancel a job or a batch.",
+    "comment": "Write a report to its pull request, as one comment.",
     "config": "Write, check, show and import sightline.toml.",
     "dead": "List, show, replay and drop dead letters.",
     "review": "Decide what axe-core leaves undecided, with a reason.",
@@ -64,9 +66,6 @@ _WORKER_COMMANDS: Final = {
     "worker": "Run one worker, or check that workers are alive.",
 }
 _ROOT: Final = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))}{os.sep}"  # noqa: PTH100, PTH120  pathlib is not needed here
-_INSTALL: Final = "pip install 'sightline[worker]'"
-_OF_THE_EXTRA: Final = "structlog"
-"""A package that the extra ``worker`` installs and the client does not."""
 
 
 class _ReaderGone(Exception):
@@ -103,12 +102,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            from difflib import get_close_matches  # for those who mistype
-
-            nearest = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if not nearest or args[0].startswith("-"):
+            meant = nearest(args[0], self.list_commands(ctx))
+            if not meant or args[0].startswith("-"):
                 raise
-            msg = f"No such command {args[0]!r}: did you mean {nearest[0]!r}?"
+            msg = f"No such command {args[0]!r}: did you mean {meant!r}?"
             raise click.UsageError(msg, ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -127,14 +124,14 @@ class LazyGroup(click.Group):
         helps = {**_COMMANDS, **_WORKER_COMMANDS}
         with formatter.section("Commands"):
             formatter.write_dl([(name, helps[name]) for name in self.list_commands(ctx)])
-        if find_spec(_OF_THE_EXTRA) is None:
+        if not has_worker():
             formatter.write_paragraph()
             formatter.write_text(f"Not installed: {', '.join(_WORKER_COMMANDS)}.")
-            formatter.write_text(f"To add them: {_INSTALL}")
+            formatter.write(f"  To add them: {install_hint('worker')}\n")  # a command that is copied: never folded
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="sightline", message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def cli() -> None:
     """Scan web pages for accessibility barriers in the background, and ask about what was found.
 
@@ -236,7 +233,7 @@ def _missing(error: ModuleNotFoundError, what: str) -> DependencyMissing:
     package = (error.name or "").partition(".")[0]
     if package in {"producer", ""}:
         raise error
-    return DependencyMissing(f"{what} needs the package {package!r}: install sightline[worker]")
+    return DependencyMissing(f"{what} needs the package {package!r}: {install_hint('worker')}")
 
 
 def _entry_points() -> dict[str, Any]:

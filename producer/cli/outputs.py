@@ -6,6 +6,7 @@ A file is written beside its place and moved there when it is whole: nobody find
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -16,11 +17,15 @@ from typing import TextIO
 
 import click
 
+from producer.cli.ci import ci_system, harmless
+from producer.cli.connect import environment
+from producer.cli.job_log import with_sources, write_job_log
 from producer.errors import InputError
-from producer.reports.formats import FORMATS, ReportContext, load_report
+from producer.reports.formats import FORMATS, Report, ReportContext, load_report
 from producer.reports.page import Page
 
-_BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in FORMATS.items()}
+_BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in reversed(FORMATS.items())}
+"""Of two formats with one suffix the first: ``.json`` is ``json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +77,32 @@ def check_distinct(*files: tuple[str, Path]) -> None:
 def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> None:
     """Write every report and say which files were written; raises ``InputError`` for one that cannot be written.
 
-    Where no report goes to stdout, the sums go to stderr: a log must say why the command failed.
+    Where no report goes to stdout, and in CI, stderr says why the command failed (``job_log.py``).
     """
     written: list[Path] = []
     outputs = tuple(outputs)
+    context = with_sources({output.format for output in outputs}, context)
     for output in outputs:
         report = load_report(output.format)
         if output.path is None:
-            report(pages, context, sys.stdout)
+            _print_report(report, output, pages, context)
             continue
-        with replacing(output.path) as out:
+        with replacing(output.path, encoding=encoding_of(output.format)) as out:
             report(pages, context, out)
         written.append(output.path)
-    if written and len(written) == len(outputs):
-        from producer.reports.table import write_sums  # Rich, for those who see it
-
-        write_sums(pages, context, sys.stderr)
+    write_job_log({output.format for output in outputs if output.path is None}, pages, context)
     for path in written:
         click.echo(f"sightline: wrote {path}", err=True)
+
+
+def _print_report(report: Report, output: Output, pages: Sequence[Page], context: ReportContext) -> None:
+    """Write a report to stdout; where that is a job's log, a table without commands of the CI system."""
+    if output.format != "table" or not ci_system(environment()):
+        report(pages, context, sys.stdout)
+        return
+    drawn = io.StringIO()
+    report(pages, context, drawn)
+    click.echo(harmless(drawn.getvalue()), nl=False)
 
 
 def _parse(text: str) -> Output:
@@ -127,12 +140,17 @@ def _is_replaceable(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
+def encoding_of(format_name: str) -> str:
+    """Return the encoding of a report's file: Excel takes a CSV file without a byte order mark for Latin-1."""
+    return "utf-8-sig" if format_name == "csv" else "utf-8"
+
+
 @contextlib.contextmanager
-def replacing(path: Path) -> Generator[TextIO]:
+def replacing(path: Path, *, encoding: str = "utf-8") -> Generator[TextIO]:
     """Open a file beside ``path`` for writing, and move it there once it is whole; raises ``InputError``."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part") if _is_replaceable(path) else path
     try:
-        with part.open("w", encoding="utf-8", newline="") as out:
+        with part.open("w", encoding=encoding, newline="") as out:
             yield out
         if part != path:
             part.replace(path)

@@ -15,9 +15,10 @@ from producer.cli.connect import warning_without_worker, with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.scan.gate import FINE, Gate, exit_code, threshold
 from producer.cli.scan.options import ScanOptions, report_options
-from producer.cli.terminal import folded, is_terminal
+from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
 from producer.errors import UnknownJob, WaitTimeout
+from producer.reports.category import category_of
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
 from producer.reports.page import page_of, summarise
@@ -46,7 +47,7 @@ def result(
     output: str | None,
     as_json: bool,
 ) -> int:
-    """Show the result of a job, or report a batch: a table in a terminal, JSON in a pipe. Exit codes are those of scan.
+    """Show the result of a job, or report a batch: a table in a terminal and in CI, else JSON. Exit codes as of scan.
 
     \b
     sightline result 3f2b8c6e5a --wait --timeout 120
@@ -57,7 +58,7 @@ def result(
         msg = "--json goes to stdout as it is: leave out --format and --output, or write --format jsonl=PATH"
         raise click.UsageError(msg)
     check_job_id(job_id)
-    is_line = as_json or not (is_terminal() or formats or output)
+    is_line = as_json or not (is_for_people() or formats or output)
     outputs = () if is_line else plan_outputs(formats, output, default="table")
     waits = wait or timeout_s is not None or bool(assess_wait_s)
     options = ScanOptions(
@@ -121,7 +122,12 @@ async def _marked(client: Client, found: ScanResult, options: ScanOptions) -> Pa
 def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -> int:
     pages = extras.pages
     context = ReportContext(
-        datetime.now(UTC), fail_on=fail_on, trends=extras.trends, dates=extras.dates, notes=extras.notes
+        datetime.now(UTC),
+        fail_on=fail_on,
+        trends=extras.trends,
+        dates=extras.dates,
+        notes=extras.notes,
+        category=category_of(pages),
     )
     write_reports(outputs, pages, context)
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)

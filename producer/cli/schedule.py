@@ -11,7 +11,7 @@ import click
 from producer.cli.connect import with_client
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
-from producer.cli.terminal import json_option, print_each
+from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.contract.addresses import public_url
 from producer.errors import InputError
 from producer.reports.plain_text import counted, one_line
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from producer.stored.schedules import Schedule, Schedules
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def schedule() -> None:
     """Keep schedules: scans that any worker submits when their time has come. Times are UTC."""
 

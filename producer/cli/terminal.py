@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import stat
 import sys
 import textwrap
 from collections.abc import Callable, Generator, Sequence
@@ -11,6 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from producer.cli.ci import ci_system
+from producer.cli.connect import environment
+from producer.contract.nearest import nearest
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted
 
@@ -22,9 +27,43 @@ T = TypeVar("T")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+class NamingGroup(click.Group):
+    """A group whose error for an unknown command names the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            meant = nearest(args[0], self.list_commands(ctx))
+            if not meant or args[0].startswith("-"):
+                raise
+            raise click.UsageError(f"No such command {args[0]!r}: did you mean {meant!r}?", ctx) from None
+
+
 def is_terminal() -> bool:
     """Tell whether a person reads stdout."""
     return sys.stdout.isatty()
+
+
+def is_for_people() -> bool:
+    """Tell whether a report on stdout is read by people: in a terminal, and in the log of a CI job.
+
+    A CI system's log is a pipe, or a file that stderr goes to as well (Jenkins); a file of stdout alone is a program's.
+    """
+    return is_terminal() or (bool(ci_system(environment())) and not _is_file_of_its_own())
+
+
+def _is_file_of_its_own() -> bool:
+    try:
+        out = os.fstat(sys.stdout.fileno())
+        if not stat.S_ISREG(out.st_mode):
+            return False
+        return not os.path.samestat(out, os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError):  # a stream without a descriptor, or a closed one
+        return False
 
 
 def json_option(text: str = "One line of JSON. Default in a pipe.") -> Callable[[_Command], _Command]:

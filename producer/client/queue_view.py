@@ -213,9 +213,10 @@ async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict
     return urls
 
 
-def unknown(what: str, keys: Keys, *, see: str = "status") -> UnknownJob:
-    """Return the error for what is not there; ``see`` is the command that lists what is."""
-    return UnknownJob(f"no {what} in environment {keys.environment!r}: see 'sightline {see}'")
+def unknown(what: str, keys: Keys, *, see: str = "status", meant: str = "") -> UnknownJob:
+    """Return the error for what is not there; ``see`` is the command that lists what is, ``meant`` the most like it."""
+    hint = f"did you mean {meant!r}? Else see" if meant else "see"
+    return UnknownJob(f"no {what} in environment {keys.environment!r}: {hint} 'sightline {see}'")
 
 
 async def _fields(

@@ -25,7 +25,7 @@ from producer.contract.addresses import normal_url
 from producer.contract.rules import check_rule
 from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS
 
-FORMATS: Final = ("table", "json", "jsonl", "csv", "markdown", "junit", "sarif", "html")
+FORMATS: Final = ("table", "json", "jsonl", "csv", "markdown", "junit", "sarif", "html", "gitlab")
 """Those of ``producer/reports/formats.py``; a test compares. STDOUT as a file is standard output."""
 STDOUT: Final = "-"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

@@ -6,8 +6,9 @@ with ``worker/scan/lint/rules.toml``.
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
+
+from producer.contract.nearest import nearest
 
 _NAMES: Final = """
     accesskeys area-alt aria-allowed-attr aria-allowed-role aria-braille-equivalent aria-command-name
@@ -42,7 +43,7 @@ def check_rule(name: str) -> str:
     known = AXE_RULES | LINT_RULES
     if name in known:
         return name
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else "expected one such as color-contrast; findings name theirs"
+    meant = nearest(name, known)
+    hint = f"did you mean {meant}?" if meant else "expected one such as color-contrast; findings name theirs"
     msg = f"axe-core has no rule {name[:100]!r}: {hint}"
     raise ValueError(msg)

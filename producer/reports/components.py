@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from producer.contract import Impact, JsonObject
@@ -116,6 +116,14 @@ def _fold_states(found: Iterable[ComponentBarrier], read: Mapping[str, frozenset
         one.only = only_in(having, read)
         one.only_text = only_text(one.only, (state for url in having for state in read.get(url, ())))
         one.places = folded(one.places)
+
+
+def component_results(pages: Iterable[Page]) -> list[ComponentBarrier]:
+    """Return the component barriers, and a finding a page of what has none: for formats that count by results."""
+    found: list[ComponentBarrier] = []
+    for one in by_component(pages):
+        found += [one] if one.issue_id else [replace(one, places=[place], finding=place[1]) for place in one.places]
+    return found
 
 
 def _find_kin(found: Iterable[ComponentBarrier]) -> None:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from producer.errors import InputError
+from producer.reports.sources import NO_SOURCES, Sources
 
 if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
     from producer.contract import Impact
@@ -28,7 +29,9 @@ class ReportContext:
     ``generated_at`` has a time zone. ``fail_on`` is the impact from which on a finding fails the run; ``None`` never
     fails. ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days
     on which a host's pages were scanned, the first one first; ``dates`` says by ``issue_id`` since when component
-    barriers are there; ``notes`` is what the report lacks, in words.
+    barriers are there; ``notes`` is what the report lacks, in words. ``category`` names what is scanned, and in which
+    state (``category.py``), so that another scan's report in the same place is not taken for this one's. ``sources``
+    are the files that may hold the pages' markup.
     """
 
     generated_at: datetime
@@ -38,6 +41,8 @@ class ReportContext:
     trends: Mapping[str, Sequence[Day]] = field(default_factory=dict[str, "Sequence[Day]"])
     dates: Mapping[str, ComponentDates] = field(default_factory=dict[str, "ComponentDates"])
     notes: tuple[str, ...] = ()
+    category: str = ""
+    sources: Sources = NO_SOURCES
 
 
 Report: TypeAlias = "Callable[[Iterable[Page], ReportContext, TextIO], None]"
@@ -52,6 +57,7 @@ FORMATS: Final = {
     "junit": "junit.xml",
     "sarif": "report.sarif",
     "html": "report.html",
+    "gitlab": "gl-code-quality-report.json",
 }
 """The file name that each format gets in a folder."""
 

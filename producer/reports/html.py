@@ -11,7 +11,6 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import date
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final, TextIO
 
@@ -19,6 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from producer.contract import Finding, Priority
+from producer.contract.distribution import VERSION
 from producer.reports.doubts import doubt_kind, doubt_text, lines_by_kind
 from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
@@ -94,7 +94,7 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
         "most": max((group.node_count for group in groups), default=1),
         "impacts": [(impact, summary.elements[impact]) for impact in WORST_FIRST],
         "context": context,
-        "version": version("sightline"),
+        "version": VERSION,
         "site_orders": site_orders(listed),
         "mended": mended_lines(listed),
         "mended_heading": HEADING,

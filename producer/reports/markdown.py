@@ -65,16 +65,21 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     left = MAX_CHARS - len(head) - len(foot) - len(doubts) - len(mended) - _ROOM
     shown = _news_first([page for page in listed if page.outcome != "passed"])
     rows = _fitting((_row(page, names) for page in shown[:PAGES]), left // 2)
-    groups = by_component(listed)
+    all_groups = by_component(listed)
+    groups = [group for group in all_groups if not group.state or "new" in group.state]
     blocks = _fitting((_component(group, names) for group in groups[:COMPONENTS]), left - sum(map(len, rows)))
     left -= sum(map(len, [*rows, *blocks]))
+    old = _known([group for group in all_groups if group not in groups], chars=left // 2)
+    left -= len(old)
     known = reviews(listed)
     folded = "".join(_review(about, found, names, chars=left // len(known)) for about, found in known)
+    out.write(f"{marker(context.category)}\n" if context.category else "")
     out.write(head)
     out.writelines(blocks)
     what = "component barrier" if any(group.issue_id for group in groups) else "rule"
     out.write(_left_out(len(groups) - len(blocks), f"more {what}"))
     out.write(mended)
+    out.write(old)
     if shown:
         heads = [impact.value.capitalize() for impact in WORST_FIRST]
         out.write("\n**Pages**, with elements by impact\n")
@@ -84,6 +89,28 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     out.write(doubts)
     out.write(folded)
     out.write(foot)
+
+
+def marker(category: str) -> str:
+    """Return the invisible first line by which ``sightline comment`` knows its comment of this category again."""
+    return f"<!-- sightline: {category} -->"
+
+
+def _known(groups: Sequence[ComponentBarrier], *, chars: int) -> str:
+    """Return a block that opens with a line for each component barrier that is known or waived, and nowhere new."""
+    if not groups:
+        return ""
+    word = "Known" if all(group.state == "known" for group in groups) else "Known or waived"
+    begin = f"\n<details><summary>{word}: {counted(len(groups), 'component barrier')}</summary>\n\n"
+    lines = _fitting(map(_known_line, groups), chars - len(begin) - _ROOM)
+    return f"{begin}{''.join(lines)}{_left_out(len(groups) - len(lines), 'more')}\n</details>\n"
+
+
+def _known_line(group: ComponentBarrier) -> str:
+    place = f"{counted(group.node_count, 'element')} on {counted(group.page_count, 'page')}"
+    marked = group.places[0][0].marks.finding_text(group.places[0][1]) if group.state != "known" else group.state
+    known_by = f", {code(group.issue_id)}" if group.issue_id else ""
+    return f"- {group.impact.value} {text(group.name)} ({code(group.rule)}), {place}{known_by}: {text(marked)}\n"
 
 
 def _news_first(pages: Sequence[Page]) -> list[Page]:

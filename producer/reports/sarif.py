@@ -2,33 +2,34 @@
 
 The component's ``issue_id`` is the result's ``partialFingerprints``, so a viewer knows it again in the next run, on
 whatever pages; its locations are the first elements of each page. A finding of an earlier release, without components,
-is a result of its page, known by its fingerprint. Locations are
-relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the address is in the message and
-in ``properties.url``. Pages that could not be scanned are notifications of an invocation that did not succeed. Each
-doubt is a notification, too: a warning where something was not seen, a note where it is worth a remark. A file is kept
-within what GitHub takes; what is left out for it is counted in a notification. What needs review is no result,
-since GitHub would raise an alert for it: the run's properties have its number, the contrast that was
-measured, and what a model proposes about it.
+is a result of its page, known by its fingerprint. A location is the repository's file that has the markup, where one
+is known, else the page, relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the
+address is in the message and in ``properties.url``. Pages that could not be scanned are notifications of an invocation
+that did not succeed. Each doubt is a notification, too: a warning where something was not seen, a note where it is
+worth a remark. A file is kept within what GitHub takes; what is left out for it is counted in a notification. What
+needs review is no result, since GitHub would raise an alert for it: the run's properties have its number, the contrast
+that was measured, and what a model proposes about it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from importlib.metadata import version
 from typing import Final, TextIO
+from urllib.parse import quote
 
 from producer.contract import Doubt, Finding, Impact, JsonObject
 from producer.contract.addresses import host_of, relative_uri
 from producer.contract.decision import Decision
-from producer.reports.components import ComponentBarrier, by_component
+from producer.contract.distribution import VERSION
+from producer.reports.components import ComponentBarrier, component_results
 from producer.reports.doubts import doubt_kind, doubt_text
 from producer.reports.fixes import tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.page import Page, by_rule, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line, printable, summary_line
 from producer.reports.reviews import Measured, Proposed, measured, proposed, verdict_word
+from producer.reports.sources import NO_SOURCES, Sources
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
@@ -50,17 +51,17 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     listed = list(pages)
     rules = sorted(by_rule(listed), key=lambda group: group.rule)
     order = {group.rule: number for number, group in enumerate(rules)}
-    found = _results(listed)
+    found = component_results(listed)
     kept = _most_telling(found)
     shown = max(1, min(LOCATIONS, ALL_LOCATIONS // max(len(kept), 1)))
-    driver = {"name": "Sightline", "version": version("sightline"), "rules": [_rule(group.finding) for group in rules]}
+    driver = {"name": "Sightline", "version": VERSION, "rules": [_rule(group.finding) for group in rules]}
     run = {
         "tool": {"driver": driver},
-        "automationDetails": {"id": "sightline/"},
+        "automationDetails": {"id": f"{context.category or 'sightline'}/"},  # GitHub's category: all before the last /
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(listed, context, left_out=len(found) - len(kept))],
         "artifacts": [_artifact(page) for page in {page.url: page for page in listed}.values() if host_of(page.url)],
-        "results": [_result(one, order, shown) for one in kept],
+        "results": [_result(one, order, shown, context.sources) for one in kept],
         "properties": {
             "pages": len(listed),
             "failOn": context.fail_on.value if context.fail_on else "never",
@@ -76,14 +77,6 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 
 def _decisions(pages: Sequence[Page]) -> list[Decision]:
     return list(dict.fromkeys(decision for page in pages for decision in page.marks.decisions.values()))
-
-
-def _results(pages: Sequence[Page]) -> list[ComponentBarrier]:
-    """Return the component barriers, and a finding a page of what has none."""
-    found: list[ComponentBarrier] = []
-    for one in by_component(pages):
-        found += [one] if one.issue_id else [replace(one, places=[place], finding=place[1]) for place in one.places]
-    return found
 
 
 def _most_telling(found: list[ComponentBarrier]) -> list[ComponentBarrier]:
@@ -115,7 +108,7 @@ def _rule(finding: Finding) -> JsonObject:
     return rule
 
 
-def _result(one: ComponentBarrier, order: dict[str, int], shown: int) -> JsonObject:
+def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: Sources) -> JsonObject:
     page, finding = one.places[0]
     marked = one_line(page.marks.finding_text(finding) if len(one.places) == 1 else one.state, limit=500)
     name = one_line(one.name) if one.issue_id else printable(finding.help) or finding.rule
@@ -129,7 +122,7 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int) -> JsonObj
         "ruleIndex": order[one.rule],
         "level": _LEVEL[one.impact],
         "message": {"text": f"{name} ({one.impact.value}): {where}{_first_advice(one)}"},
-        "locations": _locations(one, shown),
+        "locations": _locations(one, shown, sources),
         "partialFingerprints": {
             **({"sightlineComponent/v1": known_by} if one.issue_id else {"sightlineFinding/v1": known_by}),
             "primaryLocationLineHash": known_by,  # the only one GitHub looks at
@@ -232,7 +225,7 @@ def _first_advice(one: ComponentBarrier) -> str:
     return f". {one_line(said, limit=500)}" if said else ""
 
 
-def _locations(one: ComponentBarrier, shown: int) -> list[JsonObject]:
+def _locations(one: ComponentBarrier, shown: int, sources: Sources) -> list[JsonObject]:
     """Return at most ``shown`` locations: the first element of each page, then the second ones, and so on."""
     ranked = [
         (number, place, page.url, node)
@@ -243,18 +236,22 @@ def _locations(one: ComponentBarrier, shown: int) -> list[JsonObject]:
         return [{"physicalLocation": _physical(one.places[0][0].url)}]
     return [
         {
-            "physicalLocation": _physical(url, snippet=printable(node.snippet)),
+            "physicalLocation": _physical(url, snippet=node.snippet, sources=sources),
             "logicalLocations": [{"fullyQualifiedName": one_line(selector_text(node.selector)), "kind": "element"}],
         }
         for _, _, url, node in sorted(ranked, key=lambda item: item[:2])[:shown]
     ]
 
 
-def _physical(url: str, *, snippet: str = "") -> JsonObject:
-    region: JsonObject = {"startLine": 1}
+def _physical(url: str, *, snippet: str = "", sources: Sources = NO_SOURCES) -> JsonObject:
+    """Return the line of the repository's file that has the markup, else the page."""
+    place = sources.place_of(snippet, url)
+    region: JsonObject = {"startLine": place.line if place else 1}
     if snippet:
-        region["snippet"] = {"text": snippet}
-    return {"artifactLocation": {"uri": relative_uri(url)}, "region": region}
+        region["snippet"] = {"text": printable(snippet)}
+    if place is None:
+        return {"artifactLocation": {"uri": relative_uri(url)}, "region": region}
+    return {"artifactLocation": {"uri": quote(place.path), "uriBaseId": "%SRCROOT%"}, "region": region}
 
 
 def _artifact(page: Page) -> JsonObject:

@@ -14,6 +14,7 @@ from producer.client.client import Client
 from producer.client.queue_view import unknown
 from producer.contract import JsonObject
 from producer.contract.decision import VERDICTS, Decision
+from producer.contract.nearest import nearest
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
 
@@ -48,7 +49,9 @@ class Decisions:
         with redis_errors(self._client.settings, lambda: "the decision may have been removed"):
             removed = await self._redis.hdel(self._key, issue_id)
         if not removed:
-            raise unknown(f"decision on {issue_id!r}", self._client.keys, see="review --list")
+            kept = [decision.issue_id for decision in await self.all()]
+            meant = nearest(issue_id, kept)
+            raise unknown(f"decision on {issue_id!r}", self._client.keys, see="review --list", meant=meant)
 
 
 def check_decision(decision: Decision) -> Decision:

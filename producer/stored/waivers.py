@@ -13,6 +13,7 @@ from typing import Any, cast
 from producer.client.client import Client
 from producer.client.queue_view import unknown
 from producer.contract import JsonObject
+from producer.contract.nearest import nearest
 from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS, Waiver
 from producer.errors import InvalidJob
 from producer.redis.connection import redis_errors
@@ -44,7 +45,9 @@ class Waivers:
         with redis_errors(self._client.settings, lambda: "the waiver may have been removed"):
             removed = await self._redis.hdel(self._key, fingerprint)
         if not removed:
-            raise unknown(f"waiver of {fingerprint!r}", self._client.keys, see="waive --list")
+            kept = [waiver.fingerprint for waiver in await self.all()]
+            meant = nearest(fingerprint, kept)
+            raise unknown(f"waiver of {fingerprint!r}", self._client.keys, see="waive --list", meant=meant)
 
 
 def check_waiver(waiver: Waiver) -> Waiver:

@@ -1,15 +1,19 @@
-"""The pipelines in ops/ci, as users copy them: valid by their owners' schemas, and every command of them run for real.
+"""The pieces in ops/ci, as users have them: valid by their owners' schemas, shellchecked, and run with a real browser.
 
-Left out are the installation (the project is installed) and the comment on a pull request: ops/not-run.md.
+Left out are installations (the project is installed) and what only the hosts have: ops/not-run.md. The comment goes to
+a stub of GitHub's API.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,42 +22,103 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from producer.keys import Keys
+from producer.cli.main import cli
+from tests.support.hosting import hosting_stub
 from tests.support.published_schemas import faults, junit_faults
-from tests.support.scan_worker import ROOT, environment_for, need_browser
+from tests.support.scan_worker import ROOT, need_browser
 from worker.own_redis.server import free_port
 
 EXAMPLES = ROOT / "ops" / "ci"
-GITHUB: Any = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
-GITLAB: Any = yaml.safe_load((EXAMPLES / "gitlab-ci.yml").read_text())
-GITHUB_JOB: Any = GITHUB["jobs"]["accessibility"]
-GITLAB_JOB: Any = GITLAB["accessibility"]
-NOT_RUN = ("pip install", "apt-get", "gh pr comment")
-COMMANDS: list[str] = [step["run"] for step in GITHUB_JOB["steps"] if "run" in step]
-LINES: list[str] = [*GITLAB_JOB["before_script"], *GITLAB_JOB["script"]]
-SHOP = "<!doctype html><html lang=en><title>Shop</title><main><h1>Shop</h1>{}</main></html>"
+ACTION: Any = yaml.safe_load((EXAMPLES / "action.yml").read_text())
+WORKFLOW: Any = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
+PIPELINE: Any = yaml.safe_load((EXAMPLES / "gitlab-ci.yml").read_text())
+COMPONENT = (ROOT / "templates" / "accessibility.yml").read_text()
+SPEC: Any = yaml.safe_load(COMPONENT.partition("\n---\n")[0])["spec"]["inputs"]
+STEPS: dict[str, Any] = {step["name"]: step for step in ACTION["runs"]["steps"]}
+SERVE: str = WORKFLOW["jobs"]["accessibility"]["steps"][1]["run"]
+JENKINS = re.findall(r"sh '''\n(.*?)'''", (EXAMPLES / "Jenkinsfile").read_text(), re.DOTALL)
+SHOP = "<!doctype html>\n<html lang=en><title>Shop</title>\n<main><h1>Shop</h1>\n{}\n</main></html>"
+TOKEN = "t0ken"  # noqa: S105  of a stub
 OLD, NEW = "<img src='cup.png'>", "<button id=pay></button>"
 
 
-def test_the_workflow_is_valid_by_the_schema_of_workflows() -> None:
-    named_on = {"on" if key is True else key: value for key, value in GITHUB.items()}  # YAML 1.1 reads on as a boolean
+def component(**inputs: str) -> Any:
+    """The component as GitLab includes it, its inputs filled in."""
+    values = {name: str(one.get("default", "")) for name, one in SPEC.items()} | inputs
+    return yaml.safe_load(
+        re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda found: values[found[1]], COMPONENT.partition("\n---\n")[2])
+    )
+
+
+def action_environment(step: Mapping[str, Any], **inputs: str) -> dict[str, str]:
+    """The variables of a step of the action, its inputs filled in."""
+    values = {name: one["default"] for name, one in ACTION["inputs"].items()} | inputs
+    return {
+        name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: values[found[1]], str(text))
+        for name, text in step.get("env", {}).items()
+    }
+
+
+GITLAB_JOB: Any = component(install="x")["accessibility"]
+LINES = "\n".join([*GITLAB_JOB["before_script"], *GITLAB_JOB["script"]])
+
+
+def test_workflow_and_action_are_valid_by_their_schemas() -> None:
+    named_on = {
+        "on" if key is True else key: value for key, value in WORKFLOW.items()
+    }  # YAML 1.1 reads on as a boolean
 
     assert faults("github-workflows.json", named_on) == []
+    assert faults("github-actions.json", ACTION) == []
 
 
-def test_the_gitlab_pipeline_is_valid_by_gitlabs_schema() -> None:
-    assert faults("gitlab-ci.json", GITLAB) == []
+def test_component_and_pipeline_are_valid_by_gitlabs_schema() -> None:
+    assert faults("gitlab-ci.json", yaml.safe_load(COMPONENT.partition("\n---\n")[0])) == []
+    assert faults("gitlab-ci.json", component(install="x")) == []
+    assert faults("gitlab-ci.json", PIPELINE) == []
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "\n".join(LINES)])
+def test_the_examples_give_inputs_that_there_are_and_all_that_are_needed() -> None:
+    given: Any = PIPELINE["include"][0]["inputs"]
+    [used] = [step["with"] for step in WORKFLOW["jobs"]["accessibility"]["steps"] if "with" in step]
+
+    assert set(given) <= set(SPEC)
+    assert {name for name, one in SPEC.items() if "default" not in one} <= set(given)
+    assert set(used) <= set(ACTION["inputs"])
+
+
+def test_no_input_is_put_into_a_command() -> None:
+    # An input may be made of a pull request's title: in an expression inside of `run` it would be a command.
+    assert not any("${{" in step.get("run", "") for step in STEPS.values())
+
+
+def test_no_step_after_the_scan_turns_a_job_red_for_want_of_a_permission() -> None:
+    later = list(STEPS.values())[2:]
+
+    assert len(later) == 3
+    for step in later:
+        assert "always()" in step["if"]
+        assert step.get("continue-on-error") or "comment" in step["run"], step["name"]
+
+
+@pytest.mark.parametrize("command", [*(s["run"] for s in STEPS.values() if "run" in s), SERVE, LINES, *JENKINS])
 def test_every_command_passes_shellcheck(command: str) -> None:
     shellcheck = Path(sys.executable).parent / "shellcheck"
-    # GitLab's lines may be run by a shell without arrays: there $known is one option or nothing, on purpose.
+    # Shells without arrays: there $known is one option or nothing, and options are split at spaces, on purpose.
     options = ["--shell=bash", *(["--exclude=SC2086"] if "${known:-}" in command else [])]
 
     done = subprocess.run([shellcheck, *options, "-"], input=command, text=True, capture_output=True, check=False)
 
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_pipeline_for_jenkins_calls_the_program_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "accessibility-urls.txt").touch()
+    [call] = re.findall(r"sightline (scan .*)", JENKINS[1].replace("\\\n", " "))
+    words = shlex.split(call.replace("${known:-}", ""))
+
+    cli.make_context("sightline", words)  # raises a UsageError for what it does not know
 
 
 @dataclass
@@ -66,35 +131,37 @@ class Machine:
     groups: list[int] = field(default_factory=list[int])
 
     def write(self, body: str) -> None:
-        """Change the site under test."""
+        """Change the site under test, and keep it in git."""
         (self.folder / "public").mkdir(exist_ok=True)
         (self.folder / "public" / "index.html").write_text(SHOP.format(body))
-        (self.folder / "accessibility-urls.txt").write_text(f"http://127.0.0.1:{self.port}/index.html\n")
+        git = ["git", "-C", str(self.folder)]
+        subprocess.run([*git, "init", "-q"], check=True)
+        subprocess.run([*git, "add", "public"], check=True)
 
-    def run(self, command: str) -> tuple[int, str]:
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/index.html"
+
+    def run(self, command: str, **variables: str) -> tuple[int, str]:
         """Run a command as GitHub does, its processes in the background live on; return exit code and output."""
         out = self.folder / "step.log"
+        shell = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", command.replace("8000", str(self.port))]
         with out.open("w") as log:
-            shell = subprocess.Popen(
-                [
-                    "bash",
-                    "--noprofile",
-                    "--norc",
-                    "-e",
-                    "-o",
-                    "pipefail",
-                    "-c",
-                    command.replace("8000", str(self.port)),
-                ],
+            process = subprocess.Popen(
+                shell,
                 cwd=self.folder,
-                env=self.environment,
+                env={**self.environment, **variables},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-            self.groups.append(shell.pid)
-            code = shell.wait(timeout=100)
+            self.groups.append(process.pid)
+            code = process.wait(timeout=100)
         return code, out.read_text()
+
+    def step(self, name: str, variables: Mapping[str, str] | None = None, **inputs: str) -> tuple[int, str]:
+        """Run a step of the action."""
+        return self.run(STEPS[name]["run"], **action_environment(STEPS[name], **inputs), **(variables or {}))
 
     def end(self) -> None:
         """End all that was left in the background."""
@@ -106,60 +173,84 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, redis_url: str, keys: Keys) -> Generator[Machine]:
+def machine(tmp_path: Path) -> Generator[Machine]:
     need_browser()
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = environment_for(redis_url, keys, PATH=programs, GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
-    made = Machine(tmp_path, environment, free_port())
+    programs = tmp_path / "runner" / "sightline" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "sightline").write_text(f'#!/bin/sh\nexec {sys.executable} -m producer.cli.main "$@"\n')
+    (programs / "sightline").chmod(0o755)
+    folder = tmp_path / "web"
+    folder.mkdir()
+    environment = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ} | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "CI": "true",
+        "RUNNER_TEMP": str(tmp_path / "runner"),
+        "GITHUB_ACTION_PATH": str(EXAMPLES),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
+    made = Machine(folder, environment, free_port())
     yield made
     made.end()
 
 
-def is_run(command: str) -> bool:
-    return not any(word in command for word in NOT_RUN)
-
-
-def test_the_workflow_fails_on_a_new_barrier_and_leaves_its_reports(machine: Machine) -> None:
-    serve, work, scan, summary = [command for command in COMMANDS if is_run(command)]
+def test_the_action_fails_on_a_new_barrier_says_so_everywhere_and_stays_green_where_it_may_not(
+    machine: Machine, tmp_path: Path
+) -> None:
+    github = {"GITHUB_ACTIONS": "true"}
     machine.write(OLD)
-    started = [machine.run(serve), machine.run(work)]
-    first = machine.run(scan)
-    accepted = machine.run(
-        "sightline scan --file accessibility-urls.txt --write-baseline accessibility-known.json --fail-on never"
+    serve = machine.run(SERVE)
+    accepted = machine.step(
+        "Scan", github, urls=machine.url, **{"fail-on": "never", "write-baseline": "accessibility-known.json"}
     )
-    same = machine.run(scan)
     machine.write(OLD + NEW)
 
-    worse = machine.run(scan)
-    shown = machine.run(summary)
+    worse = machine.step("Scan", github, urls=machine.url)
 
-    assert [code for code, _ in (*started, first, accepted, same, worse, shown)] == [0, 0, 1, 0, 0, 1, 0], worse
-    text = (machine.folder / "summary.md").read_text()
-    assert "1 page with new findings that are serious or worse" in text
-    assert "button-name" in text
-    assert sorted(path.name for path in (machine.folder / "reports").iterdir()) == [
-        "junit.xml",
-        "report.html",
-        "report.md",
-        "report.sarif",
-    ]
+    assert [code for code, _ in (serve, accepted, worse)] == [0, 0, 1], worse
+    assert re.search(r"^sightline: fails: critical: .*\(button-name\): #pay on http", worse[1], re.MULTILINE), worse[1]
+    [annotation] = [line for line in worse[1].splitlines() if line.startswith("::error ")]
+    assert annotation.startswith("::error file=public/index.html,line=4,title=Sightline%3A ")
+    reports = machine.folder / "reports"
+    sarif = json.loads((reports / "report.sarif").read_text())["runs"][0]
+    assert sarif["automationDetails"]["id"] == f"sightline/127.0.0.1:{machine.port}/"
+    assert (reports / "report.csv").read_bytes().startswith(b"\xef\xbb\xbfpage,")
+
+    with hosting_stub() as host:
+        (tmp_path / "event.json").write_text('{"pull_request": {"number": 7}}')
+        pull_request = github | {
+            "GITHUB_API_URL": host.url,
+            "GITHUB_REPOSITORY": "shop/web",
+            "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        }
+        commented = machine.step("Comment on the pull request", pull_request, token=TOKEN)
+        [comment] = host.comments
+        host.refuse = lambda method, _: (403, {}) if method == "PATCH" else None
+        fork = machine.step("Comment on the pull request", pull_request, token=TOKEN)
+        (reports / "report.md").unlink()
+        missing = machine.step("Comment on the pull request", pull_request, token=TOKEN)
+
+    assert [code for code, _ in (commented, fork, missing)] == [0, 0, 0], fork
+    fresh, _, known = comment["body"].partition("Known: 1 component barrier")
+    assert "button-name" in fresh
+    assert "image-alt" not in fresh.partition("| Page |")[0]
+    assert "image-alt" in known
+    assert (tmp_path / "summary.md").read_text() == comment["body"]
 
 
-def test_the_gitlab_pipeline_fails_on_barriers_and_leaves_its_reports(machine: Machine) -> None:
+def test_the_gitlab_component_fails_on_barriers_and_leaves_its_reports(machine: Machine) -> None:
     machine.write(OLD + NEW)
+    job = component(install="x", serve=PIPELINE["include"][0]["inputs"]["serve"], urls=machine.url)["accessibility"]
 
-    code, said = machine.run("\n".join(line for line in LINES if is_run(line)))
+    code, said = machine.run("\n".join(job["script"]), GITLAB_CI="true", **job["variables"])
+    after, told = machine.run("\n".join(job["after_script"]), GITLAB_CI="true")
 
-    junit = (machine.folder / "reports" / "junit.xml").read_text()
-    assert code == 1, said
+    assert (code, after) == (1, 0), said
+    assert said.count("sightline: fails: critical: ") == 2
+    assert "not about a merge request" in told
+    reports: Any = job["artifacts"]["reports"]
+    junit = (machine.folder / reports["junit"]).read_text()
     assert junit_faults(junit) == []
     assert ET.fromstring(junit).get("failures") == "2"  # noqa: S314  our own output
-    assert GITLAB_JOB["artifacts"]["reports"]["junit"] == "reports/junit.xml"
-
-
-def test_all_settings_of_the_examples_are_settings(machine: Machine) -> None:
-    for job in (GITHUB_JOB["env"], GITLAB_JOB["variables"]):
-        settings = {name: value for name, value in job.items() if name not in {"SIGHTLINE", "REDIS_URL"}}
-        machine.environment |= settings
-        code, said = machine.run("sightline status --json")
-        assert code == 0, said
+    quality = json.loads((machine.folder / reports["codequality"]).read_text())
+    assert {entry["location"]["path"] for entry in quality} == {"public/index.html"}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.outputs import Output, plan_outputs, replacing
+from producer.cli.outputs import Output, encoding_of, plan_outputs, replacing
 from producer.cli.scan.options import FAIL_ON
-from producer.cli.terminal import is_terminal
+from producer.cli.terminal import is_for_people
 from producer.errors import InputError
 from worker.cli.connect import read_settings, with_redis
 
@@ -69,7 +69,7 @@ def compare(
     """
     from producer.reports.comparison_formats import WRITERS, write_comparison
 
-    outputs = plan_outputs(formats, output, default="table" if is_terminal() else "json")
+    outputs = plan_outputs(formats, output, default="table" if is_for_people() else "json")
     if wrong := [item.format for item in outputs if item.format not in WRITERS]:
         raise InputError(f"format {wrong[0]!r} is none of a comparison: expected one of {', '.join(WRITERS)}")
     act = partial(_compare, before=before, after=after, site=site, group=group)
@@ -78,7 +78,7 @@ def compare(
         if item.path is None:
             write_comparison(item.format, found, sys.stdout)
             continue
-        with replacing(item.path) as out:
+        with replacing(item.path, encoding=encoding_of(item.format)) as out:
             write_comparison(item.format, found, out)
         click.echo(f"sightline: wrote {item.path}", err=True)
     _say_sums(outputs, found)

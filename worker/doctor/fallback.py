@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import httpx
 
+from producer.contract.distribution import install_hint
 from producer.errors import SettingsError
 from worker.doctor.line import Line, error, ok, warning
 from worker.models.routing import fallback_settings
@@ -32,7 +33,7 @@ async def fallback_lines(settings: WorkerSettings) -> tuple[Line, ...]:
         text, _, todo = str(wrong).rpartition(": ")
         return (error(SUBJECT, text, f"no worker starts so: {todo}"),)
     if find_spec("langchain_openai") is None:
-        return (error(SUBJECT, "the package for it is not installed", "pip install 'sightline[cloud]', or unset it"),)
+        return (error(SUBJECT, "the package for it is not installed", f"{install_hint('cloud')}; or unset it"),)
     if not settings.fallback_share:
         return (warning(SUBJECT, "FALLBACK_SHARE is 0: no call may go there", "raise FALLBACK_SHARE, or unset it"),)
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 from redis.asyncio import Redis
 
+from producer.contract.distribution import install_hint
 from producer.errors import DependencyMissing, SettingsError
 from producer.keys import Keys
 from producer.text_file import read_text
@@ -89,7 +90,7 @@ def _cloud(settings: WorkerSettings, redis: Redis, keys: Keys) -> CloudChat:
     try:
         from worker.models.cloud.chat import CloudChat  # noqa: PLC0415  a second, and an extra that few install
     except ModuleNotFoundError as error:
-        msg = f"FALLBACK_MODEL needs the package {error.name!r}: pip install 'sightline[cloud]', or unset it"
+        msg = f"FALLBACK_MODEL needs the package {error.name!r}: {install_hint('cloud')}; or unset it"
         raise DependencyMissing(msg) from None
     host = urlsplit(settings.fallback_base_url)
     if key and host.scheme == "http" and host.hostname not in {"localhost", "127.0.0.1", "::1"}:

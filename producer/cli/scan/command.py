@@ -46,7 +46,7 @@ _SECTIONS: Final = {
         "baseline",
         "write_baseline",
     ),
-    "Reports": ("formats", "output", "as_json"),
+    "Reports": ("formats", "output", "sarif_category", "as_json"),
 }
 _DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
@@ -139,7 +139,14 @@ class _InSections(click.Command):
 @click.option(
     "--storage-state", type=click.Path(), metavar="F", help="Cookies and local storage as saved by Playwright."
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON per job as it ends. Default in a pipe.")
+@click.option(
+    "--sarif-category",
+    metavar="NAME",
+    help="Category of the SARIF file and the comment.  [default: by site and state]",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="One line of JSON per job as it ends. Default in a pipe outside of CI."
+)
 def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     """Scan web pages for accessibility barriers.
 
@@ -161,7 +168,7 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     Without an address, scans the sites of sightline.toml (docs/config.md) and waits. Its options also apply to
     addresses given here; options given here take precedence. 'sightline config init' writes one.
 
-    Formats: table, json, jsonl, csv, markdown, junit, sarif, html. Without --wait the jobs are queued and listed.
+    Formats: table, json, jsonl, csv, markdown, junit, sarif, html, gitlab. Without --wait jobs are queued and listed.
 
     A barrier that is known (--only-new, --baseline) or waived (see 'sightline waive') is reported but does not count.
     Credentials for pages behind a login come from files, or from SIGHTLINE_HEADERS (JSON); they are deleted when the

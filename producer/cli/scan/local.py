@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from typing import Final, Protocol, TypeAlias, TypeVar
 
+from producer.contract.distribution import has_worker, install_hint
 from producer.errors import DependencyMissing, ServiceError
 
 GROUP: Final = "sightline.local"
@@ -31,14 +32,14 @@ class Service(Protocol):
 
 def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextManager[Service]:
     """Return what starts and ends it; raises ``DependencyMissing`` where the worker's package is not installed."""
-    found = next(iter(entry_points(group=GROUP)), None)
+    found = next(iter(entry_points(group=GROUP)), None) if has_worker() else None
     try:
         # Not `found.load()`: the statement's function may be the one that `sightline.names` gives to this module.
         make = getattr(__import__(found.module, fromlist=[""]), found.attr) if found else None
     except ModuleNotFoundError:
         make = None
     if make is None:
-        raise DependencyMissing("--local runs a worker on this machine: install sightline[worker]")
+        raise DependencyMissing(f"--local runs a worker on this machine: {install_hint('worker')}")
     return make(environ, urls)
 
 

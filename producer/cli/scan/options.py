@@ -40,6 +40,7 @@ class ScanOptions(AppearanceOptions):
     strict: bool = False
     formats: tuple[str, ...] = ()
     output: str | None = None
+    sarif_category: str | None = None
     resume: bool = False
     batch: str | None = None
     job_id: str | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from producer.cli.connect import environment, with_client
+from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.by_file import Start, Wanted, combined
 from producer.cli.scan.gate import NOT_SCANNED
@@ -24,7 +25,7 @@ from producer.cli.scan.pages import Asked, asked_pages
 from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.target_list import Targets
-from producer.cli.terminal import is_terminal
+from producer.cli.terminal import is_for_people
 from producer.contract import JsonObject, Lane, check_own_job_id
 from producer.contract.addresses import stateless
 from producer.contract.states import with_state
@@ -66,7 +67,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
     plan = _plan(targets, asked, options)
-    as_lines = options.as_json or not (is_terminal() or options.formats or options.output)
+    as_lines = options.as_json or not (is_for_people() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
         if not options.waits:
@@ -219,6 +220,7 @@ def _submit_only(plan: ScanPlan, targets: Targets, queued: Queued, *, as_lines: 
         click.echo(f"sightline: not queued: {page.problem}", err=True)
     if not as_lines:
         click.echo(_queued_line(queued))
+    say_nothing_was_tested(queued.batch or next(iter(queued.urls), ""))
     return NOT_SCANNED if targets.refused else 0
 
 

@@ -68,6 +68,10 @@ class ScanPlan:
         steps: JsonObject = {"steps": list(self.steps[url])} if url in self.steps else {}
         return {"url": stateless(url), **self.own.get(url, self.options), **state, **group, **steps}
 
+    def asked(self) -> Iterator[JsonObject]:
+        """Yield what is asked of each job, without what only its submission needs."""
+        return (self._asked(url, state) for url, state in self.places())
+
     def payloads(self) -> Iterator[JsonObject]:
         """Yield the payload of each job."""
         for url, state in self.places():

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from producer.cli.ci import ci_system
 from producer.cli.connect import GRACE_S, environment, warning_without_worker, with_client
+from producer.cli.job_log import write_job_log
 from producer.cli.outputs import Output, check_distinct, check_writable, plan_outputs, replacing, write_reports
 from producer.cli.report_extras import Extras, read_extras
 from producer.cli.scan import local
@@ -32,10 +34,11 @@ from producer.cli.scan.targets import Targets
 from producer.cli.terminal import is_terminal, progress
 from producer.client.client import Client
 from producer.errors import InvalidJob, ResultExpired, WaitTimeout
+from producer.reports.category import category_of, states_of_all
 from producer.reports.doubts import counts_text
 from producer.reports.formats import ReportContext
 from producer.reports.jsonl import line_of
-from producer.reports.page import Page, Summary, page_of
+from producer.reports.page import Page, Summary, fails, page_of
 from producer.reports.plain_text import counted
 from producer.reports.remarks import remarks
 from producer.stored.decisions import Decisions
@@ -142,6 +145,7 @@ class Waiting:
     gate: Gate
     before: Baseline
     pages: list[Page] = field(default_factory=list[Page])
+    failing: list[Page] = field(default_factory=list[Page])
     summary: Summary = field(default_factory=Summary)
     timed_out: bool = False
     expired: bool = False
@@ -158,14 +162,12 @@ class Waiting:
         """Scan and report; returns the exit code."""
         within(self._scan)
         self._refuse_wrong_call()
-        fail_on = threshold(self.options.fail_on)
         if not self._streams:
             place = {job_id: number for number, job_id in enumerate(self.queued.urls)}
             self.pages.sort(key=lambda page: place.get(page.job_id, len(place)))
-            now, extras = datetime.now(UTC), self.extras
-            context = ReportContext(now, fail_on=fail_on, trends=extras.trends, dates=extras.dates, notes=extras.notes)
-            write_reports(self.outputs, self.pages, context)
+            write_reports(self.outputs, self.pages, self._context())
         else:
+            write_job_log({"jsonl"}, self.failing, self._context())
             for line in remarks(self.pages):
                 click.echo(f"sightline: {line}", err=True)
             if self.summary.in_doubt:
@@ -195,6 +197,19 @@ class Waiting:
                 key = ".".join(one.key)
                 click.echo(f"sightline: {key} can fall from {one.allowed:,} to {one.found:,}: lower it", err=True)
         return bool(reasons)
+
+    def _context(self) -> ReportContext:
+        """Return what reports say beside the pages."""
+        states = states_of_all(self.plan.asked())
+        category = category_of(self.pages, states, named=self.options.sarif_category or "")
+        return ReportContext(
+            datetime.now(UTC),
+            fail_on=threshold(self.options.fail_on),
+            trends=self.extras.trends,
+            dates=self.extras.dates,
+            notes=self.extras.notes,
+            category=category,
+        )
 
     def _refuse_wrong_call(self) -> None:
         """Raise ``InvalidJob`` where every job was refused for the same reason: the call is wrong, not the pages."""
@@ -261,13 +276,16 @@ class Waiting:
 
     def _take(self, page: Page) -> None:
         page = self.gate.mark(page)
-        self.summary.add(page, fail_on=threshold(self.options.fail_on))
+        fail_on = threshold(self.options.fail_on)
+        self.summary.add(page, fail_on=fail_on)
         self.count.add(page)
         self.unassessed += page.result is not None and page.result.assessed_by.is_pending
         self.timed_out |= page.outcome == "waiting"
         self.expired |= page.error == ResultExpired.__name__
         if page.outcome == "failed" and page.error == "InvalidJob":
             self.wrong[page.problem] += 1
+        if self._streams and ci_system(environment()) and (fails(page, fail_on) or not page.is_scanned):
+            self.failing.append(page)
         if self._streams:
             click.echo(line_of(page.document()))
         remembers = self.gate.baseline is not None or self.options.write_baseline

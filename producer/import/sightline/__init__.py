@@ -1,7 +1,7 @@
 """The documented way in: ``from sightline import Client``, and ``sightline.arq`` for programs written for arq.
 
 A program may have modules named ``producer`` and ``worker`` of its own (``names.py``). No client is imported before it
-is asked for; ``sightline.arq`` needs ``sightline[worker]``.
+is asked for; ``sightline.arq`` needs the extra ``worker``.
 """
 
 from __future__ import annotations

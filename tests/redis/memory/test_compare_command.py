@@ -80,7 +80,7 @@ def test_several_formats_go_to_files(run: Compare, tmp_path: Path, capsys: pytes
 
     assert "worse and better: 1 new, 0 moved, 1 mended" in capsys.readouterr().err
     assert "Header › logo" in (tmp_path / "a.html").read_text()
-    assert (tmp_path / "a.csv").read_text().startswith("change,impact,rule")
+    assert (tmp_path / "a.csv").read_text("utf-8-sig").startswith("change,impact,rule")
 
 
 @pytest.mark.parametrize(

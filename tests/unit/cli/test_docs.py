@@ -16,7 +16,7 @@ from tests.support.rows import check_each
 
 ROOT = Path(__file__).resolve().parents[3]
 MAKE = runpy.run_path(str(ROOT / "ops/cli/make.py"))
-PAGES = ("README.md", "ops/other-languages.md", "ops/cli.md")
+PAGES = ("README.md", "docs/ci.md", "ops/other-languages.md", "ops/cli.md")
 
 
 def leaves() -> Iterator[tuple[str, click.Command]]:
@@ -33,6 +33,15 @@ def calls(page: str) -> Iterator[str]:
             found = re.match(r"\s*(?:[A-Z_]+=\S+ )*(?:cat \S+ \| )?sightline (.*)", line)
             if found:
                 yield re.split(r"\s+#\s|\s\|\s|\s{4,}", found[1])[0]
+
+
+def test_the_way_from_nothing_to_a_gate_takes_five_commands_at_most() -> None:
+    [first, *_] = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    commands = first.splitlines()
+    assert len(commands) <= 5
+    assert "--local" in commands[-1]
+    assert not any("git clone" in line for line in commands[1:])
 
 
 def test_the_page_of_helps_is_what_the_program_prints() -> None:
@@ -57,7 +66,8 @@ def is_form(call: str) -> bool:
 @pytest.mark.parametrize("page", [page for page in PAGES if any(not is_form(call) for call in calls(page))])
 def test_a_documented_call_is_one_the_program_takes(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "urls.txt").write_text("https://example.org/\n")
+    for name in ("urls.txt", "accessibility-urls.txt"):
+        (tmp_path / name).write_text("https://example.org/\n")
 
     check_each((call for call in calls(page) if not is_form(call)), is_taken)
 

@@ -16,7 +16,8 @@ import pytest
 from producer import contract
 from producer.cli import main
 from producer.cli.scan.options import FAIL_ON, LANES, STANDARDS
-from producer.contract import Impact, ScanRequest
+from producer.contract import Impact, ScanRequest, distribution
+from producer.contract.distribution import install_hint
 from producer.contract.terms import SUBMITTED
 from producer.errors import DependencyMissing
 
@@ -127,7 +128,7 @@ def test_a_worker_command_without_its_packages_says_what_to_install(capsys: pyte
 
     answer = capsys.readouterr()
     assert code == DependencyMissing.exit_code == 3
-    assert "install sightline[worker]" in answer.err
+    assert install_hint("worker") in answer.err
     assert "Traceback" not in answer.err
 
 
@@ -151,11 +152,11 @@ def test_the_help_lists_every_command_there_is(capsys: pytest.CaptureFixture[str
 def test_the_help_says_how_to_install_the_commands_of_a_worker(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, is_said: bool
 ) -> None:
-    monkeypatch.setattr(main, "_OF_THE_EXTRA", package)
+    monkeypatch.setattr(distribution, "OF_THE_WORKER", package)
 
     main.run(["--help"])
 
-    assert ("To add them: pip install 'sightline[worker]'" in capsys.readouterr().out) is is_said
+    assert (f"To add them: {install_hint('worker')}" in capsys.readouterr().out) is is_said
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:

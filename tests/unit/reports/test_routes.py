@@ -25,6 +25,7 @@ PAGES: Final[dict[str, Callable[[str], Iterable[str]]]] = {
     "markdown": lambda text: re.findall(r"^\| `(\S+)` \|", text, re.MULTILINE),
     "junit": lambda text: re.findall(r'<testsuite name="(\S+)"', text),
     "sarif": lambda text: [made["location"]["uri"] for made in json.loads(text)["runs"][0]["artifacts"]],
+    "gitlab": lambda text: [made["location"]["path"] for made in json.loads(text)],
     "html": lambda text: re.findall(r'class="address"><a href="(\S+)"', text),
 }
 """How a reader of each format tells its pages apart."""

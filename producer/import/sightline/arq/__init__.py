@@ -17,7 +17,9 @@ try:
     from worker.queue.arq_worker import create_worker, run_worker
 except ModuleNotFoundError as error:
     if error.name == "arq":
-        msg = "sightline.arq needs the worker's packages: pip install 'sightline[worker]'"
+        from producer.contract.distribution import install_hint
+
+        msg = f"sightline.arq needs the worker's packages: {install_hint('worker')}"
         raise ImportError(msg) from error
     raise
 

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Scans a site from a pipeline without any service, and ends as `sightline scan` ends: 0 fine, 1 new barriers, 2 not all
+# was seen. Reports are in $SIGHTLINE_REPORTS. The action calls it; any other system can, too.
+#
+# SIGHTLINE_URLS      addresses, one a line; without it those in SIGHTLINE_FILE [accessibility-urls.txt], else what
+#                     the options below name
+# SIGHTLINE_BASELINE  what is known [accessibility-known.json]; where it is missing, nothing is
+# SIGHTLINE_WRITE     file to write the next baseline to, for pipelines that keep it as an artefact
+# SIGHTLINE_FAIL_ON   impact from which on a new barrier fails [serious]
+# SIGHTLINE_REPORTS   folder of the reports [reports]
+# SIGHTLINE_OPTIONS   more options of `sightline scan`, one a line: --viewport=390x844
+set -eu
+
+reports=${SIGHTLINE_REPORTS:-reports}
+file=${SIGHTLINE_FILE:-accessibility-urls.txt}
+known=${SIGHTLINE_BASELINE:-accessibility-known.json}
+
+options=(--local --fail-on "${SIGHTLINE_FAIL_ON:-serious}" --timeout "${SIGHTLINE_TIMEOUT:-900}" --output "$reports/")
+for format in html markdown sarif junit csv gitlab; do options+=(--format "$format"); done
+if [ -f "$known" ]; then options+=(--baseline "$known"); fi
+if [ -n "${SIGHTLINE_WRITE:-}" ]; then options+=(--write-baseline "$SIGHTLINE_WRITE"); fi
+while IFS= read -r option; do
+  if [ -n "$option" ]; then options+=("$option"); fi
+done <<<"${SIGHTLINE_OPTIONS:-}"
+
+if [ -n "${SIGHTLINE_URLS:-}" ]; then
+  printf '%s\n' "$SIGHTLINE_URLS" | sightline scan --file - "${options[@]}"
+elif [ -f "$file" ]; then
+  sightline scan --file "$file" "${options[@]}"
+else
+  sightline scan "${options[@]}"
+fi

@@ -1,0 +1,37 @@
+"""Which CI system runs the command, by its variables, and what its log must not be given. Pure.
+
+A page's text may hold a command of a CI system: ``harmless`` breaks it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+CiSystem = Literal["", "github", "gitlab", "other"]
+
+_SIGNS: Final = ("TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "bamboo_buildKey")
+"""Variables of systems that do not set CI."""
+_NO: Final = frozenset({"", "0", "false", "no"})
+_WORD_JOINER: Final = "\u2060"
+_COMMAND: Final = re.compile(r"^(\s*)(?=::)|(?<=#)(?=#\w*\[)", re.MULTILINE)
+"""``::error::`` at the beginning of a line (GitHub), ``##[error]``, ``##vso[…]`` and ``##teamcity[…]`` anywhere."""
+
+
+def ci_system(variables: Mapping[str, str]) -> CiSystem:
+    """Return the CI system; '' on a person's machine. Gitea and Forgejo are GitHub here, as they say themselves."""
+    if _is_set(variables, "GITHUB_ACTIONS"):
+        return "github"
+    if _is_set(variables, "GITLAB_CI"):
+        return "gitlab"
+    return "other" if any(_is_set(variables, name) for name in ("CI", *_SIGNS)) else ""
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` for a job's log, with an invisible sign in what the CI system would take for a command."""
+    return _COMMAND.sub(rf"\1{_WORD_JOINER}", text)
+
+
+def _is_set(variables: Mapping[str, str], name: str) -> bool:
+    return variables.get(name, "").strip().lower() not in _NO

@@ -1,0 +1,101 @@
+"""``sightline comment``: a report as the comment of its category on the pull request, or as the job's summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from producer.cli.connect import environment
+from producer.errors import InputError
+
+if TYPE_CHECKING:
+    from producer.cli.hosting.places import Place
+
+_MARKER: Final = re.compile(r"<!-- sightline: [^<>\n]{1,200} -->")
+_PLAIN_MARKER: Final = "<!-- sightline: report -->"
+MAX_CHARS: Final = 65_500
+"""A little under what GitHub takes for a comment."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(), default="reports/report.md", metavar="[FILE]")
+def comment(file: str) -> None:
+    """Write a Markdown report to the pull request of this CI job: one comment for each site and state, kept up to date.
+
+    \b
+    sightline scan --file urls.txt --baseline known.json --format markdown=reports/report.md
+    sightline comment reports/report.md
+
+    A comment is found again by its first line and changed only if this job's account wrote it. GitHub needs a
+    GITHUB_TOKEN with the permission pull-requests: write, GitLab a GITLAB_TOKEN with the scope api. Where there is no
+    pull request, no token or no permission (forks, Dependabot), the report goes to the job's summary.
+
+    Exits 0 also then, and where FILE is missing: a comment is no gate.
+    """
+    variables = environment()
+    text = _report(Path(file))
+    if text is None:
+        click.echo(f"sightline: no comment: there is no {file!r}; the scan ended before it was written", err=True)
+        return
+    from producer.cli.hosting.api import ApiFault
+    from producer.cli.hosting.places import NoPlace, place_of
+
+    try:
+        place = place_of(variables)
+        done = write_comment(place, text)
+    except (NoPlace, ApiFault) as error:
+        where = _summarise(variables, file, text)
+        click.echo(f"sightline: no comment: {error}; the report is in {where}", err=True)
+        return
+    click.echo(f"sightline: {done} the comment on {place.name}", err=True)
+
+
+def write_comment(place: Place, text: str) -> str:
+    """Create or update the comment whose marker is the first line of ``text``; return what was done.
+
+    Of several, which two jobs at the same time can make, the oldest is updated and the others go. Raises ``ApiFault``.
+    """
+    ours = place.ours(text.partition("\n")[0])
+    if not ours:
+        place.create(text)
+        return "created"
+    place.update(ours[0], text)
+    for extra in ours[1:]:
+        place.delete(extra)
+    return "updated"
+
+
+def _report(file: Path) -> str | None:
+    """Return the report, its marker first; None where there is none. Raises ``InputError`` for what cannot be read."""
+    from producer.text_file import read_text
+
+    try:
+        text = read_text(file).lstrip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the report {str(file)!r}: {error}; expected Markdown of 'sightline scan'"
+        ) from None
+    if not text:
+        return None
+    if not _MARKER.fullmatch(text.partition("\n")[0].rstrip()):
+        text = f"{_PLAIN_MARKER}\n{text}"
+    return text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}\n\n… cut: the report is longer than a comment.\n"
+
+
+def _summarise(variables: Mapping[str, str], file: str, text: str) -> str:
+    """Append the report to the job's summary, where the system has one; return where the report is."""
+    path = variables.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return file
+    try:
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(text)
+    except OSError:
+        return file
+    return "the job's summary"

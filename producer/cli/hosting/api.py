@@ -1,0 +1,127 @@
+"""Calls to a host's HTTP API: JSON, pages of a list, patience with a busy host. Knows no host by name.
+
+A token goes to the API's own origin and nowhere else: redirects are not followed, nor a next page elsewhere. A proxy
+and authorities come from the usual variables (``HTTPS_PROXY``, ``SSL_CERT_FILE``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from producer.contract.addresses import origin_of
+from producer.errors import os_reason
+from producer.reports.plain_text import one_line
+
+TIMEOUT_S: Final = 20.0
+TRIES: Final = 3
+MAX_PAUSE_S: Final = 30.0
+MAX_BYTES: Final = 20_000_000
+MAX_PAGES: Final = 50
+"""Of a list, 100 entries each; a pull request with more comments is read as far as that."""
+_BUSY: Final = frozenset({429, 500, 502, 503, 504})
+_NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
+
+
+class ApiFault(Exception):
+    """The host did not do what was asked; ``status`` is its HTTP status, 0 where there was no reply."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(  # noqa: PLR0917  urllib calls it so
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        """Follow none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: its JSON, and the address of the list's next page, '' at the end."""
+
+    value: Any
+    next_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API at ``base``, an address without a final slash; ``headers`` hold the token and are never shown."""
+
+    base: str
+    headers: Mapping[str, str] = field(repr=False)
+    pause: Callable[[float], None] = time.sleep
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+        """Return the reply; a busy host is asked ``TRIES`` times. Raises ``ApiFault``."""
+        url = path if path.startswith(f"{self.base}/") else f"{self.base}/{path}"
+        for left in reversed(range(TRIES)):
+            try:
+                return self._once(method, url, body)
+            except HTTPError as error:
+                wait_s = _pause_s(error, TRIES - left)
+                if wait_s is None or not left:
+                    raise ApiFault(f"{method} {_shown(url)}: {error.code} {_said(error)}", error.code) from None
+            except (OSError, HTTPException, ValueError) as error:
+                wait_s = float(TRIES - left)
+                if not left:
+                    raise ApiFault(f"{method} {_shown(url)}: {_reason(error)}") from None
+            self.pause(wait_s)
+        raise AssertionError("the last try returns or raises")
+
+    def listed(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, page after page. Raises ``ApiFault``."""
+        for _ in range(MAX_PAGES):
+            reply = self.call("GET", path)
+            yield from (one for one in reply.value if isinstance(one, dict)) if isinstance(reply.value, list) else ()
+            path = reply.next_url
+            if not path or origin_of(path) != origin_of(self.base):
+                return
+
+    def _once(self, method: str, url: str, body: Mapping[str, Any] | None) -> Reply:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", "User-Agent": "sightline", **self.headers}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        request = Request(url, data, headers, method=method)  # noqa: S310  only http and https, checked by the caller
+        with build_opener(_NoRedirects).open(request, timeout=TIMEOUT_S) as reply:
+            text = reply.read(MAX_BYTES)
+            link = _NEXT.search(reply.headers.get("Link") or "")
+        return Reply(json.loads(text) if text.strip() else None, link[1] if link else "")
+
+
+def _pause_s(error: HTTPError, tries: int) -> float | None:
+    """Return how long to wait before the next try; None where the host's answer will stay the same."""
+    asked = (error.headers.get("Retry-After") or "").strip()
+    if asked.isdecimal() and error.code in {403, *_BUSY}:
+        return min(float(asked), MAX_PAUSE_S)
+    return float(tries) if error.code in _BUSY else None
+
+
+def _said(error: HTTPError) -> str:
+    """Return what the host says of a refusal."""
+    try:
+        read: Any = json.loads(error.read(10_000))
+        said = read.get("message") or read.get("error") or "" if isinstance(read, dict) else ""
+    except (OSError, ValueError, HTTPException):
+        said = ""
+    return one_line(str(said) or error.reason or "", limit=200)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    return os_reason(error) if isinstance(error, OSError) else one_line(str(error) or type(error).__name__, limit=200)
+
+
+def _shown(url: str) -> str:
+    return one_line(url.partition("?")[0], limit=200)

@@ -1,0 +1,207 @@
+"""Where a comment goes: the pull request at GitHub, or the merge request at GitLab, that a CI job is about.
+
+Also Gitea and Forgejo, whose jobs have GitHub's variables and whose API has its paths.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+from urllib.parse import quote
+
+from producer.cli.ci import ci_system
+from producer.cli.hosting.api import Api, ApiFault
+from producer.contract.addresses import origin_of
+from producer.errors import InputError
+from producer.text_file import read_text
+
+_PULL_REF: Final = re.compile(r"refs/pull/(\d+)/")
+_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Place(Protocol):
+    """A pull request with its comments."""
+
+    @property
+    def name(self) -> str:
+        """The pull request, for people."""
+        ...
+
+    def ours(self, marker: str) -> list[str]:
+        """Return the ids of the comments that begin with ``marker`` and are this account's, oldest first."""
+        ...
+
+    def create(self, text: str) -> None:
+        """Add a comment."""
+        ...
+
+    def update(self, comment_id: str, text: str) -> None:
+        """Replace a comment's text."""
+        ...
+
+    def delete(self, comment_id: str) -> None:
+        """Remove a comment."""
+        ...
+
+
+class NoPlace(Exception):
+    """There is no pull request to comment on, or nothing to do it with; the message says which."""
+
+
+def place_of(variables: Mapping[str, str]) -> Place:
+    """Return the place that the job's variables name; raises ``NoPlace``, and ``InputError`` for a wrong address."""
+    system = ci_system(variables)
+    if system == "github":
+        return _github(variables)
+    if system == "gitlab":
+        return _gitlab(variables)
+    raise NoPlace("this is no job of GitHub or GitLab")
+
+
+def _github(variables: Mapping[str, str]) -> Place:
+    number = _pull_request(variables)
+    if not number:
+        raise NoPlace("this run is not about a pull request")
+    repository = variables.get("GITHUB_REPOSITORY", "")
+    if not _REPOSITORY.fullmatch(repository):
+        raise InputError(f"GITHUB_REPOSITORY {repository!r}: expected owner/name")
+    token = variables.get("GITHUB_TOKEN") or variables.get("GH_TOKEN") or ""
+    if not token:
+        raise NoPlace("there is no GITHUB_TOKEN: give the step env: GITHUB_TOKEN: ${{ github.token }}")
+    base = _checked(variables.get("GITHUB_API_URL") or "https://api.github.com", "GITHUB_API_URL")
+    headers = {"Authorization": f"Bearer {token.strip()}", "X-GitHub-Api-Version": "2022-11-28"}
+    return GitHub(Api(base, headers), repository, number)
+
+
+def _gitlab(variables: Mapping[str, str]) -> Place:
+    number = variables.get("CI_MERGE_REQUEST_IID", "")
+    if not number.isdecimal():
+        raise NoPlace("this pipeline is not about a merge request")
+    token = variables.get("GITLAB_TOKEN", "")
+    if not token:
+        raise NoPlace(
+            "there is no GITLAB_TOKEN: a project access token with the scope api (a job's own may not comment)"
+        )
+    base = _checked(variables.get("CI_API_V4_URL", ""), "CI_API_V4_URL")
+    project = quote(variables.get("CI_MERGE_REQUEST_PROJECT_ID") or variables.get("CI_PROJECT_ID", ""), safe="")
+    return GitLab(Api(base, {"PRIVATE-TOKEN": token.strip()}), project, number)
+
+
+def _pull_request(variables: Mapping[str, str]) -> str:
+    """Return the number of the pull request that a run is about; '' for one of a branch."""
+    event: Any = {}
+    if path := variables.get("GITHUB_EVENT_PATH"):
+        try:
+            event = json.loads(read_text(Path(path)))
+        except (OSError, ValueError):
+            event = {}
+    about = cast("dict[str, Any]", event).get("pull_request") if isinstance(event, dict) else None
+    number = cast("dict[str, Any]", about).get("number") if isinstance(about, dict) else None
+    if isinstance(number, int):
+        return str(number)
+    found = _PULL_REF.match(variables.get("GITHUB_REF", ""))
+    return found[1] if found else ""
+
+
+def _checked(base: str, name: str) -> str:
+    if not origin_of(base):
+        raise InputError(f"{name} {base!r}: expected an http or https address")
+    return base.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class GitHub:
+    """Comments of a pull request at GitHub, which calls them an issue's."""
+
+    api: Api
+    repository: str
+    number: str
+
+    @property
+    def name(self) -> str:
+        """The pull request, for people."""
+        return f"{self.repository}#{self.number}"
+
+    def ours(self, marker: str) -> list[str]:
+        """Return the ids of our comments. A job's token has no name of its own: then they are those of a bot."""
+        login = self._login()
+        path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
+        return [
+            str(one["id"])
+            for one in self.api.listed(path)
+            if _begins(one.get("body"), marker) and _is_of(one.get("user"), login)
+        ]
+
+    def create(self, text: str) -> None:
+        """Add a comment."""
+        self.api.call("POST", f"repos/{self.repository}/issues/{self.number}/comments", {"body": text})
+
+    def update(self, comment_id: str, text: str) -> None:
+        """Replace a comment's text."""
+        self.api.call("PATCH", f"repos/{self.repository}/issues/comments/{comment_id}", {"body": text})
+
+    def delete(self, comment_id: str) -> None:
+        """Remove a comment."""
+        self.api.call("DELETE", f"repos/{self.repository}/issues/comments/{comment_id}")
+
+    def _login(self) -> str:
+        try:
+            user = self.api.call("GET", "user").value
+        except ApiFault as fault:
+            if fault.status in {401, 403, 404}:
+                return ""
+            raise
+        return str(user.get("login") or "") if isinstance(user, dict) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class GitLab:
+    """Comments of a merge request at GitLab, which calls them notes."""
+
+    api: Api
+    project: str
+    number: str
+
+    @property
+    def name(self) -> str:
+        """The merge request, for people."""
+        return f"!{self.number}"
+
+    @property
+    def _notes(self) -> str:
+        return f"projects/{self.project}/merge_requests/{self.number}/notes"
+
+    def ours(self, marker: str) -> list[str]:
+        """Return the ids of our notes, oldest first."""
+        user = self.api.call("GET", "user").value
+        own = user.get("id") if isinstance(user, dict) else None
+        return [
+            str(one["id"])
+            for one in self.api.listed(f"{self._notes}?per_page=100&sort=asc&order_by=created_at")
+            if _begins(one.get("body"), marker) and own is not None and (one.get("author") or {}).get("id") == own
+        ]
+
+    def create(self, text: str) -> None:
+        """Add a note."""
+        self.api.call("POST", self._notes, {"body": text})
+
+    def update(self, comment_id: str, text: str) -> None:
+        """Replace a note's text."""
+        self.api.call("PUT", f"{self._notes}/{comment_id}", {"body": text})
+
+    def delete(self, comment_id: str) -> None:
+        """Remove a note."""
+        self.api.call("DELETE", f"{self._notes}/{comment_id}")
+
+
+def _begins(body: object, marker: str) -> bool:
+    return isinstance(body, str) and body.lstrip().startswith(marker)
+
+
+def _is_of(user: object, login: str) -> bool:
+    fields: dict[str, Any] = cast("dict[str, Any]", user) if isinstance(user, dict) else {}
+    return fields.get("login") == login if login else fields.get("type") == "Bot"

@@ -1,0 +1,63 @@
+"""The repository's files that may hold markup of scanned pages, as git lists them. Next: ``reports/sources.py``.
+
+Without git, or outside of a repository, there are none, and reports name pages alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from producer.reports.sources import NO_SOURCES, Sources
+
+_SUFFIXES: Final = frozenset(
+    (
+        *(".html", ".htm", ".xhtml", ".svg", ".md", ".mdx", ".vue", ".svelte", ".astro", ".js", ".jsx", ".ts", ".tsx"),
+        *(".php", ".erb", ".ejs", ".hbs", ".handlebars", ".mustache", ".njk", ".liquid", ".twig", ".j2", ".jinja"),
+        *(".jinja2", ".cshtml", ".razor", ".jsp", ".heex", ".eex", ".tmpl", ".gohtml", ".ftl"),
+    )
+)
+_MAX_FILES: Final = 5_000
+_MAX_FILE_BYTES: Final = 500_000
+_MAX_BYTES: Final = 30_000_000
+"""Of all files together: some two seconds of reading and searching."""
+_GIT_S: Final = 10
+
+
+def read_sources(folder: Path) -> Sources:
+    """Return the files with markup of the repository that ``folder`` is in."""
+    root = _git(folder, "rev-parse", "--show-toplevel").strip("\n")
+    if not root:
+        return NO_SOURCES
+    listed = _git(Path(root), "ls-files", "-z").split("\0")
+    named = [name for name in listed if Path(name).suffix.lower() in _SUFFIXES]
+    texts: dict[str, str] = {}
+    left = _MAX_BYTES
+    for name in named[:_MAX_FILES]:
+        file = Path(root, name)
+        with contextlib.suppress(OSError):
+            size = file.stat().st_size
+            if file.is_symlink() or size > min(_MAX_FILE_BYTES, left):
+                continue
+            texts[name] = file.read_text("utf-8", errors="replace")
+            left -= size
+    return Sources(texts)
+
+
+def _git(folder: Path, *words: str) -> str:
+    """Return what git says; '' where it is not there, fails, or takes too long.
+
+    A checkout may belong to another user than the job's (containers): its files are only listed, nothing of it is run.
+    """
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_GIT_S, check=True)  # noqa: S603  git, by its path
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", errors="surrogateescape")

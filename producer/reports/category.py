@@ -1,0 +1,52 @@
+"""What tells one scan's report from another's in the same repository: sites and state, in one short text. Pure.
+
+Code scanning closes the alerts of a category that a new file of it lacks, and refuses two files of one category in a
+run; a pull-request comment is replaced by the next one of its category.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from producer.contract.addresses import site_name
+from producer.reports.page import Page
+
+MAX_CHARS: Final = 150
+_NAMED_SITES: Final = 3
+_STATES: Final = ("device", "color_scheme", "forced_colors", "reduced_motion", "zoom")
+"""Fields of a request that make another state of a page, beside the viewport."""
+_UNFIT: Final = re.compile(r"[^\w.:/+,=@ -]")
+_DASHES: Final = re.compile(r"--+")  # would end the comment that is the marker
+_ROOT: Final = "sightline"
+
+
+def category_of(pages: Iterable[Page], states: Sequence[str] = (), *, named: str = "") -> str:
+    """Return the category of a report: ``named`` where a person chose one, else ``sightline/shop.example/390x844``."""
+    if named:
+        return _fit(named).strip("/ ")[:MAX_CHARS]
+    sites = sorted({site_name(page.url) for page in pages} - {""})
+    more = [f"{len(sites) - _NAMED_SITES} more"] if len(sites) > _NAMED_SITES else []
+    parts = [_ROOT, "+".join([*sites[:_NAMED_SITES], *more]), *states]
+    return _fit("/".join(filter(None, parts)))[:MAX_CHARS]
+
+
+def states_of(request: Mapping[str, Any]) -> list[str]:
+    """Return the words of the state that a scan asks for; none for the usual one."""
+    size: Mapping[str, Any] = request.get("viewport") or {}
+    is_usual = (size.get("width"), size.get("height")) in {(None, None), (1280, 800)}
+    words = [] if is_usual else [f"{size.get('width')}x{size.get('height')}"]
+    return words + [str(request[name]) for name in _STATES if request.get(name)]
+
+
+def states_of_all(requests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the words of the states that a scan asks for: those of one as they are, of several joined in one."""
+    found = list(dict.fromkeys(tuple(states_of(request)) for request in requests))
+    if len(found) == 1:
+        return list(found[0])
+    return ["+".join(sorted(",".join(words) or "default" for words in found))] if found else []
+
+
+def _fit(text: str) -> str:
+    return _DASHES.sub("-", _UNFIT.sub("-", text))

@@ -1,0 +1,87 @@
+"""Report for GitLab's code quality widget (``artifacts:reports:codequality``): an entry a component barrier.
+
+The widget compares fingerprints with those of the target branch, so known barriers are in the file and waived ones
+are not. ``location.path`` is the repository's file that has the markup, else host and path of the page. A page that
+could not be scanned is an entry, too, since a file without it would look like a pass; so is each doubt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Final, TextIO
+
+from producer.contract import Doubt, Impact, JsonObject
+from producer.contract.addresses import host_of, path_of, relative_uri
+from producer.reports.components import ComponentBarrier, component_results
+from producer.reports.doubts import doubt_kind, doubt_text
+from producer.reports.formats import ReportContext
+from producer.reports.page import Page
+from producer.reports.plain_text import counted, one_line
+
+_SEVERITY: Final = {
+    Impact.CRITICAL: "critical",
+    Impact.SERIOUS: "major",
+    Impact.MODERATE: "minor",
+    Impact.MINOR: "info",
+}
+_UNREAD: Final = "blocker"
+
+
+def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
+    """Write one list; holds all pages in memory."""
+    listed = list(pages)
+    entries = [_unread(page) for page in listed if not page.is_scanned]
+    entries += [_entry(one, context) for one in component_results(listed) if one.state != "waived"]
+    entries += [_doubt(page, doubt) for page in listed for doubt in page.doubts]
+    json.dump(entries, out, ensure_ascii=True, indent=1)
+    out.write("\n")
+
+
+def _entry(one: ComponentBarrier, context: ReportContext) -> JsonObject:
+    page, finding = one.places[0]
+    node = finding.nodes[0] if finding.nodes else None
+    place = context.sources.place_of(node.snippet, page.url) if node else None
+    where = f"{counted(one.node_count, 'element')} on {counted(one.page_count, 'page')}, first {page.url}"
+    fix = f". {one.what_to_do.do}" if one.what_to_do else ""
+    known_by = one.issue_id or _digest(finding.fingerprint, path_of(page.url))
+    return {
+        "description": one_line(f"{one.name} ({one.rule}): {where}{fix}", limit=1_000),
+        "check_name": one.rule,
+        "fingerprint": known_by,
+        "severity": _SEVERITY[one.impact],
+        "location": _location(place.path, place.line) if place else _location(_page_path(page)),
+    }
+
+
+def _unread(page: Page) -> JsonObject:
+    return {
+        "description": one_line(f"{page.url} is {page.outcome}: {page.problem}", limit=1_000),
+        "check_name": "not-scanned",
+        "fingerprint": _digest("not-scanned", page.url),
+        "severity": _UNREAD,
+        "location": _location(_page_path(page)),
+    }
+
+
+def _doubt(page: Page, doubt: Doubt) -> JsonObject:
+    return {
+        "description": one_line(f"{page.url} is in doubt: {doubt_text(doubt)}", limit=1_000),
+        "check_name": f"doubt/{doubt_kind(doubt)}",
+        "fingerprint": _digest(doubt.kind, doubt.what, doubt.where, path_of(page.url)),
+        "severity": "minor" if doubt.is_unseen else "info",
+        "location": _location(_page_path(page)),
+    }
+
+
+def _location(path: str, line: int = 1) -> JsonObject:
+    return {"path": path, "lines": {"begin": line}}
+
+
+def _page_path(page: Page) -> str:
+    return relative_uri(page.url) if host_of(page.url) else one_line(page.url, limit=500)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
