@@ -27,7 +27,7 @@ fail_on = "serious"             # minor, moderate, serious, critical, never
 # baseline = "known.json"       # fail only on what is not in it; `--write-baseline known.json` makes it
 
 [reports]
-html = "report.html"            # also json, jsonl, csv, markdown, junit, sarif, table
+html = "report.html"            # also json, jsonl, csv, markdown, junit, sarif, gitlab, table
 
 # [[waiver]]
 # rule = "color-contrast"

@@ -37,7 +37,11 @@ def states_of(request: Mapping[str, Any]) -> list[str]:
     size: Mapping[str, Any] = request.get("viewport") or {}
     is_usual = (size.get("width"), size.get("height")) in {(None, None), (1280, 800)}
     words = [] if is_usual else [f"{size.get('width')}x{size.get('height')}"]
-    return words + [str(request[name]) for name in _STATES if request.get(name)]
+    text = [f"text={request['text_size']}"] if request.get("text_size") else []  # beside a zoom of the same number
+    given = {name: value for name in _STATES if (value := request.get(name))}
+    words += [name.replace("_", "-") if value is True else str(value) for name, value in given.items()]
+    motion = ["motion"] if request.get("reduced_motion") is False else []  # less of it is the usual
+    return words + motion + text
 
 
 def states_of_all(requests: Iterable[Mapping[str, Any]]) -> list[str]:
