@@ -13,6 +13,8 @@ from typing import Any, Final
 from contenders import ALL
 from rows import Row
 
+from producer.contract.distribution import NAME
+
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
 
 
@@ -45,7 +47,7 @@ def machine(server: dict[str, Any], *, fsync: str, rounds: int) -> list[str]:
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {_processor()}, {platform.system()}",
         f"load average at the start {load} (1, 5, 15 minutes): above 0.5, somebody else was using the machine",
         f"Python {platform.python_version()}, Redis {server['redis_version']} with appendfsync {fsync}",
-        f"sightline {version('sightline')} with redis-py {version('redis')} and arq {version('arq')}; {pins}",
+        f"sightline {version(NAME)} with redis-py {version('redis')} and arq {version('arq')}; {pins}",
         f"{rounds} rounds, medians",
     ]
 

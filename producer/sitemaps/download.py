@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
-from importlib.metadata import version
 from ssl import SSLContext
 from typing import IO, Any, Final, cast
 from urllib.error import HTTPError, URLError
@@ -31,6 +30,7 @@ from urllib.request import (
 )
 
 from producer.contract.addresses import public_url, site_name
+from producer.contract.distribution import VERSION
 from producer.contract.retry_after import COME_AGAIN, read_retry_after
 from producer.errors import PageUnreachable, os_reason
 from producer.sitemaps.exchange import Exchange
@@ -48,7 +48,7 @@ WAITS_S: Final = 180.0
 """Waited in one run, at most."""
 SILENCE_S: Final = 15.0
 """Between two pieces, and for connecting."""
-AGENT: Final = f"Sightline/{version('sightline')} (accessibility scanner)"
+AGENT: Final = f"Sightline/{VERSION} (accessibility scanner)"
 _GZIP: Final = b"\x1f\x8b"
 _LEAST_WAIT_S: Final = 0.5
 _UNAUTHORISED: Final = 401

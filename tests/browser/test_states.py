@@ -72,7 +72,7 @@ async def test_a_device_is_seen_as_it_is(engine: ScanEngine):
     assert (seen["width"], seen["screen"], seen["ratio"], seen["touch"]) == (980, 390, 3, 5)
     assert (seen["coarse"], seen["hover"], seen["agent"], seen["platform"]) == (True, False, True, "iPhone")
     assert "iPhone" in agent
-    assert agent.endswith("Sightline/0.1 (accessibility scan)")
+    assert agent.endswith("Sightline/0.1.0 (accessibility scan)")
 
 
 async def test_the_default_state_is_as_it_was(engine: ScanEngine):

@@ -10,10 +10,11 @@ from typing import Final
 
 from producer.contract.appearance import Appearance
 from producer.contract.devices import Device
+from producer.contract.distribution import VERSION
 from worker.scan.cdp import JsonObject
 from worker.scan.page import Page
 
-_OUR_NAME: Final = "Sightline/0.1 (accessibility scan)"
+_OUR_NAME: Final = f"Sightline/{VERSION} (accessibility scan)"
 _TOUCH_POINTS: Final = 5
 _FONT_PX: Final = {"standard": 16, "fixed": 13}
 """Chromium's default sizes of text, which ``text_size`` is a percentage of."""
