@@ -2,7 +2,7 @@
 
 Two walks over the documents, a batch at a time: the first finds of each page, under each terms it was held to, its
 newest record and its newest that was read whole, the second drops all others that are too old. Scans may land
-meanwhile: they only make more records old. Why component barriers go by the same command: decision 0033.
+meanwhile: they only make more records old. Why component barriers go by the same command: decision 0034.
 """
 
 from __future__ import annotations
