@@ -194,7 +194,8 @@ async def test_a_page_is_left_as_it_was(browser_path: str, site: Site) -> None:
             blank = BlankPage(browser)
             await measure_contrast(opened, report, blank=blank, viewport=viewport, may_scroll=True, left_s=30)
 
-            assert [node["contrast"].verdict for rule in report.incomplete for node in rule["nodes"]] == ["passes"] * 2
+            [undecided] = [rule for rule in report.incomplete if rule["id"] == "color-contrast"]
+            assert [node["contrast"].verdict for node in undecided["nodes"]] == ["passes"] * 2
             assert await opened.evaluate(opened.session, world, state, timeout_s=10) == before
     finally:
         await browser.close()

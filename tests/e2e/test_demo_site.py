@@ -101,6 +101,7 @@ def test_the_repaired_twins_have_none(demo: Demo) -> None:
 
 def test_every_kind_of_report_is_written(demo: Demo) -> None:
     assert sorted(path.name for path in demo.reports.iterdir()) == [
+        "gl-code-quality-report.json",
         "junit.xml",
         "report.csv",
         "report.html",
@@ -137,8 +138,8 @@ async def test_search_filters_and_rules_of_the_report_work_without_a_server(demo
             ".map((one) => one.dataset.rule)"
         )
 
-    assert everything["said"] == "12 pages of 12, 56 findings"
-    assert (marquee["pages"], marquee["said"]) == (["/offers.html"], "1 page of 12, 1 finding")
+    assert everything["said"] == "12 pages of 12, 55 component barriers"
+    assert (marquee["pages"], marquee["said"]) == (["/offers.html"], "1 page of 12, 1 component barrier")
     assert nothing["pages"] == []
     assert again == everything
     assert passed["pages"] == ["/story.html", "/repaired/kettle.html", "/repaired/checkout.html"]

@@ -38,13 +38,16 @@ HOSTILE = (
 )
 
 
+HELP = {"image-alt": "Images must have alternative text"}
+
+
 def finding(
     rule: str = "image-alt",
     impact: Impact | None = Impact.CRITICAL,
     *,
     nodes: int = 1,
     trimmed: int = 0,
-    help_text: str = "Images must have alternative text",
+    help_text: str = "",
     snippet: str = "<img src='tin.png'>",
 ) -> Finding:
     made = tuple(
@@ -61,7 +64,7 @@ def finding(
         impact=impact,
         criteria=("1.1.1",),
         tags=("wcag2a", "wcag111"),
-        help=help_text,
+        help=help_text or HELP.get(rule, f"Mend what {rule} names"),
         help_url=f"https://rules.example/{rule}",
         description="Images need text",
         nodes=made,
