@@ -59,6 +59,8 @@ query.thread_busy         a query waits for its conversation: job_id, waits_for,
 query.thread_lost         the hold of a conversation ran out under a query: job_id
 tool.failed               a tool could not do what was asked: tool, job_id, error
 tool.refused              a call was not run: tool, job_id
+login.kept                a scan has logged in for its batch: generation
+login.failed              a batch's login failed, and fails for its other scans too
 gpu.slot_granted          a call got its slot (debug): host, kind, wait_ms, token
 gpu.slot_lost             a slot was lost during its call: host, kind, token, why
 gpu.gave_way              a batch call was ended for a question, and is made again: host, kind, token

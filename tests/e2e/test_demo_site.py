@@ -169,7 +169,8 @@ async def test_our_own_scan_finds_nothing_wrong_in_the_report(demo: Demo, served
 
     async with ScanEngine(ScanSettings(allow_private=True)) as engine:
         audits = [
-            await engine.audit(ScanRequest(url=address, standard=rules)) for rules in ("wcag22aa", "best-practice")
+            await engine.audit(ScanRequest(url=address, standard=rules, deadline_s=120))
+            for rules in ("wcag22aa", "best-practice")
         ]
 
     assert [audit.result.status for audit in audits] == ["scanned", "scanned"]

@@ -17,8 +17,8 @@ from producer.cli.main import run
 code = run(sys.argv[1:])
 print(code, *sys.modules, file=sys.stderr)
 """
-PLAIN = {"addresses", "terms", "payloads", "distribution", "nearest"}
-CHOICES = {"doubts", "rules", "selectors"}
+PLAIN = {"addresses", "terms", "payloads", "distribution", "nearest", "variables"}
+CHOICES = {"doubts", "rules", "selectors", "states", "devices"}
 """What options of pages may be, for the help of commands that have them: data without pydantic."""
 REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sarif", "markdown", "csv")}
 
@@ -78,6 +78,6 @@ def test_who_only_submits_loads_the_models_of_requests_alone(redis_url: str, key
     code, modules = loaded_by(redis_url, keys, "scan", "https://shop.example/", "--json")
 
     assert code == 0
-    of_requests = {"certificates", "hosts", "message", "requests"}
+    of_requests = {"appearance", "certificates", "hosts", "message", "requests", "step_selectors", "steps"}
     assert parts_of_the_contract(modules) - {"waiver", "decision"} == PLAIN | CHOICES | of_requests
     assert not {"rich", "producer.cli.scan.wait", "producer.cli.report_extras"} & modules

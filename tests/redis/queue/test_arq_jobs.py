@@ -104,13 +104,13 @@ async def test_an_id_is_taken_once(flavour: Flavour, pool: ArqRedis):
 
 
 async def test_queued_jobs_and_results_can_be_listed(flavour: Flavour, pool: ArqRedis):
-    for n in range(3):
-        await enqueued(pool, "add", n)
+    jobs = [await enqueued(pool, "add", n) for n in range(3)]
     await enqueued(pool, "add", 9, _defer_by=60)
     waiting = await pool.queued_jobs()
 
-    async with running(flavour) as worker:
-        await until(lambda: worker.worker.jobs_complete == 3, what="three results")
+    async with running(flavour):
+        for job in jobs:
+            await job.result(timeout=60)
         results = await pool.all_job_results()
         left = await pool.queued_jobs()
 

@@ -118,9 +118,8 @@ class SignIn:
         login = self._request.login
         if login is None:  # pragma: no cover  ``arrive`` has looked
             raise AssertionError
-        asked = self._request.model_copy(
-            update={"url": login.url, "steps": login.steps, "login": None, "wait_for": None}
-        )
+        of_login = {"url": login.url, "steps": login.steps, "login": None, "wait_for": None}
+        asked = ScanRequest.model_validate({**dict(self._request), **of_login})
         load, journey = self._way.of(asked)
         self._page.watch.restart()
         try:
