@@ -72,8 +72,9 @@ def _failure(one: ComponentBarrier, context: ReportContext) -> Failure:
     fix = one.what_to_do.do if one.what_to_do else finding.help
     known_by = f"; id {one.issue_id}" if one.issue_id else ""
     rule = one_line(one.rule, limit=100)
+    reached = f", reached by {_cut(page.reached_by)}" if page.reached_by else ""
     text = (
-        f"{one.impact.value}: {name} ({rule}): {element}{one_line(page.url, limit=500)}{more}; "
+        f"{one.impact.value}: {name} ({rule}): {element}{one_line(page.url, limit=500)}{reached}{more}; "
         f"fix: {_cut(fix).rstrip('.')}{known_by}"
     )
     place = context.sources.place_of(node.snippet, page.url) if node else None

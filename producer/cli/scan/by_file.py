@@ -39,14 +39,16 @@ class Start:
 class Wanted:
     """One run. ``options`` are the run's; those of a page come from ``for_page``.
 
-    ``given`` are the options of the command line. ``sites`` are the numbers of the file's sites to scan, none where the
-    command line names the pages. ``remarks`` are for the person who runs it.
+    ``given`` are the options of the command line. ``sites`` are the numbers of the file's sites to scan, ``journeys``
+    those of its journeys that begin at a page; none where the command line names the pages. ``remarks`` are for the
+    person who runs it.
     """
 
     options: ScanOptions
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     config: Config | None = None
     sites: tuple[int, ...] = ()
+    journeys: tuple[int, ...] = ()
     start: Start | None = None
     remarks: tuple[str, ...] = ()
 
@@ -102,6 +104,7 @@ def combined(
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
         return Wanted(options, given, start=_start(options, None, urls))
+    from producer.cli.scan.file_journeys import wanted_journeys
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
     from producer.config.reading import read_config
@@ -111,6 +114,7 @@ def combined(
     merged = {**given_in(document.scan), **given_in(document.gate), **_reports(config, given), **given}
     options = dataclasses.replace(options, **merged)
     sites = () if names_pages else _sites(config, options.sites)
+    journeys = () if names_pages else wanted_journeys(config, sites, all_sites=not options.sites)
     remarks = [f"settings of {config.shown}"]
     if not names_pages:
         options = dataclasses.replace(options, wait=True)
@@ -118,7 +122,7 @@ def combined(
         options = dataclasses.replace(options, only_new=False)
         remarks.append("gate.only_new is left out: --local keeps nothing from run to run; gate.baseline does")
     _check_max_new(options)
-    return Wanted(options, given, config, sites, _start(options, config, urls), tuple(remarks))
+    return Wanted(options, given, config, sites, journeys, _start(options, config, urls), tuple(remarks))
 
 
 def without_faults(reading: Reading, *, err: bool = True) -> Config:
@@ -207,8 +211,14 @@ def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> 
 def _first_address(config: Config | None, urls: Sequence[str]) -> str:
     if urls:
         return _address(urls[0], "--start")
-    sites = config.document.site if config else ()
-    return next((url for site in sites for url in (*site.addresses, site.url, *site.crawl, *site.sitemaps) if url), "")
+    if config is None:
+        return ""
+    from producer.config.journeys import start_of
+
+    document = config.document
+    of_sites = (url for site in document.site for url in (*site.addresses, site.url, *site.crawl, *site.sitemaps))
+    of_journeys = (start_of(document, one)[0] for one in document.journey if one.page)
+    return next(filter(None, (*of_sites, *of_journeys)), "")
 
 
 def _address(text: str, option: str) -> str:

@@ -18,6 +18,7 @@ from producer.cli.connect import environment, with_client
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.by_file import Start, Wanted, combined
+from producer.cli.scan.file_journeys import FileJourney, file_journeys
 from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.journeys import led
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
@@ -66,7 +67,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
     targets, asked = asked_pages(wanted, urls, file)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
-    plan = _plan(targets, asked, options)
+    plan = _plan(targets, asked, options, file_journeys(wanted.config))
     as_lines = options.as_json or not (is_for_people() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
@@ -107,8 +108,10 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
 
 
-def _plan(targets: Targets, pages: Sequence[Asked], options: ScanOptions) -> ScanPlan:
-    asked, steps, logins = led(pages, environment())
+def _plan(
+    targets: Targets, pages: Sequence[Asked], options: ScanOptions, named: Mapping[str, FileJourney] | None = None
+) -> ScanPlan:
+    asked, steps, logins = led(pages, environment(), named or {})
     own_states = _by_options(asked, states_of)
     jobs = sum(map(len, own_states.values()))
     if options.job_id and jobs > 1:
