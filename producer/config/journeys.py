@@ -25,9 +25,10 @@ def start_of(document: Document, journey: Journey) -> tuple[str, int | None]:
     """Return the address where a journey with a ``page`` begins, and the number of the site it names, if any."""
     sites = document.site
     named = next((number for number, site in enumerate(sites) if site.name and site.name == journey.site), None)
-    if "://" in journey.page:
+    first = next((number for number, site in enumerate(sites) if site.url), None)
+    number = named if named is not None else first
+    if "://" in journey.page or number is None:
         return journey.page, named
-    number = named if named is not None else next(number for number, site in enumerate(sites) if site.url)
     return urljoin(sites[number].url or "", journey.page), number
 
 
@@ -73,9 +74,9 @@ def _start_faults(number: int, journey: Raw, whole: Raw, used: set[str]) -> Iter
         near = difflib.get_close_matches(site, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names) or 'sites with names'}"
         yield (*path, "site"), f"{place}.site: {site!r} is no [[site]] of this file: {hint}"
-    elif page and "://" not in page and not page.startswith("${"):
-        if not any(one.get("url") for one in sites if not site or _text(one, "name") == site):
-            yield (*path, "page"), f"{place}.page: {page!r} is a path: expected `url` in its [[site]], to begin at"
+    has_url = any(one.get("url") for one in sites if not site or _text(one, "name") == site)
+    if page and not (site and site not in names) and not has_url and "://" not in page and not page.startswith("${"):
+        yield (*path, "page"), f"{place}.page: {page!r} is a path: expected `url` in its [[site]], to begin at"
     if page and (steps := _steps(journey)) and not any("scan" in step for step in steps):
         yield path, f"{place}: expected a step such as {{ scan = 'dialog open' }}, which names what is to be scanned"
     if not page and _text(journey, "name") not in used and journey.get("steps"):

@@ -79,7 +79,8 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
-    The journey: ``reached_by``; the agent: ``assessment`` to ``names``; its commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
+    The journey: ``reached_by``; the agent: ``assessment`` to ``names``; its commit: ``scan_id``, ``screenshot``; the
+    host's gate: ``reason``.
     The size limit cuts ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and
     ``barriers``.
     """

@@ -104,7 +104,6 @@ def combined(
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
         return Wanted(options, given, start=_start(options, None, urls))
-    from producer.cli.scan.file_journeys import wanted_journeys
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
     from producer.config.reading import read_config
@@ -114,7 +113,7 @@ def combined(
     merged = {**given_in(document.scan), **given_in(document.gate), **_reports(config, given), **given}
     options = dataclasses.replace(options, **merged)
     sites = () if names_pages else _sites(config, options.sites)
-    journeys = () if names_pages else wanted_journeys(config, sites, all_sites=not options.sites)
+    journeys = () if names_pages else _journeys(config, sites, all_sites=not options.sites)
     remarks = [f"settings of {config.shown}"]
     if not names_pages:
         options = dataclasses.replace(options, wait=True)
@@ -185,6 +184,15 @@ def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:
         )
         raise click.UsageError(f"--site {unknown[0]!r} is no site of {config.shown}: {hint}")
     return tuple(numbers[name] for name in names) if names else tuple(range(len(config.document.site)))
+
+
+def _journeys(config: Config, sites: tuple[int, ...], *, all_sites: bool) -> tuple[int, ...]:
+    """Return the numbers of the journeys that a run over ``sites`` does besides: those that begin at a page."""
+    from producer.config.journeys import start_of
+
+    document = config.document
+    starts = {number: start_of(document, one)[1] for number, one in enumerate(document.journey) if one.page}
+    return tuple(number for number, site in starts.items() if all_sites or site in sites)
 
 
 def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> Start | None:

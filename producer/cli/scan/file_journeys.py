@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from producer.cli.scan.step_variables import read_variable
+from producer.errors import InputError
+
 if TYPE_CHECKING:
     from producer.cli.scan.by_file import Wanted
     from producer.config.reading import Config
@@ -36,15 +39,6 @@ def file_journeys(config: Config | None) -> dict[str, FileJourney]:
     return journeys
 
 
-def wanted_journeys(config: Config, sites: tuple[int, ...], *, all_sites: bool) -> tuple[int, ...]:
-    """Return the numbers of the journeys that a run over ``sites`` does besides: those that begin at a page."""
-    from producer.config.journeys import start_of
-
-    document = config.document
-    starts = {number: start_of(document, one)[1] for number, one in enumerate(document.journey) if one.page}
-    return tuple(number for number, site in starts.items() if all_sites or site in sites)
-
-
 def begun_at(wanted: Wanted) -> Iterator[tuple[str, int | None, str]]:
     """Yield where each wanted journey begins, the number of the site whose options hold, and its ``steps`` option."""
     if wanted.config is None:
@@ -56,6 +50,28 @@ def begun_at(wanted: Wanted) -> Iterator[tuple[str, int | None, str]]:
         journey = wanted.config.document.journey[number]
         url, site = start_of(wanted.config.document, journey)
         yield url, site_of(wanted.config, url) if site is None else site, _value_of(wanted.config, journey.name)
+
+
+def check_variables(wanted: Wanted, environ: Mapping[str, str]) -> None:
+    """Raise ``InputError`` for all variables that the wanted journeys need and nobody has set: before anything runs."""
+    problems: list[str] = []
+    named = file_journeys(wanted.config)
+    for value in sorted(_asked(wanted) & named.keys()):
+        for name in dict.fromkeys(name for step in named[value].steps for name in step.variables):
+            try:
+                read_variable(name, environ, named[value].where)
+            except InputError as error:
+                problems.append(str(error))
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _asked(wanted: Wanted) -> set[str]:
+    """Return the values of ``login`` and ``steps`` that hold for the run, its sites, and the starts of its journeys."""
+    begun = list(begun_at(wanted))
+    options = [wanted.options, *map(wanted.for_site, wanted.sites), *(wanted.for_page(url, at) for url, at, _ in begun)]
+    named = {value for one in options for value in (one.login, one.steps) if value}
+    return named | {value for _, _, value in begun}
 
 
 def _value_of(config: Config, name: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
+from producer.cli.scan.step_variables import read_variable
 from producer.contract.variables import names_of
 from producer.errors import InputError
 from producer.text_file import read_text
@@ -82,7 +83,8 @@ def led(
 ) -> tuple[list[Asked], dict[str, Sequence[JsonObject]], dict[str, JsonObject]]:
     """Return the states that steps lead to in place of their pages, the steps to each, and the login of each.
 
-    ``named`` are the journeys of ``sightline.toml``. The values of variables join the secrets of their pages. Raises ``InputError``.
+    ``named`` are the journeys of ``sightline.toml``. The values of variables join the secrets of their pages. Raises
+    ``InputError``.
     """
     journeys: dict[tuple[str | None, str | None, int], Journeys] = {}
     urls: dict[tuple[str | None, str | None, int], list[str]] = {}
@@ -177,24 +179,6 @@ def read_steps(file: str, where: str) -> tuple[Step, ...]:
     if wrong:
         raise InputError(f"{where}: {'; '.join(wrong)}")
     return tuple(steps)
-
-
-def read_variable(name: str, environ: Mapping[str, str], where: str) -> str:
-    """Return the value of a variable of steps; raises ``InputError`` naming it where there is none."""
-    if environ.get(name):
-        return environ[name]
-    file = environ.get(f"{name}_FILE")
-    if not file:
-        raise InputError(f"{where} needs ${{{name}}}: set the variable {name}, or {name}_FILE to a file that holds it")
-    try:
-        value = read_text(file).strip("\r\n")
-    except OSError as error:
-        raise InputError(f"{name}_FILE: cannot read {file!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{name}_FILE: {file!r} is not a text file in UTF-8") from None
-    if not value:
-        raise InputError(f"{name}_FILE: {file!r} is empty: expected the value of ${{{name}}}")
-    return value
 
 
 def _list_in(file: str, where: str) -> list[Any]:

@@ -18,7 +18,7 @@ from producer.cli.connect import environment, with_client
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.by_file import Start, Wanted, combined
-from producer.cli.scan.file_journeys import FileJourney, file_journeys
+from producer.cli.scan.file_journeys import FileJourney, check_variables, file_journeys
 from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.journeys import led
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
@@ -48,6 +48,7 @@ def run(
     """Run the command and return its exit code; ``given`` are the options that stand on the command line."""
     wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given)
     _check(wanted.options)
+    check_variables(wanted, environment())
     for remark in wanted.remarks:
         click.echo(f"sightline: {remark}", err=True)
     with _started(wanted.start) as application:

@@ -10,7 +10,7 @@ import pytest
 from producer.cli.scan import by_file, pages, run
 from producer.cli.scan.by_file import combined
 from producer.cli.scan.command import scan
-from producer.cli.scan.file_journeys import file_journeys
+from producer.cli.scan.file_journeys import check_variables, file_journeys
 from producer.cli.scan.option_keys import option_keys
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.pages import asked_pages
@@ -60,7 +60,7 @@ steps = [{ click = "#a" }]
 steps = []
 """
 ACTIONS = "goto, click, fill, select, check, uncheck, press, hover, wait_for, scroll, consent, scan"
-EXPECTED = f"""\
+EXPECTED = """\
 2: scan.login: 'sing in' is no [[journey]] of this file, and no file: did you mean sign in?
 6: site[1].login: a login begins with a goto, has a step after it, and no scan: 'sizes' does not
 9: page[1].steps: 'no.json' is no [[journey]] of this file, and no file: expected the name of one, or a file of steps
@@ -76,7 +76,7 @@ EXPECTED = f"""\
 29: journey[3].site: 'shp' is no [[site]] of this file: did you mean shop?
 30: journey[3].steps: step 2 comes after the last scan, 'open': end with a scan, or leave it out
 30: journey[3].steps[1]: journey[2] scans a state called 'open' of this page, too
-31: journey[4]: expected a step such as {{ scan = 'dialog open' }}, which names what is to be scanned
+31: journey[4]: expected a step such as { scan = 'dialog open' }, which names what is to be scanned
 35: journey[5].name: missing
 36: journey[5].steps: is empty: expected one or more
 """
@@ -102,6 +102,12 @@ steps = [{ goto = "http://shop.test/login" }, { fill = "label=Word", value = "${
 name = "cart"
 page = "/cart"
 steps = [{ click = "#a" }, { scan = "open" }, { press = "Escape" }, { scan = "shut" }]
+"""
+STARTED = """
+[[journey]]
+name = "started"
+page = "/x"
+steps = [{ fill = "#pin", value = "${PIN}" }, { scan = "x" }]
 """
 CART = "http://shop.test/cart"
 
@@ -161,11 +167,17 @@ def test_a_file_of_journeys_alone_is_enough(file: Path) -> None:
     assert list(planned(file).urls) == ["http://a.test/#:~:state=x"]
 
 
-def test_a_missing_secret_is_named_with_its_journey_and_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "environment", dict)
+def test_every_missing_secret_is_named_with_its_journey_and_line_before_anything_runs(file: Path) -> None:
+    file.write_text(FILE.replace('value = "${WORD}"', 'value = "${WORD}-${ODD}"') + STARTED)
+    options = ScanOptions(config=str(file))
 
-    with pytest.raises(InputError, match=r"sightline\.toml:16: journey 'sign in' needs \$\{WORD\}: set the variable"):
-        planned(file)
+    with pytest.raises(InputError) as caught:
+        check_variables(combined((), has_file=False, options=options, command=scan, given={}), {"ODD": "x"})
+
+    assert [part.partition(": set")[0] for part in str(caught.value).split("; ")] == [
+        f"{file}:16: journey 'sign in' needs ${{WORD}}",
+        f"{file}:24: journey 'started' needs ${{PIN}}",
+    ]
 
 
 def test_an_editor_takes_and_refuses_the_steps_that_we_do() -> None:
