@@ -99,7 +99,7 @@ def combined(
 ) -> Wanted:
     """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them."""
     names_pages = bool(urls or options.sitemaps or options.crawl) or has_file
-    path = _file(options)
+    path = config_file(options)
     if path is None:
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
@@ -133,7 +133,8 @@ def without_faults(reading: Reading, *, err: bool = True) -> Config:
     return reading.config
 
 
-def _file(options: ScanOptions) -> Path | None:
+def config_file(options: ScanOptions) -> Path | None:
+    """Return the settings file that counts, None where there is none, or none is wanted."""
     if options.no_config:
         if options.config:
             raise click.UsageError("--config and --no-config exclude each other")

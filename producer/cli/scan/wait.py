@@ -70,8 +70,7 @@ def wait_and_report(
         reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
         check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
     gate, before = _baselines(options)
-    gate.today, gate.rule_waivers = datetime.now(UTC).date(), rules.rule_waivers
-    gate.take_waivers(rules.waivers, today=gate.today)
+    rules.put_into(gate, today=datetime.now(UTC).date())
     waiting = Waiting(plan, targets, queued, outputs, options, gate, before, rules=rules)
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         within = partial(_with_service, service) if service else with_client
