@@ -181,6 +181,15 @@ def read_steps(file: str, where: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def check_without_variables(options: ScanOptions) -> None:
+    """Raise ``InputError`` for steps that need secrets, where none are kept."""
+    for option, file in (("--steps", options.steps), ("--login", options.login)):
+        where = f"{option} {file!r}"
+        if file and (names := [name for step in read_steps(file, where) for name in step.variables]):
+            msg = f"{where} needs ${{{names[0]}}}, and a schedule keeps no secrets: let cron run 'sightline scan'"
+            raise InputError(msg)
+
+
 def _list_in(file: str, where: str) -> list[Any]:
     try:
         text = read_text(file)

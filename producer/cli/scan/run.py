@@ -26,6 +26,7 @@ from producer.cli.scan.pages import Asked, asked_pages
 from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.target_list import Targets
+from producer.cli.scan.targets import check_choice
 from producer.cli.terminal import is_for_people
 from producer.contract import JsonObject, Lane, check_own_job_id
 from producer.contract.addresses import stateless
@@ -99,14 +100,7 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError(msg)
     if options.job_id and options.batch:
         raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
-    filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
-    filters["--sitemap-replace"] = options.sitemap_replace
-    if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
-        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
-        raise click.UsageError(msg)
-    bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
-    if not options.crawl and (given := [name for name, value in bounds.items() if value]):
-        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
+    check_choice(options)
 
 
 def _plan(
