@@ -95,15 +95,25 @@ class Wanted:
 
 
 def combined(
-    urls: Sequence[str], *, has_file: bool, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
+    urls: Sequence[str],
+    *,
+    has_file: bool,
+    options: ScanOptions,
+    command: click.Command,
+    given: Mapping[str, Any],
+    first: str = "",
 ) -> Wanted:
-    """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them."""
+    """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them.
+
+    ``first`` is the first address of a list of them, which a started application has to answer.
+    """
     names_pages = bool(urls or options.sitemaps or options.crawl) or has_file
+    asked_first = urls or ([first] if first else [])
     path = config_file(options)
     if path is None:
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
-        return Wanted(options, given, start=_start(options, None, urls))
+        return Wanted(options, given, start=_start(options, None, asked_first))
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
     from producer.config.reading import read_config
@@ -121,7 +131,7 @@ def combined(
         options = dataclasses.replace(options, only_new=False)
         remarks.append("gate.only_new is left out: --local keeps nothing from run to run; gate.baseline does")
     _check_max_new(options)
-    return Wanted(options, given, config, sites, journeys, _start(options, config, urls), tuple(remarks))
+    return Wanted(options, given, config, sites, journeys, _start(options, config, asked_first), tuple(remarks))
 
 
 def without_faults(reading: Reading, *, err: bool = True) -> Config:

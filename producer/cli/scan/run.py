@@ -26,7 +26,7 @@ from producer.cli.scan.pages import Asked, asked_pages
 from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.target_list import Targets
-from producer.cli.scan.targets import check_choice
+from producer.cli.scan.targets import check_choice, first_address
 from producer.cli.terminal import is_for_people
 from producer.contract import JsonObject, Lane, check_own_job_id
 from producer.contract.addresses import stateless
@@ -47,7 +47,8 @@ def run(
     urls: Sequence[str], file: TextIO | None, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
 ) -> int:
     """Run the command and return its exit code; ``given`` are the options that stand on the command line."""
-    wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given)
+    first = first_address(file) if file is not None else ""
+    wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given, first=first)
     _check(wanted.options)
     check_variables(wanted, environment())
     for remark in wanted.remarks:

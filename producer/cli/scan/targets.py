@@ -73,6 +73,15 @@ def read_targets(
     return targets
 
 
+def first_address(file: IO[str]) -> str:
+    """Return the first line of a list that is no comment, and leave the list unread; '' for what is read only once."""
+    if not file.seekable():
+        return ""
+    first = next(_lines(file), "")
+    file.seek(0)
+    return first
+
+
 def _file_hint(text: str) -> str:
     """Return how a file of addresses is given, where ``text`` is the name of one."""
     with contextlib.suppress(OSError):  # too long for a name
