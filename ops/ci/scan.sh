@@ -4,6 +4,7 @@
 #
 # SIGHTLINE_URLS      addresses, one a line; without it those in SIGHTLINE_FILE [accessibility-urls.txt], else what
 #                     the options below name
+# SIGHTLINE_START     command that serves the site, such as npm run preview: waited for, and ended with the scan
 # SIGHTLINE_BASELINE  what is known [accessibility-known.json]; where it is missing, nothing is
 # SIGHTLINE_WRITE     file to write the next baseline to, for pipelines that keep it as an artefact
 # SIGHTLINE_FAIL_ON   impact from which on a new barrier fails [serious]
@@ -18,6 +19,8 @@ known=${SIGHTLINE_BASELINE:-accessibility-known.json}
 options=(--local --fail-on "${SIGHTLINE_FAIL_ON:-serious}" --timeout "${SIGHTLINE_TIMEOUT:-900}" --output "$reports/")
 for format in html markdown sarif junit csv gitlab; do options+=(--format "$format"); done
 if [ -f "$known" ]; then options+=(--baseline "$known"); fi
+if [ -n "${SIGHTLINE_START:-}" ]; then options+=(--start "$SIGHTLINE_START"); fi
+if [ -n "${SIGHTLINE_START:-}" ] && [ -n "${SIGHTLINE_URLS:-}" ]; then options+=(--start-url "${SIGHTLINE_URLS%%$'\n'*}"); fi
 if [ -n "${SIGHTLINE_WRITE:-}" ]; then options+=(--write-baseline "$SIGHTLINE_WRITE"); fi
 while IFS= read -r option; do
   if [ -n "$option" ]; then options+=("$option"); fi

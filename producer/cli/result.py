@@ -14,6 +14,7 @@ from producer.cli.ask import plain_answer, raise_for_end
 from producer.cli.connect import warning_without_worker, with_client
 from producer.cli.outputs import Output, plan_outputs, write_reports
 from producer.cli.scan.gate import FINE, Gate, exit_code, threshold
+from producer.cli.scan.later_rules import config_options, later_rules
 from producer.cli.scan.options import ScanOptions, report_options
 from producer.cli.terminal import folded, is_for_people
 from producer.contract import check_job_id
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.argument("job_id", metavar="JOB|BATCH")
 @click.option("--wait", is_flag=True, help="Wait for the result.")
 @report_options
+@config_options
 @click.option("--json", "as_json", is_flag=True, help="The JSON as it is in Redis. Default in a pipe.")
 def result(
     job_id: str,
@@ -45,9 +47,13 @@ def result(
     strict: bool,
     formats: tuple[str, ...],
     output: str | None,
+    config: str | None,
+    no_config: bool,
     as_json: bool,
 ) -> int:
     """Show the result of a job, or report a batch: a table in a terminal and in CI, else JSON. Exit codes as of scan.
+
+    Waivers of sightline.toml hold, as do its gate's fail_on, strict, rules and report_only.
 
     \b
     sightline result 3f2b8c6e5a --wait --timeout 120
@@ -66,19 +72,26 @@ def result(
         assess_wait_s=assess_wait_s if waits or assess_wait_s is not None else 0.0,
         fail_on=fail_on,
         strict=strict,
+        config=config,
+        no_config=no_config,
     )
+    options, rules = later_rules(
+        options, ({"fail_on": fail_on} if fail_on else {}) | ({"strict": True} if strict else {})
+    )
+    gate = Gate(strict=options.strict)
+    rules.put_into(gate, today=datetime.now(UTC).date())
     try:
-        found, extras = with_client(lambda client: _result(client, job_id, outputs, options, waits=waits))
+        found, extras = with_client(lambda client: _result(client, job_id, outputs, options, gate, waits=waits))
     except KeyboardInterrupt:
         raise click.Abort(f"stopped waiting; the job goes on: sightline result {job_id} --wait") from None
     except UnknownJob as error:
         as_lines = (Output("jsonl", None),)
-        return _batch_result(job_id, error, outputs or as_lines, options)
+        return _batch_result(job_id, error, outputs or as_lines, options, gate)
     if is_line:
         click.echo(line_of(found.model_dump(mode="json")))
     raise_for_end(found, "job")
     if isinstance(found, contract.ScanResult):
-        return _report(outputs, threshold(fail_on), extras)
+        return _report(outputs, threshold(options.fail_on), extras)
     if not is_line:
         is_answer = isinstance(found, contract.QueryResult)
         click.echo(folded(plain_answer(found)) if is_answer else line_of(found.model_dump(mode="json")))
@@ -86,7 +99,7 @@ def result(
 
 
 async def _result(
-    client: Client, job_id: str, outputs: Sequence[Output], options: ScanOptions, *, waits: bool
+    client: Client, job_id: str, outputs: Sequence[Output], options: ScanOptions, gate: Gate, *, waits: bool
 ) -> tuple[Result, Extras]:
     """Return the result and what reports show beside it.
 
@@ -106,15 +119,14 @@ async def _result(
         if wait_s := assess_wait(options):
             async with aclosing(client.assessed([job_id], timeout_s=wait_s)) as assessed:
                 found = await anext(assessed, found)
-    pages = [await _marked(client, found, options)] if isinstance(found, contract.ScanResult) else []
+    pages = [await _marked(client, found, gate)] if isinstance(found, contract.ScanResult) else []
     return found, await read_extras(client, pages, outputs)
 
 
-async def _marked(client: Client, found: ScanResult, options: ScanOptions) -> Page:
-    """Return the page of one scan with the waivers and decisions of the environment."""
+async def _marked(client: Client, found: ScanResult, gate: Gate) -> Page:
+    """Return the page of one scan with the waivers and decisions of the environment and of the file."""
     from producer.cli.scan.wait import take_kept
 
-    gate = Gate(strict=options.strict)
     await take_kept(client, gate)
     return gate.mark(page_of(found))
 
@@ -133,7 +145,7 @@ def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -
     return exit_code(summarise(pages, fail_on=fail_on), timed_out=False)
 
 
-def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions) -> int:
+def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions, gate: Gate) -> int:
     """Report the pages of the batch; raises ``UnknownJob`` where there is none, or its jobs are no longer kept."""
     from producer.cli.scan.baseline import Baseline
     from producer.cli.scan.submit import Queued, ScanPlan
@@ -144,7 +156,6 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], o
     pages = tuple(url or f"job {job_id}" for job_id, url in urls.items())
     queued = Queued(batch_id, is_complete=True, urls=urls)
     plan = ScanPlan(pages, {}, batch_id)
-    gate = Gate(strict=options.strict)
     try:
         return Waiting(plan, Targets(pages), queued, tuple(outputs), options, gate, Baseline()).run(with_client)
     except KeyboardInterrupt:

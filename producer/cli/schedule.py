@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ import click
 
 from producer.cli.connect import with_client
 from producer.cli.scan.appearance import states_of
+from producer.cli.scan.command import scan
+from producer.cli.scan.journeys import check_without_variables, journey_options, read_journeys
 from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
 from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.contract.addresses import public_url
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
     from producer.stored.schedules import Schedule, Schedules
 
 
+_CHOICE = ("sitemaps", "crawl", "max_pages", "per_pattern", "match", "exclude", "sitemap_replace", "ignore_robots")
+
+
+def _options_of_scan(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of ``scan`` that find pages to a command: they are defined once."""
+    options = {param.name: param for param in scan.params}
+    command.__click_params__ = [  # pyright: ignore[reportFunctionMemberAccess]  where click's own decorators keep them
+        *getattr(command, "__click_params__", []),
+        *(options[name] for name in reversed(_CHOICE)),
+    ]
+    return command
+
+
 @click.group(cls=NamingGroup)
 def schedule() -> None:
     """Keep schedules: scans that any worker submits when their time has come. Times are UTC."""
@@ -34,32 +49,38 @@ def schedule() -> None:
 @click.argument("urls", nargs=-1, metavar="[URL]…")
 @click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="One URL a line; - reads stdin.")
 @click.option("--standard", type=click.Choice(STANDARDS), help="What to hold the pages to.")
+@_options_of_scan
 @page_options
+@journey_options
 @click.option("--no-assess", is_flag=True, help="Findings only, no model.")
 def add(
     name: str, cron: str, urls: tuple[str, ...], *, file: str | None, standard: str | None, no_assess: bool, **page: Any
 ) -> None:
     """Scan the URLs as one batch whenever CRON (minute hour day month weekday) says so.
 
+    Pages of sitemaps and crawls are those found now; repeat the command to find them again.
+
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
     sightline schedule add weekly '30 2 * * 1' --file urls.txt
+    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --max-pages 50
+    sightline schedule add cart '0 5 * * *' https://shop.example/cart --steps dialog.json
     """
+    from producer.cli.scan.targets import check_choice
     from producer.stored.schedules import Schedule, check_cron
 
     check_cron(cron)
-    targets = _targets(urls, file)
+    asked = ScanOptions(**page)
+    check_choice(asked)
+    check_without_variables(asked)
+    targets = _targets(urls, file, asked)
+    for remark in targets.remarks:
+        click.echo(f"sightline: {remark}", err=True)
     if targets.refused:
         raise InputError(targets.refused[0].problem)
-    asked = ScanOptions(**page)
     fields = request_options(asked)
     fields |= ({"standard": standard} if standard else {}) | ({"assess": False} if no_assess else {})
-    named = groups_of(targets.urls, asked.groups)
-    payloads = tuple(
-        {"url": targets.with_login(url), **fields, **state} | ({"group": named[url]} if url in named else {})
-        for url in targets.urls
-        for state in states_of(asked)
-    )
+    payloads = tuple(_payloads(targets, asked, fields))
     added = Schedule(name, cron, "scan", payloads)
     with_client(lambda client: _schedules(client).add(added))
     click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")
@@ -89,20 +110,38 @@ def remove(name: str) -> None:
     click.echo(f"removed {name}")
 
 
+def _payloads(targets: Targets, asked: ScanOptions, fields: JsonObject) -> Iterator[JsonObject]:
+    """Yield what is asked of each job: a page, or a state that steps lead to, in each of its appearances."""
+    from producer.contract.addresses import stateless
+
+    journeys = read_journeys(asked, {}, {})
+    login = journeys.login_for(targets.urls)
+    fields |= {} if login is None else {"login": login}
+    named = groups_of(targets.urls, asked.groups)
+    for url in targets.urls:
+        gap: JsonObject = {"host_gap_ms": targets.gaps_ms[url]} if url in targets.gaps_ms else {}
+        group: JsonObject = {"group": named[url]} if url in named else {}
+        states = journeys.of([url]) or {url: ()}
+        for address, steps in states.items():
+            for look in states_of(asked):
+                led: JsonObject = {"steps": list(steps)} if steps else {}
+                yield {"url": targets.with_login(stateless(address)), **fields, **look, **led, **group, **gap}
+
+
 def _schedules(client: Client) -> Schedules:
     from producer.stored.schedules import Schedules
 
     return Schedules(client)
 
 
-def _targets(urls: Sequence[str], file: str | None) -> Targets:
+def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targets:
     from producer.cli.scan.targets import read_targets
 
     if file is None:
-        return read_targets(urls, None)
+        return read_targets(urls, None, asked)
     try:
         with click.open_file(file, encoding="utf-8") as lines:
-            return read_targets(urls, lines)
+            return read_targets(urls, lines, asked)
     except OSError as error:
         raise InputError(f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one a line") from None
 

@@ -23,6 +23,7 @@ from pydantic import (
 from producer.config.options import Option, Texts, listed, with_options
 from producer.contract.addresses import normal_url
 from producer.contract.rules import check_rule
+from producer.contract.steps import MAX_STEPS, Step, check_steps
 from producer.contract.waiver import FINGERPRINT, MAX_REASON_CHARS
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "markdown", "junit", "sarif", "html", "gitlab")
@@ -187,6 +188,27 @@ class FileWaiver(Table):
         return self
 
 
+def _steps(steps: list[Step]) -> list[Step]:
+    return list(check_steps(tuple(steps)))
+
+
+def _filled_in(text: str, info: ValidationInfo) -> str:
+    return filled_in(text, _variables(info))
+
+
+class Journey(Table):
+    """Steps: run from a page of its own, or where `login` and `steps` of other tables name it."""
+
+    name: Annotated[str, Field(min_length=1, description="Its name, for `login` and `steps`, and for messages.")]
+    page: Annotated[
+        str, AfterValidator(_filled_in), Field(description="Where it begins: an address, or a path under `site`.")
+    ] = ""
+    site: Annotated[str, Field(description="Name of that site.  [default: the first with a `url`]")] = ""
+    steps: Annotated[
+        list[Step], AfterValidator(_steps), Field(min_length=1, max_length=MAX_STEPS, description="docs/journeys.md")
+    ]
+
+
 class Document(Table):
     """All of ``sightline.toml``."""
 
@@ -197,7 +219,7 @@ class Document(Table):
     gate: Gate = Gate()
     reports: Reports = Reports()
     waiver: list[FileWaiver] = []
-    journey: list[dict[str, Any]] = []
+    journey: list[Journey] = []
 
 
 def _start(value: object) -> object:
@@ -253,4 +275,5 @@ def tables_of(model: type[Document]) -> dict[tuple[str, ...], type[BaseModel]]:
         ("gate", "max"): Limits,
         ("reports",): inner(parts["reports"]),
         ("waiver",): FileWaiver,
+        ("journey",): Journey,
     }

@@ -101,10 +101,7 @@ def _checked(
         document = model.model_validate(whole, context=context)
     except ValidationError as error:
         found += say.texts_of(error, tables_of(model), _homes(options))
-    journeys = whole.get("journey", [])
-    if isinstance(journeys, list):
-        tables = cast("list[Any]", journeys)
-        found += journey_faults([cast("dict[str, Any]", one) for one in tables if isinstance(one, dict)])
+    found += journey_faults(whole, context["folder"])
     if document is not None:
         found += _same_names(document.site)
     return found, None if found else document
@@ -127,6 +124,7 @@ def _homes(options: Sequence[Option]) -> dict[str, str]:
         "format": "reports have a table, [reports], such as html = 'report.html'",
         "output": "reports have a table, [reports], such as html = 'report.html'",
         "json": "reports have a table, [reports], such as jsonl = '-'",
+        "journeys": "write each as a [[journey]]",
     }
     for name in (
         "pages",

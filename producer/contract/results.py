@@ -79,12 +79,14 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
-    The agent: ``assessment`` to ``names``; its commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
+    The journey: ``reached_by``; the agent: ``assessment`` to ``names``; its commit: ``scan_id``, ``screenshot``; the
+    host's gate: ``reason``.
     The size limit cuts ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and
     ``barriers``.
     """
 
     reason: str
+    reached_by: str
     scan_id: str
     findings: tuple[Finding, ...]
     incomplete: tuple[Finding, ...]
@@ -112,6 +114,8 @@ class ScanResult(Result):
 
     ``page_state`` names the state that the page was in (``states.py``); '', the default one, is left out of the JSON.
 
+    ``reached_by`` is the last step before the scan, of a page that steps led to; it is left out while empty, too.
+
     The last seventeen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
@@ -129,6 +133,7 @@ class ScanResult(Result):
     title: str = ""
     group: str = ""
     page_state: Annotated[str, _RARE] = ""
+    reached_by: Annotated[str, _RARE] = ""
     status: ScanStatus
     reason: str = ""
     standard: str = "wcag22aa"

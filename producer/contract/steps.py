@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from producer.contract.addresses import normal_url
 from producer.contract.step_selectors import read_step_selector
@@ -66,7 +66,6 @@ class WaitFor(BaseModel):
     def _is_one(cls, given: Any) -> Any:
         if isinstance(given, BaseModel):
             return given
-        given = {"selector": given} if isinstance(given, str) else given
         fields = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
         names = sorted(str(name) for name, value in fields.items() if value is not None)
         if len(names) != 1 or names[0] not in cls.model_fields:
@@ -83,6 +82,16 @@ class WaitFor(BaseModel):
         if self.idle is False:
             raise ValueError("idle: expected true: the step waits until network and page are still")
         return self
+
+
+def _wait_for(given: object) -> object:
+    return {"selector": given} if isinstance(given, str) else given
+
+
+def _consent(given: object) -> object:
+    if given is not None and given is not True and not isinstance(given, str):
+        raise ValueError("expected true, or the selector of a button")
+    return given
 
 
 class Step(BaseModel):
@@ -103,9 +112,9 @@ class Step(BaseModel):
     uncheck: str | None = None
     press: str | None = None
     hover: str | None = None
-    wait_for: WaitFor | None = None
+    wait_for: Annotated[WaitFor | None, BeforeValidator(_wait_for, json_schema_input_type=WaitFor | str | None)] = None
     scroll: str | None = None
-    consent: str | Literal[True] | None = None
+    consent: Annotated[str | Literal[True] | None, BeforeValidator(_consent)] = None
     scan: str | None = None
     value: str | None = None
     on: str | None = None

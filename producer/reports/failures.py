@@ -68,12 +68,13 @@ def _failure(one: ComponentBarrier, context: ReportContext) -> Failure:
     node = finding.nodes[0] if finding.nodes else None
     name = one_line(one.name, limit=_CHARS)
     element = f"{_cut(selector_text(node.selector))} on " if node else ""
-    more = f" and {counted(one.page_count - 1, 'more page')}" if one.page_count > 1 else ""
+    reached = f", reached by {_cut(page.reached_by)}" if page.reached_by else ""
+    more = f"{',' * bool(reached)} and {counted(one.page_count - 1, 'more page')}" if one.page_count > 1 else ""
     fix = one.what_to_do.do if one.what_to_do else finding.help
     known_by = f"; id {one.issue_id}" if one.issue_id else ""
     rule = one_line(one.rule, limit=100)
     text = (
-        f"{one.impact.value}: {name} ({rule}): {element}{one_line(page.url, limit=500)}{more}; "
+        f"{one.impact.value}: {name} ({rule}): {element}{one_line(page.url, limit=500)}{reached}{more}; "
         f"fix: {_cut(fix).rstrip('.')}{known_by}"
     )
     place = context.sources.place_of(node.snippet, page.url) if node else None

@@ -279,7 +279,8 @@ def _place(page: Page, finding: Finding, names: dict[int, str]) -> str:
     more = f" +{elements(finding) - 1:,}" if elements(finding) > 1 else ""
     marked = page.marks.finding_text(finding)
     mark = f" ({text(marked)})" if marked else ""
-    return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{mark}\n"
+    reached = f", reached by {code(page.reached_by, limit=_WHY_CHARS)}" if page.reached_by else ""
+    return f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {first}{more}{mark}{reached}\n"
 
 
 def _look(one: Proposed | Measured, names: dict[int, str]) -> str:

@@ -69,6 +69,11 @@ class Page:
         return with_state(path_of(self.url), self.state)
 
     @property
+    def reached_by(self) -> str:
+        """The last step before the scan, '' for a page that no steps lead to."""
+        return self.result.reached_by if self.result else ""
+
+    @property
     def doubts(self) -> tuple[Doubt, ...]:
         """What was not seen of the page, and what about it is worth a remark."""
         return doubts_of(self.result) if self.result else ()

@@ -51,6 +51,7 @@ async def test_steps_lead_to_a_state_that_is_scanned_under_its_name(engine: Scan
     assert result.url == shop.site.url("/shop/cart") + "#:~:state=details+open"
     assert result.final_url == shop.site.url("/shop/cart")
     assert [finding.rule for finding in result.findings] == ["image-alt"]
+    assert result.reached_by == 'step 7 (wait_for text="Details")'
 
 
 async def test_what_steps_do_is_input_as_people_give_it(engine: ScanEngine, shop: Shop, site: Site) -> None:
@@ -73,7 +74,7 @@ async def test_a_step_whose_element_is_gone_says_what_is_there_and_the_page_does
     missing = {"click": 'role=button[name="Save"]', "name": "save it", "timeout_s": 0.3}
     result = await take(engine, shop, "/shop/cart", {"scroll": "bottom"}, {"hover": "text=Cart"}, missing)
 
-    assert (result.status, result.findings) == ("unreachable", ())
+    assert (result.status, result.findings, result.reached_by) == ("unreachable", (), "")
     assert result.reason.startswith("""step 3 'save it' (click role=button[name="Save"]) failed: nothing fits""")
     assert "3 buttons: 'Open details', 'Cancel', 'Pay now'" in result.reason
     assert result.reason.endswith(f"; the page is 'Cart', {shop.site.url('/shop/cart')}")

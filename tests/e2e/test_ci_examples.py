@@ -35,7 +35,7 @@ PIPELINE: Any = yaml.safe_load((EXAMPLES / "gitlab-ci.yml").read_text())
 COMPONENT = (ROOT / "templates" / "accessibility.yml").read_text()
 SPEC: Any = yaml.safe_load(COMPONENT.partition("\n---\n")[0])["spec"]["inputs"]
 STEPS: dict[str, Any] = {step["name"]: step for step in ACTION["runs"]["steps"]}
-SERVE: str = WORKFLOW["jobs"]["accessibility"]["steps"][1]["run"]
+SERVE: str = WORKFLOW["jobs"]["accessibility"]["steps"][1]["with"]["start"]
 JENKINS = re.findall(r"sh '''\n(.*?)'''", (EXAMPLES / "Jenkinsfile").read_text(), re.DOTALL)
 SHOP = "<!doctype html>\n<html lang=en><title>Shop</title>\n<main><h1>Shop</h1>\n{}\n</main></html>"
 TOKEN = "t0ken"  # noqa: S105  of a stub
@@ -199,15 +199,15 @@ def test_the_action_fails_on_a_new_barrier_says_so_everywhere_and_stays_green_wh
 ) -> None:
     github = {"GITHUB_ACTIONS": "true"}
     machine.write(OLD)
-    serve = machine.run(SERVE)
+    site = {"start": SERVE.replace("8000", str(machine.port)), "urls": machine.url}
     accepted = machine.step(
-        "Scan", github, urls=machine.url, **{"fail-on": "never", "write-baseline": "accessibility-known.json"}
+        "Scan", github, **site, **{"fail-on": "never", "write-baseline": "accessibility-known.json"}
     )
     machine.write(OLD + NEW)
 
-    worse = machine.step("Scan", github, urls=machine.url)
+    worse = machine.step("Scan", github, **site)
 
-    assert [code for code, _ in (serve, accepted, worse)] == [0, 0, 1], worse
+    assert [code for code, _ in (accepted, worse)] == [0, 1], worse
     assert re.search(r"^sightline: fails: critical: .*\(button-name\): #pay on http", worse[1], re.MULTILINE), worse[1]
     [annotation] = [line for line in worse[1].splitlines() if line.startswith("::error ")]
     assert annotation.startswith("::error file=public/index.html,line=4,title=Sightline%3A ")
@@ -238,9 +238,21 @@ def test_the_action_fails_on_a_new_barrier_says_so_everywhere_and_stays_green_wh
     assert (tmp_path / "summary.md").read_text() == comment["body"]
 
 
+def test_a_site_that_never_comes_up_ends_the_job_with_its_last_lines(machine: Machine) -> None:
+    start = {"start": "echo no script called preview; exit 5", "urls": machine.url}
+
+    scanned = machine.step("Scan", {"GITHUB_ACTIONS": "true"}, **start)
+    commented = machine.step("Comment on the pull request", {"GITHUB_ACTIONS": "true"}, token=TOKEN)
+
+    assert (scanned[0], commented[0]) == (3, 0), commented
+    assert "has ended with 5; its last lines: no script called preview; http://127.0.0.1:" in scanned[1]
+    assert not (machine.folder / "reports").exists()
+
+
 def test_the_gitlab_component_fails_on_barriers_and_leaves_its_reports(machine: Machine) -> None:
     machine.write(OLD + NEW)
-    job = component(install="x", serve=PIPELINE["include"][0]["inputs"]["serve"], urls=machine.url)["accessibility"]
+    serve = PIPELINE["include"][0]["inputs"]["serve"].replace("8000", str(machine.port))
+    job = component(install="x", serve=serve, urls=machine.url)["accessibility"]
 
     code, said = machine.run("\n".join(job["script"]), GITLAB_CI="true", **job["variables"])
     after, told = machine.run("\n".join(job["after_script"]), GITLAB_CI="true")

@@ -90,3 +90,9 @@ rules = ["image-alt"]
     assert rules == {"shop": {"button-name"}, "docs": {"button-name", "image-alt"}}
     assert [page["group"] for page in pages.values() if page["url"].endswith("/docs")] == ["docs"]
     assert done.returncode == 1
+    shop_job, batch = pages[f"{site.url}/shop"]["job_id"], pages[f"{site.url}/shop"]["job_id"].rpartition("-")[0]
+    assert call("result", shop_job, "--no-config").returncode == 1, "button-name counts"
+    assert call("result", shop_job, "--config", str(file)).returncode == 0, "only image-alt does"
+    later = call("result", batch, "--config", str(file), "--format", "table")
+    assert later.returncode == 1
+    assert f"only reported, for gate.rules of {file} does not name the rule" in " ".join(later.stdout.split())

@@ -8,6 +8,7 @@ from pathlib import Path
 from producer.keys import Keys
 from tests.support.command_line import Call, drawn_by_sightline
 from tests.support.scan_worker import environment_for
+from tests.support.small_site import small_site
 
 TEA, CART = "https://shop.example/tea", "https://shop.example/cart"
 
@@ -40,3 +41,30 @@ def test_a_file_that_cannot_be_read_is_named(call: Call) -> None:
 
     assert done.returncode == 64
     assert "cannot read 'missing.txt': No such file or directory; expected a file of addresses" in done.stderr
+
+
+def test_a_schedule_takes_sitemaps_crawls_and_steps(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "steps.json").write_text('[{"click": "#a"}, {"scan": "open"}]')
+    with small_site() as site:
+        site.files["/sitemap.xml"] = f"<urlset><url><loc>{site.url}/tea</loc></url></urlset>".encode()
+        site.files["/"] = b"<a href=/cart>Cart</a>"
+        site.files["/cart"] = b"<p>Cart</p>"
+        found = ("--sitemap", f"{site.url}/sitemap.xml", "--crawl", f"{site.url}/", "--max-pages", "2")
+
+        done = call("schedule", "add", "shop", "0 4 * * *", *found, "--steps", str(tmp_path / "steps.json"))
+
+    assert done.returncode == 0, done.stderr
+    steps = [{"click": "#a"}, {"scan": "open"}]
+    kept = json.loads(call("schedule", "list").stdout)["payloads"]
+    assert kept == [{"url": f"{site.url}{path}", "steps": steps} for path in ("/tea", "/", "/cart")]
+
+
+def test_a_schedule_keeps_no_secrets_of_steps(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "login.json"
+    file.write_text('[{"goto": "/login"}, {"fill": "#word", "value": "${WORD}"}]')
+
+    done = call("schedule", "add", "shop", "0 4 * * *", TEA, "--login", str(file), WORD="open sesame")
+
+    assert done.returncode == 64
+    assert "needs ${WORD}, and a schedule keeps no secrets: let cron run 'sightline scan'" in done.stderr
+    assert call("schedule", "list").stdout == ""

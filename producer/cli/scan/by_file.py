@@ -39,14 +39,16 @@ class Start:
 class Wanted:
     """One run. ``options`` are the run's; those of a page come from ``for_page``.
 
-    ``given`` are the options of the command line. ``sites`` are the numbers of the file's sites to scan, none where the
-    command line names the pages. ``remarks`` are for the person who runs it.
+    ``given`` are the options of the command line. ``sites`` are the numbers of the file's sites to scan, ``journeys``
+    those of its journeys that begin at a page; none where the command line names the pages. ``remarks`` are for the
+    person who runs it.
     """
 
     options: ScanOptions
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     config: Config | None = None
     sites: tuple[int, ...] = ()
+    journeys: tuple[int, ...] = ()
     start: Start | None = None
     remarks: tuple[str, ...] = ()
 
@@ -93,15 +95,25 @@ class Wanted:
 
 
 def combined(
-    urls: Sequence[str], *, has_file: bool, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
+    urls: Sequence[str],
+    *,
+    has_file: bool,
+    options: ScanOptions,
+    command: click.Command,
+    given: Mapping[str, Any],
+    first: str = "",
 ) -> Wanted:
-    """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them."""
+    """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them.
+
+    ``first`` is the first address of a list of them, which a started application has to answer.
+    """
     names_pages = bool(urls or options.sitemaps or options.crawl) or has_file
-    path = _file(options)
+    asked_first = urls or ([first] if first else [])
+    path = config_file(options)
     if path is None:
         if options.sites:
             raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
-        return Wanted(options, given, start=_start(options, None, urls))
+        return Wanted(options, given, start=_start(options, None, asked_first))
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
     from producer.config.reading import read_config
@@ -111,6 +123,7 @@ def combined(
     merged = {**given_in(document.scan), **given_in(document.gate), **_reports(config, given), **given}
     options = dataclasses.replace(options, **merged)
     sites = () if names_pages else _sites(config, options.sites)
+    journeys = () if names_pages else _journeys(config, sites, all_sites=not options.sites)
     remarks = [f"settings of {config.shown}"]
     if not names_pages:
         options = dataclasses.replace(options, wait=True)
@@ -118,7 +131,7 @@ def combined(
         options = dataclasses.replace(options, only_new=False)
         remarks.append("gate.only_new is left out: --local keeps nothing from run to run; gate.baseline does")
     _check_max_new(options)
-    return Wanted(options, given, config, sites, _start(options, config, urls), tuple(remarks))
+    return Wanted(options, given, config, sites, journeys, _start(options, config, asked_first), tuple(remarks))
 
 
 def without_faults(reading: Reading, *, err: bool = True) -> Config:
@@ -130,7 +143,8 @@ def without_faults(reading: Reading, *, err: bool = True) -> Config:
     return reading.config
 
 
-def _file(options: ScanOptions) -> Path | None:
+def config_file(options: ScanOptions) -> Path | None:
+    """Return the settings file that counts, None where there is none, or none is wanted."""
     if options.no_config:
         if options.config:
             raise click.UsageError("--config and --no-config exclude each other")
@@ -183,6 +197,15 @@ def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:
     return tuple(numbers[name] for name in names) if names else tuple(range(len(config.document.site)))
 
 
+def _journeys(config: Config, sites: tuple[int, ...], *, all_sites: bool) -> tuple[int, ...]:
+    """Return the numbers of the journeys that a run over ``sites`` does besides: those that begin at a page."""
+    from producer.config.journeys import start_of
+
+    document = config.document
+    starts = {number: start_of(document, one)[1] for number, one in enumerate(document.journey) if one.page}
+    return tuple(number for number, site in starts.items() if all_sites or site in sites)
+
+
 def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> Start | None:
     """Return the application to start; the file's is not for addresses of other sites on the command line."""
     given = _address(options.start_url, "--start-url") if options.start_url else ""
@@ -207,8 +230,14 @@ def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> 
 def _first_address(config: Config | None, urls: Sequence[str]) -> str:
     if urls:
         return _address(urls[0], "--start")
-    sites = config.document.site if config else ()
-    return next((url for site in sites for url in (*site.addresses, site.url, *site.crawl, *site.sitemaps) if url), "")
+    if config is None:
+        return ""
+    from producer.config.journeys import start_of
+
+    document = config.document
+    of_sites = (url for site in document.site for url in (*site.addresses, site.url, *site.crawl, *site.sitemaps))
+    of_journeys = (start_of(document, one)[0] for one in document.journey if one.page)
+    return next(filter(None, (*of_sites, *of_journeys)), "")
 
 
 def _address(text: str, option: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from producer.cli.scan.by_file import Wanted
-from producer.cli.scan.gate import RuleWaiver
+from producer.cli.scan.gate import Gate, RuleWaiver
 from producer.cli.scan.limits import Limits
 from producer.contract.waiver import Waiver
 
@@ -18,6 +19,11 @@ class FileRules:
     rule_waivers: tuple[RuleWaiver, ...] = ()
     limits: Limits = field(default_factory=Limits)
     shown: str = ""
+
+    def put_into(self, gate: Gate, *, today: date) -> None:
+        """Give a gate the waivers that are in force, or expired, ``today`` (UTC)."""
+        gate.today, gate.rule_waivers = today, self.rule_waivers
+        gate.take_waivers(self.waivers, today=today)
 
 
 def file_rules(wanted: Wanted) -> FileRules:

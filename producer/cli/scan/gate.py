@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from producer.cli.scan.baseline import Baseline
 from producer.contract import Impact
-from producer.contract.addresses import path_of
+from producer.contract.addresses import path_of, stateless
 from producer.contract.decision import Decision
 from producer.contract.states import split_state
 from producer.contract.waiver import Waiver
@@ -40,6 +40,7 @@ NO_SUCH_ROUTE = (
 class RuleWaiver:
     """A waiver of ``rules``, or with ``is_others`` of all others, on the pages that fit ``match``, or on all.
 
+    A pattern that fits a page fits each state that steps lead to there.
     The waiver's fingerprint is that of the finding it is met on.
     """
 
@@ -56,7 +57,7 @@ class RuleWaiver:
             return True
         from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
 
-        return any(fits(url, pattern) for pattern in self.match)
+        return any(fits(one, pattern) for pattern in self.match for one in {url, stateless(url)})
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 A file is a list of steps as JSON, ``[[steps]]`` as TOML, or what Chrome DevTools' Recorder exports as JSON
 (``recorder.py``). Values of ``${NAME}`` come from the environment: ``NAME`` itself, or the file that ``NAME_FILE``
-names, as secrets are mounted. They join the job's secrets and are in no message.
+names, as secrets are mounted. They join the job's secrets and are in no message. In ``sightline.toml`` both options may
+name a journey of that file (``file_journeys.py``).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
+from producer.cli.scan.step_variables import read_variable
 from producer.contract.variables import names_of
 from producer.errors import InputError
 from producer.text_file import read_text
 
 if TYPE_CHECKING:
+    from producer.cli.scan.file_journeys import Named
     from producer.cli.scan.options import ScanOptions
     from producer.cli.scan.pages import Asked
     from producer.contract import JsonObject
@@ -76,18 +79,19 @@ class Journeys:
 
 
 def led(
-    pages: Sequence[Asked], environ: Mapping[str, str]
+    pages: Sequence[Asked], environ: Mapping[str, str], named: Named
 ) -> tuple[list[Asked], dict[str, Sequence[JsonObject]], dict[str, JsonObject]]:
     """Return the states that steps lead to in place of their pages, the steps to each, and the login of each.
 
-    The values of variables join the secrets of their pages. Raises ``InputError``.
+    ``named`` are the journeys of ``sightline.toml``. The values of variables join the secrets of their pages. Raises
+    ``InputError``.
     """
     journeys: dict[tuple[str | None, str | None, int], Journeys] = {}
     urls: dict[tuple[str | None, str | None, int], list[str]] = {}
     for page in pages:
         key = _way_of(page)
         if key not in journeys:
-            journeys[key] = read_journeys(page.options, environ, page.secrets)
+            journeys[key] = read_journeys(page.options, environ, page.secrets, named)
         urls.setdefault(key, []).append(page.url)
     of_all = {key: one.login_for(urls[key]) for key, one in journeys.items()}
     asked: list[Asked] = []
@@ -96,7 +100,8 @@ def led(
     for page in pages:
         key = _way_of(page)
         states = journeys[key].of([page.url])
-        steps |= states
+        if twice := [url for url, way in states.items() if steps.setdefault(url, way) is not way]:
+            raise InputError(f"two journeys scan a state of one name, {twice[0]}: a state is known by its name")
         login = of_all[key]
         for url in states or [page.url]:
             asked.append(replace(page, url=url))
@@ -108,40 +113,46 @@ def _way_of(page: Asked) -> tuple[str | None, str | None, int]:
     return page.options.steps, page.options.login, id(page.secrets)
 
 
-def read_journeys(options: ScanOptions, environ: Mapping[str, str], secrets: JsonObject) -> Journeys:
+def read_journeys(
+    options: ScanOptions, environ: Mapping[str, str], secrets: JsonObject, named: Named | None = None
+) -> Journeys:
     """Return what --steps asks for; the variables' values are put into ``secrets``. Raises ``InputError``."""
     states: dict[str, list[JsonObject]] = {}
     login: list[JsonObject] = []
     if options.steps:
         from producer.contract.steps import state_of_steps, states_of
 
-        steps = _read("--steps", options.steps, environ, secrets)
+        steps = _read("--steps", options.steps, environ, secrets, named or {})
         states = {state_of_steps(part): list(map(_sent, part)) for part in states_of(steps)}
     if options.login:
-        login = list(map(_sent, _read("--login", options.login, environ, secrets)))
+        login = list(map(_sent, _read("--login", options.login, environ, secrets, named or {})))
         if len(login) < 2 or "goto" not in login[0] or "scan" in login[-1]:  # noqa: PLR2004  its page, and a step there
             msg = f"--login {options.login!r}: expected a goto first, to the page where to log in, then its steps"
             raise InputError(msg)
     return Journeys(states, login)
 
 
-def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObject) -> tuple[Step, ...]:
-    """Return the steps of a file, their variables' values put into ``secrets``."""
+def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObject, named: Named) -> tuple[Step, ...]:
+    """Return the steps of a file, or of a journey of ``named``, their variables' values put into ``secrets``."""
     from producer.contract.steps import check_steps
 
-    where = f"{option} {file!r}"
-    steps = read_steps(file, where)
-    try:
-        check_steps(steps)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
+    if (journey := named.get(file)) is not None:
+        where, steps, places = journey.where, journey.steps, journey.places
+    else:
+        where = f"{option} {file!r}"
+        steps = read_steps(file, where)
+        places = [f"{where}, step {number}" for number in range(1, len(steps) + 1)]
+        try:
+            check_steps(steps)
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
     names = names_of({"steps": list(map(_sent, steps))})
     if names:
         values = {name: read_variable(name, environ, where) for name in names}
         secrets["variables"] = {**secrets.get("variables", {}), **values}
-    for number, step in enumerate(steps, 1):
+    for place, step in zip(places, steps, strict=True):
         if step.fill and step.value and not step.variables and _PASSWORD.search(step.fill):
-            what = f"{where}, step {number}: the value for {step.fill!r} is kept with the job"
+            what = f"{place}: the value for {step.fill!r} is kept with the job"
             click.echo(f"sightline: {what}: if it is a secret, write ${{NAME}} and set NAME", err=True)
     return steps
 
@@ -170,22 +181,13 @@ def read_steps(file: str, where: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def read_variable(name: str, environ: Mapping[str, str], where: str) -> str:
-    """Return the value of a variable of steps; raises ``InputError`` naming it where there is none."""
-    if environ.get(name):
-        return environ[name]
-    file = environ.get(f"{name}_FILE")
-    if not file:
-        raise InputError(f"{where} needs ${{{name}}}: set the variable {name}, or {name}_FILE to a file that holds it")
-    try:
-        value = read_text(file).strip("\r\n")
-    except OSError as error:
-        raise InputError(f"{name}_FILE: cannot read {file!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{name}_FILE: {file!r} is not a text file in UTF-8") from None
-    if not value:
-        raise InputError(f"{name}_FILE: {file!r} is empty: expected the value of ${{{name}}}")
-    return value
+def check_without_variables(options: ScanOptions) -> None:
+    """Raise ``InputError`` for steps that need secrets, where none are kept."""
+    for option, file in (("--steps", options.steps), ("--login", options.login)):
+        where = f"{option} {file!r}"
+        if file and (names := [name for step in read_steps(file, where) for name in step.variables]):
+            msg = f"{where} needs ${{{names[0]}}}, and a schedule keeps no secrets: let cron run 'sightline scan'"
+            raise InputError(msg)
 
 
 def _list_in(file: str, where: str) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from producer.cli.connect import environment
 from producer.cli.scan.by_file import Wanted
+from producer.cli.scan.file_journeys import begun_at
 from producer.cli.scan.login_files import HEADERS_VARIABLE, check_one_site, read_secrets
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.target_list import Targets
@@ -36,8 +37,10 @@ def asked_pages(wanted: Wanted, urls: Sequence[str], file: TextIO | None) -> tup
         targets = read_targets(urls, file, wanted.options, logins.of(None))
         asked = tuple(Asked(url, wanted.options, logins.of(None)) for url in targets.urls)
     else:
-        targets, owners = _by_sites(wanted, logins) if wanted.sites else _given(wanted, urls, file, logins)
+        by_file = wanted.sites or wanted.journeys
+        targets, owners = _by_sites(wanted, logins) if by_file else _given(wanted, urls, file, logins)
         asked = tuple(Asked(url, wanted.for_page(url, site), logins.of(site)) for url, site in owners.items())
+        asked += _of_journeys(wanted, targets, logins)
     logins.check(asked)
     _check_blocked(asked)
     return targets, asked
@@ -83,6 +86,18 @@ def _given(
         raise InputError(f"nothing to scan: {config.shown} has no [[site]], and no address was given")
     targets = read_targets(urls, file, wanted.options, logins.of(None))
     return targets, {url: site_of(config, url) if config else None for url in targets.urls}
+
+
+def _of_journeys(wanted: Wanted, targets: Targets, logins: _Logins) -> tuple[Asked, ...]:
+    """Return the pages at which journeys of the file begin, with the options of the page, and its steps theirs."""
+    asked: list[Asked] = []
+    for text, site, steps in begun_at(wanted):
+        try:
+            url = targets.address(text)
+        except ValueError as error:
+            raise InputError(f"{wanted.config.shown if wanted.config else ''}: {error}") from None
+        asked.append(Asked(url, replace(wanted.for_page(url, site), steps=steps), logins.of(site)))
+    return tuple(asked)
 
 
 def _by_sites(wanted: Wanted, logins: _Logins) -> tuple[Targets, dict[str, int | None]]:

@@ -18,6 +18,7 @@ from producer.cli.connect import environment, with_client
 from producer.cli.job_log import say_nothing_was_tested
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.by_file import Start, Wanted, combined
+from producer.cli.scan.file_journeys import FileJourney, check_variables, file_journeys
 from producer.cli.scan.gate import NOT_SCANNED
 from producer.cli.scan.journeys import led
 from producer.cli.scan.options import ScanOptions, groups_of, request_options
@@ -25,6 +26,7 @@ from producer.cli.scan.pages import Asked, asked_pages
 from producer.cli.scan.pipeline_run import pipeline_run
 from producer.cli.scan.submit import Queued, ScanPlan, submit
 from producer.cli.scan.target_list import Targets
+from producer.cli.scan.targets import check_choice, first_address
 from producer.cli.terminal import is_for_people
 from producer.contract import JsonObject, Lane, check_own_job_id
 from producer.contract.addresses import stateless
@@ -45,8 +47,10 @@ def run(
     urls: Sequence[str], file: TextIO | None, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
 ) -> int:
     """Run the command and return its exit code; ``given`` are the options that stand on the command line."""
-    wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given)
+    first = first_address(file) if file is not None else ""
+    wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given, first=first)
     _check(wanted.options)
+    check_variables(wanted, environment())
     for remark in wanted.remarks:
         click.echo(f"sightline: {remark}", err=True)
     with _started(wanted.start) as application:
@@ -66,7 +70,7 @@ def _run(wanted: Wanted, urls: Sequence[str], file: TextIO | None, application: 
     targets, asked = asked_pages(wanted, urls, file)
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
-    plan = _plan(targets, asked, options)
+    plan = _plan(targets, asked, options, file_journeys(wanted.config))
     as_lines = options.as_json or not (is_for_people() or options.formats or options.output)
     queued = Queued(plan.batch)
     try:
@@ -97,18 +101,13 @@ def _check(options: ScanOptions) -> None:
         raise click.UsageError(msg)
     if options.job_id and options.batch:
         raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
-    filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
-    filters["--sitemap-replace"] = options.sitemap_replace
-    if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
-        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
-        raise click.UsageError(msg)
-    bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
-    if not options.crawl and (given := [name for name, value in bounds.items() if value]):
-        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
+    check_choice(options)
 
 
-def _plan(targets: Targets, pages: Sequence[Asked], options: ScanOptions) -> ScanPlan:
-    asked, steps, logins = led(pages, environment())
+def _plan(
+    targets: Targets, pages: Sequence[Asked], options: ScanOptions, named: Mapping[str, FileJourney] | None = None
+) -> ScanPlan:
+    asked, steps, logins = led(pages, environment(), named or {})
     own_states = _by_options(asked, states_of)
     jobs = sum(map(len, own_states.values()))
     if options.job_id and jobs > 1:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import click
+
 from producer.cli.scan.target_list import Targets
 from producer.contract.addresses import hide_user_info
 from producer.errors import InputError, SightlineError
@@ -17,6 +19,18 @@ from producer.text_file import decoded
 if TYPE_CHECKING:
     from producer.cli.scan.options import ScanOptions
     from producer.contract import JsonObject
+
+
+def check_choice(options: ScanOptions) -> None:
+    """Raise ``UsageError`` for options that choose among pages of sitemaps and crawls where there are none."""
+    filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
+    filters["--sitemap-replace"] = options.sitemap_replace
+    if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
+        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
+        raise click.UsageError(msg)
+    bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
+    if not options.crawl and (given := [name for name, value in bounds.items() if value]):
+        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
 
 
 def read_targets(
@@ -57,6 +71,15 @@ def read_targets(
         raise InputError(msg)
     targets.urls, targets.refused = tuple(urls), tuple(refused.values())
     return targets
+
+
+def first_address(file: IO[str]) -> str:
+    """Return the first line of a list that is no comment, and leave the list unread; '' for what is read only once."""
+    if not file.seekable():
+        return ""
+    first = next(_lines(file), "")
+    file.seek(0)
+    return first
 
 
 def _file_hint(text: str) -> str:

@@ -70,8 +70,7 @@ def wait_and_report(
         reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
         check_distinct(*reports, ("the baseline", Path(options.write_baseline)))
     gate, before = _baselines(options)
-    gate.today, gate.rule_waivers = datetime.now(UTC).date(), rules.rule_waivers
-    gate.take_waivers(rules.waivers, today=gate.today)
+    rules.put_into(gate, today=datetime.now(UTC).date())
     waiting = Waiting(plan, targets, queued, outputs, options, gate, before, rules=rules)
     with local.start(environment(), plan.urls) if options.local else nullcontext() as service:
         within = partial(_with_service, service) if service else with_client
@@ -122,11 +121,14 @@ def _with_application(
 def _baselines(options: ScanOptions) -> tuple[Gate, Baseline]:
     """Return the gate, and the baseline that --write-baseline renews: the one given, or the one it finds in its place.
 
-    Raises ``InputError`` for a baseline that cannot be read or written.
+    ``sightline.toml`` may name a baseline that its first run writes: until then nothing is known. Raises ``InputError``
+    for a baseline that cannot be read or written.
     """
     if options.write_baseline:
         check_writable(Path(options.write_baseline))
-    given = read_baseline(Path(options.baseline)) if options.baseline else None
+    first, known = options.write_baseline, Path(options.baseline or "")
+    is_first = bool(first) and known.absolute() == Path(first or "").absolute() and not known.exists()
+    given = read_baseline(known) if options.baseline and not is_first else None
     gate = Gate(only_new=options.only_new, baseline=given, strict=options.strict)
     if given is None and options.write_baseline and Path(options.write_baseline).is_file():
         return gate, read_baseline(Path(options.write_baseline))

@@ -53,6 +53,22 @@ def test_it_answers_during_the_run_and_is_gone_afterwards(tmp_path: Path) -> Non
     assert not answers(port)
 
 
+def test_one_that_is_still_compiling_is_asked_again(tmp_path: Path) -> None:
+    compiling = """import http.server as h, sys
+class Once(h.BaseHTTPRequestHandler):
+    def do_GET(self): self.send_error(503)
+with h.HTTPServer(("127.0.0.1", int(sys.argv[1])), Once) as server: server.handle_request()
+"""
+    (tmp_path / "compiling.py").write_text(compiling)
+    port = free_port()
+    command = f"{PYTHON} compiling.py {port} && exec {PYTHON} -m http.server {port} --bind 127.0.0.1"
+
+    with started(Start(command, f"http://127.0.0.1:{port}/", tmp_path), {}) as application:
+        assert application
+        assert "503" in application.last_lines()
+        assert answers(port)
+
+
 def test_one_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> None:
     start = Start("echo one; echo two >&2; exit 3", f"http://127.0.0.1:{free_port()}/", tmp_path)
 

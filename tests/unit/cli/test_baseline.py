@@ -20,6 +20,8 @@ from producer.cli.scan.baseline import (
     renewed,
 )
 from producer.cli.scan.gate import Gate
+from producer.cli.scan.options import ScanOptions
+from producer.cli.scan.wait import _baselines
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.reports.marks import Marks
@@ -246,3 +248,13 @@ def test_a_barrier_known_in_one_state_is_known_in_all() -> None:
 
     assert len(renewed(known, [light, dark])) == len(known) == 1
     assert Gate(baseline=known).mark(dark).counted.findings == ()
+
+
+def test_the_first_run_writes_the_baseline_that_the_file_names(tmp_path: Path) -> None:
+    file = str(tmp_path / "known.json")
+
+    gate, before = _baselines(ScanOptions(baseline=file, write_baseline=file))
+
+    assert (gate.baseline, before) == (None, Baseline())
+    with pytest.raises(InputError, match="--write-baseline makes one"):
+        _baselines(ScanOptions(baseline=file, write_baseline=str(tmp_path / "other.json")))

@@ -74,6 +74,13 @@ def test_a_waiver_of_a_rule_is_over_it_on_its_pages() -> None:
     assert counted(Limits(total=0), pages).exceeded() == ["2 component barriers, 0 allowed (gate.max.total)"]
 
 
+def test_a_waiver_for_a_page_is_over_the_states_that_steps_lead_to_there() -> None:
+    waived = RuleWaiver(Waiver("", "later"), frozenset({"label"}), ("/cart",))
+
+    states = ("/cart", "/cart#:~:state=open", "/cart?step=2", "/cart/x#:~:state=open")
+    assert [waived.covers("label", f"https://shop.example{state}") for state in states] == [True, True, False, False]
+
+
 def test_rules_that_are_not_named_are_only_reported() -> None:
     others = RuleWaiver(Waiver("", "only label counts"), frozenset({"label"}), is_others=True)
     page = Gate(rule_waivers=(others,)).mark(sample.pages(2)[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.cli.scan.targets import read_targets
+from producer.cli.scan.targets import first_address, read_targets
 
 
 def test_addresses_come_in_order_and_once() -> None:
@@ -56,3 +56,12 @@ def test_a_list_that_an_editor_of_windows_wrote_is_read(tmp_path: Path, encoding
 
     with file.open(encoding="utf-8") as given:
         assert read_targets([], given).urls == ("https://a.example/%C3%BC", "https://b.example/")
+
+
+def test_the_first_address_of_a_list_is_seen_and_all_are_read_later(tmp_path: Path) -> None:
+    file = tmp_path / "urls.txt"
+    file.write_text("\ufeff# ours\n\nhttps://shop.example/\nhttps://shop.example/cart\n")
+
+    with file.open() as listed:
+        assert first_address(listed) == "https://shop.example/"
+        assert len(read_targets((), listed).urls) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from producer.cli.source_files import read_sources
-from producer.reports.failures import Failure, failures, github_annotations
+from producer.reports.failures import Failure, failures, github_annotations, log_lines
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.page import Page, page_of
 from producer.reports.sources import NO_SOURCES, Place, Sources
@@ -123,6 +123,16 @@ def test_an_annotation_names_file_and_line() -> None:
     [annotation] = github_annotations(failures(pages(), context()))
 
     assert annotation.startswith("::error file=public/index.html,line=3,title=Sightline%3A Header")
+
+
+def test_log_and_markdown_name_the_step_that_leads_to_a_state() -> None:
+    step = "step 3 'open `it`' (click text=Sizes)"
+    page = page_of(sample.scan_result("/tea.html", shop.finding("label", shop.HEADER)).revised(reached_by=step))
+
+    [line] = log_lines(failures([page], context()))
+
+    assert f"/tea.html, reached by {step}; fix: " in line
+    assert f", reached by ``{step}``" in sample.render("markdown", [page])
 
 
 def test_an_annotation_is_escaped_by_github_s_rules() -> None:

@@ -97,9 +97,11 @@ class Journey:
         return True
 
     def finish(self, result: ScanResult) -> ScanResult:
-        """Return the result with the steps' notes, and without the variables' values."""
-        notes = tuple(self._actions.notes) if self._actions else ()
-        return conceal(result.revised(notes=(*result.notes, *notes)) if notes else result, self._variables)
+        """Return the result with the steps' notes and the last of them, and without the variables' values."""
+        if self._actions:
+            notes = (*result.notes, *self._actions.notes)
+            result = result.revised(notes=notes, reached_by="" if self._has_failed else self._last_step())
+        return conceal(result, self._variables)
 
     # ------------------------------------------------------------------------------------------ one step
 
@@ -132,12 +134,13 @@ class Journey:
         if unread is not None:
             raise StepFailed(unread.reason)
 
+    def _last_step(self) -> str:
+        done = [(number, step) for number, step in enumerate(self._request.steps, 1) if step.scan is None]
+        return _shown(*done[-1]) if done else ""
+
     async def _fail(self, number: int, step: Step, why: str) -> None:
         self._has_failed = True
-        what = f"{step.action} {step.selector or step.goto or step.press or ''}".strip()
-        name = f" {step.name!r}" if step.name else ""
-        where = await self._where()
-        reason = f"step {number}{name} ({what}) failed: {why}{where}"
+        reason = f"{_shown(number, step)} failed: {why}{await self._where()}"
         raise Unread("unreachable", conceal_text(reason, forms_of(self._variables)))
 
     async def _where(self) -> str:
@@ -207,3 +210,11 @@ class Journey:
         """Return the origins the journey may show: that of the page as asked for, and as it has loaded."""
         shown = self._load.facts.href if self._load.facts else ""
         return frozenset(filter(None, map(origin_of, (self._request.url or "", shown))))
+
+
+def _shown(number: int, step: Step) -> str:
+    """Return a step as messages name it: ``step 3 'save it' (click text=Save)``; values of ``fill`` are not shown."""
+    waits = step.wait_for and (step.wait_for.text or step.wait_for.address)
+    what = f"{step.action} {step.selector or step.goto or step.press or waits or ''}".strip()
+    name = f" {step.name!r}" if step.name else ""
+    return f"step {number}{name} ({what})"

@@ -1,0 +1,26 @@
+"""The value of ``${NAME}`` in a step: from the variable, or from the file that ``NAME_FILE`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from producer.errors import InputError
+from producer.text_file import read_text
+
+
+def read_variable(name: str, environ: Mapping[str, str], where: str) -> str:
+    """Return the value of a variable of steps; raises ``InputError`` naming it where there is none."""
+    if environ.get(name):
+        return environ[name]
+    file = environ.get(f"{name}_FILE")
+    if not file:
+        raise InputError(f"{where} needs ${{{name}}}: set the variable {name}, or {name}_FILE to a file that holds it")
+    try:
+        value = read_text(file).strip("\r\n")
+    except OSError as error:
+        raise InputError(f"{name}_FILE: cannot read {file!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{name}_FILE: {file!r} is not a text file in UTF-8") from None
+    if not value:
+        raise InputError(f"{name}_FILE: {file!r} is empty: expected the value of ${{{name}}}")
+    return value
