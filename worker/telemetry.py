@@ -72,6 +72,7 @@ model.answered            a model call succeeded: kind, model, host, job_id, wai
 model.failed              a model call failed: kind, model, host, job_id, wait_ms, run_ms, error
 model.missing             a model is not on a host: host, model, type (the command to type)
 model.found               … and is there now: host, model
+model.lacking             a host or a model there lacks what the settings ask for: host, what (with what to do)
 model.host_unreachable    a host could not be asked for its models: host, error
 model.facts_unknown       no host told a model's limits: model, error
 model.without_tools       a model refuses tools, so look-ups are made for it: model

@@ -97,6 +97,8 @@ def gpu_lines(view: GpuView) -> Iterator[str]:
             yield f"  loaded   {one_line(model.name)}, {on_card}"
         for name in host.missing:
             yield f"  missing  {one_line(name)}: type there: ollama pull {one_line(name)}"
+        for note in host.notes:
+            yield f"  lacking  {one_line(note, limit=300)}"
     yield from call_lines(view)
 
 

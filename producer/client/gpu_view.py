@@ -35,10 +35,14 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """What a health check found on a host that answers: ``missing`` are models that workers want and it lacks."""
+    """What a health check found on a host that answers: ``missing`` are models that workers want and it lacks.
+
+    ``notes`` say what its Ollama and the models there cannot do, each with what to do about it.
+    """
 
     loaded: tuple[LoadedModel, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class GpuHost:
     since_ms: int
     loaded: tuple[LoadedModel, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def vram_bytes(self) -> int:
@@ -235,6 +240,7 @@ def _host(
             for m in seen.get("loaded", ())
         ),
         missing=tuple(str(name) for name in seen.get("missing", ())),
+        notes=tuple(str(note) for note in seen.get("notes", ())),
     )
 
 

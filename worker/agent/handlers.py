@@ -116,7 +116,7 @@ class QueryJobs:
         with serving(job_id, ctx.get("lane", Lane.INTERACTIVE), complex_because=complexity(request.question)):
             result = await self.graph.run(job_id, request, context)
         about: JsonObject = {"thread_id": result.thread_id, "cached": result.cached, "sources": list(result.sources)}
-        return Commit(result=result, event=about)
+        return Commit(result=result, writes=tuple(context.needs), event=about)
 
 
 def parse_query(payload: JsonObject) -> QueryRequest:

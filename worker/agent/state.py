@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
 from producer.contract import Changes
+from worker.queue.outcome import FieldNeeded
 from worker.scan.settings import Secrets
 
 
@@ -101,9 +102,13 @@ class ScanContext(RunContext):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryContext(RunContext):
-    """One turn of a conversation: when its job was submitted, Redis time."""
+    """One turn of a conversation: when its job was submitted, Redis time.
+
+    A run adds to ``needs`` what must still be there at its job's commit: a failover may lose the turn's last step.
+    """
 
     submitted_ms: int = 0
+    needs: list[FieldNeeded] = field(default_factory=list[FieldNeeded])
 
 
 def pack_shots(shots: Mapping[str, bytes]) -> str:

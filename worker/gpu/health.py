@@ -83,6 +83,10 @@ class HealthRounds:
     async def _note(self, host: Host, found: HostReport) -> None:
         call = cast("Any", self.redis)
         async with call.pipeline(transaction=False) as pipe:
-            pipe.hset(self.keys.gpu_loaded, host.name, json.dumps(asdict(found)))
+            pipe.hset(
+                self.keys.gpu_loaded,
+                host.name,
+                json.dumps({name: value for name, value in asdict(found).items() if value or name != "notes"}),
+            )
             pipe.expire(self.keys.gpu_loaded, REPORT_KEPT_S)
             await pipe.execute()

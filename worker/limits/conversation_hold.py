@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from typing import Final
@@ -48,12 +48,15 @@ log = structlog.get_logger()
 class Hold:
     """A conversation that is this query's. ``check`` raises ``ThreadBusy`` once it may be another's.
 
-    Redis knows it is by the ``token`` in the hash ``key``.
+    Redis knows it is by the ``token`` in the hash ``key``. ``job_keys`` has the query's job hash, if it is a job's;
+    ``steps`` the key of the newest step kept under this hold, if there is one.
     """
 
     check: Callable[[], None]
     key: str
     token: str
+    job_keys: tuple[str, ...] = ()
+    steps: list[str] = field(default_factory=list[str], compare=False)
 
 
 def thread_tag(thread_id: str) -> str:
@@ -106,7 +109,7 @@ class Threads:
 
         release = partial(run_script, self.redis, RELEASE, [key], [token])
         async with kept(renew, every_s=self.lease_s / RENEWALS_PER_LEASE, release=release), lease.guard():
-            yield Hold(lease.check, key, token)
+            yield Hold(lease.check, key, token, (self.keys.job(job_id),))
 
     @property
     def _times_ms(self) -> tuple[int, int]:

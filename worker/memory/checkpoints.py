@@ -208,8 +208,9 @@ class ConversationSaver(SharedSaver):
         finally:
             _IS_ASIDE.reset(before)
         step = self._make_redis_checkpoint_key(*of_thread, about["checkpoint_id"])
-        keys = (hold.key, self._make_redis_checkpoint_latest_key(*of_thread), aside)
+        keys = (hold.key, self._make_redis_checkpoint_latest_key(*of_thread), aside, *hold.job_keys)
         await self._while_held(STEP, keys, (hold.token, step, self._ttl_s))
+        hold.steps[:] = [step]
         return kept
 
     async def _forget(self, keys: Sequence[str]) -> None:

@@ -102,6 +102,19 @@ class ReplaceWrite:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class FieldNeeded:
+    """Nothing is committed unless the hash ``key`` has ``value`` in ``field``, which goes then.
+
+    What a run wrote before its commit may be lost in a failover between the two: the delivery is lost with it, and the
+    job's next one makes up for it.
+    """
+
+    key: str
+    field: str
+    value: str
+
+
 Write = (
     HashWrite
     | CounterWrite
@@ -112,6 +125,7 @@ Write = (
     | EntryWrite
     | JobWrite
     | ReplaceWrite
+    | FieldNeeded
     | PageWrite
     | BarrierWrite
     | TallyWrite
@@ -136,6 +150,8 @@ def write_args(write: Write) -> list[Arg]:
         return ["JOB", 2 * len(write.fields), *(item for pair in write.fields.items() for item in pair)]
     if isinstance(write, ReplaceWrite):
         return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
+    if isinstance(write, FieldNeeded):
+        return ["NEEDS", 2, write.field, write.value]
     if isinstance(write, PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite):
         return barrier_args(write)
     return ["EXPIRE", 1, write.ttl_s]

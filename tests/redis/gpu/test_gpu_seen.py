@@ -138,3 +138,12 @@ async def drawn_status(redis_url: str, keys: Keys, *arguments: str) -> list[str]
 
 def seconds_aside(line: str) -> str:
     return re.sub(r"\d+\.\d s", "N s", line)
+
+
+async def test_status_says_what_a_host_and_its_models_lack(open_pool: OpenPool, redis_url: str, keys: Keys):
+    async def old(_: Host) -> HostReport:
+        return HostReport(notes=("gpu1 is 0.22.0: update Ollama",))
+
+    await open_pool("box1-812", hosts=HOSTS, probe=old)
+
+    assert "  lacking  gpu1 is 0.22.0: update Ollama" in await drawn_status(redis_url, keys)

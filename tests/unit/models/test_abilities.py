@@ -11,8 +11,9 @@ import pytest
 from producer.client.gpu_view import LoadedModel
 from producer.contract import JsonObject, Usage
 from producer.errors import ModelRefused
-from worker.doctor.abilities import HostAbilities, host_lines
-from worker.models.ollama.abilities import NO_TOOLS, AbleChat, drops_schema
+from worker.doctor.abilities import host_lines
+from worker.models.ollama.abilities import NO_TOOLS, AbleChat
+from worker.models.ollama.host_abilities import HostAbilities, drops_schema, lacking
 from worker.models.ollama.http import ModelFacts
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall
 from worker.settings import WorkerSettings
@@ -153,5 +154,8 @@ def test_doctor_warns_of_what_is_lacking() -> None:
     assert "drops the schema" in lines["ollama version"][1]
     assert "has no tools" in lines["chat abilities"][1]
     assert "only 2.0 of 4.0 GB on the card" in lines["models' memory"][1]
+    (said,) = lacking(HostAbilities("gpu1", "0.40.0", (), {"CHAT_MODEL": ("c:1b", thinker)}), WorkerSettings())
+    assert said.startswith("'c:1b' on gpu1 has no tools: look-ups")
+    assert said.endswith("for better answers name a model with tools in CHAT_MODEL")
     little = ModelFacts(512, 0, frozenset({"completion", "tools"}))
     assert "reads 512 tokens" in lines_of(chat=little)["chat abilities"][1]

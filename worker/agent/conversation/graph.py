@@ -47,6 +47,7 @@ from worker.limits.conversation_hold import Threads, thread_tag
 from worker.memory.checkpoints import ConversationSaver
 from worker.models.builtin.models import NAME
 from worker.models.protocols import ChatModel, ToolCall
+from worker.queue.outcome import FieldNeeded
 
 RECURSION_LIMIT: Final = 2 * MAX_ROUNDS + 10
 
@@ -106,6 +107,7 @@ class QueryGraph:
             with self._checkpointer.held(hold):
                 result = await self._speak(name, turn, context)
                 await self._checkpointer.keep_newest(name)
+                context.needs.extend(FieldNeeded(key, "step", step) for key in hold.job_keys for step in hold.steps)
         return result.revised(thread_id=thread_id)
 
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> QueryResult:

@@ -14,13 +14,14 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from producer.client.gpu_view import HostReport
+from producer.client.gpu_view import HostReport, LoadedModel
 from producer.errors import ModelError
 from producer.keys import Keys
 from worker.gpu.hosts import Host
 from worker.gpu.pool import GpuPool
 from worker.gpu.scripts import Timing
 from worker.models.ollama.errors import missing
+from worker.models.ollama.host_abilities import CHAT, EMBED, HostAbilities, lacking
 from worker.models.ollama.http import ModelFacts, OllamaClient, full_name
 from worker.settings import WorkerSettings
 
@@ -46,12 +47,14 @@ class OllamaFleet:
         worker: str = "",
         timing: Timing | None = None,
     ) -> None:
+        self._settings = settings
         self.hosts = settings.ollama_hosts
         self.pool = GpuPool(redis, keys, self.hosts, worker=worker, probe=self._check, timing=timing)
         self.clients = {host.name: OllamaClient(host) for host in self.hosts}
         self._models: tuple[str, ...] = ()
         self._lacking: set[tuple[str, str]] = set()
         self._unknown: set[str] = set()
+        self._noted: frozenset[str] = frozenset()
         self._looking: asyncio.Task[None] | None = None
         self._facts: dict[str, ModelFacts] = {}
         self._facts_due: dict[str, float] = {}
@@ -160,8 +163,23 @@ class OllamaFleet:
 
     async def _check(self, host: Host) -> HostReport:
         try:
-            loaded = await self.clients[host.name].check()
+            version, loaded = await self.clients[host.name].check()
         except ModelError:
             self.doubt_facts()
             raise
-        return HostReport(loaded, tuple(model for model in self._models if (host.name, model) in self._lacking))
+        missing_here = tuple(model for model in self._models if (host.name, model) in self._lacking)
+        return HostReport(loaded, missing_here, await self._notes(host, version, loaded, missing_here))
+
+    async def _notes(
+        self, host: Host, version: str, loaded: tuple[LoadedModel, ...], missing_here: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Return what the host and its models lack of what the settings ask for; what is new is logged."""
+        wanted = {CHAT: self._settings.chat_model, EMBED: self._settings.embedding_model}
+        there = {setting: name for setting, name in wanted.items() if name in self._models and name not in missing_here}
+        models = {setting: (name, await self.facts(name)) for setting, name in there.items()}
+        notes = lacking(HostAbilities(host.name, version, loaded, models), self._settings)
+        for note in notes:
+            if note not in self._noted:
+                log.warning("model.lacking", host=host.name, what=note)
+        self._noted |= frozenset(notes)
+        return notes

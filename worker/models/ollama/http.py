@@ -121,11 +121,11 @@ class OllamaClient:
         """Close all connections to the host."""
         await self._http.aclose()
 
-    async def check(self) -> tuple[LoadedModel, ...]:
-        """Return the models in the host's memory, if it answers at all."""
-        await self._ask("GET", "/api/version")
+    async def check(self) -> tuple[str, tuple[LoadedModel, ...]]:
+        """Return the server's version and the models in the host's memory, if it answers at all."""
+        version = await self.version()
         fields = await self._ask("GET", "/api/ps")
-        return tuple(_loaded(model) for model in _list(fields.get("models")))
+        return version, tuple(_loaded(model) for model in _list(fields.get("models")))
 
     async def version(self) -> str:
         """Return the server's version, '' where it does not say; a build from source says 0.0.0."""
