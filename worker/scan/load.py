@@ -25,6 +25,7 @@ from worker.scan.verdict import (
     judge_type,
 )
 from worker.scan.waiting import Facts, Waited, read_facts, wait_for_load, wait_for_selector, wait_until_still
+from worker.scan.workers import MOST
 
 _LOAD_SHARE: Final = 0.5
 _SETTLE_SHARE: Final = 0.2
@@ -213,6 +214,8 @@ class Load:
                     self._page, self.waited, self.is_over, quiet_ms=self._settings.quiet_ms, timeout_s=limit_s
                 )
             except CallTimedOut:
+                if self._page.workers.pause():
+                    continue  # they may have kept the processor from it
                 if is_stopped:
                     raise
                 is_stopped = True
@@ -251,7 +254,8 @@ class Load:
         """Whether waiting on makes no sense: it is lost, or has spent a budget."""
         watch = self._page.watch
         is_lost = bool(watch.crash) or watch.is_document_lost or self._departures > self._settings.max_navigations
-        return is_lost or self._has_too_many_bytes or self._has_too_many_frames
+        is_over_limit = self._has_too_many_bytes or self._has_too_many_frames
+        return is_lost or is_over_limit or self._page.workers.are_too_many
 
     def _judge(self, error: str) -> None:
         self.end_if_lost()
@@ -283,6 +287,8 @@ class Load:
         """Stop a page that has spent a budget; asked after each wait."""
         if self._has_too_many_frames:
             self._stop("over-limit", f"it has more than {self._settings.max_frame_processes} frames of other sites")
+        if self._page.workers.are_too_many:
+            self._stop("over-limit", f"it runs more than {MOST} workers at a time")
         if self._has_too_many_bytes:
             self._stop("over-limit", f"more than {self._settings.max_bytes:,} bytes came")
 

@@ -22,23 +22,24 @@ from worker.scan.held import Held
 from worker.scan.journey.fence import Fence
 from worker.scan.losses import describe_exception
 from worker.scan.watch import MAX_URL_CHARS, Watch
+from worker.scan.workers import START, Workers
 
 WORLD: Final = "sightline"
 _CHECK_EVERY_S: Final = 0.25
 _OPEN_LIMIT_S: Final = 10.0
-# What a session needs to report what it loads, and to show frames of other processes before they run.
+_SHOWN: Final = [{"type": "iframe"}, {"type": "worker"}]
+# What a session needs to report what it loads, and to show workers and frames of other processes before they run.
 _SETUP: Final[tuple[tuple[str, JsonObject], ...]] = (
     ("Page.enable", {}),
     ("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}),
     (
         "Target.setAutoAttach",
-        {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": [{"type": "iframe"}]},
+        {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": _SHOWN},
     ),
     ("Inspector.enable", {}),
     # A page is audited at rest: one that asks is spared its animations.
     ("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}),
 )
-_START: Final = "Runtime.runIfWaitingForDebugger"
 
 
 class ScriptFailed(Exception):
@@ -56,6 +57,7 @@ class Page:
         self._attached: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self._frames: dict[str, Session] = {}
         self._changed = asyncio.Event()
+        self.workers = Workers(browser.connection, self._changed.set)
         self._held = Held()
         self._frozen = Frozen()
         self.session = browser.session("")
@@ -99,20 +101,20 @@ class Page:
         self.session = self._browser.session(session_id)
         self.watch = Watch(frame_id=target_id)
         self._browser.connection.listen(session_id, self._see)
+        self._setup = (*self._setup, ("Emulation.setUserAgentOverride", {"userAgent": user_agent}))
         metrics = {"width": viewport.width, "height": viewport.height, "deviceScaleFactor": 1, "mobile": False}
         own: tuple[tuple[str, JsonObject], ...] = (
             ("Emulation.setDeviceMetricsOverride", metrics),
-            ("Emulation.setUserAgentOverride", {"userAgent": user_agent}),
             ("Network.setBypassServiceWorker", {"bypass": True}),
-            (_START, {}),
+            (START, {}),
         )
         await asyncio.gather(*(self.session.call(method, params) for method, params in (*self._setup, *own)))
 
     async def close(self) -> None:
         """End the context with all its pages; safe to call twice. Never raises."""
         self._frozen.close()
-        for session in (self.session, *self._frames.values()):
-            self._browser.connection.forget(session.session_id)
+        for name in (*(session.session_id for session in self.sessions), *self.workers):
+            self._browser.connection.forget(name)
         if self._context_id:
             context_id, self._context_id = self._context_id, ""
             await self._browser.dispose(context_id)
@@ -161,11 +163,13 @@ class Page:
         await self.session.call(method, params)
 
     async def freeze(self, *, timeout_s: float) -> None:
-        """Stop the page's scripts until it is thawed, or asks for a document. Ours run on, without timers."""
+        """Stop the page's scripts and workers until it is thawed, or asks for a document. Our scripts run on."""
+        self.workers.pause()
         await self._frozen.freeze(self.sessions, held=self._held.patterns, timeout_s=timeout_s)
 
     async def thaw(self, *, timeout_s: float) -> None:
         """Let the page's scripts run again; safe to call at any time."""
+        self.workers.resume()
         await self._frozen.thaw(self.sessions, timeout_s=timeout_s)
 
     @property
@@ -247,9 +251,9 @@ class Page:
         """Note one event of a session; ``name`` is empty for the page's own."""
         self.watch.see(method, params, now_s=time.monotonic(), session=name)
         if method == "Target.attachedToTarget":
-            self._attach_frame(params)
+            self._attach(params, parent=session.session_id)
         elif method == "Target.detachedFromTarget":
-            self._detach_frame(params)
+            self._detach(params)
         elif method == "Page.javascriptDialogOpening":
             self.watch.dialogs += 1
             session.post("Page.handleJavaScriptDialog", {"accept": False})
@@ -268,16 +272,22 @@ class Page:
         """Let a held request go on, or fail it."""
         session.post(*self._held.answer(params, frame_id=self.watch.frame_id))
 
-    def _attach_frame(self, params: JsonObject) -> None:
+    def _attach(self, params: JsonObject, *, parent: str) -> None:
+        """Prepare a worker, or a frame in a process of its own, and let it run."""
+        if params["targetInfo"]["type"] == "worker":
+            page = self.session.session_id
+            self.workers.start(params, parent=parent, setup=self._setup, watch=self.watch, page=page)
+            return
         session = self._browser.session(params["sessionId"])
         name = session.session_id
         self._frames[params["targetInfo"]["targetId"]] = session
         self._browser.connection.listen(name, lambda method, event: self._see_frame_of(session, name, method, event))
-        for method, arguments in (*self._setup, (_START, {})):
+        for method, arguments in (*self._setup, (START, {})):
             session.post(method, arguments)
 
-    def _detach_frame(self, params: JsonObject) -> None:
+    def _detach(self, params: JsonObject) -> None:
         name = params["sessionId"]
+        self.workers.end(name, self.watch)
         self._frames = {frame: session for frame, session in self._frames.items() if session.session_id != name}
         self._browser.connection.fail_session(name, "the frame is gone")
         self._browser.connection.forget(name)

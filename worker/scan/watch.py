@@ -161,6 +161,12 @@ class Watch:
                 pass
         self._note_traffic(method, params, now_s)
 
+    def begin_worker(self, event: JsonObject, *, now_s: float) -> None:
+        """Note that a worker runs: its page asked for its script, whose end is known once the script has run."""
+        self.last_network_s = now_s
+        if (script := self.open.get(str(event["targetInfo"]["targetId"]))) is not None:
+            script.kind, script.session = "Worker", str(event["sessionId"])
+
     def _note_traffic(self, method: str, params: JsonObject, now_s: float) -> None:
         if method not in _TRAFFIC or params["requestId"] in self._streams:
             return
@@ -213,8 +219,9 @@ class Watch:
         )
 
     def open_since(self, began_s: float) -> list[OpenRequest]:
-        """Return what has been open since then, except frames' documents, which are noted as frames not read."""
-        long_open = (one for one in self.open.values() if one.began_s <= began_s and one.kind != "Document")
+        """Return what has been open since then, except what is said elsewhere or did come: frames, workers."""
+        noted = {"Document", "Worker"}
+        long_open = (one for one in self.open.values() if one.began_s <= began_s and one.kind not in noted)
         return [one for one in long_open if one.kind != "Media" or not one.is_answered]
 
     def _request_sent(self, event: JsonObject, session: str, now_s: float) -> None:
