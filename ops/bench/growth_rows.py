@@ -28,7 +28,7 @@ NIGHTS: Final = 30
 PAGES: Final = 100
 COMPONENTS: Final = 12
 ELEMENTS: Final = 5
-"""Of each component on a page: 60 barriers, as the page of DESIGN §12 has."""
+"""Of each component on a page: 60 barriers, a page worse than most."""
 GROWTH_MUST: Final = 1.2
 KEPT: Final = {"scan", "site", "components", "barrier", "period"}
 """Kinds of keys that outlive their job and its result."""

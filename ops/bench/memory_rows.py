@@ -1,4 +1,4 @@
-"""The rows of DESIGN §12 about the memories: search among 100,000 scans, cache hits. What a scan takes: growth_rows.py.
+"""The rows about the memories: search among 100,000 scans, cache hits. What a scan takes: growth_rows.py.
 
 The vectors are synthetic: unit vectors of 768 numbers in clusters, as pages of one template are, since no embedding
 model runs here and the time of a search depends on their number and length. Methods in words: README.md.

@@ -25,7 +25,7 @@ def markdown(rows: Sequence[Row], about: Sequence[str]) -> str:
     lines += [f"- {line}" for line in about]
     lines += ["", f"| | unit | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
     lines += [f"| {row.title} | {row.unit} | {' | '.join(_cells(row, names))} |" for row in rows]
-    lines += ["", "| must (DESIGN §12) | |", "|---|---|"]
+    lines += ["", "| target | |", "|---|---|"]
     lines += [
         f"| {row.title}: {text} | {'met' if met else '**missed**'} |" for row in rows for text, met in row.verdicts
     ]

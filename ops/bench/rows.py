@@ -1,4 +1,4 @@
-"""One function a row of DESIGN §12 that concerns the queue: each measures all its contenders, round by round.
+"""One function per row about the queue: each measures all its contenders, round by round.
 
 Every measurement begins on an empty Redis; the contenders take turns within a round, so that a noisy minute hurts all
 of them. What is compared are medians over the rounds. Methods in words: README.md.

@@ -1,4 +1,4 @@
-"""The blocking twin of ``Client``, wrapped, not written twice.
+"""A blocking wrapper around ``Client``.
 
 ::
 
@@ -6,8 +6,8 @@
         job = client.submit("scan", {"url": "https://example.org/"})
         result = client.wait(job.job_id, timeout_s=120)
 
-Each call runs the async one on an event loop in a thread of this client's own, so it may be used inside a running loop
-and from several threads. Async iterators become plain ones.
+Each call runs the async method on an event loop in a dedicated thread, so the client may be used inside a running loop
+and from several threads. Async iterators become plain iterators.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class BlockingClient:
         self._loop.close()
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Run ``call`` on the client's loop and return what it returns; Ctrl-C cancels it."""
+        """Run ``call`` on the client's loop and return its result; Ctrl-C cancels it."""
         future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
             return future.result()

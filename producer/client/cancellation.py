@@ -1,4 +1,4 @@
-"""Cancels jobs. A queued or scheduled one ends at once, a running one is told by its worker's next renewal."""
+"""Cancels jobs: queued and scheduled ones at once, running ones at their worker's next lease renewal."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _KNOWN: Final = ("kind", "lane", "batch")
 async def cancel_jobs(
     redis: Redis, scripts: ScriptPipe, keys: Keys, job_ids: Iterable[str], *, result_ttl_s: int, job_ttl_s: int
 ) -> dict[str, JobState]:
-    """Return each job's state after: ``cancelled``, ``running`` (told within 5 s), or the end it had.
+    """Cancel jobs and return their states: ``cancelled``, ``running`` (stops within 5 s), or an earlier final state.
 
-    Takes ``TOGETHER`` jobs a round trip and leaves out those that Redis does not know. Redis errors pass through. Safe
-    to call twice. What is pending of a scan that has ended is cancelled with it; its state is not returned.
+    Handles ``TOGETHER`` jobs per round trip and omits unknown jobs. Redis errors pass through. Safe to call twice. A
+    scan's pending assessment and tried fixes are cancelled with it; their states are not returned.
     """
     asked = list(job_ids)
     left = [*asked, *map(assess_job_id, asked), *map(fix_job_id, asked)]
@@ -43,7 +43,7 @@ async def cancel_jobs(
         for job_id, reply in zip(chunk, await scripts.run_many(CANCEL, calls), strict=True):
             if isinstance(reply, Exception):
                 raise reply
-            if reply == b"moved":  # replayed between the two round trips: its lane or batch is another now
+            if reply == b"moved":  # replayed between the two round trips, so its lane or batch may have changed
                 left.append(job_id)
             elif reply != b"unknown":
                 states[job_id] = JobState(reply.decode())
@@ -51,7 +51,7 @@ async def cancel_jobs(
 
 
 def _call(keys: Keys, job_id: str, known: Sequence[bytes | None], ttls: tuple[int, int]) -> tuple[list[str], list[Arg]]:
-    """Return KEYS and ARGV of cancel.lua; ``known`` is what the job's hash says of ``_KNOWN``."""
+    """Return KEYS and ARGV of cancel.lua; ``known`` holds the job's fields ``_KNOWN``."""
     kind, lane, batch = ((part or b"").decode() for part in known)
     stream = lane if lane in set(Lane) else Lane.BATCH
     named = [

@@ -1,4 +1,4 @@
-"""The client: submit jobs, wait for results, cancel, read events. Async; ``blocking.py`` has the blocking twin.
+"""The async client: submit jobs, wait for results, cancel, read events. ``blocking.py`` wraps it for blocking code.
 
 ::
 
@@ -6,9 +6,9 @@
         job = await client.submit("scan", {"url": "https://example.org/"})
         result = await client.wait(job.job_id, timeout_s=120)
 
-Redis is authoritative; the client keeps nothing. It reconnects with back-off, and an interrupted ``submit`` is safe to
-repeat: the id is made before the first try. Every method raises ``RedisUnreachable`` or ``RedisUnsuitable`` when Redis
-does not answer as it should, and ``Unconfirmed`` where a call may have taken effect. Next: ``submission.py``.
+Redis is authoritative; the client is stateless. It reconnects with back-off, and an interrupted ``submit`` is safe to
+repeat because the id is made before the first attempt. Every method raises ``RedisUnreachable`` or ``RedisUnsuitable``
+when Redis does not respond correctly, and ``Unconfirmed`` when a call may have taken effect. Next: ``submission.py``.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 
 KEEP_FINISHED_S: Final = 7 * 86_400
 PIPELINED: Final = 500
-"""Jobs in one round trip of ``submit_many``: bounds the client's memory, and how long Redis is busy with one client."""
+"""Jobs per round trip of ``submit_many``; limits the client's memory and how long one client keeps Redis busy."""
 MEMORY_CHECK_EVERY_S: Final = 0.5
-"""INFO costs as much as a submit; the memory limit is looked at this often."""
+"""Interval of the memory check, since INFO costs as much as a submit."""
 
 SEAL: Final = load_script("producer.client", "seal")
 
@@ -75,7 +75,7 @@ class Client:
 
     @property
     def redis(self) -> Redis:
-        """The connection, for what else the client's environment holds."""
+        """The Redis client, for direct access to the environment's keys."""
         return self._redis
 
     async def __aenter__(self) -> Self:
@@ -85,7 +85,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections. Jobs go on."""
+        """Close the connections. Jobs are unaffected."""
         await self._waiters.close()
         await self._scripts.close()
         if self._owns_redis:
@@ -107,13 +107,14 @@ class Client:
         secrets: JsonObject | None = None,
         durable: bool = False,
     ) -> Submitted:
-        """Put one job into the queue.
+        """Submit one job.
 
-        ``job_id`` makes it unique: a second job of that id is refused (``created`` False) until 7 days after the
-        first one's end. ``defer_s`` delays it. ``durable`` returns once the job is on disk, and raises ``NotDurable``
-        where Redis cannot promise that. ``secrets`` (headers, cookies, storage_state) open a page behind a login; they
-        are kept apart, until the job's end or for a day. Raises ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``; then
-        nothing is written. After ``Unconfirmed`` submit again under the id that its message names.
+        ``job_id`` makes it unique: a second job with that id is not created (``created`` is False) until 7 days after
+        the first one ended. ``defer_s`` delays the start. With ``durable`` the call returns once the job is on disk,
+        or raises ``NotDurable`` if Redis cannot guarantee that. ``secrets`` (headers, cookies, storage_state) give
+        access to a page behind a login; they are stored separately until the job ends, for a day at most. Raises
+        ``InvalidJob``, ``JobTooLarge`` and ``QueueFull``, without writing anything. After ``Unconfirmed``, submit
+        again with the id in the message.
         """
         job = prepare(
             kind,
@@ -129,7 +130,7 @@ class Client:
         return await self.submit_prepared(job, durable=durable)
 
     async def submit_prepared(self, job: Submission, *, durable: bool = False) -> Submitted:
-        """Put a job of ``submission.prepare`` into the queue; raises as ``submit`` does."""
+        """Submit a job made by ``submission.prepare``; raises as ``submit`` does."""
         with redis_errors(self.settings, job.doubt):
             if durable:
                 return await self._submit_durably(job)
@@ -137,7 +138,7 @@ class Client:
         return self._answered(job, reply)
 
     async def _submit_durably(self, job: Submission) -> Submitted:
-        """Submit and wait for the disk; an interrupted call is repeated whole, known by its nonce."""
+        """Submit and wait for the disk; an interrupted call is repeated and recognised by its nonce."""
         if not self._is_durable:
             await replied(check_durable(self._redis))
             self._is_durable = True
@@ -155,10 +156,10 @@ class Client:
         job_ids: Iterable[str] | None = None,
         secrets: JsonObject | None = None,
     ) -> AsyncGenerator[Submitted]:
-        """Put many jobs into the queue, ``PIPELINED`` at a time, and yield each once in.
+        """Submit many jobs, ``PIPELINED`` at a time, and yield each once it is queued.
 
-        ``payloads`` may be a generator: memory stays bounded. ``secrets`` are given to every job, as ``submit`` does.
-        Raises as ``submit`` does, at the first job refused; those yielded before are in the queue.
+        ``payloads`` may be a generator: memory is bounded. Every job gets the same ``secrets``. Raises as ``submit``
+        does at the first refused job; jobs already yielded are queued.
         """
         pairs = ((p, None) for p in payloads) if job_ids is None else zip(payloads, job_ids, strict=True)
         while chunk := list(islice(pairs, PIPELINED)):
@@ -186,23 +187,23 @@ class Client:
         try:
             return read_answer(job, reply, self.keys)
         except QueueFull:
-            self._memory_due_at = 0.0  # while it is full, every submit looks
+            self._memory_due_at = 0.0  # while memory is full, check on every submit
             raise
 
     async def _read(self, call: Awaitable[T]) -> T:
-        """Return what a call returns that changes nothing; raises ``RedisUnreachable`` after 30 s of silence."""
+        """Return the result of a read-only call; raises ``RedisUnreachable`` after 30 s of silence."""
         with redis_errors(self.settings, None):
             return await replied(call)
 
     # ------------------------------------------------------------------------------------------ results
 
     async def result(self, job_id: str) -> Result | None:
-        """Return the result (``error`` is set unless the job succeeded), or None: see the state in ``job``."""
+        """Return the result, with ``error`` unless the job succeeded; None if there is none (``job`` has the state)."""
         text = await self._read(self._redis.get(self.keys.result(job_id)))
         return contract.decode_result(text) if text is not None else None
 
     async def shots(self, job_id: str) -> dict[str, bytes]:
-        """Return a scan's pictures, if any are kept: JPEGs by ``PAGE_SHOT`` or node fingerprint."""
+        """Return a scan's stored screenshots: JPEGs by ``PAGE_SHOT`` or the element's fingerprint."""
         fields = await self._read(cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(self.keys.shot(job_id))))
         return {name.decode(): picture for name, picture in fields.items()}
 
@@ -215,9 +216,9 @@ class Client:
         return result
 
     async def as_completed(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> AsyncGenerator[Result]:
-        """Yield the results of ``job_ids`` in the order in which the jobs end; raises ``UnknownJob``, ``WaitTimeout``.
+        """Yield the results of ``job_ids`` as the jobs end; raises ``UnknownJob``, ``WaitTimeout``.
 
-        One that is no longer kept is ``is_expired``. Holds the ids and one result: fit for a batch of 100,000 jobs.
+        An expired result has ``is_expired``. Only the ids and one result are in memory, even for 100,000 jobs.
         """
         left, timeout_s = set(job_ids), check_timeout(timeout_s)
         until = time.monotonic() + (inf if timeout_s is None else timeout_s)
@@ -232,12 +233,12 @@ class Client:
                     raise not_ended(left, timeout_s or 0.0, silent=silent) from None
 
     async def assessed(self, scan_ids: Iterable[str], *, timeout_s: float) -> AsyncGenerator[Result]:
-        """Yield the results of scans of which something is pending (``ScanResult.is_awaited``) as each is complete.
+        """Yield the results of scans with pending parts (``ScanResult.is_awaited``) as each becomes complete.
 
-        Ends after ``timeout_s`` without the rest, and leaves out results that have expired.
+        Stops after ``timeout_s`` and omits expired results.
         """
         end_s, left = time.monotonic() + timeout_s, list(scan_ids)
-        for _ in range(4):  # the assessment, then the tried changes; in an outage, some of them before it
+        for _ in range(4):  # the assessment, then the tried fixes; in an outage some fixes come first
             waits: dict[str, str] = {}
             for scan_id in left:
                 result = await self.result(scan_id)
@@ -267,11 +268,11 @@ class Client:
     # ------------------------------------------------------------------------------------------ look and steer
 
     async def job(self, job_id: str) -> JobInfo:
-        """Return what is known of a job, with its place in the queue; raises ``UnknownJob``."""
+        """Return a job's fields and its position in the queue; raises ``UnknownJob``."""
         return await self._read(job_info(self._redis, self.keys, job_id))
 
     async def cancel(self, job_id: str) -> JobState:
-        """Cancel a job; returns its state after: ``cancelled``, ``running`` (told within 5 s), or the end it had.
+        """Cancel a job; returns ``cancelled``, ``running`` (stops within 5 s), or its earlier final state.
 
         Raises ``UnknownJob``.
         """
@@ -281,9 +282,9 @@ class Client:
         return states[job_id]
 
     async def cancel_batch(self, batch_id: str) -> dict[str, JobState]:
-        """Cancel the jobs of a batch that have not ended; returns each one's state after. Raises ``UnknownJob``.
+        """Cancel a batch's unfinished jobs and return their new states. Raises ``UnknownJob``.
 
-        Jobs submitted to the batch meanwhile are not cancelled: stop the submitter first.
+        Jobs submitted to the batch in the meantime are not cancelled: stop the submitter first.
         """
         await self.batch(batch_id)
         jobs = await self._read(jobs_of_batch(self._redis, self.keys, batch_id))
@@ -300,9 +301,9 @@ class Client:
         return await self._read(batch_info(self._redis, self.keys, batch_id))
 
     async def seal_batch(self, batch_id: str, *, create: bool = False) -> BatchInfo:
-        """Say that all jobs of the batch are in, so that its completion event may come. Safe to call twice.
+        """Declare the batch complete, so that its completion event can be sent. Safe to call twice.
 
-        Raises ``UnknownJob``, unless ``create`` makes an empty batch, which is finished at once.
+        Raises ``UnknownJob``, unless ``create`` makes an empty batch, which finishes immediately.
         """
         keys = (self.keys.batch(batch_id), self.keys.events)
         args = (batch_id, KEEP_FINISHED_S, self.keys.events_live, int(create))
@@ -315,18 +316,18 @@ class Client:
     async def events(
         self, *, since: str = "$", follow_new: bool = True, on_outage: Callable[[Exception], object] | None = None
     ) -> AsyncGenerator[Event]:
-        """Yield events as ``follow`` does: after ``since``, with ``follow_new`` through outages."""
+        """Yield the events after ``since``; with ``follow_new`` also new ones, through outages."""
         read = partial(follow, self._redis, self.keys.events, on_outage=on_outage)
         with redis_errors(self.settings, None):
             async for event in read(since=since, is_endless=follow_new):
                 yield event
 
     async def queue(self) -> QueueInfo:
-        """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
+        """Return lane depths, scheduled and dead-lettered jobs, and workers with a heartbeat in the last 30 s."""
         return await self._read(queue_info(self._redis, self.keys))
 
     async def gpu(self) -> GpuView:
-        """Return who holds the GPU's slots, who waits and for how long still; empty where no worker needs a GPU."""
-        from producer.client.gpu_view import read_gpu  # noqa: PLC0415  who submits does not look at GPUs
+        """Return holders and waiters of model slots, with expected waits; empty if no worker uses a model host."""
+        from producer.client.gpu_view import read_gpu  # noqa: PLC0415  lazy: not needed to submit
 
         return await self._read(read_gpu(self._redis, self.keys))

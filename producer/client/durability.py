@@ -1,9 +1,9 @@
-"""Durable acknowledgement: WAITAOF after a submit, on the same connection, checked.
+"""Durable submits: a WAITAOF after the script, on the same connection.
 
-WAITAOF means something only after a write on its own connection: on a fresh one it answers at once. So the script and
-the wait go out in one write; a lost connection repeats both, and submit.lua always writes. And it means something
-only where Redis tells the truth: 7.4 with ``appendfsync everysec`` acknowledges without an fsync (redis pull request
-13793, mended in 8.0), so that pair is refused before anything is written.
+WAITAOF only covers writes of its own connection and returns at once on a fresh one. So the script and the wait are sent
+together, both are repeated after a lost connection, and submit.lua always writes. Redis 7.4 with ``appendfsync
+everysec`` acknowledges without an fsync (redis pull request 13793, fixed in 8.0), so that combination is refused before
+anything is written.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script, as_text
 
 WAIT_MS: Final = 10_000
-"""Longest wait for the disk; an fsync that takes longer means a disk in trouble."""
+"""Longest wait for the disk; a slower fsync indicates a faulty disk."""
 _WAIT: Final = pack_command(cast("Any", ("WAITAOF", 1, 0, WAIT_MS)))
 _WAIT_FOR_REPLICA: Final = pack_command(cast("Any", ("WAITAOF", 1, 1, WAIT_MS)))
-"""Over Sentinel the disk of a dead primary helps nobody: what is acknowledged is on a replica's as well."""
+"""With Sentinel, an acknowledged write is also on a replica's disk: a dead primary's disk is of no use."""
 _TRUSTED_EVERYSEC: Final = (8, 0)
 
 
 async def check_durable(redis: Redis) -> None:
-    """Return if Redis can promise that what it acknowledged is on disk; raise ``NotDurable`` with what to change.
+    """Check that Redis acknowledges only what is on disk; raises ``NotDurable`` with the setting to change.
 
-    Raises redis-py's ``ResponseError`` for a Redis that refuses everything while it cannot write.
+    Raises redis-py's ``ResponseError`` if Redis refuses commands because it cannot write.
     """
     client = cast("Any", redis)
     try:
@@ -40,7 +40,7 @@ async def check_durable(redis: Redis) -> None:
     except ResponseError as error:
         if "MISCONF" in str(error):
             raise
-        msg = f"durable=True: Redis does not tell how it writes ({error}): permit CONFIG GET to this user"
+        msg = f"durable=True: cannot read how Redis persists data ({error}): permit CONFIG GET to this user"
         raise NotDurable(msg) from None
     values = {as_text(name): as_text(value) for name, value in config.items()}
     version = as_text((await client.info("server"))["redis_version"])
@@ -50,7 +50,7 @@ async def check_durable(redis: Redis) -> None:
 
 
 def durability_problem(appendonly: str, appendfsync: str, version: str) -> str:
-    """Return why WAITAOF could not be believed under this configuration, and what to change; '' if it can."""
+    """Return why WAITAOF is unreliable under this configuration and what to change; '' if it is reliable."""
     if appendonly != "yes":
         return "Redis keeps no append-only file: set 'appendonly yes'"
     if appendfsync == "always":
@@ -65,13 +65,13 @@ def durability_problem(appendonly: str, appendfsync: str, version: str) -> str:
 
 
 async def run_durably(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg], *, what: str) -> Any:
-    """Run ``script``, which must write, and return its reply once its writes are on disk.
+    """Run ``script``, which must write, and return its reply once the writes are on disk.
 
-    Raises ``NotDurable`` when they are not within ``WAIT_MS``; they are made all the same.
+    Raises ``NotDurable`` if that takes longer than ``WAIT_MS``; the writes stand nevertheless.
     """
     pool = cast("ConnectionPool", redis.connection_pool)
     replicas = int(asks_sentinels(pool))
-    pipe = ScriptPipe(pool)  # its own: WAITAOF blocks what comes behind it
+    pipe = ScriptPipe(pool)  # a separate one, since WAITAOF blocks the commands after it
     try:
         reply, synced = await pipe.run_many(script, [(keys, args)], then=_WAIT_FOR_REPLICA if replicas else _WAIT)
     finally:

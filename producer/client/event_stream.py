@@ -1,7 +1,7 @@
-"""Reads the event stream, and tells waiters when their job has ended. Nobody polls.
+"""Reads the event stream and notifies waiters when their job has ended, without polling.
 
-The stream is authoritative and holds about the 100,000 newest events; a reader goes on from the id it read last, also
-after a lost connection. ``Waiters`` share one blocking read a client, however many jobs are awaited.
+The stream is authoritative and holds about the 100,000 newest events; a reader continues from the last id it read, also
+after a lost connection. The ``Waiters`` of a client share one blocking read, regardless of the number of jobs.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ T = TypeVar("T")
 BLOCK_MS: Final = 5_000
 READ_COUNT: Final = 1_000
 CHECK_EVERY_S: Final = 60.0
-"""Between looks at the jobs themselves: a client that slept may find an event trimmed, or Redis may have lost a job."""
+"""Interval of checks of the jobs themselves: an event may have been trimmed, or a job lost."""
 PAUSE_S: Final = 1.0
-"""Before an outage is tried again: nothing is lost by it, the stream keeps what comes meanwhile."""
+"""Pause before reading again after an outage; the stream keeps events in the meantime."""
 GRACE_S: Final = 5.0
-"""A look at jobs takes milliseconds; so long after a wait's end it is Redis that does not reply."""
+"""Extra time for the final check of the jobs, which takes milliseconds unless Redis is silent."""
 CHECKED_AT_ONCE: Final = 500
-"""Jobs asked about in one round trip."""
+"""Jobs checked per round trip."""
 ENDS: Final = frozenset({"job.succeeded", "job.cancelled", "job.dead", "job.rejected"})
 
 
 class NoReply(TimeoutError):
-    """A wait's time ran out while Redis owed a reply."""
+    """A wait timed out while a reply from Redis was due."""
 
 
 Heard = asyncio.Queue[str | Exception]
-"""What one caller has yet to be told: ids of jobs that ended, or why nothing more will be heard."""
+"""A caller's pending notifications: ids of ended jobs, or the error that ends the wait."""
 
 
 async def newest_id(redis: Redis, key: str) -> str:
-    """Return the id of the newest event, or ``0-0``: reading from here misses nothing that comes after this call."""
+    """Return the id of the newest event, or ``0-0``; reading from it misses no event after this call."""
     rows = cast("list[Any]", await redis.xrevrange(key, count=1))
     return rows[0][0].decode() if rows else "0-0"
 
@@ -57,7 +57,7 @@ async def newest_id(redis: Redis, key: str) -> str:
 async def read_after(redis: Redis, key: str, last_id: str, *, block_ms: int | None) -> list[tuple[str, str]]:
     """Return up to ``READ_COUNT`` (id, line) after ``last_id``; waits up to ``block_ms`` for the first."""
     reply: Any = await redis.xread({key: last_id}, count=READ_COUNT, block=block_ms)
-    if isinstance(reply, dict):  # RESP3, as an arq program's pool may speak it
+    if isinstance(reply, dict):  # RESP3, which an arq program's pool may use
         rows = [row for some in cast("dict[bytes, list[list[Any]]]", reply).values() for part in some for row in part]
     else:
         rows = reply[0][1] if reply else []
@@ -67,10 +67,10 @@ async def read_after(redis: Redis, key: str, last_id: str, *, block_ms: int | No
 async def follow(
     redis: Redis, key: str, *, since: str, is_endless: bool, on_outage: Callable[[Exception], object] | None = None
 ) -> AsyncIterator[Event]:
-    """Yield events after ``since`` (an event's id, ``0`` for all that is kept, ``$`` for new ones only).
+    """Yield events after ``since`` (an event's id, ``0`` for all stored events, ``$`` for new ones only).
 
-    An endless one waits out an outage after its first reply, however long: ``on_outage`` gets the error, once, and no
-    event is missed that the stream still has.
+    When following endlessly, it waits out any outage after the first reply: ``on_outage`` receives the error once, and
+    no event still in the stream is missed.
     """
     last_id = await replied(newest_id(redis, key)) if since == "$" else since
     has_read = since == "$"
@@ -89,21 +89,21 @@ async def follow(
         has_read, is_down = True, False
         for row_id, line in rows:
             last_id = row_id
-            with contextlib.suppress(ValueError, TypeError):  # what others put there by hand is not ours to show
+            with contextlib.suppress(ValueError, TypeError):  # skip malformed events, which others may have added
                 yield contract.Event.model_validate({**json.loads(line), "id": row_id})
         if not rows and not is_endless:
             return
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether Redis may be back by itself: it is away or loads its data, and has refused nothing."""
+    """Whether Redis may recover without help: it is unreachable or loading its data, and refused nothing."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return False
     return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)
 
 
 async def outlasting(call: Callable[[], Awaitable[T]], *, until: float) -> T:
-    """Return what ``call`` returns, through outages up to the monotonic time ``until``: it is called again."""
+    """Return the result of ``call``, retried through outages until ``until`` (monotonic time)."""
     while True:
         try:
             return await call()
@@ -123,7 +123,7 @@ async def _owed_until(latest: float | None) -> AsyncGenerator[None]:
 
 
 def not_ended(left: Collection[str], timeout_s: float, *, silent: str = "") -> WaitTimeout:
-    """Return the error of a wait whose time ran out; ``silent`` is the address of a Redis that did not reply."""
+    """Return the error of a wait that timed out; ``silent`` is the address of a Redis that did not reply."""
     if silent:
         jobs = f"job {next(iter(left))!r}" if len(left) == 1 else f"{len(left)} jobs"
         msg = f"Redis at {silent!r} did not reply within {timeout_s:g} s: {jobs} may have ended; ask again"
@@ -135,9 +135,9 @@ def not_ended(left: Collection[str], timeout_s: float, *, silent: str = "") -> W
 
 
 class Waiters:
-    """Jobs awaited by one client. ``check`` tells which of some job ids have ended, and raises ``UnknownJob``.
+    """The jobs awaited by one client. ``check`` returns which job ids have ended, and raises ``UnknownJob``.
 
-    It is asked at the start, after an outage, and every ``CHECK_EVERY_S``; events do the rest.
+    It is called at the start, after an outage and every ``CHECK_EVERY_S``; otherwise events suffice.
     """
 
     def __init__(self, redis: Redis, key: str, *, check: Callable[[Iterable[str]], Awaitable[Iterable[str]]]) -> None:
@@ -149,11 +149,11 @@ class Waiters:
         self._has_position: asyncio.Future[None] | None = None
 
     async def ends(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> AsyncGenerator[str]:
-        """Yield each of ``job_ids`` once, when its end has been announced, or was there before.
+        """Yield each of ``job_ids`` once, when it has ended.
 
-        One reader and one queue however many they are: a batch of 100,000 costs some 300 bytes a job. Raises
-        ``TimeoutError``; those known to have ended are yielded before. A look at the jobs gets ``GRACE_S`` more: a wait
-        of no time still sees what has ended. Where even that was too short it is ``NoReply``.
+        One reader and one queue serve all jobs: a batch of 100,000 takes some 300 bytes per job. Raises
+        ``TimeoutError`` after yielding the jobs known to have ended. Checking the jobs gets ``GRACE_S`` more, so that a
+        timeout of 0 still yields ended jobs; ``NoReply`` means that even this was too short.
         """
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         latest = None if deadline is None else deadline + GRACE_S
@@ -184,14 +184,14 @@ class Waiters:
                 self._forget(job_id, heard)
 
     async def close(self) -> None:
-        """Stop reading; whoever still waits is cancelled."""
+        """Stop reading and cancel pending waits."""
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
             self._reader = None
 
     async def _ensure_reading(self) -> None:
-        """Return once the reader knows where it starts, so that no event after this call is missed."""
+        """Return once the reader has its start position, so that no event after this call is missed."""
         if self._reader is None or self._reader.done():
             self._has_position = asyncio.get_running_loop().create_future()
             self._reader = asyncio.create_task(self._read(self._has_position), name="event-waiters")
@@ -224,7 +224,7 @@ class Waiters:
                 has_position.set_exception(error)
 
     async def _check_all(self) -> None:
-        """Look at the jobs themselves; who waits for one that is gone is told, and no other."""
+        """Check the jobs themselves; only the waiters of an unknown job get its error."""
         awaited: dict[Heard, list[str]] = {}
         for job_id, waiting in self._waiting.items():
             for heard in waiting:
@@ -240,7 +240,7 @@ class Waiters:
     async def _check_for(self, heard: Heard, job_ids: Iterable[str]) -> None:
         for job_id in await replied(self._check(job_ids)):
             heard.put_nowait(job_id)
-            self._forget(job_id, heard)  # told, and not told again before it has listened
+            self._forget(job_id, heard)  # notify only once
 
     def _tell(self, line: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Checks what a caller gave before anything is sent: an error names the field, what was given, what is expected."""
+"""Validates a caller's arguments before anything is sent; errors name the field, its value and what is expected."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, Final, cast
 from producer.errors import InputError, InvalidJob
 
 MAX_S: Final = 366 * 86_400.0
-"""Longest time that may be asked for: a year, as a sum of milliseconds far from any limit of Redis."""
+"""Longest duration accepted: a year, which in milliseconds is far below any limit of Redis."""
 MAX_TRIES: Final = 1_000
 
 
 def check_seconds(name: str, given: object, *, error: type[InputError] = InvalidJob) -> float:
     """Return a number of seconds from 0 to ``MAX_S``; raises ``error``."""
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= MAX_S:  # NaN is neither
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= MAX_S:  # NaN fails both
         return float(given)
     raise error(f"{name}={_shown(given)}: expected seconds, a number from 0 to {MAX_S:,.0f}")
 
 
 def check_timeout(given: float | None) -> float | None:
-    """Return how long to wait, None for as long as it takes; raises ``InputError``."""
+    """Return the timeout in seconds, None for no limit; raises ``InputError``."""
     if given is None or given == math.inf:
         return None
     return check_seconds("timeout_s", given, error=InputError)
 
 
 def check_tries(given: object) -> int:
-    """Return how often a job is tried, 0 for as often as its kind is; raises ``InvalidJob``."""
+    """Return a job's number of attempts, 0 for its kind's default; raises ``InvalidJob``."""
     if given is None:
         return 0
     if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= MAX_TRIES:
@@ -37,10 +37,10 @@ def check_tries(given: object) -> int:
 
 
 def check_text(name: str, given: object) -> str:
-    """Return a text; raises ``InvalidJob``."""
+    """Return a string; raises ``InvalidJob`` for anything else."""
     if isinstance(given, str):
         return given
-    raise InvalidJob(f"{name}={_shown(given)}: expected a text, not {type(given).__name__}")
+    raise InvalidJob(f"{name}={_shown(given)}: expected a string, not {type(given).__name__}")
 
 
 def check_arguments(given: object) -> list[Any]:
@@ -51,7 +51,7 @@ def check_arguments(given: object) -> list[Any]:
 
 
 def check_secrets(given: object, expected: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """Return what opens a page; raises ``InvalidJob``, which never shows a value."""
+    """Return the secrets of a scan; raises ``InvalidJob``, which never contains a value."""
     if not isinstance(given, dict):
         raise InvalidJob(f"secrets: expected a dict with some of {', '.join(expected)}, not {type(given).__name__}")
     secrets = cast("dict[str, Any]", given)
@@ -67,4 +67,4 @@ def check_secrets(given: object, expected: Mapping[str, tuple[type, ...]]) -> di
 
 def _shown(given: object) -> str:
     text = repr(given)
-    return text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004  enough to know it again
+    return text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004  enough to recognise it

@@ -1,8 +1,8 @@
-"""Who holds the GPU, who waits, how the hosts are: a read-only view of the keys in ``ops/gpu.md``.
+"""A read-only view of model slots, waiting calls and model hosts, from the keys in ``ops/gpu.md``.
 
-For ``status``, ``top`` and metrics, on machines without the worker package too. Times are Redis ms; an expected wait is
-an estimate from how long calls have held their slots of late, and is None while nothing is known. In words:
-``cli/status_text.py``.
+Used by ``status``, ``top`` and metrics, also on machines without the worker package. Times are Redis ms. An expected
+wait is estimated from how long recent calls held their slots, and is None without data. ``cli/status_text.py`` formats
+the view.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from producer.keys import Keys
 from producer.redis.scripts import as_text
 
 INTERACTIVE_IN_A_ROW = 4
-"""As in ``worker/gpu/lua/_gpu.lua``: while both wait, the fifth grant is batch's."""
+"""As in ``worker/gpu/lua/_gpu.lua``: while both priorities wait, every fifth grant goes to batch."""
 KINDS = ("chat", "embed")
 PRIORITIES = ("interactive", "batch")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in a host's memory. ``context`` in tokens, 0 where the server does not tell."""
+    """A model in a host's memory. ``context`` in tokens, 0 if unknown."""
 
     name: str
     size_bytes: int
@@ -35,7 +35,7 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """What a health check found on a host that answers: ``missing`` are models that workers want and it lacks.
+    """Health check of a host that replies; ``missing`` are models that workers need and the host lacks.
 
     ``notes`` say what its Ollama and the models there cannot do, each with what to do about it.
     """
@@ -47,7 +47,7 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class GpuHost:
-    """One model host: its slots, how many of them are in use, its health since ``since_ms``."""
+    """A model host: its slots, the slots in use, and its health since ``since_ms``."""
 
     name: str
     chat: int
@@ -63,13 +63,13 @@ class GpuHost:
 
     @property
     def vram_bytes(self) -> int:
-        """Memory of the card that loaded models take."""
+        """GPU memory used by loaded models."""
         return sum(model.vram_bytes for model in self.loaded)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuHolder:
-    """One call that holds a slot. ``confirmed`` is False for the moment between a grant and its confirmation."""
+    """A call that holds a slot. ``confirmed`` is False between the grant and its confirmation."""
 
     token: str
     kind: str
@@ -84,7 +84,7 @@ class GpuHolder:
 
 @dataclass(frozen=True, slots=True)
 class GpuWaiter:
-    """One call that waits; ``position`` 1 is the next of its kind."""
+    """A call that waits; ``position`` 1 is the next of its kind."""
 
     token: str
     kind: str
@@ -98,10 +98,10 @@ class GpuWaiter:
 
 @dataclass(frozen=True, slots=True)
 class GpuTotals:
-    """Sums over all calls of one kind and priority since the pool was first used; they only grow.
+    """Monotonic counters over all calls of one kind and priority since the pool was first used.
 
-    A pool that nobody uses for a minute forgets them and begins again at 0. ``held_ms`` over the time that passed and
-    the slots is how busy these were.
+    They restart at 0 when the pool has been idle for a minute. The utilisation of slots is the increase of ``held_ms``
+    divided by the time passed and the number of slots.
     """
 
     kind: str
@@ -113,7 +113,7 @@ class GpuTotals:
 
 @dataclass(frozen=True, slots=True)
 class GpuView:
-    """The whole pool at one moment, read in one transaction."""
+    """A consistent snapshot of the whole pool, read in one transaction."""
 
     at_ms: int
     hosts: tuple[GpuHost, ...] = ()
@@ -123,7 +123,7 @@ class GpuView:
     totals: tuple[GpuTotals, ...] = ()
 
     def of_job(self, job: str) -> GpuView:
-        """Return the view with the calls of ``job`` alone."""
+        """Return the view limited to the calls of ``job``."""
         return replace(
             self,
             holders=tuple(holder for holder in self.holders if holder.job == job),
@@ -163,7 +163,7 @@ def view_of(
     leases: Mapping[str, int],
     alive: Sequence[str],
 ) -> GpuView:
-    """Return the view of what the keys hold; ``leases`` and ``alive`` without what has ended. Pure."""
+    """Return the view of the keys' contents; ``leases`` and ``alive`` exclude expired entries. Pure."""
     holders = tuple(
         GpuHolder(
             *_about(token, calls[token]),
@@ -193,7 +193,7 @@ def view_of(
 
 
 def served_order(tokens: Sequence[str], calls: Mapping[str, Any], turns: int) -> list[str]:
-    """Return ``tokens`` as they will be served if nobody else comes; ``turns`` interactive ones were just served."""
+    """Return ``tokens`` in the order of service without new arrivals, after ``turns`` interactive grants in a row."""
     queues: dict[str, list[str]] = {"interactive": [], "batch": []}
     for token in sorted(tokens, key=lambda token: int(calls[token]["seq"])):
         queues[calls[token]["priority"]].append(token)
@@ -209,7 +209,7 @@ def served_order(tokens: Sequence[str], calls: Mapping[str, Any], turns: int) ->
 def expected_wait_ms(
     place: int, kind: str, hosts: Sequence[GpuHost], holders: Sequence[GpuHolder], hold_ms: Mapping[str, int]
 ) -> int | None:
-    """Return the wait of the call with ``place`` others before it; None when no host is up or nothing is known."""
+    """Return the expected wait of a call with ``place`` others ahead; None without data or a healthy host."""
     slots = sum(host.embed or host.chat if kind == "embed" else host.chat for host in hosts if host.is_up)
     hold = hold_ms.get(kind)
     if not slots or hold is None:

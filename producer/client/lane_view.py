@@ -1,4 +1,4 @@
-"""Looks at the lanes: how many jobs wait and run there, since when, and in whose turn. Redis errors pass through."""
+"""Reads the lanes: numbers of waiting and running jobs, ages, and whose turn it is. Redis errors pass through."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 POSITION_LIMIT: Final = 10_000
-"""Beyond it a position costs more to count than it tells."""
+"""Positions beyond this are not computed, since counting them is expensive."""
 NEXT_LOOKED_AT: Final = 16
-"""Waiting entries that are looked at for the batches that share a lane, and for the oldest one."""
+"""Waiting entries read to find the batches that share a lane, and the oldest entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneInfo:
-    """One lane: jobs that wait, and jobs that workers hold; ``oldest_ms`` is the age of the first that waits."""
+    """A lane's waiting and running jobs; ``oldest_ms`` is the age of the first waiting one."""
 
     queued: int
     running: int
@@ -28,7 +28,7 @@ class LaneInfo:
 
 
 async def lane_infos(redis: Redis, keys: Keys) -> dict[str, LaneInfo]:
-    """Return each lane's depth, and how long the first job that waits has waited by Redis' clock."""
+    """Return each lane's depth and the age of its first waiting job, by Redis' clock."""
     return {lane.value: await _lane_info(redis, keys, lane) for lane in Lane}
 
 
@@ -57,7 +57,7 @@ async def _lane_info(redis: Redis, keys: Keys, lane: Lane) -> LaneInfo:
 
 
 async def batches_in_turn(redis: Redis, keys: Keys, lane: str) -> tuple[str, ...]:
-    """Return the batches whose jobs are next, each once; ``''`` for jobs without a batch."""
+    """Return the batches whose jobs are next, without duplicates; ``''`` stands for jobs without a batch."""
     entries = await redis.zrange(keys.waiting(lane), 0, NEXT_LOOKED_AT - 1)
     async with redis.pipeline(transaction=False) as pipe:
         for entry in entries:
@@ -72,9 +72,9 @@ async def batches_in_turn(redis: Redis, keys: Keys, lane: str) -> tuple[str, ...
 
 
 async def position(redis: Redis, keys: Keys, fields: Mapping[bytes, bytes]) -> int | None:
-    """Return how many entries are to be claimed up to this one, itself included; None over the limit.
+    """Return the entry's 1-based position among those to be claimed; None beyond the limit.
 
-    Entries that were put in order come by their turns, those that nobody has read come after them.
+    Entries already assigned a turn come first, in that order; unread entries follow.
     """
     lane = fields[b"lane"].decode()
     lane_key, entry = keys.lane(lane), fields.get(b"entry", b"").decode()

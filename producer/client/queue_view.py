@@ -1,4 +1,4 @@
-"""Looks at the queue without touching it: jobs, batches, lanes, workers. Redis errors pass through.
+"""Read-only views of the queue: jobs, batches, lanes, workers. Redis errors pass through.
 
 Times are Redis ms.
 """
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 READ_TOGETHER: Final = 500
-"""Hashes read in one round trip."""
+"""Hashes per round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One job's hash. ``position`` is its place among those that wait in its lane; None unless it is queued."""
+    """A job's hash. ``position`` is its place in its lane, None unless the job is queued."""
 
     job_id: str
     kind: str
@@ -43,7 +43,7 @@ class JobInfo:
 
     @classmethod
     def of(cls, job_id: str, fields: Mapping[bytes, bytes], *, position: int | None = None) -> JobInfo:
-        """Read the hash; fields that are missing are empty."""
+        """Decode the hash; missing fields are empty."""
 
         def text(name: str) -> str:
             return fields.get(name.encode(), b"").decode("utf-8", "replace")
@@ -63,7 +63,7 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
-    """One batch's counters. It is finished when it is sealed and ``done`` equals ``total``."""
+    """A batch's counters. It is finished when it is sealed and ``done`` equals ``total``."""
 
     batch_id: str
     total: int
@@ -88,7 +88,7 @@ class BatchInfo:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One worker's last heartbeat; ``at_ms`` is its own clock's."""
+    """A worker's last heartbeat; ``at_ms`` is by the worker's clock."""
 
     name: str
     host: str
@@ -100,11 +100,11 @@ class WorkerInfo:
     failed: int
     retried: int
     sandbox: str = ""
-    """Whether its browser runs in a sandbox: ``on``, or why not; '' where the worker does not say."""
+    """``on`` if its browser runs in a sandbox, otherwise the reason; '' if the worker does not report it."""
 
     @classmethod
     def of(cls, heartbeat: Mapping[str, Any]) -> WorkerInfo:
-        """Read the heartbeat's JSON."""
+        """Decode the heartbeat's JSON."""
         numbers = ("pid", "at_ms", "max_jobs", "complete", "failed", "retried")
         return cls(
             name=str(heartbeat.get("name", "")),
@@ -117,18 +117,18 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class QueueInfo:
-    """The whole queue of one environment."""
+    """The queue of one environment."""
 
     lanes: Mapping[str, LaneInfo]
     scheduled: int
     dead: int
     workers: tuple[WorkerInfo, ...]
     turns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Batches whose jobs are next in each lane, where jobs wait for their turn; ``''`` for jobs without a batch."""
+    """Batches whose jobs are next, for each lane in which batches take turns; ``''`` for jobs without a batch."""
 
 
 async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
-    """Return what is known of a job, with its place in the queue; raises ``UnknownJob``."""
+    """Return a job's fields and its position in the queue; raises ``UnknownJob``."""
     fields = await cast("Any", redis).hgetall(keys.job(job_id))
     if not fields:
         raise unknown(f"job {job_id!r}", keys)
@@ -145,7 +145,7 @@ async def batch_info(redis: Redis, keys: Keys, batch_id: str) -> BatchInfo:
 
 
 async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
-    """Return the lanes' depths, the scheduled and dead jobs, and the workers heard of in the last 30 s."""
+    """Return lane depths, scheduled and dead-lettered jobs, and workers with a heartbeat in the last 30 s."""
     lanes = await lane_infos(redis, keys)
     scheduled = await redis.zcard(keys.scheduled)
     dead = await redis.xlen(keys.dead)
@@ -158,7 +158,7 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
 
 
 async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:
-    """Return which of the jobs have ended; raises ``UnknownJob`` for one nobody submitted."""
+    """Return which of the jobs have ended; raises ``UnknownJob`` for a job that was never submitted."""
     ids = list(job_ids)
     async with redis.pipeline(transaction=False) as pipe:
         for job_id in ids:
@@ -175,9 +175,9 @@ async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str
 
 
 async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, JobState]:
-    """Return the jobs of a batch, oldest first. Walks all job hashes: for people, not for loops.
+    """Return the jobs of a batch, oldest first. Scans all job hashes, so do not call it in a loop.
 
-    Raises ``RedisUnsuitable`` for a user who may not list keys, such as ``producer`` of ``ops/users.acl``.
+    Raises ``RedisUnsuitable`` for a user without SCAN, such as ``producer`` in ``ops/users.acl``.
     """
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  a command's help needs no Redis
 
@@ -187,21 +187,21 @@ async def jobs_of_batch(redis: Redis, keys: Keys, batch_id: str) -> dict[str, Jo
         names = [name.decode() async for name in redis.scan_iter(match=f"{prefix}*", count=1000)]
     except NoPermissionError:
         msg = (
-            f"the user in REDIS_URL may not list keys (SCAN), and a batch's jobs are found so: repeat the scan with "
-            f"'--batch {batch_id} --resume', which needs no list, or ask as a user with that right"
+            f"the user in REDIS_URL may not list keys (SCAN), which finding a batch's jobs requires: repeat the scan "
+            f"with '--batch {batch_id} --resume', which needs no list, or connect as a user with that right"
         )
         raise RedisUnsuitable(msg) from None
     async for name, (batch, state, enqueued_ms, entry) in _fields(
         redis, names, "batch", "state", "enqueued_ms", "entry"
     ):
         if batch == batch_id.encode() and state is not None:
-            number = int((entry or b"").partition(b"-")[2] or 0)  # of those of one millisecond
+            number = int((entry or b"").partition(b"-")[2] or 0)  # sequence number within the millisecond
             found.append((int(enqueued_ms or 0), number, name.removeprefix(prefix), JobState(state.decode())))
     return {job_id: state for *_, job_id, state in sorted(found)}
 
 
 async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict[str, str]:
-    """Return the address that each job was asked to scan, ``''`` for a job of another kind."""
+    """Return the address that each job scans, ``''`` for a job of another kind."""
     names = [keys.job(job_id) for job_id in job_ids]
     urls: dict[str, str] = {}
     async for name, (payload,) in _fields(redis, names, "payload"):
@@ -214,7 +214,7 @@ async def urls_of_jobs(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> dict
 
 
 def unknown(what: str, keys: Keys, *, see: str = "status", meant: str = "") -> UnknownJob:
-    """Return the error for what is not there; ``see`` is the command that lists what is, ``meant`` the most like it."""
+    """Return the error for an unknown ``what``; ``see`` is the command that lists them, ``meant`` a similar name."""
     hint = f"did you mean {meant!r}? Else see" if meant else "see"
     return UnknownJob(f"no {what} in environment {keys.environment!r}: {hint} 'sightline {see}'")
 
@@ -233,7 +233,7 @@ async def _fields(
 
 
 async def _consumers(redis: Redis, keys: Keys) -> list[str]:
-    """Return the names of all who have read a lane of late: every worker does, and no walk of all keys is needed."""
+    """Return the names of recent readers of a lane: these are the workers, found without scanning all keys."""
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:
             pipe.xinfo_consumers(keys.lane(lane), GROUP)
@@ -246,7 +246,7 @@ async def _consumers(redis: Redis, keys: Keys) -> list[str]:
 
 
 async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:
-    """Whether ``job_id`` is ``<lane>-<entry id>`` of an entry that waits in that lane without a hash yet."""
+    """Whether ``job_id`` is ``<lane>-<entry id>`` of an entry in that lane that has no hash yet."""
     lane, _, entry = job_id.partition("-")
     if lane not in set(Lane) or not entry.replace("-", "").isdecimal():
         return False
@@ -254,7 +254,7 @@ async def _is_added_by_hand(redis: Redis, keys: Keys, job_id: str) -> bool:
 
 
 def _error_text(text: str) -> str:
-    """Return the last failure as a line; a retry keeps it as JSON."""
+    """Return the last failure as a line; a retry stores it as JSON."""
     if not text.startswith("{"):
         return text
     try:

@@ -1,6 +1,6 @@
-"""One submission as Redis sees it: the keys and arguments of submit.lua, and what its answers mean.
+"""A submission as Redis sees it: the keys and arguments of submit.lua, and the meaning of its replies.
 
-Shared by the client and by the worker's ``StreamPool``, so that a job has one shape whoever submits it.
+Shared by the client and the worker's ``StreamPool``, so that all jobs have the same shape.
 """
 
 from __future__ import annotations
@@ -31,15 +31,14 @@ SECRETS: Final[dict[str, tuple[type, ...]]] = {
     "storage_state": (dict,),
     "variables": (dict,),
 }
-"""What a scan behind a login may be given, and the values of its steps' variables; kept apart from the job, and only
-until its end."""
+"""Secrets of a scan behind a login and the values of its steps' variables; stored apart from the job until it ends."""
 LANES: Final = {"query": Lane.INTERACTIVE}
-"""Lane of a kind where none is asked for; everything else goes to batch."""
+"""Default lane of a kind; all others default to batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A job that is in the queue; ``created`` is False when a job of that id was there already."""
+    """A queued job; ``created`` is False if a job with that id existed already."""
 
     job_id: str
     created: bool
@@ -47,7 +46,7 @@ class Submitted:
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """A job about to be submitted; ``nonce`` tells a repetition of this very call from another job of that id."""
+    """A job to be submitted; ``nonce`` distinguishes a repetition of this call from another job with the same id."""
 
     job_id: str
     kind: str
@@ -62,7 +61,7 @@ class Submission:
     expires_ms: int = 0
     attempts: int = 0
     frees_id: bool = False
-    """Whether an ended job of this id whose result is gone makes room; needs a job without batch and secrets."""
+    """Whether to replace an ended job of this id whose result has expired; not with a batch or secrets."""
 
     def keys(self, keys: Keys) -> list[str]:
         """Return KEYS of submit.lua."""
@@ -72,7 +71,7 @@ class Submission:
         return [*named, keys.secret(self.job_id)] if self.secrets else named
 
     def doubt(self) -> str:
-        """Return what may have happened when Redis confirms nothing."""
+        """Return the message for a submission that Redis did not confirm."""
         return f"job {self.job_id!r} may have been added; submit it again under that id to be sure"
 
     def args_of(self, *, backlog_limit: int, memory_share: float) -> list[Arg]:
@@ -83,7 +82,7 @@ class Submission:
 
 
 def doubt_of_many(jobs: Sequence[Submission]) -> str:
-    """Return what may have happened to ``jobs`` when Redis confirms nothing."""
+    """Return the message for ``jobs`` that Redis did not confirm."""
     which = f"jobs {jobs[0].job_id!r} to {jobs[-1].job_id!r}" if len(jobs) > 1 else f"job {jobs[0].job_id!r}"
     return f"{which} may have been added; submit them again with the same job_ids to be sure"
 
@@ -102,9 +101,8 @@ def prepare(
 ) -> Submission:
     """Check and encode one job.
 
-    Raises ``InvalidJob`` for a payload that does not fit its kind, for an id, lane, batch, time or number of tries that
-    cannot be one, and ``JobTooLarge``. A kind of your own takes any JSON object. User info in a page's address
-    becomes a secret.
+    Raises ``InvalidJob`` for a payload that does not match its kind and for an invalid id, lane, batch, time or number
+    of tries, and ``JobTooLarge``. Custom kinds accept any JSON object. User info in a page's address becomes a secret.
     """
     fields = contract.request_fields(check_text("kind", kind), payload)
     if kind == "scan" and "@" in str(fields.get("url", "")):
@@ -129,13 +127,13 @@ def prepare(
 
 
 def _without_user_info(fields: JsonObject, secrets: JsonObject) -> tuple[JsonObject, JsonObject]:
-    """Return payload and secrets of a page whose address has user info: a job is kept for days, its secrets are not."""
+    """Move user info from a page's address to the secrets: a job is kept for days, its secrets are not."""
     url, login = split_user_info(str(fields["url"]))
     return {**fields, "url": url}, with_basic_login(secrets, login) if login else secrets
 
 
 def with_basic_login(secrets: JsonObject, login: tuple[str, str]) -> JsonObject:
-    """Return ``secrets`` with name and password as a header (RFC 7617), unless an Authorization header is there."""
+    """Return ``secrets`` with a Basic Authorization header (RFC 7617), unless they have an Authorization header."""
     headers = cast("JsonObject", secrets.get("headers") or {})
     if any(name.lower() == "authorization" for name in headers):
         return secrets
@@ -143,12 +141,12 @@ def with_basic_login(secrets: JsonObject, login: tuple[str, str]) -> JsonObject:
 
 
 def _encoded_secrets(secrets: JsonObject) -> tuple[str, ...]:
-    """Return fields and their JSON in turn."""
+    """Return field names and their JSON values alternately."""
     return tuple(text for name, value in secrets.items() for text in (name, encode_payload({"value": value})[9:-1]))
 
 
 def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Submitted:
-    """Return what submit.lua said; raises ``QueueFull``, ``InvalidJob`` for a sealed batch, ``RedisUnsuitable``."""
+    """Decode submit.lua's reply; raises ``QueueFull``, ``InvalidJob`` for a sealed batch, ``RedisUnsuitable``."""
     match reply[0]:
         case b"created":
             return Submitted(submission.job_id, created=True)

@@ -1,6 +1,6 @@
 """Refuses what no browser takes for a CSS selector, so that a typing error is found before anything is queued.
 
-Only the browser knows which pseudo-classes there are, and it decides (``worker/scan/selectors.py``); this refuses
+Only the browser knows which pseudo-classes there are, and it decides (``worker/scan/preparation.py``); this refuses
 nothing that a browser takes. Grammar: https://www.w3.org/TR/selectors-4/#grammar. Needs no pydantic.
 """
 

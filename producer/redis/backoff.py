@@ -1,4 +1,4 @@
-"""Pauses between repeated calls: each twice as long as the one before, up to a limit."""
+"""Exponential back-off: each pause is twice as long as the previous one, up to a limit."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class Backoff:
         return pause_s
 
     def reset(self) -> None:
-        """Begin again with the first pause, after a success."""
+        """Start over with the first pause, after a success."""
         self._next_s = 0.0

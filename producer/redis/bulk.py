@@ -1,9 +1,9 @@
 """Batches calls to one script made in the same event-loop tick into one EVALSHA.
 
-A script call costs Redis about as much again as the commands in it, and its reply wakes the worker. So the scripts of
-the hot path (start.lua, finish.lua) take many deliveries at once and judge each by itself: their reply has a part for
-each call, which may be an error of that call alone. Who calls them one by one, as every task does, need not know.
-Next: ``script_pipe.py``, which carries the call.
+Calling a script costs Redis about as much as the commands in it, and each reply wakes the worker. The scripts of the
+hot path (start.lua, finish.lua) therefore take many deliveries at once and handle each separately: the reply has one
+part per call, which may be an error of that call alone. Tasks make single calls and are unaware of the batching.
+Next: ``script_pipe.py``, which sends the call.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from producer.redis.script_pipe import ScriptPipe
 from producer.redis.scripts import Arg, Script
 
 MOST_AT_ONCE: Final = 16
-"""Parts in one call. Redis serves nobody else meanwhile, for about half a millisecond; and while it works on one half
-of a worker's jobs, the worker works on the other."""
+"""Parts per call. A call blocks Redis for about half a millisecond; while Redis works on one half of a worker's jobs,
+the worker works on the other."""
 MOST_BYTES: Final = 1_000_000
 
 Decode = Callable[[Any], Any]
@@ -26,7 +26,7 @@ Part = tuple["asyncio.Future[Any]", Sequence[str], Sequence[Arg], Decode | None]
 
 
 class BulkScript:
-    """One script that takes ``keys`` and ``args`` once, and then keys and arguments for each call."""
+    """A script that takes shared ``keys`` and ``args`` first, then the keys and arguments of each call."""
 
     def __init__(self, pipe: ScriptPipe, script: Script, *, keys: Sequence[str] = (), args: Sequence[Arg] = ()) -> None:
         self._pipe = pipe
@@ -39,9 +39,9 @@ class BulkScript:
     def call(
         self, keys: Sequence[str], args: Sequence[Arg], *, size: int = 0, decode: Decode | None = None
     ) -> asyncio.Future[Any]:
-        """Return a future of this call's part of the reply, decoded; it fails as ``ScriptPipe.call`` does.
+        """Return a future for this call's decoded part of the reply; it fails as ``ScriptPipe.call`` does.
 
-        ``size`` is what the call adds to the others of its tick, in bytes, where that is much.
+        ``size`` is the call's length in bytes; small calls may omit it.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -54,7 +54,7 @@ class BulkScript:
         return future
 
     def flush(self) -> None:
-        """Send what has gathered, without waiting for the end of the tick."""
+        """Send the pending calls without waiting for the end of the tick."""
         parts, self._parts, self._bytes = self._parts, [], 0
         if parts:
             self._send(parts)
@@ -66,7 +66,7 @@ class BulkScript:
             args += own_args
         try:
             self._pipe.send(self._script, keys, args, partial(_hand_out, parts))
-        except (TypeError, ValueError) as error:  # Redis has no form for an argument: its caller's error alone
+        except (TypeError, ValueError) as error:  # an argument that Redis cannot represent fails only its own call
             if len(parts) > 1:
                 for part in parts:
                     self._send([part])
@@ -82,6 +82,6 @@ def _hand_out(parts: list[Part], reply: Any) -> None:
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)
-            future.exception()  # asked for: a task cancelled before its first step never does, and asyncio would log it
+            future.exception()  # a task cancelled before its first step never reads it, and asyncio would log it
         else:
             future.set_result(answer if decode is None else decode(answer))

@@ -1,4 +1,4 @@
-"""Opens Redis, and says in our words what went wrong with it. The only place that turns redis-py's errors into ours."""
+"""Opens Redis and translates redis-py's errors into ours; no other module does the latter."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from producer.settings import ClientSettings
 
 CONNECT_TIMEOUT_S: Final = 5.0
 SILENT_S: Final = 10
-"""After so long without a sign of Redis' machine a connection is lost: a router that forgets one tells nobody.
-It is the kernels that ask each other, so a Redis may be busy or frozen. Left to itself, Linux waits for 15 minutes."""
+"""TCP keep-alive limit, since a router may drop a connection without notice. Kernels answer these probes, so a busy or
+frozen Redis keeps its connections. Linux's default is 15 minutes."""
 ATTEMPTS: Final = 5
-"""Reconnections before a call gives up: with the back-off below about three seconds, the time a restart takes."""
+"""Reconnection attempts per call; with the back-off below about three seconds, the duration of a restart."""
 ATTEMPTS_OF_A_FAILOVER: Final = 12
-"""Over Sentinel: about ten seconds, for the Sentinels to agree that the primary is gone and to promote another."""
+"""The same with Sentinel: about ten seconds, enough to agree that the primary is down and to promote a replica."""
 _T = TypeVar("_T")
 _TRIED_AGAIN: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 _KEEPALIVE: Final[dict[str, Any]] = {
@@ -50,16 +50,16 @@ _KEEPALIVE: Final[dict[str, Any]] = {
             "TCP_KEEPCNT": SILENT_S // 2,
             "TCP_USER_TIMEOUT": SILENT_S * 1000,
         }.items()
-        if hasattr(socket, name)  # macOS has some of them only
+        if hasattr(socket, name)  # macOS lacks some of them
     },
 }
 
 
 def open_redis(settings: ClientSettings, *, gives_up: bool = False) -> Redis:
-    """Return a client that connects at its first call, reconnects with back-off, and decodes nothing.
+    """Return a client that connects on its first call, reconnects with back-off, and does not decode replies.
 
-    A command whose reply was lost is sent again: only what is safe to repeat may be called through it. One that
-    ``gives_up`` raises after ``REPLY_S`` of silence, and tries nothing again then; another waits until Redis goes on.
+    A command whose reply was lost is sent again, so use it only for idempotent commands. With ``gives_up`` it raises
+    after ``REPLY_S`` of silence, without a retry; otherwise it waits until Redis replies.
     """
     address = settings.address
     attempts = ATTEMPTS_OF_A_FAILOVER if address.service else ATTEMPTS
@@ -72,7 +72,7 @@ def open_redis(settings: ClientSettings, *, gives_up: bool = False) -> Redis:
             **({} if address.path else _KEEPALIVE),
             **patience,
             health_check_interval=30,
-            # OSError is a refused connection, which redis-py 5 does not try again by itself.
+            # OSError is a refused connection, which redis-py 5 does not retry by default.
             retry=_Retry(ExponentialBackoff(cap=1.0, base=0.1), attempts, cast("Any", _TRIED_AGAIN), gives_up=gives_up),
             retry_on_error=list(_TRIED_AGAIN),
         )
@@ -80,7 +80,7 @@ def open_redis(settings: ClientSettings, *, gives_up: bool = False) -> Redis:
 
 
 def open_blocking_redis(settings: ClientSettings, *, timeout_s: float) -> BlockingRedis:
-    """Return a client for a command without an event loop, which tries nothing again."""
+    """Return a client without retries, for commands that have no event loop."""
     return open_blocking(
         settings.address,
         password_file=settings.redis_password_file,
@@ -90,10 +90,10 @@ def open_blocking_redis(settings: ClientSettings, *, timeout_s: float) -> Blocki
 
 
 class _Retry(Retry):
-    """Tries again what an outage breaks, and takes a refused password for an answer; with ``gives_up`` silence, too.
+    """Retries after outages but not after a refused password, nor, with ``gives_up``, after silence.
 
-    To redis-py that is a ``ConnectionError`` too: with health check, command and connection each trying it again, a
-    password that is missing took more than five minutes to be told.
+    redis-py reports a refused password as a ``ConnectionError``: with health check, command and connection each
+    retrying, a missing password took more than five minutes to report.
     """
 
     def __init__(self, *about: Any, gives_up: bool) -> None:
@@ -101,7 +101,7 @@ class _Retry(Retry):
         self._gives_up = gives_up
 
     async def call_with_retry(self, do: Callable[[], Awaitable[_T]], fail: Callable[[RedisError], Any]) -> _T:
-        """Return what ``do`` does, tried again after an outage; raises ``AuthenticationError`` at once."""
+        """Return the result of ``do``, retried after an outage; raises ``AuthenticationError`` at once."""
         final: list[Exception] = []
 
         async def once() -> _T | None:
@@ -120,18 +120,18 @@ class _Retry(Retry):
 
 
 def _is_silence(error: object) -> bool:
-    """Whether a reply did not come in time: redis-py has one error for this and for a connection that is not made."""
+    """Whether a reply timed out; redis-py raises the same error when connecting times out."""
     return isinstance(error, RedisTimeoutError) and str(error).startswith("Timeout reading")
 
 
 def _any_doubt() -> str:
-    return "what it was asked to do may have been done"
+    return "the request may have taken effect"
 
 
 class redis_errors:  # noqa: N801  read as a function; a class because a generator is most of what an empty with costs
-    """Raise our errors in place of redis-py's, inside a ``with``.
+    """Translate redis-py's errors into ours inside a ``with``.
 
-    ``doubt`` says what may have happened unconfirmed; None where nothing can, as in what only reads.
+    ``doubt`` returns what may have taken effect unconfirmed; None for calls that only read.
     """
 
     __slots__ = ("_doubt", "_settings")
@@ -157,12 +157,12 @@ class redis_errors:  # noqa: N801  read as a function; a class because a generat
 
 
 def is_of_this_machine(error: OSError) -> bool:
-    """Return whether a file or the machine failed, and no connection: a full temporary folder is not Redis'."""
+    """Return whether a file of this machine failed rather than the connection, as with a full temporary folder."""
     return error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def machine_reason(error: OSError) -> str:
-    """Return what failed on this machine, and what to do."""
+    """Return which file of this machine failed, and how to fix it."""
     what = repr(str(error.filename)) if error.filename is not None else "a file of this machine"
     return (
         f"{what} cannot be used ({os_reason(error)}): make room and make it writable, or set TMPDIR to a folder that is"
@@ -170,7 +170,7 @@ def machine_reason(error: OSError) -> str:
 
 
 def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | RedisUnsuitable | QueueFull:
-    """Return the error of our tree that ``error`` means, with what to do about it."""
+    """Return our error for redis-py's ``error``, with advice."""
     where = settings.public_redis_url
     if refusal := _refusal(error, where):
         return RedisUnsuitable(refusal)
@@ -183,9 +183,9 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
     if isinstance(error, NoPermissionError) or "ACL failure" in str(error):
         return RedisUnsuitable(f"Redis at {where!r} does not permit this to the user in REDIS_URL: {error}")
     if "MISCONF" in str(error):
-        return RedisUnsuitable(f"Redis at {where!r} cannot write to its disk and takes nothing: free some space there")
+        return RedisUnsuitable(f"Redis at {where!r} cannot write to its disk and refuses writes: free some space there")
     if "Protocol error" in str(error):
-        return RedisUnsuitable(f"what answers at REDIS_URL {where!r} is no Redis ({_short(error)}): correct the port")
+        return RedisUnsuitable(f"the server at REDIS_URL {where!r} is not a Redis ({_short(error)}): correct the port")
     if isinstance(error, ResponseError):
         return RedisUnsuitable(f"Redis at {where!r} refused the command: {error}")
     return RedisUnreachable(
@@ -194,13 +194,13 @@ def explained(error: Exception, settings: ClientSettings) -> RedisUnreachable | 
 
 
 def _refusal(error: Exception, where: str) -> str:
-    """Return what is wrong with a password or a protocol, '' where neither is."""
+    """Return what is wrong with the password or the protocol, or ''."""
     if isinstance(error, WrongProtocol | SentinelRefused):
         return str(error)
     if "Authentication required" in str(error):
         return (
-            f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or into a file "
-            "and its name into REDIS_PASSWORD_FILE"
+            f"Redis at {where!r} wants a password: put it into REDIS_URL as redis://:PASSWORD@host, or set "
+            "REDIS_PASSWORD_FILE to a file that holds it"
         )
     if isinstance(error, AuthenticationError) or "WRONGPASS" in str(error):
         return f"Redis at {where!r} refuses the password: put it into REDIS_URL as redis://:PASSWORD@host"
@@ -208,7 +208,7 @@ def _refusal(error: Exception, where: str) -> str:
 
 
 def _short(error: Exception) -> str:
-    """Return what the system said where it said something: redis-py wraps it in numbers and addresses."""
+    """Return the operating system's reason, if any, without the numbers and addresses that redis-py adds."""
     cause = error if isinstance(error, OSError) else error.__cause__ or error.__context__
     if isinstance(cause, OSError) and cause.errno:
         return os_reason(cause)

@@ -1,8 +1,8 @@
-"""Dials Redis: what every pool, kept connection and thread of ours is made of, by an address (``redis_address.py``).
+"""Dials Redis: makes every pool and connection, blocking or not, from an address (``redis_address.py``).
 
-Over Sentinel each connection asks who the primary is when it is opened, so whatever reconnects after a failover reaches
-the new one. A password file is read again at each connection. A server that speaks TLS where none was asked for, or the
-other way round, is named at once. Next: ``connection.py``, which opens clients.
+With Sentinel, each connection looks up the primary when it is opened, so reconnections after a failover reach the new
+one. A password file is read for each connection. A mismatch between TLS and plain TCP is reported at once. Next:
+``connection.py``, which opens clients.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from producer.redis_address import RedisAddress, connection_options, password_in
 
 PROBE_S: Final = 1.0
 OPENINGS: Final = 5
-"""Of a connection that is cut while it is opened, for which redis-py has no attempts; a refused one has its own."""
+"""Attempts for a connection that is cut while it is opened; redis-py retries only refused connections."""
 
 
 class WrongProtocol(AuthenticationError):
-    """The server speaks TLS where none was asked for, or none where it was; trying again changes nothing."""
+    """One side speaks TLS and the other does not; retrying is pointless."""
 
 
 class PasswordFile(CredentialProvider):
-    """A password whose file is read at each connection: it may be changed under a running program."""
+    """A password read from its file for each connection, so that it can be changed while the program runs."""
 
     def __init__(self, path: str, username: str = "") -> None:
         self._path = path
         self._username = username
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """Return what AUTH takes; a file that cannot be read counts as an outage."""
+        """Return the arguments of AUTH; an unreadable file counts as an outage."""
         try:
             password = password_in(self._path)
         except SettingsError as error:
@@ -49,7 +49,7 @@ class PasswordFile(CredentialProvider):
         return (self._username, password) if self._username else (password,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
-        """Return the same; the file is small and on this machine."""
+        """Return the same; blocking is acceptable since the file is small and local."""
         return self.get_credentials()
 
 
@@ -57,7 +57,7 @@ class PasswordFile(CredentialProvider):
 
 
 class _Connection(pooled.Connection):
-    """One that says what no attempt will change as it is, and names the wrong protocol."""
+    """Raises permanent errors unchanged and reports a protocol mismatch."""
 
     is_tls = False
     _is_opening = False
@@ -66,7 +66,7 @@ class _Connection(pooled.Connection):
     async def connect(self) -> None:
         if self.is_connected:
             return
-        if self._is_opening:  # redis-py greets the server by commands, which connect again where it has hung up
+        if self._is_opening:  # redis-py's handshake uses commands, which would reconnect after a hang-up
             raise RedisConnectionError("the server closed the connection before it was open")
         self._is_opening = True
         try:
@@ -109,7 +109,7 @@ class _TlsConnection(_Connection, pooled.SSLConnection):
 
 
 class _PrimaryMixin:
-    """Asks the Sentinels at each connection."""
+    """Asks the Sentinels for the primary on each connection."""
 
     def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
         self._sentinels = sentinels
@@ -141,7 +141,7 @@ class _BlockingTlsPrimary(_PrimaryMixin, blocking.SSLConnection):
 
 
 def mismatch(host: str, port: int, *, is_tls: bool) -> str:
-    """Return what to write instead where the server's protocol is the other one; '' where it is not, or is silent."""
+    """Return a correction if the server speaks the other protocol; '' if it does not, or is silent."""
     try:
         with socket.create_connection((host, port), timeout=PROBE_S) as probe:
             if is_tls:
@@ -158,7 +158,7 @@ def mismatch(host: str, port: int, *, is_tls: bool) -> str:
 def _speaks_tls(probe: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is said to it: only whether it is one
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent: this only detects TLS
     try:
         context.wrap_socket(probe).close()
     except ssl.SSLError as error:
@@ -170,7 +170,7 @@ def _speaks_tls(probe: socket.socket) -> bool:
 
 
 def connection_arguments(address: RedisAddress, *, password_file: str = "") -> dict[str, Any]:
-    """Return what a connection to ``address`` is made with, blocking or not."""
+    """Return the arguments of a connection to ``address``, blocking or not."""
     arguments = connection_options(address)
     if address.path:
         arguments["path"] = address.path
@@ -187,7 +187,7 @@ def connection_arguments(address: RedisAddress, *, password_file: str = "") -> d
 
 
 def open_pool(address: RedisAddress, *, password_file: str = "", **defaults: Any) -> pooled.ConnectionPool:
-    """Return an event loop's connections to ``address``; its own options win over ``defaults``."""
+    """Return a pool of asyncio connections to ``address``, whose options override ``defaults``."""
     arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
     if address.path:
         return pooled.ConnectionPool(pooled.UnixDomainSocketConnection, **arguments)
@@ -197,13 +197,13 @@ def open_pool(address: RedisAddress, *, password_file: str = "", **defaults: Any
 
 
 def open_blocking(address: RedisAddress, *, password_file: str = "", **defaults: Any) -> BlockingRedis:
-    """Return a client for a thread, or for a command without an event loop."""
+    """Return a blocking client, for threads and for commands without an event loop."""
     arguments = {**defaults, **connection_arguments(address, password_file=password_file)}
     return _blocking_client(arguments, is_tls=address.is_tls)
 
 
 def asks_sentinels(pool: pooled.ConnectionPool) -> bool:
-    """Return whether the server of ``pool`` is whichever the Sentinels name."""
+    """Return whether ``pool`` finds its server through Sentinel."""
     return "sentinels" in pool.connection_kwargs or isinstance(pool, SentinelConnectionPool)
 
 
@@ -211,7 +211,7 @@ _TWIN_OPTIONS: Final = ("host", "port", "db", "username", "password", "path", "c
 
 
 def blocking_twin(pool: pooled.ConnectionPool, *, timeout_s: float) -> BlockingRedis:
-    """Return a blocking client to the server of ``pool``, ours or arq's, with connections of its own."""
+    """Return a separate blocking client for the server of ``pool``, which may be ours or arq's."""
     given = pool.connection_kwargs
     arguments = {name: given[name] for name in _TWIN_OPTIONS if given.get(name) is not None}
     arguments |= {name: value for name, value in given.items() if name.startswith("ssl_") and value is not None}
@@ -224,7 +224,7 @@ def blocking_twin(pool: pooled.ConnectionPool, *, timeout_s: float) -> BlockingR
 
 
 def _arq_sentinels(pool: SentinelConnectionPool) -> Sentinels:
-    """Return the Sentinels of a pool that arq or redis-py made."""
+    """Return the Sentinels of a pool made by arq or redis-py."""
     known = [cast("Any", client).connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
     hosts = [(str(options["host"]), int(options["port"])) for options in known]
     options = {name: value for name, value in known[0].items() if name in {"username", "password"} and value}

@@ -1,9 +1,9 @@
-"""Keeps leases: when they are renewed, how an outage is judged, what "lost" means, how they are released.
+"""Keeps leases: renews them, rides out outages, detects losses and releases them.
 
-Shared by jobs (``worker/queue/leases.py``, from a thread), host slots and conversations (``worker/limits``) and GPU
-slots (``worker/gpu``). Redis decides who holds what, by its clock. A renewal that Redis does not answer loses nothing
-by itself: it is repeated, soon at first. A lease is lost when Redis says so, or when the holder's own clock reaches the
-end that Redis last granted, counted from before it was asked for and so never after the end in Redis.
+Used for jobs (``worker/queue/leases.py``, from a thread), host slots and conversations (``worker/limits``) and model
+slots (``worker/gpu``). Redis is authoritative, by its clock. A renewal without a reply does not lose the lease: it is
+retried with back-off. A lease is lost when Redis says so, or when the holder's clock reaches the last granted end,
+which is counted from before the request and so is never later than the end in Redis.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from redis.exceptions import RedisError
 from producer.redis.backoff import Backoff
 
 FIRST_PAUSE_S: Final = 0.25
-"""After the first renewal that Redis did not answer; later pauses are half a renewal long at most."""
+"""After the first renewal without a reply; later pauses are at most half the renewal interval."""
 
 Renew = Callable[[], Awaitable[float | None]]
-"""Renews once; returns the seconds until the next renewal, or None for the usual time. Raises redis-py's errors."""
+"""Renews once; returns the seconds until the next renewal, None for the default. Raises redis-py's errors."""
 
 
 class Renewals:
-    """The schedule of one holder's renewals, every ``every_s``, and since when Redis has answered them."""
+    """One holder's schedule of renewals, every ``every_s``, and how long Redis has replied without a break."""
 
     def __init__(self, every_s: float) -> None:
         self.every_s = every_s
         self.up_since = time.monotonic()
-        """Monotonic time since which Redis has answered this holder without a break."""
+        """Monotonic time since which Redis has replied to this holder without a break."""
         self._is_down = False
         self._backoff = Backoff(min(FIRST_PAUSE_S, every_s / 2), every_s / 2)
 
     def answered(self, asked_at: float) -> None:
-        """Count a renewal begun at ``asked_at``; one that took longer than ``every_s`` was an outage too."""
+        """Record a reply to the renewal begun at ``asked_at``; longer than ``every_s`` counts as an outage."""
         if self._is_down or time.monotonic() - asked_at > self.every_s:
             self.note_outage()
         self._is_down = False
         self._backoff.reset()
 
     def failed(self) -> float:
-        """Count a renewal without an answer; return the pause before it is repeated."""
+        """Record a renewal without a reply; return the pause before the next try."""
         self._is_down = True
         self.note_outage()
         return self._backoff.pause_s()
 
     def note_outage(self) -> None:
-        """Count the time without a break from now: Redis may have been away."""
+        """Restart the time without a break: Redis may have been unreachable."""
         self.up_since = time.monotonic()
 
 
@@ -60,14 +60,14 @@ async def keep(
     soon: asyncio.Event | None = None,
     on_silent: Callable[[Exception], object] | None = None,
 ) -> None:
-    """Renew every ``every_s``, and at once when ``soon`` is set, until cancelled.
+    """Renew every ``every_s``, and immediately when ``soon`` is set, until cancelled.
 
-    ``on_silent`` gets the error of each renewal that Redis did not answer.
+    ``on_silent`` receives the error of each renewal without a reply.
     """
     renewals, soon = Renewals(every_s), soon or asyncio.Event()
     pause_s = every_s
     while True:
-        # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+        # Not wait_for: before Python 3.12 it swallows a cancellation that coincides with the event.
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await soon.wait()
@@ -86,13 +86,13 @@ async def keep(
 
 @asynccontextmanager
 async def kept(renew: Renew, *, every_s: float, release: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
-    """Keep one lease while the body runs, then release it, even if the body is cancelled.
+    """Keep a lease while the body runs, then release it, even if the body is cancelled.
 
-    A lease that can't be released ends by its time.
+    A lease that cannot be released expires.
     """
 
     async def bounded() -> float | None:
-        async with asyncio.timeout(every_s):  # a connection that answers no more must not cost the next renewal
+        async with asyncio.timeout(every_s):  # a dead connection must not delay the next renewal
             return await renew()
 
     keeping = asyncio.create_task(keep(bounded, every_s=every_s), name="lease-keep")
@@ -106,9 +106,9 @@ async def kept(renew: Renew, *, every_s: float, release: Callable[[], Awaitable[
 
 
 class Lease:
-    """A lease that its holder must not outlive, until ``ends_at``, loop time; a lost lease stays lost.
+    """A lease until ``ends_at`` (loop time) that its holder must not outlive; once lost, it stays lost.
 
-    ``loss`` makes the error of a loss out of its reason.
+    ``loss`` makes the error to raise from the reason of the loss.
     """
 
     def __init__(self, ends_at: float, *, loss: Callable[[str], Exception]) -> None:
@@ -120,7 +120,7 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether the lease is certainly still held; a process that was frozen wakes up without it."""
+        """Whether the lease is certainly still held; a process that was frozen finds it lost."""
         return not self.why_lost and self._loop.time() < self._ends_at
 
     def check(self) -> None:
@@ -134,27 +134,27 @@ class Lease:
         return self._loss(self.why_lost)
 
     def extend(self, ends_at: float) -> None:
-        """Hold on until ``ends_at``; a lost lease stays lost."""
+        """Extend the lease until ``ends_at``; a lost lease stays lost."""
         if self.is_held:
             self._ends_at = ends_at
             self._end_body(ends_at)
 
     def lose(self, why: str) -> None:
-        """End the body that runs under the lease. Safe to call twice."""
+        """Mark the lease as lost and cancel its body. Safe to call twice."""
         if not self.why_lost:
             self.why_lost = why
             self._end_body(0.0)
 
     @asynccontextmanager
     async def guard(self) -> AsyncGenerator[None]:
-        """Cancel the body when the lease is lost, and raise the loss in its place."""
+        """Cancel the body when the lease is lost, and raise the loss instead."""
         body = asyncio.timeout_at(self._ends_at)
         try:
             async with body:
                 self._body = body
                 yield
         except TimeoutError:
-            if not body.expired():  # the body's own
+            if not body.expired():  # the body's own timeout
                 raise
             raise self.loss() from None
         finally:

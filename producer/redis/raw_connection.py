@@ -1,9 +1,9 @@
-"""One connection of a redis-py pool with its socket in our hands: commands go out in the call, replies by callback.
+"""A connection from a redis-py pool whose socket is used directly: writes are immediate, replies arrive by callback.
 
-redis-py makes the connection (TLS, password, database) and takes it back. Between, its layers are left out: they pack
-in Python, look at the socket before each command and wake a task for each reply, which together cost more than a submit
-or a commit itself. Replies come in the order of the commands; who sends what, and what a lost reply means, is the
-caller's. Next: ``script_pipe.py``.
+redis-py opens the connection (TLS, password, database) and takes it back afterwards. In between its layers are
+bypassed: they pack in Python, check the socket before each command and wake a task for each reply, which together cost
+more than a submit or a commit. Replies arrive in the order of the commands; what a lost reply means is up to the
+caller. Next: ``script_pipe.py``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 REPLY_S: Final = 30.0
-"""Longest silence of a Redis that owes a reply: one that is frozen, or behind a half-open socket, says nothing. Must be
-more than what a command may block for: 10 s, in WAITAOF."""
+"""Longest wait for a reply, since a frozen Redis or a half-open socket sends nothing. Must exceed the longest blocking
+command: 10 s, in WAITAOF."""
 
 T = TypeVar("T")
 Listener = Callable[[Any], None]
-"""Called once, with the reply as bytes, numbers and lists; an error reply, or a lost connection, as its exception."""
+"""Called once with the reply (bytes, numbers, lists), or with an exception for an error reply or a lost connection."""
 
 _NOTHING_YET: Final = object()
 _SILENT: Final = f"no reply within {REPLY_S:g} s"
 
 
 class ReplyLost(RedisConnectionError):
-    """The connection was lost before the reply: Redis may have done what it was sent."""
+    """The connection was lost before the reply; Redis may have executed the command."""
 
 
 class ReplyTimeout(ReplyLost):
@@ -61,31 +61,31 @@ class RawConnection(asyncio.Protocol):
         self.opened_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._transport.set_protocol(self)
-        # redis-py looks at the socket for one tick; what asyncio's reader takes in during that tick is not said again.
+        # redis-py checks the socket for one tick; what asyncio's reader consumes in that tick is not reported again.
         if seen.at_eof() or seen._buffer or self._transport.is_closing():  # noqa: SLF001
             self.lose("Redis closed the connection, or had more to say on it")
 
     @classmethod
     async def open(cls, pool: ConnectionPool) -> Self:
-        """Take a connection out of ``pool``; raises redis-py's errors, ``ReplyTimeout`` among them."""
+        """Take a connection from ``pool``; raises redis-py's errors, including ``ReplyTimeout``."""
         taken = cls(pool, await replied(pool.get_connection()))
         if taken.is_lost:
-            await taken.release()  # closed: the pool connects it again
+            await taken.release()  # closed; the pool reconnects it
             taken = cls(pool, await replied(pool.get_connection()))
         return taken
 
     @property
     def is_lost(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Whether the connection can no longer send."""
         return self._lost is not None
 
     @property
     def silent_s(self) -> float:
-        """How long the next reply has been awaited, in s; 0 when none is."""
+        """Seconds since the oldest unanswered command or the last reply; 0 if no reply is due."""
         return time.monotonic() - self._heard_at if self._listeners else 0.0
 
     def send(self, packed: bytes, listeners: Iterable[Listener]) -> None:
-        """Send whole commands, one listener each. On a lost connection the listeners are told at once."""
+        """Send packed commands, one listener each. On a lost connection the listeners are notified at once."""
         if self._lost is not None:
             for listener in listeners:
                 listener(self._lost)
@@ -98,13 +98,13 @@ class RawConnection(asyncio.Protocol):
         self._transport.write(packed)
 
     def call(self, packed: bytes) -> asyncio.Future[Any]:
-        """Send one command and return a future of its reply; an error reply, or a lost connection, is raised."""
+        """Send one command and return a future for its reply; it raises error replies and a lost connection."""
         future = self._loop.create_future()
         self.send(packed, (partial(settle, future),))
         return future
 
     def data_received(self, data: bytes) -> None:
-        """Tell the listeners."""
+        """Pass the replies to their listeners."""
         self._heard_at = time.monotonic()
         try:
             self._reader.feed(data)
@@ -115,19 +115,19 @@ class RawConnection(asyncio.Protocol):
             self.lose(f"Redis' answer cannot be read: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the listeners, and the protocol that redis-py waits for."""
+        """Notify the listeners and redis-py's protocol."""
         self.lose(str(exc) if exc else "Redis closed the connection")
         self._before.connection_lost(exc)
 
     def _look(self) -> None:
-        """Lose a silent connection: one timer for all that is sent, set again while replies are to come."""
+        """Give up a silent connection; one timer covers all commands and is reset while replies are due."""
         left_s = REPLY_S - self.silent_s
         if left_s <= 0:
             self.lose(_SILENT, ReplyTimeout)
         self._watch = self._loop.call_later(left_s, self._look) if self._listeners else None
 
     def lose(self, why: str, kind: type[ReplyLost] = ReplyLost) -> None:
-        """Give the connection up: those who still listen get an error of that ``kind``. Safe to call twice."""
+        """Give up the connection; the remaining listeners get an error of type ``kind``. Safe to call twice."""
         if self._lost is None:
             self._lost = RedisConnectionError(why)
             self._transport.abort()
@@ -136,7 +136,7 @@ class RawConnection(asyncio.Protocol):
             listener(kind(why))
 
     async def release(self) -> None:
-        """Give the connection back to the pool, closed unless every reply has come. Call it once."""
+        """Return the connection to the pool, closed unless every reply has arrived. Call it once."""
         if self._listeners or self._lost is not None:
             self.lose("the connection was closed")
             with contextlib.suppress(RedisError, OSError):
@@ -148,11 +148,11 @@ class RawConnection(asyncio.Protocol):
 
 
 async def replied(call: Awaitable[T]) -> T:
-    """Return what a call of redis-py returns; raises ``ReplyTimeout`` when that takes longer than ``REPLY_S``.
+    """Return the result of a redis-py call; raises ``ReplyTimeout`` after ``REPLY_S``.
 
-    A cancellation that redis-py dropped meanwhile is raised at the call's end: it begins a command with
-    ``asyncio.timeout(0)``, which may take one for its own (python/cpython#134471), and a loop of calls would never end.
-    Can go when every supported Python has that fixed.
+    A cancellation that redis-py swallowed is raised when the call ends: redis-py starts a command with
+    ``asyncio.timeout(0)``, which may mistake a cancellation for its own (python/cpython#134471), and a loop of calls
+    would never end. Remove this when every supported Python has the fix.
     """
     task = asyncio.current_task()
     asked = task.cancelling() if task is not None else 0
@@ -167,11 +167,11 @@ async def replied(call: Awaitable[T]) -> T:
 
 
 def settle(future: asyncio.Future[Any], reply: Any) -> None:
-    """Give a future the reply, or the error that it is; nothing to one that nobody awaits any more."""
+    """Resolve a future with a reply or an error, unless it is done already."""
     if future.done():
         return
     if isinstance(reply, Exception):
         future.set_exception(reply)
-        future.exception()  # asked for: a caller cancelled in this very tick never does, and asyncio would log it
+        future.exception()  # a caller cancelled in this tick never reads it, and asyncio would log it
     else:
         future.set_result(reply)

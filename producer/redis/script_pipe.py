@@ -1,10 +1,10 @@
-"""Runs Lua scripts of many tasks over one connection that is kept, opened at the first call and again when it is lost.
+"""Runs the Lua scripts of many tasks over one persistent connection, opened on the first call and again when lost.
 
-A client's ``run`` and ``run_many`` send in the call: what a submit costs is mostly the client's own work. They are
-repeated after a lost connection, so only scripts that bear repetition may be run so. A worker's ``call`` is packed with
-the others of its tick, several ticks may be in flight, and nothing is repeated: a lost connection fails the call, and
-the caller, who knows what a repetition means, decides. A script that Redis has forgotten (restart) is sent again with
-its text. Next: ``raw_connection.py``; ``bulk.py``, many calls as one.
+A client's ``run`` and ``run_many`` send immediately, since the cost of a submit is mostly the client's own work. They
+retry after a lost connection, so use them only for idempotent scripts. A worker's ``call`` is sent together with the
+others of its tick, several ticks may be in flight, and there is no retry: a lost connection fails the call and the
+caller decides. A script that Redis has lost in a restart is sent again with its text. Next: ``raw_connection.py``;
+``bulk.py`` for batched calls.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ScriptPipe:
         self._flushing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Fail what is still waiting and give the connection back. Safe to call twice."""
+        """Fail the calls still waiting and return the connection. Safe to call twice."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.wait([self._flushing])
@@ -53,7 +53,7 @@ class ScriptPipe:
             await connection.release()
 
     async def _opened(self) -> RawConnection:
-        """Return the connection of all calls; raises redis-py's errors when it cannot be opened."""
+        """Return the shared connection; raises redis-py's errors when it cannot be opened."""
         async with self._opening:
             if self._connection is None or self._connection.is_lost:
                 await self._release()
@@ -67,7 +67,7 @@ class ScriptPipe:
         until = time.monotonic() + REPLY_S
         connection, lost = self._connection, None
         if connection is not None and not connection.is_lost:
-            # The common case, without what lost connections and many calls need.
+            # The common case, without the overhead of retries and multiple calls.
             try:
                 return await connection.call(script.packed(keys, args))
             except (RedisConnectionError, NoScriptError) as error:  # sent again below, unless Redis is silent
@@ -88,10 +88,10 @@ class ScriptPipe:
         lost: ReplyLost | None = None,
         until: float | None = None,
     ) -> list[Any]:
-        """Return the replies in order, an error reply as its exception; raises as ``run``, after ``REPLY_S`` at most.
+        """Return the replies in order, error replies as exceptions; raises as ``run``, after ``REPLY_S`` at most.
 
-        ``then`` is a packed command that is sent right behind the calls, whose reply comes last; ``lost`` is how an
-        earlier try of them ended, which leaves them the time ``until``.
+        ``then`` is a packed command sent directly after the calls, whose reply is the last. ``lost`` is the failure of
+        an earlier attempt, which leaves until ``until``, monotonic time.
         """
         until = until or time.monotonic() + REPLY_S
         replies: list[Any] = []
@@ -103,13 +103,13 @@ class ScriptPipe:
         return replies
 
     async def _exchange(self, packed: bytes, count: int, lost: ReplyLost | None, until: float) -> list[Any]:
-        """Return the replies to ``count`` commands, sent again after a lost connection up to the time ``until``."""
+        """Return the replies to ``count`` commands, retried after a lost connection until ``until``."""
         failure: RedisError | None = None
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         try:
-            async with asyncio.timeout_at(until):  # a loop's clock is the monotonic one
+            async with asyncio.timeout_at(until):  # an event loop uses the monotonic clock
                 if self._connection is None:
-                    await self._opened()  # where none was open before, the pool's own back-off is patience enough
+                    await self._opened()  # a first connection relies on the pool's own back-off
                 while True:
                     try:
                         return await _replies(await self._opened(), packed, count)
@@ -124,22 +124,22 @@ class ScriptPipe:
     # ------------------------------------------------------------------------------------------ sent with the tick
 
     def call(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> asyncio.Future[Any]:
-        """Return a future of the script's reply.
+        """Return a future for the script's reply.
 
         It fails with redis-py's ``ConnectionError`` when the reply was lost (the script may have run), and with
-        ``ResponseError`` for an error reply. Raises ``TypeError`` for an argument Redis has no form for.
+        ``ResponseError`` for an error reply. Raises ``TypeError`` for an argument that Redis cannot represent.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.send(script, keys, args, partial(settle, future))
         return future
 
     def send(self, script: Script, keys: Sequence[str], args: Sequence[Arg], listener: Listener) -> None:
-        """Call the script, and ``listener`` with its reply or its error, once. Raises as ``call``."""
+        """Call the script, then ``listener`` once with its reply or error. Raises as ``call``."""
         packed = script.packed(keys, args)
         self._gather(packed, partial(self._take, listener, script, keys, args))
 
     def flush(self) -> None:
-        """Send what has gathered, without waiting for the other calls of this tick."""
+        """Send the pending calls without waiting for the rest of this tick."""
         if not self._packed:
             return
         if self._connection is not None and not self._connection.is_lost:
@@ -151,13 +151,13 @@ class ScriptPipe:
 
     @property
     def connected_since(self) -> float:
-        """Monotonic time since which the connection has stood: no Redis that was restarted later has answered on it."""
+        """Monotonic time at which the connection was opened; a Redis restarted later has not replied on it."""
         if self._connection is None or self._connection.is_lost:
             return time.monotonic()
         return self._connection.opened_at
 
     def reset_if_stuck(self, *, limit_s: float) -> bool:
-        """Drop the connection when a reply has been awaited for ``limit_s``: a half-open socket never answers."""
+        """Drop the connection after ``limit_s`` without a due reply: a half-open socket never delivers one."""
         if self._connection is None or self._connection.silent_s < limit_s:
             return False
         self._connection.lose(f"no reply from Redis within {limit_s:g} s")
@@ -179,7 +179,7 @@ class ScriptPipe:
             listener(error if isinstance(error, RedisError) else RedisConnectionError(str(error)))
 
     def _gather(self, packed: bytes, listener: Listener) -> None:
-        """Put a call into this tick's write."""
+        """Add a call to this tick's write."""
         if not self._packed:
             asyncio.get_running_loop().call_soon(self.flush)
         self._packed.append(packed)
@@ -193,7 +193,7 @@ class ScriptPipe:
 
 
 def _replies(connection: RawConnection, packed: bytes, count: int) -> asyncio.Future[list[Any]]:
-    """Send, and return a future of all replies; it fails with the first one that is a ``ConnectionError``."""
+    """Send and return a future for all replies; it fails with the first ``ConnectionError``."""
     future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
     replies: list[Any] = []
 

@@ -1,7 +1,7 @@
 """Loads Lua scripts from package data, runs them by SHA, and reads replies as text.
 
-A script may hold lines ``--@include _name.lua``; they are replaced by the file of that name from the script's own
-package or from ``producer/redis/lua``. The text decides the SHA, so two releases never run each other's scripts.
+A line ``--@include _name.lua`` is replaced by that file, from the script's own package or from ``producer/redis/lua``.
+The SHA is that of the text, so two releases never run each other's scripts.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ Arg = str | bytes | int | float
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One Lua script: one transition of ``ops/state_machine.md``."""
+    """A Lua script: one transition of ``ops/state_machine.md``."""
 
     name: str
     text: str
     sha: str
 
     def packed(self, keys: Sequence[str], args: Sequence[Arg], *, with_text: bool = False) -> bytes:
-        """Return the command that runs it, by its SHA, or ``with_text`` for a Redis that has forgotten it.
+        """Return the command that runs it by SHA, or ``with_text`` for a Redis that does not have it.
 
-        Raises ``TypeError`` or ``ValueError`` for an argument Redis has no form for.
+        Raises ``TypeError`` or ``ValueError`` for an argument that Redis cannot represent.
         """
         head = ("EVAL", self.text) if with_text else ("EVALSHA", self.sha)
         command: Any = (*head, len(keys), *keys, *args)  # hiredis types it as a tuple of one
@@ -44,8 +44,8 @@ class Script:
 
 
 def load_script(package: str, name: str) -> Script:
-    """Return ``<package>/lua/<name>.lua`` with its includes put in."""
-    ours = f"sightline.{package}"  # its name beside a program's own package of the name (sightline/names.py)
+    """Return ``<package>/lua/<name>.lua`` with its includes expanded."""
+    ours = f"sightline.{package}"  # where a program has a package of that name itself (sightline/names.py)
     places = (files(ours if ours in sys.modules else package) / "lua", files(__package__ or "") / "lua")
 
     def included(match: re.Match[str]) -> str:
@@ -61,7 +61,7 @@ def load_script(package: str, name: str) -> Script:
 
 
 async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-    """Run one script now; loads it first where Redis does not know it (a restart forgets scripts).
+    """Run a script; loads it first if Redis does not have it, as after a restart.
 
     Raises redis-py's errors, and ``ReplyTimeout`` after ``REPLY_S``: the script may have run.
     """
@@ -73,7 +73,7 @@ async def run_script(redis: Redis, script: Script, keys: Sequence[str], args: Se
 
 
 def as_text(value: object) -> str:
-    """Return a Redis reply as text, whether or not the client decodes; '' for nothing."""
+    """Return a Redis reply as text, whether or not the client decodes; '' for None."""
     if value is None:
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

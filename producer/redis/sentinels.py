@@ -1,4 +1,4 @@
-"""Asks Sentinels who the primary is, from an event loop or from a thread. Who asks: the connections of ``dial.py``."""
+"""Looks up the primary through Sentinel, from an event loop or a thread. Used by the connections of ``dial.py``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from producer.errors import os_reason
 
 SENTINEL_ANSWER_S: Final = 1.0
-"""For one Sentinel to be reached, and to answer: the next one is asked after it."""
+"""Time for one Sentinel to be reached and to reply, before the next one is asked."""
 
 
 class SentinelRefused(AuthenticationError):
-    """A Sentinel wants another password."""
+    """A Sentinel refuses the password."""
 
 
 @dataclass(slots=True)
 class Sentinels:
-    """Who names the primary of ``service``; the one that answered last is asked first."""
+    """The Sentinels of ``service``; the last one that replied is asked first."""
 
     hosts: list[tuple[str, int]]
     service: str
@@ -31,7 +31,7 @@ class Sentinels:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     async def primary(self) -> tuple[str, int]:
-        """Return host and port; raises ``ConnectionError`` with what each said, and ``SentinelRefused``."""
+        """Return host and port; raises ``ConnectionError`` with each Sentinel's reason, and ``SentinelRefused``."""
         said: list[str] = []
         for host, port in list(self.hosts):
             kind = pooled.SSLConnection if self.is_tls else pooled.Connection
@@ -48,7 +48,7 @@ class Sentinels:
         raise self._unknown(said)
 
     def primary_now(self) -> tuple[str, int]:
-        """Do what ``primary`` does, in a thread."""
+        """Do the same as ``primary``, blocking."""
         said: list[str] = []
         for host, port in list(self.hosts):
             kind = blocking.SSLConnection if self.is_tls else blocking.Connection

@@ -77,7 +77,7 @@ async def test_a_web_server_in_place_of_redis_is_named() -> None:
             with pytest.raises(RedisError) as failed:
                 await client.ping()
 
-    assert "is no Redis" in str(explained(failed.value, ClientSettings()))
+    assert "is not a Redis" in str(explained(failed.value, ClientSettings()))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Imports point one way (DESIGN §4): each contract of pyproject.toml can break. That they hold is in ``make check``."""
+"""Imports point one way: each contract of pyproject.toml can break. That they hold is in ``make check``."""
 
 from __future__ import annotations
 

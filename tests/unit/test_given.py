@@ -30,8 +30,8 @@ NAN, INF = float("nan"), float("inf")
         ({"tries": 2.5}, "tries=2.5: expected a whole number"),
         ({"tries": 10**9}, "tries=1000000000: expected a whole number"),
         ({"tries": NAN}, "tries=nan: expected a whole number"),
-        ({"job_id": 7}, "job_id=7: expected a text, not int"),
-        ({"batch": ["b"]}, r"batch=\['b'\]: expected a text, not list"),
+        ({"job_id": 7}, "job_id=7: expected a string, not int"),
+        ({"batch": ["b"]}, r"batch=\['b'\]: expected a string, not list"),
         ({"args": "abc"}, "args='abc': expected a list or tuple"),
         ({"lane": 3}, "lane 3: expected one of"),
         ({"secrets": {"headers": "X: s3cret"}}, "secrets headers: expected a dict, not str$"),
@@ -59,7 +59,7 @@ def test_what_can_be_is_taken_as_it_is() -> None:
 
 async def test_a_kind_that_is_no_text_is_refused() -> None:
     wrong: Any = 5
-    with pytest.raises(InvalidJob, match="kind=5: expected a text"):
+    with pytest.raises(InvalidJob, match="kind=5: expected a string"):
         prepare(wrong, {})
 
 
@@ -72,7 +72,7 @@ async def test_a_wait_without_a_sensible_end_is_refused(timeout_s: Any) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"cron": 5}, "cron=5: expected a text"), ({"name": None}, "schedule name=None"), ({"kind": ""}, "kind ''")],
+    [({"cron": 5}, "cron=5: expected a string"), ({"name": None}, "schedule name=None"), ({"kind": ""}, "kind ''")],
 )
 async def test_a_schedule_that_could_never_fire_is_refused(changed: dict[str, Any], said: str) -> None:
     fields: dict[str, Any] = {"name": "n", "cron": "0 3 * * *", "kind": "add", "payloads": ({"a": 1},), **changed}

@@ -30,6 +30,7 @@ from worker.queue.outcome import (
     EntryWrite,
     EventWrite,
     ExpiryWrite,
+    FieldNeeded,
     HashWrite,
     JobWrite,
     PublishWrite,
@@ -93,7 +94,7 @@ async def apply(redis: Redis, commit: Commit) -> None:
                 await redis.publish(key, line)
             case PageWrite() | BarrierWrite() | TallyWrite() | NewsWrite() | WindowWrite():
                 counted.append(write)
-            case EntryWrite() | JobWrite() | ReplaceWrite():
+            case EntryWrite() | JobWrite() | ReplaceWrite() | FieldNeeded():
                 raise AssertionError
     if counted:
         keys = Keys(commit.writes[0].key.split(":")[1])

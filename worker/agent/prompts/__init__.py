@@ -2,7 +2,8 @@
 
 Whatever a page says (titles, markup, selectors, URLs) reaches a model only as string values inside one JSON document,
 after a system message that says so. A prompt's version is made of its name and a digest of its text, so that a changed
-prompt has a new one: it is named in results and in the cache's scope. ``models/builtin.py`` reads the same document.
+prompt has a new one: it is named in results and in the cache's scope. ``models/builtin/answers.py`` reads the same
+document.
 Next: ``prompt.py``, what it is asked in a conversation; ``review.py``, what about undecided elements.
 """
 

@@ -1,5 +1,5 @@
 // Finds what a step acts on, in our isolated world of one document; evaluated again it does nothing. It clicks nothing:
-// real input comes from the browser (journey/input.py). Elements are kept here between calls, as `found`.
+// real input comes from the browser (journey/keys.py and journey/actions.py). Elements are kept here between calls, as `found`.
 globalThis.sightlineJourney ??= (() => {
   const MAX_FOUND = 200, MAX_SHOWN = 5, MAX_TEXT = 60;
   const getter = (prototype, name) => {
