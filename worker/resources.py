@@ -146,5 +146,6 @@ def scan_settings(settings: WorkerSettings) -> ScanSettings:
         browser_path=settings.browser_path or None,
         sandbox=settings.scan_sandbox,
         max_names=0 if settings.chat_model == NAME else settings.names_judged,
+        max_pictures=settings.pictures_judged,
         max_concurrent=max(1, min(settings.max_jobs - 1, os.cpu_count() or 2)),
     )

@@ -219,6 +219,13 @@ class WorkerSettings(ClientSettings):
     It is one more call of the model a page; 24 names take some 2,500 tokens.
     """
 
+    pictures_judged: Annotated[int, Within(ge=0, le=8)] = 0
+    """Pictures of one page, among NAMES_JUDGED, that the model looks at to judge their text; 0 for none.
+
+    Only where the model has the capability ``vision`` and there is no FALLBACK_MODEL: pictures go to no cloud. It is
+    one more call a page, with up to 600 tokens a picture.
+    """
+
     review_areas: Annotated[int, Within(ge=0, le=20)] = REVIEW_AREAS
     """Areas of one page in which the model proposes verdicts on what axe-core left undecided; 0 for none.
 

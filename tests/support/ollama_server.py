@@ -213,6 +213,9 @@ class OllamaServer:
             return True
         if fault.name == "load":
             await asyncio.sleep(fault.seconds)
+        if any(message.get("images") for message in body.get("messages", ())) and "vision" not in self.models[name].can:
+            await _send_json(writer, 400, {"error": "this model is missing data required for image input"})
+            return True
         if body.get("tools") and "tools" not in self.models[name].can:
             await _send_json(writer, 400, {"error": f"library/{name} does not support tools"})
             return True

@@ -36,6 +36,9 @@ from worker.queue.outcome import Commit, CounterWrite, ExpiryWrite, HashWrite, W
 from worker.scan.journey.kept_login import LoginKeeper
 from worker.scan.settings import Secrets
 
+JUDGED_TTL_S = 86_400
+"""Pictures that are kept for the assessment alone: after a day's outage texts are judged by their words."""
+
 JobContext = dict[str, Any]
 """What the queue gives a job: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if known."""
 
@@ -158,7 +161,8 @@ def scan_commit(
     seen_ms = state["seen_ms"]
     is_same = bool(recalled.last_id) and recalled.last_signature == signature(result)
     scan_id, at_ms = (recalled.last_id, recalled.last_at_ms) if is_same else (job_id, seen_ms)
-    result = result.revised(scan_id=scan_id, screenshot=keys.shot(job_id) if shots else None)
+    is_shown = not set(shots) <= {one.node.fingerprint for one in result.names}  # others are for the model's eyes
+    result = result.revised(scan_id=scan_id, screenshot=keys.shot(job_id) if is_shown else None)
     fields = document(
         result,
         page=page_of(request),
@@ -177,7 +181,8 @@ def scan_commit(
     ]
     writes += _compared_writes(result, request, keys, batch=batch, seen_ms=seen_ms, recalled=recalled.components)
     if shots:
-        writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
+        ttl_s = shot_ttl_s if is_shown else min(shot_ttl_s, JUDGED_TTL_S)
+        writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
     if are_tried(result, request, is_on=try_fixes):
         result = result.revised(fixes_state=PENDING)

@@ -71,7 +71,7 @@ async def pace_lines(settings: WorkerSettings, redis: Redis, keys: Keys, *, toda
     if not calls or not gpu_ms:
         return []
     a_call = gpu_ms / calls / 1000
-    most = 1 + settings.review_areas + (1 if settings.names_judged else 0)
+    most = 1 + settings.review_areas + (1 if settings.names_judged else 0) + (1 if settings.pictures_judged else 0)
     text = (
         f"{model!r} took {a_call:.1f} s a call ({counted(calls, 'call')} in {DAYS} days): up to {a_call * most:.0f} s"
     )

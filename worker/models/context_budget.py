@@ -22,6 +22,8 @@ ASCII_PER_TOKEN_MOST: Final = 6.0
 """No text of words and markup packs better; long runs of one character do, and are not sent."""
 MESSAGE_TOKENS: Final = 8
 """What a chat template puts around one message."""
+IMAGE_TOKENS: Final = 600
+"""An image of at most 448 pixels a side: 256 with Gemma 3 and Qwen 2.5-VL, 576 with LLaVA."""
 
 
 def most_tokens(text: str) -> int:
@@ -34,9 +36,12 @@ def fewest_tokens(text: str) -> int:
     return int(sum(char.isascii() for char in text) / ASCII_PER_TOKEN_MOST)
 
 
-def check_budget(texts: Sequence[str], *, model: str, context: int, max_output: int) -> int:
-    """Return the most tokens that ``texts`` take; raise ``ContextExceeded`` unless the answer has room beside."""
-    tokens = sum(most_tokens(text) + MESSAGE_TOKENS for text in texts)
+def check_budget(texts: Sequence[str], *, model: str, context: int, max_output: int, images: int = 0) -> int:
+    """Return the most tokens that ``texts`` and so many ``images`` take.
+
+    Raises ``ContextExceeded`` unless the answer has room beside.
+    """
+    tokens = sum(most_tokens(text) + MESSAGE_TOKENS for text in texts) + images * IMAGE_TOKENS
     if tokens + max_output > context:
         msg = (
             f"the prompt for {model!r} may have {tokens} tokens and its answer {max_output}, the context {context}: "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Message:
     """One message of a conversation with a chat model.
 
     An ``assistant`` message may carry the calls it asked for; a ``tool`` message answers the one of ``call_id``, of the
-    tool ``tool``.
+    tool ``tool``. A ``user`` message may carry ``images``, JPEGs, for a model that ``sees``.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -61,6 +61,7 @@ class Message:
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     tool: str = ""
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,20 @@ class ChatModel(Protocol):
         unfinished answer.
         """
         ...
+
+
+@runtime_checkable
+class Seeing(Protocol):
+    """A chat model that may take images."""
+
+    async def sees(self) -> bool:
+        """Whether the model takes images, as far as its host says; False where it does not say."""
+        ...
+
+
+async def sees(chat: ChatModel) -> bool:
+    """Whether ``chat`` takes images. One with a cloud behind it does not: pictures of pages stay here."""
+    return isinstance(chat, Seeing) and await chat.sees()
 
 
 class Embedder(Protocol):

@@ -10,9 +10,10 @@ import asyncio
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final, NamedTuple
 
-from producer.contract import PAGE_SHOT, Finding, Viewport
+from producer.contract import PAGE_SHOT, Finding, NamedElement, ScanRequest, Viewport
 from worker.scan.cdp import CallFailed, JsonObject
 from worker.scan.page import Page
 
@@ -26,6 +27,10 @@ MAX_CROP: Final = (1_280, 600)
 MAX_PAGE_BYTES: Final = 1_500_000
 MAX_ALL_BYTES: Final = 4_000_000
 """What one scan may put into Redis by pictures."""
+JUDGED_SIDE: Final = 448
+"""Pixels of the longer side of a picture that a model looks at: most models read no more."""
+LEAST_JUDGED: Final = 24
+MAX_JUDGED_BYTES: Final = 60_000
 LIMIT_S: Final = 15.0
 _QUALITY: Final = 80
 _SMALLER: Final = ((_QUALITY, 1.0), (60, 0.5), (50, 0.25))
@@ -74,6 +79,31 @@ def crops_wanted(findings: Iterable[Finding], page: Box) -> dict[str, Box]:
     return dict(list(wanted.items())[:MAX_CROPS])
 
 
+async def draw(
+    page: Page,
+    request: ScanRequest,
+    findings: Sequence[Finding],
+    judged: dict[str, Box],
+    *,
+    page_height: int,
+    left_s: float,
+) -> Pictures:
+    """Return what ``request`` wants to show of a page, and the pictures to be ``judged``."""
+    began, pictures = monotonic(), Pictures({})
+    if request.screenshot:
+        pictures = await take_pictures(
+            page,
+            findings,
+            viewport=request.window,
+            page_height=page_height,
+            left_s=left_s,
+            pixel_ratio=request.pixel_ratio,
+        )
+    left_s -= monotonic() - began
+    await take_judged(page, judged, pictures, left_s=left_s, pixel_ratio=request.pixel_ratio)
+    return pictures
+
+
 async def take_pictures(
     page: Page,
     findings: Sequence[Finding],
@@ -97,6 +127,27 @@ async def take_pictures(
     except (CallFailed, TimeoutError) as error:
         pictures.missing = f"not all pictures could be taken: {str(error) or 'there was no time left'}"
     return pictures
+
+
+def judged_wanted(names: Iterable[NamedElement], *, most: int) -> dict[str, Box]:
+    """Return the pictures whose text a model may judge, by node fingerprint: those that show enough to be judged."""
+    boxes = ((one.node.fingerprint, Box(*one.node.box)) for one in names if one.node.box)
+    return dict([(name, box) for name, box in boxes if min(box.width, box.height) >= LEAST_JUDGED][:most])
+
+
+async def take_judged(
+    page: Page, wanted: dict[str, Box], pictures: Pictures, *, left_s: float, pixel_ratio: float = 1.0
+) -> None:
+    """Add the pictures that a model may look at, no larger than it reads them. Never raises for the page's sake."""
+    try:
+        async with asyncio.timeout(min(LIMIT_S, left_s)):
+            for name, box in wanted.items():
+                scale = min(1.0, JUDGED_SIDE / max(box.width, box.height)) / pixel_ratio
+                shot = await _capture(page, box, quality=_QUALITY, scale=scale)
+                if name not in pictures.shots and len(shot) <= MAX_JUDGED_BYTES:
+                    pictures.shots[name] = shot
+    except (CallFailed, TimeoutError):
+        return  # these are judged by their words
 
 
 async def _layout_width(page: Page) -> int:

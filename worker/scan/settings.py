@@ -58,6 +58,8 @@ class ScanSettings:
     """Nodes kept with their snippets; ``node_count`` counts all."""
     max_names: int = 0
     """Names of a page that are read for a model to judge (``lint/undecided.py``)."""
+    max_pictures: int = 0
+    """Pictures among them that are kept for a model to look at."""
     max_browser_mb: int = 1_024
     """Resident memory of any other process of the browser: blobs and caches of all pages lie there. Linux only."""
     sandbox: SandboxMode = "auto"
@@ -100,6 +102,7 @@ class Fonts:
 class Audit:
     """One scan: the result, and JPEGs by what they show (``Keys.shot``) where they were asked for.
 
+    Of pictures whose text a model may judge there are JPEGs, too, by node fingerprint, where ``max_pictures`` is set.
     With pictures, nodes of the top document carry ``box``: x, y, width, height in the page's pixels.
     ``come_again_s`` is how long the server asks to be left alone (429, 503 with Retry-After) in place of the page.
     """

@@ -26,7 +26,7 @@ from worker.scan.guard import rule_of
 from worker.scan.journey.sign_in import SignIn, Way
 from worker.scan.lint.undecided import read_names
 from worker.scan.page import Page, ScriptFailed
-from worker.scan.pictures import take_pictures
+from worker.scan.pictures import draw, judged_wanted
 from worker.scan.proxy import ScanProxy, origin_of
 from worker.scan.rest import Rest
 from worker.scan.result import Seen, make_result
@@ -242,18 +242,13 @@ class Visit:
 
     async def _with_pictures(self, result: ScanResult) -> Audit:
         """Return the result, with pictures where they were asked for; a page that cannot be drawn is still scanned."""
-        facts = self._load.facts
-        if not self._request.screenshot or facts is None or not await self._journey.mask():
+        facts, judged = self._load.facts, judged_wanted(self._names, most=self._settings.max_pictures)
+        is_wanted = self._request.screenshot or bool(judged)
+        if not is_wanted or facts is None or not await self._journey.mask():
             return Audit(result)
         self._on_progress("picture")
-        pictures = await take_pictures(
-            self._page,
-            result.findings,
-            viewport=self._request.window,
-            page_height=facts.height,
-            left_s=self._deadline.left_s,
-            pixel_ratio=self._request.pixel_ratio,
-        )
+        height, left_s = facts.height, self._deadline.left_s
+        pictures = await draw(self._page, self._request, result.findings, judged, page_height=height, left_s=left_s)
         self._mark("picture")
         result = result.revised(
             timings_ms={**self._timings, "total": self._deadline.spent_ms},

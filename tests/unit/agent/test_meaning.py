@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from producer.contract import JsonObject, NamedElement, Node, ScanResult, Usage
-from producer.errors import ModelUnreachable
+from producer.errors import ModelRefused, ModelUnreachable
 from tests.support.scans import finding, scan_result
 from worker.agent.assessment.assess import appraise, reason_not_to_ask
-from worker.agent.assessment.meaning import NAMES_VERSION, names_task
+from worker.agent.assessment.meaning import NAMES_VERSION, PICTURES_VERSION, judge_names, names_task
 from worker.models.protocols import ChatReply, Message, Tool
 from worker.scan.lint.rules import with_nodes
 
@@ -33,6 +33,7 @@ class Judges:
         self.answer = answer
         self.asked: list[JsonObject] = []
         self.schemas: list[JsonObject] = []
+        self.images: list[tuple[bytes, ...]] = []
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
@@ -40,6 +41,7 @@ class Judges:
         assert not tools
         self.asked.append(json.loads(messages[1].content))
         self.schemas.append(schema or {})
+        self.images.append(messages[1].images)
         if isinstance(self.answer, Exception):
             raise self.answer
         return ChatReply(json.dumps({"judgements": self.answer}), "m:1b", Usage(calls=1, prompt_tokens=9))
@@ -113,3 +115,39 @@ def test_what_does_not_fit_the_budget_is_not_asked() -> None:
     task = names_task(page(*(named(number, name="x" * 150) for number in range(40))), budget_chars=2_000)
 
     assert 5 < len(task.shown) < 12
+
+
+class Blind(Judges):
+    """Refuses images, as a server does whose model has no eyes after all."""
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        if messages[1].images:
+            self.images.append(messages[1].images)
+            raise ModelRefused("this model is missing data required for image input")
+        return await super().chat(messages, schema=schema, tools=tools)
+
+
+async def test_pictures_are_shown_beside_their_texts_in_a_call_of_their_own() -> None:
+    chat = Judges([says("e1")])
+    names = page(named(1), named(2, "alt-meaning", "A dog"), named(3, "alt-meaning", "A cat"))
+
+    judged = await judge_names(chat, names, {"n3": b"cat.jpg", "n2": b"dog.jpg"})
+
+    assert chat.images == [(b"dog.jpg", b"cat.jpg"), ()]
+    assert [[one["name"] for one in asked["elements"]] for asked in chat.asked] == [["A dog", "A cat"], ["Weather"]]
+    assert [element.name for element, _ in judged.barriers] == ["A dog", "Weather"]
+    assert judged.prompts == {"pictures": PICTURES_VERSION, "names": NAMES_VERSION}
+    assert judged.usage.calls == 2
+
+
+async def test_a_model_that_does_not_see_after_all_judges_the_texts_by_their_words() -> None:
+    chat = Blind([])
+
+    judged = await judge_names(chat, page(named(1), named(2, "alt-meaning", "A dog")), {"n2": b"dog.jpg"})
+
+    assert chat.images == [(b"dog.jpg",), ()]
+    assert [one["name"] for one in chat.asked[0]["elements"]] == ["Weather", "A dog"]
+    assert (judged.failure, len(judged.notes), judged.prompts) == (None, 1, {"names": NAMES_VERSION})
+    assert "pictures were not judged" in judged.notes[0]

@@ -15,7 +15,7 @@ from worker.doctor.abilities import host_lines
 from worker.models.ollama.abilities import NO_TOOLS, AbleChat
 from worker.models.ollama.host_abilities import HostAbilities, drops_schema, lacking
 from worker.models.ollama.http import ModelFacts
-from worker.models.protocols import ChatReply, Message, Tool, ToolCall
+from worker.models.protocols import ChatReply, Message, Tool, ToolCall, sees
 from worker.settings import WorkerSettings
 
 SEARCH = Tool("search_scans", "Search.", {"type": "object"})
@@ -159,3 +159,18 @@ def test_doctor_warns_of_what_is_lacking() -> None:
     assert said.endswith("for better answers name a model with tools in CHAT_MODEL")
     little = ModelFacts(512, 0, frozenset({"completion", "tools"}))
     assert "reads 512 tokens" in lines_of(chat=little)["chat abilities"][1]
+
+
+@pytest.mark.parametrize(("capability", "is_shown"), [("vision", True), ("tools", False)])
+async def test_only_a_model_with_vision_is_shown_pictures(capability: str, *, is_shown: bool) -> None:
+    assert await sees(able(Says(), capability)) is is_shown
+    assert not await sees(Says())
+
+
+def test_doctor_warns_where_pictures_are_to_be_judged_by_a_model_that_does_not_see() -> None:
+    blind = ModelFacts(40_960, 0, frozenset({"completion", "tools"}))
+    host = HostAbilities("gpu1", "0.40.0", (), {"CHAT_MODEL": ("c:1b", blind)})
+
+    (said,) = lacking(host, WorkerSettings(pictures_judged=4))
+
+    assert "does not see" in said

@@ -78,6 +78,7 @@ async def appraise(
     elsewhere: Mapping[str, int],
     review_areas: int,
     shared: Shared | None = None,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> Verdict:
     """Ask ``chat`` about the findings of ``result``, then about undecided elements, in ``review_areas`` at most.
 
@@ -95,7 +96,7 @@ async def appraise(
     if result.incomplete and review_areas:
         proposals = None if shared is None else shared.proposals
         verdict = with_reviews(verdict, await review(chat, result, max_areas=review_areas, shared=proposals))
-    return verdict if verdict.failure else with_names(verdict, await judge_names(chat, result))
+    return verdict if verdict.failure else with_names(verdict, await judge_names(chat, result, pictures or {}))
 
 
 async def assess(

@@ -50,7 +50,7 @@ from worker.agent.prompts import clip
 from worker.memory.history.scan_record import cut_summary
 from worker.models.builtin.models import NAME
 from worker.models.job_context import serving
-from worker.models.protocols import ChatModel, add_usage
+from worker.models.protocols import ChatModel, add_usage, sees
 from worker.queue.outcome import (
     Commit,
     CounterWrite,
@@ -168,7 +168,16 @@ class AssessJobs:
             review_areas=self.review_areas,
             # The builtin model restates a page's findings; there is nothing in that to share.
             shared=None if self.chat.name == NAME else Shared.of(self.redis, self.keys),
+            pictures=await self._pictures(request.scan, result),
         )
+
+    async def _pictures(self, scan: str, result: ScanResult) -> dict[str, bytes]:
+        """Return the pictures whose text is judged, by node fingerprint; none for a model that does not see."""
+        names = [one.node.fingerprint for one in result.names if one.node.box]
+        if not names or not await sees(self.chat):
+            return {}
+        found = await cast("Awaitable[list[bytes | None]]", self.redis.hmget(self.keys.shot(scan), names))
+        return {name: picture for name, picture in zip(names, found, strict=True) if picture}
 
     async def _with_order(self, verdict: Verdict, url: str) -> Verdict:
         """Return the verdict with what to mend first on the site, if that is of today."""

@@ -1,6 +1,7 @@
 """Asks a chat model whether names say anything that no rule can decide on: links, headings, labels, titles.
 
-One call for all names of a page (``ScanResult.names``, read by ``worker/scan/lint``). Where the model takes one for a
+One call for all names of a page (``ScanResult.names``, read by ``worker/scan/lint``), and one for the texts of pictures
+that a model with eyes is shown. Where the model takes one for a
 barrier and is sure of it, the element needs review with the model's reason; no verdict ever counts for a gate. A model
 that fails costs only its judgements, with a note.
 """
@@ -24,6 +25,9 @@ from worker.models.protocols import ChatModel, Message, add_usage
 AREA: Final = "names"
 NAMES_PROMPT: Final = load_prompt(AREA)
 NAMES_VERSION: Final = version_of(AREA, NAMES_PROMPT, REPAIR)
+PICTURES_PROMPT: Final = load_prompt("pictures")
+PICTURES_VERSION: Final = version_of("pictures", PICTURES_PROMPT, REPAIR)
+_NO_PICTURES: Final[Mapping[str, bytes]] = {}
 BUDGET_CHARS: Final = 9_000
 """Of the document: 24 names with what is around them."""
 _SURE: Final = frozenset({"medium", "high"})
@@ -61,6 +65,7 @@ class Judged:
     model: str = ""
     notes: tuple[str, ...] = ()
     failure: ModelError | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def barriers(self) -> tuple[tuple[NamedElement, ReviewProposal], ...]:
@@ -72,17 +77,45 @@ class Judged:
         )
 
 
-async def judge_names(chat: ChatModel, result: ScanResult) -> Judged:
-    """Return what ``chat`` says about the names of ``result``. Raises nothing that the model can cause."""
-    task = names_task(result)
+async def judge_names(chat: ChatModel, result: ScanResult, pictures: Mapping[str, bytes] = _NO_PICTURES) -> Judged:
+    """Return what ``chat`` says about the names of ``result``. Raises nothing that the model can cause.
+
+    ``pictures``, by node fingerprint, are looked at in a call of their own; where that fails, their texts are judged
+    with the other names, by their words.
+    """
+    seen = [one for one in result.names if one.node.fingerprint in pictures]
+    first = await _judge(chat, pictures_task(result.revised(names=tuple(seen)), pictures), what="pictures")
+    if first.model:
+        result = result.revised(names=tuple(one for one in result.names if one not in seen))
+    rest = await _judge(chat, names_task(result), what="names")
+    return Judged(
+        judgements=(*first.judgements, *rest.judgements),
+        usage=add_usage(first.usage, rest.usage),
+        model=rest.model or first.model,
+        notes=(*first.notes, *rest.notes),
+        failure=rest.failure,
+        prompts={**first.prompts, **rest.prompts},
+    )
+
+
+async def _judge(chat: ChatModel, task: NamesTask, *, what: str) -> Judged:
     if not task.shown:
         return Judged()
     schema = schema_about(NamesDraft, "judgements", key="element", known=tuple(task.shown))
     answer = await ask_in_form(chat, task.messages, NamesDraft, schema, entries="judgements")
     if isinstance(answer, NoAnswer):
-        notes = (f"names were not judged: {answer.reason}",)
+        notes = (f"{what} were not judged: {answer.reason}",)
         return Judged(usage=answer.usage, notes=notes, failure=answer.failure)
-    return Judged(tuple(_accepted(answer, task)), answer.usage, answer.model)
+    prompts = {what: PICTURES_VERSION if what == "pictures" else NAMES_VERSION}
+    return Judged(tuple(_accepted(answer, task)), answer.usage, answer.model, prompts=prompts)
+
+
+def pictures_task(result: ScanResult, pictures: Mapping[str, bytes]) -> NamesTask:
+    """Return the question about the pictures of ``result.names``, each shown beside its text."""
+    task = names_task(result)
+    images = tuple(pictures[one.node.fingerprint] for one in task.shown.values())
+    question = replace(task.messages[1], images=images)
+    return NamesTask((Message("system", PICTURES_PROMPT), question), task.shown)
 
 
 def names_task(result: ScanResult, *, budget_chars: int = BUDGET_CHARS) -> NamesTask:
@@ -114,7 +147,7 @@ def with_names(verdict: Verdict, judged: Judged) -> Verdict:
         return verdict
     before = verdict.assessment or Assessment(summary="")
     reviews = (*before.reviews, *(said for _, said in judged.barriers))
-    reviewed = {**before.reviewed, AREA: NAMES_VERSION}
+    reviewed = {**before.reviewed, **judged.prompts}
     source = verdict.source if verdict.assessment else AssessmentSource(model=judged.model)
     named = tuple((said.rule, _explained(element.node, said)) for element, said in judged.barriers)
     assessment = before.revised(reviews=reviews, reviewed=reviewed)

@@ -71,6 +71,10 @@ class AbleChat:
                 log.warning("model.without_tools", model=self.name)
         return await self._answer_for(messages, tools)
 
+    async def sees(self) -> bool:
+        """Whether a host says that the model takes images."""
+        return "vision" in (await self._fleet.facts(self.name)).capabilities
+
     async def _answer_for(self, messages: Sequence[Message], tools: Sequence[Tool]) -> ChatReply:
         """Return the next look-up, or the model's answer from those that were made."""
         if tools:

@@ -71,7 +71,8 @@ class OllamaChat:
         if schema is not None:
             options["format"] = schema  # a grammar for the answer, no part of the prompt
         context = (await self._fleet.facts(self.name)).context_of(self._num_ctx)
-        check_budget(texts, model=self.name, context=context, max_output=self._max_output)
+        images = sum(len(message.images) for message in messages)
+        check_budget(texts, model=self.name, context=context, max_output=self._max_output, images=images)
         prompt = [sent(message) for message in messages]  # made before the slot is held: others wait for it
         contents = [message.content for message in messages]
         ask = partial(self._ask, prompt=prompt, texts=contents, options=options, context=context)

@@ -82,6 +82,9 @@ def _model_line(host: str, setting: str, name: str, facts: ModelFacts, settings:
     if setting == CHAT and able and "tools" not in able:
         text = f"{name!r} on {host} has no tools: look-ups for questions are made for it by rule, and answers say so"
         return Ability(subject, text, "for better answers name a model with tools in CHAT_MODEL")
+    if setting == CHAT and settings.pictures_judged and "vision" not in able:
+        text = f"{name!r} on {host} does not see: texts of pictures are judged by their words alone"
+        return Ability(subject, text, "name a model with vision in CHAT_MODEL, or set PICTURES_JUDGED=0")
     asked = settings.chat_num_ctx if setting == CHAT else settings.embed_num_ctx
     name_of = "CHAT_NUM_CTX" if setting == CHAT else "EMBED_NUM_CTX"
     what = ", ".join(sorted(able)) or "it does not say what"

@@ -212,6 +212,8 @@
     const box = elements[target[0][1]].element.getBoundingClientRect();
     return [box.left + scrollX, box.top + scrollY, box.width, box.height].map(Math.round);
   };
+  // Of a picture that did not load the browser draws the text instead.
+  const isDrawn = (element) => element.localName !== "img" || element.naturalWidth > 0;
   const packNode = (node, withBoxes) => ({
     target: node.target,
     html: shown(node.html),
@@ -237,7 +239,11 @@
     frameName: (i) => cut(ancestryOf(frames[i].node)),
     undecided: (most) => {
       const { language, found } = sightlineUndecided(new Map(elements.map(({ element }, i) => [element, i])), most);
-      const sources = found.map((one) => ({ ...one, html: shown(elements[one.number].source).slice(0, 400) }));
+      const sources = found.map((one) => ({
+        ...one,
+        html: shown(elements[one.number].source).slice(0, 400),
+        ...(one.rule === "alt-meaning" && isDrawn(elements[one.number].element) ? { box: boxOf([[0, one.number]]) } : {}),
+      }));
       return JSON.stringify({ language, found: sources, names: names(found.map((one) => one.number)) });
     },
     reset: () => { partials.length = 0; },

@@ -38,7 +38,12 @@ def _elements(read: JsonObject, url: str) -> Iterator[NamedElement]:
         listed = list(found)
         parts = [names[one["number"]] for one in listed]
         nodes = [
-            {"html": one["html"], "summary": "", **{key: [part[key]] for key in ("target", "ancestry", "place")}}
+            {
+                "html": one["html"],
+                "summary": "",
+                "box": one.get("box"),
+                **{key: [part[key]] for key in ("target", "ancestry", "place")},
+            }
             for one, part in zip(listed, parts, strict=True)
         ]
         for one, node in zip(listed, finding_of(rule, nodes, page=url).nodes, strict=True):
