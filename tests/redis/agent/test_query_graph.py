@@ -10,6 +10,7 @@ from worker.agent.conversation.decisions import MAX_ROUNDS
 from worker.agent.handlers import QueryJobs
 from worker.agent.state import QueryContext
 from worker.models.builtin.models import BuiltinChat
+from worker.queue.outcome import FieldNeeded
 
 WORST = "Which page has the worst barriers?"
 
@@ -76,7 +77,7 @@ async def test_the_handler_commits_the_answer_and_tells_no_words_in_the_event(sh
 
     assert isinstance(commit.result, QueryResult)
     assert commit.result.sources == ("cart-1", "home-1")
-    assert commit.writes == ()
+    assert [type(write) for write in commit.writes] == [FieldNeeded]  # the turn, in the conversation
     assert commit.event == {"thread_id": "q1", "cached": False, "sources": ["cart-1", "home-1"]}
 
 
