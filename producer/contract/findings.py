@@ -37,11 +37,11 @@ class Node(Part):
 
     ``selector`` is axe's target: a CSS selector a frame (and a list of them a shadow root), outermost first.
     ``box`` is left, top, width, height in the page's pixels. Scans with screenshots have it, and pictures that a
-    model looked at, only for nodes outside of frames; elsewhere it is left out of the JSON. So is ``contrast``, which only an element has whose
-    contrast needs review and could be measured. ``issue_id`` is the component barrier that the element belongs to, the
-    same on all pages of a site (its part before ``-`` on all sites), ``component`` its name; results of earlier
-    releases have neither. ``unnamed``: it has no class, name or address of its own, so it tells of any element like it
-    in the same place, and whether one of them is new is told by its fingerprint.
+    model looked at, only for nodes outside of frames; elsewhere it is left out of the JSON. So is ``contrast``, which
+    only an element has whose contrast needs review and could be measured. ``issue_id`` is the component barrier that
+    the element belongs to, the same on all pages of a site (its part before ``-`` on all sites), ``component`` its
+    name; results of earlier releases have neither. ``unnamed``: it has no class, name or address of its own, so it
+    tells of any element like it in the same place, and whether one of them is new is told by its fingerprint.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
