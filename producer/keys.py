@@ -91,6 +91,8 @@ class Keys:
         """Hash of one batch's counters."""
         return f"{self.prefix}batch:{batch_id}"
 
+    batches = _Key("batches")
+    """Sorted set: the batches sealed last, 200 of them → when, Redis ms."""
     events = _Key("events")
     """Stream of events, capped."""
     events_live = _Key("events:live")

@@ -10,6 +10,7 @@ from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
     from producer.client.gpu_view import GpuHolder, GpuView, GpuWaiter
+    from producer.client.page_counts import PageCounts
     from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
 
 MAX_WAITERS_SHOWN: Final = 20
@@ -52,10 +53,23 @@ def batch_lines(batch: BatchInfo) -> Iterator[str]:
     yield f"batch {batch.batch_id}: {state}"
     yield f"  {batch.done:,} of {counted(batch.total, 'job')} ended"
     yield f"  {batch.succeeded:,} succeeded, {batch.dead:,} dead, {batch.cancelled:,} cancelled"
+    if batch.pages.total:
+        yield f"  pages: {pages_text(batch.pages)}"
+    if batch.missed:
+        of_all = batch.pages.total + batch.dead
+        yield f"  NOT SCANNED: {batch.missed:,} of {counted(of_all, 'page')} ({batch.missed / of_all:.0%})"
     if batch.finished_ms:
         yield f"Next: sightline result {batch.batch_id}"
     if not batch.sealed:
         yield f"If its submitter is gone: sightline batch close {batch.batch_id}"
+
+
+def pages_text(pages: PageCounts) -> str:
+    """Return what pages came to; ``scanned`` is always named, the others where there are any."""
+    others = (
+        f"{getattr(pages, name):,} {name}" for name in ("partial", "unreachable", "blocked") if getattr(pages, name)
+    )
+    return ", ".join((f"{pages.scanned:,} scanned", *others))
 
 
 def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:

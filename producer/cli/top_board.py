@@ -25,6 +25,14 @@ BAR: Final = 20
 _QUIET_S: Final = 21
 """A worker beats every 10 s; one not heard of for longer has missed two."""
 _SHORTEST_LIST: Final = 2
+OUTCOMES: Final = (
+    ("unreachable", "red"),
+    ("blocked", "red"),
+    ("retried", "yellow"),
+    ("dead", "red"),
+    ("cancelled", "default"),
+)
+"""Named beside the rate, where there were any."""
 
 _DAY_MS: Final = 86_400_000
 _TIME: Final = "%H:%M:%S"
@@ -89,7 +97,7 @@ def _rates(board: Board, width: int) -> Section:
     line = (
         Text("Rate       ").append(f"{rate:>8,.0f}", style="bold" if rate else "dim").append(" a minute", style="dim")
     )
-    for outcome, style in (("retried", "yellow"), ("dead", "red"), ("cancelled", "default")):
+    for outcome, style in OUTCOMES:
         if number := recent.counts.get(outcome, 0):
             line.append(f"  {number:,} {outcome}", style=style)
     lines = [line]
@@ -119,7 +127,10 @@ def _batch(batch: BatchInfo, rate: float, longest: int, width: int) -> Text:
     counts = f" {batch.done:,}/{batch.total:,}" + ("" if batch.sealed else "+")
     left_min = (batch.total - batch.done) / rate if rate else None
     tail = f", {duration(left_min * 60_000)} left" if left_min is not None and batch.sealed else ""
+    if batch.finished_ms:
+        tail = f", ended {clock(batch.finished_ms, _TIME)}"
     failed = f", {batch.dead:,} dead" if batch.dead else ""
+    failed += f", {batch.pages.missed:,} not scanned" if batch.pages.missed else ""
     name_width = max(8, min(longest, width - size - len(counts) - len(tail) - len(failed) - 2))
     line = Text(f"{middle_cut(one_line(batch.batch_id), name_width):<{name_width}} ")
     filled = round(share * size)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.client.lane_view import LaneInfo, batches_in_turn, lane_infos
 from producer.client.lane_view import position as lane_position
+from producer.client.page_counts import PageCounts
 from producer.contract import JobState, Lane, decode_payload
 from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
@@ -73,6 +74,13 @@ class BatchInfo:
     dead: int
     sealed: bool
     finished_ms: int | None
+    pages: PageCounts = field(default_factory=PageCounts)
+    """What its pages came to; all 0 for jobs of other kinds, and in batches of earlier releases."""
+
+    @property
+    def missed(self) -> int:
+        """How many of its pages were not scanned: nothing was read of them, or their job gave up."""
+        return self.pages.missed + (self.dead if self.pages.total else 0)
 
     @classmethod
     def of(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> BatchInfo:
@@ -83,6 +91,7 @@ class BatchInfo:
             **{name: int(fields.get(name.encode(), b"0")) for name in counters},
             sealed=fields.get(b"sealed") == b"1",
             finished_ms=int(fields.get(b"finished_ms", b"0")) or None,
+            pages=PageCounts.of(fields),
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 from pydantic import ValidationError
 
+from producer.client.page_counts import PREFIX as PAGES
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.contract.addresses import site_of
 from producer.contract.fixes import PENDING
@@ -176,6 +177,8 @@ def scan_commit(
         *site_counters(news, keys, seen_ms),
     ]
     writes += _compared_writes(result, request, keys, batch=batch, seen_ms=seen_ms, recalled=recalled.components)
+    if batch:
+        writes.append(CounterWrite(keys.batch(batch), f"{PAGES}{result.status}", 1))
     if shots:
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), shot_ttl_s)]
     writes += regression_writes(news, keys, job_id=job_id, seen_ms=seen_ms)
