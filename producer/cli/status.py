@@ -40,7 +40,7 @@ def status(name: str | None, *, check: bool, as_json: bool) -> int:
     \b
     sightline status
     sightline status nightly-2026-11-23
-    sightline status nightly-2026-11-23 --check || mail -s 'the nightly scan' me
+    sightline status nightly-2026-11-23 --check
     """
     found, gpu = with_client(lambda client: find(client, name))
     if check and not isinstance(found, BatchInfo):

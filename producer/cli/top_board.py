@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from producer.cli.status_text import clock, duration
+from producer.cli.status_text import clock, control_line, duration
 from producer.client.gpu_view import GpuHost
 from producer.client.queue_view import BatchInfo, WorkerInfo
 from producer.contract import public_url
@@ -88,7 +88,7 @@ def _lanes(board: Board, width: int) -> Section:
     last = Text("scheduled  ").append(f"{board.queue.scheduled:>8,}", style="" if board.queue.scheduled else "dim")
     last.append(f"{board.queue.dead:>13,}", style="bold red" if board.queue.dead else "dim")
     lines.append(last.append(" dead", style="dim"))
-    return lines
+    return [*lines, *(Text(control_line(control), style="bold yellow") for control in board.queue.controls)]
 
 
 def _rates(board: Board, width: int) -> Section:

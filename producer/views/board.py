@@ -115,8 +115,8 @@ async def read_board(client: Client) -> Board:
         rows = await redis.xrevrange(keys.events, min=now - WINDOW_MS, count=EVENTS_READ)
         jobs = await _jobs(client, now)
         worked_on = dict.fromkeys(job.batch for job in jobs if job.batch)
-        recent = await redis.zrevrange(keys.batches, 0, BATCHES_READ - 1)
-        names = [*worked_on, *(name for name in (raw.decode() for raw in recent) if name not in worked_on)]
+        recent = await redis.zrange(keys.batches, -BATCHES_READ, -1)
+        names = [*worked_on, *(name for name in (raw.decode() for raw in reversed(recent)) if name not in worked_on)]
         async with redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.usage(day))
             pipe.xrevrange(keys.dead, count=ERRORS_KEPT)

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import structlog
 from pydantic import ValidationError
 
-from producer.client.page_counts import PREFIX as PAGES
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.contract.addresses import site_of
 from producer.contract.fixes import PENDING
+from producer.contract.page_counts import PREFIX as PAGES
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.component_writes import component_writes

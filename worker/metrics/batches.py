@@ -41,7 +41,7 @@ async def read_batches(redis: Redis, keys: Keys) -> BatchFacts:
     schedules = {name: one for name, one in (await read_schedules(redis, keys)).items() if one is not None}
     async with call.pipeline(transaction=False) as pipe:
         pipe.time()
-        pipe.zrevrange(keys.batches, 0, BATCHES_SHOWN - 1)
+        pipe.zrange(keys.batches, -BATCHES_SHOWN, -1)
         pipe.hmget(keys.schedules, [name + FIRED for name in schedules] or [FIRED])
         (seconds, micros), recent, fired = await pipe.execute()
     now = datetime.fromtimestamp(seconds + micros / 1_000_000, tz=UTC)

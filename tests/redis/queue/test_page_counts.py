@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from producer.cli.status_text import batch_lines
 from producer.client.client import Client
-from producer.client.page_counts import PageCounts
 from producer.client.queue_view import BatchInfo
 from producer.contract import ScanRequest, ScanStatus
+from producer.contract.page_counts import PageCounts
 from producer.keys import Keys
 from producer.stored.schedules import Schedule, Schedules
 from producer.views.board import read_board
