@@ -65,7 +65,10 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
             assert "SightlineNoWorkers" not in prometheus.firing()
             await until(lambda: "SightlineDeadLetters" in prometheus.firing(), what="the alert of dead letters")
             load.cancel()
-            for worker in workers:
+            first, *others = workers
+            first.kill()
+            await until(lambda: "SightlineWorkerLost" in prometheus.firing(), what="the alert of a lost worker")
+            for worker in others:
                 worker.kill()
             await until(lambda: "SightlineNoWorkers" in prometheus.firing(), what="the alert of no workers")
 
