@@ -37,7 +37,8 @@
 
     Busy                                no failure: what the job needs is another's now; it waits, no attempt spent
     ├── ThreadBusy                      another query speaks in the conversation
-    └── HostBusy                        other scans have all places of the page's host
+    ├── HostBusy                        other scans have all places of the page's host
+    └── Paused                          somebody has paused its lane, batch, host or site
 
 A message names the thing with ``!r``, says what was expected, and what to do next. No message holds a
 secret: URLs are shown without their user-info part.
@@ -46,7 +47,7 @@ secret: URLs are shown without their user-info part.
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 
 class SightlineError(Exception):
@@ -218,6 +219,10 @@ class ModelRefused(ModelError):
     retryable = False
 
 
+PAUSED_AGAIN_S: Final = 600.0
+"""A job of something paused looks again after it, should the one who resumed it be killed before all were woken."""
+
+
 class Busy(Exception):
     """What the job needs is another's now: it looks again in ``delay_s``. Never shown to a caller."""
 
@@ -232,6 +237,15 @@ class ThreadBusy(Busy):
 
 class HostBusy(Busy):
     """Other scans have all places of the page's host."""
+
+
+class Paused(Busy):
+    """Somebody has paused what the job needs: it waits until that is resumed. ``control`` names it in ``controls``."""
+
+    def __init__(self, control: str) -> None:
+        kind, _, name = control.partition(":")
+        super().__init__(f"{kind} {name!r} is paused: sightline resume {kind} {name}", delay_s=PAUSED_AGAIN_S)
+        self.control = control
 
 
 def os_reason(error: OSError) -> str:

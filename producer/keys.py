@@ -91,6 +91,15 @@ class Keys:
         """Hash of one batch's counters."""
         return f"{self.prefix}batch:{batch_id}"
 
+    batches = _Key("batch:")
+    """Sorted set: the batches sealed last, 200 of them → when, Redis ms; under what an ACL allows for batches."""
+    controls = _Key("controls")
+    """Hash of JSON: what is paused (``host:shop.example``) or drained (``worker:NAME``), since when and by whom."""
+
+    def parked(self, control: str) -> str:
+        """Sorted set: scheduled job that waits until what it needs is resumed → its due time, Redis ms."""
+        return f"{self.prefix}parked:{control}"
+
     events = _Key("events")
     """Stream of events, capped."""
     events_live = _Key("events:live")

@@ -119,7 +119,12 @@ def build_worker(
         job_completion_wait=int(settings.shutdown_grace_s),
         burst=burst,
     )
-    worker.describe_more = lambda: {"sandbox": engine.sandbox}
+    about = {
+        "release": VERSION,
+        "models": [settings.chat_model, settings.embedding_model],
+        "hosts": [host.name for host in settings.ollama_hosts],
+    }
+    worker.describe_more = lambda: {**about, "sandbox": engine.sandbox, "browser": engine.browser}
     return worker
 
 

@@ -23,6 +23,8 @@ delivery.left_to_reclaim  a start was refused, or unanswered when the worker sto
 start.repeated            Redis did not answer a start: job_id, error
 commit.repeated           Redis did not answer a commit: job_id, error
 commit.refused            Redis refused a commit (a key of the wrong type): job_id, error
+controls.changed          something was paused, resumed or drained: controls (all that is), draining (this worker)
+controls.not_read         what is paused was not read; the last known holds: error
 claim.paused              Redis refused or did not answer a claim: error, is_full
 stream.group_was_gone     somebody deleted a lane's group: lane
 stream.entries_were_gone  somebody trimmed a lane, deleted entries or moved its group: requeued

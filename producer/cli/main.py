@@ -42,6 +42,9 @@ _COMMANDS: Final = {
     "comment": "Write a report to its pull request, as one comment.",
     "config": "Write, check, show and import sightline.toml.",
     "dead": "List, show, replay and drop dead letters.",
+    "drain": "Have a worker finish its jobs and end.",
+    "pause": "Pause a lane, a batch, a host or a site.",
+    "resume": "End a pause.",
     "review": "Decide what axe-core leaves undecided, with a reason.",
     "result": "Show the result of a job, or report a batch.",
     "scan": "Scan pages, and with --wait report what was found.",
@@ -50,6 +53,7 @@ _COMMANDS: Final = {
     "top": "Watch lanes, workers, GPU slots, rates and errors, live.",
     "usage": "Sum model calls, tokens and GPU time.",
     "waive": "Accept a barrier, with a reason and an expiry date.",
+    "workers": "List the workers: release, slots, models, browser.",
     "watch": "Follow the events of all jobs and batches.",
 }
 """Each is a module of this package, or of ``scan/``."""

@@ -13,6 +13,7 @@ from producer.cli.scan.appearance import states_of
 from producer.cli.scan.command import scan
 from producer.cli.scan.journeys import check_without_variables, journey_options, read_journeys
 from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
+from producer.cli.status_text import pages_text
 from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.contract.addresses import public_url
 from producer.errors import InputError
@@ -21,6 +22,7 @@ from producer.reports.plain_text import counted, one_line
 if TYPE_CHECKING:
     from producer.cli.scan.targets import Targets
     from producer.client.client import Client
+    from producer.client.queue_view import BatchInfo
     from producer.contract import JsonObject
     from producer.stored.schedules import Schedule, Schedules
 
@@ -89,13 +91,18 @@ def add(
 @schedule.command("list", short_help="List the schedules.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_schedules(*, as_json: bool) -> None:
-    """List the schedules and what they scan.
+    """List the schedules, what they scan, and what the pages of each one's last run came to.
 
     \b
     sightline schedule list
     """
-    schedules = with_client(lambda client: _schedules(client).all())
-    print_each(schedules, as_json=as_json, document=_document, line=_line, nothing="No schedules.")
+
+    async def read(client: Client) -> list[tuple[Schedule, BatchInfo | None]]:
+        schedules = _schedules(client)
+        runs = await schedules.last_runs()
+        return [(one, runs.get(one.name)) for one in await schedules.all()]
+
+    print_each(with_client(read), as_json=as_json, document=_document, line=_line, nothing="No schedules.")
 
 
 @schedule.command(short_help="Remove a schedule.")
@@ -146,15 +153,26 @@ def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targe
         raise InputError(f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one a line") from None
 
 
-def _document(one: Schedule) -> JsonObject:
-    """Return the schedule as JSON, without the user info of its pages."""
+def _document(listed: tuple[Schedule, BatchInfo | None]) -> JsonObject:
+    """Return the schedule as JSON, without the user info of its pages, and its last run."""
+    one, last = listed
     shown = [
         {**payload, "url": public_url(str(payload["url"]))} if "url" in payload else payload for payload in one.payloads
     ]
-    return {**asdict(one), "payloads": shown}
+    run = {"last": {**asdict(last), "not_scanned": last.missed}} if last else {}
+    return {**asdict(one), "payloads": shown, **run}
 
 
-def _line(one: Schedule) -> str:
+def _line(listed: tuple[Schedule, BatchInfo | None]) -> str:
+    one, last = listed
     first = one_line(public_url(str(one.payloads[0].get("url", ""))), limit=60)
     rest = f" and {len(one.payloads) - 1:,} more" if len(one.payloads) > 1 else ""
-    return f"{one.name:20} {one.cron:20} {first}{rest}"
+    return f"{one.name:20} {one.cron:20} {first}{rest}{_came_to(last)}"
+
+
+def _came_to(last: BatchInfo | None) -> str:
+    if last is None:
+        return ""
+    dead = f", {last.dead:,} dead" if last.dead else ""
+    running = "" if last.finished_ms else f"; {last.done:,} of {last.total:,} ended"
+    return f"  last: {pages_text(last.pages)}{dead}{running}"

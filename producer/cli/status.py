@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,29 +21,53 @@ if TYPE_CHECKING:
     from producer.client.client import Client
     from producer.client.gpu_view import GpuView
 
+NOT_SCANNED: Final = 2
+NO_ANSWER: Final = 3
+"""As in ``scan/gate.py``, which needs a report's modules."""
+
 
 @click.command()
 @click.argument("name", required=False, metavar="[JOB|BATCH]")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Exit 2 if a page of the batch was not scanned or a job gave up, 3 if it has not ended.",
+)
 @json_option()
-def status(name: str | None, *, as_json: bool) -> None:
+def status(name: str | None, *, check: bool, as_json: bool) -> int:
     """Show how many jobs wait and run and which workers live, or what became of one job or batch.
 
     \b
     sightline status
     sightline status nightly-2026-11-23
+    sightline status nightly-2026-11-23 --check
     """
     found, gpu = with_client(lambda client: find(client, name))
+    if check and not isinstance(found, BatchInfo):
+        raise click.UsageError("--check judges a batch: name one, such as in 'sightline status nightly --check'")
     if as_json:
-        click.echo(line_of({"v": 1, **asdict(found), **({"gpu": asdict(gpu)} if gpu else {})}))
-        return
+        about = {"not_scanned": found.missed} if isinstance(found, BatchInfo) else {}
+        click.echo(line_of({"v": 1, **asdict(found), **about, **({"gpu": asdict(gpu)} if gpu else {})}))
+    else:
+        click.echo("\n".join(_lines(found, gpu)))
+    return _checked(found) if check and isinstance(found, BatchInfo) else 0
+
+
+def _checked(batch: BatchInfo) -> int:
+    """Return the exit code for a batch: those of ``sightline scan``, but for findings."""
+    if not batch.finished_ms:
+        return NO_ANSWER
+    return NOT_SCANNED if batch.missed or batch.dead else 0
+
+
+def _lines(found: JobInfo | BatchInfo | QueueInfo, gpu: GpuView | None) -> Iterable[str]:
     match found:
         case JobInfo():
-            lines = job_lines(found, gpu=call_lines(gpu) if gpu else ())
+            return job_lines(found, gpu=call_lines(gpu) if gpu else ())
         case BatchInfo():
-            lines = batch_lines(found)
+            return batch_lines(found)
         case QueueInfo():
-            lines = [*queue_lines(found, now_ms=int(time.time() * 1000)), *(gpu_lines(gpu) if gpu else ())]
-    click.echo("\n".join(lines))
+            return [*queue_lines(found, now_ms=int(time.time() * 1000)), *(gpu_lines(gpu) if gpu else ())]
 
 
 async def find(client: Client, name: str | None) -> tuple[JobInfo | BatchInfo | QueueInfo, GpuView | None]:

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from producer.client.controls_view import WORKER
 from producer.reports.plain_text import counted, one_line
 
 if TYPE_CHECKING:
+    from producer.client.controls_view import Control
     from producer.client.gpu_view import GpuHolder, GpuView, GpuWaiter
     from producer.client.queue_view import BatchInfo, JobInfo, QueueInfo
+    from producer.contract.page_counts import PageCounts
 
 MAX_WAITERS_SHOWN: Final = 20
 """More than a screen is no help; the rest is counted."""
@@ -52,10 +55,23 @@ def batch_lines(batch: BatchInfo) -> Iterator[str]:
     yield f"batch {batch.batch_id}: {state}"
     yield f"  {batch.done:,} of {counted(batch.total, 'job')} ended"
     yield f"  {batch.succeeded:,} succeeded, {batch.dead:,} dead, {batch.cancelled:,} cancelled"
+    if batch.pages.total:
+        yield f"  pages: {pages_text(batch.pages)}"
+    if batch.missed:
+        of_all = batch.pages.total + batch.dead
+        yield f"  NOT SCANNED: {batch.missed:,} of {counted(of_all, 'page')} ({batch.missed / of_all:.0%})"
     if batch.finished_ms:
         yield f"Next: sightline result {batch.batch_id}"
     if not batch.sealed:
         yield f"If its submitter is gone: sightline batch close {batch.batch_id}"
+
+
+def pages_text(pages: PageCounts) -> str:
+    """Return what pages came to; ``scanned`` is always named, the others where there are any."""
+    others = (
+        f"{getattr(pages, name):,} {name}" for name in ("partial", "unreachable", "blocked") if getattr(pages, name)
+    )
+    return ", ".join((f"{pages.scanned:,} scanned", *others))
 
 
 def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
@@ -64,6 +80,8 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         yield f"{name:<12} {lane.queued:>7,} queued  {lane.running:>5,} running{_sharing(queue.turns.get(name, ()))}"
     yield f"{'scheduled':<12} {queue.scheduled:>7,}"
     yield f"{'dead':<12} {queue.dead:>7,}"
+    for control in queue.controls:
+        yield control_line(control)
     yield ""
     if not queue.workers:
         yield "No worker lives. Start one: sightline worker"
@@ -74,7 +92,17 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         load = f"{len(worker.jobs)}/{worker.max_jobs} jobs"
         sandbox = f"  sandbox {one_line(worker.sandbox)}" if worker.sandbox else ""
         who = f"{one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}"
-        yield f"  {who}  {load}  heard of {age_s} s ago{sandbox}"
+        draining = "  draining" if queue.is_draining(worker.name) else ""
+        yield f"  {who}  {load}  heard of {age_s} s ago{sandbox}{draining}"
+
+
+def control_line(control: Control) -> str:
+    """Return what is paused or drained, since when and by whom."""
+    since = f" since {clock(control.at_ms)}" if control.at_ms else ""
+    by = f" by {one_line(control.by, limit=60)}" if control.by else ""
+    return (
+        f"{'draining' if control.kind == WORKER else 'paused':<12} {control.kind} {one_line(control.name)}{since}{by}"
+    )
 
 
 def _sharing(batches: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from producer.cli.status_text import clock, duration
+from producer.cli.status_text import clock, control_line, duration
 from producer.client.gpu_view import GpuHost
 from producer.client.queue_view import BatchInfo, WorkerInfo
 from producer.contract import public_url
@@ -25,6 +25,14 @@ BAR: Final = 20
 _QUIET_S: Final = 21
 """A worker beats every 10 s; one not heard of for longer has missed two."""
 _SHORTEST_LIST: Final = 2
+OUTCOMES: Final = (
+    ("unreachable", "red"),
+    ("blocked", "red"),
+    ("retried", "yellow"),
+    ("dead", "red"),
+    ("cancelled", "default"),
+)
+"""Named beside the rate, where there were any."""
 
 _DAY_MS: Final = 86_400_000
 _TIME: Final = "%H:%M:%S"
@@ -80,7 +88,7 @@ def _lanes(board: Board, width: int) -> Section:
     last = Text("scheduled  ").append(f"{board.queue.scheduled:>8,}", style="" if board.queue.scheduled else "dim")
     last.append(f"{board.queue.dead:>13,}", style="bold red" if board.queue.dead else "dim")
     lines.append(last.append(" dead", style="dim"))
-    return lines
+    return [*lines, *(Text(control_line(control), style="bold yellow") for control in board.queue.controls)]
 
 
 def _rates(board: Board, width: int) -> Section:
@@ -89,7 +97,7 @@ def _rates(board: Board, width: int) -> Section:
     line = (
         Text("Rate       ").append(f"{rate:>8,.0f}", style="bold" if rate else "dim").append(" a minute", style="dim")
     )
-    for outcome, style in (("retried", "yellow"), ("dead", "red"), ("cancelled", "default")):
+    for outcome, style in OUTCOMES:
         if number := recent.counts.get(outcome, 0):
             line.append(f"  {number:,} {outcome}", style=style)
     lines = [line]
@@ -119,7 +127,10 @@ def _batch(batch: BatchInfo, rate: float, longest: int, width: int) -> Text:
     counts = f" {batch.done:,}/{batch.total:,}" + ("" if batch.sealed else "+")
     left_min = (batch.total - batch.done) / rate if rate else None
     tail = f", {duration(left_min * 60_000)} left" if left_min is not None and batch.sealed else ""
+    if batch.finished_ms:
+        tail = f", ended {clock(batch.finished_ms, _TIME)}"
     failed = f", {batch.dead:,} dead" if batch.dead else ""
+    failed += f", {batch.pages.missed:,} not scanned" if batch.pages.missed else ""
     name_width = max(8, min(longest, width - size - len(counts) - len(tail) - len(failed) - 2))
     line = Text(f"{middle_cut(one_line(batch.batch_id), name_width):<{name_width}} ")
     filled = round(share * size)

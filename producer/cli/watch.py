@@ -98,7 +98,9 @@ def _details(event: Event, more: Mapping[str, Any]) -> Iterator[str]:
         yield one_line(", ".join(str(one["name"]) for one in more.get("components") or ()), limit=300)
     if event.event.startswith("batch."):
         counts = (f"{more[name]} {name}" for name in ("succeeded", "dead", "cancelled") if more.get(name))
-        yield one_line(", ".join(counts))
+        pages = cast("dict[str, int]", more.get("pages") or {})
+        of_pages = (f"{number} {status}" for status, number in pages.items() if number and status != "scanned")
+        yield one_line(", ".join((*counts, *of_pages)))
     if isinstance(error, dict):
         yield one_line(str(cast("dict[str, Any]", error).get("message", "")), limit=300)
     if event.attempt is not None and event.attempt > 1:

@@ -305,7 +305,7 @@ class Client:
 
         Raises ``UnknownJob``, unless ``create`` makes an empty batch, which finishes immediately.
         """
-        keys = (self.keys.batch(batch_id), self.keys.events)
+        keys = (self.keys.batch(batch_id), self.keys.events, self.keys.batches)
         args = (batch_id, KEEP_FINISHED_S, self.keys.events_live, int(create))
         with redis_errors(self.settings, lambda: f"batch {batch_id!r} may be sealed; seal it again to be sure"):
             state = await run_script(self._redis, SEAL, keys, args)

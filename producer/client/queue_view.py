@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from producer.client.controls_view import WORKER, Control, read_controls
 from producer.client.lane_view import LaneInfo, batches_in_turn, lane_infos
 from producer.client.lane_view import position as lane_position
 from producer.contract import JobState, Lane, decode_payload
+from producer.contract.page_counts import PageCounts
 from producer.errors import InvalidJob, RedisUnsuitable, UnknownJob
 from producer.keys import GROUP, Keys
 
@@ -73,6 +75,13 @@ class BatchInfo:
     dead: int
     sealed: bool
     finished_ms: int | None
+    pages: PageCounts = field(default_factory=PageCounts)
+    """What its pages came to; all 0 for jobs of other kinds, and in batches of earlier releases."""
+
+    @property
+    def missed(self) -> int:
+        """How many of its pages were not scanned: nothing was read of them, or their job gave up."""
+        return self.pages.missed + (self.dead if self.pages.total else 0)
 
     @classmethod
     def of(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> BatchInfo:
@@ -83,6 +92,7 @@ class BatchInfo:
             **{name: int(fields.get(name.encode(), b"0")) for name in counters},
             sealed=fields.get(b"sealed") == b"1",
             finished_ms=int(fields.get(b"finished_ms", b"0")) or None,
+            pages=PageCounts.of(fields),
         )
 
 
@@ -101,17 +111,41 @@ class WorkerInfo:
     retried: int
     sandbox: str = ""
     """``on`` if its browser runs in a sandbox, otherwise the reason; '' if the worker does not report it."""
+    release: str = ""
+    models: tuple[str, ...] = ()
+    """Of chat and embedding. Workers of earlier releases report none of these."""
+    browser: str = ""
+    hosts: tuple[str, ...] = ()
+    """The model hosts that it knows."""
 
     @classmethod
     def of(cls, heartbeat: Mapping[str, Any]) -> WorkerInfo:
         """Decode the heartbeat's JSON."""
-        numbers = ("pid", "at_ms", "max_jobs", "complete", "failed", "retried")
+
+        def number(name: str) -> int:
+            return int(heartbeat.get(name, 0))
+
+        def text(name: str) -> str:
+            return str(heartbeat.get(name, ""))
+
+        def texts(name: str) -> tuple[str, ...]:
+            return tuple(map(str, heartbeat.get(name, ())))
+
         return cls(
-            name=str(heartbeat.get("name", "")),
-            host=str(heartbeat.get("host", "")),
-            jobs=tuple(str(job) for job in heartbeat.get("jobs", ())),
-            sandbox=str(heartbeat.get("sandbox", "")),
-            **{name: int(heartbeat.get(name, 0)) for name in numbers},
+            name=text("name"),
+            host=text("host"),
+            pid=number("pid"),
+            at_ms=number("at_ms"),
+            max_jobs=number("max_jobs"),
+            jobs=texts("jobs"),
+            complete=number("complete"),
+            failed=number("failed"),
+            retried=number("retried"),
+            sandbox=text("sandbox"),
+            release=text("release"),
+            models=texts("models"),
+            browser=text("browser"),
+            hosts=texts("hosts"),
         )
 
 
@@ -125,6 +159,12 @@ class QueueInfo:
     workers: tuple[WorkerInfo, ...]
     turns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Batches whose jobs are next, for each lane in which batches take turns; ``''`` for jobs without a batch."""
+    controls: tuple[Control, ...] = ()
+    """What is paused or drained."""
+
+    def is_draining(self, worker: str) -> bool:
+        """Whether a worker takes no more jobs."""
+        return any(one.kind == WORKER and one.name == worker for one in self.controls)
 
 
 async def job_info(redis: Redis, keys: Keys, job_id: str) -> JobInfo:
@@ -154,7 +194,10 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
     workers = sorted((WorkerInfo.of(json.loads(beat)) for beat in beats), key=lambda worker: worker.name)
     in_turn = {lane: await batches_in_turn(redis, keys, lane) for lane, info in lanes.items() if info.queued}
     turns = {lane: batches for lane, batches in in_turn.items() if batches}
-    return QueueInfo(lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers), turns=turns)
+    controls = await read_controls(redis, keys)
+    return QueueInfo(
+        lanes=lanes, scheduled=scheduled, dead=dead, workers=tuple(workers), turns=turns, controls=controls
+    )
 
 
 async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.client.client import Client
 from producer.client.given import check_text
-from producer.client.queue_view import unknown
+from producer.client.queue_view import BatchInfo, unknown
 from producer.client.submission import prepare
 from producer.contract import JsonObject
 from producer.contract.addresses import hide_user_info, public_url, split_user_info
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HIDE_LOGINS: Final = load_script("producer.stored", "hide_logins")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_FIRED: Final = ":fired"
+FIRED: Final = ":fired"
 """Suffix of the field that holds the time, ms, at which a schedule fired last; no name has a colon."""
 _EXPECTED: Final = (
     "expected five fields (minute hour day month weekday) of numbers, names, *, lists, ranges or steps, "
@@ -66,6 +66,14 @@ def latest_time(line: str, now: datetime) -> datetime:
     except StopIteration:
         msg = f"cron line {line!r} names a day that never comes; {_EXPECTED}"
     raise InvalidJob(msg)
+
+
+def next_time(line: str, after: datetime) -> datetime:
+    """Return the first minute after ``after`` that a cron line names; raises ``InvalidJob`` as ``latest_time`` does."""
+    from cronsim import CronSim  # noqa: PLC0415  as above
+
+    check_cron(line)
+    return next(CronSim(line, after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +126,32 @@ class Schedules:
             self._client.settings, lambda: f"schedule {schedule.name!r} may have been added; add it again"
         ):
             now_ms = int((now or await self._now()).timestamp() * 1000)
-            fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + _FIRED: now_ms}
+            fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + FIRED: now_ms}
             await self._redis.hset(self._key, mapping=fields)
 
     async def all(self) -> list[Schedule]:
         """Return the schedules, by name; what cannot be read is left out."""
         return [schedule for schedule in (await self._read()).values() if schedule is not None]
 
+    async def last_runs(self) -> dict[str, BatchInfo]:
+        """Return the batch of each schedule's last run, where it has run and the batch is still known."""
+        schedules = {schedule.name: schedule for schedule in await self.all()}
+        names = list(schedules)
+        with redis_errors(self._client.settings, None):
+            fired = await self._redis.hmget(self._key, [name + FIRED for name in names]) if names else []
+            found: dict[str, BatchInfo] = {}
+            for name, at_ms in zip(names, fired, strict=True):
+                if not (at_ms or b"").isdigit():
+                    continue
+                batch = schedules[name].batch_id(datetime.fromtimestamp(int(at_ms) / 1000, tz=UTC))
+                if fields := await self._redis.hgetall(self._client.keys.batch(batch)):
+                    found[name] = BatchInfo.of(batch, fields)
+        return found
+
     async def remove(self, name: str) -> None:
         """Remove a schedule; what it has submitted goes on. Raises ``UnknownJob``."""
         with redis_errors(self._client.settings, lambda: f"schedule {name!r} may have been removed"):
-            removed = await self._redis.hdel(self._key, name, name + _FIRED)
+            removed = await self._redis.hdel(self._key, name, name + FIRED)
         if not removed:
             raise unknown(f"schedule {name!r}", self._client.keys, see="schedule list")
 
@@ -166,11 +189,11 @@ class Schedules:
             await self._hide_logins(schedule)
             raise InvalidJob(no_login(url))
         due = latest_time(schedule.cron, now)
-        last_ms = await self._redis.hget(self._key, name + _FIRED) or b"0"
+        last_ms = await self._redis.hget(self._key, name + FIRED) or b"0"
         if last_ms.isdigit() and due.timestamp() * 1000 <= int(last_ms):
             return []
         await self._fire(schedule, due)
-        await self._redis.hset(self._key, name + _FIRED, int(due.timestamp() * 1000))
+        await self._redis.hset(self._key, name + FIRED, int(due.timestamp() * 1000))
         return [schedule.batch_id(due)]
 
     async def _hide_logins(self, schedule: Schedule) -> None:
@@ -201,7 +224,7 @@ class Schedules:
 async def read_schedules(redis: Redis, keys: Keys) -> dict[str, Schedule | None]:
     """Return the schedules by name; None for what cannot be read. Raises redis-py's errors."""
     fields = await cast("Any", redis).hgetall(keys.schedules)
-    names = sorted(name for name in fields if not name.endswith(_FIRED.encode()))
+    names = sorted(name for name in fields if not name.endswith(FIRED.encode()))
     return {name.decode("utf-8", "replace"): _schedule(fields[name]) for name in names}
 
 

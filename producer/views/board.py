@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -30,7 +30,12 @@ JOBS_READ: Final = 100
 PAYLOAD_READ: Final = 4_096
 """Payloads up to this size are looked into for the address; a page sent as HTML is not."""
 ERRORS_KEPT: Final = 8
+BATCHES_READ: Final = 6
+"""Batches sealed last that are looked at besides those at work."""
+ENDED_SHOWN_MS: Final = 600_000
 _DONE: Final = ("succeeded", "cancelled", "dead", "retried")
+_NOT_SCANNED: Final = ("unreachable", "blocked")
+"""Statuses of pages that nothing was read of; their jobs are among the succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,9 @@ async def read_board(client: Client) -> Board:
         day = datetime.fromtimestamp(now / 1000, tz=UTC).date().isoformat()
         rows = await redis.xrevrange(keys.events, min=now - WINDOW_MS, count=EVENTS_READ)
         jobs = await _jobs(client, now)
-        names = list(dict.fromkeys(job.batch for job in jobs if job.batch))
+        worked_on = dict.fromkeys(job.batch for job in jobs if job.batch)
+        recent = await redis.zrange(keys.batches, -BATCHES_READ, -1)
+        names = [*worked_on, *(name for name in (raw.decode() for raw in reversed(recent)) if name not in worked_on)]
         async with redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.usage(day))
             pipe.xrevrange(keys.dead, count=ERRORS_KEPT)
@@ -122,12 +129,26 @@ async def read_board(client: Client) -> Board:
         environment=keys.environment,
         queue=queue,
         jobs=tuple(jobs),
-        batches=tuple(BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields),
+        batches=batches_shown(
+            (BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields),
+            worked_on=worked_on,
+            now_ms=now,
+        ),
         gpu=gpu,
         recent=recent_of(events, now_ms=now, is_cut=len(rows) == EVENTS_READ),
         models=models_of({name.decode(): int(value) for name, value in usage.items()}),
         troubles=troubles_of(events, [DeadLetter.of(entry.decode(), fields) for entry, fields in letters]),
     )
+
+
+def batches_shown(batches: Iterable[BatchInfo], *, worked_on: Container[str], now_ms: int) -> tuple[BatchInfo, ...]:
+    """Return the batches that run, wait, or have ended within ``ENDED_SHOWN_MS``, in the given order. Pure."""
+    shown = (
+        batch
+        for batch in batches
+        if batch.batch_id in worked_on or not batch.finished_ms or now_ms - batch.finished_ms < ENDED_SHOWN_MS
+    )
+    return tuple(shown)
 
 
 def recent_of(events: Sequence[Mapping[str, Any]], *, now_ms: int, is_cut: bool) -> Recent:
@@ -137,9 +158,10 @@ def recent_of(events: Sequence[Mapping[str, Any]], *, now_ms: int, is_cut: bool)
     slow; fewer say nothing about speed and are set against the whole window.
     """
     counts = Counter(str(event.get("event", "")).removeprefix("job.") for event in events)
+    counts.update(str(event["status"]) for event in events if event.get("status") in _NOT_SCANNED)
     is_telling = is_cut or len(events) >= ENOUGH
     span_ms = max(1, now_ms - int(events[-1]["at_ms"])) if is_telling else WINDOW_MS
-    return Recent(span_ms, {name: counts[name] for name in _DONE})
+    return Recent(span_ms, {name: counts[name] for name in (*_DONE, *_NOT_SCANNED)})
 
 
 def troubles_of(events: Iterable[Mapping[str, Any]], letters: Iterable[DeadLetter]) -> tuple[Trouble, ...]:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanResult, describe_invalid
 from producer.contract.addresses import site_of
 from producer.contract.fixes import PENDING
+from producer.contract.page_counts import PREFIX as PAGES
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.component_writes import component_writes
@@ -180,6 +181,8 @@ def scan_commit(
         *site_counters(news, keys, seen_ms),
     ]
     writes += _compared_writes(result, request, keys, batch=batch, seen_ms=seen_ms, recalled=recalled.components)
+    if batch:
+        writes.append(CounterWrite(keys.batch(batch), f"{PAGES}{result.status}", 1))
     if shots:
         ttl_s = shot_ttl_s if is_shown else min(shot_ttl_s, JUDGED_TTL_S)
         writes += [HashWrite(keys.shot(job_id), shots), ExpiryWrite(keys.shot(job_id), ttl_s)]

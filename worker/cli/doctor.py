@@ -32,11 +32,13 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 @click.command()
 @click.option("--cache", is_flag=True, help="Show how far apart the embedding model puts paraphrases.")
+@click.option("--strict", is_flag=True, help="No worker alive is an error, not a warning.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
-def doctor(*, cache: bool, as_json: bool) -> int:
+def doctor(*, cache: bool, strict: bool, as_json: bool) -> int:
     """Check everything Sightline depends on and say how to fix what is wrong.
 
-    Nothing is changed. The exit code is 0, or 3 if there is an error. --cache shows the cosine distances between
+    Workers and model hosts are judged by what workers report, whatever settings this machine has. Nothing is changed.
+    The exit code is 0, also with warnings, or 3 if there is an error. --cache shows the cosine distances between
     questions that ask the same, and between some that do not, for choosing the cache's threshold.
 
     \b
@@ -54,7 +56,7 @@ def doctor(*, cache: bool, as_json: bool) -> int:
     from worker.doctor.examination import examine
 
     settings = read_settings(level="error")
-    lines = asyncio.run(examine(settings, misspelt=misspelt(os.environ, setting_names(type(settings)))))
+    lines = asyncio.run(examine(settings, misspelt=misspelt(os.environ, setting_names(type(settings))), strict=strict))
     for line in lines:
         click.echo(line_of({"v": 1, **asdict(line)}) if as_json else "\n".join(_text(line)))
     if not as_json:

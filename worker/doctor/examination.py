@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from producer.client.queue_view import queue_info
+from producer.client.gpu_view import read_gpu
+from producer.client.queue_view import WorkerInfo, queue_info
 from producer.errors import ServiceError
 from producer.keys import Keys
 from producer.redis.connection import open_redis, redis_errors
@@ -13,6 +14,7 @@ from producer.stored.schedules import read_schedules
 from worker.doctor.abilities import pace_lines
 from worker.doctor.browser import started_browser_lines
 from worker.doctor.fallback import fallback_lines
+from worker.doctor.fleet import fleet_lines, seen_from_here
 from worker.doctor.index_health import index_lines
 from worker.doctor.lane_health import lane_lines, read_lanes
 from worker.doctor.lifetimes import lifetime_line, take_sample
@@ -23,34 +25,44 @@ from worker.doctor.workers_and_models import browser_line, look_at_models, queue
 from worker.settings import WorkerSettings
 
 
-async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = ()) -> list[Line]:
-    """Return a line for each subject; ``misspelt`` are hints about names in the environment."""
+async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = (), strict: bool = False) -> list[Line]:
+    """Return a line for each subject; ``misspelt`` are hints about names in the environment.
+
+    With ``strict``, no worker alive is an error.
+    """
     lines = [warning("settings", hint, "rename it, or leave it if another program wants it") for hint in misspelt]
     models, dims = await look_at_models(settings)
-    lines += await _redis_lines(settings, dims=dims)
+    of_redis, workers = await _redis_lines(settings, dims=dims, strict=strict)
+    lines += of_redis
     return [
         *lines,
         browser_line(settings.browser_path),
         *await started_browser_lines(settings.browser_path, sandbox=settings.scan_sandbox),
-        *models,
+        *seen_from_here(models, settings, workers),
         *await fallback_lines(settings),
     ]
 
 
-async def _redis_lines(settings: WorkerSettings, *, dims: int) -> list[Line]:
+async def _redis_lines(
+    settings: WorkerSettings, *, dims: int, strict: bool
+) -> tuple[list[Line], tuple[WorkerInfo, ...]]:
     keys = Keys(settings.environment)
     lines: list[Line] = []
+    workers: tuple[WorkerInfo, ...] = ()
     try:
         with redis_errors(settings, None):
             async with open_redis(settings, gives_up=True) as redis:
                 lines += server_lines(await read_facts(redis))
                 lines += await index_lines(redis, keys, model=settings.embedding_model, dims=dims)
                 lines.append(lifetime_line(await take_sample(redis, keys)))
-                lines += queue_lines(await queue_info(redis, keys))
+                queue = await queue_info(redis, keys)
+                workers = queue.workers
+                lines += queue_lines(queue, strict=strict)
+                lines += fleet_lines(queue, await read_gpu(redis, keys))
                 lines += lane_lines(await read_lanes(redis, keys))
                 lines += schedule_lines(await read_schedules(redis, keys))
                 lines += await pace_lines(settings, redis, keys, today=datetime.now(UTC).date())
     except ServiceError as failure:
         text, _, todo = str(failure).partition(": ")
         lines.append(error("redis", text, todo))
-    return lines
+    return lines, workers

@@ -18,12 +18,12 @@ from worker.settings import WorkerSettings
 BUILTIN: Final = "builtin"
 
 
-def queue_lines(queue: QueueInfo) -> list[Line]:
+def queue_lines(queue: QueueInfo, *, strict: bool = False) -> list[Line]:
     """Return the lines of workers and dead letters."""
-    return [_workers(queue), _dead(queue)]
+    return [_workers(queue, strict=strict), _dead(queue)]
 
 
-def _workers(queue: QueueInfo) -> Line:
+def _workers(queue: QueueInfo, *, strict: bool) -> Line:
     waiting = sum(lane.queued for lane in queue.lanes.values())
     if queue.workers:
         running = sum(len(worker.jobs) for worker in queue.workers)
@@ -31,7 +31,7 @@ def _workers(queue: QueueInfo) -> Line:
         return ok("workers", text)
     if waiting:
         return error("workers", f"none is alive, and {counted(waiting, 'job')} waiting", "start one: sightline worker")
-    return warning("workers", "none is alive", "start one: sightline worker")
+    return (error if strict else warning)("workers", "none is alive", "start one: sightline worker")
 
 
 def _dead(queue: QueueInfo) -> Line:

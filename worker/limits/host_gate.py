@@ -24,9 +24,9 @@ import structlog
 from redis.asyncio import Redis
 
 from producer.contract import ScanRequest
-from producer.contract.addresses import host_of
+from producer.contract.addresses import host_of, site_of
 from producer.contract.fixes import TriedFix
-from producer.errors import HostBusy
+from producer.errors import HostBusy, Paused
 from producer.keys import Keys
 from producer.redis.lease import kept
 from producer.redis.scripts import Arg, load_script, run_script
@@ -69,15 +69,23 @@ class HostGate:
     random: Callable[[], float] = random
 
     @asynccontextmanager
-    async def slot(self, host: str, *, gap_ms: int = 0) -> AsyncGenerator[None]:
+    async def slot(self, host: str, *, site: str = "", gap_ms: int = 0) -> AsyncGenerator[None]:
         """Wait for a slot of ``host`` and hold it; beginnings are ``gap_ms`` apart, or the gate's own if that is more.
 
-        Raises ``HostBusy`` when there was none for a while; Redis errors pass through.
+        Raises ``HostBusy`` when there was none for a while, ``Paused`` where host or ``site`` is paused; Redis errors
+        pass through.
         """
         token = secrets.token_hex(8)
         named = (self.keys.host_slots, self.keys.host_began, self.keys.host_away, self.keys.host_closed)
-        keys = tuple(key(host) for key in named)
-        args = (token, self.slots, max(gap_ms, self.gap_ms), int(self.hold_s * 1000))
+        keys = (*(key(host) for key in named), self.keys.controls)
+        args = (
+            token,
+            self.slots,
+            max(gap_ms, self.gap_ms),
+            int(self.hold_s * 1000),
+            f"host:{host}",
+            f"site:{site or host}",
+        )
         await self._enter(host, keys, args)
 
         async def renew() -> None:
@@ -122,7 +130,10 @@ class HostGate:
         """
         left_ms = -1 if left_s is None else int(left_s * 1000)
         times = (left_ms, int(self.patience_s * 1000), int(AWAY_S * 1000))
-        wait_ms, spread_ms = await run_script(self.redis, ENTER, keys, (*args, *times))
+        *about, host, site = args
+        wait_ms, spread_ms = await run_script(self.redis, ENTER, keys, (*about, *times, host, site))
+        if wait_ms < 0:
+            raise Paused(str((host, site)[spread_ms]))
         return wait_ms / 1000, spread_ms / 1000
 
 
@@ -151,7 +162,7 @@ class PoliteEngine:
             return await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
         if on_progress is not None:
             on_progress("waiting for the host")
-        async with self.gate.slot(host, gap_ms=request.host_gap_ms):
+        async with self.gate.slot(host, site=site_of(url), gap_ms=request.host_gap_ms):
             audit = await self.engine.audit(request, secrets=secrets, on_progress=on_progress)
             if audit.come_again_s is None:
                 return audit
@@ -167,5 +178,5 @@ class PoliteEngine:
         host = host_of(request.url or "")
         if not host:
             return await self.engine.try_fixes(request, wanted, secrets=secrets)
-        async with self.gate.slot(host, gap_ms=request.host_gap_ms):
+        async with self.gate.slot(host, site=site_of(request.url or ""), gap_ms=request.host_gap_ms):
             return await self.engine.try_fixes(request, wanted, secrets=secrets)

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from producer.client.gpu_view import GpuView, read_gpu
 from producer.client.lane_view import LaneInfo, lane_infos
 from producer.keys import Keys
+from worker.metrics.batches import BatchFacts, batch_families, read_batches
 
 READ_WITHIN_S: Final = 4.0
 """Prometheus gives up after 10 s by default."""
@@ -38,6 +39,7 @@ class SharedFacts:
     memory_used: int
     memory_limit: int
     writes_ok: bool
+    batches: BatchFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ async def read_shared(redis: Redis, keys: Keys) -> SharedFacts:
         memory_used=int(memory["used_memory"]),
         memory_limit=int(memory.get("maxmemory", 0)),
         writes_ok=all(disk.get(name, "ok") == "ok" for name in ("aof_last_write_status", "rdb_last_bgsave_status")),
+        batches=await read_batches(redis, keys),
     )
 
 
@@ -138,6 +141,7 @@ def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
         asked.add_metric([environment, result], facts.cache.get(result, 0))
     yield asked
     yield from _gpu_families(gauge, facts.gpu)
+    yield from batch_families(gauge, facts.batches)
 
 
 def _gpu_families(gauge: Callable[..., Metric], gpu: GpuView) -> Iterator[Metric]:

@@ -25,8 +25,9 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.contract import WIRE_VERSION, ErrorInfo, Lane
-from producer.errors import InvalidJob
+from producer.errors import PAUSED_AGAIN_S, InvalidJob, Paused
 from producer.redis.backoff import Backoff
+from worker.queue.controls import Controls
 from worker.queue.delivery import Delivery, Entry, NotStarted, Started, check_entry, newer
 from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.outcome import Cancelled, Dead, Decided, Lost, Outcome, Requeued, Retried, Succeeded, describe
@@ -52,10 +53,13 @@ class Executor:
     ``holders`` are the entries that hold a slot of their lane; a release sets ``freed``.
     """
 
-    def __init__(self, stream: JobStream, leases: LeaseKeeper, functions: JobFunctions) -> None:
+    def __init__(
+        self, stream: JobStream, leases: LeaseKeeper, functions: JobFunctions, *, controls: Controls | None = None
+    ) -> None:
         self._stream = stream
         self._leases = leases
         self.functions = functions
+        self.controls = controls or Controls(stream.redis, stream.keys, worker=stream.consumer)
         self._runs: dict[int, Run] = {}  # by the identity of the delivery, as leases are
         self._deadlines = Deadlines()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -156,6 +160,8 @@ class Executor:
             return Retried(NEWER_PAUSE_S, newer(delivery), attempt_returned=True)
         if why := self.functions.refusal(delivery):
             return Dead(why)
+        if delivery.batch and (control := self.controls.batch(delivery.batch)):
+            return Retried(PAUSED_AGAIN_S, describe(Paused(control)), attempt_returned=True, control=control)
         try:
             run = self.functions.resolve(delivery)
         except InvalidJob as error:
@@ -228,6 +234,7 @@ class Executor:
                     error=outcome.error,
                     attempt_returned=outcome.attempt_returned,
                     needs_function=outcome.needs_function,
+                    control=outcome.control,
                 )
             case Requeued():
                 return await self._stream.requeue(delivery)

@@ -102,6 +102,7 @@ class Loop:
         self._readers = {lane: stream.reader(lane, arrived=self._arrived) for lane in Lane}
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._reclaim_from = dict.fromkeys(Lane, "")  # cursor of each lane's reclaim; '' while none is requested
+        self._reading = set[Lane]()
         self.claimed = 0
         self.is_stopping = False
 
@@ -113,6 +114,18 @@ class Loop:
         """Claim from ``lane`` again if it is being read: entries wait there for their turn, which no read brings."""
         if self._drained[lane].is_set():
             await self._readers[lane].unblock()
+
+    async def heed_controls(self) -> None:
+        """Let no read bring a job of a lane that is paused now, and look again at what is resumed."""
+        for lane in list(self._reading):
+            if self._room(lane) <= 0:
+                await self._readers[lane].unblock()
+        self.look_again()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is held, and no read could bring a job."""
+        return not self._executor.tasks and not self._reading
 
     def request_reclaim(self) -> None:
         """Let the loop reclaim before its next claim; a reclaim that has not seen all pending entries goes on."""
@@ -179,7 +192,7 @@ class Loop:
         idle_ms = int(self._lease_s * 1000)
         for lane in Lane:
             while (cursor := self._reclaim_from[lane]) and self.may_reclaim:
-                slots = self._allowed(self._slots.for_lane(lane))
+                slots = self._room(lane)
                 if slots <= 0:
                     break
                 self._reclaim_from[lane] = ""  # a request made while this call is on its way is kept
@@ -196,11 +209,11 @@ class Loop:
 
         Assessments are only read, one by one: each is a model call.
         """
-        if self._allowed(self._slots.for_lane(Lane.ASSESS)) > 0:
+        if self._room(Lane.ASSESS) > 0:
             self._drained[Lane.ASSESS].set()
         slots = self._allowed(self._slots.free)
-        for_interactive = 0 if self._drained[Lane.INTERACTIVE].is_set() else slots
-        for_batch = 0 if self._drained[Lane.BATCH].is_set() else min(slots, self._slots.for_batch)
+        for_interactive = 0 if self._drained[Lane.INTERACTIVE].is_set() else self._room(Lane.INTERACTIVE)
+        for_batch = 0 if self._drained[Lane.BATCH].is_set() else min(slots, self._room(Lane.BATCH))
         if for_interactive <= 0 and for_batch <= 0:
             return
         turns = self._slots.batch_turns(slots)
@@ -219,10 +232,14 @@ class Loop:
         if for_interactive and len(entries) < slots:
             self._drained[Lane.INTERACTIVE].set()
 
+    def _room(self, lane: Lane) -> int:
+        """Return how many entries of ``lane`` may be taken now: none while it is paused."""
+        return 0 if self._executor.controls.is_paused(lane) else self._allowed(self._slots.for_lane(lane))
+
     def _allowed(self, slots: int) -> int:
-        """Return how many of ``slots`` may be filled: none after ``stop``, and no more than arq's options allow."""
+        """Return how many of ``slots`` may be filled: none when stopping or draining; else as arq's options say."""
         options = self._executor.functions.options
-        if self.is_stopping or not options.allow_pick_jobs:
+        if self.is_stopping or self._executor.controls.is_draining or not options.allow_pick_jobs:
             return 0
         if options.burst and options.max_burst_jobs >= 0:
             slots = min(slots, options.max_burst_jobs - self.claimed)
@@ -243,12 +260,13 @@ class Loop:
             await drained.wait()
             if self.is_stopping:
                 return
-            if self._allowed(self._slots.for_lane(lane)) > 0:
+            if self._room(lane) > 0:
                 await self._read_once(lane)
             else:
                 drained.clear()  # the next free slot makes `run` look again
 
     async def _read_once(self, lane: Lane) -> None:
+        self._reading.add(lane)
         try:
             reader = self._readers[lane]
             if not await reader.read(newest=self._newest[lane], tries=self._executor.functions.tries()):
@@ -259,6 +277,8 @@ class Loop:
                 await self._pause(error)
                 self._drained[lane].clear()  # until it is read again, it is claimed from
                 self.look_again()
+        finally:
+            self._reading.discard(lane)
 
     def _arrived(self, claimed: list[Claimed]) -> None:
         """Begin what a blocking read has brought; the rest can wait until that is done."""

@@ -186,13 +186,14 @@ class Retried:
     """Run again after ``delay_s``; ``attempt_returned`` when the failure was not the job's.
 
     ``cause`` is what the function raised, for the log alone. With ``needs_function``, the worker has none for the kind:
-    the job runs once one that has comes, or dies after ``delay_s``.
+    the job runs once one that has comes, or dies after ``delay_s``. With ``control``, it waits until that is resumed.
     """
 
     delay_s: float
     error: ErrorInfo
     attempt_returned: bool = False
     needs_function: bool = False
+    control: str = ""
     cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 
@@ -257,7 +258,7 @@ def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[
         return error.outcome
     info = describe(error)
     if isinstance(error, Busy):
-        return Retried(error.delay_s, info, attempt_returned=True)
+        return Retried(error.delay_s, info, attempt_returned=True, control=getattr(error, "control", ""))
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return Retried(FULL_PAUSE_S * (1 + random()), info, attempt_returned=True)
     if not wants_retry and not is_transient(error):

@@ -218,16 +218,22 @@ class JobStream:
         error: ErrorInfo,
         attempt_returned: bool = False,
         needs_function: bool = False,
+        control: str = "",
     ) -> Standing:
-        """Commit a retry: the job waits on the scheduled set, or for a worker that has a function for its kind."""
+        """Commit a retry: the job is scheduled, and may wait for a worker that has a function for its kind.
+
+        With ``control`` it waits until that is lifted.
+        """
         keys = [*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events]
         if needs_function:
             keys.append(self.keys.waiting_for(delivery.kind))
+        elif control:
+            keys += [self.keys.parked(control), self.keys.controls]
         about = {"error": {"type": error.type, "message": error.message}, "delay_ms": int(delay_s * 1000)}
         event = self._event_head("job.retried", delivery, JobState.SCHEDULED, about) + "}"
         reason = json.dumps(about["error"])
         returned = int(attempt_returned and not delivery.is_exhausted)
-        tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, returned)
+        tail = (delivery.job_id, int(delay_s * 1000), reason, event, self.keys.events_live, returned, control)
         reply = await self.pipe.call(SCRIPTS["retry"], keys, (*self._held_args(delivery), *tail))
         return reply.decode()
 

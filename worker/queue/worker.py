@@ -33,6 +33,7 @@ from producer.redis.dial import blocking_twin
 from producer.redis.script_pipe import ScriptPipe
 from producer.stored.schedules import Schedules
 from worker.queue.arq_pool import StreamPool, connections_of
+from worker.queue.controls import Controls
 from worker.queue.executor import Executor
 from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.loop import Loop
@@ -130,7 +131,8 @@ class StreamWorker(Worker):
             on_lost=partial(self._on_loop, Executor.lease_lost),
             on_cancel=partial(self._on_loop, Executor.cancel_seen),
         )
-        self.executor = Executor(self.stream, self.leases, functions)
+        self.controls = Controls(pool, self.keys, worker=self.name)
+        self.executor = Executor(self.stream, self.leases, functions, controls=self.controls)
         self.job_loop = Loop(self.stream, self.executor, self.leases, lease_s=self.lease_s)
         self.upkeep = Upkeep(
             self.stream,
@@ -144,6 +146,7 @@ class StreamWorker(Worker):
             wake=self._wake,
         )
         await self.stream.lanes.ensure_groups()
+        await self.controls.look()
 
     async def _connect(self) -> None:
         """Open a pool, unless the worker was given one."""
@@ -167,7 +170,8 @@ class StreamWorker(Worker):
         claiming = asyncio.create_task(self.job_loop.run(), name="claim")
         tending = asyncio.create_task(self.upkeep.run(), name="upkeep")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
-        watched: list[asyncio.Task[Any]] = [claiming, tending, stopping]
+        draining = asyncio.create_task(self.controls.watch(self.job_loop), name="controls")
+        watched: list[asyncio.Task[Any]] = [claiming, tending, stopping, draining]
         if self.burst:
             watched.append(asyncio.create_task(self._until_all_done(), name="burst"))
         try:

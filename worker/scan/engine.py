@@ -108,6 +108,11 @@ class ScanEngine:
         """Whether the browser runs in its sandbox: ``on``, or why not; '' while it is closed."""
         return self._browsers.sandbox if self._browsers else ""
 
+    @property
+    def browser(self) -> str:
+        """The path of the browser; '' while it is closed."""
+        return str(self._browsers.path) if self._browsers else ""
+
     async def resident_mb(self) -> int:
         """Return the browser's resident memory; 0 while it is closed, and where ``/proc`` is missing."""
         return await self._browsers.resident_mb() if self._browsers else 0

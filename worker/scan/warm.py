@@ -27,7 +27,7 @@ class WarmBrowser:
     """The browser of one engine."""
 
     def __init__(self, program: Path, settings: ScanSettings) -> None:
-        self._program = program
+        self.path = program
         self._settings = settings
         self._current: Chromium | None = None
         self._retired: set[Chromium] = set()
@@ -83,7 +83,7 @@ class WarmBrowser:
             return self._current
 
     async def _launch(self) -> Chromium:
-        browser = await Chromium.launch(self._program, self._settings, had_sandbox=self.sandbox == ON)
+        browser = await Chromium.launch(self.path, self._settings, had_sandbox=self.sandbox == ON)
         self.sandbox = browser.sandbox
         browser.blank = BlankPage(browser)
         browser.fonts = await read_fonts(browser.blank)

@@ -1,14 +1,16 @@
 #!lua
 -- A batch: open → sealed, and finished if all its jobs have ended. Safe to call twice.
--- KEYS  1 batch hash  2 events stream
+-- KEYS  1 batch hash  2 events stream  3 zset: the batches sealed last → when, ms
 -- ARGV  1 batch id  2 ttl s of a finished batch  3 channel of live events  4 '1' = an empty batch may be made
 -- Returns 'sealed' | 'finished' | 'unknown'
 --@include _common.lua
 --@include _events.lua
 
-local batch, events = KEYS[1], KEYS[2]
+local KEPT = 200 -- batches that can be listed
+local batch, events, recent = KEYS[1], KEYS[2], KEYS[3]
 check_type(batch, 'hash')
 check_type(events, 'stream')
+check_type(recent, 'zset') -- trimmed where the user may do that: ACLs of earlier releases do not know it
 check_room(events)
 if redis.call('EXISTS', batch) == 0 and ARGV[4] ~= '1' then return 'unknown' end
 
@@ -17,6 +19,8 @@ redis.call('HSETNX', batch, 'created_ms', ms(now))
 redis.call('HSETNX', batch, 'total', 0)
 redis.call('HSETNX', batch, 'done', 0)
 redis.call('HSET', batch, 'sealed', 1)
+redis.call('ZADD', recent, 'NX', ms(now), ARGV[1])
+redis.pcall('ZREMRANGEBYRANK', recent, 0, -KEPT - 1)
 local line = close_batch_if_done(batch, ARGV[1], now, ARGV[2])
 if line then
   add_event(events, line)

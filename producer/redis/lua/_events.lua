@@ -35,9 +35,15 @@ local function close_batch_if_done(batch, batch_id, now, ttl_s)
   end
   redis.call('HSET', batch, 'finished_ms', ms(now))
   redis.call('EXPIRE', batch, ttl_s)
+  local pages = redis.call('HMGET', batch, 'pages:scanned', 'pages:partial', 'pages:unreachable', 'pages:blocked')
+  local of_pages = ''
+  if pages[1] or pages[2] or pages[3] or pages[4] then
+    of_pages = string.format(',"pages":{"scanned":%s,"partial":%s,"unreachable":%s,"blocked":%s}',
+      pages[1] or '0', pages[2] or '0', pages[3] or '0', pages[4] or '0')
+  end
   return '{"v":1,"event":"batch.finished","batch":' .. cjson.encode(batch_id)
     .. ',"total":' .. (counts[1] or '0') .. ',"succeeded":' .. (counts[4] or '0')
-    .. ',"cancelled":' .. (counts[5] or '0') .. ',"dead":' .. (counts[6] or '0')
+    .. ',"cancelled":' .. (counts[5] or '0') .. ',"dead":' .. (counts[6] or '0') .. of_pages
     .. ',"at_ms":' .. ms(now) .. '}'
 end
 

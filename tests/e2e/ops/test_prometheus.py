@@ -12,6 +12,7 @@ from typing import Any
 from producer.client.client import Client
 from producer.keys import Keys
 from tests.support.child import Child
+from tests.support.command_line import Call
 from tests.support.prometheus import Prometheus, find_program, running_prometheus
 from tests.support.queue import until
 from tests.support.scan_worker import StartScanWorker
@@ -64,9 +65,35 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
             assert "SightlineNoWorkers" not in prometheus.firing()
             await until(lambda: "SightlineDeadLetters" in prometheus.firing(), what="the alert of dead letters")
             load.cancel()
-            for worker in workers:
+            first, *others = workers
+            first.kill()
+            await until(lambda: "SightlineWorkerLost" in prometheus.firing(), what="the alert of a lost worker")
+            for worker in others:
                 worker.kill()
             await until(lambda: "SightlineNoWorkers" in prometheus.firing(), what="the alert of no workers")
+
+
+async def test_a_batch_whose_site_is_down_fires_an_alert_and_says_so_everywhere(
+    call: Call, start_worker: StartScanWorker, site: SmallSite, tmp_path: Path
+):
+    find_program("prometheus")
+    port = free_port()
+    start_worker(METRICS_PORT=str(port))
+    pages = [f"{site.url}/guilty", *(f"{site.url}/gone?{number}" for number in range(9))]
+    with running_prometheus(tmp_path, quick_rules(), [port]) as prometheus:
+        scan = asyncio.to_thread(
+            call, "scan", *pages, "--batch", "night", "--wait", "--no-assess", "--fail-on", "never"
+        )
+
+        done = await scan
+        checked = await asyncio.to_thread(call, "status", "night", "--check")
+
+        assert done.returncode == 2
+        assert checked.returncode == 2
+        status = json.loads(checked.stdout)
+        assert (status["succeeded"], status["not_scanned"], status["pages"]["unreachable"]) == (10, 9, 9)
+        await until(prometheus.is_ready, what="Prometheus")
+        await until(lambda: "SightlinePagesNotScanned" in prometheus.firing(), what="the alert of pages not scanned")
 
 
 async def keep_busy(client: Client, site: SmallSite) -> None:

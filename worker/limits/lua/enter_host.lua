@@ -4,11 +4,14 @@
 -- than it can is requeued, and counted until it is back for certain: the more are away, the longer each stays away, so
 -- that a few of them are there at the host's next beginning. Nothing is reserved: a scan that is late delays no other.
 -- KEYS  1 zset: token → end ms  2 string: when the last scan of the host began, ms  3 zset: token of a requeued scan → by
---       when it is back, ms  4 string that lives as long as the host asked to be left alone (close_host.lua)
+--       when it is back, ms  4 string that lives as long as the host asked to be left alone (close_host.lua)  5 hash of
+--       what is paused
 -- ARGV  1 token  2 slots of the host  3 least ms between two beginnings  4 ms a slot is held  5 ms this scan can wait,
 --       -1 for a running scan: it is not requeued
---       6 least and 7 most ms over which requeued scans spread their return
--- Returns {ms after which asking again makes sense, 0 when the slot is held; ms over which to spread the return}
+--       6 least and 7 most ms over which requeued scans spread their return  8 and 9 how the pause of the host and of the
+--       page's site are called
+-- Returns {ms after which asking again makes sense, 0 when the slot is held; ms over which to spread the return}, or
+-- {-1, 0} where the host is paused and {-1, 1} where the site is: a scan that runs goes on.
 --@include _common.lua
 
 local RETURNS_A_BEGINNING = 4 -- so that one of them is there as a rule; their number cancels out of it
@@ -43,6 +46,9 @@ local function wait(wait_ms)
 end
 
 if redis.call('ZSCORE', slots, ARGV[1]) then return hold() end -- a renewal, or asked again after a lost reply
+local paused = tonumber(ARGV[5]) >= 0 and redis.pcall('HMGET', KEYS[5], ARGV[8], ARGV[9]) or {}
+if paused[1] then return {-1, 0} end
+if paused[2] then return {-1, 1} end
 local closed_ms = redis.call('PTTL', closed)
 if closed_ms > 0 then return wait(closed_ms) end
 local began = tonumber(redis.call('GET', last) or 0)

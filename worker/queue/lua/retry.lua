@@ -3,8 +3,9 @@
 -- KEYS  1 lane stream  2 job hash  3 scheduled zset  4 events stream  5 only where the worker has no function for the job's
 --       kind: zset of the jobs of this kind that wait for a worker that has one (wake.lua). The delay is then the longest
 --       that it may wait, from the first such start; another worker's run in between begins a new wait.
+--       With ARGV 11 instead: zset of the jobs that wait for the end of a pause  6 and then the hash of what is paused
 -- ARGV  1 group  2 consumer  3 entry id  4 fence  5 job id  6 delay ms  7 error JSON  8 event JSON  9 channel
---       10 '1' = the attempt is given back
+--       10 '1' = the attempt is given back  11 what must be resumed first, or ''; due at once where it was meanwhile
 -- Returns 'committed' | 'already' | 'lost' | 'overdue' (it has waited so long for a function; nothing is changed)
 --@include _common.lua
 --@include _events.lua
@@ -24,7 +25,14 @@ if held ~= 'ok' then return held end
 local now = now_ms()
 local is_cancelled = redis.call('HEXISTS', job, 'cancel_ms') == 1 -- its next start ends it: no reason to wait
 local due = now + (is_cancelled and 0 or tonumber(ARGV[6]))
-if KEYS[5] and not is_cancelled then
+if KEYS[6] then
+  if redis.pcall('HEXISTS', KEYS[6], ARGV[11]) == 1 and not is_cancelled then
+    redis.call('ZADD', KEYS[5], ms(due), ARGV[5])
+    redis.call('PEXPIRE', KEYS[5], ms(tonumber(ARGV[6]) + 60000))
+  else
+    due = now
+  end
+elseif KEYS[5] and not is_cancelled then
   local fence, since = string.match(redis.call('HGET', job, 'no_function') or '', '^(%d+):(%d+)$')
   since = fence and tonumber(fence) == tonumber(ARGV[4]) - 1 and tonumber(since) or now
   due = since + tonumber(ARGV[6])

@@ -1,0 +1,22 @@
+"""What ``pause``, ``resume`` and ``drain`` share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from producer.client.client import Client
+    from producer.client.controls_view import Control
+
+KIND: Final = "lane|batch|host|site"
+NAME: Final = "NAME"
+
+
+async def change(client: Client, control: Control, *, on: bool) -> bool:
+    """Put or lift the control; returns whether that changed anything. Raises ``RedisUnreachable`` and the like."""
+    from producer.redis.connection import redis_errors
+    from producer.stored.controls import lift, put
+
+    act = put if on else lift
+    with redis_errors(client.settings, lambda: f"{control.kind} {control.name!r} may have been changed: repeat it"):
+        return await act(client.redis, client.keys, control)

@@ -1,0 +1,51 @@
+"""``sightline drain``: take a worker away without losing what it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from producer.cli.connect import with_client
+from producer.cli.controlling import change
+from producer.client.controls_view import WORKER, Control
+from producer.client.queue_view import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from producer.client.client import Client
+
+
+@click.command()
+@click.argument("worker", metavar="WORKER")
+def drain(worker: str) -> None:
+    """Have WORKER take no more jobs, finish those that it has, and end with exit code 0.
+
+    WORKER is a name of 'sightline workers' or the beginning of one. No job is requeued, however long it takes;
+    'sightline resume worker WORKER' calls it off. What restarts ended programs must not restart this one:
+    'docker compose up --scale', or a systemd unit with Restart=on-failure.
+
+    \b
+    sightline drain gpu-box-2-4711-0f3a9c1e
+    """
+
+    async def act(client: Client) -> tuple[str, bool]:
+        queue = await client.queue()
+        name = named(worker, (info.name for info in queue.workers))
+        if not name:
+            raise unknown(f"worker {worker!r}", client.keys, see="workers")
+        for gone in {one.name for one in queue.controls if one.kind == WORKER} - {info.name for info in queue.workers}:
+            await change(client, Control(WORKER, gone), on=False)  # killed while it drained
+        return name, await change(client, Control(WORKER, name), on=True)
+
+    name, changed = with_client(act)
+    click.echo(
+        f"worker {name}: {'drains' if changed else 'drains already'}; it is gone from 'sightline workers' when done"
+    )
+
+
+def named(text: str, names: Iterable[str]) -> str:
+    """Return the one name that is ``text`` or begins with it, ``''`` for none or several. Pure."""
+    found = [name for name in names if name.startswith(text)]
+    return text if text in found else found[0] if len(found) == 1 else ""

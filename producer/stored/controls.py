@@ -1,0 +1,82 @@
+"""Pauses lanes, batches, hosts and sites, and drains workers, for all workers of an environment.
+
+A job of something paused waits on the scheduled set, its attempt unspent, until that is resumed; what runs already goes
+on. Each worker looks up lanes, batches and whether it is drained every second (``worker/queue/controls.py``);
+enter_host.lua looks up hosts and sites whenever a scan wants to begin.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from producer.client.controls_view import PAUSED, Control
+from producer.contract import Lane, check_job_id
+from producer.contract.addresses import host_of, site_of
+from producer.contract.hosts import check_host_pattern
+from producer.errors import InputError
+from producer.redis.scripts import load_script, run_script
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from producer.keys import Keys
+
+CONTROL: Final = load_script("producer.stored", "control")
+WOKEN_AT_ONCE: Final = 2_000
+
+
+def control_of(kind: str, name: str) -> Control:
+    """Return the control of what a person names; raises ``InputError`` for a name that cannot be one."""
+    if kind == "lane" and name not in set(Lane):
+        raise InputError(f"no lane {name!r}: expected one of {', '.join(Lane)}")
+    if kind == "batch":
+        check_job_id(name)
+    if kind in {"host", "site"}:
+        address = name if "://" in name else f"http://{name}"
+        try:
+            host = check_host_pattern(host_of(address))
+        except ValueError:
+            host = "*"
+        if "*" in host:
+            raise InputError(f"{name[:100]!r} names no {kind}: expected one such as 'shop.example'")
+        name = host if kind == "host" else site_of(address)
+    return Control(kind, name)
+
+
+async def put(redis: Redis, keys: Keys, control: Control) -> bool:
+    """Pause or drain it; False where it was already. Raises redis-py's errors."""
+    about = {"at_ms": int(time.time() * 1000), "by": f"{_user()}@{socket.gethostname()}"}
+    changed, _ = await _change(redis, keys, control, about, event="paused" if control.kind in PAUSED else "draining")
+    return changed
+
+
+async def lift(redis: Redis, keys: Keys, control: Control, *, event: str = "resumed") -> bool:
+    """End it, and have the jobs that wait for it run; False where it was not there. Raises redis-py's errors."""
+    changed, left = await _change(redis, keys, control, None, event=event)
+    while left:
+        _, left = await _change(redis, keys, control, None, event=event)
+    return changed
+
+
+async def _change(
+    redis: Redis, keys: Keys, control: Control, about: Mapping[str, object] | None, *, event: str
+) -> tuple[bool, int]:
+    line = {"v": 1, "event": f"control.{event}", "what": control.kind, "name": control.name}
+    line |= {"by": about["by"]} if about else {"by": f"{_user()}@{socket.gethostname()}"}
+    names = (keys.controls, keys.events, keys.parked(control.field))
+    scheduled = (keys.scheduled_in(Lane.BATCH), keys.scheduled_in(Lane.ASSESS))
+    args = (control.field, json.dumps(about) if about else "", json.dumps(line), keys.events_live, WOKEN_AT_ONCE)
+    changed, left = await run_script(redis, CONTROL, (*names, *scheduled), args)
+    return bool(changed), left
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,210 @@
+"""Pausing and draining from afar: nothing begins that must not, nothing is lost, nobody waits for others' pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.client.controls_view import Control
+from producer.errors import InputError, Paused
+from producer.keys import Keys
+from producer.stored.controls import control_of, lift, put
+from tests.support.command_line import Call
+from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
+from worker.limits.host_gate import HostGate
+from worker.queue.worker import func
+
+SHOP = Control("host", "shop.example")
+
+
+class Pages:
+    """A job that asks for its host's slot as a scan does; ``begun`` are the addresses that it went on with."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.gate = HostGate(redis, keys, slots=9, gap_ms=0)
+        self.begun: list[str] = []
+        self.leave = asyncio.Event()
+        self.leave.set()
+
+    async def visit(self, ctx: dict[Any, Any], *, host: str) -> str:
+        del ctx
+        async with self.gate.slot(host):
+            self.begun.append(host)
+            await self.leave.wait()
+        return host
+
+    @property
+    def functions(self) -> list[Any]:
+        return [func(self.visit, name="visit")]
+
+
+async def parked(redis: Redis, keys: Keys, control: Control) -> int:
+    return await redis.zcard(keys.parked(control.field))
+
+
+async def test_a_paused_hosts_pages_wait_while_others_go_on_and_all_run_when_it_is_resumed(
+    client: Client, redis: Redis, redis_url: str, keys: Keys
+):
+    pages = Pages(redis, keys)
+    await put(redis, keys, SHOP)
+    await put(redis, keys, SHOP)
+    async with running_worker(redis_url, keys, pages.functions, max_jobs=2):
+        held = [await client.submit("visit", {"host": "shop.example"}) for _ in range(5)]
+        other = await client.submit("visit", {"host": "other.example"})
+        await client.wait(other.job_id, timeout_s=DEADLINE_S)
+        await until(lambda: _is(parked(redis, keys, SHOP), 5), what="the pages to wait")
+        before = list(pages.begun)
+        attempt = (await job_fields(redis, keys, held[0].job_id))["attempt"]
+
+        assert await lift(redis, keys, SHOP)
+        for job in held:
+            await client.wait(job.job_id, timeout_s=DEADLINE_S)
+
+    assert (before, attempt) == (["other.example"], "0")
+    assert pages.begun.count("shop.example") == 5
+    told = [json.loads(line) for line in await events_of(redis, keys)]
+    assert [line["event"] for line in told if "control" in line["event"]] == ["control.paused", "control.resumed"]
+
+
+async def test_a_page_that_runs_goes_on_when_its_host_is_paused(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, slots=1, gap_ms=0, hold_s=0.3)
+
+    async with asyncio.timeout(DEADLINE_S), gate.slot("shop.example"):
+        await put(redis, keys, SHOP)
+        (held,) = await redis.zrange(keys.host_slots("shop.example"), 0, -1)
+        first = await redis.zscore(keys.host_slots("shop.example"), held)
+        await until(lambda: _is_over(redis, keys, held, first), what="a renewal")
+        with pytest.raises(Paused, match=r"host 'shop.example' is paused: sightline resume host shop.example"):
+            async with gate.slot("shop.example"):
+                pass
+
+
+async def test_a_site_is_paused_by_its_port(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, slots=9, gap_ms=0)
+    await put(redis, keys, control_of("site", "http://localhost:8080/cart"))
+
+    async with asyncio.timeout(DEADLINE_S), gate.slot("localhost", site="localhost:3000"):
+        with pytest.raises(Paused, match="site 'localhost:8080' is paused"):
+            async with gate.slot("localhost", site="localhost:8080"):
+                pass
+
+
+async def test_a_page_resumed_before_it_was_put_away_runs_at_once(client: Client, redis_url: str, keys: Keys):
+    paused = asyncio.Event()
+
+    async def visit(ctx: dict[Any, Any]) -> str:
+        del ctx
+        if not paused.is_set():
+            paused.set()
+            raise Paused("host:shop.example")
+        return "scanned"
+
+    async with running_worker(redis_url, keys, [func(visit, name="visit")]):
+        job = await client.submit("visit", {})
+        result: Any = await client.wait(job.job_id, timeout_s=DEADLINE_S)
+
+    assert result.value == "scanned"
+
+
+@pytest.mark.parametrize("control", [Control("lane", "batch"), Control("batch", "nightly")])
+async def test_a_paused_lane_or_batch_begins_nothing_and_loses_nothing(
+    client: Client, redis: Redis, redis_url: str, keys: Keys, control: Control
+):
+    pages = Pages(redis, keys)
+    async with running_worker(redis_url, keys, pages.functions, max_jobs=2) as worker:
+        await put(redis, keys, control)
+        await until(lambda: control.field in worker.controls.fields, what="the worker to heed it")
+        held = [await client.submit("visit", {"host": "shop.example"}, batch="nightly", lane="batch") for _ in range(4)]
+        other = await client.submit("visit", {"host": "other.example"}, lane="interactive")
+        await client.wait(other.job_id, timeout_s=DEADLINE_S)
+        before = list(pages.begun)
+        await lift(redis, keys, control)
+        for job in held:
+            await client.wait(job.job_id, timeout_s=DEADLINE_S)
+
+    assert before == ["other.example"]
+    assert pages.begun.count("shop.example") == 4
+
+
+async def test_a_cancelled_job_of_a_paused_host_ends(client: Client, redis: Redis, redis_url: str, keys: Keys):
+    pages = Pages(redis, keys)
+    await put(redis, keys, SHOP)
+    async with running_worker(redis_url, keys, pages.functions):
+        job = await client.submit("visit", {"host": "shop.example"})
+        await until(lambda: _is(parked(redis, keys, SHOP), 1), what="the page to wait")
+        await client.cancel(job.job_id)
+        await until(lambda: _state_is(redis, keys, job.job_id, "cancelled"), what="the end")
+        await lift(redis, keys, SHOP)
+
+    assert (await job_fields(redis, keys, job.job_id))["state"] == "cancelled"
+
+
+async def test_a_drained_worker_finishes_what_it_has_takes_no_more_and_is_gone(
+    client: Client, redis: Redis, redis_url: str, keys: Keys, call: Call
+):
+    pages = Pages(redis, keys)
+    pages.leave.clear()
+    async with running_worker(redis_url, keys, pages.functions, max_jobs=4) as worker:
+        running = [await client.submit("visit", {"host": "shop.example"}) for _ in range(3)]
+        await until(lambda: len(pages.begun) == 3, what="three pages to begin")
+
+        drained = await asyncio.to_thread(call, "drain", worker.name)
+        await until(lambda: worker.controls.is_draining, what="the worker to heed it")
+        listed = json.loads((await asyncio.to_thread(call, "workers")).stdout)
+        later = await client.submit("visit", {"host": "other.example"})
+        pages.leave.set()
+        assert worker.main_task is not None
+        await asyncio.wait_for(asyncio.shield(worker.main_task), DEADLINE_S)
+
+    assert drained.returncode == 0
+    assert listed["draining"] is True
+    assert [(await job_fields(redis, keys, job.job_id))["state"] for job in running] == ["succeeded"] * 3
+    assert (await job_fields(redis, keys, later.job_id))["state"] == "queued"
+    told = [json.loads(line)["event"] for line in await events_of(redis, keys)]
+    assert told.count("job.retried") == 0
+    assert [name for name in told if "control" in name] == ["control.draining", "control.drained"]
+    assert (await client.queue()).workers == ()
+    assert await redis.hlen(keys.controls) == 0  # pyright: ignore[reportGeneralTypeIssues]
+
+
+async def test_a_control_written_by_hand_is_shown_and_holds(client: Client, redis: Redis, keys: Keys, call: Call):
+    await redis.execute_command("HSET", keys.controls, "host:shop.example", "not json")
+
+    queue = await client.queue()
+    status = await asyncio.to_thread(call, "status", "--json")
+    with pytest.raises(Paused):
+        async with HostGate(redis, keys, slots=1, gap_ms=0).slot("shop.example"):
+            pass
+
+    assert queue.controls == (SHOP,)
+    assert json.loads(status.stdout)["controls"][0]["name"] == "shop.example"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "why"), [("lane", "fast", "expected one of interactive, batch"), ("host", "a b", "names no host")]
+)
+def test_what_cannot_be_paused_is_refused(kind: str, name: str, why: str):
+    with pytest.raises(InputError, match=why):
+        control_of(kind, name)
+
+
+def test_hosts_and_sites_are_spelt_as_the_gate_spells_them():
+    assert control_of("host", "https://Shop.Example:8443/cart").name == "shop.example"
+    assert control_of("site", "Shop.Example:8443").name == "shop.example:8443"
+
+
+async def _is(count: Any, expected: int) -> bool:
+    return await count == expected
+
+
+async def _is_over(redis: Redis, keys: Keys, token: bytes, ends: Any) -> bool:
+    return (await redis.zscore(keys.host_slots("shop.example"), token) or 0) > ends
+
+
+async def _state_is(redis: Redis, keys: Keys, job_id: str, state: str) -> bool:
+    return (await job_fields(redis, keys, job_id)).get("state") == state

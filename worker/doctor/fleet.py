@@ -1,0 +1,82 @@
+"""The fleet as its workers report it: sandbox, releases, models, clocks, and the model hosts that they checked. Pure.
+
+The machine that asks needs none of the workers' settings. What it sees of model hosts says nothing about theirs: those
+lines are left out where it has no such setting, and else are warnings at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Final
+
+from producer.client.gpu_view import GpuHost, GpuView
+from producer.client.queue_view import QueueInfo, WorkerInfo
+from worker.doctor.line import Level, Line, warning
+from worker.settings import WorkerSettings
+
+CLOCK_OFF_S: Final = 60
+"""A worker beats every 10 s and is listed for 30 s more: a stamp further from Redis' time is no delay."""
+OF_MODELS: Final = ("chat_model", "embedding_model", "ollama_base_url")
+
+
+def fleet_lines(queue: QueueInfo, gpu: GpuView) -> list[Line]:
+    """Return a warning for each thing that is wrong with a worker or a model host of theirs."""
+    return [
+        *_sandboxes(queue.workers),
+        *_differing(queue.workers, "releases", lambda worker: worker.release or "an earlier one"),
+        *_differing(queue.workers, "models", lambda worker: ", ".join(worker.models)),
+        *_clocks(queue.workers, gpu.at_ms),
+        *(line for host in gpu.hosts for line in _host(host)),
+    ]
+
+
+def seen_from_here(lines: Iterable[Line], settings: WorkerSettings, workers: Sequence[WorkerInfo]) -> list[Line]:
+    """Return the caller's own lines about models, as far as they matter beside a fleet that has told its models."""
+    if not any(worker.models for worker in workers):
+        return list(lines)
+    defaults = {one.name: one.default for one in fields(WorkerSettings)}
+    if all(getattr(settings, name) == defaults[name] for name in OF_MODELS):
+        return []
+    return [
+        replace(line, level=Level.WARNING, text=f"seen from here, not by the workers: {line.text}")
+        if line.level is Level.ERROR
+        else line
+        for line in lines
+    ]
+
+
+def _sandboxes(workers: Iterable[WorkerInfo]) -> Iterator[Line]:
+    for worker in workers:
+        if worker.sandbox not in {"", "on"}:
+            text = f"worker {worker.name} on {worker.host} runs pages without the browser's sandbox: {worker.sandbox}"
+            yield warning("sandbox", text, "do not run it as root; in a container use ops/seccomp.json")
+
+
+def _differing(workers: Sequence[WorkerInfo], what: str, of: Callable[[WorkerInfo], str]) -> Iterator[Line]:
+    names: dict[str, list[str]] = {}
+    for worker in workers:
+        names.setdefault(of(worker), []).append(worker.name)
+    if len(names) > 1:
+        text = "; ".join(f"{value or 'not told'}: {', '.join(known[:3])}" for value, known in sorted(names.items()))
+        yield warning(what, f"the workers' {what} differ: {text}", "restart the older ones with the others' settings")
+
+
+def _clocks(workers: Iterable[WorkerInfo], now_ms: int) -> Iterator[Line]:
+    for worker in workers:
+        off_s = (worker.at_ms - now_ms) / 1000
+        if worker.at_ms and abs(off_s) > CLOCK_OFF_S:
+            way = "ahead of" if off_s > 0 else "behind"
+            text = f"worker {worker.name} on {worker.host} has its clock {abs(off_s):,.0f} s {way} Redis'"
+            yield warning("clock", text, "set it by NTP; jobs go by Redis' clock, but logs and certificates do not")
+
+
+def _host(host: GpuHost) -> Iterator[Line]:
+    if not host.is_up:
+        text = f"model host {host.name} fails its health check: {host.reason}"
+        yield warning("model host", text, "start Ollama there; the other hosts have its work meanwhile")
+    for name in host.missing:
+        yield warning("model host", f"model host {host.name} lacks {name!r}", f"type there: ollama pull {name}")
+    for note in host.notes:
+        text, _, todo = note.rpartition(": ")
+        yield warning("model host", f"model host {host.name}: {text or note}", todo if text else "see README, Models")
