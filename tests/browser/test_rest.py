@@ -10,6 +10,7 @@ import pytest
 
 from producer.contract import ScanRequest, ScanResult, Viewport
 from tests.support.site import Request, Site, reply
+from worker.scan import rest
 from worker.scan.chromium import Chromium
 from worker.scan.engine import ScanEngine
 from worker.scan.guard import Guard
@@ -49,6 +50,24 @@ async def test_a_lazy_frame_far_below_is_loaded_and_audited(engine: ScanEngine, 
 
     assert result.status == "scanned"
     assert [node.selector for node in result.findings[0].nodes] == [("iframe", "img")]
+
+
+async def test_a_lazy_frame_is_waited_for_longer_than_other_things(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "_SCROLL_LIMIT_S", 0.6)
+
+    async def late(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2)  # longer than what scrolling begins is waited for
+        await reply("<!doctype html><html lang=en><title>Map</title><img src=/pixel.png>")(request, writer)
+
+    site.add("/late-map", late)
+    url = site.add("/late-frame", page(spacer(4_000) + "<iframe loading=lazy title=map src=/late-map></iframe>"))
+
+    result = await scan(engine, url)
+
+    assert (result.status, result.doubts) == ("scanned", ())
+    assert rules_of(result) == {"image-alt"}
 
 
 async def test_what_is_revealed_on_scrolling_is_audited_unless_scrolling_is_off(engine: ScanEngine, site: Site) -> None:

@@ -45,3 +45,16 @@ async def test_a_page_without_scripts_is_not_waited_for_and_one_with_scripts_is(
     assert scripted.timings_ms["load"] >= quiet_ms
     assert rules_of(scripted) == {"image-alt"}
     assert refreshed.final_url == site.url("/pages/guilty.html")
+
+
+async def test_a_page_that_says_that_it_leaves_is_followed(engine: ScanEngine, site: Site) -> None:
+    moved = '<html lang="en"><title>Moved</title><h1>Moved</h1><meta http-equiv="refresh" content="1; url={}">'
+
+    followed = await scan(engine, site.add("/moved", moved.format("/pages/guilty.html")))
+    failed = await scan(engine, site.add("/moved-to-nothing", moved.format("/no-such-page")))
+    stays = await scan(engine, site.add("/clock", moved.format("/clock?again")))
+
+    assert followed.final_url == site.url("/pages/guilty.html")
+    assert failed.status == "unreachable"
+    assert "404" in failed.reason
+    assert stays.final_url == site.url("/clock")

@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 from producer.contract import Doubt, ScanRequest, public_url
+from worker.scan import refresh
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime, Origin
@@ -211,7 +212,12 @@ class Load:
                     self.waited.network = self.waited.dom = "not waited for: the page is only a part already"
                     return await read_facts(self._page)
                 return await wait_until_still(
-                    self._page, self.waited, self.is_over, quiet_ms=self._settings.quiet_ms, timeout_s=limit_s
+                    self._page,
+                    self.waited,
+                    self.is_over,
+                    quiet_ms=self._settings.quiet_ms,
+                    timeout_s=limit_s,
+                    leave_s=self._leave_limit_s,
                 )
             except CallTimedOut:
                 if self._page.workers.pause():
@@ -241,6 +247,12 @@ class Load:
     def settle_limit_s(self) -> float:
         """Seconds for becoming still, at most."""
         return min(self._settings.settle_limit_s, self._deadline.total_s * _SETTLE_SHARE)
+
+    @property
+    def _leave_limit_s(self) -> float:
+        """Seconds for a page that says it leaves by itself, at most."""
+        is_in_a_row = self._page.watch.navigations - self._arrived >= refresh.MOST
+        return 0.0 if is_in_a_row else min(refresh.LIMIT_S, self._deadline.total_s * _SETTLE_SHARE)
 
     @property
     def _has_too_many_bytes(self) -> bool:

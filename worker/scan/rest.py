@@ -40,10 +40,15 @@ _Frame = tuple[Session, str]
 
 
 class Rest:
-    """Brings one page to rest; ``quiet_ms`` is how long network and document must be still after scrolling."""
+    """Brings one page to rest.
 
-    def __init__(self, page: Page, *, quiet_ms: int) -> None:
+    ``quiet_ms`` is how long network and document must be still after scrolling, ``frame_limit_s`` how long a frame that
+    scrolling has begun to load is waited for.
+    """
+
+    def __init__(self, page: Page, *, quiet_ms: int, frame_limit_s: float) -> None:
         self._page = page
+        self._frame_limit_s = frame_limit_s
         self._quiet_ms = quiet_ms
         self._prepared: set[tuple[str, int]] = set()
 
@@ -53,6 +58,7 @@ class Rest:
         Returns whether it ended before a page that grew on being scrolled did.
         """
         end_s = time.monotonic() + min(_SCROLL_LIMIT_S, left_s * _SHARE)
+        frames_end_s = time.monotonic() + min(_SCROLL_LIMIT_S + self._frame_limit_s, left_s * _SHARE)
         watch = self._page.watch
         navigations, is_touched = watch.navigations, False
         for _ in range(_ROUNDS):
@@ -62,6 +68,7 @@ class Rest:
             if not steps or not await self._has_changed(begun_s, known):
                 break
             await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
+            await self._wait_for_frames(known, min(frames_end_s, time.monotonic() + self._frame_limit_s))
             if watch.navigations != navigations or time.monotonic() >= end_s:
                 break
         if not is_touched or watch.navigations != navigations:
@@ -142,6 +149,18 @@ class Rest:
             if not watch.inflight.keys() - known and min(still_ms, network_ms) >= self._quiet_ms:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _wait_for_frames(self, known: frozenset[str], end_s: float) -> None:
+        """Wait for the documents of frames that began after ``known``: a frame without one holds nothing to audit."""
+        watch = self._page.watch
+
+        def have_come() -> bool:
+            return not any(one.kind == "Document" for name, one in watch.inflight.items() if name not in known)
+
+        if not have_come():
+            left_s = max(0.0, end_s - time.monotonic())
+            await self._page.until(have_come, timeout_s=left_s)
+            await self._wait_for_started(known, min(end_s, time.monotonic() + _STARTED_LIMIT_S))
 
     # ------------------------------------------------------------------------------------------ asking
 

@@ -63,7 +63,7 @@ class Visit:
         self._settings = settings
         self._deadline = deadline
         self._on_progress = on_progress
-        self._rest = Rest(page, quiet_ms=settings.quiet_ms)
+        self._rest = Rest(page, quiet_ms=settings.quiet_ms, frame_limit_s=settings.frame_limit_s)
         way = Way(page, proxy=proxy, settings=settings, deadline=deadline, downtime=downtime, secrets=secrets)
         self._load, self._journey = way.of(request)
         self._sign_in = SignIn(request, load=self._load, way=way)

@@ -16,6 +16,7 @@ from worker.scan.axe_source import script
 from worker.scan.cdp import CallFailed, CallTimedOut
 from worker.scan.nothing import is_loading
 from worker.scan.page import Page, literal
+from worker.scan.refresh import leaves_in_s
 
 _LOOK_EVERY_S: Final = 0.05
 _LEAST_S: Final = 0.01
@@ -42,6 +43,16 @@ class Facts:
     """It shows a field for a password or the name of an account."""
     href: str
     height: int
+    refresh: str = ""
+    """What a ``<meta http-equiv=refresh>`` says; empty for none."""
+    base: str = ""
+    loaded_s: float = -1
+    """Seconds since the load event; negative before it."""
+
+    @property
+    def leaves_in_s(self) -> float | None:
+        """Seconds until the page has taken itself to another; None for one that does not."""
+        return leaves_in_s(self.refresh, base=self.base, href=self.href, loaded_s=self.loaded_s)
 
 
 @dataclass(slots=True)
@@ -112,10 +123,11 @@ async def wait_for_selector(page: Page, selector: str, *, timeout_s: float) -> b
 
 
 async def wait_until_still(
-    page: Page, waited: Waited, is_over: Callable[[], bool], *, quiet_ms: int, timeout_s: float
+    page: Page, waited: Waited, is_over: Callable[[], bool], *, quiet_ms: int, timeout_s: float, leave_s: float = 0.0
 ) -> Facts:
     """Wait for network and DOM to be still together, and return the last facts.
 
+    A page that is about to take itself to another is waited for up to ``leave_s`` seconds.
     Raises as ``read_facts`` does. Returns early when the page navigates: ``watch.navigations`` tells.
     """
     watch, start_s = page.watch, time.monotonic()
@@ -123,19 +135,20 @@ async def wait_until_still(
     while True:
         facts = await read_facts(page)
         now_s = time.monotonic()
+        is_leaving = (facts.leaves_in_s or leave_s) < leave_s - (now_s - start_s)
         network_ms = (now_s - max(watch.last_network_s, start_s - quiet_ms / 1000)) * 1000
         network_left_ms = 0 if facts.is_still else quiet_ms - network_ms
         dom_left_ms = 0 if facts.is_still else quiet_ms * (_BARE_FACTOR if facts.is_bare else 1) - facts.still_ms
         is_network_still = not watch.inflight and network_left_ms <= 0
         is_dom_still = dom_left_ms <= 0
-        if (is_network_still and is_dom_still) or watch.navigations != navigations or is_over():
+        if (is_network_still and is_dom_still and not is_leaving) or watch.navigations != navigations or is_over():
             waited.network = waited.dom = ""
             return facts
-        if now_s - start_s >= timeout_s:
+        if now_s - start_s >= timeout_s and not is_leaving:
             waited.network = "" if is_network_still else f"{len(watch.inflight)} requests open after {timeout_s:.1f} s"
             waited.dom = "" if is_dom_still else f"still changing after {timeout_s:.1f} s"
             return facts
-        left_s = max(network_left_ms, dom_left_ms) / 1000
+        left_s = _LOOK_EVERY_S if is_leaving else max(network_left_ms, dom_left_ms) / 1000
         await page.until(
             lambda: is_over() or watch.navigations != navigations, timeout_s=min(max(left_s, _LEAST_S), _LOOK_EVERY_S)
         )

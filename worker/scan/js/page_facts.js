@@ -4,8 +4,9 @@
   const own = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get.call(document);
   const all = Document.prototype.getElementsByTagName;
   // A document without scripts and frames changes by itself only where it sends itself elsewhere.
-  const isStill = !Object.hasOwn(globalThis, "sightlineStillMs") && window.length === 0 &&
-    Document.prototype.querySelector.call(document, "meta[http-equiv=refresh i]") === null;
+  const refresh = Document.prototype.querySelector.call(document, "meta[http-equiv=refresh i][content]");
+  const loadedMs = refresh ? performance.getEntriesByType("navigation")[0]?.loadEventEnd : 0;
+  const isStill = !Object.hasOwn(globalThis, "sightlineStillMs") && window.length === 0 && refresh === null;
   const elements = all.call(document, "*").length;
   const body = own(Document.prototype, "body");
   // An application that renders late may have its frame already, around a main part with nothing in it.
@@ -39,6 +40,9 @@
     title: shown(own(Document.prototype, "title"), 500),
     heading: heading ? shown(heading.textContent, 200).trim() : "",
     asks_who: (entry !== null && isVisible(entry)) || isFirstStep,
+    refresh: refresh ? cut(Element.prototype.getAttribute.call(refresh, "content"), 4000) : "",
+    base: cut(Object.getOwnPropertyDescriptor(Node.prototype, "baseURI").get.call(document), 4000),
+    loaded_s: loadedMs ? (performance.now() - loadedMs) / 1000 : -1,
     href: cut(location.href, 4000),
     height: Math.ceil(own(Document.prototype, "scrollingElement")?.scrollHeight ?? 0),
   };
