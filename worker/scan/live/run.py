@@ -8,10 +8,9 @@ are. A check that does not end in its time, or fails, is named in ``left_out`` a
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
-from producer.contract import Doubt, ScanRequest
+from producer.contract import Doubt, Finding, ScanRequest
 from producer.contract.checks import LIVE
 from producer.contract.live import LivePath, LiveReport
 from worker.scan.axe import AxeReport, tags_of
@@ -143,7 +142,7 @@ class _Run:
         if outcome.left_out:
             self.left_out[check.name] = outcome.left_out
 
-    async def findings(self, url: str) -> tuple[Sequence[object], dict[str, bytes]]:
+    async def findings(self, url: str) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
         """Return the findings and all pictures, as many as there is room for."""
         hand = self._hand.using(left_s=lambda: max(0.05, self._end_s - time.monotonic()))
         try:
