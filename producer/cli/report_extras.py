@@ -12,6 +12,7 @@ from producer.client.client import Client
 from producer.contract.addresses import site_of
 from producer.redis.connection import redis_errors
 from producer.reports.component_dates import ComponentDates, read_dates
+from producer.reports.html_live import live_shots
 from producer.reports.page import Page, worst_first
 from producer.reports.plain_text import counted
 from producer.reports.site_days import Day, site_trend
@@ -59,12 +60,12 @@ async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, 
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0
     found: dict[int, dict[str, bytes]] = {}
     for page in worst_first(pages):
-        if page.result is None or page.result.screenshot is None or not page.findings:
+        if page.result is None or page.result.screenshot is None or not (page.findings or page.result.live):
             continue
         shots = await client.shots(page.job_id)
         gone += not shots
         kept = found.setdefault(id(page), {})
-        for name in (node.fingerprint for finding in page.findings for node in finding.nodes):
+        for name in (*(node.fingerprint for finding in page.findings for node in finding.nodes), *live_shots(page)):
             size = len(shots.get(name, b""))
             if 0 < size <= left and name not in kept:
                 kept[name] = shots[name]

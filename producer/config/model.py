@@ -158,6 +158,7 @@ class Gate(Table):
 
     rules: Annotated[Rules, Field(description="Only findings of these rules count.")] = []
     report_only: Annotated[Rules, Field(description="Findings of these rules are reported and do not count.")] = []
+    count_review: Annotated[Rules, Field(description="Findings of these rules count though they need review.")] = []
     max: Annotated[Limits, Field(description="Component barriers allowed.")] = Limits()
 
 

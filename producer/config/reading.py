@@ -139,7 +139,7 @@ def _homes(options: Sequence[Option]) -> dict[str, str]:
         "url",
     ):
         homes[name] = "it belongs in a [[site]]"
-    for name in ("max", "report_only"):
+    for name in ("max", "report_only", "count_review"):
         homes[name] = "it belongs in [gate]"
     for option in options:
         tables = [f"[[{table}]]" if table in {"site", "page"} else f"[{table}]" for table in _tables(option)]

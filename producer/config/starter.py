@@ -12,6 +12,7 @@ _TEXT: Final = """\
 {start}
 [scan]                          # options of every page: those of `sightline scan`, with underscores
 standard = "wcag22aa"
+# checks = ["axe", "live"]      # live: the page in use (keyboard, zoom), for a person to review; docs/live.md
 
 [[site]]
 url = {url}                     # takes ${{NAME}} and ${{NAME:-otherwise}} from the environment

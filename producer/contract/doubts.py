@@ -38,6 +38,7 @@ DOUBTS: Final[dict[str, str]] = {
     "moved-host": "moved to another host after it had loaded",
     "audit-failed": "could not be audited",
     "rules-left-out": "ran out of time before all rules had run",
+    "live-left-out": "has parts that the live checks did not get to",
     "insecure": "was read without checking its certificate",
     "missing-glyphs": "has text for which the scanner has no font",
     # It looks like something else.
@@ -53,6 +54,7 @@ DOUBTS: Final[dict[str, str]] = {
 REMARKS: Final = frozenset(
     {
         "endless-feed",
+        "live-left-out",
         "insecure",
         "refused-local",
         "failed-request",

@@ -8,6 +8,7 @@ from typing import Literal, Self, TypedDict, Unpack
 from pydantic import Field
 
 from producer.contract.doubts import DOUBTS, REMARKS
+from producer.contract.live import Evidence
 from producer.contract.message import Part
 from producer.contract.terms import Impact
 
@@ -30,6 +31,7 @@ class NodeRevision(TypedDict, total=False):
 
     failure_summary: str
     fingerprint: str
+    evidence: Evidence | None
 
 
 class Node(Part):
@@ -42,6 +44,7 @@ class Node(Part):
     the element belongs to, the same on all pages of a site (its part before ``-`` on all sites), ``component`` its
     name; results of earlier releases have neither. ``unnamed``: it has no class, name or address of its own, so it
     tells of any element like it in the same place, and whether one of them is new is told by its fingerprint.
+    ``evidence`` is of a live check.
     """
 
     selector: tuple[str | tuple[str, ...], ...]
@@ -53,6 +56,7 @@ class Node(Part):
     unnamed: bool = Field(default=False, exclude_if=not_)
     box: tuple[int, int, int, int] | None = Field(default=None, exclude_if=lambda box: box is None)
     contrast: MeasuredContrast | None = Field(default=None, exclude_if=lambda contrast: contrast is None)
+    evidence: Evidence | None = Field(default=None, exclude_if=lambda evidence: evidence is None)
 
     def revised(self, **changes: Unpack[NodeRevision]) -> Self:
         """Return a copy with ``changes``."""
@@ -65,13 +69,15 @@ class FindingRevision(TypedDict, total=False):
     outcome: Literal["violation", "incomplete"]
     nodes: tuple[Node, ...]
     node_count: int
+    engine: str
 
 
 class Finding(Part):
     """One axe rule that failed (``violation``) or needs review (``incomplete``) on one page.
 
     ``node_count`` counts all nodes found, also those that were trimmed from ``nodes`` to keep the result small.
-    ``criteria`` are WCAG success criteria such as ``1.4.3``.
+    ``criteria`` are WCAG success criteria such as ``1.4.3``. ``engine`` is ``live`` for findings of live checks, and
+    left out of the JSON for all others.
     """
 
     rule: str
@@ -85,6 +91,7 @@ class Finding(Part):
     nodes: tuple[Node, ...] = ()
     node_count: int = 0
     fingerprint: str
+    engine: str = Field(default="", exclude_if=not_)
 
     @property
     def is_trimmed(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from producer.contract.addresses import host_of, normal_url, site_of, state_of, state_url
 from producer.contract.appearance import Appearance
 from producer.contract.certificates import check_certificates
+from producer.contract.checks import AXE, checked_checks
 from producer.contract.doubts import DOUBTS
 from producer.contract.hosts import check_host_pattern, fits_host
 from producer.contract.message import Message, describe_invalid
@@ -46,6 +47,9 @@ class ScanRequest(Appearance):
     ``scan``, this is a page by itself, the state of that name (``page_url``). ``login`` is done before, once a batch.
     Both may have variables, whose values are secrets (``variables``). A worker of a release before these two ignores
     them and scans what strangers see.
+
+    ``checks`` are ``axe``, and ``live`` for those of a page in use, whose findings need review (``docs/live.md``). A
+    worker of a release before it runs axe-core alone; its result then has no ``live``.
     """
 
     url: str | None = None
@@ -71,6 +75,7 @@ class ScanRequest(Appearance):
     run: Annotated[str, Field(max_length=MAX_RUN_CHARS)] = ""
     steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS)] = ()
     login: Login | None = None
+    checks: tuple[str, ...] = (AXE,)
 
     @property
     def page_url(self) -> str:
@@ -105,6 +110,11 @@ class ScanRequest(Appearance):
     @classmethod
     def _rules_are_known(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(check_rule, rules))
+
+    @field_validator("checks")
+    @classmethod
+    def _checks_are_known(cls, checks: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_checks(checks)
 
     @field_validator("blocked_hosts")
     @classmethod

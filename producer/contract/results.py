@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from producer.contract.assessment import Assessment, AssessmentSource
 from producer.contract.findings import Changes, Counts, Doubt, Finding
 from producer.contract.fixes import FIRST, PENDING, TriedFix
+from producer.contract.live import LiveReport
 from producer.contract.meaning import NamedElement
 from producer.contract.message import Message, Part, describe_invalid
 from producer.contract.terms import JobState, JsonObject, ScanStatus
@@ -79,8 +80,8 @@ class FunctionResult(Result):
 class ScanRevision(TypedDict, total=False):
     """What of a scan's result is filled in or cut after ``worker/scan/result.py`` made it, and by whom.
 
-    The journey: ``reached_by``; the agent: ``assessment`` to ``names``; its commit: ``scan_id``, ``screenshot``; the
-    host's gate: ``reason``.
+    The journey: ``reached_by``; the agent: ``assessment`` to ``names``; the live checks: ``doubts``, ``live``; its
+    commit: ``scan_id``, ``screenshot``; the host's gate: ``reason``.
     The size limit cuts ``findings`` and ``incomplete``, a report's marks and decisions ``findings``, ``incomplete`` and
     ``barriers``.
     """
@@ -101,6 +102,8 @@ class ScanRevision(TypedDict, total=False):
     fixes: tuple[TriedFix, ...]
     fixes_state: str
     names: tuple[NamedElement, ...]
+    doubts: tuple[Doubt, ...]
+    live: LiveReport | None
 
 
 class ScanResult(Result):
@@ -116,14 +119,15 @@ class ScanResult(Result):
 
     ``reached_by`` is the last step before the scan, of a page that steps led to; it is left out while empty, too.
 
-    The last seventeen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
+    The last eighteen fields are left out of the JSON while empty. ``waited`` maps ``load``, ``network``, ``dom`` and
     ``selector`` to ``reached`` or to what happened instead; ``redirects`` are the hops before ``final_url``
     (``status``, ``url``); ``refused`` says what the guard refused; ``unread_frames`` maps a frame's URL or selector to
     why it could not be read. ``doubts`` says what was not seen (the page is then ``partial``, unless the request allows
     the kind, as ``allow_partial`` repeats) and what is worth a remark. The ``…_left_out`` count what these lists had no
     room for. ``soft_404``: the page calls itself missing though served as a success; ``sign_in``: it asks to sign in.
     ``fixes`` are changes of markup that were tried on the page, ``fixes_state`` says ``pending``, ``tried``, or
-    ``none: `` and why there are none. ``names`` are those that a model is to judge, until it has.
+    ``none: `` and why there are none. ``names`` are those that a model is to judge, until it has. ``live`` is
+    what the live checks did, where they were asked for.
     """
 
     kind: str = "scan"
@@ -167,6 +171,7 @@ class ScanResult(Result):
     fixes: Annotated[tuple[TriedFix, ...], _RARE] = ()
     fixes_state: Annotated[str, _RARE] = ""
     names: Annotated[tuple[NamedElement, ...], _RARE] = ()
+    live: Annotated[LiveReport | None, _RARE] = None
 
     @property
     def is_awaited(self) -> bool:

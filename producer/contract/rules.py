@@ -1,7 +1,7 @@
 """The rules of the axe-core that is shipped and our own, so that a wrong name is refused before anything is queued.
 
 Needs no pydantic. Tests compare the lists with ``worker/scan/vendor/axe-core``, which a new axe-core changes, too, and
-with ``worker/scan/lint/rules.toml``.
+with ``worker/scan/lint/rules.toml`` and ``worker/scan/live/rules.toml``.
 """
 
 from __future__ import annotations
@@ -38,9 +38,17 @@ LINT_RULES: Final = frozenset(
 """Ours, about what names say: whatever they find needs review."""
 
 
+LIVE_RULES: Final = frozenset(
+    {"live-autoplay", "live-reflow", "live-spacing", "live-zoom"}
+    | {"live-focus-covered", "live-focus-order", "live-focus-visible", "live-keyboard", "live-trap"}
+    | {"live-hover", "live-same-name", "live-shortcut"}
+)
+"""Ours, about a page in use (``worker/scan/live``): whatever they find needs review."""
+
+
 def check_rule(name: str) -> str:
     """Return ``name``; raise ``ValueError`` unless there is a rule of that name."""
-    known = AXE_RULES | LINT_RULES
+    known = AXE_RULES | LINT_RULES | LIVE_RULES
     if name in known:
         return name
     meant = nearest(name, known)

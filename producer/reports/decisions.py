@@ -7,7 +7,7 @@ list, or that have no component, stay undecided. ``Page.dismissed`` keeps what i
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +51,28 @@ def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
     outcome = "barriers" if page.outcome == "passed" and findings else page.outcome
     marks = replace(page.marks, decisions=used)
     return replace(page, result=whole, outcome=outcome, marks=marks, dismissed=tuple(dismissed))
+
+
+def counted_reviews(page: Page, rules: Collection[str]) -> Page:
+    """Return the page with its findings of ``rules`` that need review as barriers: a gate has asked to count them."""
+    result = page.result
+    asked = [finding for finding in result.incomplete if finding.rule in rules] if result else []
+    if result is None or not asked:
+        return page
+    findings = {finding.rule: finding for finding in result.findings}
+    more: Counter[str] = Counter()
+    for finding in asked:
+        known = findings.get(finding.rule)
+        unlisted = elements(finding) - len(finding.nodes)
+        joined = _joined(known, finding, finding.nodes)
+        findings[finding.rule] = joined.revised(node_count=joined.node_count + unlisted)
+        more[impact_of(finding).value] += elements(finding)
+    whole = result.revised(
+        findings=tuple(findings.values()),
+        incomplete=tuple(one for one in result.incomplete if one.rule not in rules),
+        barriers=_more(result.barriers, more),
+    )
+    return replace(page, result=whole, outcome="barriers" if page.outcome == "passed" else page.outcome)
 
 
 def decision_lines(pages: Iterable[Page]) -> list[str]:

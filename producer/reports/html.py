@@ -24,6 +24,7 @@ from producer.reports.explained import site_orders
 from producer.reports.fixes import diff_lines, tried_text
 from producer.reports.formats import ReportContext
 from producer.reports.html_components import MAX_PLACES, Views, component_count, has_components
+from producer.reports.html_live import drawn_stops, evidence_pictures, keys_text
 from producer.reports.html_trend import TREND_HEIGHT, stacked, trend_of
 from producer.reports.mended import HEADING, mended_lines
 from producer.reports.page import (
@@ -207,11 +208,14 @@ _FUNCTIONS: Final[dict[str, Any]] = {
     "criterion_url": criterion_url,
     "day_text": _day_text,
     "diff_lines": diff_lines,
+    "drawn_stops": drawn_stops,
     "elements": elements,
+    "evidence_pictures": evidence_pictures,
     "first_nodes": FIRST_NODES,
     "first_rules": FIRST_RULES,
     "has_components": has_components,
     "impact_of": impact_of,
+    "keys_text": keys_text,
     "is_link": _is_link,
     "max_nodes": MAX_NODES,
     "max_places": MAX_PLACES,

@@ -51,6 +51,7 @@ def test_every_kind_that_is_made_here_has_a_page() -> None:
         "audit-failed",
         "rules-left-out",
         "missing-glyphs",
+        "live-left-out",
     }
 
     assert {page.kind for page in DOUBTFUL} == set(DOUBTS) - elsewhere

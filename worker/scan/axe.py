@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from producer.contract import ScanRequest, Standard
+from producer.contract.rules import LIVE_RULES
 from producer.errors import InvalidJob
 from worker.scan.axe_source import audit_script, shared_script
 from worker.scan.cdp import CallFailed, CallTimedOut, JsonObject, Session
@@ -78,8 +79,8 @@ def options_for(request: ScanRequest) -> JsonObject:
     """Return axe-core's run options for the request."""
     return {
         "runOnly": {"type": "tag", "values": tags_of(request.standard)},
-        "rules": {rule: {"enabled": True} for rule in request.enabled_rules}
-        | {rule: {"enabled": False} for rule in request.disabled_rules},
+        "rules": {rule: {"enabled": True} for rule in request.enabled_rules if rule not in LIVE_RULES}
+        | {rule: {"enabled": False} for rule in request.disabled_rules if rule not in LIVE_RULES},
         "resultTypes": ["violations", "incomplete"],
     }
 

@@ -44,14 +44,15 @@ async def emulate(page: Page, wanted: Appearance, *, browsers_agent: str) -> Non
         await page.prepare_all("Emulation.setUserAgentOverride", _agent(browsers_agent, device))
         await page.prepare_all("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": _TOUCH_POINTS})
     if device is not None or wanted.zoom != 100:  # noqa: PLR2004  percent
-        await page.session.call("Emulation.setDeviceMetricsOverride", _metrics(wanted, device))
+        await page.session.call("Emulation.setDeviceMetricsOverride", window_metrics(wanted))
     if wanted.text_size != 100:  # noqa: PLR2004  percent
         sizes = {name: round(px * wanted.text_size / 100) for name, px in _FONT_PX.items()}
         await page.prepare_all("Page.setFontSizes", {"fontSizes": sizes})
 
 
-def _metrics(wanted: Appearance, device: Device | None) -> JsonObject:
-    window = wanted.window
+def window_metrics(wanted: Appearance) -> JsonObject:
+    """Return the browser's parameters for the window that ``wanted`` asks for."""
+    window, device = wanted.window, wanted.emulated
     metrics: JsonObject = {
         "width": window.width,
         "height": window.height,

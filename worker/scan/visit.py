@@ -25,6 +25,7 @@ from worker.scan.fonts import missing_glyphs
 from worker.scan.guard import rule_of
 from worker.scan.journey.sign_in import SignIn, Way
 from worker.scan.lint.undecided import read_names
+from worker.scan.live.run import run_live
 from worker.scan.page import Page, ScriptFailed
 from worker.scan.pictures import draw, judged_wanted
 from worker.scan.proxy import ScanProxy, origin_of
@@ -97,7 +98,8 @@ class Visit:
             if not self._page.watch.crash:
                 await browser.check()
             return Audit(self._result(browser, "unreachable", self._load.explain(f"the page went away: {error}")))
-        return await self._with_pictures(self._result(browser, "scanned", report=report))
+        audit = await self._with_pictures(self._result(browser, "scanned", report=report))
+        return await run_live(self._page, self._request, report, audit, left_s=self.left_s())
 
     async def _arrive(self) -> None:
         await self._load.navigate()

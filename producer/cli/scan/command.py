@@ -29,7 +29,7 @@ _SECTIONS: Final = {
     "Logging in": ("login", "header_file", "cookie_file", "storage_state"),
     "The page": (
         *("standard", "groups", "within", "without", "disabled_rules", "enabled_rules", "blocked_hosts"),
-        *("allow_partial", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
+        *("checks", "live", "allow_partial", "wait_for", "wait_until", "deadline_s", "insecure", "ca"),
         *("steps", "no_assess", "try_fixes", "screenshot"),
     ),
     "How pages are shown (an option given twice makes two states)": (

@@ -18,11 +18,13 @@ class FileRules:
     waivers: tuple[Waiver, ...] = ()
     rule_waivers: tuple[RuleWaiver, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    count_review: frozenset[str] = frozenset()
     shown: str = ""
 
     def put_into(self, gate: Gate, *, today: date) -> None:
-        """Give a gate the waivers that are in force, or expired, ``today`` (UTC)."""
+        """Give a gate what counts, and the waivers that are in force, or expired, ``today`` (UTC)."""
         gate.today, gate.rule_waivers = today, self.rule_waivers
+        gate.count_review = self.count_review
         gate.take_waivers(self.waivers, today=today)
 
 
@@ -48,5 +50,6 @@ def file_rules(wanted: Wanted) -> FileRules:
         tuple(Waiver(one.fingerprint, one.reason, one.until) for one in wanted.waivers if one.fingerprint),
         tuple(by_rule),
         Limits(most.total, most.review, wanted.options.max_new, most.groups, most.rules),
+        frozenset(gate.count_review),
         shown,
     )

@@ -13,7 +13,7 @@ from producer.contract.addresses import path_of, stateless
 from producer.contract.decision import Decision
 from producer.contract.states import split_state
 from producer.contract.waiver import Waiver
-from producer.reports.decisions import decided
+from producer.reports.decisions import counted_reviews, decided
 from producer.reports.marks import Marks
 from producer.reports.page import Page, Summary
 
@@ -68,7 +68,8 @@ class Gate:
     results of earlier releases) is new where its page's previous scan did not have it.
 
     ``strict`` takes a page with any doubt for one that was not scanned. ``today`` (UTC) says which of ``rule_waivers``
-    are in force.
+    are in force. Findings of ``count_review`` that need review count as barriers; earlier scans keep none of them, so
+    ``only_new`` takes them for new.
     """
 
     only_new: bool = False
@@ -78,6 +79,7 @@ class Gate:
     expired: dict[str, Waiver] = field(default_factory=dict[str, Waiver])
     decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
     rule_waivers: tuple[RuleWaiver, ...] = ()
+    count_review: frozenset[str] = frozenset()
     today: date = date.max
     _known: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
     _in_any_state: dict[str, set[str]] = field(init=False, default_factory=dict[str, set[str]])
@@ -100,7 +102,7 @@ class Gate:
     def mark(self, page: Page) -> Page:
         """Return the page with its marks; a page without a result has no barriers to mark."""
         page = page.held_strictly() if self.strict else page
-        page = decided(page, self.decisions)
+        page = counted_reviews(decided(page, self.decisions), self.count_review)
         if page.result is None:
             return page
         present = {finding.fingerprint for finding in page.findings}
@@ -144,7 +146,8 @@ class Gate:
         if changes is None or (changes.previous is None and changes.new_components is None):
             note = "" if self.baseline is not None or not nodes else NO_EARLIER_SCAN
             return replace(marks, known=frozenset(known), note=note)
-        known |= {node.fingerprint for node in nodes if not _is_new(node, changes)}
+        kept = [node for one in result.findings if one.rule not in self.count_review for node in one.nodes]
+        known |= {node.fingerprint for node in kept if not _is_new(node, changes)}
         note = _note("was listed in both scans", changes.uncertain)
         new = sum(node.fingerprint not in known for node in nodes)
         if changes.previous is None and new and self.baseline is None:

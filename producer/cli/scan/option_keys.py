@@ -25,6 +25,7 @@ _OF_THE_COMMAND_LINE: Final = frozenset(
         *("crawl", "max_pages", "per_pattern"),  # keys of a [[site]]
         *("config", "no_config", "sites", "start", "start_url", "help"),
         *("job_id", "batch", "resume", "run"),  # of one run
+        "live",  # `checks` in the file
     }
 )
 

@@ -13,6 +13,7 @@ import click
 
 from producer.cli.scan.appearance import APPEARANCE_OPTIONS, AppearanceOptions
 from producer.cli.scan.certificate_file import read_certificates
+from producer.cli.scan.live import CHECK_OPTIONS, given_checks
 from producer.cli.terminal import Seconds
 from producer.contract.doubts import DOUBTS
 from producer.contract.rules import check_rule
@@ -86,6 +87,8 @@ class ScanOptions(AppearanceOptions):
     try_fixes: bool | None = None
     steps: str | None = None
     login: str | None = None
+    checks: tuple[str, ...] = ()
+    live: bool = False
 
     @property
     def waits(self) -> bool:
@@ -120,6 +123,7 @@ def request_options(options: ScanOptions) -> JsonObject:
         "ca": options.ca,
         "scroll": False if options.no_scroll else None,
         "try_fixes": options.try_fixes,
+        "checks": given_checks(options.checks, live=options.live),
     }
     return {name: value for name, value in fields.items() if value or value is False}
 
@@ -245,6 +249,7 @@ page_options = _together(
         metavar="S",
         help="Seconds that the scan of a page may take, up to 600.  [default: 60]",
     ),
+    *CHECK_OPTIONS,
     click.option("--insecure", is_flag=True, help="Ignore certificate errors, for staging; the result says so."),
     click.option(
         "--ca",

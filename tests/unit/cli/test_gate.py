@@ -202,3 +202,17 @@ def test_a_page_without_a_result_has_nothing_to_mark() -> None:
     dead = sample.not_scanned()[3]
 
     assert Gate(only_new=True).mark(dead) == dead
+
+
+def test_a_finding_that_needs_review_counts_where_the_gate_asks_for_its_rule() -> None:
+    review = sample.finding("live-trap", nodes=2).revised(outcome="incomplete", engine="live")
+    result = sample.scan_result("/tea.html").model_copy(update={"incomplete": (review,), "changes": EARLIER})
+
+    plain, asked = (
+        Gate().mark(page_of(result)),
+        Gate(only_new=True, count_review=frozenset({"live-trap"})).mark(page_of(result)),
+    )
+
+    assert (plain.outcome, len(plain.findings)) == ("passed", 0)
+    assert (asked.outcome, [one.engine for one in asked.findings]) == ("barriers", ["live"])
+    assert marks_of(asked) == {"live-trap-n0": "new", "live-trap-n1": "new"}

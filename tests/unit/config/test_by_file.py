@@ -39,6 +39,7 @@ group = "checkout"
 only_new = true
 max_new = 1
 report_only = ["label"]
+count_review = "live-trap"
 [gate.max]
 total = 9
 [reports]
@@ -115,6 +116,7 @@ def test_the_gate_of_the_file_reaches_the_run(file: Path) -> None:
     rules = file_rules(wanted(file))
 
     assert (rules.limits.total, rules.limits.new) == (9, 1)
+    assert rules.count_review == {"live-trap"}
     assert [(sorted(one.rules), one.waiver.reason) for one in rules.rule_waivers] == [
         (["image-alt"], "later"), (["label"], f"only reported, says gate.report_only of {rules.shown}")
     ]  # fmt: skip

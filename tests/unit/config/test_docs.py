@@ -73,7 +73,7 @@ def test_config_init_check_and_show_go_together(tmp_path: Path, monkeypatch: pyt
 
     assert checked == "sightline.toml: no faults; 1 site, 0 waivers\n"
     assert shown["options"] == [{"key": "standard", "value": "wcag22aa", "at": "sightline.toml:6"}]
-    assert {"key": "gate.fail_on", "value": "serious", "at": "sightline.toml:18"} in every["options"]
+    assert {"key": "gate.fail_on", "value": "serious", "at": "sightline.toml:19"} in every["options"]
 
 
 def test_config_check_lists_faults_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,6 +235,16 @@
   globalThis.sightlineAudit = {
     names,
     element: (i) => elements[i].element,
+    // Of elements that no rule looked at: what `names` and a rule say of those it did.
+    describe: (wanted) => sightlineShadowing.within(() => {
+      axe._selectorData ??= selectorData;
+      try {
+        const numbers = wanted.map((element) => elements.push(new axe.utils.DqElement(element)) - 1);
+        return numbers.map((i) => ({ ...nameOf(i)[1], html: shown(elements[i].source) }));
+      } finally {
+        axe._selectorData = undefined;
+      }
+    }),
     frame: (i) => frames[i].node,
     frameName: (i) => cut(ancestryOf(frames[i].node)),
     undecided: (most) => {

@@ -1,0 +1,50 @@
+"""What the live checks of a page add to its result: evidence of an element, the path of the keyboard."""
+
+from __future__ import annotations
+
+from operator import not_
+
+from pydantic import Field
+
+from producer.contract.message import Part
+
+
+class Evidence(Part):
+    """What a live check did and saw at one element.
+
+    ``keys`` were pressed, in order; ``measured`` are sizes and other facts by what they are of. ``before`` and
+    ``after`` say what the two pictures (``live_shots.py``) show, '' where there is no such picture.
+    """
+
+    keys: tuple[str, ...] = Field(default=(), exclude_if=not_)
+    measured: dict[str, str] = Field(default_factory=dict[str, str], exclude_if=not_)
+    before: str = Field(default="", exclude_if=not_)
+    after: str = Field(default="", exclude_if=not_)
+
+
+class Stop(Part):
+    """One stop of the keyboard's path; ``box`` is left, top, width, height in the page's pixels."""
+
+    name: str = ""
+    selector: tuple[str | tuple[str, ...], ...] = ()
+    box: tuple[int, int, int, int] | None = None
+
+
+class LivePath(Part):
+    """The stops of the Tab key in order. ``ended`` says why there are no more of them.
+
+    ``size`` is the width and height of what the picture (``live_shots.py``) shows, in the page's pixels.
+    """
+
+    stops: tuple[Stop, ...] = ()
+    ended: str = ""
+    size: tuple[int, int] | None = Field(default=None, exclude_if=lambda size: size is None)
+
+
+class LiveReport(Part):
+    """What the live checks did on a page; ``left_out`` maps a check to why it did not run, or not to its end."""
+
+    ran: tuple[str, ...] = ()
+    left_out: dict[str, str] = Field(default_factory=dict[str, str], exclude_if=not_)
+    path: LivePath | None = Field(default=None, exclude_if=lambda path: path is None)
+    spent_ms: int = 0

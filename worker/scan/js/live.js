@@ -1,0 +1,76 @@
+// What the live checks share, in our world of a document: elements by number, what is seen of them, drawn frames.
+// A form's fields shadow its DOM properties: prototypes are asked instead.
+(() => {
+  if (Object.hasOwn(globalThis, "sightlineLive")) return;
+  const MAX_ELEMENTS = 20000;
+  const getter = (prototype, name) => {
+    const { get } = Object.getOwnPropertyDescriptor(prototype, name);
+    return (object) => get.call(object);
+  };
+  const parentNode = getter(Node.prototype, "parentNode"), shadowRoot = getter(Element.prototype, "shadowRoot");
+  const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
+  const matches = (element, selector) => Element.prototype.matches.call(element, selector);
+  const closest = (element, selector) => Element.prototype.closest.call(element, selector);
+  const boxOf = (element) => Element.prototype.getBoundingClientRect.call(element);
+  // The parent, across the edge of a shadow tree.
+  const above = (node) => {
+    const parent = parentNode(node);
+    return parent instanceof ShadowRoot ? parent.host : parent instanceof Element ? parent : null;
+  };
+  const around = function* (element) { for (let at = element; at; at = above(at)) yield at; };
+  const isWithin = (element, outer) => [...around(element)].includes(outer);
+  const elements = function* (from = document, left = { count: MAX_ELEMENTS }) {
+    for (const element of from.querySelectorAll("*")) {
+      if (--left.count < 0) return;
+      yield element;
+      const inner = shadowRoot(element);
+      if (inner) yield* elements(inner, left);
+    }
+  };
+  const isShown = (element) =>
+    Element.prototype.checkVisibility.call(element, { visibilityProperty: true, opacityProperty: true });
+  const textOf = (element) => (Object.getOwnPropertyDescriptor(HTMLElement.prototype, "innerText").get.call(element) ?? "").trim();
+  const nameOf = (element) => {
+    const labelled = (attribute(element, "aria-labelledby") ?? "").split(/\s+/).filter(Boolean)
+      .map((id) => document.getElementById(id)?.textContent ?? "").join(" ").trim();
+    const said = labelled || attribute(element, "aria-label")?.trim();
+    if (said) return said;
+    const labels = element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLTextAreaElement
+      ? [...(element.labels ?? [])].map((label) => label.textContent).join(" ").trim() : "";
+    const own = element instanceof HTMLElement ? textOf(element) : (element.textContent ?? "").trim();
+    const image = element.querySelector?.("img[alt]:not([alt=''])");
+    return labels || (matches(element, "input[type=button],input[type=submit],input[type=reset]") && element.value) || own ||
+      (image && attribute(image, "alt")) || attribute(element, "title") || attribute(element, "alt") || attribute(element, "placeholder") || "";
+  };
+  const short = (text, most = 60) => {
+    const line = String(text ?? "").replace(/\s+/g, " ").trim();
+    return (line.length > most ? `${line.slice(0, most - 1)}…` : line).toWellFormed();
+  };
+  const drawn = () => new Promise((resolve) => {
+    requestAnimationFrame(() => requestAnimationFrame(resolve));
+    setTimeout(resolve, 150);
+  });
+  const kept = [];
+  const numbers = new Map();
+  const numberOf = (element) => {
+    if (!numbers.has(element)) numbers.set(element, kept.push(element) - 1);
+    return numbers.get(element);
+  };
+  const pageBox = (element) => {
+    const box = boxOf(element);
+    return [box.left + scrollX, box.top + scrollY, box.width, box.height].map(Math.round);
+  };
+  let [include, exclude] = [[], []];
+  globalThis.sightlineLive = {
+    attribute, matches, closest, boxOf, above, around, isWithin, elements, isShown, nameOf, textOf, short, drawn, numberOf, pageBox,
+    kept: (number) => kept[number],
+    limit: (within, without) => { [include, exclude] = [within, without]; },
+    // Whether the element is in the part of the page that was asked for.
+    isAsked: (element) => {
+      const fits = (selectors) => selectors.some((selector) => [...around(element)].some((at) => matches(at, selector)));
+      return (include.length === 0 || fits(include)) && !(exclude.length > 0 && fits(exclude));
+    },
+    describe: (wanted) => sightlineAudit.describe(wanted.map((number) => kept[number])),
+    box: (number) => pageBox(kept[number]),
+  };
+})()

@@ -1,0 +1,177 @@
+"""What a live check is, what it gets to work with, and what it returns.
+
+A check states what it needs of the page, the most seconds it takes and what its findings prove; ``run`` does it. All
+checks of a page share one ``Hand``: they run one after the other on the loaded page, those that disturb it most last.
+Next: ``run.py``, then the checks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from producer.contract import ScanRequest
+from producer.contract.live import LivePath
+from worker.scan.axe import World
+from worker.scan.axe_source import script
+from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.page import Page
+
+MARGIN: Final = 16
+"""Pixels around an element in its pictures: outlines stand off."""
+MAX_PICTURE: Final = (640, 360)
+MAX_PICTURES: Final = 24
+"""Of one page, all checks together."""
+MAX_PICTURE_BYTES: Final = 1_000_000
+ASK_LIMIT_S: Final = 3.0
+
+Place = tuple[int, ...]
+"""The frame of an element: numbers of worlds from the top document to it; ``(0,)`` is the top document."""
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in the page's pixels."""
+
+
+@dataclass(slots=True)
+class Found:
+    """One element that a rule asks to have reviewed, by its number in the worlds of its frames.
+
+    ``numbers`` has a number for each frame of ``place``: frame elements, and last the element itself.
+    """
+
+    rule: str
+    why: str
+    numbers: tuple[int, ...]
+    place: Place = (0,)
+    keys: tuple[str, ...] = ()
+    measured: Mapping[str, str] = field(default_factory=dict[str, str])
+    before: tuple[str, bytes] | None = None
+    """What the picture shows, and the picture."""
+    after: tuple[str, bytes] | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one check found; ``more`` counts elements that are not listed, ``left_out`` says what was not looked at."""
+
+    found: list[Found] = field(default_factory=list[Found])
+    more: dict[str, int] = field(default_factory=dict[str, int])
+    left_out: str = ""
+    path: LivePath | None = None
+    shots: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check. ``needs`` and ``proves`` are sentences for ``docs/live.md``; a test compares."""
+
+    name: str
+    rules: tuple[str, ...]
+    needs: str
+    most_s: float
+    proves: str
+    run: Callable[[Hand], Awaitable[Outcome]]
+    disturbs: Literal["nothing", "layout", "use"] = "nothing"
+
+
+class Hand:
+    """Reaches into the page for the checks: asks its documents, takes pictures, keeps the time."""
+
+    def __init__(
+        self,
+        page: Page,
+        worlds: Sequence[World],
+        request: ScanRequest,
+        *,
+        left_s: Callable[[], float],
+        scripts: Sequence[str] = (),
+    ) -> None:
+        self.page = page
+        self.worlds = worlds
+        self.request = request
+        self.left_s = left_s
+        self._loaded: set[tuple[int, str]] = set()
+        self._scripts = tuple(scripts)
+        self._pictures = 0
+
+    def using(self, *scripts: str, left_s: Callable[[], float]) -> Hand:
+        """Return the hand of one check: its scripts, and the seconds that it has left."""
+        hand = Hand(self.page, self.worlds, self.request, left_s=left_s, scripts=("live", *scripts))
+        hand._loaded = self._loaded
+        return hand
+
+    async def ask(self, call: str, *, frame: int = 0, limit_s: float = ASK_LIMIT_S) -> Any:
+        """Return the value of an expression in a document, the check's scripts loaded before.
+
+        Raises ``CallFailed`` and ``ScriptFailed``.
+        """
+        world = self.worlds[frame]
+        missing = [name for name in self._scripts if (frame, name) not in self._loaded]
+        if missing:
+            limits = f"sightlineLive.limit({list(self.request.include)}, {list(self.request.exclude)})"
+            sources = [f"{script(name)};{limits}" if name == "live" else script(name) for name in missing]
+            call = ";\n".join((*sources, call))
+            self._loaded |= {(frame, name) for name in missing}
+        limit_s = max(0.05, min(limit_s, self.left_s()))
+        return await self.page.evaluate(world.session, world.context, call, timeout_s=limit_s)
+
+    async def press(self, events: Sequence[JsonObject]) -> None:
+        """Send the events of a key to the page."""
+        calls = [
+            self.page.session.call(
+                "Input.dispatchKeyEvent", event, timeout_s=max(0.05, min(ASK_LIMIT_S, self.left_s()))
+            )
+            for event in events
+        ]
+        await asyncio.gather(*calls)
+
+    async def move_mouse(self, x: float, y: float) -> None:
+        """Move the pointer to a place in the window."""
+        moved = {"type": "mouseMoved", "x": x, "y": y}
+        await self.page.session.call("Input.dispatchMouseEvent", moved, timeout_s=max(0.05, min(1.0, self.left_s())))
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether pictures were asked for and there is room for more."""
+        return self.request.screenshot and self._pictures < MAX_PICTURES
+
+    def count_picture(self) -> None:
+        """Count a picture that a check took by itself and keeps."""
+        self._pictures += 1
+
+    async def picture(self, box: Box) -> bytes:
+        """Return a JPEG of a part of the page and what is around it; empty where there is none to be had."""
+        if not self.takes_pictures or box[2] < 1 or box[3] < 1:
+            return b""
+        self._pictures += 1
+        left, top = max(0.0, box[0] - MARGIN), max(0.0, box[1] - MARGIN)
+        width = min(box[0] + box[2] + MARGIN - left, MAX_PICTURE[0])
+        height = min(box[1] + box[3] + MARGIN - top, MAX_PICTURE[1])
+        if width < 1 or height < 1:
+            return b""
+        clip: JsonObject = {
+            "x": left,
+            "y": top,
+            "width": width,
+            "height": height,
+            "scale": 1 / self.request.pixel_ratio,
+        }
+        try:
+            return await self.capture({"format": "jpeg", "quality": 70, "clip": clip, "captureBeyondViewport": True})
+        except CallFailed:
+            return b""
+
+    async def capture(self, asked: JsonObject) -> bytes:
+        """Return a screenshot by the protocol's parameters."""
+        limit_s = max(0.05, min(ASK_LIMIT_S, self.left_s()))
+        asked = {"optimizeForSpeed": True, **asked}
+        shot = await self.page.session.call("Page.captureScreenshot", asked, timeout_s=limit_s)
+        return base64.b64decode(shot["data"])
+
+
+def box_of(found: Sequence[float]) -> Box:
+    """Return what a script says of a place as a box."""
+    left, top, width, height = found
+    return (left, top, width, height)

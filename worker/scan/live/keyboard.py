@@ -1,0 +1,226 @@
+"""Walks through the page by keyboard and judges each stop: WCAG 2.1.1, 2.1.2, 2.4.3, 2.4.7 and 2.4.11.
+
+The walk is ``walk.py``'s, the way out of a trap ``traps.py``'s. Whether a focus is seen is decided by its outline, else
+by two pictures of the stop, with the focus and without: the same to the last pixel means that nobody sees it. Text
+fields show a caret and are left out of that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producer.contract.live import LivePath
+from producer.contract.live import Stop as ListedStop
+from producer.contract.live_shots import PATH_SHOT
+from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.live.check import MARGIN, Check, Found, Hand, Outcome, box_of
+from worker.scan.live.listeners import CLICKS, KEYS, hears, types_of
+from worker.scan.live.report import describe
+from worker.scan.live.traps import way_out
+from worker.scan.live.walk import MAX_STOPS, Path, Stop, walk
+
+TRAP: Final = "live-trap"
+KEYBOARD: Final = "live-keyboard"
+ORDER: Final = "live-focus-order"
+VISIBLE: Final = "live-focus-visible"
+COVERED: Final = "live-focus-covered"
+_AFTER_WALK_S: Final = 4.0
+"""Kept for what follows the walk: traps, pictures of stops, what a pointer can click."""
+_MAX_COMPARED: Final = 40
+_MAX_CLICKABLES: Final = 60
+_MAX_NAMED: Final = 12
+"""Of a rule, elements that are listed."""
+_PATH_HEIGHT: Final = 4_000
+_LEAST_S: Final = 0.4
+
+
+async def run(hand: Hand) -> Outcome:
+    """Return what needs review of the keyboard's path, and the path."""
+    outcome = Outcome()
+    tabbables = int(await hand.ask("sightlineKeys.tabbables()"))
+    path = await walk(hand, until_left_s=_AFTER_WALK_S)
+    await _judge_end(hand, path, tabbables, outcome)
+    _judge_stops(path, outcome)
+    await _compare_pictures(hand, path, outcome)
+    await _find_unpressable(hand, path, outcome)
+    if path.end == "left":
+        await _find_clickables(hand, outcome)
+    await _draw(hand, path, outcome)
+    for rule in CHECK.rules:
+        mine = [one for one in outcome.found if one.rule == rule]
+        outcome.more[rule] = len(mine[_MAX_NAMED:])
+        outcome.found = [one for one in outcome.found if one.rule != rule or one in mine[:_MAX_NAMED]]
+    return outcome
+
+
+async def _judge_end(hand: Hand, path: Path, tabbables: int, outcome: Outcome) -> None:
+    ended = "the focus left the page after the last stop"
+    if path.end == "limit":
+        ended = outcome.left_out = f"the page has more than {MAX_STOPS} stops: those after them were not looked at"
+    elif path.end == "time":
+        ended = outcome.left_out = f"time was up after {len(path.stops)} stops of the Tab key"
+    elif path.end == "nothing" and tabbables > len(path.stops) + len(path.dropped):
+        ended = "Tab moves the focus nowhere"
+        body = int(await hand.ask("sightlineLive.numberOf(document.body)"))
+        left = tabbables - len(path.stops) - len(path.dropped)
+        why = f"Tab moves the focus nowhere, though {left} more elements of the page could have it"
+        outcome.found.append(Found(TRAP, why, (body,), keys=("Tab", "Tab")))
+    elif path.end == "repeats":
+        cycle = [stop for stop in path.stops if stop.key in set(path.cycle)]
+        key, pressed = await way_out(hand, path)
+        names = ", ".join(f'"{stop.name}"' for stop in cycle[:4])
+        ended = f"Tab only repeats {names}; {key} gets out" if key else f"the keyboard is trapped in {names}"
+        if not key:
+            why = f"The focus does not get out of {names}: not by {', '.join(pressed)}"
+            outcome.found.append(Found(TRAP, why, cycle[0].numbers, cycle[0].place, keys=pressed))
+    outcome.path = LivePath(ended=ended)
+
+
+def _judge_stops(path: Path, outcome: Outcome) -> None:
+    for one in path.dropped.values():
+        if one.is_asked:
+            why = f'"{one.name}" gives the focus away as soon as it gets it'
+            outcome.found.append(Found(KEYBOARD, why, (one.number,), keys=("Tab",)))
+    for number, stop in enumerate(path.stops, start=1):
+        facts = stop.facts
+        if not facts["isAsked"]:
+            continue
+        if facts["cover"] and len(stop.place) == 1:
+            why = f"Stop {number} of the Tab key is covered by {facts['cover']}"
+            outcome.found.append(Found(COVERED, why, stop.numbers, stop.place, keys=("Tab",) * min(number, 5)))
+        if facts["back"]:
+            why = f'From "{facts["before"]}" the focus goes back to "{stop.name}", stop {number}, by {facts["back"]}'
+            outcome.found.append(Found(ORDER, why, stop.numbers, stop.place))
+
+
+async def _compare_pictures(hand: Hand, path: Path, outcome: Outcome) -> None:
+    """Look at the stops whose outline is not certain to be seen, with and without the focus."""
+    doubtful = [
+        (number, stop)
+        for number, stop in enumerate(path.stops, start=1)
+        if not stop.facts["outline"]
+        and not stop.facts["writes"]
+        and stop.facts["isAsked"]
+        and not stop.facts["isFrame"]
+    ]
+    for number, stop in doubtful[:_MAX_COMPARED]:
+        if hand.left_s() < _AFTER_WALK_S / 2:
+            outcome.left_out = outcome.left_out or f"time was up before stop {number} was looked at for its focus"
+            return
+        await _compare(hand, number, stop, outcome)
+    if len(doubtful) > _MAX_COMPARED:
+        outcome.left_out = outcome.left_out or f"only {_MAX_COMPARED} stops were looked at for a visible focus"
+
+
+async def _compare(hand: Hand, number: int, stop: Stop, outcome: Outcome) -> None:
+    frame, element = stop.place[-1], stop.numbers[-1]
+    there = await hand.ask(f"sightlineKeys.focusOn({element})", frame=frame)
+    if not there["isThere"]:
+        return
+    clip = _clip(stop, there)
+    focused = await _shot(hand, clip) if clip else b""
+    await hand.ask("sightlineKeys.leave()", frame=frame)
+    plain = await _shot(hand, clip) if clip else b""
+    if focused != plain or await _is_shown_elsewhere(hand, frame, element, is_seen=clip is not None):
+        return
+    why = f"Stop {number} of the Tab key looks the same with the focus and without"
+    found = Found(VISIBLE, why, stop.numbers, stop.place, keys=("Tab",) * min(number, 5))
+    if focused and plain and hand.takes_pictures:
+        found.before, found.after = ("Without the focus", plain), ("With the focus", focused)
+        hand.count_picture()
+    outcome.found.append(found)
+
+
+async def _is_shown_elsewhere(hand: Hand, frame: int, element: int, *, is_seen: bool) -> bool:
+    """Whether the window differs with the focus and without, and not because the page moves by itself."""
+    plain = await _shot(hand, None)
+    await hand.ask(f"sightlineKeys.focusOn({element})", frame=frame)
+    first = await _shot(hand, None)
+    again = await _shot(hand, None) if first != plain else first
+    await hand.ask("sightlineKeys.leave()", frame=frame)
+    return first != plain and (first == again or not is_seen)
+
+
+def _clip(stop: Stop, there: JsonObject) -> JsonObject | None:
+    """Return where the stop is seen, in the page's pixels; None where it is not."""
+    left, top, width, height = box_of(there["box"]) if len(stop.place) == 1 else stop.box
+    if width < 2 or height < 2 or left + width <= 0 or top + height <= 0:  # noqa: PLR2004  pixels
+        return None
+    x, y = max(0.0, left - MARGIN), max(0.0, top - MARGIN)
+    size = {"width": min(left + width + MARGIN - x, 1_200), "height": min(top + height + MARGIN - y, 600)}
+    return {"x": x, "y": y, **size, "scale": 1}
+
+
+async def _shot(hand: Hand, clip: JsonObject | None) -> bytes:
+    """Return a lossless picture of the clip, or of the whole window."""
+    asked: JsonObject = {"format": "png"}
+    if clip is not None:
+        asked |= {"clip": clip, "captureBeyondViewport": True}
+    return await hand.capture(asked)
+
+
+async def _find_unpressable(hand: Hand, path: Path, outcome: Outcome) -> None:
+    """Find stops that take clicks and no key: nothing of the browser's own presses them."""
+    for stop in path.stops:
+        if stop.facts["isNative"] or not stop.facts["isAsked"] or hand.left_s() < _LEAST_S:
+            continue
+        frame, number = stop.place[-1], stop.numbers[-1]
+        if not await types_of(hand, f"sightlineLive.kept({number})", frame=frame) & CLICKS:
+            continue
+        if not await hears(hand, number, KEYS, frame=frame):
+            why = f'"{stop.name}" takes clicks, but no key: Enter and Space do nothing'
+            outcome.found.append(Found(KEYBOARD, why, stop.numbers, stop.place, keys=("Enter", "Space")))
+
+
+async def _find_clickables(hand: Hand, outcome: Outcome) -> None:
+    """Find what a pointer can click and Tab does not reach."""
+    for one in await hand.ask(f"sightlineKeys.clickables({_MAX_CLICKABLES})"):
+        if hand.left_s() < _LEAST_S:
+            outcome.left_out = outcome.left_out or "time was up before all that takes clicks was looked at"
+            return
+        number = int(one["number"])
+        if not one["isSure"] and not await types_of(hand, f"sightlineLive.kept({number})") & CLICKS:
+            continue
+        why = (
+            f'"{one["name"]}" takes clicks, and Tab does not reach it'
+            if one["name"]
+            else "It takes clicks, and Tab does not reach it"
+        )
+        found = Found(KEYBOARD, why, (number,), keys=("Tab",))
+        if taken := await hand.picture(box_of(one["box"])):
+            found.after = ("It takes clicks", taken)
+        outcome.found.append(found)
+
+
+async def _draw(hand: Hand, path: Path, outcome: Outcome) -> None:
+    """List the stops, and take the picture that their numbers are drawn on."""
+    listed: list[ListedStop] = []
+    for stop in path.stops:
+        left, top, width, height = (round(edge) for edge in stop.box)
+        named = await describe(hand, stop.place, stop.numbers) if hand.left_s() > _LEAST_S else {"target": ()}
+        selector = tuple(part if isinstance(part, str) else tuple(part) for part in named["target"])
+        listed.append(ListedStop(name=stop.name, selector=selector, box=(left, top, width, height)))
+    size = None
+    if hand.request.screenshot and listed and hand.left_s() > _LEAST_S:
+        await hand.ask("sightlineKeys.leave()")
+        width, height = await hand.ask("sightlineKeys.page()")
+        size = (int(width), min(int(height), _PATH_HEIGHT))
+        clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 0.5 / hand.request.pixel_ratio}
+        try:
+            asked: JsonObject = {"format": "jpeg", "quality": 60, "clip": clip, "captureBeyondViewport": True}
+            outcome.shots[PATH_SHOT] = await hand.capture(asked)
+        except CallFailed:
+            size = None
+    ended = outcome.path.ended if outcome.path else ""
+    outcome.path = LivePath(stops=tuple(listed), ended=ended, size=size)
+
+
+CHECK: Final = Check(
+    name="keyboard",
+    rules=(TRAP, KEYBOARD, ORDER, VISIBLE, COVERED),
+    needs="real Tab presses, frames and shadow trees included, and pictures of stops",
+    most_s=12.0,
+    proves="the keyboard is trapped, misses something, goes back, or its focus is not seen",
+    run=run,
+    disturbs="use",
+)

@@ -1,0 +1,66 @@
+"""What the three checks of the layout have in common: text that is damaged by a change, with pictures of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from worker.scan.cdp import JsonObject
+from worker.scan.emulation import window_metrics
+from worker.scan.live.check import Found, Hand, box_of
+
+PICTURED: Final = 3
+"""Elements of a finding that are shown."""
+
+
+async def set_window(hand: Hand, width: int, height: int) -> None:
+    """Show the page in a window of that many CSS pixels, once it has been laid out for it."""
+    metrics = {**window_metrics(hand.request), "width": width, "height": height}
+    metrics = {name: metrics[name] for name in ("width", "height", "deviceScaleFactor", "mobile")}
+    await hand.page.session.call("Emulation.setDeviceMetricsOverride", metrics)
+    await hand.ask("sightlineLive.drawn()")
+
+
+async def reset_window(hand: Hand) -> None:
+    """Show the page in the window that the request asks for."""
+    await hand.page.session.call("Emulation.setDeviceMetricsOverride", window_metrics(hand.request))
+    await hand.ask("sightlineLive.drawn()")
+
+
+def damage(rule: str, found: Sequence[JsonObject], *, at: str) -> list[Found]:
+    """Return what needs review of texts that are damaged ``at`` some size or spacing."""
+    return [Found(rule, _why(one, at), (int(one["number"]),), measured=_measured(one)) for one in found]
+
+
+def _why(one: JsonObject, at: str) -> str:
+    said = f'"{one["text"]}"'
+    match one["kind"]:
+        case "cut":
+            return f"{at}, {said} is cut off {one['way']}: {one['by']} px of it are not seen"
+        case "overlap":
+            return f'{at}, {said} is drawn over "{one["over"]}"'
+        case _:
+            return f"{at}, {said} reaches {one['by']} px beyond the window, which then scrolls in two directions"
+
+
+def _measured(one: JsonObject) -> dict[str, str]:
+    room = {"room": f"{one['room']} px"} if "room" in one else {}
+    return {"not seen" if one["kind"] != "overlap" else "overlap": f"{one['by']} px", **room}
+
+
+async def add_pictures(hand: Hand, found: Sequence[Found], *, after: str) -> None:
+    """Take pictures of the first elements, as they are now."""
+    for one in found[:PICTURED]:
+        if hand.takes_pictures and (taken := await _of(hand, one)):
+            one.after = (after, taken)
+
+
+async def add_earlier_pictures(hand: Hand, found: Sequence[Found], *, before: str) -> None:
+    """Take pictures of the same elements once the page is as it was."""
+    for one in found[:PICTURED]:
+        if one.after and (taken := await _of(hand, one)):
+            one.before = (before, taken)
+
+
+async def _of(hand: Hand, one: Found) -> bytes:
+    return await hand.picture(box_of(await hand.ask(f"sightlineLive.box({one.numbers[-1]})")))

@@ -1,0 +1,47 @@
+"""Shows the page in a window 320 CSS pixels wide and looks for text that does not fit: WCAG 1.4.10.
+
+Found is text beyond the window's edge on a page that then scrolls in two directions, and text that is cut off or
+overlaps only there. Tables, pictures, maps, code, toolbars and what scrolls by itself are left out, and so are pages
+written from top to bottom. The top document only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from worker.scan.live.check import Check, Hand, Outcome
+from worker.scan.live.layout import add_earlier_pictures, add_pictures, damage, reset_window, set_window
+
+RULE: Final = "live-reflow"
+_WIDTH: Final = 320
+_HEIGHT: Final = 512
+
+
+async def run(hand: Hand) -> Outcome:
+    """Return the texts that do not fit into 320 pixels."""
+    await hand.ask("sightlineText.remember()")
+    try:
+        await set_window(hand, _WIDTH, _HEIGHT)
+        wide = await hand.ask("sightlineText.reflow()")
+        cut = await hand.ask("sightlineText.damaged(false)")
+        at = "320 px wide"
+        found = [
+            *damage(RULE, wide["found"], at=f"In a window {at}"),
+            *damage(RULE, cut["found"], at=f"In a window {at}"),
+        ]
+        await add_pictures(hand, found, after=f"In a window {at}")
+    finally:
+        await reset_window(hand)
+    await add_earlier_pictures(hand, found, before="In the window of the scan")
+    return Outcome(found, more={RULE: wide["count"] + cut["count"] - len(found)})
+
+
+CHECK: Final = Check(
+    name="reflow",
+    rules=(RULE,),
+    needs="the page in a window 320 CSS pixels wide",
+    most_s=3.0,
+    proves="text needs scrolling in two directions, or is lost, at a zoom of 400 %",
+    run=run,
+    disturbs="layout",
+)

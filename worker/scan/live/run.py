@@ -1,0 +1,171 @@
+"""Runs the live checks on a page that axe-core has audited, within 20 s, and adds what they find to its result.
+
+The page's scripts run again for it. Nothing may leave the page: it stays where it is, and every request that is no read
+is failed, for a key pressed on an application may delete something. What axe-core found, and its counts, stay as they
+are. A check that does not end in its time, or fails, is named in ``left_out`` and in a doubt; so is one without time.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from producer.contract import Doubt, Finding, ScanRequest
+from producer.contract.checks import LIVE
+from producer.contract.live import LivePath, LiveReport
+from worker.scan.axe import AxeReport, tags_of
+from worker.scan.cdp import CallFailed, CallTimedOut
+from worker.scan.journey.fence import Fence
+from worker.scan.live import autoplay, hover, keyboard, reflow, same_name, shortcuts, spacing, zoom
+from worker.scan.live.check import MAX_PICTURE_BYTES, Check, Found, Hand, Outcome
+from worker.scan.live.report import make_findings, read_rules
+from worker.scan.page import Page, ScriptFailed
+from worker.scan.settings import Audit
+
+BUDGET_S: Final = 20.0
+_SHARE: Final = 0.8
+"""Of the time left for the page, at most."""
+_REPORT_S: Final = 2.0
+"""Of the budget, kept for naming what was found."""
+_LEAST_S: Final = 0.3
+_THAW_LIMIT_S: Final = 2.0
+_SCRIPTS: Final = {
+    "autoplay": ("live_media",),
+    "zoom": ("live_text",),
+    "spacing": ("live_text",),
+    "reflow": ("live_text",),
+    "same-name": ("live_links",),
+    "hover": ("live_hover",),
+    "keyboard": ("live_keys",),
+    "shortcuts": ("live_keys",),
+}
+CHECKS: Final[tuple[Check, ...]] = (
+    same_name.CHECK,
+    autoplay.CHECK,
+    zoom.CHECK,
+    spacing.CHECK,
+    reflow.CHECK,
+    keyboard.CHECK,
+    hover.CHECK,
+    shortcuts.CHECK,
+)
+"""In the order in which they run: those that disturb the page most come last."""
+
+
+async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: Audit, *, left_s: float) -> Audit:
+    """Return the audit with what the live checks found; without them where the request does not ask for them.
+
+    Never raises for the page's sake.
+    """
+    if LIVE not in request.checks or not report.worlds:
+        return audit
+    begun_s = time.monotonic()
+    end_s = begun_s + min(BUDGET_S, left_s * _SHARE)
+    run = _Run(page, request, report, end_s=end_s)
+    await run.all()
+    findings, shots = await run.findings(audit.result.final_url or request.url or "")
+    live = LiveReport(
+        ran=tuple(run.ran), left_out=run.left_out, path=run.path, spent_ms=round((time.monotonic() - begun_s) * 1000)
+    )
+    doubts = tuple(
+        Doubt(kind="live-left-out", what=f"the live check {name!r} did not see everything: {why}")
+        for name, why in run.left_out.items()
+    )
+    result = audit.result
+    result = result.revised(
+        incomplete=(*result.incomplete, *findings),
+        live=live,
+        doubts=(*result.doubts, *doubts),
+        timings_ms={**result.timings_ms, "live": live.spent_ms},
+    )
+    return Audit(result, {**audit.shots, **shots}, come_again_s=audit.come_again_s)
+
+
+class _Run:
+    """One run over one page."""
+
+    def __init__(self, page: Page, request: ScanRequest, report: AxeReport, *, end_s: float) -> None:
+        self._page = page
+        self._request = request
+        self._end_s = end_s
+        self._hand = Hand(page, report.worlds, request, left_s=lambda: end_s - time.monotonic())
+        self._found: list[Found] = []
+        self._more: dict[str, int] = {}
+        self._shots: dict[str, bytes] = {}
+        self.ran: list[str] = []
+        self.left_out: dict[str, str] = {}
+        self.path: LivePath | None = None
+
+    async def all(self) -> None:
+        """Run the checks that have a rule to report by."""
+        wanted = wanted_rules(self._request)
+        page = self._page
+        navigations = page.watch.navigations
+        try:
+            await page.thaw(timeout_s=_THAW_LIMIT_S)
+            await page.keep_to(Fence(frozenset()))
+            await page.forbid_writes()
+        except CallFailed as error:
+            self.left_out = dict.fromkeys((check.name for check in CHECKS), str(error))
+            return
+        for check in CHECKS:
+            if not wanted & set(check.rules):
+                continue
+            until_s = min(self._end_s - _REPORT_S, time.monotonic() + check.most_s)
+            if until_s - time.monotonic() < _LEAST_S:
+                self.left_out[check.name] = f"the {BUDGET_S:.0f} s for the live checks of a page were over"
+                continue
+            outcome = await self._one(check, until_s)
+            if page.watch.navigations != navigations or page.watch.crash:
+                self.left_out[check.name] = "the page went elsewhere"
+                return
+            self._take(check, outcome, wanted)
+
+    async def _one(self, check: Check, until_s: float) -> Outcome | None:
+        hand = self._hand.using(*_SCRIPTS[check.name], left_s=lambda: until_s - time.monotonic())
+        try:
+            return await check.run(hand)
+        except CallTimedOut:
+            self.left_out[check.name] = f"it did not end within {check.most_s:.0f} s"
+        except (CallFailed, ScriptFailed) as error:
+            self.left_out[check.name] = str(error)[:200]
+        return None
+
+    def _take(self, check: Check, outcome: Outcome | None, wanted: set[str]) -> None:
+        if outcome is None:
+            return
+        self.ran.append(check.name)
+        self._found += [one for one in outcome.found if one.rule in wanted]
+        self._more |= outcome.more
+        self._shots |= outcome.shots
+        self.path = outcome.path or self.path
+        if outcome.left_out:
+            self.left_out[check.name] = outcome.left_out
+
+    async def findings(self, url: str) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
+        """Return the findings and all pictures, as many as there is room for."""
+        hand = self._hand.using(left_s=lambda: max(0.05, self._end_s - time.monotonic()))
+        try:
+            findings, shots = await make_findings(hand, self._found, self._more, page=url)
+        except (CallFailed, ScriptFailed) as error:
+            self.left_out["report"] = f"its elements could not be named: {error}"[:200]
+            return (), {}
+        return findings, _bounded({**self._shots, **shots})
+
+
+def wanted_rules(request: ScanRequest) -> set[str]:
+    """Return the rules that the request asks for: those of its standard and those it enables, less those disabled."""
+    tags = set(tags_of(request.standard))
+    of_standard = {rule for rule, about in read_rules().items() if tags & set(about["tags"])}
+    return (of_standard | (set(request.enabled_rules) & set(read_rules()))) - set(request.disabled_rules)
+
+
+def _bounded(shots: dict[str, bytes]) -> dict[str, bytes]:
+    kept: dict[str, bytes] = {}
+    size = 0
+    for name, shot in shots.items():
+        size += len(shot)
+        if size > MAX_PICTURE_BYTES:
+            break
+        kept[name] = shot
+    return kept

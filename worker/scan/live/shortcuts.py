@@ -1,0 +1,90 @@
+"""Presses single printable characters where nothing has the focus and looks for what they do: WCAG 2.1.4.
+
+Pressed only where the document, the window or the body listens to keys, first in handfuls and then one by one. A key
+does something when the page takes it, or changes, scrolls or moves the focus right after it; a page that changes by
+itself is judged by what it takes alone. A control whose name speaks of shortcuts or the keyboard counts as the way to
+turn them off.
+"""
+
+from __future__ import annotations
+
+from string import ascii_lowercase, digits
+from typing import Final
+
+from worker.scan.cdp import JsonObject
+from worker.scan.live.check import Check, Found, Hand, Outcome
+from worker.scan.live.listeners import KEYS, WINDOW, types_of
+
+RULE: Final = "live-shortcut"
+CHARACTERS: Final = f"{ascii_lowercase}{digits}/?+-.,*!#=;"
+_HANDFUL: Final = 8
+_MAX_FOUND: Final = 8
+_PLACES: Final = (WINDOW, "document", "document.body", "document.documentElement")
+_LEAST_S: Final = 0.3
+
+
+def press_events(character: str) -> list[JsonObject]:
+    """Return the events of typing one character."""
+    upper = character.upper()
+    number = ord(upper) if upper.isalnum() else 0
+    code = f"Key{upper}" if upper.isalpha() else f"Digit{upper}" if upper.isdigit() else ""
+    key: JsonObject = {"key": character, "code": code, "windowsVirtualKeyCode": number}
+    return [{"type": "keyDown", "text": character, **key}, {"type": "keyUp", **key}]
+
+
+async def run(hand: Hand) -> Outcome:
+    """Return the characters that do something, as one finding of the page."""
+    outcome = Outcome()
+    heard = [await types_of(hand, place) for place in _PLACES]
+    if not set().union(*heard) & KEYS:
+        return outcome
+    await hand.ask("sightlineKeys.leave().then(() => sightlineKeys.watchKeys())")
+    restless = [bool((await hand.ask("sightlineKeys.didKey()"))["changed"]) for _ in range(2)]
+    taken: dict[str, str] = {}
+    for start in range(0, len(CHARACTERS), _HANDFUL):
+        handful = CHARACTERS[start : start + _HANDFUL]
+        if hand.left_s() < _LEAST_S:
+            outcome.left_out = f"time was up before {handful[0]!r} was pressed"
+            break
+        if await _did(hand, handful, is_restless=any(restless)):
+            said = {character: await _did(hand, character, is_restless=any(restless)) for character in handful}
+            taken |= {character: what for character, what in said.items() if what}
+        if len(taken) >= _MAX_FOUND:
+            break
+    if taken and not await hand.ask("sightlineKeys.turnsOff()"):
+        body = int(await hand.ask("sightlineLive.numberOf(document.body)"))
+        keys = tuple(taken)
+        why = f"Pressed where nothing has the focus, {_said(taken)}; no control of the page speaks of shortcuts"
+        outcome.found.append(Found(RULE, why, (body,), keys=keys))
+    return outcome
+
+
+async def _did(hand: Hand, characters: str, *, is_restless: bool) -> str:
+    """Return what happened when the characters were typed, '' for nothing."""
+    before = (await hand.ask("sightlineKeys.didKey()"))["at"]
+    for character in characters:
+        await hand.press(press_events(character))
+    did = await hand.ask("sightlineKeys.didKey()")
+    if did["focus"]:
+        return f"moves the focus to {did['focus']!r}"
+    if did["prevented"]:
+        return "is taken by the page"
+    if did["at"] != before:
+        return "scrolls the page"
+    return "changes the page" if did["changed"] and not is_restless else ""
+
+
+def _said(taken: dict[str, str]) -> str:
+    shown = [f"{character!r} {what}" for character, what in list(taken.items())[:_MAX_FOUND]]
+    return ", ".join(shown)
+
+
+CHECK: Final = Check(
+    name="shortcuts",
+    rules=(RULE,),
+    needs="a listener for keys on the document, the window or the body",
+    most_s=4.0,
+    proves="a single character does something anywhere on the page",
+    run=run,
+    disturbs="use",
+)

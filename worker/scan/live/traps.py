@@ -1,0 +1,88 @@
+"""Tries to get out of stops that the walk only repeats, as a person would: back, Escape, keys that the page advises.
+
+A person may be told of the keys by a link or button among the stops, so those that stay on the page are pressed. What
+lets go of the focus by any of these is no trap (WCAG 2.1.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from worker.scan.journey.keys import key_events
+from worker.scan.live.check import Hand
+from worker.scan.live.walk import BACK, TAB, Key, Path, Stop, focused, step
+
+_MORE: Final = 1
+"""Presses beyond one round of the stops."""
+_MAX_HELP: Final = 3
+_NAMES: Final = {
+    "ctrl": "Control",
+    "strg": "Control",
+    "control": "Control",
+    "cmd": "Meta",
+    "alt": "Alt",
+    "shift": "Shift",
+}
+
+
+async def way_out(hand: Hand, path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the key that gets the focus out, '' where none does, and all keys that were pressed."""
+    cycle = set(path.cycle)
+    stops = [stop for stop in path.stops if stop.key in cycle]
+    pressed = [TAB, BACK, "Escape"]
+    if await _leaves(hand, cycle, BACK):
+        return BACK, tuple(pressed)
+    if await _opens(hand, cycle, "Escape"):
+        return "Escape", tuple(pressed)
+    for key in await _advised(hand, stops, pressed):
+        if key not in pressed:
+            pressed.append(key)
+        if await _opens(hand, cycle, key):
+            return key, tuple(pressed)
+    return "", tuple(pressed)
+
+
+async def _leaves(hand: Hand, cycle: set[Key], key: str) -> bool:
+    """Whether the key, pressed again and again, gets out of the stops."""
+    for _ in range(len(cycle) + _MORE):
+        found = await step(hand, key)
+        if not isinstance(found, Stop) or found.key not in cycle:
+            return True
+    return False
+
+
+async def _opens(hand: Hand, cycle: set[Key], key: str) -> bool:
+    """Whether the stops can be left after the key was pressed once."""
+    await hand.press(key_events(key))
+    found = await focused(hand)
+    if isinstance(found, Stop) and found.key not in cycle:
+        return True
+    return await _leaves(hand, cycle, TAB)
+
+
+async def _advised(hand: Hand, stops: Sequence[Stop], pressed: list[str]) -> list[str]:
+    keys = await _read(hand)
+    helps = [
+        stop for stop in stops if stop.place == (0,) and await hand.ask(f"sightlineKeys.isHelp({stop.numbers[0]})")
+    ]
+    for stop in helps[:_MAX_HELP]:
+        if keys:
+            break
+        await hand.ask(f"sightlineKeys.focusOn({stop.numbers[0]})")
+        await hand.press(key_events("Enter"))
+        pressed.append(f"Enter on {stop.name!r}")
+        keys = await _read(hand)
+    return keys
+
+
+async def _read(hand: Hand) -> list[str]:
+    """Return the keys that the page's text names, as ``key_events`` takes them."""
+    keys: list[str] = []
+    for said in await hand.ask("sightlineLive.drawn().then(() => sightlineKeys.advised())"):
+        *names, key = str(said).split("+")
+        if key in {"esc", "escape"}:
+            keys.append("Escape")
+        else:
+            keys.append("+".join([*(_NAMES[name] for name in names), key.upper()]))
+    return list(dict.fromkeys(keys))

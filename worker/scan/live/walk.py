@@ -1,0 +1,158 @@
+"""Walks through the page with Tab, one real key press after the other, and says how the walk ended.
+
+A stop is an element that has the focus, in whichever frame or shadow tree. The walk is over when the focus leaves the
+page, when it only repeats stops (a trap, or a dialog: ``traps.py`` finds out), or at its limits. It owns the path and
+judges nothing of it; ``keyboard.py`` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from worker.scan.cdp import JsonObject
+from worker.scan.journey.keys import key_events
+from worker.scan.live.check import Box, Hand
+
+MAX_STOPS: Final = 150
+MAX_PARTS: Final = 40
+"""Presses within one element whose inner stops no script sees: a player's controls, the parts of a date."""
+_NO_STOP: Final = 2
+"""Presses that give nothing the focus, until Tab counts as taken away."""
+TAB: Final = "Tab"
+BACK: Final = "Shift+Tab"
+
+Key = tuple[tuple[int, ...], tuple[int, ...]]
+"""Frames and numbers of an element."""
+Nowhere = Literal["out", "none"]
+"""The browser's own part, or no element of the page."""
+End = Literal["left", "repeats", "limit", "time", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stop: where it is, and what the page says of it there."""
+
+    place: tuple[int, ...]
+    numbers: tuple[int, ...]
+    facts: JsonObject
+    box: Box
+
+    @property
+    def key(self) -> Key:
+        """What tells it from others."""
+        return self.place, self.numbers
+
+    @property
+    def name(self) -> str:
+        """What a screen reader calls it."""
+        return str(self.facts["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An element of the top document that gave the focus away as soon as it had it."""
+
+    number: int
+    name: str
+    is_asked: bool
+
+
+@dataclass(slots=True)
+class Path:
+    """The stops, and how the walk ended.
+
+    ``cycle`` are the keys of the stops that it repeats, ``dropped`` elements that gave the focus away.
+    """
+
+    stops: list[Stop] = field(default_factory=list[Stop])
+    end: End | None = None
+    cycle: list[Key] = field(default_factory=list[Key])
+    dropped: dict[int, Dropped] = field(default_factory=dict[int, Dropped])
+
+
+async def focused(hand: Hand) -> Stop | Dropped | Nowhere:
+    """Return what has the focus now, once it has settled."""
+    facts = await hand.ask("sightlineKeys.stop()")
+    if facts["isOut"]:
+        return "out"
+    if facts.get("isNone"):
+        dropped = facts.get("dropped")
+        return Dropped(int(dropped["number"]), dropped["name"], dropped["isAsked"]) if dropped else "none"
+    place, numbers = [0], [int(facts["number"])]
+    left, top = facts["box"][:2]
+    if facts["isFrame"]:
+        for frame in range(1, len(hand.worlds)):
+            inner: Any = await hand.ask("document.hasFocus() ? sightlineKeys.stop() : null", frame=frame)
+            if not inner or inner["isOut"] or inner.get("isNone"):
+                continue
+            facts = inner
+            place.append(frame)
+            numbers.append(int(inner["number"]))
+            left, top = left + inner["place"][0], top + inner["place"][1]
+    _, _, width, height = facts["box"]
+    return Stop(tuple(place), tuple(numbers), facts, (left, top, width, height))
+
+
+async def step(hand: Hand, key: str = TAB) -> Stop | Dropped | Nowhere:
+    """Press a key and return what has the focus then."""
+    await hand.press(key_events(key))
+    return await focused(hand)
+
+
+async def walk(hand: Hand, *, until_left_s: float) -> Path:
+    """Return the path of Tab from the beginning of the page; ``until_left_s`` are kept for what comes after."""
+    await hand.ask("sightlineKeys.toStart()")
+    steps = _Steps()
+    while steps.path.end is None:
+        if hand.left_s() < until_left_s:
+            steps.path.end = "time"
+        else:
+            steps.take(await step(hand))
+    return steps.path
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Puts what each press of Tab led to into a path, and sees where it ends."""
+
+    path: Path = field(default_factory=Path)
+    _known: dict[Key, int] = field(default_factory=dict[Key, int])
+    _nothing: int = 0
+    _repeated: int = 0
+    _parts: int = 0
+
+    def take(self, found: Stop | Dropped | Nowhere) -> None:
+        """Note one press; the path has an ``end`` after the last."""
+        path = self.path
+        if found == "out":
+            path.end = "left"
+        elif isinstance(found, Dropped) and found.number not in path.dropped and len(path.dropped) < MAX_STOPS:
+            path.dropped[found.number] = found
+            self._nothing = 0
+        elif isinstance(found, Stop):
+            self._nothing = 0
+            self._stop(found)
+        else:
+            self._nothing += 1
+            path.end = "nothing" if self._nothing >= _NO_STOP else None
+
+    def _stop(self, found: Stop) -> None:
+        path, known = self.path, self._known
+        is_known = found.key in known
+        if is_known and found.key == path.stops[-1].key and found.facts["hasParts"] and self._parts < MAX_PARTS:
+            self._parts += 1
+            return
+        self._parts = 0
+        if is_known:
+            first = min(known[key] for key in (found.key, *path.cycle[:1]))
+            path.cycle = [stop.key for stop in path.stops[first:]]
+            self._repeated += 1
+            path.end = "repeats" if self._repeated > len(path.cycle) + 1 else None
+            return
+        self._repeated, path.cycle = 0, []
+        if len(path.stops) >= MAX_STOPS:
+            path.end = "limit"
+            return
+        known[found.key] = len(path.stops)
+        path.stops.append(found)

@@ -1,0 +1,45 @@
+"""Zooms the page to 200 % and looks for text that is cut off or overlaps then: WCAG 1.4.4.
+
+A browser's zoom halves the window in CSS pixels, so the page is shown in half of its window. Text that its own box cuts
+off at any size counts too; text in a box that scrolls, ends in an ellipsis or is moved by a transform (a carousel) does
+not. The top document only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from worker.scan.live.check import Check, Hand, Outcome
+from worker.scan.live.layout import PICTURED, add_earlier_pictures, add_pictures, damage, reset_window, set_window
+
+RULE: Final = "live-zoom"
+_LEAST_WIDTH: Final = 640
+"""A narrower window is a phone's, whose zoom is its own."""
+
+
+async def run(hand: Hand) -> Outcome:
+    """Return the texts that are damaged at 200 %."""
+    window = hand.request.window
+    if window.width < _LEAST_WIDTH:
+        return Outcome()
+    await hand.ask("sightlineText.remember()")
+    try:
+        await set_window(hand, window.width // 2, window.height // 2)
+        read = await hand.ask("sightlineText.damaged(true)")
+        found = damage(RULE, read["found"], at="At 200 %")
+        await add_pictures(hand, found, after="At 200 %")
+    finally:
+        await reset_window(hand)
+    await add_earlier_pictures(hand, found[:PICTURED], before="At 100 %")
+    return Outcome(found, more={RULE: read["count"] - len(found)})
+
+
+CHECK: Final = Check(
+    name="zoom",
+    rules=(RULE,),
+    needs="the page in half of its window",
+    most_s=3.0,
+    proves="text that is read at 100 % is cut off or overlaps at 200 %",
+    run=run,
+    disturbs="layout",
+)
