@@ -1,9 +1,8 @@
-"""From one address to pages that it leads to: links of the served HTML, on the same origin, a sample of each template.
+"""Crawls a site: follows links in the served HTML within one origin and samples the pages of each template.
 
-A page is asked for only if it may be taken: of 10,000 products some twenty are loaded. robots.txt is obeyed, and its
-delay kept between two requests. Bounded in pages, requests, bytes and time; what is left out is counted. How a page
-is loaded, and where it may lead, is ``download.py``'s: no other site is asked for anything. Links that scripts make
-are not seen.
+Only candidate pages are requested: of 10,000 products some twenty are loaded. robots.txt is obeyed, including its delay
+between requests. Pages, requests, bytes and time are bounded; skipped addresses are counted. ``download.py`` loads
+pages and refuses redirects to other sites. Links made by scripts are not found.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ MAX_PAGES: Final = 10_000
 PAGES: Final = 100
 PER_PATTERN: Final = 20
 MAX_KNOWN: Final = 100_000
-"""Addresses that are remembered; links beyond are counted."""
+"""Addresses remembered; further links are only counted."""
 MAX_SECONDS: Final = 1_800.0
 MAX_BYTES: Final = 512 * 1024 * 1024
-"""Of all pages together."""
+"""Total of all pages."""
 _PAGE_BYTES: Final = 4 * 1024 * 1024
-"""Of one page: links further down are not seen."""
+"""Per page; links beyond it are not found."""
 _PIECE: Final = 65_536
 _TELL_EVERY_S: Final = 5.0
 _REQUESTS_A_PAGE: Final = 3
-"""Requests in all, for each page that is wanted: links may be dead, or lead to what is no page."""
+"""Requests allowed per wanted page, since links may be dead or lead to something other than a page."""
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _OVER: Final = "more than --max-pages"
 _TEMPLATE: Final = "more of a pattern than --per-pattern"
@@ -43,7 +42,7 @@ _ELSEWHERE: Final = "of other sites"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of a site is taken: pages in all, and of one pattern of addresses."""
+    """Limits of a crawl: pages in total, and per address pattern."""
 
     pages: int = PAGES
     per_pattern: int = PER_PATTERN
@@ -51,7 +50,7 @@ class Bounds:
 
 @dataclass(slots=True)
 class Crawled(Listed):
-    """What a crawl came to. ``patterns`` counts the pages taken of each; ``ended`` says what ended it early."""
+    """The result of a crawl. ``patterns`` counts pages per pattern; ``ended`` is the reason for an early end."""
 
     requests: int = 0
     patterns: Counter[str] = field(default_factory=Counter[str])
@@ -67,10 +66,10 @@ def crawl(
     gap_ms: Callable[[str], int] = lambda _: 0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Crawled:
-    """Return pages that ``start`` leads to, itself first, those of rarer patterns before more of a common one.
+    """Return ``start`` and pages reachable from it; rare patterns come before more pages of a common one.
 
-    ``gap_ms`` says how long to wait between two requests. What ``choice`` does not match is followed and not taken;
-    what it excludes, or robots.txt forbids, is not followed either.
+    ``gap_ms`` returns the pause between requests. Addresses that ``choice`` does not match are followed but not
+    returned; those that it excludes, or robots.txt forbids, are not followed either.
     """
     return _Crawl(start, choice, downloads, bounds, gap_ms, tell).run()
 
@@ -118,7 +117,7 @@ class _Crawl:
     # ------------------------------------------------------------------------------------------ which page is next
 
     def _see(self, url: str) -> None:
-        """Remember an address that a page links to, unless it is known or not to be followed."""
+        """Remember a linked address, unless it is known or must not be followed."""
         if url in self._known:
             return
         if len(self._known) >= MAX_KNOWN:
@@ -133,7 +132,7 @@ class _Crawl:
             self._waiting.setdefault(self._patterns.pattern_of(url), deque()).append(url)
 
     def _next(self) -> str:
-        """Return an address of the pattern that was tried least, of several the one seen first; '' where none is."""
+        """Return the first address of the least tried pattern; '' if none is left."""
         while waiting := [pattern for pattern, urls in self._waiting.items() if urls]:
             pattern = min(waiting, key=self._tried.__getitem__)
             if self._found.patterns[pattern] >= self._bounds.per_pattern or self._is_hopeless(pattern):
@@ -148,7 +147,7 @@ class _Crawl:
         return ""
 
     def _is_hopeless(self, pattern: str) -> bool:
-        """Whether so many addresses of a pattern were no pages, or not wanted, that more of them will not be."""
+        """Whether a pattern has failed or been unwanted so often that further addresses are not worth trying."""
         return self._tried[pattern] >= self._bounds.per_pattern * _REQUESTS_A_PAGE
 
     def _leave_pattern(self, pattern: str) -> None:
@@ -174,11 +173,11 @@ class _Crawl:
             time.sleep(gap_ms / 1000)
 
     def _load(self, url: str) -> None:
-        """Load a page, take it, and remember what it links to."""
+        """Load a page, add it to the result, and remember its links."""
         try:
             with self._downloads.open(url) as body:
                 shown = public_url(normal_url(body.url))
-                if self._found.requests == 1:  # what the start leads to is what was meant: https, or www.
+                if self._found.requests == 1:  # a redirect of the start, as to https or www., sets the origin
                     self._start = shown
                 if body.content_type not in _HTML:
                     self._found.leave_out(url, FILES_LEFT_OUT)
@@ -195,7 +194,7 @@ class _Crawl:
             self._found.leave_out(url, "that lead to no address")
 
     def _take(self, url: str, shown: str) -> None:
-        """Take the page, under the address that it is shown at, unless that one is taken or is not wanted."""
+        """Add the page under its final address, unless that is already included or unwanted."""
         if origin_of(shown) != origin_of(self._start):
             why = _ELSEWHERE
         else:

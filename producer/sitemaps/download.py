@@ -1,10 +1,10 @@
-"""One bounded GET for small files of a site: sitemaps and robots.txt. Blocking, standard library only.
+"""A bounded GET for small files of a site: sitemaps and robots.txt. Blocking, standard library only.
 
-What comes is hostile: it may drip, never end, unpack to a thousand times its size, or send elsewhere. A download has a
-deadline over all of it (``exchange.py``) and a limit of unpacked bytes, and follows redirects within its own site only,
-so that a sitemap cannot make this machine ask another one. A login goes to its own origin (``site_login.py``). A server
-that asks to wait (429, 503 with Retry-After) is waited for, within bounds. Proxies come from the environment, as
-everywhere. Pages are loaded by the worker's browser.
+Responses are hostile: they may drip, never end, unpack to a thousand times their size, or redirect elsewhere. A
+download has an overall deadline (``exchange.py``) and a limit of unpacked bytes, and follows redirects only within its
+site, so that a sitemap cannot direct this machine to another host. A login is sent to its own origin only
+(``site_login.py``). Retry-After (429, 503) is honoured within bounds. Proxies come from the environment. Pages
+themselves are loaded by the worker's browser.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ from producer.sitemaps.exchange import Exchange
 from producer.sitemaps.site_login import SiteLogin
 
 MAX_BYTES: Final = 50 * 1024 * 1024
-"""Of one file, unpacked: what the sitemap protocol allows."""
+"""Per file, unpacked; the sitemap protocol's limit."""
 DEADLINE_S: Final = 60.0
-"""From the end of the headers to the end of the file."""
+"""For the body of the response."""
 HEAD_S: Final = 20.0
 """For connecting, redirects, interim replies (``100 Continue``) and headers together."""
 WAIT_S: Final = 60.0
-"""The longest that one Retry-After is waited for."""
+"""Longest single Retry-After that is honoured."""
 WAITS_S: Final = 180.0
-"""Waited in one run, at most."""
+"""Total wait for Retry-After in one run."""
 SILENCE_S: Final = 15.0
-"""Between two pieces, and for connecting."""
+"""Between two chunks, and for connecting."""
 AGENT: Final = f"Sightline/{VERSION} (accessibility scanner)"
 _GZIP: Final = b"\x1f\x8b"
 _LEAST_WAIT_S: Final = 0.5
 _UNAUTHORISED: Final = 401
 _PACKED_TWICE: Final = 2
-"""A ``.gz`` file may be sent with ``Content-Encoding: gzip`` on top."""
+"""A ``.gz`` file may also be sent with ``Content-Encoding: gzip``."""
 
 
 class Body(io.RawIOBase):
-    """The unpacked file, to be read once from its beginning; ``url`` is where it was found.
+    """The unpacked file, readable once; ``url`` is its address after redirects.
 
-    ``content_type`` and ``charset`` are what the server says; ``text/plain`` and ``utf-8`` where it says nothing known.
+    ``content_type`` and ``charset`` are from the headers, by default ``text/plain`` and ``utf-8``.
 
-    ``read`` raises ``PageUnreachable`` when it stops coming, and when there is too much of it.
+    ``read`` raises ``PageUnreachable`` when the response stalls or is too long.
     """
 
     def __init__(self, response: HTTPResponse, exchange: Exchange) -> None:
@@ -79,11 +79,11 @@ class Body(io.RawIOBase):
         self._stream = cast("IO[bytes]", stream)
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True: the body is readable."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer`` as far as one piece goes."""
+        """Copy at most one chunk into ``buffer``."""
         with unreachable(self.url):
             data = self._stream.read(len(buffer))
         self._left -= len(data)
@@ -95,7 +95,7 @@ class Body(io.RawIOBase):
 
 
 class _Pieces(io.RawIOBase):
-    """A response as it comes in, so that the deadline is looked at between any two pieces."""
+    """A response read in chunks, with a check of the deadline between them."""
 
     def __init__(self, response: HTTPResponse, exchange: Exchange) -> None:
         self._response = response
@@ -108,7 +108,7 @@ class _Pieces(io.RawIOBase):
         with _on_time(self._exchange):
             data = self._response.read1(len(buffer))
         if not data and self._response.length:
-            msg = f"it broke off {self._response.length} bytes before its end"
+            msg = f"it ended {self._response.length} bytes early"
             raise EOFError(msg)
         buffer[: len(data)] = data
         return len(data)
@@ -116,10 +116,9 @@ class _Pieces(io.RawIOBase):
 
 @dataclass(slots=True)
 class Downloads:
-    """The downloads of one run: their login, and how long servers were waited for.
+    """The downloads of one run, with their login and the total time spent on Retry-After.
 
-    ``on_wait`` is told each wait in words before it begins. ``trusted`` verifies servers in place of this machine's
-    authorities.
+    ``on_wait`` receives a message before each wait. ``trusted`` replaces this machine's certificate authorities.
     """
 
     login: SiteLogin = field(default_factory=SiteLogin)
@@ -129,7 +128,7 @@ class Downloads:
 
     @contextlib.contextmanager
     def open(self, url: str) -> Generator[Body]:
-        """Ask for ``url`` and give its body; raises ``PageUnreachable``, naming the address and what came instead."""
+        """Request ``url`` and yield its body; raises ``PageUnreachable`` with the address and the reason."""
         with Exchange(self.trusted) as exchange, unreachable(url):
             response = self._ask(url, exchange)
             exchange.limit(DEADLINE_S)
@@ -137,7 +136,7 @@ class Downloads:
                 yield Body(response, exchange)
 
     def _ask(self, url: str, exchange: Exchange) -> HTTPResponse:
-        """Return the reply; a server that says when to come again is asked again then, if that is soon."""
+        """Return the response, after honouring a short enough Retry-After."""
         opener = OpenerDirector()
         handlers = (ProxyHandler(), *exchange.handlers(), HTTPDefaultErrorHandler(), HTTPErrorProcessor())
         for handler in (*handlers, _OwnSite(self.login)):
@@ -161,7 +160,7 @@ class Downloads:
 
 
 def _known_charset(name: str | None) -> str:
-    """Return the name of an encoding of text; UTF-8 for none that is known."""
+    """Return the name of a text encoding; UTF-8 for an unknown one."""
     try:
         b"".decode(name or "utf-8")
     except (LookupError, ValueError):
@@ -170,13 +169,13 @@ def _known_charset(name: str | None) -> str:
 
 
 def _log_in(request: Request, login: SiteLogin) -> None:
-    """Add the login's headers as such that no redirect takes along."""
+    """Add the login's headers so that redirects do not forward them."""
     for name, value in login.headers_for(request.full_url).items():
         request.add_unredirected_header(name, value)
 
 
 def _retry_after_s(error: HTTPError) -> float | None:
-    """Return when to ask again; None where that is not said."""
+    """Return the seconds until Retry-After; None if the response has none."""
     if error.code not in COME_AGAIN:
         return None
     return read_retry_after(error.headers.get("Retry-After") or "", sent=error.headers.get("Date") or "")
@@ -184,7 +183,7 @@ def _retry_after_s(error: HTTPError) -> float | None:
 
 @contextlib.contextmanager
 def _on_time(exchange: Exchange) -> Generator[None]:
-    """Raise ``TimeoutError`` where the deadline was what ended the reading, or has passed."""
+    """Raise ``TimeoutError`` if the deadline ended the read or has passed."""
     try:
         yield
     except (HTTPException, OSError) as error:
@@ -218,7 +217,7 @@ class _OwnSite(HTTPRedirectHandler):
 
 @contextlib.contextmanager
 def unreachable(url: str) -> Generator[None]:
-    """Raise ``PageUnreachable`` for whatever goes wrong on the way."""
+    """Translate every failure of a download into ``PageUnreachable``."""
     try:
         yield
     except HTTPError as error:

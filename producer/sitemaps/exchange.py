@@ -1,7 +1,7 @@
-"""Connections for urllib that end at a deadline, whatever the server does: drip a header, or say ``100 Continue``.
+"""Connections for urllib with a hard deadline, even if the server drips headers or repeats ``100 Continue``.
 
-A socket's timeout is for one piece, and http.client reads status lines and headers for as long as they come. So a timer
-shuts the socket down; who reads then finds its end, and asks ``check`` why.
+A socket's timeout applies to each chunk, and http.client reads status lines and headers for as long as they arrive. So
+a timer shuts the socket down; the reader then finds the end of the stream and calls ``check`` for the reason.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from urllib.request import HTTPHandler, HTTPSHandler, Request
 
 
 class Exchange:
-    """One request, its redirects and its reply; ``close`` it, or use it as a context manager.
+    """A request with its redirects and response. Use as a context manager, or call ``close``.
 
-    ``trusted`` verifies servers in place of this machine's authorities.
+    ``trusted`` replaces this machine's certificate authorities.
     """
 
     def __init__(self, trusted: SSLContext | None = None) -> None:
@@ -37,7 +37,7 @@ class Exchange:
         self.close()
 
     def limit(self, limit_s: float) -> None:
-        """Have all sockets end ``limit_s`` from now, in place of any limit before."""
+        """Set the deadline to ``limit_s`` from now, replacing the previous one."""
         self._cancel()
         self._limit_s, self._ends_s = limit_s, time.monotonic() + limit_s
         self._timer = threading.Timer(limit_s, self._shut_down)
@@ -45,18 +45,18 @@ class Exchange:
         self._timer.start()
 
     def check(self) -> None:
-        """Raise ``TimeoutError`` where the deadline has passed."""
+        """Raise ``TimeoutError`` if the deadline has passed."""
         if time.monotonic() >= self._ends_s:
-            raise TimeoutError(f"it has not come whole within {self._limit_s:g} s")
+            raise TimeoutError(f"it was not complete within {self._limit_s:g} s")
 
     def watch(self, connected: socket.socket) -> None:
-        """Have ``connected`` end with the rest; TLS on top of it ends, too."""
-        self._sockets.append(connected.dup())  # TLS takes the descriptor away from the socket
+        """Shut ``connected`` down at the deadline, including TLS on top of it."""
+        self._sockets.append(connected.dup())  # TLS detaches the socket's descriptor
         if time.monotonic() >= self._ends_s:
             self._shut_down()
 
     def close(self) -> None:
-        """Stop the timer and forget the sockets; safe to call twice."""
+        """Stop the timer and release the sockets. Safe to call twice."""
         self._cancel()
         while self._sockets:
             self._sockets.pop().close()
@@ -76,7 +76,7 @@ class Exchange:
 
 
 def _watched(kind: type[HTTPConnection], exchange: Exchange, *args: Any, **options: Any) -> HTTPConnection:
-    """Return a connection whose socket ``exchange`` watches, before TLS begins on it: a handshake can drip, too."""
+    """Return a connection that ``exchange`` watches from before the TLS handshake, which can drip, too."""
     connection: Any = kind(*args, **options)
     connect = connection._create_connection  # noqa: SLF001  http.client has no other way to the socket before TLS
 

@@ -1,4 +1,4 @@
-"""The links of one HTML page, read piece by piece as it comes; what is hostile takes no memory. Pure."""
+"""Extracts the links of an HTML page in a stream, with bounded memory for hostile input. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import urljoin
 from producer.contract.addresses import normal_url, public_url
 
 MAX_LINKS: Final = 20_000
-"""Of one page."""
+"""Per page."""
 _MAX_CHARS: Final = 4_096
 _LONGEST_TAG: Final = 1 << 18
 _HTTP: Final = ("http://", "https://")
 
 
 class _Links(HTMLParser):
-    """Collects what ``a`` and ``area`` lead to, relative to the first ``base``."""
+    """Collects the targets of ``a`` and ``area``, relative to the first ``base``."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -33,17 +33,17 @@ class _Links(HTMLParser):
             return
         if tag == "base":
             self.base = self.base or href
-        elif not href.startswith("#") or href.startswith(("#/", "#!/")):  # another place on this page
+        elif not href.startswith("#") or href.startswith(("#/", "#!/")):  # a fragment of this page
             self.found.append(href)
 
 
 def links_of(pieces: Iterable[bytes], url: str, *, charset: str = "utf-8") -> Iterator[str]:
-    """Yield the http and https addresses that the page at ``url`` links to, in their one spelling, each once."""
+    """Yield the http and https addresses that the page at ``url`` links to, normalised and without duplicates."""
     reader, decoder = _Links(), codecs.getincrementaldecoder(charset)("replace")
     for piece in pieces:
         reader.feed(decoder.decode(piece))
         if len(reader.found) > MAX_LINKS or len(reader.rawdata) > _LONGEST_TAG:
-            break  # html.parser keeps a tag until its end
+            break  # html.parser buffers an unfinished tag
     seen: set[str] = set()
     for href in reader.found[:MAX_LINKS]:
         address = _address(href, _joined(url, reader.base))
@@ -60,7 +60,7 @@ def _joined(url: str, href: str) -> str:
 
 
 def _address(href: str, base: str) -> str:
-    """Return what a link leads to; '' for what is no page's address. User info in it is dropped."""
+    """Return a link's target without user info; '' unless it can be a page."""
     try:
         target = urljoin(base, "".join(href.split("\n")).replace("\t", "").replace("\r", ""))
         return public_url(normal_url(target)) if target.lower().startswith(_HTTP) else ""

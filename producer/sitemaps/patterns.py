@@ -1,7 +1,7 @@
-"""Which addresses are pages of one template, by their form: ``/product/4711`` and ``/product/4712``. Pure.
+"""Groups addresses that look like one template, such as ``/product/4711`` and ``/product/4712``. Pure.
 
-A number, an id, a date and a title written into the path (``red-shoes-for-men``) stand for anything. So does a word
-where so many words stand that they name things, not sections. Of a query only the names count.
+Numbers, ids, dates and titles in the path (``red-shoes-for-men``) are wildcards. So is a word in a position that holds
+too many different words for sections. Only the names of query parameters count.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 WORDS: Final = 30
-"""Different words in one place of a path, and they name things."""
+"""Different words in one position of a path from which on they count as names of things."""
 _DEEPEST: Final = 12
 _WORD: Final = re.compile(r"[^\W\d]+(?:[-_.~][^\W\d]+)?")
 _LONGEST_WORD: Final = 30
@@ -19,13 +19,13 @@ _ENDING: Final = re.compile(r"(?<=[^.])\.[a-z]{2,5}$", re.IGNORECASE)
 
 
 class Patterns:
-    """The patterns of one site, which learn from the addresses that they are asked about."""
+    """The patterns of one site, refined by each address looked up."""
 
     def __init__(self) -> None:
         self._words: dict[str, set[str]] = {}
 
     def pattern_of(self, url: str) -> str:
-        """Return the pattern of an address: ``/product/*``; the same address may have a wider one later."""
+        """Return an address's pattern, such as ``/product/*``; it may become wider later."""
         parts = urlsplit(url)
         pattern = ""
         for segment in [part for part in parts.path.split("/") if part][:_DEEPEST]:

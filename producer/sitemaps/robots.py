@@ -1,8 +1,7 @@
-"""What robots.txt says of a site's pages, for pages nobody named one by one: those that a sitemap lists.
+"""Reads robots.txt for pages that nobody listed individually, such as those of a sitemap.
 
-RFC 9309: a missing file (4xx) allows everything; one that cannot be had forbids everything, as its owner may. 429 says
-that nothing can be had now, not that nothing is there.
-Blocking; each site is asked once.
+RFC 9309: a missing file (4xx) allows everything; an unreachable one forbids everything, since it may do so. 429 counts
+as unreachable. Blocking; each site is asked once.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from producer.errors import PageUnreachable
 from producer.sitemaps.download import Downloads
 
 AGENT: Final = "Sightline"
-"""The name robots.txt may call us by; ``*`` is meant too."""
+"""Our name in robots.txt; rules for ``*`` apply, too."""
 MAX_BYTES: Final = 512_000
-"""What is read of a file; RFC 9309 asks for 500 KiB at least."""
+"""Bytes read of a file; RFC 9309 requires at least 500 KiB."""
 MOST_GAP_MS: Final = 60_000
-"""What a site gets if it asks for more: some ask for hours, and mean that nobody shall come."""
+"""Upper limit of Crawl-delay; some sites set hours to keep crawlers away."""
 _CLIENT_ERROR, _SERVER_ERROR, _TOO_MANY = 400, 500, 429
 
 
 class RobotsOfSites:
-    """The rules of each site asked about, kept for one run; ``problems`` says why a site's could not be had."""
+    """The rules of each site, cached for one run; ``problems`` has the reasons for those that could not be read."""
 
     def __init__(self, downloads: Downloads | None = None) -> None:
         self._downloads = downloads or Downloads()
@@ -34,17 +33,17 @@ class RobotsOfSites:
         self.problems: dict[str, str] = {}
 
     def allows(self, url: str) -> bool:
-        """Tell whether robots.txt of the site of ``url`` lets us read it."""
+        """Return whether its site's robots.txt allows ``url``."""
         rules = self._of(url)
         return rules is not None and bool(rules.can_fetch(url, AGENT))
 
     def sitemaps(self, url: str) -> list[str]:
-        """Return the sitemaps that robots.txt of the site names."""
+        """Return the sitemaps listed in the site's robots.txt."""
         rules = self._of(url)
         return [] if rules is None else list(rules.sitemaps)
 
     def gap_ms(self, url: str) -> int:
-        """Return the ms that robots.txt of the site asks for between two pages; ``MOST_GAP_MS`` at most."""
+        """Return the site's Crawl-delay in ms, ``MOST_GAP_MS`` at most."""
         rules = self._of(url)
         asked_s = rules.crawl_delay(AGENT) if rules is not None else None
         return min(MOST_GAP_MS, max(0, round(asked_s * 1000))) if asked_s and math.isfinite(asked_s) else 0
@@ -56,7 +55,7 @@ class RobotsOfSites:
         return self._rules[site]
 
     def _read(self, address: str) -> Protego | None:
-        """Return the rules; None where the file may be there and cannot be had."""
+        """Return the rules; None if the file may exist but could not be read."""
         try:
             with self._downloads.open(address) as body:
                 text = body.read(MAX_BYTES).decode("utf-8-sig", "replace")

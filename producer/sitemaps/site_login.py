@@ -1,6 +1,6 @@
-"""What opens a site's robots.txt and sitemaps, as its pages: headers, cookies, and user info of its address.
+"""The login for a site's robots.txt and sitemaps: headers, cookies, and user info in the address.
 
-Sent to one origin and no other, and asked about again for each redirect. Nothing here is printed.
+Sent to one origin only, which is checked again for each redirect. Nothing here is ever printed.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from urllib.parse import urlsplit
 from producer.contract.addresses import origin_of
 
 _OWN: Final = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding", "user-agent"})
-"""Headers of ``download.py``'s own."""
+"""Headers that ``download.py`` sets itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteLogin:
-    """A login for ``origin``; cookies have Playwright's fields, and one without a domain is the origin's."""
+    """A login for ``origin``; cookies have Playwright's fields and default to the origin's domain."""
 
     origin: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cookies: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     def headers_for(self, url: str) -> dict[str, str]:
-        """Return the headers of a request for ``url``: none for another origin."""
+        """Return the headers for a request of ``url``: none for another origin."""
         if not self.origin or origin_of(url) != self.origin:
             return {}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _OWN}
         cookies = [f"{cookie['name']}={cookie['value']}" for cookie in self.cookies if _is_for(cookie, url)]
         if cookies and not any(name.lower() == "cookie" for name in headers):
             headers["Cookie"] = "; ".join(cookies)
-        # http.client writes Latin-1, where browsers write the bytes of UTF-8.
+        # http.client encodes as Latin-1, browsers as UTF-8.
         return {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
 
 def _is_for(cookie: Mapping[str, Any], url: str) -> bool:
-    """Whether a browser would send the cookie there (RFC 6265, 5.4)."""
+    """Whether a browser would send the cookie to ``url`` (RFC 6265, 5.4)."""
     parts = urlsplit(url)
     host, domain, path = parts.hostname or "", str(cookie.get("domain") or "").lower(), str(cookie.get("path") or "/")
     if cookie.get("url") and origin_of(str(cookie["url"])) != origin_of(url):

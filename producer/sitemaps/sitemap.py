@@ -1,9 +1,9 @@
-"""From a sitemap to the pages it lists: nested indexes, gzip, patterns, robots.txt; whatever is left out is counted.
+"""Reads the pages that a sitemap lists: nested indexes, gzip, patterns, robots.txt. Skipped addresses are counted.
 
-Follows the protocol of sitemaps.org, strictly where it protects: only addresses of the sitemap's own site are taken,
-previews aside (``Choice.replaced``). Relative ones are none by the protocol, but are found, and are relative to the
-file. One part that cannot be read is a problem of its own and spoils no other. The forms of a file are
-``sitemap_file.py``'s; what is loaded, and how much of it, is ``download.py``'s.
+Follows the sitemaps.org protocol, strictly where it protects: only addresses of the sitemap's own site are used, except
+for previews (``Choice.replaced``). The protocol forbids relative addresses, but they occur and are resolved against the
+file. An unreadable part is reported and does not affect the others. ``sitemap_file.py`` parses files; ``download.py``
+loads them within limits.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from producer.sitemaps.sitemap_file import MAX_ADDRESS_CHARS, Malformed, locatio
 MAX_PAGES: Final = 100_000
 MAX_SITEMAPS: Final = 2_000
 MAX_DEPTH: Final = 5
-"""The protocol allows one index over sitemaps; some sites nest them once or twice more."""
+"""The protocol allows one level of index; some sites nest one or two more."""
 MAX_PROBLEMS: Final = 1_000
-"""Kept one by one; more are counted."""
+"""Listed individually; further ones are only counted."""
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _FILES: Final = re.compile(
     r"\.(pdf|ps|epub|docx?|xlsx?|pptx?|od[tsp]|rtf|csv|ics|vcf"
@@ -35,18 +35,18 @@ _FILES: Final = re.compile(
     r"|mp[34]|m4[av]|og[gav]|wav|webm|mov|avi|flac|woff2?|[to]tf|eot|css|m?js|json|map|wasm)",
     re.IGNORECASE,
 )
-"""Endings of what a browser shows as no page, or takes for a download. ``.txt`` and ``.xml`` may be pages."""
+"""Extensions that browsers download or do not show as a page. ``.txt`` and ``.xml`` may be pages."""
 FILES_LEFT_OUT: Final = "that are files, not pages"
 NO_MATCH: Final = "that fit no --match"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of the listed pages are wanted: those that fit any ``match``, none of ``exclude``, and are ``allowed``.
+    """Selects pages that match any of ``match``, none of ``exclude``, and are ``allowed``.
 
-    A pattern is a shell's: ``*`` stands for anything. One that begins with ``/`` is compared with path and query,
-    another one with the whole address. ``replaced`` are beginnings of addresses and what stands there instead, for
-    previews whose sitemaps name the production site.
+    Patterns are shell patterns. A pattern that begins with ``/`` is matched against path and query, any other against
+    the whole address. ``replaced`` maps address prefixes to replacements, for previews whose sitemaps name the
+    production site.
     """
 
     match: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Choice:
     replaced: tuple[tuple[str, str], ...] = ()
 
     def why_not(self, url: str) -> str:
-        """Return why ``url`` is not wanted, ``''`` for one that is."""
+        """Return why ``url`` is not selected, or ``''``."""
         if is_file(url):
             return FILES_LEFT_OUT
         if self.match and not any(fits(url, pattern) for pattern in self.match):
@@ -67,7 +67,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Listed:
-    """What a sitemap came to: the pages, what was left out by reason with an example, and what could not be read."""
+    """The result of reading a sitemap: pages, skipped addresses by reason with an example, and problems."""
 
     pages: dict[str, None] = field(default_factory=dict[str, None])
     sitemaps: int = 0
@@ -76,26 +76,26 @@ class Listed:
     problems: dict[str, SightlineError] = field(default_factory=dict[str, SightlineError])
 
     def leave_out(self, url: str, why: str) -> None:
-        """Count an address that is not taken."""
+        """Count a skipped address."""
         self.left_out[why] += 1
         self.examples.setdefault(why, url[:300])
 
 
 def fits(url: str, pattern: str) -> bool:
-    """Tell whether a pattern stands for ``url``."""
+    """Return whether ``url`` matches a pattern."""
     if not pattern.startswith("/"):
         return fnmatchcase(url, pattern)
     return fnmatchcase(path_of(url), pattern)
 
 
 def is_file(url: str) -> bool:
-    """Whether the address ends as those of PDFs, images and archives do; a wiki's ``File:x.png`` is a page."""
+    """Whether the address has the extension of a PDF, image or archive; a wiki's ``File:x.png`` is a page."""
     name = urlsplit(url).path.rpartition("/")[2]
     return ":" not in name and _FILES.fullmatch(name, max(name.rfind("."), 0)) is not None
 
 
 def replaced(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
-    """Return the address with the first beginning that fits replaced; ``…/shop`` fits no ``…/shopping``."""
+    """Return the address with the first matching prefix replaced; ``…/shop`` does not match ``…/shopping``."""
     for start, instead in pairs:
         rest = url.removeprefix(start)
         if rest != url and (not rest or start.endswith("/") or rest[0] in "/?#"):
@@ -106,15 +106,15 @@ def replaced(url: str, pairs: tuple[tuple[str, str], ...]) -> str:
 
 
 def read_sitemap(url: str, choice: Choice, downloads: Downloads | None = None) -> Listed:
-    """Return the wanted pages of the sitemap at ``url`` and of those it names.
+    """Return the selected pages of the sitemap at ``url`` and of the sitemaps it lists.
 
-    Raises ``InputError`` for more than ``MAX_PAGES`` of them. What cannot be read is in ``problems``.
+    Raises ``InputError`` for more than ``MAX_PAGES``. Unreadable parts are in ``problems``.
     """
     return _Walk(normal_url(url), choice, downloads or Downloads()).walk()
 
 
 class _Walk:
-    """One sitemap and all it names, each read once, breadth first."""
+    """A breadth-first walk of a sitemap and those it lists, reading each once."""
 
     def __init__(self, first: str, choice: Choice, downloads: Downloads) -> None:
         self._first = first
@@ -179,15 +179,15 @@ class _Walk:
 
 
 def _address(text: str, base: str) -> str:
-    """Return the address that a file at ``base`` means by ``text``; raises ``ValueError`` for what is none.
+    """Resolve ``text`` in a file at ``base``; raises ``ValueError`` for an invalid address.
 
-    Whoever reads a sitemap has a login of their own: user info in it is dropped.
+    User info is dropped: readers of a sitemap use their own login.
     """
     if len(text) > MAX_ADDRESS_CHARS:
         raise ValueError(f"{text[:60]!r}… is an address of more than {MAX_ADDRESS_CHARS:,} characters")
     if _SCHEME.match(text) or any(map(str.isspace, text)):
         return public_url(normal_url(text))
     host, _, rest = text.partition("/")
-    if host.lower() in {site_name(base), f"www.{site_name(base)}"}:  # an address without its scheme
+    if host.lower() in {site_name(base), f"www.{site_name(base)}"}:  # an address without a scheme
         return public_url(normal_url(f"{urlsplit(base).scheme}://{host}/{rest}"))
     return public_url(normal_url(urljoin(base, text)))

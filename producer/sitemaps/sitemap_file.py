@@ -1,8 +1,8 @@
-"""One file that lists addresses, in any form that the protocol of sitemaps.org allows, read piece by piece.
+"""Parses a file of addresses in any form of the sitemaps.org protocol, as a stream.
 
-These are XML sitemaps and indexes of them, RSS and Atom feeds, and text with an address a line. Programs put byte order
-marks and blank lines before the XML declaration: search engines read past them, and so does this. What is hostile
-takes no memory. Which addresses are taken is ``sitemap.py``'s business.
+The forms are XML sitemaps and indexes, RSS and Atom feeds, and text with one address per line. Byte order marks and
+blank lines before the XML declaration are skipped, as search engines do. Memory is bounded for hostile input.
+``sitemap.py`` selects addresses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PIECE: Final = 65_536
 _LONGEST_TAG: Final = 1 << 20
 _DEEPEST: Final = 32
 _MOST_WORDS: Final = 1_000
-"""Names of elements and attributes: a sitemap with images, news and translations has some thirty."""
+"""Distinct names of elements and attributes; a sitemap with images, news and translations has some thirty."""
 _BLANK: Final = codecs.BOM_UTF8 + b" \t\r\n\v\f"
 _UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _ROOTS: Final = frozenset({"urlset", "sitemapindex", "rss", "RDF", "feed"})
@@ -34,13 +34,13 @@ _EXPECTED: Final = "expected an XML sitemap, an RSS or Atom feed, or text with a
 
 
 class Malformed(InputError):
-    """The file is no sitemap."""
+    """The file is not a sitemap."""
 
 
 def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
-    """Yield each address of one file with what it is of, ``url`` or ``sitemap``, holding no more than one entry.
+    """Yield each address of a file with its element, ``url`` or ``sitemap``, keeping one entry in memory.
 
-    Raises ``Malformed``, after what came before the fault.
+    Raises ``Malformed`` after yielding the entries before the fault.
     """
     pieces = _pieces(io.BufferedReader(body, buffer_size=_PIECE), name)
     first = next(pieces, b"")
@@ -63,7 +63,7 @@ def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _pieces(stream: io.BufferedReader[Any], name: str) -> Iterator[bytes]:
-    """Yield the file without the white space and byte order marks it begins with; a mark of UTF-16 stays."""
+    """Yield the file without leading white space and byte order marks; a UTF-16 mark stays."""
     passed = 0
     while piece := stream.read1(_PIECE):
         passed += len(piece)
@@ -77,7 +77,7 @@ def _pieces(stream: io.BufferedReader[Any], name: str) -> Iterator[bytes]:
 
 
 def _begun(piece: bytes) -> bytes:
-    """Return ``piece`` from its first character on."""
+    """Return ``piece`` without leading white space and marks."""
     for mark, encoding in _UTF16.items():
         if piece.startswith(mark):
             blank = {char.encode(encoding) for char in " \t\r\n\ufeff"}
@@ -92,7 +92,7 @@ def _begun(piece: bytes) -> bytes:
 
 
 def _of_text(pieces: Iterable[bytes], name: str, encoding: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a text sitemap; '#' begins a comment, as in lists for --file."""
+    """Yield the lines of a text sitemap; '#' starts a comment, as in files for --file."""
     decoder, rest, is_known = codecs.getincrementaldecoder(encoding)("replace"), "", False
     for piece in itertools.chain(pieces, [b"\n".decode().encode(encoding)]):
         *lines, rest = (rest + decoder.decode(piece)).replace("\r", "\n").split("\n")
@@ -127,7 +127,7 @@ def _of_xml(pieces: Iterable[bytes], name: str) -> Iterator[tuple[str, str]]:
 
 
 class _Entries:
-    """What the parser tells goes here instead of into a tree: a hostile file would grow one without an entry in it."""
+    """A parser target instead of a tree, which a hostile file could grow without a single entry."""
 
     def __init__(self, name: str) -> None:
         self.events = 0
@@ -138,7 +138,7 @@ class _Entries:
         self._found: list[tuple[str, str]] = []
 
     def taken(self) -> list[tuple[str, str]]:
-        """Return what was found since it was asked last."""
+        """Return the entries found since the previous call."""
         found, self._found = self._found, []
         return found
 
@@ -152,7 +152,7 @@ class _Entries:
             msg = f"{self._name!r} is a <{root}> document: expected <urlset> or <sitemapindex>, <rss> or <feed>"
             raise Malformed(msg)
         if len(self._path) > _DEEPEST or len(self._words) > _MOST_WORDS:
-            # The parser itself keeps each open element and each name.
+            # The parser itself stores each open element and each distinct name.
             raise Malformed(f"{self._name!r} is nested too deep or has too many kinds of elements for a sitemap")
         if self._path == ["feed", "entry", "link"] and attributes.get("rel", "alternate") == "alternate":
             self._found += [("url", text)] if (text := attributes.get("href", "").strip()) else []
@@ -177,4 +177,4 @@ class _Entries:
         self._text.clear()
 
     def close(self) -> None:
-        """End with nothing to return: what was found is taken as it comes."""
+        """Return None; entries are read with ``taken`` during the parse."""

@@ -1,7 +1,7 @@
-"""The pool of GPU slots: who may call which model host, across all workers on all machines.
+"""The pool of model slots: limits the calls to each model host across all workers on all machines.
 
-Redis is the authority and its clock the only one (``lua/gpu_*.lua`` hold every decision); this package asks,
-listens, renews and releases. It knows no HTTP and no model: what a host's health check is, is handed in. When a
-worker dies its slots come free with their leases; when Redis is away, nobody gets a slot, and holders end their calls
-before their leases end. The keys are listed in ``ops/gpu.md``. Read ``pool.py`` next.
+Redis is authoritative, by its clock, and ``lua/gpu_*.lua`` make every decision; this package asks, listens, renews and
+releases. It contains no HTTP and no models: health checks are injected. A dead worker's slots are freed when their
+leases expire. While Redis is unreachable no slot is granted, and holders end their calls before their leases expire.
+The keys are listed in ``ops/gpu.md``. Read ``pool.py`` next.
 """

@@ -1,8 +1,8 @@
-"""Tells healthy hosts from unhealthy ones: an unhealthy host gets no calls until it passes a check again.
+"""Checks the health of hosts: an unhealthy host gets no calls until it passes a check.
 
-Of all workers one makes each check (``gpu_probe.lua``): every 5 s while a host is up, every second while it is down,
-and at once when a call to it failed. The first failed check ends grants; after the second, calls in progress are cut
-off too, because a hung host never ends them.
+Each check is made by one worker (``gpu_probe.lua``): every 5 s while a host is up, every second while it is down, and
+at once after a failed call. The first failed check stops grants; the second also cancels calls in progress, because a
+hung host never ends them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from worker.gpu.hosts import Host
 from worker.gpu.scripts import PoolScripts, note_silence
 
 EARLY_S: Final = 0.5
-"""Least time between checks asked for by failed calls: a host that drops all of them is checked twice a second."""
+"""Minimum interval of checks triggered by failed calls, even if a host drops all of them."""
 REPORT_KEPT_S: Final = 60
-"""As long as the pool's other keys."""
+"""Lifetime of a report; the same as that of the pool's other keys."""
 
 log = structlog.get_logger()
 
 
 Probe = Callable[[Host], Awaitable[HostReport]]
-"""Returns what was found on a host; raises ``ModelError`` when it is not fit for work. Bounds its own time."""
+"""Checks one host; raises ``ModelError`` if it is unhealthy. Must have its own timeout."""
 
 
 @dataclass(frozen=True)
 class HealthRounds:
-    """Checks ``hosts`` in turns with the other workers."""
+    """Checks ``hosts``, taking turns with the other workers."""
 
     scripts: PoolScripts
     hosts: Sequence[Host]
@@ -48,15 +48,15 @@ class HealthRounds:
     every_s: float
 
     async def run(self) -> None:
-        """Check what is due, until cancelled."""
+        """Make the checks that are due, until cancelled."""
         while self.probe is not None:
             await asyncio.sleep(self.every_s)
             await self.check(self.hosts)
 
     async def check(self, hosts: Sequence[Host], *, early_s: float | None = None) -> None:
-        """Check those of ``hosts`` whose turn it is, or, out of turn, that were not checked for ``early_s``.
+        """Check the ``hosts`` that are due, or with ``early_s`` those not checked for that long.
 
-        A silent Redis ends the round.
+        Stops if Redis does not reply.
         """
         if self.probe is None or not hosts:
             return

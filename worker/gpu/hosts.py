@@ -1,7 +1,7 @@
-"""The model hosts and how many calls each may run at once: what OLLAMA_BASE_URL says. Pure.
+"""Parses OLLAMA_BASE_URL: the model hosts and the number of concurrent calls of each. Pure.
 
-Every worker must call a host by the same name, since the name is what Redis counts slots by. An address such as
-``http://127.0.0.1:11434`` on two machines would be two hosts that share one host's slots: safe, but half of each idle.
+All workers must use the same name for a host, because Redis counts slots by name. On two machines,
+``http://127.0.0.1:11434`` would be two hosts that share one host's slots: safe, but each half idle.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 Kind = Literal["chat", "embed"]
-"""What a call asks of a host."""
+"""The kind of a call."""
 
 MAX_SLOTS: Final = 64
-"""More than any card serves at once; a number over it is a slip."""
+"""More than any GPU serves at once; a larger number is a typing error."""
 _NEXT_HOST: Final = re.compile(r",\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
-"""A comma before an address; the other commas stand between the slots of one host."""
+"""A comma before an address; other commas separate the slots of one host."""
 _EXPECTED: Final = "expected an address such as http://gpu1:11434 or http://gpu1:11434#chat=1,embed=1"
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One model host.
+    """A model host.
 
-    ``name`` is its address without user and password: what is shown, logged and kept in Redis. ``address`` is what is
-    called. ``chat`` slots are at least 1; ``embed`` 0 makes embeddings take a chat slot, for a card that cannot hold
-    both models.
+    ``name`` is the address without user and password, for display, logs and Redis; ``address`` is complete. There is
+    at least one ``chat`` slot. With ``embed`` 0 embeddings use chat slots, for a GPU that cannot hold both models.
     """
 
     name: str
@@ -37,9 +36,9 @@ class Host:
 
 
 def parse_hosts(text: str) -> tuple[Host, ...]:
-    """Return the hosts in ``text``, comma-separated; raise ``ValueError`` saying what is wrong with the first bad one.
+    """Return the comma-separated hosts in ``text``; raises ``ValueError`` for the first invalid one.
 
-    No message quotes an address that holds a password.
+    Messages never quote an address that contains a password.
     """
     hosts = tuple(_parse_host(part.strip()) for part in _NEXT_HOST.split(text.strip().strip(",")))
     names = [host.name for host in hosts]

@@ -1,9 +1,9 @@
-"""Acquires slots, keeps them, releases them: one pool a worker.
+"""Acquires, renews and releases slots; each worker has one pool.
 
-A waiter asks once, then sleeps until its worker's channel (``wakes.py``) names it; it then checks that the grant is
-still its own and calls, while the next beat confirms the grant. Slots are released even when their job is cancelled,
-and never before their call is closed. Beats renew all that is held or waits (``producer/redis/lease.py``) and run on
-the event loop on purpose: a loop that stands still could not close its calls either, and so loses its slots.
+A waiter asks once, then sleeps until it is woken through its worker's channel (``wakes.py``). It checks that the grant
+is still valid and starts its call, while the next beat confirms the grant. Slots are released even when their job is
+cancelled, but never before their call is closed. Beats renew all held slots and waiters (``producer/redis/lease.py``).
+They run on the event loop deliberately: a blocked loop could not close its calls either, and so loses its slots.
 Next: ``slot.py``, ``scripts.py``, then ``worker/gpu/lua/_gpu.lua``.
 """
 
@@ -33,15 +33,15 @@ from worker.gpu.slot import Slot, Waiter
 from worker.gpu.wakes import GIVE_WAY, WakeListener
 
 DEFAULT_WAIT_S: Final = 600.0
-"""Longer than any fair wait: a worker's few calls against a card's few seconds each."""
+"""Longer than any fair wait: a worker has few calls, and each takes a few seconds."""
 CONFIRM_AFTER: Final = 20
-"""Part of ``confirm_s`` after which a beat confirms a grant."""
+"""Divisor of ``confirm_s``: the delay after which a beat confirms a grant."""
 UNCONFIRMED_MARGIN: Final = 5
-"""Part of ``confirm_s`` before whose end a call is given up if no beat has confirmed its grant."""
+"""Divisor of ``confirm_s``: the margin before its end at which an unconfirmed call is cancelled."""
 LATE_S: Final = 0.002
-"""After a lease's end that a waiter looks for it: Redis counts whole ms."""
+"""Delay after a lease's end before a waiter checks, since Redis counts whole ms."""
 CLOSE_S: Final = 2.0
-"""For calls to close their connections before their slots are released for them."""
+"""Time for calls to close their connections before their slots are released."""
 STOPS: Final = "the worker stops"
 
 T = TypeVar("T")
@@ -50,10 +50,11 @@ log = structlog.get_logger()
 
 
 class GpuPool:
-    """The slots of ``hosts``, shared through Redis with all workers of the environment.
+    """The slots of ``hosts``, shared by all workers of the environment through Redis.
 
-    ``worker`` is this worker's name, unique a process. ``probe`` checks one host's health; without it no host is ever
-    unhealthy. The Redis client stays its owner's and must reconnect on its own. Open before use, close after.
+    ``worker`` is the unique name of this process. ``probe`` checks one host's health; without it no host is ever
+    unhealthy. The caller owns the Redis client, which must reconnect by itself. Call ``open`` before use and ``close``
+    afterwards.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class GpuPool:
     # ------------------------------------------------------------------------------------------ life
 
     async def open(self) -> None:
-        """Enrol the hosts, check them once, listen for grants. Raises redis-py's errors."""
+        """Register the hosts, check them once, listen for grants. Raises redis-py's errors."""
         await self._scripts.enrol(self.hosts)
         await self._wakes.start()
         await self._health.check(self.hosts)
@@ -99,7 +100,7 @@ class GpuPool:
         ]
 
     async def close(self) -> None:
-        """Release everything and stop; calls still running or waiting are ended first. Safe to call twice."""
+        """Cancel running and waiting calls, release all slots and stop. Safe to call twice."""
         self._is_closing = True
         for slot in list(self._held.values()):
             slot.lose(STOPS)
@@ -132,16 +133,16 @@ class GpuPool:
         timeout_s: float = DEFAULT_WAIT_S,
         gives_way: bool = False,
     ) -> AsyncGenerator[Slot]:
-        """Wait for a slot on one of ``hosts`` (default: any), and release it at the end.
+        """Acquire a slot on one of ``hosts`` (default: any) and release it when the body ends.
 
-        Make the call inside ``slot.run``, and close it before the end. A batch call that ``gives_way`` may lose its
-        slot to an interactive one (``slot.gave_way``). Raises ``ModelUnreachable`` when all hosts have been down for
-        ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` at the end when the
-        slot was lost before: what was answered is void then.
+        Make the call inside ``slot.run`` and close it before the body ends. A batch call that ``gives_way`` may lose
+        its slot to an interactive call (``slot.gave_way``). Raises ``ModelUnreachable`` when all hosts have been down
+        for ``grace_s``, ``ModelBusy`` after ``timeout_s`` or when the pool closes, and ``SlotLost`` when the body ends
+        after the slot was lost: discard its answer.
         """
         for task in self._tasks:
             if task.done():
-                task.result()  # a bug in a loop of ours ends the job loudly, not the slots silently
+                task.result()  # a bug in our loops must fail the job loudly, not lose slots silently
         token = f"{self._worker}-{secrets.token_hex(6)}"
         on = self.hosts if hosts is None else tuple(hosts)
         waiter = Waiter(Ask(token, kind, Lane(priority), self._worker, job, on, gives_way=gives_way))
@@ -158,7 +159,7 @@ class GpuPool:
             raise slot.loss()
 
     def suspect(self, host: str) -> None:
-        """Have ``host`` checked now: a call to it has just failed. The caller does not wait for it."""
+        """Trigger a check of ``host`` after a failed call, without waiting for it."""
         suspects = [known for known in self.hosts if known.name == host]
         self._run_errand(self._health.check(suspects, early_s=EARLY_S))
 
@@ -193,15 +194,15 @@ class GpuPool:
         wait_ms = round((loop.time() - began) * 1000)
         log.debug("gpu.slot_granted", host=answer.host, kind=waiter.ask.kind, wait_ms=wait_ms, token=token)
         is_confirmed = answer.left_s > self.timing.confirm_s
-        if not is_confirmed:  # a moment later: the call itself goes first
+        if not is_confirmed:  # slightly later: the call itself has priority
             loop.call_later(self.timing.confirm_s / CONFIRM_AFTER, self._soon.set)
         margin_s = self.timing.margin_s if is_confirmed else self.timing.confirm_s / UNCONFIRMED_MARGIN
         ends_at = asked_at + answer.left_s - margin_s
         return Slot(token=token, kind=waiter.ask.kind, host=answer.host, wait_ms=wait_ms, ends_at=ends_at)
 
     async def _beat(self) -> float | None:
-        """Renew, act on what Redis says; return the seconds until the next beat where a waiter needs it early."""
-        held = dict(self._held)  # a verdict is on these: what was granted meanwhile is not known to it
+        """Renew and apply Redis' reply; return the seconds until the next beat, None for the default."""
+        held = dict(self._held)  # the reply covers only these, not slots granted in the meantime
         asked_at = asyncio.get_running_loop().time()
         due_ms, verdicts = await self._scripts.tend(self.hosts, list(held), list(self._waiters))
         for token, verdict in verdicts.items():
@@ -210,7 +211,7 @@ class GpuPool:
             elif verdict != "waiting" and (waiter := self._waiters.get(token)):
                 waiter.is_unserved = verdict == "unserved"
                 waiter.look.set()
-        # The moment the next lease ends, so that a dead holder's slot is not idle.
+        # As soon as the next lease ends, so that a dead holder's slot is not idle.
         is_early = self._waiters and 0 <= due_ms < self.timing.renew_s * 1000
         return due_ms / 1000 + LATE_S if is_early else None
 
@@ -228,9 +229,9 @@ class GpuPool:
             raise ModelBusy(msg)
 
     async def _ask(self, waiter: Waiter) -> Answer:
-        """Ask where the waiter stands, and in if it stands nowhere; a grant that is about to end is confirmed first.
+        """Return the waiter's status, after enqueueing it or confirming a grant that is about to expire.
 
-        A silent Redis counts as waiting.
+        If Redis does not reply, the status is waiting.
         """
         waiter.look.clear()
         try:
@@ -256,7 +257,7 @@ class GpuPool:
                 await waiter.look.wait()
 
     async def _end(self, slot: Slot) -> bool:
-        """Release the slot; return whether it was held to the end. While Redis is silent our own clock decides."""
+        """Release the slot and return whether it was held throughout; without a reply our own clock decides."""
         self._held.pop(slot.token, None)
         self._note_idle()
         was_held = slot.is_held
@@ -266,7 +267,7 @@ class GpuPool:
         return was_held and verdict in {"released", "silent"}
 
     async def _withdraw(self, waiter: Waiter) -> tuple[str, int]:
-        """Stop waiting; a question still under way is let through first, or it would be granted after the end."""
+        """Stop waiting, after any request still in flight: otherwise it could be granted afterwards."""
         if waiter.asking is not None:
             await asyncio.wait({waiter.asking})
         return await self._release(waiter.ask.token)
@@ -279,7 +280,7 @@ class GpuPool:
             return "silent", 0
 
     async def _errand(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do what must be done even if the caller is cancelled meanwhile."""
+        """Complete ``work`` even if the caller is cancelled in the meantime."""
         return await asyncio.shield(self._run_errand(work))
 
     def _run_errand(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -295,7 +296,7 @@ class GpuPool:
             waiter.look.set()
         elif token != message and slot is not None:
             slot.give_way()
-        elif waiter is not None:  # it has not heard of its grant yet
+        elif waiter is not None:  # granted, but not notified yet
             waiter.is_asked = True
 
     def _note_idle(self) -> None:

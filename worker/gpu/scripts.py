@@ -1,4 +1,4 @@
-"""The pool's Lua scripts as calls with types. Each is safe to repeat: a caller without a reply asks again."""
+"""Typed calls of the pool's Lua scripts. All are idempotent: without a reply, call again."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ log = structlog.get_logger()
 
 
 def new_backoff() -> Backoff:
-    """Return the pauses between tries while Redis does not answer."""
+    """Return the back-off for retries while Redis does not reply."""
     return Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
 
 def note_silence(step: str, error: Exception) -> None:
-    """Log that Redis did not answer."""
+    """Log that Redis did not reply."""
     log.warning("gpu.redis_silent", step=step, error=str(error))
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The pool's times in seconds; all workers of an environment should have the same.
+    """The pool's durations in seconds; all workers of an environment should use the same.
 
-    ``margin_s`` before a lease's end a holder that could not renew ends its call, so that the call is closed by
-    then. ``grace_s``: as long as all hosts of a call are down for less, it waits for them. ``stale_s``: a host that no
-    worker names for so long is struck off. ``kept_s``: the keys outlive the last worker for so long.
+    ``margin_s``: how long before a lease's end a holder that could not renew cancels its call, so that it is closed in
+    time. ``grace_s``: how long a call waits while all its hosts are down. ``stale_s``: a host that no worker has named
+    for this long is removed. ``kept_s``: how long the keys outlive the last worker.
     """
 
     lease_s: float = 6.0
@@ -64,9 +64,9 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call that wants a slot; ``seq`` is its number of arrival once it has one, 0 before.
+    """A call that requests a slot; ``seq`` is its order of arrival, 0 before it has one.
 
-    A batch call that ``gives_way`` may be asked for its slot by an interactive one.
+    A batch call that ``gives_way`` may be asked to release its slot for an interactive call.
     """
 
     token: str
@@ -81,9 +81,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An ask's standing: ``granted`` on ``host``, ``waiting``, ``gone``, or ``unserved`` (all hosts are down).
+    """The status of an ask: ``granted`` on ``host``, ``waiting``, ``gone``, or ``unserved`` (all hosts are down).
 
-    ``left_s`` is what is left of the lease; 0 unless granted.
+    ``left_s`` is the remaining time of the lease; 0 unless granted.
     """
 
     verdict: str
@@ -93,7 +93,7 @@ class Answer:
 
 
 class PoolScripts:
-    """Runs the scripts for one worker, on one connection of the client's pool: grants wait for each of them."""
+    """Runs the scripts of one worker on a dedicated connection from the client's pool, since grants are urgent."""
 
     def __init__(self, redis: Redis, keys: Keys, timing: Timing) -> None:
         self._redis = redis
@@ -103,7 +103,7 @@ class PoolScripts:
         self._timing = timing
 
     async def acquire(self, ask: Ask) -> Answer:
-        """Ask for a slot, or learn how an earlier ask of the same token stands, and confirm its grant."""
+        """Request a slot, or return the status of an earlier request with the same token; confirms a grant."""
         about = (ask.token, ask.kind, ask.priority, ask.worker, ask.job, self._keys.gpu_wake(ask.worker))
         times = (*self._lease(), _ms(self._timing.grace_s))
         reply = await self._run(ACQUIRE, [*about, _slots_json(ask.hosts), ask.seq, *times, int(ask.gives_way)])
@@ -111,39 +111,39 @@ class PoolScripts:
         return Answer(as_text(reply[0]), as_text(reply[1]), int(reply[2]), left_s)
 
     async def check(self, ask: Ask) -> Answer:
-        """Learn how an ask stands, without a write; a grant found so must be confirmed, by ``tend``, before it ends."""
+        """Return the status of an ask without writing; confirm a grant with ``tend`` before it expires."""
         reply = await self._run(CHECK, [ask.token])
-        left_s = min(int(reply[2]) / 1000, self._timing.lease_s)  # more where Redis' clock was set back
+        left_s = min(int(reply[2]) / 1000, self._timing.lease_s)  # it is larger if Redis' clock was set back
         return Answer(as_text(reply[0]), as_text(reply[1]), ask.seq, left_s)
 
     async def release(self, token: str) -> tuple[str, int]:
-        """Give a slot back or stop waiting: ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""
+        """Release a slot or stop waiting; returns ``released``, ``withdrawn`` or ``lost``, and Redis' time in ms."""
         reply = await self._run(RELEASE, [token, *self._lease()])
         return as_text(reply[0]), int(reply[1])
 
     async def enrol(self, hosts: Iterable[Host]) -> None:
-        """Make the slots of ``hosts`` count from now on. Waits for a slow Redis: a worker's start is no call."""
+        """Register the slots of ``hosts``. Waits for a slow Redis, since a worker's start is not urgent."""
         await run_script(self._redis, TEND, self._pool_keys, self._tend_args(hosts, (), (), enrol=True))
 
     async def tend(
         self, hosts: Iterable[Host], held: Sequence[str] = (), waiting: Sequence[str] = ()
     ) -> tuple[int, dict[str, str]]:
-        """Renew what is held and what waits, grant free slots.
+        """Renew held slots and waiters, and grant free slots.
 
-        Return ms until the next lease ends (-1: none), and a verdict for each token.
+        Returns the ms until the next lease ends (-1: none) and the status of each token.
         """
         reply = await self._run(TEND, self._tend_args(hosts, held, waiting, enrol=False))
         return int(reply[0]), dict(zip([*held, *waiting], map(as_text, reply[1:]), strict=True))
 
     async def take_probes(self, hosts: Iterable[Host], *, early_s: float | None = None) -> frozenset[str]:
-        """Return the names of the hosts that this worker is to check now; ``early_s`` after the last check at least."""
+        """Claim due checks and return the hosts' names; with ``early_s``, hosts not checked for that long."""
         times = [_ms(self._timing.probe_s), _ms(self._timing.probe_down_s), -1 if early_s is None else _ms(early_s)]
         args: list[Arg] = [*times, *(host.name for host in hosts)]
         reply = await self._run(PROBE, args, keys=[self._keys.gpu_hosts])
         return frozenset(map(as_text, reply))
 
     async def report(self, host: str, *, reason: str) -> tuple[bool, int]:
-        """Record a check, failed if there is a ``reason``; return whether the state changed, and failures in a row."""
+        """Record a check, failed if ``reason`` is set; return whether the state changed, and failures in a row."""
         state = "down" if reason else "up"
         reply = await self._run(HEALTH, [host, state, reason, *self._lease(), _ms(self._timing.probe_down_s)])
         return int(reply[0]) == 1, int(reply[1])
@@ -156,11 +156,11 @@ class PoolScripts:
         return [*self._lease(), *limits, _slots_json(hosts), int(enrol), len(held), *held, *waiting]
 
     async def close(self) -> None:
-        """Give the connection back. Safe to call twice."""
+        """Return the connection to its pool. Safe to call twice."""
         await self._pipe.close()
 
     async def _run(self, script: Script, args: Sequence[Arg], *, keys: Sequence[str] = ()) -> Any:
-        """Run one script. ``TimeoutError``, an ``OSError``, when Redis does not answer within a renewal's time."""
+        """Run a script; raises ``TimeoutError``, an ``OSError``, after a renewal interval without a reply."""
         limit_s = self._timing.renew_s
         try:
             async with asyncio.timeout(limit_s):

@@ -1,4 +1,4 @@
-"""A slot while it is held, and a call that waits for a slot. Local only: ``pool.py`` talks to Redis."""
+"""A held slot, and a call that waits for one. Local state only: ``pool.py`` talks to Redis."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ log = structlog.get_logger()
 
 
 class Slot(Lease):
-    """The right to make one call at a time on ``host``, until it is released or lost.
+    """The right to make one call at a time to ``host``, until it is released or lost.
 
-    ``wait_ms`` is how long it was waited for; ``ended_ms`` when it was released, Redis ms, 0 before that.
+    ``wait_ms`` is the wait for it; ``ended_ms`` the time of its release (Redis ms), 0 before.
     """
 
     def __init__(self, *, token: str, kind: Kind, host: str, wait_ms: int, ends_at: float) -> None:
@@ -41,19 +41,19 @@ class Slot(Lease):
 
     @property
     def gave_way(self) -> bool:
-        """Whether the call was ended for an interactive one."""
+        """Whether the call was cancelled for an interactive one."""
         return self.why_lost == GIVES_WAY
 
     def give_way(self) -> None:
-        """End the call for an interactive one."""
+        """Cancel the call for an interactive one."""
         log.info("gpu.gave_way", host=self.host, kind=self.kind, token=self.token)
         self.lose(GIVES_WAY)
 
     async def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return what ``call`` returns; one call at a time.
+        """Run ``call`` and return its result; one call at a time.
 
-        Raises ``SlotLost`` when the slot is lost before, and the call is not begun, or meanwhile: the call is
-        cancelled, or its answer discarded.
+        Raises ``SlotLost`` if the slot is lost before the call, which is then not started, or during it: the call is
+        cancelled or its answer discarded.
         """
         if not self.is_held:
             call.close()
@@ -66,10 +66,10 @@ class Slot(Lease):
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A call that waits: ``look`` is set when there is news of it; ``asking`` is the last question put to Redis.
+    """A waiting call: ``look`` is set when its status may have changed; ``asking`` is its last request to Redis.
 
-    ``is_unserved`` says that all its hosts stay down, ``is_asked`` that its slot is wanted already; ``backoff`` paces
-    its questions while Redis does not answer.
+    ``is_unserved`` means that all its hosts stay down, ``is_asked`` that its slot is already requested back;
+    ``backoff`` paces requests while Redis does not reply.
     """
 
     ask: Ask

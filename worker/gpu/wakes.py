@@ -1,8 +1,8 @@
-"""Hears grants: one subscription a worker, on its own connection.
+"""Listens for grants: one subscription per worker, on its own connection.
 
-A message is the token of a waiter that has been granted a slot; after ``GIVE_WAY`` it is the token of a holder that is
-asked for its slot. A message that gets lost with the connection costs
-nothing but time: the grant passes on after a second, and after each new subscription ``on_ready`` asks Redis again.
+A message is the token of a waiter that has been granted a slot, or after ``GIVE_WAY`` the token of a holder asked to
+release its slot. A message lost with the connection only causes a delay: an unconfirmed grant passes on after a second,
+and ``on_ready`` asks Redis after each new subscription.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from worker.gpu.scripts import new_backoff, note_silence
 
 GIVE_WAY: Final = "give-way "
 SILENT_S: Final = 5.0
-"""Without a message for so long the connection is tried out: a half-open one would never say that it is lost."""
+"""Time without a message after which the connection is probed, to detect a half-open one."""
 
 
 class WakeListener:
@@ -54,7 +54,7 @@ class WakeListener:
         pubsub = self._redis.pubsub()
         try:
             await replied(pubsub.subscribe(self._channel))
-            # The reply to SUBSCRIBE: before it nobody is counted as listening.
+            # Wait for the reply to SUBSCRIBE: messages sent before it are not received.
             while await replied(pubsub.get_message(timeout=None)) is None:
                 pass
         except BaseException:

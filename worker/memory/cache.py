@@ -1,9 +1,8 @@
-"""Answers that may be given again: RedisVL's ``SemanticCache``, scoped so that none is given where it would be wrong.
+"""The answer cache: RedisVL's ``SemanticCache``, scoped so that no answer is reused where it would be wrong.
 
 An answer is found only for a question of nearly the same meaning in the same ``Scope``: site, chat model, prompt
-version and the site's generation, which finish.lua raises with every scan, so that a new scan makes all older answers
-of its site unreachable. It ends its TTL after it was written, however often it is read. Scans are never served from
-here.
+version and the site's generation. finish.lua raises the generation with every scan, so a new scan makes all older
+answers of its site unreachable. Reading an answer does not extend its TTL. Scans are never served from here.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from worker.memory.vectors.generations import Generation
 from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, redis_errors
 
 NEAR_MISS: Final = 2.0
-"""A nearest question within so many times the threshold is counted: many of them say that it is set too low."""
+"""Multiple of the threshold up to which a miss counts as near; many near misses mean that the threshold is too low."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where an answer holds. ``site`` '' is all sites; ``generation`` is read when the query starts.
+    """Where an answer is valid. ``site`` '' means all sites; ``generation`` is read when the query starts.
 
-    ``context`` is a digest of all else the answer rests on, such as the turns before; '' for none.
+    ``context`` is a digest of everything else the answer depends on, such as earlier questions; '' for nothing.
     """
 
     site: str
@@ -48,14 +47,14 @@ class Scope:
 
     @property
     def tag(self) -> str:
-        """Return the one tag of this scope: a digest, so that no name in it can be misread."""
+        """Return this scope's tag: a digest, so that special characters in names do no harm."""
         whole = [self.site, self.generation, self.model, self.prompt, self.context]
         return sha256(json.dumps(whole).encode()).hexdigest()[:40]
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """An answer given before, to ``question``; ``age_s`` since then, ``distance`` from the question asked now."""
+    """A cached answer to ``question``; ``age_s`` is its age, ``distance`` that from the current question."""
 
     answer: str
     question: str
@@ -66,7 +65,7 @@ class CachedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a look-up came to; ``placed`` is for ``keep``. ``usage`` is the embedding's."""
+    """The result of a look-up; pass ``placed`` to ``keep``. ``usage`` is that of the embedding."""
 
     found: CachedAnswer | None
     placed: Placed
@@ -74,11 +73,11 @@ class Lookup:
 
 
 class _Dims(BaseVectorizer):
-    """Tells the cache how long vectors are; they are always handed in, so it embeds nothing."""
+    """Gives the cache the number of dimensions; it embeds nothing, since vectors are always passed in."""
 
 
 class _SharedCache(SemanticCache):
-    """A ``SemanticCache`` that does no I/O when it is made, uses the worker's client and lets answers grow old."""
+    """A ``SemanticCache`` without I/O in its constructor, on the worker's client, with a fixed TTL."""
 
     def __init__(self, client: Redis, *, name: str, generation: Generation, ttl_s: int) -> None:
         super().__init__(
@@ -94,13 +93,13 @@ class _SharedCache(SemanticCache):
         return self._shared
 
     async def aexpire(self, key: str, ttl: int | None = None) -> None:
-        """Do nothing: RedisVL would begin an answer's TTL anew whenever it is found."""
+        """Do nothing: RedisVL would restart an answer's TTL whenever it is found."""
 
 
 class AnswerCache:
     """The semantic cache of one environment. Call ``ensure_index`` once before.
 
-    ``distance`` is cosine, up to which two questions count as one.
+    ``distance`` is the cosine distance up to which two questions count as the same.
     """
 
     def __init__(
@@ -120,7 +119,7 @@ class AnswerCache:
         self._caches: dict[Generation, _SharedCache] = {}
 
     async def ensure_index(self) -> None:
-        """Create the index unless it is there. Safe to call twice and by many at once.
+        """Create the index unless it exists. Safe to call twice and concurrently.
 
         Raises ``RedisUnsuitable`` without search.
         """
@@ -128,11 +127,11 @@ class AnswerCache:
         await self._ensure((await self._vectors.record()).active)
 
     async def generation(self, site: str) -> int:
-        """Return the generation of ``site``, '' for all sites: how many scans of it were committed."""
+        """Return the generation of ``site`` ('' for all sites): its number of committed scans."""
         return int(as_text(await cast("Awaitable[Any]", self._redis.hget(self._keys.site(site), "generation"))) or 0)
 
     async def look_up(self, question: str, scope: Scope) -> Lookup:
-        """Return the answer to the nearest question in ``scope``, if it is near enough, and count what it came to."""
+        """Return the answer to the nearest question in ``scope``, if near enough, and count the hit or miss."""
         placed, usage = await self._vectors.query(question)
         nearest = await self._nearest(placed, scope)
         found = nearest if nearest is not None and nearest.distance <= self._distance else None
@@ -143,9 +142,9 @@ class AnswerCache:
     async def keep(
         self, question: str, answer: str, placed: Placed, scope: Scope, *, about: Mapping[str, Any] | None = None
     ) -> None:
-        """Keep ``answer`` for ``scope``; ``about`` is JSON that comes back with it, such as its sources.
+        """Store ``answer`` for ``scope``; ``about`` is JSON returned with it, such as its sources.
 
-        Raises ``ModelError`` for a vector that doesn't fit.
+        Raises ``ModelError`` for a vector of the wrong size.
         """
         placed.blob()
         with redis_errors():
@@ -159,15 +158,15 @@ class AnswerCache:
         await self._count("kept")
 
     async def counts(self) -> dict[str, int]:
-        """Return how often the cache was asked and what it came to: ``hits``, ``near_misses``, ``misses``, ``kept``.
+        """Return the cache's counters: ``hits``, ``near_misses``, ``misses``, ``kept``.
 
-        ``hit_age_s`` is the sum of the ages of the answers that were given again.
+        ``hit_age_s`` is the total age of the answers returned.
         """
         fields = await cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(self._keys.cache_stats))
         return {as_text(name): int(as_text(value)) for name, value in fields.items()}
 
     def _cache(self, generation: Generation) -> _SharedCache:
-        """Return the cache of a generation: old answers are of no use to another model, and end with their TTL."""
+        """Return a generation's cache: answers are not reused across models, and expire."""
         if generation not in self._caches:
             name = cache_index(self._keys, generation)
             self._caches[generation] = _SharedCache(self._redis, name=name, generation=generation, ttl_s=self._ttl_s)
@@ -205,5 +204,5 @@ class AnswerCache:
 
 
 def cache_index(keys: Keys, generation: Generation) -> str:
-    """Return the name of the index of a model's cached answers: no such name is the beginning of another."""
+    """Return the name of a model's cache index; none is a prefix of another."""
     return keys.cache(f"{generation.dims}:{exact_tag(generation.model)}")

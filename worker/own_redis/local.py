@@ -1,8 +1,8 @@
-"""A Redis and a worker for one run of ``sightline scan --local``: started, used, and gone afterwards, whatever happens.
+"""A temporary Redis and worker for one run of ``sightline scan --local``, removed afterwards in every case.
 
-The program that asked for them may end by SIGKILL: both are tied to it (``lifeline.py``, ``server.py``). All files
-are in one temporary folder, the browser's profile too. Found by the client's package through the entry point group
-``sightline.local``, so that it imports nothing of this one.
+Both are tied to the calling program, which may end by SIGKILL (``lifeline.py``, ``server.py``). All files, including
+the browser's profile, are in one temporary folder. The client's package finds this module through the entry point group
+``sightline.local`` and so does not import it.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from worker.own_redis.server import EmbeddedRedis
 ENVIRONMENT: Final = "local"
 _STOP_S: Final = 5
 _FAST: Final = {"appendonly": "no"}
-"""What is thrown away need not reach the disk."""
+"""Temporary data need not reach the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """``settings`` are the variables of a client of this service."""
+    """A running Redis and worker; ``settings`` are the environment variables for a client."""
 
     settings: Mapping[str, str]
     worker: subprocess.Popen[bytes]
     log: Path
 
     def why_dead(self) -> str | None:
-        """Return the worker's last words once it has ended, None while it lives."""
+        """Return the worker's last output once it has ended, None while it runs."""
         if self.worker.poll() is None:
             return None
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -46,18 +46,18 @@ class LocalService:
 
 @contextmanager
 def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[LocalService]:
-    """Start both, give the service, end both.
+    """Start both, yield the service, stop both.
 
-    Loopback hosts among ``urls`` may be scanned, each with its port alone; what these pages ask for may be on any port
-    of this machine but Redis' and Ollama's.
-    Models are built in where ``environ`` names none. Raises ``DependencyMissing`` where this machine cannot run Redis.
+    Loopback hosts in ``urls`` may be scanned, on their ports only; resources of these pages may be on any port of this
+    machine except those of Redis and Ollama.
+    The models default to ``builtin``. Raises ``DependencyMissing`` if this machine cannot run Redis.
     """
     with (
         _temporary_folder() as name,
         EmbeddedRedis(Path(name) / "redis", config=_FAST, die_with_parent=True) as server,
     ):
         folder = Path(name)
-        # Empty is unset: a password is another Redis', and a port may be another worker's.
+        # Empty means unset: the password is another Redis', and the port may be another worker's.
         settings = {"REDIS_URL": server.url, "REDIS_PASSWORD_FILE": "", "ENVIRONMENT": ENVIRONMENT}
         allowed = ",".join(filter(None, (environ.get("SCAN_ALLOW_HOSTS", ""), *loopback_hosts(urls))))
         variables = {
@@ -79,7 +79,7 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # Ctrl-C is for the asking program, which then ends the worker
+                start_new_session=True,  # Ctrl-C goes to the calling program, which then stops the worker
             )
         try:
             yield LocalService(settings, worker, log)
@@ -96,9 +96,9 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def loopback_hosts(urls: Iterable[str]) -> list[str]:
-    """Return ``host:port`` of each address on this machine, a network for IPv6, as SCAN_ALLOW_HOSTS takes them.
+    """Return the loopback addresses in the form of SCAN_ALLOW_HOSTS: ``host:port``, or a network for IPv6.
 
-    Where there is one, ``loopback`` comes last: an application on this machine asks its API, on another port.
+    If there are any, ``loopback`` comes last, since a local application's API may be on another port.
     """
     found: dict[str, None] = {}
     for url in urls:

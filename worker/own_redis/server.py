@@ -1,12 +1,11 @@
-"""A real Redis with search and JSON for machines without one: started, stopped, killed and started again.
+"""Runs a real Redis with search and JSON on machines without one.
 
-Owns the server processes; ``worker/own_redis/build.py`` owns where their program comes from. Knows nothing of jobs,
-keys or settings. Production runs ``redis:8`` instead; the commands used are those that both have.
+Owns the server processes; ``worker/own_redis/build.py`` provides the program. Independent of jobs, keys and settings.
+Production runs ``redis:8`` instead; only commands that both support are used.
 
-The server listens on loopback only, syncs its append-only file at every write and evicts nothing. A data folder
-serves one server at a time: the server process itself holds the folder's lock, so it is free the moment the server
-is dead, however it died. The server has a session of its own: Ctrl-C in the terminal reaches the workers, which
-still need it to hand their jobs back.
+The server listens on loopback only, syncs its append-only file on every write and evicts nothing. A data folder serves
+one server at a time: the server process itself holds the folder's lock, which is released however the server ends. The
+server has a separate session, so that Ctrl-C reaches only the workers, which still need it to requeue their jobs.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from producer.errors import DependencyMissing, RedisUnsuitable, os_reason
 from worker.own_redis.build import fetch
 
 _START_DEADLINE_S: Final = 60
-"""Without any sign of life; one that loads gives a sign every 1,024 commands."""
+"""Without any sign of life; while loading, Redis gives one every 1,024 commands."""
 _STOP_DEADLINE_S: Final = 15
 _LOCK_DEADLINE_S: Final = 2
-"""A child that rewrites the append-only file outlives a killed server by a moment, and the lock with it."""
+"""A child that rewrites the append-only file briefly outlives a killed server, and holds the lock."""
 _POLL_S: Final = 0.005
 _FREE_PORTS: Final = range(20_000, 30_000)
-"""Below the systems' ephemeral ports, so that no outgoing connection takes a port while its server restarts."""
+"""Below the ephemeral ports, so that no outgoing connection takes the port while the server restarts."""
 _PORT_TRIES: Final = 20
 
 _DEFAULTS: Final[Mapping[str, str]] = {
@@ -47,23 +46,23 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "maxmemory-policy": "noeviction",
     # A hash with a longer value takes twice the memory (ops/redis.conf).
     "hash-max-listpack-value": "500",
-    # Redis refuses to start in a locale that the system lacks, and minimal systems lack most.
+    # Redis refuses to start in a missing locale, and minimal systems lack most.
     "locale-collate": "C",
 }
 
 _KILL_AT_EOF: Final = 'read -r _; kill -9 "$1"'
-"""Waits for the end of a pipe that only the parent holds open. PR_SET_PDEATHSIG would be one process less, but fires
-when the *thread* that started the server ends, and only Linux has it."""
+"""Waits for the end of a pipe that only the parent holds open. PR_SET_PDEATHSIG would need no shell, but it fires when
+the *thread* that started the server ends, and only Linux has it."""
 
 
 class EmbeddedRedis:
-    """One Redis server of this process's own, with its data in ``data_dir``.
+    """A Redis server owned by this process, with its data in ``data_dir``.
 
-    ``port`` 0 takes a free one at the first start and keeps it. ``config`` adds to or replaces the defaults in the
-    words of redis.conf (``{"appendfsync": "everysec", "requirepass": "…"}``; a sequence repeats the directive);
-    ``variables`` adds to the server's environment. With ``die_with_parent`` the server is killed when this process ends
-    without stopping it, however it ends; nothing acknowledged is lost. Use as a context manager, or call ``start`` and
-    ``stop``. Not to be shared between threads.
+    ``port`` 0 picks a free port at the first start and keeps it. ``config`` overrides the defaults with directives of
+    redis.conf (``{"appendfsync": "everysec", "requirepass": "…"}``; a sequence repeats the directive); ``variables``
+    extends the server's environment. With ``die_with_parent`` the server is killed when this process ends without
+    stopping it, without loss of acknowledged writes. Use as a context manager, or call ``start`` and ``stop``. Not
+    thread-safe.
     """
 
     def __init__(
@@ -86,14 +85,14 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """Address for ``REDIS_URL``, with the password of ``config`` if there is one."""
+        """The address for ``REDIS_URL``, with the password of ``config``, if any."""
         password = self._config.get("requirepass")
         login = f":{quote(password, safe='')}@" if isinstance(password, str) else ""
         return f"redis://{login}127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int | None:
-        """Process id of the running server, for signals such as SIGSTOP; ``None`` when it is not running."""
+        """The PID of the running server, for signals such as SIGSTOP; None if it is not running."""
         return None if self._server is None or self._server.poll() is not None else self._server.pid
 
     def last_words(self) -> str:
@@ -104,10 +103,10 @@ class EmbeddedRedis:
     # ------------------------------------------------------------------------------------------ life
 
     def start(self) -> Self:
-        """Return once the server answers, with its data loaded. Does nothing when it runs already.
+        """Start the server and wait until its data is loaded. Does nothing if it is running.
 
-        Raises ``DependencyMissing`` where this machine cannot run it or keep its data; ``RedisUnsuitable`` when the
-        data folder or the port is in use, or the server does not start: the message ends with its own last words.
+        Raises ``DependencyMissing`` if this machine cannot run it or store its data; ``RedisUnsuitable`` if the data
+        folder or the port is in use or the server does not start, with the end of its log.
         """
         if self.pid is not None:
             return self
@@ -133,11 +132,11 @@ class EmbeddedRedis:
         raise RedisUnsuitable(msg)
 
     def stop(self) -> None:
-        """Let the server finish its writes and end; kill it when it takes too long. Safe to call twice."""
+        """Shut the server down cleanly, or kill it if that takes too long. Safe to call twice."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the server as a crash would, with SIGKILL. Safe to call twice."""
+        """Kill the server with SIGKILL, like a crash. Safe to call twice."""
         self._end(signal.SIGKILL)
 
     def __enter__(self) -> Self:
@@ -172,7 +171,7 @@ class EmbeddedRedis:
             )
 
     def _render_config(self, home: Path) -> str:
-        """Return redis.conf: the caller's lines before those that this class relies on, since the last one counts."""
+        """Return redis.conf: the lines that this class relies on come last, because the last one counts."""
         lines: list[str] = []
         for name, value in self._config.items():
             lines += [f"{name} {v}" for v in ((value,) if isinstance(value, str) else value)]
@@ -182,7 +181,7 @@ class EmbeddedRedis:
 
     @contextlib.contextmanager
     def _locked_folder(self) -> Generator[BinaryIO]:
-        """Hold the data folder's lock for whoever inherits the open file; raise when another server has it."""
+        """Hold the data folder's lock, which processes inherit with the open file; raises if a server has it."""
         with (self.data_dir / "lock").open("wb") as lock:
             deadline = time.monotonic() + _LOCK_DEADLINE_S
             while True:
@@ -197,7 +196,7 @@ class EmbeddedRedis:
             yield lock
 
     def _await_ready(self) -> bool:
-        """Return whether the server has loaded its data and answers; ``False`` when another one has the port."""
+        """Wait until the server has loaded its data; returns False if the port is taken."""
         server = self._server
         deadline = time.monotonic() + _START_DEADLINE_S
         with redis.Redis.from_url(self.url, socket_timeout=_START_DEADLINE_S) as client:
@@ -211,7 +210,7 @@ class EmbeddedRedis:
                 with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                     info = cast("dict[str, object]", client.info("server"))
                     if info["process_id"] == server.pid:
-                        # It answers, so it lives; PING is refused until all is loaded, however long that takes.
+                        # It replies, so it is alive; PING is refused until all data is loaded.
                         deadline = time.monotonic() + _START_DEADLINE_S
                         client.ping()
                         return True
@@ -222,7 +221,7 @@ class EmbeddedRedis:
     def _end(self, how: signal.Signals) -> None:
         server, watch = self._server, self._watch
         if server is not None:
-            server.send_signal(signal.SIGCONT)  # one that is frozen could not hear the other
+            server.send_signal(signal.SIGCONT)  # a frozen process does not receive other signals
             server.send_signal(how)
             try:
                 server.wait(_STOP_DEADLINE_S)
@@ -231,7 +230,7 @@ class EmbeddedRedis:
                 server.wait()
             self._server = None
         if watch is not None:
-            watch.kill()  # before its pipe ends: the number it would kill may be another process's by now
+            watch.kill()  # before its pipe closes, since the PID it would kill may have been reused
             watch.wait()
             if watch.stdin is not None:
                 watch.stdin.close()
@@ -239,7 +238,7 @@ class EmbeddedRedis:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
+    """Return a port that is currently free."""
     while True:
         port = secrets.choice(_FREE_PORTS)
         with socket.socket() as probe:

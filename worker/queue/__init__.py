@@ -1,4 +1,4 @@
 """The job queue on Redis Streams: claim, start, run, commit; leases, lanes and upkeep.
 
-Knows no scans, agents, models or memories. Start with ``worker.py``.
+Independent of scans, agents, models and memories. Start with ``worker.py``.
 """

@@ -1,7 +1,7 @@
-"""Moves what lies in arq's own queue onto the stream: one script a job, so that a kill loses and doubles nothing.
+"""Moves the jobs in arq's own queue to the stream, with one script per job so that a kill loses or doubles nothing.
 
-Knows the keys and the job format of arq 0.28. arq's values are read by the deserializer that is handed in, and nothing
-is unpickled unless that is pickle's. A job that an arq worker runs, and one that cannot be carried, stays and is named.
+Knows the keys and the job format of arq 0.28. Values are read with the given deserializer; nothing is unpickled unless
+that is pickle's. Jobs that an arq worker is running, or that cannot be converted, stay and are reported.
 Next: ``lua/drain_arq.lua``; the command is ``worker/cli/arq.py``.
 """
 
@@ -24,13 +24,13 @@ from worker.queue.arq_wire import Deserializer
 
 READ_AT_ONCE: Final = 100
 NEVER_EXPIRES: Final = -1
-"""PTTL's answer for a key without expiry (Redis command page)."""
+"""PTTL's reply for a key without expiry (Redis command page)."""
 IN_PROGRESS: Final = "it is in progress on an arq worker"
 CHANGED: Final = "an arq worker had it meanwhile"
 
 
 def _load() -> Script:
-    """Return drain_arq.lua around the text of submit.lua."""
+    """Return drain_arq.lua with submit.lua inserted."""
     outer = load_script("worker.queue", "drain_arq")
     text = outer.text.replace("--@submit\n", SUBMIT.text.removeprefix("#!lua\n"))
     return replace(outer, text=text, sha=hashlib.sha1(text.encode()).hexdigest())  # noqa: S324  EVALSHA's own digest
@@ -41,7 +41,7 @@ DRAIN: Final = _load()
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """One job of arq's queue: moved, or left there for a ``reason``."""
+    """A job of arq's queue: moved, or left there for a ``reason``."""
 
     job_id: str
     reason: str = ""
@@ -49,13 +49,13 @@ class Drained:
 
     @property
     def is_moved(self) -> bool:
-        """Whether the job is on the stream, and no longer in arq's queue."""
+        """Whether the job was moved to the stream."""
         return not self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What arq's Redis holds of one job; times in ms, ``score`` by the clock of its producer."""
+    """A job in arq's Redis; times in ms, ``score`` by the producer's clock."""
 
     job_id: str
     score: float
@@ -67,7 +67,7 @@ class Waiting:
 
     @property
     def obstacle(self) -> str:
-        """Why the job cannot be moved, whatever its value says; '' if nothing stands against it."""
+        """Why the job cannot be moved regardless of its value; '' if it can."""
         if self.is_in_progress:
             return IN_PROGRESS
         if self.value is None:
@@ -76,11 +76,11 @@ class Waiting:
 
 
 async def drain(pool: StreamPool, queue_name: str, deserializer: Deserializer) -> AsyncGenerator[Drained]:
-    """Move the jobs of arq's queue ``queue_name`` to the queue of that name on the stream, the earliest due first.
+    """Move the jobs of arq's queue ``queue_name`` to the stream's queue of that name, in the order they are due.
 
-    Ids, delays, tries and expiry stay; arguments are written as the pool's ``job_serializer`` makes them, else as JSON.
-    Jobs enqueued after the start are not looked at. Safe to call again after a kill. Raises ``QueueFull``, and
-    ``SettingsError`` for a name that no queue can have.
+    Ids, delays, tries and expiry are kept; arguments are written with the pool's ``job_serializer``, by default as
+    JSON. Jobs enqueued after the start are ignored. Safe to repeat after a kill. Raises ``QueueFull``, and
+    ``SettingsError`` for an invalid queue name.
     """
     if queue_name in set(Lane):
         msg = f"queue {queue_name!r} is a lane of Sightline's own: no worker reads a queue of that name"
@@ -93,7 +93,7 @@ async def drain(pool: StreamPool, queue_name: str, deserializer: Deserializer) -
 
 
 async def _read(pool: StreamPool, chunk: list[tuple[bytes, float]]) -> tuple[int, list[Waiting]]:
-    """Return Redis' time in ms, and what it holds of each job."""
+    """Return Redis' time in ms and the jobs of ``chunk``."""
     ids = [job_id.decode() for job_id, _ in chunk]
     async with pool.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -139,7 +139,7 @@ async def _move(pool: StreamPool, queue_name: str, job: Waiting, deserializer: D
 
 
 def _submission(pool: StreamPool, job: Waiting, value: bytes, deserializer: Deserializer, *, now_ms: int) -> Submission:
-    """Return the job as the stream's; raises ``SerializationError``, ``InvalidJob`` and ``JobTooLarge``."""
+    """Convert the job for the stream; raises ``SerializationError``, ``InvalidJob`` and ``JobTooLarge``."""
     function, args, kwargs, job_try, _ = deserialize_job_raw(value, deserializer=deserializer)
     made = pool.prepared(
         function,

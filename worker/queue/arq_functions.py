@@ -1,7 +1,7 @@
-"""What an arq program expects of the run of its functions: retries, time to live, serializers, log lines.
+"""Runs functions as arq programs expect: retries, result lifetimes, serializers, log lines.
 
-The scanner's policy is in ``run.py`` and ``outcome.py``; here each of arq's options decides instead. The logger
-``arq.worker`` gets the lines that arq writes, so that what listens to it goes on working.
+The scanner's policy is in ``run.py`` and ``outcome.py``; here arq's options decide instead. The logger ``arq.worker``
+receives arq's log lines, so that existing listeners keep working.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from worker.queue.outcome import Cancelled, Commit, Dead, Decided, Outcome, Retr
 from worker.queue.run import JobFunction, JobFunctions, Run, StopReason, normalise_value
 
 SCANNERS: Final = ("scan", "query")
-"""Kinds of Sightline's own: their jobs wait for a worker that knows them."""
+"""Sightline's own kinds, whose jobs wait for a worker that knows them."""
 RAN: Final = object()
-"""Key of a ctx whose function has begun."""
+"""Key in a ctx once its function has started."""
 LATE_MS: Final = 1200
-"""From this wait on, arq's line of a start says so."""
+"""Wait from which on arq's log line of a start mentions the delay."""
 
 logger = logging.getLogger("arq.worker")
 
@@ -39,11 +39,11 @@ class ArqFunctions(JobFunctions):
 
     @property
     def may_be_cancelled(self) -> bool:
-        """Whether jobs that run, or are about to, heed a cancellation."""
+        """Whether running and starting jobs can be cancelled."""
         return bool(self.options.allow_abort_jobs)
 
     def resolve(self, delivery: Delivery) -> Run:
-        """Return the call to make, with arq's policy around it; raises ``Decided`` where there is none."""
+        """Return the run of the job's function under arq's policy; raises ``Decided`` if it cannot run."""
         job_id, kind = given_job_id(delivery.job_id), delivery.kind
         if kind not in self.options.functions and kind not in SCANNERS:
             raise self._not_found(job_id, kind)
@@ -59,7 +59,7 @@ class ArqFunctions(JobFunctions):
         return run
 
     def result_ttl_s(self, kind: str) -> int | None:
-        """Return how long a result of ``kind`` is kept, as the worker says for an unknown one."""
+        """Return the lifetime of a result of ``kind``; the worker's default for an unknown kind."""
         if kind in self.options.functions:
             return super().result_ttl_s(kind)
         if self.options.keep_result_forever:
@@ -67,11 +67,11 @@ class ArqFunctions(JobFunctions):
         return max(1, int(self.options.keep_result_s)) if self.options.keep_result_s else -1
 
     def failure_ttl_s(self, kind: str) -> int | None:
-        """Return how long a failure of ``kind`` is kept: as long as its result."""
+        """Return the lifetime of a failure of ``kind``, the same as that of its result."""
         return self.result_ttl_s(kind)
 
     def refusal(self, delivery: Delivery) -> ErrorInfo | None:
-        """Return why a started delivery must not run, in arq's words."""
+        """Return why a started delivery must not run, with arq's message."""
         if delivery.is_expired:
             logger.warning("job %s expired", given_job_id(delivery.job_id))
             return ErrorInfo(type="JobExecutionFailed", message="job expired")
@@ -82,7 +82,7 @@ class ArqFunctions(JobFunctions):
         return None
 
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
-        """Return the ctx of a job function; the program's own ``lane`` and ``progress`` win."""
+        """Return the ctx of a job function; the program's ``lane`` and ``progress`` take precedence."""
         ours = super().ctx_of(delivery)
         own = {name: self.options.ctx[name] for name in ("lane", "progress") if name in self.options.ctx}
         return {**ours, "job_id": given_job_id(delivery.job_id), **own}
@@ -113,7 +113,7 @@ class ArqFunctions(JobFunctions):
         return kept
 
     def _ended(self, error: BaseException, ref: str, took_s: float) -> Outcome:
-        """Return what follows from an error: ``Retry``, ``RetryJob`` and a cancellation alone run again."""
+        """Return the outcome of an error: only ``Retry``, ``RetryJob`` and cancellations run again."""
         if self.options.retry_jobs and isinstance(error, Retry):
             delay_s = (error.defer_score or 0) / 1000
             logger.info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, delay_s)
@@ -128,7 +128,7 @@ class ArqFunctions(JobFunctions):
         return Dead(error_info(error))
 
     def _kept(self, delivery: Delivery, value: object) -> Outcome:
-        """Return the success with ``value``: without it where it is not kept, with an error where it cannot be."""
+        """Return the success with its ``value``, unless that is not kept, or with an error if it cannot be encoded."""
         if self.result_ttl_s(delivery.kind) == -1:
             return Succeeded(None)
         try:
@@ -156,7 +156,7 @@ class ArqFunctions(JobFunctions):
         return delivery.kind if hasattr(function, "next_run") else f"{given_job_id(delivery.job_id)}:{delivery.kind}"
 
     def _not_found(self, job_id: str, kind: str) -> Decided:
-        """Return the end of a job whose function is unknown."""
+        """Return the outcome of a job with an unknown function."""
         logger.warning("job %s, function %r not found", job_id, kind)
         return Decided(Dead(ErrorInfo(type="JobExecutionFailed", message=f"function {kind!r} not found")))
 
@@ -170,13 +170,13 @@ def _log_start(delivery: Delivery, ref: str, args: tuple[Any, ...], kwargs: dict
 
 
 def _is_cancelled_outside() -> bool:
-    """Whether the task itself is cancelled, as by a loop that is torn down, rather than something it awaits."""
+    """Whether the task itself was cancelled, as when its loop shuts down, rather than something that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _unkept(ref: str, reason: str) -> Succeeded:
-    """Return the success of a job whose value cannot be kept: whoever asks for it gets arq's ``SerializationError``."""
+    """Return the success of a job whose value cannot be stored; readers get arq's ``SerializationError``."""
     error = error_info(SerializationError(reason))
     logger.error("error serializing result of %s: %s", ref, reason)
     return Succeeded(Commit(FunctionResult(job_id="", kind="", state=JobState.SUCCEEDED, error=error)))

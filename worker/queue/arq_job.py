@@ -1,8 +1,8 @@
 """``arq.jobs.Job`` on our keys: what ``StreamPool.enqueue_job`` returns.
 
-The client is authoritative about jobs; this file only says it in arq's words. Nothing is pickled, so an error comes
-back as it was where its class is loaded here, and as ``JobExecutionFailed`` elsewhere: a class named in Redis is never
-imported. ``result`` and ``abort`` wait for the event, they do not poll. Next: ``producer/client/client.py``.
+An adapter of the client to arq's interface. Nothing is pickled: an error is restored if its class is already loaded
+here, and is a ``JobExecutionFailed`` otherwise, because classes named in Redis are never imported. ``result`` and
+``abort`` wait for an event instead of polling. Next: ``producer/client/client.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from worker.queue.arq_wire import Deserializer, error_of, is_packed, stream_job_
 
 
 class QueuePool(Protocol):
-    """What a job needs of ``StreamPool``."""
+    """The part of ``StreamPool`` that a job uses."""
 
     default_queue_name: str
     job_deserializer: Deserializer | None
@@ -36,7 +36,7 @@ class QueuePool(Protocol):
 
 
 class StreamJob(Job):
-    """A reference to one job of a queue; ``job_id`` is as it was given."""
+    """A reference to a job of a queue; ``job_id`` is the id that the program gave."""
 
     __slots__ = ("_client", "_key")
 
@@ -60,10 +60,10 @@ class StreamJob(Job):
         poll_delay: float = 0.5,
         pole_delay: float | None = None,
     ) -> Any:
-        """Return the job's value as soon as it has one, or raise what it raised; ``CancelledError`` if it was aborted.
+        """Wait for the job's value, or raise its error, ``CancelledError`` for an aborted job.
 
-        Raises ``ResultNotFound`` for an unknown job and one whose result is not kept, ``TimeoutError`` after
-        ``timeout`` s. The poll delays have no meaning here: nothing polls.
+        Raises ``ResultNotFound`` for an unknown job or one whose result is not kept, ``TimeoutError`` after ``timeout``
+        s. Poll delays are ignored, since there is no polling.
         """
         del poll_delay
         if pole_delay is not None:
@@ -75,7 +75,7 @@ class StreamJob(Job):
         return value
 
     async def info(self) -> JobDef | None:
-        """Return what is known of the job, with its result if there is one; None if it is unknown."""
+        """Return the job, with its result if there is one; None if it is unknown."""
         known = await self.result_info() or self._definition(await self._hash())
         if known is not None:
             due = await self._redis.zscore(self._client.keys.scheduled, self._key)
@@ -83,7 +83,7 @@ class StreamJob(Job):
         return known
 
     async def result_info(self) -> JobResult | None:
-        """Return the job with its result, None while there is none. The result of a failed job is its exception."""
+        """Return the job with its result, or None without one. The result of a failed job is its exception."""
         fields, result = await self._hash(), await self._client.result(self._key)
         known = self._definition(fields)
         if known is None or result is None:
@@ -100,7 +100,7 @@ class StreamJob(Job):
         )
 
     async def status(self) -> JobStatus:
-        """Return where the job is; ``not_found`` too for one that has ended and left no result."""
+        """Return the job's status; ``not_found`` also for an ended job without a result."""
         state = (await self._hash()).get(b"state", b"").decode()
         match state:
             case JobState.QUEUED:
@@ -114,9 +114,9 @@ class StreamJob(Job):
                 return JobStatus.complete if has_result else JobStatus.not_found
 
     async def abort(self, *, timeout: float | None = None, poll_delay: float = 0.5) -> bool:  # noqa: ASYNC109  as arq
-        """Cancel the job and wait for its end; True if it was cancelled, False if it ended otherwise or is unknown.
+        """Cancel the job and wait for its end; returns False if it ended otherwise or is unknown.
 
-        A job that runs heeds it where its worker has ``allow_abort_jobs``. Raises ``TimeoutError`` after ``timeout`` s.
+        Running jobs stop only if their worker has ``allow_abort_jobs``. Raises ``TimeoutError`` after ``timeout`` s.
         """
         del poll_delay
         try:
@@ -172,7 +172,7 @@ class StreamJob(Job):
 
 
 def _try_of(fields: Mapping[bytes, bytes]) -> int | None:
-    """Return the try that runs or ran; before the first, the one that was asked for, or None as in arq."""
+    """Return the current or last try; before the first one, the requested try or None, as in arq."""
     counted = int(fields.get(b"attempt", 0))
     return counted + (b"started_ms" not in fields) if counted else None
 

@@ -1,7 +1,7 @@
-"""``ArqRedis`` whose ``enqueue_job`` puts jobs on the stream, in the one contract: for stock arq producers.
+"""An ``ArqRedis`` whose ``enqueue_job`` submits to the stream, for unchanged arq producers.
 
-Function name = kind, keyword arguments = payload, positional arguments = args; all of it JSON, nothing pickled. The
-client behind it is ``producer/client/client.py``; what a job is to arq's users is in ``arq_job.py``.
+The function's name is the kind, keyword arguments are the payload, positional arguments the args; all of it is JSON,
+nothing is pickled. It wraps ``producer/client/client.py``; ``arq_job.py`` has arq's view of a job.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from worker.queue.arq_wire import (
 )
 
 KEEP_ABORTED_S: Final = 3600
-"""How long the result of a job that was aborted before its start is kept: arq's default, as no worker has seen it."""
+"""Lifetime of the result of a job aborted before its start: arq's default, since no worker has seen the job."""
 
 
 class StreamPool(ArqRedis):
@@ -49,9 +49,9 @@ class StreamPool(ArqRedis):
 
     @classmethod
     def over(cls, pool: Redis, *, environment: str | None = None) -> Self:
-        """Return a pool that shares the connections of ``pool`` and its arq options; closing it closes them.
+        """Return a pool that shares the connections and arq options of ``pool``; closing it closes the connections.
 
-        ``environment`` is ``ENVIRONMENT`` where it is not given, else ``dev``.
+        ``environment`` defaults to ``ENVIRONMENT``, or ``dev``.
         """
         made = cls(connections_of(pool))
         made._environment = environment
@@ -62,7 +62,7 @@ class StreamPool(ArqRedis):
 
     @property
     def environment(self) -> str:
-        """The environment of the pool; its queues are environments beside it."""
+        """The environment of the pool; its named queues are separate environments."""
         return self._environment or default_environment()
 
     @environment.setter
@@ -71,11 +71,11 @@ class StreamPool(ArqRedis):
 
     @property
     def jobs(self) -> Client:
-        """The client of the pool's default queue, over the pool's connections."""
+        """The client of the pool's default queue, on the pool's connections."""
         return self.client_of(self.default_queue_name)
 
     def client_of(self, queue_name: str) -> Client:
-        """Return the client of a queue, over the pool's connections."""
+        """Return the client of a queue, on the pool's connections."""
         environment = environment_of(self.environment, queue_name)
         clients = self._clients = self._clients or {}
         if environment not in clients:
@@ -101,9 +101,9 @@ class StreamPool(ArqRedis):
         _job_try: int | None = None,
         **kwargs: Any,
     ) -> StreamJob | None:
-        """Enqueue as arq does; None when a job of that id has not ended, or its result is still kept.
+        """Enqueue as arq does; None if a job with that id has not ended, or its result still exists.
 
-        Raises arq's ``SerializationError`` for arguments that nothing here can carry, ``InvalidJob`` and ``QueueFull``.
+        Raises arq's ``SerializationError`` for unsupported arguments, ``InvalidJob`` and ``QueueFull``.
         """
         if _defer_until and _defer_by:
             msg = "use either 'defer_until' or 'defer_by' or neither, not both"
@@ -111,7 +111,7 @@ class StreamPool(ArqRedis):
         queue_name = _queue_name or self.default_queue_name
         lane = Lane(queue_name) if queue_name in set(SUBMITTED) else None
         queue_name = default_queue_name if lane else queue_name
-        defer_s = max(0.0, _defer_s(_defer_until, _defer_by))  # arq runs at once what was due before
+        defer_s = max(0.0, _defer_s(_defer_until, _defer_by))  # arq runs overdue jobs at once
         job = self.prepared(function, args, kwargs, job_id=_job_id, job_try=_job_try, lane=lane, defer_s=defer_s)
         job.expires_ms = int(seconds(_expires) * 1000) or max(1, int(defer_s * 1000) + self.expires_extra_ms)
         answer = await self.client_of(queue_name).submit_prepared(job)
@@ -128,7 +128,7 @@ class StreamPool(ArqRedis):
         lane: Lane | None = None,
         defer_s: float = 0.0,
     ) -> Submission:
-        """Return a job of arq's as one of the stream, without expiry.
+        """Convert an arq job for the stream, without expiry.
 
         Raises arq's ``SerializationError``, ``InvalidJob`` and ``JobTooLarge``.
         """
@@ -146,7 +146,7 @@ class StreamPool(ArqRedis):
     def _payload(
         self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], job_try: int | None
     ) -> dict[str, Any]:
-        """Return ``kwargs``, checked, or args and kwargs as the pool's serializer makes them."""
+        """Return the validated ``kwargs``, or args and kwargs encoded by the pool's serializer."""
         if self.job_serializer is None:
             check_arguments(function, args, kwargs)
             return kwargs
@@ -154,18 +154,18 @@ class StreamPool(ArqRedis):
         return pack(self.job_serializer, about, what=f'job "{function}"')
 
     def job(self, job_id: str, *, queue_name: str | None = None) -> StreamJob:
-        """Return a reference to a job, known or not; ``arq.jobs.Job(job_id, pool)`` is the same."""
+        """Return a reference to a job, which need not exist; the same as ``arq.jobs.Job(job_id, pool)``."""
         return StreamJob(job_id, self, queue_name or default_queue_name)
 
     async def all_job_results(self) -> list[JobResult]:
-        """Return what is kept of all ended jobs of the default queue, by time of submission. For small queues."""
+        """Return the results of all ended jobs of the default queue, by time of submission. For small queues."""
         prefix = self.jobs.keys.result("")
         found = [key.decode().removeprefix(prefix) async for key in self.scan_iter(match=f"{prefix}*", count=1000)]
         results = await asyncio.gather(*(self.job(given_job_id(job_id)).result_info() for job_id in found))
         return sorted((result for result in results if result is not None), key=attrgetter("enqueue_time"))
 
     async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
-        """Return the jobs of a queue that wait, run or are deferred, by the time they are due. For small queues."""
+        """Return the waiting, running and deferred jobs of a queue, by due time. For small queues."""
         queue_name = queue_name or self.default_queue_name
         keys = self.client_of(queue_name).keys
         found = list(cast("list[bytes]", await self.zrange(keys.scheduled, 0, -1)))
@@ -186,7 +186,7 @@ async def create_pool(
     expires_extra_ms: int = expires_extra_ms,
     environment: str | None = None,
 ) -> StreamPool:
-    """Return a pool of ``environment``'s queues, connected as arq's ``create_pool`` does."""
+    """Return a pool of ``environment``'s queues, connecting like arq's ``create_pool``."""
     pool = await create_arq_pool(
         settings_,
         retry=retry,
@@ -199,12 +199,12 @@ async def create_pool(
 
 
 def default_environment() -> str:
-    """Return what ``ENVIRONMENT`` says, else ``dev``; raises ``SettingsError`` where it is malformed."""
+    """Return ``ENVIRONMENT``, by default ``dev``; raises ``SettingsError`` if it is malformed."""
     return ClientSettings.from_env({"ENVIRONMENT": os.environ.get("ENVIRONMENT", "")}).environment
 
 
 def connections_of(client: Redis) -> ConnectionPool:
-    """Return the client's connections; redis-py 5 types them as if they might be the blocking kind."""
+    """Return the client's connections; redis-py 5 types them as possibly blocking."""
     return cast("ConnectionPool", client.connection_pool)
 
 
@@ -216,9 +216,9 @@ def _defer_s(until: datetime | None, by: float | timedelta | None) -> float:
 
 
 def _new_job(cls: type[Job], job_id: str, redis: object, *_: Any, **__: Any) -> Job:
-    """Make ``arq.jobs.Job(job_id, pool)`` a ``StreamJob`` where the pool is ours: else it would look at arq's keys."""
+    """Make ``arq.jobs.Job(job_id, pool)`` a ``StreamJob`` if the pool is ours, or it would read arq's keys."""
     del job_id
     return object.__new__(StreamJob if cls is Job and isinstance(redis, StreamPool) else cls)
 
 
-cast("Any", Job).__new__ = _new_job  # arq has no other place for it; the version is pinned
+cast("Any", Job).__new__ = _new_job  # arq has no hook for this; its version is pinned

@@ -1,8 +1,8 @@
-"""What an arq program's ids, arguments, values and errors look like in the contract. Pure: no I/O.
+"""Converts an arq program's ids, arguments, values and errors to and from the contract. Pure: no I/O.
 
-JSON is the default. Bytes of the user's own ``job_serializer`` travel as base64 under ``SERIALIZED``, so that a reader
-without the deserializer sees what they are. Nothing is pickled unless the user passes pickle's functions. An error's
-class is looked up among the modules that are loaded; nothing named in Redis is ever imported.
+The default is JSON. The output of a custom ``job_serializer`` is stored as base64 under ``SERIALIZED``, so that readers
+without the deserializer recognise it. Nothing is pickled unless the user passes pickle's functions. Error classes are
+looked up in loaded modules; nothing named in Redis is ever imported.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Serializer = Callable[[dict[str, Any]], Any]
 Deserializer = Callable[[bytes], dict[str, Any]]
 
 SERIALIZED: Final = "$arq"
-"""Marks base64 of what ``job_serializer`` made; no keyword argument of Python has this name."""
+"""Marks the base64 output of ``job_serializer``; it cannot be the name of a Python keyword argument."""
 CURE: Final = (
     "send JSON (an ISO text, a list, model_dump(mode='json')), or pass "
     "job_serializer=typed_json.dumps and job_deserializer=typed_json.loads of sightline.arq to pool and worker"
 )
 _ENCODED: Final = "arq.."
-"""Start of an id that had to be encoded."""
+"""Prefix of an encoded id."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]")
 _ESCAPE: Final = re.compile(rb"\.([0-9a-f]{2})")
 _QUEUE: Final = re.compile(r"[a-z0-9_-]+")
@@ -46,10 +46,10 @@ _MAX_ENVIRONMENT: Final = 32
 
 
 def stream_job_id(given: str) -> str:
-    """Return ``given`` as a job id of ours; arq's may hold anything, such as the colons of its cron jobs.
+    """Encode ``given`` as one of our job ids; arq's may contain anything, such as the colons of cron jobs.
 
-    Ids that differ stay different, and ``given_job_id`` returns them as they were; but for one too long for that, which
-    becomes a digest: no job has it, since ``enqueue_job`` refuses it.
+    Different ids stay different, and ``given_job_id`` decodes them. Only ids that are too long become a digest, which
+    no job has, since ``enqueue_job`` refuses them.
     """
     if JOB_ID.fullmatch(given) and not given.startswith(_ENCODED):
         return given
@@ -59,7 +59,7 @@ def stream_job_id(given: str) -> str:
 
 
 def given_job_id(job_id: str) -> str:
-    """Return the id that the program gave to the job of ours."""
+    """Return the program's id of one of our jobs."""
     if not job_id.startswith(_ENCODED):
         return job_id
     raw = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), job_id[len(_ENCODED) :].encode())
@@ -67,10 +67,10 @@ def given_job_id(job_id: str) -> str:
 
 
 def environment_of(environment: str, queue_name: str) -> str:
-    """Return the environment in which the jobs of ``queue_name`` live: its keys are shared with no other queue.
+    """Return the environment of ``queue_name``, which shares no keys with other queues.
 
-    arq's default queue is the environment itself, ``mail`` in ``prod`` is ``prod-q-mail``. A name with other
-    characters, or too long, is cut and ends with a digest.
+    arq's default queue is the environment itself; ``mail`` in ``prod`` is ``prod-q-mail``. A name that is too long or
+    has other characters is shortened and gets a digest as its suffix.
     """
     if queue_name == default_queue_name:
         return environment
@@ -87,7 +87,7 @@ def environment_of(environment: str, queue_name: str) -> str:
 
 
 def seconds(given: float | timedelta | None) -> float:
-    """Return arq's ``SecondsTimedelta`` in s."""
+    """Return arq's ``SecondsTimedelta`` in seconds."""
     return given.total_seconds() if isinstance(given, timedelta) else float(given or 0)
 
 
@@ -95,9 +95,9 @@ def seconds(given: float | timedelta | None) -> float:
 
 
 def pack(serializer: Serializer, about: dict[str, Any], *, what: str) -> dict[str, str]:
-    """Return the marked bytes of ``serializer``; raises arq's ``SerializationError``."""
+    """Return the marked output of ``serializer``; raises arq's ``SerializationError``."""
     try:
-        made: object = serializer(about)  # bytes, if it keeps its promise
+        made: object = serializer(about)  # should be bytes
     except Exception as error:
         msg = f"unable to serialize {what}: job_serializer raised {type(error).__name__}: {error}"
         raise SerializationError(msg) from error
@@ -108,12 +108,12 @@ def pack(serializer: Serializer, about: dict[str, Any], *, what: str) -> dict[st
 
 
 def is_packed(value: object) -> bool:
-    """Whether ``value`` is what ``pack`` returns."""
+    """Whether ``value`` is an output of ``pack``."""
     return isinstance(value, dict) and list(cast("dict[Any, Any]", value)) == [SERIALIZED]
 
 
 def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what: str) -> dict[str, Any]:
-    """Return what was packed; raises ``SerializationError``."""
+    """Decode the output of ``pack``; raises ``SerializationError``."""
     if deserializer is None:
         msg = f"unable to deserialize {what}: it was made by a job_serializer; pass its job_deserializer here"
         raise SerializationError(msg)
@@ -128,7 +128,7 @@ def unpack(packed: Mapping[str, Any], deserializer: Deserializer | None, *, what
 
 
 def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Raise ``SerializationError`` that names the function, the first argument JSON cannot carry, and the cure."""
+    """Raise ``SerializationError`` with the function, the first argument JSON cannot represent, and a remedy."""
     named = [(f"argument {n}", value) for n, value in enumerate(args, start=1)]
     named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     for name, value in named:
@@ -143,7 +143,7 @@ def check_arguments(function: str, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 
 def error_info(error: BaseException) -> ErrorInfo:
-    """Return the error with what it takes to rebuild it: its class and, where JSON can carry them, its arguments."""
+    """Return the error with its class and, if they are valid JSON, its arguments, to rebuild it."""
     info = describe(error)
     about: dict[str, Any] = {"module": type(error).__module__, "qualname": type(error).__qualname__}
     try:
@@ -156,9 +156,9 @@ def error_info(error: BaseException) -> ErrorInfo:
 
 
 def error_of(info: ErrorInfo) -> Exception:
-    """Return the exception that stands for a failure: as it was, where its class is loaded and takes its arguments.
+    """Rebuild the exception of a failure if its class is loaded and accepts its arguments.
 
-    Else ``JobExecutionFailed`` that names it.
+    Otherwise returns a ``JobExecutionFailed`` that names it.
     """
     if info.type == JobExecutionFailed.__name__:
         return JobExecutionFailed(info.message)

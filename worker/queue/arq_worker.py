@@ -1,7 +1,7 @@
-"""``StreamWorker`` with arq's semantics: what ``sightline.arq`` offers to programs written for ``arq.Worker``.
+"""``StreamWorker`` with arq's semantics, for programs written for ``arq.Worker``.
 
-Each option of arq is honoured or refused at construction, with what to do instead; ``docs/arq.md`` has the table. The
-engine is ``worker.py``, what arq's options say about the run of a function is ``arq_functions.py``.
+Each option of arq is honoured, or refused at construction with an alternative; ``docs/arq.md`` has the table. The
+engine is ``worker.py``; ``arq_functions.py`` applies arq's options to the run of a function.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Seconds = float | timedelta
 
 LOOK_FOR_ABORTS_S: Final = 0.2
 OLDEST_REDIS: Final = 7
-"""Major version: the first whose scripts may have flags, which ours do."""
+"""First major version whose scripts may have flags, which ours do."""
 
 logger = logging.getLogger("arq.worker")
 
@@ -44,9 +44,9 @@ class ArqWorker(StreamWorker):
     """An arq worker on the stream of one queue.
 
     Takes every option of ``arq.Worker``, and: ``environment`` (default: ``ENVIRONMENT``, else ``dev``), ``lease_s``
-    (seconds a job stays this worker's without a renewal), ``name`` (consumer name, unique a process), ``kind_wait_s``
-    (seconds a scan or a question waits for a worker that knows it). Raises ``SettingsError`` for what cannot be
-    honoured, and as arq does.
+    (seconds a job stays with this worker without a renewal), ``name`` (consumer name, unique per process),
+    ``kind_wait_s`` (seconds a scan or question waits for a worker that knows it). Raises ``SettingsError`` for
+    unsupported options, and arq's own errors.
     """
 
     functions_class = ArqFunctions
@@ -109,7 +109,7 @@ class ArqWorker(StreamWorker):
             **options,
         )
         self.environment = environment
-        self._has_health_key = True  # arq writes its line unasked
+        self._has_health_key = True  # arq writes it by default
         self._aborting: asyncio.Task[None] | None = None
 
     async def main(self) -> None:
@@ -126,7 +126,7 @@ class ArqWorker(StreamWorker):
 
     async def _open(self) -> None:
         await super()._open()
-        await self.record_health()  # before the first job: a health check finds the worker while it is busy
+        await self.record_health()  # before the first job, so that health checks succeed while it is busy
 
     async def _connect(self) -> None:
         await super()._connect()
@@ -135,13 +135,13 @@ class ArqWorker(StreamWorker):
     def _over(self, pool: Redis) -> StreamPool:
         made = StreamPool.over(pool, environment=self.environment)
         made.default_queue_name = self.queue_name
-        if self.redis_settings is not None:  # a pool of the program's own says it itself, as in arq
+        if self.redis_settings is not None:  # the program's own pool logs this itself, as in arq
             made.job_serializer, made.job_deserializer = self.job_serializer, self.job_deserializer
             made.expires_extra_ms = self.expires_extra_ms
         return made
 
     async def _look_for_aborts(self) -> None:
-        """Stop the runs that somebody has aborted, sooner than the next renewal of their leases would."""
+        """Stop aborted runs earlier than the next renewal of their leases would."""
         while True:
             await asyncio.sleep(LOOK_FOR_ABORTS_S)
             running = self.executor.running if self.has_started.is_set() else []
@@ -153,7 +153,7 @@ class ArqWorker(StreamWorker):
                         pipe.hmget(self.keys.job(delivery.job_id), ["cancel_ms", "fence"])
                     replies = cast("list[list[bytes | None]]", await pipe.execute())
             except (RedisError, OSError):
-                continue  # the lease keeper says so, and sees it with its next renewal
+                continue  # the lease keeper logs the outage and sees aborts at its next renewal
             for delivery, (cancelled, fence) in zip(running, replies, strict=True):
                 if cancelled and fence == str(delivery.fence).encode():
                     self.executor.cancel_seen(delivery)
@@ -176,7 +176,7 @@ class ArqWorker(StreamWorker):
         self._last_health_check_log = counts
 
     def handle_sig(self, signum: signal.Signals) -> None:
-        """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""
+        """Stop claiming, give running jobs their grace period, requeue the rest. A second signal ends the grace."""
         running = len(self.executor.running) if self.has_started.is_set() else 0
         logger.info(
             "shutdown on %s ◆ %d jobs complete ◆ %d failed ◆ %d retries ◆ %d ongoing to cancel",
@@ -192,9 +192,9 @@ class ArqWorker(StreamWorker):
 
 
 async def check_version(redis: Redis) -> None:
-    """Return if Redis is new enough, or does not let this user ask; raises ``RedisUnsuitable`` naming its version.
+    """Raise ``RedisUnsuitable`` if Redis is too old, unless this user may not ask for its version.
 
-    An older one answers with errors of compiling scripts, and arq itself runs on it.
+    On an older one, which arq itself supports, scripts fail with compile errors.
     """
     try:
         version = str((await cast("Any", redis).info("server"))["redis_version"])
@@ -207,7 +207,7 @@ async def check_version(redis: Redis) -> None:
 
 
 def create_worker(settings: object, **options: Any) -> ArqWorker:
-    """Return the worker of a ``WorkerSettings`` class (or dict); attributes of its bases count, as do ``options``."""
+    """Return the worker of a ``WorkerSettings`` class (or dict), including inherited attributes and ``options``."""
     if not isinstance(settings, type | Mapping):
         msg = f"WorkerSettings is a {type(settings).__name__}: expected a class or a dict"
         raise SettingsError(msg)

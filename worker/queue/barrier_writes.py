@@ -1,7 +1,7 @@
-"""What finish.lua writes of a page's component barriers, in the step that commits its scan. Pure.
+"""The writes of a page's component barriers, applied by finish.lua when it commits the scan. Pure.
 
-The script (``lua/_barriers.lua``) compares what the page has with what it had, so these say what was found, and never
-by how much a count grows. Other writes: ``outcome.py``.
+The script (``lua/_barriers.lua``) compares them with the page's previous state, so they contain absolute findings,
+never increments. ``outcome.py`` has the other writes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from producer.redis.scripts import Arg
 
 @dataclass(frozen=True, slots=True)
 class PageWrite:
-    """Opens ``components:<page>``: the ``BarrierWrite``, ``TallyWrite`` and ``NewsWrite`` after it are of this page.
+    """Selects ``components:<page>`` for the following ``BarrierWrite``, ``TallyWrite`` and ``NewsWrite``.
 
-    ``seen_ms`` is when it was scanned, ``began_ms`` when the run or batch began: a component barrier that was not there
-    before is new. ``is_first``: no earlier scan of the page, so nothing of it is news.
+    ``seen_ms`` is when it was scanned; a component barrier unknown before ``began_ms``, the start of the run or batch,
+    is new. ``is_first``: the page has no earlier scan, so nothing of it is news.
     """
 
     key: str
@@ -32,10 +32,10 @@ class PageWrite:
 
 @dataclass(frozen=True, slots=True)
 class BarrierWrite:
-    """The page has ``elements`` of the component barrier ``issue_id``, 0 for none: counted in its hash ``key``.
+    """Sets the page's number of ``elements`` of the component barrier ``issue_id``, counted in its hash ``key``.
 
-    ``never_less``: not all of the page or of the rule was seen. ``known_ms``: it was there then, though not recorded,
-    0 where nobody knows. ``news`` is its JSON for the page's ``NewsWrite``, '' for one that is not worth an event.
+    ``never_less``: the page or the rule was scanned incompletely. ``known_ms``: an earlier time at which it existed
+    without a record, 0 if unknown. ``news`` is its JSON for the page's ``NewsWrite``, '' if it needs no event.
     """
 
     key: str
@@ -49,7 +49,7 @@ class BarrierWrite:
 
 @dataclass(frozen=True, slots=True)
 class TallyWrite:
-    """``HINCRBY key field by`` the component barriers that this page brought to the site, or was the last to have."""
+    """``HINCRBY key field by`` the component barriers that this page added to the site or was the last to have."""
 
     key: str
     new_field: str
@@ -58,9 +58,9 @@ class TallyWrite:
 
 @dataclass(frozen=True, slots=True)
 class NewsWrite:
-    """A further event, with ``components`` in it: those of the page's barriers that are new and in no event yet.
+    """A further event with ``components``: the page's new barriers that are in no event yet.
 
-    ``head`` is its JSON without the closing brace. Without ``is_certain`` there is no event where there are none.
+    ``head`` is its JSON without the closing brace. Without ``is_certain`` there is no event if there are none.
     """
 
     key: str
@@ -70,9 +70,9 @@ class NewsWrite:
 
 @dataclass(frozen=True, slots=True)
 class WindowWrite:
-    """Widens the time that ``field`` of a hash spans, ``"began ended"``, to have this one in it.
+    """Extends the period in a hash's ``field``, ``"began ended"``, to include this one.
 
-    ``began_ms`` is 0 where it is not known. One after the end that is kept begins another use of the name.
+    ``began_ms`` is 0 if unknown. A start after the stored end begins a new use of the name.
     """
 
     key: str
@@ -82,7 +82,7 @@ class WindowWrite:
 
 
 def barrier_args(write: PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite) -> list[Arg]:
-    """Return the arguments of finish.lua for one of these: its command, how many values, the values."""
+    """Return finish.lua's arguments for a write: its command, the number of values, the values."""
     if isinstance(write, PageWrite):
         place = (write.group, write.group_tag, write.run)
         return ["PAGE", 7, write.terms, write.seen_ms, write.began_ms, *place, int(write.is_first)]

@@ -1,7 +1,7 @@
-"""What a worker claims and starts, decoded where it enters: entries of a lane, and the deliveries made of them. Pure.
+"""Decodes the entries that a worker claims and the deliveries that it starts. Pure.
 
-Anyone may write to the stream, so nothing about an entry is trusted. Next: ``stream.py``, which claims, starts and ends
-deliveries; ``executor.py``, which carries one from its start to its commit.
+Anyone may write to the stream, so entries are untrusted. Next: ``stream.py``, which claims, starts and ends deliveries;
+``executor.py``, which runs a delivery from start to commit.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Entry:
 
     @property
     def own_id(self) -> str:
-        """Job id of an entry that names none, or one that cannot be its."""
+        """The job id of an entry without a valid one."""
         return f"{self.lane}-{self.id}"
 
 
 def id_number(entry_id: str) -> tuple[int, int]:
-    """Return a stream id as numbers, which compare as Redis does."""
+    """Return a stream id as numbers, which sort in Redis' order."""
     ms, _, number = entry_id.partition("-")
     return int(ms), int(number or 0)
 
 
 def entries_of(lane: Lane, rows: Sequence[RawEntry]) -> list[Entry]:
-    """Return the entries of a raw reply; a row without fields was deleted meanwhile."""
+    """Return the entries of a raw reply, without rows that were deleted in the meantime and so have no fields."""
     return [_entry(lane, entry_id.decode(), flat or ()) for entry_id, flat in rows]
 
 
@@ -57,7 +57,7 @@ def _entry(lane: Lane, entry_id: str, flat: Sequence[bytes]) -> Entry:
 
 
 def check_entry(entry: Entry) -> None:
-    """Raise ``InvalidJob`` for an entry that cannot be a job, before anything is written for it."""
+    """Raise ``InvalidJob`` for a malformed entry, before anything is written for it."""
     fields = entry.fields
     given = fields.get(b"id")
     if given is not None and given != entry.job_id.encode():
@@ -72,7 +72,7 @@ def check_entry(entry: Entry) -> None:
     if version is not None and not VERSION.fullmatch(version):
         msg = f"the entry's version is {version[:20]!r}: this worker reads versions 1 to {WIRE_VERSION}"
         raise InvalidJob(msg)
-    is_readable = int(version or 1) <= WIRE_VERSION  # only a newer release knows what its entries look like
+    is_readable = int(version or 1) <= WIRE_VERSION  # only a newer release can read its own entries
     if b"payload" in fields and is_readable:  # added with XADD, not by submit.lua
         decode_payload(fields[b"payload"])
         decode_args(fields.get(b"args", b""))
@@ -95,9 +95,9 @@ def decode_args(text: bytes) -> tuple[Any, ...]:
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One claim of a job by this worker; ``fence`` proves it is the latest. Times are Redis ms.
+    """A job's run by this worker; ``fence`` proves that it is the latest one. Times are Redis ms.
 
-    ``version`` is that of the contract its producer spoke; ``waited_ms`` how long the entry lay in its lane.
+    ``version`` is the producer's contract version; ``waited_ms`` the entry's time in its lane.
     """
 
     job_id: str
@@ -122,7 +122,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """An entry that did not become a delivery: ``dropped``, ``missing``, ``lost``, or ``invalid`` for a ``reason``."""
+    """An entry without a delivery: ``dropped``, ``missing``, ``lost``, or ``invalid`` for a ``reason``."""
 
     why: str
     reason: str = ""
@@ -164,7 +164,7 @@ def newer(delivery: Delivery) -> ErrorInfo:
 
 
 def unknown_kind(delivery: Delivery, known: Iterable[str], *, wait_s: float, has_waited: bool) -> ErrorInfo:
-    """Return why a job without a function here waits, or has died."""
+    """Return why a job without a function here waits or was dead-lettered."""
     message = f"no function for kind {delivery.kind!r}: this worker knows {', '.join(sorted(known))}"
     if has_waited:
         message += f"; no other came that knows it within {wait_s:g} s (KIND_WAIT_S)"
@@ -174,7 +174,7 @@ def unknown_kind(delivery: Delivery, known: Iterable[str], *, wait_s: float, has
 
 
 def exhausted(delivery: Delivery) -> ErrorInfo:
-    """Return why a job has no further attempt though none of them failed."""
+    """Return why a job is out of attempts although none of them failed."""
     why = delivery.last_error or "its worker was lost each time"
     message = f"attempt {delivery.attempt} of {delivery.tries} was the last, and none ended: {why}"
     return ErrorInfo(type="AttemptsExhausted", message=message)

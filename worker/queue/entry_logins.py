@@ -1,7 +1,7 @@
-"""Scans added by hand with a name and password in the address: submitted again as the client would, before they start.
+"""Resubmits scans that were added by hand with a name and password in the address, before they start.
 
-An entry of a lane and a job hash are kept for days, the secret hash is not. So the password moves into the secret hash,
-and the entry that holds it goes. Called by ``stream.py``; what a submission is: ``producer/client/submission.py``.
+Entries and job hashes are kept for days, secret hashes are not. So the password moves to the secret hash, as with the
+client, and the entry is deleted. Called by ``stream.py``; see ``producer/client/submission.py`` for submissions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from producer.redis.script_pipe import ScriptPipe
 from worker.queue.delivery import Entry, NotStarted, decode_args
 
 NO_LIMIT: Final = 1 << 53
-"""The job has its place in the lane already."""
+"""No limit, since the job is in the lane already."""
 
 
 def may_have_login(entry: Entry) -> bool:
-    """Return whether an entry that ``check_entry`` lets pass is a scan added by hand whose address has an ``@``.
+    """Return whether an entry accepted by ``check_entry`` is a scan added by hand whose address has an ``@``.
 
-    One of a newer release is left to a newer worker.
+    Entries of a newer release are left to a newer worker.
     """
     payload = entry.fields.get(b"payload")
     if entry.kind != "scan" or not payload or int(entry.fields.get(b"v", b"1")) > WIRE_VERSION:
@@ -34,10 +34,10 @@ def may_have_login(entry: Entry) -> bool:
 
 
 async def resubmit(entry: Entry, redis: Redis, pipe: ScriptPipe, keys: Keys) -> NotStarted | None:
-    """Submit the entry's job under its id and drop the entry; None where a job of that id is there, which stays.
+    """Submit the entry's job under its id and drop the entry; None if a job with that id exists, which is kept.
 
-    Safe to repeat. Returns ``invalid`` for what is no scan request. Raises redis-py's errors; the reclaim has the
-    entry then.
+    Safe to repeat. Returns ``invalid`` for anything but a scan request. Raises redis-py's errors, after which the entry
+    is reclaimed.
     """
     try:
         submission = _submission(entry)

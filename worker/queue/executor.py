@@ -1,6 +1,6 @@
-"""Carries claimed entries from their start to their committed end, one task each.
+"""Runs claimed entries from start to commit, one task each.
 
-Read it from the top to the bottom::
+The steps, from top to bottom::
 
     begin      take the slot; the start goes to Redis with the others of this tick
     started    its reply: a delivery; or the entry is rejected, or dropped
@@ -8,9 +8,9 @@ Read it from the top to the bottom::
     commit     one fenced script for each outcome (``stream.py``), repeated until Redis has answered
     finish     one event in the log, counters and the last hook
 
-A step that Redis does not answer is repeated; a start that it refuses is left to the reclaim: an entry that nobody
-renews comes back by itself. While a delivery runs its lease is renewed (``leases.py``). Which entries hold a slot is
-kept here; how many slots there are, and for which lane, is ``loop.py``'s.
+A step without a reply from Redis is repeated; an entry whose start is refused is reclaimed later, since nobody renews
+it. While a delivery runs, its lease is renewed (``leases.py``). This module tracks which entries hold a slot;
+``loop.py`` decides how many slots each lane has.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from worker.queue.stream import DEAD_CAP, JobStream, Standing
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_START_PAUSE_S: Final = 1.0
-"""Well within a lease after Redis is back: later, another worker takes the entry over."""
+"""Well below a lease, or another worker would take over the entry when Redis is back."""
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
-"""Before a job of a newer release is offered again: by then a worker of that release may be there."""
+"""Delay before a job of a newer release is offered again, since a worker of that release may have started."""
 NO_ANSWER: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 
 UNWELCOME: Final = (Dead, Retried, Lost)
@@ -67,14 +67,14 @@ class Executor:
         self.freed = asyncio.Event()
         self.is_stopping = False
         self.refusals = 0
-        self.missed_kinds: set[str] = set()  # of jobs that wait for a worker which knows them
+        self.missed_kinds: set[str] = set()  # kinds of jobs that wait for a worker that knows them
 
     # ------------------------------------------------------------------------------------------ the way of one entry
 
     def begin(self, entry: Entry, start: Started | None, *, has_slot: bool) -> None:
-        """Take charge of a claimed entry, in a slot of its lane; without one it is requeued.
+        """Start a claimed entry in a slot of its lane; without a slot it is requeued.
 
-        Its start is sent before its task has begun, unless ``start`` is the reply of one.
+        The start is sent before the task begins, unless ``start`` is already the reply of one.
         """
         if has_slot:
             self.holders[entry.lane].add(entry)
@@ -105,7 +105,7 @@ class Executor:
             self._release_slot(entry)
 
     async def _answered(self, entry: Entry, sent: asyncio.Future[Started]) -> Started:
-        """Return the reply of a start; repeats the start where the reply was lost, since it may have counted."""
+        """Return the reply of a start, which is repeated if the reply was lost, since it may have counted."""
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_START_PAUSE_S)
         while True:
             try:
@@ -119,7 +119,7 @@ class Executor:
             sent = self._stream.start(entry, tries=self.functions.tries_of(entry.kind), is_repeated=True)
 
     async def _started(self, entry: Entry, start: Started) -> Delivery | None:
-        """Return the delivery; None for an entry that is none, which is settled then."""
+        """Return the delivery; None for an entry without one, which is settled here."""
         if isinstance(start, Delivery) and self._leases.loop_was_frozen and not await self._stream.holds(start):
             start = NotStarted("lost")
         if isinstance(start, Delivery):
@@ -140,12 +140,12 @@ class Executor:
         return None
 
     async def _carry(self, entry: Entry, delivery: Delivery) -> None:
-        """Perform, commit and finish a delivery, its lease held."""
+        """Perform, commit and finish a delivery while renewing its lease."""
         self._leases.hold(delivery)
         try:
             ctx = self.functions.ctx_of(delivery)
             outcome = await self.functions.settled(delivery, await self._perform(delivery, ctx))
-            if self.functions.options.after_job_end is None:  # nothing of the job runs any more: the next one may
+            if self.functions.options.after_job_end is None:  # the job runs no further code, so the next one may start
                 self._release_slot(entry)
             standing, outcome = await self._commit(entry, delivery, outcome)
             _log_end(delivery, outcome, standing)
@@ -181,9 +181,9 @@ class Executor:
         return outcome
 
     async def _commit(self, entry: Entry, delivery: Delivery, outcome: Outcome) -> tuple[Standing, Outcome]:
-        """Commit until Redis has answered, and return as what; each script knows a repetition by its fence.
+        """Commit, repeated until Redis replies; return the status and the committed outcome. Fences make this safe.
 
-        While Redis refuses, the slot is held: jobs whose ends cannot be kept must not pile up.
+        While Redis refuses, the slot stays held, so that jobs whose outcome cannot be stored do not pile up.
         """
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_COMMIT_PAUSE_S)
         while True:
@@ -253,21 +253,21 @@ class Executor:
 
     @property
     def running(self) -> list[Delivery]:
-        """Return the deliveries that run now."""
+        """Return the running deliveries."""
         return [run.delivery for run in self._runs.values()]
 
     def lease_lost(self, delivery: Leased) -> None:
-        """Stop a run whose job another worker has; its commit would be refused."""
+        """Stop a run whose job another worker holds; its commit would be refused."""
         if self._stop_run(delivery, StopReason.LEASE_LOST):
             log.warning("job.lease_lost", job_id=delivery.job_id)
 
     def cancel_seen(self, delivery: Leased) -> None:
-        """Stop a run that somebody has cancelled."""
+        """Stop a cancelled run."""
         if self.functions.may_be_cancelled and self._stop_run(delivery, StopReason.CANCELLED):
             log.info("job.cancel_seen", job_id=delivery.job_id)
 
     def stop_all(self, reason: StopReason) -> None:
-        """Stop every function that runs."""
+        """Stop all running functions."""
         for run in list(self._runs.values()):
             run.stop(reason)
 
@@ -277,7 +277,7 @@ class Executor:
             await asyncio.wait(set(self.tasks), timeout=timeout_s)
 
     def _stop_run(self, delivery: Leased, reason: StopReason) -> bool:
-        """Stop the function of ``delivery``; False when it runs no more, so that its commit decides."""
+        """Stop the function of ``delivery``; False if it has ended, so that its commit decides."""
         run = self._runs.get(id(delivery))
         if run is not None:
             run.stop(reason)

@@ -1,9 +1,8 @@
-"""A blocking read of one lane, on a connection of its own that sees nothing else.
+"""A blocking read of one lane on a dedicated connection.
 
-Right behind each read goes a script, which Redis runs when the read is served: it starts what the read has brought,
-and both answers come home together. They are handed over in the callback that received them, not to a task that first
-has to wake up. An idle worker begins its next job that much sooner (decision 0012). Next: ``loop.py``, which says when
-to read.
+Each read is followed by a script that Redis runs as soon as the read is served: it starts the entry, and both replies
+arrive together. The callback that receives them begins the job directly, without waking a task first, so that an idle
+worker starts its next job sooner (decision 0012). Next: ``loop.py``, which decides when to read.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from producer.redis.scripts import Arg, load_script
 from worker.queue.delivery import Entry, Started, entries_of, started
 
 BLOCK_MS: Final = 5_000
-"""Longest blocking read; an idle consumer is seen by Redis at least this often."""
+"""Longest blocking read; even an idle consumer contacts Redis at least this often."""
 START_READ: Final = load_script("worker.queue", "start_read")
 ANSWER_S: Final = 10.0
-"""How much later than that an answer may come before the connection is given up: a half-open socket never answers."""
+"""Additional wait for the reply before the connection is given up, because a half-open socket never delivers one."""
 
 Claimed = tuple[Entry, Started | None]
-"""A claimed entry, and what its start returned; None where it has not been started."""
+"""A claimed entry and the reply of its start, None if it has not been started."""
 Arrived = Callable[[list[Claimed]], None]
 
 
 class LaneReader:
-    """A blocking XREADGROUP on ``lane``, with start_read.lua behind it; ``arrived`` gets what either has brought."""
+    """A blocking XREADGROUP on ``lane`` followed by start_read.lua; ``arrived`` receives the entries of both."""
 
     def __init__(self, redis: Redis, keys: Keys, lane: Lane, *, consumer: str, arrived: Arrived) -> None:
         self._redis = redis
@@ -53,11 +52,11 @@ class LaneReader:
         self._client_id = 0
 
     async def read(self, *, newest: str, tries: Sequence[Arg]) -> bool:
-        """Wait for one entry; returns whether something came before ``BLOCK_MS`` or ``unblock``.
+        """Wait for one entry; returns whether one arrived before ``BLOCK_MS`` or ``unblock``.
 
-        ``newest`` is the newest entry id that the worker knows of this lane; ``tries`` are those of a job function,
-        then kind and tries of each that has its own. Raises redis-py's errors of the read; a failed script loses
-        nothing.
+        ``newest`` is the newest entry id in this lane known to the worker; ``tries`` is the default number, followed by
+        kind and tries of each function with its own. Raises redis-py's errors of the read; a failed script does no
+        harm.
         """
         connection = self._connection or await self._open()
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -72,42 +71,42 @@ class LaneReader:
         except TimeoutError:
             await self.close()
             return False
-        except BaseException:  # a reply that comes later would be begun although nobody waits for it
+        except BaseException:  # a late reply would start a job although nobody waits for it
             await self.close()
             raise
 
     async def unblock(self) -> None:
-        """Make ``read`` return at once; does nothing when it is not waiting."""
+        """Make a waiting ``read`` return at once."""
         if self._client_id:
             with contextlib.suppress(RedisError, OSError):
                 await self._redis.execute_command("CLIENT UNBLOCK", self._client_id)
 
     async def close(self) -> None:
-        """Give up the connection; what it was about to receive stays pending and is reclaimed."""
+        """Close the connection; undelivered entries stay pending and are reclaimed."""
         connection, self._connection, self._client_id = self._connection, None, 0
         if connection is not None:
             await connection.release()
 
     async def _open(self) -> RawConnection:
         self._connection = connection = await RawConnection.open(self._pool)
-        self._is_known = False  # the server may have been restarted, and forgets scripts then
+        self._is_known = False  # the server may have been restarted without its scripts
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         who: Any = ("CLIENT", "ID")
         connection.send(pack_command(who), [lambda reply: settle(answer, reply)])
         try:
             async with asyncio.timeout(ANSWER_S):
                 self._client_id = int(await answer)
-        except BaseException:  # a reply that comes later would be taken for the next one's
+        except BaseException:  # a late reply would be mistaken for the next one
             await self.close()
             raise
         return connection
 
     def _decoded(self, reply: Any, start: Sequence[Any]) -> list[Claimed]:
-        """Return the entries of both replies; ``start`` has the one that the script has started, and start.lua's reply.
+        """Return the entries of both replies; ``start`` has the started entry and start.lua's reply.
 
-        One that is started and not in ``reply`` was claimed before, and its reply lost.
+        A started entry that is missing in ``reply`` was claimed by an earlier read whose reply was lost.
         """
-        lanes = list(reply.items()) if isinstance(reply, Mapping) else reply  # RESP3 has a map for it
+        lanes = list(reply.items()) if isinstance(reply, Mapping) else reply  # RESP3 returns a map
         entries = entries_of(self._lane, lanes[0][1]) if lanes else []
         if not start:
             return [(entry, None) for entry in entries]
@@ -117,7 +116,7 @@ class LaneReader:
         return [*others, (entry, started(entry, about))]
 
     def _take(self, reply: Any, start: Any, done: asyncio.Future[bool]) -> None:
-        if done.done():  # nobody waits any more: what came stays pending and is reclaimed
+        if done.done():  # nobody waits any longer: the entries stay pending and are reclaimed
             return
         self._is_known = not isinstance(start, NoScriptError)
         if isinstance(start, RedisConnectionError) or isinstance(reply, Exception):

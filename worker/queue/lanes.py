@@ -1,7 +1,7 @@
-"""The care of an environment's lanes, whoever's jobs are on them: groups, due jobs, silent consumers, lost streams.
+"""Maintains an environment's lanes: consumer groups, due jobs, silent consumers, lost streams.
 
-Every worker does all of it; each step is one atomic script, so several at once are harmless. When it is done is
-``upkeep.py``'s; what happens to a delivery is ``stream.py``'s.
+Every worker does all of this; each step is one atomic script, so concurrent runs are harmless. ``upkeep.py`` schedules
+it; ``stream.py`` handles deliveries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WALK_AT_ONCE: Final = 500
 RESTORED_AT_ONCE: Final = 100
 LOOK_EVERY_MS: Final = 4_000
 SEARCH_EVERY_MS: Final = 30_000
-"""A search walks all job hashes: some ten seconds where there are a million."""
+"""Interval of searches, which scan all job hashes: some ten seconds for a million."""
 LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
@@ -48,9 +48,9 @@ class Lanes:
     async def ensure_groups(self) -> dict[Lane, int]:
         """Create the consumer group of each lane at id 0 (jobs may be older than the first worker).
 
-        Where it is missing, the stream may have been deleted: first, the jobs that have lost their entries are queued
-        again. The group comes last, so that whoever is killed on the way leaves the rest to the next. Returns the lanes
-        where it was missing, with the number of those jobs. Safe to call by many at once.
+        A missing group may mean a deleted stream, so jobs without an entry are queued again first. The group is created
+        last, so that another worker continues after a kill. Returns the lanes without a group and the numbers of jobs
+        queued again. Safe to call concurrently.
         """
         made: dict[Lane, int] = {}
         for lane, key in self._lane_keys.items():
@@ -66,7 +66,7 @@ class Lanes:
         return made
 
     async def restore_groups(self) -> None:
-        """Create deleted groups again, with the jobs of a stream that was deleted; never raises what Redis does."""
+        """Recreate deleted groups and the entries of deleted streams; never raises Redis errors."""
         try:
             for lane, requeued in (await self.ensure_groups()).items():
                 log.error("stream.group_was_gone", lane=lane)
@@ -84,7 +84,7 @@ class Lanes:
         return any(group["name"] == GROUP.encode() for group in groups)
 
     async def promote_due(self, *, limit: int) -> int:
-        """Queue up to ``limit`` scheduled jobs of each set that are due; several workers may do so at once."""
+        """Queue up to ``limit`` due jobs of each scheduled set; safe to call concurrently."""
         seconds, micros = await self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
         promoted = 0
@@ -102,13 +102,13 @@ class Lanes:
         return promoted
 
     async def wake(self, kinds: Sequence[str], *, room: int) -> int:
-        """Make up to ``room`` jobs due that wait for a worker which knows one of ``kinds``; returns how many."""
+        """Make up to ``room`` jobs due that wait for a worker with one of ``kinds``; returns their number."""
         if not kinds or room <= 0:
             return 0
         return await self._pipe.call(WAKE, (self._keys.scheduled, *map(self._keys.waiting_for, kinds)), (room,))
 
     async def waiting(self) -> list[Lane]:
-        """Return the lanes where entries wait for their turn."""
+        """Return the lanes with entries that wait for their turn."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane in Lane:
                 pipe.zcard(self._keys.waiting(lane))
@@ -118,7 +118,7 @@ class Lanes:
     async def _known(self, scheduled: str, due: Sequence[bytes]) -> list[tuple[str, Lane]]:
         """Return the jobs among members of the scheduled set, with their lanes.
 
-        What is no job was written by hand; it is taken out, or it would stop those behind it for ever.
+        Members that are not jobs were added by hand; they are removed, or they would block those behind them.
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for member in due:
@@ -129,7 +129,7 @@ class Lanes:
             job_id = member.decode("utf-8", "replace")
             is_overwritten = isinstance(found, ResponseError) and str(found).startswith("WRONGTYPE")
             if isinstance(found, Exception) and not is_overwritten:
-                raise found  # Redis refuses for now: that says nothing of the job
+                raise found  # Redis refuses temporarily, which says nothing about the job
             if JOB_ID.fullmatch(job_id) and not is_overwritten:
                 known.append((job_id, LANES.get(cast("bytes", found), Lane.BATCH)))
             else:
@@ -138,10 +138,10 @@ class Lanes:
         return known
 
     async def restore_lost(self) -> int:
-        """Queue again what trimming, deleting and XGROUP SETID have taken from the lanes; returns how many entries.
+        """Requeue jobs whose entries were trimmed, deleted or skipped by XGROUP SETID; returns their number.
 
-        The lanes' counters tell whether something is missing. One worker of all searches at a time, and again after
-        ``SEARCH_EVERY_MS``, should it be killed.
+        The lanes' counters tell whether entries are missing. Only one worker searches at a time; after a kill another
+        one does so after ``SEARCH_EVERY_MS``.
         """
         restored = 0
         for lane in Lane:
@@ -151,19 +151,19 @@ class Lanes:
             if found:
                 answers = await self._restore_entries(lane)
                 restored += answers[b"queued"]
-                if not answers[b"held"]:  # else they are looked for again: their worker may have been killed
+                if not answers[b"held"]:  # otherwise search again: their worker may have been killed
                     await self._pipe.call(SETTLE_SEARCH, about[2:], found)
         return restored
 
     async def reap_consumers(self, *, idle_ms: int) -> int:
-        """Remove consumers that hold nothing and were silent for ``idle_ms``."""
+        """Remove consumers without pending entries that were silent for ``idle_ms``."""
         calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
         return sum([await call for call in calls])
 
     async def _restore_entries(self, lane: Lane) -> Counter[bytes]:
-        """Queue again the jobs of ``lane`` that have no entry there, walking all job hashes.
+        """Requeue the jobs of ``lane`` without an entry, scanning all job hashes.
 
-        Returns how often restore_entry.lua said what.
+        Returns the counts of restore_entry.lua's replies.
         """
         total, cursor = Counter[bytes](), 0
         prefix = self._keys.job("")
@@ -186,10 +186,10 @@ class Lanes:
         return Counter(answers)
 
     async def depth(self, *, but: Collection[str] = ()) -> tuple[int, int]:
-        """Return how many entries the lanes hold, waiting or running, and how many jobs are scheduled.
+        """Return the numbers of entries in the lanes, waiting or running, and of scheduled jobs.
 
-        Assessments that wait for their next attempt are not counted: a model host may be down for long. Nor are jobs
-        of the kinds ``but`` that wait for a worker which knows them.
+        Excludes assessments that wait for a retry, since a model host may be down for long, and jobs of the kinds
+        ``but`` that wait for a worker that knows them.
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in self._lane_keys.values():

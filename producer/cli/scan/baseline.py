@@ -1,17 +1,16 @@
-"""The baseline file: component barriers known when it was written, for pipelines whose Redis is thrown away.
+"""The baseline file: the component barriers known when it was written, for pipelines without a persistent Redis.
 
-JSON, one component a line, sorted, so that a change is a line of a diff. The last entry is empty: every line above it
-ends alike, and two branches that each add one merge without a conflict over a comma. A component is known by its kind,
-the part of its id that is the same on all sites (``worker/scan/component.py``): staging and production share a file. It
-is known on every page; its paths say where it was, so that it is fixed once it is gone from all of them. One without
-paths is known until somebody takes it out.
+JSON with one sorted component per line, for readable diffs. The last entry is empty, so that all lines above it end in
+a comma and branches that each add one merge without a conflict. A component is identified by its kind, the part of its
+id that is the same on all sites (``worker/scan/component.py``), so staging and production can share a file. It is known
+on every page; it is fixed once it is absent from all of its paths. A component without paths is known until it is
+removed by hand.
 
-A page in a state has the state's name behind its path (``/cart [dark]``): a run that leaves the state out mends nothing
-of it.
+Paths of pages in a state end with its name (``/cart [dark]``), so that a run without the state does not count as a fix.
 
-Elements of no component, or of an unnamed one (``Node.unnamed``), are known by their page's path, query and route,
-without host and port, and their fingerprint. So are all barriers in files of version 1, which are read, and renewed
-page by page as pages are read whole.
+Elements without a component, or of an unnamed one (``Node.unnamed``), are identified by their page's path, query and
+route, without host and port, and their fingerprint. So are all barriers in files of version 1, which are still read,
+and converted page by page as pages are scanned completely.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _EXPECTED: Final = "expected a file that 'sightline scan --write-baseline' wrote
 
 @dataclass(frozen=True, slots=True, order=True)
 class Barrier:
-    """One element that breaks a rule on one page."""
+    """An element that fails a rule on a page."""
 
     path: str
     rule: str
@@ -50,7 +49,7 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One component barrier on all sites; ``paths`` are the pages that had it, None where they do not matter."""
+    """A component barrier on all sites; ``paths`` are the pages that had it, None for any page."""
 
     kind: str
     rule: str
@@ -65,7 +64,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is known: elements, and components by their kind."""
+    """The known barriers: elements, and components by kind."""
 
     elements: frozenset[Barrier] = frozenset()
     components: Mapping[str, Component] = field(default_factory=dict[str, Component])
@@ -75,7 +74,7 @@ class Baseline:
         return len(elements) + len(self.components)
 
     def has(self, issue_id: str) -> bool:
-        """Whether the component barrier is known; an element of none is not."""
+        """Whether the component barrier is known; False for an element without one."""
         return kind_of(issue_id) in self.components
 
 
@@ -88,9 +87,9 @@ def kind_of(issue_id: str) -> str:
 
 
 class _Seen:
-    """What the pages of a run have. Only pages read whole tell, and rules of which every element is listed.
+    """The findings of a run, from complete scans and rules whose elements are all listed.
 
-    Where several hosts have a page of one path, all of them must.
+    If several hosts have a page of the same path, all must be complete.
     """
 
     def __init__(self, pages: Iterable[Page]) -> None:
@@ -115,12 +114,12 @@ class _Seen:
                     add_path(self.components, Component(kind_of(node.issue_id), finding.rule, node.component), path)
 
     def can_tell(self, path: str, rule: str) -> bool:
-        """Whether what was not found of ``rule`` on the page is not there."""
+        """Whether the absence of a finding of ``rule`` on the page is reliable."""
         return path in self._read and (path, rule) not in self._trimmed
 
 
 def add_path(components: dict[str, Component], one: Component, path: str) -> None:
-    """Add a page that has a component; one whose pages do not matter stays so."""
+    """Add a page to a component, unless the component covers any page."""
     held = components.get(one.kind)
     if held is None or held.paths is not None:
         paths = (held.paths or frozenset()) if held else frozenset[str]()
@@ -128,7 +127,7 @@ def add_path(components: dict[str, Component], one: Component, path: str) -> Non
 
 
 def fixed_in(baseline: Baseline, pages: Iterable[Page]) -> Sequence[Barrier | Component]:
-    """Return what of the baseline is gone, components first, sorted: from every page that had it."""
+    """Return the baseline's barriers that are gone from all of their pages, sorted, components first."""
     seen = _Seen(pages)
     components = [
         one
@@ -141,9 +140,9 @@ def fixed_in(baseline: Baseline, pages: Iterable[Page]) -> Sequence[Barrier | Co
 
 
 def renewed(baseline: Baseline, pages: Iterable[Page]) -> Baseline:
-    """Return the baseline after a run: its pages read whole as they are now, all others as they were.
+    """Return the baseline after a run: completely scanned pages are updated, all others stay as they were.
 
-    What is waived is left out: it has an end and a reason of its own.
+    Waived barriers are left out, since a waiver has its own end and reason.
     """
     pages = list(pages)
     seen = _Seen(pages)
@@ -182,7 +181,7 @@ def _add(page: Page, elements: set[Barrier], components: dict[str, Component]) -
 
 
 def read_baseline(file: Path) -> Baseline:
-    """Return what is known by ``file``, of either version; raises ``InputError``."""
+    """Read ``file``, of either version; raises ``InputError``."""
     try:
         document: object = json.loads(read_text(file))
     except OSError as error:
@@ -199,7 +198,7 @@ def read_baseline(file: Path) -> Baseline:
     elements = (_barrier(file, entry) for entry in cast("list[Any]", barriers) if entry != {})
     known = (_component(file, entry) for entry in cast("list[Any]", components) if entry != {})
     merged: dict[str, Component] = {}
-    for one in known:  # two branches that added one component differ in their paths: a merge keeps both lines
+    for one in known:  # a merge of branches that added the same component with different paths keeps both lines
         for path in one.paths or ():
             add_path(merged, one, path)
         if one.paths is None:
@@ -232,7 +231,7 @@ def _are_texts(values: Sequence[object]) -> TypeGuard[Sequence[str]]:
 
 
 def _path(path: str) -> str:
-    """Return a path in the one spelling of addresses; what is none is the name of a page without an address."""
+    """Return a normalised path; anything else is the name of a page without an address."""
     if path.startswith("/"):
         with contextlib.suppress(ValueError):
             address, state = split_state(path)
@@ -241,7 +240,7 @@ def _path(path: str) -> str:
 
 
 def baseline_text(baseline: Baseline) -> str:
-    """Return the file's text: the same for the same barriers, whatever their order."""
+    """Return the file's text, independent of the order of the barriers."""
     components = [_component_line(one) for one in sorted(baseline.components.values(), key=_order)]
     elements = [
         {"path": barrier.path, "rule": barrier.rule, "fingerprint": barrier.fingerprint}

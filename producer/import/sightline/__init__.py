@@ -1,7 +1,7 @@
-"""The documented way in: ``from sightline import Client``, and ``sightline.arq`` for programs written for arq.
+"""The public API: ``from sightline import Client``, and ``sightline.arq`` for programs written for arq.
 
-A program may have modules named ``producer`` and ``worker`` of its own (``names.py``). No client is imported before it
-is asked for; ``sightline.arq`` needs the extra ``worker``.
+Programs may have their own modules named ``producer`` and ``worker`` (``names.py``). The clients are imported lazily;
+``sightline.arq`` needs the extra ``worker``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ names.look_for_hidden()
 
 
 def __getattr__(name: str) -> Any:
-    """Return a client when it is asked for."""
+    """Import a client on first use."""
     if name not in __all__:
         msg = f"module 'sightline' has no attribute {name!r}: expected one of {', '.join(__all__)}"
         raise AttributeError(msg)

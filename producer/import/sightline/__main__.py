@@ -1,4 +1,4 @@
-"""``sightline`` and ``python -m sightline``: the program of ``producer.cli.main``, in any folder."""
+"""``sightline`` and ``python -m sightline``: runs ``producer.cli.main`` from any folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sightline import names
 
 
 def main() -> None:
-    """Run the program; modules of the folder it runs in, such as a ``worker.py``, hide nothing of ours."""
+    """Run the program, even if the current folder has modules such as ``worker.py`` that would hide ours."""
     names.look_for_hidden(folder=Path.cwd())
     names.load("producer.cli.main").main()
 

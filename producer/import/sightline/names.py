@@ -1,10 +1,10 @@
-"""Finds Sightline's own ``producer`` and ``worker`` in a program whose modules have these names, too.
+"""Finds Sightline's ``producer`` and ``worker`` in a program with modules of the same names.
 
-Where the program's ``worker.py`` hides our package, ours is loaded as ``sightline.worker``, from the same files: its
-modules get an ``__import__`` to which ``worker`` is that package. The program's ``import worker`` finds the program's.
-Where nothing hides ours, nothing happens, and there is one copy of each module.
+If the program's ``worker.py`` hides our package, ours is loaded as ``sightline.worker`` from the same files: its
+modules get an ``__import__`` that maps ``worker`` to that package. The program's ``import worker`` still finds the
+program's module. If nothing is hidden, nothing changes, and each module exists once.
 
-CPython looks ``__import__`` up in the ``__builtins__`` of the module that imports; another Python may not.
+CPython looks up ``__import__`` in the ``__builtins__`` of the importing module; other implementations may not.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any, Final
 PACKAGES: Final = ("producer", "worker")
 _HERE: Final = Path(__file__).resolve().parent
 HOME: Final = next(home for home in (_HERE.parent, _HERE.parents[2]) if (home / "producer" / "errors.py").is_file())
-"""Where our packages lie: beside this one in a wheel, above it in a checkout."""
+"""Location of our packages: beside this one in a wheel, above it in a checkout."""
 
 hidden: set[str] = set()
-"""Those of our packages that a module of the program hides."""
+"""Our packages that are hidden by a module of the program."""
 
 
 def look_for_hidden(*, folder: Path | None = None) -> None:
-    """Find out which of our packages are hidden, on the path or in ``folder``, which will be put there. Repeatable."""
+    """Find hidden packages, on the path or by ``folder``, which will be added to it. Safe to call twice."""
     for name in PACKAGES:
         own = HOME / name / "__init__.py"
         loaded = sys.modules.get(name)
@@ -44,7 +44,7 @@ def look_for_hidden(*, folder: Path | None = None) -> None:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module of ours, whatever the program calls its own."""
+    """Import one of our modules, regardless of the program's module names."""
     return import_module(_name_of(name))
 
 
@@ -53,7 +53,7 @@ def _name_of(name: str) -> str:
 
 
 def _origin(spec: ModuleSpec | None) -> str | None:
-    """Return the file of a module, a folder for a package without one; None where there is neither."""
+    """Return the file of a module, the folder of a namespace package, or None."""
     if spec is None:
         return None
     return spec.origin or next(iter(spec.submodule_search_locations or ()), None)
@@ -76,7 +76,7 @@ _BUILTINS: Final = {**vars(builtins), "__import__": _import}
 
 
 class _Loader(SourceFileLoader):
-    """Runs a module of ours with the ``__import__`` that knows our names."""
+    """Runs our modules with the ``__import__`` that resolves our names."""
 
     def exec_module(self, module: ModuleType) -> None:
         vars(module)["__builtins__"] = _BUILTINS
@@ -84,13 +84,13 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds hidden packages under ``sightline.``, what imports them by their plain names, and the program's own."""
+    """Finds our hidden packages under ``sightline.``, and the program's modules under their plain names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del target
-        if fullname in hidden:  # the program's, even where it lies behind ours on the path
+        if fullname in hidden:  # the program's module, even if ours comes first on the path
             return PathFinder.find_spec(fullname, [entry for entry in sys.path if Path(entry).resolve() != HOME])
         parent, _, name = fullname.partition(".")
         top = name.partition(".")[0]

@@ -254,5 +254,5 @@ def test_what_never_ends_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setattr(download, "HEAD_S", 0.6)
     monkeypatch.setattr(download, "DEADLINE_S", 0.6)
 
-    with endless(*pieces) as url, pytest.raises(PageUnreachable, match=r"has not come whole within 0\.6 s"):
+    with endless(*pieces) as url, pytest.raises(PageUnreachable, match=r"was not complete within 0\.6 s"):
         targets_of(f"{url}/s.xml", ignore_robots=True)

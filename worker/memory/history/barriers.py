@@ -1,7 +1,7 @@
-"""Finds component barriers: what is broken on a site, since when, on how many pages, and what was mended when.
+"""Reads component barriers: what is broken on a site, since when, on how many pages, and when it was fixed.
 
-It writes none: finish.lua counts them in the step that commits a scan (``worker/queue/lua/_barriers.lua``), from what
-``components.py`` makes of its result. A barrier is kept for ever, as scans are; one that is on no page is mended.
+Read-only: finish.lua counts component barriers when it commits a scan (``worker/queue/lua/_barriers.lua``), from the
+output of ``components.py``. Like scans, they are kept until pruned; a component barrier on no page is fixed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from worker.memory.vectors.indexes import ensure_index, exact_tag, on_index, wai
 
 T = TypeVar("T")
 MAX_BARRIERS: Final = 10_000
-"""More component barriers than that, and a question should name a site or a group."""
+"""Limit of one search; beyond it a question should name a site or a group."""
 RETURNED: Final[tuple[str, ...]] = (
     "kind", "site", "host_name", "name", "rule", "impact", "first_ms", "since_ms", "returned_ms", "last_ms",
     "mended_ms", "pages", "elements", "groups", "run",
@@ -35,10 +35,10 @@ RETURNED: Final[tuple[str, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class BarrierRecord:
-    """One component barrier of a site. Times are Redis times, ms, 0 where it never was so.
+    """A component barrier of a site. Times are Redis ms, 0 for never.
 
-    ``since_ms`` is when it was first seen, or seen again after it was mended (``returned_ms``). ``pages``, ``elements``
-    and ``groups`` (pages by group) are those that have it now; ``run`` is the pipeline run that saw it first.
+    ``since_ms`` is when it was first seen, or seen again after a fix (``returned_ms``). ``pages``, ``elements`` and
+    ``groups`` (pages by group) are those affected now; ``run`` is the pipeline run that saw it first.
     """
 
     issue_id: str
@@ -60,18 +60,18 @@ class BarrierRecord:
 
     @property
     def is_mended(self) -> bool:
-        """Whether no page has it any more."""
+        """Whether no page has it any longer."""
         return self.pages == 0
 
     def was_there(self, before_ms: int, *, run: str = "") -> bool:
-        """Whether it was known before a time and is not mended; what ``run`` itself saw first was not."""
-        # By name too: where Redis' clock was set back, what the run saw seems to be from before it began.
+        """Whether it was known before a time and is not fixed; one first seen by ``run`` itself was not known."""
+        # Also by name: if Redis' clock was set back, the run's own findings seem to predate it.
         return not self.is_mended and self.since_ms < before_ms and not (run and self.run == run)
 
 
 @dataclass(frozen=True, slots=True)
 class BarrierFilter:
-    """Which component barriers: every field given must hold. ``since_ms``: first seen, or seen again, since then."""
+    """Conditions that must all hold. ``since_ms``: first seen, or seen again, since then."""
 
     host: str | None = None
     kind: str | None = None
@@ -83,7 +83,7 @@ class BarrierFilter:
     mended_since_ms: int | None = None
 
     def expression(self) -> FilterExpression | None:
-        """Return the filter as RedisVL's; None for all."""
+        """Return the filter as a RedisVL expression; None for all."""
         tags = {
             "host": self.host,
             "kind": self.kind,
@@ -103,9 +103,9 @@ class BarrierFilter:
 
 @dataclass(frozen=True, slots=True)
 class PageBefore:
-    """What is known before a scan is committed: of its page under its terms, of components, of its batch.
+    """State before a scan is committed: of its page under its terms, of components, of its batch.
 
-    ``held`` are the component barriers that the page has now: ``issue_id`` → elements.
+    ``held`` are the page's current component barriers: ``issue_id`` → elements.
     """
 
     held: Mapping[str, int]
@@ -114,7 +114,7 @@ class PageBefore:
 
 
 def schema(keys: Keys) -> IndexSchema:
-    """Return the schema of the index: hashes under ``barrier:``. What each scan writes is not among its fields."""
+    """Return the schema of the index of hashes under ``barrier:``, without the fields that every scan writes."""
     fields: list[dict[str, Any]] = [
         *({"name": name, "type": "tag"} for name in ("kind", "site", "host", "rule", "impact", "group_tags")),
         *({"name": name, "type": "numeric"} for name in ("first_ms", "mended_ms")),
@@ -134,11 +134,11 @@ class Barriers:
         self._index = AsyncSearchIndex(schema(keys), redis_client=redis)
 
     async def ensure_index(self) -> None:
-        """Create the index unless it is there. Safe to call twice and by many at once."""
+        """Create the index unless it exists. Safe to call twice and concurrently."""
         await ensure_index(self._index)
 
     async def get_many(self, issue_ids: Iterable[str]) -> dict[str, BarrierRecord]:
-        """Return those of the component barriers that are known, in one round trip."""
+        """Return the known ones of these component barriers, in one round trip."""
         wanted = list(dict.fromkeys(issue_ids))
         async with self._redis.pipeline(transaction=False) as pipe:
             for issue_id in wanted:
@@ -153,7 +153,7 @@ class Barriers:
         limit: int = 1_000,
         by: Literal["pages", "elements", "since_ms"] = "pages",
     ) -> list[BarrierRecord]:
-        """Return component barriers, those with most of ``by`` first."""
+        """Return component barriers, sorted by ``by`` in descending order."""
         query = FilterQuery(
             filter_expression=wanted.expression(),
             return_fields=list(RETURNED),
@@ -165,7 +165,7 @@ class Barriers:
         return [_parse(str(row["id"]).removeprefix(prefix), row) for row in rows]
 
     async def before(self, page: str, terms: str, issue_ids: Iterable[str], *, batch: str = "") -> PageBefore:
-        """Return what is known of a page and of these component barriers, in one round trip."""
+        """Return the state of a page and of these component barriers, in one round trip."""
         wanted = list(dict.fromkeys(issue_ids))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(self._keys.components(page), terms)
@@ -184,7 +184,7 @@ class Barriers:
 
 
 def held_of(text: str) -> dict[str, int]:
-    """Return the component barriers in one field of ``components:<page>``; none in what finish.lua did not write."""
+    """Return the component barriers in a field of ``components:<page>``; none if finish.lua did not write it."""
     try:
         counts = json.loads(text or "{}")["c"]
         return {str(issue_id): int(count) for issue_id, count in counts.items()}

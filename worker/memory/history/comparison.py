@@ -1,8 +1,8 @@
-"""Compares all pages at two times by component barrier, from the records of the history.
+"""Compares all pages at two times by component barrier, based on the records of the history.
 
-A page's state at a time is its newest record that had begun by then; pages are compared under the same terms. A record
-that was not read whole, or does not list all elements of a rule, proves the absence of nothing. Records of releases
-that knew no components list none. The values and their words are ``producer/reports/comparison.py``'s.
+A page's state at a time is its newest record that had begun by then; pages are compared under the same terms. A partial
+scan, or a record that does not list all elements of a rule, proves no absence. Records of releases without components
+list none. ``producer/reports/comparison.py`` defines and words the result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from worker.memory.history.periods import Moment
 from worker.memory.history.scan_record import ScanRecord
 
 CHUNK: Final = 500
-"""Records read at once, about 2 MB."""
+"""Records per read, about 2 MB."""
 
 _Place = tuple[str, str]
 """Address and terms."""
@@ -28,7 +28,7 @@ States = Mapping[_Place, PageState]
 
 @dataclass(slots=True)
 class _Component:
-    """Where one component is at both times; sets of addresses."""
+    """The pages of a component at both times, as sets of addresses."""
 
     rule: str = ""
     before: set[str] = field(default_factory=set[str])
@@ -41,12 +41,12 @@ class _Component:
     scan: str = ""
 
     def settle(self) -> None:
-        """Leave out what one state of a page gained or lost while another has it all the time: the page has it."""
+        """Ignore a change in one state of a page if another state had the component throughout."""
         self.gained -= self.before
         self.lost -= self.after
 
     def change(self) -> Change | None:
-        """Return what has become of it; None where it is as before, or only on pages that nobody knew before."""
+        """Return the change; None if there is none, or only pages without an earlier record are affected."""
         if not self.before:
             return "new" if self.gained else "uncertain" if self.uncertain else None
         if not self.after and self.lost and not self.uncertain and not self.only_before:
@@ -65,9 +65,9 @@ async def compare_moments(
     fits: Callable[[PageState], bool] | None = None,
     limit: int = MAX_PAGES,
 ) -> Comparison:
-    """Return what changed between two moments on the pages that fit ``wanted``; of a site, group or page.
+    """Return the changes between two moments on the pages that match ``wanted``: a site, group or page.
 
-    A page's group is that of the later moment; ``fits`` chooses further among the pages.
+    A page's group is that of the later moment; ``fits`` filters the pages further.
     """
     then = await states_at(history, before, replace(wanted, group=None), limit=limit)
     now = await states_at(history, after, wanted, limit=limit)
@@ -75,7 +75,7 @@ async def compare_moments(
     if fits is not None:
         now = {place: state for place, state in now.items() if fits(state)}
     if fits is not None or wanted.group is not None:
-        # What is no longer in the group, or lost the words of its title, is no page of the question.
+        # Skip pages that left the group or no longer have the words in their title.
         then = {place: state for place, state in then.items() if place in now}
     both = then.keys() & now.keys()
     changed = [place for place in both if then[place].scan_id != now[place].scan_id]
@@ -108,7 +108,7 @@ async def compare_moments(
 
 
 async def states_at(history: History, moment: Moment, wanted: ScanFilter, *, limit: int = MAX_PAGES) -> States:
-    """Return each page's state at the moment by address and terms: of a batch or run, the pages that were in it."""
+    """Return each page's state at the moment, by address and terms; for a batch or run only its own pages."""
     found: dict[_Place, PageState] = {}
     for within in moment.filters(wanted):
         states = await history.newest_of_pages(within, by_terms=True, limit=limit)
@@ -129,7 +129,7 @@ def _take_presence(found: defaultdict[str, _Component], then: States, now: State
 
 
 def _take_pair(found: defaultdict[str, _Component], old: ScanRecord, new: ScanRecord) -> bool:
-    """Take note of what one page gained and lost; returns whether one of its records was not read whole."""
+    """Record what one page gained and lost; returns whether one of its scans was partial."""
     had, has = _rules(old), _rules(new)
     for issue_id in had.keys() ^ has.keys():
         one = found[issue_id]

@@ -1,9 +1,9 @@
-"""What changed of a page's component barriers, by what is known of its site. Pure.
+"""Finds the changes in a page's component barriers, given those of its site. Pure.
 
-A component barrier is new where it was not known on the site before the pipeline run (else the batch, else the job)
-began: not on its 148th page, whatever the order of the pages. One whose elements were on the page's previous scan is
-known, whatever its id: history of earlier releases has no components, and authors rename classes. Mended is what the
-previous scan had and a whole one no longer finds. Where it is counted: ``worker/queue/lua/_barriers.lua``.
+A component barrier is new if the site did not have it before the pipeline run (or else the batch or the job) began, so
+it is not new again on its 148th page, in whatever order pages are scanned. If its elements were in the page's previous
+scan, it is known regardless of its id: records of earlier releases have no components, and authors rename classes. It
+is fixed if the previous scan had it and a complete scan no longer does. ``worker/queue/lua/_barriers.lua`` counts them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from worker.memory.history.barriers import BarrierRecord, PageBefore
 from worker.memory.history.scan_record import ScanRecord
 
 MAX_LISTED: Final = 200
-"""Component barriers in each list of a result's changes; of the others the number is said."""
+"""Component barriers in each list of a result's changes; further ones are only counted."""
 MAX_COMPONENTS: Final = 2_000
-"""Component barriers of one page that are counted, the worst first; what is over is compared element by element."""
+"""Component barriers counted per page, the worst first; the rest is compared by element."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnPage:
-    """One component barrier on one page, as its result lists it. ``is_whole``: no element of it can be missing.
+    """A component barrier on one page, as in its result. ``is_whole``: all its elements are listed.
 
-    ``is_unnamed``: it tells of any element like it (``Node.unnamed``), so on another page it may be another thing.
+    ``is_unnamed``: its id matches any similar element (``Node.unnamed``), possibly a different one on another page.
     """
 
     issue_id: str
@@ -40,13 +40,13 @@ class OnPage:
 
     @property
     def change(self) -> ComponentChange:
-        """What a result's changes say of it."""
+        """The entry for a result's changes."""
         return ComponentChange(issue_id=self.issue_id, name=self.name, rule=self.rule, impact=self.impact)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Changes, and since when components are known that were not recorded: ``issue_id`` → Redis ms."""
+    """Changes, and first-seen times of components without a record: ``issue_id`` → Redis ms."""
 
     changes: Changes | None
     known_ms: dict[str, int]
@@ -54,7 +54,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """When what asked for a scan began, Redis ms, and the pipeline run's name, '' for a batch or a job."""
+    """When the pipeline run, batch or job began (Redis ms), and the run's name, '' for a batch or job."""
 
     at_ms: int
     run: str = ""
@@ -84,9 +84,9 @@ def _by_component(finding: Finding) -> dict[str, list[Node]]:
 def compare_components(
     result: ScanResult, changes: Changes | None, *, previous: ScanRecord | None, before: PageBefore, began: Began
 ) -> Compared:
-    """Return ``changes`` with what changed by component since ``previous``, the page's newest whole scan before then.
+    """Return ``changes`` by component since ``previous``, the page's newest complete scan before then.
 
-    None for a page without barriers that has no such scan.
+    None for a page without barriers and without such a scan.
     """
     here = components_of(result)
     if changes is None and not here:
@@ -118,7 +118,7 @@ def compare_components(
 
 
 class _Previous:
-    """What the page's previous scan had."""
+    """The component barriers of the page's previous scan."""
 
     def __init__(self, record: ScanRecord | None) -> None:
         findings = record.findings if record else ()
@@ -128,7 +128,7 @@ class _Previous:
         self._recorded = {finding.rule for finding in findings if finding.components}
 
     def had(self, one: OnPage) -> bool:
-        """Whether it had this component: by its id, by all its elements, or, where it recorded none, by any."""
+        """Whether it had this component, by id or all its elements; if no components were recorded, by any element."""
         if one.issue_id in self.components:
             return True
         nodes = self._nodes.get(one.rule, frozenset[str]())
@@ -138,7 +138,7 @@ class _Previous:
 def _mended(
     result: ScanResult, here: Mapping[str, OnPage], was: _Previous, known: Mapping[str, BarrierRecord]
 ) -> list[ComponentChange]:
-    """Return what ``was`` there and a whole scan no longer finds; not what has but another id now."""
+    """Return what ``was`` there and a complete scan no longer finds, except components that only changed their id."""
     if result.status != "scanned":
         return []
     listed = {node.issue_id for finding in result.findings for node in finding.nodes}

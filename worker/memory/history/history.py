@@ -1,8 +1,8 @@
-"""Finds past scans: the newest of a page, those like a text, those of a site, group, rule, impact or time.
+"""Finds past scans: by page, by meaning, and by site, group, rule, impact or time.
 
-It writes no document: a scan's document is prepared as plain fields (``scan_record.document``) and committed by
-finish.lua in one step with the result; RediSearch indexes what Lua writes. Documents are kept for ever. The model
-of the vectors is recorded in ``generations.py``.
+Read-only: a scan's document is prepared as plain fields (``scan_record.document``) and committed by finish.lua together
+with the result; RediSearch indexes what Lua writes. Documents are kept until pruned. ``generations.py`` records the
+vectors' model.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from worker.memory.vectors.indexes import exact_tag
 from worker.models.protocols import OpenEmbedder
 
 HNSW: Final = {"algorithm": "hnsw", "m": 48, "ef_construction": 200, "ef_runtime": 400}
-"""A search among 100,000 scans must take 5 ms; an exact one takes 40. With fewer links and candidates, pages that are
-nearly the same hide those that are not (``ops/decisions/0011-links-and-candidates-of-the-history.md``)."""
+"""A search among 100,000 scans must take 5 ms; an exact one takes 40. With fewer links and candidates, nearly identical
+pages hide the others (``ops/decisions/0011-links-and-candidates-of-the-history.md``)."""
 
 
 KEEP_RUN_S: Final = 90 * 86_400
-"""CI systems let a run be repeated for a month or two (GitHub: 30 days)."""
+"""CI systems allow a run to be repeated for a month or two (GitHub: 30 days)."""
 RUN_STATES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A pipeline run: its name, and when its first scan was submitted, Redis ms."""
+    """A pipeline run: its name and the time of its first submitted scan, Redis ms."""
 
     name: str
     began_ms: int
@@ -48,10 +48,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ScanFilter:
-    """Which scans: every field given must hold; of several pages or statuses one.
+    """Conditions that must all hold; of several pages or statuses, one must match.
 
     ``host`` is a site (``site_of``), or ``localhost:*`` for all ports of its host.
-    Times are Redis times, ms, of the last time a state was seen; ``begun_by_ms`` of the first.
+    Times are Redis ms and refer to when a state was last seen; ``begun_by_ms`` to when it was first seen.
     """
 
     page: str | Sequence[str] | None = None
@@ -69,7 +69,7 @@ class ScanFilter:
     begun_by_ms: int | None = None
 
     def expression(self) -> FilterExpression | None:
-        """Return the filter as RedisVL's; None for all scans. An empty value is asked for as such, never dropped."""
+        """Return the filter as a RedisVL expression; None for all scans. Empty values are conditions, too."""
         tags = {
             "terms": self.terms,
             "group": self.group,
@@ -80,7 +80,7 @@ class ScanFilter:
         }
         parts = [Tag(name) == exact_tag(value) for name, value in tags.items() if value is not None]
         if self.host is not None:
-            # All ports of a host: records of the usual one, and of releases that knew no others, have the host alone.
+            # All ports of a host: records of the default port, and of old releases, have the host alone.
             names = [self.host.removesuffix(":*"), self.host] if self.host.endswith(":*") else [self.host]
             parts.append(Tag("host") == [exact_tag(name) for name in names])
         for name, some in (("page", self.page), ("status", self.status)):
@@ -102,14 +102,14 @@ EVERYTHING: Final = ScanFilter()
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A past scan and its cosine distance (0 the same, 2 the opposite) from what was looked for."""
+    """A past scan and its cosine distance from the query (0 identical, 2 opposite)."""
 
     record: ScanRecord
     distance: float
 
 
 def schema(keys: Keys, generation: Generation) -> IndexSchema:
-    """Return the schema of the history's index in one generation: hashes under ``scan:``."""
+    """Return the schema of the history's index of one generation: hashes under ``scan:``."""
     tags = ("page", "terms", "host", "group", "rules", "impacts", "criteria", "components", "status")
     numbers = ("at_ms", "last_seen_ms")
     fields: list[dict[str, Any]] = [
@@ -126,7 +126,7 @@ def scan_documents(vectors: Embeddings) -> Documents:
 
 
 class History:
-    """The scan history of one environment; ``vectors`` are what it is searched by."""
+    """The scan history of one environment, searched by meaning with ``vectors``."""
 
     def __init__(self, vectors: Embeddings) -> None:
         self._redis = vectors.redis
@@ -136,9 +136,9 @@ class History:
         self.barriers = Barriers(vectors.redis, vectors.keys)
 
     async def ensure_index(self) -> None:
-        """Create the indexes of scans and component barriers and record the model, unless they are there.
+        """Create the indexes of scans and component barriers and record the model, unless they exist.
 
-        Safe to call twice and by many at once.
+        Safe to call twice and concurrently.
 
         Raises ``RedisUnsuitable`` without search, ``SettingsError`` for vectors of another model.
         """
@@ -152,7 +152,7 @@ class History:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def get(self, scan_id: str) -> ScanRecord | None:
-        """Return one scan; None if there is none of that id."""
+        """Return the scan with this id, or None."""
         return next(iter(await self.get_many([scan_id])), None)
 
     async def previous(
@@ -164,23 +164,23 @@ class History:
         status: str | None = None,
         before_run: Run | None = None,
     ) -> ScanRecord | None:
-        """Return the newest scan of ``page`` that is not ``before_job``'s own, of these ``terms`` and ``status``.
+        """Return the newest scan of ``page`` with these ``terms`` and ``status``, except that of ``before_job``.
 
-        ``before_run``: the newest of the states that were first seen before that run began.
+        With ``before_run``, the newest state that was first seen before that run began.
         """
         wanted = ScanFilter(page=page, terms=terms, status=status)
         if before_run is not None:
             wanted = replace(wanted, begun_by_ms=before_run.began_ms)
         found = await self.find(wanted, limit=2 if before_run is None else RUN_STATES)
-        # By name too: where Redis' clock was set back, the run's own states seem to be from before it began.
+        # Also by name: if Redis' clock was set back, the run's own states seem to predate it.
         own = before_run.name if before_run else None
         others = (record for record in found if record.scan_id != before_job and record.run != own)
         return next(others, None)
 
     async def run_of(self, name: str, *, submitted_ms: int) -> Run | None:
-        """Return the pipeline run called ``name``, which begins with its first scan that asks; None for no name.
+        """Return the pipeline run ``name``, which the first call begins; None for an empty name.
 
-        The time is kept for ``KEEP_RUN_S``: every repetition compares with what was known before the first attempt.
+        Its start is kept for ``KEEP_RUN_S``, so that repetitions compare with the state before the first attempt.
         """
         if not name:
             return None
@@ -189,7 +189,7 @@ class History:
         return Run(name, int(kept) if kept is not None else began_ms)
 
     async def find(self, wanted: ScanFilter = EVERYTHING, *, limit: int = 20) -> list[ScanRecord]:
-        """Return scans, the most recently seen first."""
+        """Return scans, most recently seen first."""
         query = FilterQuery(
             filter_expression=wanted.expression(),
             return_fields=list(RETURNED),
@@ -200,7 +200,7 @@ class History:
         return [self._record(row) for row in rows]
 
     async def get_many(self, scan_ids: Sequence[str]) -> list[ScanRecord]:
-        """Return the scans of these ids, in that order; what is gone is left out."""
+        """Return the scans with these ids, in that order, without missing ones."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for scan_id in scan_ids:
                 pipe.hmget(self._keys.scan(scan_id), list(RETURNED))
@@ -211,9 +211,9 @@ class History:
     async def newest_of_pages(
         self, wanted: ScanFilter = EVERYTHING, *, by_terms: bool = False, limit: int = MAX_PAGES
     ) -> list[PageState]:
-        """Return the newest record of each page in each of its states that fits ``wanted``, the last seen ones first.
+        """Return the newest matching record of each page in each of its states, most recently seen first.
 
-        Of a ``begun_by_ms``, that is each page's state at that time; ``by_terms`` that under each terms.
+        With ``begun_by_ms`` that is the state at that time; ``by_terms`` returns a record for each set of terms.
         """
         prefix, within = self._keys.scan_prefix, wanted.expression()
         rows = limit if by_terms else limit * MAX_TERMS
@@ -222,14 +222,14 @@ class History:
         return found if by_terms else newest_by_state(found)[:limit]
 
     async def search(self, text: str, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
-        """Return the scans nearest in meaning to ``text``, nearest first. Raises ``ModelError``."""
+        """Return the scans closest in meaning to ``text``, closest first. Raises ``ModelError``."""
         found, _ = await self.vectors.looked_up(text, lambda placed: self.similar(placed, wanted, limit=limit))
         return found
 
     async def similar(self, placed: Placed, wanted: ScanFilter = EVERYTHING, *, limit: int = 10) -> list[Neighbour]:
-        """Return the scans nearest in meaning, nearest first.
+        """Return the scans closest in meaning, closest first.
 
-        Raises ``ModelError`` for a vector that doesn't fit, ``IndexMoved`` for one of a generation that has ended.
+        Raises ``ModelError`` for a vector of the wrong size, ``IndexMoved`` for one of a retired generation.
         """
         query = VectorQuery(
             vector=placed.blob(),
@@ -247,10 +247,10 @@ class History:
 
 
 async def recorded_history(redis: Redis, keys: Keys, open_embedder: OpenEmbedder | None = None) -> History | None:
-    """Return the history for looking; None while no worker has made one. To look by meaning, models must be opened.
+    """Return the history for reading; None before a worker has created it. Search by meaning needs ``open_embedder``.
 
-    No index is made: a worker decides which model the vectors are of (``Embeddings.claim``). A command that ran first,
-    with settings of its own, would shut the workers out.
+    Creates no index: a worker decides on the vectors' model (``Embeddings.claim``), and a command that ran first with
+    other settings would shut the workers out.
     """
     if await read_record(redis, keys) is None:
         return None

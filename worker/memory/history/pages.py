@@ -1,7 +1,7 @@
-"""The newest recorded state of every page, in one search: what questions about "the pages" are about.
+"""Finds the newest recorded state of every page in one search, for questions about "the pages".
 
-Redis groups the records by page and picks the newest of each, so that nothing is read that is not asked about. It has
-``TIMEOUT_MS`` for it, and says so when that was too short: RediSearch would answer with a part as if it were all.
+Redis groups the records by page and picks the newest of each, so that only these are transferred. A search that exceeds
+``TIMEOUT_MS`` is an error, because RediSearch would return a part as if it were everything.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from producer.redis.scripts import as_text
 from worker.memory.vectors.documents import Documents
 
 MAX_PAGES: Final = 10_000
-"""More pages than that, and a question should name a site or a group."""
+"""Limit of one search; beyond it a question should name a site or a group."""
 MAX_TERMS: Final = 4
-"""Terms of a page that are looked through for its newest record, on average."""
+"""Average number of terms per page that a search covers."""
 TIMEOUT_MS: Final = 10_000
 _PICKED: Final = (
     "__key",
@@ -45,9 +45,9 @@ _PICKED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """One page in its newest recorded state, in brief. ``rules`` and ``impacts`` are tags made by ``exact_tag``.
+    """A summary of a page's newest recorded state. ``rules`` and ``impacts`` are tags made by ``exact_tag``.
 
-    ``components`` are the ``issue_id`` of its component barriers; none in records of earlier releases.
+    ``components`` are the ``issue_id`` of its component barriers, absent in records of earlier releases.
     """
 
     scan_id: str
@@ -66,12 +66,12 @@ class PageState:
 
     @property
     def name(self) -> str:
-        """The page's address with its state."""
+        """The page's address and state."""
         return with_state(self.url, self.page_state)
 
     @property
     def harm(self) -> tuple[int, int, int, int]:
-        """Orders pages by their barriers: critical ones first, then serious ones, and so on."""
+        """A sort key by barriers: critical ones first, then serious ones, and so on."""
         return (self.barriers.critical, self.barriers.serious, self.barriers.moderate, self.barriers.minor)
 
 
@@ -84,9 +84,9 @@ async def newest_of_pages(
     prefix: str,
     limit: int,
 ) -> list[PageState]:
-    """Return the newest state of each ``group`` of ``within``, the most recently seen first, at most ``limit``.
+    """Return up to ``limit`` newest states of each ``group`` of ``within``, most recently seen first.
 
-    Raises ``ServiceError`` when Redis needs ``TIMEOUT_MS``.
+    Raises ``ServiceError`` when Redis takes longer than ``TIMEOUT_MS``.
     """
     query = "*" if within is None else str(within)
     raw = cast("Any", redis)  # redis-py 5 types its answer as what only a pipeline gives
@@ -103,9 +103,9 @@ async def newest_of_pages(
 
 
 def newest_by_state(found: Sequence[PageState]) -> list[PageState]:
-    """Return of each page in each of its states the record of the newest terms, in the order given.
+    """Return for each page and state the record with the newest terms, in the order given.
 
-    Releases that knew no states recorded a narrow window as the page itself: such a record, under the terms of a named
+    Releases without states recorded a narrow window as the page itself: such a record, under the terms of a named
     state, is not the page's default state.
     """
     named = {(state.page, state.terms) for state in found if state.page_state}
@@ -120,7 +120,7 @@ def newest_by_state(found: Sequence[PageState]) -> list[PageState]:
 
 
 def one_a_page(found: Sequence[PageState]) -> list[PageState]:
-    """Return one for each address, in the order given: its worst state, with what fails in any of them."""
+    """Return one record per address, in the order given: its worst state, with the failures of all states."""
     states: dict[str, list[PageState]] = {}
     for state in found:
         states.setdefault(state.url or state.scan_id, []).append(state)

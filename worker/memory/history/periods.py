@@ -1,8 +1,8 @@
-"""What a name means in a comparison: a batch, a pipeline run, or a time; when that was, and of which hosts.
+"""Resolves a name in a comparison to a batch, a pipeline run or a time, with its period and hosts.
 
-``period:<kind>:<digest of the name>`` outlives the batch: each scan's commit writes there, by host, when the batch or
-run began and when its last scan so far ended. A page was in it if it was seen since it began and its state had begun
-by its end. Batches of one site that ran at the same time are not told apart by page.
+``period:<kind>:<digest of the name>`` outlives the batch: each scan's commit updates, by host, when the batch or run
+began and when its last scan ended. A page belongs to it if it was seen after its start and its state had begun by its
+end. Concurrent batches of one site cannot be distinguished by page.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from worker.memory.vectors.documents import key_batches
 
 KINDS: Final[tuple[Literal["batch", "run"], ...]] = ("batch", "run")
 ANY_HOST: Final = ""
-"""Host of a batch of an earlier release, which did not note where it scanned."""
+"""Host of a batch of an earlier release, which did not record hosts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One side of a comparison. ``hosts`` has begin and end on each host, Redis ms; empty for a time."""
+    """One side of a comparison. ``hosts`` maps each host to begin and end (Redis ms); empty for a time."""
 
     name: str
     kind: Kind
@@ -39,15 +39,15 @@ class Moment:
 
     @property
     def side(self) -> Side:
-        """It as reports name it."""
+        """Its form in reports."""
         return Side(self.name, self.kind, self.at_ms)
 
     def filters(self, wanted: ScanFilter) -> Iterator[ScanFilter]:
-        """Yield the filters of the pages' states at this moment."""
+        """Yield filters that select the pages' states at this moment."""
         if not self.hosts:
             yield replace(wanted, begun_by_ms=self.at_ms)
         for host, (began_ms, ended_ms) in self.hosts.items():
-            # Releases until 11cf9aa noted hosts without their ports.
+            # Releases until 11cf9aa recorded hosts without ports.
             of = any_port(host) if host and host == without_port(host) else host
             if host == ANY_HOST or wanted.host is None:
                 yield replace(wanted, host=of or wanted.host, begun_by_ms=ended_ms, since_ms=began_ms)
@@ -56,13 +56,13 @@ class Moment:
 
 
 def _fit(one: str, other: str) -> bool:
-    """Whether two sites have something in common; ``localhost:*`` is every port."""
+    """Whether two sites overlap; ``localhost:*`` means every port."""
     is_any = one.endswith(":*") or other.endswith(":*")
     return one == other or (is_any and without_port(one) == without_port(other))
 
 
 async def moment_of(redis: Redis, keys: Keys, name: str, *, now_ms: int) -> Moment:
-    """Return what ``name`` means: a batch before a run before a time. Raises ``InputError`` for none of them."""
+    """Resolve ``name`` as a batch, else a run, else a time. Raises ``InputError`` if it is none of them."""
     for kind in KINDS:
         if hosts := parse_hosts(await cast("Any", redis).hgetall(keys.period(kind, name))):
             return Moment(name, kind, max(ended for _, ended in hosts.values()), hosts)
@@ -76,7 +76,7 @@ async def moment_of(redis: Redis, keys: Keys, name: str, *, now_ms: int) -> Mome
 
 
 def parse_hosts(fields: Mapping[bytes, bytes]) -> dict[str, tuple[int, int]]:
-    """Return begin and end on each host; what is no time is left out."""
+    """Return begin and end of each host, without malformed entries."""
     found: dict[str, tuple[int, int]] = {}
     for host, times in fields.items():
         began, _, ended = as_text(times).partition(" ")
@@ -86,7 +86,7 @@ def parse_hosts(fields: Mapping[bytes, bytes]) -> dict[str, tuple[int, int]]:
 
 
 async def _live_batch(redis: Redis, keys: Keys, name: str, now_ms: int) -> tuple[int, int] | None:
-    """Return begin and end of a batch of an earlier release, while its counts are kept."""
+    """Return begin and end of a batch of an earlier release, while its counters exist."""
     try:
         check_job_id(name)
     except InvalidJob:
@@ -96,7 +96,7 @@ async def _live_batch(redis: Redis, keys: Keys, name: str, now_ms: int) -> tuple
 
 
 async def prune_periods(redis: Redis, keys: Keys, *, older_than_ms: int) -> None:
-    """Drop the batches and runs whose last scan ended before that time: their pages' states are being dropped, too."""
+    """Delete batches and runs whose last scan ended before that time, since their pages' states are pruned, too."""
     async for names in key_batches(redis, keys.period_prefix):
         for name in names:
             hosts = parse_hosts(await cast("Any", redis).hgetall(name))

@@ -1,8 +1,8 @@
-"""Drops old states of pages, and component barriers long mended; what a page has now, and is compared with, stays.
+"""Prunes old states of pages and component barriers fixed long ago, but no current state nor comparison base.
 
-Two walks over the documents, a batch at a time: the first finds of each page, under each terms it was held to, its
-newest record and its newest that was read whole, the second drops all others that are too old. Scans may land
-meanwhile: they only make more records old. Why component barriers go by the same command: decision 0034.
+Walks over the documents twice in batches: first to find, for each page and terms, the newest record and the newest
+complete one, then to delete all others that are too old. Concurrent scans only make more records old. Decision 0034
+explains why component barriers are pruned by the same command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PRUNE_BARRIERS: Final = load_script("worker.memory.history", "prune_barriers")
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many records there were, and how many of them, and of the component barriers, were dropped."""
+    """Numbers of records found, and of records and component barriers deleted."""
 
     looked_at: int
     dropped: int
@@ -41,10 +41,10 @@ class _Stub:
 
 
 async def prune(redis: Redis, keys: Keys, *, older_than_ms: int, batch: int = WALK_BATCH) -> Pruned:
-    """Drop records last seen, and component barriers mended, before ``older_than_ms`` (Redis time).
+    """Delete records last seen, and component barriers fixed, before ``older_than_ms`` (Redis time).
 
-    Never a page's newest record, nor its newest that was read whole: the next scan is compared with it. Never a
-    component barrier that a page has. Safe to stop and to call again.
+    Keeps each page's newest record and its newest complete one, with which the next scan is compared, and all component
+    barriers that a page has. Safe to interrupt and repeat.
     """
     kept = await _kept(redis, keys, batch)
     looked_at = dropped = 0

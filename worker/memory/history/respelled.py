@@ -1,8 +1,8 @@
-"""Gives records of an earlier release the one spelling of their address, so that the page is found under it.
+"""Normalises the addresses in records of an earlier release, so that pages are found.
 
-Releases until 5e536ef took the spelling as it came, by ``Client.submit`` or XADD, and made the page's id of it. Such a
-record is known by that id, and gets address, host and id as this release writes them, in one step (respell.lua); all
-others stay as they are. Why: ``ops/decisions/0017-one-spelling-of-an-address.md``, which also says when this may go.
+Releases until 5e536ef kept addresses as given to ``Client.submit`` or XADD, and derived the page's id from them.
+Records with such an id get address, host and id in today's form, atomically (respell.lua); others stay unchanged.
+Reasons, and when this can be removed: ``ops/decisions/0017-one-spelling-of-an-address.md``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ RESPELL: Final = load_script("worker.memory.history", "respell")
 
 
 async def respell(redis: Redis, keys: Keys) -> AsyncIterator[int]:
-    """Correct all records; yields after each batch how many were. Safe to break off, and to run twice at once."""
+    """Correct all records; yields the number corrected in each batch. Safe to interrupt and to run concurrently."""
     async for names in key_batches(redis, keys.scan_prefix):
         async with redis.pipeline(transaction=False) as pipe:
             for name in names:
                 cast("Any", pipe).hmget(name, ["page", "url", "host_name"])
-            rows = await pipe.execute(raise_on_error=False)  # what is no hash is no record
+            rows = await pipe.execute(raise_on_error=False)  # anything but a hash is not a record
         done = 0
         for name, row in zip(names, rows, strict=True):
             page, url, host = ("", "", "") if isinstance(row, Exception) else map(as_text, row)
@@ -39,9 +39,9 @@ async def respell(redis: Redis, keys: Keys) -> AsyncIterator[int]:
 
 
 def respelled(page: str, url: str, host: str = "") -> Mapping[str, str]:
-    """Return the fields to correct in a record of ``url`` under the id ``page``; none where they are right.
+    """Return the fields to correct in a record of ``url`` with the id ``page``; none if they are right.
 
-    Until 11cf9aa a record had its page's host without the port.
+    Until 11cf9aa records had the host without the port.
     """
     own, *as_given = page_ids(url) if url else ("",)
     site = site_of(url)

@@ -1,8 +1,8 @@
-"""One document of the scan history, as plain values. Pure: no Redis, no clock.
+"""A document of the scan history as plain values. Pure: no Redis, no clock.
 
-A document is a hash: tags and numbers that are searched, texts that are read, the fingerprints of the barriers that
-were found, the text that was embedded and its vectors. An unchanged page (``signature`` tells) gets no new document;
-its last one says when it was last seen so. ``history.py`` stores and finds them.
+A document is a hash with searchable tags and numbers, texts, the fingerprints of the barriers, the embedded text and
+its vectors. An unchanged page (equal ``signature``) gets no new document; its last one records when it was last seen.
+``history.py`` finds documents.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import exact_tag
 
 MAX_FINGERPRINTS: Final = 2_000
-"""Node fingerprints kept of one scan, about 55 KB: documents stay for ever. What is over is counted, not listed."""
+"""Fingerprints stored per scan, about 55 KB, since documents are kept until pruned; further ones are only counted."""
 MAX_TITLE: Final = 300
 MAX_SUMMARY: Final = 2_000
 
 MAX_TEXT: Final = 8_000
-"""Characters that are embedded, and kept for the next model: about as many as embedding models read."""
+"""Characters embedded, and stored for the next model; about as many as embedding models read."""
 
 Fields = dict[str, str | bytes | int | float]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFinding:
-    """What history keeps of a finding. ``nodes`` are fingerprints, all of them unless it ``is_trimmed``.
+    """A finding as stored in the history. ``nodes`` are the elements' fingerprints, all unless ``is_trimmed``.
 
     ``components`` counts its listed elements by ``issue_id``; empty in records of earlier releases.
     """
@@ -49,16 +49,16 @@ class RecordedFinding:
 
     @property
     def is_trimmed(self) -> bool:
-        """Whether nodes were found that ``nodes`` does not list."""
+        """Whether ``nodes`` omits some elements."""
         return self.node_count > len(self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
 class ScanRecord:
-    """One document without its vector. Times are Redis times, ms; ``times_seen`` counts the scans it stands for.
+    """A document without its vector. Times are Redis ms; ``times_seen`` counts the scans it represents.
 
-    ``terms`` is a digest of what the page was held to (``terms_of``), ``run`` the pipeline run that saw this
-    state first. ``page_state`` is '' for the default state, and in records of releases that knew no states.
+    ``terms`` is a digest of the scan's rules and view (``terms_of``), ``run`` the pipeline run that first saw this
+    state. ``page_state`` is '' for the default state and in records of releases without states.
     """
 
     scan_id: str
@@ -83,22 +83,22 @@ class ScanRecord:
 
     @property
     def components(self) -> dict[str, int]:
-        """The component barriers of the page: ``issue_id`` → elements; empty for a record of an earlier release."""
+        """The page's component barriers: ``issue_id`` → elements; empty in records of earlier releases."""
         return {issue_id: count for finding in self.findings for issue_id, count in finding.components.items()}
 
 
 def page_of(request: ScanRequest) -> str:
-    """Return the id under which history knows the page; HTML without an address is known by its text."""
+    """Return the page's id in the history; for HTML without an address it is derived from the text."""
     if request.url is not None:
         return page_id(request.page_url)
     return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
 
 
 def terms_of(request: ScanRequest) -> str:
-    """Return a digest of what the page was held to: only scans under the same terms can be compared.
+    """Return a digest of a scan's rules and view; only scans with the same terms can be compared.
 
-    What another standard or other rules find, or another part, width or state of the page shows, is neither new nor
-    fixed. In the default state it is the digest of releases that knew no states.
+    Differences due to another standard, other rules, or another part, width or state of the page are neither new nor
+    fixed. In the default state it equals the digest of releases without states.
     """
     terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
     terms |= request.model_dump(include=set(APPEARANCE), exclude_defaults=True, mode="json")
@@ -106,7 +106,7 @@ def terms_of(request: ScanRequest) -> str:
 
 
 def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...]:
-    """Return what is kept of ``findings``: at most ``MAX_FINGERPRINTS`` nodes, the small findings whole."""
+    """Return ``findings`` for storage, with at most ``MAX_FINGERPRINTS`` elements; small findings stay complete."""
     left = MAX_FINGERPRINTS
     kept: dict[str, tuple[str, ...]] = {}
     for finding in sorted(findings, key=lambda one: len(one.nodes)):
@@ -118,7 +118,7 @@ def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...
             rule=finding.rule,
             impact=finding.impact,
             fingerprint=finding.fingerprint,
-            # Two elements of one fingerprint are one barrier here, as they are in every comparison.
+            # Elements with the same fingerprint count once, as in every comparison.
             node_count=_distinct(finding),
             nodes=kept[finding.fingerprint],
             criteria=finding.criteria,
@@ -134,7 +134,7 @@ def _distinct(finding: Finding) -> int:
 
 
 def signature(result: ScanResult) -> str:
-    """Return a digest of what makes two scans of a page the same: status, title, every barrier and every doubt."""
+    """Return a digest that is equal for unchanged pages: of status, title, barriers and doubts."""
     findings = sorted((f.fingerprint, f.node_count, *sorted(n.fingerprint for n in f.nodes)) for f in result.findings)
     doubts = sorted((f.fingerprint, f.node_count) for f in result.incomplete)
     whole = [result.status, result.title, result.group, result.standard, findings, doubts]
@@ -142,10 +142,10 @@ def signature(result: ScanResult) -> str:
 
 
 def compare(before: ScanRecord, now: Sequence[RecordedFinding], *, is_whole: bool = True) -> Changes:
-    """Return what changed since ``before``, by node fingerprint, rule by rule.
+    """Return the changes since ``before`` by rule and element fingerprint.
 
-    Absence proves nothing where not everything was listed: with a trimmed finding on one side, or a page that was
-    not read whole, nodes are reported neither new nor fixed; ``uncertain`` names those rules.
+    Absence proves nothing in incomplete data: with a trimmed finding on one side or a partial scan, elements are
+    reported neither new nor fixed, and ``uncertain`` names those rules.
     """
     old = {finding.rule: finding for finding in before.findings}
     new = {finding.rule: finding for finding in now}
@@ -173,7 +173,7 @@ def compare(before: ScanRecord, now: Sequence[RecordedFinding], *, is_whole: boo
 
 
 def search_text(result: ScanResult) -> str:
-    """Return the text that is embedded for ``result``: where, what failed, and in which words axe explains it."""
+    """Return the text to embed for ``result``: the page, the failed rules, and axe's explanations."""
     path = path_of(result.url).partition("?")[0].replace("/", " ").replace("-", " ")
     lines = [f"{result.title} {host_of(result.url)} {path} {result.group}".strip(), result.status, result.reason]
     for finding in result.findings:
@@ -188,11 +188,11 @@ def search_text(result: ScanResult) -> str:
 def document(
     result: ScanResult, *, page: str, terms: str = "", run: str = "", at_ms: int, seen_ms: int, embedded: Embedded
 ) -> Fields:
-    """Return the hash of ``result``; ``embedded`` is its ``search_text`` with the vectors that it has.
+    """Return the hash of ``result``; ``embedded`` is its ``search_text`` with vectors, if any.
 
-    ``result.scan_id`` names it; ``at_ms`` is when this state of the page was first seen, ``seen_ms`` when last.
-    Without a vector the document is found by everything but meaning; a field that does not apply is left out, since
-    an empty tag is no tag. ``times_seen`` is counted beside it, by an increment.
+    ``result.scan_id`` names it; ``at_ms`` is when this state was first seen, ``seen_ms`` when it was last seen.
+    Without a vector the document is not found by meaning. Fields that do not apply are omitted, because an empty tag is
+    not indexed. ``times_seen`` is incremented separately.
     """
     findings = recorded_findings(result.findings)
     components = sorted({issue_id for finding in findings for issue_id in finding.components})
@@ -230,18 +230,18 @@ def document(
 
 
 def site_tags(site: str) -> str:
-    """Return the tags that a record of a site is found by: the site, and that of all ports of its host."""
+    """Return the search tags of a site: the site itself and ``host:*``."""
     others = [any_port(site)] if site != without_port(site) else []
     return ",".join(exact_tag(name) for name in (site, *others) if name)
 
 
 def cut_summary(summary: str) -> str:
-    """Return an assessment's summary as a record has it."""
+    """Return an assessment's summary, shortened for a record."""
     return _cut(summary, MAX_SUMMARY)
 
 
 def _cut(text: str, limit: int) -> str:
-    """Return ``text``, at most ``limit`` characters of it; a cut is marked."""
+    """Return ``text``, shortened to ``limit`` characters with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -250,7 +250,7 @@ def _tags(values: Iterable[str]) -> str:
 
 
 def _pack(finding: RecordedFinding, places: Mapping[str, int]) -> JsonObject:
-    # A component by its place in the document's tags: its id is 25 bytes, and documents stay for ever.
+    # Refer to a component by its index in the document's tags, since an id takes 25 bytes in each document.
     counts = sorted((places[issue_id], count) for issue_id, count in finding.components.items())
     return ({"k": [number for pair in counts for number in pair]} if counts else {}) | {
         "r": finding.rule,
@@ -280,11 +280,11 @@ RETURNED: Final[tuple[str, ...]] = (
     "at_ms", "last_seen_ms", "times_seen", "counts", "barriers", "findings", "run", "components",
     "page_state",
 )  # fmt: skip
-"""The fields ``parse`` reads; the vector is not among them."""
+"""The fields that ``parse`` reads, without the vector."""
 
 
 def parse(scan_id: str, fields: Mapping[str, Any]) -> ScanRecord:
-    """Return the record that ``document`` wrote as ``fields``; fields may be bytes or text."""
+    """Decode the fields written by ``document``, as bytes or text."""
     text = {name: as_text(fields.get(name)) for name in RETURNED}
     packed = cast("list[JsonObject]", json.loads(text["findings"] or "[]"))
     return ScanRecord(

@@ -1,13 +1,11 @@
-"""What has become of groups since a day, by their pages then and now.
+"""Compares groups of pages between two times.
 
-A site's days are in ``producer/reports/site_days.py``.
+``producer/reports/site_days.py`` has a site's daily figures.
 
-A group is worse if one of its pages known at both times has gained a component barrier, and better if one has lost
-one: both can be true. Where no page did, it is worse if they have more barriers than then: more critical ones, or as
-many of those and more serious ones, and so on down. Pages that came later are told apart: a group does not get worse
-by being scanned more.
-States in which a page was not read whole count for nothing. The scans compared are named, so that every figure
-can be checked.
+A group is worse if a page known at both times has gained a component barrier, and better if one has lost one; both can
+be true. Otherwise it is worse if these pages have more barriers: more critical ones, or as many of those and more
+serious ones, and so on. Pages added later are counted separately, so that scanning more pages does not make a group
+worse. Partial scans are ignored. The compared scans are named, so that every figure can be verified.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from worker.memory.history.periods import Moment
 
 @dataclass(frozen=True, slots=True)
 class PageChange:
-    """One page of a group, then and now; the ids are scans."""
+    """A page of a group at both times; the ids are scans."""
 
     url: str
     before: str
@@ -43,9 +41,9 @@ class PageChange:
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """A group then and now: sums over the pages known at both times, and how many came later.
+    """A group at both times: sums over the pages known at both, and the number of pages added later.
 
-    ``components`` changed on its pages; their addresses are of this group alone.
+    ``components`` are the changes on its pages, with addresses of this group only.
     """
 
     group: str
@@ -62,7 +60,7 @@ class GroupChange:
 
     @property
     def verdict(self) -> str:
-        """``worse``, ``better``, ``worse and better`` or ``same``; ``new`` where no page was known then."""
+        """``worse``, ``better``, ``worse and better`` or ``same``; ``new`` if no page was known before."""
         if not self.pages:
             return "new"
         gained, lost = (any(getattr(one, name) for one in self.components) for name in ("gained", "lost"))
@@ -76,14 +74,14 @@ class GroupChange:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Groups, those first that got worse by most. ``is_part``: there are more pages than were compared."""
+    """Groups, sorted by how much worse they got. ``is_part``: not all pages were compared."""
 
     groups: tuple[GroupChange, ...]
     is_part: bool
 
 
 def difference(before: Counts, after: Counts) -> tuple[int, int, int, int]:
-    """Return ``after`` less ``before``, worst impact first."""
+    """Return ``after`` minus ``before``, worst impact first."""
     return (
         after.critical - before.critical,
         after.serious - before.serious,
@@ -95,9 +93,9 @@ def difference(before: Counts, after: Counts) -> tuple[int, int, int, int]:
 def compare_groups(
     before: Sequence[PageState], after: Sequence[PageState], components: Sequence[ComponentChange] = ()
 ) -> tuple[GroupChange, ...]:
-    """Return each group of ``after`` with what changed on its pages; a page counts in the group it is in now.
+    """Return each group of ``after`` with the changes on its pages; pages count in their current group.
 
-    Pages without an address take no part: another text is another page. States under other terms are never compared.
+    Pages without an address are ignored, since another text is another page. Only states with equal terms are compared.
     """
     then = {(page_id(state.url), state.terms): state for state in before if state.url}
     changes: defaultdict[str, list[PageChange]] = defaultdict(list)
@@ -147,9 +145,9 @@ async def group_trends(
     host: str | None = None,
     limit: int = MAX_PAGES,
 ) -> Groups:
-    """Return what changed in each group between two Redis times, the second one now; of one group or site, if given.
+    """Return the changes in each group, or in one group or site, from a Redis time until now.
 
-    The pages are chosen by what they are at its end, and compared in the states in which they were last read whole.
+    Pages are selected by their current state and compared by their newest complete scans.
     """
     within = ScanFilter(group=group, host=host, status="scanned", begun_by_ms=until_ms)
     now = await history.newest_of_pages(within, limit=limit)

@@ -1,13 +1,14 @@
-"""Fills in, in the background, what documents lack, and removes what they no longer need; one worker of all at a time.
+"""Backfills missing vectors and deletes obsolete ones in the background, by one worker at a time.
 
-Vectors: of a new generation, or because the model was away when a document was written. Which they are says the tag
-``embedded``, so a walk can be broken off anywhere and begun again. A vector is written only if its document still has
-the text that was embedded (embed.lua); what changed meanwhile is found by the next look. Besides, records of an
-earlier release get the one spelling of their address (``history/respelled.py``), and vectors of retired generations are
-deleted: a worker may embed a document for two generations, and commit it when one of them has ended and its vectors are
-gone. No search finds that vector, but it would stay. So all documents are walked over: by the reindex at its end, by
-one worker within a minute after it, and by one worker a day from then on. The record of the generations decides which
-vectors go, in the same step as they go (delete_retired.lua), so that this is safe beside a reindex.
+Vectors are missing for a new generation, or because the model was unreachable when a document was written. The tag
+``embedded`` tells which, so a walk can be interrupted and restarted anywhere. A vector is written only if the document
+still has the embedded text (embed.lua); the next pass finds changed documents.
+
+Also, records of an earlier release get normalised addresses (``history/respelled.py``), and vectors of retired
+generations are deleted: a worker may embed a document for two generations and commit it after one of them was deleted.
+No search finds that vector, but it would use memory. So all documents are checked by a reindex at its end, by one
+worker within a minute afterwards, and then daily. The record of generations decides which vectors to delete, in the
+same script that deletes them (delete_retired.lua), so this is safe during a reindex.
 """
 
 from __future__ import annotations
@@ -43,23 +44,23 @@ from worker.memory.vectors.generations import NEVER, Generation, note_field
 EMBED: Final = load_script("worker.memory.vectors", "embed")
 DELETE: Final = load_script("worker.memory.vectors", "delete_retired")
 BATCH: Final = 32
-"""Texts of one model call: enough to use the card, few enough that questions get their turn."""
+"""Texts per model call: enough to use the GPU, few enough not to delay questions."""
 BACKFILL_S: Final = 60.0
-"""Between looks for documents without a vector."""
+"""Interval of searches for documents without a vector."""
 RESPELL_S: Final = 3_600.0
-"""Between walks over all records: a worker of an earlier release may run beside this one."""
+"""Interval of walks over all records, since a worker of an earlier release may still be running."""
 RETIRED_S: Final = 86_400.0
-"""Between walks over all documents; the end of a reindex makes the next one due at once."""
+"""Interval of walks over all documents; a finished reindex triggers one immediately."""
 MOST_CHANGED: Final = 25
-"""Documents changed by one call. Redis indexes each again, 2 ms with 8,000 pages, and answers nobody else meanwhile."""
+"""Documents changed per call. Redis reindexes each, which blocks it for 2 ms with 8,000 pages."""
 AGAIN_S: Final = 15.0
-"""Between looks while the model is away: what was scanned in an outage has its vector within a minute after it."""
+"""Interval while the model is unreachable, so that vectors are complete within a minute after an outage."""
 OUTAGES: Final = (ModelUnreachable, ModelBusy, ModelMissing, ModelTimeout, SlotLost)
-"""Errors that say nothing about the text."""
+"""Errors that are not caused by the text."""
 HARMLESS: Final = "a first text"
 MAX_REASON: Final = 300
 LEASE_S: Final = 60.0
-"""After so long without a step another worker goes on: the one that began was killed."""
+"""Time without progress after which another worker takes over."""
 
 log = structlog.get_logger()
 
@@ -71,36 +72,36 @@ def all_documents(embeddings: Embeddings) -> tuple[Documents, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How many documents were written, and of how many of them the text was shortened or refused."""
+    """Numbers of documents written, and of those with shortened or refused text."""
 
     written: int = 0
     shortened: int = 0
     refused: int = 0
 
     def and_then(self, other: Filled) -> Filled:
-        """Return the sums of both."""
+        """Return the sum of both."""
         return Filled(self.written + other.written, self.shortened + other.shortened, self.refused + other.refused)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What came of one text: its vector, and why it is none of the whole text; neither where there is no text."""
+    """The result for one text: its vector, and why it is missing or partial; neither for an empty text."""
 
     blob: bytes = b""
     note: str = ""
 
     @property
     def filled(self) -> Filled:
-        """What it adds to the sums."""
+        """Its contribution to the sums."""
         return Filled(1, shortened=int(bool(self.blob and self.note)), refused=int(bool(self.note and not self.blob)))
 
 
 async def backfill(embeddings: Embeddings, documents: Documents, generation: Generation) -> AsyncIterator[Filled]:
-    """Embed what lacks a vector of ``generation``; yields after each batch what was written.
+    """Embed documents without a vector of ``generation``; yields the numbers of each batch.
 
-    A text that the model refuses counts as done for this generation, without a vector and with the reason in its
-    document: it is found by all but meaning. Safe to break off and to run twice at once. Raises ``ModelError`` for a
-    model that is away, and ``IndexMoved`` once the generation has ended.
+    A text that the model refuses counts as done for this generation: its document gets the reason instead of a vector
+    and is not found by meaning. Safe to interrupt and to run concurrently. Raises ``ModelError`` if the model is
+    unreachable, and ``IndexMoved`` once the generation has been retired.
     """
     field, note_in = generation.field, note_field(generation.number)
     while True:
@@ -120,9 +121,9 @@ async def backfill(embeddings: Embeddings, documents: Documents, generation: Gen
 
 
 async def _embedded(embeddings: Embeddings, generation: Generation, texts: Sequence[str]) -> list[Part]:
-    """Return what comes of each text; one that the model refuses, or breaks on, is set aside, and the others go on.
+    """Return the result for each text; texts that the model refuses or fails on do not affect the others.
 
-    Raises ``ModelError`` for what may go better later.
+    Raises ``ModelError`` for failures worth a retry.
     """
     try:
         made = await embeddings.embed(generation, texts)
@@ -141,7 +142,7 @@ async def _embedded(embeddings: Embeddings, generation: Generation, texts: Seque
 
 
 async def _takes_another(embeddings: Embeddings, generation: Generation) -> bool:
-    """Whether the model embeds a text that no model refuses: then what it broke on is at fault."""
+    """Whether the model embeds a harmless text, so that the failing text must be at fault."""
     try:
         await embeddings.embed(generation, [HARMLESS])
     except ModelError:
@@ -150,9 +151,9 @@ async def _takes_another(embeddings: Embeddings, generation: Generation) -> bool
 
 
 async def delete_retired(embeddings: Embeddings) -> AsyncIterator[tuple[int, int]]:
-    """Delete the vectors that belong to no live generation; yields how many documents were looked at, and changed.
+    """Delete vectors that belong to no live generation; yields the numbers of documents checked and changed.
 
-    Safe to break off, to run twice at once, and beside a reindex.
+    Safe to interrupt, to run concurrently, and during a reindex.
     """
     redis, keys = embeddings.redis, embeddings.keys
     for prefix in (keys.scan_prefix, keys.memory_prefix):
@@ -166,7 +167,7 @@ async def delete_retired(embeddings: Embeddings) -> AsyncIterator[tuple[int, int
 
 @contextlib.asynccontextmanager
 async def keep_backfilled(embeddings: Embeddings, *, every_s: float = BACKFILL_S) -> AsyncGenerator[None]:
-    """Do all that is due at once, and again every ``every_s``, while the body runs."""
+    """Periodically backfill vectors, delete retired ones and normalise addresses while the body runs."""
     task = asyncio.create_task(_keep_backfilling(embeddings, every_s), name="backfill")
     try:
         yield
@@ -189,9 +190,9 @@ async def _keep_backfilling(embeddings: Embeddings, every_s: float) -> None:
 
 
 async def backfill_in_turn(embeddings: Embeddings, *, every_s: float = BACKFILL_S) -> int:
-    """Embed what lacks a vector of the active generation, unless another worker did within ``every_s``.
+    """Backfill vectors of the active generation, unless another worker did within ``every_s``.
 
-    Returns how many vectors were written.
+    Returns the number of vectors written.
     """
     generation = (await embeddings.record()).active
 
@@ -200,7 +201,7 @@ async def backfill_in_turn(embeddings: Embeddings, *, every_s: float = BACKFILL_
             async for filled in backfill(embeddings, documents, generation):
                 yield filled.written
 
-    # A little less, or a worker that looks just before the time is over would wait for as long again.
+    # Slightly less, or a worker that checks just before the end would wait for another interval.
     total = await _in_turn(embeddings.redis, embeddings.keys.backfill, steps(), every_s=every_s * 0.9)
     if total:
         log.info("vectors.backfilled", documents=total, model=generation.model)
@@ -210,7 +211,7 @@ async def backfill_in_turn(embeddings: Embeddings, *, every_s: float = BACKFILL_
 async def delete_retired_in_turn(embeddings: Embeddings, *, every_s: float = RETIRED_S) -> int:
     """Delete vectors of retired generations, unless a worker did within ``every_s`` and no reindex has ended since.
 
-    Returns how many documents had any.
+    Returns the number of documents that had any.
     """
     steps = (changed async for _, changed in delete_retired(embeddings))
     total = await _in_turn(embeddings.redis, embeddings.keys.retired, steps, every_s=every_s)
@@ -220,9 +221,9 @@ async def delete_retired_in_turn(embeddings: Embeddings, *, every_s: float = RET
 
 
 async def respell_in_turn(embeddings: Embeddings, *, every_s: float = RESPELL_S) -> int:
-    """Give records of an earlier release the one spelling of their address, unless a worker did within ``every_s``.
+    """Normalise addresses in records of an earlier release, unless a worker did within ``every_s``.
 
-    Returns how many there were.
+    Returns the number of records corrected.
     """
     redis, keys = embeddings.redis, embeddings.keys
     total = await _in_turn(redis, keys.respelled, respell(redis, keys), every_s=every_s)
@@ -232,10 +233,10 @@ async def respell_in_turn(embeddings: Embeddings, *, every_s: float = RESPELL_S)
 
 
 async def _in_turn(redis: Redis, mark: str, steps: AsyncIterator[int], *, every_s: float) -> int:
-    """Go through ``steps``, unless another worker does so or did within ``every_s``; returns their sum.
+    """Run ``steps`` unless another worker does so or did within ``every_s``; returns their sum.
 
-    ``mark`` is held for ``LEASE_S`` a step, and for ``every_s`` once all are done: a killed worker's are done again,
-    and those that failed, ``AGAIN_S`` later.
+    ``mark`` is held for ``LEASE_S`` per step, and for ``every_s`` after the last one. Another worker takes over from a
+    killed one; failed steps are retried after ``AGAIN_S``.
     """
     every_ms = max(1, round(every_s * 1_000))
     lease_ms = min(every_ms, round(LEASE_S * 1_000))
@@ -249,6 +250,6 @@ async def _in_turn(redis: Redis, mark: str, steps: AsyncIterator[int], *, every_
     except SightlineError:
         await redis.set(mark, "1", xx=True, px=min(lease_ms, round(AGAIN_S * 900)))
         raise
-    # One that was deleted meanwhile makes another walk due.
+    # If the mark was deleted in the meantime, another walk is due.
     await redis.set(mark, "1", xx=True, px=every_ms)
     return total

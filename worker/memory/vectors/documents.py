@@ -1,6 +1,6 @@
-"""One kind of documents and its search index, one a generation; an index lost under a running worker is made again.
+"""A kind of documents and its search indexes, one per generation; a lost index is recreated.
 
-``history.py`` and ``memories.py`` say what the documents are; both are hashes that others write.
+``history.py`` and ``memories.py`` define the documents, which are hashes written elsewhere.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from worker.memory.vectors.indexes import drop_index, ensure_index, on_index, wa
 
 T = TypeVar("T")
 WALK_BATCH: Final = 500
-"""Documents a round trip; Redis is held for a few ms at most."""
+"""Documents per round trip; blocks Redis for a few ms at most."""
 
 
 async def key_batches(redis: Redis, prefix: str, *, size: int = WALK_BATCH) -> AsyncIterator[list[str]]:
-    """Yield the keys that begin with ``prefix``, at most ``size`` at a time.
+    """Yield the keys that begin with ``prefix`` in batches of at most ``size``.
 
-    As SCAN has it: those that are there all the while are among them, some perhaps twice.
+    With SCAN's guarantees: keys present throughout are included, possibly more than once.
     """
     cursor = 0
     while True:
         cursor, names = await redis.scan(cursor, match=f"{prefix}*", count=size)
-        # SCAN may give more than it was asked for.
+        # SCAN may return more than requested.
         for start in range(0, len(names), size):
             yield [as_text(name) for name in names[start : start + size]]
         if int(cursor) == 0:
@@ -45,7 +45,7 @@ async def key_batches(redis: Redis, prefix: str, *, size: int = WALK_BATCH) -> A
 def index_schema(
     name: str, prefix: str, fields: Sequence[Mapping[str, Any]], generation: Generation, algorithm: Mapping[str, Any]
 ) -> IndexSchema:
-    """Return the schema of one generation's index of the hashes under ``prefix``."""
+    """Return the schema of a generation's index of the hashes under ``prefix``."""
     # With the colon: RediSearch would take ``scans:meta`` for a document of the prefix ``scan``.
     index = {"name": name, "prefix": prefix, "storage_type": "hash"}
     kept = {"datatype": generation.dtype, "distance_metric": "cosine", "dims": generation.dims}
@@ -55,7 +55,7 @@ def index_schema(
 
 
 class Documents:
-    """The documents of one kind; ``schema`` gives the index of a generation."""
+    """The documents of one kind; ``schema`` returns the index schema of a generation."""
 
     def __init__(self, vectors: Embeddings, schema: Callable[[Generation], IndexSchema]) -> None:
         self._vectors = vectors
@@ -63,25 +63,25 @@ class Documents:
         self._indexes: dict[Generation, AsyncSearchIndex] = {}
 
     def index(self, generation: Generation) -> AsyncSearchIndex:
-        """Return the index of a generation, made or not."""
+        """Return the index of a generation, which may not exist yet."""
         if generation not in self._indexes:
             self._indexes[generation] = AsyncSearchIndex(self._schema(generation), redis_client=self._vectors.redis)
         return self._indexes[generation]
 
     async def ensure(self, generation: Generation | None = None) -> None:
-        """Create the index of ``generation``, or the active one, unless it is there. Safe to call twice and by many."""
+        """Create the index of ``generation`` (default: the active one) unless it exists. Safe to call concurrently."""
         await ensure_index(self.index(generation or (await self._vectors.record()).active))
 
     async def run(self, query: BaseQuery, *, generation: Generation | None = None) -> list[dict[str, Any]]:
-        """Return the rows that ``query`` finds in the index of ``generation``, or the active one."""
+        """Return the rows that ``query`` finds in the index of ``generation`` (default: the active one)."""
         return await self.attempt(lambda index: index.query(query), generation=generation)
 
     async def attempt(
         self, act: Callable[[AsyncSearchIndex], Awaitable[T]], *, generation: Generation | None = None
     ) -> T:
-        """Return what ``act`` makes of the index of ``generation``, or the active one; one that is lost is made again.
+        """Call ``act`` with the index of ``generation`` (default: the active one), recreating a lost index.
 
-        Raises ``IndexMoved`` for a generation that is no longer live.
+        Raises ``IndexMoved`` for a retired generation.
         """
         wanted = generation or (await self._vectors.record()).active
         try:
@@ -95,14 +95,14 @@ class Documents:
         return await on_index(partial(act, self.index(generation)), partial(self._rebuild, generation))
 
     async def _rebuild(self, generation: Generation) -> None:
-        """Make a lost index again. Raises ``IndexMoved`` if it was not lost, but dropped at the end of a reindex."""
+        """Recreate a lost index. Raises ``IndexMoved`` if it was dropped at the end of a reindex."""
         index = self.index(generation)
         await self._check_live(generation)
         await ensure_index(index)
         try:
             await self._check_live(generation)
         except IndexMoved:
-            # The reindex ended between the look and the creation: nobody else would drop it.
+            # The reindex ended between the check and the creation, so nobody else would drop this index.
             await self.drop(generation)
             raise
         await wait_until_indexed(index)
@@ -114,24 +114,24 @@ class Documents:
             raise IndexMoved(msg)
 
     async def drop(self, generation: Generation) -> None:
-        """Drop the index of a generation, not its documents. Safe to call twice."""
+        """Drop the index of a generation, but not its documents. Safe to call twice."""
         await drop_index(self._vectors.redis, self.index(generation).name)
 
     # ------------------------------------------------------------------------------------------ what lacks a vector
 
     async def count(self, generation: Generation) -> int:
-        """Return how many documents the index of ``generation`` has."""
+        """Return the number of documents in the index of ``generation``."""
         return await self._count(CountQuery(FilterExpression("*")), generation)
 
     async def count_lacking(self, generation: Generation) -> int:
-        """Return how many documents have no vector of ``generation`` yet, and may have a text."""
+        """Return the number of documents that may have a text but no vector of ``generation``."""
         return await self._count(CountQuery(_lacking(generation)), generation)
 
     async def _count(self, query: CountQuery, generation: Generation) -> int:
-        return int(cast("Any", await self.run(query, generation=generation)))  # RedisVL answers a count with a number
+        return int(cast("Any", await self.run(query, generation=generation)))  # RedisVL returns a number for a count
 
     async def lacking(self, generation: Generation, *, limit: int) -> list[tuple[str, str]]:
-        """Return the keys and texts of documents without a vector of ``generation``; '' for one without a text."""
+        """Return the keys and texts ('' for none) of documents without a vector of ``generation``."""
         query = FilterQuery(filter_expression=_lacking(generation), return_fields=["text"], num_results=limit)
         rows = await self.run(query, generation=generation)
         return [(str(row["id"]), str(row.get("text", ""))) for row in rows]

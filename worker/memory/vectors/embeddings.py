@@ -1,8 +1,8 @@
-"""Turns texts into vectors of the generations that the record names, whatever this worker was started with.
+"""Embeds texts for the recorded generations, regardless of this worker's settings.
 
-The record is read for each text, so that every worker notices a ``sightline reindex`` at once. A document committed
-just as another generation was announced may lack its vector, and so does one that was made while the model server was
-away: ``backfill.py`` finds both by their tag ``embedded`` and embeds them later.
+The record is read for each text, so every worker notices a ``sightline reindex`` at once. A document committed while a
+new generation was announced, or while the model host was unreachable, may lack a vector: ``backfill.py`` finds such
+documents by the tag ``embedded``.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A vector and the generation in which it may be looked up."""
+    """A vector and its generation."""
 
     vector: Vector
     generation: Generation
 
     def blob(self) -> bytes:
-        """Return the vector as Redis takes it; raises ``ModelError`` for one that doesn't fit."""
+        """Return the vector encoded for Redis; raises ``ModelError`` for the wrong size."""
         return self.generation.blob(self.vector)
 
     def pack(self) -> str:
-        """Return it as one line of text."""
+        """Encode it as a line of text."""
         return f"{b64encode(self.vector.tobytes()).decode()} {self.generation.pack()}"
 
     @classmethod
     def parse(cls, text: str) -> Placed | None:
-        """Return what ``pack`` packed; None for ''."""
+        """Decode the output of ``pack``; None for ''."""
         blob, _, packed = text.partition(" ")
         generation = Generation.parse(packed)
         return None if generation is None else cls(np.frombuffer(b64decode(blob), dtype=np.float32), generation)
@@ -65,9 +65,9 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A text and its vectors by number of generation, as Redis keeps them; those that lack are backfilled.
+    """A text and its encoded vectors by generation number; missing ones are backfilled.
 
-    Without a text there are none, and never will be. ``notes`` say of which vectors the text was shortened.
+    Without a text there are no vectors. ``notes`` tell for which vectors the text was shortened.
     """
 
     text: str
@@ -75,7 +75,7 @@ class Embedded:
     notes: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def fields(self) -> dict[str, str | bytes]:
-        """Return the fields of its document. All are written, so that none is left of another text."""
+        """Return the fields of its document: all of them, to overwrite those of a previous text."""
         if not self.text:
             return {EMBEDDED: NEVER}
         blobs = {vector_field(number): blob for number, blob in self.vectors.items()}
@@ -83,18 +83,18 @@ class Embedded:
         return {"text": self.text, EMBEDDED: ",".join(map(str, self.vectors)), **blobs, **notes}
 
     def placed(self, generation: Generation) -> Placed | None:
-        """Return its vector of ``generation``; None if it has none."""
+        """Return its vector of ``generation``, or None."""
         blob = self.vectors.get(generation.number)
         return None if blob is None else Placed(generation.vector(blob), generation)
 
     def pack(self) -> str:
-        """Return it as JSON."""
+        """Encode it as JSON."""
         blobs = {number: b64encode(blob).decode() for number, blob in self.vectors.items()}
         return json.dumps([self.text, blobs, *([self.notes] if self.notes else [])])
 
     @classmethod
     def parse(cls, text: str) -> Embedded:
-        """Return what ``pack`` packed; one of nothing for ''."""
+        """Decode the output of ``pack``; '' gives an empty one."""
         words, blobs, *notes = json.loads(text) if text else ("", {})
         vectors = {int(number): b64decode(blob) for number, blob in blobs.items()}
         return cls(words, vectors, {int(number): note for one in notes for number, note in one.items()})
@@ -102,7 +102,7 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Vectors of texts, as Redis takes them; ``notes`` by place say of which the text was shortened."""
+    """Vectors encoded for Redis; ``notes`` maps the indexes of shortened texts to explanations."""
 
     blobs: Sequence[bytes] = ()
     notes: Mapping[int, str] = field(default_factory=dict[int, str])
@@ -110,10 +110,10 @@ class Made:
 
 
 class Embeddings:
-    """Embeds for one environment, on a Redis client that stays its owner's.
+    """Embeds texts for one environment. The caller owns the Redis client.
 
-    ``chosen`` is EMBEDDING_MODEL's embedder, with which an environment without a record begins; ``open_embedder`` gives
-    those of other generations.
+    ``chosen`` is the embedder of EMBEDDING_MODEL, used for a new environment; ``open_embedder`` opens those of other
+    generations.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class Embeddings:
         self._seen: Record | None = None
 
     async def claim(self) -> None:
-        """Record the chosen model as the one of all vectors, or check that it is. Safe to call twice and by many.
+        """Record the chosen model for all vectors, or check that it matches. Safe to call twice and concurrently.
 
-        A model that a reindex is on its way to, or came from, will do: the recorded one is used, and the log says so.
-        Raises ``SettingsError`` for any other: vectors of two models cannot be compared.
+        The source or target model of a reindex is accepted, too: the recorded model is used and that is logged. Raises
+        ``SettingsError`` for any other model, since vectors of two models cannot be compared.
         """
         if self._chosen is None:
             await self.record()
@@ -151,10 +151,10 @@ class Embeddings:
         raise SettingsError(msg)
 
     async def record(self) -> Record:
-        """Return the generations as they are now. Raises ``ServiceError`` where no worker has begun with one."""
+        """Return the current generations. Raises ``ServiceError`` before a worker has recorded one."""
         found = await read_record(self.redis, self.keys)
         if found is None and self._seen is not None:
-            # Redis lost all it had under the running worker.
+            # Redis lost its data while the worker was running.
             await begin_record(self.redis, self.keys, self._seen.active)
             found = await read_record(self.redis, self.keys)
         if found is None:
@@ -164,14 +164,14 @@ class Embeddings:
         return found
 
     async def query(self, text: str) -> tuple[Placed, Usage]:
-        """Return the vector to look ``text`` up by. Raises ``ModelError``."""
+        """Return the vector for a search by ``text``. Raises ``ModelError``."""
         generation = (await self.record()).active
         reply = await (await self._embedder(generation)).embed_queries([text])
         vector = check_vector(reply.vectors[0], dims=generation.dims, model=generation.model)
         return Placed(vector, generation), reply.usage
 
     async def looked_up(self, text: str, look: Callable[[Placed], Awaitable[T]]) -> tuple[T, Usage]:
-        """Return what ``look`` finds by ``text``; once more if a reindex ended meanwhile. Raises ``ModelError``."""
+        """Search with ``look`` by ``text``, again if a reindex ended in between. Raises ``ModelError``."""
         placed, usage = await self.query(text)
         try:
             return await look(placed), usage
@@ -180,9 +180,9 @@ class Embeddings:
             return await look(placed), add_usage(usage, more)
 
     async def documents(self, texts: Sequence[str]) -> tuple[list[Embedded], Usage]:
-        """Return the texts with their vectors of all live generations, one call a model.
+        """Embed the texts for all live generations, with one call per model.
 
-        Raises ``ModelError`` where the active model fails; where the coming one does, its vectors are backfilled.
+        Raises ``ModelError`` if the active model fails; vectors of a failing new model are backfilled later.
         """
         record = await self.record()
         rows = {record.active.number: await self.embed(record.active, texts)}
@@ -202,7 +202,7 @@ class Embeddings:
         ], usage
 
     async def embed(self, generation: Generation, texts: Sequence[str]) -> Made:
-        """Return the vectors of ``texts`` in ``generation``, checked, as Redis takes them. Raises ``ModelError``."""
+        """Embed ``texts`` for ``generation``, validated and encoded for Redis. Raises ``ModelError``."""
         if not texts:
             return Made()
         reply = await (await self._embedder(generation)).embed_documents(texts)
@@ -223,6 +223,6 @@ class Embeddings:
         if chosen is not None and (chosen.name, chosen.dims) == (generation.model, generation.dims):
             return chosen
         if self._open is None:
-            msg = f"the model {generation.model!r} was not opened, and something was to be embedded with it"
+            msg = f"the model {generation.model!r} is not open, so nothing can be embedded with it"
             raise ModelError(msg)
         return await self._open(generation.model, generation.dims)

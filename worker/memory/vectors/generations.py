@@ -1,10 +1,10 @@
-"""Which embedding model the vectors of one environment are of: the record that every worker reads before it embeds.
+"""Records which embedding model an environment's vectors come from; workers read it before they embed.
 
-A *generation* is one model's vectors: a field of their own in the documents, and an index of their own for each kind of
-document. One is ``active``: searches use it. While ``sightline reindex`` runs, another is ``coming``: new documents get
-its vectors too. Then it becomes the active one in one step, and the old one is ``retired`` until its fields and indexes
-are gone. Each is one field of the hash ``embedding``, so that whoever reads it sees one state. ``embeddings.py``
-embeds; ``reindex.py`` moves on from one generation to the next.
+A *generation* is the set of one model's vectors: a separate field in the documents, and a separate index for each kind
+of document. The ``active`` generation serves searches. During ``sightline reindex`` another one is ``coming``: new
+documents get its vectors, too. Then it atomically becomes active, and the old one is ``retired`` until its fields and
+indexes are deleted. All are fields of the hash ``embedding``, so that readers see a consistent state. ``embeddings.py``
+embeds; ``reindex.py`` moves to a new generation.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from worker.models.protocols import Vector, check_vector
 
 FIELDS: Final = ("active", "coming", "retired", "previous")
 EMBEDDED: Final = "embedded"
-"""Tag field of every document: the numbers of the generations whose vectors it has."""
+"""Tag field of every document: the numbers of the generations for which it has vectors."""
 NEVER: Final = "never"
-"""Stands there in documents that have no text to embed."""
+"""Value of that field in documents without a text."""
 VECTOR: Final = "vector"
 BITS: Final = 16
-"""Of each number of a new generation's vectors: half the memory, a search in three quarters of the time."""
+"""Bits per component in new generations; compared with 32, half the memory and three quarters of the search time."""
 UNSAID_BITS: Final = 32
-"""What a record means that says none."""
+"""Bits of a record without that field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One embedding model's vectors, each ``float16[dims]`` or ``float32[dims]``.
+    """The vectors of one embedding model, each ``float16[dims]`` or ``float32[dims]``.
 
-    No two of an environment have one ``number``.
+    ``number`` is unique in the environment.
     """
 
     number: int
@@ -46,35 +46,35 @@ class Generation:
 
     @property
     def field(self) -> str:
-        """Name of the documents' field with these vectors."""
+        """The documents' field for these vectors."""
         return vector_field(self.number)
 
     @property
     def dtype(self) -> str:
-        """What its vectors are kept as, in the words of Redis and NumPy."""
+        """The vectors' data type, as named by Redis and NumPy."""
         return f"float{self.bits}"
 
     def blob(self, vector: Vector) -> bytes:
-        """Return ``vector`` as Redis keeps it; raises ``ModelError`` for one that doesn't fit."""
+        """Encode ``vector`` for Redis; raises ``ModelError`` for the wrong size."""
         return check_vector(vector, dims=self.dims, model=self.model).astype(self.dtype).tobytes()
 
     def vector(self, blob: bytes) -> Vector:
-        """Return what ``blob`` made bytes of, as near as its bits allow."""
+        """Decode the output of ``blob``, with its precision."""
         return np.frombuffer(blob, dtype=self.dtype).astype(np.float32)
 
     @property
     def shape(self) -> str:
-        """All but the number, as the record holds it."""
+        """Its form in the record, without the number."""
         size = str(self.dims) if self.bits == UNSAID_BITS else f"{self.dims}f{self.bits}"
         return f"{size}:{self.model}"
 
     def pack(self) -> str:
-        """Return it as the record holds it."""
+        """Encode it for the record."""
         return f"{self.number}:{self.shape}"
 
     @classmethod
     def parse(cls, text: str) -> Generation | None:
-        """Return what ``pack`` packed; None for ''. Raises ``RedisUnsuitable`` for what this release does not know."""
+        """Decode the output of ``pack``; None for ''. Raises ``RedisUnsuitable`` for an unknown form."""
         if not text:
             return None
         number, _, rest = text.partition(":")
@@ -95,18 +95,18 @@ FIRST: Final = 1
 
 
 def vector_field(number: int) -> str:
-    """Return the documents' field with the vectors of a generation."""
+    """Return the documents' field for a generation's vectors."""
     return VECTOR if number == FIRST else f"{VECTOR}_{number}"
 
 
 def note_field(number: int) -> str:
-    """Return the documents' field that says why a generation has no vector of the whole text, where it has none."""
+    """Return the documents' field for the reason why a generation's vector is missing or partial."""
     return f"{vector_field(number)}_note"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The generations of one environment; ``previous`` is the model that was active before, '' if there was none."""
+    """The generations of one environment; ``previous`` is the formerly active model, '' for none."""
 
     active: Generation
     coming: Generation | None = None
@@ -115,12 +115,12 @@ class Record:
 
     @property
     def live(self) -> tuple[Generation, ...]:
-        """The generations that documents are embedded for, the active one first."""
+        """The generations for which documents are embedded, the active one first."""
         return (self.active,) if self.coming is None else (self.active, self.coming)
 
 
 async def read_record(redis: Redis, keys: Keys) -> Record | None:
-    """Return the environment's generations; None while no worker has begun with one."""
+    """Return the environment's generations; None before a worker has recorded one."""
     values = await cast("Any", redis).hmget(keys.embedding, FIELDS)
     active, coming, retired, previous = (as_text(value) for value in values)
     begun = Generation.parse(active)
@@ -130,7 +130,7 @@ async def read_record(redis: Redis, keys: Keys) -> Record | None:
 
 
 async def begin_record(redis: Redis, keys: Keys, generation: Generation) -> None:
-    """Record ``generation`` as the active one, unless there is one. The first worker of all decides."""
+    """Record ``generation`` as active unless there is one already: the first worker decides."""
     async with redis.pipeline(transaction=True) as pipe:
         pipe.hsetnx(keys.embedding, "active", generation.pack())
         pipe.hsetnx(keys.embedding, "count", str(generation.number))

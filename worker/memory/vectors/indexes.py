@@ -1,8 +1,8 @@
-"""Creates search indexes, and makes RedisVL's errors those of Redis.
+"""Creates search indexes and unwraps RedisVL's errors.
 
-Workers start together and create the same index at the same time, so everything here may be repeated and raced.
-What the indexes hold is told in ``history.py`` and ``memories.py``. RediSearch must be there, and works on
-database 0 only; where it is not, ``RedisUnsuitable`` says what to do.
+Workers start together and create the same index at the same time, so everything here is idempotent and safe to run
+concurrently. ``history.py`` and ``memories.py`` define the indexes. RediSearch is required, and works in database 0
+only; otherwise ``RedisUnsuitable`` says what to do.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ T = TypeVar("T")
 
 _PLAIN: Final = re.compile(r"[a-z0-9._-]{1,64}")
 _DIGEST_MARK: Final = "~"
-"""Begins a tag that is a digest; no plain tag can hold it."""
+"""Prefix of tags that are digests; plain tags never contain it."""
 REBUILD_S: Final = 60.0
-"""A job that waits longer for an index that is built again is better tried again."""
+"""Longest wait for a rebuilt index; after it the job is retried."""
 POLL_S: Final = 0.05
 
 
 def exact_tag(value: str) -> str:
-    """Return the tag that stands for ``value`` and for nothing else.
+    """Return a tag that matches ``value`` exactly.
 
-    TAG fields split at commas, cut off blanks and fold case, a ``|`` in a query means "or", and an empty tag
-    matches everything. So a value that is not 1 to 64 of ``a-z 0-9 . _ -`` is stored and asked for by its digest.
+    TAG fields split at commas, strip blanks and fold case, a ``|`` in a query means "or", and an empty tag matches
+    everything. So a value other than 1 to 64 characters of ``a-z 0-9 . _ -`` is replaced by its digest.
     """
     if _PLAIN.fullmatch(value):
         return value
@@ -44,15 +44,15 @@ def exact_tag(value: str) -> str:
 
 
 async def ensure_index(index: AsyncSearchIndex) -> None:
-    """Create ``index`` unless it is there; one of an earlier release gets the fields it lacks.
+    """Create ``index`` unless it exists; add missing fields to one of an earlier release.
 
-    Safe to call twice and by many at once. Raises ``RedisUnsuitable`` where Redis cannot search.
+    Safe to call twice and concurrently. Raises ``RedisUnsuitable`` if Redis cannot search.
     """
     async with search_errors():
         try:
             await index.create(overwrite=False)
-        except RedisSearchError as error:  # raised by RedisVL around Redis' answer
-            # Two workers looked, both saw nothing, both created: the second is told so.
+        except RedisSearchError as error:  # RedisVL wraps Redis' error
+            # Two workers found no index and both created it: the second one gets this error.
             if "index already exists" not in str(error).lower():
                 raise
         known = {_name_of(attribute) for attribute in (await index.info())["attributes"]}
@@ -76,9 +76,9 @@ async def _add_field(index: AsyncSearchIndex, name: str) -> None:
 
 @contextmanager
 def redis_errors() -> Generator[None]:
-    """Raise the Redis error that RedisVL wrapped: a lost connection must stay one, or nobody tries again.
+    """Raise the Redis error that RedisVL wrapped, so that callers can retry after a lost connection.
 
-    RedisVL's own text repeats the whole command, page and all; Redis' is one line.
+    RedisVL's message repeats the whole command, including the page; Redis' is one line.
     """
     try:
         yield
@@ -94,7 +94,7 @@ def redis_errors() -> Generator[None]:
 
 @asynccontextmanager
 async def search_errors() -> AsyncGenerator[None]:
-    """Raise Redis' own errors, and ``RedisUnsuitable`` for a Redis that cannot search."""
+    """Raise Redis' own errors, and ``RedisUnsuitable`` if Redis cannot search."""
     try:
         with redis_errors():
             yield
@@ -116,14 +116,14 @@ async def search_errors() -> AsyncGenerator[None]:
 
 
 async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBUILD_S) -> None:
-    """Return when Redis has read the documents that were there before ``index``.
+    """Wait until Redis has indexed the documents that existed before ``index``.
 
-    Redis gives no signal for it, so it is asked. Raises ``ServiceError`` after ``timeout_s``: until then searches
-    answer with a part of the documents, as if that were all.
+    Polls, because Redis sends no signal. Raises ``ServiceError`` after ``timeout_s``: an incomplete index returns a
+    part of the documents as if it were everything.
     """
     try:
         async with search_errors(), asyncio.timeout(timeout_s):
-            while int((await index.info())["indexing"]):  # noqa: ASYNC110  Redis tells nobody when it is done
+            while int((await index.info())["indexing"]):  # noqa: ASYNC110  Redis sends no signal
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         msg = f"the index {index.name!r} was lost and is being built again: try again in a minute"
@@ -131,7 +131,7 @@ async def wait_until_indexed(index: AsyncSearchIndex, *, timeout_s: float = REBU
 
 
 async def on_index(act: Callable[[], Awaitable[T]], rebuild: Callable[[], Awaitable[object]]) -> T:
-    """Return what ``act`` does; where an index that it uses is gone, once more after ``rebuild``."""
+    """Call ``act``; if its index is missing, call ``rebuild`` and then ``act`` again."""
     async with search_errors():
         try:
             return await act()
@@ -143,7 +143,7 @@ async def on_index(act: Callable[[], Awaitable[T]], rebuild: Callable[[], Awaita
 
 
 async def drop_index(client: Redis, name: str) -> None:
-    """Drop an index, not its documents. Safe to call twice."""
+    """Drop an index, but not its documents. Safe to call twice."""
     try:
         await client.execute_command("FT.DROPINDEX", name)
     except redis.exceptions.ResponseError as error:
@@ -152,6 +152,6 @@ async def drop_index(client: Redis, name: str) -> None:
 
 
 def is_missing_index(error: BaseException) -> bool:
-    """Whether a search failed because its index is gone."""
+    """Whether a search failed because its index is missing."""
     text = str(error).lower()
     return "no such index" in text or "unknown index name" in text

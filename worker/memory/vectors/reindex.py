@@ -1,10 +1,10 @@
-"""Moves an environment from one embedding model to another while everything goes on: ``sightline reindex``.
+"""Moves an environment to another embedding model without downtime: ``sightline reindex``.
 
-Named steps, each of which may be broken off and done again: announce the new generation (from then on workers embed new
-documents for both), make its indexes, embed the old documents, switch, look once more for what a worker committed with
-the old vector alone, remove the old generation. What a still slower worker commits after that is completed by
-the workers themselves (``backfill.py``), or by the same command given again. The state is the record
-(``generations.py``) and the documents' tag ``embedded``; the command that runs this keeps nothing.
+The steps can all be interrupted and repeated: announce the new generation (from then on workers embed new documents for
+both), create its indexes, embed the old documents, switch, search again for documents committed with the old vector
+only, and remove the old generation. Documents committed even later are backfilled by the workers (``backfill.py``) or
+by repeating the command. The state is in the record (``generations.py``) and the documents' tag ``embedded``; the
+command itself is stateless.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ BEGIN: Final = load_script("worker.memory.vectors", "reindex_begin")
 SWITCH: Final = load_script("worker.memory.vectors", "reindex_switch")
 END: Final = load_script("worker.memory.vectors", "reindex_end")
 INDEXED_S: Final = 3_600.0
-"""A new index has to be filled with tags and numbers before it tells what lacks a vector: minutes for a million."""
+"""A new index must contain all tags and numbers before it can find missing vectors: minutes for a million documents."""
 SWEEPS: Final = 100
-"""Looks for what lacks a vector before the switch; each finds what was committed during the one before."""
+"""Passes before the switch; each finds the documents committed during the previous one."""
 
 Step = Literal["embedding", "cleaning"]
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a step is; ``total`` grows while scans land."""
+    """Progress of a step; ``total`` grows while scans are committed."""
 
     step: Step
     done: int
@@ -51,9 +51,9 @@ Tell = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Reindexed:
-    """What a reindex came to: the model in use, how many vectors were written now, and how many documents there are.
+    """The result of a reindex: the model in use, the number of vectors written and of documents.
 
-    Of ``shortened`` documents the model took the beginning of the text, of ``refused`` ones nothing.
+    The model accepted only the beginning of ``shortened`` documents, and nothing of ``refused`` ones.
     """
 
     model: str
@@ -66,12 +66,12 @@ class Reindexed:
 
 
 async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _: None) -> Reindexed:
-    """Move to the model ``to``, going on where an earlier run was stopped.
+    """Move to the model ``to``, resuming an interrupted run.
 
-    No other model is asked: one that is gone for good holds up no change.
+    The old model is not needed: it may be gone.
 
-    Raises ``InputError`` while another model's reindex is under way, ``SettingsError`` before a worker has ever run,
-    ``ModelError`` and Redis' errors; then nothing is lost, and the same call goes on.
+    Raises ``InputError`` during a reindex to another model, ``SettingsError`` before a worker has ever run,
+    ``ModelError`` and Redis' errors; the same call then resumes without loss.
     """
     what: Literal["moved", "unchanged", "given up"] = "unchanged"
     filled = Filled()
@@ -83,7 +83,7 @@ async def reindex(embeddings: Embeddings, to: Embedder, *, tell: Tell = lambda _
                 await _switch(embeddings, generation)
                 what = "moved"
             case "retired" | "given up":
-                # Before the old vectors go: what was committed with them alone gets new ones.
+                # Before the old vectors are deleted, embed documents that have no others.
                 active = (await embeddings.record()).active
                 if (active.model, active.dims) == (to.name, to.dims):
                     filled = filled.and_then(await _sweep_if_able(embeddings, active, tell))
@@ -121,7 +121,7 @@ def _refusal(embeddings: Embeddings, said: str, other: Generation, to: Embedder)
 
 
 async def _fill(embeddings: Embeddings, generation: Generation, tell: Tell) -> Filled:
-    """Make the generation's indexes and embed all documents for it; returns what was written."""
+    """Create the generation's indexes and embed all documents; returns the numbers written."""
     for documents in all_documents(embeddings):
         await documents.ensure(generation)
         await wait_until_indexed(documents.index(generation), timeout_s=INDEXED_S)
@@ -129,7 +129,7 @@ async def _fill(embeddings: Embeddings, generation: Generation, tell: Tell) -> F
 
 
 async def _sweep_if_able(embeddings: Embeddings, generation: Generation, tell: Tell) -> Filled:
-    """As ``_sweep``, but what the model cannot embed now is left to the workers, who backfill it."""
+    """As ``_sweep``, but leave documents that the model cannot embed now to the workers' backfill."""
     try:
         return await _sweep(embeddings, generation, tell)
     except ModelError as error:
@@ -138,7 +138,7 @@ async def _sweep_if_able(embeddings: Embeddings, generation: Generation, tell: T
 
 
 async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> Filled:
-    """Embed until no document lacks a vector of ``generation``; returns what was written."""
+    """Embed until no document lacks a vector of ``generation``; returns the numbers written."""
     kinds = all_documents(embeddings)
     total = Filled()
     for _ in range(SWEEPS):
@@ -156,7 +156,7 @@ async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> 
 
 
 async def _switch(embeddings: Embeddings, generation: Generation) -> None:
-    """Make ``generation`` the active one; an index lost meanwhile is made again first."""
+    """Activate ``generation``, after recreating any lost index."""
     for documents in all_documents(embeddings):
         await documents.ensure(generation)
     active = (await embeddings.record()).active
@@ -167,15 +167,15 @@ async def _switch(embeddings: Embeddings, generation: Generation) -> None:
 
 
 async def _remove(embeddings: Embeddings, retired: Generation, tell: Tell) -> None:
-    """Drop the indexes of ``retired`` and the vectors that belong to no live generation."""
+    """Drop the indexes of ``retired`` and all vectors that belong to no live generation."""
     for documents in all_documents(embeddings):
         await documents.drop(retired)
     record = await embeddings.record()
     if (retired.model, retired.dims) not in {(one.model, one.dims) for one in record.live}:
-        # Its cached answers end with their TTL.
+        # Its cached answers expire.
         await drop_index(embeddings.redis, cache_index(embeddings.keys, retired))
     await _delete_retired(embeddings, tell)
-    await embeddings.redis.delete(embeddings.keys.retired)  # a worker walks over all documents with its next look
+    await embeddings.redis.delete(embeddings.keys.retired)  # a worker walks over all documents at its next check
     await run_script(embeddings.redis, END, [embeddings.keys.embedding], [retired.pack()])
 
 

@@ -1,4 +1,4 @@
-"""For programs written for arq: the same names, on a stream that loses nothing. ``docs/arq.md`` says what differs.
+"""arq's names for programs written for arq, on a reliable stream. ``docs/arq.md`` lists the differences.
 
 ::
 

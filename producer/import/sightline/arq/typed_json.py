@@ -1,11 +1,11 @@
-"""JSON that keeps types: dates, timedelta, UUID, Decimal, bytes, tuple, set, dataclasses, pydantic models, errors.
+"""JSON with types: dates, timedelta, UUID, Decimal, bytes, tuple, set, dataclasses, pydantic models, errors.
 
-Opt-in, for both sides of arq's ``job_serializer`` and ``job_deserializer``::
+Optional; set both arq's ``job_serializer`` and ``job_deserializer``::
 
     await create_pool(settings, job_serializer=typed_json.dumps, job_deserializer=typed_json.loads)
 
-Unlike pickle it runs no code that Redis names: a dataclass, model or error is built only from a class whose module the
-program has imported, and any other name is an error.
+Unlike pickle it cannot run arbitrary code: dataclasses, models and errors are built only from classes whose modules the
+program has imported; any other name is an error.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def dumps(value: object) -> bytes:
-    """Return ``value`` as JSON; raises ``TypeError`` that names the type it cannot carry."""
+    """Return ``value`` as JSON; raises ``TypeError`` that names an unsupported type."""
     return json.dumps(_to_json(value), allow_nan=False, ensure_ascii=False).encode()
 
 
 def loads(text: bytes) -> Any:
-    """Return what ``dumps`` was given; raises ``ValueError`` for anything else."""
+    """Decode the output of ``dumps``; raises ``ValueError`` for anything else."""
     return _from_json(json.loads(text))
 
 
