@@ -29,7 +29,7 @@ READ: Final = "did not reply"
 """What is said where nothing can have been done."""
 WITHOUT_REDIS: Final = {"comment", "config"}
 CALLS: Final[list[tuple[list[str], str]]] = [
-    (["arq", "drain", "--trust-pickle"], "may have been done"),
+    (["arq", "drain", "--trust-pickle"], "may have taken effect"),
     (["ask", "why?"], "may have been added"),
     (["ask", "why?", "--wait", "--timeout", "0.1"], "may have been added"),
     (["backup", "DIR/new"], READ),

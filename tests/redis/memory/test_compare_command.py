@@ -12,6 +12,7 @@ import click
 import pytest
 from redis.asyncio import Redis
 
+import worker.telemetry
 from producer.errors import InputError
 from producer.keys import Keys
 from tests.support.recorded_shop import T1, T2, Shop, component
@@ -42,6 +43,8 @@ def run(monkeypatch: pytest.MonkeyPatch, redis_url: str, keys: Keys) -> Compare:
     asyncio.run(seed())
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("ENVIRONMENT", keys.environment)
+    # It is configured once a process: to the stderr of this test, for all tests that follow.
+    monkeypatch.setattr(worker.telemetry, "configure_logging", lambda **_: None)
 
     def call(*arguments: str) -> int:
         result: Any = compare.main(list(arguments), standalone_mode=False)
