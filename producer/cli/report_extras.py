@@ -12,7 +12,6 @@ from producer.client.client import Client
 from producer.contract.addresses import site_of
 from producer.redis.connection import redis_errors
 from producer.reports.component_dates import ComponentDates, read_dates
-from producer.reports.html_live import live_shots
 from producer.reports.page import Page, worst_first
 from producer.reports.plain_text import counted
 from producer.reports.site_days import Day, site_trend
@@ -57,6 +56,8 @@ async def _dates(client: Client, pages: Iterable[Page]) -> dict[str, ComponentDa
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
     """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
+    from producer.reports.html_live import live_shots  # noqa: PLC0415  only where there are pictures
+
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0
     found: dict[int, dict[str, bytes]] = {}
     for page in worst_first(pages):

@@ -18,7 +18,7 @@ code = run(sys.argv[1:])
 print(code, *sys.modules, file=sys.stderr)
 """
 PLAIN = {"addresses", "terms", "payloads", "distribution", "nearest", "page_counts", "variables"}
-CHOICES = {"doubts", "rules", "selectors", "states", "devices"}
+CHOICES = {"checks", "doubts", "rules", "selectors", "states", "devices"}
 """What options of pages may be, for the help of commands that have them: data without pydantic."""
 REPORTS = {f"producer.reports.{name}" for name in ("table", "html", "junit", "sarif", "markdown", "csv")}
 

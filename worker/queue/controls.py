@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producer.client.controls_view import WORKER, Control
-from producer.contract import Lane
 from producer.keys import Keys
 from producer.stored.controls import lift
 
@@ -35,31 +34,24 @@ class Heeds(Protocol):
 
 
 class Controls:
-    """The controls of an environment; none before the first look, and the last known ones while Redis is away."""
+    """The controls of an environment; none before the first look, and the last known ones while Redis is away.
+
+    ``fields`` name what is paused (``lane:batch``, ``batch:nightly``); the loop and the executor look there.
+    """
 
     def __init__(self, redis: Redis, keys: Keys, *, worker: str) -> None:
         self._redis = redis
         self._keys = keys
         self._own = Control(WORKER, worker)
         self.fields: frozenset[str] = frozenset()
-
-    def is_paused(self, lane: Lane) -> bool:
-        """Whether no job of the lane may be taken."""
-        return f"lane:{lane}" in self.fields
-
-    def batch(self, batch_id: str) -> str:
-        """Return the batch's pause, ``''`` where there is none."""
-        return control if self.fields and (control := f"batch:{batch_id}") in self.fields else ""
-
-    @property
-    def is_draining(self) -> bool:
+        self.is_draining = False
         """Whether this worker takes no more jobs, and ends when those that it has are done."""
-        return self._own.field in self.fields
 
     async def look(self) -> bool:
         """Read them; returns whether they changed. Raises redis-py's errors."""
         names = await cast("Awaitable[list[bytes]]", self._redis.hkeys(self._keys.controls))
         before, self.fields = self.fields, frozenset(name.decode("utf-8", "replace") for name in names)
+        self.is_draining = self._own.field in self.fields
         return before != self.fields
 
     async def watch(self, loop: Heeds) -> None:

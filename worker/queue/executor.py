@@ -160,7 +160,7 @@ class Executor:
             return Retried(NEWER_PAUSE_S, newer(delivery), attempt_returned=True)
         if why := self.functions.refusal(delivery):
             return Dead(why)
-        if delivery.batch and (control := self.controls.batch(delivery.batch)):
+        if (control := f"batch:{delivery.batch}") in self.controls.fields:
             return Retried(PAUSED_AGAIN_S, describe(Paused(control)), attempt_returned=True, control=control)
         try:
             run = self.functions.resolve(delivery)

@@ -234,7 +234,8 @@ class Loop:
 
     def _room(self, lane: Lane) -> int:
         """Return how many entries of ``lane`` may be taken now: none while it is paused."""
-        return 0 if self._executor.controls.is_paused(lane) else self._allowed(self._slots.for_lane(lane))
+        is_paused = f"lane:{lane}" in self._executor.controls.fields
+        return 0 if is_paused else self._allowed(self._slots.for_lane(lane))
 
     def _allowed(self, slots: int) -> int:
         """Return how many of ``slots`` may be filled: none when stopping or draining; else as arq's options say."""
