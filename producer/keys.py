@@ -92,7 +92,7 @@ class Keys:
         return f"{self.prefix}batch:{batch_id}"
 
     batches = _Key("batch:-sealed")
-    """Sorted set: the batches sealed last, 200 of them → when, Redis ms. No batch can have this id, but ACLs allow it."""
+    """Sorted set: the batches sealed last, 200 of them → when, Redis ms. No batch has this id, but ACLs allow it."""
     controls = _Key("controls")
     """Hash of JSON: what is paused (``host:shop.example``) or drained (``worker:NAME``), since when and by whom."""
 

@@ -56,7 +56,7 @@ async def _dates(client: Client, pages: Iterable[Page]) -> dict[str, ComponentDa
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
     """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
-    from producer.reports.html_live import live_shots  # noqa: PLC0415  only where there are pictures
+    from producer.reports.html_live import live_shots
 
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0
     found: dict[int, dict[str, bytes]] = {}

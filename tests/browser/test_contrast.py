@@ -55,7 +55,7 @@ def line(name: str, colour: str, image: str, more: str = "") -> str:
 
 
 async def scan(engine: ScanEngine, url: str, **options: Any) -> ScanResult:
-    return (await engine.audit(ScanRequest(url=url, **{"deadline_s": 120, **options}))).result
+    return (await engine.audit(ScanRequest(url=url, deadline_s=120, **options))).result
 
 
 def measured(result: ScanResult) -> dict[str, MeasuredContrast | None]:

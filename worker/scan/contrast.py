@@ -166,6 +166,8 @@ class _Measurement:
         self._window = Edges(0, 0, viewport.width, viewport.height)
         self._scale = 1.0
         self._touched: set[int] = set()
+        self._unseen: set[ElementId] = set()
+        """Looked for once: a frame of another process may be drawn later than the page around it, and has two views."""
 
     async def see_scale(self) -> None:
         """Find out what is seen of the page, and how large: a phone shows a page without a viewport made small."""
@@ -215,7 +217,9 @@ class _Measurement:
         boxes = [[part.cut(texts[name].window).scaled(self._scale) for part in texts[name].texts] for name in chosen]
         ratios = await self._blank.ask(f"sightlinePixels.measure({self._view}, {literal(boxes)})")
         for name, pair in zip(chosen, ratios, strict=True):
-            done[name] = (texts[name], *pair) if pair else None
+            if pair or len(paths[name]) == 1 or name in self._unseen:
+                done[name] = (texts[name], *pair) if pair else None
+            self._unseen.add(name)
         return done
 
     async def _look(self, paths: dict[ElementId, Path]) -> dict[ElementId, Text]:

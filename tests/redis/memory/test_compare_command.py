@@ -44,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch, redis_url: str, keys: Keys) -> Compare:
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("ENVIRONMENT", keys.environment)
     # It is configured once a process: to the stderr of this test, for all tests that follow.
-    monkeypatch.setattr(worker.telemetry, "configure_logging", lambda **_: None)
+    monkeypatch.setattr(worker.telemetry, "configure_logging", lambda **_: None)  # pyright: ignore[reportUnknownLambdaType]
 
     def call(*arguments: str) -> int:
         result: Any = compare.main(list(arguments), standalone_mode=False)
