@@ -167,7 +167,10 @@ def test_a_file_of_journeys_alone_is_enough(file: Path) -> None:
     assert list(planned(file).urls) == ["http://a.test/#:~:state=x"]
 
 
-def test_every_missing_secret_is_named_with_its_journey_and_line_before_anything_runs(file: Path) -> None:
+def test_every_missing_secret_is_named_with_its_journey_and_line_before_anything_runs(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
     file.write_text(FILE.replace('value = "${WORD}"', 'value = "${WORD}-${ODD}"') + STARTED)
     options = ScanOptions(config=str(file))
 
@@ -175,8 +178,8 @@ def test_every_missing_secret_is_named_with_its_journey_and_line_before_anything
         check_variables(combined((), has_file=False, options=options, command=scan, given={}), {"ODD": "x"})
 
     assert [part.partition(": set")[0] for part in str(caught.value).split("; ")] == [
-        f"{file}:16: journey 'sign in' needs ${{WORD}}",
-        f"{file}:24: journey 'started' needs ${{PIN}}",
+        f"{file.name}:16: journey 'sign in' needs ${{WORD}}",
+        f"{file.name}:24: journey 'started' needs ${{PIN}}",
     ]
 
 
