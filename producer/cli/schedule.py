@@ -91,7 +91,7 @@ def add(
 @schedule.command("list", short_help="List the schedules.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_schedules(*, as_json: bool) -> None:
-    """List the schedules, what they scan, and what the pages of each one's last run came to.
+    """List the schedules, the pages they scan, and the outcome of each one's last run.
 
     \b
     sightline schedule list

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from producer.contract import ScanRequest
 from producer.contract.addresses import path_of
+from producer.contract.steps import Login
 from worker.scan.cdp import CallFailed
 from worker.scan.deadline import Deadline
 from worker.scan.downtime import Downtime
@@ -73,34 +74,35 @@ class SignIn:
 
         Raises ``Unread``, and ``Busy`` while another scan of the batch logs in.
         """
-        if self._request.login is None:
+        login = self._request.login
+        if login is None:
             await go()
             return
-        generation = await self._open(lost=0)
+        generation = await self._open(login, lost=0)
         try:
             await go()
         except Unread as end:
             if not end.asks_to_sign_in:
                 raise
-            await self._open(lost=generation)
+            await self._open(login, lost=generation)
             await go()
 
-    async def _open(self, *, lost: int) -> int:
+    async def _open(self, login: Login, *, lost: int) -> int:
         """Open the login's session in the page's context; returns its generation."""
         try:
             kept = await self._keeper.take(lost=lost)
             if kept is None:
-                return await self._log_in()
+                return await self._log_in(login)
             await log_in(self._page, self._request.url, Secrets(storage_state=kept.state))
             await self._start_over()
         except LoginFailed as error:
             raise Unread("unreachable", f"the login failed: {error}") from None
         return kept.generation
 
-    async def _log_in(self) -> int:
+    async def _log_in(self, login: Login) -> int:
         is_open = True
         try:
-            await self._do()
+            await self._do(login)
             generation = await self._keeper.keep(await self._state())
             is_open = False
         except LoginFailed as error:
@@ -113,11 +115,8 @@ class SignIn:
         await self._start_over()
         return generation
 
-    async def _do(self) -> None:
+    async def _do(self, login: Login) -> None:
         """Do the login's steps; raises ``LoginFailed`` where they fail, or the page still asks who comes."""
-        login = self._request.login
-        if login is None:  # pragma: no cover  ``arrive`` has looked
-            raise AssertionError
         of_login = {"url": login.url, "steps": login.steps, "login": None, "wait_for": None}
         asked = ScanRequest.model_validate({**dict(self._request), **of_login})
         load, journey = self._way.of(asked)
