@@ -43,6 +43,7 @@ FORBIDDEN = {
     "producer/reports/__init__.py": "producer.client",
     "producer/sitemaps/__init__.py": "producer.reports",
     "producer/stored/__init__.py": "producer.views",
+    "producer/trackers/__init__.py": "producer.config",
     "producer/views/__init__.py": "producer.config",
     "producer/config/__init__.py": "producer.cli",
     "producer/cli/__init__.py": "worker",
