@@ -58,6 +58,7 @@ FORBIDDEN = {
     "worker/agent/__init__.py": "producer.client",
     "worker/doctor/__init__.py": "worker.cli",
     "worker/backup/__init__.py": "worker.queue",
+    "worker/notices/__init__.py": "worker.scan",
     "worker/metrics/__init__.py": "worker.queue",
     "worker/own_redis/__init__.py": "worker.queue",
     "worker/telemetry.py": "worker.gpu",
