@@ -9,7 +9,7 @@ import click
 
 from producer.cli.ci import ci_system, harmless
 from producer.cli.connect import environment, with_client
-from producer.cli.terminal import NamingGroup, json_option
+from producer.cli.terminal import NamingGroup, is_for_people
 from producer.errors import InputError, ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import one_line
@@ -55,7 +55,7 @@ def issues() -> None:
 @click.option("--label", default="sightline", show_default=True, metavar="L", help="Label of the issues.")
 @click.option("--waivers", type=click.Path(), metavar="FILE", help="Keep waivers in this sightline.toml, not in Redis.")
 @click.option("--output", "-o", type=click.Path(), default="issues.json", show_default=True, help="File of --to json.")
-@json_option("One line of JSON a step. Default in a pipe.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON a step. Default in a pipe outside of CI.")
 def sync(
     *,
     report: str | None,
@@ -87,6 +87,7 @@ def sync(
     """
     if (report is None) == (site is None):
         raise click.UsageError("give one of REPORT and --site HOST")
+    as_json = as_json or not is_for_people()
     from producer.contract import Impact
     from producer.trackers.api import ApiFault
     from producer.trackers.opening import open_tracker

@@ -71,10 +71,8 @@ def hidden_of(body: str) -> Hidden | None:
 
 
 def title_of(barrier: Barrier) -> str:
-    """Return an issue's title: the component, and what is wrong with it."""
-    advice = advice_on(barrier.rule)
-    problem = advice.problem if advice else barrier.help or f"breaks the rule {barrier.rule}"
-    title = one_line(f"{barrier.name}: {problem}", limit=MAX_TITLE).replace("`", "'")
+    """Return an issue's title: the component barrier's name, which says what is wrong with what."""
+    title = one_line(barrier.name, limit=MAX_TITLE).replace("`", "'")
     return _REFERENCE.sub(rf"\1{_WORD_JOINER}", title)
 
 

@@ -106,11 +106,13 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
 ) -> None:
     run.report(page("/", LABEL, CARDS), page("/a", LABEL))
 
-    code = run.sync(*asked_of(run, host), "--waivers", str(run.folder / "sightline.toml"))
+    code = run.sync(*asked_of(run, host), "--json", "--waivers", str(run.folder / "sightline.toml"))
 
     assert (code, host.writes, host.issues) == (0, [], [])
     assert [json.loads(line)["step"] for line in capsys.readouterr().out.splitlines()] == ["open", "open"]
     assert not (run.folder / "sightline.toml").exists()
+    run.sync(*asked_of(run, host))
+    assert f"open    {HEADER}  Header › search field has no label (critical, on 2 pages)" in capsys.readouterr().out
 
 
 def test_an_issue_is_opened_updated_closed_and_reopened(run: Run, host: TrackerStub) -> None:
