@@ -233,6 +233,17 @@ class Keys:
     decisions = _Key("decisions")
     """Hash of JSON: what people decided about findings that axe-core left undecided, by component."""
 
+    # ------------------------------------------------------------------------------------------ notices
+
+    notices = _Key("notices")
+    """Hash: the last event that was looked at for notices, and counts of those sent, given up and dropped."""
+    notices_due = _Key("notices:due")
+    """Sorted set: notice → when it is to be sent, Redis ms; of one being sent, when it may be sent again."""
+    notices_open = _Key("notices:open")
+    """Hash: notice → its JSON, and, with ``#`` behind its name, how often it was claimed."""
+    notices_failed = _Key("notices:failed")
+    """List of JSON: the notices that were given up last, and why; a week."""
+
     # ------------------------------------------------------------------------------------------ the GPU pool
 
     gpu_hosts = _Key("gpu:hosts")

@@ -85,7 +85,7 @@ class Variable:
         """Say what is wrong, in one line that holds no password and no key."""
         if self.name.endswith("_url"):
             shown = public_redis_url(shown)
-        elif "key" in self.name.split("_"):
+        elif {"key", "secret", "password", "webhooks"} & set(self.name.split("_")):
             shown = UNCLEAR
         return SettingsError(f"{self.name.upper()} is {shown!r}: {error} (default: {self.default!r})")
 

@@ -24,11 +24,15 @@ from worker.agent.assessment.job import TRIES
 from worker.agent.fixes.job import ATTEMPTS
 from worker.agent.handlers import JobContext
 from worker.memory.vectors.indexes import redis_errors as memory_errors
+from worker.notices.sender import open_sender, sending
+from worker.notices.settings import listed
+from worker.notices.webhook import Refuse
 from worker.queue.arq_pool import StreamPool
 from worker.queue.outcome import Commit, Lost, Requeued, Retried
 from worker.queue.worker import StreamWorker, func
 from worker.resources import Resources, open_resources, scan_settings
-from worker.scan.engine import ScanEngine
+from worker.scan.engine import ScanEngine, ScanSettings
+from worker.scan.guard import Guard
 from worker.settings import WorkerSettings
 from worker.telemetry import configure_logging
 
@@ -88,9 +92,13 @@ def build_worker(
     async def open_all(_: JobContext) -> None:
         if metrics is not None:  # before the browser: a port that is taken is told at once
             opened.enter_context(serving_metrics(metrics, settings, redis, worker, engine))
+        notices = open_sender(settings, redis, worker.keys, refuse_webhook(settings))
         jobs.resources = await opened.enter_async_context(
             open_resources(settings, redis, engine, worker=worker.name, is_patient=not burst)
         )
+        await opened.enter_async_context(sending(notices))
+        if notices:
+            worker.describe_more = lambda: {**described(), "notices": notices.told}
         spare_collections_what_stays()
 
     async def close_all(_: JobContext) -> None:
@@ -124,8 +132,23 @@ def build_worker(
         "models": [settings.chat_model, settings.embedding_model],
         "hosts": [host.name for host in settings.ollama_hosts],
     }
-    worker.describe_more = lambda: {**about, "sandbox": engine.sandbox, "browser": engine.browser}
+
+    def described() -> dict[str, Any]:
+        return {**about, "sandbox": engine.sandbox, "browser": engine.browser}
+
+    worker.describe_more = described
     return worker
+
+
+def refuse_webhook(settings: WorkerSettings) -> Refuse:
+    """Return what says why a webhook's address must not be connected to: the guard of pages, with hosts of its own."""
+    guard = Guard(ScanSettings(allow_hosts=tuple(listed(settings.notify_allow_hosts))))
+
+    def refuse(host: str, port: int, address: str) -> str | None:
+        refused = guard.refuse(host, port, address)
+        return None if refused is None else f"the guard refused its host: rule {refused.rule!r}"
+
+    return refuse
 
 
 def assess_slots(settings: WorkerSettings) -> int:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from producer.errors import SettingsError
-from producer.settings import DAY_S, ClientSettings, Within
+from producer.settings import DAY_S, Within
 from worker.gpu.hosts import Host, parse_hosts
+from worker.notices.settings import NoticeSettings
 
 NO_KEY: Final = SecretStr("")
 REVIEW_AREAS: Final = 2
@@ -29,7 +30,7 @@ def _check_endpoint(text: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class WorkerSettings(ClientSettings):
+class WorkerSettings(NoticeSettings):
     """What a worker needs to know; ``WorkerSettings.from_env(os.environ)`` reads it."""
 
     max_jobs: Annotated[int, Within(ge=1, le=1000)] = 3

@@ -92,6 +92,11 @@ memory.dropped            a namespace had more memories than are kept: namespace
 reindex.model_failed      the model of a reindex under way failed, the old one goes on: model, error
 reindex.left_to_backfill  a change was given up, the model in use cannot be asked now: model, error
 settings.model_moved      EMBEDDING_MODEL names the model before a reindex: given, used
+notice.sent               a receiver took a notice: notice, about, events
+notice.retried            … or did not yet: notice, about, events, why, pause_s
+notice.given_up           … or did not for hours: notice, about, events, why
+notices.dropped           too many wait, new ones are dropped: notices
+notices.failed            notices could not be looked for now: error
 usage.not_counted         Redis did not take a call's usage: kind, model, error
 ========================  ======================================================================
 

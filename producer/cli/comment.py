@@ -41,8 +41,8 @@ def comment(file: str) -> None:
     if text is None:
         click.echo(f"sightline: no comment: there is no {file!r}; the scan ended before it was written", err=True)
         return
-    from producer.cli.hosting.api import ApiFault
     from producer.cli.hosting.places import NoPlace, place_of
+    from producer.trackers.api import ApiFault
 
     try:
         place = place_of(variables)

@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "config": "Write, check, show and import sightline.toml.",
     "dead": "List, show, replay and drop dead letters.",
     "drain": "Have a worker finish its jobs and end.",
+    "issues": "Keep a tracker's issues in step with what scans find.",
     "pause": "Pause a lane, a batch, a host or a site.",
     "resume": "End a pause.",
     "review": "Decide what axe-core leaves undecided, with a reason.",

@@ -94,6 +94,9 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
         who = f"{one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}"
         draining = "  draining" if queue.is_draining(worker.name) else ""
         yield f"  {who}  {load}  heard of {age_s} s ago{sandbox}{draining}"
+    newest = max(queue.workers, key=lambda worker: (bool(worker.notices), worker.at_ms))
+    if newest.notices:
+        yield f"notices: {one_line(newest.notices, limit=400)}"
 
 
 def control_line(control: Control) -> str:

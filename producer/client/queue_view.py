@@ -117,6 +117,8 @@ class WorkerInfo:
     browser: str = ""
     hosts: tuple[str, ...] = ()
     """The model hosts that it knows."""
+    notices: str = ""
+    """Notices that wait or were given up, in words; '' where all were sent, or it sends none."""
 
     @classmethod
     def of(cls, heartbeat: Mapping[str, Any]) -> WorkerInfo:
@@ -146,6 +148,7 @@ class WorkerInfo:
             models=texts("models"),
             browser=text("browser"),
             hosts=texts("hosts"),
+            notices=text("notices"),
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from producer.contract import ScanRequest, ScanResult
+from producer.contract.scan_terms import terms_of
 from producer.errors import InvalidJob
 from tests.support.hostile import GUILTY
 from tests.support.scans import passes
@@ -53,6 +54,7 @@ async def test_a_finding_says_what_is_wrong_where_and_which_criterion_it_breaks(
     assert (result.title, result.group, result.http_status) == ("Guilty", "templates", 200)
     assert result.engine["axe"] == "4.14.1"
     assert result.engine["browser"].startswith("Chromium ")
+    assert result.engine["terms"] == terms_of(ScanRequest(url=result.url))
     assert set(result.timings_ms) >= {"open", "load", "audit", "total"}
 
 

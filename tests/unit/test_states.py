@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from producer.contract import ScanRequest
+from producer.contract.scan_terms import terms_of
 from producer.contract.states import join_states, split_state, with_state
-from worker.memory.history.scan_record import page_of, terms_of
+from worker.memory.history.scan_record import page_of
 
 PAGE = "https://shop.example/cart"
 

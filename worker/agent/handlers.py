@@ -18,6 +18,7 @@ from producer.contract import JsonObject, Lane, QueryRequest, ScanRequest, ScanR
 from producer.contract.addresses import site_of
 from producer.contract.fixes import PENDING
 from producer.contract.page_counts import PREFIX as PAGES
+from producer.contract.scan_terms import terms_of
 from producer.errors import InvalidJob
 from producer.keys import Keys
 from worker.agent.assessment.component_writes import component_writes
@@ -29,7 +30,7 @@ from worker.agent.conversation.graph import QueryGraph
 from worker.agent.fixes.queueing import are_tried, fix_writes, secret_writes
 from worker.agent.job_secrets import LoadSecrets
 from worker.agent.state import QueryContext, Recalled, RecalledComponents, ScanContext, ScanState, unpack_shots
-from worker.memory.history.scan_record import document, page_of, signature, terms_of
+from worker.memory.history.scan_record import document, page_of, signature
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.job_context import serving
 from worker.queue.barrier_writes import TallyWrite, WindowWrite

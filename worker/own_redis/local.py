@@ -69,6 +69,8 @@ def local_service(environ: Mapping[str, str], urls: Iterable[str]) -> Generator[
             "SCAN_ALLOW_HOSTS": allowed,
             "SHUTDOWN_GRACE_S": "0",
             "METRICS_PORT": "",
+            # Notices are a service's: this one is gone before a second try.
+            **dict.fromkeys(("NOTIFY_WEBHOOKS", "NOTIFY_WEBHOOKS_FILE", "NOTIFY_MAIL_TO", "SMTP_URL"), ""),
             "TMPDIR": str(folder),
         }
         log = folder / "worker.log"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from producer.contract import Doubt, NamedElement, ScanRequest, ScanResult, ScanStatus, public_url
+from producer.contract.scan_terms import terms_of
 from worker.scan.axe import AxeReport, AxeRun
 from worker.scan.axe_source import load_axe
 from worker.scan.cdp import CallFailed, CallTimedOut
@@ -285,6 +286,7 @@ class Visit:
                 "browser": browser.version,
                 "sandbox": browser.sandbox,
                 "fonts": browser.fonts.fingerprint,
+                "terms": terms_of(self._request),
             },
             timings_ms={**self._timings, "total": self._deadline.spent_ms},
         )

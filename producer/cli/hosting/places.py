@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol, cast
 from urllib.parse import quote
 
 from producer.cli.ci import ci_system
-from producer.cli.hosting.api import Api, ApiFault
 from producer.contract.addresses import origin_of
 from producer.errors import InputError
 from producer.text_file import read_text
+from producer.trackers.api import Api, ApiFault
 
 _PULL_REF: Final = re.compile(r"refs/pull/(\d+)/")
 _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")

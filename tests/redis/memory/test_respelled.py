@@ -15,13 +15,14 @@ from redis.exceptions import ResponseError
 
 from producer.contract import ScanRequest
 from producer.contract.addresses import page_id, page_ids, site_of, without_port
+from producer.contract.scan_terms import terms_of
 from producer.keys import Keys
 from producer.redis.scripts import run_script
 from tests.support.queue import until
 from tests.support.scans import scan_result, write_scan
 from worker.memory.history.history import History, ScanFilter
 from worker.memory.history.respelled import RESPELL
-from worker.memory.history.scan_record import page_of, terms_of
+from worker.memory.history.scan_record import page_of
 from worker.memory.vectors.backfill import keep_backfilled, respell_in_turn
 
 OLD = {

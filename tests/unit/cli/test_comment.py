@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producer.cli import connect, main
-from producer.cli.hosting import api
+from producer.trackers import api
 from tests.support.hosting import HostingStub, Refusal, hosting_stub
 
 REPORT = "<!-- sightline: sightline/shop.example -->\n## Accessibility report\n"

@@ -16,7 +16,7 @@ from tests.support.rows import check_each
 
 ROOT = Path(__file__).resolve().parents[3]
 MAKE = runpy.run_path(str(ROOT / "ops/cli/make.py"))
-PAGES = ("README.md", "docs/ci.md", "ops/other-languages.md", "ops/cli.md")
+PAGES = ("README.md", "docs/ci.md", "docs/trackers.md", "ops/other-languages.md", "ops/cli.md")
 
 
 def leaves() -> Iterator[tuple[str, click.Command]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from producer.cli.status_text import batch_lines, job_lines, queue_lines
@@ -114,3 +116,13 @@ def test_an_answer_is_folded_between_words_and_keeps_its_lines_and_addresses(mon
     assert folded("The worst is (https://shop.example/cart).\n\nSources:\n  scan 1") == (
         "The worst is\n(https://shop.example/cart).\n\nSources:\n  scan 1"
     )
+
+
+def test_the_queue_names_notices_that_wait_or_were_given_up_once() -> None:
+    quiet = WorkerInfo("w1", "host", 7, 2_000, 3, (), 0, 0, 0)
+    sender = replace(quiet, name="w2", at_ms=1_000, notices="1 given up within a week, the last one: mail: \x1b[2Jgone")
+    queue = QueueInfo({}, scheduled=0, dead=0, workers=(quiet, sender, quiet))
+
+    told = [line for line in queue_lines(queue, now_ms=2_000) if line.startswith("notices")]
+
+    assert told == ["notices: 1 given up within a week, the last one: mail: [2Jgone"]

@@ -19,6 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from producer.contract import AssessmentSource, Changes, ScanRequest, ScanResult, Usage
+from producer.contract.scan_terms import terms_of
 from producer.errors import ModelError, ModelTimeout
 from worker.agent.assessment.assess import appraise, reason_not_to_ask
 from worker.agent.assessment.trim import AUDIT_BYTES, RECORD_BYTES, trim
@@ -33,7 +34,6 @@ from worker.memory.history.scan_record import (
     page_of,
     recorded_findings,
     search_text,
-    terms_of,
 )
 from worker.memory.vectors.embeddings import Embedded
 from worker.models.protocols import ChatModel, add_usage, spent_on

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 
 from producer.contract import Finding, Node, ScanRequest
 from producer.contract.fixes import TriedFix
+from producer.contract.scan_terms import terms_of
 from producer.keys import Keys
-from worker.memory.history.scan_record import terms_of
 from worker.scan.fixes.rules import MECHANICAL
 from worker.scan.fixes.wanted import NOTHING
 

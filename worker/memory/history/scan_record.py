@@ -16,7 +16,6 @@ from typing import Any, Final, cast
 
 from producer.contract import Changes, Counts, Finding, Impact, JsonObject, ScanRequest, ScanResult, page_id
 from producer.contract.addresses import any_port, host_of, path_of, site_of, without_port
-from producer.contract.appearance import APPEARANCE
 from producer.redis.scripts import as_text
 from worker.memory.vectors.embeddings import Embedded
 from worker.memory.vectors.indexes import exact_tag
@@ -92,17 +91,6 @@ def page_of(request: ScanRequest) -> str:
     if request.url is not None:
         return page_id(request.page_url)
     return f"html-{sha256((request.html or '').encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
-
-
-def terms_of(request: ScanRequest) -> str:
-    """Return a digest of a scan's rules and view; only scans with the same terms can be compared.
-
-    Differences due to another standard, other rules, or another part, width or state of the page are neither new nor
-    fixed. In the default state it equals the digest of releases without states.
-    """
-    terms = request.model_dump(include={"standard", "include", "exclude", "disabled_rules", "viewport"}, mode="json")
-    terms |= request.model_dump(include=set(APPEARANCE), exclude_defaults=True, mode="json")
-    return sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def recorded_findings(findings: Sequence[Finding]) -> tuple[RecordedFinding, ...]:

@@ -1,4 +1,4 @@
-"""Calls to a host's HTTP API: JSON, pages of a list, patience with a busy host. Knows no host by name.
+"""Calls to a code host's HTTP API: JSON, pages of a list, patience with a busy host. Knows no host by name.
 
 A token goes to the API's own origin and nowhere else: redirects are not followed, nor a next page elsewhere. A proxy
 and authorities come from the usual variables (``HTTPS_PROXY``, ``SSL_CERT_FILE``).
@@ -27,6 +27,8 @@ MAX_BYTES: Final = 20_000_000
 MAX_PAGES: Final = 50
 """Of a list, 100 entries each; a pull request with more comments is read as far as that."""
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
+UNCLEAR: Final = frozenset({500, 502, 504})
+"""After which it may have been done."""
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 
 
@@ -61,31 +63,40 @@ class Api:
     headers: Mapping[str, str] = field(repr=False)
     pause: Callable[[float], None] = time.sleep
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
-        """Return the reply; a busy host is asked ``TRIES`` times. Raises ``ApiFault``."""
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, once: bool = False) -> Reply:
+        """Return the reply; a busy host is asked ``TRIES`` times. Raises ``ApiFault``.
+
+        ``once``: not again where the host may have done it, which is unless it says that it is busy.
+        """
         url = path if path.startswith(f"{self.base}/") else f"{self.base}/{path}"
         for left in reversed(range(TRIES)):
             try:
                 return self._once(method, url, body)
             except HTTPError as error:
                 wait_s = _pause_s(error, TRIES - left)
-                if wait_s is None or not left:
-                    raise ApiFault(f"{method} {_shown(url)}: {error.code} {_said(error)}", error.code) from None
+                may_be_done = once and error.code in UNCLEAR
+                if wait_s is None or wait_s > MAX_PAUSE_S or may_be_done or not left:
+                    later = f"; it asks to come back in {wait_s:.0f} s" if wait_s and wait_s > MAX_PAUSE_S else ""
+                    raise ApiFault(f"{method} {_shown(url)}: {error.code} {_said(error)}{later}", error.code) from None
             except (OSError, HTTPException, ValueError) as error:
                 wait_s = float(TRIES - left)
-                if not left:
+                if once or not left:
                     raise ApiFault(f"{method} {_shown(url)}: {_reason(error)}") from None
             self.pause(wait_s)
         raise AssertionError("the last try returns or raises")
 
-    def listed(self, path: str) -> Iterator[dict[str, Any]]:
-        """Yield the objects of a list, page after page. Raises ``ApiFault``."""
+    def listed(self, path: str, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, page after page. Raises ``ApiFault``; if ``whole``, also for one cut short."""
         for _ in range(MAX_PAGES):
             reply = self.call("GET", path)
             yield from (one for one in reply.value if isinstance(one, dict)) if isinstance(reply.value, list) else ()
             path = reply.next_url
-            if not path or origin_of(path) != origin_of(self.base):
+            if not path:
                 return
+            if origin_of(path) != origin_of(self.base):
+                break
+        if whole:
+            raise ApiFault(f"the list goes on at {_shown(path)}, beyond {MAX_PAGES} pages or at another host")
 
     def _once(self, method: str, url: str, body: Mapping[str, Any] | None) -> Reply:
         data = None if body is None else json.dumps(body).encode()
@@ -100,10 +111,20 @@ class Api:
 
 
 def _pause_s(error: HTTPError, tries: int) -> float | None:
-    """Return how long to wait before the next try; None where the host's answer will stay the same."""
+    """Return how long to wait before the next try; None where the host's answer will stay the same.
+
+    GitHub says when its hourly limit ends by ``X-RateLimit-Reset``, GitLab by ``RateLimit-Reset``: seconds since 1970.
+    https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+    """
+    if error.code not in {403, *_BUSY}:
+        return None
     asked = (error.headers.get("Retry-After") or "").strip()
-    if asked.isdecimal() and error.code in {403, *_BUSY}:
-        return min(float(asked), MAX_PAUSE_S)
+    if asked.isdecimal():
+        return float(asked)
+    for prefix in ("X-RateLimit", "RateLimit"):
+        reset = (error.headers.get(f"{prefix}-Reset") or "").strip()
+        if (error.headers.get(f"{prefix}-Remaining") or "").strip() == "0" and reset.isdecimal():
+            return max(float(tries), float(reset) - time.time())
     return float(tries) if error.code in _BUSY else None
 
 

@@ -1,0 +1,89 @@
+"""The component barriers of a site as workers count them with each scan: what is there now, and what is mended.
+
+Reads the index that ``worker/memory/history/barriers.py`` keeps. Unlike a report it knows every page, and no selectors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final, cast
+
+from redis.exceptions import ResponseError
+
+from producer.client.client import Client
+from producer.contract import Impact
+from producer.errors import InputError, RedisUnsuitable
+from producer.redis.connection import redis_errors
+from producer.trackers.seen import Barrier, Seen
+
+_FIELDS: Final = ("name", "rule", "impact", "pages", "elements", "groups", "host_name")
+_AT_ONCE: Final = 500
+MAX_BARRIERS: Final = 10_000
+"""RediSearch gives no more of one search."""
+
+
+async def seen_on(client: Client, site: str) -> Seen:
+    """Return the component barriers of a site, a host with its port unless that is the usual one.
+
+    Raises ``InputError`` where none are known, ``RedisUnsuitable`` where this user of Redis may not search.
+    """
+    host = site.strip().lower().removeprefix("www.")
+    query = f"@site:{{{sha256(host.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}}}"
+    barriers: dict[str, Barrier] = {}
+    mended: set[str] = set()
+    with redis_errors(client.settings, None):
+        seconds, micros = await cast("Any", client.redis).time()
+        for first in range(0, MAX_BARRIERS, _AT_ONCE):
+            rows = await _rows(client, query, first)
+            for issue_id, fields in rows:
+                one = _barrier(issue_id, fields)
+                if one.pages:
+                    barriers[issue_id] = one
+                else:
+                    mended.add(issue_id)
+            if len(rows) < _AT_ONCE:
+                break
+    if not barriers and not mended:
+        env = client.settings.environment
+        msg = f"no component barrier is known of {site!r} in environment {env!r}: expected a site that workers scanned"
+        raise InputError(f"{msg}, such as shop.example or localhost:3000")
+    at_ms = int(seconds) * 1000 + int(micros) // 1000
+    return Seen(at_ms, barriers, mended=frozenset(mended), is_history=True)
+
+
+async def _rows(client: Client, query: str, first: int) -> list[tuple[str, dict[str, str]]]:
+    asked = ["RETURN", len(_FIELDS), *_FIELDS, "SORTBY", "since_ms", "ASC", "LIMIT", first, _AT_ONCE, "DIALECT", 2]
+    try:
+        reply: Any = await client.redis.execute_command("FT.SEARCH", client.keys.barriers_index, query, *asked)
+    except ResponseError as error:
+        if "NOPERM" in str(error) or "no permissions" in str(error):
+            msg = "this user of Redis may not search: give REDIS_URL the user 'worker', or pass a report, not --site"
+            raise RedisUnsuitable(msg) from None
+        if "index" in str(error).lower():  # "no such index": nothing was scanned here yet
+            return []
+        raise
+    prefix = client.keys.barrier_prefix
+    return [
+        (_text(key).removeprefix(prefix), dict(zip(map(_text, row[::2]), map(_text, row[1::2]), strict=True)))
+        for key, row in zip(reply[1::2], reply[2::2], strict=True)
+    ]
+
+
+def _barrier(issue_id: str, fields: Mapping[str, str]) -> Barrier:
+    impact = fields.get("impact", "")
+    return Barrier(
+        issue_id,
+        name=fields.get("name", ""),
+        rule=fields.get("rule", ""),
+        impact=Impact(impact) if impact else Impact.SERIOUS,
+        site=fields.get("host_name", ""),
+        pages=int(fields.get("pages") or 0),
+        elements=int(fields.get("elements") or 0),
+        groups=tuple(sorted(json.loads(fields.get("groups") or "{}"))),
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

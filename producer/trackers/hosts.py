@@ -1,0 +1,157 @@
+"""Issues at GitHub (also Gitea and Forgejo, which have its API) and at GitLab.
+
+https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/issues/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+from producer.trackers.api import UNCLEAR, Api, ApiFault, Reply
+from producer.trackers.body import hidden_of
+from producer.trackers.tracker import Issue
+
+WRITE_GAP_S: Final = 1.0
+"""What GitHub asks to leave between writes; faster ones run into its secondary limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubIssues:
+    """The issues of a repository, ``owner/name``."""
+
+    api: Api
+    repository: str
+    label: str
+
+    @property
+    def name(self) -> str:
+        """The repository."""
+        return self.repository
+
+    def issues(self) -> list[Issue]:
+        """Return all issues with the label; pull requests, which GitHub lists among them, are left out."""
+        path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100"
+        listed = self.api.listed(path, whole=True)
+        return [self.issue_of(one) for one in listed if "pull_request" not in one]
+
+    def create(self, title: str, body: str) -> Issue:
+        """Open an issue. Raises ``ApiFault`` also where the label was dropped, as for accounts that may not set any."""
+        asked = {"title": title, "body": body, "labels": [self.label]}
+        issue = _created(self, lambda: self.api.call("POST", self._path, asked, once=True), body)
+        self.api.pause(WRITE_GAP_S)
+        return issue
+
+    def update(
+        self, number: int, *, body: str | None = None, is_open: bool | None = None, refused: bool = False
+    ) -> None:
+        """Set the body, and open or close the issue."""
+        asked: dict[str, Any] = {} if body is None else {"body": body}
+        if is_open is not None:
+            reason = "reopened" if is_open else "not_planned" if refused else "completed"
+            asked |= {"state": "open" if is_open else "closed", "state_reason": reason}
+        self.api.call("PATCH", f"{self._path}/{number}", asked)
+        self.api.pause(WRITE_GAP_S)
+
+    @property
+    def _path(self) -> str:
+        return f"repos/{self.repository}/issues"
+
+    @staticmethod
+    def issue_of(one: Mapping[str, Any]) -> Issue:
+        """Return an issue of the API's."""
+        labels = (label.get("name") if isinstance(label, dict) else label for label in one.get("labels") or ())
+        return Issue(
+            int(one["number"]),
+            str(one.get("title") or ""),
+            str(one.get("body") or ""),
+            frozenset(map(str, labels)),
+            one.get("state") != "closed",
+            str(one.get("html_url") or ""),
+            _time_ms(one.get("closed_at")),
+            is_refused=one.get("state_reason") == "not_planned",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GitLabIssues:
+    """The issues of a project, by its number or its path."""
+
+    api: Api
+    project: str
+    label: str
+
+    @property
+    def name(self) -> str:
+        """The project."""
+        return self.project
+
+    def issues(self) -> list[Issue]:
+        """Return all issues with the label."""
+        path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100&order_by=created_at&sort=asc"
+        return [self.issue_of(one) for one in self.api.listed(path, whole=True)]
+
+    def create(self, title: str, body: str) -> Issue:
+        """Open an issue. Raises ``ApiFault`` also where the label was dropped, as for accounts that may not set any."""
+        asked = {"title": title, "description": body, "labels": self.label}
+        return _created(self, lambda: self.api.call("POST", self._path, asked, once=True), body)
+
+    def update(
+        self, number: int, *, body: str | None = None, is_open: bool | None = None, refused: bool = False
+    ) -> None:
+        """Set the description, and open or close the issue; GitLab keeps no reason."""
+        del refused
+        asked: dict[str, Any] = {} if body is None else {"description": body}
+        if is_open is not None:
+            asked["state_event"] = "reopen" if is_open else "close"
+        self.api.call("PUT", f"{self._path}/{number}", asked)
+
+    @property
+    def _path(self) -> str:
+        return f"projects/{quote(self.project, safe='')}/issues"
+
+    @staticmethod
+    def issue_of(one: Mapping[str, Any]) -> Issue:
+        """Return an issue of the API's."""
+        return Issue(
+            int(one["iid"]),
+            str(one.get("title") or ""),
+            str(one.get("description") or ""),
+            frozenset(map(str, one.get("labels") or ())),
+            one.get("state") != "closed",
+            str(one.get("web_url") or ""),
+            _time_ms(one.get("closed_at")),
+        )
+
+
+def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], body: str) -> Issue:
+    """Return the new issue; where the host's answer is unclear, it is looked for before an error is raised."""
+    wanted = hidden_of(body)
+    try:
+        value = post().value
+    except ApiFault as fault:
+        if fault.status and fault.status not in UNCLEAR:
+            raise
+        for one in tracker.issues():
+            if wanted and (has := hidden_of(one.body)) and has.issue_id == wanted.issue_id:
+                return one
+        raise
+    if not isinstance(value, dict):
+        raise ApiFault(f"{tracker.name}: the reply to a new issue is no issue")
+    issue = tracker.issue_of(cast("dict[str, Any]", value))
+    if tracker.label not in issue.labels:
+        raise ApiFault(
+            f"{tracker.name}: issue {issue.number} was opened without the label {tracker.label!r}, by which it would "
+            f"be found again: let the token's account set labels, give issue {issue.number} the label, then sync again"
+        )
+    return issue
+
+
+def _time_ms(text: object) -> int:
+    try:
+        return int(datetime.fromisoformat(str(text)).timestamp() * 1000) if text else 0
+    except ValueError:
+        return 0

@@ -1,0 +1,74 @@
+"""Which tracker, by what was asked for and the variables of the environment; tokens come from these or files alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from producer.contract.addresses import origin_of
+from producer.errors import InputError
+from producer.text_file import read_text
+from producer.trackers.api import Api
+from producer.trackers.hosts import GitHubIssues, GitLabIssues
+from producer.trackers.json_file import JsonIssues
+from producer.trackers.tracker import Tracker
+
+_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_PROJECT: Final = re.compile(r"\d+|[\w.-]+(/[\w.-]+)+")
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1000}")
+
+
+def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output: str, label: str) -> Tracker:
+    """Return the tracker; raises ``InputError`` for what is missing, with where to put it."""
+    if not label.strip() or "," in label or len(label) > 50 or not label.isprintable():  # noqa: PLR2004  GitHub's limit
+        raise InputError(f"--label {label!r}: expected one name of up to 50 characters, without a comma")
+    if to == "github":
+        project = project or variables.get("GITHUB_REPOSITORY", "")
+        if not _REPOSITORY.fullmatch(project):
+            raise InputError(f"the repository is {project!r}: expected --project or GITHUB_REPOSITORY as owner/name")
+        token = _token(
+            variables, "GITHUB_TOKEN", "GH_TOKEN", file="GITHUB_TOKEN_FILE", scope="permission issues: write"
+        )
+        base = _address(variables, "GITHUB_API_URL", "https://api.github.com")
+        headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
+        return GitHubIssues(Api(base, headers), project, label)
+    if to == "gitlab":
+        project = project or variables.get("CI_PROJECT_ID", "")
+        if not _PROJECT.fullmatch(project):
+            raise InputError(
+                f"the project is {project!r}: expected --project or CI_PROJECT_ID as its number or group/name"
+            )
+        token = _token(variables, "GITLAB_TOKEN", file="GITLAB_TOKEN_FILE", scope="scope api")
+        base = _address(variables, "CI_API_V4_URL", "https://gitlab.com/api/v4")
+        return GitLabIssues(Api(base, {"PRIVATE-TOKEN": token}), project, label)
+    return JsonIssues(Path(output), label)
+
+
+def _token(variables: Mapping[str, str], *names: str, file: str, scope: str) -> str:
+    """Return the token of the first variable that is set, or of the file that ``file`` names; no message quotes one."""
+    for name in names:
+        if token := variables.get(name, "").strip():
+            return _checked(token, name)
+    if path := variables.get(file, "").strip():
+        try:
+            return _checked(read_text(path).strip(), file)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read the file that {file} names: {type(error).__name__}") from None
+    raise InputError(
+        f"there is no token: set {names[0]}, or {file} to the name of a file with it; it needs the {scope}"
+    )
+
+
+def _checked(token: str, name: str) -> str:
+    if not _TOKEN.fullmatch(token):
+        raise InputError(f"{name} holds no token: expected one word of ASCII characters")
+    return token
+
+
+def _address(variables: Mapping[str, str], name: str, otherwise: str) -> str:
+    base = variables.get(name, "").strip() or otherwise
+    if not origin_of(base) or "@" in base:
+        raise InputError(f"{name}: expected an http or https address without user info")
+    return base.rstrip("/")

@@ -1,0 +1,140 @@
+"""What a JSON report says of component barriers, and of which pages it can say that they have one no longer. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from producer.contract import Finding, Impact, ScanResult
+from producer.contract.addresses import site_name
+from producer.errors import InputError
+from producer.reports.components import ComponentBarrier, by_component
+from producer.reports.fixes import diff_lines
+from producer.reports.page import Page, elements, page_of, selector_text
+
+_EXPECTED: Final = "expected a report of 'sightline scan --format json=report.json'"
+_DIGITS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page that has the barrier: its name for people, its digest, and what of it is affected."""
+
+    name: str
+    digest: str
+    elements: int = 0
+    selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """A component barrier as its issue shows it.
+
+    ``pages`` and ``elements`` are counts. ``places`` are empty where only counts are known (from the history).
+    """
+
+    issue_id: str
+    name: str
+    rule: str
+    impact: Impact
+    site: str
+    pages: int
+    elements: int
+    places: tuple[Place, ...] = ()
+    help: str = ""
+    help_url: str = ""
+    criteria: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
+    is_waived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The component barriers of a scan by ``issue_id``; ``at_ms`` is when it ended.
+
+    ``read`` has the digests of pages that were read whole, ``unsure`` digest and rule where elements were left out.
+    From the history, ``mended`` has what no page has any longer, and the two are empty.
+    """
+
+    at_ms: int
+    barriers: Mapping[str, Barrier]
+    read: frozenset[str] = frozenset()
+    unsure: frozenset[tuple[str, str]] = frozenset()
+    mended: frozenset[str] = frozenset()
+    is_history: bool = False
+
+    def without(self, rule: str, issue_id: str) -> frozenset[str]:
+        """Return the digests of pages that certainly do not have the barrier."""
+        barrier = self.barriers.get(issue_id)
+        having = {place.digest for place in barrier.places} if barrier else set[str]()
+        return frozenset(one for one in self.read if one not in having and (one, rule) not in self.unsure)
+
+
+def read_report(text: str, name: str) -> Seen:
+    """Return what a JSON report says. Raises ``InputError`` for what is none."""
+    try:
+        read: Any = json.loads(text)
+        at_ms = int(datetime.fromisoformat(read["generated_at"]).timestamp() * 1000)
+        pages = [page_of(ScanResult.model_validate(one)) for one in read["pages"] if one.get("error") is None]
+        marked = {str(one["issue_id"]): cast("dict[str, int]", one["marks"]) for one in read["component_barriers"]}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ValidationError) as error:
+        kind = "it is no JSON" if isinstance(error, json.JSONDecodeError) else f"{type(error).__name__} in it"
+        raise InputError(f"cannot use {name!r}: {kind}; {_EXPECTED}") from None
+    waived = {one for one, marks in marked.items() if marks and set(marks) == {"waived"}}
+    return seen_in(pages, at_ms=at_ms, waived=waived)
+
+
+def seen_in(pages: Sequence[Page], *, at_ms: int, waived: Iterable[str] = ()) -> Seen:
+    """Return what pages say, ``waived`` being the component barriers whose elements all are."""
+    waived = frozenset(waived)
+    read = frozenset(_digest(page) for page in pages if page.is_scanned and _terms(page))
+    unsure = frozenset((_digest(page), one.rule) for page in pages for one in page.findings if one.is_trimmed)
+    found = {one.issue_id: _barrier(one, is_waived=one.issue_id in waived) for one in by_component(pages)}
+    return Seen(at_ms, {issue_id: one for issue_id, one in found.items() if issue_id}, read, unsure)
+
+
+def _barrier(one: ComponentBarrier, *, is_waived: bool) -> Barrier:
+    by_page: dict[str, tuple[Page, list[Finding]]] = {}
+    for page, finding in one.places:
+        by_page.setdefault(page.name, (page, []))[1].append(finding)
+    places = [_place(page, findings) for page, findings in by_page.values()]
+    fix = one.fix[0] if one.fix else None
+    return Barrier(
+        one.issue_id,
+        name=one.name,
+        rule=one.rule,
+        impact=one.impact,
+        site=site_name(one.places[0][0].url),
+        pages=one.page_count,
+        elements=one.node_count,
+        places=tuple(sorted(places, key=lambda place: (-place.elements, place.name))),
+        help=one.finding.help,
+        help_url=one.finding.help_url,
+        criteria=tuple(one.finding.criteria),
+        groups=tuple(one.groups),
+        diff=tuple(f"{sign}{line}" for sign, line in diff_lines(fix)) if fix else (),
+        is_waived=is_waived,
+    )
+
+
+def _place(page: Page, findings: Sequence[Finding]) -> Place:
+    nodes = [node for finding in findings for node in finding.nodes]
+    selector = selector_text(nodes[0].selector) if nodes else ""
+    return Place(page.name, _digest(page), sum(elements(finding) for finding in findings), selector)
+
+
+def _terms(page: Page) -> str:
+    """Return what the scan was held to; '' in results of releases that did not say, which mend nothing."""
+    return page.result.engine.get("terms", "") if page.result else ""
+
+
+def _digest(page: Page) -> str:
+    """Return the page under its terms: what it was not looked at for is not mended."""
+    return sha256(f"{page.name}\n{_terms(page)}".encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

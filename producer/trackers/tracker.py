@@ -1,0 +1,55 @@
+"""What a tracker is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+LABEL: Final = "sightline"
+WAIVES: Final = ("a11y-waived", "wontfix")
+"""Labels that make a waiver of an issue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An issue with our label; ``closed_ms`` is when it was closed, 0 for an open one.
+
+    ``is_refused``: somebody closed it as not planned.
+    """
+
+    number: int
+    title: str
+    body: str
+    labels: frozenset[str]
+    is_open: bool
+    url: str = ""
+    closed_ms: int = 0
+    is_refused: bool = False
+
+    @property
+    def waived_by(self) -> str:
+        """The label that waives it, '' for none."""
+        return next((label for label in WAIVES if label in self.labels), "")
+
+
+class Tracker(Protocol):
+    """Issues of one project. All methods raise ``ApiFault``."""
+
+    @property
+    def name(self) -> str:
+        """The project, for people."""
+        ...
+
+    def issues(self) -> list[Issue]:
+        """Return all issues with the label, open and closed."""
+        ...
+
+    def create(self, title: str, body: str) -> Issue:
+        """Open an issue with the label; it must not be repeated where it may have been done."""
+        ...
+
+    def update(
+        self, number: int, *, body: str | None = None, is_open: bool | None = None, refused: bool = False
+    ) -> None:
+        """Set the body, and open or close the issue, in one write."""
+        ...

@@ -1,0 +1,62 @@
+"""Waivers of labelled issues: kept in Redis, or as ``[[waivers]]`` at the end of a settings file.
+
+In a file they stand between two comments and are replaced whole by each sync; what people wrote above stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from producer.contract.waiver import Waiver
+from producer.errors import InputError
+from producer.stored.waivers import Waivers
+from producer.text_file import read_text
+
+_BEGIN: Final = "# waivers of labelled issues, by 'sightline issues sync'"
+_END: Final = "# end of the waivers of labelled issues"
+
+
+async def keep_waivers(kept: Waivers, wanted: Sequence[Waiver], unlabelled: Sequence[Waiver]) -> tuple[int, int]:
+    """Keep ``wanted`` and remove those of ``unlabelled`` that a sync made; return how many of each.
+
+    A waiver that a person gave, with a reason of theirs, is neither replaced nor removed.
+    """
+    held = {waiver.fingerprint: waiver for waiver in await kept.all()}
+    ours = {one.fingerprint for one in unlabelled if held.get(one.fingerprint) == one}
+    added = [one for one in wanted if one.fingerprint not in held or one.fingerprint in ours]
+    for one in added:
+        await kept.add(one)
+    removed = ours - {one.fingerprint for one in wanted}
+    for fingerprint in removed:
+        await kept.remove(fingerprint)
+    return len(added), len(removed)
+
+
+def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
+    """Put ``wanted`` at the end of a sightline.toml, unless it has them by itself; return whether it changed.
+
+    Raises ``InputError``.
+    """
+    try:
+        text = read_text(path) if path.exists() else ""
+        head, found, rest = text.partition(f"{_BEGIN}\n")
+        tail = rest.partition(f"{_END}\n")[2] if found else ""
+        listed = [one for one in wanted if one.fingerprint not in f"{head}{tail}"]
+        tables = "".join(f"\n{_table(one)}" for one in sorted(listed, key=lambda one: one.fingerprint))
+        block = f"{_BEGIN}\n{tables}\n{_END}\n" if listed else ""
+        gap = "\n" if head and not head.endswith("\n\n") and block else ""
+        after = f"{head}{gap}{block}{tail}"
+        if after == text:
+            return False
+        path.write_text(after, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot write waivers to {str(path)!r}: {error}; expected a sightline.toml") from None
+    return True
+
+
+def _table(waiver: Waiver) -> str:
+    # JSON's strings are TOML's, but for DEL, which no reason holds: it is one printable line.
+    return f"[[waivers]]\nfingerprint = {json.dumps(waiver.fingerprint)}\nreason = {json.dumps(waiver.reason)}\n"

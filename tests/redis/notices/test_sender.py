@@ -1,0 +1,316 @@
+"""Notices reach real receivers: signed, once, again after a refusal, given up in the end; mails with a login."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import re
+import signal
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import structlog
+from redis.asyncio import Redis
+
+from producer.errors import SettingsError
+from producer.keys import Keys
+from tests.support.child import Child
+from tests.support.gpu import until
+from tests.support.notice_receivers import WebhookStub, smtp_stub, webhook_stub
+from tests.support.site import AUTHORITY, VOUCHED
+from worker.__main__ import refuse_webhook
+from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after
+from worker.notices.store import LEASE_MS
+from worker.settings import WorkerSettings
+
+SECRET = "k3y of the test"  # noqa: S105  of nobody
+EVENT = {
+    "event": "scan.regressed",
+    "url": "https://shop.example/<!channel>",
+    "critical": 2,
+    "components": [{"name": "Header › @all logo", "issue_id": "4a1f4a1f4a1f4a1f-00c0ffee"}],
+}
+
+
+def sender_of(redis: Redis, keys: Keys, **settings: Any) -> NoticeSender:
+    found = WorkerSettings.from_env({name.upper(): str(value) for name, value in settings.items()})
+    sender = open_sender(found, redis, keys, refuse_webhook(found))
+    assert sender
+    return sender
+
+
+async def add(redis: Redis, keys: Keys, event: Mapping[str, Any] = EVENT) -> str:
+    line = json.dumps({"v": 1, **event})
+    return cast("bytes", await cast("Any", redis).xadd(keys.events, {"event": line})).decode()
+
+
+async def make_due(redis: Redis, keys: Keys) -> None:
+    raw = cast("Any", redis)
+    for name in await raw.zrange(keys.notices_due, 0, -1):
+        await raw.zadd(keys.notices_due, {name: 1})
+
+
+@pytest.fixture
+async def hook() -> AsyncGenerator[WebhookStub]:
+    async with webhook_stub() as stub:
+        yield stub
+
+
+def hooked(redis: Redis, keys: Keys, hook: WebhookStub, **settings: Any) -> NoticeSender:
+    return sender_of(redis, keys, **{"notify_webhooks": hook.url, "notify_allow_hosts": "127.0.0.1", **settings})
+
+
+async def test_a_notice_is_posted_once_and_signed(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
+    sender = hooked(redis, keys, hook, notify_secret=SECRET)
+    await sender.look()
+    event_id = await add(redis, keys)
+
+    await sender.look()
+    await sender.look()
+
+    [(headers, body)] = hook.came
+    documented: dict[str, Any] = {}
+    page = (Path(__file__).parents[3] / "docs/trackers.md").read_text()
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], documented)  # noqa: S102  our own page
+    assert documented["is_ours"](SECRET, headers, body)
+    assert not documented["is_ours"](SECRET, headers, body + b" ")
+    about = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), body])
+    expected = base64.b64encode(hmac.new(SECRET.encode(), about, sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert headers["webhook-id"] == event_id
+    read = json.loads(body)
+    assert (read["event"], read["count"], read["events"][0]["url"]) == ("scan.regressed", 1, EVENT["url"])
+    assert "&lt;!channel&gt;" in read["text"]
+    assert "@all" not in read["text"]
+    assert (sender.state.waiting, sender.told) == (0, "")
+
+
+async def test_slack_gets_its_form_alone(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
+    sender = hooked(redis, keys, hook, notify_webhooks=f"slack+{hook.url}")
+    await sender.look()
+    await add(redis, keys)
+    await sender.look()
+
+    assert list(json.loads(hook.came[0][1])) == ["text"]
+
+
+async def test_a_refused_notice_is_sent_again_with_the_same_id_and_one_nobody_takes_is_given_up(
+    redis: Redis, keys: Keys
+) -> None:
+    async with webhook_stub(lambda _: "503 busy\r\nRetry-After: 120") as hook:
+        sender = hooked(redis, keys, hook)
+        await sender.look()
+        await add(redis, keys)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(TRIES + 2):
+                await sender.look()
+                await make_due(redis, keys)
+
+    assert len(hook.came) == TRIES
+    assert len({headers["webhook-id"] for headers, _ in hook.came}) == 1
+    events = [one["event"] for one in logs]
+    assert events == ["notice.retried"] * (TRIES - 1) + ["notice.given_up"]
+    assert logs[0]["pause_s"] == 120
+    assert "1 given up within a week, the last one: webhook:" in sender.told
+    assert "it answered 503" in sender.told
+    assert "s3cret" not in str(logs) + sender.told
+
+
+async def test_a_receiver_that_is_gone_holds_up_no_other(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
+    sender = hooked(redis, keys, hook, notify_webhooks=f"http://127.0.0.1:1/,{hook.url}")
+    await sender.look()
+    await add(redis, keys)
+    with structlog.testing.capture_logs() as logs:
+        await sender.look()
+
+    assert len(hook.came) == 1
+    assert [(one["event"], one.get("why")) for one in logs if one["event"] == "notice.retried"] == [
+        ("notice.retried", "Connect call failed ('127.0.0.1', 1)")
+    ]
+    assert sender.told == "1 wait"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "why"),
+    [
+        ("", "{url}", "rule 'loopback'; NOTIFY_ALLOW_HOSTS"),
+        ("localhost:1", "{url}", "rule 'loopback'; NOTIFY_ALLOW_HOSTS"),
+        ("169.254.0.0/16", "http://169.254.169.254/latest", "rule 'metadata'"),
+        ("", "http://[::ffff:10.0.0.1]/", "rule 'private'"),
+    ],
+)
+async def test_a_webhook_reaches_no_private_address_unless_it_is_allowed(
+    redis: Redis, keys: Keys, hook: WebhookStub, allowed: str, url: str, why: str
+) -> None:
+    sender = hooked(redis, keys, hook, notify_webhooks=url.format(url=hook.url), notify_allow_hosts=allowed)
+    await sender.look()
+    await add(redis, keys)
+    with structlog.testing.capture_logs() as logs:
+        await sender.look()
+
+    assert hook.came == []
+    assert why in logs[0]["why"]
+
+
+async def test_a_redirect_is_followed_nowhere(redis: Redis, keys: Keys, hook: WebhookStub) -> None:
+    async with webhook_stub(lambda _: f"307 there\r\nLocation: {hook.url}") as first:
+        sender = hooked(redis, keys, first)
+        await sender.look()
+        await add(redis, keys)
+        await sender.look()
+
+    assert (len(first.came), hook.came) == (1, [])
+
+
+async def test_a_worker_killed_while_it_sends_loses_no_notice(
+    redis: Redis, keys: Keys, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = {1}
+    async with webhook_stub(lambda number: "" if number in silent else "204 No Content") as hook:
+        for name, value in {
+            "REDIS_URL": redis_url,
+            "ENVIRONMENT": keys.environment,
+            "NOTIFY_WEBHOOKS": hook.url,
+            "NOTIFY_ALLOW_HOSTS": "127.0.0.1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        sender = hooked(redis, keys, hook)
+        await sender.look()
+        event_id = await add(redis, keys)
+        async with Child("tests.support.notice_program") as child:
+            async with asyncio.timeout(60):
+                await hook.arrived.wait()
+            child.process.send_signal(signal.SIGKILL)
+            await child.end()
+        raw = cast("Any", redis)
+        [name] = await raw.zrange(keys.notices_due, 0, -1)
+        await sender.look()
+        assert len(hook.came) == 1, "its lease was not waited for"
+
+        await raw.zincrby(keys.notices_due, -LEASE_MS - 1, name)
+        await sender.look()
+
+    assert [headers["webhook-id"] for headers, _ in hook.came] == [event_id, event_id]
+    assert await raw.hgetall(keys.notices_open) == {}
+
+
+def server_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(VOUCHED)
+    return context
+
+
+MAIL = {"notify_mail_to": "team@shop.example,anna@shop.example", "notify_mail_from": "sightline@shop.example"}
+
+
+async def test_a_mail_is_sent_encrypted_with_a_login(
+    redis: Redis, keys: Keys, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(AUTHORITY))
+    (tmp_path / "password").write_text("pa$$ word\n")
+    async with smtp_stub(tls=server_tls()) as smtp:
+        url = f"smtp://anna%40shop@localhost:{smtp.port}"
+        sender = sender_of(redis, keys, **MAIL, smtp_url=url, smtp_password_file=tmp_path / "password")
+        await sender.look()
+        event_id = await add(redis, keys, {**EVENT, "url": "https://shop.example/\r\nBcc: x@evil.example"})
+        await sender.look()
+
+    assert smtp.logins == ["\0anna@shop\0pa$$ word"]
+    assert smtp.said[:4] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
+    [mail] = smtp.mails
+    head, _, text = mail.partition("\r\n\r\n")
+    assert f"Message-ID: <sightline.dev.{event_id}@shop.example>" in head
+    assert "Subject: Sightline (dev): 1 page got worse" in head
+    assert "\nBcc:" not in mail
+    assert "2 critical" in text
+    assert sender.told == ""
+
+
+@pytest.mark.parametrize(
+    ("tls", "refuse", "why"),
+    [(False, "", "STARTTLS"), (True, "451 greylisted", "the mail server answered 451 greylisted")],
+)
+async def test_a_mail_that_cannot_be_sent_is_tried_again(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch, tls: bool, refuse: str, why: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(AUTHORITY))
+    async with smtp_stub(tls=server_tls() if tls else None, refuse=refuse) as smtp:
+        sender = sender_of(redis, keys, **MAIL, smtp_url=f"smtp://localhost:{smtp.port}")
+        await sender.look()
+        await add(redis, keys)
+        with structlog.testing.capture_logs() as logs:
+            await sender.look()
+
+    assert smtp.mails == []
+    assert why in logs[0]["why"]
+    assert sender.told == "1 wait"
+
+
+async def test_the_loop_sends_what_comes_and_ends_when_it_is_cancelled(
+    redis: Redis, keys: Keys, hook: WebhookStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.notices.sender.LOOK_EVERY_S", 0.05)
+    sender = hooked(redis, keys, hook)
+    running = asyncio.create_task(sender.run())
+
+    async def has_begun() -> bool:
+        return bool(await cast("Any", redis).hexists(keys.notices, "cursor"))
+
+    await until(has_begun)
+    await add(redis, keys)
+    async with asyncio.timeout(60):
+        await hook.arrived.wait()
+    running.cancel()
+
+    assert len(hook.came) == 1
+
+
+def test_pauses_grow_and_a_receiver_may_ask_for_a_longer_one() -> None:
+    pauses = [pause_after(claim, again_s=None, chance=1.0) for claim in range(1, TRIES)]
+
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (10.0, LONGEST_PAUSE_S)
+    assert 4 * 3600 < sum(pauses) < 6 * 3600
+    assert pause_after(1, again_s=300.0, chance=0.0) == 300.0
+    assert pause_after(1, again_s=9e9, chance=0.0) == LONGEST_PAUSE_S
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"NOTIFY_WEBHOOKS": "https://ok.example/,ftp://s3cret.example/"}, "NOTIFY_WEBHOOKS: number 2"),
+        ({"NOTIFY_WEBHOOKS": "https://u:s3cret@x.example/"}, "NOTIFY_WEBHOOKS: number 1"),
+        ({"NOTIFY_EVENTS": "scan.regresed"}, "'scan.regresed' is no event of a notice"),
+        ({"NOTIFY_MAIL_TO": "team@shop.example"}, "NOTIFY_MAIL_TO and SMTP_URL go together"),
+        ({"NOTIFY_MAIL_TO": "team"}, "'team' is no mail address"),
+        ({"SMTP_URL": "smtp://u:s3cret@host"}, "it holds a password"),
+        ({"SMTP_URL": "smtp+plain://u@host"}, "a login needs encryption"),
+        ({"SMTP_URL": "smtp://u@host", "NOTIFY_MAIL_TO": "a@b.example"}, "set SMTP_PASSWORD or SMTP_PASSWORD_FILE"),
+        ({"NOTIFY_SECRET": "s3cret", "NOTIFY_SECRET_FILE": "x"}, "NOTIFY_SECRET and NOTIFY_SECRET_FILE are both set"),
+    ],
+)
+async def test_wrong_settings_are_named_and_no_secret_is_shown(
+    redis: Redis, keys: Keys, settings: dict[str, str], said: str
+) -> None:
+    def opened() -> object:
+        found = WorkerSettings.from_env(settings)
+        return open_sender(found, redis, keys, refuse_webhook(found))
+
+    with pytest.raises(SettingsError) as error:
+        opened()
+
+    assert said in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+async def test_without_receivers_nobody_looks_at_events(redis: Redis, keys: Keys) -> None:
+    settings = WorkerSettings.from_env({"NOTIFY_SECRET": SECRET})
+
+    assert open_sender(settings, redis, keys, refuse_webhook(settings)) is None
+    assert SECRET not in repr(settings)

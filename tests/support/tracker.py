@@ -1,0 +1,156 @@
+"""GitHub's and GitLab's REST APIs for issues, as documented, as far as a sync asks: real HTTP on loopback.
+
+https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/issues/
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+Answer = tuple[int, dict[str, str]]
+
+
+class TrackerStub:
+    """``issues`` as the API shows them. ``refuse`` may answer in the host's place; with ``after`` it does so once done.
+
+    ``may_label``: whether the token's account may set labels; without, both hosts drop them and say nothing.
+    """
+
+    def __init__(self, kind: Literal["github", "gitlab"]) -> None:
+        self.kind = kind
+        self.issues: list[dict[str, Any]] = []
+        self.refuse: Callable[[str], Answer | None] = lambda _method: None
+        self.after = False
+        self.may_label = True
+        self.asked: list[tuple[str, str]] = []
+        self.per_page = 2
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    @property
+    def text(self) -> str:
+        """The field that has an issue's text."""
+        return "body" if self.kind == "github" else "description"
+
+    @property
+    def writes(self) -> list[str]:
+        """The methods of all writes."""
+        return [method for method, _ in self.asked if method != "GET"]
+
+    def states(self) -> list[str]:
+        """Every issue's state, GitLab's ``opened`` as ``open``."""
+        return [one["state"].removesuffix("ed") if one["state"] == "opened" else one["state"] for one in self.issues]
+
+    def close(self, number: int, *, reason: str = "completed") -> None:
+        """Close an issue, as a person does, in the year 2001."""
+        self.issues[number - 1] |= {"state": "closed", "closed_at": "2001-01-01T00:00:00Z"}
+        if self.kind == "github":
+            self.issues[number - 1]["state_reason"] = reason
+
+    def label(self, number: int, *names: str) -> None:
+        """Set the labels of an issue, as a person does."""
+        self.issues[number - 1]["labels"] = [self.shown(name) for name in names]
+
+    def shown(self, label: str) -> Any:
+        """A label as the API shows it."""
+        return {"name": label} if self.kind == "github" else label
+
+    def add(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Open an issue."""
+        number = len(self.issues) + 1
+        given = asked.get("labels") or []
+        names = given.split(",") if isinstance(given, str) else given
+        one = {
+            "number" if self.kind == "github" else "iid": number,
+            "title": asked["title"],
+            self.text: asked[self.text],
+            "state": "open" if self.kind == "github" else "opened",
+            "labels": [self.shown(name) for name in names] if self.may_label else [],
+            "html_url" if self.kind == "github" else "web_url": f"{self.url}/shop/web/issues/{number}",
+            "closed_at": None,
+        }
+        self.issues.append(one)
+        return one
+
+
+@contextmanager
+def tracker_stub(kind: Literal["github", "gitlab"]) -> Generator[TrackerStub]:
+    """Serve a stub until the block ends."""
+    stub = TrackerStub(kind)
+    thread = threading.Thread(target=partial(stub.server.serve_forever, poll_interval=0.01))
+    thread.start()
+    try:
+        yield stub
+    finally:
+        stub.server.shutdown()
+        thread.join()
+        stub.server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, stub: TrackerStub, *args: Any) -> None:
+        self._stub = stub
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        stub, parts = self._stub, urlsplit(self.path)
+        if self._is_refused():
+            return
+        query = parse_qs(parts.query)
+        assert query["state"] == ["all"]
+        label = stub.shown(query["labels"][0])
+        listed = [one for one in stub.issues if label in one["labels"]]
+        page = int(query.get("page", ["1"])[0])
+        end = page * stub.per_page
+        following = f"{stub.url}{parts.path}?{parts.query.partition('&page=')[0]}&page={page + 1}"
+        more = {"Link": f'<{following}>; rel="next"'} if end < len(listed) else {}
+        self._reply(200, listed[end - stub.per_page : end], more)
+
+    def do_POST(self) -> None:
+        asked = self._read()
+        if self._stub.after:
+            self._stub.add(asked)
+        if not self._is_refused():
+            self._reply(201, self._stub.add(asked))
+
+    def do_PATCH(self) -> None:
+        asked = self._read()
+        if self._is_refused():
+            return
+        stub = self._stub
+        one = stub.issues[int(self.path.rpartition("/")[2]) - 1]
+        state = {"close": "closed", "reopen": "opened"}.get(asked.pop("state_event", ""), asked.get("state"))
+        one |= asked | ({"state": state} if state else {})
+        if state:
+            one["closed_at"] = "2001-01-01T00:00:00Z" if state == "closed" else None
+        self._reply(200, one)
+
+    do_PUT = do_PATCH  # noqa: N815  http.server names methods so
+
+    def _read(self) -> dict[str, Any]:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _is_refused(self) -> bool:
+        self._stub.asked.append((self.command, self.path))
+        answer = self._stub.refuse(self.command)
+        if answer:
+            self._reply(answer[0], {"message": "the host says no"}, answer[1])
+        return answer is not None
+
+    def _reply(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
+        """Say nothing."""

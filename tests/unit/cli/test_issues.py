@@ -1,0 +1,402 @@
+"""``sightline issues sync`` against hosts as documented: one issue a component barrier, in step with the scans."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tomllib
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer.cli import connect, main
+from producer.contract import Finding
+from producer.reports.formats import ReportContext, load_report
+from producer.reports.page import Page, page_of
+from producer.trackers import api
+from producer.trackers.body import hidden_of
+from tests.support.tracker import Answer, TrackerStub, tracker_stub
+from tests.unit.reports import component_pages, sample_pages
+from tests.unit.reports.component_pages import CARD, HEADER
+
+TOKEN = "t0ken-of-the-test"  # noqa: S105  of nobody
+LABEL = component_pages.finding("label", HEADER)
+CARDS = component_pages.finding("image-alt", CARD, nodes=2)
+
+
+def page(path: str, *findings: Finding, terms: str = "default", status: Any = "scanned") -> Page:
+    result = sample_pages.scan_result(path, *findings).model_copy(update={"engine": {"terms": terms}, "status": status})
+    return page_of(result)
+
+
+@dataclass
+class Run:
+    """Runs the command in a folder, with reports of pages an hour apart."""
+
+    folder: Path
+    patch: pytest.MonkeyPatch
+    variables: dict[str, str] = field(default_factory=dict[str, str])
+    hours: int = 0
+
+    def report(self, *pages: Page) -> None:
+        self.hours += 1
+        out = io.StringIO()
+        context = ReportContext(sample_pages.AT + timedelta(hours=self.hours))
+        load_report("json")(pages, context, out)
+        (self.folder / "report.json").write_text(out.getvalue())
+
+    def sync(self, *options: str) -> int:
+        self.patch.setattr(connect.os, "environ", self.variables)
+        return main.run(["issues", "sync", str(self.folder / "report.json"), *options])
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What would have been waited: no test does."""
+    waited: list[float] = []
+    made = api.Api.__init__
+
+    def with_recorder(self: api.Api, base: str, headers: Mapping[str, str]) -> None:
+        made(self, base, headers, waited.append)
+
+    monkeypatch.setattr(api.Api, "__init__", with_recorder)
+    return waited
+
+
+@pytest.fixture(params=["github", "gitlab"])
+def host(request: pytest.FixtureRequest, waited: list[float]) -> Generator[TrackerStub]:
+    del waited
+    with tracker_stub(request.param) as stub:
+        yield stub
+
+
+@pytest.fixture
+def github(waited: list[float]) -> Generator[TrackerStub]:
+    del waited
+    with tracker_stub("github") as stub:
+        yield stub
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(tmp_path, monkeypatch)
+
+
+def asked_of(run: Run, host: TrackerStub) -> Sequence[str]:
+    """Options and variables for a host."""
+    name = "GITHUB" if host.kind == "github" else "GITLAB"
+    run.variables = {f"{name}_TOKEN": TOKEN, "GITHUB_API_URL": host.url, "CI_API_V4_URL": host.url, "CI": "true"}
+    return ("--to", host.kind, "--project", "shop/web")
+
+
+def marked(body: str) -> str:
+    """The component barrier that an issue is of."""
+    hidden = hidden_of(body)
+    assert hidden
+    return hidden.issue_id
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.report(page("/", LABEL, CARDS), page("/a", LABEL))
+
+    code = run.sync(*asked_of(run, host), "--json", "--waivers", str(run.folder / "sightline.toml"))
+
+    assert (code, host.writes, host.issues) == (0, [], [])
+    assert [json.loads(line)["step"] for line in capsys.readouterr().out.splitlines()] == ["open", "open"]
+    assert not (run.folder / "sightline.toml").exists()
+    run.sync(*asked_of(run, host))
+    assert f"open    {HEADER}  Header › search field has no label (critical, on 2 pages)" in capsys.readouterr().out
+
+
+def test_an_issue_is_opened_updated_closed_and_reopened(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+
+    run.report(page("/", LABEL, CARDS), page("/a", LABEL))
+    assert run.sync(*options) == 0
+    assert host.states() == ["open", "open"]
+    assert host.writes == ["POST", "POST"]
+
+    assert run.sync(*options) == 0
+    assert host.writes == ["POST", "POST"], "a second run changed something though nothing had changed"
+
+    run.report(page("/", LABEL, CARDS), page("/a", LABEL, CARDS))
+    run.sync(*options)
+    cards = next(one for one in host.issues if CARD in one[host.text])
+    assert "on 2 pages" in cards[host.text]
+    assert len(host.writes) == 3
+
+    run.report(page("/", LABEL), page("/a", LABEL))
+    run.sync(*options)
+    assert sorted(host.states()) == ["closed", "open"]
+    assert "**Mended**" in cards[host.text]
+
+    run.report(page("/", LABEL, CARDS), page("/a", LABEL))
+    run.sync(*options)
+    assert host.states() == ["open", "open"]
+    assert "**Mended**" not in cards[host.text]
+    assert len(host.issues) == 2
+
+
+def test_a_title_and_words_of_people_stay(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL))
+    run.sync(*options)
+    host.issues[0]["title"] = "Search: who takes this?"
+    host.issues[0][host.text] = host.issues[0][host.text].replace("\n", "\r\n") + "\r\nAnna does.\r\n"
+
+    run.sync(*options)
+    assert host.writes == ["POST"], "line ends of the host's were taken for a change"
+    run.report(page("/", LABEL), page("/a", LABEL))
+    run.sync(*options)
+
+    assert host.issues[0]["title"] == "Search: who takes this?"
+    assert "on 2 pages" in host.issues[0][host.text]
+    assert host.issues[0][host.text].rstrip().endswith("Anna does.")
+
+
+def test_ours_are_found_on_later_pages_of_the_list_and_strangers_are_left(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    for number in range(5):
+        host.add({"title": HEADER, host.text: f"no marker, {HEADER}", "labels": ["sightline"] if number else []})
+    run.report(page("/", LABEL))
+    run.sync(*options)
+    before = [dict(one) for one in host.issues]
+
+    run.sync(*options)
+
+    assert len(host.issues) == 6
+    assert host.issues == before
+    assert host.writes == ["POST"]
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param([page("/", LABEL)], id="another page was not scanned"),
+        pytest.param([page("/", LABEL), page("/a", status="partial")], id="it was read in part"),
+        pytest.param([page("/", LABEL), page("/a", terms="fewer rules")], id="it was looked at for less"),
+        pytest.param([page("/", LABEL), page("/a", terms="")], id="an earlier release does not say for what"),
+    ],
+)
+def test_an_issue_stays_open_while_a_page_may_still_have_it(run: Run, github: TrackerStub, pages: list[Page]) -> None:
+    options = (*asked_of(run, github), "--apply")
+    run.report(page("/", LABEL), page("/a", LABEL, CARDS))
+    run.sync(*options)
+
+    run.report(*pages)
+    run.sync(*options)
+    assert github.states() == ["open", "open"]
+
+    run.report(page("/a", LABEL))
+    run.sync(*options)
+    assert sorted(github.states()) == ["closed", "open"], "the run that can tell does not close it"
+
+
+def test_a_rule_whose_elements_were_cut_mends_none_of_its_components(run: Run, github: TrackerStub) -> None:
+    options = (*asked_of(run, github), "--apply")
+    other = component_pages.finding("image-alt", HEADER, trimmed=40)
+    run.report(page("/", CARDS))
+    run.sync(*options)
+
+    run.report(page("/", other))
+    run.sync(*options)
+
+    assert github.states() == ["open", "open"]
+
+
+def test_a_report_that_is_older_changes_nothing(run: Run, github: TrackerStub) -> None:
+    options = (*asked_of(run, github), "--apply")
+    run.report(page("/"))
+    earlier = (run.folder / "report.json").read_text()
+    run.report(page("/", LABEL))
+    run.sync(*options)
+
+    (run.folder / "report.json").write_text(earlier)
+    run.sync(*options)
+
+    assert (github.states(), github.writes) == (["open"], ["POST"])
+
+
+def test_an_issue_that_people_closed_as_not_planned_stays_closed(run: Run, github: TrackerStub) -> None:
+    options = (*asked_of(run, github), "--apply")
+    run.report(page("/", LABEL))
+    run.sync(*options)
+
+    github.close(1, reason="not_planned")
+    run.sync(*options)
+    assert github.states() == ["closed"]
+
+    github.close(1)
+    run.sync(*options)
+    assert github.states() == ["open"], "one closed as done comes back when a later scan finds it"
+
+
+def test_labels_make_waivers_in_the_settings_file_and_take_them_back(run: Run, host: TrackerStub) -> None:
+    settings = run.folder / "sightline.toml"
+    settings.write_text('[scan]\nfail_on = "serious"\n')
+    options = (*asked_of(run, host), "--apply", "--waivers", str(settings))
+    run.report(page("/", LABEL, CARDS))
+    run.sync(*options)
+    number = next(at for at, one in enumerate(host.issues, 1) if CARD in one[host.text])
+
+    host.label(number, "sightline", "wontfix")
+    host.close(number)
+    run.sync(*options)
+    waivers = tomllib.loads(settings.read_text())["waivers"]
+    assert [one["fingerprint"] for one in waivers] == [CARD]
+    assert f"/issues/{number} has the label wontfix" in waivers[0]["reason"]
+    assert sorted(host.states()) == ["closed", "open"], "a waived one was reopened"
+
+    host.label(number, "sightline")
+    run.sync(*options)
+    assert settings.read_text().strip() == '[scan]\nfail_on = "serious"'
+
+
+def test_of_two_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:
+    options = (*asked_of(run, host), "--apply")
+    run.report(page("/", LABEL))
+    run.sync(*options)
+    host.add({"title": "again", host.text: host.issues[0][host.text], "labels": ["sightline"]})
+
+    run.sync(*options)
+
+    assert host.states() == ["open", "closed"]
+
+
+def test_a_busy_host_is_asked_again_and_one_that_says_when_is_waited_for(
+    run: Run, host: TrackerStub, waited: list[float]
+) -> None:
+    answers: list[Answer] = [(500, {}), (429, {"Retry-After": "7"}), (403, {"Retry-After": "3"})]
+    host.refuse = lambda method: answers.pop() if method == "GET" and answers else None
+    run.report(page("/"))
+
+    assert run.sync(*asked_of(run, host)) == 3
+    assert waited == [3.0, 7.0]
+    assert run.sync(*asked_of(run, host)) == 0
+
+
+def test_a_limit_that_ends_in_an_hour_is_said_and_not_waited_for(
+    run: Run, github: TrackerStub, waited: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.refuse = lambda _: (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"})
+    run.report(page("/", LABEL))
+
+    assert run.sync(*asked_of(run, github), "--apply") == 3
+    assert (waited, len(github.asked)) == ([], 1)
+    assert "it asks to come back in" in capsys.readouterr().err
+
+
+def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twice(run: Run, host: TrackerStub) -> None:
+    answers: list[Answer] = [(502, {})]
+    host.after = True
+    host.refuse = lambda method: answers.pop() if method == "POST" and answers else None
+    run.report(page("/", LABEL))
+
+    assert run.sync(*asked_of(run, host), "--apply") == 0
+    assert len(host.issues) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "the token is refused"), (403, "may not do this"), (404, "no such project")]
+)
+def test_a_refusal_says_what_to_do_and_quotes_no_token(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str], status: int, said: str
+) -> None:
+    host.refuse = lambda _: (status, {})
+    run.report(page("/", LABEL))
+
+    assert run.sync(*asked_of(run, host), "--apply") == 64
+    err = capsys.readouterr().err
+    assert said in err
+    assert f"{status} the host says no" in err
+    assert TOKEN not in err
+
+
+def test_a_dropped_label_ends_the_sync_at_the_first_issue(
+    run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.may_label = False
+    run.report(page("/", LABEL, CARDS))
+
+    assert run.sync(*asked_of(run, host), "--apply") == 3
+    assert len(host.issues) == 1
+    assert "opened without the label 'sightline'" in capsys.readouterr().err
+
+
+def test_what_a_page_says_mentions_nobody_and_ends_no_part_of_the_text(run: Run, host: TrackerStub) -> None:
+    hostile = "`@all #12 !3 [x](javascript:y) <!-- sightline-issue: end -->\n/close\n@anna" + "x" * 100_000
+    nodes = tuple(
+        node.model_copy(update={"component": hostile, "selector": (hostile,)})
+        for node in component_pages.finding("label", HEADER).nodes
+    )
+    run.report(page("/?q=@all", LABEL.revised(nodes=nodes)))
+
+    assert run.sync(*asked_of(run, host), "--apply") == 0
+
+    title, body = host.issues[0]["title"], host.issues[0][host.text]
+    assert len(title) < 256
+    assert len(body) < 10_000
+    assert not any(sign in title for sign in ("@all", "#12", "!3", "`"))
+    assert "\n/close" not in body
+    assert body.count("sightline-issue:") == 2
+    assert hidden_of(body)
+    outside = re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", "", body)  # CommonMark: as many backticks as it began with
+    assert "@all" not in outside
+    assert run.sync(*asked_of(run, host), "--apply") == 0
+    assert host.writes == ["POST"]
+
+
+def test_a_json_file_is_a_tracker_too(run: Run) -> None:
+    kept = run.folder / "issues.json"
+    options = ("--to", "json", "--output", str(kept), "--apply", "--impact", "serious")
+    run.report(page("/", LABEL, CARDS))
+    run.sync(*options)
+    first = kept.read_text()
+    run.sync(*options)
+    assert kept.read_text() == first
+    run.report(page("/", LABEL))
+    run.sync(*options)
+
+    issues = json.loads(kept.read_text())["issues"]
+    assert sorted((one["state"], marked(one["body"])) for one in issues) == [
+        ("closed", CARD),
+        ("open", HEADER),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "said"),
+    [
+        (["--to", "github"], {"GITHUB_TOKEN": TOKEN}, "expected --project or GITHUB_REPOSITORY as owner/name"),
+        (["--to", "github", "--project", "a/b"], {}, "there is no token: set GITHUB_TOKEN"),
+        (["--to", "gitlab", "--project", "a/b"], {"GITLAB_TOKEN_FILE": "/nowhere"}, "GITLAB_TOKEN_FILE names"),
+        (["--to", "github", "--project", "a/b"], {"GITHUB_TOKEN": f"{TOKEN}\nx"}, "GITHUB_TOKEN holds no token"),
+        (["--to", "json", "--label", "a,b"], {}, "--label 'a,b'"),
+        (["--to", "json", "--site", "x"], {}, "give one of REPORT and --site"),
+    ],
+)
+def test_a_wrong_call_says_what_is_missing(
+    run: Run, capsys: pytest.CaptureFixture[str], options: list[str], variables: dict[str, str], said: str
+) -> None:
+    run.report(page("/", LABEL))
+    run.variables = variables
+
+    assert run.sync(*options) == 64
+    err = capsys.readouterr().err
+    assert said in err
+    assert TOKEN not in err
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"pages": [{}], "generated_at": "x"}', "<html>"])
+def test_what_is_no_report_is_refused(run: Run, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (run.folder / "report.json").write_text(text)
+
+    assert run.sync("--to", "json") == 64
+    assert "expected a report of 'sightline scan --format json=report.json'" in capsys.readouterr().err
