@@ -58,6 +58,9 @@ wheel: $(READY) ## Build the wheel that hints and docs name, in dist/
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --wheel-dir dist .
 	@ls dist/*.whl
 
+release: ## Say what a release would do; VERSION=0.2.0, and DO=1 does it: version, changelog, commit, tag, wheel
+	@$(PYTHON) ops/release.py '$(VERSION)' $(if $(DO),--do)
+
 lock: ## Pin all dependencies in requirements.lock and the images' locks; LOCK_ARGS=--upgrade takes newer versions
 	@ops/setup/lock.sh "$(PYTHON)" $(LOCK_ARGS)
 

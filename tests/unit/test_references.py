@@ -185,7 +185,7 @@ def test_every_reference_leads_somewhere():
 def test_every_number_of_a_decision_has_a_page_or_is_listed_as_unused():
     folder = ROOT / "ops/decisions"
     listed_numbers = re.findall(
-        r"^\| (?:\[(\d{4})\]\(\1-|(\d{4}) \| –)", (folder / "README.md").read_text(), re.MULTILINE
+        r"^\| (?:\[(\d{4})\]\(\1-|(\d{4}) \| \W \|)", (folder / "README.md").read_text(), re.MULTILINE
     )
     pages = [path.name[:4] for path in sorted(folder.glob("0*.md"))]
 
