@@ -1,8 +1,8 @@
 """Makes a release: sets the version, dates the changelog, commits, tags and builds the wheel. Dry unless ``--do``.
 
-Every check runs before the first change: the tree is clean, the version is higher than the present one or is the present
-one and has no tag, the changelog says something under Unreleased. Images are built and pushed by hand, since no registry
-is set; their tags are printed. Nothing is pushed.
+Every check runs before the first change: the tree is clean, the version is not lower than the present one and has no
+tag, the changelog says something under Unreleased. Images are built and pushed by hand, since no registry is set;
+their tags are printed. Nothing is pushed.
 """
 
 from __future__ import annotations
