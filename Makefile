@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench truth arq-suite chaos soak fuzz mutants wheel lock clean
+.PHONY: help setup demo up test check bench truth arq-suite chaos soak fuzz mutants docs wheel release lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -50,16 +50,22 @@ mutants: setup ## Break one promise, then one random line, at a time and see tha
 fuzz: $(READY) ## Try contract, entries, sitemaps and model output with made-up input; MINUTES=5
 	@$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),5)
 
+docs: ## Build the documentation in site/; a dead link fails
+	@ops/setup/docs.sh "$(PYTHON)"
+
 wheel: $(READY) ## Build the wheel that hints and docs name, in dist/
 	@rm -rf build
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --wheel-dir dist .
 	@ls dist/*.whl
 
-lock: ## Pin all dependencies anew in requirements.lock; LOCK_ARGS=--upgrade takes newer versions
+release: ## Say what a release would do; VERSION=0.2.0, and DO=1 does it: version, changelog, commit, tag, wheel
+	@$(PYTHON) ops/release.py '$(VERSION)' $(if $(DO),--do)
+
+lock: ## Pin all dependencies in requirements.lock and the images' locks; LOCK_ARGS=--upgrade takes newer versions
 	@ops/setup/lock.sh "$(PYTHON)" $(LOCK_ARGS)
 
 clean: ## Remove .venv and all caches of this folder
-	rm -rf .venv .cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .cache site .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.packages: requirements.lock

@@ -1,7 +1,7 @@
 """Every Redis key Sightline uses, and the only place that spells one.
 
 A ``Keys`` belongs to one environment; two environments on one server never see each other. Lua scripts get
-their keys from here and build none. The table of keys and their lives is in ``ops/state_machine.md``.
+their keys from here and build none. The table of keys and their lives is in ``docs/state-machine.md``.
 """
 
 from __future__ import annotations

@@ -14,21 +14,23 @@ install_uv() {
   .cache/uv/bin/python -m pip install --disable-pip-version-check "uv>=0.9,<1"
 }
 
-# write_lock FILE [option of uv …]
+# write_lock FILE [option of uv, or a source …]
 write_lock() {
   local file=$1 pins
   shift
   .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: \
     --generate-hashes --no-annotate --no-header \
     --no-emit-index-url --no-emit-find-links --no-emit-build-options \
-    "$@" --output-file "$file" pyproject.toml
+    "$@" --output-file "$file"
   pins=$(cat "$file")
   printf '%s\n' "# Made by 'make lock'. Versions and hashes only: where the files come from is the machine's affair." \
     "$pins" >"$file"
 }
 
 [ -x .cache/uv/bin/uv ] || step "uv" install_uv
-step "requirements.lock" write_lock requirements.lock --extra worker --extra cloud --group dev "$@"
+step "requirements.lock" write_lock requirements.lock pyproject.toml --extra worker --extra cloud --group dev "$@"
 # What the images hold: the same versions, without the developers' tools. setuptools builds the project itself.
-step "ops/worker.lock" write_lock ops/worker.lock --extra worker --extra cloud --group build --constraint requirements.lock
-step "ops/producer.lock" write_lock ops/producer.lock --group build --constraint requirements.lock
+step "ops/worker.lock" write_lock ops/worker.lock pyproject.toml --extra worker --extra cloud --group build --constraint requirements.lock
+step "ops/producer.lock" write_lock ops/producer.lock pyproject.toml --group build --constraint requirements.lock
+# What builds the site of documentation, and nothing of the project.
+step "ops/docs.lock" write_lock ops/docs.lock --group docs "$@"

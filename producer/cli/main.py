@@ -1,9 +1,8 @@
 """The ``sightline`` program: finds the command, runs it, and turns every error into one line and an exit code.
 
-Exit codes: README's table, in "Scan from CI". 1 means findings and nothing else: what nobody foresaw is 70, and a full
-stdout or disk 74. A command's module is imported when the
-command is named, and imports what it needs when it runs: ``sightline --help`` loads click and the table below. The
-commands of a worker are loaded by the entry point group ``sightline.commands``; this package imports none of them.
+Exit codes are listed in ``docs/ci.md``. 1 means findings and nothing else: an unforeseen error is 70, a full stdout or
+disk 74. Only the module of the named command is imported, and it imports what it needs when it runs: ``sightline
+--help`` loads click and the table below. Workers' commands come from the entry point group ``sightline.commands``.
 """
 
 from __future__ import annotations

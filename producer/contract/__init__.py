@@ -2,7 +2,7 @@
 
 JSON on the wire, ``v`` = 1, unknown fields kept, so that a release can read what its neighbour wrote. Nothing
 here executes or imports what Redis holds. Times are Redis times in ms since the epoch unless a name ends in
-``_s``. Keys are in ``producer/keys.py``; the life of a job is drawn in ``ops/state_machine.md``.
+``_s``. Keys are in ``producer/keys.py``; the life of a job is drawn in ``docs/state-machine.md``.
 
 Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. The models
 come when they are asked for: pydantic would be a third of the time that a command needs which has no use for it. A

@@ -27,7 +27,7 @@ Arg = str | bytes | int | float
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A Lua script: one transition of ``ops/state_machine.md``."""
+    """A Lua script: one transition of ``docs/state-machine.md``."""
 
     name: str
     text: str

@@ -187,7 +187,8 @@ def test_a_script_makes_the_readmes_pictures_and_they_are_small(demo: Demo, tmp_
     assert done.returncode == 0, done.stderr
     assert made == kept, "names, and the width and height in the PNGs' heads"
     assert all(path.stat().st_size < 200_000 for path in (DEMO / "pictures").iterdir())
-    named = re.findall(r"ops/demo/pictures/[\w.-]+", (ROOT / "README.md").read_text())
+    pages = ((ROOT / page).read_text() for page in ("README.md", "docs/reports.md"))
+    named = re.findall(r"ops/demo/pictures/[\w.-]+", "".join(pages))
     assert {Path(name).name for name in named} == set(kept)
 
 

@@ -17,7 +17,7 @@ from tests.support.small_site import SmallSite
 from worker.own_redis.build import fetch
 
 WAIT_S = 90
-REDIS_CLI, NODE = re.findall(r"```sh\n(.*?)```", (ROOT / "ops/other-languages.md").read_text(), re.DOTALL)
+REDIS_CLI, NODE = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/other-languages.md").read_text(), re.DOTALL)
 
 
 def run(block: str, url: str, keys: Keys, page: str, *programs: Path) -> str:

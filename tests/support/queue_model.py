@@ -1,6 +1,6 @@
 """What the queue promises, in plain Python: no Redis, no time. ``test_state_machine.py`` holds the scripts to it.
 
-The rules are those of ``ops/state_machine.md``, from the point of view of one delivery: it holds its job while no
+The rules are those of ``docs/state-machine.md``, from the point of view of one delivery: it holds its job while no
 later delivery of the job was started, nothing has ended it, and the entry is still its consumer's. Nothing here looks
 at how Lua does it.
 """

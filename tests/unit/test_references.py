@@ -182,6 +182,17 @@ def test_every_reference_leads_somewhere():
     assert not stale, "nothing in the project has these names:\n" + "\n".join(stale)
 
 
+def test_every_number_of_a_decision_has_a_page_or_is_listed_as_unused():
+    folder = ROOT / "ops/decisions"
+    listed_numbers = re.findall(
+        r"^\| (?:\[(\d{4})\]\(\1-|(\d{4}) \| \W \|)", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    pages = [path.name[:4] for path in sorted(folder.glob("0*.md"))]
+
+    assert [number for number, _ in listed_numbers if number] == pages
+    assert [int(number or unused) for number, unused in listed_numbers] == list(range(1, len(listed_numbers) + 1))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -79,4 +79,5 @@ def _host(host: GpuHost) -> Iterator[Line]:
         yield warning("model host", f"model host {host.name} lacks {name!r}", f"type there: ollama pull {name}")
     for note in host.notes:
         text, _, todo = note.rpartition(": ")
-        yield warning("model host", f"model host {host.name}: {text or note}", todo if text else "see README, Models")
+        advice = todo if text else "see docs/questions.md"
+        yield warning("model host", f"model host {host.name}: {text or note}", advice)

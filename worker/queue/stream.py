@@ -1,4 +1,4 @@
-"""The job stream in Redis terms: every arrow of ``ops/state_machine.md`` is one method and one Lua script.
+"""The job stream in Redis terms: every arrow of ``docs/state-machine.md`` is one method and one Lua script.
 
 Redis is authoritative and its clock is the only one. Nothing here knows what a job does, or retries anything: a
 method returns what Redis decided or raises. ``loop.py`` claims, ``executor.py`` starts and ends; leases are renewed by

@@ -16,7 +16,7 @@ from producer.cli import main, status
 from producer.cli.scan import gate
 
 PROGRAM = (sys.executable, "-m", "producer.cli.main")
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs/ci.md"
 
 
 def raising(error: BaseException) -> Any:
@@ -86,8 +86,8 @@ def test_a_closed_stdout_has_a_code_and_a_line_of_its_own() -> None:
     assert (done.returncode, done.stderr) == (74, "sightline: cannot write to stdout: Bad file descriptor\n")
 
 
-def test_readme_has_every_exit_code_and_no_other() -> None:
-    table = README.read_text().partition("| exit code | meaning |")[2].partition("\n\n")[0]
+def test_the_documentation_has_every_exit_code_and_no_other() -> None:
+    table = PAGE.read_text().partition("| exit code | meaning |")[2].partition("\n\n")[0]
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     ours = {value for name, value in vars(main).items() if name.startswith("EXIT_")}
     ours |= {gate.FINE, gate.FINDINGS, gate.NOT_SCANNED, gate.NO_ANSWER, gate.NO_RESULT}

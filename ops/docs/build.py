@@ -1,0 +1,83 @@
+"""Builds the documentation in ``site/``; a dead link, a page that no menu has, or an unknown name ends it with 1.
+
+Pages lie where they are read in the repository (``docs/``, ``ops/``, the root) and link each other by relative paths.
+They are copied to ``.cache/docs/pages`` under the same paths, so that links hold on the site as well. Zensical runs in
+``.cache/docs``, because it deletes the folder ``.cache`` beside its configuration when it cleans up.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+WORK = ROOT / ".cache/docs"
+PAGES = WORK / "pages"
+MENU = re.compile(r"[\w./-]+\.md\b")
+ANSI = re.compile(r"\x1b\[[\d;]*m")
+ZENSICAL = Path(sys.executable).with_name("zensical")
+PICTURE = re.compile(r"""(?:\]\(|src(?:set)?=")([\w./-]+\.(?:png|svg))""")
+
+
+def menu() -> list[str]:
+    """Return the paths that the menu names, in its order."""
+    return MENU.findall((HERE / "mkdocs.yml").read_text().partition("\nnav:\n")[2])
+
+
+def wrong_in_menu() -> Iterator[str]:
+    """Give a line for each page of ``docs/`` that the menu lacks, and for each that it has and that is not there."""
+    there = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    for name in sorted(there.difference(menu())):
+        yield f"ops/docs/mkdocs.yml: nav does not have {name}: add it where its reader looks for it"
+    for name in menu():
+        if not (ROOT / name).is_file():
+            yield f"ops/docs/mkdocs.yml: nav has {name}, which does not exist"
+
+
+def pages() -> Iterator[Path]:
+    """Give the pages of the menu, and the decisions, which a page of the menu lists."""
+    yield from (ROOT / name for name in menu())
+    yield from sorted((ROOT / "ops/decisions").glob("0*.md"))
+
+
+def pictures(page: Path) -> Iterator[Path]:
+    """Give the pictures that a page shows."""
+    yield from ((page.parent / name).resolve() for name in PICTURE.findall(page.read_text()))
+
+
+def copy(file: Path) -> None:
+    """Copy a file of the repository to its path among the pages."""
+    target = PAGES / file.relative_to(ROOT)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)
+
+
+def main() -> int:
+    """Copy the pages and build the site; return 0, or 1 if the menu or a link is wrong."""
+    if wrong := list(wrong_in_menu()):
+        print("\n".join(wrong), file=sys.stderr)
+        return 1
+    shutil.rmtree(PAGES, ignore_errors=True)
+    copy(HERE / "site.css")
+    shutil.copy(HERE / "mkdocs.yml", WORK)
+    for page in pages():
+        copy(page)
+        for picture in pictures(page):
+            copy(picture)
+    done = subprocess.run([ZENSICAL, "build", "--strict"], cwd=WORK, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(ANSI.sub("", done.stdout + done.stderr).partition("Traceback")[0], file=sys.stderr)
+        return 1
+    shutil.rmtree(ROOT / "site", ignore_errors=True)
+    shutil.move(WORK / "site", ROOT / "site")
+    print("docs: site/index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
