@@ -48,6 +48,7 @@ CALLS: Final[list[tuple[list[str], str]]] = [
     (["history", "--search", "forms"], READ),
     (["history", "--trend", "--since", "yesterday"], READ),
     (["history", "prune", "--older-than", "1 year"], "may have been dropped"),
+    (["issues", "sync", "--site", "shop.example", "--to", "json", "-o", "DIR/issues.json"], READ),
     (["pause", "lane", "batch"], "may have been changed"),
     (["resume", "lane", "batch"], "may have been changed"),
     (["drain", "worker-1"], READ),
