@@ -1,4 +1,4 @@
-"""``sightline schedule``: scans that come again."""
+"""``sightline schedule``: adds, lists and removes schedules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHOICE = ("sitemaps", "crawl", "max_pages", "per_pattern", "match", "exclude", 
 
 
 def _options_of_scan(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of ``scan`` that find pages to a command: they are defined once."""
+    """Add the options of ``scan`` that find pages to a command."""
     options = {param.name: param for param in scan.params}
     command.__click_params__ = [  # pyright: ignore[reportFunctionMemberAccess]  where click's own decorators keep them
         *getattr(command, "__click_params__", []),
@@ -42,7 +42,7 @@ def _options_of_scan(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(cls=NamingGroup)
 def schedule() -> None:
-    """Keep schedules: scans that any worker submits when their time has come. Times are UTC."""
+    """Manage schedules: scans that workers submit at set times (UTC)."""
 
 
 @schedule.command(short_help="Add or replace a schedule.")
@@ -50,17 +50,17 @@ def schedule() -> None:
 @click.argument("cron", metavar="CRON")
 @click.argument("urls", nargs=-1, metavar="[URL]…")
 @click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="One URL a line; - reads stdin.")
-@click.option("--standard", type=click.Choice(STANDARDS), help="What to hold the pages to.")
+@click.option("--standard", type=click.Choice(STANDARDS), help="Rules to apply.")
 @_options_of_scan
 @page_options
 @journey_options
-@click.option("--no-assess", is_flag=True, help="Findings only, no model.")
+@click.option("--no-assess", is_flag=True, help="Findings only: no assessment.")
 def add(
     name: str, cron: str, urls: tuple[str, ...], *, file: str | None, standard: str | None, no_assess: bool, **page: Any
 ) -> None:
-    """Scan the URLs as one batch whenever CRON (minute hour day month weekday) says so.
+    """Scan the URLs as one batch at the times of CRON (minute hour day month weekday).
 
-    Pages of sitemaps and crawls are those found now; repeat the command to find them again.
+    Pages of sitemaps and crawls are looked up now; repeat the command to update them.
 
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
@@ -91,7 +91,7 @@ def add(
 @schedule.command("list", short_help="List the schedules.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_schedules(*, as_json: bool) -> None:
-    """List the schedules, the pages they scan, and the outcome of each one's last run.
+    """List schedules with their pages and the outcome of the last run.
 
     \b
     sightline schedule list
@@ -108,7 +108,7 @@ def list_schedules(*, as_json: bool) -> None:
 @schedule.command(short_help="Remove a schedule.")
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove a schedule; what it has submitted goes on.
+    """Remove a schedule. Scans that it has already submitted continue.
 
     \b
     sightline schedule remove nightly
@@ -118,7 +118,7 @@ def remove(name: str) -> None:
 
 
 def _payloads(targets: Targets, asked: ScanOptions, fields: JsonObject) -> Iterator[JsonObject]:
-    """Yield what is asked of each job: a page, or a state that steps lead to, in each of its appearances."""
+    """Yield the request of each job: a page, or a state reached by steps, in each appearance."""
     from producer.contract.addresses import stateless
 
     journeys = read_journeys(asked, {}, {})
@@ -154,7 +154,7 @@ def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targe
 
 
 def _document(listed: tuple[Schedule, BatchInfo | None]) -> JsonObject:
-    """Return the schedule as JSON, without the user info of its pages, and its last run."""
+    """Return the schedule as JSON, with its last run and without the user info of its pages."""
     one, last = listed
     shown = [
         {**payload, "url": public_url(str(payload["url"]))} if "url" in payload else payload for payload in one.payloads

@@ -1,4 +1,4 @@
-"""``sightline top``: reads the board every second and draws it, until q. Its looks are ``top_board.py``'s."""
+"""``sightline top``: reads the board every second and draws it, until q. ``top_board.py`` lays it out."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _QUIT: Final = frozenset("qQ\x1b\x03\x04")
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Show the board once and end.")
-@json_option("One line of JSON a second. Default in a pipe.")
+@click.option("--once", is_flag=True, help="Show the board once and exit.")
+@json_option("One line of JSON per second. Default in a pipe.")
 def top(*, once: bool, as_json: bool) -> None:
-    """Show what goes on, renewed every second: q or Ctrl-C ends.
+    """Show lanes, workers and rates live, every second; q or Ctrl-C ends.
 
-    Rates are of the last minute, tokens of the day (UTC). What has failed lately is at the bottom; all of it is in
-    'sightline dead list' and 'sightline watch'.
+    Rates are for the last minute, tokens for the day (UTC). Recent failures are at the bottom; 'sightline dead list'
+    and 'sightline watch' have all of them.
 
     \b
     sightline top
@@ -96,7 +96,7 @@ async def _screen(client: Client, *, once: bool) -> None:
 
 @contextlib.contextmanager
 def _keys(ended: asyncio.Event) -> Generator[None]:
-    """Set ``ended`` when q is pressed; the terminal is as it was afterwards."""
+    """Set ``ended`` when q is pressed; restores the terminal afterwards."""
     if not sys.stdin.isatty():
         yield
         return

@@ -1,7 +1,7 @@
 """The live board as lines of text that fit the screen. Pure: a ``Board``, a width and a height in, ``Text`` out.
 
-What people look for first comes first: is work waiting, is somebody doing it, does it get done. Sections shrink before
-they disappear: few columns leave out what can be asked for elsewhere, few lines count what they cannot list.
+The order is that of the questions people ask: is work waiting, is it being done, does it finish. Sections shrink before
+they disappear: in few columns, details shown elsewhere are left out; in few lines, items are counted.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from producer.reports.plain_text import counted, middle_cut, one_line
 from producer.views.board import Board, RunningJob, Trouble
 
 NARROW: Final = 60
-"""Columns under which names are cut short and numbers lose their words."""
+"""Below this width names are shortened and numbers lose their labels."""
 ROOMY: Final = 100
 BAR: Final = 20
 _QUIET_S: Final = 21
-"""A worker beats every 10 s; one not heard of for longer has missed two."""
+"""A worker sends a heartbeat every 10 s; after this time it has missed two."""
 _SHORTEST_LIST: Final = 2
 OUTCOMES: Final = (
     ("unreachable", "red"),
@@ -32,7 +32,7 @@ OUTCOMES: Final = (
     ("dead", "red"),
     ("cancelled", "default"),
 )
-"""Named beside the rate, where there were any."""
+"""Outcomes shown beside the rate if there were any."""
 
 _DAY_MS: Final = 86_400_000
 _TIME: Final = "%H:%M:%S"
@@ -41,7 +41,7 @@ Section = list[Text]
 
 
 def board_lines(board: Board, *, width: int, height: int | None = None) -> list[Text]:
-    """Return the board in at most ``width`` columns, and ``height`` lines where there is a limit."""
+    """Return the board in at most ``width`` columns, and in ``height`` lines if given."""
     fixed = [_lanes(board, width), _rates(board, width), _batches(board, width), _gpu(board, width)]
     lists = [_workers(board, width), _troubles(board.troubles, board.at_ms, width)]
     if height is not None:
@@ -57,7 +57,7 @@ def board_lines(board: Board, *, width: int, height: int | None = None) -> list[
 
 
 def _shortened(lists: Sequence[Section], room: int) -> list[Section]:
-    """Cut the lists to ``room`` lines together, the later one first; a cut list ends in how much is missing."""
+    """Cut the lists to ``room`` lines together, the last one first; a cut list ends in the number left out."""
     first, second = lists
     for_second = max(_SHORTEST_LIST, room - len(first) - 1)
     second = _cut(second, for_second)
@@ -115,7 +115,7 @@ def _rates(board: Board, width: int) -> Section:
 
 
 def _batches(board: Board, width: int) -> Section:
-    """Return a bar a batch, with the time its rest takes at the present rate of all jobs: at least so long."""
+    """Return a bar per batch with the least time its rest takes, at the present rate of all jobs."""
     rate = board.recent.per_minute("succeeded")
     longest = max((len(batch.batch_id) for batch in board.batches), default=0)
     return [_batch(batch, rate, longest, width) for batch in board.batches]

@@ -1,6 +1,6 @@
-"""Where a comment goes: the pull request at GitHub, or the merge request at GitLab, that a CI job is about.
+"""Finds where a comment goes: the CI job's pull request on GitHub, or merge request on GitLab.
 
-Also Gitea and Forgejo, whose jobs have GitHub's variables and whose API has its paths.
+Also serves Gitea and Forgejo, which have GitHub's variables and API paths.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Place(Protocol):
 
     @property
     def name(self) -> str:
-        """The pull request, for people."""
+        """The pull request's name in messages."""
         ...
 
     def ours(self, marker: str) -> list[str]:
@@ -49,11 +49,11 @@ class Place(Protocol):
 
 
 class NoPlace(Exception):
-    """There is no pull request to comment on, or nothing to do it with; the message says which."""
+    """There is no pull request, or no token for it; the message says which."""
 
 
 def place_of(variables: Mapping[str, str]) -> Place:
-    """Return the place that the job's variables name; raises ``NoPlace``, and ``InputError`` for a wrong address."""
+    """Return the place in the job's variables; raises ``NoPlace``, and ``InputError`` for a wrong address."""
     system = ci_system(variables)
     if system == "github":
         return _github(variables)
@@ -92,7 +92,7 @@ def _gitlab(variables: Mapping[str, str]) -> Place:
 
 
 def _pull_request(variables: Mapping[str, str]) -> str:
-    """Return the number of the pull request that a run is about; '' for one of a branch."""
+    """Return the number of a run's pull request; '' for a branch."""
     event: Any = {}
     if path := variables.get("GITHUB_EVENT_PATH"):
         try:
@@ -115,7 +115,7 @@ def _checked(base: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GitHub:
-    """Comments of a pull request at GitHub, which calls them an issue's."""
+    """Comments of a pull request on GitHub, whose API has them under issues."""
 
     api: Api
     repository: str
@@ -127,7 +127,7 @@ class GitHub:
         return f"{self.repository}#{self.number}"
 
     def ours(self, marker: str) -> list[str]:
-        """Return the ids of our comments. A job's token has no name of its own: then they are those of a bot."""
+        """Return the ids of our comments; a job's token has no user, so a bot's comments count as ours."""
         login = self._login()
         path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
         return [
@@ -160,7 +160,7 @@ class GitHub:
 
 @dataclass(frozen=True, slots=True)
 class GitLab:
-    """Comments of a merge request at GitLab, which calls them notes."""
+    """Comments of a merge request on GitLab, which calls them notes."""
 
     api: Api
     project: str
@@ -168,7 +168,7 @@ class GitLab:
 
     @property
     def name(self) -> str:
-        """The merge request, for people."""
+        """The merge request's name in messages."""
         return f"!{self.number}"
 
     @property

@@ -1,4 +1,4 @@
-"""``--ca FILE``: read when the option is, so that a file without certificates is refused before anything is queued."""
+"""``--ca FILE``: read with the options, so that a file without certificates is refused before anything is queued."""
 
 from __future__ import annotations
 

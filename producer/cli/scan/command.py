@@ -52,12 +52,12 @@ _DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 
 class _InSections(click.Command):
-    """A command whose help lists the options by what they are about; one that is in no section comes last."""
+    """A command whose help groups the options into sections; the rest come last."""
 
     sections = _SECTIONS
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section of options for each of ``_SECTIONS``, then the rest."""
+        """Write the options of each of ``_SECTIONS``, then the rest."""
         left = {param.name: row for param in self.get_params(ctx) if (row := param.get_help_record(ctx)) is not None}
         for title, names in self.sections.items():
             with formatter.section(title):
@@ -174,9 +174,9 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     Credentials for pages behind a login come from files, or from SIGHTLINE_HEADERS (JSON); they are deleted when the
     job ends.
 
-    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned (with --strict: or
-    is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage
-    error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
+    Exits 0 if the gate passes, 1 for findings at or above --fail-on, 2 if a page could not be scanned (with --strict:
+    or is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a
+    usage error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
     """
     from producer.cli.scan.run import run
 

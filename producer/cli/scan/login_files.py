@@ -1,6 +1,6 @@
-"""What opens pages behind a login, read from files and the environment.
+"""Reads the credentials of pages behind a login from files and the environment.
 
-Never from the command line, which other users of the machine see. No message quotes a value. What is read goes to
+Never from the command line, which other users of the machine can see. No message quotes a value. The credentials go to
 ``submit(…, secrets=…)`` and nowhere else.
 """
 
@@ -24,9 +24,9 @@ _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 def read_secrets(
     *, header_file: str | None, cookie_file: str | None, storage_state: str | None, headers_variable: str
 ) -> JsonObject:
-    """Return the secrets that were given, ready for ``submit``; raises ``InputError``.
+    """Return the given secrets, ready for ``submit``; raises ``InputError``.
 
-    A header in the file replaces one of its name in the variable.
+    A header in the file replaces the one of the same name in the variable.
     """
     variable = headers_variable.strip().removeprefix("\ufeff").strip()
     headers = _headers_of_json(variable, HEADERS_VARIABLE) if variable else {}
@@ -43,7 +43,7 @@ def read_secrets(
 
 
 def check_one_site(urls: Sequence[str], secrets: JsonObject) -> None:
-    """Raise ``InputError`` where headers, or cookies that name no domain, would go to the pages of several sites."""
+    """Raise ``InputError`` if headers, or cookies without a domain, would go to several sites."""
     cookies = cast("list[JsonObject]", secrets.get("cookies", []))
     if not secrets.get("headers") and all(cookie.get("domain") or cookie.get("url") for cookie in cookies):
         return

@@ -1,7 +1,7 @@
 """Reads a recording that Chrome DevTools' Recorder exports as JSON into steps. Pure.
 
-Each step of it is carried over, left out as one that changes nothing here (the window's size, keys going up), or named
-in an error. Format: https://github.com/puppeteer/replay/blob/main/docs/api/modules/Schema.md
+Each step is converted, left out if it has no effect here (the window's size, keys going up), or named in an error.
+Format: https://github.com/puppeteer/replay/blob/main/docs/api/modules/Schema.md
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from producer.errors import InputError
 
 _LEFT_OUT: Final = frozenset({"setViewport", "keyUp", "close", "emulateNetworkConditions"})
 _MODIFIERS: Final = frozenset({"Control", "Shift", "Alt", "Meta"})
-"""Keys that do nothing alone."""
+"""Keys that have no effect by themselves."""
 _PREFIXES: Final = ("css/", "pierce/")
 
 
 def is_recording(fields: Mapping[str, Any]) -> bool:
-    """Say whether a JSON object is a recording: its steps have a type."""
+    """Return whether a JSON object is a recording: its steps have a type."""
     steps = fields.get("steps")
     return isinstance(steps, list) and bool(steps) and all(isinstance(one, dict) and "type" in one for one in steps)
 
 
 def steps_of_recording(fields: Mapping[str, Any], *, where: str) -> list[dict[str, Any]]:
-    """Return the steps in our form; raises ``InputError`` naming the one that cannot be carried over."""
+    """Return the steps in our form; raises ``InputError`` naming the one that cannot be converted."""
     steps: list[dict[str, Any]] = []
     for number, given in enumerate(cast("list[dict[str, Any]]", fields["steps"]), 1):
         kind = str(given["type"])
@@ -66,9 +66,9 @@ def _step(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _selector(given: Mapping[str, Any]) -> str:
-    """Return the first selector that we have: an accessible name says most, an XPath nothing we could use.
+    """Return the first selector that can be converted: an accessible name is best, an XPath cannot be used.
 
-    One that leads through frames or shadow roots is a list of several: the last of it is taken in shadow roots alone.
+    A selector through frames or shadow roots is a list; its last part is used, and only for shadow roots.
     """
     if given.get("frame"):
         raise ValueError("it is in a frame, where steps do not go")
@@ -82,7 +82,7 @@ def _selector(given: Mapping[str, Any]) -> str:
 
 
 def _ours(text: object) -> str:
-    """Return a recorder's selector in our form, '' for one that we have none for."""
+    """Return a recorder's selector in our form, '' if there is no equivalent."""
     if not isinstance(text, str) or text.startswith(("xpath/", "//")):
         return ""
     if text.startswith("aria/"):
