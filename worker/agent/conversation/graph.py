@@ -1,10 +1,10 @@
 """The query graph: ``begin → (think ⇄ act) → finish``. One run is one turn of one conversation.
 
-``begin`` looks into the cache, ``think`` asks the model, ``act`` runs the tools it asks for, ``finish`` checks the
-answer and keeps it. Every step is kept under the conversation's thread: a killed worker's turn goes on where it
-stopped, and a turn that is complete is answered from the thread, never spoken twice. The cache and the memories are
-written before the job's commit, under keys that a repetition writes again. One query at a time speaks in a thread
-(``limits/conversation_hold.py``). What follows from a reply is decided in ``decisions.py``.
+``begin`` looks into the cache, ``think`` calls the model, ``act`` runs the requested tools, ``finish`` checks and
+stores the answer. Every step is checkpointed under the conversation's thread: a killed worker's turn continues where it
+stopped, and a complete turn is answered from the thread, never repeated. The cache and the memories are written before
+the job's commit, under keys that a repeated run overwrites. Only one query at a time runs in a thread
+(``limits/conversation_hold.py``). ``decisions.py`` decides what follows a reply.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ log = structlog.get_logger()
 
 
 class QueryGraph:
-    """Answers questions with what it is handed. Safe for several conversations at once."""
+    """Answers questions with the resources passed in. Safe for concurrent conversations."""
 
     def __init__(
         self,
@@ -87,10 +87,9 @@ class QueryGraph:
         self._graph = graph.compile(checkpointer=checkpointer)
 
     async def run(self, job_id: str, request: QueryRequest, context: QueryContext) -> QueryResult:
-        """Return the answer to the job's question, going on where an earlier run of it stopped.
+        """Return the answer to the job's question, continuing an interrupted run.
 
-        Without a thread of its own the question begins one, named like the job. Raises ``ThreadBusy``, and what the
-        model raises.
+        Without a thread the question starts one named after the job. Raises ``ThreadBusy`` and the model's errors.
         """
         thread_id = request.thread_id or job_id
         tag = thread_tag(thread_id)
@@ -111,7 +110,7 @@ class QueryGraph:
         return result.revised(thread_id=thread_id)
 
     async def _speak(self, name: str, turn: Turn, context: QueryContext) -> QueryResult:
-        """Return the answer to ``turn``: from the thread if it is complete there, by the rest of it if it was begun."""
+        """Return the answer to ``turn``: from the thread if complete, else by running the remaining steps."""
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
         known = await self._graph.aget_state(config)
         spoken = cast("TalkState", {"turns": "", "turn": "", **known.values})
@@ -126,14 +125,14 @@ class QueryGraph:
     # ------------------------------------------------------------------------------------------ nodes
 
     async def begin(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Set the turn's time and scope, and look for an answer given before."""
+        """Set the turn's time and scope, and look for a cached answer."""
         runtime.context.step("looking for an answer given before")
         began = monotonic()
         turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
         return self._kept(turn, "cache", began, runtime)
 
     async def think(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Ask the model what to look up, or for the answer."""
+        """Ask the model for tool calls or for the answer."""
         runtime.context.step("thinking")
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
@@ -147,7 +146,7 @@ class QueryGraph:
         return self._kept(turn, "think", began, runtime)
 
     async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Run the tools that the model asked for, one after the other."""
+        """Run the requested tools one after the other."""
         runtime.context.step("looking things up")
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
@@ -160,7 +159,7 @@ class QueryGraph:
         return self._kept(turn, "act", began, runtime)
 
     async def finish(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Check what the answer rests on, keep it for the same question asked again, and close the turn."""
+        """Check the answer's citations, cache it, and close the turn."""
         runtime.context.step("answering")
         turn, turns = Turn.model_validate_json(state["turn"]), parse_turns(state["turns"])
         if not turn.cached:
@@ -184,7 +183,7 @@ class QueryGraph:
         return {"turns": pack_turns((*others, finished)), "turn": ""}
 
     def _kept(self, turn: Turn, step: str, began: float, runtime: Runtime[QueryContext]) -> Update:
-        """Return the turn as it is kept, unless the conversation was lost meanwhile."""
+        """Return the turn as stored, unless the conversation was lost meanwhile."""
         runtime.context.check()
         turn = turn.model_copy()
         spent_ms = turn.timings_ms.get(step, 0) + round((monotonic() - began) * 1000)
@@ -197,7 +196,7 @@ def _answer_in(turns: str, turn: Turn) -> QueryResult | None:
 
 
 def _is_same(text: str, turn: Turn) -> bool:
-    """Whether the turn that a killed worker left behind is this one: a later question gives it up."""
+    """Whether the unfinished turn of a killed worker is this one; a later question discards it."""
     if not text:
         return False
     left = Turn.model_validate_json(text)
@@ -205,6 +204,6 @@ def _is_same(text: str, turn: Turn) -> bool:
 
 
 def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:
-    """Whether what was kept is of this very job; earlier releases did not keep when it was submitted."""
+    """Whether the stored turn belongs to this job; earlier releases did not store its submission time."""
     is_named = (kept.job_id, kept.question) == (turn.job_id, turn.question)
     return is_named and kept.submitted_ms in {0, turn.submitted_ms}
