@@ -57,7 +57,7 @@ def with_client(
         if timeout_s is None:
             raise
         where = settings.public_redis_url
-        msg = f"Redis at {where!r} did not end this within {timeout_s:g} s; it may have been done: try again"
+        msg = f"Redis at {where!r} did not confirm this within {timeout_s:g} s; it may have taken effect: try again"
         raise WaitTimeout(msg) from None
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None

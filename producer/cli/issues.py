@@ -157,7 +157,9 @@ def _keep(plan: Plan, waivers: str | None, *, is_applied: bool, as_json: bool) -
 
         with_client(lambda client: keep_waivers(Waivers(client), plan.waivers, plan.unlabelled))
     elif plan.waivers:
-        raise InputError("the waivers were not kept: give --waivers sightline.toml, or set REDIS_URL; all else is done")
+        raise InputError(
+            "the waivers were not saved: give --waivers sightline.toml, or set REDIS_URL; everything else was done"
+        )
 
 
 def _print_notes(plan: Plan, *, as_json: bool) -> None:

@@ -50,7 +50,7 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
         raise InputError(f"{names} cannot both go to stdout: write --format {bare[0].format}=PATH")
     if output is not None:
         if not bare:
-            raise InputError(f"-o {output!r} has no report to take: every --format names a file of its own")
+            raise InputError(f"-o {output!r} receives no report: every --format names its own file")
         is_folder = len(bare) > 1 or output.endswith(os.sep) or Path(output).is_dir()
         named = [
             item
@@ -71,7 +71,7 @@ def check_distinct(*files: tuple[str, Path]) -> None:
     for what, path in files:
         other = taken.setdefault(path.resolve(), what) if _is_replaceable(path) else what
         if other is not what:
-            raise InputError(f"{other} and {what} cannot both go to {str(path)!r}: give each a file of its own")
+            raise InputError(f"{other} and {what} cannot both go to {str(path)!r}: give each its own file")
 
 
 def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> None:
@@ -117,7 +117,7 @@ def _parse(text: str) -> Output:
 def _format_of(output: str) -> str:
     suffix = Path(output).suffix.lower()
     if suffix not in _BY_SUFFIX:
-        raise InputError(f"-o {output!r} does not tell its format: add --format, one of {', '.join(FORMATS)}")
+        raise InputError(f"-o {output!r} has no known format: add --format, one of {', '.join(FORMATS)}")
     return _BY_SUFFIX[suffix]
 
 

@@ -61,7 +61,7 @@ def result(
     sightline result nightly-20261125T0300 --format html -o nightly.html
     """
     if as_json and (formats or output):
-        msg = "--json goes to stdout as it is: leave out --format and --output, or write --format jsonl=PATH"
+        msg = "--json writes to stdout: leave out --format and --output, or write --format jsonl=PATH"
         raise click.UsageError(msg)
     check_job_id(job_id)
     is_line = as_json or not (is_for_people() or formats or output)

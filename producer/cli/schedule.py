@@ -150,7 +150,9 @@ def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targe
         with click.open_file(file, encoding="utf-8") as lines:
             return read_targets(urls, lines, asked)
     except OSError as error:
-        raise InputError(f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one a line") from None
+        raise InputError(
+            f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one per line"
+        ) from None
 
 
 def _document(listed: tuple[Schedule, BatchInfo | None]) -> JsonObject:

@@ -62,7 +62,9 @@ def watch(*, since: str, as_json: bool) -> None:
     try:
         with_client(follow)
     except KeyboardInterrupt:
-        raise click.Abort(f"stopped; go on with: sightline watch --since {last_id}" if last_id else "stopped") from None
+        raise click.Abort(
+            f"stopped; continue with: sightline watch --since {last_id}" if last_id else "stopped"
+        ) from None
 
 
 def event_line(event: Event, *, width: int = 1000) -> str:

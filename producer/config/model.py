@@ -116,13 +116,11 @@ class Site(Table):
         if not (self.url or self.pages or self.sitemaps or self.crawl or self.file):
             raise ValueError("nothing to scan: expected url, pages, sitemaps, crawl or file")
         if not (self.sitemaps or self.crawl) and (self.match or self.exclude or self.ignore_robots):
-            raise ValueError(
-                "match, exclude and ignore_robots choose among the pages of sitemaps and crawls: none given"
-            )
+            raise ValueError("match, exclude and ignore_robots select pages of sitemaps and crawls, but none is given")
         if self.replace and not self.sitemaps:
-            raise ValueError("replace is for the addresses that sitemaps list: none given")
+            raise ValueError("replace is for addresses of sitemaps, but none is given")
         if not self.crawl and (self.max_pages or self.per_pattern):
-            raise ValueError("max_pages and per_pattern bound a crawl: none given")
+            raise ValueError("max_pages and per_pattern limit a crawl, but none is given")
         return self
 
     @property

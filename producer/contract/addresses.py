@@ -57,7 +57,7 @@ def check_url(url: str) -> str:
         what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
         raise ValueError(f"{hide_user_info(url)!r} {what}: expected an address that starts with http:// or https://")
     if not host:
-        raise ValueError(f"{hide_user_info(url)!r} names no host: expected something like https://example.org/page")
+        raise ValueError(f"{hide_user_info(url)!r} has no host: expected something like https://example.org/page")
     return url
 
 
@@ -75,7 +75,7 @@ def normal_url(text: str) -> str:
         parts, host = urlsplit(url), ""
     if not _HOST.fullmatch(host):
         name = (parts.hostname or "")[:100]
-        msg = f"{hide_user_info(url)!r} has the host {name!r}, which is no host name: expected something like https://example.org/"
+        msg = f"{hide_user_info(url)!r} has the host {name!r}, which is not a host name: expected something like https://example.org/"
         raise ValueError(msg)
     user, at, _ = parts.netloc.rpartition("@")
     place = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port is not None else "")

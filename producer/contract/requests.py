@@ -175,7 +175,7 @@ class QueryRequest(Message):
     def _site_is_a_host(cls, site: str) -> str:
         name = site_of(site if "://" in site else f"//{site}")
         if site.strip() and (not name or any(char.isspace() for char in name)):
-            raise ValueError(f"{site[:100]!r} names no host: expected one such as shop.example or localhost:3000")
+            raise ValueError(f"{site[:100]!r} is not a host: expected one such as shop.example or localhost:3000")
         return name
 
 

@@ -58,7 +58,7 @@ class Result(Message):
     @classmethod
     def expired(cls, job_id: str, *, kind: str, state: JobState) -> Self:
         """Return what stands for the result of an ended job that is no longer kept."""
-        message = f"job {job_id!r} ended as {state}, and its result is no longer kept (RESULT_TTL_S): submit it again"
+        message = f"job {job_id!r} ended as {state}, but its result is no longer kept (RESULT_TTL_S): submit it again"
         return cls(job_id=job_id, kind=kind, state=state, error=ErrorInfo(type="ResultExpired", message=message))
 
     @property
@@ -242,5 +242,5 @@ def decode_result(text: str | bytes) -> Result:
     except (ValueError, RecursionError) as error:
         why = str(error)
     raise RedisUnsuitable(
-        f"what is kept as the job's result is none ({why[:300]}): another program wrote to this key, or a newer release"
+        f"the stored result of the job cannot be read ({why[:300]}): another program or a newer release wrote it"
     )

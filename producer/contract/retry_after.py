@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 COME_AGAIN: Final = frozenset({429, 503})
-"""Statuses by which a server asks to be left alone for a while."""
+"""Statuses by which a server asks scanners to wait for a while."""
 _LONGEST_S: Final = 999_999_999.0
 
 

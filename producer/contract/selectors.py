@@ -38,7 +38,7 @@ def check_selector(text: str) -> str:
     end = _read_list(plain)
     if end < len(plain) or not plain:
         found = f"it is wrong from {plain[end : end + 40]!r} on" if end < len(plain) else "it ends too early"
-        msg = f"{text[:200]!r} is no CSS selector: {found}; expected one such as 'main' or '#chat .input'"
+        msg = f"{text[:200]!r} is not a CSS selector: {found}; expected one such as 'main' or '#chat .input'"
         raise ValueError(msg)
     return text
 

@@ -222,7 +222,7 @@ def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     first: dict[str, int] = {}
     for number, state in states:
         if state in first:
-            msg = f"steps {first[state]} and {number} scan two states called {state!r}: a state is known by its name"
+            msg = f"steps {first[state]} and {number} scan two states called {state!r}: states need different names"
             raise ValueError(msg)
         first[state] = number
     if states and states[-1][0] != len(steps):
@@ -259,10 +259,12 @@ def check_keys(text: str) -> tuple[tuple[str, ...], str]:
     *modifiers, key = text.split("+") if text != "+" and not text.endswith("++") else [*text[:-1].split("+")[:-1], "+"]
     wrong = next((name for name in modifiers if name not in _MODIFIERS), None)
     if wrong is not None:
-        raise ValueError(f"press: {wrong!r} is no modifier: expected {', '.join(_MODIFIERS)}")
+        raise ValueError(f"press: {wrong!r} is not a modifier: expected {', '.join(_MODIFIERS)}")
     if key not in _KEYS and not (len(key) == 1 and key.isprintable()):
         near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
-        raise ValueError(f"press: {key[:50]!r} is no key: " + (f"did you mean {near[0]}?" if near else "such as Enter"))
+        raise ValueError(
+            f"press: {key[:50]!r} is not a key: " + (f"did you mean {near[0]}?" if near else "such as Enter")
+        )
     return tuple(modifiers), key
 
 

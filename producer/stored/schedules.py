@@ -64,7 +64,7 @@ def latest_time(line: str, now: datetime) -> datetime:
         reason = str(error) if isinstance(error, CronSimError) else "a number is too long"
         msg = f"cron line {line!r}: {reason[0].lower()}{reason[1:]}; {_EXPECTED}"
     except StopIteration:
-        msg = f"cron line {line!r} names a day that never comes; {_EXPECTED}"
+        msg = f"cron line {line!r} names a day that never occurs; {_EXPECTED}"
     raise InvalidJob(msg)
 
 
@@ -116,7 +116,7 @@ class Schedules:
             msg = f"schedule name {schedule.name!r}: expected 1 to 64 letters, digits, '_' or '-'"
             raise InvalidJob(msg)
         if not schedule.payloads:
-            msg = f"schedule {schedule.name!r} has nothing to submit: give at least one URL"
+            msg = f"schedule {schedule.name!r} has no pages: give at least one URL"
             raise InvalidJob(msg)
         check_cron(check_text("cron", schedule.cron))
         for payload in schedule.payloads:

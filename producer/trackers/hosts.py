@@ -140,7 +140,7 @@ def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], bo
                 return one
         raise
     if not isinstance(value, dict):
-        raise ApiFault(f"{tracker.name}: the reply to a new issue is no issue")
+        raise ApiFault(f"{tracker.name}: the reply to a new issue is not an issue")
     issue = tracker.issue_of(cast("dict[str, Any]", value))
     if tracker.label not in issue.labels:
         raise ApiFault(

@@ -63,7 +63,7 @@ def _token(variables: Mapping[str, str], *names: str, file: str, scope: str) -> 
 
 def _checked(token: str, name: str) -> str:
     if not _TOKEN.fullmatch(token):
-        raise InputError(f"{name} holds no token: expected one word of ASCII characters")
+        raise InputError(f"{name} does not contain a token: expected one word of ASCII characters")
     return token
 
 

@@ -69,9 +69,9 @@ def test_a_pattern_fits_its_host_or_those_below_it() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"include": ["##x"]}, "include: '##x' is no CSS selector"),
-        ({"exclude": ["a", ""]}, "exclude: '' is no CSS selector"),
-        ({"wait_for": "div["}, "wait_for: 'div\\[' is no CSS selector"),
+        ({"include": ["##x"]}, "include: '##x' is not a CSS selector"),
+        ({"exclude": ["a", ""]}, "exclude: '' is not a CSS selector"),
+        ({"wait_for": "div["}, "wait_for: 'div\\[' is not a CSS selector"),
         ({"disabled_rules": ["image-alts"]}, "did you mean image-alt"),
         ({"enabled_rules": ["nothing-like-it-x"]}, "axe-core has no rule"),
         ({"blocked_hosts": ["*.example"]}, "is the host of the page itself"),

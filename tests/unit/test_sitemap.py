@@ -118,9 +118,9 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b" \r\n\xef\xbb\xbf", "is empty: expected an XML sitemap"),
         (
             b'{"urls": []}',
-            "is no sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address a line",
+            "is not a sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address a line",
         ),
-        (b"Not found", "is no sitemap"),
+        (b"Not found", "is not a sitemap"),
         (b" " * 1_200_000 + b"<urlset/>", "begins with more than 1 MB of white space"),
         (b"https://a.example/" + b"a" * 1_200_000, "has a line of more than 1 MB"),
         (b"<svg/>", "is a <svg> document: expected <urlset> or <sitemapindex>, <rss> or <feed>"),

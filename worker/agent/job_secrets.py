@@ -58,7 +58,7 @@ def parse_secrets(fields: Mapping[bytes, bytes]) -> Secrets:
     except ValidationError as error:
         wrong = ", ".join(sorted({str(item["loc"][0]) for item in error.errors(include_input=False)}))
         msg = (
-            f"the job's secrets are not usable: {wrong}; expected headers, cookies, storage_state and variables as JSON"
+            f"the job's secrets cannot be used: {wrong}; expected headers, cookies, storage_state and variables as JSON"
         )
         raise InvalidJob(msg) from None
     return Secrets(

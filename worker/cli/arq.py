@@ -101,7 +101,7 @@ def drain(*, settings: str | None, trust_pickle: bool, queue: str | None, as_jso
     tally.print(as_json=as_json)
     if tally.left:
         left = counted(len(tally.left), "job")
-        raise ServiceError(f"{left} left in arq's queue: run this again when the reasons are gone")
+        raise ServiceError(f"{left} left in arq's queue: run this again once the causes are fixed")
 
 
 async def _drain(tally: Tally, settings: str | None, queue: str | None, *, trust_pickle: bool) -> None:
@@ -142,4 +142,4 @@ async def _opened(settings: str | None, queue: str | None, *, trust_pickle: bool
         async with await create_pool(where, job_serializer=serializer, environment=environment) as pool:
             yield Source(pool, name, reader)
     except (RedisError, OSError) as error:
-        raise RedisUnreachable(f"the Redis of redis_settings in {settings!r} does not do this: {error}") from error
+        raise RedisUnreachable(f"the Redis of redis_settings in {settings!r} refuses this: {error}") from error

@@ -70,7 +70,7 @@ def compare(
 
     outputs = plan_outputs(formats, output, default="table" if is_for_people() else "json")
     if wrong := [item.format for item in outputs if item.format not in WRITERS]:
-        raise InputError(f"format {wrong[0]!r} is none of a comparison: expected one of {', '.join(WRITERS)}")
+        raise InputError(f"format {wrong[0]!r} is not available for a comparison: expected one of {', '.join(WRITERS)}")
     act = partial(_compare, before=before, after=after, site=site, group=group)
     found = with_redis(read_settings(), act)
     for item in outputs:
@@ -97,7 +97,7 @@ async def _compare(
     sides = [await moment_of(redis, keys, name, now_ms=now_ms) for name in (before, after)]
     history = await recorded_history(redis, keys)
     if history is None:
-        raise InputError("no scans are recorded yet: nothing can be compared")
+        raise InputError("there are no recorded scans to compare")
     found = await compare_moments(history, sides[0], sides[1], wanted)
     _refuse_nothing(found, wanted)
     return found

@@ -81,7 +81,7 @@ def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
         raise click.UsageError("--trend compares with another time: add --since, such as --since '4 weeks ago'")
     is_of_both = wanted.group is not None and wanted.site is not None
     if any((wanted.url, wanted.search, wanted.rule, wanted.impact)) or is_of_both:
-        msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes nothing else"
+        msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes no other option"
         raise click.UsageError(msg)
     _show_trend(wanted, as_json=as_json)
 
@@ -148,7 +148,7 @@ def _checked_url(url: str) -> str:
     try:
         normal_url(url)
     except ValueError:
-        msg = f"{url!r} is no address of a page: expected http:// or https://; for all pages of a host: --site HOST"
+        msg = f"{url!r} is not a page's address: expected http:// or https://; for all pages of a host use --site HOST"
         raise InputError(msg) from None
     return url
 
@@ -157,7 +157,7 @@ def checked_host(site: str) -> str:
     """Return the site as the history has it; raises ``InputError`` for one with a scheme or a path."""
     name = "" if _NO_HOST.search(site) else site_of(f"//{site}")
     if not name and site:
-        msg = f"--site {site!r} is no site: expected one such as shop.example or localhost:3000, without https://, path"
+        msg = f"--site {site!r} is not a site: expected such as shop.example or localhost:3000, without scheme or path"
         raise InputError(msg)
     return any_port(name) if site.endswith(":*") else name
 

@@ -48,7 +48,7 @@ def reindex(*, model: str, as_json: bool) -> None:
         with _progress(as_json=as_json) as tell:
             done = with_redis(settings, partial(_move, model=model, tell=tell), doubt=lambda: GOES_ON)
     except KeyboardInterrupt:
-        raise click.Abort(f"stopped; go on with: sightline reindex --to {model}") from None
+        raise click.Abort(f"stopped; continue with: sightline reindex --to {model}") from None
     click.echo(line_of({"v": 1, **asdict(done)}) if as_json else _outcome(done, setting=settings.embedding_model))
 
 

@@ -63,7 +63,9 @@ def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | 
     if os.environ.get("REDIS_URL") or answers(settings):
         if not answers(settings):
             where = settings.public_redis_url
-            raise RedisUnreachable(f"nothing answers at REDIS_URL {where!r}: start it, or unset REDIS_URL for our own")
+            raise RedisUnreachable(
+                f"nothing answers at REDIS_URL {where!r}: start it, or unset REDIS_URL to use an embedded one"
+            )
         yield settings.redis_url, None
         return
     data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
@@ -151,7 +153,7 @@ class KeptRedis:
         if self._short_lives >= SHORT_LIVES:
             msg = (
                 f"the Redis of 'sightline up' ended {SHORT_LIVES} times, each within {SHORT_LIFE_S:.0f} s of its "
-                f"start; its last words, of {str(self._server.log_path)!r}: {self._server.last_words()}"
+                f"start; its last log lines, from {str(self._server.log_path)!r}: {self._server.last_words()}"
             )
             raise RedisUnsuitable(msg)
         self._server.start()

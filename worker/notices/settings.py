@@ -25,15 +25,17 @@ MOST_RECEIVERS: Final = 20
 def _check_kinds(text: str) -> None:
     unknown = [kind for kind in listed(text) if kind not in KINDS]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is no event of a notice: expected some of {', '.join(KINDS)}")
+        raise ValueError(f"{unknown[0]!r} is not an event for notices: expected some of {', '.join(KINDS)}")
 
 
 def _check_mail(text: str) -> None:
     for address in listed(text):
         if not _ADDRESS.fullmatch(address):
-            raise ValueError(f"{address!r} is no mail address: expected some such as team@example.org, comma-separated")
+            raise ValueError(
+                f"{address!r} is not a mail address: expected addresses such as team@example.org, comma-separated"
+            )
     if len(listed(text)) > MOST_RECEIVERS:
-        raise ValueError(f"{len(listed(text))} addresses: expected {MOST_RECEIVERS} at most, such as a mailing list")
+        raise ValueError(f"{len(listed(text))} addresses: expected at most {MOST_RECEIVERS}; use a mailing list")
 
 
 def _check_smtp(text: str) -> None:
@@ -106,7 +108,7 @@ def webhooks_of(settings: NoticeSettings) -> list[str]:
     for number, address in enumerate(found, 1):
         url = address.removeprefix(SLACK)
         if not origin_of(url) or "@" in urlsplit(url).netloc or not re.fullmatch(r"[\x21-\x7e]+", url):
-            msg = f"NOTIFY_WEBHOOKS: number {number} is no http or https address without user info"
+            msg = f"NOTIFY_WEBHOOKS: number {number} is not an http or https address without user info"
             raise SettingsError(msg)
     return list(dict.fromkeys(found))
 
@@ -154,7 +156,7 @@ def _smtp(text: str) -> Smtp:
     if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(expected)
     if parts.password is not None:
-        raise ValueError("it holds a password: put that into SMTP_PASSWORD or a file")
+        raise ValueError("it contains a password: put that into SMTP_PASSWORD or a file")
     if parts.scheme == "smtp+plain" and parts.username:
         raise ValueError("a login needs encryption: expected smtp:// or smtps:// with a user")
     security = {"smtp": "starttls", "smtps": "tls", "smtp+plain": "none"}[parts.scheme]

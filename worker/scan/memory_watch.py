@@ -1,4 +1,4 @@
-"""Watches the resident memory of a browser's processes: ends the page that eats it, or the browser where no page shows.
+"""Watches the memory of a browser's processes: kills the page that uses too much, or else the browser.
 
 A page's own process is told from the others by the browser. What a page has the browser keep for it (blobs, caches,
 pictures) lies in processes that all pages share: then the whole browser ends, and each page of it is scanned again in
@@ -27,7 +27,7 @@ log = structlog.get_logger("sightline.scan")
 
 
 class Watched(Protocol):
-    """What the watch needs of a browser."""
+    """The part of a browser that the watch needs."""
 
     connection: Connection
     users: int
@@ -38,7 +38,7 @@ class Watched(Protocol):
 
 
 async def watch_memory(browser: Watched, *, max_renderer_mb: int, max_browser_mb: int) -> None:
-    """End what eats memory, until cancelled or the browser is gone.
+    """Kill whatever uses too much memory, until cancelled or the browser is gone.
 
     A page's crash is then seen like any other; a browser that is ended says why in ``end_reason``.
     """

@@ -1,4 +1,4 @@
-"""Takes pictures of a page and of the elements that fail: only when asked for, after axe-core is done.
+"""Takes screenshots of a page and of failing elements, on request, after axe-core has finished.
 
 Which elements, and how much around them, is decided by pure functions; the size of all of it is bounded. A page that
 cannot be drawn is still scanned. What becomes of the pictures: ``producer/keys.py``, ``shot``.
@@ -26,7 +26,7 @@ MARGIN: Final = 12
 MAX_CROP: Final = (1_280, 600)
 MAX_PAGE_BYTES: Final = 1_500_000
 MAX_ALL_BYTES: Final = 4_000_000
-"""What one scan may put into Redis by pictures."""
+"""Maximum bytes of screenshots per scan."""
 JUDGED_SIDE: Final = 448
 """Pixels of the longer side of a picture that a model looks at: most models read no more."""
 LEAST_JUDGED: Final = 24

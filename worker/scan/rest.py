@@ -1,4 +1,4 @@
-"""Shows a page whole and at rest before it is audited: scrolls through it once, ends its animations, stops its scripts.
+"""Brings a page to rest before the audit: scrolls through it once, finishes its animations, stops its scripts.
 
 What loads or appears on scrolling is part of the page; a picture in the middle of a fade-in is not meant to be read.
 Finite animations are finished, endless ones stand where they show most, and from then on no timer of the page runs.
@@ -79,7 +79,7 @@ class Rest:
         return any(goes_on)
 
     async def settle(self, *, left_s: float) -> None:
-        """Finish what moves, and stop the page's scripts."""
+        """Finish animations and stop the page's scripts."""
         await self._page.thaw(timeout_s=_ASK_LIMIT_S)
         end_s = time.monotonic() + min(_REST_LIMIT_S, left_s * _SHARE)
         while True:

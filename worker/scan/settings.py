@@ -1,4 +1,4 @@
-"""What a scan may cost and reach, and what it gives back: plain frozen records, no I/O.
+"""Limits, permissions and results of scans: plain frozen records, no I/O.
 
 The worker's settings (``worker/settings.py``) are read elsewhere and handed in as ``ScanSettings``. Who uses
 these is ``engine.py``.

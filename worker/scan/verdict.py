@@ -1,4 +1,4 @@
-"""Judges what was seen: may this page be called scanned, and if not, why? Pure functions, tested with plain values.
+"""Decides whether a page counts as scanned, and if not, why. Pure.
 
 ``unreachable``: there is nothing to audit. ``blocked``: the guard refused the page's own address. ``partial``: audited,
 but not whole. Whatever is in doubt is not ``scanned``. Who collects the facts is ``visit.py``.

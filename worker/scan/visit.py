@@ -74,7 +74,7 @@ class Visit:
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:
-        """Return what the page came to; raises only what the browser's own failure raises."""
+        """Return the page's audit; raises only errors of the browser."""
         try:
             self._on_progress("loading")
             await self._sign_in.arrive(self._arrive)

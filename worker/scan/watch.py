@@ -1,4 +1,4 @@
-"""What has been seen of a page: a record of CDP events, with no calls and no clock of its own.
+"""Records a page's CDP events; makes no calls and has no clock.
 
 Authoritative about the main document (which response, whole or not), the redirects that led to it, what is still being
 loaded, and how often the page took itself elsewhere. ``page.py`` feeds it; ``verdict.py`` judges it.
@@ -135,7 +135,7 @@ class Watch:
         return max(0, len(self._documents) - 1)
 
     def see(self, method: str, params: JsonObject, *, now_s: float, session: str = "") -> None:
-        """Note one event; events it does not know are ignored."""
+        """Process one event; unknown events are ignored."""
         self.losses.see(method, params, frame_id=self.frame_id, session=session)
         self.departure.see(method, params, frame_id=self.frame_id, session=session)
         match method:

@@ -1,4 +1,4 @@
-"""Tells words that authors chose from letters that builds made, in classes, ids and names. Pure functions.
+"""Distinguishes authors' words from generated letters in classes, ids and names. Pure.
 
 Build tools write ``css-1q2w3e``, ``sc-bdVaJa`` or ``Card_image__x7Gh2``, newly in each build;
 ``card__image`` stays. What is taken for made costs a component a distinction, always the same one; what is wrongly

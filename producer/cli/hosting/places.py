@@ -59,7 +59,7 @@ def place_of(variables: Mapping[str, str]) -> Place:
         return _github(variables)
     if system == "gitlab":
         return _gitlab(variables)
-    raise NoPlace("this is no job of GitHub or GitLab")
+    raise NoPlace("this is not a job of GitHub or GitLab")
 
 
 def _github(variables: Mapping[str, str]) -> Place:

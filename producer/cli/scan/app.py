@@ -62,7 +62,7 @@ def started(start: Start, variables: Mapping[str, str]) -> Generator[Application
     """
     if (status := _status(start.url)) in _OK:
         if variables.get("CI"):
-            msg = f"something answers at {start.url} before {start.command!r} is started: it may serve other pages"
+            msg = f"something answers at {start.url} before {start.command!r} is started: it may serve something else"
             raise ServiceError(f"{msg}; end it, or give another port")
         _say(f"{start.url} answers already: {start.command!r} is not started")
         yield None

@@ -80,7 +80,7 @@ class Wanted:
     def file_site(self, number: int) -> Site:
         """Return a site of the file."""
         if self.config is None:
-            raise AssertionError("a run without a file has no sites")
+            raise AssertionError("a run without a settings file has no sites")
         return self.config.document.site[number]
 
     @property
@@ -112,7 +112,7 @@ def combined(
     path = config_file(options)
     if path is None:
         if options.sites:
-            raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
+            raise click.UsageError(f"--site {options.sites[0]!r} selects sites of {NAME}, but no such file was found")
         return Wanted(options, given, start=_start(options, None, asked_first))
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
@@ -193,7 +193,7 @@ def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:
             if near
             else f"expected one of {', '.join(numbers) or 'a file in which sites have names'}"
         )
-        raise click.UsageError(f"--site {unknown[0]!r} is no site of {config.shown}: {hint}")
+        raise click.UsageError(f"--site {unknown[0]!r} is not a site of {config.shown}: {hint}")
     return tuple(numbers[name] for name in names) if names else tuple(range(len(config.document.site)))
 
 
@@ -217,7 +217,7 @@ def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> 
     start = config.document.start if config else None
     if config is None or start is None:
         if given:
-            raise click.UsageError("--start-url is the address to wait for after --start CMD: none is given")
+            raise click.UsageError("--start-url needs --start CMD")
         return None
     url = given or start.url or _first_address(config, ()) or _first_address(None, urls)
     if not url:

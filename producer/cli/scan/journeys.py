@@ -67,7 +67,7 @@ class Journeys:
 
         address = str(self.login[0]["goto"])
         if not origin_of(address) and len(set(map(origin_of, urls))) > 1:
-            msg = f"--login goes to {address!r}, for pages of several sites: write the whole address of its page"
+            msg = f"--login goes to {address!r}, but the pages are on several sites: write the full address of its page"
             raise InputError(msg)
         return {"url": urljoin(urls[0], address), "steps": list(self.login[1:])}
 
@@ -101,7 +101,7 @@ def led(
         key = _way_of(page)
         states = journeys[key].of([page.url])
         if twice := [url for url, way in states.items() if steps.setdefault(url, way) is not way]:
-            raise InputError(f"two journeys scan a state of one name, {twice[0]}: a state is known by its name")
+            raise InputError(f"two journeys scan a state of one name, {twice[0]}: states need different names")
         login = of_all[key]
         for url in states or [page.url]:
             asked.append(replace(page, url=url))
@@ -186,7 +186,7 @@ def check_without_variables(options: ScanOptions) -> None:
     for option, file in (("--steps", options.steps), ("--login", options.login)):
         where = f"{option} {file!r}"
         if file and (names := [name for step in read_steps(file, where) for name in step.variables]):
-            msg = f"{where} needs ${{{names[0]}}}, and a schedule keeps no secrets: let cron run 'sightline scan'"
+            msg = f"{where} needs ${{{names[0]}}}, but a schedule keeps no secrets: let cron run 'sightline scan'"
             raise InputError(msg)
 
 

@@ -50,8 +50,8 @@ def check_one_site(urls: Sequence[str], secrets: JsonObject) -> None:
     sites = sorted(set(map(origin_of, urls)))
     if len(sites) > 1:
         msg = (
-            f"headers and cookies without a domain are for one site, and the pages are of {len(sites)}: "
-            f"{sites[0]!r}, {sites[1]!r}{' and more' if sites[2:] else ''}; scan each site by itself"
+            f"headers and cookies without a domain are for one site, but the pages are on {len(sites)}: "
+            f"{sites[0]!r}, {sites[1]!r}{' and more' if sites[2:] else ''}; scan each site separately"
         )
         raise InputError(msg)
 
@@ -122,7 +122,7 @@ def _storage_state(file: str) -> JsonObject:
     state = cast("JsonObject", value) if isinstance(value, dict) else {}
     lists = [state.get("cookies", []), state.get("origins", [])]
     if not (state.keys() & {"cookies", "origins"}) or not all(isinstance(item, list) for item in lists):
-        msg = f"{file!r} is no storage state: expected lists of cookies and origins, as Playwright saves them"
+        msg = f"{file!r} is not a storage state: expected lists of cookies and origins, as Playwright saves them"
         raise InputError(msg)
     return state
 
@@ -133,13 +133,13 @@ def _headers_of_json(text: str, where: str) -> dict[str, str]:
     if not headers or not all(isinstance(item, str) for item in headers.values()):
         raise InputError(f'{where}: expected a JSON object of headers, such as {{"Authorization": "…"}}')
     if not all(item.isprintable() for item in headers.values()):
-        raise InputError(f"{where}: a header's value holds a line break or another control character")
+        raise InputError(f"{where}: a header's value contains a line break or another control character")
     return {_header_name(name, where): str(item).strip() for name, item in headers.items()}
 
 
 def _header_name(name: str, where: str) -> str:
     if not name or not set(name.lower()) <= _TOKEN:
-        raise InputError(f"{where}: what stands before the colon is no header's name")
+        raise InputError(f"{where}: the text before the colon is not a header name")
     return name
 
 

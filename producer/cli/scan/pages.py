@@ -111,7 +111,7 @@ def _by_sites(wanted: Wanted, logins: _Logins) -> tuple[Targets, dict[str, int |
         whole.gaps_ms |= part.gaps_ms
         for origin, login in part.logins.items():
             if whole.logins.setdefault(origin, login) != login:
-                raise InputError(f"{origin!r} comes with two logins: scan one login's pages at a time")
+                raise InputError(f"{origin!r} has two logins: scan the pages of one login at a time")
     whole.urls = tuple(owners)
     return whole, owners
 

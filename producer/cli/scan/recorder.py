@@ -48,7 +48,7 @@ def _step(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         case "click":
             return {"click": _selector(given)}
         case "doubleClick":
-            raise ValueError("there is no double click: replace it by the click that it stands for")
+            raise ValueError("double clicks are not supported: use a click")
         case "hover":
             return {"hover": _selector(given)}
         case "change":
@@ -62,7 +62,7 @@ def _step(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         case "waitForExpression":
             raise ValueError("steps run no JavaScript: wait for a selector, a text or an address instead")
         case _:
-            raise ValueError("there is no such step: take it out, or replace it by one of docs/journeys.md")
+            raise ValueError("this step is not supported: remove it, or use one from docs/journeys.md")
 
 
 def _selector(given: Mapping[str, Any]) -> str:
@@ -71,13 +71,13 @@ def _selector(given: Mapping[str, Any]) -> str:
     A selector through frames or shadow roots is a list; its last part is used, and only for shadow roots.
     """
     if given.get("frame"):
-        raise ValueError("it is in a frame, where steps do not go")
+        raise ValueError("it is in a frame, which steps cannot reach")
     listed = cast("list[Any]", given.get("selectors") or [])
     found = [_ours(one[-1] if isinstance(one, list) and one else one) for one in listed]
     css = next((one for one in found if one and not one.startswith(("text=", "role="))), None)
     chosen = css or next((one for one in found if one), None)
     if chosen is None:
-        raise ValueError("it has no CSS selector, text or name that could be used: record it again, or write the step")
+        raise ValueError("it has no usable CSS selector, text or name: record it again, or write the step by hand")
     return chosen
 
 

@@ -94,13 +94,13 @@ def _check(options: ScanOptions) -> None:
     if options.as_json and options.formats:
         raise click.UsageError("--json is the same as --format jsonl: give one of --json and --format")
     if options.resume and not options.batch:
-        raise click.UsageError("--resume needs the --batch NAME to go on with")
+        raise click.UsageError("--resume needs --batch NAME")
     if options.local and (options.resume or options.only_new):
         name, instead = ("--resume", "run it anew") if options.resume else ("--only-new", "use --baseline F")
-        msg = f"--local keeps nothing from run to run, so there is nothing for {name} to go by: {instead}"
+        msg = f"--local keeps nothing from run to run, so {name} has nothing to compare with: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
-        raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
+        raise click.UsageError("--id and --batch exclude each other: a batch names its jobs itself")
     check_choice(options)
 
 

@@ -26,7 +26,7 @@ class Targets:
         """Return the address in ``text`` without user info, which is kept in ``logins``; raises ``ValueError``."""
         url, login = split_user_info(normal_url(text))
         if login and self.logins.setdefault(origin_of(url), login) != login:
-            msg = f"{url!r} came with two logins: scan one login's pages at a time"
+            msg = f"{url!r} has two logins: scan the pages of one login at a time"
             raise ValueError(msg)
         return url
 

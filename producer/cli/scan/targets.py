@@ -26,11 +26,11 @@ def check_choice(options: ScanOptions) -> None:
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
     filters["--sitemap-replace"] = options.sitemap_replace
     if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
-        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
+        msg = f"{' and '.join(given)} select pages of a --sitemap URL or --crawl URL, but none is given"
         raise click.UsageError(msg)
     bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
     if not options.crawl and (given := [name for name, value in bounds.items() if value]):
-        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
+        raise click.UsageError(f"{' and '.join(given)} limit a --crawl URL, but none is given")
 
 
 def read_targets(
@@ -63,11 +63,11 @@ def read_targets(
         raise errors[0]
     if not urls and not refused:
         where = f"{file.name!r} has no addresses" if file else "nothing to scan"
-        msg = f"{where}: expected addresses such as https://example.org/, one a line in a --file, '#' begins a comment"
+        msg = f"{where}: expected addresses such as https://example.org/, in a --file one per line"
         raise InputError(msg if file else f"{msg}; 'sightline config init' writes a sightline.toml that names them")
     if not urls:
         first, *others = refused.values()
-        msg = first.problem + (f"; and {len(others)} more like it" if others else _file_hint(next(iter(refused))))
+        msg = first.problem + (f"; and {len(others)} more" if others else _file_hint(next(iter(refused))))
         raise InputError(msg)
     targets.urls, targets.refused = tuple(urls), tuple(refused.values())
     return targets
@@ -96,7 +96,7 @@ def _lines(file: IO[str]) -> Iterator[str]:
     try:
         lines = decoded(content.read()) if content else file.read()
     except UnicodeDecodeError:
-        raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address a line") from None
+        raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address per line") from None
     for line in lines.splitlines():
         text = line.strip().lstrip("\ufeff")
         if text and not text.startswith("#"):

@@ -62,7 +62,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["scan", PAGE, "--viewport", "wide"], "'wide': expected width and height in CSS pixels, such as 390x844"),
         (["scan", PAGE, "--viewport", "90x844"], "viewport.width"),
         (["scan", PAGE, "--device", "iphone14"], "no device is called 'iphone14': did you mean 'iPhone 14'?"),
-        (["scan", PAGE, "--max-pages", "9"], "--max-pages bound a --crawl URL: none is given"),
+        (["scan", PAGE, "--max-pages", "9"], "--max-pages limit a --crawl URL, but none is given"),
         (
             ["scan", PAGE, "--id", "a", "--zoom", "100", "--zoom", "400"],
             "one page: 2 states of it are asked for",

@@ -200,5 +200,5 @@ async def obtain(
             left = {digest: one for digest, one in left.items() if digest in taken.theirs}
         if left and not taken.mine:
             if monotonic() - waits_since > WAIT_S:
-                raise Busy("other jobs ask a model the same", delay_s=LATER_S)
+                raise Busy("other jobs are asking a model the same question", delay_s=LATER_S)
             await asyncio.sleep(backoff.pause_s())

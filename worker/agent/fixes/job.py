@@ -114,7 +114,7 @@ class FixJobs:
         known = await tried.known(found)
         left = [one for one in found if name_of(one) not in known]
         if left and self._place.locked() and self.is_patient:  # before a model is asked in vain
-            raise Busy("this worker tries changes on another page", delay_s=AGAIN_S)
+            raise Busy("this worker is trying fixes on another page", delay_s=AGAIN_S)
         said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
         fixes = {**known, **said.unsaid}
         wanted = [
@@ -213,7 +213,7 @@ def _parse(payload: JsonObject) -> FixRequest:
     try:
         return FixRequest.model_validate(payload)
     except ValidationError as error:
-        raise InvalidJob(f"not a try of changes on a scanned page: {describe_invalid(error)}") from None
+        raise InvalidJob(f"not a request to try fixes: {describe_invalid(error)}") from None
 
 
 def _none(reason: str) -> str:

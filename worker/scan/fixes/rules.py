@@ -1,8 +1,8 @@
-"""Changes that need no judgement: for some rules of axe-core the markup says by itself what is missing. Pure.
+"""Proposes fixes that need no judgement: for some of axe-core's rules the markup says what is missing. Pure.
 
-A proposal is the element's markup with other attributes; for a page without a title, the title. Where the page does not
-say what to write, there is no proposal: a wrong name is worse than none. Whether a proposal helps is found out by
-trying it (``trial.py``); nothing here has to be right, only likely. Next: ``names.py``.
+A proposal is the element's markup with other attributes; for a page without a title, the title. If the page does not
+say what to write, there is no proposal: a wrong name is worse than none. ``trial.py`` tests whether a proposal helps,
+so it need only be likely, not right. Next: ``names.py``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FALSE: Final = frozenset({"0", "no", "off", "false", ""})
 
 
 def propose(rule: str, facts: Facts) -> str:
-    """Return the changed markup of the element that fails ``rule``; '' where nothing can be said without judging."""
+    """Return the changed markup of the element that fails ``rule``; '' if that needs judgement."""
     mechanical = MECHANICAL.get(rule)
     proposed = mechanical(facts) if mechanical else ""
     return "" if proposed == facts["markup"] else proposed
@@ -74,7 +74,7 @@ def _image_input(facts: Facts) -> str:
 
 
 def _decoration(facts: Facts) -> str:
-    """Hide a picture that says nothing: beside the words of its link, in a part that is hidden, or a spacer."""
+    """Hide a decorative image: beside its link's text, in a hidden part, or a spacer."""
     is_decoration = facts["in_named"] or facts["in_hidden"] or facts["is_spacer"]
     return _changed(facts, alt="") if is_decoration and tag_of(facts["markup"]) == "img" else ""
 
@@ -88,7 +88,7 @@ def _frame(facts: Facts) -> str:
 
 
 def _zoom(facts: Facts) -> str:
-    """Take out of the viewport what forbids to enlarge the page."""
+    """Remove what forbids zooming from the viewport."""
     kept = [part.strip() for part in attributes(facts["markup"]).get("content", "").replace(";", ",").split(",")]
     kept = [part for part in kept if part and not _forbids_zoom(part)]
     return _changed(facts, content=", ".join(kept) or "width=device-width")
