@@ -164,8 +164,7 @@ class AxeRun:
         return world
 
     async def _run_frame(self, number: int, context: JsonObject, parent: World) -> list[str]:
-        """Return the JSON of the parent's frame ``number`` and of its descendants, depth first; ``null`` for unread
-        ones.
+        """Return the JSON of the parent's frame ``number`` and its descendants, depth first; ``null`` if unread.
 
         ``context`` is the part that axe-core examines.
         """

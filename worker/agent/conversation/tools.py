@@ -1,9 +1,8 @@
-"""Runs the tools a model asks for. Whatever a model, or a page through it, makes of them, this is as far as it gets.
+"""Runs the tools requested by a model, and limits what a model, or a page through it, can do with them.
 
-A call's arguments are checked, its reach is the site the question is limited to, its failures are answers. What lasts
-or reaches out (``remember``, ``request_scan``) takes only the user's own words, and has an id made of the job's id and
-what it is about: a run that is repeated, in another order too, does it once. Jobs are submitted through a function that
-is handed in.
+Arguments are validated, the scope is the question's site, failures are results. Tools with side effects (``remember``,
+``request_scan``) accept only the user's own words, and use an id derived from the job's id and their content, so that a
+repeated run, even in another order, does them once. Jobs are submitted through a function that is passed in.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ from worker.models.protocols import ToolCall
 
 MAX_RECALLED: Final = 5
 MEMORIES: Final = "words"
-"""First label of what users asked to be remembered."""
+"""First label of memories requested by users."""
 MAX_ID_CHARS: Final = 100
-"""Of a job id that others are made from; ids end at 128."""
+"""Characters of a job id used in derived ids, which have at most 128."""
 
 Submit = Callable[[str, JsonObject], Awaitable[object]]
-"""Queues a scan under a job id, once however often it is called. Raises as the client's ``submit``."""
+"""Queues a scan under a job id; idempotent. Raises as the client's ``submit``."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call came to: JSON for the model, the scans it speaks of, and a note for the user where it failed."""
+    """The result of a call: JSON for the model, the scans in it, and a note for the user if it failed."""
 
     text: str
     scans: tuple[str, ...] = ()
@@ -53,7 +52,7 @@ class Answer:
 
 
 class Toolbox:
-    """The seven tools, on the memories of one environment. Safe for several questions at once."""
+    """The seven tools, on the memories of one environment. Safe for concurrent questions."""
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class Toolbox:
         }
 
     async def run(self, call: ToolCall, asker: Asker) -> Answer:
-        """Run one call of a turn. Raises nothing that a model or a page can cause, nor a failed tool."""
+        """Run one call of a turn. Raises no error that a model or a page can cause, nor a tool's failure."""
         args = ARGS.get(call.name)
         if args is None:
             return refused(call, asker, f"there is no tool {call.name[:60]!r}: expected one of {', '.join(ARGS)}")
@@ -100,7 +99,7 @@ class Toolbox:
         return Told({"remembered": words, "for_site": asker.site or "all"}, ())
 
     async def _recall(self, args: Recall, asker: Asker) -> Told:
-        """Look where the question looks: on its site and among what was said of all sites."""
+        """Search the question's site and the memories about all sites."""
         places = [memory_namespace(asker.site), memory_namespace("")] if asker.site else [(MEMORIES,)]
         found = [
             item
@@ -126,12 +125,12 @@ class Toolbox:
 
 
 def memory_namespace(site: str) -> tuple[str, str]:
-    """Return where the words about ``site`` are kept, '' for all sites."""
+    """Return the key of memories about ``site``, '' for all sites."""
     return (MEMORIES, sha256(site.encode("utf-8", "surrogatepass")).hexdigest()[:40] if site else "all")
 
 
 def scan_job_id(job_id: str, url: str) -> str:
-    """Return the id of the scan of ``url`` that a query asks for."""
+    """Return the id of a scan of ``url`` requested by a query."""
     stem = job_id if len(job_id) <= MAX_ID_CHARS else sha256(job_id.encode()).hexdigest()[:40]
     return check_job_id(f"{stem}.scan-{_mark(url)}")
 
@@ -141,7 +140,7 @@ def _mark(text: str) -> str:
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:
-    """Return the answer to a call that is not run; the user is told where it would have left something behind."""
+    """Return the result of a refused call, with a note for the user if it would have had a side effect."""
     log.info("tool.refused", tool=call.name[:60], job_id=asker.job_id)
     note = f"{call.name} was refused: {reason}" if call.name in WRITERS else ""
     return Answer(_error(reason), note=note, failed=True)

@@ -1,4 +1,4 @@
-"""What a model's answers are worth, as counts that can be added up. Pure."""
+"""Scores of a model's answers, as counts that can be added. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
 from worker.models.protocols import add_usage
 
 INVENTED = "that no tool told of"
-"""In the note of an answer that cites a scan there is not (``citations.py``)."""
+"""Part of the note about invented citations (``citations.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many."""
+    """A count out of a total."""
 
     got: int = 0
     of: int = 0
