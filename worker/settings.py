@@ -25,7 +25,7 @@ def _check_endpoint(text: str) -> None:
         msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
         raise ValueError(msg)
     if parts.username or parts.password or parts.query or parts.fragment:
-        msg = "the address holds more than an address: put the key into FALLBACK_API_KEY or a file"
+        msg = "expected an address without key or query: put the key into FALLBACK_API_KEY or a file"
         raise ValueError(msg)
 
 
@@ -217,7 +217,7 @@ class WorkerSettings(NoticeSettings):
     names_judged: Annotated[int, Within(ge=0, le=40)] = 0
     """Names of one page (links, headings, labels, its title) that the model judges where no rule can; 0 for none.
 
-    It is one more call of the model a page; 24 names take some 2,500 tokens.
+    One more model call per page; 24 names take about 2,500 tokens.
     """
 
     pictures_judged: Annotated[int, Within(ge=0, le=8)] = 0

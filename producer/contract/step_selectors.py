@@ -33,7 +33,7 @@ class StepSelector:
 
 
 def read_step_selector(text: str) -> StepSelector:
-    """Return what ``text`` looks for; raises ``ValueError`` for what is no selector."""
+    """Return the parsed selector; raises ``ValueError`` for an invalid one."""
     text = text.strip()
     if not text:
         raise ValueError(f"the selector is empty: {EXPECTED}")

@@ -1,4 +1,4 @@
-"""Which tracker, by what was asked for and the variables of the environment; tokens come from these or files alone."""
+"""Opens the requested tracker; tokens come only from environment variables or files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1000}")
 
 
 def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output: str, label: str) -> Tracker:
-    """Return the tracker; raises ``InputError`` for what is missing, with where to put it."""
+    """Return the tracker; raises ``InputError`` for a missing setting, saying where to set it."""
     if not label.strip() or "," in label or len(label) > 50 or not label.isprintable():  # noqa: PLR2004  GitHub's limit
         raise InputError(f"--label {label!r}: expected one name of up to 50 characters, without a comma")
     if to == "github":
@@ -47,7 +47,7 @@ def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output:
 
 
 def _token(variables: Mapping[str, str], *names: str, file: str, scope: str) -> str:
-    """Return the token of the first variable that is set, or of the file that ``file`` names; no message quotes one."""
+    """Return the token in the first set variable, or in the file named by ``file``; no message quotes it."""
     for name in names:
         if token := variables.get(name, "").strip():
             return _checked(token, name)

@@ -1,4 +1,4 @@
-"""Where notices go: the part of a worker's settings that is about them, and what of it is read from files."""
+"""The settings of notices, some of which are read from files."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def _check_smtp(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class NoticeSettings(ClientSettings):
-    """Who is notified of what; all workers of an environment should have the same."""
+    """Receivers and events of notices; all workers of an environment should have the same."""
 
     notify_webhooks: SecretStr = _NONE
     """Addresses that get notices as JSON, comma-separated; ``slack+https://…`` gets Slack's form. Whoever knows such
     an address can post there, so it is a secret."""
 
     notify_webhooks_file: str = ""
-    """File that holds them, one a line, instead of NOTIFY_WEBHOOKS."""
+    """File with the addresses, one per line, instead of NOTIFY_WEBHOOKS."""
 
     notify_secret: SecretStr = _NONE
     """Key that signs notices (HMAC-SHA256), in any characters, or ``whsec_`` and base64; empty: unsigned."""
 
     notify_secret_file: str = ""
-    """File that holds it, instead of NOTIFY_SECRET."""
+    """File with the key, instead of NOTIFY_SECRET."""
 
     notify_events: Annotated[str, _check_kinds] = ",".join(KINDS)
     """Events that are notices: some of ``scan.regressed``, ``batch.finished``, ``job.dead``, ``job.rejected``."""
@@ -83,7 +83,7 @@ class NoticeSettings(ClientSettings):
     """Password of SMTP_URL's user; never logged."""
 
     smtp_password_file: str = ""
-    """File that holds it, instead of SMTP_PASSWORD; read again for each mail."""
+    """File with the password, instead of SMTP_PASSWORD; read again for each mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def webhooks_of(settings: NoticeSettings) -> list[str]:
 
 
 def smtp_of(settings: NoticeSettings) -> Smtp | None:
-    """Return the mail server, None where no mail is sent; raises ``SettingsError`` for half of the settings."""
+    """Return the mail server, or None without mail; raises ``SettingsError`` for incomplete settings."""
     if not settings.notify_mail_to and not settings.smtp_url:
         return None
     if not (settings.notify_mail_to and settings.smtp_url):
@@ -146,7 +146,7 @@ def secret_of(name: str, value: SecretStr, file: str) -> str:
 
 
 def _smtp(text: str) -> Smtp:
-    """Return what SMTP_URL says; raises ``ValueError``, which quotes none of it: it may hold a password."""
+    """Return the parsed SMTP_URL; raises ``ValueError`` without quoting it, since it may contain a password."""
     expected = "expected smtp://user@host, smtps://user@host or smtp+plain://host"
     try:
         parts = urlsplit(text)

@@ -33,7 +33,7 @@ from urllib.parse import urljoin
 from producer.contract.addresses import origin_of
 
 Ancestry = tuple[str | tuple[str, ...], ...]
-"""axe-core's: a selector a frame, or a list of them where shadow roots are crossed; outermost first."""
+"""axe-core's form: a selector per frame, or a list of them through shadow roots; outermost first."""
 
 _DIGITS: Final = 24
 _MAX_TEXT_CHARS: Final = 120

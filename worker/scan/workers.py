@@ -1,4 +1,4 @@
-"""The dedicated workers of one page: shown to us before their first line, prepared, and let run at once.
+"""The dedicated workers of one page: intercepted before their first line, prepared, and resumed at once.
 
 A worker is no frame: it has no document, and nothing of ours runs in it. What it asks for passes where its page's or
 frame's requests pass (the proxy, and ``Fetch`` of their session), so nothing is held here: its session is there to know

@@ -70,38 +70,40 @@ class _InSections(click.Command):
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
-@click.option("--crawl", multiple=True, metavar="URL", help="Pages that URL's links lead to, on its site; repeatable.")
+@click.option("--crawl", multiple=True, metavar="URL", help="Crawl the site from URL by its links; repeatable.")
 @click.option(
-    "--max-pages", type=click.IntRange(1, 10_000), metavar="N", help="Of a crawl, pages in all.  [default: 100]"
+    "--max-pages", type=click.IntRange(1, 10_000), metavar="N", help="Maximum pages per crawl.  [default: 100]"
 )
 @click.option(
     "--per-pattern",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Of a crawl, pages of one pattern, such as /product/*.  [default: 20]",
+    help="Maximum pages per crawl of one pattern, such as /product/*.  [default: 20]",
 )
-@click.option("--match", multiple=True, metavar="GLOB", help="Of these, only pages such as '/shop/*'; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Of these, no pages such as '*/print/*'; repeatable.")
+@click.option(
+    "--match", multiple=True, metavar="GLOB", help="Of sitemaps and crawls, only pages like '/shop/*'; repeatable."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Of sitemaps and crawls, skip pages like '*/print/*'; repeatable."
+)
 @click.option(
     "--sitemap-replace",
     multiple=True,
     metavar="FROM=TO",
-    help="Of sitemaps, scan TO for FROM: a preview's; repeatable.",
+    help="Replace FROM by TO in sitemaps, for a preview; repeatable.",
 )
-@click.option(
-    "--ignore-robots", is_flag=True, help="Of these, also pages that robots.txt forbids, and without its delay."
-)
+@click.option("--ignore-robots", is_flag=True, help="Ignore robots.txt and its delay.")
 @click.option(
     "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
 )
 @click.option(
-    "--site", "sites", multiple=True, metavar="NAME", help="Of the settings file, only this site; repeatable."
+    "--site", "sites", multiple=True, metavar="NAME", help="Scan only this site of the settings file; repeatable."
 )
 @click.option("--no-config", is_flag=True, help="Read no settings file.")
 @click.option(
     "--start",
     metavar="CMD",
-    help="Run this first, such as 'npm run preview', and end it with the run.",
+    help="Serve the site with this command, such as 'npm run preview'.",
 )
 @click.option("--start-url", metavar="URL", help="Wait until this address answers.  [default: the first to scan]")
 @click.option("--local", is_flag=True, help="Start a Redis and a worker for this run; localhost may be scanned.")
@@ -119,7 +121,7 @@ class _InSections(click.Command):
 @click.option(
     "--run",
     metavar="ID",
-    help="Pipeline run that asks: --only-new compares with what was known before it began.  [default: the CI system's]",
+    help="Id of the pipeline run: --only-new compares with what was known before it.  [default: the CI system's]",
 )
 @click.option(
     "--baseline", type=click.Path(), metavar="F", help="Fail only on barriers that are not in this file of known ones."

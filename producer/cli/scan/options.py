@@ -226,7 +226,7 @@ page_options = _together(
         multiple=True,
         metavar="HOST",
         callback=_each(_check_host),
-        help="Let pages make no request to ads.example or '*.ads.example'; repeatable.",
+        help="Block requests to this host, such as '*.ads.example'; repeatable.",
     ),
     click.option(
         "--allow-partial",
@@ -263,7 +263,7 @@ page_options = _together(
         "--try-fixes/--no-try-fixes",
         "try_fixes",
         default=None,
-        help="Try changes of markup on each page, loaded again for it.  [default: yes, unless --no-assess]",
+        help="Try fixes in the browser; loads each page again.  [default: yes, unless --no-assess]",
     ),
 )
 report_options = _together(
@@ -282,5 +282,7 @@ report_options = _together(
     ),
     click.option("--strict", is_flag=True, help="Exit 2 also for pages with a remark: any doubt about what was seen."),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
-    click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several."),
+    click.option(
+        "--output", "-o", type=click.Path(), metavar="PATH", help="File for the report, or folder for several."
+    ),
 )

@@ -1,4 +1,4 @@
-"""Which tool a configuration file is of, and how it is read."""
+"""Detects the tool of a configuration file, and reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _YAML: Final = frozenset({".yml", ".yaml"})
 
 
 def draft_of(file: Path) -> Draft:
-    """Return the draft of a configuration; raises ``InputError`` for one that cannot be read or is of no known tool."""
+    """Return the draft of a configuration; raises ``InputError`` for an unreadable file or an unknown tool."""
     config = _content(file)
     name = file.name.lower()
     if "lighthouse" in name or isinstance(config.get("ci"), dict):

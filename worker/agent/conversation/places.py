@@ -55,7 +55,7 @@ def normal_path(url: str) -> str:
         return normal_url(url)
     except ValueError:
         shown = url.partition("://")[2].removeprefix("any.example")[:200]
-        raise InvalidJob(f"{shown!r} is neither an address nor a path: expected such as /cart") from None
+        raise InvalidJob(f"{shown!r} is neither an address nor a path: expected one such as /cart") from None
 
 
 def _is_at(url: str, path: str) -> bool:

@@ -259,7 +259,7 @@ class Actions:
         return second if second is not None and (first.x, first.y) == (second.x, second.y) else None
 
     async def _until(self, is_reached: Callable[[], Awaitable[bool]]) -> bool:
-        """Ask until it is reached or the step's time is over; a page that leaves in mid-question is asked again."""
+        """Poll until it is reached or the step's time is over; repeated if the page navigates meanwhile."""
         while True:
             try:
                 if await is_reached():

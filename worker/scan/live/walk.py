@@ -18,7 +18,7 @@ MAX_STOPS: Final = 150
 MAX_PARTS: Final = 40
 """Presses within one element whose inner stops no script sees: a player's controls, the parts of a date."""
 _NO_STOP: Final = 2
-"""Presses that give nothing the focus, until Tab counts as taken away."""
+"""Presses without a focus after which Tab counts as intercepted."""
 TAB: Final = "Tab"
 BACK: Final = "Shift+Tab"
 
