@@ -18,7 +18,7 @@ def batch() -> None:
     """Manage batches: jobs that were submitted together."""
 
 
-@batch.command(short_help="Say that all jobs of a batch are in.")
+@batch.command(short_help="Close a batch so that it can finish.")
 @click.argument("batch_id", metavar="BATCH")
 @json_option()
 def close(batch_id: str, *, as_json: bool) -> None:

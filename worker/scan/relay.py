@@ -59,16 +59,16 @@ class Sink(Protocol):
 
 
 Counter = Callable[[int], bool]
-"""Told of each piece received from a server; false ends the exchange."""
+"""Called with each piece received from a server; returning false ends the exchange."""
 
 
 class HeadError(Exception):
-    """A head that is no HTTP/1, or is too long."""
+    """A head that is not HTTP/1, or is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Head of a proxy request; ``head`` is what the server is sent, empty for CONNECT."""
+    """Head of a proxy request; ``head`` is sent to the server, empty for CONNECT."""
 
     method: str
     host: str

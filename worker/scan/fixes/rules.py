@@ -35,7 +35,7 @@ def _changed(facts: Facts, **changes: str | None) -> str:
 
 
 def _language(facts: Facts) -> str:
-    """Set the root's language: as misspelt, or what its words are in."""
+    """Set the root's language: the corrected tag, or the language of its words."""
     given = attributes(facts["markup"])
     language = language_tag(given.get("lang", "")) or language_tag(given.get("xml:lang", ""))
     language = language or language_of(facts["text"])
@@ -43,7 +43,7 @@ def _language(facts: Facts) -> str:
 
 
 def _part_language(facts: Facts) -> str:
-    """Spell the language of a part as it is meant; what means nothing is left to people."""
+    """Correct the language tag of a part; unrecognizable ones are left alone."""
     language = language_tag(attributes(facts["markup"]).get("lang", ""))
     return _changed(facts, lang=language) if language else ""
 
@@ -110,7 +110,7 @@ def _unique_id(facts: Facts) -> str:
 
 
 def _attribute_names(facts: Facts) -> str:
-    """Spell each ``aria-`` attribute that does not exist as the single one that is nearly the same."""
+    """Correct each unknown ``aria-`` attribute to the only similar one."""
     given = attributes(facts["markup"])
     wrong = {name: nearest(name, ARIA) for name in given if name.startswith("aria-") and name not in ARIA}
     right = {meant: given[name] for name, meant in wrong.items() if meant and meant not in given}
@@ -120,7 +120,7 @@ def _attribute_names(facts: Facts) -> str:
 
 
 def _attribute_values(facts: Facts) -> str:
-    """Spell yes and no as ARIA does."""
+    """Convert yes and no to ARIA's values."""
     changes: dict[str, str | None] = {}
     for name, value in attributes(facts["markup"]).items():
         plain = value.strip().lower()
