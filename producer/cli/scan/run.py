@@ -96,8 +96,8 @@ def _check(options: ScanOptions) -> None:
     if options.resume and not options.batch:
         raise click.UsageError("--resume needs --batch NAME")
     if options.local and (options.resume or options.only_new):
-        name, instead = ("--resume", "run it anew") if options.resume else ("--only-new", "use --baseline F")
-        msg = f"--local keeps nothing from run to run, so {name} has nothing to compare with: {instead}"
+        name, instead = ("--resume", "run it again") if options.resume else ("--only-new", "use --baseline F")
+        msg = f"--local keeps nothing from run to run, so {name} cannot be used: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
         raise click.UsageError("--id and --batch exclude each other: a batch names its jobs itself")

@@ -179,7 +179,7 @@ def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
         (("--trend", "--since", "yesterday", "--site", "shop.example:http"), "is not a site"),
         (("--since", "the day of the cat"), "is not a time"),
         (("--trend",), "add --since, such as --since '4 weeks ago'"),
-        (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "it takes nothing else"),
+        (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "it takes no other option"),
         (("prune",), "--older-than"),
         (("prune", "--older-than", "soon"), "is not a time"),
     ],

@@ -289,7 +289,7 @@ def test_pauses_grow_and_a_receiver_may_ask_for_a_longer_one() -> None:
         ({"NOTIFY_EVENTS": "scan.regresed"}, "'scan.regresed' is not an event for notices"),
         ({"NOTIFY_MAIL_TO": "team@shop.example"}, "NOTIFY_MAIL_TO and SMTP_URL go together"),
         ({"NOTIFY_MAIL_TO": "team"}, "'team' is not a mail address"),
-        ({"SMTP_URL": "smtp://u:s3cret@host"}, "it holds a password"),
+        ({"SMTP_URL": "smtp://u:s3cret@host"}, "it contains a password"),
         ({"SMTP_URL": "smtp+plain://u@host"}, "a login needs encryption"),
         ({"SMTP_URL": "smtp://u@host", "NOTIFY_MAIL_TO": "a@b.example"}, "set SMTP_PASSWORD or SMTP_PASSWORD_FILE"),
         ({"NOTIFY_SECRET": "s3cret", "NOTIFY_SECRET_FILE": "x"}, "NOTIFY_SECRET and NOTIFY_SECRET_FILE are both set"),
