@@ -113,7 +113,8 @@ def packed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             one = distribution(name)
         except PackageNotFoundError:
             continue
-        [tag, *_] = re.findall(r"^Tag: (.*)$", one.read_text("WHEEL") or "", re.MULTILINE)
+        tags = re.findall(r"^Tag: (.*)$", one.read_text("WHEEL") or "", re.MULTILINE)
+        tag = "-".join(".".join(dict.fromkeys(parts)) for parts in zip(*(tag.split("-") for tag in tags), strict=True))
         file = folder / f"{re.sub(r'[-.]+', '_', name)}-{one.version}-{tag}.whl"
         inside = [file for file in one.files or () if ".." not in file.parts and file.suffix != ".pyc"]
         with zipfile.ZipFile(file, "w") as packing:
@@ -131,12 +132,20 @@ def test_the_wheel_runs_without_being_installed(
     program = shutil.which(runner[0])
     if program is None:
         pytest.skip(f"{runner[0]} is not installed: the wheel is not tried with it")
-    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packed), "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(packed)}
-    own = {"PIPX_HOME": str(tmp_path / "pipx"), "UV_CACHE_DIR": str(tmp_path / "uv"), "UV_PYTHON": sys.executable}
+    (tmp_path / "uv.toml").write_text(f"no-index = true\nfind-links = [{str(packed)!r}]\n")
+    variables = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(packed),
+        "UV_CONFIG_FILE": str(tmp_path / "uv.toml"),
+        "PIPX_HOME": str(tmp_path / "pipx"),
+        "PIPX_DEFAULT_PYTHON": sys.executable,
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+        "UV_PYTHON": sys.executable,
+    }
     words = [word.replace("WHEEL", str(wheel)) for word in runner[1:]]
 
-    told = run(program, *words, "sightline", "--version", **offline, **own, PIPX_DEFAULT_PYTHON=sys.executable)
-    lacking = run(program, *words, "sightline", "scan", "http://a.example/", "--local", code=3, **offline, **own)
+    told = run(program, *words, "sightline", "--version", **variables)
+    lacking = run(program, *words, "sightline", "scan", "http://a.example/", "--local", code=3, **variables)
 
     assert f"sightline {VERSION}\n" in told
     assert "--local runs a worker on this machine: " in lacking
