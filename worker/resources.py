@@ -42,6 +42,7 @@ from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import NAME
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
+from worker.page_search import PageSearchJobs
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.settings import WorkerSettings
 
@@ -54,6 +55,7 @@ class Resources:
     assessments: AssessJobs
     fixes: FixJobs
     queries: QueryJobs
+    searches: PageSearchJobs
 
 
 @asynccontextmanager
@@ -101,7 +103,8 @@ async def open_resources(
             proposer = None if settings.chat_model == NAME else ModelProposer(models.chat)
             fixes = FixJobs(polite, redis, keys, proposer=proposer, is_patient=is_patient)
             queries = QueryJobs(await query_graph(settings, models.chat, vectors, history))
-            yield Resources(scans, assessments, fixes, queries)
+            searches = PageSearchJobs(Client(settings, redis=redis), scan_settings(settings))
+            yield Resources(scans, assessments, fixes, queries, searches)
 
 
 async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:

@@ -33,6 +33,7 @@ stream.group_not_restored … or could not be: error
 lease.renewal_failed      Redis did not answer a renewal: error
 lease.loop_hung           the event loop stands still: leases are given up
 hook.failed               a hook raised after the outcome was clear: hook, error
+pages.found               the pages of a due batch were found and submitted: batch, pages, problems
 schedule.fired            a schedule's time had come: batch
 browser.started           Chromium runs: pid, version, sandbox
 browser.sandbox_off       … without its sandbox: reason
