@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from redis import Redis
@@ -43,7 +44,7 @@ def check_target(redis: Redis, manifest: Manifest) -> None:
     if info["role"] != "master" or int(info.get("cluster_enabled", 0)):
         msg = "this Redis is a replica or part of a cluster: restore into a single primary (redis-cli REPLICAOF NO ONE)"
         raise RedisUnsuitable(msg)
-    if _version(info["redis_version"]) < _version(manifest.redis_version):
+    if version_of(info["redis_version"]) < version_of(manifest.redis_version):
         msg = f"the backup is of Redis {manifest.redis_version}, this one is {info['redis_version']}: use one as new"
         raise RedisUnsuitable(msg)
     missing = NEEDED_MODULES.intersection(manifest.modules).difference(modules_of(redis))
@@ -76,9 +77,7 @@ def restore(redis: Redis, offer: Offer, *, address: str) -> Restored:
         )
     _until(lambda: _is_on_disk(redis), within_s=STANDSTILL_S, what="the append-only file is not written: see its log")
     indexes = indexes_of(redis)
-    _until(
-        lambda: all(_is_indexed(redis, name) for name in indexes), within_s=STANDSTILL_S, what="an index is not rebuilt"
-    )
+    until_indexed(redis, indexes)
     return Restored(int(cast("Any", redis.dbsize())), len(indexes))
 
 
@@ -106,6 +105,12 @@ def indexes_of(redis: Redis) -> list[str]:
     except ResponseError:
         return []
     return [name.decode() for name in names]
+
+
+def until_indexed(redis: Redis, indexes: Sequence[str]) -> None:
+    """Return when the indexes hold all that they can find; raises ``ServiceError`` where that takes too long."""
+    for name in indexes:
+        _until(partial(_is_indexed, redis, name), within_s=STANDSTILL_S, what=f"the index {name!r} is not rebuilt")
 
 
 @contextmanager
@@ -171,5 +176,6 @@ def _info(redis: Redis, section: str) -> dict[str, Any]:
     return cast("dict[str, Any]", redis.info(section))
 
 
-def _version(text: object) -> tuple[int, ...]:
+def version_of(text: object) -> tuple[int, ...]:
+    """Return major and minor number, for comparisons. Pure."""
     return tuple(int(part) for part in str(text).split(".")[:2] if part.isdecimal())
