@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from redis import Redis
@@ -111,9 +112,12 @@ def _await_index(redis: Redis, name: str) -> None:
     """Return when the index holds all that it can find: a hundred thousand vectors take half an hour, and go on."""
     share = -1.0
     while share < 1:
-        before = share
-        _until(lambda: _indexed(redis, name) > before, within_s=STANDSTILL_S, what=f"the index {name!r} stands still")
+        _until(partial(_has_grown, redis, name, share), within_s=STANDSTILL_S, what=f"the index {name!r} stands still")
         share = _indexed(redis, name)
+
+
+def _has_grown(redis: Redis, name: str, share: float) -> bool:
+    return _indexed(redis, name) > share
 
 
 @contextmanager
