@@ -48,13 +48,10 @@ CALLS: Final[list[tuple[list[str], str]]] = [
     (["history", "--search", "forms"], READ),
     (["history", "--trend", "--since", "yesterday"], READ),
     (["history", "prune", "--older-than", "1 year"], "may have been dropped"),
-<<<<<<< HEAD
     (["issues", "sync", "--site", "shop.example", "--to", "json", "-o", "DIR/issues.json"], READ),
-=======
     (["limits", "clear", "shop.example"], "may have been changed"),
     (["limits", "set", "shop.example", "--places", "2"], "may have been changed"),
     (["limits", "show"], READ),
->>>>>>> 2a1ac53 (Limit the scans of a host from afar)
     (["pause", "lane", "batch"], "may have been changed"),
     (["resume", "lane", "batch"], "may have been changed"),
     (["drain", "worker-1"], READ),
