@@ -200,6 +200,7 @@ def serving_metrics(
             places=worker.max_jobs,
             running=len(worker.executor.running),
             browser_bytes=await engine.resident_mb() << 20,
+            is_sandboxed=engine.sandbox == "on" if engine.sandbox else None,
         )
 
     collector = StateCollector(

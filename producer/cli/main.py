@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "dead": "List, show, replay and drop dead letters.",
     "drain": "Have a worker finish its jobs and end.",
     "issues": "Keep a tracker's issues in step with what scans find.",
+    "limits": "Limit the scans of a host, on all workers.",
     "pause": "Pause a lane, a batch, a host or a site.",
     "resume": "End a pause.",
     "review": "Decide what axe-core leaves undecided, with a reason.",
