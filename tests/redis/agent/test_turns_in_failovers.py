@@ -93,4 +93,4 @@ async def test_what_a_turn_left_behind_and_a_failover_lost_is_made_again_before_
     assert standings == ["lost", "lost", "committed"]
     assert len(chat.asked) == 2
     assert await desk.memories_kept() == ["May is busy"]
-    assert await redis.hget(scan, "kind") == b"scan"
+    assert await redis.execute_command("HGET", scan, "kind") == b"scan"
