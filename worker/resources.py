@@ -25,6 +25,7 @@ from worker.agent.assessment.job import AssessJobs
 from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.side_effects import SideEffects
 from worker.agent.conversation.tools import Toolbox
 from worker.agent.fixes.job import FixJobs
 from worker.agent.fixes.model import ModelProposer
@@ -122,7 +123,8 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
     async def result_of(job_id: str) -> bytes | None:
         return await cast("Awaitable[bytes | None]", redis.get(keys.result(job_id)))
 
-    tools = Toolbox(history=history, memories=memories, submit=submit, result_of=result_of)
+    effects = SideEffects(redis, keys, memories, submit)
+    tools = Toolbox(history=history, effects=effects, result_of=result_of)
     return QueryGraph(
         chat=chat,
         tools=tools,

@@ -11,6 +11,7 @@ import pytest
 from producer.contract import JsonObject, ScanRequest, ScanResult, Usage
 from producer.contract.rules import LINT_RULES
 from worker.agent.evaluation.names import load_names, run_names
+from worker.agent.evaluation.pictures import load_pictures
 from worker.agent.evaluation.scores import Share
 from worker.models.protocols import ChatReply, Message, Tool
 from worker.scan.engine import ScanEngine, ScanSettings
@@ -162,6 +163,7 @@ class SaysBarrier:
 
     def __init__(self) -> None:
         self.asked: list[JsonObject] = []
+        self.images: list[bytes] = []
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
@@ -188,3 +190,37 @@ async def test_the_evaluation_scores_the_lint_alone_and_with_a_model(settings: S
     assert rows["button"][0].recall == Share(2, 2)
     assert len(chat.asked) == scores.usage.calls == 1
     assert len(scores.missed) == 4
+
+
+class Sees(SaysBarrier):
+    """Takes the texts of all pictures that it is shown but the first for barriers."""
+
+    async def sees(self) -> bool:
+        return True
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        assert schema is not None
+        assert not tools
+        asked = json.loads(messages[1].content)
+        self.asked.append(asked)
+        assert len(messages[1].images) == len(asked["elements"])
+        self.images += messages[1].images
+        said = [
+            {"element": one["element"], "verdict": "barrier", "confidence": "high"} for one in asked["elements"][1:]
+        ]
+        return ChatReply(json.dumps({"judgements": said}), "stub", Usage(calls=1, prompt_tokens=100))
+
+
+async def test_a_model_that_sees_is_evaluated_on_drawings_beside_right_and_wrong_texts(settings: ScanSettings) -> None:
+    cases = [case for case in load_pictures() if "clock" in case.shown]
+    chat = Sees()
+
+    async with ScanEngine(replace(settings, max_names=24, max_pictures=1)) as engine:
+        scores = await run_names(engine, chat, cases, tell=lambda _: None)
+
+    ((kind, bad, good, lint, both), _) = scores.rows
+    assert (kind, bad, good, lint.recall, both.recall) == ("picture", 1, 1, Share(0, 1), Share(1, 1))
+    assert (both.precision, scores.missed) == (Share(1, 1), ())
+    assert [picture[:3] for picture in chat.images] == [b"\xff\xd8\xff"] * 2

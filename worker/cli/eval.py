@@ -38,7 +38,8 @@ NO_BROWSER = "Names were not looked at: no browser was found (sightline doctor s
 def evaluate(*, misses: bool, only_names: bool, as_json: bool) -> None:
     """Put 40 findings and 20 questions with known answers to the models in use, and print a row of scores.
 
-    Then names of links, pictures, headings, fields and pages: what the lint finds of them alone, and with the model.
+    Then names of links, pictures, headings, fields and pages: what the lint finds of them alone, and with the model. A
+    model that sees is shown the pictures.
 
     CHAT_MODEL and EMBEDDING_MODEL say which; calls wait for the GPU as those of questions do, and are counted. The
     questions are about a history made for them, in an environment of its own that is deleted at the end: nothing of
@@ -71,16 +72,18 @@ async def score_all(
 async def score_names(settings: WorkerSettings, redis: Redis, keys: Keys) -> NameScores | None:
     """Return what the lint and the model in use find of the labelled names; None where there is no browser."""
     from worker.agent.evaluation.names import NAMES_A_CALL, load_names, run_names
+    from worker.agent.evaluation.pictures import load_pictures
     from worker.models.builtin.models import NAME
     from worker.models.routing import open_models
     from worker.resources import scan_settings
     from worker.scan.engine import ScanEngine
 
-    limits = replace(scan_settings(settings), max_names=NAMES_A_CALL)
+    limits = replace(scan_settings(settings), max_names=NAMES_A_CALL, max_pictures=1)
     try:
         async with ScanEngine(limits) as engine, open_models(settings, redis, keys) as models:
             chat = None if models.chat.name == NAME else models.chat
-            return await run_names(engine, chat, load_names().cases, tell=_tell)
+            cases = (*load_names().cases, *load_pictures())
+            return await run_names(engine, chat, cases, tell=_tell)
     except DependencyMissing:
         return None
 
