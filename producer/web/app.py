@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 from producer.client.client import Client
 from producer.contract import Event
 from producer.errors import InputError, RedisUnreachable, ResultExpired, ServiceError, SightlineError, UnknownJob
-from producer.web import ask, barrier, batch, compare, overview, page, queue, search, site, templates, usage
+from producer.web import ask, barrier, batch, compare, overview, page, queue, search, site, submit, templates, usage
+from producer.web.accounts import Accounts
 from producer.web.desk import Desk, Shown, View, desk_of, respond, served
 from producer.web.edge import Edge
 from producer.web.guard import Guard
@@ -27,6 +28,7 @@ from producer.web.live import Live
 from producer.web.past import History
 from producer.web.sessions import Sessions
 from producer.web.settings import WebSettings
+from producer.web.sign_in import SignIn
 
 _ASSETS: Final[dict[str, tuple[Callable[[], str], Callable[[], str], str]]] = {
     "style": (templates.style_name, templates.style, "text/css"),
@@ -59,6 +61,10 @@ ROUTES: Final = (
     get("/queue", queue.queue),
     post("/dead/{entry}/replay", queue.replay),
     post("/dead/{entry}/drop", queue.drop),
+    get("/scan", submit.form),
+    post("/scan", submit.scan),
+    post("/schedules", submit.add_schedule),
+    post("/schedules/{name}/remove", submit.remove_schedule),
     get("/usage", usage.usage),
     get("/compare", compare.compare),
     get("/ask", ask.ask),
@@ -75,8 +81,7 @@ def make_app(
     *,
     key: bytes | None = None,
     log: Callable[[str], object] | None = None,
-    role_of: Callable[[str], str] = str,
-    routes: Sequence[Route] = (),
+    accounts: Accounts | None = None,
 ) -> ASGIApp:
     """Return the application over an open client. ``key`` signs sessions; without one it is this process' own."""
     made: list[Desk] = []
@@ -92,15 +97,24 @@ def make_app(
     made.append(desk)
 
     @asynccontextmanager
-    async def life(_: Starlette) -> AsyncIterator[None]:
+    async def life(_: Starlette) -> AsyncGenerator[None]:
         yield
         await live.close()
 
     errors: dict[Any, Any] = {SightlineError: _failed, HTTPException: _refused, TimeoutError: _failed}
-    inner = Starlette(routes=[*ROUTES, *routes, *_plain()], exception_handlers=errors, lifespan=life)
+    inner = Starlette(routes=[*ROUTES, *_signing(accounts), *_plain()], exception_handlers=errors, lifespan=life)
     inner.state.desk = desk
-    guarded = Guard(inner, settings=settings, sessions=Sessions(key or os.urandom(32)), role_of=role_of)
+    sessions = Sessions(key or (accounts.key if accounts else os.urandom(32)))
+    guarded = Guard(inner, settings=settings, sessions=sessions, role_of=accounts.role_of if accounts else str)
     return Edge(guarded, prefix=settings.prefix, log=log)
+
+
+def _signing(accounts: Accounts | None) -> list[Route]:
+    if accounts is None:
+        return []
+    views = SignIn(accounts)
+    path = "/sign-in"
+    return [get(path, views.form), post(path, views.sign_in), post("/sign-out", views.sign_out)]
 
 
 def _plain() -> list[Route]:

@@ -18,8 +18,11 @@ MAX_QUESTION: Final = 4_000
 
 async def ask(desk: Desk, request: Request) -> Shown:
     """Show the form for a question."""
+    del desk
     facts = {"thread": request.query_params.get("thread", "")[:200], "site": request.query_params.get("site", "")[:255]}
-    return Shown("ask.html.jinja", "Ask", {**facts, "example": "Which page has the worst barriers?"}, ("thread", "site"))
+    return Shown(
+        "ask.html.jinja", "Ask", {**facts, "example": "Which page has the worst barriers?"}, ("thread", "site")
+    )
 
 
 async def submit(desk: Desk, request: Request) -> Elsewhere:

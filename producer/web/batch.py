@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -103,8 +104,6 @@ def rows_of(events: Sequence[Event]) -> list[Row]:
 
 
 def _event(row: Any) -> Event | None:
-    import json
-
     try:
         return Event.model_validate({**json.loads(row[1][b"event"]), "id": row[0].decode()})
     except (ValueError, TypeError, KeyError):
@@ -176,6 +175,4 @@ async def _pages(desk: Desk, name: str) -> list[Page]:
 
 
 def _marked(page: Page, marks: Marks) -> Page:
-    from dataclasses import replace
-
     return replace(page, marks=marks) if marks.is_set else page

@@ -36,7 +36,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = str(scope["path"])
+        asked = origin_form(str(scope["path"]))
+        scope = {**scope, "path": asked}
         if self._prefix and (asked == self._prefix or asked.startswith(f"{self._prefix}/")):
             scope = {**scope, "path": asked.removeprefix(self._prefix) or "/"}
         scope.setdefault("state", {})
@@ -78,3 +79,11 @@ class Edge:
             "from": client[0] if client else "",
         }
         return json.dumps(fields)
+
+
+def origin_form(path: str) -> str:
+    """Return the path of a request target, which a proxy may send with scheme and host (RFC 9112, 3.2.2)."""
+    if not path.startswith(("http://", "https://")):
+        return path
+    _, _, rest = path.partition("://")
+    return f"/{rest.partition('/')[2]}"

@@ -79,9 +79,9 @@ class Live:
                     yield b": alive\n\n"
         finally:
             topic.listeners.discard(queue)
-            if not topic.listeners and topic.task is not None:
-                topic.task.cancel()
+            if not topic.listeners:
                 self._topics.pop(name, None)
+                topic.task.cancel()
 
     async def _first(self, name: str, since: str) -> bytes:
         """Return the state now, with the events after ``since``; the reader begins no later than this."""

@@ -11,11 +11,11 @@ from typing import Final
 from starlette.requests import Request
 
 from producer.client.client import Client
-from producer.contract import Counts
+from producer.contract import Counts, Impact
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.redis.connection import redis_errors
-from producer.reports.html_trend import stacked, trend_of
+from producer.reports.html_trend import Part, stacked, trend_of
 from producer.reports.page import WORST_FIRST
 from producer.reports.site_days import site_trend
 from producer.stored.waivers import Waivers
@@ -35,9 +35,7 @@ async def overview(desk: Desk, request: Request) -> Shown:
     waived = await waivers_in_force(desk.client)
     known = await desk.history.barriers_of([name for name in waived if "-" in name])
     sites = [without_waived(one, known.values()) for one in await desk.history.sites()]
-    open_by_impact = {
-        impact: sum(getattr(one.open, impact.value) for one in sites) for impact in WORST_FIRST
-    }
+    open_by_impact = {impact: sum(getattr(one.open, impact.value) for one in sites) for impact in WORST_FIRST}
     new = await desk.history.barriers(Wanted(since_ms=ms_of(since)), limit=LISTED + len(known), by="since_ms")
     mended = await desk.history.barriers(
         Wanted(is_mended=True, mended_since_ms=ms_of(since)), limit=LISTED, by="since_ms"
@@ -94,9 +92,7 @@ def without_waived(site: SiteRow, known: Iterable[Barrier]) -> SiteRow:
     return replace(site, open=Counts(**left)) if waived else site
 
 
-async def worst_barriers(
-    desk: Desk, wanted: Wanted, waived: Mapping[str, Waiver], *, limit: int
-) -> Sequence[Barrier]:
+async def worst_barriers(desk: Desk, wanted: Wanted, waived: Mapping[str, Waiver], *, limit: int) -> Sequence[Barrier]:
     """Return what to mend first: the worst impact, then on most pages; without what is waived."""
     found: list[Barrier] = []
     for impact in WORST_FIRST:
@@ -107,7 +103,7 @@ async def worst_barriers(
     return found[:limit]
 
 
-def bar_of(counts: Mapping[object, int]) -> object:
+def bar_of(counts: Mapping[Impact, int]) -> Sequence[Part]:
     """Return the parts of a bar of impacts."""
     total = max(sum(counts.values()), 1)
     return stacked((impact, BAR_WIDTH * counts[impact] / total) for impact in WORST_FIRST)

@@ -44,7 +44,9 @@ class WebSettings:
             )
             raise InputError(msg)
         if not _PREFIX.fullmatch(self.prefix):
-            raise InputError(f"--prefix {self.prefix!r}: expected a path such as /sightline, without a slash at its end")
+            raise InputError(
+                f"--prefix {self.prefix!r}: expected a path such as /sightline, without a slash at its end"
+            )
         if self.proxy_header and not _HEADER.fullmatch(self.proxy_header):
             raise InputError(f"--proxy-header {self.proxy_header!r}: expected a header's name such as X-Forwarded-User")
         for one in self.proxies:

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from starlette.requests import Request
@@ -21,6 +21,16 @@ from producer.web.desk import Desk, Shown, visitor_of
 MAX_NODES: Final = 6
 """Elements shown of a finding: all are in the reports."""
 TITLE_CHARS: Final = 200
+DONE: Final = {
+    "waived": "Waived: it is no longer counted.",
+    "counts": "The waiver is taken back: it counts again.",
+    "cancelled": "Cancelled: running pages end within 5 seconds.",
+    "replayed": "Queued again.",
+    "dropped": "Dropped.",
+    "scheduled": "The schedule is added.",
+    "removed": "The schedule is removed.",
+}
+"""What is said on the page after a change."""
 
 
 class Templates:
@@ -29,9 +39,13 @@ class Templates:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._environment = Environment(
-            loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=FunctionLoader(source),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
-        own = {
+        own: dict[str, Any] = {
             "picture": self._picture,
             "max_nodes": MAX_NODES,
             "duration": duration,
@@ -44,7 +58,7 @@ class Templates:
             "version": VERSION,
             "TITLE_CHARS": TITLE_CHARS,
         }
-        self._environment.globals.update({**FUNCTIONS, **own})
+        cast("dict[str, Any]", self._environment.globals).update({**FUNCTIONS, **own})
 
     def page(self, request: Request, desk: Desk, shown: Shown) -> str:
         """Return the page as HTML."""
@@ -57,6 +71,7 @@ class Templates:
             "visitor": visitor,
             "here": here,
             "environment": desk.client.keys.environment,
+            "done": DONE.get(request.query_params.get("done", ""), ""),
             "signs_in": bool(desk.settings.auth),
         }
         return self._environment.get_template(shown.template).render(**common, **shown.facts)

@@ -134,8 +134,8 @@ class WebPast:
 
     async def compare(self, before: str, after: str, *, site: str | None) -> Comparison:
         """Compare two batches, pipeline runs or times; raises ``InputError``."""
-        from worker.memory.history.comparison import compare_moments  # noqa: PLC0415  one page of ten needs it
-        from worker.memory.history.periods import moment_of  # noqa: PLC0415  the same
+        from worker.memory.history.comparison import compare_moments
+        from worker.memory.history.periods import moment_of
 
         now_ms = await now_of(self._redis)
         sides = [await moment_of(self._redis, self._keys, name, now_ms=now_ms) for name in (before, after)]
