@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from producer.contract import check_job_id, public_url
-from producer.contract.addresses import site_of
+from producer.contract.addresses import normal_url, site_of
 from producer.contract.states import split_state, with_state
 from producer.errors import InputError, UnknownJob
 from producer.reports.marks import Marks
@@ -27,6 +27,10 @@ async def page(desk: Desk, request: Request) -> Shown:
     if not asked:
         raise InputError("no page is named: expected /pages?url=https://shop.example/cart")
     address, state = split_state(asked)
+    try:
+        normal_url(address)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     past = await desk.history.page(asked, limit=RECORDS)
     if not past:
         shown = public_url(address)

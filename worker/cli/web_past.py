@@ -115,11 +115,7 @@ class WebPast:
         """Return the records of a page, the newest first."""
         address, state = split_state(url)
         history = await self._recorded()
-        try:
-            ids = page_ids(address)
-        except ValueError:
-            raise InputError(f"{address!r} is no address of a page: expected http:// or https://") from None
-        found = await history.find(ScanFilter(page=ids), limit=limit + 1) if history else []
+        found = await history.find(ScanFilter(page=page_ids(address)), limit=limit + 1) if history else []
         records = [one for one in found if one.page_state == state]
         pairs = zip(records, changes_of(records), strict=True)
         return [Past(_row(one), one.summary, one.times_seen, one.components, changed) for one, changed in pairs][:limit]
