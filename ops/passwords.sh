@@ -8,8 +8,11 @@ for name in redis worker producer exporter-user grafana; do
   [ -s "$name-password" ] || head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n' >"$name-password"
   chmod 644 "$name-password"
 done
+# Of the mail server that alerts go through; put it there where that server wants a login.
+[ -e alert-smtp-password ] || : >alert-smtp-password
+chmod 644 alert-smtp-password
 # quoted FILE: its password inside a JSON string.
 quoted() { printf '%s' "$(cat "$1")" | sed 's/[\\"]/\\&/g'; }
 printf '{"redis://exporter@redis:6379": "%s"}' "$(quoted exporter-user-password)" >exporter-password
 chmod 644 exporter-password
-chmod -R a+rX ops/prometheus ops/grafana ops/redis-start.sh ops/redis.conf ops/users.acl
+chmod -R a+rX ops/prometheus ops/alertmanager ops/runbook.md ops/grafana ops/redis-start.sh ops/redis.conf ops/users.acl

@@ -100,6 +100,9 @@ class Keys:
         """Sorted set: scheduled job that waits until what it needs is resumed → its due time, Redis ms."""
         return f"{self.prefix}parked:{control}"
 
+    backup = _Key("backup")
+    """Hash: when the newest backup was made (``made_ms``, Redis ms), and what it holds."""
+
     events = _Key("events")
     """Stream of events, capped."""
     events_live = _Key("events:live")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import os
 from pathlib import Path
 
 
@@ -15,3 +17,16 @@ def decoded(content: bytes) -> str:
     """Return the text of UTF-8, or of UTF-16 that begins with its mark; raises ``UnicodeDecodeError``."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write the file whole or not at all, whatever ends the program; it keeps its mode. Raises ``OSError``."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        with contextlib.suppress(FileNotFoundError):
+            beside.chmod(file.stat().st_mode)
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

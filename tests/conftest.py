@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import subprocess
@@ -20,7 +21,7 @@ from tests.support.network import only_loopback
 from tests.support.queue import settings_for
 from tests.support.redis_server import StartServer, delete_environment, start_or_skip
 from tests.support.scan_worker import environment_for
-from tests.support.scheduling import FileScheduling
+from tests.support.scheduling import FileScheduling, waiting_first
 from worker.own_redis.server import EmbeddedRedis
 from worker.settings import WorkerSettings
 
@@ -33,6 +34,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling | None:
     return FileScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    waiting_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what collecting makes: nearly all of it stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,8 @@ import structlog
 from redis.asyncio import Redis
 
 from producer.contract.distribution import VERSION
-from producer.contract.payloads import ASSESS, FIX
+from producer.contract.page_search import FIND_TIMEOUT_S
+from producer.contract.payloads import ASSESS, FIND_PAGES, FIX
 from producer.errors import SightlineError
 from producer.redis.connection import open_redis, redis_errors
 from producer.redis.raw_connection import replied
@@ -72,6 +73,11 @@ class Jobs:
         """Return what says that no change is tried on a page."""
         return await self.resources.fixes.settle(payload, reason)
 
+    async def find_pages(self, ctx: JobContext, /, **payload: Any) -> dict[str, Any]:
+        """Find the pages of a batch and submit their scans."""
+        del ctx
+        return await self.resources.searches.run(payload)
+
     async def query(self, ctx: JobContext, /, **payload: Any) -> Commit:
         """Answer one question."""
         return await self.resources.queries.run(ctx, payload)
@@ -108,9 +114,10 @@ def build_worker(
     functions: dict[str, Any] = {"scan": jobs.scan, "query": jobs.query}
     # No time-out: each of its calls has one, and a model host may be down for long.
     assess = func(cast("Any", jobs.assess), name=ASSESS, timeout=0, keep_result=0, max_tries=TRIES)
+    find = func(cast("Any", jobs.find_pages), name=FIND_PAGES, timeout=FIND_TIMEOUT_S)
     fix = func(cast("Any", jobs.fix), name=FIX, keep_result=0, max_tries=ATTEMPTS)
     worker = StreamWorker(
-        [*(func(function, name=kind) for kind, function in functions.items()), assess, fix],
+        [*(func(function, name=kind) for kind, function in functions.items()), assess, fix, find],
         environment=settings.environment,
         lease_s=settings.lease_s,
         kind_wait_s=settings.kind_wait_s,
@@ -193,6 +200,7 @@ def serving_metrics(
             places=worker.max_jobs,
             running=len(worker.executor.running),
             browser_bytes=await engine.resident_mb() << 20,
+            is_sandboxed=engine.sandbox == "on" if engine.sandbox else None,
         )
 
     collector = StateCollector(

@@ -25,6 +25,7 @@ from worker.agent.assessment.job import AssessJobs
 from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.side_effects import SideEffects
 from worker.agent.conversation.tools import Toolbox
 from worker.agent.fixes.job import FixJobs
 from worker.agent.fixes.model import ModelProposer
@@ -42,6 +43,7 @@ from worker.memory.vectors.embeddings import Embeddings
 from worker.models.builtin.models import NAME
 from worker.models.protocols import ChatModel
 from worker.models.routing import open_models
+from worker.page_search import PageSearchJobs
 from worker.scan.engine import ScanEngine, ScanSettings
 from worker.settings import WorkerSettings
 
@@ -54,6 +56,7 @@ class Resources:
     assessments: AssessJobs
     fixes: FixJobs
     queries: QueryJobs
+    searches: PageSearchJobs
 
 
 @asynccontextmanager
@@ -101,7 +104,8 @@ async def open_resources(
             proposer = None if settings.chat_model == NAME else ModelProposer(models.chat)
             fixes = FixJobs(polite, redis, keys, proposer=proposer, is_patient=is_patient)
             queries = QueryJobs(await query_graph(settings, models.chat, vectors, history))
-            yield Resources(scans, assessments, fixes, queries)
+            searches = PageSearchJobs(Client(settings, redis=redis), scan_settings(settings))
+            yield Resources(scans, assessments, fixes, queries, searches)
 
 
 async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embeddings, history: History) -> QueryGraph:
@@ -119,7 +123,8 @@ async def query_graph(settings: WorkerSettings, chat: ChatModel, vectors: Embedd
     async def result_of(job_id: str) -> bytes | None:
         return await cast("Awaitable[bytes | None]", redis.get(keys.result(job_id)))
 
-    tools = Toolbox(history=history, memories=memories, submit=submit, result_of=result_of)
+    effects = SideEffects(redis, keys, memories, submit)
+    tools = Toolbox(history=history, effects=effects, result_of=result_of)
     return QueryGraph(
         chat=chat,
         tools=tools,

@@ -12,6 +12,7 @@ job.finished              a delivery ended: job_id, kind, lane, attempt, outcome
                           reason, and its traceback as ``exception`` where the function raised one (LOG_TRACEBACKS)
 job.rejected              an entry was no job: job_id, entry, reason
 job.requeued              a job was queued again without a run: job_id, why (no slot, entry lost)
+job.no_function           this worker has no function for its kind, so it waits for another: job_id, kind, wait_s
 job.lease_lost            another worker holds the job: job_id
 job.cancel_seen           a cancellation reached a running job: job_id
 jobs.promoted             scheduled jobs became due: count
@@ -33,6 +34,7 @@ stream.group_not_restored … or could not be: error
 lease.renewal_failed      Redis did not answer a renewal: error
 lease.loop_hung           the event loop stands still: leases are given up
 hook.failed               a hook raised after the outcome was clear: hook, error
+pages.found               the pages of a due batch were found and submitted: batch, pages, problems
 schedule.fired            a schedule's time had come: batch
 browser.started           Chromium runs: pid, version, sandbox
 browser.sandbox_off       … without its sandbox: reason

@@ -26,6 +26,9 @@ from rich.text import Text
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUT: Final = ROOT / "ops/captures"
+DOCS: Final = ROOT / "docs/captures"
+HEIGHTS: Final = {80: 24, 120: 40}
+"""Of the live board's screen, by width."""
 WIDTHS: Final = (80, 120)
 ROUNDS: Final = 4
 """Times the shop's pages are listed, each time as other addresses: enough work to watch."""
@@ -65,27 +68,38 @@ def photograph(width: int, environment: dict[str, str], listed: Path, pages: lis
 
     def look() -> None:
         time.sleep(4)  # the camera waits for the workers to be in full swing; nothing depends on how long
-        boards.append(shown(["top", "--once"], width, environment))
+        boards.append(shown(["top"], width, environment, height=HEIGHTS[width], quit_after_s=3))
 
     scan = ["scan", "--file", str(listed), "--batch", f"nightly-{width}", "--fail-on", "never", "-o", os.devnull]
     drawn = shown([*scan, "--format", "jsonl"], width, environment, on_work=look)
     frames = [frame for frame in _FRAME.split(drawn) if AT_WORK.search(frame.encode())]
-    keep("progress", width, frames[len(frames) * 2 // 3])
-    keep("top", width, boards[0])
+    keep(f"progress-{width}", width, frames[len(frames) * 2 // 3])
+    keep(f"top-{width}x{HEIGHTS[width]}", width, last_screen(boards[0]), folder=DOCS)
     few = [page for page in pages if page.endswith(TABLED)]
     table = shown(["scan", *few, "--wait", "--fail-on", "serious"], width, environment)
-    keep("table", width, _FRAME.split(table)[-1])  # what stands there once the bar has gone
+    keep(f"table-{width}", width, _FRAME.split(table)[-1])  # what stands there once the bar has gone
 
 
 def shown(
-    arguments: list[str], width: int, environment: dict[str, str], *, on_work: Callable[[], None] | None = None
+    arguments: list[str],
+    width: int,
+    environment: dict[str, str],
+    *,
+    height: int = 40,
+    quit_after_s: float = 0,
+    on_work: Callable[[], None] | None = None,
 ) -> str:
-    """Return all that a command writes to a terminal of ``width`` columns; ``on_work`` is called once it has begun."""
+    """Return all that a command writes to a terminal of this size; ``on_work`` is called once it has begun.
+
+    It is sent a q after ``quit_after_s`` where that is not 0.
+    """
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     command = [sys.executable, "-m", "producer.cli.main", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
+    if quit_after_s:
+        threading.Timer(quit_after_s, os.write, (ours, b"q")).start()
     seen = b""
     while piece := _read(ours):
         seen += piece
@@ -97,17 +111,23 @@ def shown(
     return seen.decode()
 
 
-def keep(name: str, width: int, drawn: str) -> None:
+def last_screen(drawn: str) -> str:
+    """Return what stood on a screen of its own before it was given back; each picture begins in its corner."""
+    return drawn.partition("\x1b[?1049l")[0].rpartition("\x1b[H")[2]
+
+
+def keep(name: str, width: int, drawn: str, *, folder: Path = OUT) -> None:
     """Write a picture as text and as SVG."""
+    folder.mkdir(exist_ok=True)
     text = Text.from_ansi("\n".join(line.rstrip() for line in drawn.replace("\r", "").rstrip().split("\n")))
-    (OUT / f"{name}-{width}.txt").write_text("\n".join(line.rstrip() for line in text.plain.splitlines()) + "\n")
+    (folder / f"{name}.txt").write_text("\n".join(line.rstrip() for line in text.plain.splitlines()) + "\n")
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=width, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(text, soft_wrap=True)
         console.print()  # or the tails of the last line's letters are cut off
-        svg = _FONTS.sub("", console.export_svg(title=f"sightline, {width} columns", unique_id=f"{name}{width}"))
-    (OUT / f"{name}-{width}.svg").write_text(svg)
-    print(f"wrote ops/captures/{name}-{width}.txt and .svg")
+        svg = _FONTS.sub("", console.export_svg(title=f"sightline, {width} columns", unique_id=name))
+    (folder / f"{name}.svg").write_text(svg)
+    print(f"wrote {folder.relative_to(ROOT)}/{name}.txt and .svg")
 
 
 def _read(descriptor: int) -> bytes:

@@ -28,6 +28,8 @@ from worker.settings import WorkerSettings
 ROOT: Final = Path(__file__).parents[2]
 SECCOMP: Final = "ops/seccomp.json"
 VARIABLE: Final = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
+RUNBOOK: Final = "{{ $externalURL }}/user/runbook.html"
+"""As Prometheus serves it with --web.user-assets."""
 Tree = dict[str, Any]
 
 
@@ -296,8 +298,8 @@ def alerts(root: Path) -> Iterator[str]:
     yield from (f"alert {name}: ops/runbook.md has no entry '### {name}'" for name in named - entries)
     yield from (f"ops/runbook.md: {name} is no alert" for name in entries - named)
     for rule in rules:
-        if rule["annotations"]["runbook"] != f"ops/runbook.md#{rule['alert'].lower()}":
-            yield f"alert {rule['alert']}: its runbook annotation does not point at its entry"
+        if rule["annotations"]["runbook_url"] != f"{RUNBOOK}#{rule['alert'].lower()}":
+            yield f"alert {rule['alert']}: its runbook_url does not point at its entry"
 
 
 def errors(root: Path) -> Iterator[str]:

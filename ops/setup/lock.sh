@@ -28,9 +28,9 @@ write_lock() {
 }
 
 [ -x .cache/uv/bin/uv ] || step "uv" install_uv
-step "requirements.lock" write_lock requirements.lock pyproject.toml --extra worker --extra cloud --group dev "$@"
+step "requirements.lock" write_lock requirements.lock pyproject.toml --extra worker --extra web --extra cloud --group dev "$@"
 # What the images hold: the same versions, without the developers' tools. setuptools builds the project itself.
-step "ops/worker.lock" write_lock ops/worker.lock pyproject.toml --extra worker --extra cloud --group build --constraint requirements.lock
+step "ops/worker.lock" write_lock ops/worker.lock pyproject.toml --extra worker --extra web --extra cloud --group build --constraint requirements.lock
 step "ops/producer.lock" write_lock ops/producer.lock pyproject.toml --group build --constraint requirements.lock
 # What builds the site of documentation, and nothing of the project.
 step "ops/docs.lock" write_lock ops/docs.lock --group docs "$@"

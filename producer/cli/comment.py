@@ -31,8 +31,9 @@ def comment(file: str) -> None:
     sightline comment reports/report.md
 
     A comment is found again by its first line and changed only if this job's account wrote it. GitHub needs a
-    GITHUB_TOKEN with the permission pull-requests: write, GitLab a GITLAB_TOKEN with the scope api. Without a pull
-    request, a token or the permission (forks, Dependabot), the report goes to the job's summary.
+    GITHUB_TOKEN with the permission pull-requests: write, GitLab a GITLAB_TOKEN with the scope api; GITHUB_TOKEN_FILE
+    and GITLAB_TOKEN_FILE name files that hold them. Where there is no pull request, no token or no permission (forks,
+    Dependabot), the report goes to the job's summary.
 
     Exits 0 in these cases too, and if FILE is missing: a comment is not a gate.
     """

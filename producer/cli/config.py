@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from producer.cli.connect import environment
-from producer.cli.terminal import json_option
+from producer.cli.terminal import NamingGroup, json_option
 from producer.errors import InputError
 from producer.reports.plain_text import counted, one_line
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME: Final = "sightline.toml"
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def config() -> None:
     """Write, check, show and import sightline.toml, the settings file of 'sightline scan'."""
 

@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "dead": "List, show, replay and drop dead letters.",
     "drain": "Have a worker finish its jobs and end.",
     "issues": "Keep a tracker's issues in step with what scans find.",
+    "limits": "Limit the scans of a host, on all workers.",
     "pause": "Pause a lane, a batch, a host or a site.",
     "resume": "End a pause.",
     "review": "Decide what axe-core leaves undecided, with a reason.",
@@ -67,6 +68,7 @@ _WORKER_COMMANDS: Final = {
     "reindex": "Change the embedding model without downtime.",
     "restore": "Load a backup into an empty Redis.",
     "up": "Start workers, and a Redis if none is configured.",
+    "web": "Serve what scans found as pages for a browser.",
     "worker": "Run one worker, or check that workers are alive.",
 }
 _ROOT: Final = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))}{os.sep}"  # noqa: PTH100, PTH120  pathlib is not needed here
@@ -237,7 +239,8 @@ def _missing(error: ModuleNotFoundError, what: str) -> DependencyMissing:
     package = (error.name or "").partition(".")[0]
     if package in {"producer", ""}:
         raise error
-    return DependencyMissing(f"{what} needs the package {package!r}: {install_hint('worker')}")
+    extras = ("worker", "web") if package in {"starlette", "uvicorn"} else ("worker",)
+    return DependencyMissing(f"{what} needs the package {package!r}: {install_hint(*extras)}")
 
 
 def _entry_points() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,10 +12,20 @@ from producer.cli.connect import with_client
 from producer.cli.scan.appearance import states_of
 from producer.cli.scan.command import scan
 from producer.cli.scan.journeys import check_without_variables, journey_options, read_journeys
-from producer.cli.scan.options import STANDARDS, ScanOptions, groups_of, page_options, request_options
+from producer.cli.scan.later_rules import config_options
+from producer.cli.scan.options import (
+    FAIL_ON,
+    STANDARDS,
+    ScanOptions,
+    groups_of,
+    page_options,
+    report_options,
+    request_options,
+)
 from producer.cli.status_text import pages_text
 from producer.cli.terminal import NamingGroup, json_option, print_each
 from producer.contract.addresses import public_url
+from producer.contract.payloads import FIND_PAGES
 from producer.errors import InputError
 from producer.reports.plain_text import counted, one_line
 
@@ -42,7 +52,7 @@ def _options_of_scan(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(cls=NamingGroup)
 def schedule() -> None:
-    """Manage schedules: scans that workers submit at set times (UTC)."""
+    """Keep schedules: scans that any worker submits when their time has come."""
 
 
 @schedule.command(short_help="Add or replace a schedule.")
@@ -54,38 +64,76 @@ def schedule() -> None:
 @_options_of_scan
 @page_options
 @journey_options
-@click.option("--no-assess", is_flag=True, help="Findings only: no assessment.")
+@click.option("--no-assess", is_flag=True, help="Findings only, no model.")
+@click.option("--time-zone", default="UTC", show_default=True, metavar="TZ", help="Of CRON, such as Europe/Berlin.")
+@click.option("--fail-on", type=click.Choice(FAIL_ON), help="Gate of 'schedule report'.  [default: serious]")
+@click.option("--strict", is_flag=True, help="Gate of 'schedule report': pages in doubt fail it, too.")
 def add(
-    name: str, cron: str, urls: tuple[str, ...], *, file: str | None, standard: str | None, no_assess: bool, **page: Any
+    name: str,
+    cron: str,
+    urls: tuple[str, ...],
+    *,
+    file: str | None,
+    standard: str | None,
+    no_assess: bool,
+    time_zone: str,
+    fail_on: str | None,
+    strict: bool,
+    **page: Any,
 ) -> None:
     """Scan the URLs as one batch at the times of CRON (minute hour day month weekday).
 
-    Pages of sitemaps and crawls are looked up now; repeat the command to update them.
+    Workers read sitemaps and crawl at each run, within the same guard as pages; here it is tried once.
 
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
     sightline schedule add weekly '30 2 * * 1' --file urls.txt
-    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --max-pages 50
+    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --max-pages 50 --time-zone Europe/Berlin
+    sightline schedule add docs '0 5 * * *' --sitemap https://example.org/ --match '/docs/*' --fail-on critical
     sightline schedule add cart '0 5 * * *' https://shop.example/cart --steps dialog.json
     """
-    from producer.cli.scan.targets import check_choice
-    from producer.stored.schedules import Schedule, check_cron
+    from producer.stored.due_times import check_cron, zone_of
 
     check_cron(cron)
-    asked = ScanOptions(**page)
+    zone_of(time_zone)
+    fields: JsonObject = ({"standard": standard} if standard else {}) | ({"assess": False} if no_assess else {})
+    gate: JsonObject = ({"fail_on": fail_on} if fail_on else {}) | ({"strict": True} if strict else {})
+    kind, payloads, pages = _asked(urls, file, ScanOptions(**page), fields)
+    added = (name, cron, kind, payloads, "" if time_zone == "UTC" else time_zone, gate)
+    with_client(lambda client: _add(client, *added))
+    found_again = " now, found again at each run," if kind == FIND_PAGES else ""
+    click.echo(f"{name}: {counted(pages, 'page')}{found_again} at '{cron}' {time_zone}")
+
+
+async def _add(client: Client, *fields: Any) -> None:
+    from producer.stored.schedules import Schedule
+
+    await _schedules(client).add(Schedule(*fields))
+
+
+def _asked(
+    urls: Sequence[str], file: str | None, asked: ScanOptions, fields: JsonObject
+) -> tuple[str, tuple[JsonObject, ...], int]:
+    """Return the kind and payloads of the jobs of a run, and how many pages it has now."""
+    from producer.cli.scan.target_list import Targets
+    from producer.cli.scan.targets import check_choice
+    from producer.cli.schedule_search import check_pages, found_now, search_for
+
     check_choice(asked)
     check_without_variables(asked)
-    targets = _targets(urls, file, asked)
+    is_search = bool(asked.sitemaps or asked.crawl)
+    given = _targets(urls, file, asked) if urls or file or not is_search else Targets()
+    targets = found_now(given, asked) if is_search else given
     for remark in targets.remarks:
         click.echo(f"sightline: {remark}", err=True)
     if targets.refused:
         raise InputError(targets.refused[0].problem)
-    fields = request_options(asked)
-    fields |= ({"standard": standard} if standard else {}) | ({"assess": False} if no_assess else {})
+    fields = request_options(asked) | fields
     payloads = tuple(_payloads(targets, asked, fields))
-    added = Schedule(name, cron, "scan", payloads)
-    with_client(lambda client: _schedules(client).add(added))
-    click.echo(f"{name}: {counted(len(payloads), 'page')} at '{cron}' UTC")
+    if not is_search:
+        return "scan", payloads, len(payloads)
+    check_pages(payloads)
+    return FIND_PAGES, (search_for(given.urls, asked, fields),), len(payloads)
 
 
 @schedule.command("list", short_help="List the schedules.")
@@ -103,6 +151,30 @@ def list_schedules(*, as_json: bool) -> None:
         return [(one, runs.get(one.name)) for one in await schedules.all()]
 
     print_each(with_client(read), as_json=as_json, document=_document, line=_line, nothing="No schedules.")
+
+
+@schedule.command(short_help="Report a schedule's last run.")
+@click.argument("name")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended.")
+@report_options
+@config_options
+@click.pass_context
+def report(context: click.Context, name: str, **options: Any) -> int:
+    """Report the last run of a schedule, as 'result' does, by the gate that 'schedule add' was given.
+
+    \b
+    sightline schedule report nightly
+    sightline schedule report nightly --wait --format junit=nightly.xml
+
+    Exit codes are those of scan: 0 if all is fine, 1 if the gate fails, 2 if a page could not be scanned.
+    """
+    from producer.cli.result import result
+
+    one, batch = with_client(lambda client: _schedules(client).last_run(name))
+    options["fail_on"] = options["fail_on"] or one.gate.get("fail_on")
+    options["strict"] = options["strict"] or bool(one.gate.get("strict"))
+    click.echo(f"sightline: run {batch}", err=True)
+    return context.invoke(result, job_id=batch, as_json=False, **options)
 
 
 @schedule.command(short_help="Remove a schedule.")
@@ -142,8 +214,10 @@ def _schedules(client: Client) -> Schedules:
 
 
 def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targets:
+    """Return the addresses given one by one."""
     from producer.cli.scan.targets import read_targets
 
+    asked = replace(asked, sitemaps=(), crawl=())
     if file is None:
         return read_targets(urls, None, asked)
     try:
@@ -162,14 +236,16 @@ def _document(listed: tuple[Schedule, BatchInfo | None]) -> JsonObject:
         {**payload, "url": public_url(str(payload["url"]))} if "url" in payload else payload for payload in one.payloads
     ]
     run = {"last": {**asdict(last), "not_scanned": last.missed}} if last else {}
-    return {**asdict(one), "payloads": shown, **run}
+    return {**one.document, "payloads": shown, **run}
 
 
 def _line(listed: tuple[Schedule, BatchInfo | None]) -> str:
     one, last = listed
-    first = one_line(public_url(str(one.payloads[0].get("url", ""))), limit=60)
-    rest = f" and {len(one.payloads) - 1:,} more" if len(one.payloads) > 1 else ""
-    return f"{one.name:20} {one.cron:20} {first}{rest}{_came_to(last)}"
+    urls = one.urls or [""]
+    what = "pages found at each run: " if one.kind == FIND_PAGES else ""
+    rest = f" and {len(urls) - 1:,} more" if len(urls) > 1 else ""
+    when = f"{one.cron} {one.time_zone}".rstrip()
+    return f"{one.name:20} {when:20} {what}{one_line(public_url(urls[0]), limit=60)}{rest}{_came_to(last)}"
 
 
 def _came_to(last: BatchInfo | None) -> str:

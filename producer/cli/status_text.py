@@ -100,12 +100,13 @@ def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
 
 
 def control_line(control: Control) -> str:
-    """Return what is paused or drained, since when and by whom."""
+    """Return what is paused, drained or limited, since when and by whom."""
     since = f" since {clock(control.at_ms)}" if control.at_ms else ""
     by = f" by {one_line(control.by, limit=60)}" if control.by else ""
-    return (
-        f"{'draining' if control.kind == WORKER else 'paused':<12} {control.kind} {one_line(control.name)}{since}{by}"
-    )
+    if control.limits is not None:
+        return f"{'limited':<12} host {one_line(control.name)}: {control.limits}{since}{by}"
+    word = "draining" if control.kind == WORKER else "paused"
+    return f"{word:<12} {control.kind} {one_line(control.name)}{since}{by}"
 
 
 def _sharing(batches: Sequence[str]) -> str:

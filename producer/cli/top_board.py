@@ -7,24 +7,26 @@ they disappear: in few columns, details shown elsewhere are left out; in few lin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, get_args
 
 from rich.text import Text
 
+from producer.cli import top_lists
 from producer.cli.status_text import clock, control_line, duration
+from producer.cli.top_lists import NARROW, ROOMY, Row, row
 from producer.client.gpu_view import GpuHost
 from producer.client.queue_view import BatchInfo, WorkerInfo
 from producer.contract import public_url
 from producer.reports.plain_text import counted, middle_cut, one_line
-from producer.views.board import Board, RunningJob, Trouble
+from producer.views.board import Board, RunningJob
 
-NARROW: Final = 60
-"""Below this width names are shortened and numbers lose their labels."""
-ROOMY: Final = 100
 BAR: Final = 20
 _QUIET_S: Final = 21
-"""A worker sends a heartbeat every 10 s; after this time it has missed two."""
-_SHORTEST_LIST: Final = 2
+"""A worker beats every 10 s; one not heard of for longer has missed two."""
+STEPS: Final = (2, 4)
+"""Lines that each list gets before another gets more; a heading by itself says nothing."""
+Sort = Literal["worker", "longest", "batch"]
+SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 OUTCOMES: Final = (
     ("unreachable", "red"),
     ("blocked", "red"),
@@ -34,40 +36,59 @@ OUTCOMES: Final = (
 )
 """Outcomes shown beside the rate if there were any."""
 
-_DAY_MS: Final = 86_400_000
 _TIME: Final = "%H:%M:%S"
 
 Section = list[Text]
 
 
-def board_lines(board: Board, *, width: int, height: int | None = None) -> list[Text]:
-    """Return the board in at most ``width`` columns, and in ``height`` lines if given."""
+def board_lines(
+    board: Board, *, width: int, height: int | None = None, sort: Sort = SORTS[0], chosen: str = ""
+) -> list[Text]:
+    """Return the board in at most ``width`` columns, and ``height`` lines where there is a limit.
+
+    ``chosen`` is the ``row_id`` of the line that is marked.
+    """
     fixed = [_lanes(board, width), _rates(board, width), _batches(board, width), _gpu(board, width)]
-    lists = [_workers(board, width), _troubles(board.troubles, board.at_ms, width)]
+    lists = [
+        _workers(board, width, sort),
+        top_lists.failing(board.failing, board.at_ms, width),
+        top_lists.troubles(board.troubles, board.at_ms, width),
+        top_lists.ended(board.ended, board.at_ms, width),
+        top_lists.happenings(board.events, board.at_ms),
+    ]
     if height is not None:
-        room = height - sum(len(section) + 1 for section in fixed if section) - 1
-        lists = _shortened(lists, room)
-    sections = [fixed[0], fixed[1], fixed[2], lists[0], fixed[3], lists[1]]
+        lists = shortened(lists, height - sum(len(section) + 1 for section in fixed if section))
+    sections = [*fixed[:3], lists[0], fixed[3], *lists[1:]]
     lines: list[Text] = []
     for section in filter(None, sections):
         lines += [Text(), *section] if lines else section
     for line in lines:
         line.truncate(width, overflow="ellipsis")
+        if chosen and isinstance(line, Row) and line.row_id == chosen:
+            line.stylize("reverse")
     return lines
 
 
-def _shortened(lists: Sequence[Section], room: int) -> list[Section]:
-    """Cut the lists to ``room`` lines together, the last one first; a cut list ends in the number left out."""
-    first, second = lists
-    for_second = max(_SHORTEST_LIST, room - len(first) - 1)
-    second = _cut(second, for_second)
-    return [_cut(first, max(_SHORTEST_LIST, room - len(second) - 1)), second]
+def shortened(lists: Sequence[Section], room: int) -> list[Section]:
+    """Return the lists in ``room`` lines together, blank lines between them counted. Pure.
+
+    Each gets a heading and a line, then three lines, as far as there is room, the first ones first; what is left goes
+    to the first that needs it. A cut list ends in how much is missing.
+    """
+    sizes = [0] * len(lists)
+    for most in (*STEPS, max(map(len, lists), default=0)):
+        for place, section in enumerate(lists):
+            free = room - sum(size + 1 for size in sizes if size) - (not sizes[place])
+            size = min(len(section), most, sizes[place] + free)
+            if size > sizes[place] and size >= min(len(section), STEPS[0]):
+                sizes[place] = size
+    return [_cut(section, size) for section, size in zip(lists, sizes, strict=True)]
 
 
 def _cut(section: Section, room: int) -> Section:
     if len(section) <= room:
         return section
-    return [*section[: room - 1], Text(f"  … {len(section) - room + 1} more lines", style="dim")]
+    return [*section[: room - 1], Text(f"  … {len(section) - room + 1} more lines", style="dim")] if room else []
 
 
 # ---------------------------------------------------------------------------------------------- queue
@@ -127,12 +148,10 @@ def _batch(batch: BatchInfo, rate: float, longest: int, width: int) -> Text:
     counts = f" {batch.done:,}/{batch.total:,}" + ("" if batch.sealed else "+")
     left_min = (batch.total - batch.done) / rate if rate else None
     tail = f", {duration(left_min * 60_000)} left" if left_min is not None and batch.sealed else ""
-    if batch.finished_ms:
-        tail = f", ended {clock(batch.finished_ms, _TIME)}"
     failed = f", {batch.dead:,} dead" if batch.dead else ""
     failed += f", {batch.pages.missed:,} not scanned" if batch.pages.missed else ""
     name_width = max(8, min(longest, width - size - len(counts) - len(tail) - len(failed) - 2))
-    line = Text(f"{middle_cut(one_line(batch.batch_id), name_width):<{name_width}} ")
+    line = row(f"batch:{batch.batch_id}").append(f"{middle_cut(one_line(batch.batch_id), name_width):<{name_width}} ")
     filled = round(share * size)
     line.append("━" * filled, style="green").append("━" * (size - filled), style="dim")
     return line.append(counts, style="bold").append(tail, style="dim").append(failed, style="red")
@@ -141,28 +160,39 @@ def _batch(batch: BatchInfo, rate: float, longest: int, width: int) -> Text:
 # ---------------------------------------------------------------------------------------------- workers
 
 
-def _workers(board: Board, width: int) -> Section:
+def _workers(board: Board, width: int, sort: Sort) -> Section:
     workers = board.queue.workers
     if not workers:
         waits = any(lane.queued for lane in board.queue.lanes.values())
         style = "bold red" if waits else "bold yellow"
-        return [Text("No worker. Start one: sightline worker", style=style)]
-    lines = [Text(counted(len(workers), "worker"), style="bold")]
-    for worker in workers:
-        jobs = [job for job in board.jobs if job.worker == worker.name]
-        lines += [_worker(worker, len(jobs), board.at_ms, width), *(_job(job, width) for job in jobs)]
-    return lines
+        lines: Section = [Text("No worker. Start one: sightline worker", style=style)]
+    elif sort == "worker":
+        lines = [Text(counted(len(workers), "worker"), style="bold")]
+        for worker in workers:
+            jobs = [job for job in board.jobs if job.worker == worker.name]
+            lines += [_worker(board, worker, len(jobs), width), *(_job(job, width) for job in jobs)]
+    else:
+        heading = f"{counted(len(workers), 'worker')}, {counted(len(board.jobs), 'job')} by {sort}"
+        by = (lambda job: -job.running_ms) if sort == "longest" else (lambda job: (job.batch, -job.running_ms))
+        return [Text(heading, style="bold"), *(_job(job, width) for job in sorted(board.jobs, key=by))]
+    known = {worker.name for worker in workers}
+    left = [job for job in board.jobs if job.worker not in known]
+    if left:
+        lines.append(Text("of workers that went without a word: others take over when the lease ends", style="yellow"))
+    return [*lines, *(_job(job, width) for job in left)]
 
 
-def _worker(worker: WorkerInfo, running: int, now_ms: int, width: int) -> Text:
+def _worker(board: Board, worker: WorkerInfo, running: int, width: int) -> Text:
     load = f"{running}/{worker.max_jobs}"
     sums = f"{worker.complete:,} done" + (f", {worker.failed:,} failed" if worker.failed else "")
-    silent_s = max(0, now_ms - worker.at_ms) // 1000
+    silent_s = max(0, board.at_ms - worker.at_ms) // 1000
     where = f"{one_line(worker.host)}:{worker.pid}" if width >= ROOMY else ""
     name = middle_cut(one_line(worker.name), max(12, min(40, width - len(load) - len(sums) - len(where) - 6)))
     line = Text(f"{name}  ").append(load, style="green" if running else "dim").append(f"  {sums}", style="dim")
     if where:
         line.append(f"  {where}", style="dim")
+    if board.queue.is_draining(worker.name):
+        line.append("  draining", style="bold yellow")
     if silent_s > _QUIET_S:
         line.append(f"  silent for {silent_s} s", style="bold yellow")
     return line
@@ -175,7 +205,7 @@ def _job(job: RunningJob, width: int) -> Text:
     about = public_url(job.about) if job.kind == "scan" else job.about
     about = about.partition("://")[2] or about if width < ROOMY else about
     room = width - 2 - len(job.kind) - 1 - len(tail)
-    line = Text("  ").append(one_line(job.kind), style="cyan")
+    line = row(f"job:{job.job_id}").append("  ").append(one_line(job.kind), style="cyan")
     return line.append(f" {middle_cut(one_line(about or job.job_id), max(8, room))}").append(tail, style="dim")
 
 
@@ -206,21 +236,3 @@ def _host(host: GpuHost, width: int) -> Text:
         models = ", ".join(one_line(model.name) for model in host.loaded)
         line.append(f"  {models}, {host.vram_bytes / 1e9:.1f} GB", style="dim")
     return line
-
-
-# ---------------------------------------------------------------------------------------------- errors
-
-
-def _troubles(troubles: Sequence[Trouble], now_ms: int, width: int) -> Section:
-    if not troubles:
-        return []
-    lines = [Text("Last errors", style="bold")]
-    for trouble in troubles:
-        is_today = now_ms - trouble.at_ms < _DAY_MS
-        line = Text(f"{clock(trouble.at_ms, _TIME if is_today else '%d %b'):<8} ", style="dim")
-        line.append(trouble.what, style="not dim red" if trouble.what == "dead" else "not dim yellow")
-        if width >= NARROW:
-            job_id = one_line(trouble.job_id)
-            line.append(f"  {job_id if width >= ROOMY else middle_cut(job_id, 12)} ")
-        lines.append(line.append(f" {one_line(trouble.message, limit=300)}", style="not dim"))
-    return lines

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from producer.client.limits_view import LIMITS, HostLimits
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
@@ -19,12 +21,16 @@ WORKER: Final = "worker"
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that is paused, or a worker that is drained; ``by`` is who asked, ``at_ms`` when by their clock."""
+    """One thing that is paused, a worker that is drained, or a host with limits.
+
+    ``by`` is who asked, ``at_ms`` when by their clock.
+    """
 
     kind: str
     name: str
     at_ms: int = 0
     by: str = ""
+    limits: HostLimits | None = None
 
     @property
     def field(self) -> str:
@@ -33,7 +39,7 @@ class Control:
 
 
 async def read_controls(redis: Redis, keys: Keys) -> tuple[Control, ...]:
-    """Return what is paused or drained, by kind and name; nothing for a user who may not see it."""
+    """Return what is paused, drained or limited, by kind and name; nothing for a user who may not see it."""
     from redis.exceptions import NoPermissionError  # noqa: PLC0415  a command's help needs no Redis
 
     try:
@@ -45,8 +51,9 @@ async def read_controls(redis: Redis, keys: Keys) -> tuple[Control, ...]:
 
 def _read(name: bytes, value: bytes) -> Control:
     kind, _, rest = name.decode("utf-8", "replace").partition(":")
+    limits = HostLimits.of(value) if kind == LIMITS else None
     try:
         about = json.loads(value)
-        return Control(kind, rest, int(about["at_ms"]), str(about["by"]))
+        return Control(kind, rest, int(about["at_ms"]), str(about["by"]), limits)
     except (ValueError, KeyError, TypeError):  # written by hand: it holds all the same
-        return Control(kind, rest)
+        return Control(kind, rest, limits=limits)

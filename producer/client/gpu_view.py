@@ -21,6 +21,8 @@ INTERACTIVE_IN_A_ROW = 4
 """As in ``worker/gpu/lua/_gpu.lua``: while both priorities wait, every fifth grant goes to batch."""
 KINDS = ("chat", "embed")
 PRIORITIES = ("interactive", "batch")
+UPDATE = "update Ollama"
+"""Begins what to do in the note on a host whose Ollama is too old for its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class GpuHost:
     def vram_bytes(self) -> int:
         """GPU memory used by loaded models."""
         return sum(model.vram_bytes for model in self.loaded)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its Ollama is too old for its model."""
+        return any(f": {UPDATE}" in note for note in self.notes)
 
 
 @dataclass(frozen=True, slots=True)

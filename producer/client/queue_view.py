@@ -203,6 +203,16 @@ async def queue_info(redis: Redis, keys: Keys) -> QueueInfo:
     )
 
 
+async def lost_workers(redis: Redis, keys: Keys) -> list[str]:
+    """Return the workers that went without a word: they have read a lane, and no heartbeat of theirs is left.
+
+    One that stops by itself removes its name; upkeep removes a lost one's after five minutes.
+    """
+    names = await _consumers(redis, keys)
+    beats = await redis.mget([keys.worker(name) for name in names]) if names else ()
+    return [name for name, beat in zip(names, beats, strict=True) if beat is None]
+
+
 async def ended_of(redis: Redis, keys: Keys, job_ids: Iterable[str]) -> list[str]:
     """Return which of the jobs have ended; raises ``UnknownJob`` for a job that was never submitted."""
     ids = list(job_ids)

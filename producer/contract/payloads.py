@@ -30,6 +30,11 @@ ASSESS: Final = "assess"
 FIX: Final = "fix"
 """Kind of the job that tries changes on a scanned page, and the start of its id."""
 
+FIND_PAGES: Final = "find_pages"
+"""Kind of the job that finds the pages of a batch when it is due, and submits their scans."""
+PAGES: Final = ".pages"
+"""End of that job's id, behind the name of its batch."""
+
 RESERVED: Final = (f"{ASSESS}.", f"{FIX}.")
 """Reserved prefixes of job ids."""
 

@@ -64,7 +64,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
     environment = Environment(
         loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    stream = environment.get_template("report.html.jinja", globals=_FUNCTIONS).stream(**_facts(listed, context))
+    stream = environment.get_template("report.html.jinja", globals=FUNCTIONS).stream(**_facts(listed, context))
     stream.enable_buffering(50)
     out.writelines(stream)
     out.write("\n")
@@ -198,7 +198,7 @@ def _picture(page: Page, fingerprint: str) -> str:
     return ""
 
 
-_FUNCTIONS: Final[dict[str, Any]] = {
+FUNCTIONS: Final[dict[str, Any]] = {
     "advice": advice,
     "contrast_text": contrast_text,
     "counted": counted,

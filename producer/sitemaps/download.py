@@ -33,7 +33,7 @@ from producer.contract.addresses import public_url, site_name
 from producer.contract.distribution import VERSION
 from producer.contract.retry_after import COME_AGAIN, read_retry_after
 from producer.errors import PageUnreachable, os_reason
-from producer.sitemaps.exchange import Exchange
+from producer.sitemaps.exchange import Exchange, Refuse
 from producer.sitemaps.site_login import SiteLogin
 
 MAX_BYTES: Final = 50 * 1024 * 1024
@@ -119,17 +119,19 @@ class Downloads:
     """The downloads of one run, with their login and the total time spent on Retry-After.
 
     ``on_wait`` receives a message before each wait. ``trusted`` replaces this machine's certificate authorities.
+    ``refuse`` is asked of each address before it is connected to; no proxy is used then, which would connect instead.
     """
 
     login: SiteLogin = field(default_factory=SiteLogin)
     on_wait: Callable[[str], None] | None = None
     trusted: SSLContext | None = None
+    refuse: Refuse | None = None
     _waited_s: float = 0.0
 
     @contextlib.contextmanager
     def open(self, url: str) -> Generator[Body]:
         """Request ``url`` and yield its body; raises ``PageUnreachable`` with the address and the reason."""
-        with Exchange(self.trusted) as exchange, unreachable(url):
+        with Exchange(self.trusted, self.refuse) as exchange, unreachable(url):
             response = self._ask(url, exchange)
             exchange.limit(DEADLINE_S)
             with response:
@@ -138,7 +140,8 @@ class Downloads:
     def _ask(self, url: str, exchange: Exchange) -> HTTPResponse:
         """Return the response, after honouring a short enough Retry-After."""
         opener = OpenerDirector()
-        handlers = (ProxyHandler(), *exchange.handlers(), HTTPDefaultErrorHandler(), HTTPErrorProcessor())
+        proxies = ProxyHandler() if self.refuse is None else ProxyHandler({})
+        handlers = (proxies, *exchange.handlers(), HTTPDefaultErrorHandler(), HTTPErrorProcessor())
         for handler in (*handlers, _OwnSite(self.login)):
             opener.add_handler(handler)
         while True:

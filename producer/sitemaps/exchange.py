@@ -10,21 +10,27 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from ssl import SSLContext
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from urllib.request import HTTPHandler, HTTPSHandler, Request
+
+Refuse: TypeAlias = Callable[[str, int, str], str | None]
+"""Says why a host's port at an address must not be connected to; None when it may be."""
 
 
 class Exchange:
     """A request with its redirects and response. Use as a context manager, or call ``close``.
 
-    ``trusted`` replaces this machine's certificate authorities.
+    ``trusted`` replaces this machine's certificate authorities. ``refuse`` is asked of each address before it is
+    connected to; by default all may be.
     """
 
-    def __init__(self, trusted: SSLContext | None = None) -> None:
+    def __init__(self, trusted: SSLContext | None = None, refuse: Refuse | None = None) -> None:
         self._trusted = trusted
+        self.refuse = refuse
         self._ends_s = float("inf")
         self._limit_s = float("inf")
         self._sockets: list[socket.socket] = []
@@ -79,6 +85,8 @@ def _watched(kind: type[HTTPConnection], exchange: Exchange, *args: Any, **optio
     """Return a connection that ``exchange`` watches from before the TLS handshake, which can drip, too."""
     connection: Any = kind(*args, **options)
     connect = connection._create_connection  # noqa: SLF001  http.client has no other way to the socket before TLS
+    if exchange.refuse is not None:
+        connect = partial(_guarded, connect, exchange.refuse)
 
     def connect_watched(*place: Any, **limits: Any) -> socket.socket:
         connected: socket.socket = connect(*place, **limits)
@@ -87,6 +95,24 @@ def _watched(kind: type[HTTPConnection], exchange: Exchange, *args: Any, **optio
 
     connection._create_connection = connect_watched  # noqa: SLF001
     return connection
+
+
+def _guarded(
+    connect: Callable[..., socket.socket], refuse: Refuse, place: tuple[str, int], *args: Any, **options: Any
+) -> socket.socket:
+    """Connect to the first address of a host that is not refused and answers; its name is resolved once."""
+    host, port = place
+    why: OSError = OSError("its host has no address")
+    for *_, found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        address = str(found[0])
+        if refused := refuse(host, port, address):
+            why = OSError(refused)
+            continue
+        try:
+            return connect((address, port), *args, **options)
+        except OSError as error:
+            why = error
+    raise why
 
 
 class _Http(HTTPHandler):

@@ -1,8 +1,8 @@
-"""Pauses lanes, batches, hosts and sites, and drains workers, for all workers of an environment.
+"""Pauses lanes, batches, hosts and sites, drains workers, and limits hosts, for all workers of an environment.
 
 A job of something paused waits on the scheduled set, its attempt unspent, until that is resumed; what runs already goes
 on. Each worker looks up lanes, batches and whether it is drained every second (``worker/queue/controls.py``);
-enter_host.lua looks up hosts and sites whenever a scan wants to begin.
+enter_host.lua looks up hosts, their limits and sites whenever a scan wants to begin.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import json
 import socket
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.client.controls_view import PAUSED, Control
+from producer.client.limits_view import LIMITS, HostLimits
 from producer.contract import Lane, check_job_id
 from producer.contract.addresses import host_of, site_of
 from producer.contract.hosts import check_host_pattern
@@ -36,41 +38,64 @@ def control_of(kind: str, name: str) -> Control:
         raise InputError(f"no lane {name!r}: expected one of {', '.join(Lane)}")
     if kind == "batch":
         check_job_id(name)
-    if kind in {"host", "site"}:
+    if kind in {"host", "site", LIMITS}:
         address = name if "://" in name else f"http://{name}"
         try:
             host = check_host_pattern(host_of(address))
         except ValueError:
             host = "*"
         if "*" in host:
-            raise InputError(f"{name[:100]!r} names no {kind}: expected one such as 'shop.example'")
-        name = host if kind == "host" else site_of(address)
+            wanted = "site" if kind == "site" else "host"
+            raise InputError(f"{name[:100]!r} names no {wanted}: expected one such as 'shop.example'")
+        name = site_of(address) if kind == "site" else host
     return Control(kind, name)
 
 
 async def put(redis: Redis, keys: Keys, control: Control) -> bool:
     """Pause or drain it; False where it was already. Raises redis-py's errors."""
-    about = {"at_ms": int(time.time() * 1000), "by": f"{_user()}@{socket.gethostname()}"}
-    changed, _ = await _change(redis, keys, control, about, event="paused" if control.kind in PAUSED else "draining")
+    event = "paused" if control.kind in PAUSED else "draining"
+    changed, _ = await _change(redis, keys, control, _asked(), event=event)
+    return changed
+
+
+async def limit(redis: Redis, keys: Keys, control: Control, limits: HostLimits) -> bool:
+    """Set a host's limits in place of those before; False where they were the same. Raises redis-py's errors."""
+    wanted = {name: value for name, value in asdict(limits).items() if value is not None}
+    before = await cast("Any", redis).hget(keys.controls, control.field)
+    if before is not None and HostLimits.of(before) == limits:
+        return False
+    changed, _ = await _change(redis, keys, control, {**_asked(), **wanted}, event="limited", more=wanted)
     return changed
 
 
 async def lift(redis: Redis, keys: Keys, control: Control, *, event: str = "resumed") -> bool:
     """End it, and have the jobs that wait for it run; False where it was not there. Raises redis-py's errors."""
+    event = "unlimited" if control.kind == LIMITS else event
     changed, left = await _change(redis, keys, control, None, event=event)
     while left:
         _, left = await _change(redis, keys, control, None, event=event)
     return changed
 
 
+def _asked() -> dict[str, object]:
+    return {"at_ms": int(time.time() * 1000), "by": f"{_user()}@{socket.gethostname()}"}
+
+
 async def _change(
-    redis: Redis, keys: Keys, control: Control, about: Mapping[str, object] | None, *, event: str
+    redis: Redis,
+    keys: Keys,
+    control: Control,
+    about: Mapping[str, object] | None,
+    *,
+    event: str,
+    more: Mapping[str, object] | None = None,
 ) -> tuple[bool, int]:
     line = {"v": 1, "event": f"control.{event}", "what": control.kind, "name": control.name}
-    line |= {"by": about["by"]} if about else {"by": f"{_user()}@{socket.gethostname()}"}
+    line |= {"by": (about or _asked())["by"], **(more or {})}
     names = (keys.controls, keys.events, keys.parked(control.field))
     scheduled = (keys.scheduled_in(Lane.BATCH), keys.scheduled_in(Lane.ASSESS))
     args = (control.field, json.dumps(about) if about else "", json.dumps(line), keys.events_live, WOKEN_AT_ONCE)
+    args = (*args, "1" if control.kind == LIMITS else "")
     changed, left = await run_script(redis, CONTROL, (*names, *scheduled), args)
     return bool(changed), left
 

@@ -1,8 +1,10 @@
 """Schedules: scans that come again by a cron line. Kept in Redis, fired by whichever worker looks first.
 
 A schedule fires by submitting a batch whose job ids are made of its name and its due time, so that several workers, or
-one that died in between, fire it once. A missed time (no worker ran) fires once when one does, not once for every
-miss. Times are UTC, by Redis' clock: that of one worker may be wrong.
+one that died in between, fire it once. One with sitemaps or crawls (of the kind ``FIND_PAGES``) submits a job instead
+that finds the pages of that time and submits their scans (``worker/page_search.py``). A missed time (no worker ran)
+fires once when one does, not once for every miss. Times are by Redis' clock, since that of one worker may be wrong, and
+in the schedule's time zone, by default UTC (``due_times.py``).
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.client.client import Client
@@ -20,9 +22,11 @@ from producer.client.queue_view import BatchInfo, unknown
 from producer.client.submission import prepare
 from producer.contract import JsonObject
 from producer.contract.addresses import hide_user_info, public_url, split_user_info
-from producer.errors import InvalidJob
+from producer.contract.payloads import FIND_PAGES, PAGES
+from producer.errors import InvalidJob, UnknownJob
 from producer.redis.connection import redis_errors
 from producer.redis.scripts import load_script, run_script
+from producer.stored.due_times import check_cron, latest_time, zone_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -33,62 +37,42 @@ HIDE_LOGINS: Final = load_script("producer.stored", "hide_logins")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 FIRED: Final = ":fired"
 """Suffix of the field that holds the time, ms, at which a schedule fired last; no name has a colon."""
-_EXPECTED: Final = (
-    "expected five fields (minute hour day month weekday) of numbers, names, *, lists, ranges or steps, "
-    "such as '0 3 * * 1-5'"
-)
-
-
-def check_cron(line: str) -> None:
-    """Raise ``InvalidJob`` for a cron line that cannot be read or names no time."""
-    latest_time(line, datetime.now(UTC))
-
-
-def latest_time(line: str, now: datetime) -> datetime:
-    """Return the latest minute up to ``now`` that a cron line names; raises ``InvalidJob`` for one that names none.
-
-    Besides numbers, cronsim reads names (``MON``, ``jan``), ``L`` and ``LW`` (the month's last day, last weekday),
-    ``5L`` and ``5#2`` (its last, its second Friday). As in cron, day of month and day of week are alternatives where
-    both are limited. A field that begins with ``*``, so ``*/2`` too, limits nothing in that sense: both must fit
-    (crontab(5)).
-    """
-    from cronsim import CronSim, CronSimError  # noqa: PLC0415  listing and removing schedules need none of it
-
-    if len(line.split()) != 5:  # noqa: PLR2004  cronsim takes a sixth field, of seconds
-        msg = f"cron line {line!r}: {_EXPECTED}"
-        raise InvalidJob(msg)
-    after = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    try:
-        return next(CronSim(line, after, reverse=True))
-    except (CronSimError, ValueError) as error:  # ValueError: a number of thousands of digits
-        reason = str(error) if isinstance(error, CronSimError) else "a number is too long"
-        msg = f"cron line {line!r}: {reason[0].lower()}{reason[1:]}; {_EXPECTED}"
-    except StopIteration:
-        msg = f"cron line {line!r} names a day that never occurs; {_EXPECTED}"
-    raise InvalidJob(msg)
-
-
-def next_time(line: str, after: datetime) -> datetime:
-    """Return the first minute after ``after`` that a cron line names; raises ``InvalidJob`` as ``latest_time`` does."""
-    from cronsim import CronSim  # noqa: PLC0415  as above
-
-    check_cron(line)
-    return next(CronSim(line, after))
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What to submit when: one job a payload, all of one kind, as one batch."""
+    """What to submit when: one job a payload, all of one kind, as one batch; or one search for its pages.
+
+    ``time_zone`` is a name of the IANA database, '' for UTC. ``gate`` has what the batch is judged by: ``fail_on`` and
+    ``strict``, as options of ``result``.
+    """
 
     name: str
     cron: str
     kind: str
     payloads: tuple[JsonObject, ...]
+    time_zone: str = ""
+    gate: JsonObject = field(default_factory=dict[str, Any])
+
+    @property
+    def document(self) -> JsonObject:
+        """The schedule as it is kept, what is empty left out."""
+        optional = {name: value for name, value in (("time_zone", self.time_zone), ("gate", self.gate)) if value}
+        return {"name": self.name, "cron": self.cron, "kind": self.kind, "payloads": list(self.payloads), **optional}
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses it names: pages, sitemaps and where crawls begin."""
+        return [url for payload in self.payloads for url in _urls_of(payload)]
+
+    def latest(self, now: datetime) -> datetime:
+        """Return its latest time up to ``now``; raises ``InvalidJob`` as ``latest_time`` and ``zone_of`` do."""
+        return latest_time(self.cron, now.astimezone(zone_of(self.time_zone)))
 
     @property
     def url_with_login(self) -> str | None:
         """An address with a name or password, as an earlier release kept them; None where there is none."""
-        return next((url for url in map(_url_of, self.payloads) if _has_login(url)), None)
+        return next((url for url in self.urls if _has_login(url)), None)
 
     def job_id(self, due: datetime, number: int) -> str:
         """Return the id of the ``number``-th job of the batch due then: the same whoever fires it."""
@@ -96,7 +80,7 @@ class Schedule:
 
     def batch_id(self, due: datetime) -> str:
         """Return the id of the batch due then."""
-        return f"{self.name}-{due:%Y%m%dT%H%M}"
+        return f"{self.name}-{due.astimezone(UTC):%Y%m%dT%H%M}"
 
 
 class Schedules:
@@ -119,6 +103,9 @@ class Schedules:
             msg = f"schedule {schedule.name!r} has no pages: give at least one URL"
             raise InvalidJob(msg)
         check_cron(check_text("cron", schedule.cron))
+        zone_of(schedule.time_zone)
+        if schedule.url_with_login is not None:
+            raise InvalidJob(f"schedule {schedule.name!r}: {no_login(schedule.url_with_login)}")
         for payload in schedule.payloads:
             if prepare(schedule.kind, payload).secrets:
                 raise InvalidJob(f"schedule {schedule.name!r}: {no_login(str(payload['url']))}")
@@ -126,7 +113,7 @@ class Schedules:
             self._client.settings, lambda: f"schedule {schedule.name!r} may have been added; add it again"
         ):
             now_ms = int((now or await self._now()).timestamp() * 1000)
-            fields = {schedule.name: json.dumps(asdict(schedule)), schedule.name + FIRED: now_ms}
+            fields = {schedule.name: json.dumps(schedule.document), schedule.name + FIRED: now_ms}
             await self._redis.hset(self._key, mapping=fields)
 
     async def all(self) -> list[Schedule]:
@@ -147,6 +134,17 @@ class Schedules:
                 if fields := await self._redis.hgetall(self._client.keys.batch(batch)):
                     found[name] = BatchInfo.of(batch, fields)
         return found
+
+    async def last_run(self, name: str) -> tuple[Schedule, str]:
+        """Return a schedule and the batch of its last run; raises ``UnknownJob`` where there is none."""
+        schedule = next((one for one in await self.all() if one.name == name), None)
+        if schedule is None:
+            raise unknown(f"schedule {name!r}", self._client.keys, see="schedule list")
+        run = (await self.last_runs()).get(name)
+        if run is None:
+            msg = f"schedule {name!r} has no run that is known: it has not been due yet, or its search has not ended"
+            raise UnknownJob(f"{msg} (see 'sightline dead list'), or the run is older than a week")
+        return schedule, run.batch_id
 
     async def remove(self, name: str) -> None:
         """Remove a schedule; what it has submitted goes on. Raises ``UnknownJob``."""
@@ -188,7 +186,7 @@ class Schedules:
         if (url := schedule.url_with_login) is not None:
             await self._hide_logins(schedule)
             raise InvalidJob(no_login(url))
-        due = latest_time(schedule.cron, now)
+        due = schedule.latest(now)
         last_ms = await self._redis.hget(self._key, name + FIRED) or b"0"
         if last_ms.isdigit() and due.timestamp() * 1000 <= int(last_ms):
             return []
@@ -203,13 +201,17 @@ class Schedules:
             for one in schedule.payloads
         )
         if payloads != schedule.payloads:
-            hidden = json.dumps(asdict(replace(schedule, payloads=payloads)))
+            hidden = json.dumps(replace(schedule, payloads=payloads).document)
             kept = await self._redis.hget(self._key, schedule.name)
             if _schedule(kept or b"") == schedule:
                 await run_script(self._client.redis, HIDE_LOGINS, [self._key], [schedule.name, kept, hidden])
 
     async def _fire(self, schedule: Schedule, due: datetime) -> None:
         batch = schedule.batch_id(due)
+        if schedule.kind == FIND_PAGES:
+            search = {**schedule.payloads[0], "batch": batch}
+            await self._client.submit(FIND_PAGES, search, job_id=f"{batch}{PAGES}")
+            return
         ids = [schedule.job_id(due, number) for number in range(len(schedule.payloads))]
         try:
             submitted = self._client.submit_many(schedule.kind, schedule.payloads, batch=batch, job_ids=ids)
@@ -236,6 +238,13 @@ def no_login(url: str) -> str:
     )
 
 
+def _urls_of(payload: Any) -> list[str]:
+    """Return the addresses that a payload names; what somebody wrote by hand may be anything."""
+    listed = [payload.get(name) for name in ("urls", "sitemaps", "crawl")] if isinstance(payload, dict) else []
+    found = [str(one) for some in listed if isinstance(some, list | tuple) for one in some]
+    return [url for url in (_url_of(payload), *found) if url]
+
+
 def _url_of(payload: Any) -> str:
     """Return a payload's address; what somebody wrote by hand may be anything."""
     return str(payload.get("url") or "") if isinstance(payload, dict) else ""
@@ -252,6 +261,9 @@ def _schedule(value: bytes) -> Schedule | None:
     try:
         fields: Any = json.loads(value)
         payloads: Sequence[JsonObject] = fields["payloads"]
-        return Schedule(str(fields["name"]), str(fields["cron"]), str(fields["kind"]), tuple(payloads))
+        zone, gate = str(fields.get("time_zone") or ""), fields.get("gate") or {}
+        return Schedule(
+            str(fields["name"]), str(fields["cron"]), str(fields["kind"]), tuple(payloads), zone, dict(gate)
+        )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

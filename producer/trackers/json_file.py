@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from producer.errors import InputError
-from producer.text_file import read_text
+from producer.text_file import read_text, replace_text
 from producer.trackers.tracker import Issue
 
 
@@ -67,10 +65,7 @@ class JsonIssues:
     def _write(self, issues: list[Issue]) -> None:
         text = json.dumps({"v": 1, "issues": [_document(one) for one in issues]}, indent=1, ensure_ascii=False)
         try:
-            handle, beside = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(f"{text}\n")
-            Path(beside).replace(self.path)
+            replace_text(self.path, f"{text}\n")
         except OSError as error:
             raise InputError(f"cannot write {str(self.path)!r}: {error.strerror}") from None
 

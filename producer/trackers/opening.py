@@ -9,15 +9,14 @@ from typing import Final
 
 from producer.contract.addresses import origin_of
 from producer.errors import InputError
-from producer.text_file import read_text
 from producer.trackers.api import Api
 from producer.trackers.hosts import GitHubIssues, GitLabIssues
 from producer.trackers.json_file import JsonIssues
+from producer.trackers.tokens import token_of
 from producer.trackers.tracker import Tracker
 
 _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _PROJECT: Final = re.compile(r"\d+|[\w.-]+(/[\w.-]+)+")
-_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1000}")
 
 
 def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output: str, label: str) -> Tracker:
@@ -47,23 +46,11 @@ def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output:
 
 
 def _token(variables: Mapping[str, str], *names: str, file: str, scope: str) -> str:
-    """Return the token in the first set variable, or in the file named by ``file``; no message quotes it."""
-    for name in names:
-        if token := variables.get(name, "").strip():
-            return _checked(token, name)
-    if path := variables.get(file, "").strip():
-        try:
-            return _checked(read_text(path).strip(), file)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the file that {file} names: {type(error).__name__}") from None
-    raise InputError(
-        f"there is no token: set {names[0]}, or {file} to the name of a file with it; it needs the {scope}"
-    )
-
-
-def _checked(token: str, name: str) -> str:
-    if not _TOKEN.fullmatch(token):
-        raise InputError(f"{name} does not contain a token: expected one word of ASCII characters")
+    token = token_of(variables, *names, file=file)
+    if not token:
+        raise InputError(
+            f"there is no token: set {names[0]}, or {file} to the name of a file with it; it needs the {scope}"
+        )
     return token
 
 

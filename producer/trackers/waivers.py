@@ -1,4 +1,4 @@
-"""Waivers of labelled issues: kept in Redis, or as ``[[waivers]]`` at the end of a settings file.
+"""Waivers of labelled issues: kept in Redis, or as ``[[waiver]]`` at the end of a settings file.
 
 In a file they are between two comments and replaced by each sync; everything above is left unchanged.
 """
@@ -13,7 +13,7 @@ from typing import Final
 from producer.contract.waiver import Waiver
 from producer.errors import InputError
 from producer.stored.waivers import Waivers
-from producer.text_file import read_text
+from producer.text_file import read_text, replace_text
 
 _BEGIN: Final = "# waivers of labelled issues, by 'sightline issues sync'"
 _END: Final = "# end of the waivers of labelled issues"
@@ -36,27 +36,30 @@ async def keep_waivers(kept: Waivers, wanted: Sequence[Waiver], unlabelled: Sequ
 
 
 def write_waivers(path: Path, wanted: Sequence[Waiver]) -> bool:
-    """Write ``wanted`` to the end of a sightline.toml, except those it already has; return whether it changed.
+    """Put ``wanted`` at the end of a settings file, unless it has them by itself; return whether it changed.
 
-    Raises ``InputError``.
+    In pyproject.toml they are those of ``[tool.sightline]``. Raises ``InputError``.
     """
     try:
         text = read_text(path) if path.exists() else ""
         head, found, rest = text.partition(f"{_BEGIN}\n")
-        tail = rest.partition(f"{_END}\n")[2] if found else ""
+        _, ended, tail = rest.partition(f"{_END}\n") if found else ("", _END, "")
+        if not ended:
+            raise InputError(f"{str(path)!r} has the line {_BEGIN!r} without {_END!r} below: put it behind its waivers")
+        name = "tool.sightline.waiver" if path.name == "pyproject.toml" else "waiver"
         listed = [one for one in wanted if one.fingerprint not in f"{head}{tail}"]
-        tables = "".join(f"\n{_table(one)}" for one in sorted(listed, key=lambda one: one.fingerprint))
+        tables = "".join(f"\n{_table(one, name)}" for one in sorted(listed, key=lambda one: one.fingerprint))
         block = f"{_BEGIN}\n{tables}\n{_END}\n" if listed else ""
         gap = "\n" if head and not head.endswith("\n\n") and block else ""
         after = f"{head}{gap}{block}{tail}"
         if after == text:
             return False
-        path.write_text(after, encoding="utf-8")
+        replace_text(path, after)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot write waivers to {str(path)!r}: {error}; expected a sightline.toml") from None
     return True
 
 
-def _table(waiver: Waiver) -> str:
+def _table(waiver: Waiver, name: str) -> str:
     # JSON's strings are TOML's, but for DEL, which no reason holds: it is one printable line.
-    return f"[[waivers]]\nfingerprint = {json.dumps(waiver.fingerprint)}\nreason = {json.dumps(waiver.reason)}\n"
+    return f"[[{name}]]\nfingerprint = {json.dumps(waiver.fingerprint)}\nreason = {json.dumps(waiver.reason)}\n"

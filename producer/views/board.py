@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -21,6 +21,7 @@ from producer.errors import InvalidJob
 from producer.keys import GROUP
 from producer.redis.connection import redis_errors
 from producer.stored.dead_letters import DeadLetter
+from producer.views.happenings import LOOKED_AT, FailingPage, Happening, failing_of, happenings_of
 
 WINDOW_MS: Final = 60_000
 EVENTS_READ: Final = 1_000
@@ -30,9 +31,8 @@ JOBS_READ: Final = 100
 PAYLOAD_READ: Final = 4_096
 """Maximum size of payloads parsed for the address; pages sent as HTML are larger."""
 ERRORS_KEPT: Final = 8
-BATCHES_READ: Final = 6
-"""Number of recently closed batches read in addition to active ones."""
-ENDED_SHOWN_MS: Final = 600_000
+BATCHES_READ: Final = 12
+"""Batches sealed last that are looked at besides those at work."""
 _DONE: Final = ("succeeded", "cancelled", "dead", "retried")
 _NOT_SCANNED: Final = ("unreachable", "blocked")
 """Statuses of pages that were not seen; their jobs count as succeeded."""
@@ -102,6 +102,10 @@ class Board:
     recent: Recent
     models: tuple[ModelUse, ...]
     troubles: tuple[Trouble, ...]
+    failing: tuple[FailingPage, ...] = ()
+    ended: tuple[BatchInfo, ...] = ()
+    """The batches that ended last, newest first."""
+    events: tuple[Happening, ...] = ()
 
 
 async def read_board(client: Client) -> Board:
@@ -113,7 +117,8 @@ async def read_board(client: Client) -> Board:
         now = gpu.at_ms
         day = datetime.fromtimestamp(now / 1000, tz=UTC).date().isoformat()
         rows = await redis.xrevrange(keys.events, min=now - WINDOW_MS, count=EVENTS_READ)
-        jobs = await _jobs(client, now)
+        latest = rows[:LOOKED_AT] if len(rows) >= LOOKED_AT else await redis.xrevrange(keys.events, count=LOOKED_AT)
+        jobs, held = await _jobs(client, now)
         worked_on = dict.fromkeys(job.batch for job in jobs if job.batch)
         recent = await redis.zrange(keys.batches, -BATCHES_READ, -1)
         names = [*worked_on, *(name for name in (raw.decode() for raw in reversed(recent)) if name not in worked_on)]
@@ -123,17 +128,17 @@ async def read_board(client: Client) -> Board:
             for name in names:
                 pipe.hgetall(keys.batch(name))
             usage, letters, *counters = await pipe.execute()
-    events = [event for event in map(_event, rows) if event]
+    events, newest = ([event for event in map(_event, found) if event] for found in (rows, latest))
+    infos = [BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields]
     return Board(
         at_ms=now,
         environment=keys.environment,
-        queue=queue,
+        queue=agreeing(queue, held),
         jobs=tuple(jobs),
-        batches=batches_shown(
-            (BatchInfo.of(name, fields) for name, fields in zip(names, counters, strict=True) if fields),
-            worked_on=worked_on,
-            now_ms=now,
-        ),
+        batches=batches_shown(infos, worked_on=worked_on),
+        ended=tuple(sorted((one for one in infos if one.finished_ms), key=lambda one: -(one.finished_ms or 0))),
+        failing=failing_of(newest),
+        events=happenings_of(newest),
         gpu=gpu,
         recent=recent_of(events, now_ms=now, is_cut=len(rows) == EVENTS_READ),
         models=models_of({name.decode(): int(value) for name, value in usage.items()}),
@@ -141,14 +146,23 @@ async def read_board(client: Client) -> Board:
     )
 
 
-def batches_shown(batches: Iterable[BatchInfo], *, worked_on: Container[str], now_ms: int) -> tuple[BatchInfo, ...]:
-    """Return the batches that run, wait, or have ended within ``ENDED_SHOWN_MS``, in the given order. Pure."""
-    shown = (
-        batch
-        for batch in batches
-        if batch.batch_id in worked_on or not batch.finished_ms or now_ms - batch.finished_ms < ENDED_SHOWN_MS
-    )
-    return tuple(shown)
+def agreeing(queue: QueueInfo, held: Mapping[str, int]) -> QueueInfo:
+    """Return the queue with lanes that have as many running jobs as are listed, which were read a moment later. Pure.
+
+    More than are listed are left as they were counted.
+    """
+    lanes = {
+        name: lane
+        if max(lane.running, held.get(name, 0)) >= JOBS_READ
+        else replace(lane, running=held.get(name, 0), queued=max(0, lane.queued + lane.running - held.get(name, 0)))
+        for name, lane in queue.lanes.items()
+    }
+    return replace(queue, lanes=lanes)
+
+
+def batches_shown(batches: Iterable[BatchInfo], *, worked_on: Container[str]) -> tuple[BatchInfo, ...]:
+    """Return the batches that run or wait, in the given order. Pure."""
+    return tuple(batch for batch in batches if batch.batch_id in worked_on or not batch.finished_ms)
 
 
 def recent_of(events: Sequence[Mapping[str, Any]], *, now_ms: int, is_cut: bool) -> Recent:
@@ -201,9 +215,9 @@ def _event(row: tuple[bytes, Mapping[bytes, bytes]]) -> dict[str, Any] | None:
     return {**event, "at_ms": int(row[0].partition(b"-")[0])} if isinstance(event, dict) else None
 
 
-async def _jobs(client: Client, now_ms: int) -> list[RunningJob]:
-    """Return the jobs held by workers now, oldest claim first; heartbeats lag by seconds."""
-    held = await _held(client)
+async def _jobs(client: Client, now_ms: int) -> tuple[list[RunningJob], Counter[str]]:
+    """Return what workers hold at this moment, oldest claim first, and how many of each lane; heartbeats are behind."""
+    held, lanes = await _held(client)
     redis, keys = cast("Any", client.redis), client.keys
     async with redis.pipeline(transaction=False) as pipe:
         for job_id in held:
@@ -219,15 +233,14 @@ async def _jobs(client: Client, now_ms: int) -> list[RunningJob]:
         kind, progress, attempt, batch, started = (
             value.decode("utf-8", "replace") if value else "" for value in values
         )
-        if started:  # claimed and started, and its hash has not gone since
-            running_ms = max(0, now_ms - int(started))
-            about = _about(payloads.get(job_id))
-            jobs.append(RunningJob(job_id, worker, kind, about, progress, int(attempt or 0), batch, running_ms))
-    return jobs
+        running_ms = max(0, now_ms - int(started)) if started else 0  # claimed, and started in a moment
+        about = _about(payloads.get(job_id))
+        jobs.append(RunningJob(job_id, worker, kind or "job", about, progress, int(attempt or 0), batch, running_ms))
+    return jobs, lanes
 
 
-async def _held(client: Client) -> dict[str, str]:
-    """Return job id → worker of the entries that are pending."""
+async def _held(client: Client) -> tuple[dict[str, str], Counter[str]]:
+    """Return job id → worker of the entries that are pending, and how many those are by lane."""
     redis, keys = cast("Any", client.redis), client.keys
     async with redis.pipeline(transaction=False) as pipe:
         for lane in Lane:
@@ -242,11 +255,13 @@ async def _held(client: Client) -> dict[str, str]:
         for lane, entry, _ in pending:
             pipe.xrange(keys.lane(lane), entry, entry)
         entries = await pipe.execute()
-    return {
-        rows[0][1].get(b"id", f"{lane}-{entry}".encode()).decode("utf-8", "replace"): worker
-        for (lane, entry, worker), rows in zip(pending, entries, strict=True)
-        if rows
-    }
+    held: dict[str, str] = {}
+    lanes = Counter[str]()
+    for (lane, entry, worker), rows in zip(pending, entries, strict=True):
+        if rows:
+            held[rows[0][1].get(b"id", f"{lane}-{entry}".encode()).decode("utf-8", "replace")] = worker
+            lanes[lane.value] += 1
+    return held, lanes
 
 
 def _about(payload: bytes | None) -> str:

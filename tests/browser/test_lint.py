@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
-
 from producer.contract import JsonObject, ScanRequest, ScanResult, Usage
 from producer.contract.rules import LINT_RULES
 from worker.agent.evaluation.names import load_names, run_names
+from worker.agent.evaluation.pictures import load_pictures
 from worker.agent.evaluation.scores import Share
 from worker.models.protocols import ChatReply, Message, Tool
 from worker.scan.engine import ScanEngine, ScanSettings
@@ -83,22 +82,14 @@ async def test_a_rule_of_the_lint_is_left_out_and_asked_for_like_any_other(engin
     assert await lint(engine, context, exclude=["p"]) == {}
 
 
-@pytest.mark.parametrize(
-    ("language", "word", "is_found"),
-    [
-        ("da", "her", True),
-        ("en", "her", False),
-        ("fr", "plus", True),
-        ("en", "plus", False),
-        ("ja", "click here", True),
-    ],
-)
-async def test_a_short_word_counts_in_its_own_language_alone(
-    engine: ScanEngine, language: str, word: str, *, is_found: bool
-) -> None:
-    found = await lint(engine, f'<div lang="{language}"><a href=/x>{word}</a></div>')
+async def test_a_short_word_counts_in_its_own_language_alone(engine: ScanEngine) -> None:
+    words = [("da", "her"), ("en", "her"), ("fr", "plus"), ("en", "plus"), ("ja", "click here")]
+    links = [f'<a href="/{language}/{number}">{word}</a>' for number, (language, word) in enumerate(words)]
+    body = "".join(f'<div lang="{language}">{link}</div>' for (language, _), link in zip(words, links, strict=True))
 
-    assert bool(found) is is_found
+    found = await lint(engine, body)
+
+    assert found == {"link-meaning": [links[0], links[2], links[4]]}
 
 
 async def test_a_finding_says_which_criterion_and_why(engine: ScanEngine) -> None:
@@ -162,6 +153,7 @@ class SaysBarrier:
 
     def __init__(self) -> None:
         self.asked: list[JsonObject] = []
+        self.images: list[bytes] = []
 
     async def chat(
         self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
@@ -188,3 +180,37 @@ async def test_the_evaluation_scores_the_lint_alone_and_with_a_model(settings: S
     assert rows["button"][0].recall == Share(2, 2)
     assert len(chat.asked) == scores.usage.calls == 1
     assert len(scores.missed) == 4
+
+
+class Sees(SaysBarrier):
+    """Takes the texts of all pictures that it is shown but the first for barriers."""
+
+    async def sees(self) -> bool:
+        return True
+
+    async def chat(
+        self, messages: Sequence[Message], *, schema: JsonObject | None = None, tools: Sequence[Tool] = ()
+    ) -> ChatReply:
+        assert schema is not None
+        assert not tools
+        asked = json.loads(messages[1].content)
+        self.asked.append(asked)
+        assert len(messages[1].images) == len(asked["elements"])
+        self.images += messages[1].images
+        said = [
+            {"element": one["element"], "verdict": "barrier", "confidence": "high"} for one in asked["elements"][1:]
+        ]
+        return ChatReply(json.dumps({"judgements": said}), "stub", Usage(calls=1, prompt_tokens=100))
+
+
+async def test_a_model_that_sees_is_evaluated_on_drawings_beside_right_and_wrong_texts(settings: ScanSettings) -> None:
+    cases = [case for case in load_pictures() if "clock" in case.shown]
+    chat = Sees()
+
+    async with ScanEngine(replace(settings, max_names=24, max_pictures=1)) as engine:
+        scores = await run_names(engine, chat, cases, tell=lambda _: None)
+
+    ((kind, bad, good, lint, both), _) = scores.rows
+    assert (kind, bad, good, lint.recall, both.recall) == ("picture", 1, 1, Share(0, 1), Share(1, 1))
+    assert (both.precision, scores.missed) == (Share(1, 1), ())
+    assert [picture[:3] for picture in chat.images] == [b"\xff\xd8\xff"] * 2

@@ -1,6 +1,7 @@
 """The wheel in a fresh environment: the client alone says what it lacks; with the extra it gates a site.
 
-Nothing is downloaded: what the wheel asks for is linked from this environment, the client's share first.
+Nothing is downloaded: what the wheel asks for is linked from this environment, the client's share first, or packed into
+wheels again for installers that want them.
 """
 
 from __future__ import annotations
@@ -101,6 +102,53 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     }
 
     assert sorted(wanted - packed) == []
+
+
+@pytest.fixture(scope="module")
+def packed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of wheels with all that the client needs, made of what is installed here."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for name in closure(requirements(wheel)):
+        try:
+            one = distribution(name)
+        except PackageNotFoundError:
+            continue
+        tags = re.findall(r"^Tag: (.*)$", one.read_text("WHEEL") or "", re.MULTILINE)
+        tag = "-".join(".".join(dict.fromkeys(parts)) for parts in zip(*(tag.split("-") for tag in tags), strict=True))
+        file = folder / f"{re.sub(r'[-.]+', '_', name)}-{one.version}-{tag}.whl"
+        inside = [file for file in one.files or () if ".." not in file.parts and file.suffix != ".pyc"]
+        with zipfile.ZipFile(file, "w") as packing:
+            for part in inside:
+                packing.write(str(one.locate_file(part)), str(part))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "runner", [("pipx", "run", "--spec", "WHEEL"), ("uvx", "--from", "WHEEL")], ids=lambda words: words[0]
+)
+def test_the_wheel_runs_without_being_installed(
+    wheel: Path, packed: Path, tmp_path: Path, runner: tuple[str, ...]
+) -> None:
+    program = shutil.which(runner[0])
+    if program is None:
+        pytest.skip(f"{runner[0]} is not installed: the wheel is not tried with it")
+    (tmp_path / "uv.toml").write_text(f"no-index = true\nfind-links = [{str(packed)!r}]\n")
+    variables = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(packed),
+        "UV_CONFIG_FILE": str(tmp_path / "uv.toml"),
+        "PIPX_HOME": str(tmp_path / "pipx"),
+        "PIPX_DEFAULT_PYTHON": sys.executable,
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+        "UV_PYTHON": sys.executable,
+    }
+    words = [word.replace("WHEEL", str(wheel)) for word in runner[1:]]
+
+    told = run(program, *words, "sightline", "--version", **variables)
+    lacking = run(program, *words, "sightline", "scan", "http://a.example/", "--local", code=3, **variables)
+
+    assert f"sightline {VERSION}\n" in told
+    assert "--local runs a worker on this machine: " in lacking
 
 
 def test_the_wheel_in_a_fresh_environment_gates_a_site_of_one_s_own(

@@ -17,7 +17,7 @@ from tests.support.ollama_server import OllamaServer
 from tests.support.scan_worker import StartScanWorker
 from tests.support.small_site import SmallSite
 from tests.support.untyped import untyped
-from worker.agent.conversation.tools import scan_job_id
+from worker.agent.conversation.side_effects import scan_job_id
 
 WAIT_S = 60
 RICH = b"""<!doctype html><html lang="en"><title>Rich</title><main><h1>Shop</h1><img src="/cup.png">

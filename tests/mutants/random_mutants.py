@@ -139,7 +139,6 @@ def recording(folder: Path) -> Generator[None]:
 def record(folder: Path, files: Sequence[str]) -> list[Reach]:
     """Run the tests of the files as they are; return what each reaches. Raises ``SuiteBroken`` where one fails."""
     options = ("-p", "tests.mutants.recorder")
-    precompile(folder)
     with recording(folder):
         said = run_tests(folder, files, BASELINE_LIMIT_S, test_limit_s=BASELINE_TEST_LIMIT_S, options=options)
         reaches = read_reaches(folder)
@@ -180,6 +179,7 @@ def judge_all(changes: Sequence[LineChange], jobs: int) -> list[Judged]:
             folders.append(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sightline-mutant-"))))
             copy_tree(folders[-1])
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        list(pool.map(precompile, folders))
         files = files_with_tests(ROOT, {room_of(change) for change in changes})
         began = time.monotonic()
         shares = [files[number::jobs] for number in range(min(jobs, len(files)))]

@@ -10,7 +10,7 @@ import redis
 from tests.mutants.line_change import LineChange
 from tests.mutants.lua_changes import compiles, lua_changes
 from tests.mutants.python_changes import is_valid_python, python_changes
-from tests.mutants.random_mutants import ROOT, SURVIVED, UNREACHED, SuiteBroken, copy_tree, judge, record
+from tests.mutants.random_mutants import ROOT, SURVIVED, UNREACHED, SuiteBroken, copy_tree, judge, precompile, record
 from tests.mutants.reach import Reach, lines_of, select_tests
 from tests.mutants.scope import ROOMS, Room, all_changes, draw, files_with_tests, room_of
 
@@ -184,6 +184,7 @@ def test_in_a_program():
 def test_a_mutant_is_judged_by_the_tests_that_reach_it_here_or_in_a_program_they_start(tmp_path: Path):
     path = "worker/queue/outcome.py"
     copy_tree(tmp_path)
+    precompile(tmp_path)
     (tmp_path / "tests/test_noticed.py").write_text(NOTICED, "utf-8")
     text = (tmp_path / path).read_text("utf-8")
 

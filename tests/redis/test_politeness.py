@@ -43,7 +43,7 @@ async def enter(
 ) -> list[int]:
     """Ask as a gate does, for a scan that can wait for ``left_ms``."""
     named = (keys.host_slots(HOST), keys.host_began(HOST), keys.host_away(HOST), keys.host_closed(HOST))
-    names = (f"host:{HOST}", f"site:{HOST}")
+    names = (f"host:{HOST}", f"site:{HOST}", f"limits:{HOST}", 0)
     args = (token, slots, gap_ms, hold_ms, left_ms, 30_000, 3_600_000, *names)
     return await run_script(redis, ENTER, (*named, keys.controls), args)
 

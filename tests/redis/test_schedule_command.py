@@ -55,8 +55,36 @@ def test_a_schedule_takes_sitemaps_crawls_and_steps(call: Call, tmp_path: Path) 
 
     assert done.returncode == 0, done.stderr
     steps = [{"click": "#a"}, {"scan": "open"}]
-    kept = json.loads(call("schedule", "list").stdout)["payloads"]
-    assert kept == [{"url": f"{site.url}{path}", "steps": steps} for path in ("/tea", "/", "/cart")]
+    assert done.stdout == "shop: 3 pages now, found again at each run, at '0 4 * * *' UTC\n"
+    kept = json.loads(call("schedule", "list").stdout)
+    places = {"sitemaps": [f"{site.url}/sitemap.xml"], "crawl": [f"{site.url}/"], "max_pages": 2}
+    assert (kept["kind"], kept["payloads"]) == ("find_pages", [{**places, "forms": [{"steps": steps}]}])
+
+
+def test_a_schedule_has_a_time_zone_and_a_gate_and_names_the_one_that_was_meant(call: Call) -> None:
+    gate = ("--fail-on", "critical", "--strict")
+
+    wrong = call("schedule", "add", "shop", "0 4 * * *", TEA, "--time-zone", "Europe/Berln")
+    done = call("schedule", "add", "shop", "0 4 * * *", TEA, "--time-zone", "Europe/Berlin", *gate)
+    early = call("schedule", "report", "shop")
+
+    assert (wrong.returncode, "did you mean 'Europe/Berlin'?" in wrong.stderr) == (64, True), wrong.stderr
+    assert done.stdout == "shop: 1 page at '0 4 * * *' Europe/Berlin\n"
+    kept = json.loads(call("schedule", "list").stdout)
+    assert (kept["time_zone"], kept["gate"]) == ("Europe/Berlin", {"fail_on": "critical", "strict": True})
+    assert (early.returncode, "it has not been due yet" in early.stderr) == (64, True), early.stderr
+
+
+def test_a_schedule_keeps_no_login_of_a_sitemap(call: Call) -> None:
+    with small_site() as site:
+        site.files["/sitemap.xml"] = f"<urlset><url><loc>{site.url}/tea</loc></url></urlset>".encode()
+        place = site.url.replace("://", "://ann:t0ken@")
+
+        done = call("schedule", "add", "shop", "0 4 * * *", "--sitemap", f"{place}/sitemap.xml")
+
+    assert (done.returncode, "has a name and password" in done.stderr) == (64, True), done.stderr
+    assert "t0ken" not in done.stderr
+    assert call("schedule", "list").stdout == ""
 
 
 def test_a_schedule_keeps_no_secrets_of_steps(call: Call, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ async def test_it_tells_what_each_worker_runs_at_this_moment(
     assert [(batch.batch_id, batch.total, batch.done) for batch in busy.batches] == [("nightly", 4, 0)]
     assert busy.queue.lanes["batch"].running == 1
     assert after.recent.counts["succeeded"] == 4
+    assert "job.succeeded" in [one.what for one in after.events]
     assert [(trouble.what, trouble.job_id) for trouble in after.troubles] == [("dead", f"batch-{by_hand.decode()}")]
 
 
@@ -80,3 +81,24 @@ def test_on_a_terminal_q_ends_it_and_gives_the_screen_back(program: StartProgram
     assert b"\x1b[?1049h" in seen  # the screen it draws on is another one
     assert seen.rindex(b"\x1b[?1049l") > seen.rindex(b"q ends")
     assert b"No worker. Start one" in seen
+
+
+async def test_a_batch_is_chosen_paused_opened_and_cancelled_by_keys(client: Client, program: StartProgram) -> None:
+    job = await client.submit("scan", {"url": "https://shop.example/"}, batch="nightly")
+    await client.seal_batch("nightly")
+    ours, theirs = open_terminal()
+    process = program("top", variables={"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    await asyncio.to_thread(read_terminal, ours, until=b"q ends")
+    os.write(ours, b"\x1b[Bp")
+    seen = await asyncio.to_thread(read_terminal, ours, until=b"batch nightly: paused")
+    os.write(ours, b"o")
+    seen += await asyncio.to_thread(read_terminal, ours, until=b"any key goes back")
+    os.write(ours, b"xcyq")
+    seen += await asyncio.to_thread(read_terminal, ours)
+    os.close(ours)
+
+    assert process.wait(WAIT_S) == 0
+    assert b"0 of 1 job ended" in seen
+    assert (await client.job(job.job_id)).state == "cancelled"
+    assert [control.field for control in (await client.queue()).controls] == ["batch:nightly"]

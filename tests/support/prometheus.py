@@ -41,21 +41,25 @@ class Prometheus:
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
-        alerts = self._json("/api/v1/alerts")["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return {alert["labels"]["alertname"] for alert in self.alerts()}
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that fire, each with its labels and annotations."""
+        return [one for one in self._json("/api/v1/alerts")["data"]["alerts"] if one["state"] == "firing"]
 
     def is_ready(self) -> bool:
         try:
-            return self._get("/-/ready")[0] == 200
+            return self.get("/-/ready")[0] == 200
         except OSError:
             return False
 
     def _json(self, path: str) -> dict[str, Any]:
-        status, body = self._get(path)
+        status, body = self.get(path)
         assert status == 200, body
         return json.loads(body)
 
-    def _get(self, path: str) -> tuple[int, bytes]:
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of what is at ``path``."""
         connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:
             connection.request("GET", path)
@@ -67,9 +71,12 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(folder: Path, rules: str, ports: Sequence[int]) -> Generator[Prometheus]:
-    """A Prometheus that asks ``ports`` every second and evaluates ``rules``; its data goes with it."""
+    """A Prometheus that asks ``ports`` every second and evaluates ``rules``; it serves the runbook as in Compose."""
     port = free_port()
     (folder / "rules.yml").write_text(rules)
+    (folder / "user").mkdir()
+    for page in (ROOT / "ops/prometheus/runbook.html", ROOT / "ops/runbook.md"):
+        shutil.copy(page, folder / "user")
     targets = ", ".join(f'"127.0.0.1:{number}"' for number in ports)
     (folder / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
@@ -79,6 +86,7 @@ def running_prometheus(folder: Path, rules: str, ports: Sequence[int]) -> Genera
     with tempfile.TemporaryDirectory() as data, (folder / "prometheus.log").open("wb") as log:
         command = [find_program("prometheus"), f"--config.file={folder}/prometheus.yml"]
         command += [f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}"]
+        command += [f"--web.user-assets={folder}/user"]
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             yield Prometheus(port)

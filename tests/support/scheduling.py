@@ -1,5 +1,8 @@
 """Which tests one process of several runs: all of a file whose fixture takes many seconds; any other test is free.
 
+Half of the processes begin with the tests that wait, the others at the end of the list, with those that compute: side
+by side they use the processor that would be idle while all wait, and wanted by all later.
+
 pytest-xdist's own ``loadgroup`` does it by a mark, which is without effect on pytest 9.2 (pytest-xdist #1386). Once a
 release mends that, mark ``TOGETHER`` with ``xdist_group`` and remove this module.
 """
@@ -8,12 +11,26 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
 from xdist.scheduler import LoadGroupScheduling
+from xdist.workermanage import WorkerController
 
 TOGETHER: Final = ("tests/crash/test_failover.py", "tests/e2e/test_demo_site.py")
+WAITING: Final = ("tests/crash/", "tests/e2e/")
+"""Where tests mostly wait: for leases, restarts, workers and programs."""
+
+
+def waiting_first(items: list[pytest.Item]) -> None:
+    """Sort tests that mostly wait before all others; each file's tests stay together."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
 
 
 class FileScheduling(LoadGroupScheduling):
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
         return path if path in TOGETHER else nodeid
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if self.nodes.index(node) % 2:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)

@@ -90,10 +90,29 @@ def seal(folder: Path, manifest: Manifest) -> None:
         os.close(handle)
 
 
+def holds_something(folder: Path) -> bool:
+    """Whether anything but a broken attempt lies in ``folder``."""
+    try:
+        return bool({path.name for path in folder.iterdir()} - {f"{SNAPSHOT}.part"})
+    except OSError:
+        return False
+
+
 def check(folder: Path) -> Manifest:
     """Return the manifest of a backup that is whole; raises ``InputError`` naming what is wrong with it."""
+    manifest = read(folder)
+    found = _digest(folder / SNAPSHOT)
+    if found != manifest.sha256:
+        name, short = str(folder / SNAPSHOT), manifest.sha256[:16]
+        msg = f"{name!r} is damaged: its SHA-256 is {found[:16]}…, the manifest says {short}…"
+        raise InputError(msg)
+    return manifest
+
+
+def read(folder: Path) -> Manifest:
+    """Return a backup's manifest; raises ``InputError`` where there is none, or one that nobody of ours wrote."""
     try:
-        manifest = TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
+        return TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
         msg = f"{str(folder)!r} is not a backup: it has no {MANIFEST}, which 'sightline backup' writes last"
         raise InputError(msg) from None
@@ -105,12 +124,6 @@ def check(folder: Path) -> Manifest:
     except OSError as error:
         msg = f"{str(folder / MANIFEST)!r} cannot be read: {error.strerror}"
         raise InputError(msg) from None
-    found = _digest(folder / SNAPSHOT)
-    if found != manifest.sha256:
-        name, short = str(folder / SNAPSHOT), manifest.sha256[:16]
-        msg = f"{name!r} is damaged: its SHA-256 is {found[:16]}…, the manifest says {short}…"
-        raise InputError(msg)
-    return manifest
 
 
 def _digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from producer.cli.terminal import json_option
+from producer.cli.terminal import NamingGroup, json_option
 from producer.errors import InputError, RedisUnreachable, ServiceError
 from producer.reports.jsonl import line_of
 from producer.reports.plain_text import counted, printable
@@ -63,7 +63,7 @@ class Tally:
         click.echo(line_of({"v": 1, **counts}) if as_json else text)
 
 
-@click.group()
+@click.group(cls=NamingGroup)
 def arq() -> None:
     """Switch a program from arq to Sightline (docs/arq.md)."""
 

@@ -24,16 +24,44 @@ HALF: Final = "part of the backup may have been loaded: empty that Redis, and re
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def backup(folder: Path) -> None:
+@click.option("--verify", is_flag=True, help="Load the backup into an embedded Redis, and count what is in it.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Then keep the N newest backups beside DIR, and delete older ones.",
+)
+def backup(folder: Path, keep: int | None, *, verify: bool) -> None:
     """Write a snapshot of the whole Redis at REDIS_URL, every environment in it, to the new folder DIR.
 
     Workers and producers continue; what they write after the start is not included. Only REDIS_URL is needed, even if
     Redis runs in a container or on another machine. Headers, cookies and storage states of waiting scans are left out:
     after a restore such a job is dead-lettered, with the advice to submit it again.
 
+    With --verify a DIR that holds a backup is only verified: one that is damaged exits with 64. Verifying takes as much
+    memory as the data.
+
     \b
     sightline backup backups/2026-11-25
+    sightline backup "backups/$(date +%F)" --verify --keep 14
+    sightline backup --verify backups/2026-11-25
     """
+    from worker.backup import folder as folders
+
+    is_there = verify and folders.holds_something(folder)
+    size = 0 if is_there else _make(folder)
+    if verify:
+        _verify(folder)
+    if not is_there:
+        _note(size)
+    if keep:
+        from worker.backup.rotation import rotate
+
+        for old in rotate(folder, keep=keep):
+            click.echo(f"deleted {old}")
+
+
+def _make(folder: Path) -> int:
     from worker.backup import folder as folders
     from worker.backup.restore import modules_of
     from worker.backup.snapshot import receive
@@ -56,6 +84,29 @@ def backup(folder: Path) -> None:
             "of scans that wait may be in the backup; keep it safe",
             err=True,
         )
+    return size
+
+
+def _note(size: int) -> None:
+    """Have workers know the backup's age, once it is whole."""
+    from producer.keys import Keys
+    from producer.settings import ClientSettings
+    from producer.stored.backups import note_backup
+
+    with _open_redis() as redis:
+        note_backup(redis, Keys(ClientSettings.from_env(os.environ).environment), size=size)
+
+
+def _verify(folder: Path) -> None:
+    from worker.backup.verification import verify
+
+    found = verify(folder)
+    indexes = ", ".join(f"{name} {number:,}" for name, number in sorted(found.documents.items())) or "none"
+    click.echo(
+        f"{folder}: verified: a Redis loaded {found.keys:,} keys of {found.manifest.made_at}, {found.scans:,} scans "
+        f"among them (the backup had about {found.manifest.keys:,}; what has expired since is gone)"
+    )
+    click.echo(f"documents by index: {indexes}")
 
 
 @click.command()

@@ -38,8 +38,8 @@ NO_BROWSER = "Names were not looked at: no browser was found (sightline doctor s
 def evaluate(*, misses: bool, only_names: bool, as_json: bool) -> None:
     """Test the models on 40 findings and 20 questions with known answers, and print a row of scores.
 
-    Then test names of links, images, headings, fields and pages: what the lint finds alone, and what it finds with the
-    model.
+    Then names of links, pictures, headings, fields and pages: what the lint finds of them alone, and with the model. A
+    model that sees is shown the pictures.
 
     CHAT_MODEL and EMBEDDING_MODEL select the models. Calls wait for model slots with the priority of questions and
     count towards usage. The questions use a history created in a separate environment and deleted at the end: your data
@@ -72,16 +72,18 @@ async def score_all(
 async def score_names(settings: WorkerSettings, redis: Redis, keys: Keys) -> NameScores | None:
     """Return what the lint and the model find among the labelled names; None without a browser."""
     from worker.agent.evaluation.names import NAMES_A_CALL, load_names, run_names
+    from worker.agent.evaluation.pictures import load_pictures
     from worker.models.builtin.models import NAME
     from worker.models.routing import open_models
     from worker.resources import scan_settings
     from worker.scan.engine import ScanEngine
 
-    limits = replace(scan_settings(settings), max_names=NAMES_A_CALL)
+    limits = replace(scan_settings(settings), max_names=NAMES_A_CALL, max_pictures=1)
     try:
         async with ScanEngine(limits) as engine, open_models(settings, redis, keys) as models:
             chat = None if models.chat.name == NAME else models.chat
-            return await run_names(engine, chat, load_names().cases, tell=_tell)
+            cases = (*load_names().cases, *load_pictures())
+            return await run_names(engine, chat, cases, tell=_tell)
     except DependencyMissing:
         return None
 

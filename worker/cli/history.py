@@ -212,7 +212,7 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: W
     history = await recorded_history(redis, keys)
     # One more, which the last is compared with.
     records = await history.find(within, limit=wanted.limit + 1) if history else []
-    changes = _changes(records) if wanted.url is not None else [None] * len(records)
+    changes = changes_of(records) if wanted.url is not None else [None] * len(records)
     return [Shown(record, changes=changed) for record, changed in zip(records, changes, strict=True)][: wanted.limit]
 
 
@@ -230,8 +230,8 @@ async def _search(
     return [Shown(one.record, distance=one.distance) for one in found]
 
 
-def _changes(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
-    """Yield a page's records with their changes, newest first.
+def changes_of(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
+    """Yield what changed with each of a page's records, newest first.
 
     Each is compared with the previous complete one under the same terms.
     """

@@ -23,6 +23,8 @@ from typing import Final, Protocol
 import structlog
 from redis.asyncio import Redis
 
+from producer.client.controls_view import Control
+from producer.client.limits_view import LIMITS
 from producer.contract import ScanRequest
 from producer.contract.addresses import host_of, site_of
 from producer.contract.fixes import TriedFix
@@ -41,6 +43,8 @@ HOLD_S: Final = 30.0
 RENEWALS_PER_HOLD: Final = 3
 PATIENCE_S: Final = 30.0
 """Of a scan that waits in its worker, where it keeps scans of other hosts from running."""
+LOOK_AGAIN_S: Final = 2.0
+"""Within which a waiting scan heeds that its host was paused, or given other limits."""
 AWAY_S: Final = 3_600.0
 """The longest that a scan stays away for the sake of others: those may have been cancelled, and the host be idle."""
 WAITS_S: Final = 600.0
@@ -70,7 +74,9 @@ class HostGate:
 
     @asynccontextmanager
     async def slot(self, host: str, *, site: str = "", gap_ms: int = 0) -> AsyncGenerator[None]:
-        """Wait for a slot of ``host`` and hold it; beginnings are ``gap_ms`` apart, or the gate's own if that is more.
+        """Wait for a slot of ``host`` and hold it; beginnings are ``gap_ms`` apart, or the host's own if that is more.
+
+        Limits that an operator set for the host (``sightline limits``) stand in for the gate's.
 
         Raises ``HostBusy`` when there was none for a while, ``Paused`` where host or ``site`` is paused; Redis errors
         pass through.
@@ -81,10 +87,12 @@ class HostGate:
         args = (
             token,
             self.slots,
-            max(gap_ms, self.gap_ms),
+            self.gap_ms,
             int(self.hold_s * 1000),
-            f"host:{host}",
-            f"site:{site or host}",
+            Control("host", host).field,
+            Control("site", site or host).field,
+            Control(LIMITS, host).field,
+            gap_ms,
         )
         await self._enter(host, keys, args)
 
@@ -121,7 +129,7 @@ class HostGate:
                 msg = f"host {host!r} has no free slot now: this scan waits for one"
                 # Those who wait come back one after the other, not all at once.
                 raise HostBusy(msg, delay_s=wait_s + self.random() * spread_s)
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(min(wait_s, LOOK_AGAIN_S))
 
     async def _ask(self, keys: Sequence[str], args: Sequence[Arg], *, left_s: float | None) -> tuple[float, float]:
         """Return after how long to ask again, 0 with a slot, and over what time to spread it for those sent away.
@@ -130,10 +138,10 @@ class HostGate:
         """
         left_ms = -1 if left_s is None else int(left_s * 1000)
         times = (left_ms, int(self.patience_s * 1000), int(AWAY_S * 1000))
-        *about, host, site = args
-        wait_ms, spread_ms = await run_script(self.redis, ENTER, keys, (*about, *times, host, site))
+        about, names = args[:4], args[4:]
+        wait_ms, spread_ms = await run_script(self.redis, ENTER, keys, (*about, *times, *names))
         if wait_ms < 0:
-            raise Paused(str((host, site)[spread_ms]))
+            raise Paused(str(names[spread_ms]))
         return wait_ms / 1000, spread_ms / 1000
 
 

@@ -79,7 +79,7 @@ class Memories:
     async def put(self, namespace: Namespace, key: str, value: JsonObject) -> None:
         """Store ``value``, indexed by the meaning of its ``text``; overwrites the same namespace and key."""
         (embedded,), _ = await self._vectors.documents([str(value["text"])])
-        name = self._prefix + _digest([list(namespace), key])
+        name = self.name_of(namespace, key)
         seconds, microseconds = await self._redis.time()
         now_us = str(int(seconds) * 1_000_000 + int(microseconds))
         fields: dict[Any, Any] = {
@@ -100,6 +100,10 @@ class Memories:
             await pipe.execute()
         if self._most:
             await self._drop_oldest(namespace)
+
+    def name_of(self, namespace: Namespace, key: str) -> str:
+        """Return the Redis key of a memory."""
+        return self._prefix + _digest([list(namespace), key])
 
     async def search(self, namespace: Namespace, *, query: str = "", limit: int = 10) -> list[Memory]:
         """Return memories at and below ``namespace``, closest to ``query`` first; without a query, newest first.

@@ -18,7 +18,8 @@ from redis.asyncio import Redis
 from producer.client.queue_view import BatchInfo
 from producer.errors import InvalidJob
 from producer.keys import Keys
-from producer.stored.schedules import FIRED, Schedule, next_time, read_schedules
+from producer.stored.due_times import next_time, zone_of
+from producer.stored.schedules import FIRED, Schedule, read_schedules
 
 BATCHES_SHOWN: Final = 50
 ENDED_SHOWN_MS: Final = 6 * 3_600_000
@@ -75,7 +76,7 @@ def _is_run_of(batch: str, schedules: Container[str]) -> bool:
 def late_s(schedule: Schedule, fired_ms: int, now: datetime) -> float:
     """Return for how long the time after the schedule's last one has gone by without a run, in s. Pure."""
     try:
-        due = next_time(schedule.cron, datetime.fromtimestamp(fired_ms / 1000, tz=UTC))
+        due = next_time(schedule.cron, datetime.fromtimestamp(fired_ms / 1000, tz=zone_of(schedule.time_zone)))
     except (InvalidJob, StopIteration):  # the doctor says so of a line that cannot be read
         return 0.0
     return max(0.0, (now - due).total_seconds())

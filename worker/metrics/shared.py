@@ -20,8 +20,10 @@ from redis.exceptions import RedisError
 
 from producer.client.gpu_view import GpuView, read_gpu
 from producer.client.lane_view import LaneInfo, lane_infos
+from producer.client.queue_view import lost_workers
 from producer.keys import Keys
 from worker.metrics.batches import BatchFacts, batch_families, read_batches
+from worker.metrics.redis_health import RedisHealth, health_families, read_health
 
 READ_WITHIN_S: Final = 4.0
 """Prometheus gives up after 10 s by default."""
@@ -29,28 +31,29 @@ READ_WITHIN_S: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class SharedFacts:
-    """One reading. ``cache`` is how often the cache was asked, by what it came to; memory in bytes, limit 0 is none."""
+    """One reading. ``cache`` is how often the cache was asked, by what it came to."""
 
     lanes: Mapping[str, LaneInfo]
     scheduled: int
     dead: int
+    lost: tuple[str, ...]
     gpu: GpuView
     cache: Mapping[str, int]
-    memory_used: int
-    memory_limit: int
-    writes_ok: bool
+    redis: RedisHealth
     batches: BatchFacts
 
 
 @dataclass(frozen=True, slots=True)
 class OwnFacts:
-    """What only this worker knows: its name and places, the jobs it runs, its browser's resident memory."""
+    """What only this worker knows: its name and slots, the jobs it runs, its browser's resident memory."""
 
     worker: str
     version: str
     places: int
     running: int
     browser_bytes: int
+    is_sandboxed: bool | None = None
+    """Whether its browser runs in a sandbox; None before the browser was started."""
 
 
 async def read_shared(redis: Redis, keys: Keys) -> SharedFacts:
@@ -60,18 +63,15 @@ async def read_shared(redis: Redis, keys: Keys) -> SharedFacts:
         pipe.zcard(keys.scheduled)
         pipe.xlen(keys.dead)
         pipe.hgetall(keys.cache_stats)
-        pipe.info("memory")
-        pipe.info("persistence")
-        scheduled, dead, cache, memory, disk = await pipe.execute()
+        scheduled, dead, cache = await pipe.execute()
     return SharedFacts(
         lanes=await lane_infos(redis, keys),
         scheduled=scheduled,
         dead=dead,
+        lost=tuple(await lost_workers(redis, keys)),
         gpu=await read_gpu(redis, keys),
         cache={name.decode(): int(value) for name, value in cache.items()},
-        memory_used=int(memory["used_memory"]),
-        memory_limit=int(memory.get("maxmemory", 0)),
-        writes_ok=all(disk.get(name, "ok") == "ok" for name in ("aof_last_write_status", "rdb_last_bgsave_status")),
+        redis=await read_health(redis, keys),
         batches=await read_batches(redis, keys),
     )
 
@@ -115,33 +115,41 @@ def own_families(environment: str, facts: OwnFacts | None) -> Iterator[Metric]:
     """Return what ``facts`` mean; nothing where the worker's loop did not answer."""
     if facts is None:
         return
-    gauge = partial(_gauge, environment)
+    gauge = gauge_of(environment)
     yield gauge("worker_info", "1 for each live worker", {(facts.worker, facts.version): 1}, "worker", "version")
     yield gauge("worker_places", "Jobs this worker runs at a time", {(): facts.places})
     yield gauge("worker_running", "Jobs this worker runs now", {(): facts.running})
+    sandboxed = {} if facts.is_sandboxed is None else {(facts.worker,): float(facts.is_sandboxed)}
+    yield gauge("worker_sandboxed", "Whether its browser runs in a sandbox", sandboxed, "worker")
     yield gauge("browser_memory_bytes", "Resident memory of the browser's processes", {(): facts.browser_bytes})
 
 
 def shared_families(environment: str, facts: SharedFacts) -> Iterator[Metric]:
     """Return what ``facts`` mean. Pure."""
-    gauge = partial(_gauge, environment)
+    gauge = gauge_of(environment)
     lanes = facts.lanes.items()
     jobs = {(lane, "waiting"): info.queued for lane, info in lanes}
     jobs |= {(lane, "running"): info.running for lane, info in lanes}
     yield gauge("queue_jobs", "Jobs in a lane", jobs, "lane", "state")
     oldest = {(lane,): (info.oldest_ms or 0) / 1000 for lane, info in lanes}
     yield gauge("queue_oldest_seconds", "Age of the oldest waiting job", oldest, "lane")
+    yield gauge(
+        "worker_lost", "1 for each worker that went without a word", dict.fromkeys(zip(facts.lost), 1), "worker"
+    )
     yield gauge("scheduled_jobs", "Jobs that wait for their time or their next attempt", {(): facts.scheduled})
     yield gauge("dead_letters", "Jobs on the dead-letter stream", {(): facts.dead})
-    yield gauge("redis_memory_bytes", "Memory that Redis uses", {(): facts.memory_used})
-    yield gauge("redis_memory_limit_bytes", "maxmemory of Redis; 0 is none", {(): facts.memory_limit})
-    yield gauge("redis_writes_ok", "Whether the last write to Redis' disk succeeded", {(): float(facts.writes_ok)})
+    yield from health_families(gauge, facts.redis)
     asked = CounterMetricFamily("sightline_cache_lookups", "Cache look-ups", labels=["environment", "result"])
     for result in ("hits", "near_misses", "misses"):
         asked.add_metric([environment, result], facts.cache.get(result, 0))
     yield asked
     yield from _gpu_families(gauge, facts.gpu)
     yield from batch_families(gauge, facts.batches)
+
+
+def gauge_of(environment: str) -> Callable[..., Metric]:
+    """Return what makes a gauge of a name, a help text, values by labels, and the labels' names."""
+    return partial(_gauge, environment)
 
 
 def _gpu_families(gauge: Callable[..., Metric], gpu: GpuView) -> Iterator[Metric]:
@@ -154,6 +162,9 @@ def _gpu_families(gauge: Callable[..., Metric], gpu: GpuView) -> Iterator[Metric
     for waiter in gpu.waiters:
         waiting[waiter.kind, waiter.priority] += 1
     longest = max((waiter.waited_ms for waiter in gpu.waiters), default=0) / 1000
+    size = {(host.name, model.name): model.size_bytes for host in hosts for model in host.loaded}
+    missing = {(host.name,): len(host.missing) for host in hosts if host.is_up}
+    outdated = {(host.name,): float(host.is_outdated) for host in hosts if host.is_up}
     vram = {(host.name, model.name): model.vram_bytes for host in hosts for model in host.loaded}
     yield gauge("gpu_host_up", "Whether a model host passed its last health check", up, "host")
     yield gauge("gpu_slots", "Model calls a host may run at a time", slots, "host", "kind")
@@ -161,6 +172,9 @@ def _gpu_families(gauge: Callable[..., Metric], gpu: GpuView) -> Iterator[Metric
     yield gauge("gpu_waiting", "Model calls that wait for a slot", waiting, "kind", "lane")
     yield gauge("gpu_oldest_wait_seconds", "Wait of the model call that waits longest", {(): longest})
     yield gauge("gpu_vram_bytes", "Memory of the card that a loaded model takes", vram, "host", "model")
+    yield gauge("gpu_model_bytes", "Memory that a loaded model takes, the card's included", size, "host", "model")
+    yield gauge("gpu_models_missing", "Models that workers need and a host lacks", missing, "host")
+    yield gauge("gpu_host_outdated", "Whether a host's Ollama is too old for its model", outdated, "host")
 
 
 def _gauge(

@@ -17,7 +17,8 @@ from producer.text_file import read_text
 _NONE: Final = SecretStr("")
 KINDS: Final = ("scan.regressed", "batch.finished", "job.dead", "job.rejected")
 SLACK: Final = "slack+"
-_ADDRESS: Final = re.compile(r"[^@\s,<>\"]{1,64}@[^@\s,<>\"]{1,255}")
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
+"""RFC 5321's without quotes and literals, which Python's parser of headers stumbles over; a domain as DNS has it."""
 _PORTS: Final = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 MOST_RECEIVERS: Final = 20
 

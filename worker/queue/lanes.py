@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from producer.contract import JOB_ID, Lane
 from producer.keys import GROUP, Keys
 from producer.redis.script_pipe import ScriptPipe
-from producer.redis.scripts import load_script
+from producer.redis.scripts import load_script, run_script
 
 LOOK: Final = load_script("worker.queue", "look")
 PROMOTE: Final = load_script("worker.queue", "promote")
@@ -34,6 +34,12 @@ SEARCH_EVERY_MS: Final = 30_000
 LANES: Final = {lane.value.encode(): lane for lane in Lane}
 
 log = structlog.get_logger()
+
+
+async def leave(redis: Redis, keys: Keys, consumer: str) -> None:
+    """Remove a consumer that stops by itself, as far as it holds nothing: one that is there, and silent, was lost."""
+    for lane in Lane:
+        await run_script(redis, REAP, (keys.lane(lane),), (GROUP, 0, consumer))
 
 
 class Lanes:
@@ -157,7 +163,7 @@ class Lanes:
 
     async def reap_consumers(self, *, idle_ms: int) -> int:
         """Remove consumers without pending entries that were silent for ``idle_ms``."""
-        calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms)) for key in self._lane_keys.values()]
+        calls = [self._pipe.call(REAP, (key,), (GROUP, idle_ms, "")) for key in self._lane_keys.values()]
         return sum([await call for call in calls])
 
     async def _restore_entries(self, lane: Lane) -> Counter[bytes]:

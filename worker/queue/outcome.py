@@ -104,7 +104,7 @@ class ReplaceWrite:
 
 @dataclass(frozen=True, slots=True)
 class FieldNeeded:
-    """Commits only if ``field`` of the hash ``key`` is ``value``, and deletes the field.
+    """Nothing is committed unless the hash ``key`` has ``value`` in ``field``; the field goes then, if ``goes``.
 
     A failover may lose what a run wrote before its commit. Then the delivery is lost too, and the job's next delivery
     writes it again.
@@ -113,6 +113,7 @@ class FieldNeeded:
     key: str
     field: str
     value: str
+    goes: bool = True
 
 
 Write = (
@@ -151,7 +152,7 @@ def write_args(write: Write) -> list[Arg]:
     if isinstance(write, ReplaceWrite):
         return ["REPLACE", 2, sha1(write.old, usedforsecurity=False).hexdigest(), write.text]
     if isinstance(write, FieldNeeded):
-        return ["NEEDS", 2, write.field, write.value]
+        return ["NEEDS" if write.goes else "HAS", 2, write.field, write.value]
     if isinstance(write, PageWrite | BarrierWrite | TallyWrite | NewsWrite | WindowWrite):
         return barrier_args(write)
     return ["EXPIRE", 1, write.ttl_s]

@@ -234,6 +234,8 @@ class JobFunctions:
         wait_s = self.options.kind_wait_s if delivery.lane in SUBMITTED else 0
         error = unknown_kind(delivery, self.options.functions, wait_s=wait_s, has_waited=has_waited)
         is_dead = has_waited or not wait_s
+        if not is_dead:
+            log.warning("job.no_function", job_id=delivery.job_id, kind=delivery.kind, wait_s=wait_s)
         return Dead(error) if is_dead else Retried(wait_s, error, attempt_returned=True, needs_function=True)
 
     async def settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:

@@ -35,6 +35,7 @@ from producer.stored.schedules import Schedules
 from worker.queue.arq_pool import StreamPool, connections_of
 from worker.queue.controls import Controls
 from worker.queue.executor import Executor
+from worker.queue.lanes import leave
 from worker.queue.leases import Leased, LeaseKeeper
 from worker.queue.loop import Loop
 from worker.queue.run import JobFunctions, Settle, StopReason
@@ -210,6 +211,7 @@ class StreamWorker(Worker):
         if self.main_task is not None and not self.main_task.done():
             await asyncio.wait([self.main_task])
         try:
+            await leave(self.pool, self.keys, self.name)
             own = (self.keys.worker(self.name), *((self.health_check_key,) if self._has_health_key else ()))
             await self.pool.delete(*own)
         except (RedisError, OSError) as error:

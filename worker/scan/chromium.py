@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 START_LIMIT_S: Final = 20.0
 END_LIMIT_S: Final = 5.0
+_YOUNG_MB: Final = 16
+"""V8's space for new objects, from the start: growing to it costs a tenth of the time that axe-core takes."""
 _PROFILE_PREFIX: Final = "sightline-browser-"
 
 # Redirections instead of inherited descriptors: Chromium wants its pipe at 3 and 4, wherever ours are.
@@ -87,7 +89,7 @@ class Chromium:
         It runs without a sandbox only as root, if the settings say so, or if the browser reports twice that there is
         none, but never after it ``had_sandbox``. Raises ``DependencyMissing`` if a sandbox is required and missing.
         """
-        script_flag = f"--js-flags=--max-old-space-size={settings.max_script_mb}"
+        script_flag = f"--js-flags=--max-old-space-size={settings.max_script_mb} --min-semi-space-size={_YOUNG_MB}"
         browser = None
         if not (off := off_from_the_start(settings.sandbox)):
             browser, none_here = await cls._start_in_sandbox(program, (script_flag,))

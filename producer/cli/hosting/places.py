@@ -18,6 +18,7 @@ from producer.contract.addresses import origin_of
 from producer.errors import InputError
 from producer.text_file import read_text
 from producer.trackers.api import Api, ApiFault
+from producer.trackers.tokens import token_of
 
 _PULL_REF: Final = re.compile(r"refs/pull/(\d+)/")
 _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
@@ -69,11 +70,11 @@ def _github(variables: Mapping[str, str]) -> Place:
     repository = variables.get("GITHUB_REPOSITORY", "")
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(f"GITHUB_REPOSITORY {repository!r}: expected owner/name")
-    token = variables.get("GITHUB_TOKEN") or variables.get("GH_TOKEN") or ""
+    token = token_of(variables, "GITHUB_TOKEN", "GH_TOKEN", file="GITHUB_TOKEN_FILE")
     if not token:
         raise NoPlace("there is no GITHUB_TOKEN: give the step env: GITHUB_TOKEN: ${{ github.token }}")
     base = _checked(variables.get("GITHUB_API_URL") or "https://api.github.com", "GITHUB_API_URL")
-    headers = {"Authorization": f"Bearer {token.strip()}", "X-GitHub-Api-Version": "2022-11-28"}
+    headers = {"Authorization": f"Bearer {token}", "X-GitHub-Api-Version": "2022-11-28"}
     return GitHub(Api(base, headers), repository, number)
 
 
@@ -81,14 +82,14 @@ def _gitlab(variables: Mapping[str, str]) -> Place:
     number = variables.get("CI_MERGE_REQUEST_IID", "")
     if not number.isdecimal():
         raise NoPlace("this pipeline is not about a merge request")
-    token = variables.get("GITLAB_TOKEN", "")
+    token = token_of(variables, "GITLAB_TOKEN", file="GITLAB_TOKEN_FILE")
     if not token:
         raise NoPlace(
             "there is no GITLAB_TOKEN: a project access token with the scope api (a job's own may not comment)"
         )
     base = _checked(variables.get("CI_API_V4_URL", ""), "CI_API_V4_URL")
     project = quote(variables.get("CI_MERGE_REQUEST_PROJECT_ID") or variables.get("CI_PROJECT_ID", ""), safe="")
-    return GitLab(Api(base, {"PRIVATE-TOKEN": token.strip()}), project, number)
+    return GitLab(Api(base, {"PRIVATE-TOKEN": token}), project, number)
 
 
 def _pull_request(variables: Mapping[str, str]) -> str:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from producer.cli.scan.login_files import check_one_site
 from producer.cli.scan.options import ScanOptions
-from producer.cli.scan.sitemap_targets import left_out_text, login_for, note_gaps, tell, trusted_by
+from producer.cli.scan.sitemap_targets import left_out_text, login_for, note_gaps, search_of, tell, trusted_by
 from producer.cli.scan.target_list import Targets
 from producer.errors import InputError, SightlineError
 from producer.reports.plain_text import counted, one_line
-from producer.sitemaps.crawl import PAGES, PER_PATTERN, Bounds, Crawled, crawl
+from producer.sitemaps.crawl import Bounds, Crawled
 from producer.sitemaps.download import Downloads
-from producer.sitemaps.robots import RobotsOfSites
-from producer.sitemaps.sitemap import Choice
+from producer.sitemaps.search import in_crawls
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
@@ -27,35 +26,24 @@ def add_crawls(
 ) -> list[SightlineError]:
     """Add the pages that each --crawl finds; return the reason if one finds none."""
     errors: list[SightlineError] = []
-    given = [_address(text, targets) for text in wanted.crawl]
-    check_one_site(given, secrets)
-    bounds = Bounds(wanted.max_pages or PAGES, wanted.per_pattern or PER_PATTERN)
-    for start in given:
-        downloads = Downloads(login_for(start, secrets, targets), tell, trusted_by(wanted))
-        robots = RobotsOfSites(downloads)
-        choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows)
-        gap_ms = _no_gap if wanted.ignore_robots else robots.gap_ms
-        found = crawl(start, choice, downloads, bounds, gap_ms=gap_ms, tell=lambda text: tell(f"crawl: {text}"))
+    search = search_of(wanted, targets)
+    check_one_site(search.crawl, secrets)
+    trusted = trusted_by(wanted)
+
+    def downloads_of(start: str) -> Downloads:
+        return Downloads(login_for(start, secrets, targets), tell, trusted)
+
+    for part in in_crawls(search, downloads_of, tell=lambda text: tell(f"crawl: {text}")):
+        start, found = part.address, part.found
         urls.update(found.pages)
-        targets.remarks.append(f"{one_line(start, limit=300)}: {_summary(found, bounds)}")
-        targets.remarks += [f"{one_line(why)}: so its pages are not scanned" for why in robots.problems.values()]
+        targets.remarks.append(f"{one_line(start, limit=300)}: {_summary(found, search.bounds)}")
+        targets.remarks += [f"{one_line(why)}: so its pages are not scanned" for why in part.robots.problems.values()]
         if not wanted.ignore_robots:
-            note_gaps(found.pages, robots, targets)
+            note_gaps(found.pages, part.robots, targets)
         if not found.pages:
-            nothing = InputError(f"--crawl {start!r} found nothing to scan: {_summary(found, bounds)}")
+            nothing = InputError(f"--crawl {start!r} found nothing to scan: {_summary(found, search.bounds)}")
             errors.append(next(iter(found.problems.values()), nothing))
     return errors
-
-
-def _no_gap(_: str) -> int:
-    return 0
-
-
-def _address(text: str, targets: Targets) -> str:
-    try:
-        return targets.address(text)
-    except ValueError as error:
-        raise InputError(f"--crawl {error}") from None
 
 
 def _summary(found: Crawled, bounds: Bounds) -> str:

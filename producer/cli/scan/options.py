@@ -134,7 +134,7 @@ def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
         return {}
     from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
 
-    rules = [(glob, name) for glob, _, name in map(_split, groups)]
+    rules = [(glob, name) for glob, _, name in map(split_group, groups)]
     named: dict[str, str] = {}
     for url in urls:
         name = next((name for glob, name in rules if not glob or fits(url, glob)), "")
@@ -143,7 +143,8 @@ def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _split(group: str) -> tuple[str, str, str]:
+def split_group(group: str) -> tuple[str, str, str]:
+    """Return the pattern, '' for all pages, the sign between, and the name of ``--group GLOB=NAME``."""
     glob, sign, name = group.rpartition("=")
     if not name or (sign and not glob):
         msg = f"--group {group!r}: expected a name such as shop, or a pattern and a name such as '/shop/*=shop'"

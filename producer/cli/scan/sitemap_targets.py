@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import ssl
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import urljoin
 
 import click
 
@@ -17,15 +15,17 @@ from producer.cli.scan.login_files import check_one_site
 from producer.cli.scan.options import ScanOptions
 from producer.cli.scan.target_list import Targets
 from producer.client.submission import with_basic_login
-from producer.contract.addresses import hide_user_info, normal_url, origin_of, path_of, public_url, site_name
+from producer.contract.addresses import hide_user_info, origin_of, path_of
 from producer.contract.certificates import trusting
 from producer.errors import InputError, SightlineError
 from producer.reports.page import Page, refused_page
 from producer.reports.plain_text import counted, middle_cut, one_line
+from producer.sitemaps.crawl import PAGES, PER_PATTERN, Bounds
 from producer.sitemaps.download import Downloads
 from producer.sitemaps.robots import RobotsOfSites
+from producer.sitemaps.search import Search, in_sitemaps
 from producer.sitemaps.site_login import SiteLogin
-from producer.sitemaps.sitemap import Choice, Listed, read_sitemap, replaced
+from producer.sitemaps.sitemap import Listed
 
 if TYPE_CHECKING:
     from producer.contract import JsonObject
@@ -40,28 +40,36 @@ def add_sitemaps(
 ) -> list[SightlineError]:
     """Add the pages of the sitemaps to ``urls``, invalid ones to ``refused``; return why a sitemap gave none."""
     errors: list[SightlineError] = []
-    pairs = _pairs(wanted.sitemap_replace, targets)
-    given = [_address(text, targets) for text in wanted.sitemaps]
-    check_one_site(given, secrets)
-    robots_of: dict[str, RobotsOfSites] = {}
+    search = search_of(wanted, targets)
+    check_one_site(search.sitemaps, secrets)
     trusted = trusted_by(wanted)
-    for address in given:
-        downloads = Downloads(login_for(address, secrets, targets), tell, trusted)
-        robots = robots_of.setdefault(origin_of(address), RobotsOfSites(downloads))
-        choice = Choice(wanted.match, wanted.exclude, None if wanted.ignore_robots else robots.allows, pairs)
-        for sitemap in _sitemaps_at(address, robots, pairs):
-            listed = read_sitemap(sitemap, choice, downloads)
-            urls.update(listed.pages)
-            targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
-            if not wanted.ignore_robots:
-                note_gaps(listed.pages, robots, targets)
-            _note_problems(sitemap, listed, refused)
-            if not listed.pages:
-                nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
-                errors.append(next(iter(listed.problems.values()), nothing))
-    for robots in robots_of.values():
-        targets.remarks += [f"{one_line(why)}: so its site's pages are not scanned" for why in robots.problems.values()]
+    unreadable: dict[str, None] = {}
+    for part in in_sitemaps(search, lambda address: Downloads(login_for(address, secrets, targets), tell, trusted)):
+        sitemap, listed = part.address, part.found
+        urls.update(listed.pages)
+        targets.remarks.append(f"{one_line(sitemap, limit=300)}: {_summary(listed)}")
+        if not wanted.ignore_robots:
+            note_gaps(listed.pages, part.robots, targets)
+        _note_problems(sitemap, listed, refused)
+        if not listed.pages:
+            nothing = InputError(f"{sitemap!r} lists nothing to scan: {_summary(listed)}")
+            errors.append(next(iter(listed.problems.values()), nothing))
+        unreadable |= dict.fromkeys(part.robots.problems.values())
+    targets.remarks += [f"{one_line(why)}: so its site's pages are not scanned" for why in unreadable]
     return errors
+
+
+def search_of(wanted: ScanOptions, targets: Targets) -> Search:
+    """Return what the options ask for, each address in its one spelling; logins in addresses join ``targets``."""
+    return Search(
+        tuple(_address(text, "--sitemap", targets) for text in wanted.sitemaps),
+        tuple(_address(text, "--crawl", targets) for text in wanted.crawl),
+        wanted.match,
+        wanted.exclude,
+        _pairs(wanted.sitemap_replace, targets),
+        wanted.ignore_robots,
+        Bounds(wanted.max_pages or PAGES, wanted.per_pattern or PER_PATTERN),
+    )
 
 
 def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
@@ -78,11 +86,11 @@ def tell(text: str) -> None:
     click.echo(f"sightline: {one_line(text, limit=400)}", err=True)
 
 
-def _address(text: str, targets: Targets) -> str:
+def _address(text: str, option: str, targets: Targets) -> str:
     try:
         return targets.address(text)
     except ValueError as error:
-        raise InputError(f"--sitemap {error}") from None
+        raise InputError(f"{option} {error}") from None
 
 
 def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...]:
@@ -111,22 +119,6 @@ def login_for(address: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
         secrets = with_basic_login(secrets, targets.logins[origin])
     state = cast("JsonObject", secrets.get("storage_state") or {})
     return SiteLogin(origin, secrets.get("headers") or {}, [*state.get("cookies", []), *secrets.get("cookies", [])])
-
-
-def _sitemaps_at(address: str, robots: RobotsOfSites, pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return the sitemap; for a site's address the sitemaps in its robots.txt, or the usual place.
-
-    Only sitemaps on the same site are taken from robots.txt, so it cannot make this machine request another one.
-    """
-    if path_of(address) != "/":
-        return [address]
-    named: dict[str, None] = {}
-    for text in robots.sitemaps(address):
-        with contextlib.suppress(ValueError):  # as with any line of robots.txt that makes no sense
-            sitemap = replaced(public_url(normal_url(urljoin(address, text))), pairs)
-            if site_name(sitemap) == site_name(address):
-                named[sitemap] = None
-    return list(named) or [f"{address}sitemap.xml"]
 
 
 def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> None:

@@ -1,7 +1,8 @@
 #!lua
--- Pauses something or drains a worker, or lifts that. Safe to call twice: what is paused twice and resumed once is resumed.
+-- Pauses something, drains a worker or limits a host, or lifts that. Safe to call twice: what is paused twice and resumed once is resumed.
 -- KEYS  1 hash of what is paused  2 events stream  3 zset of the jobs that wait for it  4 and 5 the scheduled zsets
 -- ARGV  1 field  2 JSON to keep, or '' to lift it  3 event JSON  4 channel  5 how many jobs are woken in one call
+--       6 '1' = what is there is replaced
 -- Returns {'1' if this call changed it, how many jobs may still wait to be woken}
 --@include _common.lua
 --@include _events.lua
@@ -13,7 +14,9 @@ for i = 3, 5 do check_type(KEYS[i], 'zset') end
 check_room(events)
 local now, changed = now_ms(), 0
 if ARGV[2] ~= '' then
-  changed = redis.call('HSETNX', controls, ARGV[1], ARGV[2])
+  changed = 1
+  if ARGV[6] == '1' then redis.call('HSET', controls, ARGV[1], ARGV[2])
+  else changed = redis.call('HSETNX', controls, ARGV[1], ARGV[2]) end
 else
   changed = redis.call('HDEL', controls, ARGV[1])
   local popped = redis.call('ZPOPMIN', parked, ARGV[5])

@@ -73,7 +73,7 @@ async def test_each_panel_has_data_under_load_and_two_alerts_are_provoked(
             await until(lambda: "SightlineNoWorkers" in prometheus.firing(), what="the alert of no workers")
 
 
-async def test_a_batch_whose_site_is_down_fires_an_alert_and_says_so_everywhere(
+async def test_a_batch_whose_site_is_down_says_so_everywhere_and_fires_an_alert_with_a_runbook(
     call: Call, start_worker: StartScanWorker, site: SmallSite, tmp_path: Path
 ):
     find_program("prometheus")
@@ -81,19 +81,30 @@ async def test_a_batch_whose_site_is_down_fires_an_alert_and_says_so_everywhere(
     start_worker(METRICS_PORT=str(port))
     pages = [f"{site.url}/guilty", *(f"{site.url}/gone?{number}" for number in range(9))]
     with running_prometheus(tmp_path, quick_rules(), [port]) as prometheus:
-        scan = asyncio.to_thread(
+        done = await asyncio.to_thread(
             call, "scan", *pages, "--batch", "night", "--wait", "--no-assess", "--fail-on", "never"
         )
-
-        done = await scan
         checked = await asyncio.to_thread(call, "status", "night", "--check")
-
-        assert done.returncode == 2
-        assert checked.returncode == 2
-        status = json.loads(checked.stdout)
-        assert (status["succeeded"], status["not_scanned"], status["pages"]["unreachable"]) == (10, 9, 9)
         await until(prometheus.is_ready, what="Prometheus")
         await until(lambda: "SightlinePagesNotScanned" in prometheus.firing(), what="the alert of pages not scanned")
+        [alert] = [one for one in prometheus.alerts() if one["labels"]["alertname"] == "SightlinePagesNotScanned"]
+        opened = _opened(prometheus, alert["annotations"]["runbook_url"])
+
+    assert (done.returncode, checked.returncode) == (2, 2)
+    status = json.loads(checked.stdout)
+    assert (status["succeeded"], status["not_scanned"], status["pages"]["unreachable"]) == (10, 9, 9)
+    assert alert["labels"]["batch"] == "night"
+    assert alert["annotations"]["summary"].startswith("90% of the pages of batch night")
+    assert "### SightlinePagesNotScanned" in opened
+
+
+def _opened(prometheus: Prometheus, link: str) -> str:
+    """What a reader of the link is shown: its page, and the text that the page fetches."""
+    path = link.partition("://")[2].partition("/")[2].partition("#")[0]
+    (page_status, page), (text_status, text) = prometheus.get(f"/{path}"), prometheus.get("/user/runbook.md")
+    assert (page_status, text_status) == (200, 200)
+    assert b'fetch("runbook.md")' in page
+    return text.decode()
 
 
 async def keep_busy(client: Client, site: SmallSite) -> None:

@@ -14,6 +14,7 @@ from producer.keys import Keys
 from tests.support.scans import write_scan
 from worker.agent.conversation.cached_answers import AnswerStore
 from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.side_effects import SideEffects
 from worker.agent.conversation.tools import Answer, Toolbox
 from worker.agent.conversation.user_words import Asker
 from worker.agent.state import QueryContext
@@ -96,8 +97,7 @@ class Desk:
     def toolbox(self) -> Toolbox:
         return Toolbox(
             history=self.history,
-            memories=self.memories,
-            submit=self.submit,
+            effects=SideEffects(self.redis, self.keys, self.memories, self.submit),
             result_of=self.result_of,
         )
 

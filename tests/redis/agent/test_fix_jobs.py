@@ -22,7 +22,7 @@ from tests.support.gpu import until
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker
 from tests.support.scans import FixedEngine, finding, scan_result
 from worker.agent.assessment.job import AssessJobs
-from worker.agent.fixes.job import ATTEMPTS, FixJobs
+from worker.agent.fixes.job import AGAIN_S, ATTEMPTS, FixJobs
 from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import ScanJobs
 from worker.agent.job_secrets import secrets_of
@@ -266,10 +266,15 @@ async def test_a_worker_tries_on_one_page_at_a_time(redis: Redis, keys: Keys, en
     await pending(redis, keys, "s1")
 
     async with fixes._place:
-        with pytest.raises(Busy):
-            await fixes.run({}, {"scan": "s1"})
+        delays: list[float] = []
+        for _ in range(41):
+            with pytest.raises(Busy) as busy:
+                await fixes.run({}, {"scan": "s1"})
+            delays.append(busy.value.delay_s)
 
     assert engine.asked == []
+    assert delays[0] == pytest.approx(AGAIN_S)
+    assert delays[-1] > AGAIN_S + 5  # a waiting job does not look every 2 s beside thousands
 
 
 async def test_tries_are_cancelled_with_the_scan_that_has_ended(working: Any, client: Client, engine: TryingEngine):

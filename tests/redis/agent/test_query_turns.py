@@ -12,8 +12,8 @@ from tests.redis.agent.asking import SHOP, Desk, ScriptedChat, call
 from tests.redis.agent.scanning import Killed, kill_before_step
 from worker.agent.conversation.citations import NO_SCAN_SAYS
 from worker.agent.conversation.graph import QueryGraph
+from worker.agent.conversation.side_effects import scan_job_id
 from worker.agent.conversation.state import Turn
-from worker.agent.conversation.tools import scan_job_id
 from worker.agent.state import QueryContext
 from worker.limits.conversation_hold import thread_tag
 from worker.models.protocols import ChatReply, Message, Tool

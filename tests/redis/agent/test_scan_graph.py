@@ -195,7 +195,7 @@ async def test_no_field_of_a_payload_takes_the_place_of_what_a_job_function_is_g
     registered = Jobs()
     scans = jobs(keys, graph(FixedEngine([BARRIERS]), history, keys))
     unused = cast("Any", None)
-    registered.resources = Resources(scans, unused, unused, QueryJobs(unused))  # no question is asked
+    registered.resources = Resources(scans, unused, unused, QueryJobs(unused), unused)  # no question is asked
 
     commit = await registered.scan({"job_id": "job-1"}, url=HOME, ctx=1, self=2, resources=3)
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.redis.agent.asking import SHOP, Desk, asker, run, told
+from worker.agent.conversation.side_effects import scan_job_id
 from worker.agent.conversation.tool_args import ARGS
-from worker.agent.conversation.tools import scan_job_id
 
 
 async def test_the_user_s_words_are_remembered_and_recalled_by_meaning(desk: Desk):

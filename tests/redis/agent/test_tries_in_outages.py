@@ -28,6 +28,7 @@ from worker.agent.fixes.job import ATTEMPTS, FixJobs
 from worker.agent.fixes.model import ModelProposer
 from worker.agent.handlers import ScanJobs
 from worker.agent.job_secrets import secrets_of
+from worker.agent.spread import Spread
 from worker.memory.history.history import History
 from worker.models.protocols import ChatReply, Message, Tool
 from worker.queue.outcome import EntryWrite, ReplaceWrite
@@ -142,9 +143,9 @@ async def test_tries_that_are_cancelled_before_the_assessment_cancel_that_too(re
 
 
 def test_what_is_put_off_by_thousands_looks_in_turn():
-    spread = assess_job.Spread()
+    spread = Spread()
 
-    pauses = [spread.pause_s(100.0) for _ in range(1_000)]
+    pauses = [spread.pause_s(100.0, at_least_s=assess_job.PAUSE_S, gap_s=assess_job.GAP_S) for _ in range(1_000)]
 
     assert pauses[0] == assess_job.PAUSE_S
     assert pauses[-1] == pytest.approx(assess_job.PAUSE_S + 999 * assess_job.GAP_S)

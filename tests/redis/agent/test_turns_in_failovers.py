@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.contract import JsonObject
 from producer.keys import Keys
 from producer.redis.scripts import as_text
 from tests.redis.agent.asking import Desk, ScriptedChat
+from tests.redis.agent.asking import call as called
 from tests.support.queue import job_fields, open_stream, start_one
 from worker.agent.conversation.citations import NO_SCAN_SAYS
+from worker.agent.conversation.side_effects import scan_job_id
 from worker.agent.handlers import QueryJobs
 from worker.queue.outcome import Commit
 from worker.queue.stream import JobStream
 
 ASKED = {"question": "One?", "thread_id": "a", "use_cache": False}
+
+
+async def submit_scan(client: Client, job_id: str, payload: JsonObject) -> None:
+    await client.submit("scan", payload, job_id=job_id)
 
 
 async def as_before_the_last_step(redis: Redis, keys: Keys, job_id: str) -> None:
@@ -54,3 +63,34 @@ async def spoken_twice(desk: Desk, client: Client, stream: JobStream, redis: Red
     assert "step" not in await job_fields(redis, keys, "q1")
     assert [one.content for one in chat.asked[-1] if one.role == "user"] == ["One?", "Two?"]
     assert NO_SCAN_SAYS in as_text(await redis.get(keys.result("q1")) or b"")
+
+
+async def test_what_a_turn_left_behind_and_a_failover_lost_is_made_again_before_the_turn_s_answer_is_given(
+    desk: Desk, client: Client, redis: Redis, keys: Keys
+):
+    async with open_stream(redis, keys) as stream:
+        question = "Remember that May is busy, and scan https://shop.example/new"
+        page = {"url": "https://shop.example/new"}
+        chat = ScriptedChat([called("remember", words="May is busy"), called("request_scan", **page)], "Done.")
+        desk.submit = partial(submit_scan, client)  # pyright: ignore[reportAttributeAccessIssue]  # a scan that is queued
+        jobs = QueryJobs(await desk.graph(chat))
+        payload = {**ASKED, "question": question}
+        await client.submit("query", payload, job_id="q1", lane="batch")
+        delivery = await start_one(stream)
+        scan = keys.job(scan_job_id("q1", page["url"]))
+
+        async def run() -> Commit:
+            return await jobs.run({"job_id": "q1", "score": delivery.enqueued_ms}, dict(payload))
+
+        standings: list[str] = []
+        for lost in ([key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")], [scan]):
+            commit = await run()
+            memories = [key async for key in redis.scan_iter(match=f"{keys.memory_prefix}*")]
+            await redis.delete(*(lost or memories))
+            standings.append(await stream.finish(delivery, commit=commit))
+        standings.append(await stream.finish(delivery, commit=await run()))
+
+    assert standings == ["lost", "lost", "committed"]
+    assert len(chat.asked) == 2
+    assert await desk.memories_kept() == ["May is busy"]
+    assert await redis.execute_command("HGET", scan, "kind") == b"scan"

@@ -17,6 +17,7 @@ import pytest
 from redis import Redis
 
 from producer.cli import main
+from producer.stored.backups import age_s
 from tests.support.redis_server import StartServer
 from worker.backup import restore
 from worker.backup.replication_source import Offer
@@ -90,17 +91,56 @@ def test_what_a_waiting_scan_would_log_in_with_is_in_no_backup_and_all_else_is(
         client.hset("sightline:dev:secret:j2", "headers", '{"X": "t0ken-that-nobody-keeps"}')
         client.expire("sightline:dev:secret:j2", 1000)
         whole = b"".join(receive(client))
+        keys = set(client.scan_iter())
 
         made = run(server, "backup", str(tmp_path / "b"))
         restored = run(target, "restore", str(tmp_path / "b"))
 
-        kept = {key for key in client.scan_iter() if not key.startswith(b"sightline:dev:secret:")}
+        kept = {key for key in keys if not key.startswith(b"sightline:dev:secret:")}
         assert kept == set(other.scan_iter())
         assert [key for key in sorted(kept) if value_of(client, key) != value_of(other, key)] == []
     assert made.returncode == restored.returncode == 0, made.stderr + restored.stderr
     assert "left out: what 2 waiting scans would log in with" in made.stdout
     assert b"t0ken" in whole
     assert b"t0ken" not in (tmp_path / "b/dump.rdb").read_bytes()
+
+
+def test_a_backup_is_verified_noted_and_kept_beside_the_newest_only(filled: EmbeddedRedis, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine/notes.txt").write_text("no backup")
+    made = [run(filled, "backup", str(folder / name), "--verify", "--keep", "2") for name in ("a", "b", "c")]
+
+    assert [(one.returncode, one.stderr) for one in made] == [(0, "")] * 3
+    assert "verified: a Redis loaded 4 keys" in made[0].stdout
+    assert "documents by index: idx 1" in made[0].stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["b", "c", "mine"]
+    with Redis.from_url(filled.url) as client:
+        assert age_s(client.hgetall("sightline:dev:backup"), now_ms=int(client.time()[0]) * 1000) is not None  # pyright: ignore[reportArgumentType, reportIndexIssue]  # a blocking client
+
+
+def test_a_damaged_backup_is_named_when_it_is_verified_whatever_is_damaged(
+    filled: EmbeddedRedis, tmp_path: Path
+) -> None:
+    folder = tmp_path / "b"
+    run(filled, "backup", str(folder))
+    snapshot, manifest = folder / "dump.rdb", folder / "manifest.json"
+    whole, about = snapshot.read_bytes(), json.loads(manifest.read_text())
+    snapshot.write_bytes(whole[:-20])
+    other = run(filled, "backup", "--verify", str(folder))
+    manifest.write_text(json.dumps({**about, "sha256": hashlib.sha256(snapshot.read_bytes()).hexdigest()}))
+    not_loaded = run(filled, "backup", "--verify", str(folder))
+    manifest.write_text(json.dumps({**about, "redis_version": "8.2.0", "sha256": hashlib.sha256(whole).hexdigest()}))
+    snapshot.write_bytes(whole)
+    newer = run(filled, "backup", "--verify", str(folder))
+    manifest.unlink()
+    unfinished = run(filled, "backup", "--verify", str(folder))
+
+    assert [one.returncode for one in (other, not_loaded, newer, unfinished)] == [64, 64, 3, 64]
+    assert "is damaged: its SHA-256 is" in other.stderr
+    assert "is damaged: Redis cannot load it" in not_loaded.stderr
+    assert "the embedded one (7.4) cannot load it: restore it into an empty Redis" in newer.stderr
+    assert "it has no manifest.json" in unfinished.stderr
 
 
 def value_of(client: Redis, key: bytes) -> object:

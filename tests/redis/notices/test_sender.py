@@ -26,7 +26,8 @@ from tests.support.notice_receivers import WebhookStub, smtp_stub, webhook_stub
 from tests.support.site import AUTHORITY, VOUCHED
 from worker.__main__ import refuse_webhook
 from worker.notices.sender import LONGEST_PAUSE_S, TRIES, NoticeSender, open_sender, pause_after
-from worker.notices.store import LEASE_MS
+from worker.notices.store import LEASE_MS, Notice, NoticeStore
+from worker.notices.webhook import Webhook
 from worker.settings import WorkerSettings
 
 SECRET = "k3y of the test"  # noqa: S105  of nobody
@@ -288,8 +289,9 @@ def test_pauses_grow_and_a_receiver_may_ask_for_a_longer_one() -> None:
         ({"NOTIFY_WEBHOOKS": "https://u:s3cret@x.example/"}, "NOTIFY_WEBHOOKS: number 1"),
         ({"NOTIFY_EVENTS": "scan.regresed"}, "'scan.regresed' is not an event for notices"),
         ({"NOTIFY_MAIL_TO": "team@shop.example"}, "NOTIFY_MAIL_TO and SMTP_URL go together"),
-        ({"NOTIFY_MAIL_TO": "team"}, "'team' is not a mail address"),
-        ({"SMTP_URL": "smtp://u:s3cret@host"}, "it contains a password"),
+        ({"NOTIFY_MAIL_TO": "team"}, "'team' is no mail address"),
+        ({"NOTIFY_MAIL_TO": "a@["}, "'a@[' is no mail address"),
+        ({"SMTP_URL": "smtp://u:s3cret@host"}, "it holds a password"),
         ({"SMTP_URL": "smtp+plain://u@host"}, "a login needs encryption"),
         ({"SMTP_URL": "smtp://u@host", "NOTIFY_MAIL_TO": "a@b.example"}, "set SMTP_PASSWORD or SMTP_PASSWORD_FILE"),
         ({"NOTIFY_SECRET": "s3cret", "NOTIFY_SECRET_FILE": "x"}, "NOTIFY_SECRET and NOTIFY_SECRET_FILE are both set"),
@@ -314,3 +316,27 @@ async def test_without_receivers_nobody_looks_at_events(redis: Redis, keys: Keys
 
     assert open_sender(settings, redis, keys, refuse_webhook(settings)) is None
     assert SECRET not in repr(settings)
+
+
+async def test_a_fault_of_ours_in_one_notice_ends_neither_the_others_nor_its_own_tries(
+    redis: Redis, keys: Keys, hook: WebhookStub
+) -> None:
+    class Broken:
+        channel = "broken"
+
+        async def send(self, notice: Notice) -> None:
+            raise AttributeError(f"no attribute of {notice.event}")
+
+    webhook = Webhook(hook.url, "", "dev", lambda *_: None)
+    store = NoticeStore(redis, keys, channels=["broken", webhook.channel], kinds=["scan.regressed"])
+    sender = NoticeSender(store, [Broken(), webhook])
+    await sender.look()
+    await add(redis, keys)
+
+    with structlog.testing.capture_logs() as logs:
+        await sender.look()
+
+    assert len(hook.came) == 1
+    assert sender.told == "1 wait"
+    [said] = [one for one in logs if one["event"] == "notice.retried"]
+    assert said["why"] == "internal error: AttributeError"

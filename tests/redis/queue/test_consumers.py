@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.client.queue_view import lost_workers
 from producer.contract import Lane
 from producer.keys import GROUP, Keys
-from tests.support.queue import claim_one, open_stream, start_one, submitted
+from tests.support.queue import claim_one, open_stream, running_worker, start_one, submitted
 from worker.queue.delivery import Delivery
 from worker.queue.stream import JobStream
+from worker.queue.worker import func
 
 
 async def test_progress_is_noted_for_the_holder_only(client: Client, stream: JobStream):
@@ -58,3 +62,17 @@ async def test_only_consumers_that_hold_nothing_are_removed(
     assert removed >= 1
     assert b"holder" in names
     assert b"idle" not in names
+
+
+async def test_a_worker_that_stops_is_gone_and_one_that_was_killed_is_lost(redis: Redis, redis_url: str, keys: Keys):
+    async with running_worker(redis_url, keys, [func(_nothing, name="nothing")]):
+        while_it_runs = await lost_workers(redis, keys)
+    async with open_stream(redis, keys, consumer="killed") as killed:
+        await killed.claim(slots=1, for_batch=1, turns=0)
+
+    assert while_it_runs == []
+    assert await lost_workers(redis, keys) == ["killed"]
+
+
+async def _nothing(ctx: dict[Any, Any]) -> None:
+    del ctx

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from producer.cli.limits import checked
 from producer.client.client import Client
 from producer.client.controls_view import Control
-from producer.errors import InputError, Paused
+from producer.client.limits_view import HostLimits
+from producer.errors import HostBusy, InputError, Paused
 from producer.keys import Keys
-from producer.stored.controls import control_of, lift, put
+from producer.stored.controls import control_of, lift, limit, put
 from tests.support.command_line import Call
 from tests.support.queue import DEADLINE_S, events_of, job_fields, running_worker, until
 from worker.limits.host_gate import HostGate
@@ -170,6 +172,76 @@ async def test_a_drained_worker_finishes_what_it_has_takes_no_more_and_is_gone(
     assert [name for name in told if "control" in name] == ["control.draining", "control.drained"]
     assert (await client.queue()).workers == ()
     assert await redis.hlen(keys.controls) == 0  # pyright: ignore[reportGeneralTypeIssues]
+
+
+async def test_limits_of_a_host_stand_in_for_the_gates_from_its_next_scan_on(redis: Redis, keys: Keys, call: Call):
+    gate = HostGate(redis, keys, slots=9, gap_ms=0, patience_s=0)
+    async with gate.slot("shop.example"), gate.slot("shop.example"):
+        limited = await asyncio.to_thread(
+            call, "limits", "set", "Shop.example:8443", "--places", "2", "--gap", "600000"
+        )
+        with pytest.raises(HostBusy) as busy:
+            async with gate.slot("shop.example"):
+                pass
+        await asyncio.to_thread(call, "limits", "set", "shop.example", "--gap", "0")
+        with pytest.raises(HostBusy):
+            async with gate.slot("shop.example"):
+                pass
+        async with gate.slot("other.example"), gate.slot("other.example"), gate.slot("other.example"):
+            shown = await asyncio.to_thread(call, "limits", "show")
+            status = await asyncio.to_thread(call, "status", "--json")
+        cleared = await asyncio.to_thread(call, "limits", "clear", "shop.example")
+        async with gate.slot("shop.example"):
+            pass
+
+    assert limited.stdout == "host shop.example: 2 at a time, 600,000 ms apart\n"
+    assert busy.value.delay_s > 500
+    assert json.loads(shown.stdout)["limits"] == {"places": 2, "gap_ms": 0}
+    assert json.loads(status.stdout)["controls"][0]["limits"] == {"places": 2, "gap_ms": 0}
+    assert "limits removed" in cleared.stdout
+    told = [line for line in map(json.loads, await events_of(redis, keys)) if "control" in line["event"]]
+    assert [line["event"] for line in told] == ["control.limited", "control.limited", "control.unlimited"]
+    assert (told[0]["name"], told[0]["places"], told[0]["gap_ms"]) == ("shop.example", 2, 600_000)
+    assert all("@" in line["by"] for line in told)
+
+
+async def test_a_scan_that_waits_for_its_host_heeds_new_limits_within_seconds(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, slots=1, gap_ms=3_600_000, patience_s=7_200)
+    shop = control_of("limits", "shop.example")
+    async with gate.slot("shop.example"):
+        pass
+    waiting = asyncio.create_task(_visit(gate))
+    await limit(redis, keys, shop, HostLimits(gap_ms=0))
+
+    async with asyncio.timeout(DEADLINE_S):
+        await waiting
+
+
+async def test_limits_written_by_hand_that_are_none_change_nothing(redis: Redis, keys: Keys):
+    gate = HostGate(redis, keys, slots=1, gap_ms=0, patience_s=0)
+    for text in ("not json", "3", '{"places": "x", "gap_ms": null}'):
+        await redis.execute_command("HSET", keys.controls, "limits:shop.example", text)
+        async with gate.slot("shop.example"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (HostLimits(), "give --places N, --gap MS or both"),
+        (HostLimits(places=0), "sightline pause host shop.example"),
+        (HostLimits(places=101), "expected 1 to 100"),
+        (HostLimits(gap_ms=-1), "expected 0 to 600,000 ms"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(wanted: HostLimits, why: str):
+    with pytest.raises(InputError, match=why):
+        checked(wanted, "shop.example")
+
+
+async def _visit(gate: HostGate) -> None:
+    async with gate.slot("shop.example"):
+        pass
 
 
 async def test_a_control_written_by_hand_is_shown_and_holds(client: Client, redis: Redis, keys: Keys, call: Call):

@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from producer.client.client import Client
 from producer.errors import InvalidJob, UnknownJob
 from producer.keys import Keys
-from producer.stored.schedules import Schedule, Schedules, latest_time, read_schedules
+from producer.stored.due_times import latest_time
+from producer.stored.schedules import Schedule, Schedules, read_schedules
 from tests.support.queue import events_of
 from worker.doctor.line import Level
 from worker.doctor.schedule_health import schedule_lines

@@ -9,37 +9,42 @@ from pathlib import Path
 import pytest
 
 from producer.cli.top_board import board_lines
+from producer.cli.top_keys import HINT
 from producer.client.gpu_view import GpuView
 from producer.client.queue_view import LaneInfo, QueueInfo
+from producer.contract import Lane
 from producer.views.board import WINDOW_MS, Board, Recent
 
 FOLDER = Path(__file__).resolve().parents[3] / "ops/captures"
+DOCS = FOLDER.parents[1] / "docs/captures"
 WIDTHS = (80, 120)
+SCREENS = ((80, 24), (120, 40))
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_picture_of_the_board_begins_as_the_board_does(width: int) -> None:
-    picture = (FOLDER / f"top-{width}.txt").read_text().splitlines()
-    lanes = {name: LaneInfo(*map(int, re.findall(r"\d+", "".join(picture[n].split(",")))))
-             for n, name in ((2, "interactive"), (3, "batch"))}  # fmt: skip
-    scheduled, dead = map(int, re.findall(r"\d+", picture[4]))
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_the_picture_of_the_board_begins_and_ends_as_the_board_does(width: int, height: int) -> None:
+    picture = (DOCS / f"top-{width}x{height}.txt").read_text().splitlines()
+    lanes = {
+        name: LaneInfo(*map(int, re.findall(r"\d+", picture[number].replace(",", ""))))
+        for number, name in enumerate(Lane, start=2)
+    }
+    scheduled, dead = map(int, re.findall(r"\d+", picture[5]))
     clock = datetime.strptime(picture[0].split()[-1], "%H:%M:%S")  # noqa: DTZ007  the wall clock of the machine it was taken on
     at_ms = int(clock.replace(year=2026).timestamp() * 1000)
-    rate = int(re.findall(r"\d+", picture[6])[0])
-    board = Board(
-        at_ms,
-        "dev",
-        QueueInfo(lanes, scheduled, dead, ()),
-        (),
-        (),
-        GpuView(at_ms),
-        Recent(WINDOW_MS, {"succeeded": rate}),
-        (),
-        (),
-    )
+    queue = QueueInfo(lanes, scheduled, dead, ())
+    board = Board(at_ms, "dev", queue, (), (), GpuView(at_ms), Recent(WINDOW_MS, {}), (), ())
 
-    assert [line.plain for line in board_lines(board, width=width)][:7] == picture[:7]
-    assert max(map(len, picture)) <= width
+    assert [line.plain.rstrip() for line in board_lines(board, width=width)][:6] == picture[:6]
+    assert picture[-1].strip() == HINT
+    assert (len(picture), max(map(len, picture)) <= width) == (height, True)
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_the_counts_on_the_picture_of_the_board_agree(width: int, height: int) -> None:
+    picture = (DOCS / f"top-{width}x{height}.txt").read_text()
+
+    running = sum(map(int, re.findall(r"(\d+) running", picture)))
+    assert running == sum(map(int, re.findall(r"(\d+)/\d+  [\d,]+ done", picture)))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -53,5 +58,5 @@ def test_the_pictures_of_bar_and_table_fit_and_have_what_they_are_for(width: int
 
 
 def test_a_picture_loads_nothing_from_elsewhere() -> None:
-    for picture in FOLDER.glob("*.svg"):
+    for picture in (*FOLDER.glob("*.svg"), *DOCS.glob("*.svg")):
         assert not re.search(r"url\(.?http|href=|<script|@import", picture.read_text()), picture.name

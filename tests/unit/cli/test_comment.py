@@ -73,6 +73,21 @@ def test_the_comment_is_created_once_and_then_updated(host: HostingStub, job: Jo
     assert not job.summary.exists()
 
 
+def test_the_token_may_be_in_a_file_and_what_is_no_token_is_not_shown(
+    host: HostingStub, job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = job.folder / "token"
+    file.write_text("t0ken\n")
+    done = job.comment(host, GITHUB_TOKEN="", GITHUB_TOKEN_FILE=str(file))
+    broken = job.comment(host, GITHUB_TOKEN="two\nwords")  # noqa: S106  of a stub
+
+    assert (done, broken) == (0, 64)
+    assert [one["body"] for one in host.comments] == [REPORT]
+    said = capsys.readouterr().err
+    assert "GITHUB_TOKEN holds no token" in said
+    assert "words" not in said.replace("one word of", "")
+
+
 def test_ours_is_found_on_a_later_page_of_the_list_and_others_stay_as_they_are(host: HostingStub, job: Job) -> None:
     others = [
         host.add(REPORT, login="mallory"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,11 +14,17 @@ from typing import Any
 import pytest
 
 from producer.cli import connect, main
+from producer.cli.scan.command import scan
+from producer.cli.scan.option_keys import option_keys
+from producer.config.reading import read_config
 from producer.contract import Finding
+from producer.contract.waiver import Waiver
+from producer.errors import InputError
 from producer.reports.formats import ReportContext, load_report
 from producer.reports.page import Page, page_of
 from producer.trackers import api
 from producer.trackers.body import hidden_of
+from producer.trackers.waivers import write_waivers
 from tests.support.tracker import Answer, TrackerStub, tracker_stub
 from tests.unit.reports import component_pages, sample_pages
 from tests.unit.reports.component_pages import CARD, HEADER
@@ -240,7 +245,9 @@ def test_an_issue_that_people_closed_as_not_planned_stays_closed(run: Run, githu
 
 def test_labels_make_waivers_in_the_settings_file_and_take_them_back(run: Run, host: TrackerStub) -> None:
     settings = run.folder / "sightline.toml"
-    settings.write_text('[scan]\nfail_on = "serious"\n')
+    theirs = '[gate]\nfail_on = "serious"\n'
+    settings.write_text(theirs)
+    settings.chmod(0o640)
     options = (*asked_of(run, host), "--apply", "--waivers", str(settings))
     run.report(page("/", LABEL, CARDS))
     run.sync(*options)
@@ -249,14 +256,33 @@ def test_labels_make_waivers_in_the_settings_file_and_take_them_back(run: Run, h
     host.label(number, "sightline", "wontfix")
     host.close(number)
     run.sync(*options)
-    waivers = tomllib.loads(settings.read_text())["waivers"]
-    assert [one["fingerprint"] for one in waivers] == [CARD]
-    assert f"/issues/{number} has the label wontfix" in waivers[0]["reason"]
+    reading = read_config(settings, option_keys(scan), {})
+    assert reading.config, [str(fault) for fault in reading.faults]
+    [waiver] = reading.config.document.waiver
+    assert waiver.fingerprint == CARD
+    assert f"/issues/{number} has the label wontfix" in waiver.reason
+    assert settings.stat().st_mode & 0o777 == 0o640
     assert sorted(host.states()) == ["closed", "open"], "a waived one was reopened"
 
     host.label(number, "sightline")
     run.sync(*options)
-    assert settings.read_text().strip() == '[scan]\nfail_on = "serious"'
+    assert settings.read_text().strip() == theirs.strip()
+
+
+def test_waivers_of_pyproject_are_its_tables_and_a_block_without_an_end_costs_nobody_s_lines(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[project]\nname = "shop"\n')
+
+    write_waivers(file, [Waiver(CARD, "later")])
+    reading = read_config(file, option_keys(scan), {})
+    broken = file.read_text().replace("# end of the waivers of labelled issues\n", "[tool.mine]\n")
+    file.write_text(broken)
+    with pytest.raises(InputError, match="without '# end of the waivers"):
+        write_waivers(file, [])
+
+    assert reading.config, [str(fault) for fault in reading.faults]
+    assert [one.fingerprint for one in reading.config.document.waiver] == [CARD]
+    assert file.read_text() == broken
 
 
 def test_of_two_that_two_runs_made_at_once_the_older_stays(run: Run, host: TrackerStub) -> None:

@@ -91,6 +91,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["watch", "--since", "yesterday"], "expected the id of an event"),
         (["batch", "close"], "Missing argument 'BATCH'"),
         (["scna", PAGE], "No such command 'scna': did you mean 'scan'?"),
+        (["config", "chek"], "No such command 'chek': did you mean 'check'?"),
         (["qwertz", PAGE], "No such command 'qwertz'; see"),
         (["scan", "x" * 5000], "has no scheme"),
         (["--wait"], "No such option"),

@@ -9,7 +9,7 @@ import pytest
 from producer.contract import ScanRequest, Standard
 from producer.errors import ScanFailed
 from worker.scan.axe import context_for, options_for, tags_of
-from worker.scan.axe_source import load_axe, quick_axe
+from worker.scan.axe_source import ascii_only, audit_script, load_axe, quick_axe
 
 SHIPPED = Path(load_axe.__wrapped__.__code__.co_filename).parent / "vendor" / "axe-core"
 
@@ -19,6 +19,11 @@ def test_the_shipped_axe_core_is_the_one_its_version_file_names() -> None:
 
     assert axe.version == "4.14.1"
     assert axe.text.startswith("/*! axe v4.14.1")
+
+
+def test_what_is_sent_to_pages_is_ascii_and_means_the_same() -> None:
+    assert audit_script().isascii()
+    assert ascii_only("this.ε = '…🎉'") == r"this.\u03b5 = '\u2026\ud83c\udf89'"
 
 
 def test_a_changed_axe_core_is_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ from worker.agent.assessment.trim import RECORD_BYTES, trim
 from worker.agent.assessment.verdict import Verdict
 from worker.agent.fixes.queueing import fix_writes, has_mechanical, tries_before
 from worker.agent.prompts import clip
+from worker.agent.spread import Spread
 from worker.memory.history.scan_record import cut_summary
 from worker.models.builtin.models import NAME
 from worker.models.job_context import serving
@@ -101,18 +102,6 @@ def assess_writes(
         EntryWrite(keys.lane(Lane.ASSESS), own_id, ASSESS),
         JobWrite(keys.job(own_id), fields),
     ]
-
-
-@dataclass(slots=True)
-class Spread:
-    """Spreads requeued jobs over time."""
-
-    _last: float = 0.0
-
-    def pause_s(self, now: float) -> float:
-        """Return the wait of the next job after ``now``, in monotonic seconds."""
-        self._last = max(now + PAUSE_S, self._last + GAP_S)
-        return self._last - now
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +185,7 @@ class AssessJobs:
             replaced = ReplaceWrite(self.keys.result(request.scan), text, first.model_dump_json())
             queued = tries_before(first, self.keys, request, job_id=request.scan, priority=request.priority)
             return Commit(FunctionResult(), (replaced, *queued))
-        pause_s = self._spread.pause_s(monotonic())
+        pause_s = self._spread.pause_s(monotonic(), at_least_s=PAUSE_S, gap_s=GAP_S)
         log.info("assessment.waits", job_id=request.scan, error=str(outage), pause_s=pause_s)
         raise Busy(str(outage), delay_s=pause_s)
 

@@ -116,6 +116,7 @@ def told(turn: Turn, call: ToolCall, answer: Answer) -> Turn:
     turn.said = (*turn.said, said)
     turn.scans = tuple(dict.fromkeys((*turn.scans, *answer.scans)))
     turn.calls += 1
+    turn.effects = (*turn.effects, *([answer.effect] if answer.effect else []))
     turn.is_cacheable = turn.is_cacheable and call.name not in PRIVATE and not answer.failed
     turn.notes = turn.noted(answer.note)
     return turn

@@ -1,10 +1,10 @@
 """The query graph: ``begin → (think ⇄ act) → finish``. One run is one turn of one conversation.
 
-``begin`` looks into the cache, ``think`` calls the model, ``act`` runs the requested tools, ``finish`` checks and
-stores the answer. Every step is checkpointed under the conversation's thread: a killed worker's turn continues where it
-stopped, and a complete turn is answered from the thread, never repeated. The cache and the memories are written before
-the job's commit, under keys that a repeated run overwrites. Only one query at a time runs in a thread
-(``limits/conversation_hold.py``). ``decisions.py`` decides what follows a reply.
+``begin`` looks into the cache, ``think`` asks the model, ``act`` runs the tools it asks for, ``finish`` checks the
+answer and keeps it. Every step is kept under the conversation's thread: a killed worker's turn goes on where it
+stopped, and a turn that is complete is answered from the thread, never spoken twice. The cache and side effects are
+written before the job's commit, under keys that a repetition writes again (``side_effects.py``). One query at a time
+speaks in a thread (``limits/conversation_hold.py``). What follows from a reply is decided in ``decisions.py``.
 """
 
 from __future__ import annotations
@@ -104,23 +104,24 @@ class QueryGraph:
                 use_cache=request.use_cache,
             )
             with self._checkpointer.held(hold):
-                result = await self._speak(name, turn, context)
+                finished = await self._speak(name, turn, context)
+                context.needs.extend(await self._tools.effects.ensure(job_id, finished.effects))
                 await self._checkpointer.keep_newest(name)
                 context.needs.extend(FieldNeeded(key, "step", step) for key in hold.job_keys for step in hold.steps)
-        return result.revised(thread_id=thread_id)
+        return finished.result.revised(thread_id=thread_id)
 
-    async def _speak(self, name: str, turn: Turn, context: QueryContext) -> QueryResult:
-        """Return the answer to ``turn``: from the thread if complete, else by running the remaining steps."""
+    async def _speak(self, name: str, turn: Turn, context: QueryContext) -> FinishedTurn:
+        """Return ``turn`` finished: from the thread if it is complete there, by the rest of it if it was begun."""
         config: RunnableConfig = {"configurable": {"thread_id": name}, "recursion_limit": RECURSION_LIMIT}
         known = await self._graph.aget_state(config)
         spoken = cast("TalkState", {"turns": "", "turn": "", **known.values})
-        done = _answer_in(spoken["turns"], turn)
+        done = next((one for one in parse_turns(spoken["turns"]) if _is_of(one, turn)), None)
         if done is not None:
             return done
         is_begun = _is_same(spoken["turn"], turn)
         given = None if is_begun else TalkState(turns=spoken["turns"], turn=turn.model_dump_json())
         spoken = cast("TalkState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
-        return parse_turns(spoken["turns"])[-1].result  # ``finish`` added it
+        return parse_turns(spoken["turns"])[-1]  # ``finish`` added it
 
     # ------------------------------------------------------------------------------------------ nodes
 
@@ -176,7 +177,11 @@ class QueryGraph:
             notes=len(result.notes),
         )
         finished = FinishedTurn(
-            job_id=turn.job_id, question=turn.question, result=result, submitted_ms=turn.submitted_ms
+            job_id=turn.job_id,
+            question=turn.question,
+            result=result,
+            submitted_ms=turn.submitted_ms,
+            effects=turn.effects,
         )
         others = [one for one in turns if (one.job_id, one.question) != (turn.job_id, turn.question)]
         runtime.context.check()
@@ -189,10 +194,6 @@ class QueryGraph:
         spent_ms = turn.timings_ms.get(step, 0) + round((monotonic() - began) * 1000)
         turn.timings_ms = {**turn.timings_ms, step: spent_ms}
         return {"turn": turn.model_dump_json()}
-
-
-def _answer_in(turns: str, turn: Turn) -> QueryResult | None:
-    return next((one.result for one in parse_turns(turns) if _is_of(one, turn)), None)
 
 
 def _is_same(text: str, turn: Turn) -> bool:

@@ -19,6 +19,7 @@ from producer.errors import InvalidJob
 from producer.reports.plain_text import summary_line
 from worker.agent.conversation.components import find_components
 from worker.agent.conversation.places import page_at, pages_at
+from worker.agent.conversation.side_effects import SideEffect
 from worker.agent.conversation.sums import counted, elements_of, sums
 from worker.agent.conversation.tool_args import GetScan, ListComponents, Pages, SearchScans
 from worker.agent.conversation.user_words import Asker
@@ -44,10 +45,11 @@ READ: Final = ("scanned", "partial")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A document, and the ids of the scans in it. ``text`` is its JSON."""
+    """One document, the ids of the scans it speaks of, and what the tool left behind. ``text`` is its JSON."""
 
     document: JsonObject
     scans: tuple[str, ...]
+    effect: SideEffect | None = None
 
     @property
     def text(self) -> str:

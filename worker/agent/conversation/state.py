@@ -14,6 +14,7 @@ from typing import Any, Final, TypedDict, cast
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from producer.contract import JsonObject, QueryResult, Usage
+from worker.agent.conversation.side_effects import SideEffect
 from worker.agent.conversation.user_words import Asker
 from worker.models.protocols import Message, ToolCall
 
@@ -57,8 +58,8 @@ class Turn(BaseModel):
     """A question being answered. A step changes a copy: ``turn = turn.model_copy()``.
 
     ``generation``, ``context`` and ``vector`` (``Placed.pack``) are for the cache; without a vector the answer is not
-    cached. ``scans`` are the ids that tools returned; ``was_looked_up``: a look-up was added because the model made
-    none. ``rounds`` counts the model's replies, ``calls`` the tools run.
+    kept there. ``scans`` are the ids that tools have told of; ``was_looked_up`` where the model had answered without.
+    ``rounds`` counts the model's answers, ``calls`` the tools run; ``effects`` are what these left behind.
     """
 
     job_id: str
@@ -74,6 +75,7 @@ class Turn(BaseModel):
     scans: tuple[str, ...] = ()
     rounds: int = 0
     calls: int = 0
+    effects: tuple[SideEffect, ...] = ()
     is_cacheable: bool = True
     was_looked_up: bool = False
     notes: tuple[str, ...] = ()
@@ -91,12 +93,13 @@ class Turn(BaseModel):
 
 
 class FinishedTurn(Kept):
-    """One question and its answer. ``submitted_ms`` is 0 in those of earlier releases."""
+    """One question and its answer. ``submitted_ms`` is 0 in those of earlier releases, which have no ``effects``."""
 
     job_id: str
     question: str
     result: QueryResult
     submitted_ms: int = 0
+    effects: tuple[SideEffect, ...] = ()
 
 
 _FINISHED: Final = TypeAdapter(tuple[FinishedTurn, ...])

@@ -1,8 +1,8 @@
 """Runs the tools requested by a model, and limits what a model, or a page through it, can do with them.
 
-Arguments are validated, the scope is the question's site, failures are results. Tools with side effects (``remember``,
-``request_scan``) accept only the user's own words, and use an id derived from the job's id and their content, so that a
-repeated run, even in another order, does them once. Jobs are submitted through a function that is passed in.
+A call's arguments are checked, its reach is the site the question is limited to, its failures are answers. What lasts
+or reaches out (``remember``, ``request_scan``) takes only the user's own words, and has an id made of the job's id and
+what it is about: a run that is repeated, in another order too, does it once (``side_effects.py``).
 """
 
 from __future__ import annotations
@@ -10,45 +10,47 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
 
-from producer.contract import JsonObject, check_job_id, describe_invalid
+from producer.contract import describe_invalid
 from producer.errors import InvalidJob, SightlineError
 from worker.agent.conversation.compare_tool import Comparison
 from worker.agent.conversation.component_tool import Components
 from worker.agent.conversation.history_tools import LookUp, Told
+from worker.agent.conversation.side_effects import (
+    MEMORIES,
+    SideEffect,
+    SideEffects,
+    memory_namespace,
+    scan_job_id,
+)
 from worker.agent.conversation.tool_args import ARGS, WRITERS, Recall, Remember, RequestScan
 from worker.agent.conversation.user_words import Asker, may_scan, own_words
 from worker.agent.prompts import clip
 from worker.memory.dates import time_of
 from worker.memory.history.history import History
-from worker.memory.memories import Memories
 from worker.models.protocols import ToolCall
 
 MAX_RECALLED: Final = 5
-MEMORIES: Final = "words"
-"""First label of memories requested by users."""
-MAX_ID_CHARS: Final = 100
-"""Characters of a job id used in derived ids, which have at most 128."""
-
-Submit = Callable[[str, JsonObject], Awaitable[object]]
-"""Queues a scan under a job id; idempotent. Raises as the client's ``submit``."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result of a call: JSON for the model, the scans in it, and a note for the user if it failed."""
+    """What a call came to: JSON for the model, the scans it speaks of, and a note for the user where it failed.
+
+    ``effect`` is what it left behind.
+    """
 
     text: str
     scans: tuple[str, ...] = ()
     note: str = ""
     failed: bool = False
+    effect: SideEffect | None = None
 
 
 class Toolbox:
@@ -58,13 +60,11 @@ class Toolbox:
         self,
         *,
         history: History,
-        memories: Memories,
-        submit: Submit,
+        effects: SideEffects,
         result_of: Callable[[str], Awaitable[str | bytes | None]],
     ) -> None:
         look_up = LookUp(history, result_of=result_of)
-        self._memories = memories
-        self._submit = submit
+        self.effects = effects
         self._tools: dict[str, Callable[[Any, Asker], Awaitable[Told]]] = {
             "search_scans": look_up.search,
             "get_scan": look_up.scan,
@@ -90,13 +90,13 @@ class Toolbox:
             log.warning("tool.failed", tool=call.name, job_id=asker.job_id, error=f"{type(error).__name__}: {error}")
             reason = clip(str(error))
             return Answer(_error(reason), note=f"{call.name} failed: {reason}", failed=True)
-        return Answer(told.text, told.scans)
+        return Answer(told.text, told.scans, effect=told.effect)
 
     async def _remember(self, args: Remember, asker: Asker) -> Told:
         words = own_words(args.words, asker)
-        value = {"text": words, "site": asker.site, "said_ms": asker.now_ms}
-        await self._memories.put(memory_namespace(asker.site), f"{asker.job_id}.{_mark(words)}", value)
-        return Told({"remembered": words, "for_site": asker.site or "all"}, ())
+        effect = SideEffect(kind="memory", text=words, site=asker.site, at_ms=asker.now_ms)
+        await self.effects.make(asker.job_id, effect)
+        return Told({"remembered": words, "for_site": asker.site or "all"}, (), effect)
 
     async def _recall(self, args: Recall, asker: Asker) -> Told:
         """Search the question's site and the memories about all sites."""
@@ -104,7 +104,7 @@ class Toolbox:
         found = [
             item
             for place in places
-            for item in await self._memories.search(place, query=args.text or "", limit=MAX_RECALLED + 1)
+            for item in await self.effects.memories.search(place, query=args.text or "", limit=MAX_RECALLED + 1)
         ]
         found.sort(key=lambda item: (item.score or 0.0, item.updated_us), reverse=True)
         said = [
@@ -119,24 +119,10 @@ class Toolbox:
 
     async def _request_scan(self, args: RequestScan, asker: Asker) -> Told:
         url = may_scan(args.url, asker)
+        effect = SideEffect(kind="scan", text=url, group=args.group)
+        await self.effects.make(asker.job_id, effect)
         job_id = scan_job_id(asker.job_id, url)
-        await self._submit(job_id, {"url": url, "group": args.group})
-        return Told({"queued": url, "job": job_id, "result": "comes later, as a scan of that id"}, ())
-
-
-def memory_namespace(site: str) -> tuple[str, str]:
-    """Return the key of memories about ``site``, '' for all sites."""
-    return (MEMORIES, sha256(site.encode("utf-8", "surrogatepass")).hexdigest()[:40] if site else "all")
-
-
-def scan_job_id(job_id: str, url: str) -> str:
-    """Return the id of a scan of ``url`` requested by a query."""
-    stem = job_id if len(job_id) <= MAX_ID_CHARS else sha256(job_id.encode()).hexdigest()[:40]
-    return check_job_id(f"{stem}.scan-{_mark(url)}")
-
-
-def _mark(text: str) -> str:
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return Told({"queued": url, "job": job_id, "result": "comes later, as a scan of that id"}, (), effect)
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:

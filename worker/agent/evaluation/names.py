@@ -1,7 +1,8 @@
 """Names with known answers (``names.json``): what the lint finds, and what a model adds.
 
-Each case is a small page, scanned by a browser; names that the lint leaves open are judged by the model as in an
-assessment, many per call, separately by language.
+Each case is a small page, scanned by a browser; the names that the lint leaves open are put to the model as they would
+be in an assessment, many in one call, the pages' languages apart. A model that sees is shown the drawings of
+``pictures.py`` beside their texts.
 """
 
 from __future__ import annotations
@@ -20,30 +21,35 @@ from worker.agent.assessment.meaning import judge_names
 from worker.agent.evaluation.labels import Because, Labelled
 from worker.agent.evaluation.scores import Share
 from worker.models.job_context import serving
-from worker.models.protocols import ChatModel, add_usage
+from worker.models.protocols import ChatModel, add_usage, sees
 from worker.scan.settings import Audit
 
 NAMES_A_CALL: Final = 24
+PICTURES_A_CALL: Final = 4
 _MARK: Final = "data-case"
 _TITLE: Final = "Moss & Kettle: tea and kettles"
 
-NameKind = Literal["alt", "link", "button", "heading", "title", "label", "error"]
+NameKind = Literal["alt", "link", "button", "heading", "title", "label", "error", "picture"]
 
 
 class NameCase(Labelled):
-    """One page with one name to judge: the element with ``data-case``, or the title. ``bad``: it needs review."""
+    """One page with one name to judge: the element with ``data-case``, or the title. ``bad``: it needs review.
+
+    ``shown`` stands for the case where its markup is too long to be read.
+    """
 
     kind: NameKind
     bad: bool
     language: str
     body: str
     title: str = _TITLE
+    shown: str = ""
     because: Because
 
     @property
     def rule(self) -> str:
-        """The rule under which the name would need review."""
-        return f"{self.kind}-meaning"
+        """The rule that the name would need review by."""
+        return f"{'alt' if self.kind == 'picture' else self.kind}-meaning"
 
     def html(self) -> str:
         """Return the whole page."""
@@ -108,38 +114,47 @@ async def run_names(
     began = monotonic()
     by_lint: list[bool] = []
     left: dict[int, NamedElement] = {}
+    pictures: dict[int, bytes] = {}
     for number, case in enumerate(cases):
         tell(f"name {number + 1} of {len(cases)}")
-        result = (await reader.audit(ScanRequest(html=case.html()))).result
+        audit = await reader.audit(ScanRequest(html=case.html()))
+        result = audit.result
         nodes = [(one.rule, node.snippet) for one in result.incomplete for node in one.nodes]
         by_lint.append(any(case.is_meant(*node) for node in nodes))
         named = [one for one in result.names if case.is_meant(one.rule, one.node.snippet)]
         if named and not by_lint[-1]:
             left[number] = named[0]
+            if picture := audit.shots.get(named[0].node.fingerprint):
+                pictures[number] = picture
     lint_s, began = monotonic() - began, monotonic()
-    by_model, usage, model, notes = await _judge(chat, cases, left) if chat else (set[int](), Usage(), "", [])
+    shown = pictures if chat and await sees(chat) else {}
+    by_model, usage, model, notes = await _judge(chat, cases, left, shown) if chat else (set[int](), Usage(), "", [])
     both = [by_lint[number] or number in by_model for number in range(len(cases))]
     kinds = tuple(dict.fromkeys(case.kind for case in cases))
     rows = [_row(kind, cases, by_lint, both) for kind in kinds]
-    rows.append(_row("all", cases, by_lint, both))
+    rows.append(_row("all", cases, by_lint, both))  # the pictures apart: no lint can judge them
     missed = [_miss(case, found=one) for case, one in zip(cases, both, strict=True) if case.bad != one]
     return NameScores(tuple(rows), model, usage, lint_s, monotonic() - began if chat else 0.0, (*notes, *missed))
 
 
 async def _judge(
-    chat: ChatModel, cases: Sequence[NameCase], left: dict[int, NamedElement]
+    chat: ChatModel, cases: Sequence[NameCase], left: dict[int, NamedElement], pictures: dict[int, bytes]
 ) -> tuple[set[int], Usage, str, list[str]]:
     """Return the cases that the model confidently considers bad, the cost, the model's name, and failures."""
     found: set[int] = set()
     usage, model, notes = Usage(), chat.name, list[str]()
-    for language in dict.fromkeys(cases[number].language for number in left):
-        numbers = [number for number in left if cases[number].language == language]
-        for part in (numbers[start : start + NAMES_A_CALL] for start in range(0, len(numbers), NAMES_A_CALL)):
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for number in left:
+        groups.setdefault((cases[number].language, number in pictures), []).append(number)
+    for (_, is_seen), numbers in groups.items():
+        most = PICTURES_A_CALL if is_seen else NAMES_A_CALL
+        for part in (numbers[start : start + most] for start in range(0, len(numbers), most)):
             asked = {f"case {number}": number for number in part}
             names = tuple(_called(left[number], name) for name, number in asked.items())
             page = ScanResult(status="scanned", names=names)
             with serving(f"eval-names-{part[0]}", Lane.INTERACTIVE):
-                judged = await judge_names(chat, page)
+                seen = {name: pictures[number] for name, number in asked.items() if is_seen}
+                judged = await judge_names(chat, page, seen)
             usage, model = add_usage(usage, judged.usage), judged.model or model
             notes += judged.notes
             found |= {asked[element.node.fingerprint] for element, _ in judged.barriers}
@@ -154,7 +169,9 @@ def _called(element: NamedElement, name: str) -> NamedElement:
 def _row(
     kind: str, cases: Sequence[NameCase], by_lint: Sequence[bool], both: Sequence[bool]
 ) -> tuple[str, int, int, Found, Found]:
-    numbers = [number for number, case in enumerate(cases) if kind in {case.kind, "all"}]
+    numbers = [
+        number for number, case in enumerate(cases) if case.kind == kind or (kind == "all" and case.kind != "picture")
+    ]
     some = [cases[number] for number in numbers]
     bad = sum(case.bad for case in some)
     lint, model = (Found.of(some, [by[number] for number in numbers]) for by in (by_lint, both))
@@ -163,4 +180,5 @@ def _row(
 
 def _miss(case: NameCase, *, found: bool) -> str:
     what = "taken for a barrier" if found else "not found"
-    return f"{case.rule} ({case.language}) {what}: {case.title if case.kind == 'title' else case.body}: {case.because}"
+    shown = case.shown or (case.title if case.kind == "title" else case.body)
+    return f"{case.rule} ({case.language}) {what}: {shown}: {case.because}"

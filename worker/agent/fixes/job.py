@@ -14,6 +14,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from time import monotonic
 from typing import Any, Final, cast
 
 import structlog
@@ -43,6 +44,7 @@ from worker.agent.fixes.queueing import FixRequest, candidates
 from worker.agent.fixes.tried import Element, Tried, name_of
 from worker.agent.job_secrets import GONE, parse_secrets
 from worker.agent.prompts import clip
+from worker.agent.spread import Spread
 from worker.models.job_context import serving
 from worker.models.protocols import add_usage
 from worker.queue.outcome import Commit, EntryWrite, EventWrite, JobWrite, PublishWrite, ReplaceWrite, Write
@@ -52,7 +54,9 @@ from worker.scan.settings import Secrets
 
 ATTEMPTS: Final = 3
 AGAIN_S: Final = 2.0
-"""Seconds until a job is retried whose worker was trying fixes on another page."""
+"""Until a job looks again that found its worker at another page."""
+GAP_S: Final = 0.25
+"""Between such looks of one worker: a try takes longer, and thousands of waiting jobs would do nothing but look."""
 CANCELLED: Final = "cancelled"
 """The reason to settle a job that was cancelled."""
 
@@ -70,6 +74,7 @@ class FixJobs:
     proposer: ModelProposer | None = None
     is_patient: bool = True
     _place: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _spread: Spread = field(default_factory=Spread)
 
     async def run(self, ctx: Mapping[str, Any], payload: JsonObject) -> Commit:
         """Try changes on one scan's page: ``payload`` is a ``FixRequest``.
@@ -114,7 +119,8 @@ class FixJobs:
         known = await tried.known(found)
         left = [one for one in found if name_of(one) not in known]
         if left and self._place.locked() and self.is_patient:  # before a model is asked in vain
-            raise Busy("this worker is trying fixes on another page", delay_s=AGAIN_S)
+            pause_s = self._spread.pause_s(monotonic(), at_least_s=AGAIN_S, gap_s=GAP_S)
+            raise Busy("this worker tries changes on another page", delay_s=pause_s)
         said = await self._said([one for one in left if one[0].rule not in MECHANICAL])
         fixes = {**known, **said.unsaid}
         wanted = [

@@ -5,11 +5,12 @@
 -- that a few of them are there at the host's next beginning. Nothing is reserved: a scan that is late delays no other.
 -- KEYS  1 zset: token → end ms  2 string: when the last scan of the host began, ms  3 zset: token of a requeued scan → by
 --       when it is back, ms  4 string that lives as long as the host asked to be left alone (close_host.lua)  5 hash of
---       what is paused
+--       what is paused, and of hosts' limits
 -- ARGV  1 token  2 slots of the host  3 least ms between two beginnings  4 ms a slot is held  5 ms this scan can wait,
 --       -1 for a running scan: it is not requeued
 --       6 least and 7 most ms over which requeued scans spread their return  8 and 9 how the pause of the host and of the
---       page's site are called
+--       page's site are called  10 how the host's limits are called: they stand in for 2 and 3  11 least ms between two
+--       beginnings that the scan itself asks for
 -- Returns {ms after which asking again makes sense, 0 when the slot is held; ms over which to spread the return}, or
 -- {-1, 0} where the host is paused and {-1, 1} where the site is: a scan that runs goes on.
 --@include _common.lua
@@ -21,7 +22,7 @@ check_type(last, 'string')
 check_type(away, 'zset')
 check_type(closed, 'string')
 local now = now_ms()
-local gap_ms, hold_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+local places, gap_ms, hold_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', ms(now))
 -- Others may hold theirs for longer, but none by so much unless Redis' clock was set back: then theirs count from now.
@@ -46,15 +47,23 @@ local function wait(wait_ms)
 end
 
 if redis.call('ZSCORE', slots, ARGV[1]) then return hold() end -- a renewal, or asked again after a lost reply
-local paused = tonumber(ARGV[5]) >= 0 and redis.pcall('HMGET', KEYS[5], ARGV[8], ARGV[9]) or {}
+local paused = tonumber(ARGV[5]) >= 0 and redis.pcall('HMGET', KEYS[5], ARGV[8], ARGV[9], ARGV[10]) or {}
 if paused[1] then return {-1, 0} end
 if paused[2] then return {-1, 1} end
+if paused[3] then
+  local is_json, limits = pcall(cjson.decode, paused[3])
+  if is_json and type(limits) == 'table' then
+    if type(limits.places) == 'number' then places = math.max(1, limits.places) end
+    if type(limits.gap_ms) == 'number' then gap_ms = limits.gap_ms end
+  end
+end
+gap_ms = math.max(gap_ms, tonumber(ARGV[11]))
 local closed_ms = redis.call('PTTL', closed)
 if closed_ms > 0 then return wait(closed_ms) end
 local began = tonumber(redis.call('GET', last) or 0)
 if began > now then began = now end -- a clock set back must not close the host
 if now < began + gap_ms then return wait(began + gap_ms - now) end
-if redis.call('ZCARD', slots) >= tonumber(ARGV[2]) then
+if redis.call('ZCARD', slots) >= places then
   return wait(250) -- a release notifies nobody; a scan takes longer than this anyway
 end
 redis.call('SET', last, ms(now), 'PX', math.max(gap_ms, 1000))

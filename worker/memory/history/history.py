@@ -199,6 +199,14 @@ class History:
         rows = await self._documents.run(query)
         return [self._record(row) for row in rows]
 
+    async def index_name(self) -> str:
+        """Return the name of the active generation's index."""
+        return self._documents.index((await self.vectors.record()).active).name
+
+    async def rows(self, query: FilterQuery) -> list[dict[str, Any]]:
+        """Return the rows of a query in the active generation, for readers who need few fields."""
+        return await self._documents.run(query)
+
     async def get_many(self, scan_ids: Sequence[str]) -> list[ScanRecord]:
         """Return the scans with these ids, in that order, without missing ones."""
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from producer.client.gpu_view import LoadedModel
+from producer.client.gpu_view import UPDATE, LoadedModel
 from producer.reports.plain_text import counted
 from worker.models.ollama.http import ModelFacts, full_name
 from worker.settings import WorkerSettings
@@ -69,7 +69,7 @@ def _version_line(host: HostAbilities, settings: WorkerSettings) -> Ability:
     can_think = facts is not None and "thinking" in facts.capabilities
     if drops_schema(host.version, can_think=can_think, thinks=settings.chat_think):
         text = f"{host.host} is {host.version}, which drops the schema of answers: prompts say it instead"
-        return Ability(subject, text, f"update Ollama to {first} or later: fewer answers will have to be repaired")
+        return Ability(subject, text, f"{UPDATE} to {first} or later: fewer answers will have to be repaired")
     return Ability(subject, f"{host.host} is {host.version or 'of a version that it does not say'}")
 
 

@@ -15,7 +15,7 @@
 --         ENTRY id kind, of a lane: a further job's entry, followed by
 --         JOB field value …, that job's hash
 --         REPLACE sha1 text, of a string: without effect where it is gone or holds another text, as are all writes after it
---         NEEDS field value, of a hash: without it the delivery is lost; the field goes
+--         NEEDS field value, of a hash: without it the delivery is lost; the field goes  |  HAS field value: it stays
 --         WINDOW field began_ms ended_ms, of a hash: the field's begin and end, 'began ended', widened to have these in it; a begin of 0 is not known
 --         PAGE terms seen_ms began_ms group tag run is_first, of what a page has of component barriers, followed by
 --         BARRIER issue_id elements never_less known_ms news field value …, of each, in its own hash, by
@@ -49,7 +49,7 @@ local function obstacle(k, a, first_write)
     local command, count = ARGV[at], tonumber(ARGV[at + 1])
     local wrong = wrong_type(KEYS[w], TYPES[command] or 'hash') or (command == 'ENTRY' and no_room(KEYS[w]))
     if wrong then return wrong end
-    if command == 'NEEDS' and redis.call('HGET', KEYS[w], ARGV[at + 2]) ~= ARGV[at + 3] then return 'lost' end
+    if (command == 'NEEDS' or command == 'HAS') and redis.call('HGET', KEYS[w], ARGV[at + 2]) ~= ARGV[at + 3] then return 'lost' end
     for counter = at + 2, command == 'HINCRBY' and at + 2 or command == 'TALLY' and at + 3 or 0 do
       local old = redis.call('HGET', KEYS[w], ARGV[counter])
       if old and not string.match(old, '^-?%d+$') then
@@ -104,6 +104,7 @@ local function write(k, a, first_write)
       redis.call('SET', KEYS[w], ARGV[at + 3], 'KEEPTTL')
     elseif command == 'NEEDS' then
       redis.call('HDEL', KEYS[w], ARGV[at + 2])
+    elseif command == 'HAS' then -- asked for by obstacle() alone
     elseif command == 'FORGET' then
       drop_payload(KEYS[w])
     elseif command == 'HSETXX' then

@@ -1,0 +1,48 @@
+"""What keys of the live board do: pause or resume a batch, cancel or show a batch or a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producer.cli.controlling import change
+from producer.client.controls_view import Control
+from producer.errors import SightlineError
+
+if TYPE_CHECKING:
+    from producer.cli.top_keys import Deed
+    from producer.client.client import Client
+
+
+async def act(client: Client, deed: Deed) -> str:
+    """Do it, and return what to say of it; a refusal is said, too."""
+    kind, _, name = deed.row_id.partition(":")
+    try:
+        if deed.what == "pause":
+            return await _pause(client, name if kind == "batch" else (await client.job(name)).batch)
+        if kind == "batch":
+            return f"batch {name}: {len(await client.cancel_batch(name)):,} jobs cancelled"
+        return f"job {name}: {await client.cancel(name)}"
+    except SightlineError as error:
+        return str(error)
+
+
+async def opened(client: Client, row_id: str) -> str:
+    """Return what ``sightline status`` says of a batch or a job."""
+    from producer.cli.status_text import batch_lines, job_lines
+
+    kind, _, name = row_id.partition(":")
+    try:
+        if kind == "batch":
+            return "\n".join(batch_lines(await client.batch(name)))
+        return "\n".join(job_lines(await client.job(name)))
+    except SightlineError as error:
+        return str(error)
+
+
+async def _pause(client: Client, batch: str) -> str:
+    if not batch:
+        return "this job has no batch: pause its host or its lane with 'sightline pause'"
+    control = Control("batch", batch)
+    is_paused = any(one.field == control.field for one in (await client.queue()).controls)
+    await change(client, control, on=not is_paused)
+    return f"batch {batch}: {'resumed' if is_paused else 'paused'}"

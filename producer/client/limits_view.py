@@ -1,0 +1,42 @@
+"""Limits of hosts that an operator set, among what is paused (``controls_view.py``): shown, and read by enter_host.lua.
+
+A limit is a field of the same hash, ``limits:<host>``, so that a scan learns of both in the call that it makes anyway.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+LIMITS: Final = "limits"
+"""Kind of a host's limits among the controls."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """How many scans of a host run at a time, and how far apart they begin; None where each worker's setting holds."""
+
+    places: int | None = None
+    gap_ms: int | None = None
+
+    @classmethod
+    def of(cls, value: bytes) -> HostLimits:
+        """Read what is kept; what was written by hand and is no limit is none."""
+        try:
+            about = json.loads(value)
+            found = [about.get(name) for name in ("places", "gap_ms")]
+        except (ValueError, AttributeError):
+            return cls()
+        return cls(*(one if isinstance(one, int) and not isinstance(one, bool) else None for one in found))
+
+    def over(self, before: HostLimits) -> HostLimits:
+        """Return these, with what they leave open as it was ``before``."""
+        places = before.places if self.places is None else self.places
+        return HostLimits(places, before.gap_ms if self.gap_ms is None else self.gap_ms)
+
+    def __str__(self) -> str:
+        """Return it in words: ``2 at a time, 1,500 ms apart``."""
+        places = None if self.places is None else f"{self.places:,} at a time"
+        gap = None if self.gap_ms is None else f"{self.gap_ms:,} ms apart"
+        return ", ".join(filter(None, (places, gap))) or "as each worker is set"

@@ -1,0 +1,160 @@
+"""The password file of ``--auth``: a line an account, ``name:role:scrypt:salt:hash``; and how often one may be tried.
+
+The file is read again when it changes: an account that is taken out is out at its next request. Its path is in no
+message to a visitor. Passwords are hashed with scrypt (RFC 7914; N 2^15, r 8, p 1: some 32 MB and 0.1 s a try).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import re
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import scrypt, sha256
+from pathlib import Path
+from typing import Final, cast
+
+from producer.errors import InputError
+from producer.web.settings import ROLES, Role
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+LEAST_CHARS: Final = 12
+MOST_CHARS: Final = 1_000
+TRIES: Final = 5
+"""Failed sign-ins of one name, or from one address, in ``WINDOW_S``; then none is looked at."""
+WINDOW_S: Final = 300.0
+REMEMBERED: Final = 10_000
+_COST: Final = {"n": 2**15, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
+_FIELDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One line of the file."""
+
+    name: str
+    role: Role
+    salt: bytes
+    digest: bytes
+
+    def is_password(self, password: str) -> bool:
+        """Whether ``password`` is the account's."""
+        return hmac.compare_digest(_hashed(password, self.salt), self.digest)
+
+    @property
+    def line(self) -> str:
+        """The account as the file has it."""
+        return f"{self.name}:{self.role}:scrypt:{self.salt.hex()}:{self.digest.hex()}"
+
+
+class Accounts:
+    """The accounts of one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._seen: tuple[int, int] = (0, 0)
+        self._accounts: dict[str, Account] = {}
+        self._nobody = Account("", "reader", os.urandom(16), os.urandom(64))
+
+    def check(self) -> None:
+        """Raise ``InputError`` for a file that is missing, malformed, readable by others, or empty."""
+        self._read()
+        if self._path.stat().st_mode & 0o077:
+            raise InputError(f"--auth {str(self._path)!r} can be read by other users: type chmod 600 {self._path}")
+        if not self._accounts:
+            raise InputError(f"--auth {str(self._path)!r} has no account: add one with --add NAME --role operator")
+
+    @property
+    def key(self) -> bytes:
+        """A key for sessions, the same in all processes that read this file; nobody knows it who cannot read it."""
+        self._read()
+        return sha256(b"sightline web\n" + "\n".join(one.line for one in self._accounts.values()).encode()).digest()
+
+    def role_of(self, name: str) -> str:
+        """Return an account's role now; '' for an unknown one."""
+        with contextlib.suppress(InputError):  # being written: what was read last holds
+            self._read()
+        found = self._accounts.get(name)
+        return found.role if found else ""
+
+    def signed_in(self, name: str, password: str) -> Account | None:
+        """Return the account; None for a wrong name or password, which take as long as right ones."""
+        self._read()
+        account = self._accounts.get(name, self._nobody)
+        is_right = len(password) <= MOST_CHARS and account.is_password(password[:MOST_CHARS])
+        return account if is_right and account.name else None
+
+    def _read(self) -> None:
+        try:
+            state = self._path.stat()
+            seen = (state.st_mtime_ns, state.st_size)
+            if seen == self._seen:
+                return
+            lines = self._path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read --auth {str(self._path)!r}: {error}") from None
+        self._accounts = {one.name: one for one in map(_account, filter(str.strip, lines))}
+        self._seen = seen
+
+
+class Tries:
+    """Counts failed sign-ins by name and by address; bounded, in this process."""
+
+    def __init__(self) -> None:
+        self._failed: OrderedDict[str, list[float]] = OrderedDict()
+
+    def is_over(self, *whose: str, now_s: float) -> bool:
+        """Whether one of ``whose`` has failed too often."""
+        return any(len(self._recent(one, now_s)) >= TRIES for one in whose)
+
+    def failed(self, *whose: str, now_s: float) -> None:
+        """Count a failed sign-in."""
+        for one in whose:
+            self._failed[one] = [*self._recent(one, now_s), now_s][-TRIES:]
+            self._failed.move_to_end(one)
+        while len(self._failed) > REMEMBERED:
+            self._failed.popitem(last=False)
+
+    def _recent(self, one: str, now_s: float) -> list[float]:
+        return [at for at in self._failed.get(one, ()) if now_s - at < WINDOW_S]
+
+
+def add_account(path: str, name: str, role: str, password: str) -> None:
+    """Write an account to the file, replacing one of its name; makes the file, for its owner alone."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"--add {name[:80]!r}: expected 1 to 64 letters, digits, '.', '_', '@' or '-'")
+    if role not in ROLES:
+        raise InputError(f"--role {role!r}: expected reader or operator")
+    if not LEAST_CHARS <= len(password) <= MOST_CHARS:
+        raise InputError(f"a password of {len(password)} characters: expected {LEAST_CHARS} to {MOST_CHARS:,}")
+    salt = secrets.token_bytes(16)
+    account = Account(name, role, salt, _hashed(password, salt))
+    file = Path(path)
+    kept = [one for one in file.read_text("utf-8").splitlines() if one.strip()] if file.exists() else []
+    kept = [one for one in kept if _account(one).name != name]
+    made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        out.write("".join(f"{one}\n" for one in [*kept, account.line]))
+    made.replace(file)
+
+
+def _account(line: str) -> Account:
+    parts = line.strip().split(":")
+    is_whole = len(parts) == _FIELDS and parts[2] == "scrypt" and NAME.fullmatch(parts[0]) and parts[1] in ROLES
+    try:
+        salt, digest = map(bytes.fromhex, parts[3:]) if is_whole else (b"", b"")
+    except ValueError:
+        salt, digest = b"", b""
+    if not salt or not digest:
+        shown = parts[0][:40]
+        raise InputError(
+            f"--auth: the line of {shown!r} is no account: expected name:role:scrypt:salt:hash, as --add writes it"
+        )
+    return Account(parts[0], cast("Role", parts[1]), salt, digest)
+
+
+def _hashed(password: str, salt: bytes) -> bytes:
+    return scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, dklen=64, **_COST)

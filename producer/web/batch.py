@@ -1,0 +1,178 @@
+"""One batch: how far it is, what its pages came to, live; cancelling it, and its report in every format."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from producer.cli.outputs import Output
+from producer.cli.report_extras import read_extras
+from producer.client.queue_view import BatchInfo, jobs_of_batch, urls_of_jobs
+from producer.contract import Event, JobState, check_job_id
+from producer.errors import InputError
+from producer.redis.connection import redis_errors
+from producer.reports.category import category_of
+from producer.reports.formats import FORMATS, ReportContext, load_report
+from producer.reports.marks import Marks
+from producer.reports.page import Page, page_of, waiting_page
+from producer.stored.waivers import Waivers
+from producer.views.board import Board, read_board
+from producer.web.desk import Desk, Elsewhere, Shown
+
+ROWS: Final = 40
+"""Results shown of a batch, the newest: all are in its reports."""
+READ_BACK: Final = 1_000
+REPORTED: Final = 5_000
+"""Pages of a report that is made here: larger ones are the CLI's."""
+_TYPES: Final = {"html": "text/html", "json": "application/json", "csv": "text/csv", "junit": "application/xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One page of the batch that has ended, or been tried again."""
+
+    job_id: str
+    url: str
+    outcome: str
+    barriers: int | None
+    at_ms: int
+
+
+async def batch(desk: Desk, request: Request) -> Shown:
+    """Show one batch."""
+    name = name_asked(request)
+    facts = await facts_of(desk, name, [])
+    with redis_errors(desk.client.settings, None):
+        found = await desk.client.redis.xrevrange(desk.client.keys.events, count=READ_BACK)
+    events = [event for event in map(_event, found) if event and event.batch == name]
+    facts["rows"] = rows_of(events)[:ROWS]
+    facts["formats"] = tuple(FORMATS)
+    facts["last_id"] = found[0][0].decode() if found else "0-0"
+    return Shown("batch.html.jinja", f"Batch {name}", facts, ("batch", "share", "left_ms", "rows"))
+
+
+def name_asked(request: Request) -> str:
+    """Return the batch in the address; raises ``InvalidJob`` for what is no name of one."""
+    name = str(request.path_params["batch"])
+    check_job_id(name)
+    return name
+
+
+async def facts_of(desk: Desk, name: str, events: Sequence[Event]) -> dict[str, Any]:
+    """Return what is known of a batch, with the rows of its new events."""
+    info = await desk.client.batch(name)
+    board = await read_board(desk.client) if not info.finished_ms else None
+    return {
+        "batch": info,
+        "share": info.done / info.total if info.total else 0.0,
+        "left_ms": left_ms(info, board) if board else None,
+        "rate": board.recent.per_minute("succeeded") if board else 0.0,
+        "running": [job for job in board.jobs if job.batch == name] if board else [],
+        "workers": len(board.queue.workers) if board else None,
+        "rows": rows_of(list(reversed(events))),
+    }
+
+
+def left_ms(info: BatchInfo, board: Board) -> float | None:
+    """Return how long the rest takes at the present rate of all jobs, at least; None where nobody can say."""
+    rate = board.recent.per_minute("succeeded")
+    return (info.total - info.done) / rate * 60_000 if rate and info.sealed else None
+
+
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    """Return the pages of events, the newest first, each page once."""
+    found: dict[str, Row] = {}
+    for event in events:
+        more = event.model_extra or {}
+        if not event.job_id or event.kind != "scan" or not event.event.startswith("job."):
+            continue
+        word = event.event.removeprefix("job.")
+        if word not in {"succeeded", "dead", "cancelled", "retried"}:
+            continue
+        outcome = str(more.get("status") or word) if word == "succeeded" else word
+        barriers = more.get("barriers")
+        count = barriers if isinstance(barriers, int) else None
+        found.setdefault(event.job_id, Row(event.job_id, str(more.get("url") or ""), outcome, count, event.at_ms))
+    return list(found.values())
+
+
+def _event(row: Any) -> Event | None:
+    try:
+        return Event.model_validate({**json.loads(row[1][b"event"]), "id": row[0].decode()})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+async def stream(desk: Desk, request: Request) -> Response:
+    """Send what changes of one batch, until the browser goes."""
+    name = name_asked(request)
+    await desk.client.batch(name)
+    since = request.headers.get("last-event-id") or request.query_params.get("since", "")
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(desk.live.stream(name, since=since), media_type="text/event-stream", headers=headers)
+
+
+async def cancel(desk: Desk, request: Request) -> Elsewhere:
+    """Cancel what has not ended of a batch."""
+    name = name_asked(request)
+    await desk.client.cancel_batch(name)
+    return Elsewhere(f"/batches/{name}", {"done": "cancelled"})
+
+
+async def report(desk: Desk, request: Request) -> Response:
+    """Return the batch's report in one of the formats."""
+    name, form = name_asked(request), str(request.path_params["format"])
+    write = load_report(form)
+    info = await desk.client.batch(name)
+    if info.total > REPORTED:
+        raise InputError(
+            f"batch {name!r} has {info.total:,} jobs, over {REPORTED:,}: write its report with "
+            f"'sightline result {name} --format {form} -o {FORMATS[form]}'"
+        )
+    pages = await _pages(desk, name)
+    extras = await read_extras(desk.client, pages, [Output(form, None)])
+    context = ReportContext(
+        datetime.now(UTC),
+        title=f"Accessibility report of {name}",
+        width=120,
+        trends=extras.trends,
+        dates=extras.dates,
+        notes=extras.notes,
+        category=category_of(extras.pages),
+    )
+    out = io.StringIO()
+    write(extras.pages, context, out)
+    kind = _TYPES.get(form, "text/plain")
+    headers = {"Content-Disposition": f'attachment; filename="{name}-{FORMATS[form]}"'}
+    return Response(out.getvalue().encode("utf-8", "replace"), media_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+async def _pages(desk: Desk, name: str) -> list[Page]:
+    """Return the pages of a batch with the waivers in force."""
+    client = desk.client
+    with redis_errors(client.settings, None):
+        jobs = await jobs_of_batch(client.redis, client.keys, name)
+        urls = await urls_of_jobs(client.redis, client.keys, jobs)
+    waivers = {one.fingerprint: one for one in await Waivers(client).all()}
+    marks = Marks(waivers={name: one for name, one in waivers.items() if not one.is_expired(datetime.now(UTC).date())})
+    pages: list[Page] = []
+    for job_id, state in jobs.items():
+        result = await client.result(job_id)
+        if result is None:
+            problem = "its result is no longer kept" if JobState(state).is_final else "the job has not ended"
+            pages.append(waiting_page(urls[job_id], job_id=job_id, problem=problem))
+            continue
+        page = page_of(result, url=urls[job_id])
+        pages.append(_marked(page, marks))
+    return pages
+
+
+def _marked(page: Page, marks: Marks) -> Page:
+    return replace(page, marks=marks) if marks.is_set else page

@@ -1,0 +1,165 @@
+"""Says who asks, and refuses what they may not do, before any view runs. Pure ASGI.
+
+Three ways to know a visitor: on loopback anybody, as operator; by a signed cookie after a sign-in (``--auth``); by the
+header of a trusted proxy (``--proxy-header``), which is read only where that was asked for, and only from its address.
+Everything that changes anything is a POST: it needs the role operator and the session's token.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from producer.web.desk import Visitor
+from producer.web.sessions import COOKIE, LASTS_S, Session, Sessions
+from producer.web.settings import WebSettings, is_loopback
+
+MAX_FORM_BYTES: Final = 4_000_000
+MAX_FIELDS: Final = 100
+FREE: Final = ("/assets/", "/health", "/sign-in")
+"""Paths that need no sign-in."""
+_CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+Form = dict[str, str]
+
+
+class Guard:
+    """Wraps the application; ``role_of`` returns the role that a signed-in name has now, '' for none."""
+
+    def __init__(
+        self, app: ASGIApp, *, settings: WebSettings, sessions: Sessions, role_of: Callable[[str], str]
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._sessions = sessions
+        self._role_of = role_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        session, is_new = self._session(request)
+        visitor = self._visitor(request, session)
+        scope["state"] |= {"visitor": visitor, "session": session, "sessions": self._sessions}
+        refused = await self._refusal(request, session, visitor)
+        sending = self._with_cookie(request, session, send) if is_new else send
+        await (refused or self._app)(scope, receive, sending)
+
+    async def _refusal(self, request: Request, session: Session, visitor: Visitor) -> Response | None:
+        path = request.scope["path"]
+        if self._settings.is_open and not is_loopback(_host(request.headers.get("host", ""))):
+            return _no(421, "expected a Host of this machine, such as localhost")  # another site's name that leads here
+        is_free = path.startswith(FREE)
+        if not visitor.role and not is_free:
+            return self._to_sign_in(request)
+        if request.method in {"GET", "HEAD"}:
+            return None
+        if request.method not in _CHANGES or not self._is_own(request):
+            return _no(403, "this form came from another site")
+        try:
+            request.state.form = await _form(request)
+        except ValueError as error:
+            return _no(413 if "bytes" in str(error) else 400, str(error))
+        token = request.state.form.get("token") or request.headers.get("x-csrf-token", "")
+        if not self._sessions.is_token(session, token):
+            return _no(403, "the form's token is missing or of another session: load the page again, then send it")
+        if not visitor.may_act and path not in {"/sign-in", "/sign-out"}:
+            return _no(403, f"{visitor.name or 'a reader'!r} may look, not change: that takes the role operator")
+        return None
+
+    def _session(self, request: Request) -> tuple[Session, bool]:
+        now_s = time.time()
+        found = self._sessions.read(_cookie(request.headers), now_s=now_s)
+        return (found, False) if found else (self._sessions.begin("", "", now_s=now_s), True)
+
+    def _visitor(self, request: Request, session: Session) -> Visitor:
+        token = self._sessions.token(session)
+        settings = self._settings
+        if settings.is_open:
+            return Visitor("", "operator", token)
+        if settings.proxy_header:
+            address = request.client.host if request.client else ""
+            name = request.headers.get(settings.proxy_header, "").strip() if settings.is_proxy(address) else ""
+            role = ("operator" if name in settings.operators else "reader") if name else ""
+            return Visitor(name, role, token)  # pyright: ignore[reportArgumentType]  '' until signed in
+        # What the file says now: an account that was taken out, or has another role, is not what its cookie says.
+        role = self._role_of(session.name) if session.role else ""
+        return Visitor(session.name, role, token)  # pyright: ignore[reportArgumentType]  the same
+
+    def _to_sign_in(self, request: Request) -> Response:
+        if not self._settings.auth:
+            return _no(401, f"the proxy did not say who you are in {self._settings.proxy_header!r}")
+        if request.method != "GET" or "application/json" in request.headers.get("accept", ""):
+            return _no(401, "sign in first")
+        asked = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{self._settings.prefix}/sign-in?next={quote(asked)}", status_code=303)
+
+    @staticmethod
+    def _is_own(request: Request) -> bool:
+        """Whether a form was sent from one of our pages, as far as the browser says."""
+        came = request.headers.get("sec-fetch-site")
+        if came is not None:
+            return came in {"same-origin", "none"}
+        origin = request.headers.get("origin")
+        return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+    def _with_cookie(self, request: Request, session: Session, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and not any(
+                name.lower() == b"set-cookie" for name, _ in message["headers"]
+            ):
+                line = cookie_line(self._settings, self._sessions.sign(session), is_https=request.url.scheme == "https")
+                message = {**message, "headers": [*message["headers"], (b"set-cookie", line.encode())]}
+            await send(message)
+
+        return sending
+
+
+def cookie_line(settings: WebSettings, value: str, *, is_https: bool) -> str:
+    """Return the header that sets our cookie."""
+    secure = "; Secure" if is_https else ""
+    return f"{COOKIE}={value}; Path={settings.prefix or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax{secure}"
+
+
+def form_of(request: Request) -> Form:
+    """Return the fields of the form that was sent."""
+    form: Form = request.state.form
+    return form
+
+
+async def _form(request: Request) -> Form:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise ValueError(f"the form is over {MAX_FORM_BYTES:,} bytes")
+    text = body.decode("utf-8", "replace")
+    return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _no(status: int, why: str) -> Response:
+    return PlainTextResponse(f"{why}\n", status_code=status)

@@ -1,0 +1,174 @@
+"""Events for browsers: one reader of the stream a process, one rendering a batch, the same bytes for all who look.
+
+A browser gets the batch as it is now, then what changes, at most every ``EVERY_S``. A message's id is that of the last
+event in it: with Last-Event-ID the events since are read from the stream itself, which keeps the 100,000 newest. A
+client that takes nothing for ``MAX_WAITING`` messages is sent the newest state instead of what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from producer.client.client import Client
+from producer.client.event_stream import newest_id, read_after
+from producer.contract import Event
+from producer.errors import SightlineError
+from producer.redis.connection import redis_errors
+
+EVERY_S: Final = 0.15
+PAUSE_S: Final = 1.0
+ALIVE_S: Final = 15.0
+"""A comment after so long, so that proxies keep the connection, and a client that left is noticed."""
+MAX_WAITING: Final = 16
+EVENT_ID: Final = re.compile(r"\d{1,20}-\d{1,20}")
+_CHUNK: Final = 1_000
+
+Render = Callable[[str, Sequence[Event]], Awaitable[dict[str, str]]]
+"""Returns, for a batch and its new events, the HTML of the parts to exchange, by their ids."""
+
+
+@dataclass(eq=False, slots=True)
+class Topic:
+    """One batch, or '' for all: its new events since the last message, and its listeners."""
+
+    name: str
+    events: list[Event] = field(default_factory=list[Event])
+    listeners: set[asyncio.Queue[bytes]] = field(default_factory=set[asyncio.Queue[bytes]])
+    is_stale: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+class Live:
+    """The process' events. ``render`` makes what is sent of a batch."""
+
+    def __init__(self, client: Client, render: Render) -> None:
+        self._client = client
+        self._render = render
+        self._topics: dict[str, Topic] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self.is_down = False
+        self.last_id = "0-0"
+
+    async def close(self) -> None:
+        """Stop reading and sending."""
+        tasks = [task for task in (self._reader, *(one.task for one in self._topics.values())) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stream(self, name: str, *, since: str = "") -> AsyncIterator[bytes]:
+        """Yield the messages of one batch (or of all, for '') until the client goes."""
+        topic = self._topics.setdefault(name, Topic(name))
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
+        topic.listeners.add(queue)
+        if topic.task is None:
+            topic.task = asyncio.create_task(self._send(topic), name=f"live-{name}")
+        try:
+            yield b"retry: 1000\n\n"
+            yield await self._first(name, since)
+            while True:
+                try:
+                    yield await asyncio.wait_for(queue.get(), ALIVE_S)
+                except TimeoutError:
+                    yield b": alive\n\n"
+        finally:
+            topic.listeners.discard(queue)
+            if not topic.listeners:
+                self._topics.pop(name, None)
+                topic.task.cancel()
+
+    async def _first(self, name: str, since: str) -> bytes:
+        """Return the state now, with the events after ``since``; the reader begins no later than this."""
+        try:
+            with redis_errors(self._client.settings, None):
+                last = await newest_id(self._client.redis, self._client.keys.events)
+                self._ensure_reading(last)
+                missed = await self._after(name, since) if EVENT_ID.fullmatch(since) else []
+            return message("update", await self._render(name, missed), event_id=last)
+        except SightlineError as error:
+            self._ensure_reading("0-0")
+            return message("down", {"why": str(error)})
+
+    async def _after(self, name: str, since: str) -> list[Event]:
+        found: list[Event] = []
+        while True:
+            rows = await read_after(self._client.redis, self._client.keys.events, since, block_ms=None)
+            found += [event for event in map(_event, rows) if event and (not name or event.batch == name)]
+            if len(rows) < _CHUNK:
+                return found[-_CHUNK:]
+            since = rows[-1][0]
+
+    def _ensure_reading(self, last_id: str) -> None:
+        if self._reader is None or self._reader.done():
+            self.last_id = last_id
+            self._reader = asyncio.create_task(self._read(), name="live-reader")
+
+    async def _read(self) -> None:
+        """Read events for ever, through outages, and hand each to those who look at its batch."""
+
+        def say(_: Exception) -> None:
+            self.is_down = True
+            for topic in self._topics.values():
+                _offer(topic, message("down", {"why": "Redis does not answer: this page goes on when it does"}))
+
+        while True:
+            try:
+                async for event in self._client.events(since=self.last_id, on_outage=say):
+                    self._take(event)
+            except SightlineError as error:
+                say(error)
+            await asyncio.sleep(PAUSE_S)
+
+    def _take(self, event: Event) -> None:
+        if event.id:
+            self.last_id = event.id
+        if self.is_down:
+            self.is_down = False
+            for topic in self._topics.values():
+                topic.is_stale = True
+        for name in {event.batch or "", ""}:
+            if topic := self._topics.get(name):
+                topic.events.append(event)
+
+    async def _send(self, topic: Topic) -> None:
+        """Send what is new of a topic to all its listeners, rendered once."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if not topic.events and not topic.is_stale:
+                continue
+            events, topic.events, topic.is_stale = topic.events, [], False
+            last = events[-1].id if events else None
+            try:
+                made = message("update", await self._render(topic.name, events[-_CHUNK:]), event_id=last)
+            except SightlineError:
+                topic.is_stale = True
+                continue
+            _offer(topic, made)
+
+
+def _offer(topic: Topic, made: bytes) -> None:
+    for queue in topic.listeners:
+        if queue.full():  # a slow client: what it has not read is of the past, and each message has the whole state
+            while not queue.empty():
+                queue.get_nowait()
+        with contextlib.suppress(asyncio.QueueFull):
+            queue.put_nowait(made)
+
+
+def message(name: str, parts: dict[str, str], *, event_id: str | None = None) -> bytes:
+    """Return one server-sent event: its data is JSON on one line."""
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}event: {name}\ndata: {json.dumps(parts)}\n\n".encode()
+
+
+def _event(row: tuple[str, str]) -> Event | None:
+    try:
+        return Event.model_validate({**json.loads(row[1]), "id": row[0]})
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,109 @@
+"""The first page: what is open on all sites, what is new and mended since a day, what to do first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from starlette.requests import Request
+
+from producer.client.client import Client
+from producer.contract import Counts, Impact
+from producer.contract.waiver import Waiver
+from producer.errors import InputError
+from producer.redis.connection import redis_errors
+from producer.reports.html_trend import Part, stacked, trend_of
+from producer.reports.page import WORST_FIRST
+from producer.reports.site_days import site_trend
+from producer.stored.waivers import Waivers
+from producer.views.board import read_board
+from producer.web.desk import Desk, Shown
+from producer.web.past import Barrier, SiteRow, Wanted
+
+LISTED: Final = 12
+SITES_LISTED: Final = 200
+BAR_WIDTH: Final = 1000
+DAYS: Final = 7
+
+
+async def overview(desk: Desk, request: Request) -> Shown:
+    """Show all sites."""
+    since = day_asked(request, days=DAYS)
+    waived = await waivers_in_force(desk.client)
+    known = await desk.history.barriers_of([name for name in waived if "-" in name])
+    sites = [without_waived(one, known.values()) for one in await desk.history.sites()]
+    open_by_impact = {impact: sum(getattr(one.open, impact.value) for one in sites) for impact in WORST_FIRST}
+    new = await desk.history.barriers(Wanted(since_ms=ms_of(since)), limit=LISTED + len(known), by="since_ms")
+    mended = await desk.history.barriers(
+        Wanted(is_mended=True, mended_since_ms=ms_of(since)), limit=LISTED, by="since_ms"
+    )
+    with redis_errors(desk.client.settings, None):
+        days = await site_trend(desk.client.redis, desk.client.keys, "")
+    board = await read_board(desk.client)
+    facts = {
+        "sites": sites[:SITES_LISTED],
+        "sites_left_out": max(0, len(sites) - SITES_LISTED),
+        "open": open_by_impact,
+        "total": sum(open_by_impact.values()),
+        "waived": sum(one.pages > 0 for one in known.values()),
+        "bar": bar_of(open_by_impact),
+        "since": since,
+        "new": [one for one in new if one.issue_id not in waived][:LISTED],
+        "mended": mended,
+        "first": await worst_barriers(desk, Wanted(), waived, limit=LISTED),
+        "trend": trend_of("all sites", days),
+        "batches": board.batches,
+        "workers": len(board.queue.workers),
+        "has_scans": bool(sites),
+    }
+    keys = ("since", "total", "open", "waived", "sites", "first", "new", "mended", "batches")
+    return Shown("overview.html.jinja", "Overview", facts, keys)
+
+
+def day_asked(request: Request, *, days: int) -> date:
+    """Return the day in ``since``, by default so many days ago; raises ``InputError`` for what is no day."""
+    text = request.query_params.get("since", "")
+    if not text:
+        return datetime.now(UTC).date() - timedelta(days=days)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"since {text[:60]!r}: expected a day such as 2026-11-01") from None
+
+
+def ms_of(day: date) -> int:
+    """Return the beginning of a day, UTC, in ms."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+
+
+async def waivers_in_force(client: Client) -> dict[str, Waiver]:
+    """Return the waivers that are not over, by fingerprint."""
+    today = datetime.now(UTC).date()
+    return {one.fingerprint: one for one in await Waivers(client).all() if not one.is_expired(today)}
+
+
+def without_waived(site: SiteRow, known: Iterable[Barrier]) -> SiteRow:
+    """Return the site's sums without what is waived."""
+    waived = Counter(one.impact.value for one in known if one.site == site.site and one.pages)
+    left = {name: max(0, getattr(site.open, name) - waived[name]) for name in Counts.model_fields}
+    return replace(site, open=Counts(**left)) if waived else site
+
+
+async def worst_barriers(desk: Desk, wanted: Wanted, waived: Mapping[str, Waiver], *, limit: int) -> Sequence[Barrier]:
+    """Return what to mend first: the worst impact, then on most pages; without what is waived."""
+    found: list[Barrier] = []
+    for impact in WORST_FIRST:
+        if len(found) >= limit:
+            break
+        some = await desk.history.barriers(replace(wanted, impact=impact.value), limit=limit + len(waived))
+        found += [one for one in some if one.issue_id not in waived]
+    return found[:limit]
+
+
+def bar_of(counts: Mapping[Impact, int]) -> Sequence[Part]:
+    """Return the parts of a bar of impacts."""
+    total = max(sum(counts.values()), 1)
+    return stacked((impact, BAR_WIDTH * counts[impact] / total) for impact in WORST_FIRST)

@@ -1,0 +1,62 @@
+"""One page: its states, its newest findings, the path of the keyboard, doubts, and its history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from producer.contract import check_job_id, public_url
+from producer.contract.addresses import normal_url, site_of
+from producer.contract.states import split_state, with_state
+from producer.errors import InputError, UnknownJob
+from producer.reports.marks import Marks
+from producer.web.barrier import page_with_pictures
+from producer.web.desk import Desk, Shown
+from producer.web.overview import waivers_in_force
+
+RECORDS: Final = 20
+_SIGNS: Final = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
+
+
+async def page(desk: Desk, request: Request) -> Shown:
+    """Show one page by its address."""
+    asked = request.query_params.get("url", "")
+    if not asked:
+        raise InputError("no page is named: expected /pages?url=https://shop.example/cart")
+    address, state = split_state(asked)
+    try:
+        normal_url(address)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    past = await desk.history.page(asked, limit=RECORDS)
+    if not past:
+        shown = public_url(address)
+        raise UnknownJob(f"no scan of {shown!r} is recorded: try 'sightline scan {shown}'")
+    newest = past[0]
+    read = await page_with_pictures(desk, newest.row.scan_id)
+    waived = await waivers_in_force(desk.client)
+    if read is not None and waived:
+        read = replace(read, marks=Marks(waivers=waived))
+    facts = {
+        "row": newest.row,
+        "site": site_of(newest.row.url),
+        "name": with_state(newest.row.url, state),
+        "page": read,
+        "past": past,
+        "barriers": await desk.history.barriers_of(sorted(newest.components)) if read is None else {},
+    }
+    return Shown("one_page.html.jinja", newest.row.title or newest.row.url, facts, ("row", "past"))
+
+
+async def shot(desk: Desk, request: Request) -> Response:
+    """Return one picture of a scan."""
+    job_id, name = str(request.path_params["job_id"]), str(request.path_params["name"])
+    check_job_id(job_id)
+    data = (await desk.client.shots(job_id)).get(name, b"")
+    kind = next((kind for sign, kind in _SIGNS if data.startswith(sign)), "")
+    if not kind:
+        raise UnknownJob(f"no picture {name[:60]!r} of job {job_id!r} is kept")
+    return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})

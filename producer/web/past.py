@@ -1,0 +1,128 @@
+"""What the pages need of the scan history, which workers keep and index. Values and a protocol; no I/O.
+
+``worker/cli/web_past.py`` reads it: this package imports nothing of the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from producer.contract import Counts, Impact
+from producer.contract.findings import Changes
+from producer.reports.comparison import Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """A component barrier of a site as the index has it; times are Redis ms, 0 for never."""
+
+    issue_id: str
+    name: str
+    rule: str
+    impact: Impact
+    site: str
+    pages: int
+    elements: int
+    groups: Mapping[str, int]
+    first_ms: int
+    since_ms: int
+    mended_ms: int = 0
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it was mended before."""
+        return self.since_ms > self.first_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which component barriers: all that is given must hold."""
+
+    site: str | None = None
+    group: str | None = None
+    rule: str | None = None
+    impact: str | None = None
+    is_mended: bool | None = False
+    since_ms: int | None = None
+    mended_since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """The newest recorded state of a page. ``scan_id`` is the job that recorded it first."""
+
+    url: str
+    state: str
+    title: str
+    group: str
+    status: str
+    scan_id: str
+    barriers: Counts
+    at_ms: int
+    last_seen_ms: int
+    distance: float | None = None
+    """From what was searched for by meaning: 0 is the same, 2 the opposite."""
+
+    @property
+    def harm(self) -> tuple[int, int, int, int]:
+        """Sort key by barriers: critical ones first."""
+        return (self.barriers.critical, self.barriers.serious, self.barriers.moderate, self.barriers.minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A record of a page's history, and what changed with it."""
+
+    row: PageRow
+    summary: str
+    times_seen: int
+    components: Mapping[str, int]
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow:
+    """A site with its open component barriers by impact. ``pages`` counts recorded states of pages."""
+
+    site: str
+    records: int = 0
+    last_seen_ms: int = 0
+    open: Counts = field(default_factory=Counts)
+
+
+class History(Protocol):
+    """Reads the history. Every call raises the errors of ``ServiceError``."""
+
+    async def sites(self) -> Sequence[SiteRow]:
+        """Return all sites, those with the worst barriers first."""
+        ...
+
+    async def barriers(self, wanted: Wanted, *, limit: int, by: str = "pages") -> Sequence[Barrier]:
+        """Return component barriers, sorted by ``pages`` or ``since_ms``, descending."""
+        ...
+
+    async def barriers_of(self, issue_ids: Sequence[str]) -> Mapping[str, Barrier]:
+        """Return the known ones of these."""
+        ...
+
+    async def worst_pages(self, site: str, *, group: str | None = None, limit: int) -> Sequence[PageRow]:
+        """Return pages of a site with the worst barriers first, as they were seen last."""
+        ...
+
+    async def pages_with(self, issue_id: str, *, limit: int) -> Sequence[PageRow]:
+        """Return pages whose newest state has the component barrier, the most recently seen first."""
+        ...
+
+    async def page(self, url: str, *, limit: int) -> Sequence[Past]:
+        """Return the records of a page, the newest first, each with what changed."""
+        ...
+
+    async def search(self, text: str, *, limit: int) -> Sequence[PageRow]:
+        """Return the pages nearest in meaning."""
+        ...
+
+    async def compare(self, before: str, after: str, *, site: str | None) -> Comparison:
+        """Compare two batches, pipeline runs or times; raises ``InputError``."""
+        ...

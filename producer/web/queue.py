@@ -1,0 +1,53 @@
+"""The queue: lanes, workers, model slots, rates, dead letters, schedules."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from producer.redis.connection import redis_errors
+from producer.stored.dead_letters import DeadLetter, DeadLetters
+from producer.stored.schedules import Schedules
+from producer.views.board import read_board
+from producer.web.desk import Desk, Elsewhere, Shown
+
+LETTERS: Final = 25
+BATCHES: Final = 20
+
+
+async def queue(desk: Desk, request: Request) -> Shown:
+    """Show what waits and runs."""
+    del request
+    board = await read_board(desk.client)
+    letters: list[DeadLetter] = []
+    async for letter in DeadLetters(desk.client).newest_first():
+        letters.append(letter)
+        if len(letters) >= LETTERS:
+            break
+    with redis_errors(desk.client.settings, None):
+        recent = await desk.client.redis.zrevrange(desk.client.keys.batches, 0, BATCHES - 1)
+    schedules = Schedules(desk.client)
+    facts = {
+        "board": board,
+        "letters": letters,
+        "recent": [raw.decode() for raw in recent],
+        "schedules": await schedules.all(),
+        "last_runs": await schedules.last_runs(),
+        "controls": board.queue.controls,
+    }
+    return Shown("queue.html.jinja", "Queue", facts, ("board", "letters", "recent", "schedules"))
+
+
+async def replay(desk: Desk, request: Request) -> Elsewhere:
+    """Queue a dead letter's job again."""
+    letters = DeadLetters(desk.client)
+    await letters.replay(await letters.find(str(request.path_params["entry"])))
+    return Elsewhere("/queue", {"done": "replayed"})
+
+
+async def drop(desk: Desk, request: Request) -> Elsewhere:
+    """Remove a dead letter."""
+    letters = DeadLetters(desk.client)
+    await letters.drop(await letters.find(str(request.path_params["entry"])))
+    return Elsewhere("/queue", {"done": "dropped"})

@@ -1,0 +1,50 @@
+"""One box for all: a batch, a component barrier, a page's address, a site, a rule, else by meaning."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from producer.contract.advice import advice_on
+from producer.contract.waiver import FINGERPRINT
+from producer.errors import InputError, InvalidJob, SightlineError, UnknownJob
+from producer.web.desk import Desk, Elsewhere, Shown
+from producer.web.past import Wanted
+
+FOUND: Final = 25
+MAX_CHARS: Final = 500
+
+
+async def search(desk: Desk, request: Request) -> Shown | Elsewhere:
+    """Go to what the words name, or show what is nearest to them."""
+    words = " ".join(request.query_params.get("q", "").split())
+    if len(words) > MAX_CHARS:
+        raise InputError(f"{len(words):,} characters are no search: expected up to {MAX_CHARS}")
+    named = await _named(desk, words) if words else None
+    if named is not None:
+        return named
+    sites = [one for one in await desk.history.sites() if words and words.lower() in one.site][:FOUND]
+    barriers = list(await desk.history.barriers(Wanted(rule=words), limit=FOUND)) if advice_on(words) else []
+    pages, why = [], ""
+    if words and not barriers:
+        try:
+            pages = list(await desk.history.search(words, limit=FOUND))
+        except SightlineError as error:  # a model host that is away: names are found all the same
+            why = str(error)
+    facts = {"words": words, "sites": sites, "barriers": barriers, "pages": pages, "why": why}
+    return Shown("search.html.jinja", "Search", facts, ("words", "sites", "barriers", "pages", "why"))
+
+
+async def _named(desk: Desk, words: str) -> Elsewhere | None:
+    if FINGERPRINT.fullmatch(words) and "-" in words:
+        return Elsewhere(f"/barriers/{words}")
+    if words.startswith(("http://", "https://")):
+        return Elsewhere("/pages", {"url": words})
+    if any(one.site == words.lower() for one in await desk.history.sites()):
+        return Elsewhere(f"/sites/{words.lower()}")
+    try:
+        await desk.client.batch(words)
+    except (UnknownJob, InvalidJob):
+        return None
+    return Elsewhere(f"/batches/{words}")

@@ -1,0 +1,73 @@
+"""Signed cookies: who signed in, until when, and the token that their forms carry. Nothing is kept anywhere.
+
+A cookie is ``id.name.role.expiry.signature``, signed with HMAC-SHA-256. Processes that share the key share the
+sessions. A visitor who has not signed in has a session without a role, so that the sign-in form has a token, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+COOKIE: Final = "sightline"
+LASTS_S: Final = 12 * 3600
+MAX_COOKIE_CHARS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """``role`` is '' before signing in; ``expires_s`` is Unix time."""
+
+    session_id: str
+    name: str
+    role: str
+    expires_s: int
+
+
+class Sessions:
+    """Signs and reads the cookies."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def begin(self, name: str, role: str, *, now_s: float) -> Session:
+        """Return a new session, so that a token from before signing in is worth nothing after it."""
+        return Session(secrets.token_hex(16), name, role, int(now_s) + LASTS_S)
+
+    def sign(self, session: Session) -> str:
+        """Return the cookie."""
+        name = base64.urlsafe_b64encode(session.name.encode()).decode().rstrip("=")
+        text = f"{session.session_id}.{name}.{session.role}.{session.expires_s}"
+        return f"{text}.{self._digest(b'session', text)}"
+
+    def read(self, cookie: str, *, now_s: float) -> Session | None:
+        """Return the session; None for a cookie that is forged, malformed or too old."""
+        text, _, signature = cookie.rpartition(".")
+        if len(cookie) > MAX_COOKIE_CHARS or not cookie.isascii():
+            return None
+        if not hmac.compare_digest(self._digest(b"session", text), signature):
+            return None
+        session_id, name, role, expires = text.split(".")
+        if int(expires) < now_s:
+            return None
+        try:
+            named = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
+        except (ValueError, binascii.Error):
+            return None
+        return Session(session_id, named, role, int(expires))
+
+    def token(self, session: Session) -> str:
+        """Return the token that forms of this session carry."""
+        return self._digest(b"form", session.session_id + session.name + session.role)
+
+    def is_token(self, session: Session, token: str) -> bool:
+        """Whether a form came with this session's token."""
+        return token.isascii() and hmac.compare_digest(self.token(session), token)
+
+    def _digest(self, purpose: bytes, text: str) -> str:
+        return hmac.new(self._key, purpose + b"\n" + text.encode(), sha256).hexdigest()

@@ -1,0 +1,105 @@
+"""One site: its trend, groups, component barriers and worst pages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from producer.contract import Impact
+from producer.contract.addresses import site_of
+from producer.errors import InputError, UnknownJob
+from producer.redis.connection import redis_errors
+from producer.reports.html_trend import trend_of
+from producer.reports.page import WORST_FIRST
+from producer.reports.site_days import site_trend
+from producer.web.desk import Desk, Shown
+from producer.web.overview import bar_of, waivers_in_force, worst_barriers
+from producer.web.past import Barrier, Wanted
+
+BARRIERS: Final = 100
+COUNTED: Final = 2_000
+"""Component barriers of a site that sums and groups are made of; one with more is told so."""
+PAGES: Final = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of pages: how many component barriers it has, and the worst impact."""
+
+    name: str
+    barriers: int
+    worst: Impact
+
+
+async def site(desk: Desk, request: Request) -> Shown:
+    """Show one site, by the filters in the address."""
+    name = host_asked(request)
+    asked = {one: request.query_params.get(one, "") for one in ("group", "rule", "impact")}
+    if asked["impact"] and asked["impact"] not in {one.value for one in Impact}:
+        raise InputError(f"impact {asked['impact'][:40]!r}: expected critical, serious, moderate or minor")
+    waived = await waivers_in_force(desk.client)
+    everything = await desk.history.barriers(Wanted(site=name), limit=COUNTED)
+    counted = [one for one in everything if one.issue_id not in waived]
+    with redis_errors(desk.client.settings, None):
+        days = await site_trend(desk.client.redis, desk.client.keys, name)
+    if not everything and not days:
+        raise UnknownJob(f"no scan of {name!r} is recorded: try 'sightline scan https://{name}/'")
+    open_by_impact = {impact: sum(one.impact is impact for one in counted) for impact in WORST_FIRST}
+    wanted = Wanted(name, asked["group"] or None, asked["rule"] or None, asked["impact"] or None)
+    listed = await _listed(desk, wanted, counted)
+    facts = {
+        "site": name,
+        "asked": asked,
+        "open": open_by_impact,
+        "total": len(counted),
+        "is_part": len(everything) >= COUNTED,
+        "waived": [one for one in everything if one.issue_id in waived],
+        "bar": bar_of(open_by_impact),
+        "trend": trend_of(name, days),
+        "groups": groups_of(counted),
+        "rules": sorted({one.rule for one in counted}),
+        "barriers": listed[:BARRIERS],
+        "left_out": max(0, len(listed) - BARRIERS),
+        "pages": await desk.history.worst_pages(name, group=asked["group"] or None, limit=PAGES),
+    }
+    keys = ("site", "asked", "total", "open", "groups", "barriers", "left_out", "pages")
+    return Shown("site.html.jinja", name, facts, keys)
+
+
+async def _listed(desk: Desk, wanted: Wanted, counted: list[Barrier]) -> list[Barrier]:
+    """Return the component barriers that fit, worst first."""
+    if len(counted) >= COUNTED:  # more than were read: ask for those of the filters
+        waived = await waivers_in_force(desk.client)
+        return list(await worst_barriers(desk, wanted, waived, limit=BARRIERS + 1))
+    fit = (
+        one
+        for one in counted
+        if (not wanted.group or wanted.group in one.groups)
+        and (not wanted.rule or wanted.rule == one.rule)
+        and (not wanted.impact or wanted.impact == one.impact.value)
+    )
+    return sorted(fit, key=lambda one: (-one.impact.rank, -one.pages, one.name))
+
+
+def host_asked(request: Request) -> str:
+    """Return the site in the address; raises ``InputError`` for one that is none."""
+    given = str(request.path_params["site"])
+    name = site_of(f"//{given}")
+    if not name:
+        raise InputError(f"{given[:100]!r} is no site: expected one such as shop.example or localhost:3000")
+    return name
+
+
+def groups_of(barriers: Iterable[Barrier]) -> list[Group]:
+    """Return the groups of pages that have component barriers, the worst first."""
+    found: defaultdict[str, list[Impact]] = defaultdict(list)
+    for one in barriers:
+        for name in one.groups:
+            if name:
+                found[name].append(one.impact)
+    groups = [Group(name, len(some), max(some, key=lambda impact: impact.rank)) for name, some in found.items()]
+    return sorted(groups, key=lambda group: (-group.worst.rank, -group.barriers, group.name))

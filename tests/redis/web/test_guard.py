@@ -1,0 +1,261 @@
+"""Who may look and act: forged sessions, foreign forms, proxies' headers, readers, hostile text."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from starlette.routing import Route
+
+from producer.client.client import Client
+from producer.errors import InputError
+from producer.keys import Keys
+from producer.stored.waivers import Waivers
+from producer.web.accounts import TRIES, Accounts, add_account
+from producer.web.app import ROUTES
+from producer.web.sessions import COOKIE, Session, Sessions
+from producer.web.settings import WebSettings
+from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
+from worker.memory.history.history import History
+
+PASSWORD = "correct horse battery"
+POSTS = [route for route in ROUTES if "POST" in (route.methods or ())]
+GETS = [route for route in ROUTES if "GET" in (route.methods or ())]
+NAMED = {
+    "site": "shop.example",
+    "issue_id": WORST,
+    "job_id": "job-1",
+    "name": "x",
+    "batch": "web",
+    "format": "csv",
+    "entry": "1-1",
+}
+XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}\u202e</textarea><svg/onload=alert(1)>"
+
+
+def path_of(route: Route) -> str:
+    return re.sub(r"{(\w+)}", lambda found: NAMED[found[1]], route.path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = str(tmp_path / "passwords")
+    add_account(path, "anna", "operator", PASSWORD)
+    add_account(path, "rolf", "reader", PASSWORD)
+    return path
+
+
+@pytest.fixture
+def signed(client: Client, file: str) -> Browser:
+    return browser(app_over(client, WebSettings(auth=file), accounts=Accounts(file)))
+
+
+async def sign_in(some: Browser, name: str, password: str = PASSWORD, onward: str = "/") -> int:
+    answer = await some.send("/sign-in", of="/sign-in", name=name, password=password, next=onward)
+    return answer.status_code
+
+
+async def written(redis: Redis, keys: Keys) -> set[bytes]:
+    return {name async for name in redis.scan_iter(f"{keys.prefix}*")}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "sightline.example"])  # noqa: S104
+def test_a_host_that_others_reach_is_refused_without_a_sign_in(host: str) -> None:
+    with pytest.raises(InputError, match="add --auth FILE"):
+        WebSettings(host=host).checked()
+    assert WebSettings(host=host, auth="passwords").checked().host == host
+
+
+async def test_a_form_needs_the_token_of_its_own_session(client: Client) -> None:
+    one, other = browser(app_over(client)), browser(app_over(client))
+    foreign = await other.token()
+    await one.get("/scan")
+
+    answers = [
+        await one.http.post("/scan", data={"urls": "https://a.example/"}),
+        await one.http.post("/scan", data={"urls": "https://a.example/", "token": foreign}),
+        await one.http.post("/scan", data={"urls": "https://a.example/", "token": "é"}),
+    ]
+    right = {"urls": "https://a.example/", "token": await one.token()}
+    answers.append(await one.http.post("/scan", data=right, headers={"Sec-Fetch-Site": "cross-site"}))
+    answers.append(await one.http.post("/scan", data=right, headers={"Origin": "https://evil.example"}))
+
+    assert [answer.status_code for answer in answers] == [403] * 5
+    assert (await client.queue()).lanes["batch"].queued == 0
+
+
+async def test_another_name_that_leads_to_this_machine_is_refused(client: Client) -> None:
+    assert (await browser(app_over(client), host="http://rebound.example").get("/")).status_code == 421
+    assert (await browser(app_over(client), host="http://[::1]:8417").get("/scan")).status_code == 200
+
+
+async def test_nobody_sees_anything_before_signing_in(signed: Browser) -> None:
+    seen = {path_of(route): await signed.get(path_of(route)) for route in GETS}
+
+    assert {answer.status_code for answer in seen.values()} == {303}
+    assert seen["/"].headers["location"] == "/sign-in?next=/"
+    assert (await signed.get("/health")).status_code == 200
+    assert (await signed.get("/", headers={"Accept": "application/json"})).status_code == 401
+
+
+async def test_a_reader_can_change_nothing_on_any_route(
+    redis: Redis, keys: Keys, history: History, client: Client, file: str
+) -> None:
+    await record_shop(redis, keys, history)
+    reader = browser(app_over(client, WebSettings(auth=file), accounts=Accounts(file)))
+    assert await sign_in(reader, "rolf") == 303
+    token = re.search(r'name="token" value="(\w+)"', (await reader.get("/")).text)
+    assert token
+    before = await written(redis, keys)
+
+    fields = {"token": token[1], "urls": "https://a.example/", "reason": "x", "name": "n", "cron": "0 3 * * *"}
+    answers = {path_of(route): await reader.http.post(path_of(route), data=fields) for route in POSTS}
+    others = [await reader.http.request(method, "/scan") for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")]
+
+    assert len(POSTS) >= 9
+    assert {answer.status_code for answer in answers.values()} == {403}
+    assert {answer.status_code for answer in others} == {403}
+    assert all("role operator" in answer.text for answer in answers.values())
+    assert await written(redis, keys) == before
+    assert "Waive</button>" not in (await reader.get(f"/barriers/{WORST}")).text
+
+
+async def test_an_operator_may_until_the_account_goes(signed: Browser, client: Client, file: str) -> None:
+    assert await sign_in(signed, "anna") == 303
+    assert (await signed.send("/scan", urls="https://a.example/", batch="one")).status_code == 303
+
+    lines = Path(file).read_text().splitlines()
+    Path(file).write_text("".join(f"{line}\n" for line in lines if not line.startswith("anna")))
+
+    assert (await signed.get("/scan")).status_code == 303
+    assert (await client.batch("one")).total == 1
+
+
+async def test_a_forged_or_old_session_is_none(client: Client, file: str) -> None:
+    accounts = Accounts(file)
+    app = app_over(client, WebSettings(auth=file), accounts=accounts)
+    ours, theirs = Sessions(accounts.key), Sessions(b"guess" * 8)
+    now_s = int(time.time())
+    right = ours.sign(Session("a" * 32, "anna", "operator", now_s + 60))
+    reader = ours.sign(Session("a" * 32, "rolf", "reader", now_s + 60))
+    forged = [
+        theirs.sign(Session("a" * 32, "anna", "operator", now_s + 60)),
+        ours.sign(Session("a" * 32, "anna", "operator", now_s - 1)),
+        ours.sign(Session("a" * 32, "mallory", "operator", now_s + 60)),
+        right[:-1] + ("0" if right[-1] != "0" else "1"),
+        reader.replace(".reader.", ".operator."),
+        "....",
+        "",
+        "x" * 5_000,
+    ]
+
+    async def status(cookie: str) -> int:
+        return (await browser(app, Cookie=f"{COOKIE}={cookie}").get("/scan")).status_code
+
+    assert await status(right) == 200
+    assert [await status(cookie) for cookie in forged] == [303] * len(forged)
+
+
+async def test_a_token_from_before_signing_in_is_worth_nothing_after_it(signed: Browser) -> None:
+    before = await signed.token("/sign-in")
+    await sign_in(signed, "anna")
+
+    answer = await signed.http.post("/scan", data={"token": before, "urls": "https://a.example/"})
+
+    assert answer.status_code == 403
+
+
+async def test_guessing_a_password_is_slowed_and_tells_nothing(signed: Browser) -> None:
+    unknown = await signed.send("/sign-in", of="/sign-in", name="nobody", password="wrong")  # noqa: S106
+    wrong = await signed.send("/sign-in", of="/sign-in", name="anna", password="wrong")  # noqa: S106
+    for _ in range(TRIES - 2):
+        await sign_in(signed, "anna", "wrong")
+
+    assert unknown.status_code == wrong.status_code == 401
+    assert "Name or password is wrong." in unknown.text
+    assert "Name or password is wrong." in wrong.text
+    assert await sign_in(signed, "anna") == 429
+
+
+async def test_signing_in_goes_on_to_pages_of_ours_alone(signed: Browser) -> None:
+    where: list[str] = []
+    for onward in ("/usage?days=7", "//evil.example", "https://evil.example", "/\\evil.example", "/\n/evil"):
+        fields = {"name": "anna", "password": PASSWORD, "next": onward}
+        where.append((await signed.send("/sign-in", of="/sign-in", **fields)).headers["location"])
+        await signed.send("/sign-out", of="/scan")
+
+    assert where == ["/usage?days=7", "/", "/", "/", "/"]
+
+
+async def test_a_proxys_header_is_believed_only_where_asked_and_from_the_proxy(client: Client) -> None:
+    settings = WebSettings(host="0.0.0.0", proxy_header="X-User", proxies=("10.0.0.0/8",), operators=("anna",))  # noqa: S104
+    app = app_over(client, settings)
+
+    async def scan(app_: object, address: str, name: str) -> int:
+        some = browser(app_, address=address, **{"X-User": name})  # pyright: ignore[reportArgumentType]
+        return (await some.send("/scan", urls="https://a.example/", batch=f"b-{name}")).status_code
+
+    assert await scan(app, "10.1.2.3", "anna") == 303
+    assert await scan(app, "10.1.2.3", "rolf") == 403
+    assert (await browser(app, address="10.1.2.3").get("/")).status_code == 401
+    assert (await browser(app, address="11.1.2.3", **{"X-User": "anna"}).get("/")).status_code == 401
+    assert "Signed in" not in (await browser(app_over(client), **{"X-User": "anna"}).get("/")).text
+
+
+async def test_everything_works_under_a_path_prefix(client: Client) -> None:
+    app = app_over(client, WebSettings(prefix="/a/sight-line"))
+    kept, stripped = browser(app), browser(app)
+
+    page = (await kept.get("/a/sight-line/scan")).text
+    done = await kept.send("/a/sight-line/scan", of="/a/sight-line/scan", urls="https://a.example/", batch="web")
+    targets = set(re.findall(r'(?:href|action|src)="([^"#]*)"', page))
+
+    assert all(target.startswith("/a/sight-line/") for target in targets), targets
+    assert done.headers["location"] == "/a/sight-line/batches/web"
+    assert (await stripped.get("/batches/web")).status_code == 200
+    assert "Path=/a/sight-line;" in (await browser(app).get("/scan")).headers["set-cookie"]
+    style = next(target for target in targets if target.endswith(".css"))
+    assert (await kept.get(style)).headers["content-type"].startswith("text/css")
+
+
+async def test_text_of_pages_is_text_in_every_field(redis: Redis, keys: Keys, history: History, client: Client) -> None:
+    await record_shop(redis, keys, history, title=XSS, also=XSS[:150])
+    await redis.execute_command("HSET", keys.barrier(WORST), "name", XSS)
+    some = browser(app_over(client))
+    await some.send(f"/barriers/{WORST}/waive", of=f"/barriers/{WORST}", reason=XSS)
+    await redis.execute_command("XADD", keys.dead, "*", "id", XSS, "kind", XSS, "error", XSS, "reason", XSS)
+    asked = {"q": XSS, "before": XSS, "after": XSS, "site": XSS, "thread": XSS, "url": XSS}
+    paths = ("/", "/sites/shop.example", f"/barriers/{WORST}", "/queue", "/search", "/compare", "/ask", "/scan", "/pages")
+
+    shown = {path: await some.get(path, params=asked) for path in paths}
+    shown["page"] = await some.get("/pages", params={"url": "https://shop.example/cart"})
+
+    for path, answer in shown.items():
+        text = answer.text
+        assert not re.search(r"<(?!script src=\"/assets/)script|<img src=x|<svg/on|onerror=alert\(1\)>", text), path
+        assert "49" not in re.findall(r"alert\(1\)&gt;(\d*)", text), path
+        assert "\u202e" not in re.sub(r"<(textarea|input|option)[^>]*>[^<]*", "", text), path
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
+    assert "&lt;script&gt;" in shown[f"/barriers/{WORST}"].text
+
+
+async def test_a_form_of_many_megabytes_is_refused(client: Client) -> None:
+    some = browser(app_over(client))
+    answer = await some.send("/scan", urls="https://a.example/\n" * 300_000)
+
+    assert answer.status_code == 413
+
+
+async def test_waivers_are_not_lost_when_two_write(redis: Redis, keys: Keys, history: History, client: Client) -> None:
+    await record_shop(redis, keys, history)
+    one, two = browser(app_over(client)), browser(app_over(client))
+    barrier = f"/barriers/{WORST}"
+
+    await asyncio.gather(*(some.send(f"{barrier}/waive", of=barrier, reason="x") for some in (one, two)))
+
+    assert len(await Waivers(client).all()) == 1

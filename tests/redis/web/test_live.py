@@ -1,0 +1,161 @@
+"""What a browser hears of a batch while it runs: all of it, in order, through an outage, and from where it left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.keys import Keys
+from producer.web.live import Live, _offer, message
+from tests.support.queue import running_worker, settings_for, until
+from tests.support.redis_server import StartServer
+from tests.support.scans import scan_result
+from tests.support.web_pages import app_over, at_port
+from worker.queue.outcome import Commit
+
+PAGES = 300
+HALF = 120
+
+
+class Scans:
+    """The function ``scan`` of a worker: it finds nothing on any page, and waits after half of them until it may."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.begun = 0
+
+    @property
+    def function(self) -> Any:
+        async def scan(_: dict[Any, Any], url: str) -> Commit:
+            self.begun += 1
+            if self.begun > HALF:
+                await self.may.wait()
+            event = {"url": url, "status": "scanned", "barriers": 0}
+            return Commit(scan_result(url=url, scan_id=""), event=event)
+
+        return scan
+
+
+async def heard(answer: httpx.Response) -> AsyncIterator[tuple[str, str, dict[str, str]]]:
+    """Yield id, name and data of each message."""
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if line:
+            fields[name] = value
+        elif "data" in fields:
+            yield fields.get("id", ""), fields["event"], json.loads(fields["data"])
+            fields = {}
+
+
+async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between(
+    redis_server: StartServer, keys: Keys
+) -> None:
+    server, scans = redis_server(), Scans()
+    async with Client(settings_for(server.url, keys)) as client, at_port(app_over(client)) as port:
+        urls = [f"https://shop.example/{number}" for number in range(PAGES)]
+        async for _ in client.submit_many("scan", [{"url": url} for url in urls], batch="live"):
+            pass
+        await client.seal_batch("live")
+        seen: list[dict[str, str]] = []
+        words: list[str] = []
+
+        async def watch() -> None:
+            async with httpx.AsyncClient(timeout=120) as browser:
+                async with browser.stream("GET", f"http://127.0.0.1:{port}/batches/live/events") as answer:
+                    async for _, name, parts in heard(answer):
+                        words.append(name)
+                        if name == "update":
+                            seen.append(parts)
+                            if parts["ended"]:
+                                return
+
+        watching = asyncio.create_task(watch())
+        await until(lambda: seen, what="the state before the first page")
+        async with running_worker(server.url, keys, [scans.function], max_jobs=20):
+            await until(lambda: any(f"<b>{HALF}</b>" in one["progress"] for one in seen), what="the first half")
+            server.kill()
+            await until(lambda: "down" in words, what="the word that Redis is away")
+            server.start()
+            scans.may.set()
+            await asyncio.wait_for(watching, 120)
+
+    assert f"<b>0</b> of {PAGES} jobs" in seen[0]["progress"]
+    assert f"<b>{PAGES}</b> of {PAGES} jobs" in seen[-1]["progress"]
+    assert "Ended" in seen[-1]["progress"]
+    rows = "".join(one["rows"] for one in seen)
+    assert {url for url in urls if f">{url}</a>" in rows} == set(urls)
+
+
+async def test_a_browser_that_comes_back_hears_what_it_missed(client: Client, redis_url: str, keys: Keys) -> None:
+    scans = Scans()
+    async with at_port(app_over(client)) as port, httpx.AsyncClient(timeout=60) as browser:
+        for number in range(4):
+            await client.submit("scan", {"url": f"https://shop.example/{number}"}, batch="live")
+        await client.seal_batch("live")
+        address = f"http://127.0.0.1:{port}/batches/live/events"
+        async with browser.stream("GET", address) as answer:
+            last_id, _, first = await anext(heard(answer))
+        async with running_worker(redis_url, keys, [scans.function]):
+            await until(lambda: scans.begun == 4, what="all pages")
+            await until_ended(client)
+        async with browser.stream("GET", address, headers={"Last-Event-ID": last_id}) as answer:
+            _, _, later = await anext(heard(answer))
+        async with browser.stream("GET", address, headers={"Last-Event-ID": "nonsense"}) as answer:
+            _, _, fresh = await anext(heard(answer))
+
+    assert "<b>0</b> of 4 jobs" in first["progress"]
+    assert [f"shop.example/{number}<" in later["rows"] for number in range(4)] == [True] * 4
+    assert later["ended"] == "1"
+    assert (fresh["rows"], "<b>4</b> of 4 jobs" in fresh["progress"]) == ("", True)
+
+
+async def until_ended(client: Client) -> None:
+    async for event in client.events(since="0"):
+        if event.event == "batch.finished":
+            return
+
+
+async def test_all_who_look_at_a_batch_cost_one_rendering_and_one_reader(client: Client, redis: Redis) -> None:
+    rendered = 0
+
+    async def render(name: str, events: Any) -> dict[str, str]:
+        nonlocal rendered
+        rendered += bool(events)
+        return {"name": name}
+
+    live = Live(client, render)
+    streams = [live.stream("one") for _ in range(50)]
+    for stream in streams:
+        await anext(stream), await anext(stream)
+    await redis.xadd(client.keys.events, {"event": json.dumps({"event": "job.succeeded", "at_ms": 1, "batch": "one"})})
+    got = [await anext(stream) for stream in streams]
+    readers = [task for task in asyncio.all_tasks() if task.get_name() == "live-reader"]
+    for stream in streams:
+        await stream.aclose()
+    await live.close()
+
+    assert len(set(got)) == 1
+    assert got[0].startswith(b"id: ")
+    assert (rendered, len(readers)) == (1, 1)
+
+
+async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Client) -> None:
+    live = Live(client, lambda *_: asyncio.sleep(0, {}))
+    slow = live.stream("one")
+    await anext(slow), await anext(slow)
+    for number in range(100):
+        _offer(live._topics["one"], message("update", {"number": str(number)}))
+    newest = [await anext(slow) for _ in range(next(iter(live._topics["one"].listeners)).qsize())]
+    await slow.aclose()
+    await live.close()
+
+    assert newest[-1] == message("update", {"number": "99"})
+    assert len(newest) <= 16
+

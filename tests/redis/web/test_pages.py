@@ -1,0 +1,172 @@
+"""What the pages of ``sightline web`` show and do, without JavaScript, over a real Redis."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from producer.client.client import Client
+from producer.contract.waiver import Waiver
+from producer.keys import Keys
+from producer.stored.schedules import Schedules
+from producer.stored.waivers import Waivers
+from tests.support.queue import settings_for
+from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
+from worker.memory.history.history import History
+
+ALL = ("/", "/queue", "/usage", "/compare", "/ask", "/search", "/scan")
+
+
+@pytest.fixture
+async def shop(redis: Redis, keys: Keys, history: History, client: Client) -> Browser:
+    await record_shop(redis, keys, history)
+    return browser(app_over(client))
+
+
+async def test_an_empty_environment_says_what_to_type_on_every_page(client: Client) -> None:
+    some = browser(app_over(client))
+
+    pages = {path: await some.get(path) for path in ALL}
+
+    assert {path: page.status_code for path, page in pages.items()} == dict.fromkeys(ALL, 200)
+    assert "sightline scan https://example.org/" in pages["/"].text
+    assert "sightline worker" in pages["/queue"].text
+    assert "No model was called" in pages["/usage"].text
+
+
+async def test_the_worst_component_barrier_leads_from_the_overview_to_its_pages(shop: Browser) -> None:
+    overview = await shop.json("/")
+    shown = (await shop.get(f"/barriers/{overview['first'][0]['issue_id']}")).text
+
+    assert overview["first"][0]["issue_id"] == WORST
+    assert (overview["total"], overview["open"]["critical"], overview["sites"][0]["site"]) == (2, 1, "shop.example")
+    assert "4 elements on 2 pages" in shown
+    assert "/pages?url=https%3A%2F%2Fshop.example%2Fcart" in shown
+    assert "Give the image an alt text" in shown
+
+
+async def test_a_waived_barrier_leaves_the_count_and_one_taken_back_is_in_it(shop: Browser, client: Client) -> None:
+    until = (datetime.now(UTC).date() + timedelta(days=9)).isoformat()
+
+    done = await shop.send(f"/barriers/{WORST}/waive", of=f"/barriers/{WORST}", reason="new shop", until=until)
+    waived = await shop.json("/")
+    kept = await Waivers(client).all()
+    await shop.send(f"/barriers/{WORST}/take-back", of=f"/barriers/{WORST}")
+
+    assert (done.status_code, done.headers["location"]) == (303, f"/barriers/{WORST}?done=waived")
+    assert (waived["total"], waived["open"]["critical"], waived["waived"]) == (1, 0, 1)
+    assert WORST not in [one["issue_id"] for one in waived["first"]]
+    assert [(one.reason, str(one.until)) for one in kept] == [("new shop", until)]
+    assert (await shop.json("/"))["total"] == 2
+
+
+async def test_an_expired_waiver_counts_and_says_so(shop: Browser, client: Client) -> None:
+    await Waivers(client).add(Waiver(WORST, "was fine", datetime(2026, 1, 1, tzinfo=UTC).date()))
+
+    assert (await shop.json("/"))["total"] == 2
+    assert "has expired on 2026-01-01: was fine" in (await shop.get(f"/barriers/{WORST}")).text
+
+
+async def test_a_waiver_without_a_reason_or_of_the_past_is_refused(shop: Browser, client: Client) -> None:
+    empty = await shop.send(f"/barriers/{WORST}/waive", of=f"/barriers/{WORST}", reason=" ")
+    past = await shop.send(f"/barriers/{WORST}/waive", of=f"/barriers/{WORST}", reason="x", until="2020-01-01")
+
+    assert (empty.status_code, past.status_code) == (400, 400)
+    assert "expected 1 to 1000" in empty.text
+    assert "expected today or later" in past.text
+    assert await Waivers(client).all() == []
+
+
+async def test_a_site_lists_groups_barriers_and_worst_pages(shop: Browser) -> None:
+    site = await shop.json("/sites/shop.example")
+    serious = await shop.json("/sites/shop.example?impact=serious")
+
+    assert [group["name"] for group in site["groups"]] == ["shop"]
+    assert [one["rule"] for one in site["barriers"]] == ["image-alt", "link-name"]
+    assert [one["url"].rpartition("/")[2] for one in site["pages"]] == ["cart", "home", "about"]
+    assert [one["rule"] for one in serious["barriers"]] == ["link-name"]
+
+
+async def test_a_page_shows_its_findings_and_its_history(shop: Browser) -> None:
+    shown = (await shop.get("/pages", params={"url": "https://shop.example/cart"})).text
+
+    assert "2 findings" in shown
+    assert f"/barriers/{WORST}" in shown
+    assert "seen 1 time" in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "word"),
+    [
+        ("/sites/nowhere.example", 404, "sightline scan https://nowhere.example/"),
+        ("/barriers/0000000000000000-00000000", 404, "may have been pruned"),
+        ("/barriers/nonsense", 400, "16 and 8 hex digits"),
+        ("/pages", 400, "/pages?url="),
+        ("/pages?url=nonsense", 400, "no address"),
+        ("/batches/nobody", 404, "no batch"),
+        ("/usage?days=0", 400, "expected 1 to 400"),
+        ("/?since=soon", 400, "expected a day"),
+        ("/nothing", 404, "no such page"),
+    ],
+)
+async def test_a_wrong_address_gets_a_clear_page(client: Client, path: str, status: int, word: str) -> None:
+    answer = await browser(app_over(client)).get(path)
+
+    assert answer.status_code == status
+    assert word in answer.text.replace("&#39;", "'")
+
+
+async def test_what_is_submitted_is_a_batch_with_its_options(client: Client) -> None:
+    some = browser(app_over(client))
+
+    done = await some.send("/scan", urls="https://a.example/\nhttps://b.example/", batch="web", group="g", live="1")
+    info = await client.batch("web")
+
+    assert (done.headers["location"], info.total, info.sealed) == ("/batches/web", 2, True)
+    assert "of 2 jobs" in (await some.get("/batches/web")).text
+
+
+async def test_a_line_that_is_no_address_submits_nothing(client: Client) -> None:
+    answer = await browser(app_over(client)).send("/scan", urls="https://a.example/\nnonsense", batch="web")
+
+    assert answer.status_code == 400
+    assert "nothing was submitted" in answer.text
+    assert (await client.queue()).lanes["batch"].queued == 0
+
+
+async def test_a_schedule_is_added_listed_and_removed(client: Client) -> None:
+    some = browser(app_over(client))
+
+    await some.send("/schedules", name="nightly", cron="0 3 * * *", urls="https://a.example/")
+    [added] = await Schedules(client).all()
+    listed = (await some.get("/queue")).text
+    await some.send("/schedules/nightly/remove")
+
+    assert (added.cron, added.payloads[0]["url"]) == ("0 3 * * *", "https://a.example/")
+    assert "/schedules/nightly/remove" in listed
+    assert await Schedules(client).all() == []
+
+
+async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: str, keys: Keys) -> None:
+    async with Client(settings_for("redis://127.0.0.1:9", keys)) as away, Client(settings_for(redis_url, keys)) as back:
+        gone = await browser(app_over(away)).get("/queue")
+        there = await browser(app_over(back)).get("/queue")
+
+    assert (gone.status_code, gone.headers["retry-after"], there.status_code) == (503, "5", 200)
+    assert "Redis does not answer" in gone.text
+
+
+async def test_a_batch_is_reported_in_every_format(shop: Browser, client: Client, redis: Redis, keys: Keys) -> None:
+    await shop.send("/scan", urls="https://shop.example/cart", batch="web")
+    kept = await redis.get(keys.result("job-1"))
+    [job] = [name.decode().rpartition(":")[2] async for name in redis.scan_iter(keys.job("web-*"))]
+    await redis.set(keys.result(job), kept.replace(b'"job_id":"job-1"', f'"job_id":"{job}"'.encode()))
+
+    answers = {name: await shop.get(f"/batches/web/report/{name}") for name in ("html", "csv", "junit", "sarif")}
+
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert all("image-alt" in answer.text for answer in answers.values())
+    assert answers["csv"].headers["content-disposition"] == 'attachment; filename="web-report.csv"'
+    assert (await shop.get("/batches/web/report/pdf")).status_code == 400

@@ -1,0 +1,44 @@
+"""Drops the oldest backups beside a new one, so that a timer never fills the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from producer.errors import InputError
+from worker.backup.folder import MANIFEST, SNAPSHOT, Manifest, read
+
+
+def rotate(newest: Path, *, keep: int) -> list[Path]:
+    """Keep the ``keep`` newest backups of the folder that holds ``newest``; returns those that were dropped.
+
+    Only folders with a manifest count, and of these only a backup's two files are deleted: what else lies there stays,
+    with its folder. Raises ``InputError`` where one cannot be deleted.
+    """
+    newest = newest.absolute()
+    others = (backup for backup in _backups(newest.parent) if backup[0] != newest)  # whatever the clock said
+    dropped = old_ones(others, keep=keep - 1)
+    for folder in dropped:
+        try:
+            (folder / MANIFEST).unlink()  # first: half a backup is none
+            (folder / SNAPSHOT).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+        except OSError as error:
+            raise InputError(f"the old backup {str(folder)!r} cannot be deleted: {error.strerror}") from None
+    return dropped
+
+
+def old_ones(backups: Iterable[tuple[Path, Manifest]], *, keep: int) -> list[Path]:
+    """Return all but the ``keep`` made last, oldest first. Pure."""
+    by_age = sorted(backups, key=lambda backup: (backup[1].made_at, backup[0].name))
+    return [folder for folder, _ in by_age[: max(0, len(by_age) - keep)]]
+
+
+def _backups(parent: Path) -> Iterable[tuple[Path, Manifest]]:
+    for folder in parent.iterdir():
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        with suppress(InputError):  # no backup, or none of ours
+            yield folder, read(folder)
