@@ -88,8 +88,8 @@ def add(
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
     sightline schedule add weekly '30 2 * * 1' --file urls.txt
-    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --max-pages 50 --time-zone Europe/Berlin
-    sightline schedule add docs '0 5 * * *' --sitemap https://example.org/ --match '/docs/*' --fail-on critical
+    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --time-zone Europe/Berlin
+    sightline schedule add docs '0 5 * * *' --sitemap https://a.example/ --fail-on critical
     sightline schedule add cart '0 5 * * *' https://shop.example/cart --steps dialog.json
     """
     from producer.stored.due_times import check_cron, zone_of
