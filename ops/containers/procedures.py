@@ -17,7 +17,7 @@ from faults import END_S, expect_kept, expect_whole, history, submit, until_done
 from fleet import Fleet, as_cron, runbook, until
 
 WORKERS: Final = 3
-LOAD: Final = 60
+LOAD: Final = 36
 ROTATE_S: Final = 30.0
 ENDED_WELL: Final = "succeeded"
 
@@ -25,7 +25,7 @@ ENDED_WELL: Final = "succeeded"
 def roll(fleet: Fleet) -> str:
     """Roll three workers under load: never fewer than three healthy, no job requeued twice, none lost."""
     fleet.compose("up", "--detach", "--no-recreate", "--scale", f"worker={WORKERS}", "worker")
-    until(lambda: healthy(fleet) == WORKERS, 120)
+    until(lambda: healthy(fleet) == WORKERS, 240)
     submit(fleet, "roll", LOAD)
     log = fleet.home.parent / "roll.log"
     follow = ["docker", "compose", "logs", "--follow", "--no-log-prefix", "--since", "1s", "worker"]
@@ -34,7 +34,7 @@ def roll(fleet: Fleet) -> str:
             follow, cwd=fleet.home, env={**fleet.engine.environ, **fleet.environ}, stdout=out, stdin=subprocess.DEVNULL
         )
         try:
-            seen = _watched(fleet, lambda: fleet.shell("ops/roll.sh", timeout_s=600))
+            seen = _watched(fleet, lambda: fleet.shell("ops/roll.sh", timeout_s=900, given={"ROLL_WITHIN_S": "400"}))
             until_done(fleet, "roll", LOAD)
         finally:
             follower.terminate()
