@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from contact import expect
+from contact import UP_S, expect
 from engine import CommandFailed
 from faults import END_S, expect_kept, expect_whole, history, submit, until_done
 from fleet import Fleet, as_cron, runbook, until
@@ -31,7 +31,12 @@ def roll(fleet: Fleet) -> str:
     follow = ["docker", "compose", "logs", "--follow", "--no-log-prefix", "--since", "1s", "worker"]
     with log.open("w") as out:
         follower = subprocess.Popen(
-            follow, cwd=fleet.home, env={**fleet.engine.environ, **fleet.environ}, stdout=out, stdin=subprocess.DEVNULL
+            follow,
+            cwd=fleet.home,
+            env={**fleet.engine.environ, **fleet.environ},
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
         )
         try:
             seen = _watched(fleet, lambda: fleet.shell("ops/roll.sh", timeout_s=900, given={"ROLL_WITHIN_S": "400"}))
@@ -93,7 +98,7 @@ def rotate(fleet: Fleet) -> str:
     expect("PONG" not in _as_worker(fleet, old), "the old password is taken")
     fleet.client("status")
     fleet.compose("restart", "redis")
-    until(fleet.is_up, 120)
+    until(fleet.is_up, UP_S)
     expect("PONG" in _as_worker(fleet, (fleet.home / "worker-password").read_text()), "a restart of Redis undoes it")
     expect(took_s <= ROTATE_S, f"it took {took_s:.0f} s: expected {ROTATE_S:.0f} at most")
     return f"{took_s:.0f} s, the old password refused, also after a restart of Redis"
@@ -130,7 +135,7 @@ def restore(fleet: Fleet) -> str:
     records = history(fleet)
     as_cron(fleet, runbook(fleet.home, "Back up", replaced=own))
     as_cron(fleet, runbook(fleet.home, "Restore", replaced=own), timeout_s=END_S)
-    until(fleet.is_up, 120)
+    until(fleet.is_up, UP_S)
     expect_kept(fleet, records)
     return f"{records} records, results and conversation are there"
 
