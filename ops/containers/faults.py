@@ -73,9 +73,10 @@ def history(fleet: Fleet) -> int:
 
 
 def expect_kept(fleet: Fleet, records: int) -> None:
-    """Expect the batch of the kills, that many records and the conversation."""
+    """Expect the batch of the kills, that many records at least, and the conversation."""
     expect_whole(fleet, "kills")
-    expect(history(fleet) == records, f"the history has {history(fleet)} records: expected {records}")
+    found = history(fleet)
+    expect(found >= records, f"the history has {found} records: expected {records}")  # more: work went on
     ask(fleet)
     asked = int(fleet.compose("exec", "-T", "ollama", "python3", "-c", CONVERSATION))
     expect(asked > 1, f"the conversation begins again: {QUESTION!r} is {asked} times in the model's prompt")
