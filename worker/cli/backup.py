@@ -103,7 +103,8 @@ def _verify(folder: Path) -> None:
     found = verify(folder)
     click.echo(
         f"{folder}: verified: a Redis loaded {found.keys:,} keys of {found.manifest.made_at}, "
-        f"{counted(found.scans, 'scan')} among them (the backup had about {found.manifest.keys:,}; what has expired since is gone)"
+        f"{counted(found.scans, 'scan')} among them (the backup had about {found.manifest.keys:,} keys; "
+        f"what has expired since is gone)"
     )
 
 
