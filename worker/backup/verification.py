@@ -1,7 +1,8 @@
 """Proves that a backup can be restored: a Redis of our own loads it, and the scans in it are counted.
 
 Its indexes are left out: to index a hundred thousand vectors takes many times as long as to load them, and workers
-make an index that is missing. The server has a temporary folder, and needs as much memory and disk as the data does. Next: ``folder.py``, which looks at manifest and digest first.
+make an index that is missing. The server has a temporary folder, and needs as much memory and disk as the data does.
+Next: ``folder.py``, which looks at manifest and digest first.
 """
 
 from __future__ import annotations
