@@ -39,6 +39,7 @@ class Scans:
             event = {"url": url, "status": "scanned", "barriers": 0}
             return Commit(scan_result(url=url, scan_id=""), event=event)
 
+        scan.__qualname__ = "scan"
         return scan
 
 
@@ -67,14 +68,14 @@ async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between
         words: list[str] = []
 
         async def watch() -> None:
-            async with httpx.AsyncClient(timeout=120) as browser:
-                async with browser.stream("GET", f"http://127.0.0.1:{port}/batches/live/events") as answer:
-                    async for _, name, parts in heard(answer):
-                        words.append(name)
-                        if name == "update":
-                            seen.append(parts)
-                            if parts["ended"]:
-                                return
+            address = f"http://127.0.0.1:{port}/batches/live/events"
+            async with httpx.AsyncClient(timeout=120) as browser, browser.stream("GET", address) as answer:
+                async for _, name, parts in heard(answer):
+                    words.append(name)
+                    if name == "update":
+                        seen.append(parts)
+                        if parts["ended"]:
+                            return
 
         watching = asyncio.create_task(watch())
         await until(lambda: seen, what="the state before the first page")
@@ -158,4 +159,3 @@ async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Clie
 
     assert newest[-1] == message("update", {"number": "99"})
     assert len(newest) <= 16
-

@@ -158,7 +158,7 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
     assert "Redis does not answer" in gone.text
 
 
-async def test_a_batch_is_reported_in_every_format(shop: Browser, client: Client, redis: Redis, keys: Keys) -> None:
+async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, keys: Keys) -> None:
     await shop.send("/scan", urls="https://shop.example/cart", batch="web")
     kept = await redis.get(keys.result("job-1"))
     [job] = [name.decode().rpartition(":")[2] async for name in redis.scan_iter(keys.job("web-*"))]
