@@ -89,7 +89,7 @@ def _paths(port: int, shop: str, environment: Mapping[str, str]) -> dict[str, st
         "page": f"/pages?url={quote(f'{shop}kettle.html')}",
         "batch": "/batches/nightly",
         "queue": "/queue",
-        "compare": "/compare?before=yesterday&after=now",
+        "compare": "/compare",
         "ask": f"/ask/{json.loads(asked.stdout)['job_id']}",
         "search": "/search?q=pictures+without+text",
         "scan": "/scan",

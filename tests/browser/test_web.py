@@ -30,7 +30,7 @@ PATHS = (
     "/batches/web",
     "/queue",
     "/usage",
-    "/compare?before=yesterday&after=now",
+    "/compare",
     "/ask",
     "/search?q=image-alt",
     "/scan",

@@ -118,6 +118,14 @@ async def test_a_wrong_address_gets_a_clear_page(client: Client, path: str, stat
     assert word in answer.text.replace("&#39;", "'")
 
 
+async def test_two_times_without_a_page_in_common_are_not_called_the_same(shop: Browser) -> None:
+    answer = await shop.get("/compare", params={"before": "yesterday", "after": "now"})
+
+    assert answer.status_code == 400
+    assert "No page is known both at" in answer.text
+    assert "3 pages were first scanned later" in answer.text
+
+
 async def test_what_is_submitted_is_a_batch_with_its_options(client: Client) -> None:
     some = browser(app_over(client))
 
