@@ -25,6 +25,7 @@ from producer.keys import Keys
 from worker.memory.history.history import History
 from worker.memory.history.scan_record import document
 from worker.memory.vectors.embeddings import Embedded, Embeddings
+from worker.memory.vectors.indexes import exact_tag
 from worker.models.builtin.models import BuiltinEmbedder
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -191,7 +192,7 @@ def _barrier(number: int) -> dict[str, Any]:
     host = _host(number)
     times = {"first_ms": 1, "since_ms": number, "last_ms": number, "mended_ms": 0}
     counts = {"pages": SCANS // BARRIERS, "elements": 2 * SCANS // BARRIERS, "groups": '{"shop":20}'}
-    tags = {"host": host.replace(".", "\\."), "host_name": host, "site": f"{number % SITES:08x}", "impact": "critical"}
+    tags = {"host": exact_tag(host), "host_name": host, "site": f"{number % SITES:08x}", "impact": "critical"}
     return {**about, **times, **counts, **tags}
 
 

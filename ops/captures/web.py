@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 @contextmanager
-def pages(environment: Mapping[str, str]) -> Iterator[int]:
+def pages(environment: Mapping[str, str]) -> Generator[int]:
     """Serve the pages at a free port."""
     command = [sys.executable, "-m", "sightline", "web", "--port", "0"]
     program = subprocess.Popen(
