@@ -104,7 +104,7 @@ async def test_a_page_shows_its_findings_and_its_history(shop: Browser) -> None:
         ("/barriers/0000000000000000-00000000", 404, "may have been pruned"),
         ("/barriers/nonsense", 400, "16 and 8 hex digits"),
         ("/pages", 400, "/pages?url="),
-        ("/pages?url=nonsense", 400, "no address"),
+        ("/pages?url=nonsense", 400, "has no scheme"),
         ("/batches/nobody", 404, "no batch"),
         ("/usage?days=0", 400, "expected 1 to 400"),
         ("/?since=soon", 400, "expected a day"),
