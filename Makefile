@@ -8,10 +8,10 @@ BIN := .venv/bin
 READY := .venv/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench truth arq-suite chaos soak fuzz mutants docs wheel release lock clean
+.PHONY: help setup demo up test check bench truth arq-suite containers chaos soak fuzz mutants docs wheel release lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /:/' | awk -F: '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv, fetch Redis, find or install a browser
 	@ops/setup/programs.sh
@@ -37,6 +37,9 @@ truth: setup ## Compare what is found with what bare axe-core finds on the same 
 
 arq-suite: setup ## Run arq's own tests on sightline.arq, and compare with the differences that docs/arq.md has; about a minute
 	@$(BIN)/python ops/arq_suite/run.py
+
+containers: setup ## Run docker-compose.yml and the runbook's procedures for real; ROWS="up kills" runs some, CACHE=DIR keeps layers
+	@$(BIN)/python ops/containers/run.py $(if $(CACHE),--cache $(CACHE)) $(ROWS)
 
 chaos: setup ## Break everything at once and count what was lost; MINUTES=10 SEED=1
 	@$(BIN)/python ops/chaos/run.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

@@ -11,6 +11,9 @@ done
 # Of the mail server that alerts go through; put it there where that server wants a login.
 [ -e alert-smtp-password ] || : >alert-smtp-password
 chmod 644 alert-smtp-password
+# Accounts of the pages: none until somebody adds one (docs/board.md).
+: >>web-password
+chmod 644 web-password
 # quoted FILE: its password inside a JSON string.
 quoted() { printf '%s' "$(cat "$1")" | sed 's/[\\"]/\\&/g'; }
 printf '{"redis://exporter@redis:6379": "%s"}' "$(quoted exporter-user-password)" >exporter-password

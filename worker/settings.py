@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -103,6 +103,12 @@ class WorkerSettings(NoticeSettings):
 
     ``http://gpu1:11434#chat=1,embed=1,http://gpu2:11434#chat=2,embed=0``. All workers must give a host the same
     address: slots are counted by it. More slots than the card serves at once, and calls queue where nobody sees them.
+    """
+
+    ollama_token_file: str = ""
+    """File that holds a bearer token for the https:// hosts of OLLAMA_BASE_URL: their reverse proxies ask for it.
+
+    Read for each call, so that one which expires is replaced without a restart. Sent by TLS only.
     """
 
     metrics_port: Annotated[int, Within(ge=0, le=65535)] = 0
@@ -251,11 +257,16 @@ class WorkerSettings(NoticeSettings):
                 f"the context, and no room is left for a prompt; lower the first or raise the second"
             )
             raise SettingsError(msg)
+        if self.ollama_token_file and not any(host.token_file for host in self.ollama_hosts):
+            msg = "OLLAMA_TOKEN_FILE is set, and OLLAMA_BASE_URL names no https:// host: a token is sent by TLS only"
+            raise SettingsError(msg)
 
     @property
     def ollama_hosts(self) -> tuple[Host, ...]:
-        """The hosts in ``ollama_base_url``; their names hold no password."""
-        return parse_hosts(self.ollama_base_url)
+        """The hosts in ``ollama_base_url``; their names hold no password. Those reached by TLS get the token."""
+        hosts = parse_hosts(self.ollama_base_url)
+        file = self.ollama_token_file
+        return tuple(replace(host, token_file=file) if host.name.startswith("https://") else host for host in hosts)
 
     def __repr__(self) -> str:
         shown = ",".join(f"{host.name}#chat={host.chat},embed={host.embed}" for host in self.ollama_hosts)

@@ -31,10 +31,11 @@ from report import RESULTS, machine, markdown
 from report_rows import REPORT_ROWS
 from rows import QUEUE_ROWS, Bench, Row
 from scan import scans
+from web_rows import WEB_ROWS
 
 from worker.own_redis.server import EmbeddedRedis
 
-ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **REPORT_ROWS, **MEMORY_ROWS, **GROWTH_ROWS}
+ROWS = {**QUEUE_ROWS, "gpu": gpu, "scans": scans, **CLI_ROWS, **REPORT_ROWS, **MEMORY_ROWS, **GROWTH_ROWS, **WEB_ROWS}
 
 
 def main() -> int:

@@ -68,7 +68,7 @@ def photograph(width: int, environment: dict[str, str], listed: Path, pages: lis
 
     def look() -> None:
         time.sleep(4)  # the camera waits for the workers to be in full swing; nothing depends on how long
-        boards.append(shown(["top"], width, environment, height=HEIGHTS[width], quit_after_s=3))
+        boards.append(shown(["top"], width, environment, height=HEIGHTS[width], screens=3))
 
     scan = ["scan", "--file", str(listed), "--batch", f"nightly-{width}", "--fail-on", "never", "-o", os.devnull]
     drawn = shown([*scan, "--format", "jsonl"], width, environment, on_work=look)
@@ -86,28 +86,32 @@ def shown(
     environment: dict[str, str],
     *,
     height: int = 40,
-    quit_after_s: float = 0,
+    screens: int = 0,
     on_work: Callable[[], None] | None = None,
 ) -> str:
     """Return all that a command writes to a terminal of this size; ``on_work`` is called once it has begun.
 
-    It is sent a q after ``quit_after_s`` where that is not 0.
+    It is sent a q once it has drawn so many ``screens``, where that is not 0.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     command = [sys.executable, "-m", "producer.cli.main", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    if quit_after_s:
-        threading.Timer(quit_after_s, os.write, (ours, b"q")).start()
-    seen = b""
+    seen, looking = b"", None
     while piece := _read(ours):
         seen += piece
+        if screens and seen.count(b"\x1b[H") > screens:
+            os.write(ours, b"q")
+            screens = 0
         if on_work is not None and AT_WORK.search(seen):
-            threading.Thread(target=on_work).start()
+            looking = threading.Thread(target=on_work)
+            looking.start()
             on_work = None
     os.close(ours)
     process.wait()
+    if looking is not None:
+        looking.join()
     return seen.decode()
 
 

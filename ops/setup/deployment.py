@@ -113,6 +113,7 @@ def versions(root: Path) -> Iterator[str]:
         "ops/Dockerfile": r"(?:sightline-(?:worker|producer):|image\.version=\")([\w.]+)",
         "ops/k8s/kustomization.yaml": r"newTag: (\S+)",
         "ops/k8s/worker.yaml": r"kubernetes\.io/version: (\S+)",
+        "ops/k8s/web.yaml": r"kubernetes\.io/version: (\S+)",
     }
     for name, pattern in patterns.items():
         found = set(re.findall(pattern, (root / name).read_text()))
@@ -231,6 +232,8 @@ def kubernetes(root: Path) -> Iterator[str]:
             yield from against(
                 what, tree, {"$ref": f"#/$defs/{native['kinds'][tree['kind']]}", "$defs": native["$defs"]}
             )
+        elif tree["kind"] == "Service":
+            yield from _leads_to_pods(tree, objects)
         elif tree["kind"] in keda:
             yield from against(what, tree, closed(keda[tree["kind"]]))
         else:
@@ -238,7 +241,8 @@ def kubernetes(root: Path) -> Iterator[str]:
     literals: list[str] = kustomization["configMapGenerator"][0]["literals"]
     settings = dict(literal.split("=", 1) for literal in literals)
     yield from environment("kustomization.yaml", settings)
-    by_kind: dict[str, Tree] = {tree["kind"]: tree for tree in objects}
+    of_workers = (tree for tree in objects if tree["metadata"]["name"] != "sightline-web")
+    by_kind: dict[str, Tree] = {tree["kind"]: tree for tree in of_workers}
     pod = by_kind["Deployment"]["spec"]["template"]
     yield from grace("Deployment", settings, pod["spec"]["terminationGracePeriodSeconds"])
     for kind, path in (
@@ -252,6 +256,16 @@ def kubernetes(root: Path) -> Iterator[str]:
             yield f"{kind}: it selects no worker"
     yield from _triggers(by_kind["ScaledObject"], Keys(settings["ENVIRONMENT"]))
     yield from _kustomized(folder)
+
+
+def _leads_to_pods(service: Tree, objects: Iterable[Tree]) -> Iterator[str]:
+    """Give a problem where a Service selects no pod of ours, or names no port of it."""
+    wanted: Tree = service["spec"]["selector"]
+    pods = [tree["spec"]["template"] for tree in objects if tree["kind"] == "Deployment"]
+    chosen = [pod for pod in pods if wanted.items() <= pod["metadata"]["labels"].items()]
+    ports = {port["name"] for pod in chosen for one in pod["spec"]["containers"] for port in one["ports"]}
+    if not {port["targetPort"] for port in service["spec"]["ports"]} <= ports:
+        yield f"Service {service['metadata']['name']}: it leads to no port of a pod"
 
 
 def _triggers(scaled: Tree, keys: Keys) -> Iterator[str]:

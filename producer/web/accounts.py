@@ -60,10 +60,10 @@ class Accounts:
         self._nobody = Account("", "reader", os.urandom(16), os.urandom(64))
 
     def check(self) -> None:
-        """Raise ``InputError`` for a file that is missing, malformed, readable by others, or empty."""
+        """Raise ``InputError`` for a file that is missing, malformed, writable by others, or empty."""
         self._read()
-        if self._path.stat().st_mode & 0o077:
-            raise InputError(f"--auth {str(self._path)!r} can be read by other users: type chmod 600 {self._path}")
+        if self._path.stat().st_mode & 0o022:
+            raise InputError(f"--auth {str(self._path)!r} can be written by others: type chmod go-w {self._path}")
         if not self._accounts:
             raise InputError(f"--auth {str(self._path)!r} has no account: add one with --add NAME --role operator")
 

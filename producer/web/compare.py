@@ -23,6 +23,9 @@ async def compare(desk: Desk, request: Request) -> Shown:
     if asked["before"] and asked["after"]:
         try:
             found = await desk.history.compare(asked["before"], asked["after"], site=asked["site"] or None)
+            if not found.compared:  # that nothing changed would be wrong
+                reasons = "; ".join(found.remarks) or "no page is recorded at either"
+                found, why = None, f"No page is known both at {found.before.text} and at {found.after.text}: {reasons}."
         except InputError as error:
             why = str(error)
     with redis_errors(desk.client.settings, None):

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,7 +62,7 @@ class Live:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def stream(self, name: str, *, since: str = "") -> AsyncIterator[bytes]:
+    async def stream(self, name: str, *, since: str = "") -> AsyncGenerator[bytes]:
         """Yield the messages of one batch (or of all, for '') until the client goes."""
         topic = self._topics.setdefault(name, Topic(name))
         queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)

@@ -15,7 +15,8 @@ from producer.cli.scan.target_list import Targets
 from producer.cli.scan.targets import read_targets
 from producer.contract import JsonObject
 from producer.errors import InputError
-from producer.stored.schedules import Schedule, Schedules, check_cron
+from producer.stored.due_times import check_cron
+from producer.stored.schedules import Schedule, Schedules
 from producer.web.desk import Desk, Elsewhere, Shown
 from producer.web.guard import Form, form_of
 

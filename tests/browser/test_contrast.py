@@ -14,7 +14,7 @@ from tests.support.site import Site
 from worker.scan import contrast
 from worker.scan.axe import AxeRun
 from worker.scan.blank import BlankPage
-from worker.scan.cdp import CallFailed
+from worker.scan.cdp import CallFailed, JsonObject, Session
 from worker.scan.chromium import Chromium
 from worker.scan.contrast import MAX_TEXTS, measure_contrast
 from worker.scan.engine import ScanEngine
@@ -217,3 +217,25 @@ async def test_a_blank_page_that_dies_is_replaced_at_the_next_call(browser_path:
         assert await blank.ask("globalThis.known") is None
     finally:
         await browser.close()
+
+
+async def test_only_the_part_of_the_window_with_undecided_text_is_drawn_wherever_it_stands(
+    engine: ScanEngine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips: list[dict[str, float]] = []
+    call = Session.call
+
+    async def noted(self: Session, method: str, params: JsonObject | None = None, **options: Any) -> JsonObject:
+        if method == "Page.captureScreenshot":
+            clips.append((params or {})["clip"])
+        return await call(self, method, params, **options)
+
+    monkeypatch.setattr(Session, "call", noted)
+    far = "<div style='height:3000px'></div>"
+    url = site.add("/small", page(f"{far}{line('one', '#fff', DARK)}{far}"))
+
+    result = await scan(engine, url)
+
+    assert verdicts(result) == {"#one": "passes"}
+    assert len(clips) == 4
+    assert all(clip["height"] < 100 and clip["y"] > 3000 for clip in clips)

@@ -61,12 +61,15 @@ class OpenPage:
 
 
 @asynccontextmanager
-async def opened(address: str, *, width: int = 1280, scheme: Scheme = "light") -> AsyncGenerator[OpenPage]:
-    """Open ``address`` in a browser of its own; a window ``width`` wide. Nothing but files and data can be loaded."""
+async def opened(
+    address: str, *, width: int = 1280, scheme: Scheme = "light", port: int = 9
+) -> AsyncGenerator[OpenPage]:
+    """Open ``address`` in a browser of its own, ``width`` wide. Only files, data and the server at ``port`` load."""
     browser = await Chromium.launch(find_browser(), ScanSettings(max_renderer_mb=2048))
     try:
         viewport = Viewport(width=width, height=900)
-        page = await Page.open(browser, proxy_port=9, viewport=viewport, user_agent=browser.user_agent, start_script="")
+        agent = browser.user_agent
+        page = await Page.open(browser, proxy_port=port, viewport=viewport, user_agent=agent, start_script="")
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         await page.session.call("Emulation.setEmulatedMedia", media)
         await page.session.call("Page.navigate", {"url": address}, timeout_s=30)

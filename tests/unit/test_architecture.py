@@ -47,6 +47,8 @@ FORBIDDEN = {
     "producer/views/__init__.py": "producer.config",
     "producer/config/__init__.py": "producer.cli",
     "producer/cli/__init__.py": "worker",
+    "producer/cli/batch.py": "starlette",
+    "producer/web/__init__.py": "worker",
     "worker/scan/__init__.py": "worker.queue",
     "worker/queue/__init__.py": "worker.scan",
     "worker/queue/outcome.py": "arq",

@@ -95,6 +95,16 @@ def test_robots_txt_logins_and_patterns_hold_as_for_sitemaps(site: SmallSite) ->
     assert "pw" not in remark
 
 
+def test_that_links_are_followed_without_the_steps_of_a_login_is_said(site: SmallSite) -> None:
+    site.files["/"] = linking()
+    asked = ScanOptions(crawl=(f"{site.url}/",), login="login.json")
+
+    stranger, member = (read_targets([], None, asked, secrets) for secrets in ({}, {"headers": {"X-Member": "1"}}))
+
+    assert [one for one in stranger.remarks if "without --login" in one]
+    assert not [one for one in member.remarks if "without --login" in one]
+
+
 def test_a_start_that_gives_nothing_says_why(site: SmallSite) -> None:
     site.files["/robots.txt"] = b"User-agent: *\nDisallow: /\n"
 

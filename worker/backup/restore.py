@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.errors import RedisUnsuitable, ServiceError
 from producer.redis.scripts import as_text
@@ -171,6 +172,9 @@ def _until(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
             heard = time.monotonic()
         except BusyLoadingError:
             heard = time.monotonic()
+        except RedisTimeoutError:  # it indexes vectors as it loads, and answers nobody meanwhile
+            if time.monotonic() > heard + within_s:
+                break
         except (RedisError, OSError):
             if time.monotonic() > heard + AWAY_S:
                 msg = f"Redis has not answered for {AWAY_S:.0f} s, or ended: its log says why it cannot load the backup"

@@ -49,9 +49,13 @@ class Pieces(io.RawIOBase):
 
 
 class SecretFilter:
-    """Gives a snapshot without its secrets; ``dropped`` counts them."""
+    """Gives a snapshot without its secrets; ``dropped`` counts them.
 
-    def __init__(self, snapshot: Iterator[bytes]) -> None:
+    With ``with_indexes`` False, a Redis that loads it makes no index.
+    """
+
+    def __init__(self, snapshot: Iterator[bytes], *, with_indexes: bool = True) -> None:
+        self._with_indexes = with_indexes
         self._stream = io.BufferedReader(Pieces(snapshot), CHUNK)
         self._record = bytearray()
         self.dropped = 0
@@ -87,6 +91,8 @@ class SecretFilter:
                 continue
             if kind == END or kind in _OF_THE_WHOLE:
                 _OF_THE_WHOLE.get(kind, _nothing)(self)
+                if kind == MODULE_AUX and not self._with_indexes:
+                    self._record.clear()
                 return kind == END
             if kind not in _VALUES:
                 raise UnknownRecord

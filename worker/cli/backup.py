@@ -101,12 +101,11 @@ def _verify(folder: Path) -> None:
     from worker.backup.verification import verify
 
     found = verify(folder)
-    indexes = ", ".join(f"{name} {number:,}" for name, number in sorted(found.documents.items())) or "none"
     click.echo(
-        f"{folder}: verified: a Redis loaded {found.keys:,} keys of {found.manifest.made_at}, {found.scans:,} scans "
-        f"among them (the backup had about {found.manifest.keys:,}; what has expired since is gone)"
+        f"{folder}: verified: a Redis loaded {found.keys:,} keys of {found.manifest.made_at}, "
+        f"{counted(found.scans, 'scan')} among them (the backup had about {found.manifest.keys:,} keys; "
+        f"what has expired since is gone)"
     )
-    click.echo(f"documents by index: {indexes}")
 
 
 @click.command()

@@ -33,6 +33,8 @@ class Host:
     address: str
     chat: int = 1
     embed: int = 1
+    token_file: str = ""
+    """File with the bearer token that its reverse proxy wants; '' for none."""
 
 
 def parse_hosts(text: str) -> tuple[Host, ...]:

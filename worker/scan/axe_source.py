@@ -1,7 +1,8 @@
 """The source of axe-core as it runs in a page, and of our own scripts.
 
-axe-core is shipped with its licence and verified by its SHA-256 before use. A few parts whose time is quadratic in the
-page's size are replaced by equivalent linear ones, and the canvas is dark if the page's is.
+axe-core is shipped with its licence and checked against its SHA-256 before it is used. A few pieces of it whose time is
+quadratic in the page are replaced by linear ones that return the same, its stand-ins for what every browser has by the
+browser's, and the canvas is dark where the page's is.
 """
 
 from __future__ import annotations
@@ -93,6 +94,18 @@ _CANVAS: Final = (
 )
 """axe-core assumes a white canvas, which is wrong if ``color-scheme`` is dark and in forced colours."""
 
+_NATIVE: Final = tuple(
+    (f"{theirs}=e(function(e,t){{var r={inner}();t.exports=r}})", f"{theirs}=e(function(e,t){{t.exports={native}}})")
+    for theirs, inner, native in (
+        ("Lt", "Pt", "Object.hasOwn"),
+        ("rr", "tr", "Object.values"),
+        ("ir", "or", "Object.entries"),
+        ("Vr", "qr", "Object.fromEntries"),
+        ("rn", "tn", "Array.from"),
+    )
+)
+"""Its stand-ins for functions of old browsers, which it makes whether they are needed or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class AxeSource:
@@ -116,9 +129,9 @@ def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
 
 @cache
 def quick_axe() -> str:
-    """Return axe-core's source with constant-time look-ups and the page's canvas colour."""
+    """Return axe-core's text with quick look-ups, the browser's own functions, and the canvas as dark as the page's."""
     text = load_axe().text
-    for theirs, ours in (*_QUICK, *_CANVAS):
+    for theirs, ours in (*_QUICK, *_CANVAS, *_NATIVE):
         if text.count(theirs) != 1:
             msg = f"axe-core {load_axe().version} does not have {theirs!r} once: expected the version that came with us"
             raise ScanFailed(msg)

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from producer.contract import MeasuredContrast, Viewport
 from worker.scan.axe import AxeReport, ElementId, World
 from worker.scan.axe_source import script
 from worker.scan.blank import BlankPage
 from worker.scan.cdp import CallFailed, JsonObject
+from worker.scan.edges import Edges, area_around
 from worker.scan.page import Page, ScriptFailed, literal
 
 MAX_TEXTS: Final = 50
@@ -43,33 +44,6 @@ _PAINTS: Final = ("plain", "clear", "fill", "mark")
 
 Path = tuple[ElementId, ...]
 """An element, after the elements of the frames it is in."""
-
-
-class Edges(NamedTuple):
-    """A rectangle in the window's pixels."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def moved(self, left: float, top: float) -> Edges:
-        """Return it in the coordinates of a window in which its own starts at ``left``, ``top``."""
-        return Edges(self.left + left, self.top + top, self.right + left, self.bottom + top)
-
-    def scaled(self, by: float) -> Edges:
-        """Return it in the pixels of an image with ``by`` pixels per window pixel."""
-        return Edges(*(edge * by for edge in self))
-
-    def cut(self, other: Edges) -> Edges:
-        """Return the intersection, which may have negative size."""
-        lefts, tops = (self.left, other.left), (self.top, other.top)
-        return Edges(max(lefts), max(tops), min(self.right, other.right), min(self.bottom, other.bottom))
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it is empty."""
-        return self.right - self.left < 1 or self.bottom - self.top < 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +181,18 @@ class _Measurement:
         chosen = choose(texts, shown=shown)
         if not chosen:
             return done
+        area = self._area_of(part for name in chosen for part in texts[name].texts)
+        clip = {} if area == self._window else await self._clip(area)
         try:
             for how in _PAINTS:
                 if how != "plain":
                     await self._paint(chosen, how)
-                shot = await self._shot()
+                shot = await self._shot(clip)
                 await self._blank.ask(f"sightlinePixels.add({self._view}, {literal(how)}, {literal(shot)})")
         finally:
             await asyncio.shield(self._in_touched("sightlineContrast.paintBack()"))
-        boxes = [[part.cut(texts[name].window).scaled(self._scale) for part in texts[name].texts] for name in chosen]
+        parts = [[part.cut(texts[name].window) for part in texts[name].texts] for name in chosen]
+        boxes = [[part.moved(-area.left, -area.top).scaled(self._scale) for part in some] for some in parts]
         ratios = await self._blank.ask(f"sightlinePixels.measure({self._view}, {literal(boxes)})")
         for name, pair in zip(chosen, ratios, strict=True):
             if pair or len(paths[name]) == 1 or name in self._unseen:
@@ -250,13 +227,24 @@ class _Measurement:
                 windows[path] = (inner, inner.cut(seen))
         return windows
 
+    def _area_of(self, texts: Iterable[Edges]) -> Edges:
+        """Return the part of the window that has the texts; all of it where pixels are scaled."""
+        area = area_around(texts).cut(self._window)
+        return self._window if self._scale != 1 or area.is_empty else area
+
     async def _paint(self, chosen: Sequence[ElementId], how: str) -> None:
         for frame in {frame for frame, _ in chosen}:
             numbers = [number for owner, number in chosen if owner == frame]
             await self._ask(frame, f"sightlineContrast.paint({numbers}, {literal(how)})")
 
-    async def _shot(self) -> str:
-        asked = {"format": "png", "optimizeForSpeed": True}
+    async def _clip(self, area: Edges) -> JsonObject:
+        """Return what keeps a picture to that part of the window; the browser wants it in the document's pixels."""
+        left, top = await self._ask(0, "[scrollX, scrollY]")
+        size = {"width": area.right - area.left, "height": area.bottom - area.top, "scale": 1}
+        return {"clip": {"x": area.left + left, "y": area.top + top, **size}}
+
+    async def _shot(self, clip: JsonObject) -> str:
+        asked = {"format": "png", "optimizeForSpeed": True, **clip}
         return str((await self._page.session.call("Page.captureScreenshot", asked, timeout_s=LIMIT_S))["data"])
 
     async def _put_back(self) -> None:

@@ -17,6 +17,10 @@ from producer.sitemaps.search import in_crawls
 if TYPE_CHECKING:
     from producer.contract import JsonObject
 
+_AS_STRANGER: Final = (
+    "crawl: links are followed without --login, whose steps need a browser: pages behind it are found with a session "
+    "in --storage-state or --cookie-file, or given one by one"
+)
 _PATTERNS: Final = 5
 """Number of patterns named in the summary, the most frequent ones."""
 
@@ -29,6 +33,8 @@ def add_crawls(
     search = search_of(wanted, targets)
     check_one_site(search.crawl, secrets)
     trusted = trusted_by(wanted)
+    if wanted.login and not secrets:
+        targets.remarks.append(_AS_STRANGER)
 
     def downloads_of(start: str) -> Downloads:
         return Downloads(login_for(start, secrets, targets), tell, trusted)

@@ -15,7 +15,7 @@ from producer.client.client import Client
 from producer.contract import AssessmentSource, JsonObject, ScanResult, Usage
 from producer.contract.fixes import FIRST
 from producer.contract.payloads import ASSESS, FIX, assess_job_id
-from producer.errors import ModelUnreachable
+from producer.errors import Busy, ModelUnreachable
 from producer.keys import Keys
 from tests.redis.agent.scanning import HOME, graph, jobs
 from tests.redis.agent.test_fix_jobs import TryingEngine, labelled
@@ -149,3 +149,27 @@ def test_what_is_put_off_by_thousands_looks_in_turn():
 
     assert pauses[0] == assess_job.PAUSE_S
     assert pauses[-1] == pytest.approx(assess_job.PAUSE_S + 999 * assess_job.GAP_S)
+
+
+async def test_in_an_outage_one_waiting_assessment_looks_for_the_others_of_its_worker(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    chat = Outage()
+    assessments = AssessJobs(chat, redis, keys, 0)
+    waits = scan_result(labelled()).revised(assessment_source="none: pending")
+    for scan in ("s1", "s2"):
+        await redis.set(keys.result(scan), waits.model_dump_json())
+
+    async def look(scan: str) -> int:
+        with pytest.raises(Busy):
+            await assessments.run({}, {"scan": scan})
+        return chat.tasks.total()
+
+    first, second = await look("s1"), await look("s2")
+    again = [await look(scan) for scan in ("s1", "s2")]
+    monkeypatch.setattr(assessments._outage, "ends", 0.0)
+    later = await look("s1")
+
+    assert (second > first, again, later > second) == (True, [second, second], True)
+    for scan in ("s1", "s2"):
+        assert b"no model host answers" in (await redis.get(keys.result(scan)) or b"")

@@ -107,13 +107,15 @@ def test_what_a_waiting_scan_would_log_in_with_is_in_no_backup_and_all_else_is(
 
 def test_a_backup_is_verified_noted_and_kept_beside_the_newest_only(filled: EmbeddedRedis, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
+    with Redis.from_url(filled.url) as client:
+        client.hset("sightline:dev:scan:one", "url", "https://shop.example/")
     (folder / "mine").mkdir(parents=True)
     (folder / "mine/notes.txt").write_text("no backup")
     made = [run(filled, "backup", str(folder / name), "--verify", "--keep", "2") for name in ("a", "b", "c")]
 
     assert [(one.returncode, one.stderr) for one in made] == [(0, "")] * 3
-    assert "verified: a Redis loaded 4 keys" in made[0].stdout
-    assert "documents by index: idx 1" in made[0].stdout
+    assert "verified: a Redis loaded 5 keys" in made[0].stdout
+    assert ", 1 scan among them" in made[0].stdout
     assert sorted(path.name for path in folder.iterdir()) == ["b", "c", "mine"]
     with Redis.from_url(filled.url) as client:
         assert age_s(client.hgetall("sightline:dev:backup"), now_ms=int(client.time()[0]) * 1000) is not None  # pyright: ignore[reportArgumentType, reportIndexIssue]  # a blocking client

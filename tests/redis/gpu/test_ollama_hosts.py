@@ -6,6 +6,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
+from producer.client.gpu_view import GpuHost
 from producer.keys import Keys
 from tests.support.gpu import DEADLINE_S, set_host, view_of
 from tests.support.ollama_models import ASK, Open, pool_of
@@ -76,3 +77,18 @@ async def test_loaded_models_and_their_memory_are_seen(open_with: Open, ollama: 
 
     assert [(model.name, model.context) for model in host.loaded] == [("qwen3.5:4b", 8192)]
     assert host.vram_bytes == CHAT.size
+
+
+async def test_models_that_push_each_other_out_of_memory_are_said_to(open_with: Open, ollama: OllamaServer):
+    models = await open_with(ollama.url)
+
+    async def host() -> GpuHost:
+        return (await view_of(pool_of(models))).hosts[0]
+
+    for only in (CHAT, EMBED, CHAT, EMBED):
+        ollama.loaded = {only.name: 4096}
+        async with asyncio.timeout(DEADLINE_S):
+            while [model.name for model in (await host()).loaded] != [only.name]:
+                pass
+
+    assert "push each other out of its memory" in " ".join((await host()).notes)

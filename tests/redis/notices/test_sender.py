@@ -327,7 +327,10 @@ async def test_a_fault_of_ours_in_one_notice_ends_neither_the_others_nor_its_own
         async def send(self, notice: Notice) -> None:
             raise AttributeError(f"no attribute of {notice.event}")
 
-    webhook = Webhook(hook.url, "", "dev", lambda *_: None)
+    def allowed(host: str, port: int, address: str) -> None:
+        del host, port, address
+
+    webhook = Webhook(hook.url, "", "dev", allowed)
     store = NoticeStore(redis, keys, channels=["broken", webhook.channel], kinds=["scan.regressed"])
     sender = NoticeSender(store, [Broken(), webhook])
     await sender.look()

@@ -22,7 +22,7 @@ from producer.web.settings import WebSettings
 from tests.support.web_pages import WORST, Browser, app_over, browser, record_shop
 from worker.memory.history.history import History
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # noqa: S105  of accounts that the tests make
 POSTS = [route for route in ROUTES if "POST" in (route.methods or ())]
 GETS = [route for route in ROUTES if "GET" in (route.methods or ())]
 NAMED = {
@@ -52,6 +52,11 @@ def file(tmp_path: Path) -> str:
 @pytest.fixture
 def signed(client: Client, file: str) -> Browser:
     return browser(app_over(client, WebSettings(auth=file), accounts=Accounts(file)))
+
+
+def remove_account(file: str, name: str) -> None:
+    lines = Path(file).read_text().splitlines()
+    Path(file).write_text("".join(f"{line}\n" for line in lines if not line.startswith(name)))
 
 
 async def sign_in(some: Browser, name: str, password: str = PASSWORD, onward: str = "/") -> int:
@@ -128,8 +133,7 @@ async def test_an_operator_may_until_the_account_goes(signed: Browser, client: C
     assert await sign_in(signed, "anna") == 303
     assert (await signed.send("/scan", urls="https://a.example/", batch="one")).status_code == 303
 
-    lines = Path(file).read_text().splitlines()
-    Path(file).write_text("".join(f"{line}\n" for line in lines if not line.startswith("anna")))
+    remove_account(file, "anna")
 
     assert (await signed.get("/scan")).status_code == 303
     assert (await client.batch("one")).total == 1
@@ -229,7 +233,17 @@ async def test_text_of_pages_is_text_in_every_field(redis: Redis, keys: Keys, hi
     await some.send(f"/barriers/{WORST}/waive", of=f"/barriers/{WORST}", reason=XSS)
     await redis.execute_command("XADD", keys.dead, "*", "id", XSS, "kind", XSS, "error", XSS, "reason", XSS)
     asked = {"q": XSS, "before": XSS, "after": XSS, "site": XSS, "thread": XSS, "url": XSS}
-    paths = ("/", "/sites/shop.example", f"/barriers/{WORST}", "/queue", "/search", "/compare", "/ask", "/scan", "/pages")
+    paths = (
+        "/",
+        "/sites/shop.example",
+        f"/barriers/{WORST}",
+        "/queue",
+        "/search",
+        "/compare",
+        "/ask",
+        "/scan",
+        "/pages",
+    )
 
     shown = {path: await some.get(path, params=asked) for path in paths}
     shown["page"] = await some.get("/pages", params={"url": "https://shop.example/cart"})

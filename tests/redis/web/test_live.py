@@ -39,6 +39,7 @@ class Scans:
             event = {"url": url, "status": "scanned", "barriers": 0}
             return Commit(scan_result(url=url, scan_id=""), event=event)
 
+        scan.__qualname__ = "scan"
         return scan
 
 
@@ -67,14 +68,14 @@ async def test_a_batch_of_300_pages_is_seen_live_with_redis_restarted_in_between
         words: list[str] = []
 
         async def watch() -> None:
-            async with httpx.AsyncClient(timeout=120) as browser:
-                async with browser.stream("GET", f"http://127.0.0.1:{port}/batches/live/events") as answer:
-                    async for _, name, parts in heard(answer):
-                        words.append(name)
-                        if name == "update":
-                            seen.append(parts)
-                            if parts["ended"]:
-                                return
+            address = f"http://127.0.0.1:{port}/batches/live/events"
+            async with httpx.AsyncClient(timeout=120) as browser, browser.stream("GET", address) as answer:
+                async for _, name, parts in heard(answer):
+                    words.append(name)
+                    if name == "update":
+                        seen.append(parts)
+                        if parts["ended"]:
+                            return
 
         watching = asyncio.create_task(watch())
         await until(lambda: seen, what="the state before the first page")
@@ -116,6 +117,12 @@ async def test_a_browser_that_comes_back_hears_what_it_missed(client: Client, re
     assert (fresh["rows"], "<b>4</b> of 4 jobs" in fresh["progress"]) == ("", True)
 
 
+async def began(stream: AsyncIterator[bytes]) -> None:
+    """Take what a browser gets first: how soon to come back, and the state now."""
+    await anext(stream)
+    await anext(stream)
+
+
 async def until_ended(client: Client) -> None:
     async for event in client.events(since="0"):
         if event.event == "batch.finished":
@@ -133,7 +140,7 @@ async def test_all_who_look_at_a_batch_cost_one_rendering_and_one_reader(client:
     live = Live(client, render)
     streams = [live.stream("one") for _ in range(50)]
     for stream in streams:
-        await anext(stream), await anext(stream)
+        await began(stream)
     await redis.xadd(client.keys.events, {"event": json.dumps({"event": "job.succeeded", "at_ms": 1, "batch": "one"})})
     got = [await anext(stream) for stream in streams]
     readers = [task for task in asyncio.all_tasks() if task.get_name() == "live-reader"]
@@ -147,9 +154,12 @@ async def test_all_who_look_at_a_batch_cost_one_rendering_and_one_reader(client:
 
 
 async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Client) -> None:
-    live = Live(client, lambda *_: asyncio.sleep(0, {}))
+    async def render(name: str, _: Any) -> dict[str, str]:
+        return {"name": name}
+
+    live = Live(client, render)
     slow = live.stream("one")
-    await anext(slow), await anext(slow)
+    await began(slow)
     for number in range(100):
         _offer(live._topics["one"], message("update", {"number": str(number)}))
     newest = [await anext(slow) for _ in range(next(iter(live._topics["one"].listeners)).qsize())]
@@ -158,4 +168,3 @@ async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Clie
 
     assert newest[-1] == message("update", {"number": "99"})
     assert len(newest) <= 16
-

@@ -104,7 +104,7 @@ async def test_a_page_shows_its_findings_and_its_history(shop: Browser) -> None:
         ("/barriers/0000000000000000-00000000", 404, "may have been pruned"),
         ("/barriers/nonsense", 400, "16 and 8 hex digits"),
         ("/pages", 400, "/pages?url="),
-        ("/pages?url=nonsense", 400, "no address"),
+        ("/pages?url=nonsense", 400, "has no scheme"),
         ("/batches/nobody", 404, "no batch"),
         ("/usage?days=0", 400, "expected 1 to 400"),
         ("/?since=soon", 400, "expected a day"),
@@ -116,6 +116,14 @@ async def test_a_wrong_address_gets_a_clear_page(client: Client, path: str, stat
 
     assert answer.status_code == status
     assert word in answer.text.replace("&#39;", "'")
+
+
+async def test_two_times_without_a_page_in_common_are_not_called_the_same(shop: Browser) -> None:
+    answer = await shop.get("/compare", params={"before": "yesterday", "after": "now"})
+
+    assert answer.status_code == 400
+    assert "No page is known both at" in answer.text
+    assert "3 pages were first scanned later" in answer.text
 
 
 async def test_what_is_submitted_is_a_batch_with_its_options(client: Client) -> None:
@@ -158,7 +166,7 @@ async def test_a_redis_that_is_away_is_a_page_and_so_is_its_return(redis_url: st
     assert "Redis does not answer" in gone.text
 
 
-async def test_a_batch_is_reported_in_every_format(shop: Browser, client: Client, redis: Redis, keys: Keys) -> None:
+async def test_a_batch_is_reported_in_every_format(shop: Browser, redis: Redis, keys: Keys) -> None:
     await shop.send("/scan", urls="https://shop.example/cart", batch="web")
     kept = await redis.get(keys.result("job-1"))
     [job] = [name.decode().rpartition(":")[2] async for name in redis.scan_iter(keys.job("web-*"))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -34,3 +36,12 @@ def test_no_file_of_the_command_line_imports_one_that_imports_it(folder: str) ->
 
     assert any(graph.values())
     list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_no_command_but_web_loads_a_web_server() -> None:
+    said = "import sys; from producer.cli import main; main.run(['--help']); main.run(['usage', '--help']); "
+    said += "main.run(['history', '--help']); print([name for name in sys.modules if name in ('starlette', 'uvicorn')])"
+
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stdout.splitlines()[-1] == "[]"

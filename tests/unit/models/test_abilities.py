@@ -15,6 +15,7 @@ from worker.doctor.abilities import host_lines
 from worker.models.ollama.abilities import NO_TOOLS, AbleChat
 from worker.models.ollama.host_abilities import HostAbilities, drops_schema, lacking
 from worker.models.ollama.http import ModelFacts
+from worker.models.ollama.turnover import Turnover
 from worker.models.protocols import ChatReply, Message, Tool, ToolCall, sees
 from worker.settings import WorkerSettings
 
@@ -174,3 +175,20 @@ def test_doctor_warns_where_pictures_are_to_be_judged_by_a_model_that_does_not_s
     (said,) = lacking(host, WorkerSettings(pictures_judged=4))
 
     assert "does not see" in said
+
+
+def test_models_that_push_each_other_out_are_said_to_and_a_restart_or_one_that_expires_is_not() -> None:
+    turnover, c, e = Turnover(), {"c:1b"}, {"e:latest"}
+
+    def seen(*checks: set[str], after_s: float = 5.0) -> bool:
+        found = [turnover.is_seen(loaded, now=number * after_s) for number, loaded in enumerate(checks)]
+        return found[-1]
+
+    assert not seen(c, c, e, set(), e, c)  # two changes: a restart, or a keep-alive that ended
+    assert seen(c, e, c, e, set())
+    assert not seen(c, c | e, c, e)
+    assert not seen(c, e, c, e, after_s=400.0)
+    one = LoadedModel("c:1b", 3_000_000_000, 3_000_000_000, 8_192)
+    models = {"CHAT_MODEL": ("c:1b", ModelFacts(40_960)), "EMBEDDING_MODEL": ("e", ModelFacts(8_192))}
+    (said,) = lacking(HostAbilities("gpu1", "0.40.0", (one,), models, take_turns=True), WorkerSettings())
+    assert said.startswith("the models on gpu1 push each other out of its memory")

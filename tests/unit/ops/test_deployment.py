@@ -42,7 +42,7 @@ def test_the_files_as_they_are_have_no_problem(deployment: ModuleType, copy: Pat
     ("file", "old", "new", "expected"),
     [
         (COMPOSE, "restart: unless-stopped", "restarts: unless-stopped", "'restarts' does not match"),
-        (COMPOSE, "127.0.0.1:6379:6379", "6379:6379", "redis: port 6379:6379 is not on loopback"),
+        (COMPOSE, "127.0.0.1:${REDIS_PORT:-6379}:6379", "6379:6379", "redis: port 6379:6379 is not on loopback"),
         (COMPOSE, "image: redis:8", "image: redis", "redis: image redis has no version"),
         (COMPOSE, "- redis:/data", "- radis:/data", "redis: volume radis is not declared"),
         (COMPOSE, "./ops/users.acl", "./ops/user.acl", "redis: mounts ./ops/user.acl, which is not there"),

@@ -26,6 +26,14 @@ def test_what_is_sent_to_pages_is_ascii_and_means_the_same() -> None:
     assert ascii_only("this.ε = '…🎉'") == r"this.\u03b5 = '\u2026\ud83c\udf89'"
 
 
+def test_what_the_browser_has_itself_is_not_made_again() -> None:
+    shipped, sent = load_axe().text, quick_axe()
+
+    assert "var r=tn();t.exports=r" in shipped
+    assert "var r=tn();t.exports=r" not in sent
+    assert "rn=e(function(e,t){t.exports=Array.from})" in sent
+
+
 def test_a_changed_axe_core_is_refused(tmp_path: Path) -> None:
     (tmp_path / "VERSION").write_text((SHIPPED / "VERSION").read_text())
     (tmp_path / "axe.min.js").write_text("window.axe = {};")

@@ -8,7 +8,8 @@ import pytest
 
 from producer.contract import Viewport
 from worker.scan.axe import AxeReport, ElementId
-from worker.scan.contrast import Edges, Text, choose, judge, measure_contrast, needed_of
+from worker.scan.contrast import Text, choose, judge, measure_contrast, needed_of
+from worker.scan.edges import Edges, area_around
 
 WINDOW = Edges(0, 0, 1000, 800)
 
@@ -77,3 +78,7 @@ async def test_a_page_with_nothing_undecided_costs_nothing() -> None:
     )
 
     await measure_contrast(nobody, decided, blank=nobody, viewport=Viewport(), may_scroll=True, left_s=30)
+
+
+def test_a_screenshot_needs_the_part_of_the_window_that_has_the_texts() -> None:
+    assert area_around([Edges(10.4, 20, 60, 30.5), Edges(100, 8, 120, 25)]) == (8, 6, 122, 33)

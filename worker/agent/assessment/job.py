@@ -41,6 +41,7 @@ from producer.keys import Keys
 from producer.redis.scripts import load_script, run_script
 from producer.settings import DAY_S
 from worker.agent.assessment.assess import Shared, appraise
+from worker.agent.assessment.outage import Outage
 from worker.agent.assessment.site_order import SiteOrders
 from worker.agent.assessment.trim import RECORD_BYTES, trim
 from worker.agent.assessment.verdict import Verdict
@@ -115,6 +116,7 @@ class AssessJobs:
     usage_ttl_s: int = 400 * DAY_S
     orders: SiteOrders | None = None
     _spread: Spread = field(default_factory=Spread)
+    _outage: Outage = field(default_factory=Outage)
 
     async def run(self, ctx: dict[str, Any], payload: JsonObject) -> Commit:
         """Assess one scan: ``payload`` is an ``AssessRequest``.
@@ -124,6 +126,8 @@ class AssessJobs:
         """
         request = _parse(payload)
         began = monotonic()
+        if self._outage.holds(request.scan, began):
+            raise Busy(self._outage.error, delay_s=self._pause_s())
         pending = await self._pending(request.scan)
         if pending is None:
             return _nothing(request)
@@ -185,9 +189,13 @@ class AssessJobs:
             replaced = ReplaceWrite(self.keys.result(request.scan), text, first.model_dump_json())
             queued = tries_before(first, self.keys, request, job_id=request.scan, priority=request.priority)
             return Commit(FunctionResult(), (replaced, *queued))
-        pause_s = self._spread.pause_s(monotonic(), at_least_s=PAUSE_S, gap_s=GAP_S)
+        self._outage.met(request.scan, str(outage), until=monotonic() + PAUSE_S / 2)
+        pause_s = self._pause_s()
         log.info("assessment.waits", job_id=request.scan, error=str(outage), pause_s=pause_s)
         raise Busy(str(outage), delay_s=pause_s)
+
+    def _pause_s(self) -> float:
+        return self._spread.pause_s(monotonic(), at_least_s=PAUSE_S, gap_s=GAP_S)
 
     async def _note(self, scan: str, why: str, spent: Usage) -> None:
         """Write into the result why its assessment is pending, and the cost of calls so far."""

@@ -30,6 +30,7 @@ _OVER_CONTEXT: Final = ("context length", "context size", "exceed_context", "n_c
 """Words of the servers' messages about a prompt that is too long; the wording changed from release to release."""
 _MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError)
 """What parsing an answer of the wrong shape ends in."""
+_UNAUTHORISED: Final = frozenset({401, 403})
 _NOT_FOUND, _TOO_MANY, _BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 404, 429, 502, 503, 504
 
 
@@ -79,6 +80,11 @@ def _of_status(status: int, said: str, host: str, model: str) -> ModelError:
     said = one_line(said)
     if any(words in said.lower() for words in _OVER_CONTEXT):
         return ContextExceeded(f"{_named(model)}{host!r} finds the text too long for its context: {said}")
+    if status in _UNAUTHORISED:  # its token may have expired: whoever waits is tried again with the next one
+        return ModelUnreachable(
+            f"{_named(model)}{host!r} refuses the login ({status}): {said}; renew the token in OLLAMA_TOKEN_FILE, "
+            f"which is read for each call"
+        )
     if status == _NOT_FOUND and model:
         return missing(host, model)
     if status in {_TOO_MANY, _UNAVAILABLE}:

@@ -23,6 +23,7 @@ from worker.gpu.scripts import Timing
 from worker.models.ollama.errors import missing
 from worker.models.ollama.host_abilities import CHAT, EMBED, HostAbilities, lacking
 from worker.models.ollama.http import ModelFacts, OllamaClient, full_name
+from worker.models.ollama.turnover import Turnover
 from worker.settings import WorkerSettings
 
 LOOK_AGAIN_S: Final = 30.0
@@ -55,6 +56,7 @@ class OllamaFleet:
         self._lacking: set[tuple[str, str]] = set()
         self._unknown: set[str] = set()
         self._noted: frozenset[str] = frozenset()
+        self._turnover = {host.name: Turnover() for host in self.hosts}
         self._looking: asyncio.Task[None] | None = None
         self._facts: dict[str, ModelFacts] = {}
         self._facts_due: dict[str, float] = {}
@@ -177,7 +179,11 @@ class OllamaFleet:
         wanted = {CHAT: self._settings.chat_model, EMBED: self._settings.embedding_model}
         there = {setting: name for setting, name in wanted.items() if name in self._models and name not in missing_here}
         models = {setting: (name, await self.facts(name)) for setting, name in there.items()}
-        notes = lacking(HostAbilities(host.name, version, loaded, models), self._settings)
+        ours = {full_name(name).lower() for name in there.values()}
+        take_turns = self._turnover[host.name].is_seen({one.name.lower() for one in loaded} & ours, now=monotonic())
+        take_turns = take_turns and self._settings.model_keep_alive_s != 0  # 0 unloads each after its call
+        abilities = HostAbilities(host.name, version, loaded, models, take_turns)
+        notes = lacking(abilities, self._settings)
         for note in notes:
             if note not in self._noted:
                 log.warning("model.lacking", host=host.name, what=note)

@@ -25,12 +25,16 @@ _GB: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class HostAbilities:
-    """One host: its ``version``, what is loaded, and the facts of the models it has, by setting."""
+    """One host: its ``version``, what is loaded, and the facts of the models it has, by setting.
+
+    ``take_turns``: its models were seen to push each other out of its memory.
+    """
 
     host: str
     version: str
     loaded: tuple[LoadedModel, ...]
     models: Mapping[str, tuple[str, ModelFacts]]
+    take_turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,9 @@ def _memory_line(host: HostAbilities) -> Ability:
     loaded = [one for one in host.loaded if one.name.lower() in names]
     on_card = sum(one.vram_bytes for one in loaded) / _GB
     size = sum(one.size_bytes for one in loaded) / _GB
+    if host.take_turns:
+        text = f"the models on {host.host} push each other out of its memory: each change loads one again"
+        return Ability(subject, text, "use a smaller model, or lower CHAT_NUM_CTX")
     if len(loaded) < len(names):
         text = (
             f"{len(loaded)} of {counted(len(names), 'model')} loaded on {host.host}: whether both fit is not known yet"

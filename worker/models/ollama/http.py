@@ -7,18 +7,20 @@ Environment proxies are not used: a model host is on the own network.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final, cast
 
 import httpx
 
 from producer.client.gpu_view import LoadedModel
-from producer.errors import AnswerIncomplete
+from producer.errors import AnswerIncomplete, ModelUnreachable
 from worker.gpu.hosts import Host
 from worker.models.ollama.errors import model_errors
 
@@ -54,15 +56,21 @@ class TrackedStream(httpx.AsyncByteStream):
 
 
 class TrackedTransport(httpx.AsyncBaseTransport):
-    """httpx's own transport, noting each response in the ``responses_closed`` around its call."""
+    """httpx's own transport, noting each response in the ``responses_closed`` around its call.
 
-    def __init__(self) -> None:
+    ``token_file`` holds a bearer token. It is read for each request: one that expires is replaced without a restart.
+    """
+
+    def __init__(self, token_file: str = "") -> None:
+        self._token_file = token_file
         self._inner = httpx.AsyncHTTPTransport(
             verify=trusted(), limits=httpx.Limits(max_keepalive_connections=4, keepalive_expiry=30.0)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; return the response once its head is there."""
+        if self._token_file:
+            request.headers["Authorization"] = f"Bearer {await asyncio.to_thread(read_token, self._token_file)}"
         response = await self._inner.handle_async_request(request)
         stream = TrackedStream(cast("httpx.AsyncByteStream", response.stream))
         opened = _OPEN.get()
@@ -75,6 +83,17 @@ class TrackedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
+
+
+def read_token(file: str) -> str:
+    """Return the token in ``file``; raises ``ModelUnreachable`` where there is none: it may be there in a moment."""
+    try:
+        token = Path(file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which cannot be read: {type(error).__name__}") from None
+    if not token or not token.isprintable() or " " in token:
+        raise ModelUnreachable(f"OLLAMA_TOKEN_FILE is {file!r}, which holds no token: expected one word")
+    return token
 
 
 @asynccontextmanager
@@ -113,7 +132,7 @@ class OllamaClient:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.transport = TrackedTransport()
+        self.transport = TrackedTransport(host.token_file)
         timeout = httpx.Timeout(LOOK_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         self._http = httpx.AsyncClient(base_url=host.address, transport=self.transport, timeout=timeout)
 
