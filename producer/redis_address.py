@@ -109,7 +109,7 @@ def _options(given: Mapping[str, str], *, is_tls: bool, is_sentinel: bool) -> tu
         if name not in known:
             raise ValueError(_unknown(name, known))
         if name.startswith("ssl_") and not is_tls:
-            raise ValueError(f"the option {name!r} is for TLS, which the address does not ask for: rediss://")
+            raise ValueError(f"the option {name!r} is for TLS, but the address is not rediss://")
         if not text:
             raise ValueError(f"the option {name!r} is empty: give it a value, or leave it out")
         try:
@@ -215,7 +215,7 @@ def with_password_of(path: str, url: str) -> str:
     """Return ``url`` with the password in the file ``path``; raises ``SettingsError``."""
     parts = urlsplit(url)
     if ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query.replace("sentinel_password=", ""):
-        msg = "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other: take one of them away"
+        msg = "REDIS_PASSWORD_FILE and a password in REDIS_URL contradict each other: remove one of them"
         raise SettingsError(msg)
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password_in(path), safe='')}@{host}"))
@@ -227,9 +227,7 @@ def password_in(path: str) -> str:
         password = read_text(path).rstrip("\r\n")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        msg = (
-            f"REDIS_PASSWORD_FILE is {path!r}, which cannot be read ({why}): name a file that holds the password alone"
-        )
+        msg = f"REDIS_PASSWORD_FILE is {path!r}, which cannot be read ({why}): expected a file with the password only"
         raise SettingsError(msg) from None
     if not password:
         msg = f"REDIS_PASSWORD_FILE is {path!r}, which is empty: write the password into it"

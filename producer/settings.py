@@ -137,7 +137,7 @@ class ClientSettings:
 
     Read again at each connection, so that a password may be changed without a restart.
 
-    Where REDIS_URL holds one too, the start is refused: one of them would be wrong unseen.
+    If REDIS_URL contains one too, the start is refused, since one of them would be ignored.
     """
 
     environment: Annotated[str, Keys] = "dev"

@@ -25,7 +25,7 @@ def _check_endpoint(text: str) -> None:
         msg = "expected an address such as https://api.openai.com/v1 or http://vllm:8000/v1"
         raise ValueError(msg)
     if parts.username or parts.password or parts.query or parts.fragment:
-        msg = "the address holds more than an address: put the key into FALLBACK_API_KEY or a file"
+        msg = "expected an address without key or query: put the key into FALLBACK_API_KEY or a file"
         raise ValueError(msg)
 
 
@@ -34,9 +34,9 @@ class WorkerSettings(NoticeSettings):
     """What a worker needs to know; ``WorkerSettings.from_env(os.environ)`` reads it."""
 
     max_jobs: Annotated[int, Within(ge=1, le=1000)] = 3
-    """Jobs one worker runs at a time: two scans on two cores, and a place kept for a question.
+    """Jobs one worker runs at a time: two scans on two cores, and a slot reserved for a question.
 
-    Higher, and pages load at the same time until the CPU is short and deadlines pass; 1 keeps no place.
+    Too high, and concurrent pages overload the CPU and miss deadlines; 1 reserves no slot.
     """
 
     lease_s: Annotated[float, Within(ge=1, le=600)] = 10.0
@@ -146,7 +146,7 @@ class WorkerSettings(NoticeSettings):
     """Seconds a conversation is remembered after its last question."""
 
     memory_ttl_s: Annotated[int, Within(ge=0)] = 0
-    """Seconds a memory is kept after it was written or read last; 0 for ever."""
+    """Seconds a memory is kept after it was last written or read; 0 does not expire it."""
 
     memory_most: Annotated[int, Within(ge=0, le=1_000_000)] = 1_000
     """Memories kept of one site, and of all sites together; then each new one takes the place of the oldest. 0 for all.
@@ -223,7 +223,7 @@ class WorkerSettings(NoticeSettings):
     names_judged: Annotated[int, Within(ge=0, le=40)] = 0
     """Names of one page (links, headings, labels, its title) that the model judges where no rule can; 0 for none.
 
-    It is one more call of the model a page; 24 names take some 2,500 tokens.
+    One more model call per page; 24 names take about 2,500 tokens.
     """
 
     pictures_judged: Annotated[int, Within(ge=0, le=8)] = 0
@@ -243,7 +243,8 @@ class WorkerSettings(NoticeSettings):
     """Try changes of markup on scanned pages; each page with a component that was not tried yet is loaded once more."""
 
     model_keep_alive_s: Annotated[int, Within(ge=-1)] = 1800
-    """Seconds Ollama keeps a model in the card's memory after a call; -1 for ever. 0 loads it anew for every call."""
+    """Seconds Ollama keeps a model in the card's memory after a call; -1 keeps it loaded. 0 reloads it for every
+    call."""
 
     gpu_wait_s: Annotated[float, Within(gt=0)] = 600.0
     """Seconds a model call waits for the GPU before it is given up."""

@@ -162,7 +162,7 @@ def configure_logging(
 
 
 class _LibraryLog(logging.Handler):
-    """Makes an event of each line that a library logs: its tracebacks are no JSON, and may quote what was sent."""
+    """Converts libraries' log lines to events: their tracebacks are not JSON and may quote data."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log ``library.warned``; a record that cannot be put together is told by its template."""

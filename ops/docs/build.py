@@ -67,7 +67,7 @@ def main() -> int:
     shutil.copy(HERE / "mkdocs.yml", WORK)
     for page in pages():
         copy(page)
-        for picture in pictures(page):
+        for picture in filter(Path.is_file, pictures(page)):  # a missing one is a dead link, which the build names
             copy(picture)
     done = subprocess.run([ZENSICAL, "build", "--strict"], cwd=WORK, capture_output=True, text=True, check=False)
     if done.returncode:

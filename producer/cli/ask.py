@@ -33,7 +33,7 @@ _HOST: Final = re.compile(r"[^\s/:@?#]{1,255}|\[[0-9A-Fa-f:.]+\]")
 def ask(
     question: str, *, thread: str, site: str, no_cache: bool, wait: bool, timeout_s: float | None, as_json: bool
 ) -> None:
-    """Ask about what scans have found; the answer names the scans it rests on.
+    """Ask about scan results. The answer names the scans it is based on.
 
     \b
     sightline ask "Which page has the worst barriers?" --wait
@@ -104,7 +104,7 @@ def _status(result: QueryResult) -> str:
 
 
 def plain_answer(result: QueryResult) -> str:
-    """Return the answer as a person reads it: text, sources, notes, and how to go on."""
+    """Return the answer as text: the answer, its sources, notes, and how to continue the conversation."""
     lines = [printable(result.answer), ""]
     if result.sources:
         lines += ["Sources:", *(f"  scan {one_line(source)}" for source in result.sources)]

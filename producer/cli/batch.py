@@ -1,4 +1,4 @@
-"""``sightline batch``: steer a batch."""
+"""``sightline batch``: manages a batch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from producer.reports.jsonl import line_of
 
 @click.group(cls=NamingGroup)
 def batch() -> None:
-    """Steer batches: jobs that were submitted together."""
+    """Manage batches: jobs that were submitted together."""
 
 
-@batch.command(short_help="Say that all jobs of a batch are in.")
+@batch.command(short_help="Close a batch so that it can finish.")
 @click.argument("batch_id", metavar="BATCH")
 @json_option()
 def close(batch_id: str, *, as_json: bool) -> None:
-    """Say that all jobs of BATCH are in, so that it can finish. Its submitter does this, unless it died.
+    """Close BATCH so that it can finish. Needed only if its submitter died before doing so.
 
     \b
     sightline batch close nightly-2026-11-23

@@ -1,4 +1,4 @@
-"""Which CI system runs the command, by its variables, and what its log must not be given. Pure.
+"""Detects the CI system by its variables, and makes text safe for its log. Pure.
 
 A page's text may hold a command of a CI system: ``harmless`` breaks it.
 """
@@ -12,7 +12,7 @@ from typing import Final, Literal
 CiSystem = Literal["", "github", "gitlab", "other"]
 
 _SIGNS: Final = ("TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "bamboo_buildKey")
-"""Variables of systems that do not set CI."""
+"""Variables of CI systems that do not set ``CI``."""
 _NO: Final = frozenset({"", "0", "false", "no"})
 _WORD_JOINER: Final = "\u2060"
 _COMMAND: Final = re.compile(r"^(\s*)(?=::)|(?<=#)(?=#\w*\[)", re.MULTILINE)
@@ -20,7 +20,7 @@ _COMMAND: Final = re.compile(r"^(\s*)(?=::)|(?<=#)(?=#\w*\[)", re.MULTILINE)
 
 
 def ci_system(variables: Mapping[str, str]) -> CiSystem:
-    """Return the CI system; '' on a person's machine. Gitea and Forgejo are GitHub here, as they say themselves."""
+    """Return the CI system; '' elsewhere. Gitea and Forgejo count as GitHub, as their variables say."""
     if _is_set(variables, "GITHUB_ACTIONS"):
         return "github"
     if _is_set(variables, "GITLAB_CI"):
@@ -29,7 +29,7 @@ def ci_system(variables: Mapping[str, str]) -> CiSystem:
 
 
 def harmless(text: str) -> str:
-    """Return ``text`` for a job's log, with an invisible sign in what the CI system would take for a command."""
+    """Return ``text`` for a job's log, with an invisible character in anything that looks like a command."""
     return _COMMAND.sub(rf"\1{_WORD_JOINER}", text)
 
 

@@ -1,4 +1,4 @@
-"""``sightline comment``: a report as the comment of its category on the pull request, or as the job's summary."""
+"""``sightline comment``: posts a report as its category's comment on the pull request, or as the job's summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MARKER: Final = re.compile(r"<!-- sightline: [^<>\n]{1,200} -->")
 _PLAIN_MARKER: Final = "<!-- sightline: report -->"
 MAX_CHARS: Final = 65_500
-"""A little under what GitHub takes for a comment."""
+"""A little below GitHub's limit for a comment."""
 
 
 @click.command()
@@ -35,7 +35,7 @@ def comment(file: str) -> None:
     and GITLAB_TOKEN_FILE name files that hold them. Where there is no pull request, no token or no permission (forks,
     Dependabot), the report goes to the job's summary.
 
-    Exits 0 also then, and where FILE is missing: a comment is no gate.
+    Exits 0 in these cases too, and if FILE is missing: a comment is not a gate.
     """
     variables = environment()
     text = _report(Path(file))
@@ -58,7 +58,7 @@ def comment(file: str) -> None:
 def write_comment(place: Place, text: str) -> str:
     """Create or update the comment whose marker is the first line of ``text``; return what was done.
 
-    Of several, which two jobs at the same time can make, the oldest is updated and the others go. Raises ``ApiFault``.
+    If two simultaneous jobs created several, the oldest is updated and the others are deleted. Raises ``ApiFault``.
     """
     ours = place.ours(text.partition("\n")[0])
     if not ours:
@@ -71,7 +71,7 @@ def write_comment(place: Place, text: str) -> str:
 
 
 def _report(file: Path) -> str | None:
-    """Return the report, its marker first; None where there is none. Raises ``InputError`` for what cannot be read."""
+    """Return the report, starting with its marker, or None. Raises ``InputError`` for an unreadable file."""
     from producer.text_file import read_text
 
     try:
@@ -90,7 +90,7 @@ def _report(file: Path) -> str | None:
 
 
 def _summarise(variables: Mapping[str, str], file: str, text: str) -> str:
-    """Append the report to the job's summary, where the system has one; return where the report is."""
+    """Append the report to the job's summary, if the system has one; return where the report is."""
     path = variables.get("GITHUB_STEP_SUMMARY")
     if not path:
         return file

@@ -1,4 +1,4 @@
-"""``sightline config``: write, check, show and import ``sightline.toml``. What it means: ``producer/config``."""
+"""``sightline config``: writes, checks, shows and imports ``sightline.toml``. Its meaning is in ``producer/config``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME: Final = "sightline.toml"
 
 @click.group(cls=NamingGroup)
 def config() -> None:
-    """Write, check, show and import sightline.toml, which says what 'sightline scan' does."""
+    """Write, check, show and import sightline.toml, the settings file of 'sightline scan'."""
 
 
 @config.command()
@@ -30,7 +30,7 @@ def config() -> None:
 @click.option("--start", metavar="CMD", default="", help="Command that serves the site, such as 'npm run preview'.")
 @click.option("--output", "-o", type=click.Path(), default=NAME, metavar="F", show_default=True, help="File to write.")
 def init(url: str, *, start: str, output: str) -> None:
-    """Write a sightline.toml to begin with.
+    """Write a sightline.toml to start from.
 
     \b
     sightline config init http://localhost:4173/ --start 'npm run preview'
@@ -49,7 +49,7 @@ def init(url: str, *, start: str, output: str) -> None:
 @config.command()
 @click.argument("file", required=False, type=click.Path())
 def check(file: str | None) -> None:
-    """List all faults of a settings file, each with its line; exit 64 if there are any.
+    """List all errors in a settings file with their lines. Exits 64 if there are any.
 
     \b
     sightline config check
@@ -68,7 +68,7 @@ def check(file: str | None) -> None:
 )
 @json_option("One line of JSON. Default in a pipe.")
 def show(url: str | None, *, file: str | None, as_json: bool) -> None:
-    """Show what the settings file says, or which options hold for a page, each with its line.
+    """Show the settings, or the options that apply to one page, each with its line.
 
     \b
     sightline config show
@@ -106,7 +106,7 @@ def schema() -> None:
 @click.argument("file", type=click.Path())
 @click.option("--output", "-o", type=click.Path(), default=NAME, metavar="F", show_default=True, help="File to write.")
 def import_(file: str, *, output: str) -> None:
-    """Write a sightline.toml from a configuration of pa11y-ci or Lighthouse CI; name each option that has no place.
+    """Convert a configuration of pa11y-ci or Lighthouse CI. Options without a counterpart are named.
 
     \b
     sightline config import .pa11yci
@@ -180,7 +180,7 @@ def _rows_of_page(read: Config, url: str) -> list[tuple[str, Any, str]]:
 
 
 def _check_text(text: str, draft: Draft) -> None:
-    """Name what the file would refuse: the other tool's values are not all ours."""
+    """Name the values that the file would refuse: the other tool accepts more."""
     from producer.config.reading import checked_text
 
     for fault in checked_text(text, _options(), environment()):

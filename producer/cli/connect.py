@@ -1,4 +1,4 @@
-"""From the environment to a client: the only file of the commands that reads ``os.environ``."""
+"""Creates a client from the environment; no other file of the commands reads ``os.environ``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 GRACE_S: Final = 5.0
 PATIENCE_S: Final = 5.0
-"""Longer than a worker's start takes, where a wait and a worker are started together."""
+"""Longer than a worker takes to start, for a wait and a worker started together."""
 
 
 def environment() -> Mapping[str, str]:
-    """Return the variables, for what is started with them."""
+    """Return the environment variables, for child processes."""
     return os.environ
 
 
@@ -35,8 +35,8 @@ def with_client(
 ) -> T:
     """Run ``action`` with a client of the environment's settings; Ctrl-C cancels it and raises KeyboardInterrupt.
 
-    ``variables`` win over the environment. ``timeout_s`` bounds all of it, with ``GRACE_S`` for the action to notice
-    and to say it better; then raises ``WaitTimeout``. Warns on stderr of names that are nearly a setting's.
+    ``variables`` win over the environment. ``timeout_s`` bounds the whole call, plus ``GRACE_S`` in which the action
+    can raise a better error; then raises ``WaitTimeout``. Warns on stderr about names that resemble a setting's.
     """
     import asyncio
 
@@ -57,7 +57,7 @@ def with_client(
         if timeout_s is None:
             raise
         where = settings.public_redis_url
-        msg = f"Redis at {where!r} did not end this within {timeout_s:g} s; it may have been done: try again"
+        msg = f"Redis at {where!r} did not confirm this within {timeout_s:g} s; it may have taken effect: try again"
         raise WaitTimeout(msg) from None
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
@@ -80,7 +80,7 @@ def _cancel_on_ctrl_c() -> None:
 
 @contextlib.asynccontextmanager
 async def warning_without_worker(client: Client) -> AsyncGenerator[None]:
-    """Warn on stderr if no worker lives ``PATIENCE_S`` into the block: one that never started looks like a slow one."""
+    """Warn on stderr if no worker is alive after ``PATIENCE_S``: a missing worker looks like a slow one."""
     import asyncio
 
     async def look() -> None:

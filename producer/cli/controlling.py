@@ -1,4 +1,4 @@
-"""What ``pause``, ``resume`` and ``drain`` share."""
+"""Code shared by ``pause``, ``resume`` and ``drain``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME: Final = "NAME"
 
 
 async def change(client: Client, control: Control, *, on: bool) -> bool:
-    """Put or lift the control; returns whether that changed anything. Raises ``RedisUnreachable`` and the like."""
+    """Set or remove the control; returns whether anything changed. Raises ``ServiceError``."""
     from producer.redis.connection import redis_errors
     from producer.stored.controls import lift, put
 

@@ -1,4 +1,4 @@
-"""``sightline dead``: list, show, replay and drop dead letters."""
+"""``sightline dead``: lists, shows, replays and drops dead letters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def dead() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_letters(*, limit: int, as_json: bool) -> None:
-    """List dead letters, the newest first: when, which job, how often it was tried, and why it died.
+    """List dead letters, newest first: time, job, attempts and reason.
 
     \b
     sightline dead list --limit 10
@@ -54,7 +54,7 @@ def list_letters(*, limit: int, as_json: bool) -> None:
 @click.argument("name", metavar="JOB|ENTRY")
 @json_option("One line of JSON each. Default in a pipe.")
 def show(name: str, *, as_json: bool) -> None:
-    """Show one dead letter whole: its payload, its reason, and fields that belong to no job.
+    """Show all of a dead letter: payload, reason, and fields that belong to no job.
 
     \b
     sightline dead show 3f2b8c6e5a
@@ -73,7 +73,7 @@ def show(name: str, *, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[JOB|ENTRY]…")
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 def replay(names: tuple[str, ...], *, everything: bool) -> None:
-    """Queue dead jobs again, their attempts at zero. They belong to no batch any more, and their secrets are gone.
+    """Queue dead-lettered jobs again with their attempts reset. They leave their batch, and their secrets are gone.
 
     \b
     sightline dead replay 3f2b8c6e5a
@@ -91,7 +91,7 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[JOB|ENTRY]…")
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 def drop(names: tuple[str, ...], *, everything: bool) -> None:
-    """Remove dead letters for good. The results of their jobs go on saying that they died.
+    """Remove dead letters permanently. Their jobs' results still say why they failed.
 
     \b
     sightline dead drop 1764000000000-0
@@ -110,7 +110,7 @@ def _letters(client: Client) -> DeadLetters:
 def _for_each(
     names: Sequence[str], act: Callable[[DeadLetters, DeadLetter], Awaitable[None]], *, everything: bool
 ) -> tuple[int, list[InputError]]:
-    """Act on the letters named, or on all there are now; returns how many that was done to, and what failed."""
+    """Apply the action to the named letters, or to all; returns the count and the failures."""
     if everything == bool(names):
         raise click.UsageError("name the dead letters, or give --all: see 'sightline dead list'")
     failures: list[InputError] = []

@@ -1,4 +1,4 @@
-"""``sightline drain``: take a worker away without losing what it does."""
+"""``sightline drain``: stops a worker once its jobs have finished."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("worker", metavar="WORKER")
 def drain(worker: str) -> None:
-    """Have WORKER take no more jobs, finish those that it has, and end with exit code 0.
+    """Let WORKER finish its jobs, take no more, and exit with 0.
 
-    WORKER is a name of 'sightline workers' or the beginning of one. No job is requeued, however long it takes;
-    'sightline resume worker WORKER' calls it off. What restarts ended programs must not restart this one:
-    'docker compose up --scale', or a systemd unit with Restart=on-failure.
+    WORKER is a name shown by 'sightline workers', or its beginning. No job is requeued, however long it takes.
+    'sightline resume worker WORKER' cancels the drain. Make sure that nothing restarts the worker: use 'docker compose
+    up --scale', or Restart=on-failure in a systemd unit.
 
     \b
     sightline drain gpu-box-2-4711-0f3a9c1e
@@ -46,6 +46,6 @@ def drain(worker: str) -> None:
 
 
 def named(text: str, names: Iterable[str]) -> str:
-    """Return the one name that is ``text`` or begins with it, ``''`` for none or several. Pure."""
+    """Return the only name that is or begins with ``text``, else ``''``. Pure."""
     found = [name for name in names if name.startswith(text)]
     return text if text in found else found[0] if len(found) == 1 else ""

@@ -1,4 +1,4 @@
-"""``sightline issues``: component barriers as issues of a tracker."""
+"""``sightline issues``: keeps issues of a tracker in step with component barriers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def issues() -> None:
 @issues.command(short_help="Open, update, close and reopen issues.")
 @click.argument("report", required=False, type=click.Path(), metavar="[REPORT]")
 @click.option("--to", type=click.Choice(["github", "gitlab", "json"]), required=True, help="Where the issues are.")
-@click.option("--site", metavar="HOST", help="In place of REPORT: all that workers know of a site.")
-@click.option("--apply", "is_applied", is_flag=True, help="Do it. Without this nothing is written anywhere.")
+@click.option("--site", metavar="HOST", help="Use the whole history of this site instead of REPORT.")
+@click.option("--apply", "is_applied", is_flag=True, help="Carry out the plan; otherwise nothing is written.")
 @click.option(
     "--project", default="", metavar="P", help="owner/name, or a GitLab project's number.  [default: the CI job's]"
 )
@@ -47,15 +47,19 @@ def issues() -> None:
     type=click.Choice(["minor", "moderate", "serious", "critical"]),
     default="minor",
     show_default=True,
-    help="Open issues from this impact on.",
+    help="Open issues for this impact or worse.",
 )
 @click.option(
-    "--max-open", type=click.IntRange(0, 10_000), default=50, show_default=True, help="Issues opened at most."
+    "--max-open",
+    type=click.IntRange(0, 10_000),
+    default=50,
+    show_default=True,
+    help="Maximum number of issues to open.",
 )
 @click.option("--label", default="sightline", show_default=True, metavar="L", help="Label of the issues.")
 @click.option("--waivers", type=click.Path(), metavar="FILE", help="Keep waivers in this sightline.toml, not in Redis.")
-@click.option("--output", "-o", type=click.Path(), default="issues.json", show_default=True, help="File of --to json.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON a step. Default in a pipe outside of CI.")
+@click.option("--output", "-o", type=click.Path(), default="issues.json", show_default=True, help="File for --to json.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON per step. Default in a pipe outside CI.")
 def sync(
     *,
     report: str | None,
@@ -70,10 +74,10 @@ def sync(
     output: str,
     as_json: bool,
 ) -> None:
-    """Keep one issue for each component barrier: opened, updated, closed when mended, reopened when back.
+    """Keep one issue per component barrier: opened, updated, closed when fixed, reopened when back.
 
-    Issues are found again by their label and a hidden line, never by the title. Prints what would be done; --apply
-    does it. Issues with the label wontfix or a11y-waived become waivers, in Redis (where REDIS_URL is set) or in FILE.
+    Issues are found again by their label and a hidden line, never by the title. Prints the plan; --apply carries it
+    out. Issues with the label wontfix or a11y-waived become waivers, in Redis (where REDIS_URL is set) or in FILE.
 
     \b
     sightline scan --file urls.txt --local --format json=report.json
@@ -81,9 +85,9 @@ def sync(
     sightline issues sync report.json --to github --apply --waivers sightline.toml
     sightline issues sync --site shop.example --to gitlab --project shop/web --apply
 
-    REPORT is of 'sightline scan' or 'sightline result' with --format json. It closes an issue once all its pages were
-    scanned whole, by the same rules, without the barrier. Tokens are in GITHUB_TOKEN or GITLAB_TOKEN, or in a file that
-    GITHUB_TOKEN_FILE or GITLAB_TOKEN_FILE names.
+    REPORT is a file written by 'sightline scan' or 'sightline result' with --format json. An issue is closed once all
+    its pages were scanned completely, by the same rules, without the barrier. Tokens are read from GITHUB_TOKEN or
+    GITLAB_TOKEN, or from the file named by GITHUB_TOKEN_FILE or GITLAB_TOKEN_FILE.
     """
     if (report is None) == (site is None):
         raise click.UsageError("give one of REPORT and --site HOST")
@@ -137,7 +141,7 @@ def _do(tracker: Tracker, step: Step) -> int:
 
 
 def _keep(plan: Plan, waivers: str | None, *, is_applied: bool, as_json: bool) -> None:
-    """Keep the waivers, or say what would be kept."""
+    """Save the waivers, or print what would be saved."""
     for one in plan.waivers:
         about = {"v": 1, "step": "waive", "issue_id": one.fingerprint, "reason": one.reason, "done": is_applied}
         click.echo(line_of(about) if as_json else f"waive   {one.fingerprint}  {harmless(one_line(one.reason))}")
@@ -153,7 +157,9 @@ def _keep(plan: Plan, waivers: str | None, *, is_applied: bool, as_json: bool) -
 
         with_client(lambda client: keep_waivers(Waivers(client), plan.waivers, plan.unlabelled))
     elif plan.waivers:
-        raise InputError("the waivers were not kept: give --waivers sightline.toml, or set REDIS_URL; all else is done")
+        raise InputError(
+            "the waivers were not saved: give --waivers sightline.toml, or set REDIS_URL; everything else was done"
+        )
 
 
 def _print_notes(plan: Plan, *, as_json: bool) -> None:
@@ -181,7 +187,7 @@ def _print_end(plan: Plan, tracker: Tracker, *, is_applied: bool) -> None:
 
 
 def _error(fault: ApiFault) -> InputError | ServiceError:
-    """Return the error of a refusal, with what to do, or of a host that cannot do it now."""
+    """Return the error for a refusal, with advice, or for a host that is unavailable."""
     is_limited = "come back in" in str(fault)
     hint = "" if is_limited else _HINTS.get(fault.status, "")
     if hint:

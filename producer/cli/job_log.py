@@ -1,6 +1,6 @@
-"""What a job's log says of a run: what fails it, a line each; the sums; annotations where GitHub shows them.
+"""Writes a job's log: a line for each failing component barrier, the sums, and GitHub's annotations.
 
-It goes to stderr, so that a report on stdout stays whole. A person who reads the table in a terminal gets none of it.
+It goes to stderr, so that a report on stdout stays intact. Nothing is written if the table is read in a terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMING_FILES: Final = frozenset({"sarif", "gitlab"})
 
 
 def write_job_log(to_stdout: Collection[str], pages: Sequence[Page], context: ReportContext) -> None:
-    """Say on stderr what fails the run, where all reports are files, and in CI; then the sums no table has shown.
+    """Print to stderr what fails the run, if all reports are files or in CI; then the sums that no table has shown.
 
     ``to_stdout`` are the formats that went to stdout.
     """
@@ -60,7 +60,7 @@ def say_nothing_was_tested(queued: str) -> None:
 
 
 def with_sources(formats: Collection[str], context: ReportContext) -> ReportContext:
-    """Return the context with the repository's files, where one of ``formats``, or the job's log, can name them."""
+    """Return the context with the repository's files if one of ``formats`` or the job's log can name them."""
     if ci_system(environment()) != "github" and not _NAMING_FILES.intersection(formats):
         return context
     from dataclasses import replace

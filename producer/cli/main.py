@@ -31,7 +31,7 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE_CLOSED: Final = 141
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 DEBUG: Final = "SIGHTLINE_DEBUG"
-"""Variable that, set to anything, shows the traceback of what nobody foresaw."""
+"""Variable that, if set, prints the traceback of an unexpected error."""
 ENTRY_POINTS: Final = "sightline.commands"
 
 _COMMANDS: Final = {
@@ -57,7 +57,7 @@ _COMMANDS: Final = {
     "workers": "List the workers: release, slots, models, browser.",
     "watch": "Follow the events of all jobs and batches.",
 }
-"""Each is a module of this package, or of ``scan/``."""
+"""Each command is a module of this package or of ``scan/``."""
 _WORKER_COMMANDS: Final = {
     "arq": "Move the jobs of an arq program onto the stream.",
     "backup": "Write all that Redis holds to a folder.",
@@ -75,11 +75,11 @@ _ROOT: Final = f"{os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspat
 
 
 class _ReaderGone(Exception):
-    """Nobody reads stdout any more."""
+    """The reader of stdout has gone."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are named."""
+    """A group that imports a command only when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the client's and the worker's commands, whether or not they are installed."""
@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
         return sorted({*_COMMANDS, *_WORKER_COMMANDS})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command; raises ``DependencyMissing`` where its package lacks what it needs."""
+        """Return the command; raises ``DependencyMissing`` if one of its dependencies is not installed."""
         del ctx
         if cmd_name in _COMMANDS:
             module = import_module(f"{__package__}.{'scan.command' if cmd_name == 'scan' else cmd_name}")
@@ -115,7 +115,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(msg, ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a closed pipe passes click, which would end the program with a code of ours: 1."""
+        """Run the command; a closed pipe bypasses click, which would exit with 1, the code for findings."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -126,7 +126,7 @@ class LazyGroup(click.Group):
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the tables here; imports none of them."""
+        """List the commands from the tables here without importing them."""
         helps = {**_COMMANDS, **_WORKER_COMMANDS}
         with formatter.section("Commands"):
             formatter.write_dl([(name, helps[name]) for name in self.list_commands(ctx)])
@@ -161,7 +161,7 @@ def main() -> None:
 
 
 def run(args: Sequence[str]) -> int:
-    """Run one command line and return its exit code; no error leaves here."""
+    """Run one command line and return its exit code; never raises."""
     try:
         code: object = cli.main(args=list(args), prog_name="sightline", standalone_mode=False)
         sys.stdout.flush()
@@ -198,12 +198,12 @@ def _reader_gone() -> int:
 
 
 def _drop_stdout() -> None:
-    """Let what is still buffered go nowhere: it would fail again when the interpreter ends, with its own message."""
+    """Discard buffered output: flushing it at exit would fail again, with another message."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unforeseen(error: Exception) -> int:
-    """Say in one line what went wrong, and return the exit code: ``EXIT_NOT_WRITTEN`` for what the system refused."""
+    """Print one line about the error and return the exit code: ``EXIT_NOT_WRITTEN`` if a write failed."""
     if os.environ.get(DEBUG):
         import traceback
 
@@ -224,7 +224,7 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _place(error: Exception) -> str:
-    """Return file and line that raised ``error``, the innermost of ours where there is one."""
+    """Return the file and line that raised ``error``, preferably the innermost of ours."""
     place, trace = "", error.__traceback__
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename

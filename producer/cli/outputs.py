@@ -1,6 +1,6 @@
-"""Where reports go: which format to which file, decided and checked before anything is scanned.
+"""Decides which report goes to which file, and checks this before anything is scanned.
 
-A file is written beside its place and moved there when it is whole: nobody finds half a report.
+A file is written under a temporary name and renamed when complete, so that half a report is never visible.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from producer.reports.formats import FORMATS, Report, ReportContext, load_report
 from producer.reports.page import Page
 
 _BY_SUFFIX = {Path(file_name).suffix: name for name, file_name in reversed(FORMATS.items())}
-"""Of two formats with one suffix the first: ``.json`` is ``json``."""
+"""If two formats share a suffix, the first counts: ``.json`` is ``json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Output:
 def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) -> tuple[Output, ...]:
     """Return what to write where.
 
-    Each of ``formats`` is ``FORMAT`` or ``FORMAT=PATH``. ``output`` takes the one without a path, or, as a folder,
-    several of them; without formats its suffix chooses. Raises ``InputError`` for an unknown format, two reports
-    for stdout or for one file, and a path that cannot be written.
+    Each of ``formats`` is ``FORMAT`` or ``FORMAT=PATH``. ``output`` is the file of the format without a path, or the
+    folder of several; without formats, its suffix selects the format. Raises ``InputError`` for an unknown format, two
+    reports for stdout or for one file, and a path that cannot be written.
     """
     named = [_parse(text) for text in formats or [_format_of(output) if output else default]]
     bare = [item for item in named if item.path is None]
@@ -50,7 +50,7 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
         raise InputError(f"{names} cannot both go to stdout: write --format {bare[0].format}=PATH")
     if output is not None:
         if not bare:
-            raise InputError(f"-o {output!r} has no report to take: every --format names a file of its own")
+            raise InputError(f"-o {output!r} receives no report: every --format names its own file")
         is_folder = len(bare) > 1 or output.endswith(os.sep) or Path(output).is_dir()
         named = [
             item
@@ -66,18 +66,18 @@ def plan_outputs(formats: Sequence[str], output: str | None, *, default: str) ->
 
 
 def check_distinct(*files: tuple[str, Path]) -> None:
-    """Raise ``InputError`` where two of ``files``, each with what goes there, are one: the later would be all."""
+    """Raise ``InputError`` if two of ``files`` (path and purpose) are the same: one would overwrite the other."""
     taken: dict[Path, str] = {}
     for what, path in files:
         other = taken.setdefault(path.resolve(), what) if _is_replaceable(path) else what
         if other is not what:
-            raise InputError(f"{other} and {what} cannot both go to {str(path)!r}: give each a file of its own")
+            raise InputError(f"{other} and {what} cannot both go to {str(path)!r}: give each its own file")
 
 
 def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: ReportContext) -> None:
     """Write every report and say which files were written; raises ``InputError`` for one that cannot be written.
 
-    Where no report goes to stdout, and in CI, stderr says why the command failed (``job_log.py``).
+    If no report goes to stdout, and in CI, stderr says why the command failed (``job_log.py``).
     """
     written: list[Path] = []
     outputs = tuple(outputs)
@@ -96,7 +96,7 @@ def write_reports(outputs: Iterable[Output], pages: Sequence[Page], context: Rep
 
 
 def _print_report(report: Report, output: Output, pages: Sequence[Page], context: ReportContext) -> None:
-    """Write a report to stdout; where that is a job's log, a table without commands of the CI system."""
+    """Write a report to stdout; in a CI log, commands of the CI system are defused."""
     if output.format != "table" or not ci_system(environment()):
         report(pages, context, sys.stdout)
         return
@@ -117,12 +117,12 @@ def _parse(text: str) -> Output:
 def _format_of(output: str) -> str:
     suffix = Path(output).suffix.lower()
     if suffix not in _BY_SUFFIX:
-        raise InputError(f"-o {output!r} does not tell its format: add --format, one of {', '.join(FORMATS)}")
+        raise InputError(f"-o {output!r} has no known format: add --format, one of {', '.join(FORMATS)}")
     return _BY_SUFFIX[suffix]
 
 
 def check_writable(path: Path, *, creates_folder: bool = False) -> None:
-    """Raise ``InputError`` where ``path`` cannot be written; with ``creates_folder`` its folder is made."""
+    """Raise ``InputError`` if ``path`` cannot be written; ``creates_folder`` creates its folder."""
     try:
         if creates_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,18 +136,18 @@ def check_writable(path: Path, *, creates_folder: bool = False) -> None:
 
 
 def _is_replaceable(path: Path) -> bool:
-    """Tell whether ``path`` is a file or nothing yet: /dev/null and a named pipe must be written to as they are."""
+    """Return whether ``path`` is a file or does not exist; /dev/null and named pipes must be written directly."""
     return path.is_file() or not path.exists()
 
 
 def encoding_of(format_name: str) -> str:
-    """Return the encoding of a report's file: Excel takes a CSV file without a byte order mark for Latin-1."""
+    """Return the encoding of a report's file: Excel reads a CSV file without a byte order mark as Latin-1."""
     return "utf-8-sig" if format_name == "csv" else "utf-8"
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, encoding: str = "utf-8") -> Generator[TextIO]:
-    """Open a file beside ``path`` for writing, and move it there once it is whole; raises ``InputError``."""
+    """Open a temporary file beside ``path`` and rename it when complete; raises ``InputError``."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part") if _is_replaceable(path) else path
     try:
         with part.open("w", encoding=encoding, newline="") as out:

@@ -1,4 +1,4 @@
-"""``sightline pause``: hold back a lane, a batch, a host or a site."""
+"""``sightline pause``: pauses a lane, a batch, a host or a site."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from producer.client.controls_view import PAUSED
 @click.argument("kind", type=click.Choice(PAUSED), metavar=KIND)
 @click.argument("name", metavar=NAME)
 def pause(kind: str, name: str) -> None:
-    """Let no more jobs of a lane, a batch, a host or a site begin, on any worker, until it is resumed.
+    """Start no more jobs of a lane, batch, host or site, on any worker, until it is resumed.
 
-    What runs goes on. What waits is kept, and other jobs go before it. Pausing twice is pausing once.
+    Running jobs continue. Waiting jobs are kept; other jobs overtake them. Pausing twice has no further effect.
 
     \b
     sightline pause host shop.example

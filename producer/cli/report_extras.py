@@ -1,4 +1,4 @@
-"""What reports show beside results, read from Redis after the last of them: since when, pictures, trends of sites."""
+"""Reads from Redis what reports show beside results: dates of component barriers, screenshots, trends of sites."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from producer.reports.plain_text import counted
 from producer.reports.site_days import Day, site_trend
 
 DATED: Final = {"html", "table"}
-"""Formats that say since when a component barrier is there."""
+"""Formats that show when a component barrier was first seen."""
 MAX_HOSTS: Final = 4
-"""Trends drawn in one report; more sites than that are a list to compare, not a chart."""
+"""Maximum number of trends drawn in one report; more would be unreadable as charts."""
 MAX_PICTURE_BYTES: Final = 16_000_000
-"""Of pictures in one report: it is a file to pass on, and opens at once."""
+"""Maximum bytes of screenshots in one report, so that it opens quickly and can be passed on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """``pages`` with pictures, in the given order; ``trends`` has the days of hosts, ``notes`` what is left out.
+    """``pages`` with screenshots, in the given order; ``trends`` has the days of each host, ``notes`` the omissions.
 
-    ``dates`` says since when component barriers are there, by ``issue_id``.
+    ``dates`` has the first sighting of component barriers by ``issue_id``.
     """
 
     pages: tuple[Page, ...] = ()
@@ -38,7 +38,7 @@ class Extras:
 
 
 async def read_extras(client: Client, pages: Iterable[Page], outputs: Iterable[Output]) -> Extras:
-    """Return what the outputs show beside ``pages``; nothing is read for formats that show nothing of it."""
+    """Return what the outputs show beside ``pages``; reads nothing for formats that show none of it."""
     listed, formats = tuple(pages), {output.format for output in outputs}
     dates = await _dates(client, listed) if formats & DATED else {}
     if "html" not in formats:
@@ -55,7 +55,7 @@ async def _dates(client: Client, pages: Iterable[Page]) -> dict[str, ComponentDa
 
 
 async def _pictured(client: Client, pages: Sequence[Page]) -> tuple[tuple[Page, ...], tuple[str, ...]]:
-    """Return the pages with pictures of their elements, as many as there is room for, the worst pages' first."""
+    """Return the pages with as many screenshots of their elements as fit, the worst pages first."""
     from producer.reports.html_live import live_shots
 
     left, lost, gone = MAX_PICTURE_BYTES, 0, 0

@@ -1,4 +1,4 @@
-"""``sightline result``: the result of a job, or a report of a batch, which needs no list of its pages."""
+"""``sightline result``: the result of a job, or a report of a batch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="Wait for the result.")
 @report_options
 @config_options
-@click.option("--json", "as_json", is_flag=True, help="The JSON as it is in Redis. Default in a pipe.")
+@click.option("--json", "as_json", is_flag=True, help="The result's JSON as stored. Default in a pipe.")
 def result(
     job_id: str,
     *,
@@ -51,9 +51,9 @@ def result(
     no_config: bool,
     as_json: bool,
 ) -> int:
-    """Show the result of a job, or report a batch: a table in a terminal and in CI, else JSON. Exit codes as of scan.
+    """Show the result of a job or batch: a table in a terminal and in CI, else JSON. Exit codes as for scan.
 
-    Waivers of sightline.toml hold, as do its gate's fail_on, strict, rules and report_only.
+    Waivers and the gate (fail_on, strict, rules, report_only) of sightline.toml apply.
 
     \b
     sightline result 3f2b8c6e5a --wait --timeout 120
@@ -61,7 +61,7 @@ def result(
     sightline result nightly-20261125T0300 --format html -o nightly.html
     """
     if as_json and (formats or output):
-        msg = "--json goes to stdout as it is: leave out --format and --output, or write --format jsonl=PATH"
+        msg = "--json writes to stdout: leave out --format and --output, or write --format jsonl=PATH"
         raise click.UsageError(msg)
     check_job_id(job_id)
     is_line = as_json or not (is_for_people() or formats or output)
@@ -101,9 +101,9 @@ def result(
 async def _result(
     client: Client, job_id: str, outputs: Sequence[Output], options: ScanOptions, gate: Gate, *, waits: bool
 ) -> tuple[Result, Extras]:
-    """Return the result and what reports show beside it.
+    """Return the result and the extras of reports.
 
-    Raises ``WaitTimeout`` where there is none yet, ``ResultExpired`` where it is no longer kept.
+    Raises ``WaitTimeout`` if there is no result yet, ``ResultExpired`` if it is no longer kept.
     """
     from producer.cli.report_extras import read_extras
 
@@ -146,7 +146,7 @@ def _report(outputs: Sequence[Output], fail_on: Impact | None, extras: Extras) -
 
 
 def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], options: ScanOptions, gate: Gate) -> int:
-    """Report the pages of the batch; raises ``UnknownJob`` where there is none, or its jobs are no longer kept."""
+    """Report the pages of the batch; raises ``UnknownJob`` if it or its jobs are not (or no longer) known."""
     from producer.cli.scan.baseline import Baseline
     from producer.cli.scan.submit import Queued, ScanPlan
     from producer.cli.scan.targets import Targets
@@ -163,7 +163,7 @@ def _batch_result(batch_id: str, error: UnknownJob, outputs: Sequence[Output], o
 
 
 async def _urls(client: Client, batch_id: str, error: UnknownJob) -> dict[str, str]:
-    """Return the address of each of the batch's jobs; empty where its payload names none."""
+    """Return the address of each of the batch's jobs; empty if the payload has none."""
     from producer.client.queue_view import jobs_of_batch, urls_of_jobs
     from producer.redis.connection import redis_errors
 

@@ -1,4 +1,4 @@
-"""``sightline resume``: end a pause, or the draining of a worker."""
+"""``sightline resume``: ends a pause, or a worker's drain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from producer.client.controls_view import PAUSED, WORKER
 @click.argument("kind", type=click.Choice((*PAUSED, WORKER)), metavar="lane|batch|host|site|worker")
 @click.argument("name", metavar=NAME)
 def resume(kind: str, name: str) -> None:
-    """End a pause: the jobs that waited for it run. A worker that drains and has not ended takes jobs again.
+    """End a pause, so that its jobs run. A draining worker takes jobs again.
 
     \b
     sightline resume host shop.example

@@ -1,4 +1,4 @@
-"""``sightline review``: keep, list and take back decisions on what axe-core leaves undecided."""
+"""``sightline review``: adds, lists and removes decisions on undecided findings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--reason", metavar="R", help="Why; every report shows it.")
 @click.option("--by", metavar="NAME", help="Who decides; every report shows it.  [default: the user's login name]")
 @click.option("--list", "is_list", is_flag=True, help="List the decisions.")
-@click.option("--remove", metavar="ID", help="Take the decision back: the component needs review again.")
+@click.option("--remove", metavar="ID", help="Withdraw the decision: the component needs review again.")
 @json_option("With --list: one line of JSON each. Default in a pipe.")
 def review(
     *,
@@ -37,7 +37,7 @@ def review(
     remove: str | None,
     as_json: bool,
 ) -> None:
-    """Decide what axe-core leaves undecided, once, for a component on all its pages.
+    """Decide what axe-core leaves undecided, once for a component on all its pages.
 
     \b
     sightline review 4a1f0c2d3e4b5a69-00c0ffee no-barrier --reason "the icon is decoration"
@@ -45,9 +45,9 @@ def review(
     sightline review --list
     sightline review --remove 4a1f0c2d3e4b5a69-00c0ffee
 
-    ID is the component's, as reports show it under what a person has to review. 'barrier' counts its elements as
-    barriers, with the impact that axe-core gives the rule, also for 'scan --fail-on'; with --only-new they are known.
-    'no-barrier' leaves them out of what needs review. Every report shows the decision with name and date.
+    ID is shown by reports beside findings that need review. 'barrier' counts the component's elements as barriers with
+    the rule's impact, also for 'scan --fail-on'; with --only-new they are known. 'no-barrier' removes them from the
+    review list. Every report shows the decision with name and date.
     """
     if sum((issue_id is not None, is_list, remove is not None)) != 1:
         raise click.UsageError("give one of ID barrier|no-barrier with --reason, --list, and --remove ID")

@@ -1,4 +1,4 @@
-"""``sightline schedule``: scans that come again."""
+"""``sightline schedule``: adds, lists and removes schedules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CHOICE = ("sitemaps", "crawl", "max_pages", "per_pattern", "match", "exclude", 
 
 
 def _options_of_scan(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of ``scan`` that find pages to a command: they are defined once."""
+    """Add the options of ``scan`` that find pages to a command."""
     options = {param.name: param for param in scan.params}
     command.__click_params__ = [  # pyright: ignore[reportFunctionMemberAccess]  where click's own decorators keep them
         *getattr(command, "__click_params__", []),
@@ -60,7 +60,7 @@ def schedule() -> None:
 @click.argument("cron", metavar="CRON")
 @click.argument("urls", nargs=-1, metavar="[URL]…")
 @click.option("--file", "-f", "file", type=click.Path(), metavar="F", help="One URL a line; - reads stdin.")
-@click.option("--standard", type=click.Choice(STANDARDS), help="What to hold the pages to.")
+@click.option("--standard", type=click.Choice(STANDARDS), help="Rules to apply.")
 @_options_of_scan
 @page_options
 @journey_options
@@ -81,15 +81,15 @@ def add(
     strict: bool,
     **page: Any,
 ) -> None:
-    """Scan the URLs as one batch whenever CRON (minute hour day month weekday) says so.
+    """Scan the URLs as one batch at the times of CRON (minute hour day month weekday).
 
     Workers read sitemaps and crawl at each run, within the same guard as pages; here it is tried once.
 
     \b
     sightline schedule add nightly '0 3 * * *' https://example.org/ https://example.org/about
     sightline schedule add weekly '30 2 * * 1' --file urls.txt
-    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --max-pages 50 --time-zone Europe/Berlin
-    sightline schedule add docs '0 5 * * *' --sitemap https://example.org/ --match '/docs/*' --fail-on critical
+    sightline schedule add shop '0 4 * * *' --crawl https://shop.example/ --time-zone Europe/Berlin
+    sightline schedule add docs '0 5 * * *' --sitemap https://a.example/ --fail-on critical
     sightline schedule add cart '0 5 * * *' https://shop.example/cart --steps dialog.json
     """
     from producer.stored.due_times import check_cron, zone_of
@@ -139,7 +139,7 @@ def _asked(
 @schedule.command("list", short_help="List the schedules.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_schedules(*, as_json: bool) -> None:
-    """List the schedules, the pages they scan, and the outcome of each one's last run.
+    """List schedules with their pages and the outcome of the last run.
 
     \b
     sightline schedule list
@@ -180,7 +180,7 @@ def report(context: click.Context, name: str, **options: Any) -> int:
 @schedule.command(short_help="Remove a schedule.")
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove a schedule; what it has submitted goes on.
+    """Remove a schedule. Scans that it has already submitted continue.
 
     \b
     sightline schedule remove nightly
@@ -190,7 +190,7 @@ def remove(name: str) -> None:
 
 
 def _payloads(targets: Targets, asked: ScanOptions, fields: JsonObject) -> Iterator[JsonObject]:
-    """Yield what is asked of each job: a page, or a state that steps lead to, in each of its appearances."""
+    """Yield the request of each job: a page, or a state reached by steps, in each appearance."""
     from producer.contract.addresses import stateless
 
     journeys = read_journeys(asked, {}, {})
@@ -224,11 +224,13 @@ def _targets(urls: Sequence[str], file: str | None, asked: ScanOptions) -> Targe
         with click.open_file(file, encoding="utf-8") as lines:
             return read_targets(urls, lines, asked)
     except OSError as error:
-        raise InputError(f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one a line") from None
+        raise InputError(
+            f"cannot read {file!r}: {error.strerror}; expected a file of addresses, one per line"
+        ) from None
 
 
 def _document(listed: tuple[Schedule, BatchInfo | None]) -> JsonObject:
-    """Return the schedule as JSON, without the user info of its pages, and its last run."""
+    """Return the schedule as JSON, with its last run and without the user info of its pages."""
     one, last = listed
     shown = [
         {**payload, "url": public_url(str(payload["url"]))} if "url" in payload else payload for payload in one.payloads

@@ -1,6 +1,6 @@
-"""The repository's files that may hold markup of scanned pages, as git lists them. Next: ``reports/sources.py``.
+"""The repository's files that may contain markup of scanned pages, as git lists them. Next: ``reports/sources.py``.
 
-Without git, or outside of a repository, there are none, and reports name pages alone.
+Without git, or outside a repository, there are none, and reports name only pages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SUFFIXES: Final = frozenset(
 _MAX_FILES: Final = 5_000
 _MAX_FILE_BYTES: Final = 500_000
 _MAX_BYTES: Final = 30_000_000
-"""Of all files together: some two seconds of reading and searching."""
+"""Limit of all files together: about two seconds of reading and searching."""
 _GIT_S: Final = 10
 
 
@@ -48,9 +48,9 @@ def read_sources(folder: Path) -> Sources:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """Return what git says; '' where it is not there, fails, or takes too long.
+    """Return git's output; '' if git is missing, fails or takes too long.
 
-    A checkout may belong to another user than the job's (containers): its files are only listed, nothing of it is run.
+    In containers a checkout may belong to another user: its files are only listed, and nothing in it is run.
     """
     git = shutil.which("git")
     if git is None:

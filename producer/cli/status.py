@@ -1,4 +1,4 @@
-"""``sightline status``: the queue, a job or a batch. Its lines are ``status_text.py``'s."""
+"""``sightline status``: the queue, a job or a batch. ``status_text.py`` formats the lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_SCANNED: Final = 2
 NO_ANSWER: Final = 3
-"""As in ``scan/gate.py``, which needs a report's modules."""
+"""The same as in ``scan/gate.py``, which would import the reports."""
 
 
 @click.command()
@@ -31,11 +31,11 @@ NO_ANSWER: Final = 3
 @click.option(
     "--check",
     is_flag=True,
-    help="Exit 2 if a page of the batch was not scanned or a job gave up, 3 if it has not ended.",
+    help="Exit 2 if a page of the batch was not scanned or a job failed, 3 if the batch has not ended.",
 )
 @json_option()
 def status(name: str | None, *, check: bool, as_json: bool) -> int:
-    """Show how many jobs wait and run and which workers live, or what became of one job or batch.
+    """Show the queue and the workers, or the state of one job or batch.
 
     \b
     sightline status
@@ -54,7 +54,7 @@ def status(name: str | None, *, check: bool, as_json: bool) -> int:
 
 
 def _checked(batch: BatchInfo) -> int:
-    """Return the exit code for a batch: those of ``sightline scan``, but for findings."""
+    """Return the exit code for a batch: as for ``sightline scan``, without findings."""
     if not batch.finished_ms:
         return NO_ANSWER
     return NOT_SCANNED if batch.missed or batch.dead else 0

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from producer.contract.page_counts import PageCounts
 
 MAX_WAITERS_SHOWN: Final = 20
-"""More than a screen is no help; the rest is counted."""
+"""More than a screenful does not help; the rest is counted."""
 MAX_BATCHES_SHOWN: Final = 4
 
 
 def job_lines(job: JobInfo, *, gpu: Iterable[str] = ()) -> Iterator[str]:
-    """Yield what is known of one job; ``gpu`` says how its model calls stand."""
+    """Yield the lines about one job; ``gpu`` has the state of its model calls."""
     yield f"job {job.job_id}: {job.state}"
     if job.position is not None:
         yield f"  position    {job.position} in lane {job.lane}"
@@ -45,7 +45,7 @@ def job_lines(job: JobInfo, *, gpu: Iterable[str] = ()) -> Iterator[str]:
 
 
 def batch_lines(batch: BatchInfo) -> Iterator[str]:
-    """Yield what is known of one batch."""
+    """Yield the lines about one batch."""
     if batch.finished_ms:
         state = f"finished {clock(batch.finished_ms)}"
     elif batch.sealed:
@@ -67,7 +67,7 @@ def batch_lines(batch: BatchInfo) -> Iterator[str]:
 
 
 def pages_text(pages: PageCounts) -> str:
-    """Return what pages came to; ``scanned`` is always named, the others where there are any."""
+    """Return the pages by outcome; ``scanned`` is always named, the others if there are any."""
     others = (
         f"{getattr(pages, name):,} {name}" for name in ("partial", "unreachable", "blocked") if getattr(pages, name)
     )
@@ -75,7 +75,7 @@ def pages_text(pages: PageCounts) -> str:
 
 
 def queue_lines(queue: QueueInfo, *, now_ms: int) -> Iterator[str]:
-    """Yield the lanes and the workers; ``now_ms`` is this machine's time, as a heartbeat's is its worker's."""
+    """Yield the lanes and the workers; ``now_ms`` is this machine's clock, as a heartbeat has its worker's."""
     for name, lane in queue.lanes.items():
         yield f"{name:<12} {lane.queued:>7,} queued  {lane.running:>5,} running{_sharing(queue.turns.get(name, ()))}"
     yield f"{'scheduled':<12} {queue.scheduled:>7,}"
@@ -110,7 +110,7 @@ def control_line(control: Control) -> str:
 
 
 def _sharing(batches: Sequence[str]) -> str:
-    """Return who takes turns in the lane; nothing where one batch has it for itself."""
+    """Return the batches that take turns in the lane; nothing if there is only one."""
     if len(batches) < 2:  # noqa: PLR2004  two share
         return ""
     names = [one_line(batch, limit=40) if batch else "jobs without a batch" for batch in batches]
@@ -119,7 +119,7 @@ def _sharing(batches: Sequence[str]) -> str:
 
 
 def gpu_lines(view: GpuView) -> Iterator[str]:
-    """Yield the hosts, who holds their slots, and who waits; nothing for a pool that nobody has opened."""
+    """Yield the hosts with holders of slots and waiters; nothing if no worker has opened the pool."""
     for host in view.hosts:
         slots = f"chat {host.chat_used} of {host.chat}, embed {host.embed_used} of {host.embed} slots in use"
         down = f"unhealthy for {_seconds(view.at_ms - host.since_ms)}: {one_line(host.reason, limit=200)}"
@@ -135,7 +135,7 @@ def gpu_lines(view: GpuView) -> Iterator[str]:
 
 
 def call_lines(view: GpuView) -> Iterator[str]:
-    """Yield the calls alone: who holds a slot, who waits for one and for how long still."""
+    """Yield the calls only: holders of slots, and waiters with their expected wait."""
     for holder in view.holders:
         yield (
             f"  holds    {_caller(holder)}: {holder.kind} on {one_line(holder.host)} for {_seconds(holder.held_ms)}"
@@ -166,7 +166,7 @@ def clock(at_ms: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 
 def duration(ms: float) -> str:
-    """Return a duration as people say it: ``850 ms``, ``12 s``, ``4 min``, ``3 h 20 min``."""
+    """Return a duration in words: ``850 ms``, ``12 s``, ``4 min``, ``3 h 20 min``."""
     seconds = ms / 1000
     if seconds < 1:
         return f"{ms:.0f} ms"

@@ -1,4 +1,4 @@
-"""What commands print: lines for a person or JSON, and a progress bar. Rich is imported when there is one to draw."""
+"""Output of commands: lines for a person or JSON, and a progress bar. Rich is imported only to draw one."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class NamingGroup(click.Group):
 
 
 def is_terminal() -> bool:
-    """Tell whether a person reads stdout."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def is_for_people() -> bool:
-    """Tell whether a report on stdout is read by people: in a terminal, and in the log of a CI job.
+    """Return whether people read a report on stdout: in a terminal, and in the log of a CI job.
 
-    A CI system's log is a pipe, or a file that stderr goes to as well (Jenkins); a file of stdout alone is a program's.
+    A CI log is a pipe, or a file that also receives stderr (Jenkins); a file for stdout only is meant for a program.
     """
     return is_terminal() or (bool(ci_system(environment())) and not _is_file_of_its_own())
 
@@ -67,7 +67,7 @@ def _is_file_of_its_own() -> bool:
 
 
 def json_option(text: str = "One line of JSON. Default in a pipe.") -> Callable[[_Command], _Command]:
-    """Give a command ``--json``, which reaches it as ``as_json``: true also where no person reads stdout."""
+    """Add ``--json`` to a command, as ``as_json``: also true if stdout is no terminal."""
     return click.option("--json", "as_json", is_flag=True, callback=_given_or_piped, help=text)
 
 
@@ -78,7 +78,7 @@ def _given_or_piped(_context: click.Context, _option: click.Parameter, given: bo
 def print_each(
     items: Sequence[T], *, as_json: bool, document: Callable[[T], JsonObject], line: Callable[[T], str], nothing: str
 ) -> None:
-    """Print a line for each item; where there are none, ``nothing`` for a person and no line of JSON."""
+    """Print a line for each item; without items, ``nothing`` for a person and nothing as JSON."""
     for item in items:
         click.echo(line_of({"v": 1, **document(item)}) if as_json else line(item))
     if not items and not as_json:
@@ -89,13 +89,13 @@ MAX_WAIT_S: Final = 366 * 86_400
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds over 0, up to ``most`` or else a year; click's own range lets NaN through."""
+    """A number of seconds above 0, up to ``most`` or a year; click's own range accepts NaN."""
 
     def __init__(self, most: float | None = None) -> None:
         super().__init__(0, most, min_open=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; fails for what is none."""
+        """Return the number; fails for anything else."""
         number: float = super().convert(value, param, ctx)
         if not number <= MAX_WAIT_S:  # nor is NaN
             self.fail(f"{value!r}: expected a number of seconds up to {MAX_WAIT_S:,}.", param, ctx)
@@ -103,14 +103,14 @@ class Seconds(click.FloatRange):
 
 
 def folded(text: str) -> str:
-    """Return prose with its lines broken between words at the terminal's width; an address stays in one piece."""
+    """Return prose wrapped at the terminal's width; addresses are not broken."""
     width = shutil.get_terminal_size().columns
     lines = text.split("\n")
     return "\n".join(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in lines)
 
 
 class Bar:
-    """A bar drawn by Rich: first the pages go in, then their results come out. Without ``drawn`` nothing is shown."""
+    """A progress bar drawn by Rich: pages submitted, then results received. Without ``drawn`` nothing is shown."""
 
     def __init__(self, total: int, drawn: Any = None) -> None:
         self._drawn = drawn
@@ -119,7 +119,7 @@ class Bar:
         self._task = drawn.add_task("Queueing", total=total) if drawn else None
 
     def queued(self, job_id: str, url: str, is_new: bool) -> None:
-        """Take note of a page that is in the queue."""
+        """Count a queued page."""
         del job_id, url, is_new
         self._in += 1
         if self._drawn and self._in < self._total:
@@ -128,7 +128,7 @@ class Bar:
             self._drawn.reset(self._task, description="Scanning", total=self._total)
 
     def advance(self, seen: Summary) -> None:
-        """Take note of one more page that is done, the last in ``seen``."""
+        """Count a finished page, the last in ``seen``."""
         if self._drawn:
             text = f"Scanning: {seen.with_barriers:,} with barriers"
             text += f", {counted(seen.not_scanned, 'page')} not scanned" if seen.not_scanned else ""
@@ -137,9 +137,9 @@ class Bar:
 
 @contextlib.contextmanager
 def progress(total: int, *, may_mix: bool) -> Generator[Bar]:
-    """Draw a bar on stderr until the block ends; ``may_mix`` where lines go to stdout meanwhile.
+    """Draw a bar on stderr until the block ends; ``may_mix`` if lines go to stdout meanwhile.
 
-    The estimate is made from the speed of the newest pages, and left out until there is one.
+    The estimate is based on the newest pages, and left out until there are some.
     """
     if not sys.stderr.isatty() or (may_mix and sys.stdout.isatty()):
         yield Bar(total)
@@ -159,4 +159,4 @@ def progress(total: int, *, may_mix: bool) -> Generator[Bar]:
 
 
 NARROW = 60
-"""Columns under which the numbers leave no room for a bar."""
+"""Below this width the numbers leave no room for a bar."""

@@ -19,10 +19,10 @@ EVERY_S: Final = 1.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Show the board once and end.")
-@json_option("One line of JSON a second. Default in a pipe.")
+@click.option("--once", is_flag=True, help="Show the board once and exit.")
+@json_option("One line of JSON per second. Default in a pipe.")
 def top(*, once: bool, as_json: bool) -> None:
-    """Show what goes on, renewed every second: q or Ctrl-C ends.
+    """Show lanes, workers and rates live, every second; q or Ctrl-C ends.
 
     Keys: up and down (or k and j) choose a batch or a job; p pauses or resumes its batch, c cancels it after a
     question, o shows its status; s sorts the running jobs by worker, time or batch.

@@ -1,7 +1,7 @@
 """The live board as lines of text that fit the screen. Pure: a ``Board``, a width and a height in, ``Text`` out.
 
-What people look for first comes first: is work waiting, is somebody doing it, does it get done. Sections shrink before
-they disappear: few columns leave out what can be asked for elsewhere, few lines count what they cannot list.
+The order is that of the questions people ask: is work waiting, is it being done, does it finish. Sections shrink before
+they disappear: in few columns, details shown elsewhere are left out; in few lines, items are counted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OUTCOMES: Final = (
     ("dead", "red"),
     ("cancelled", "default"),
 )
-"""Named beside the rate, where there were any."""
+"""Outcomes shown beside the rate if there were any."""
 
 _TIME: Final = "%H:%M:%S"
 
@@ -136,7 +136,7 @@ def _rates(board: Board, width: int) -> Section:
 
 
 def _batches(board: Board, width: int) -> Section:
-    """Return a bar a batch, with the time its rest takes at the present rate of all jobs: at least so long."""
+    """Return a bar per batch with the least time its rest takes, at the present rate of all jobs."""
     rate = board.recent.per_minute("succeeded")
     longest = max((len(batch.batch_id) for batch in board.batches), default=0)
     return [_batch(batch, rate, longest, width) for batch in board.batches]

@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--days", type=click.IntRange(1, 400), default=30, show_default=True, help="Days, today's among them.")
+@click.option(
+    "--days", type=click.IntRange(1, 400), default=30, show_default=True, help="Number of days, including today."
+)
 @json_option("One JSON object. Default in a pipe.")
 def usage(*, days: int, as_json: bool) -> None:
-    """Sum what models were used for, by model, and set the cloud's price beside it.
+    """Sum model calls, tokens and GPU time by model, with the cloud's price beside them.
 
-    Prices are yours to say: FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, in any currency. Beside a
-    local model they say what its tokens would have cost in the cloud; beside the cloud's, what they cost. Calls that
-    failed have used the card, and count; answers from the cache are no calls. The builtin models are not counted. Each
-    barrier is explained once, for all pages: the calls that this saved are shown below the table.
+    Set the prices in FALLBACK_PRICE_IN and FALLBACK_PRICE_OUT, for a million tokens, in any currency. For a local model
+    the price is what its tokens would have cost in the cloud; for the cloud's, what they cost. Failed calls count,
+    cached answers do not, nor do the built-in models. Each barrier is explained once for all pages; the calls saved by
+    this are shown below the table.
 
     \b
     sightline usage
@@ -52,7 +54,7 @@ async def _read(client: Client, days: int) -> tuple[UsageView, Prices]:
 
 
 def _document(view: UsageView, prices: Prices) -> dict[str, Any]:
-    """Return the view as JSON; a price that nobody has said is null."""
+    """Return the view as JSON; a missing price is null."""
     return {
         "v": 1,
         "from": view.first.isoformat(),

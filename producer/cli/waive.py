@@ -1,4 +1,4 @@
-"""``sightline waive``: keep, list and remove waivers."""
+"""``sightline waive``: adds, lists and removes waivers."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def waive(
     remove: str | None,
     as_json: bool,
 ) -> None:
-    """Accept a barrier: it stays in every report, with the reason, and does not fail 'scan' until its end.
+    """Accept a barrier until a date: reports still show it, with the reason, but it does not fail 'scan'.
 
     \b
     sightline waive 3f2b8c6e5a1d4f7089abcdef --reason "new shop in March" --until 2027-03-31
     sightline waive --list
     sightline waive --remove 3f2b8c6e5a1d4f7089abcdef
 
-    FINGERPRINT is that of an element, on every page that has it; the id of a component barrier (4a1f…-00c0ffee), on
-    all its pages; or that of a finding: the rule, on every page. JSON and JUnit reports show all three, HTML and CSV
-    the first two, the table and SARIF the second.
+    FINGERPRINT is one of three: an element's, which covers it on every page; a component barrier's id (4a1f…-00c0ffee),
+    which covers all its pages; or a finding's, which covers the rule on every page. JSON and JUnit reports show all
+    three, HTML and CSV the first two, the table and SARIF the second.
     """
     if sum((fingerprint is not None, is_list, remove is not None)) != 1:
         raise click.UsageError("give one of FINGERPRINT with --reason, --list, and --remove FINGERPRINT")

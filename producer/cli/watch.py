@@ -1,4 +1,4 @@
-"""``sightline watch``: print events, and say from which one to go on."""
+"""``sightline watch``: prints events, and how to continue without missing any."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 _EVENT_ID: Final = re.compile(r"\$|\d{1,20}(-\d{1,20})?")
 
 _LEAST_ADDRESS: Final = 24
-"""Characters of an address that tell it from others."""
+"""Characters of an address that are enough to recognize it."""
 
 
 @click.command()
 @click.option(
     "--since", metavar="ID", default="$", help="Begin after this event; 0 is the oldest kept.  [default: now]"
 )
-@json_option("One line of JSON an event. Default in a pipe.")
+@json_option("One line of JSON per event. Default in a pipe.")
 def watch(*, since: str, as_json: bool) -> None:
-    """Print events as they happen, until Ctrl-C. It then says from where to go on, so that none is missed.
+    """Print events as they happen, until Ctrl-C; then print the option that continues without missing any.
 
     \b
     sightline watch
@@ -62,13 +62,15 @@ def watch(*, since: str, as_json: bool) -> None:
     try:
         with_client(follow)
     except KeyboardInterrupt:
-        raise click.Abort(f"stopped; go on with: sightline watch --since {last_id}" if last_id else "stopped") from None
+        raise click.Abort(
+            f"stopped; continue with: sightline watch --since {last_id}" if last_id else "stopped"
+        ) from None
 
 
 def event_line(event: Event, *, width: int = 1000) -> str:
-    """Return an event as one line for a person; what comes from pages and errors is made fit to print.
+    """Return an event as one line for a person; text from pages and errors is sanitized.
 
-    Where ``width`` is short the worker goes, then the middle of the address. An error's message stays whole.
+    If ``width`` is short, the worker is left out, then the middle of the address. An error's message is never cut.
     """
     more = event.model_extra or {}
     about = one_line(str(more.get("url") or event.job_id or event.batch or ""), limit=200)

@@ -1,4 +1,4 @@
-"""``sightline workers``: who works, with what."""
+"""``sightline workers``: lists the workers and their equipment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from producer.reports.plain_text import one_line
 @click.command()
 @json_option("One line of JSON each. Default in a pipe.")
 def workers(*, as_json: bool) -> None:
-    """List the workers heard of in the last 30 s: host, release, slots, models, sandbox, browser, last heartbeat.
+    """List the workers seen in the last 30 s: host, release, slots, models, sandbox, browser, last heartbeat.
 
     \b
     sightline workers
@@ -33,7 +33,7 @@ def workers(*, as_json: bool) -> None:
 
 
 def worker_line(worker: WorkerInfo, *, draining: bool, now_ms: int) -> str:
-    """Return a worker for a person: a line of what it does, and one of what it has."""
+    """Return two lines about a worker: its jobs, and its equipment."""
     age_s = max(0, now_ms - worker.at_ms) // 1000
     load = f"{len(worker.jobs)}/{worker.max_jobs} slots"
     does = f"{one_line(worker.name)}  {one_line(worker.host)}:{worker.pid}  {load}  {age_s} s ago"

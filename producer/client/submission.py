@@ -153,7 +153,7 @@ def read_answer(submission: Submission, reply: Sequence[Any], keys: Keys) -> Sub
         case b"duplicate":
             return Submitted(submission.job_id, created=False)
         case b"sealed":
-            msg = f"batch {submission.batch!r} is sealed: its jobs are counted already; choose another batch name"
+            msg = f"batch {submission.batch!r} is closed and takes no more jobs; choose another batch name"
             raise InvalidJob(msg)
         case b"last_id":
             lane = keys.lane(submission.lane)

@@ -1,5 +1,5 @@
-"""``sightline.toml``: the file in a repository that says what ``sightline scan`` scans, and how strictly.
+"""``sightline.toml``: the settings of ``sightline scan`` in a repository.
 
-Reads, checks and merges the file; knows nothing of click, Redis or browsers. The options of a scan come in as a table
-(``options.py``), so that a new option of the command line is a key of the file at once. Next: ``reading.py``.
+Reads, checks and merges the file, independent of click, Redis and browsers. Scan options are passed in as a table
+(``options.py``), so that every new option of the command line is also a key of the file. Next: ``reading.py``.
 """

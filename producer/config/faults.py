@@ -1,4 +1,4 @@
-"""What is wrong in ``sightline.toml``, a line each: where, which key, what was expected."""
+"""Errors in ``sightline.toml``, one line each: position, key, and what was expected."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _EXPECTED: Final = {
     "date_from_datetime_inexact": "a date without a time, such as 2027-03-31",
 }
 _MAX_KEYS: Final = 12
-"""Known keys named where none is near; more are in docs/config.md."""
+"""Maximum number of known keys listed if none is similar; docs/config.md has all."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One fault; ``line`` is 0 where the file as a whole is meant."""
+    """One error; ``line`` is 0 for the file as a whole."""
 
     file: str
     line: int
@@ -61,7 +61,7 @@ def line_of(path: Path, lines: Mapping[Path, int]) -> int:
 def texts_of(
     error: ValidationError, tables: Mapping[tuple[str, ...], type[BaseModel]], elsewhere: Mapping[str, str]
 ) -> Iterator[tuple[Path, str]]:
-    """Yield path and text of each fault; ``elsewhere`` says where a key belongs that its table does not take."""
+    """Yield path and text of each error; ``elsewhere`` has the right table of misplaced keys."""
     for item in error.errors(include_url=False):
         path = tuple(part for part in item["loc"] if part != "[key]")
         what = _text(item["type"], path, cast("dict[str, Any]", item), tables, elsewhere)
@@ -126,5 +126,5 @@ def _unknown(path: Path, tables: Mapping[tuple[str, ...], type[BaseModel]], else
 
 
 def in_order(faults: Sequence[Fault]) -> tuple[Fault, ...]:
-    """Return each fault once, by line."""
+    """Return each error once, by line."""
     return tuple(sorted(set(faults)))

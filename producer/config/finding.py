@@ -1,7 +1,7 @@
-"""Which file counts: the one nearest above the working directory, up to the folder of the repository.
+"""Finds the settings file: the nearest one in or above the working directory, up to the repository's folder.
 
-Of one folder's two, ``sightline.toml`` before ``[tool.sightline]`` of ``pyproject.toml``. Needs no pydantic: a run
-without a file pays for nothing.
+``sightline.toml`` takes precedence over ``[tool.sightline]`` of ``pyproject.toml`` in the same folder. Needs no
+pydantic, so that runs without a file stay fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MARK: Final = re.compile(r"^\s*\[\[?\s*tool\s*\.\s*sightline\b", re.MULTILINE)
 
 
 def find_config(folder: Path) -> Path | None:
-    """Return the file that counts in ``folder``, None where there is none; raises ``InputError``."""
+    """Return the settings file of ``folder`` or None; raises ``InputError``."""
     for above in (folder, *folder.parents):
         if (file := above / NAME).is_file():
             return file

@@ -1,6 +1,6 @@
-"""What is wrong with the journeys of a file beside each one's own steps: names, where they begin, who runs them.
+"""Errors of a file's journeys, other than in their steps: names, start pages, references to them.
 
-Goes by the values as they are written, so that these faults come with all others. Next: ``model.py`` (``Journey``).
+Works on the values as written, so that these errors are reported with all others. Next: ``model.py`` (``Journey``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def start_of(document: Document, journey: Journey) -> tuple[str, int | None]:
 
 
 def journey_faults(whole: Raw, folder: Path) -> Iterator[tuple[KeyPath, str]]:
-    """Yield path and text of what is wrong with the journeys, and with the options that name one."""
+    """Yield path and text of errors of journeys, and of options that name one."""
     journeys = _tables(whole, "journey")
     first: dict[str, int] = {}
     for number, journey in journeys.items():

@@ -1,4 +1,4 @@
-"""Which options hold for a page: those of ``[scan]``, then of its ``[[site]]``, then of each ``[[page]]`` it fits."""
+"""The options of a page: those of ``[scan]``, then of its ``[[site]]``, then of each matching ``[[page]]``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Layer:
 
 
 def layers(config: Config, url: str, site: int | None) -> Iterator[Layer]:
-    """Yield what the file says about a page, the first the least; ``site`` is the number of the site that has it."""
+    """Yield the layers of options for a page, lowest precedence first; ``site`` is the number of its site."""
     document = config.document
     yield Layer(("scan",), given(document.scan))
     if site is not None:
@@ -33,7 +33,7 @@ def layers(config: Config, url: str, site: int | None) -> Iterator[Layer]:
 
 
 def page_options(config: Config, url: str, site: int | None) -> dict[str, Any]:
-    """Return the options that hold for a page."""
+    """Return the options of a page."""
     merged: dict[str, Any] = {}
     for layer in layers(config, url, site):
         merged |= layer.options
@@ -41,7 +41,7 @@ def page_options(config: Config, url: str, site: int | None) -> dict[str, Any]:
 
 
 def site_of(config: Config, url: str) -> int | None:
-    """Return the number of the site that names the page, else of the first under whose ``url`` it lies."""
+    """Return the number of the site that lists the page, else of the first whose ``url`` contains it."""
     url = normal_url(url)
     sites = config.document.site
     named = (number for number, site in enumerate(sites) if url in site.addresses)

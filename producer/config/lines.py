@@ -1,6 +1,6 @@
-"""On which line of a TOML text each key and each entry of a list stands: ``tomllib`` does not say.
+"""Finds the line of each key and list entry in a TOML text, which ``tomllib`` does not provide.
 
-Only for a text that ``tomllib`` has read: nothing is checked here. Source: https://toml.io/en/v1.0.0.
+Only for text that ``tomllib`` accepts; nothing is validated. Source: https://toml.io/en/v1.0.0.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Reader:
         return (*path, number)
 
     def _inside(self, keys: list[str]) -> Path:
-        """Return the path of a table; within a list of tables it is that of the last one so far."""
+        """Return the path of a table; in an array of tables that of the last one so far."""
         path: Path = ()
         for key in keys:
             path = (*path, key)

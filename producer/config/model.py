@@ -1,4 +1,4 @@
-"""The tables of ``sightline.toml``, beside the options of a scan that stand in them (``options.py``)."""
+"""The tables of ``sightline.toml``, without the scan options in them (``options.py``)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ Addresses = Annotated[
 
 
 class Table(BaseModel):
-    """Base of all tables: an unknown key is a fault, and ``"5"`` is no number."""
+    """Base of all tables: unknown keys are errors, and ``"5"`` is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
@@ -94,7 +94,7 @@ class Scan(Table):
 
 
 class Site(Table):
-    """Pages of one site, and the options that hold for them."""
+    """Pages of one site, and their options."""
 
     name: Annotated[str, Field(description="Its name, for `--site`.")] = ""
     url: Annotated[Address | None, Field(description="Its address; relative ones begin there. Takes ${NAME}.")] = None
@@ -102,7 +102,7 @@ class Site(Table):
     file: Annotated[str, Field(description="File of addresses, one a line.")] = ""
     sitemaps: Annotated[Addresses, Field(description="Sitemaps, or sites whose robots.txt names them.")] = []
     crawl: Annotated[Addresses, Field(description="Addresses whose links are followed, on their site.")] = []
-    max_pages: Annotated[int | None, Field(ge=1, le=10_000, description="Of a crawl, pages in all.")] = None
+    max_pages: Annotated[int | None, Field(ge=1, le=10_000, description="Maximum pages per crawl.")] = None
     per_pattern: Annotated[int | None, Field(ge=1, le=10_000, description="Of a crawl, pages of one pattern.")] = None
     match: Annotated[Texts, Field(description="Of sitemaps and crawls, only pages such as '/shop/*'.")] = []
     exclude: Annotated[Texts, Field(description="Of sitemaps and crawls, no pages such as '*/print/*'.")] = []
@@ -116,31 +116,29 @@ class Site(Table):
         if not (self.url or self.pages or self.sitemaps or self.crawl or self.file):
             raise ValueError("nothing to scan: expected url, pages, sitemaps, crawl or file")
         if not (self.sitemaps or self.crawl) and (self.match or self.exclude or self.ignore_robots):
-            raise ValueError(
-                "match, exclude and ignore_robots choose among the pages of sitemaps and crawls: none given"
-            )
+            raise ValueError("match, exclude and ignore_robots select pages of sitemaps and crawls, but none is given")
         if self.replace and not self.sitemaps:
-            raise ValueError("replace is for the addresses that sitemaps list: none given")
+            raise ValueError("replace is for addresses of sitemaps, but none is given")
         if not self.crawl and (self.max_pages or self.per_pattern):
-            raise ValueError("max_pages and per_pattern bound a crawl: none given")
+            raise ValueError("max_pages and per_pattern limit a crawl, but none is given")
         return self
 
     @property
     def addresses(self) -> list[str]:
-        """The pages to scan besides those of sitemaps and of ``file``."""
+        """The pages to scan, in addition to those of sitemaps and ``file``."""
         if not (self.pages or self.sitemaps or self.crawl or self.file):
             return [self.url or ""]
         return self.pages
 
 
 class PageRule(Table):
-    """Options of the pages that fit a pattern, of whichever site; later rules win."""
+    """Options of pages that match a pattern, on any site; later entries take precedence."""
 
     match: Annotated[Texts, Field(min_length=1, description="Patterns of a path ('/shop/*') or a whole address.")]
 
 
 class Limits(Table):
-    """How many component barriers a run may have, known ones included and waived ones not: they may only fall."""
+    """Limits on the component barriers of a run, including known ones but not waived ones."""
 
     total: Annotated[int | None, Field(ge=0, description="In all.")] = None
     review: Annotated[int | None, Field(ge=0, description="Findings that need a person's review.")] = None
@@ -154,7 +152,7 @@ class Limits(Table):
 
 
 class Gate(Table):
-    """What fails the run."""
+    """The gate: what fails the run."""
 
     rules: Annotated[Rules, Field(description="Only findings of these rules count.")] = []
     report_only: Annotated[Rules, Field(description="Findings of these rules are reported and do not count.")] = []
@@ -211,7 +209,7 @@ class Journey(Table):
 
 
 class Document(Table):
-    """All of ``sightline.toml``."""
+    """The whole of ``sightline.toml``."""
 
     start: Start | None = None
     scan: Scan = Scan()
@@ -260,7 +258,7 @@ def reports_model(formats: Iterable[str]) -> type[Reports]:
 
 
 def tables_of(model: type[Document]) -> dict[tuple[str, ...], type[BaseModel]]:
-    """Return the model of each table by its path without numbers, for what keys it takes."""
+    """Return the model of each table by its path without numbers, to look up its keys."""
     parts = {name: field.annotation for name, field in model.model_fields.items()}
 
     def inner(annotation: Any) -> Any:

@@ -1,6 +1,6 @@
 """An option of ``sightline scan`` as a key of the file, and pydantic models made of a table of such options.
 
-The table is made of the command's own options (``producer/cli/scan/option_keys.py``).
+The table is derived from the command's options (``producer/cli/scan/option_keys.py``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TABLES: Final[Mapping[str, tuple[Scope, ...]]] = {
 
 
 def with_options(base: type[Model], table: str, options: Iterable[Option]) -> type[Model]:
-    """Return ``base`` with the options that ``table`` takes besides."""
+    """Return ``base`` extended by the options of ``table``."""
     fields: dict[str, Any] = {
         _OWN + option.name: (_annotation(option), Field(None, alias=option.key, description=option.help))
         for option in options

@@ -1,4 +1,4 @@
-"""Reads ``sightline.toml``, and says all that is wrong with it at once. Next: ``model.py``, ``faults.py``.
+"""Reads ``sightline.toml`` and reports all its errors at once. Next: ``model.py``, ``faults.py``.
 
 Paths in the file are relative to its folder.
 """
@@ -30,9 +30,9 @@ _AT: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a file says; ``shown`` is its path as messages name it, ``lines`` where each key stands.
+    """A parsed file; ``shown`` is its path in messages, ``lines`` has the line of each key.
 
-    ``raw`` has its values as they are written.
+    ``raw`` has its values as written.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Config:
     raw: Mapping[str, Any]
 
     def raw_value(self, *path: str | int) -> Any:
-        """Return the value of a key as it is written."""
+        """Return the value of a key as written."""
         value: Any = self.raw
         for part in path:
             value = value[part]
@@ -56,20 +56,20 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The file, or what is wrong with it."""
+    """The parsed file, or its errors."""
 
     config: Config | None
     faults: tuple[Fault, ...] = ()
 
 
 def read_config(file: Path, options: Sequence[Option], variables: Mapping[str, str]) -> Reading:
-    """Return what the file says, or all its faults; raises ``InputError`` for one that cannot be read."""
+    """Return the parsed file or all its errors; raises ``InputError`` for an unreadable one."""
     shown = _shown(file)
     return _read(text_of(file, shown), file, shown, options, variables)
 
 
 def checked_text(text: str, options: Sequence[Option], variables: Mapping[str, str]) -> tuple[Fault, ...]:
-    """Return the faults of a text that is to be ``sightline.toml`` of the working directory."""
+    """Return the errors of a text as ``sightline.toml`` of the working directory."""
     return _read(text, Path(NAME), NAME, options, variables).faults
 
 
@@ -118,7 +118,7 @@ def _same_names(sites: Sequence[Site]) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _homes(options: Sequence[Option]) -> dict[str, str]:
-    """Return where each key belongs, for those who put it into another table."""
+    """Return the table of each key, for messages about misplaced keys."""
     homes = {
         "sitemap": "write it as `sitemaps` of a [[site]]",
         "format": "reports have a table, [reports], such as html = 'report.html'",
@@ -165,6 +165,6 @@ def _syntax(shown: str, text: str, message: str) -> Fault:
 
 
 def _shown(file: Path) -> str:
-    """Return the path as a person types it."""
+    """Return the path as a user would type it."""
     shown = os.path.relpath(file)
     return shown if len(shown) <= len(str(file)) else str(file)

@@ -1,4 +1,4 @@
-"""The JSON Schema of ``sightline.toml`` for editors, made of the models and of the options of ``sightline scan``."""
+"""The JSON Schema of ``sightline.toml`` for editors, derived from the models and the options of ``sightline scan``."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def schema(options: Sequence[Option]) -> dict[str, Any]:
 
 
 def schema_text(options: Sequence[Option]) -> str:
-    """Return the schema as it stands in ``ops/schemas/sightline.schema.json``."""
+    """Return the schema as in ``ops/schemas/sightline.schema.json``."""
     return json.dumps(schema(options), indent=1, ensure_ascii=False, sort_keys=False) + "\n"

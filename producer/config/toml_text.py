@@ -1,4 +1,4 @@
-"""Values as TOML text: ``tomllib`` only reads. Source: https://toml.io/en/v1.0.0."""
+"""Writes values as TOML, since ``tomllib`` only reads. Source: https://toml.io/en/v1.0.0."""
 
 from __future__ import annotations
 

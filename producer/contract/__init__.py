@@ -5,8 +5,8 @@ here executes or imports what Redis holds. Times are Redis times in ms since the
 ``_s``. Keys are in ``producer/keys.py``; the life of a job is drawn in ``docs/state-machine.md``.
 
 Import from here, not from the parts. ``terms.py``, ``addresses.py`` and ``payloads.py`` are plain Python. The models
-come when they are asked for: pydantic would be a third of the time that a command needs which has no use for it. A
-module that uses them in few places writes ``contract.Event`` there.
+are imported on demand: pydantic would take a third of the time of a command that does not need it. A module that uses
+them in few places writes ``contract.Event`` there.
 """
 
 from __future__ import annotations
@@ -132,11 +132,11 @@ _WITH_MODELS: Final = (
     "requests",
     "results",
 )
-"""The parts that come when they are asked for, each after those that it imports."""
+"""The modules imported on demand, each after those that it imports."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the parts up to that which has ``name``, and keep what was asked for."""
+    """Import the modules up to the one with ``name``, and cache the name."""
     for part in _WITH_MODELS if name in __all__ else ():
         module = import_module(f"{__name__}.{part}")
         if hasattr(module, name):

@@ -1,4 +1,4 @@
-"""Addresses of pages: their one spelling, what of them is shown, and which of them are one page. Pure, no pydantic.
+"""Addresses of pages: normalisation, display, and identity of pages. Pure, no pydantic.
 
 The spelling is the WHATWG's, as browsers have it (``ada-url``, imported only for what is not spelled so already), and
 goes further where two spellings are one page: an escaped letter is that letter, an escape has capitals, an empty query
@@ -38,7 +38,7 @@ _PLAIN: Final = re.compile(
     r"(?:/(?!\.{1,2}(?:[/?#]|$))[A-Za-z0-9._~-]*)+(?:\?[A-Za-z0-9._~/=&+-]+)?(?:#!?/[A-Za-z0-9._~/-]*)?",
     re.ASCII,
 )
-"""Most addresses are spelled so already, and need no parser."""
+"""Matches addresses that are already normalised and need no parser, which are most."""
 
 
 def check_url(url: str) -> str:
@@ -57,12 +57,12 @@ def check_url(url: str) -> str:
         what = f"has the scheme {parts.scheme!r}" if is_named else "has no scheme"
         raise ValueError(f"{hide_user_info(url)!r} {what}: expected an address that starts with http:// or https://")
     if not host:
-        raise ValueError(f"{hide_user_info(url)!r} names no host: expected something like https://example.org/page")
+        raise ValueError(f"{hide_user_info(url)!r} has no host: expected something like https://example.org/page")
     return url
 
 
 def normal_url(text: str) -> str:
-    """Return the address in its one spelling, user info included; raises ``ValueError`` for what is no address."""
+    """Return the normalised address, including user info; raises ``ValueError`` for an invalid one."""
     if _PLAIN.fullmatch(text):
         return text
     import ada_url  # noqa: PLC0415  its library takes longer to load than a light command to run
@@ -75,7 +75,7 @@ def normal_url(text: str) -> str:
         parts, host = urlsplit(url), ""
     if not _HOST.fullmatch(host):
         name = (parts.hostname or "")[:100]
-        msg = f"{hide_user_info(url)!r} has the host {name!r}, which is no host name: expected something like https://example.org/"
+        msg = f"{hide_user_info(url)!r} has the host {name!r}, which is not a host name: expected something like https://example.org/"
         raise ValueError(msg)
     user, at, _ = parts.netloc.rpartition("@")
     place = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port is not None else "")
@@ -84,7 +84,7 @@ def normal_url(text: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """Return ``url`` without user info and without a fragment that is no route: what may be logged and stored."""
+    """Return ``url`` for logs and storage: without user info, and without a fragment that is not a route."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, parts.query, _route_of(parts.fragment)))
@@ -115,7 +115,7 @@ def join_user_info(url: str, login: tuple[str, str]) -> str:
 def page_id(url: str) -> str:
     """Return the stable id of a page: 24 hex digits of the SHA-256 of its address as it is shown.
 
-    What is no address, such as one of a record that somebody else wrote, has the id of its text.
+    An invalid address, such as in another program's record, has the id of its text.
     """
     try:
         shown = public_url(normal_url(url))
@@ -180,7 +180,7 @@ def without_port(site: str) -> str:
 
 
 def any_port(site: str) -> str:
-    """Return what stands for all ports of a site's host: ``localhost:*``."""
+    """Return the pattern of all ports of a site's host: ``localhost:*``."""
     return f"{without_port(site)}:*"
 
 
@@ -211,7 +211,7 @@ def state_url(url: str, state: str) -> str:
 
 
 def state_of(url: str) -> str:
-    """Return the name of the state that an address is of, '' for a page's own."""
+    """Return the name of an address' state, '' for the page itself."""
     return unquote_plus(url.partition("#")[2].partition(_STATE)[2])
 
 
@@ -223,7 +223,7 @@ def stateless(url: str) -> str:
 
 
 def leads_elsewhere(asked: str, shown: str) -> bool:
-    """Whether another page was shown; scheme, ``www.``, a final slash and spelling make none, nor does no address.
+    """Whether another page was shown; scheme, ``www.``, a final slash, spelling and an empty address do not matter.
 
     Steps to a state lead where they lead.
     """
@@ -241,7 +241,7 @@ def _place(url: str) -> tuple[str, ...]:
 
 
 def path_of(url: str) -> str:
-    """Return what a page has on every host: its path, query and route. What is no address stays as it is."""
+    """Return a page's path, query and route, which are the same on every host. Invalid addresses are unchanged."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -259,7 +259,7 @@ def relative_uri(url: str) -> str:
 
 
 def _route_of(fragment: str) -> str:
-    """Return what of a fragment belongs to the page: a route, the name of a state, or both."""
+    """Return the part of a fragment that belongs to the page: a route, the name of a state, or both."""
     return fragment if fragment.startswith((*_ROUTE, _STATE)) else ""
 
 

@@ -1,7 +1,7 @@
-"""Advice a rule: how the problem is called, what to do, and an example before and after; the texts are advice.toml.
+"""Advice per rule: the problem, what to do, and an example before and after; the texts are in advice.toml.
 
-Plain Python, and read when first asked for. A rule that the file does not know (a newer axe-core's) has no advice: the
-reader then shows axe-core's own words.
+Plain Python, read on first use. A rule missing in the file (of a newer axe-core) has no advice: reports then show
+axe-core's own text.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ UNKNOWN: Final = "breaks the rule {rule}"
 
 @cache
 def all_advice() -> dict[str, Advice]:
-    """Return the advice by axe-core's name of the rule."""
+    """Return the advice by rule name."""
     text = (files(__package__ or "") / "advice.toml").read_text("utf-8")
     return {rule: Advice(**fields) for rule, fields in tomllib.loads(text).items()}
 
 
 def advice_on(rule: str) -> Advice | None:
-    """Return the advice on a rule; None for a rule that the file does not know."""
+    """Return the advice on a rule, or None."""
     return all_advice().get(rule)
 
 

@@ -1,4 +1,4 @@
-"""What a model wrote about a page: never the gate, always with its source."""
+"""A model's texts about a page: never part of the gate, always with their source."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Priority(Part):
 
 
 class ReviewProposal(Part):
-    """What a model proposes about one element that axe-core left for a person to judge. It still needs review.
+    """A model's proposal for an undecided element, which still needs review.
 
     Neither a finding nor the absence of one: it is in no count, and no gate, baseline or trend may read it. A report
     shows it beside the node of ``ScanResult.incomplete`` with this ``fingerprint``, as a proposal of ``source``, the
@@ -90,7 +90,7 @@ class SiteOrder(Part):
 
 
 class AssessmentRevision(TypedDict, total=False):
-    """What is added to an assessment after its first call."""
+    """The fields added to an assessment after its first call."""
 
     reviews: tuple[ReviewProposal, ...]
     reviewed: dict[str, str]
@@ -102,7 +102,7 @@ class AssessmentRevision(TypedDict, total=False):
 
 
 class Assessment(Part):
-    """What the model wrote about the findings. Never the gate.
+    """The model's assessment of the findings; never part of the gate.
 
     ``prompt`` is the version of the prompt, ``dropped`` counts statements about no barrier that was asked about,
     ``left_out`` the barriers that the model has not explained. ``model_reason`` says why this model answered, '' where

@@ -1,4 +1,4 @@
-"""Which checks a page is put to: axe-core's, and those of a page in use (``worker/scan/live``). Needs no pydantic."""
+"""The checks of a page: axe-core's, and those of the page in use (``worker/scan/live``). Needs no pydantic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHECKS: Final = (AXE, LIVE)
 
 
 def checked_checks(given: Sequence[str]) -> tuple[str, ...]:
-    """Return the checks in their order, each once; raise ``ValueError`` for others, and where ``axe`` is missing."""
+    """Return the checks in order, without repeats; raise ``ValueError`` for unknown ones, and if ``axe`` is missing."""
     for name in given:
         if name not in CHECKS:
             msg = f"unknown check {name[:100]!r}: expected {' and '.join(CHECKS)}"

@@ -1,4 +1,4 @@
-"""A decision: what a person made of a component whose findings axe-core left undecided, who, when and why."""
+"""A person's decision on a component with undecided findings: verdict, author, day and reason."""
 
 from __future__ import annotations
 

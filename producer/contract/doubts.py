@@ -49,7 +49,7 @@ DOUBTS: Final[dict[str, str]] = {
     "sign-in": "asks to sign in",
     "soft-404": "calls itself missing, though served as a success",
 }
-"""What is the matter with a page, by kind of doubt."""
+"""The problem with a page, by kind of doubt."""
 
 REMARKS: Final = frozenset(
     {
@@ -65,4 +65,4 @@ REMARKS: Final = frozenset(
         "soft-404",
     }
 )
-"""Kinds that are worth a remark. All others mean that something was not seen, and make the page ``partial``."""
+"""Kinds that are only remarks. All others mean that something was not seen, and make the page ``partial``."""

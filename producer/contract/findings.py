@@ -1,4 +1,4 @@
-"""What axe-core found on a page (rules, and the elements that fail them), and what makes a scan doubtful."""
+"""Findings of axe-core on a page (rules and failing elements), and doubts about a scan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MeasuredContrast(Part):
 
 
 class NodeRevision(TypedDict, total=False):
-    """What of an element depends on who describes it."""
+    """The fields of an element that can be replaced."""
 
     failure_summary: str
     fingerprint: str
@@ -64,7 +64,7 @@ class Node(Part):
 
 
 class FindingRevision(TypedDict, total=False):
-    """What of a finding depends on how many of its nodes are listed, and on what a person decides."""
+    """The fields of a finding that depend on how many nodes are listed and on decisions."""
 
     outcome: Literal["violation", "incomplete"]
     nodes: tuple[Node, ...]
@@ -136,7 +136,7 @@ class SpreadComponent(ComponentChange):
 
 
 class ChangesRevision(TypedDict, total=False):
-    """What of a comparison is of component barriers."""
+    """The fields of a comparison about component barriers."""
 
     new_components: tuple[ComponentChange, ...] | None
     spread_components: tuple[SpreadComponent, ...]

@@ -1,4 +1,4 @@
-"""A change of markup that was tried on a page: what it came to there. Never the gate."""
+"""A change of markup tried on a page, and its result there. Never part of the gate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FixVerdict = Literal["removes", "no_effect", "adds_others", "refused", "not_trie
 
 
 class Replacement(Part):
-    """Where the element's text stands in the page's source as it was served, and what to write there.
+    """The position of the element's text in the page's served source, and its replacement.
 
     Lines and columns count from 1, columns in code points; ``end_column`` is behind the last one that goes.
     """

@@ -17,7 +17,7 @@ def check_host_pattern(text: str) -> str:
     is_name = _HOST.fullmatch(name) and (name.startswith("[") or ":" not in name)
     host = host_of(f"http://{name}") if is_name else ""
     if not host:
-        msg = f"{text[:100]!r} names no host: expected one such as ads.example, or '*.ads.example' for all below it"
+        msg = f"{text[:100]!r} is not a host: expected one such as ads.example, or '*.ads.example' for all below it"
         raise ValueError(msg)
     return f"*.{host}" if text.strip().startswith("*.") else host
 

@@ -1,4 +1,4 @@
-"""What the live checks of a page add to its result: evidence of an element, the path of the keyboard."""
+"""Results of live checks: evidence about an element, the keyboard's path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from producer.contract.message import Part
 
 
 class Evidence(Part):
-    """What a live check did and saw at one element.
+    """The evidence of a live check about one element.
 
     ``keys`` were pressed, in order; ``measured`` are sizes and other facts by what they are of. ``before`` and
     ``after`` say what the two pictures (``live_shots.py``) show, '' where there is no such picture.
@@ -42,7 +42,7 @@ class LivePath(Part):
 
 
 class LiveReport(Part):
-    """What the live checks did on a page; ``left_out`` maps a check to why it did not run, or not to its end."""
+    """The live checks of a page; ``left_out`` maps a check to why it did not run, or not to its end."""
 
     ran: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict[str, str], exclude_if=not_)

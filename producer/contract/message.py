@@ -1,4 +1,4 @@
-"""What requests, results and events have in common, and the events themselves."""
+"""The base of requests, results and events, and the events themselves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from producer.contract.terms import WIRE_VERSION, JobState
 
 
 class Part(BaseModel):
-    """Base of what messages are made of: unknown fields are kept and sent on."""
+    """Base of messages' parts: unknown fields are preserved."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 class Message(Part):
-    """Base of all that is sent."""
+    """Base of all messages."""
 
     v: int = WIRE_VERSION
 
@@ -38,7 +38,7 @@ class Event(Message):
 
 
 def describe_invalid(error: ValidationError) -> str:
-    """Say in one line which fields are wrong and what was expected, without pydantic's links or inputs."""
+    """Return one line naming the wrong fields and what was expected, without pydantic's links or inputs."""
     parts: list[str] = []
     for item in error.errors(include_url=False, include_input=False):
         where = ".".join(str(p) for p in item["loc"])

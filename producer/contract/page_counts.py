@@ -1,4 +1,4 @@
-"""What a batch's pages came to, as finish.lua counts them: a job that ended well may have found its page down.
+"""Counts a batch's pages by outcome, as finish.lua does: a job may succeed although its page was unreachable.
 
 A page's status is counted in its batch's hash, in the commit of its scan. Batches of earlier releases have no such
 counts: all of theirs are 0. Pure.
@@ -29,10 +29,10 @@ class PageCounts:
 
     @property
     def total(self) -> int:
-        """How many scans have ended with a result."""
+        """The number of scans that ended with a result."""
         return self.scanned + self.partial + self.missed
 
     @property
     def missed(self) -> int:
-        """How many pages nothing was read of."""
+        """The number of pages that were not seen."""
         return self.unreachable + self.blocked

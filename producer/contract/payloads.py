@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_PAYLOAD_BYTES: Final = 1_000_000
 """Payloads are kept in Redis memory until 7 days after the end; a page's HTML fits, a video does not."""
 MAX_RESULT_BYTES: Final = 4_000_000
-"""Over it findings are trimmed node by node, and the result says so."""
+"""Above this size findings are trimmed node by node, and the result says so."""
 MAX_KIND_CHARS: Final = 100
 KINDS_WITH_MODELS: Final = frozenset({"scan", "query"})
 """Kinds whose payloads ``requests.py`` checks; a kind of your own takes any JSON object."""
@@ -36,7 +36,7 @@ PAGES: Final = ".pages"
 """End of that job's id, behind the name of its batch."""
 
 RESERVED: Final = (f"{ASSESS}.", f"{FIX}.")
-"""Beginnings of ids under which nobody may submit a job."""
+"""Reserved prefixes of job ids."""
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 """Made once: json.dumps makes an encoder for each call, which costs more than a small payload."""
@@ -78,9 +78,9 @@ def _job_id_of(kind: str, scan: str) -> str:
 
 
 def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
-    """Return what is sent of ``payload``; raises ``InvalidJob`` where it does not fit ``kind``.
+    """Return the payload to send; raises ``InvalidJob`` if it does not fit ``kind``.
 
-    The models come with the first payload that needs one: those of a kind of your own go without pydantic.
+    The models are imported for the first payload that needs one; your own kinds need no pydantic.
     """
     if kind not in KINDS_WITH_MODELS and isinstance(payload, dict):
         return payload
@@ -92,7 +92,7 @@ def request_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
 def encode_payload(payload: JsonObject) -> str:
     """Return the payload's JSON.
 
-    Raises ``InvalidJob`` for what JSON cannot carry, ``JobTooLarge`` over ``MAX_PAYLOAD_BYTES``.
+    Raises ``InvalidJob`` for values that JSON cannot represent, ``JobTooLarge`` above ``MAX_PAYLOAD_BYTES``.
     """
     try:
         text = _COMPACT.encode(payload)
@@ -106,7 +106,7 @@ def encode_payload(payload: JsonObject) -> str:
 
 
 def decode_payload(text: str | bytes) -> JsonObject:
-    """Return the payload's fields; raise ``InvalidJob`` for all that is not one JSON object within the limit."""
+    """Return the payload's fields; raise ``InvalidJob`` unless it is one JSON object within the limit."""
     if len(text) > MAX_PAYLOAD_BYTES:
         raise InvalidJob(f"the payload has {len(text)} bytes: at most {MAX_PAYLOAD_BYTES} are accepted")
     try:

@@ -1,4 +1,4 @@
-"""What may be asked for: one page to scan, one question; and whether a payload is that."""
+"""Requests: a page to scan, a question; and their validation."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class ScanRequest(Appearance):
 
 
 class QueryRequest(Message):
-    """One question about what was found; ``site``, a host or an address on it, limits it to one site."""
+    """A question about scan results; ``site``, a host or an address on it, limits it to one site."""
 
     question: Annotated[str, Field(min_length=1, max_length=20_000)]
     thread_id: Annotated[str, Field(max_length=200)] = ""
@@ -175,7 +175,7 @@ class QueryRequest(Message):
     def _site_is_a_host(cls, site: str) -> str:
         name = site_of(site if "://" in site else f"//{site}")
         if site.strip() and (not name or any(char.isspace() for char in name)):
-            raise ValueError(f"{site[:100]!r} names no host: expected one such as shop.example or localhost:3000")
+            raise ValueError(f"{site[:100]!r} is not a host: expected one such as shop.example or localhost:3000")
         return name
 
 
@@ -183,7 +183,7 @@ REQUESTS: Final[dict[str, type[Message]]] = {"scan": ScanRequest, "query": Query
 
 
 def checked_fields(kind: str, payload: BaseModel | JsonObject) -> JsonObject:
-    """Return what is sent of ``payload``, defaults left out; raises ``InvalidJob`` where it does not fit ``kind``."""
+    """Return the payload to send, without defaults; raises ``InvalidJob`` if it does not fit ``kind``."""
     if isinstance(payload, BaseModel):
         return payload.model_dump(mode="json", exclude_defaults=True)
     model = REQUESTS.get(kind)

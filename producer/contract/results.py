@@ -1,4 +1,4 @@
-"""What ``result:<id>`` holds, by the kind of the job."""
+"""The contents of ``result:<id>``, by kind of job."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ErrorInfo(Part):
 
 
 class JobFacts(TypedDict):
-    """What the queue adds to any result: whose it is, and how the job ended."""
+    """The fields that the queue adds to any result: its job, and how that ended."""
 
     job_id: str
     kind: str
@@ -48,7 +48,7 @@ class JobFacts(TypedDict):
 
 
 class Result(Message):
-    """What ``result:<id>`` holds; every kind of job adds its fields. ``error`` is set unless it succeeded."""
+    """The contents of ``result:<id>``; every kind of job adds its fields. ``error`` is set unless it succeeded."""
 
     job_id: str = ""
     kind: str = ""
@@ -57,17 +57,17 @@ class Result(Message):
 
     @classmethod
     def expired(cls, job_id: str, *, kind: str, state: JobState) -> Self:
-        """Return what stands for the result of an ended job that is no longer kept."""
-        message = f"job {job_id!r} ended as {state}, and its result is no longer kept (RESULT_TTL_S): submit it again"
+        """Return a placeholder for the result of an ended job that is no longer kept."""
+        message = f"job {job_id!r} ended as {state}, but its result is no longer kept (RESULT_TTL_S): submit it again"
         return cls(job_id=job_id, kind=kind, state=state, error=ErrorInfo(type="ResultExpired", message=message))
 
     @property
     def is_expired(self) -> bool:
-        """Whether this stands for a result that is no longer kept."""
+        """Whether this is a placeholder for a result that is no longer kept."""
         return self.error is not None and self.error.type == "ResultExpired"
 
     def of_job(self, **facts: Unpack[JobFacts]) -> Self:
-        """Return a copy that says whose it is."""
+        """Return a copy with its job."""
         return self.model_copy(update=facts)
 
 
@@ -194,7 +194,7 @@ class ScanResult(Result):
 
 
 class QueryRevision(TypedDict, total=False):
-    """What of an answer is known only to its conversation."""
+    """The fields of an answer known only to its conversation."""
 
     thread_id: str
 
@@ -230,7 +230,7 @@ RESULTS: Final[dict[str, type[Result]]] = {"scan": ScanResult, "query": QueryRes
 def decode_result(text: str | bytes) -> Result:
     """Return the result in the class of its kind (``RESULTS``); a job without a result stays a plain ``Result``.
 
-    Raises ``RedisUnsuitable`` for what is no result of ours.
+    Raises ``RedisUnsuitable`` for anything but a result.
     """
     try:
         fields = json.loads(text)
@@ -242,5 +242,5 @@ def decode_result(text: str | bytes) -> Result:
     except (ValueError, RecursionError) as error:
         why = str(error)
     raise RedisUnsuitable(
-        f"what is kept as the job's result is none ({why[:300]}): another program wrote to this key, or a newer release"
+        f"the stored result of the job cannot be read ({why[:300]}): another program or a newer release wrote it"
     )

@@ -1,4 +1,4 @@
-"""What a server means by Retry-After."""
+"""Interprets the header Retry-After."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 COME_AGAIN: Final = frozenset({429, 503})
-"""Statuses by which a server asks to be left alone for a while."""
+"""Statuses by which a server asks scanners to wait for a while."""
 _LONGEST_S: Final = 999_999_999.0
 
 
 def read_retry_after(said: str, *, sent: str = "", now: datetime | None = None) -> float | None:
-    """Return after how many seconds to ask again (RFC 9110, 10.2.3: seconds or a date); None where that is not said.
+    """Return the seconds until the next request (RFC 9110, 10.2.3: seconds or a date), or None.
 
     A date is compared with the server's own clock where its reply says when it was ``sent`` (the header Date).
     """

@@ -1,4 +1,4 @@
-"""The rules of the axe-core that is shipped and our own, so that a wrong name is refused before anything is queued.
+"""The rules of the shipped axe-core and our own, so that a wrong name is refused before anything is queued.
 
 Needs no pydantic. Tests compare the lists with ``worker/scan/vendor/axe-core``, which a new axe-core changes, too, and
 with ``worker/scan/lint/rules.toml`` and ``worker/scan/live/rules.toml``.
@@ -35,7 +35,7 @@ LINT_RULES: Final = frozenset(
     {"alt-meaning", "button-meaning", "error-meaning", "heading-meaning", "label-meaning", "link-meaning"}
     | {"link-meaning-alone", "title-meaning"}
 )
-"""Ours, about what names say: whatever they find needs review."""
+"""Our rules about names; their findings always need review."""
 
 
 LIVE_RULES: Final = frozenset(
@@ -43,7 +43,7 @@ LIVE_RULES: Final = frozenset(
     | {"live-focus-covered", "live-focus-order", "live-focus-visible", "live-keyboard", "live-trap"}
     | {"live-hover", "live-same-name", "live-shortcut"}
 )
-"""Ours, about a page in use (``worker/scan/live``): whatever they find needs review."""
+"""Our rules about a page in use (``worker/scan/live``); their findings always need review."""
 
 
 def check_rule(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a scan is held to: a digest of its rules and view. Only scans with the same terms can be compared. Pure."""
+"""The terms of a scan: a digest of its rules and view. Only scans with the same terms can be compared. Pure."""
 
 from __future__ import annotations
 

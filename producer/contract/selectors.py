@@ -1,4 +1,4 @@
-"""Refuses what no browser takes for a CSS selector, so that a typing error is found before anything is queued.
+"""Refuses invalid CSS selectors, so that a typing error is found before anything is queued.
 
 Only the browser knows which pseudo-classes there are, and it decides (``worker/scan/preparation.py``); this refuses
 nothing that a browser takes. Grammar: https://www.w3.org/TR/selectors-4/#grammar. Needs no pydantic.
@@ -29,7 +29,7 @@ _IN_PARENTHESES: Final = re.compile(rf"{_STRING}|[()\[\]{{}}]|{_ESCAPE}|[^()\[\]
 
 
 def check_selector(text: str) -> str:
-    """Return ``text``; raise ``ValueError`` for what is no CSS selector, or none of a usable length."""
+    """Return ``text``; raise ``ValueError`` unless it is a CSS selector of usable length."""
     if len(text) > MAX_SELECTOR_CHARS:
         msg = f"the selector {text[:60]!r}… has {len(text):,} characters: expected {MAX_SELECTOR_CHARS:,} at most"
         raise ValueError(msg)
@@ -38,7 +38,7 @@ def check_selector(text: str) -> str:
     end = _read_list(plain)
     if end < len(plain) or not plain:
         found = f"it is wrong from {plain[end : end + 40]!r} on" if end < len(plain) else "it ends too early"
-        msg = f"{text[:200]!r} is no CSS selector: {found}; expected one such as 'main' or '#chat .input'"
+        msg = f"{text[:200]!r} is not a CSS selector: {found}; expected one such as 'main' or '#chat .input'"
         raise ValueError(msg)
     return text
 

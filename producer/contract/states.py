@@ -15,7 +15,7 @@ _FORBIDDEN: Final = frozenset("[]")
 
 
 def check_state(name: str) -> str:
-    """Return a state's name, blanks around it removed; raises ``ValueError`` for what cannot follow an address."""
+    """Return a state's stripped name; raises ``ValueError`` if it cannot follow an address."""
     name = name.strip()
     if not name.isprintable() or _FORBIDDEN & set(name) or len(name) > MAX_STATE_CHARS:
         shown = name[:60] + ("…" if len(name) > 60 else "")  # noqa: PLR2004  enough to find it by
@@ -35,6 +35,6 @@ def with_state(page: str, state: str) -> str:
 
 
 def split_state(text: str) -> tuple[str, str]:
-    """Return what ``with_state`` made ``text`` of."""
+    """Undo ``with_state``."""
     page, sign, state = text.removesuffix("]").rpartition(" [") if text.endswith("]") else ("", "", "")
     return (page, state) if sign else (text, "")

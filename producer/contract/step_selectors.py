@@ -33,7 +33,7 @@ class StepSelector:
 
 
 def read_step_selector(text: str) -> StepSelector:
-    """Return what ``text`` looks for; raises ``ValueError`` for what is no selector."""
+    """Return the parsed selector; raises ``ValueError`` for an invalid one."""
     text = text.strip()
     if not text:
         raise ValueError(f"the selector is empty: {EXPECTED}")
@@ -42,10 +42,10 @@ def read_step_selector(text: str) -> StepSelector:
         raise ValueError(msg)
     found = _KIND.fullmatch(text)
     if found is None and _UNKNOWN.match(text):
-        raise ValueError(f"{text[:200]!r} is no selector of a step: {EXPECTED}")
+        raise ValueError(f"{text[:200]!r} is not a selector for a step: {EXPECTED}")
     kind, value = (found[1], found[2].strip()) if found else ("css", text)
     if not value:
-        raise ValueError(f"nothing stands after {kind!r}= in {text!r}: {EXPECTED}")
+        raise ValueError(f"there is nothing after {kind!r}= in {text!r}: {EXPECTED}")
     if kind == "role":
         return _read_role(text, value)
     if kind == "css":
@@ -53,13 +53,13 @@ def read_step_selector(text: str) -> StepSelector:
     quoted = _QUOTED.fullmatch(value)
     words = " ".join((quoted[2] if quoted else value).split())
     if not words:
-        raise ValueError(f"no words stand after {kind}= in {text!r}: {EXPECTED}")
+        raise ValueError(f"there are no words after {kind}= in {text!r}: {EXPECTED}")
     return StepSelector("label" if kind == "label" else "text", words, is_exact=quoted is not None)
 
 
 def _read_role(text: str, value: str) -> StepSelector:
     found = _ROLE.fullmatch(value)
     if found is None:
-        raise ValueError(f'{text[:200]!r} is no role: expected one such as role=button, or role=button[name="Save"]')
+        raise ValueError(f'{text[:200]!r} is not a role: expected one such as role=button, or role=button[name="Save"]')
     name = " ".join((found[3] or "").split())
     return StepSelector("role", found[1], name=name, is_exact=bool(name) and not found[4])

@@ -1,4 +1,4 @@
-"""Steps of a journey: what is done in a page before it is scanned. One action a step, in the form that files have.
+"""Steps of a journey: actions in a page before it is scanned. One action per step, in the form used in files.
 
 ::
 
@@ -27,11 +27,11 @@ from producer.contract.variables import VARIABLE, names_in
 MAX_STEPS: Final = 100
 MAX_STEPS_BYTES: Final = 100_000
 MAX_TEXT_CHARS: Final = 2_000
-"""Of an address, a text to wait for, a value."""
+"""Maximum characters of an address, a text to wait for, or a value."""
 MAX_NAME_CHARS: Final = 100
 MAX_STEP_S: Final = 120.0
 STEP_LIMIT_S: Final = 10.0
-"""Of a step that names no ``timeout_s``."""
+"""Default of ``timeout_s``."""
 
 ACTIONS: Final = (
     *("goto", "click", "fill", "select", "check", "uncheck", "press", "hover"),
@@ -123,12 +123,12 @@ class Step(BaseModel):
 
     @property
     def action(self) -> ActionName:
-        """Return what the step does."""
+        """Return the step's action."""
         return cast("ActionName", next(name for name in ACTIONS if getattr(self, name) is not None))
 
     @property
     def selector(self) -> str:
-        """The selector of what the step acts on; '' where it acts on the page."""
+        """The selector of the step's element; '' if it acts on the page."""
         if self.action in _HAVE_SELECTORS:
             return str(getattr(self, self.action))
         if self.wait_for is not None:
@@ -214,7 +214,7 @@ class Login(BaseModel):
 
 
 def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return ``steps``; raises ``ValueError`` for a state that is not the end, for a name given twice, for too much."""
+    """Return ``steps``; raises ``ValueError`` for steps after the last scan, repeated names, and too many bytes."""
     size = sum(len(step.model_dump_json(exclude_defaults=True)) for step in steps)
     if size > MAX_STEPS_BYTES:
         raise ValueError(f"the steps have {size:,} bytes: expected {MAX_STEPS_BYTES:,} at most")
@@ -222,7 +222,7 @@ def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     first: dict[str, int] = {}
     for number, state in states:
         if state in first:
-            msg = f"steps {first[state]} and {number} scan two states called {state!r}: a state is known by its name"
+            msg = f"steps {first[state]} and {number} scan two states called {state!r}: states need different names"
             raise ValueError(msg)
         first[state] = number
     if states and states[-1][0] != len(steps):
@@ -232,10 +232,10 @@ def check_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def states_of(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
-    """Return the steps of each request that a journey needs: one a ``scan``, or one for the page at its end.
+    """Return the steps of each request of a journey: one per ``scan``, or one for the page at its end.
 
-    A state is reached from the start, whatever happens in another. Earlier ``scan`` steps stay, so that a step has one
-    number in file and message; they are passed by.
+    Each state is reached from the start, independent of others. Earlier ``scan`` steps are kept but skipped, so that a
+    step has the same number in file and message.
     """
     ends = [end for end, step in enumerate(steps, 1) if step.scan is not None]
     return [tuple(steps[:end]) for end in ends or [len(steps)]]
@@ -247,7 +247,7 @@ def state_of_steps(steps: Sequence[Step]) -> str:
 
 
 def check_state_name(text: str) -> str:
-    """Return ``text``; raises ``ValueError`` for what is no name of a state."""
+    """Return ``text``; raises ``ValueError`` for an invalid name of a state."""
     if not text.strip() or text != text.strip() or len(text) > MAX_NAME_CHARS or not text.isprintable():
         msg = f"scan: {text[:120]!r}: expected the name of the state, one line of up to {MAX_NAME_CHARS} characters"
         raise ValueError(msg)
@@ -255,14 +255,16 @@ def check_state_name(text: str) -> str:
 
 
 def check_keys(text: str) -> tuple[tuple[str, ...], str]:
-    """Return modifiers and key of ``Control+A``, ``Enter``; raises ``ValueError`` for what no keyboard has."""
+    """Return modifiers and key of ``Control+A``, ``Enter``; raises ``ValueError`` for an unknown key."""
     *modifiers, key = text.split("+") if text != "+" and not text.endswith("++") else [*text[:-1].split("+")[:-1], "+"]
     wrong = next((name for name in modifiers if name not in _MODIFIERS), None)
     if wrong is not None:
-        raise ValueError(f"press: {wrong!r} is no modifier: expected {', '.join(_MODIFIERS)}")
+        raise ValueError(f"press: {wrong!r} is not a modifier: expected {', '.join(_MODIFIERS)}")
     if key not in _KEYS and not (len(key) == 1 and key.isprintable()):
         near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
-        raise ValueError(f"press: {key[:50]!r} is no key: " + (f"did you mean {near[0]}?" if near else "such as Enter"))
+        raise ValueError(
+            f"press: {key[:50]!r} is not a key: " + (f"did you mean {near[0]}?" if near else "such as Enter")
+        )
     return tuple(modifiers), key
 
 

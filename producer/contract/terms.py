@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 
 WIRE_VERSION: Final = 1
 PAGE_SHOT: Final = "page"
-"""The picture of the whole page, among a scan's pictures; the others are named by node fingerprint."""
+"""Name of the screenshot of the whole page; the others are named by node fingerprint."""
 BY_RULE: Final = "rule"
-"""Who proposed a change of markup, where it was Sightline itself."""
+"""The author of changes proposed by Sightline's own rules."""
 
 MAX_RUN_CHARS: Final = 200
 """Longest name of a pipeline run."""
@@ -31,7 +31,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows this state, short of a replay."""
+        """Whether this state is final, except for a replay."""
         return self in FINAL_STATES
 
 

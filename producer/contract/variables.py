@@ -26,7 +26,7 @@ def names_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_variables(fields: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ``InvalidJob`` where a variable of the request's steps has no value; values are not quoted."""
+    """Raise ``InvalidJob`` if a variable of the request's steps has no value; values are not quoted."""
     missing = [name for name in names_of(fields) if not given.get(name)]
     if missing:
         names = ", ".join(f"${{{name}}}" for name in missing)

@@ -1,4 +1,4 @@
-"""A waiver: a barrier that somebody decided to live with, why, and until when."""
+"""A waiver: an accepted barrier, with reason and last day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells one scan's report from another's in the same repository: sites and state, in one short text. Pure.
+"""The category of a report: sites and state in a short text that tells scans of one repository apart. Pure.
 
 Code scanning closes the alerts of a category that a new file of it lacks, and refuses two files of one category in a
 run; a pull-request comment is replaced by the next one of its category.
@@ -16,14 +16,14 @@ from producer.reports.page import Page
 MAX_CHARS: Final = 150
 _NAMED_SITES: Final = 3
 _STATES: Final = ("device", "color_scheme", "forced_colors", "reduced_motion", "zoom")
-"""Fields of a request that make another state of a page, beside the viewport."""
+"""Fields of a request, besides the viewport, that define a page's state."""
 _UNFIT: Final = re.compile(r"[^\w.:/+,=@ -]")
 _DASHES: Final = re.compile(r"--+")  # would end the comment that is the marker
 _ROOT: Final = "sightline"
 
 
 def category_of(pages: Iterable[Page], states: Sequence[str] = (), *, named: str = "") -> str:
-    """Return the category of a report: ``named`` where a person chose one, else ``sightline/shop.example/390x844``."""
+    """Return the category of a report: ``named`` if given, else such as ``sightline/shop.example/390x844``."""
     if named:
         return _fit(named).strip("/ ")[:MAX_CHARS]
     sites = sorted({site_name(page.url) for page in pages} - {""})
@@ -33,7 +33,7 @@ def category_of(pages: Iterable[Page], states: Sequence[str] = (), *, named: str
 
 
 def states_of(request: Mapping[str, Any]) -> list[str]:
-    """Return the words of the state that a scan asks for; none for the usual one."""
+    """Return the words of a scan's state; none for the default state."""
     size: Mapping[str, Any] = request.get("viewport") or {}
     is_usual = (size.get("width"), size.get("height")) in {(None, None), (1280, 800)}
     words = [] if is_usual else [f"{size.get('width')}x{size.get('height')}"]
@@ -45,7 +45,7 @@ def states_of(request: Mapping[str, Any]) -> list[str]:
 
 
 def states_of_all(requests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the words of the states that a scan asks for: those of one as they are, of several joined in one."""
+    """Return the words of a scan's states; those of several are joined into one."""
     found = list(dict.fromkeys(tuple(states_of(request)) for request in requests))
     if len(found) == 1:
         return list(found[0])

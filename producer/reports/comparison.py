@@ -1,7 +1,7 @@
-"""Two times compared by component barrier: what is new, mended or on other pages. Plain values, and their words. Pure.
+"""Compares two times by component barrier: new, fixed or on other pages. Plain values and their wording. Pure.
 
-What is not proven is no change: where a page was not read whole, or not all elements were listed, a component that is
-not among the listed ones may be there all the same. Such pages are ``uncertain``.
+A change must be proven: if a page was not seen whole, or not all elements were listed, an unlisted component may still
+be there. Such pages are ``uncertain``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ORDER: Final[tuple[Change, ...]] = ("new", "moved", "mended", "uncertain")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two times, as it was named. ``at_ms`` is Redis' time; pages are as they were then."""
+    """One of the two times, with its name. ``at_ms`` is Redis' time, at which pages are compared."""
 
     name: str
     kind: Kind
@@ -44,9 +44,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ComponentChange:
-    """One component barrier that is not on the same pages at both times; pages are addresses.
+    """A component barrier whose pages differ between the two times; pages are addresses.
 
-    ``gained`` has it and had not, ``lost`` had it and has not, of ``uncertain`` nobody knows. ``scan`` is a page's.
+    Pages in ``gained`` have it now, pages in ``lost`` no longer; ``uncertain`` pages are unknown. ``scan`` is a page's
+    scan.
     """
 
     change: Change
@@ -64,7 +65,7 @@ class ComponentChange:
 
     @property
     def text(self) -> str:
-        """In how many places it is and was: ``on 3 pages``, ``now on 2 pages, was on 5: gone from 3``."""
+        """The number of its pages: ``on 3 pages``, ``now on 2 pages, was on 5: gone from 3``."""
         if self.change == "new":
             said = f"on {counted(self.pages_after, 'page')}"
         elif self.change == "mended":
@@ -77,7 +78,7 @@ class ComponentChange:
         return f"{said}, uncertain on {len(self.uncertain):,}" if self.uncertain else said
 
     def within(self, urls: Collection[str]) -> ComponentChange | None:
-        """Return what changed on these pages alone; None where nothing did."""
+        """Return the change on these pages only, or None."""
         gained, lost, uncertain = (
             tuple(url for url in some if url in urls) for some in (self.gained, self.lost, self.uncertain)
         )
@@ -103,10 +104,10 @@ class ComponentChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What changed between two times, on the pages known at both.
+    """The changes between two times, on the pages known at both.
 
-    ``only_before`` and ``only_after`` count pages of one time alone, ``other_terms`` those that were held to other
-    rules, parts or widths, ``not_whole`` those not read whole at one of the times. ``is_part``: there are more pages.
+    ``only_before`` and ``only_after`` count pages known at one time only, ``other_terms`` those scanned with other
+    rules, parts or widths, ``not_whole`` those not seen whole at one of the times. ``is_part``: there are more pages.
     """
 
     before: Side
@@ -129,7 +130,7 @@ class Comparison:
         return {**{name: len(self.of(name)) for name in ORDER}, "unchanged": self.unchanged}
 
     def head(self) -> JsonObject:
-        """Return all but the changes as JSON."""
+        """Return everything but the changes as JSON."""
         return {
             "v": 1,
             "before": self.before.document(),
@@ -161,7 +162,7 @@ class Comparison:
 
     @property
     def remarks(self) -> list[str]:
-        """What could not be compared, a line each."""
+        """Lines about pages that could not be compared."""
         found = (
             (self.only_before, "was scanned then and not later", "were scanned then and not later"),
             (self.only_after, "was first scanned later", "were first scanned later"),

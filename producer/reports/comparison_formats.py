@@ -1,4 +1,4 @@
-"""The formats of a comparison: those of reports in which what changed makes sense. Each writes it to a file."""
+"""The formats of a comparison. Each writes it to a file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HEADINGS: Final[tuple[tuple[Change, str], ...]] = (
     ("uncertain", "Uncertain, so neither new nor mended"),
 )
 MAX_PAGES: Final = {"table": 3, "markdown": 5, "html": 100}
-"""Pages named of a component; all are in JSON and CSV."""
+"""Maximum number of pages named per component; JSON and CSV have all."""
 MAX_COMPONENTS: Final = 200
-"""Of a kind, in Markdown: a comment takes 65,536 characters."""
+"""Maximum of each kind in Markdown: a comment holds 65,536 characters."""
 COLUMNS: Final = (
     "change", "impact", "rule", "component", "issue_id", "page", "on_page", "pages_before", "pages_after", "groups",
 )  # fmt: skip
@@ -120,7 +120,7 @@ def _html(found: Comparison, out: TextIO) -> None:
 
 
 def _pages(one: ComponentChange) -> Sequence[tuple[str, str]]:
-    """Return the pages on which it changed, each with what happened there."""
+    """Return the pages on which it changed, each with the change."""
     named = (("new on", one.gained), ("gone from", one.lost), ("uncertain on", one.uncertain))
     return [(word, url) for word, urls in named for url in urls]
 

@@ -1,4 +1,4 @@
-"""Since when component barriers are on a site, as workers keep it in ``barrier:<issue_id>`` with each scan."""
+"""When component barriers were first seen on a site, read from ``barrier:<issue_id>``, which each scan updates."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from redis.asyncio import Redis
 from producer.keys import Keys
 
 AT_ONCE: Final = 1_000
-"""Component barriers asked for in one round trip."""
+"""Component barriers read per round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentDates:
-    """Redis times, ms. ``since_ms`` is later than ``first_ms`` for one that was mended and came back."""
+    """Redis times, ms. ``since_ms`` is later than ``first_ms`` for one that was fixed and came back."""
 
     first_ms: int
     since_ms: int
 
     @property
     def text(self) -> str:
-        """``since 3 November 2026``, or since when it is back."""
+        """``since 3 November 2026``, or the date of its return."""
         since = day_of(self.since_ms)
         if day_of(self.first_ms) == since:
             return f"since {since}"
@@ -38,7 +38,7 @@ def day_of(at_ms: int) -> str:
 
 
 async def read_dates(redis: Redis, keys: Keys, issue_ids: Iterable[str], *, today_ms: int) -> dict[str, ComponentDates]:
-    """Return the dates of those that are known; empty where all were first seen on the day of ``today_ms`` (UTC)."""
+    """Return the known dates; empty if all were first seen on the day of ``today_ms`` (UTC)."""
     wanted = iter(dict.fromkeys(issue_ids))
     found: dict[str, ComponentDates] = {}
     while some := list(islice(wanted, AT_ONCE)):

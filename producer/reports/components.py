@@ -1,7 +1,7 @@
 """The violations of a report by component: one broken header on 150 pages is one entry with 150 places. Pure.
 
-Elements that have no ``issue_id`` (results of earlier releases) and those that a result does not list are kept together
-by rule, and are no component barriers. What a component is: ``worker/scan/component.py``.
+Elements without an ``issue_id`` (results of earlier releases) and unlisted elements are grouped by rule; they are not
+component barriers. ``worker/scan/component.py`` defines components.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ComponentBarrier(RuleGroup):
-    """The findings of one rule on one component; each place has the page's finding with the component's elements alone.
+    """The findings of one rule on one component; each place has the page's finding with only the component's elements.
 
-    ``issue_id`` is '' for elements that are only known by their rule. ``kin`` are other sites of the report that have
-    a component barrier of the same kind, as sites of one framework do: each is mended by itself. ``only`` are the
-    states that alone have it, where its pages were read in others, too; ``only_text`` says so.
+    ``issue_id`` is '' for elements known only by their rule. ``kin`` are other sites of the report with a component
+    barrier of the same kind, as on sites that share a framework; each must be fixed separately. ``only`` are the states
+    that have it, if its pages were seen in others too; ``only_text`` puts this in words.
     """
 
     issue_id: str = ""
@@ -39,7 +39,7 @@ class ComponentBarrier(RuleGroup):
 
     @property
     def advice(self) -> tuple[Priority, str] | None:
-        """The first thing a model wrote about this component, with the model's name."""
+        """The first text by a model about this component, with the model's name."""
         for page, finding in self.places:
             found = explanation_of(page, finding, self.issue_id)
             if found and page.result:
@@ -53,7 +53,7 @@ class ComponentBarrier(RuleGroup):
 
     @property
     def marks(self) -> Counter[str]:
-        """How many of its elements are new, known or waived; empty where nothing is known beforehand."""
+        """The number of its new, known and waived elements; empty without a comparison."""
         counts: Counter[str] = Counter()
         for page, finding in self.places:
             for _, mark, number in page.marks.each(finding):
@@ -63,7 +63,7 @@ class ComponentBarrier(RuleGroup):
 
     @property
     def state(self) -> str:
-        """``new``, ``known``, ``known, new on 3 pages``, ``waived``, or '' where nothing is known beforehand."""
+        """``new``, ``known``, ``known, new on 3 pages``, ``waived``, or '' without a comparison."""
         marks = self.marks
         if "known" not in marks and "waived" not in marks:
             return "new" if marks else ""
@@ -73,7 +73,7 @@ class ComponentBarrier(RuleGroup):
 
     @property
     def fix(self) -> tuple[TriedFix, Page] | None:
-        """A change that was tried and removes the barrier, and the page whose result has it."""
+        """A tried fix, and the page whose result has it."""
         for page, _ in self.places if self.issue_id else ():
             for fix in page.result.fixes if page.result else ():
                 if fix.issue_id == self.issue_id and fix.rule == self.rule and fix.is_fix:
@@ -87,7 +87,7 @@ class ComponentBarrier(RuleGroup):
 
 
 def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
-    """Return the violations of ``pages`` component by component: new before known, worst first, then on most pages."""
+    """Return the violations of ``pages`` by component: new before known, then by impact and number of pages."""
     found: dict[tuple[str, str], ComponentBarrier] = {}
     pages = list(pages)
     for page in pages:
@@ -108,7 +108,7 @@ def by_component(pages: Iterable[Page]) -> list[ComponentBarrier]:
 
 
 def _fold_states(found: Iterable[ComponentBarrier], read: Mapping[str, frozenset[str]]) -> None:
-    """Show each element of a page once, and name the states that alone have a component."""
+    """Keep each element of a page once, and name the states if only some have a component."""
     for one in found:
         having: dict[str, set[str]] = {}
         for page, _ in one.places:
@@ -119,7 +119,7 @@ def _fold_states(found: Iterable[ComponentBarrier], read: Mapping[str, frozenset
 
 
 def component_results(pages: Iterable[Page]) -> list[ComponentBarrier]:
-    """Return the component barriers, and a finding a page of what has none: for formats that count by results."""
+    """Return the component barriers, and one finding per page for other elements, for formats that count results."""
     found: list[ComponentBarrier] = []
     for one in by_component(pages):
         found += [one] if one.issue_id else [replace(one, places=[place], finding=place[1]) for place in one.places]
@@ -127,7 +127,7 @@ def component_results(pages: Iterable[Page]) -> list[ComponentBarrier]:
 
 
 def _find_kin(found: Iterable[ComponentBarrier]) -> None:
-    """Name the other sites that have a component barrier of the same kind: the id's part before the site's."""
+    """Name the other sites with a component barrier of the same kind, the part of the id before the site's."""
     kinds: dict[str, dict[str, str]] = {}
     for one in found:
         if one.issue_id:
@@ -140,9 +140,9 @@ def _find_kin(found: Iterable[ComponentBarrier]) -> None:
 
 
 def document(pages: Iterable[Page]) -> list[JsonObject]:
-    """Return the component barriers of ``pages`` as JSON, each with its pages; holds what it returns, and no page.
+    """Return the component barriers of ``pages`` as JSON, each with its pages; keeps no page in memory.
 
-    States of a page that follow each other are counted as one page.
+    Consecutive states of a page count as one page.
     """
     found: dict[str, JsonObject] = {}
     states = _States()
@@ -158,7 +158,7 @@ def document(pages: Iterable[Page]) -> list[JsonObject]:
 
 
 class _States:
-    """In which states pages were read, and which of them have a component."""
+    """The states in which pages were seen, and those that have a component."""
 
     def __init__(self) -> None:
         self._read: dict[str, set[str]] = {}
@@ -192,7 +192,7 @@ def _add(found: dict[str, JsonObject], one: ComponentBarrier, page: Page, states
 
 
 def _parts(finding: Finding) -> Iterable[tuple[str, Finding]]:
-    """Yield the finding once for each of its components, with the component's elements; last what has none."""
+    """Yield the finding once per component, with the component's elements; last the elements without one."""
     nodes: dict[str, list[Node]] = {}
     for node in finding.nodes:
         nodes.setdefault(node.issue_id, []).append(node)

@@ -1,6 +1,6 @@
-"""Report as CSV (RFC 4180): one row a barrier, for a spreadsheet. Pages without one have a row too.
+"""Report as CSV (RFC 4180): a row per element, for a spreadsheet. Pages without any have a row too.
 
-A cell that begins as a formula does gets an apostrophe in front: spreadsheets run formulas, and pages are hostile.
+A cell that begins like a formula is prefixed with an apostrophe: spreadsheets run formulas, and pages are hostile.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FORMULA: Final = ("=", "+", "-", "@")
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
-    """Write a header and the rows page by page: memory holds one page."""
+    """Write a header and the rows; holds one page in memory."""
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(COLUMNS)
     for page in pages:
@@ -106,7 +106,7 @@ def _nodes(finding: Finding, marks: Marks) -> Iterator[dict[str, str]]:
 
 
 def _proposed(proposal: ReviewProposal | None) -> dict[str, str]:
-    """Return what a model proposes about an element that needs review, for a person to decide."""
+    """Return a model's proposal for an element that needs review."""
     if proposal is None:
         return {}
     why = f"{proposal.why} Look at: {proposal.look_at}" if proposal.look_at else proposal.why

@@ -1,7 +1,8 @@
-"""What decisions of people make of a page: undecided elements become barriers, or need no review. Pure.
+"""Applies people's decisions to a page: undecided elements become barriers, or need no review. Pure.
 
-A decision is of a component (``Node.issue_id``), so it holds on every page that has it. Elements that a result does not
-list, or that have no component, stay undecided. ``Page.dismissed`` keeps what is decided to be no barrier.
+A decision is about a component (``Node.issue_id``), so it applies on every page that has it. Elements that a result
+does not list, or that have no component, stay undecided. ``Page.dismissed`` keeps the elements decided to be no
+barrier.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from producer.contract import Counts, Finding, Node
 
 MAX_LINES: Final = 10
-"""Components for a person to review that are named; the others are counted."""
+"""Maximum number of components to review that are named; the others are counted."""
 
 
 def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
-    """Return the page as the decisions make it, with each decision on it in its marks."""
+    """Return the page with the decisions applied and recorded in its marks."""
     result = page.result
     if result is None or not any(node.issue_id in decisions for one in result.incomplete for node in one.nodes):
         return page
@@ -54,7 +55,7 @@ def decided(page: Page, decisions: Mapping[str, Decision]) -> Page:
 
 
 def counted_reviews(page: Page, rules: Collection[str]) -> Page:
-    """Return the page with its findings of ``rules`` that need review as barriers: a gate has asked to count them."""
+    """Return the page with the findings of ``rules`` that need review as barriers, as ``count_review`` asks."""
     result = page.result
     asked = [finding for finding in result.incomplete if finding.rule in rules] if result else []
     if result is None or not asked:
@@ -76,7 +77,7 @@ def counted_reviews(page: Page, rules: Collection[str]) -> Page:
 
 
 def decision_lines(pages: Iterable[Page]) -> list[str]:
-    """Return a line for each decision that was applied, and for each component that waits for one."""
+    """Return a line for each applied decision, and for each component that needs one."""
     used: Counter[Decision] = Counter()
     waiting: dict[str, tuple[str, str]] = {}
     numbers: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -110,7 +111,7 @@ def _parted(finding: Finding, decisions: Mapping[str, Decision]) -> dict[Verdict
 
 
 def _joined(known: Finding | None, finding: Finding, nodes: tuple[Node, ...]) -> Finding:
-    """Return the page's violation of the rule with the elements that a person has decided to be barriers."""
+    """Return the page's violation of the rule, including the elements decided to be barriers."""
     if known is not None:
         return known.revised(nodes=(*known.nodes, *nodes), node_count=elements(known) + len(nodes))
     return finding.revised(outcome="violation", nodes=nodes, node_count=len(nodes))

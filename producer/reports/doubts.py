@@ -1,7 +1,7 @@
-"""What is in doubt about a page, in words: a line a doubt of one page, a line a kind of a run. Pure.
+"""Puts doubts into words: a line for each doubt of a page, a line for each kind of a run. Pure.
 
-Results of releases before doubts have two flags in their place; what those mean is read here. What a page says in a
-doubt is hostile: it is put on one line and cut, and each format escapes it besides.
+Results of releases before doubts have two flags instead, which are read here. A page's text in a doubt is hostile: it
+is put on one line and cut, and each format also escapes it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _WHAT_CHARS: Final = 300
 _WHERE_CHARS: Final = 2_000
-"""An address stays whole, but for one that is a page's prank."""
+"""Long enough for addresses, short enough for hostile ones."""
 _KIND_CHARS: Final = 40
 MAX_LINES: Final = 20
-"""Doubts listed of one page; more are counted. All are in the JSON report."""
+"""Maximum number of doubts listed per page; the JSON report has all."""
 
 
 def doubts_of(result: ScanResult) -> tuple[Doubt, ...]:
-    """Return the doubts of a result; those of an older release by its flags."""
+    """Return the doubts of a result; for an older release derived from its flags."""
     kinds = {doubt.kind for doubt in result.doubts}
     flagged = {
         "soft-404": (result.soft_404, "the page calls itself missing (a soft 404)"),
@@ -40,7 +40,7 @@ def doubts_of(result: ScanResult) -> tuple[Doubt, ...]:
 
 
 def doubt_text(doubt: Doubt) -> str:
-    """Return one doubt without its kind, as one line: what, how sure, and where if ``what`` does not say it."""
+    """Return a doubt without its kind as one line: what, how certain, and where unless ``what`` says so."""
     what = one_line(doubt.what, limit=_WHAT_CHARS)
     likely = " (likely)" if doubt.certainty == "likely" else ""
     where = middle_cut(one_line(doubt.where), _WHERE_CHARS)
@@ -48,12 +48,12 @@ def doubt_text(doubt: Doubt) -> str:
 
 
 def doubt_kind(doubt: Doubt) -> str:
-    """Return the kind as ``--allow-partial`` takes it, fit to print."""
+    """Return the kind as ``--allow-partial`` expects it, sanitized."""
     return one_line(doubt.kind, limit=_KIND_CHARS)
 
 
 def doubt_lines(page: Page, *, untold: bool = False) -> list[str]:
-    """Return a line for each doubt about the page; ``untold`` leaves out those that its problem has told."""
+    """Return a line for each doubt about the page; ``untold`` leaves out those in its problem."""
     listed = [doubt for doubt in page.doubts if not (untold and doubt.what and doubt.what in page.problem)]
     lines = [f"{doubt_kind(doubt)}: {doubt_text(doubt)}" for doubt in listed[:MAX_LINES]]
     more = len(listed) - len(lines) + (page.result.doubts_left_out if page.result else 0)
@@ -61,7 +61,7 @@ def doubt_lines(page: Page, *, untold: bool = False) -> list[str]:
 
 
 def lines_by_kind(pages: Iterable[Page]) -> list[str]:
-    """Return a line for each kind of doubt: how many pages, and the first of them as an example."""
+    """Return a line for each kind of doubt: the number of pages, with the first as an example."""
     found: dict[str, list[tuple[str, Doubt]]] = {}
     for page in pages:
         for doubt in {doubt.kind: doubt for doubt in reversed(page.doubts)}.values():

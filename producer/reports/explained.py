@@ -1,4 +1,4 @@
-"""What a model wrote, found for what a report shows: a component barrier, a site. Pure."""
+"""Finds a model's text for a component barrier or a site. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def explanation_of(page: Page, finding: Finding, issue_id: str) -> Priority | None:
-    """Return what was written about the component ``issue_id`` of ``finding``, or about the finding as a whole."""
+    """Return the text about the component ``issue_id`` of ``finding``, or about the whole finding."""
     assessment = page.result.assessment if page.result else None
     for item in assessment.priorities if assessment else ():
         if item.issue_id == issue_id if item.issue_id else item.fingerprint == finding.fingerprint:
@@ -20,7 +20,7 @@ def explanation_of(page: Page, finding: Finding, issue_id: str) -> Priority | No
 
 
 def site_orders(pages: Iterable[Page]) -> list[SiteOrder]:
-    """Return what to mend first on each site of ``pages``, where a model wrote it."""
+    """Return what to fix first on each site of ``pages``, if a model wrote that."""
     found: dict[str, SiteOrder] = {}
     for page in pages:
         order = page.result.assessment.site_order if page.result and page.result.assessment else None

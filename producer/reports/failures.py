@@ -1,7 +1,7 @@
-"""What fails a run, a line each, for a job's log; and as annotations of GitHub. Pure.
+"""The reasons why a run fails, as lines of a job's log and as GitHub annotations. Pure.
 
-A line names the component barrier, its rule and impact, the first element, the page's address, how many more pages
-there are and what to do. GitHub shows an annotation at a file's line where one is known, else on the run's page.
+A line names the component barrier, its rule and impact, the first element, the page's address, the number of further
+pages and the fix. GitHub shows an annotation at a file's line if it is known, else on the run's page.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from producer.reports.page import Page, impact_of, selector_text
 from producer.reports.plain_text import counted, one_line
 
 MAX_LINES: Final = 50
-"""Component barriers named in a log; more are counted."""
+"""Maximum number of component barriers named in a log; more are counted."""
 MAX_ANNOTATIONS: Final = 10
-"""GitHub shows no more of one kind for each step."""
+"""GitHub's limit of annotations of one kind per step."""
 _CHARS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a run fails: ``title`` in a few words, ``text`` in one line; ``path`` and ``line`` where a file has it."""
+    """A reason: ``title`` in a few words, ``text`` in one line; ``path`` and ``line`` if a file has the markup."""
 
     title: str
     text: str
@@ -43,7 +43,7 @@ def failures(pages: Iterable[Page], context: ReportContext) -> list[Failure]:
 
 
 def unread(pages: Iterable[Page]) -> list[Failure]:
-    """Return the pages that are no pass because they were not read whole."""
+    """Return the pages that do not pass because they were not seen whole."""
     return [
         Failure(f"page {page.outcome}", f"{one_line(page.url, limit=_CHARS)} is {page.outcome}: {_cut(page.problem)}")
         for page in pages
@@ -52,7 +52,7 @@ def unread(pages: Iterable[Page]) -> list[Failure]:
 
 
 def log_lines(found: Sequence[Failure]) -> list[str]:
-    """Return a line for each failure, as many as a log has room for."""
+    """Return a line for each failure, up to a log's limit."""
     lines = [f"fails: {failure.text}" for failure in found[:MAX_LINES]]
     more = len(found) - len(lines)
     return [*lines, f"fails: {counted(more, 'more component barrier')}; all are in the reports"] if more else lines

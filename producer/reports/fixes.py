@@ -1,6 +1,6 @@
-"""Changes that were tried on a page, as reports show them: only those that remove their barrier. Pure.
+"""Tried fixes of a page for reports: only changes that remove their barrier. Pure.
 
-The diff holds markup of hostile pages: each report makes it fit its own format.
+The diff contains markup of hostile pages: each report escapes it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def fixes_of(page: Page) -> dict[Key, TriedFix]:
 
 
 def tried_text(fix: TriedFix, page_url: str, *, of: int = 1) -> str:
-    """Return one sentence: where the change was tried, what it did, and who proposed it if that was a model.
+    """Return one sentence: where the change was tried, its effect, and the model if it proposed it.
 
-    ``of`` is how many elements the component has: one of them was changed.
+    ``of`` is the number of the component's elements, of which one was changed.
     """
     where = "your page" if fix.url in {"", page_url} else one_line(fix.url, limit=300)
     by = "" if fix.by == BY_RULE else f", proposed by {one_line(fix.by, limit=80)}"

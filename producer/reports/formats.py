@@ -1,7 +1,7 @@
-"""The formats a report comes in, by name, and what they have in common.
+"""The report formats by name, and the context that they share.
 
-A format is the module of its name with one function ``write``, a ``Report``. It is imported when it is asked for, so
-that a command pays only for what it writes. What a page is stands in ``page.py``.
+A format is a module of that name with a function ``write``, a ``Report``. It is imported only when requested, to keep
+commands fast. ``page.py`` defines a page.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ if TYPE_CHECKING:  # pydantic takes 100 ms, and `--help` needs names only
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """What a report says beside the pages.
+    """The context of a report, besides the pages.
 
-    ``generated_at`` has a time zone. ``fail_on`` is the impact from which on a finding fails the run; ``None`` never
-    fails. ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days
-    on which a host's pages were scanned, the first one first; ``dates`` says by ``issue_id`` since when component
-    barriers are there; ``notes`` is what the report lacks, in words. ``category`` names what is scanned, and in which
-    state (``category.py``), so that another scan's report in the same place is not taken for this one's. ``sources``
-    are the files that may hold the pages' markup.
+    ``generated_at`` has a time zone. ``fail_on`` is the lowest impact that fails the run; ``None`` never fails.
+    ``width`` is the number of columns for formats that wrap; ``None`` asks the terminal. ``trends`` has the days on
+    which a host's pages were scanned, oldest first; ``dates`` has the first sighting of component barriers by
+    ``issue_id``; ``notes`` says in words what the report lacks. ``category`` names sites and state (``category.py``),
+    to tell reports of several scans apart. ``sources`` are the files that may contain the pages' markup.
     """
 
     generated_at: datetime
@@ -46,7 +45,7 @@ class ReportContext:
 
 
 Report: TypeAlias = "Callable[[Iterable[Page], ReportContext, TextIO], None]"
-"""Writes the pages, in their order, to a file; reads them once, and never calls a page it lacks a pass."""
+"""Writes the pages in their order to a file; reads them once, and never counts a missing page as passed."""
 
 FORMATS: Final = {
     "table": "report.txt",
@@ -59,7 +58,7 @@ FORMATS: Final = {
     "html": "report.html",
     "gitlab": "gl-code-quality-report.json",
 }
-"""The file name that each format gets in a folder."""
+"""The file name of each format in a folder."""
 
 
 def load_report(name: str) -> Report:

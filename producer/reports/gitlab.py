@@ -1,8 +1,8 @@
-"""Report for GitLab's code quality widget (``artifacts:reports:codequality``): an entry a component barrier.
+"""Report for GitLab's code quality widget (``artifacts:reports:codequality``): an entry per component barrier.
 
-The widget compares fingerprints with those of the target branch, so known barriers are in the file and waived ones
-are not. ``location.path`` is the repository's file that has the markup, else host and path of the page. A page that
-could not be scanned is an entry, too, since a file without it would look like a pass; so is each doubt.
+The widget compares fingerprints with those of the target branch, so known barriers are included and waived ones are
+not. ``location.path`` is the repository's file with the markup, else the page's host and path. A page that could not be
+scanned is an entry too, since its absence would look like a pass; so is each doubt.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Report as one HTML file: opens anywhere, loads nothing, filters and searches without a server.
 
-Scanned pages are hostile: the templates escape everything, links go to http and https only, pictures are data, and a
-content security policy lets the browser run the one script and the one style sheet of this file, by their hashes, and
-nothing else. The page is in ``assets/``; it must pass our own scan.
+Scanned pages are hostile: the templates escape everything, links go to http and https only, images are data URIs, and a
+content security policy permits only this file's script and style sheet, by their hashes. The templates are in
+``assets/``; the report must pass our own scan.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from producer.reports.reviews import contrast_text
 from producer.reports.wcag import criterion_name, criterion_url
 
 MAX_NODES: Final = 25
-"""Elements shown of a finding: a browser opens 5,000 pages of them, not 5,000 pages of thousands."""
+"""Maximum number of elements shown per finding, so that a browser can open a report of 5,000 pages."""
 FIRST_NODES: Final = 3
-"""Elements of a finding that are shown without being asked for."""
+"""Elements of a finding that are shown initially."""
 FIRST_RULES: Final = 10
-"""Broken rules that are shown without being asked for."""
+"""Failed rules that are shown initially."""
 BAR_WIDTH: Final = 1000
-"""Of a bar, in the units of its viewBox."""
+"""Width of a bar, in units of its viewBox."""
 _PICTURES: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"RIFF", "webp"))
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the file piece by piece; holds all pages in memory, not the text."""
+    """Write the file in pieces; holds all pages in memory, but not the text."""
     listed = worst_first(pages)
     environment = Environment(
         loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -109,12 +109,12 @@ def _facts(listed: Sequence[Page], context: ReportContext) -> dict[str, Any]:
 
 
 def asset(name: str) -> str:
-    """Return the text of a file of ours."""
+    """Return the text of an asset."""
     return (files(__package__ or "") / "assets" / name).read_text("utf-8")
 
 
 def policy_hash(text: str) -> str:
-    """Return what the content security policy calls a style sheet or script."""
+    """Return the hash source of a style sheet or script for the content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -122,7 +122,7 @@ def policy_hash(text: str) -> str:
 
 
 def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
-    """Return the colour and the sentence that all else explains; what was not seen comes before what was found."""
+    """Return the headline's colour and sentence; pages not seen take precedence over findings."""
     failing = ""
     if summary.failing and context.fail_on:
         new = "new " if "new" in summary.marked else ""
@@ -140,7 +140,7 @@ def _verdict(summary: Summary, context: ReportContext) -> tuple[str, str]:
 
 
 def _since_before(pages: Iterable[Page]) -> str:
-    """Return what changed against each page's previous scan, in words; ``''`` where no page has one."""
+    """Return the changes since each page's previous scan, in words; ``''`` if no page has one."""
     compared = [
         changes for page in pages if page.result and (changes := page.result.changes) is not None and changes.previous
     ]
@@ -165,15 +165,15 @@ def _is_link(url: str) -> bool:
 
 
 def _shared_summary(finding: Finding) -> str:
-    """Return the failure summary that all elements shown have in common; ``''`` where they differ."""
+    """Return the failure summary shared by all shown elements; ``''`` if they differ."""
     summaries = {node.failure_summary for node in finding.nodes[:MAX_NODES]}
     return summaries.pop() if len(summaries) == 1 else ""
 
 
 def advice(finding: Finding, item: Priority | None, source: str) -> list[tuple[str, str]]:
-    """Return what was written about a finding, as label and text, without what the report says by itself.
+    """Return the model's text about a finding as label and text, without what the report says anyway.
 
-    The builtin model has no reasons of its own, and its fix is axe-core's summary in one line.
+    The built-in model gives no reasons, and its fix is axe-core's summary in one line.
     """
     if item is None:
         return []
@@ -190,7 +190,7 @@ def advice(finding: Finding, item: Priority | None, source: str) -> list[tuple[s
 
 
 def _picture(page: Page, fingerprint: str) -> str:
-    """Return the picture of an element as a data URI; ``''`` where there is none, or it is none."""
+    """Return an element's screenshot as a data URI; ``''`` if missing or invalid."""
     data = page.pictures.get(fingerprint, b"")
     for start, kind in _PICTURES:
         if data.startswith(start):

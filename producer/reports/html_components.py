@@ -1,6 +1,6 @@
-"""The component barriers as the HTML report shows them: each element, picture and advice once, its pages as links.
+"""Component barriers for the HTML report: each element, screenshot and advice once, pages as links.
 
-Where pages have groups, they are listed by group, here and in the report's list of pages.
+Pages with groups are listed by group, here and in the report's list of pages.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from producer.reports.component_dates import ComponentDates
 
 MAX_ELEMENTS: Final = 12
-"""Different elements shown of a component."""
+"""Maximum number of different elements shown per component."""
 MAX_PLACES: Final = 200
-"""Pages of a component that are listed; each page lists its components besides."""
+"""Maximum number of pages listed per component; each page also lists its components."""
 FIRST_PLACES: Final = 12
-"""Pages of a component that are shown without being asked for; of its groups, where there are several, half as many."""
+"""Pages of a component that are shown initially; half as many groups if there are several."""
 MAX_GROUPS: Final = 20
-"""Groups of a component whose pages are listed."""
+"""Maximum number of groups per component whose pages are listed."""
 NO_GROUP: Final = "Without a group"
 
 
 @dataclass(slots=True)
 class Shown:
-    """One element as it is on its first page, and on how many pages it is."""
+    """An element as on its first page, with the number of its pages."""
 
     page: Page
     finding: Finding
@@ -41,7 +41,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A page of a component: its number and label in the report, and its elements of the component."""
+    """A page of a component: its number and label in the report, and the component's elements on it."""
 
     number: int
     label: str
@@ -50,9 +50,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """A component's pages of one group; ``name`` is '' where no page of the report has a group.
+    """A component's pages in one group; ``name`` is '' if no page of the report has a group.
 
-    ``first`` are shown, ``rest`` once they are asked for; ``pages`` counts these and those that are not listed.
+    ``first`` are shown initially, ``rest`` on request; ``pages`` also counts those not listed.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class PageGroup:
-    """The report's pages of one group, each with its number and label; ``name`` is '' where no page has a group."""
+    """The report's pages in one group, each with its number and label; ``name`` is '' if no page has a group."""
 
     name: str
     about: str
@@ -72,7 +72,7 @@ class PageGroup:
 
 @dataclass(slots=True)
 class View:
-    """A component barrier with its number in the report; ``places`` are its pages, ``unlisted`` is how many more."""
+    """A component barrier with its number in the report; ``places`` are its pages, ``unlisted`` counts further ones."""
 
     number: int
     barrier: ComponentBarrier
@@ -85,7 +85,7 @@ class View:
 
     @property
     def is_same_everywhere(self) -> bool:
-        """Whether axe-core says the same of all elements."""
+        """Whether axe-core's summary is the same for all elements."""
         return len({one.node.failure_summary for one in self.shown}) == 1
 
 
@@ -176,19 +176,19 @@ def component_count(places: Iterable[tuple[Page, Finding]]) -> int:
 
 
 def _about(entries: Sequence[tuple[int, str, Page]]) -> str:
-    """Return how many pages a group has, and how many component barriers they have together."""
+    """Return a group's number of pages and of component barriers."""
     count = component_count((page, finding) for _, _, page in entries for finding in page.findings)
     found = f", {counted(count, 'component barrier')}" if count else ""
     return f"{counted(len(entries), 'page')}{found}"
 
 
 def has_components(finding: Finding) -> bool:
-    """Return whether each listed element of the finding has a component, which says all about it."""
+    """Return whether every listed element of the finding belongs to a component, where it is described."""
     return bool(finding.nodes) and all(node.issue_id for node in finding.nodes)
 
 
 def _marked(page: Page, finding: Finding) -> tuple[str, str]:
-    """Return the finding's marks, and in words what they leave out."""
+    """Return the finding's marks, with omissions in words."""
     if not page.marks.is_set:
         return "", ""
     marks = " ".join(dict.fromkeys(mark for _, mark, _ in page.marks.each(finding) if mark))
@@ -197,7 +197,7 @@ def _marked(page: Page, finding: Finding) -> tuple[str, str]:
 
 
 def _show(view: View) -> None:
-    """Choose the elements to show: each once, those with a picture first."""
+    """Choose the elements to show: each once, those with a screenshot first."""
     kept: dict[str, Shown] = {}
     for page, finding in view.barrier.places:
         for node in finding.nodes:

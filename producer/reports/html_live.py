@@ -1,4 +1,4 @@
-"""What the HTML report shows of the live checks: pictures before and after, keys, the keyboard's path. Pure."""
+"""Live checks for the HTML report: screenshots before and after, keys, the keyboard's path. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from producer.reports.page import Page
 
 _RADIUS_SHARE: Final = 75
-"""A number's circle is this part of the picture's width across."""
+"""Diameter of a number's circle as a share of the screenshot's width."""
 _LEAST_RADIUS: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnStop:
-    """A stop as it is drawn: its box, and the middle of its number."""
+    """A stop for drawing: its box, and the centre of its number."""
 
     number: int
     left: int
@@ -34,7 +34,7 @@ class DrawnStop:
 
 
 def drawn_stops(path: LivePath) -> list[DrawnStop]:
-    """Return the stops that are on the picture, each with its number at its upper left corner."""
+    """Return the stops on the screenshot, each with its number at the upper left corner."""
     width, height = path.size or (0, 0)
     radius = max(_LEAST_RADIUS, width // _RADIUS_SHARE)
     drawn: list[DrawnStop] = []
@@ -48,20 +48,20 @@ def drawn_stops(path: LivePath) -> list[DrawnStop]:
 
 
 def keys_text(keys: Sequence[str]) -> list[str]:
-    """Return the keys with those pressed again and again as one: ``Tab, 3 times``."""
+    """Return the keys with repeats joined: ``Tab, 3 times``."""
     runs = ((key, len(list(group))) for key, group in groupby(keys))
     return [key if count == 1 else f"{key}, {count} times" for key, count in runs]
 
 
 def evidence_pictures(node: Node) -> list[tuple[str, str]]:
-    """Return the names and captions of an element's pictures, before and after."""
+    """Return the names and captions of an element's screenshots, before and after."""
     evidence = node.evidence
     both = (("before", evidence.before), ("after", evidence.after)) if evidence else ()
     return [(shot_name(node.fingerprint, when), caption) for when, caption in both if caption]
 
 
 def live_shots(page: Page) -> Iterator[str]:
-    """Yield the names of all pictures that the live checks took of the page, as far as its result knows."""
+    """Yield the names of all screenshots of the live checks that the page's result mentions."""
     result = page.result
     if result is None or result.live is None:
         return

@@ -11,7 +11,7 @@ from producer.reports.plain_text import one_line
 from producer.reports.site_days import Day
 
 COLUMN_WIDTH: Final = 20
-"""Of a day in the trend, in pixels where there is room."""
+"""Width of a day in the trend, in pixels, if there is room."""
 TREND_HEIGHT: Final = 72
 TREND_DAYS: Final = 45
 _GAP: Final = 5
@@ -19,7 +19,7 @@ _GAP: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One impact's part of a bar or column."""
+    """The part of a bar or column for one impact."""
 
     impact: Impact
     start: float
@@ -28,9 +28,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The newest days of one host: a column of parts for each, and what a person compares.
+    """The newest days of one host: a column of parts for each, and the figures to compare.
 
-    ``by_component``: what is new and mended is counted in component barriers; in days of earlier releases in elements.
+    ``by_component``: new and fixed are counted in component barriers; in days of earlier releases in elements.
     """
 
     host: str
@@ -41,7 +41,7 @@ class Trend:
 
 
 def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
-    """Return the trend of the days on which a page was read; None where there is nothing to compare."""
+    """Return the trend of the days with a scanned page; None if there is nothing to compare."""
     read = [day for day in days if day.scans > day.unread][-TREND_DAYS:]
     if len(read) < 2:  # noqa: PLR2004  one day is no trend
         return None
@@ -57,7 +57,7 @@ def trend_of(host: str, days: Sequence[Day]) -> Trend | None:
 
 
 def stacked(sizes: Iterable[tuple[Impact, float]], *, top: float = 0.0) -> Sequence[Part]:
-    """Return the parts of a bar or column one behind the other, from ``top`` on; impacts without any are left out."""
+    """Return the consecutive parts of a bar or column, starting at ``top``; empty impacts are left out."""
     parts: list[Part] = []
     start = 0.0
     for impact, size in sizes:

@@ -1,4 +1,4 @@
-"""Report as one JSON document: what was asked, every page as it is in Redis, the component barriers, and the sums."""
+"""Report as one JSON document: the request, every page as stored in Redis, the component barriers, and the sums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from producer.reports.page import Page, Summary
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the document page by page: memory holds one page. ``component_barriers`` and ``summary`` come last."""
+    """Write the document page by page; holds one page in memory. ``component_barriers`` and ``summary`` come last."""
     head = line_of({"v": 1, "title": context.title, "generated_at": context.generated_at.isoformat()})
     out.write(f'{head[:-1]},"pages":[')
     summary = Summary()

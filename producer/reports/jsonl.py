@@ -1,4 +1,4 @@
-"""Report as JSON lines: each page as soon as it is known, as it is in Redis; for pipes and for large runs."""
+"""Report as JSON lines: each page as soon as it is scanned, as stored in Redis; for pipes and large runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:  # commands that print a line of JSON need ``line_of`` only
     from producer.reports.page import Page
 
 _C1: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
-"""Valid in JSON as they are, but terminals obey the first and some readers split lines at the others."""
+"""Characters that JSON allows unescaped, but that terminals obey or some readers split lines at."""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:  # noqa: ARG001  fits ``Report``
-    """Write one line a page, each at once: memory holds one page."""
+    """Write one line per page, each immediately; holds one page in memory."""
     for page in pages:
         out.write(line_of(page.document()) + "\n")
         out.flush()

@@ -1,9 +1,8 @@
-"""Report as JUnit XML for the test tab of a CI system: a suite a component barrier, then a suite a page.
+"""Report as JUnit XML for the test tab of a CI system: a suite per component barrier, then a suite per page.
 
-A finding at or over the threshold is a failure; one under it, known or waived is skipped with the reason; a page that
-could not be scanned is an error. Every page has a case of its own, so that a page without findings is seen to have been
-scanned; its output lists what is in doubt and what a person has to review, with
-the contrast that was measured and what a model proposes about it.
+A finding at or above the threshold is a failure; one below it, known or waived is skipped with the reason; a page that
+could not be scanned is an error. Every page has a case, which shows that it was scanned even without findings; its
+output lists doubts and findings that need review, with measured contrast and a model's proposals.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from producer.reports.plain_text import counted, one_line, summary_line
 from producer.reports.reviews import contrast_text, proposal_line
 
 _NODES = 20
-"""Elements listed in a failure's text: CI systems show it in a narrow box."""
+"""Maximum number of elements in a failure's text, which CI systems show in a narrow box."""
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the suites; holds all pages in memory, because the counts come first in XML."""
+    """Write the suites; holds all pages in memory, because JUnit puts the counts first."""
     report, listed = JUnitXml(context.title), list(pages)
     for one in by_component(listed):
         if one.issue_id:
@@ -64,7 +63,7 @@ def _suite(page: Page, context: ReportContext) -> TestSuite:
 
 
 def _component(one: ComponentBarrier, context: ReportContext) -> TestSuite:
-    """Return a component barrier as a suite: a case for each page it is on."""
+    """Return a component barrier as a suite with a case for each of its pages."""
     suite = TestSuite(one_line(f"{one.name} ({one.only_text})" if one.only else one.name))
     suite.timestamp = context.generated_at.replace(microsecond=0, tzinfo=None).isoformat()
     for page, finding in one.places:
@@ -78,7 +77,7 @@ def _component(one: ComponentBarrier, context: ReportContext) -> TestSuite:
 
 
 def _fix(one: ComponentBarrier) -> list[str]:
-    """Return the change that was tried; it stands with the page whose result has it."""
+    """Return the tried fix, placed at the page whose result has it."""
     if one.fix is None:
         return []
     fix, page = one.fix
@@ -89,7 +88,7 @@ def _fix(one: ComponentBarrier) -> list[str]:
 
 
 def _to_review(page: Page) -> list[str]:
-    """Return what a person has to judge, and what a model proposes; first what one has decided."""
+    """Return the decisions, then the findings that need review with a model's proposals."""
     decided = ((finding, node) for finding in page.dismissed for node in finding.nodes)
     lines = [f"{one_line(finding.rule)}: {one_line(page.marks.text(finding, node))}" for finding, node in decided]
     by_node = proposals(page)

@@ -1,7 +1,7 @@
 """Report as Markdown, for a pull-request comment or a CI system's job summary.
 
-Bounded, because a comment takes 65,536 characters: the worst components and pages are shown, and how many are not. What
-comes from pages stands in code spans or is escaped, so it can neither format, link nor mention anybody.
+Bounded, because a comment holds 65,536 characters: the worst components and pages are shown, the rest is counted. Text
+from pages is in code spans or escaped, so it can neither format, link nor mention anybody.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from producer.reports.remarks import remarks
 from producer.reports.reviews import Measured, Proposed, reviews
 
 MAX_CHARS: Final = 65_000
-"""A little under what GitHub takes, for the caller's own line before or after."""
+"""A little below GitHub's limit, to leave room for a line by the caller."""
 PAGES: Final = 50
 COMPONENTS: Final = 40
 PLACES: Final = 5
@@ -42,20 +42,20 @@ REVIEWS: Final = 20
 DOUBTS: Final = 20
 SITES: Final = 3
 _ROOM: Final = 200
-"""Characters kept for saying what was left out."""
+"""Characters reserved for the note about omissions."""
 _LABEL_CHARS: Final = 80
 _SELECTOR_CHARS: Final = 120
 _WHY_CHARS: Final = 400
 _DIFF_CHARS: Final = 1_200
 _ESCAPED: Final = re.compile(r"([\\`*_{}\[\]|<>~&:$]|(?<=www)\.)")
 _REFERENCE: Final = re.compile(r"((?<!&)[@#])(?=\w)")
-"""Begins a mention or the number of an issue; a backslash does not stop GitHub, a word joiner does."""
+"""Characters that begin a mention or an issue number; GitHub ignores a backslash, but not a word joiner."""
 _SIGNS: Final = re.compile(r"[&<>`*_\[\]\\|~:]")
 _WORD_JOINER: Final = "\u2060"
 
 
 def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the sums, the component barriers, and the pages worst first; holds all pages in memory."""
+    """Write the sums, the component barriers, and the pages, worst first; holds all pages in memory."""
     listed = list(pages)
     names = dict(zip(map(id, listed), labels(listed), strict=True))
     head, foot = _head(listed, context), _foot(listed, context)
@@ -92,12 +92,12 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 
 
 def marker(category: str) -> str:
-    """Return the invisible first line by which ``sightline comment`` knows its comment of this category again."""
+    """Return the invisible first line by which ``sightline comment`` finds its comment of this category."""
     return f"<!-- sightline: {category} -->"
 
 
 def _known(groups: Sequence[ComponentBarrier], *, chars: int) -> str:
-    """Return a block that opens with a line for each component barrier that is known or waived, and nowhere new."""
+    """Return a collapsed block with a line for each component barrier that is known or waived everywhere."""
     if not groups:
         return ""
     word = "Known" if all(group.state == "known" for group in groups) else "Known or waived"
@@ -114,7 +114,7 @@ def _known_line(group: ComponentBarrier) -> str:
 
 
 def _news_first(pages: Sequence[Page]) -> list[Page]:
-    """Return the pages worst first: where anything is known beforehand, those with the worst that is new."""
+    """Return the pages, worst first; after a comparison, by their new barriers."""
     rank = {id(page): place for place, page in enumerate(worst_first(pages))}
     return sorted(
         pages,
@@ -127,7 +127,7 @@ def _news_first(pages: Sequence[Page]) -> list[Page]:
 
 
 def _review(about: str, found: Sequence[Proposed | Measured], names: dict[int, str], *, chars: int) -> str:
-    """Return a block that opens, with as many elements for a person to look at as have room in ``chars``."""
+    """Return a collapsed block with as many elements to review as fit into ``chars``."""
     begin = f"\n<details><summary><b>for a person to decide</b>, counted nowhere: {_html(about)}</summary>\n\n"
     end = "\n</details>\n"
     looks = _fitting((_look(one, names) for one in found[:REVIEWS]), chars - len(begin) - len(end) - _ROOM)
@@ -156,7 +156,7 @@ def _foot(listed: Sequence[Page], context: ReportContext) -> str:
 
 
 def _fitting(blocks: Iterable[str], chars: int) -> list[str]:
-    """Return the first blocks that have room in ``chars`` together."""
+    """Return the first blocks that together fit into ``chars``."""
     kept: list[str] = []
     for block in blocks:
         chars -= len(block)
@@ -171,12 +171,12 @@ def _left_out(number: int, what: str) -> str:
 
 
 def text(value: str) -> str:
-    """Return ``value`` as one line that Markdown shows as it is."""
+    """Return ``value`` as one line that Markdown shows literally."""
     return _REFERENCE.sub(rf"\1{_WORD_JOINER}", _ESCAPED.sub(r"\\\1", one_line(value)))
 
 
 def code(value: str, *, limit: int | None = None) -> str:
-    """Return ``value`` as a code span; in a table its bars are escaped, as GitHub wants it."""
+    """Return ``value`` as a code span; in a table its bars are escaped, as GitHub requires."""
     line = one_line(value, limit=limit).replace("|", "\\|")
     if not line:
         return ""
@@ -199,7 +199,7 @@ def _verdict(summary: Summary, context: ReportContext) -> str:
 
 
 def _sums(summary: Summary, where: str, new: Summary | None) -> str:
-    """Return the sums; of what is new first, where something is known beforehand."""
+    """Return the sums, after a comparison first those of new barriers."""
     counts = _impacts(summary)
     pages = f"{summary.pages_text}{where}: {summary.with_barriers:,} with barriers, {summary.passed:,} without"
     found = f"; {summary.found()}: {counts}" if counts else ""
@@ -224,12 +224,12 @@ def _row(page: Page, names: dict[int, str]) -> str:
 
 
 def _count(new: int, number: int) -> str:
-    """Return the number of new elements, and of all where some are known: ``2 of 5``."""
+    """Return the number of new elements, and of all if some are known: ``2 of 5``."""
     return f"{new:,} of {number:,}" if new != number else f"{number:,}"
 
 
 def _doubts(listed: Sequence[Page], names: dict[int, str]) -> str:
-    """Return a line for each doubt that no row of the table has told, as many as there is room for."""
+    """Return a line for each doubt not shown in the table, as many as fit."""
     lines = [
         f"- {code(middle_cut(names[id(page)], _LABEL_CHARS))} {text(line)}\n"
         for page in listed
@@ -240,7 +240,7 @@ def _doubts(listed: Sequence[Page], names: dict[int, str]) -> str:
 
 
 def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
-    """Return one component barrier as a block that opens: its pages, how to mend it, where the rule is explained."""
+    """Return a component barrier as a collapsed block: its pages, the fix, a link to the rule's explanation."""
     place = f"{counted(group.node_count, 'element')} on {counted(group.page_count, 'page')}"
     place += f", {one_line(group.only_text, limit=200)}" if group.only else ""
     state = f"<b>{group.state}</b>: " if group.state else ""
@@ -263,7 +263,7 @@ def _component(group: ComponentBarrier, names: dict[int, str]) -> str:
 
 
 def _fix(group: ComponentBarrier) -> list[str]:
-    """Return the change that was tried, as a diff; its fence is longer than any that the markup has."""
+    """Return the tried fix as a diff; its fence is longer than any in the markup."""
     if group.fix is None:
         return []
     fix, page = group.fix
@@ -290,6 +290,6 @@ def _look(one: Proposed | Measured, names: dict[int, str]) -> str:
 
 
 def _html(value: str) -> str:
-    """Return ``value`` for inside an HTML element, where some viewers read Markdown too: its signs as entities."""
+    """Return ``value`` for use inside an HTML element, where some viewers also read Markdown: as entities."""
     line = _SIGNS.sub(lambda sign: f"&#{ord(sign[0])};", one_line(value, limit=200))
     return _REFERENCE.sub(rf"\1{_WORD_JOINER}", line)

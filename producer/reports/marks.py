@@ -1,8 +1,8 @@
-"""What is known beforehand of a page's barriers: new, known or waived. Pure.
+"""Marks of a page's barriers: new, known or waived. Pure.
 
-The gate counts what is neither known nor waived. Fingerprints are those of elements (``Node.fingerprint``). A waiver
-may name a component barrier (``Node.issue_id``), on all its pages, or a finding's fingerprint, which is the same on
-every page: it then covers the whole rule. Where marks come from is in ``cli/scan/gate.py``.
+The gate counts barriers that are neither known nor waived. Fingerprints are those of elements (``Node.fingerprint``). A
+waiver may also name a component barrier (``Node.issue_id``) on all its pages, or a finding's fingerprint, which is the
+same on every page and so covers the whole rule. ``cli/scan/gate.py`` sets the marks.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ Mark = Literal["new", "known", "waived"]
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is known of one page's barriers, by fingerprint.
+    """Marks of one page's barriers, by fingerprint.
 
-    ``known`` is None where nothing was compared. ``unlisted_new`` says that a new barrier is among those left out of
-    the result; ``note`` says in words what the comparison lacks. ``decisions`` are those of people on elements that
-    were undecided.
+    ``known`` is None without a comparison. ``unlisted_new``: a barrier left out of the result is new. ``note`` says in
+    words what the comparison lacks. ``decisions`` are people's, on undecided elements.
     """
 
     known: frozenset[str] | None = None
@@ -44,15 +43,15 @@ class Marks:
         return self.known is not None or bool(self.waivers or self.expired or self.decisions)
 
     def waiver_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
-        """Return the waiver in force over an element; without ``node`` over those left out of the result."""
+        """Return the waiver in force for an element; without ``node`` for those left out of the result."""
         return _over(self.waivers, finding, node)
 
     def expired_of(self, finding: Finding, node: Node | None = None) -> Waiver | None:
-        """Return the waiver that was over an element and is no more."""
+        """Return the expired waiver of an element."""
         return _over(self.expired, finding, node)
 
     def mark(self, finding: Finding, node: Node | None = None) -> Mark | None:
-        """Return the mark of an element; without ``node`` of those left out. None where there is nothing to say."""
+        """Return the mark of an element, without ``node`` of those left out; None if there is none."""
         if self.waiver_of(finding, node):
             return "waived"
         if self.known is None:
@@ -63,7 +62,7 @@ class Marks:
         return "known" if has_known and not self.unlisted_new else "new"
 
     def each(self, finding: Finding) -> Iterator[tuple[Node | None, Mark | None, int]]:
-        """Yield the finding's elements with their marks, and last those left out as None with their number."""
+        """Yield the finding's elements with their marks; last None with the number of those left out."""
         for node in finding.nodes:
             yield node, self.mark(finding, node), 1
         hidden = finding.node_count - len(finding.nodes)
@@ -71,7 +70,7 @@ class Marks:
             yield None, self.mark(finding), max(hidden, 0)
 
     def counted(self, finding: Finding) -> Finding | None:
-        """Return the finding with the elements that count for the gate alone; None where none does."""
+        """Return the finding with only the elements that count for the gate; None if none does."""
         kept = [(node, number) for node, mark, number in self.each(finding) if mark in {None, "new"}]
         if not kept:
             return None
@@ -79,7 +78,7 @@ class Marks:
         return finding.revised(nodes=nodes, node_count=sum(number for _, number in kept))
 
     def text(self, finding: Finding, node: Node | None = None) -> str:
-        """Return what a report says of an element: ``''``, ``new``, ``known``, a waiver, a decision."""
+        """Return the mark of an element in words: ``''``, ``new``, ``known``, a waiver, a decision."""
         decision = self.decisions.get(node.fingerprint) if node and self.decisions else None
         said = decision.text if decision else ""
         waiver = self.waiver_of(finding, node)
@@ -90,7 +89,7 @@ class Marks:
         return ", ".join(part for part in (self.mark(finding, node) or "", lapsed, said) if part)
 
     def finding_text(self, finding: Finding) -> str:
-        """Return what a report says of a finding: ``2 new, 1 known``, or one text where all its elements share it."""
+        """Return the marks of a finding in words: ``2 new, 1 known``, or one text if all elements share it."""
         texts: dict[str, int] = {}
         for node, _, number in self.each(finding):
             text = self.text(finding, node)
@@ -125,7 +124,7 @@ class Marks:
 
 
 def _over(waivers: Mapping[str, Waiver], finding: Finding, node: Node | None) -> Waiver | None:
-    """Return the waiver over an element: its own before its component's before its rule's."""
+    """Return an element's waiver; its own takes precedence over its component's, and that over its rule's."""
     names = (node.fingerprint, node.issue_id, finding.fingerprint) if node else (finding.fingerprint,)
     return next((waivers[name] for name in names if name in waivers), None)
 

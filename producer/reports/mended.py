@@ -1,10 +1,9 @@
-"""Component barriers that pages no longer have, by name, in the words of all reports that people read. Pure.
+"""Names the component barriers that pages no longer have, for all reports read by people. Pure.
 
-A result names those that its page's previous scan had (``Changes.mended_components``). Otherwise what is gone is known
-by elements' fingerprints alone: from ``Changes.fixed`` of earlier releases, and from the baseline (what of
-``Marks.known`` is on the page no more). A fingerprint is the same on every page of a site, so a page that still has the
-component gives it its name; where none has, or one fingerprint is of two components that differ by class, elements are
-counted.
+A result names those that its page's previous scan had (``Changes.mended_components``). Otherwise fixed elements are
+known only by fingerprint: from ``Changes.fixed`` of earlier releases, and from the baseline (fingerprints in
+``Marks.known`` that are no longer on the page). A fingerprint is the same on every page of a site, so a page that still
+has the component provides its name; if none does, or if two components share a fingerprint, elements are counted.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from producer.reports.plain_text import counted, one_line
 
 HEADING: Final = "Mended component barriers"
 MAX_LINES: Final = 20
-"""Component barriers that are named; of the others the number is said."""
+"""Maximum number of component barriers that are named; the others are counted."""
 
 _Key: TypeAlias = "tuple[str, str]"
 """``issue_id`` and rule."""
@@ -27,7 +26,7 @@ _Key: TypeAlias = "tuple[str, str]"
 
 @dataclass(slots=True)
 class _Component:
-    """Where a component barrier is, and whence it is gone: addresses; no state of a page mends what another has."""
+    """Addresses that have a component barrier or have lost it; a page has lost it only if all its states have."""
 
     name: str
     has: set[str] = field(default_factory=set[str])
@@ -35,7 +34,7 @@ class _Component:
 
 
 def mended_lines(pages: Iterable[Page]) -> list[str]:
-    """Return a line for each component barrier that is gone from a page, most pages first; none where nothing is."""
+    """Return a line for each component barrier that is gone from a page, most pages first."""
     listed = list(pages)
     gone = [(page, lost, named) for page in listed for lost, named in [(_gone(page), _named(page))] if lost or named]
     if not gone:
@@ -56,7 +55,7 @@ def mended_lines(pages: Iterable[Page]) -> list[str]:
 
 
 def _gone(page: Page) -> set[str]:
-    """Return the fingerprints that the page had and has no more; a page that was not read whole does not tell."""
+    """Return the fingerprints that the page no longer has; empty if it was not seen whole."""
     if page.result is None or not page.is_scanned:
         return set()
     changes, known = page.result.changes, page.marks.known
@@ -67,14 +66,14 @@ def _gone(page: Page) -> set[str]:
 
 
 def _named(page: Page) -> dict[_Key, str]:
-    """Return the names of the component barriers that the page's result says are gone."""
+    """Return the names of the component barriers that the page's result lists as gone."""
     if page.result is None or page.result.changes is None:
         return {}
     return {(one.issue_id, one.rule): one.name for one in page.result.changes.mended_components}
 
 
 def _components(pages: Iterable[Page]) -> tuple[dict[_Key, _Component], dict[tuple[str, str], set[_Key]]]:
-    """Return the component barriers that are left, and those that each fingerprint of a site belongs to."""
+    """Return the remaining component barriers, and the components of each fingerprint of a site."""
     found: dict[_Key, _Component] = {}
     owners: dict[tuple[str, str], set[_Key]] = {}
     for page in pages:

@@ -1,4 +1,4 @@
-"""What a report shows: pages, what came of each, and the same findings seen rule by rule.
+"""The pages of a report, their outcomes, and their findings grouped by rule.
 
 Pure: no clock, no I/O. A page that could not be scanned has a problem instead of findings and counts as not
 scanned everywhere; only ``passed`` is a pass.
@@ -29,17 +29,17 @@ Outcome = Literal[
 
 WORST_FIRST: Final = IMPACTS[::-1]
 _DOUBTS_TOLD: Final = 5
-"""Of a page's doubts, in its problem; all are listed besides."""
+"""Maximum number of doubts in a page's problem; all are listed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page that was asked for and what came of it; ``doubtful`` is one that ``--strict`` counts as not scanned.
+    """A requested page and its outcome; ``--strict`` counts a ``doubtful`` one as not scanned.
 
-    ``problem`` says why there is no whole result; ``error`` is its class name. ``result`` is there whenever a scan
-    ended with one, also with a page that was unreachable. ``dismissed`` is what a person has decided to be no barrier.
-    ``marks`` says which barriers are known or waived.
-    ``pictures`` shows elements, by fingerprint: PNG, JPEG or WebP. ``state`` names the page's state, '' the default.
+    ``problem`` says why there is no complete result; ``error`` is its class name. ``result`` is set whenever a scan
+    ended with one, also for an unreachable page. ``dismissed`` has the findings decided to be no barrier. ``marks``
+    says which barriers are known or waived. ``pictures`` has screenshots of elements by fingerprint: PNG, JPEG or WebP.
+    ``state`` names the page's state, '' the default.
     """
 
     url: str
@@ -55,7 +55,7 @@ class Page:
 
     @property
     def is_scanned(self) -> bool:
-        """Whether the page was read whole."""
+        """Whether the page was seen whole."""
         return self.outcome in {"passed", "barriers"}
 
     @property
@@ -70,16 +70,16 @@ class Page:
 
     @property
     def reached_by(self) -> str:
-        """The last step before the scan, '' for a page that no steps lead to."""
+        """The last step before the scan, '' without steps."""
         return self.result.reached_by if self.result else ""
 
     @property
     def doubts(self) -> tuple[Doubt, ...]:
-        """What was not seen of the page, and what about it is worth a remark."""
+        """The page's doubts, including remarks."""
         return doubts_of(self.result) if self.result else ()
 
     def held_strictly(self) -> Page:
-        """Return the page as ``--strict`` sees it: ``doubtful`` where it was read whole but for a doubt not allowed."""
+        """Return the page for ``--strict``: ``doubtful`` if it has a doubt that is not allowed."""
         allowed = self.result.allow_partial if self.result else ()
         counted = [doubt for doubt in self.doubts if doubt.kind not in allowed]
         if not counted or not self.is_scanned:
@@ -94,7 +94,7 @@ class Page:
 
     @property
     def barriers(self) -> dict[Impact, int]:
-        """Elements that break a rule, by impact, worst first."""
+        """Elements that fail a rule, by impact, worst first."""
         counts = dict.fromkeys(WORST_FIRST, 0)
         for finding in self.findings:
             counts[impact_of(finding)] += elements(finding)
@@ -102,16 +102,16 @@ class Page:
 
     @property
     def counted(self) -> Page:
-        """The page with the findings that count for the gate: what is known or waived is left out of them."""
+        """The page with only the findings that count for the gate, without known and waived ones."""
         if self.result is None or not self.marks.is_set:
             return self
         findings = tuple(kept for finding in self.findings if (kept := self.marks.counted(finding)))
         return replace(self, result=self.result.revised(findings=findings))
 
     def document(self) -> JsonObject:
-        """Return the page as JSON: the result as it is in Redis, or the same fields as far as they are known.
+        """Return the page as JSON: the result as stored in Redis, or the same fields as far as known.
 
-        ``marks`` is added where something is known beforehand.
+        ``marks`` is added after a comparison.
         """
         if self.result is not None:
             marks = {"marks": self.marks.document(self.findings)} if self.marks.is_set else {}
@@ -125,8 +125,8 @@ class Page:
 def page_of(result: Result, *, url: str = "", state: str = "") -> Page:
     """Return the page of a scan's result.
 
-    ``url`` and ``state`` are what was asked for, which a job without a result has lost; a worker of a release that knew
-    no states scans the default one, and its result says so.
+    ``url`` and ``state`` are those requested, which a job without a result no longer has. A worker of a release without
+    states scans the default one, and its result says so.
     """
     if isinstance(result, contract.ScanResult) and result.error is None:
         shown = public_url(url or result.url or result.final_url or f"job {result.job_id}")
@@ -152,17 +152,17 @@ def refused_page(url: str, problem: str) -> Page:
 
 
 def waiting_page(url: str, *, job_id: str, problem: str, state: str = "") -> Page:
-    """Return the page of a job that nobody waited for to the end."""
+    """Return the page of a job whose wait timed out."""
     return Page(public_url(url), "waiting", job_id, None, problem, "WaitTimeout", state=state)
 
 
 def impact_of(finding: Finding) -> Impact:
-    """Return the finding's impact; a finding without one is not axe-core's, and serious, so that no gate misses it."""
+    """Return the finding's impact; serious if it has none, so that no gate misses it."""
     return finding.impact or Impact.SERIOUS
 
 
 def fails(page: Page, fail_on: Impact | None) -> bool:
-    """Tell whether the page has a finding at or over ``fail_on`` that is neither known nor waived."""
+    """Return whether the page has a finding at or above ``fail_on`` that is neither known nor waived."""
     if fail_on is None:
         return False
     return any(impact_of(finding).rank >= fail_on.rank for finding in page.counted.findings)
@@ -174,20 +174,20 @@ def selector_text(selector: Sequence[str | tuple[str, ...]]) -> str:
 
 
 def priorities(page: Page) -> dict[str, Priority]:
-    """Return what the model wrote, by the fingerprint of the finding or node it is about."""
+    """Return the model's texts by the fingerprint of their finding or element."""
     assessment = page.result.assessment if page.result else None
     return {item.fingerprint: item for item in assessment.priorities} if assessment else {}
 
 
 def proposals(page: Page) -> dict[str, ReviewProposal]:
-    """Return what a model proposes about elements that need review, by the node's fingerprint; nothing counts it."""
+    """Return a model's proposals for elements that need review, by fingerprint; they are never counted."""
     assessment = page.result.assessment if page.result else None
     return {item.fingerprint: item for item in assessment.reviews} if assessment else {}
 
 
 @dataclass(slots=True)
 class RuleGroup:
-    """One broken rule and the pages that break it."""
+    """A failed rule and its pages."""
 
     rule: str
     impact: Impact
@@ -196,17 +196,17 @@ class RuleGroup:
 
     @property
     def page_count(self) -> int:
-        """Pages that break the rule; a page in several states is one."""
+        """Pages that fail the rule; a page in several states is one."""
         return len({page.url for page, _ in self.places})
 
     @property
     def node_count(self) -> int:
-        """Elements that break the rule, on all pages."""
+        """Elements that fail the rule, on all pages."""
         return sum(elements(finding) for _, finding in self.places)
 
     @property
     def advice(self) -> tuple[Priority, str] | None:
-        """The first thing a model wrote about this rule, with the model's name."""
+        """The first text by a model about this rule, with the model's name."""
         for page, finding in self.places:
             found = priorities(page).get(finding.fingerprint)
             if found and page.result:
@@ -215,12 +215,12 @@ class RuleGroup:
 
 
 def elements(finding: Finding) -> int:
-    """Return how many elements the finding has, trimmed ones included."""
+    """Return the finding's number of elements, including trimmed ones."""
     return max(finding.node_count, len(finding.nodes))
 
 
 def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
-    """Return the violations of ``pages`` rule by rule, worst first, then most frequent first."""
+    """Return the violations of ``pages`` by rule, worst first, then most frequent first."""
     groups: dict[str, RuleGroup] = {}
     for page in pages:
         for finding in page.findings:
@@ -236,10 +236,10 @@ def by_rule(pages: Iterable[Page]) -> list[RuleGroup]:
 class Summary:
     """Sums over pages; feed it with ``add``.
 
-    ``not_scanned`` counts all that is no pass, ``doubtful`` those of them that only ``--strict`` counts. ``decided``
-    counts the elements that people decided about, by verdict. ``in_doubt``
-    counts pages with any doubt, ``doubts`` the pages of each kind. ``rules`` and ``components`` are those with a
-    violation, by name and by ``issue_id``. A page in several states is several ``pages`` and one of ``addresses``.
+    ``not_scanned`` counts all pages that do not pass, ``doubtful`` those counted only by ``--strict``. ``decided``
+    counts elements with a decision, by verdict. ``in_doubt`` counts pages with any doubt, ``doubts`` pages by kind.
+    ``rules`` and ``components`` are those with a violation, by name and by ``issue_id``. A page in several states is
+    several ``pages`` and one of ``addresses``.
     """
 
     pages: int = 0
@@ -261,7 +261,7 @@ class Summary:
     _seen: Seen = field(default_factory=Seen, repr=False, compare=False)
 
     def add(self, page: Page, *, fail_on: Impact | None) -> None:
-        """Count one page; an element that a state of the page right before it had is counted already."""
+        """Count one page; elements already counted in the page's previous state are skipped."""
         self.pages += 1
         self.addresses += page.url != self._seen.url
         self._seen.look_at(page)
@@ -287,7 +287,7 @@ class Summary:
 
     @property
     def unit(self) -> str:
-        """What the numbers of pages count: pages, or scans where pages were in several states."""
+        """What is counted: pages, or scans if pages have several states."""
         return "scan" if len(self.states) > 1 else "page"
 
     @property
@@ -298,13 +298,13 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """Elements that break a rule."""
+        """Elements that fail a rule."""
         return sum(self.elements.values())
 
     def found(self, new: str = "") -> str:
-        """Return what was found in the words of all reports: ``3 component barriers (2 rules, 150 elements)``.
+        """Return the findings in the words of all reports: ``3 component barriers (2 rules, 150 elements)``.
 
-        Elements without a component are results of earlier releases: they are counted as barriers then.
+        Results of earlier releases have no components: their elements are counted as barriers.
         """
         rules, total = _counted(len(self.rules), "rule"), self.total
         if not self.components:
@@ -313,7 +313,7 @@ class Summary:
 
     @property
     def why_no_pass(self) -> str:
-        """How many pages are no pass, and why, in words; ``''`` where all are read."""
+        """The number of pages that do not pass, and why; ``''`` if all were scanned."""
         unread = self.not_scanned - self.doubtful
         parts = [f"{_counted(unread, self.unit)} could not be scanned"] if unread else []
         if self.doubtful:
@@ -349,12 +349,12 @@ def summarise(pages: Iterable[Page], *, fail_on: Impact | None) -> Summary:
 
 
 def worst_first(pages: Iterable[Page]) -> list[Page]:
-    """Return the pages that could not be scanned, then the others by their worst barriers; else in their order."""
+    """Return the pages that could not be scanned, then the others by their worst barriers, else in the given order."""
     return sorted(pages, key=lambda page: (page.is_scanned, [-number for number in page.barriers.values()]))
 
 
 def labels(pages: Sequence[Page]) -> Iterator[str]:
-    """Yield a short name of each page: its path where all are of one site, else host and path."""
+    """Yield a short name of each page: its path if all are on one site, else host and path."""
     sites = sites_of(pages)
     for page in pages:
         site = origin_of(page.url)

@@ -1,7 +1,7 @@
-"""Text from scanned pages made fit to print: pages are hostile, and terminals, spreadsheets and CI systems obey.
+"""Sanitizes text from scanned pages: pages are hostile, and terminals, spreadsheets and CI systems obey it.
 
-Control characters carry terminal escapes, format characters turn the direction of reading, and a line break starts
-a line that the report did not write.
+Control characters carry terminal escapes, format characters reverse the direction of reading, and a line break starts a
+line that looks like the report's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 """Zero-width joiners: Persian, Hindi and emoji need them, and they cannot reorder anything."""
 
 _LONG_WORD: Final = 24
-"""Characters that are given up at most to end behind a whole word: an address or a selector is cut where it is."""
+"""Characters sacrificed at most to end at a word boundary; addresses and selectors are cut anywhere."""
 
 
 def one_line(text: str, *, limit: int | None = None) -> str:
-    """Return ``text`` as one printable line, runs of white space and unfit characters as one space.
+    """Return ``text`` as one printable line, with runs of white space and unsafe characters as one space.
 
     With ``limit`` a longer text is cut as ``cut`` does.
     """
@@ -30,7 +30,7 @@ def one_line(text: str, *, limit: int | None = None) -> str:
 
 
 def cut(line: str, limit: int) -> str:
-    """Return at most ``limit`` characters of ``line``; a cut ends in ``…``, behind a whole word if one ends near."""
+    """Return at most ``limit`` characters of ``line``; a cut ends in ``…``, at a word boundary if one is near."""
     if len(line) <= limit:
         return line
     head = line[: max(limit - 1, 0)]
@@ -41,14 +41,14 @@ def cut(line: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` without unfit characters, its line breaks and tabs kept."""
+    """Return ``text`` without unsafe characters, except line breaks and tabs."""
     if text.isprintable():
         return text
     return "".join(c for c in text if c in "\n\t" or not _is_unfit(c))
 
 
 def middle_cut(text: str, limit: int) -> str:
-    """Return ``text`` with its middle left out where it is longer than ``limit``: both ends of a path tell."""
+    """Return ``text`` with its middle left out if longer than ``limit``: both ends of a path matter."""
     if len(text) <= limit:
         return text
     head = (limit - 1) // 3
@@ -66,13 +66,13 @@ def _is_unfit(character: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What axe-core says is to be done: a heading, and one line for each way or part."""
+    """A part of axe-core's failure summary: a heading, and a line for each alternative."""
 
     heading: str
     items: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it on one line: a single way without the heading that promises several."""
+        """Return it on one line; a single alternative without the heading."""
         if len(self.items) == 1:
             return self.items[0]
         return f"{self.heading} {'; '.join(self.items)}".strip()
@@ -81,8 +81,8 @@ class Step:
 def steps(summary: str) -> list[Step]:
     """Return the parts of axe-core's failure summary.
 
-    It has lines that begin a part ("Fix any of the following:") and indented ones for each way to fix it: put on one
-    line as they are, nobody can tell where one ends.
+    It has lines that begin a part ("Fix any of the following:") and indented lines for the alternatives, which could
+    not be told apart if simply joined.
     """
     found: list[tuple[str, list[str]]] = []
     for line in summary.splitlines():
@@ -96,7 +96,7 @@ def steps(summary: str) -> list[Step]:
 
 
 def summary_line(summary: str) -> str:
-    """Return axe-core's failure summary on one line, its parts as sentences, the ways of each between semicolons."""
+    """Return axe-core's failure summary on one line: parts as sentences, alternatives separated by semicolons."""
     parts = [str(step) for step in steps(summary)]
     ended = [part if part.endswith((".", ":", "!", "?")) else f"{part}." for part in parts[:-1]]
     return " ".join([*ended, *parts[-1:]])

@@ -1,4 +1,4 @@
-"""What a run did not count and why, in words, for every report that people read. Pure; doubts are in ``doubts.py``."""
+"""Says in words what a run did not count and why, for all reports read by people. Pure; doubts are in ``doubts.py``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from producer.contract.findings import SpreadComponent
 
 SHOWN: Final = 5
-"""Component barriers that spread, and their groups, that are named; of the others the number is said."""
+"""Maximum number of spreading component barriers, and of their groups, that are named; the others are counted."""
 
 
 def remarks(pages: Iterable[Page]) -> list[str]:
-    """Return a line for known barriers, waivers, what was not compared, decisions, and pages that led elsewhere."""
+    """Return lines about known barriers, waivers, missing comparisons, decisions, and redirected pages."""
     pages = tuple(pages)
     known = 0
     notes: Counter[str] = Counter()
@@ -52,7 +52,7 @@ def remarks(pages: Iterable[Page]) -> list[str]:
 
 
 def _spread(pages: Sequence[Page]) -> list[str]:
-    """Return a line about known component barriers on pages, and in groups, that did not have them before."""
+    """Return a line about known component barriers on pages and in groups that did not have them before."""
     found: dict[str, dict[str, SpreadComponent]] = {}
     had = _had_before(pages) if any(page.state for page in pages) else frozenset[tuple[str, str]]()
     for page in pages:
@@ -70,7 +70,7 @@ def _spread(pages: Sequence[Page]) -> list[str]:
 
 
 def _had_before(pages: Sequence[Page]) -> frozenset[tuple[str, str]]:
-    """Return the component barriers that a state of a page had before, by the page's address: the page had them."""
+    """Return the component barriers that any state of a page had before, by the page's address."""
     had: set[tuple[str, str]] = set()
     for page in pages:
         if page.result is not None and page.result.changes is not None:
@@ -88,7 +88,7 @@ def _spread_text(some: Sequence[SpreadComponent]) -> str:
 
 
 def _led_elsewhere(pages: Sequence[Page]) -> list[str]:
-    """Return a line about pages whose addresses led to another one."""
+    """Return a line about pages that redirected to another address."""
     read = [(page.url, page.result.final_url) for page in pages if page.result is not None and page.is_scanned]
     led = [(asked, shown) for asked, shown in dict.fromkeys(read) if leads_elsewhere(asked, shown)]
     if not led:

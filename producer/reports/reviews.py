@@ -1,6 +1,6 @@
-"""What a person has to judge, what a model proposes about it, and what contrast was measured. Pure.
+"""Findings that need review, with a model's proposals and measured contrast. Pure.
 
-Neither is a verdict: they are in no count of barriers and no gate. A proposal always stands with the name of its model.
+Proposals and measurements are in no count and no gate. A proposal is always shown with its model's name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MEASURED: Final = ("fails", "undecided", "passes")
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """One element that needs review, and what is proposed about it."""
+    """An element that needs review, and the proposal for it."""
 
     page: Page
     finding: Finding
@@ -34,13 +34,13 @@ class Proposed:
         return verdict_word(self.proposal)
 
     def line(self, limit: int) -> str:
-        """Return what is proposed and why, in up to ``limit`` characters."""
+        """Return the proposal and its reason in up to ``limit`` characters."""
         return proposal_line(self.proposal, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One element whose contrast axe-core left undecided and the scan measured."""
+    """An element whose contrast axe-core left undecided and the scan measured."""
 
     page: Page
     finding: Finding
@@ -49,11 +49,11 @@ class Measured:
 
     @property
     def word(self) -> str:
-        """What the ratios say."""
+        """The verdict of the ratios."""
         return self.contrast.verdict
 
     def line(self, limit: int) -> str:
-        """Return what was measured, in up to ``limit`` characters."""
+        """Return the measurement in up to ``limit`` characters."""
         return one_line(f"{self.word}: {contrast_text(self.contrast)}", limit=limit)
 
 
@@ -63,7 +63,7 @@ def verdict_word(proposal: ReviewProposal) -> str:
 
 
 def _undecided(pages: Iterable[Page]) -> Iterator[tuple[Page, Finding, Node]]:
-    """Yield the elements that need review, each element of a page once, whatever states show it."""
+    """Yield the elements that need review, each element of a page once even if several states show it."""
     seen = Seen()
     for page in together(pages):
         for finding in page.result.incomplete if page.result else ():
@@ -72,7 +72,7 @@ def _undecided(pages: Iterable[Page]) -> Iterator[tuple[Page, Finding, Node]]:
 
 
 def proposed(pages: Iterable[Page]) -> list[Proposed]:
-    """Return the elements with a proposal as a person should look at them: barriers, then what the model can't tell."""
+    """Return the elements with a proposal in the order of review: proposed barriers first, then uncertain ones."""
     found = [
         Proposed(page, finding, node, proposal)
         for page, finding, node in _undecided(page for page in pages if proposals(page))
@@ -83,14 +83,14 @@ def proposed(pages: Iterable[Page]) -> list[Proposed]:
 
 
 def proposal_line(proposal: ReviewProposal, *, limit: int | None = None) -> str:
-    """Return what is proposed and why, on one line: ``barrier: the text fades into the photo. Look at: …``."""
+    """Return the proposal and its reason on one line: ``barrier: the text fades into the photo. Look at: …``."""
     why = f": {one_line(proposal.why)}" if proposal.why.strip() else ""
     look_at = f" Look at: {one_line(proposal.look_at)}" if proposal.look_at.strip() else ""
     return one_line(f"{verdict_word(proposal)}{why}{look_at}", limit=limit)
 
 
 def proposals_line(found: Sequence[Proposed]) -> str:
-    """Return who proposes what of how many elements, for a person to decide."""
+    """Return the models and their numbers of proposals."""
     verdicts = Counter[str](one.proposal.verdict for one in found)
     shares = ", ".join(f"{word} {verdicts[name]:,}" for name, word in _WORDS.items() if verdicts[name])
     sources = ", ".join(sorted({one_line(one.proposal.source, limit=60) for one in found} - {""})) or "a model"
@@ -104,13 +104,13 @@ def contrast_text(contrast: MeasuredContrast) -> str:
 
 
 def measured(pages: Iterable[Page]) -> list[Measured]:
-    """Return the elements whose contrast was measured, those that fail first."""
+    """Return the elements with measured contrast, failing ones first."""
     found = [Measured(page, finding, node, node.contrast) for page, finding, node in _undecided(pages) if node.contrast]
     return sorted(found, key=lambda one: _MEASURED.index(one.word))
 
 
 def measured_line(found: Sequence[Measured]) -> str:
-    """Return how many elements the ratios speak of, and of how many that are undecided."""
+    """Return the number of measured elements, and of all undecided ones."""
     undecided = {(id(one.page), one.finding.fingerprint): elements(one.finding) for one in found}
     shares = Counter(one.word for one in found)
     words = ", ".join(f"{word} {shares[word]:,}" for word in _MEASURED if shares[word])
@@ -118,7 +118,7 @@ def measured_line(found: Sequence[Measured]) -> str:
 
 
 def reviews(pages: Sequence[Page]) -> list[tuple[str, Sequence[Proposed | Measured]]]:
-    """Return what is known about elements that need review: a line about each kind, and its elements."""
+    """Return a line about each kind of elements that need review, and the elements."""
     ratios, said = measured(pages), proposed(pages)
     found = [(measured_line(ratios), ratios)] if ratios else []
     return [*found, *([(proposals_line(said), said)] if said else [])]

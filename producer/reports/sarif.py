@@ -1,14 +1,13 @@
-"""Report as SARIF 2.1.0 (OASIS), for code scanning: a rule an axe rule, a result a component barrier.
+"""Report as SARIF 2.1.0 (OASIS), for code scanning: rules are axe's rules, results are component barriers.
 
-The component's ``issue_id`` is the result's ``partialFingerprints``, so a viewer knows it again in the next run, on
-whatever pages; its locations are the first elements of each page. A finding of an earlier release, without components,
-is a result of its page, known by its fingerprint. A location is the repository's file that has the markup, where one
-is known, else the page, relative (``example.org/page``), because GitHub refuses a file with ``https:`` ones; the
-address is in the message and in ``properties.url``. Pages that could not be scanned are notifications of an invocation
-that did not succeed. Each doubt is a notification, too: a warning where something was not seen, a note where it is
-worth a remark. A file is kept within what GitHub takes; what is left out for it is counted in a notification. What
-needs review is no result, since GitHub would raise an alert for it: the run's properties have its number, the contrast
-that was measured, and what a model proposes about it.
+The component's ``issue_id`` is the result's ``partialFingerprints``, so that a viewer recognizes it in the next run, on
+any pages; its locations are the first elements of each page. A finding of an earlier release, without components, is a
+result of its page, identified by its fingerprint. A location is the repository's file with the markup if known, else
+the page as a relative path (``example.org/page``), because GitHub refuses a file with ``https:`` locations; the address
+is in the message and in ``properties.url``. Pages that could not be scanned are notifications of a failed invocation.
+Each doubt is a notification too: a warning if something was not seen, a note for a remark. The file stays within
+GitHub's limits; a notification counts what is left out. Findings that need review are not results, since GitHub would
+raise an alert for each: the run's properties have their number, measured contrast, and a model's proposals.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ from producer.reports.sources import NO_SOURCES, Sources
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
-"""Of a run: GitHub rejects a file with more, the whole of it."""
+"""Results of a run: GitHub rejects a file with more."""
 LOCATIONS: Final = 100
-"""Elements of a result: GitHub shows no more."""
+"""Locations of a result: GitHub shows no more."""
 PROPOSALS: Final = 1_000
-"""Of a run; all are in the JSON report."""
+"""Maximum number per run; the JSON report has all."""
 DOUBTS: Final = 1_000
-"""Of a run, as notifications; all are in the JSON report."""
+"""Maximum number of notifications per run; the JSON report has all."""
 ALL_LOCATIONS: Final = 100_000
-"""Elements of a run, some 40 MB of text: GitHub takes 10 MB packed."""
+"""Elements of a run, about 40 MB of text: GitHub accepts 10 MB compressed."""
 
 _LEVEL: Final = {Impact.CRITICAL: "error", Impact.SERIOUS: "error", Impact.MODERATE: "warning", Impact.MINOR: "note"}
 
@@ -80,7 +79,7 @@ def _decisions(pages: Sequence[Page]) -> list[Decision]:
 
 
 def _most_telling(found: list[ComponentBarrier]) -> list[ComponentBarrier]:
-    """Return at most ``RESULTS`` of them, in their order: those that count for the gate, the worst first."""
+    """Return at most ``RESULTS`` of them in their order, choosing those that count for the gate, worst first."""
 
     def rank(number: int) -> tuple[bool, int]:
         one = found[number]
@@ -146,7 +145,7 @@ def _result(one: ComponentBarrier, order: dict[str, int], shown: int, sources: S
 
 
 def _tried(one: ComponentBarrier) -> JsonObject:
-    """Return the change that was tried as a property, for readers that know no ``fixes``, or no region."""
+    """Return the tried fix as a property, for readers without support of ``fixes``, or if its region is unknown."""
     if one.fix is None:
         return {}
     fix, page = one.fix
@@ -154,7 +153,7 @@ def _tried(one: ComponentBarrier) -> JsonObject:
 
 
 def _fixes(one: ComponentBarrier) -> JsonObject:
-    """Return the change as a SARIF fix where it is known which text of the served source it replaces."""
+    """Return the change as a SARIF fix if the text that it replaces in the served source is known."""
     if one.fix is None or one.fix[0].replacement is None:
         return {}
     fix, page = one.fix
@@ -198,7 +197,7 @@ def _contrast(one: Measured) -> JsonObject:
 
 
 def _state(one: ComponentBarrier) -> JsonObject:
-    """Return what a viewer needs to tell new from known, and to hide what is waived whole."""
+    """Return the properties that tell new from known and hide fully waived results."""
     each = [(page, finding, *rest) for page, finding in one.places for rest in page.marks.each(finding)]
     found = {mark for _, _, _, mark, _ in each}
     state: JsonObject = {}
@@ -226,7 +225,7 @@ def _first_advice(one: ComponentBarrier) -> str:
 
 
 def _locations(one: ComponentBarrier, shown: int, sources: Sources) -> list[JsonObject]:
-    """Return at most ``shown`` locations: the first element of each page, then the second ones, and so on."""
+    """Return at most ``shown`` locations: the first element of each page, then the second of each, and so on."""
     ranked = [
         (number, place, page.url, node)
         for place, (page, finding) in enumerate(one.places)
@@ -244,7 +243,7 @@ def _locations(one: ComponentBarrier, shown: int, sources: Sources) -> list[Json
 
 
 def _physical(url: str, *, snippet: str = "", sources: Sources = NO_SOURCES) -> JsonObject:
-    """Return the line of the repository's file that has the markup, else the page."""
+    """Return the line in the repository's file with the markup, else the page."""
     place = sources.place_of(snippet, url)
     region: JsonObject = {"startLine": place.line if place else 1}
     if snippet:

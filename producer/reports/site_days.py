@@ -1,4 +1,4 @@
-"""What ``site:<host>`` counts of each day (UTC): the trend of a site. finish.lua writes it with each scan, for ever."""
+"""The trend of a site: sums by day (UTC) in ``site:<host>``, which finish.lua updates. Kept permanently."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from producer.keys import Keys
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Day:
-    """Sums of one day (UTC) over the scans of a site; elements that have a barrier, by impact.
+    """Sums of one day (UTC) over the scans of a site: elements with a barrier, by impact.
 
-    ``new`` and ``fixed`` are elements, page by page; ``barriers_new`` and ``barriers_mended`` component barriers of the
-    site: those that appeared or came back, and those that the last page has lost. Days of earlier releases have none.
+    ``new`` and ``fixed`` count elements by page; ``barriers_new`` and ``barriers_mended`` count component barriers of
+    the site that appeared or came back, or that its last page has lost. Days of earlier releases lack these.
     """
 
     day: str
@@ -35,20 +35,20 @@ class Day:
 
     @property
     def per_page(self) -> float:
-        """Barriers a page that was read: days with more scans are no worse for it."""
+        """Barriers per scanned page, so that days with more scans do not look worse."""
         read = self.scans - self.unread
         return (self.critical + self.serious + self.moderate + self.minor) / read if read > 0 else 0.0
 
 
 async def site_trend(redis: Redis, keys: Keys, host: str, *, since_ms: int = 0) -> list[Day]:
-    """Return the days of ``host`` ('' for all sites) from that of ``since_ms`` on, the first one first."""
+    """Return the days of ``host`` ('' for all sites) since ``since_ms``, oldest first."""
     fields = await cast("Any", redis).hgetall(keys.site(host))
     since = datetime.fromtimestamp(since_ms / 1000, tz=UTC).date().isoformat()
     return parse_days({name.decode(): value.decode() for name, value in fields.items()}, since=since)
 
 
 def parse_days(fields: Mapping[str, str], *, since: str) -> list[Day]:
-    """Return the days, from ``since`` (``yyyy-mm-dd``) on, that the fields of ``site:<host>`` count."""
+    """Return the days in the fields of ``site:<host>``, from ``since`` (``yyyy-mm-dd``) on."""
     days: defaultdict[str, dict[str, int]] = defaultdict(dict)
     counted = {field.name for field in dataclasses.fields(Day)} - {"day"}
     for name, value in fields.items():

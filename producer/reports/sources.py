@@ -1,8 +1,8 @@
-"""Where markup of a scanned page stands in the files of a repository, so that reports can name file and line. Pure.
+"""Finds a scanned page's markup in a repository's files, so that reports can name file and line. Pure.
 
-An element is found by its opening tag: name and attributes, in any order and quotes, then by what follows it. What
-stands in several files is that of the page's own file (``/shop/`` is ``shop/index.html``), else nowhere: a wrong place
-is worse than none. Templates whose attributes are made at run time are not found.
+An element is found by its opening tag (name and attributes in any order and quotes), then by the text that follows. If
+several files match, the page's file counts (``/shop/`` is ``shop/index.html``), else none: a wrong place is worse than
+none. Templates that compute attributes at run time are not found.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from urllib.parse import unquote, urlsplit
 _TAG: Final = re.compile(r"""<([A-Za-z][\w:.-]*+)((?:[^"'<>]++|"[^"]*+"|'[^']*+')*+)>""")
 _ATTRIBUTE: Final = re.compile(r"""([^\s=/"'<>]++)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'<>]++))?""")
 _FOLLOWING_CHARS: Final = 80
-"""Of what follows a tag, without white space, compared where several elements have the same tag."""
+"""Characters after a tag, without white space, that are compared if several elements have the same tag."""
 
 _Key: TypeAlias = "tuple[str, frozenset[tuple[str, str]]]"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file; ``path`` is relative to the repository, with ``/`` between its parts."""
+    """A line of a file; ``path`` is relative to the repository, separated by ``/``."""
 
     path: str
     line: int
@@ -41,13 +41,13 @@ class _Tag:
 
 @dataclass(slots=True, eq=False)
 class Sources:
-    """The texts of a repository's files that hold markup, by path."""
+    """The texts of a repository's files with markup, by path."""
 
     texts: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     _tags: dict[_Key, list[_Tag]] | None = None
 
     def place_of(self, snippet: str, url: str) -> Place | None:
-        """Return where the element of ``snippet``, on the page at ``url``, stands; None where nothing says so."""
+        """Return the position of the element ``snippet`` of the page at ``url``, or None."""
         tag = _TAG.match(snippet) if self.texts else None
         if tag is None:
             return None
@@ -85,7 +85,7 @@ def _squeezed(text: str) -> str:
 
 
 def _is_file_of(path: str, url: str) -> bool:
-    """Whether a file has the name that a server would look for at ``url``."""
+    """Whether a server would serve a file of this name at ``url``."""
     try:
         asked = unquote(urlsplit(url).path).strip("/")
     except ValueError:

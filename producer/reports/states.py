@@ -1,6 +1,6 @@
-"""Pages in several states as one page: each element once, and which states alone have a component barrier. Pure.
+"""Merges pages in several states: each element once, and which states have a component barrier. Pure.
 
-Of the states of a page the first one that a report lists shows an element; a later one adds what none before it has.
+The first listed state of a page shows an element; later states add only new ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Place = tuple["Page", "Finding"]
 
 @dataclass(slots=True)
 class Seen:
-    """What states of one page have shown so far; of another page nothing is kept."""
+    """Elements shown so far by the states of one page; nothing is kept of other pages."""
 
     url: str = ""
     _shown: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
@@ -26,16 +26,16 @@ class Seen:
     _pages: dict[str, Page] = field(default_factory=dict[str, "Page"])
 
     def look_at(self, page: Page) -> None:
-        """Begin with another page, unless it is the same one in another state."""
+        """Start a new page, unless it is the same one in another state."""
         if page.url != self.url or self._pages.get(page.state, page) is not page:
             self.url, self._shown, self._unlisted, self._pages = page.url, {}, {}, {}
         self._pages[page.state] = page
 
     def added(self, page: Page, finding: Finding) -> Finding | None:
-        """Return what the finding adds to those of the page's states before; None for nothing.
+        """Return what the finding adds to those of the page's earlier states, or None.
 
-        Of a component that is the elements by which a state has more of it than any before: one element may be another
-        by its fingerprint, which counts those like it.
+        For a component these are the elements in excess of any earlier state's number, because the fingerprint of one
+        element can differ between states.
         """
         self.look_at(page)
         key = f"{finding.outcome} {finding.rule}"
@@ -52,7 +52,7 @@ class Seen:
         return finding.revised(nodes=tuple(nodes), node_count=len(nodes) + more) if nodes or more else None
 
     def _more(self, key: str, nodes: Sequence[Node]) -> list[Node]:
-        """Return those of a component's elements that are more than were shown; of none all that were not."""
+        """Return the component's elements in excess of those shown; elements without a component if not shown yet."""
         shown = self._shown.setdefault(key, set())
         new = [node for node in nodes if node.fingerprint not in shown]
         if nodes[0].issue_id:
@@ -62,7 +62,7 @@ class Seen:
 
 
 def together(pages: Iterable[Page]) -> list[Page]:
-    """Return the pages with the states of each together, in the order of their first ones."""
+    """Return the pages with the states of each adjacent, in the order of the first ones."""
     listed = list(pages)
     if not any(page.state for page in listed):
         return listed
@@ -71,7 +71,7 @@ def together(pages: Iterable[Page]) -> list[Page]:
 
 
 def folded(places: Sequence[Place]) -> list[Place]:
-    """Return the places of one component or rule with each element of a page once, whatever states show it."""
+    """Return the places of a component or rule with each element of a page once, even if several states show it."""
     if not any(page.state for page, _ in places):
         return list(places)
     first = {page.url: number for number, (page, _) in reversed(list(enumerate(places)))}
@@ -84,7 +84,7 @@ def folded(places: Sequence[Place]) -> list[Place]:
 
 
 def states_read(pages: Iterable[Page]) -> dict[str, frozenset[str]]:
-    """Return by its address the states in which a page was read whole, where there are several."""
+    """Return, by address, the states in which a page was seen whole, if there are several."""
     found: dict[str, set[str]] = {}
     for page in pages:
         if page.is_scanned:
@@ -93,7 +93,7 @@ def states_read(pages: Iterable[Page]) -> dict[str, frozenset[str]]:
 
 
 def only_in(having: Mapping[str, Iterable[str]], read: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    """Return the states that alone have something; empty where all do, or no page was read in several.
+    """Return the states that have something; empty if all do, or if no page was seen in several.
 
     ``having`` are the states of each page that has it, by the page's address.
     """
@@ -105,9 +105,9 @@ def only_in(having: Mapping[str, Iterable[str]], read: Mapping[str, frozenset[st
 
 
 def only_text(states: Sequence[str], read: Iterable[str]) -> str:
-    """Return which of the states ``read`` alone have something: ``only dark``, ``only at 390 px``, ``not iPhone 14``.
+    """Return in words which of the states ``read`` have it: ``only dark``, ``only at 390 px``, ``not iPhone 14``.
 
-    A setting that all of them share and no other has stands for them: of ``dark`` and ``iPhone 14, dark`` that is dark.
+    A setting that these share and no other state has is named for them: for ``dark`` and ``iPhone 14, dark``, dark.
     """
     if not states:
         return ""

@@ -1,9 +1,7 @@
-"""Report for a terminal: the component barriers with their pages, then a line a page and the sums.
+"""Report for a terminal: the component barriers with their pages, then a line per page and the sums.
 
-The sums come last, because that is what a terminal shows when it is done.
-
-Colour and width are Rich's to find out; in a pipe or a file nothing is cut. Below ``_WIDE`` columns a page takes two
-lines instead of a table row, so that 40 columns are enough.
+The sums come last, where a terminal shows them. Rich detects colour and width; in a pipe or a file nothing is cut.
+Below ``_WIDE`` columns a page takes two lines instead of a table row, so that 40 columns are enough.
 """
 
 from __future__ import annotations
@@ -39,16 +37,16 @@ if TYPE_CHECKING:
     from producer.contract import TriedFix
 
 _WIDE: Final = 72
-"""Columns from which on the page table fits with a page name that can be told from its neighbour."""
+"""From this width on the page table fits, with distinguishable page names."""
 _ROOMY: Final = 100
-"""Columns from which on the impacts' names are written out."""
+"""From this width on the impacts' names are written in full."""
 _SHORT: Final = {Impact.CRITICAL: "Crit", Impact.SERIOUS: "Ser", Impact.MODERATE: "Mod", Impact.MINOR: "Min"}
 _PIPE: Final = 10_000
-"""Columns where no terminal is: an address in a log stays whole."""
+"""Width without a terminal: addresses in a log are not cut."""
 _FIX_LINES: Final = 2
-"""Lines of advice shown of a rule; all of it is in the HTML report."""
+"""Maximum lines of advice per rule; the HTML report has all of it."""
 _PLACES: Final = 4
-"""Places shown of a rule; all of them are in every other format."""
+"""Maximum number of places per rule; all other formats have all."""
 
 _OUTCOME_STYLE: Final = {"passed": "green", "barriers": "default"}
 
@@ -80,7 +78,7 @@ def write(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
 
 
 def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write the pages and the sums alone."""
+    """Write only the pages and the sums."""
     console, whole = _console(context, out), list(pages)
     listed = [page.counted for page in whole]
     names = [one_line(label) for label in labels(listed)]
@@ -93,7 +91,7 @@ def write_overview(pages: Iterable[Page], context: ReportContext, out: TextIO) -
 
 
 def write_sums(pages: Iterable[Page], context: ReportContext, out: TextIO) -> None:
-    """Write what could not be scanned and the sums: why a run ended as it did, where its reports are files."""
+    """Write the pages that could not be scanned and the sums, to explain the outcome if all reports are files."""
     console, listed = _console(context, out), [page.counted for page in pages]
     print_problems(console, listed, [one_line(label) for label in labels(listed)])
     print_sums(console, summarise(listed, fail_on=context.fail_on), context)
@@ -190,7 +188,7 @@ def _about(group: ComponentBarrier, context: ReportContext) -> Text:
 
 
 def _fix(group: ComponentBarrier, limit: int) -> Text:
-    """Return what a language model advises on this finding, else what to do about its rule."""
+    """Return a language model's advice on this finding, else the advice on its rule."""
     advice = group.advice
     if advice and advice[0].fix and (advice[1] != "builtin" or not group.issue_id):
         head = f"fix, by {one_line(advice[1], limit=60)}: "
@@ -200,13 +198,13 @@ def _fix(group: ComponentBarrier, limit: int) -> Text:
 
 
 def _tried(fix: TriedFix, room: int) -> Text:
-    """Return the change that was tried and removes the barrier, on one line."""
+    """Return the tried fix on one line."""
     head = "tried, removes it: "
     return Text.assemble((head, "dim"), (middle_cut(changed_markup(fix), max(room - len(head), 20)), "green"))
 
 
 def _places(group: ComponentBarrier, names: dict[int, str], room: int) -> Padding:
-    """Return the first places of a component, a line each: page, first element, how many more of them."""
+    """Return a line for each of a component's first places: page, first element, number of further ones."""
     shown = [(names[id(page)], finding) for page, finding in group.places[:_PLACES]]
     name_width = min(max(len(name) for name, _ in shown), max(room * 2 // 5, 12))
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -222,7 +220,7 @@ def _places(group: ComponentBarrier, names: dict[int, str], room: int) -> Paddin
 
 
 def _print_hanging(console: Console, heading: Text, *, tail: str) -> None:
-    """Print a heading; what doesn't fit in its first line stands under it, indented, ``tail`` always in one piece."""
+    """Print a heading, wrapped and indented; ``tail`` is never broken."""
     lines = [heading] if len(heading) <= console.width else list(heading.wrap(console, console.width - INDENT))
     for line in lines:
         line.rstrip()
@@ -236,7 +234,7 @@ def _print_hanging(console: Console, heading: Text, *, tail: str) -> None:
 
 
 def _print_reviews(console: Console, about: str, found: Sequence[Proposed | Measured], names: dict[int, str]) -> None:
-    """Print what is known about elements that need review, two lines each; a person decides."""
+    """Print the elements that need review, two lines each."""
     console.print()
     heading = Text("review", style="bold blue").append(f"  {about}", style="default")
     _print_hanging(console, heading, tail="a person decides")

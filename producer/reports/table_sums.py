@@ -1,4 +1,4 @@
-"""The end of the table for a terminal: what could not be scanned, what is in doubt, and the sums; and its colours."""
+"""The end of the terminal's table: pages that could not be scanned, doubts and sums; and its colours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STYLE: Final[dict[Impact, str]] = {
 
 
 def indented(content: Text | Table) -> Padding:
-    """Return ``content`` as it stands under a heading."""
+    """Return ``content`` indented under a heading."""
     return Padding(content, (0, 0, 0, INDENT), expand=False)
 
 
@@ -40,7 +40,7 @@ def impact_counts(counts: Mapping[Impact, int]) -> Text:
 
 
 def print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]) -> None:
-    """Print the pages that are no pass, and why; then what else is in doubt."""
+    """Print the pages that do not pass, and why; then other doubts."""
     named = list(zip(names, pages, strict=True))
     unread = [(name, page) for name, page in named if not page.is_scanned and page.outcome != "doubtful"]
     doubtful = [(name, page) for name, page in named if page.outcome == "doubtful"]
@@ -56,7 +56,7 @@ def print_problems(console: Console, pages: Sequence[Page], names: Sequence[str]
 
 
 def _print_doubts(console: Console, lines: Sequence[tuple[str, str]]) -> None:
-    """Print the doubts that no problem has told, a line each."""
+    """Print the doubts that no problem has mentioned, one per line."""
     if not lines:
         return
     console.print()
@@ -70,7 +70,7 @@ def _print_doubts(console: Console, lines: Sequence[tuple[str, str]]) -> None:
 
 
 def print_sums(console: Console, summary: Summary, context: ReportContext) -> None:
-    """Print how many pages, barriers and doubts there are, and what fails."""
+    """Print the numbers of pages, barriers and doubts, and what fails."""
     console.print()
     line = Text(f"{summary.pages_text}: ", style="bold")
     line.append(f"{summary.with_barriers:,} with barriers, {summary.passed:,} without")

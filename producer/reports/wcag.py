@@ -77,7 +77,7 @@ def criterion_name(number: str) -> str:
 def criterion_url(number: str) -> str:
     """Return the address of W3C's explanation of a criterion; ``''`` for one that is not listed.
 
-    W3C makes the address from the name: lower case, words joined by hyphens, punctuation left out.
+    W3C derives the address from the name: lower case, words joined by hyphens, without punctuation.
     """
     name = _NAMES.get(number)
     if name is None:

@@ -210,7 +210,7 @@ class _OwnSite(HTTPRedirectHandler):
         """Return the next request; raises ``PageUnreachable`` for one to another site."""
         newurl = public_url(newurl)
         if site_name(newurl) != site_name(req.full_url) or not newurl.startswith(("http://", "https://")):
-            text = f"{req.full_url!r} leads to another site, {newurl[:300]!r}: give that address, if you trust it"
+            text = f"{req.full_url!r} redirects to another site, {newurl[:300]!r}: give that address, if you trust it"
             raise PageUnreachable(text)
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None:

@@ -55,7 +55,7 @@ def locations(body: io.RawIOBase, name: str) -> Iterator[tuple[str, str]]:
     try:
         yield from _of_xml(pieces, name) if start.startswith("<") else _of_text(pieces, name, _UTF16.get(bom, "utf-8"))
     except ParseError as error:
-        raise Malformed(f"{name!r} is not whole, or no XML: {error}") from None
+        raise Malformed(f"{name!r} is incomplete or not XML: {error}") from None
     except DefusedXmlException:
         raise Malformed(f"{name!r} declares a document type or entities: a sitemap has neither") from None
     except (LookupError, ValueError) as error:
@@ -103,7 +103,7 @@ def _of_text(pieces: Iterable[bytes], name: str, encoding: str) -> Iterator[tupl
             if not text or text.startswith("#"):
                 continue
             if not is_known and not _ADDRESS.match(text):
-                raise Malformed(f"{name!r} is no sitemap: {_EXPECTED}")
+                raise Malformed(f"{name!r} is not a sitemap: {_EXPECTED}")
             is_known = True
             yield "url", text
 

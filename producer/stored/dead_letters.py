@@ -94,7 +94,7 @@ class DeadLetters:
         with redis_errors(self._client.settings, lambda: f"job {letter.job_id!r} may have been queued again"):
             answer = await run_script(self._redis, REPLAY, named, (letter.entry, letter.job_id, lane, token_hex(4)))
         if answer == b"gone":
-            msg = f"dead letter {letter.entry!r} is gone: somebody has replayed or dropped it"
+            msg = f"dead letter {letter.entry!r} is gone: it was replayed or dropped"
             raise UnknownJob(msg)
         if answer == b"busy":
             msg = f"job {letter.job_id!r} is not dead: it was replayed or submitted again"

@@ -100,7 +100,7 @@ class Schedules:
             msg = f"schedule name {schedule.name!r}: expected 1 to 64 letters, digits, '_' or '-'"
             raise InvalidJob(msg)
         if not schedule.payloads:
-            msg = f"schedule {schedule.name!r} has nothing to submit: give at least one URL"
+            msg = f"schedule {schedule.name!r} has no pages: give at least one URL"
             raise InvalidJob(msg)
         check_cron(check_text("cron", schedule.cron))
         zone_of(schedule.time_zone)

@@ -1,6 +1,6 @@
-"""Calls to a code host's HTTP API: JSON, pages of a list, patience with a busy host. Knows no host by name.
+"""Calls to a code host's HTTP API: JSON, paginated lists, retries while the host is busy. Independent of the host.
 
-A token goes to the API's own origin and nowhere else: redirects are not followed, nor a next page elsewhere. A proxy
+A token is sent only to the API's origin: neither redirects nor next pages elsewhere are followed. A proxy
 and authorities come from the usual variables (``HTTPS_PROXY``, ``SSL_CERT_FILE``).
 """
 
@@ -25,15 +25,15 @@ TRIES: Final = 3
 MAX_PAUSE_S: Final = 30.0
 MAX_BYTES: Final = 20_000_000
 MAX_PAGES: Final = 50
-"""Of a list, 100 entries each; a pull request with more comments is read as far as that."""
+"""Maximum pages of a list, with 100 entries each; further entries are not read."""
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 UNCLEAR: Final = frozenset({500, 502, 504})
-"""After which it may have been done."""
+"""Statuses after which the request may have taken effect."""
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 
 
 class ApiFault(Exception):
-    """The host did not do what was asked; ``status`` is its HTTP status, 0 where there was no reply."""
+    """The request failed; ``status`` is the HTTP status, 0 without a reply."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -64,9 +64,9 @@ class Api:
     pause: Callable[[float], None] = time.sleep
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, once: bool = False) -> Reply:
-        """Return the reply; a busy host is asked ``TRIES`` times. Raises ``ApiFault``.
+        """Return the reply; tries a busy host ``TRIES`` times. Raises ``ApiFault``.
 
-        ``once``: not again where the host may have done it, which is unless it says that it is busy.
+        ``once``: not repeated if the request may have taken effect, that is, unless the host says that it is busy.
         """
         url = path if path.startswith(f"{self.base}/") else f"{self.base}/{path}"
         for left in reversed(range(TRIES)):
@@ -111,7 +111,7 @@ class Api:
 
 
 def _pause_s(error: HTTPError, tries: int) -> float | None:
-    """Return how long to wait before the next try; None where the host's answer will stay the same.
+    """Return the wait before the next try; None if a retry is pointless.
 
     GitHub says when its hourly limit ends by ``X-RateLimit-Reset``, GitLab by ``RateLimit-Reset``: seconds since 1970.
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
@@ -129,7 +129,7 @@ def _pause_s(error: HTTPError, tries: int) -> float | None:
 
 
 def _said(error: HTTPError) -> str:
-    """Return what the host says of a refusal."""
+    """Return the host's reason for a refusal."""
     try:
         read: Any = json.loads(error.read(10_000))
         said = read.get("message") or read.get("error") or "" if isinstance(read, dict) else ""

@@ -1,4 +1,4 @@
-"""The text of an issue, and what its hidden first line says. Pure.
+"""The text of an issue and its hidden first line. Pure.
 
 ::
 
@@ -7,9 +7,9 @@
     <!-- sightline-issue: end -->
     what people add below: kept
 
-``places`` are the pages that have the barrier, ``?`` where they are not known; ``at`` is the time of the scan that the
-text is from. Everything from a page stands in code spans, where no host resolves mentions or references, and on lines
-that begin with our own words, so that it is no command of GitLab's.
+``places`` are the pages that have the barrier, ``?`` if unknown; ``at`` is the time of the text's scan. Text from pages
+is in code spans, where no host resolves mentions or references, and on lines that begin with our words, so that GitLab
+sees no commands.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from producer.reports.plain_text import counted, one_line
 from producer.trackers.seen import Barrier, Place
 
 MAX_PLACES: Final = 2_000
-"""Digests in an issue; one with more is closed by the history alone."""
+"""Maximum digests in an issue; one with more can only be closed by the history."""
 MAX_TITLE: Final = 180
 _SHOWN: Final = 10
 _DIFF_CHARS: Final = 4_000
 _NAME_CHARS: Final = 300
 _ADDRESS_CHARS: Final = 500
 _MARK: Final = "sightline-issue"
-"""Ours alone: a page's text that holds it would end our part of the body."""
+"""Must not occur in a page's text, which would end our part of the body."""
 _END: Final = "<!-- sightline-issue: end -->"
 _FIRST: Final = re.compile(
     r"<!-- sightline-issue: ([0-9a-f]{16}-[0-9a-f]{8}) rule=([\w.-]{1,100}) at=(\d{1,15}) "
@@ -46,7 +46,7 @@ _WORD_JOINER: Final = "\u2060"
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """The first line of an issue; ``places`` is None where they are not known."""
+    """The first line of an issue; ``places`` is None if unknown."""
 
     issue_id: str
     rule: str
@@ -62,7 +62,7 @@ class Hidden:
 
 
 def hidden_of(body: str) -> Hidden | None:
-    """Return what the first line says; None for a text that is not ours."""
+    """Return the parsed first line; None for a text that is not ours."""
     found = _FIRST.match(body.lstrip())
     if found is None:
         return None
@@ -71,13 +71,13 @@ def hidden_of(body: str) -> Hidden | None:
 
 
 def title_of(barrier: Barrier) -> str:
-    """Return an issue's title: the component barrier's name, which says what is wrong with what."""
+    """Return an issue's title: the component barrier's name."""
     title = one_line(barrier.name, limit=MAX_TITLE).replace("`", "'")
     return _REFERENCE.sub(rf"\1{_WORD_JOINER}", title)
 
 
 def body_of(barrier: Barrier, hidden: Hidden, *, old: str = "") -> str:
-    """Return an issue's text; what people added to ``old`` is kept."""
+    """Return an issue's text, keeping what people added to ``old``."""
     unseen = 0 if hidden.places is None else len(hidden.places) - len(barrier.places)
     where = counted(barrier.pages + unseen, "page")
     name = code(barrier.name, limit=_NAME_CHARS)
@@ -95,7 +95,7 @@ def body_of(barrier: Barrier, hidden: Hidden, *, old: str = "") -> str:
 
 
 def mended_body(old: str, hidden: Hidden) -> str:
-    """Return an issue's text with the word that it is mended, which the next text replaces."""
+    """Return an issue's text with a note that it is fixed, which the next text replaces."""
     ours = _ours(old)
     kept = ours[2:] if ours[1:2] and ours[1].startswith(_MENDED) else ours[1:]
     status = f"{_MENDED}: the scan of {day_of(hidden.at_ms)} found it on none of its pages.\n"
@@ -108,7 +108,7 @@ def moved_body(old: str, hidden: Hidden) -> str:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether two texts are alike but for the scan's time and for line ends, which hosts change."""
+    """Whether two texts differ only in the scan's time and in line ends, which hosts change."""
     first, second = hidden_of(one), hidden_of(other)
     if first is None or second is None or first.places != second.places:
         return False

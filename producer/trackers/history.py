@@ -1,4 +1,4 @@
-"""The component barriers of a site as workers count them with each scan: what is there now, and what is mended.
+"""The component barriers of a site as counted by workers with each scan: present and fixed.
 
 Reads the index that ``worker/memory/history/barriers.py`` keeps. Unlike a report it knows every page, and no selectors.
 """
@@ -21,13 +21,13 @@ from producer.trackers.seen import Barrier, Seen
 _FIELDS: Final = ("name", "rule", "impact", "pages", "elements", "groups", "host_name")
 _AT_ONCE: Final = 500
 MAX_BARRIERS: Final = 10_000
-"""RediSearch gives no more of one search."""
+"""RediSearch's limit of results."""
 
 
 async def seen_on(client: Client, site: str) -> Seen:
     """Return the component barriers of a site, a host with its port unless that is the usual one.
 
-    Raises ``InputError`` where none are known, ``RedisUnsuitable`` where this user of Redis may not search.
+    Raises ``InputError`` if none are known, ``RedisUnsuitable`` if this user of Redis may not search.
     """
     host = site.strip().lower().removeprefix("www.")
     query = f"@site:{{{sha256(host.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}}}"

@@ -1,4 +1,4 @@
-"""Issues at GitHub (also Gitea and Forgejo, which have its API) and at GitLab.
+"""Issues on GitHub (also Gitea and Forgejo, which have its API) and on GitLab.
 
 https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/issues/
 """
@@ -16,7 +16,7 @@ from producer.trackers.body import hidden_of
 from producer.trackers.tracker import Issue
 
 WRITE_GAP_S: Final = 1.0
-"""What GitHub asks to leave between writes; faster ones run into its secondary limits."""
+"""Seconds between writes that GitHub asks for; faster ones run into its secondary limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class GitHubIssues:
         return self.repository
 
     def issues(self) -> list[Issue]:
-        """Return all issues with the label; pull requests, which GitHub lists among them, are left out."""
+        """Return all issues with the label, without the pull requests that GitHub lists among them."""
         path = f"{self._path}?labels={quote(self.label, safe='')}&state=all&per_page=100"
         listed = self.api.listed(path, whole=True)
         return [self.issue_of(one) for one in listed if "pull_request" not in one]
 
     def create(self, title: str, body: str) -> Issue:
-        """Open an issue. Raises ``ApiFault`` also where the label was dropped, as for accounts that may not set any."""
+        """Open an issue. Raises ``ApiFault`` also if the label was dropped, as for accounts that may not set labels."""
         asked = {"title": title, "body": body, "labels": [self.label]}
         issue = _created(self, lambda: self.api.call("POST", self._path, asked, once=True), body)
         self.api.pause(WRITE_GAP_S)
@@ -128,7 +128,7 @@ class GitLabIssues:
 
 
 def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], body: str) -> Issue:
-    """Return the new issue; where the host's answer is unclear, it is looked for before an error is raised."""
+    """Return the new issue; after an unclear reply, search for it before raising an error."""
     wanted = hidden_of(body)
     try:
         value = post().value
@@ -140,7 +140,7 @@ def _created(tracker: GitHubIssues | GitLabIssues, post: Callable[[], Reply], bo
                 return one
         raise
     if not isinstance(value, dict):
-        raise ApiFault(f"{tracker.name}: the reply to a new issue is no issue")
+        raise ApiFault(f"{tracker.name}: the reply to a new issue is not an issue")
     issue = tracker.issue_of(cast("dict[str, Any]", value))
     if tracker.label not in issue.labels:
         raise ApiFault(

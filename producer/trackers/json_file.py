@@ -1,4 +1,4 @@
-"""Issues in a JSON file, for trackers without an adapter: a script carries them over, and sets state and labels."""
+"""Issues in a JSON file, for trackers without an adapter: a script copies them there, and sets state and labels."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from producer.trackers.tracker import Issue
 
 @dataclass(frozen=True, slots=True)
 class JsonIssues:
-    """The issues in ``path``, which need not be there yet; raises ``InputError`` for another file."""
+    """The issues in ``path``, which need not exist; raises ``InputError`` for any other file."""
 
     path: Path
     label: str
 
     @property
     def name(self) -> str:
-        """The file."""
+        """The file's name in messages."""
         return str(self.path)
 
     def issues(self) -> list[Issue]:

@@ -1,4 +1,4 @@
-"""Which tracker, by what was asked for and the variables of the environment; tokens come from these or files alone."""
+"""Opens the requested tracker; tokens come only from environment variables or files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROJECT: Final = re.compile(r"\d+|[\w.-]+(/[\w.-]+)+")
 
 
 def open_tracker(to: str, variables: Mapping[str, str], *, project: str, output: str, label: str) -> Tracker:
-    """Return the tracker; raises ``InputError`` for what is missing, with where to put it."""
+    """Return the tracker; raises ``InputError`` for a missing setting, saying where to set it."""
     if not label.strip() or "," in label or len(label) > 50 or not label.isprintable():  # noqa: PLR2004  GitHub's limit
         raise InputError(f"--label {label!r}: expected one name of up to 50 characters, without a comma")
     if to == "github":

@@ -1,8 +1,8 @@
-"""Decides what is to be done to the issues of a tracker after a scan. Pure.
+"""Plans the changes to a tracker's issues after a scan. Pure.
 
-An issue is opened for each component barrier that has none, updated where its text changed, closed where no page has
-the barrier any longer, and reopened where a later scan found it again. A scan of a few pages neither closes an issue of
-others nor drops their pages. A scan older than what an issue says changes nothing about it.
+An issue is opened for each component barrier without one, updated if its text changed, closed if no page has the
+barrier any more, and reopened if a later scan found it again. A scan of a few pages neither closes issues of others nor
+drops their pages. A scan older than an issue's text does not change it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from producer.trackers.seen import Barrier, Seen
 from producer.trackers.tracker import WAIVES, Issue
 
 Kind = Literal["open", "update", "close", "reopen", "merge"]
-"""``merge`` closes an issue of which there is an older one, as two runs at the same time can make."""
+"""``merge`` closes a duplicate of an older issue, created by two simultaneous runs."""
 MAX_OPENED: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write: what is done to which issue (``number`` is 0 for a new one), and why."""
+    """A write: the action, the issue (``number`` is 0 for a new one), and the reason."""
 
     kind: Kind
     issue_id: str
@@ -38,19 +38,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The writes, in their order; the waivers that labels ask for; ``notes`` say what is left as it is, and why."""
+    """The writes in their order; the waivers requested by labels; ``notes`` explain what is not changed."""
 
     steps: tuple[Step, ...]
     waivers: tuple[Waiver, ...]
     notes: tuple[str, ...] = ()
     unlabelled: tuple[Waiver, ...] = ()
-    """Waivers that a sync may have made and that no label asks for now."""
+    """Waivers that a sync may have made and that no label requests now."""
 
 
 def make_plan(
     seen: Seen, issues: Iterable[Issue], *, impact: Impact = Impact.MINOR, max_opened: int = MAX_OPENED
 ) -> Plan:
-    """Return what is to be done; of new component barriers those with ``impact`` or worse, the worst first."""
+    """Return the plan; new issues only for component barriers with ``impact`` or worse, the worst first."""
     ours, extra = _by_id(issues)
     steps = [
         Step("merge", issue_id, one.title, one.body, f"issue {ours[issue_id].number} is the same", one.number, one.url)
@@ -84,7 +84,7 @@ def make_plan(
 
 
 def _by_id(issues: Iterable[Issue]) -> tuple[dict[str, Issue], dict[str, list[Issue]]]:
-    """Return the oldest issue of each component barrier, and the others."""
+    """Return the oldest issue of each component barrier, and the duplicates."""
     ours: dict[str, Issue] = {}
     extra: dict[str, list[Issue]] = {}
     for issue in sorted(issues, key=lambda one: one.number):
@@ -122,7 +122,7 @@ def _of_known(issue_id: str, issue: Issue, seen: Seen) -> tuple[Step | None, str
 
 
 def _gone(issue: Issue, hidden: Hidden, seen: Seen) -> tuple[Step | None, str]:
-    """Return what follows for an issue whose barrier the scan did not list."""
+    """Return the step for an issue whose barrier the scan did not list."""
     if not issue.is_open:
         return None, ""
     if seen.is_history:
@@ -142,7 +142,7 @@ def _gone(issue: Issue, hidden: Hidden, seen: Seen) -> tuple[Step | None, str]:
 
 
 def _why_closed(issue: Issue, barrier: Barrier, seen: Seen) -> str:
-    """Return why a closed issue stays closed though its barrier was found; '' where it does not."""
+    """Return why a closed issue stays closed although its barrier was found, or ''."""
     if issue.waived_by or barrier.is_waived:
         return "left closed: it is waived"
     if issue.is_refused:
@@ -157,7 +157,7 @@ def _digests(barrier: Barrier, seen: Seen) -> frozenset[str] | None:
 
 
 def _merged(hidden: Hidden, barrier: Barrier, seen: Seen) -> frozenset[str] | None:
-    """Return the pages that have it now: those that were not scanned keep it."""
+    """Return the pages that have it now; pages that were not scanned keep it."""
     if seen.is_history or hidden.places is None:
         return None
     here = _digests(barrier, seen) or frozenset[str]()

@@ -1,4 +1,4 @@
-"""What a JSON report says of component barriers, and of which pages it can say that they have one no longer. Pure."""
+"""Reads component barriers from a JSON report, and which pages certainly no longer have one. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DIGITS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A page that has the barrier: its name for people, its digest, and what of it is affected."""
+    """A page that has the barrier: its name, its digest, and the affected elements."""
 
     name: str
     digest: str
@@ -34,9 +34,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A component barrier as its issue shows it.
+    """A component barrier for its issue.
 
-    ``pages`` and ``elements`` are counts. ``places`` are empty where only counts are known (from the history).
+    ``pages`` and ``elements`` are counts. ``places`` is empty if only counts are known (from the history).
     """
 
     issue_id: str
@@ -59,8 +59,8 @@ class Barrier:
 class Seen:
     """The component barriers of a scan by ``issue_id``; ``at_ms`` is when it ended.
 
-    ``read`` has the digests of pages that were read whole, ``unsure`` digest and rule where elements were left out.
-    From the history, ``mended`` has what no page has any longer, and the two are empty.
+    ``read`` has the digests of pages that were seen whole, ``unsure`` the digest and rule of omitted elements. From the
+    history, ``mended`` has the barriers that no page has any more, and the other two are empty.
     """
 
     at_ms: int
@@ -78,7 +78,7 @@ class Seen:
 
 
 def read_report(text: str, name: str) -> Seen:
-    """Return what a JSON report says. Raises ``InputError`` for what is none."""
+    """Return the barriers of a JSON report. Raises ``InputError`` for any other file."""
     try:
         read: Any = json.loads(text)
         at_ms = int(datetime.fromisoformat(read["generated_at"]).timestamp() * 1000)
@@ -92,7 +92,7 @@ def read_report(text: str, name: str) -> Seen:
 
 
 def seen_in(pages: Sequence[Page], *, at_ms: int, waived: Iterable[str] = ()) -> Seen:
-    """Return what pages say, ``waived`` being the component barriers whose elements all are."""
+    """Return the barriers of pages; ``waived`` are the component barriers whose elements are all waived."""
     waived = frozenset(waived)
     read = frozenset(_digest(page) for page in pages if page.is_scanned and _terms(page))
     unsure = frozenset((_digest(page), one.rule) for page in pages for one in page.findings if one.is_trimmed)
@@ -131,10 +131,10 @@ def _place(page: Page, findings: Sequence[Finding]) -> Place:
 
 
 def _terms(page: Page) -> str:
-    """Return what the scan was held to; '' in results of releases that did not say, which mend nothing."""
+    """Return the scan's terms; '' in results of earlier releases, which prove no fix."""
     return page.result.engine.get("terms", "") if page.result else ""
 
 
 def _digest(page: Page) -> str:
-    """Return the page under its terms: what it was not looked at for is not mended."""
+    """Return the page with its terms: only barriers within the terms can count as fixed."""
     return sha256(f"{page.name}\n{_terms(page)}".encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

@@ -1,4 +1,4 @@
-"""What a tracker is asked for."""
+"""The interface of a tracker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 LABEL: Final = "sightline"
 WAIVES: Final = ("a11y-waived", "wontfix")
-"""Labels that make a waiver of an issue."""
+"""Labels that waive an issue's barrier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Tracker(Protocol):
 
     @property
     def name(self) -> str:
-        """The project, for people."""
+        """The project's name in messages."""
         ...
 
     def issues(self) -> list[Issue]:
@@ -45,7 +45,7 @@ class Tracker(Protocol):
         ...
 
     def create(self, title: str, body: str) -> Issue:
-        """Open an issue with the label; it must not be repeated where it may have been done."""
+        """Open an issue with the label; must not be repeated if it may have taken effect."""
         ...
 
     def update(

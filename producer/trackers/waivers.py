@@ -1,6 +1,6 @@
 """Waivers of labelled issues: kept in Redis, or as ``[[waiver]]`` at the end of a settings file.
 
-In a file they stand between two comments and are replaced whole by each sync; what people wrote above stays as it is.
+In a file they are between two comments and replaced by each sync; everything above is left unchanged.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _END: Final = "# end of the waivers of labelled issues"
 
 
 async def keep_waivers(kept: Waivers, wanted: Sequence[Waiver], unlabelled: Sequence[Waiver]) -> tuple[int, int]:
-    """Keep ``wanted`` and remove those of ``unlabelled`` that a sync made; return how many of each.
+    """Save ``wanted`` and remove those of ``unlabelled`` that a sync made; return both numbers.
 
-    A waiver that a person gave, with a reason of theirs, is neither replaced nor removed.
+    A person's waiver is neither replaced nor removed.
     """
     held = {waiver.fingerprint: waiver for waiver in await kept.all()}
     ours = {one.fingerprint for one in unlabelled if held.get(one.fingerprint) == one}

@@ -1,7 +1,7 @@
-"""Everything a person watches at one moment: lanes, workers, what they run, batches, GPU slots, rates, tokens, errors.
+"""The data of the live board: lanes, workers, running jobs, batches, GPU slots, rates, tokens, errors.
 
-Read-only, and cheap enough to be read every second: some ten commands, none of which walks more than the newest events.
-Times are Redis ms. What it looks like is ``cli/top_board.py``'s.
+Read-only, and cheap enough to be read every second: about ten commands, none of which reads more than the newest
+events. Times are Redis ms. ``cli/top_board.py`` lays it out.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from producer.views.happenings import LOOKED_AT, FailingPage, Happening, failing
 
 WINDOW_MS: Final = 60_000
 EVENTS_READ: Final = 1_000
-"""Newest events that rates are made of; where more than these came within the window, the window is shorter."""
+"""Number of newest events used for rates; if the window has more, it is shortened."""
 ENOUGH: Final = 10
 JOBS_READ: Final = 100
 PAYLOAD_READ: Final = 4_096
-"""Payloads up to this size are looked into for the address; a page sent as HTML is not."""
+"""Maximum size of payloads parsed for the address; pages sent as HTML are larger."""
 ERRORS_KEPT: Final = 8
 BATCHES_READ: Final = 12
 """Batches sealed last that are looked at besides those at work."""
 _DONE: Final = ("succeeded", "cancelled", "dead", "retried")
 _NOT_SCANNED: Final = ("unreachable", "blocked")
-"""Statuses of pages that nothing was read of; their jobs are among the succeeded."""
+"""Statuses of pages that were not seen; their jobs count as succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """One job a worker holds; ``about`` is the page or the question, ``step`` what its run said last."""
+    """A running job; ``about`` is the page or the question, ``step`` its last progress."""
 
     job_id: str
     worker: str
@@ -54,7 +54,7 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What somebody may want to look at: a job that is ``dead`` (an entry that was no job, too), or was ``retried``."""
+    """A problem: a job (or malformed entry) that is ``dead``, or was ``retried``."""
 
     at_ms: int
     what: str
@@ -64,7 +64,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """How many deliveries ended in the last ``span_ms``, by outcome."""
+    """The number of deliveries that ended in the last ``span_ms``, by outcome."""
 
     span_ms: int
     counts: Mapping[str, int]
@@ -76,7 +76,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """What one model did today (UTC); ``saved`` counts calls that explanations known before made needless."""
+    """A model's usage today (UTC); ``saved`` counts calls avoided by known explanations."""
 
     kind: str
     model: str
@@ -91,7 +91,7 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The whole of it."""
+    """The whole board."""
 
     at_ms: int
     environment: str
@@ -168,8 +168,8 @@ def batches_shown(batches: Iterable[BatchInfo], *, worked_on: Container[str]) ->
 def recent_of(events: Sequence[Mapping[str, Any]], *, now_ms: int, is_cut: bool) -> Recent:
     """Return the rates of ``events``, newest first; ``is_cut`` where older ones of the window were left out. Pure.
 
-    From ``ENOUGH`` events on the span begins with the oldest of them, so that work which has just begun is not told as
-    slow; fewer say nothing about speed and are set against the whole window.
+    With at least ``ENOUGH`` events the span starts at the oldest, so that work that has just started does not look
+    slow; fewer are related to the whole window.
     """
     counts = Counter(str(event.get("event", "")).removeprefix("job.") for event in events)
     counts.update(str(event["status"]) for event in events if event.get("status") in _NOT_SCANNED)

@@ -1,4 +1,4 @@
-"""What models were used for over some days, and what the cloud takes for as many tokens. Sums of ``usage:<day>``."""
+"""Sums of model usage over days (``usage:<day>``), and the cloud's price for as many tokens."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What the cloud takes for a million tokens, in a currency of the user's; 0 and 0 where nobody has said."""
+    """The cloud's prices for a million tokens, in any currency; both 0 if not set."""
 
     prompt: float
     output: float
 
     @property
     def are_known(self) -> bool:
-        """Whether somebody has said."""
+        """Whether prices are set."""
         return bool(self.prompt or self.output)
 
     def of(self, use: ModelUse) -> float | None:
-        """Return what the cloud takes for the tokens of ``use``; None for embeddings and where no price is known."""
+        """Return the cloud's price for the tokens of ``use``; None for embeddings and without prices."""
         if use.kind == "embed" or not self.are_known:
             return None
         return (use.prompt_tokens * self.prompt + use.output_tokens * self.output) / MILLION
@@ -44,7 +44,7 @@ class UsageView:
 
 
 async def read_usage(client: Client, *, days: int) -> UsageView:
-    """Sum the last ``days`` days, today's among them, by Redis' clock; raises ``RedisUnreachable``."""
+    """Sum the last ``days`` days, including today, by Redis' clock; raises ``RedisUnreachable``."""
     with redis_errors(client.settings, None):
         seconds, _ = cast("tuple[int, int]", await client.redis.time())
         last = datetime.fromtimestamp(seconds, tz=UTC).date()

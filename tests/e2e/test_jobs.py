@@ -35,7 +35,7 @@ async def test_a_result_that_is_no_longer_kept_is_4(
     answer = call("result", "mine", *options)
 
     assert (answer.returncode, answer.stdout) == (4, "")
-    assert "job 'mine' ended as cancelled, and its result is no longer kept" in answer.stderr
+    assert "job 'mine' ended as cancelled, but its result is no longer kept" in answer.stderr
 
 
 async def test_a_batch_with_a_result_that_is_no_longer_kept_is_4(

@@ -252,7 +252,7 @@ async def test_a_scan_that_lost_its_slot_has_one_again_when_there_is_one(redis: 
 
 
 class Asked:
-    """An engine whose server asks to be left alone for as long as the next of ``waits_s`` says; None is a page."""
+    """An engine whose server asks scanners to wait for as long as the next of ``waits_s`` says; None is a page."""
 
     def __init__(self, *waits_s: float | None) -> None:
         self.waits_s = list(waits_s)
@@ -274,7 +274,7 @@ async def test_a_host_that_asks_to_be_left_alone_is_closed_to_all_workers_and_co
 ):
     first, second = gates(redis, keys)
 
-    with pytest.raises(HostBusy, match=f"host '{HOST}' asks to be left alone for 120 s") as busy:
+    with pytest.raises(HostBusy, match=f"host '{HOST}' asks scanners to wait for 120 s") as busy:
         await PoliteEngine(Asked(120), first).audit(PAGE)
     outcome = decide(busy.value, attempt=3, tries=3, random=lambda: 0.5)
     with pytest.raises(HostBusy) as other:

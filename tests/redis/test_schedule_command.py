@@ -94,5 +94,5 @@ def test_a_schedule_keeps_no_secrets_of_steps(call: Call, tmp_path: Path) -> Non
     done = call("schedule", "add", "shop", "0 4 * * *", TEA, "--login", str(file), WORD="open sesame")
 
     assert done.returncode == 64
-    assert "needs ${WORD}, and a schedule keeps no secrets: let cron run 'sightline scan'" in done.stderr
+    assert "needs ${WORD}, but a schedule keeps no secrets: let cron run 'sightline scan'" in done.stderr
     assert call("schedule", "list").stdout == ""

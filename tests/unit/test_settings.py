@@ -78,7 +78,7 @@ def test_an_address_that_asks_for_resp3_is_refused_because_search_is_not_read_in
         ("Socket_Timeout=20", "did you mean 'socket_timeout'?"),
         ("colour=red", "the option 'colour' is unknown; known are client_name, "),
         ("client_name=", "is empty: give it a value, or leave it out"),
-        ("ssl_ca_certs=/ca.pem", "is for TLS, which the address does not ask for: rediss://"),
+        ("ssl_ca_certs=/ca.pem", "is for TLS, but the address is not rediss://"),
         ("sentinel_password=x", "the option 'sentinel_password' is unknown"),
     ],
 )

@@ -118,14 +118,14 @@ def test_addresses_of_one_page_in_several_spellings_are_one_page(site: SmallSite
         (b" \r\n\xef\xbb\xbf", "is empty: expected an XML sitemap"),
         (
             b'{"urls": []}',
-            "is no sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address a line",
+            "is not a sitemap: expected an XML sitemap, an RSS or Atom feed, or text with an address a line",
         ),
-        (b"Not found", "is no sitemap"),
+        (b"Not found", "is not a sitemap"),
         (b" " * 1_200_000 + b"<urlset/>", "begins with more than 1 MB of white space"),
         (b"https://a.example/" + b"a" * 1_200_000, "has a line of more than 1 MB"),
         (b"<svg/>", "is a <svg> document: expected <urlset> or <sitemapindex>, <rss> or <feed>"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><urlset/>', "declares a document type or entities"),
-        (b"<urlset><url>", "is not whole, or no XML"),
+        (b"<urlset><url>", "is incomplete or not XML"),
         (b"\x1f\x8bnot really gzip", "could not be loaded"),
         (b'<?xml version="1.0" encoding="none-such"?><urlset/>', "has an encoding that is not read"),
         (b'<?xml version="1.0" encoding="utf-7"?><urlset/>', "has an encoding that is not read"),
@@ -206,9 +206,9 @@ def test_redirects_are_followed_within_the_site_alone(site: SmallSite) -> None:
 
     assert list(read_sitemap(f"{site.url}/old.xml", Choice()).pages) == [f"{site.url}/1"]
     for name, said in (
-        ("away", "leads to another site"),
+        ("away", "redirects to another site"),
         ("file", "301"),
-        ("ftp", "leads to another site"),
+        ("ftp", "redirects to another site"),
         ("round", "301"),
     ):
         [problem] = read_sitemap(f"{site.url}/{name}.xml", Choice()).problems.values()

@@ -1,1 +1,1 @@
-"""The agent: LangGraph graphs for scans and questions. It is handed what it may use; it opens nothing itself."""
+"""The agent: LangGraph graphs for scans and questions. Its resources are passed in; it opens nothing itself."""

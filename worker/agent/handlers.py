@@ -1,7 +1,7 @@
 """The job functions of scans and questions, each bound to what it needs: payload in, ``Commit`` out.
 
-They touch neither stream nor browser. Whatever a job leaves behind is in its ``Commit``, which finish.lua applies in
-one step; nothing is written before. Who opens what they need: ``worker/resources.py``.
+They access neither stream nor browser. All effects of a job are in its ``Commit``, which finish.lua applies in one
+step; nothing is written before. ``worker/resources.py`` opens their resources.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ from worker.scan.journey.kept_login import LoginKeeper
 from worker.scan.settings import Secrets
 
 JUDGED_TTL_S = 86_400
-"""Pictures that are kept for the assessment alone: after a day's outage texts are judged by their words."""
+"""Lifetime of images stored only for the assessment: after a day's outage texts are judged without them."""
 
 JobContext = dict[str, Any]
-"""What the queue gives a job: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if known."""
+"""A job's context from the queue: ``job_id``; ``progress``, ``lane``, ``batch`` and ``score`` (submitted, ms) if
+known."""
 
 log = structlog.get_logger()
 
 
 class KeeperOf(Protocol):
-    """Returns what keeps the login of a batch."""
+    """Returns the keeper of a batch's login."""
 
     def __call__(self, request: ScanRequest, *, batch: str, variables: Mapping[str, str]) -> LoginKeeper:
         """Return the keeper of the login that ``request`` asks for."""
@@ -57,7 +58,7 @@ class KeeperOf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanJobs:
-    """Runs scans. Pictures are kept for ``shot_ttl_s``; ``try_fixes``: changes may be tried on the pages."""
+    """Runs scans. Screenshots are kept for ``shot_ttl_s``; ``try_fixes`` allows trying fixes on the pages."""
 
     graph: ScanGraph
     keys: Keys
@@ -96,7 +97,7 @@ class ScanJobs:
         return commit
 
     def _with_keeper(self, secrets: Secrets | None, request: ScanRequest, batch: str) -> Secrets | None:
-        """Return the secrets with what keeps the batch's login, where the request asks for one."""
+        """Return the secrets, with the keeper of the batch's login if the request has one."""
         if request.login is None or not batch or self.keeper_of is None:
             return secrets
         secrets = secrets or Secrets()
@@ -150,10 +151,10 @@ def scan_commit(
     try_fixes: bool = False,
     secrets: Secrets | None = None,
 ) -> Commit:
-    """Return what a finished scan leaves: result, history document, the site's counters, pictures, its further job.
+    """Return a finished scan's commit: result, history document, site counters, screenshots, the next job.
 
-    The scan's id is its job's, so that a second run writes over the first. A page in the state of its last record
-    (same signature) is written over that one instead: history grows with change, not with scans.
+    The scan's id is its job's, so that a second run overwrites the first. If the page is in the state of its last
+    record (same signature), that record is overwritten: history grows with changes, not with scans.
     """
     job_id = state["job_id"]
     request = ScanRequest.model_validate_json(state["request"])
@@ -199,7 +200,7 @@ def scan_commit(
 def _compared_writes(
     result: ScanResult, request: ScanRequest, keys: Keys, *, batch: str, seen_ms: int, recalled: RecalledComponents
 ) -> list[Write]:
-    """Return what later scans and ``compare`` go by: the page's component barriers, and when batch and run were."""
+    """Return the writes for later scans and ``compare``: the page's component barriers, periods of batch and run."""
     page = component_writes(
         result,
         keys,
@@ -220,8 +221,8 @@ def _compared_writes(
 def site_counters(result: ScanResult, keys: Keys, seen_ms: int) -> list[Write]:
     """Return the increments of ``site:<host>``, and of ``site:`` for all sites together.
 
-    They are the generation, and the sums of the day (UTC) that trends are drawn from. Fields of a day are
-    ``<yyyy-mm-dd>:`` and ``scans``, ``unread``, an impact (elements), ``new`` or ``fixed``.
+    They are the generation, and the day's (UTC) sums for trends. Fields of a day are ``<yyyy-mm-dd>:`` and ``scans``,
+    ``unread``, an impact (elements), ``new`` or ``fixed``.
     """
     day = _day(seen_ms)
     sums = {

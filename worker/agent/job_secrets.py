@@ -1,8 +1,8 @@
-"""Reads what opens a page behind a login: ``secret:<job id>``, written by the client, deleted with the job's end.
+"""Reads a job's credentials: ``secret:<job id>``, written by the client, deleted when the job ends.
 
-Headers, cookies, storage state and variables of steps go to the scan engine and nowhere else: no log, no result, no
-checkpoint, no message of an error holds any of their values. That a job was given some stands in its hash, and it is
-not run without: they may have ended their day before its turn came, and a replay has none.
+Headers, cookies, storage state and variables of steps go only to the scan engine: no log, result, checkpoint or error
+message contains their values. The job's hash records that it was given secrets, and it is not run without them: they
+may have expired before its turn, and a replay has none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GONE: Final = (
     "neither replayed nor part of a backup; submit it again"
 )
 LoadSecrets = Callable[[str], Awaitable[Secrets | None]]
-"""Return the secrets of a job id; None where it was given none. Raises ``InvalidJob`` where they are gone."""
+"""Return the secrets of a job id; None if it was given none. Raises ``InvalidJob`` if they are gone."""
 
 
 class SecretFields(BaseModel):
@@ -37,7 +37,7 @@ class SecretFields(BaseModel):
 
 
 def secrets_of(redis: Redis, keys: Keys) -> LoadSecrets:
-    """Return the loader on a client that stays its owner's."""
+    """Return the loader on a client, which it does not close."""
 
     async def load(job_id: str) -> Secrets | None:
         async with redis.pipeline(transaction=False) as pipe:
@@ -58,7 +58,7 @@ def parse_secrets(fields: Mapping[bytes, bytes]) -> Secrets:
     except ValidationError as error:
         wrong = ", ".join(sorted({str(item["loc"][0]) for item in error.errors(include_input=False)}))
         msg = (
-            f"the job's secrets are not usable: {wrong}; expected headers, cookies, storage_state and variables as JSON"
+            f"the job's secrets cannot be used: {wrong}; expected headers, cookies, storage_state and variables as JSON"
         )
         raise InvalidJob(msg) from None
     return Secrets(

@@ -1,8 +1,8 @@
-"""What the graphs are handed, and what the scan graph carries from node to node: JSON, as every step is kept in Redis.
+"""Context of the graphs, and the scan graph's state: JSON, since every step is stored in Redis.
 
 The checkpointer turns Decimals and timedeltas into 0 and revives dicts that look like LangChain objects; page text is
-hostile. So whatever came from outside is carried as one JSON *string*, which nothing looks into, and bytes as base64.
-Headers, cookies and storage state are never part of the state: they are in ``ScanContext``, which is not kept.
+hostile. So everything from outside is one opaque JSON *string*, and bytes are base64. Headers, cookies and storage
+state are never part of the state: they are in ``ScanContext``, which is not kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ScanState(TypedDict):
     """State of one scan; a node returns the fields it changes.
 
     ``request``, ``result`` and ``recalled`` are JSON of their models, ``embedded`` is what ``Embedded.pack`` packed,
-    ``shots`` JSON of base64; '' stands for none. There are pictures only where they were asked for.
+    ``shots`` JSON of base64; '' stands for none. There are screenshots only on request.
     """
 
     job_id: str
@@ -37,12 +37,12 @@ class ScanState(TypedDict):
 
 
 def new_state(job_id: str, request: str) -> ScanState:
-    """Return the state a scan begins with."""
+    """Return the initial state of a scan."""
     return ScanState(job_id=job_id, request=request, result="", shots="", embedded="", recalled="", seen_ms=0)
 
 
 class RecalledComponents(BaseModel):
-    """What history had to say about the page's component barriers.
+    """The history of the page's component barriers.
 
     ``held`` are those that the page has under its terms by now, with their rules, '' where it is not known;
     ``known_ms`` when elements of one were first seen there, where it was not recorded. ``began_ms`` is when the run or
@@ -58,7 +58,7 @@ class RecalledComponents(BaseModel):
 
 
 class Recalled(BaseModel):
-    """What history had to say about the page.
+    """The history of the page.
 
     ``last_*`` describe the newest record of the page, '' and 0 if there is none. ``elsewhere`` counts, by rule, the
     similar pages on which it fails too.
@@ -76,7 +76,7 @@ class Recalled(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What one run of a graph is handed beside its state; never kept.
+    """The context of one run of a graph beside its state; never stored.
 
     ``on_progress`` takes a step's name. ``check`` raises once another worker may do the same.
     """
@@ -85,7 +85,7 @@ class RunContext:
     check: Callable[[], None] = lambda: None
 
     def step(self, name: str) -> None:
-        """Say that a step begins, unless it is no longer ours."""
+        """Report the start of a step, unless another worker may have the job."""
         self.check()
         if self.on_progress is not None:
             self.on_progress(name)

@@ -1,6 +1,6 @@
-"""Asks a chat model for an answer in one form and believes nothing of it unchecked.
+"""Asks a chat model for an answer of a given form, and validates it.
 
-The answer must fit a schema; one repair is asked for, then there is none, and the reason is told. Who asks:
+The answer must fit a schema; after one repair there is none, and the reason is returned. Callers:
 ``assessment/assess.py`` and ``assessment/review.py``.
 """
 
@@ -18,9 +18,9 @@ from worker.agent.prompts import REPAIR, clip
 from worker.models.protocols import ChatModel, Message, add_usage, spent_on
 
 MAX_STATEMENT: Final = 1_000
-"""Characters of one statement that are kept."""
+"""Maximum characters of a statement."""
 MAX_WRITTEN: Final = {"summary": 600, "who": 160, "why": 240, "fix": 400, "look_at": 240}
-"""Characters that a model may write for a field of an answer; people need fewer, and models without a limit fill it."""
+"""Maximum characters that a model may write per field: without a limit models fill the answer."""
 TRIES: Final = 2
 """The answer and one repair: a model that fails twice fails again."""
 
@@ -51,9 +51,9 @@ class NoAnswer:
 async def ask_in_form(
     chat: ChatModel, messages: Sequence[Message], form: type[DraftT], schema: JsonObject, *, entries: str = ""
 ) -> Answered[DraftT] | NoAnswer:
-    """Return the answer of ``chat`` in ``form``, repaired once if need be. Raises nothing that the model can cause.
+    """Return the answer of ``chat`` in ``form``, repaired once if needed. Raises no error that the model can cause.
 
-    Of an answer that ran into its limit, what is complete in its list ``entries`` is kept.
+    If an answer was cut, the complete items of its list ``entries`` are kept.
     """
     asked = list(messages)
     usage, reason = Usage(), ""
@@ -97,9 +97,9 @@ def schema_about(form: type[BaseModel], entries: str, *, key: str, known: Sequen
 
 
 def salvage(text: str, form: type[DraftT], entries: str) -> DraftT | None:
-    """Return what is complete of an answer that was cut: its fields, and of the list ``entries`` the whole ones.
+    """Return the complete part of an answer that was cut: its fields, and the complete items of ``entries``.
 
-    None where that is nothing in the form asked for, or no entry.
+    None if that does not fit the form, or has no items.
     """
     start = text.find("{")
     for end in (at for at in range(len(text), max(0, start), -1) if text[at - 1] == "}"):

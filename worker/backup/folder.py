@@ -114,7 +114,7 @@ def read(folder: Path) -> Manifest:
     try:
         return TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
-        msg = f"{str(folder)!r} is no backup: it has no {MANIFEST}, which 'sightline backup' writes last"
+        msg = f"{str(folder)!r} is not a backup: it has no {MANIFEST}, which 'sightline backup' writes last"
         raise InputError(msg) from None
     except ValidationError as error:
         first = error.errors()[0]

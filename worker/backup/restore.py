@@ -145,7 +145,7 @@ def _setting(redis: Redis, name: str) -> str:
 
 def _is_loaded(redis: Redis, offer: Offer) -> bool:
     if offer.failed.is_set():
-        msg = "Redis could not load the backup, and says why in its log; it is empty again"
+        msg = "Redis could not load the backup; its log says why. Redis is empty again"
         raise ServiceError(msg)
     about = _info(redis, "replication")
     return offer.sent.is_set() and about.get("master_link_status") == "up"

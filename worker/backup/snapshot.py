@@ -33,7 +33,7 @@ def receive(redis: Redis) -> Iterator[bytes]:
         with sock.makefile("rb") as stream:
             yield from _pieces(stream)
     except TimeoutError:
-        msg = f"Redis said nothing for {SILENCE_S:.0f} s while it made the snapshot: look at its log and try again"
+        msg = f"Redis sent nothing for {SILENCE_S:.0f} s while it made the snapshot: look at its log and try again"
         raise RedisUnsuitable(msg) from None
     finally:
         connection.disconnect()
@@ -46,18 +46,20 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
         line = stream.readline()
     if not line.startswith(b"$") or not line[1:].strip().isdigit():
         said = line.decode("utf-8", "replace").strip().lstrip("-") or "it closed the connection"
-        msg = f"Redis gives no snapshot ({said}): the user in REDIS_URL needs the command SYNC, on a Redis of your own"
+        msg = (
+            f"Redis does not send a snapshot ({said}): the user in REDIS_URL needs the command SYNC, on your own Redis"
+        )
         raise RedisUnsuitable(msg)
     left = int(line[1:])
     last = b""
     while left:
         piece = stream.read(min(CHUNK, left))
         if not piece:
-            msg = f"the snapshot broke off {left} bytes before its end: is the network slow? see Redis' log"
+            msg = f"the connection ended {left} bytes before the end of the snapshot: check the network and Redis' log"
             raise RedisUnsuitable(msg)
         left -= len(piece)
         last = (last + piece)[-CHECKSUM_BYTES - 1 :]
         yield piece
     if last[:1] != bytes([END]):
-        msg = "what Redis sent does not end as a snapshot does: try again"
+        msg = "Redis sent an incomplete snapshot: try again"
         raise RedisUnsuitable(msg)

@@ -1,4 +1,4 @@
-"""``sightline arq drain``: what lies in arq's own queue goes onto the stream, with a line for each job that stays."""
+"""``sightline arq drain``: moves arq's own queue onto the stream and prints a line for each job that stays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the jobs of arq's queue; ``deferred`` ones are among the ``moved``."""
+    """Counts of the jobs of arq's queue by outcome; ``moved`` includes the ``deferred``."""
 
     moved: int = 0
     deferred: int = 0
@@ -54,7 +54,7 @@ class Tally:
             self.left.append(job)
 
     def print(self, *, as_json: bool) -> None:
-        """Name what is left, then say how many went."""
+        """Print each job that stays, then the counts."""
         for job in self.left:
             line = line_of({"v": 1, "left": job.job_id, "reason": job.reason})
             click.echo(line if as_json else printable(f"left {job.job_id}: {job.reason}"))
@@ -70,18 +70,20 @@ def arq() -> None:
 
 @arq.command(short_help="Move the jobs of arq's queue onto the stream.")
 @click.option("--settings", metavar="SETTINGS", help="The program's class, such as tasks.WorkerSettings.")
-@click.option("--trust-pickle", is_flag=True, help="Unpickle the jobs: who can write to that Redis can run code here.")
+@click.option(
+    "--trust-pickle", is_flag=True, help="Unpickle the jobs. Anyone who can write to that Redis can then run code here."
+)
 @click.option("--queue", metavar="NAME", help="arq's queue. Default: the one of SETTINGS, else arq:queue.")
-@json_option("One line of JSON for each job that is left, and one of counts. Default in a pipe.")
+@json_option("One line of JSON for each job that stays, and one of counts. Default in a pipe.")
 def drain(*, settings: str | None, trust_pickle: bool, queue: str | None, as_json: bool) -> None:
-    """Move the jobs of arq's own queue onto the stream, with their ids, delays and tries.
+    """Move the jobs of arq's own queue onto the stream, with their ids, delays and attempts.
 
-    Stop the producers and workers of arq first. Each job moves in one step: killed at any time, the command has lost
-    and doubled nothing, and goes on when it is run again. Jobs that an arq worker runs, and jobs that cannot be read or
-    carried, stay in arq's queue; each is named, and the exit code is 3.
+    Stop arq's producers and workers first. Each job moves in one step, so a killed command neither loses nor duplicates
+    jobs; run it again to continue. Jobs that an arq worker is running or that cannot be read stay in arq's queue; each
+    is named, and the exit code is 3.
 
-    SETTINGS gives Redis, queue, environment and serializers: its job_deserializer reads arq's jobs. Without one,
-    --trust-pickle is needed. Without SETTINGS, Redis is REDIS_URL.
+    SETTINGS supplies Redis, queue, environment and serializers; its job_deserializer reads arq's jobs. Without one,
+    --trust-pickle is needed. Without SETTINGS, REDIS_URL is used.
 
     \b
     sightline arq drain --settings tasks.WorkerSettings
@@ -99,7 +101,7 @@ def drain(*, settings: str | None, trust_pickle: bool, queue: str | None, as_jso
     tally.print(as_json=as_json)
     if tally.left:
         left = counted(len(tally.left), "job")
-        raise ServiceError(f"{left} left in arq's queue: run this again when the reasons are gone")
+        raise ServiceError(f"{left} left in arq's queue: run this again once the causes are fixed")
 
 
 async def _drain(tally: Tally, settings: str | None, queue: str | None, *, trust_pickle: bool) -> None:
@@ -140,4 +142,4 @@ async def _opened(settings: str | None, queue: str | None, *, trust_pickle: bool
         async with await create_pool(where, job_serializer=serializer, environment=environment) as pool:
             yield Source(pool, name, reader)
     except (RedisError, OSError) as error:
-        raise RedisUnreachable(f"the Redis of redis_settings in {settings!r} does not do this: {error}") from error
+        raise RedisUnreachable(f"the Redis of redis_settings in {settings!r} refuses this: {error}") from error

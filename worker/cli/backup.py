@@ -1,4 +1,4 @@
-"""``sightline backup`` and ``sightline restore``, in the order in which they do it."""
+"""``sightline backup`` and ``sightline restore``."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ HALF: Final = "part of the backup may have been loaded: empty that Redis, and re
 def backup(folder: Path, keep: int | None, *, verify: bool) -> None:
     """Write a snapshot of the whole Redis at REDIS_URL, every environment in it, to the new folder DIR.
 
-    Workers and producers go on meanwhile; what they write after the beginning is not in it. Redis may be in a container
-    or on another machine: nothing but REDIS_URL is needed. Headers, cookies and storage states of scans that wait are
-    left out: such a job, restored, ends as a dead letter that says to submit it again.
+    Workers and producers continue; what they write after the start is not included. Only REDIS_URL is needed, even if
+    Redis runs in a container or on another machine. Headers, cookies and storage states of waiting scans are left out:
+    after a restore such a job is dead-lettered, with the advice to submit it again.
 
     With --verify a DIR that holds a backup is only verified: one that is damaged exits with 64. Verifying takes as much
     memory as the data.
@@ -110,13 +110,16 @@ def _verify(folder: Path) -> None:
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--address", default="", help="This machine as Redis sees it; by default, as its connection tells.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port for Redis to call back; 0 is a free one.")
+@click.option(
+    "--address", default="", help="This machine's address as Redis sees it. Default: the address of the connection."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port for Redis to connect back to; 0 chooses a free one."
+)
 def restore(folder: Path, address: str, port: int) -> None:
     """Put the backup in DIR into the Redis at REDIS_URL, which must be empty; anything else is refused.
 
-    Redis calls back to this program and loads the backup itself, so run this where it can, on the same machine or
-    network.
+    Redis connects back to this program to load the backup, so run it on the same machine or network.
 
     \b
     sightline restore backups/2026-11-25

@@ -29,8 +29,8 @@ NOT_COMPARED = 2
 @click.command()
 @click.argument("before")
 @click.argument("after")
-@click.option("--site", metavar="HOST", help="Of this site only, such as localhost:3000, or 'localhost:*'.")
-@click.option("--group", metavar="G", help="Of pages that were in this group.")
+@click.option("--site", metavar="HOST", help="Only this site, such as localhost:3000, or 'localhost:*'.")
+@click.option("--group", metavar="G", help="Only pages that were in this group.")
 @click.option("--fail-on", type=click.Choice(FAIL_ON), help="Exit 1 if a new one has this impact or worse.")
 @click.option(
     "--format",
@@ -50,7 +50,7 @@ def compare(
     formats: tuple[str, ...],
     output: str | None,
 ) -> int:
-    """Show which component barriers are new, mended or on other pages in AFTER, against BEFORE.
+    """Show which component barriers are new, fixed or on other pages in AFTER, compared with BEFORE.
 
     \b
     sightline compare nightly-1 nightly-2
@@ -58,20 +58,19 @@ def compare(
     sightline compare 'last week' now --format html -o changes.html
     sightline compare main-4711 branch-4712 --fail-on serious --format markdown
 
-    BEFORE and AFTER are each the name of a batch, of a pipeline run ('scan --run'), or a time: 2026-11-01, yesterday,
-    May, '3 weeks ago'; a day is its beginning, UTC. Of a batch or run the pages that were in it are compared as they
-    were at its end, of a time all pages as they were then. Only pages of both times are compared, and only under the
-    same standard, parts and width. A page that was not read whole at one of the times proves no absence: what may be
-    new or mended there is listed as uncertain.
+    BEFORE and AFTER are each the name of a batch, the id of a pipeline run ('scan --run'), or a time: 2026-11-01,
+    yesterday, May, '3 weeks ago'. A day means its beginning (UTC). A batch or run stands for its pages at its end, a
+    time for all pages at that time. Only pages known at both times are compared, and only under the same standard,
+    parts and width. If a page was not seen whole at one of the times, changes on it are listed as uncertain.
 
-    Exits 0; with --fail-on 1 for a new component barrier of this impact or worse, else 2 if pages could not be
-    compared whole.
+    Exits 0. With --fail-on, exits 1 for a new component barrier of this impact or worse, else 2 if pages could not be
+    fully compared.
     """
     from producer.reports.comparison_formats import WRITERS, write_comparison
 
     outputs = plan_outputs(formats, output, default="table" if is_for_people() else "json")
     if wrong := [item.format for item in outputs if item.format not in WRITERS]:
-        raise InputError(f"format {wrong[0]!r} is none of a comparison: expected one of {', '.join(WRITERS)}")
+        raise InputError(f"format {wrong[0]!r} is not available for a comparison: expected one of {', '.join(WRITERS)}")
     act = partial(_compare, before=before, after=after, site=site, group=group)
     found = with_redis(read_settings(), act)
     for item in outputs:
@@ -98,14 +97,14 @@ async def _compare(
     sides = [await moment_of(redis, keys, name, now_ms=now_ms) for name in (before, after)]
     history = await recorded_history(redis, keys)
     if history is None:
-        raise InputError("no scans are recorded yet: nothing can be compared")
+        raise InputError("there are no recorded scans to compare")
     found = await compare_moments(history, sides[0], sides[1], wanted)
     _refuse_nothing(found, wanted)
     return found
 
 
 def _refuse_nothing(found: Comparison, wanted: ScanFilter) -> None:
-    """Raise ``InputError`` where no page is known at both times: that nothing changed would be wrong."""
+    """Raise ``InputError`` if no page is known at both times: "nothing changed" would be false."""
     if found.compared:
         return
     where = f" of {wanted.host or wanted.group!r}" if wanted.host or wanted.group else ""
@@ -114,7 +113,7 @@ def _refuse_nothing(found: Comparison, wanted: ScanFilter) -> None:
 
 
 def _say_sums(outputs: tuple[Output, ...], found: Comparison) -> None:
-    """Say on stderr what was found where all reports are files: a log must say why the command failed."""
+    """Print the findings to stderr if all reports go to files: a log must say why the command failed."""
     if all(item.path is not None for item in outputs):
         click.echo(f"{found.verdict}: {found.sentence}", err=True)
 

@@ -1,4 +1,4 @@
-"""``sightline doctor``: the examination, or the distances of paraphrases, printed."""
+"""``sightline doctor``: prints the checks, or the distances of paraphrases."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 def doctor(*, cache: bool, strict: bool, as_json: bool) -> int:
     """Check everything Sightline depends on and say how to fix what is wrong.
 
-    Workers and model hosts are judged by what workers report, whatever settings this machine has. Nothing is changed.
-    The exit code is 0, also with warnings, or 3 if there is an error. --cache shows the cosine distances between
-    questions that ask the same, and between some that do not, for choosing the cache's threshold.
+    Workers and model hosts are judged by what workers report, not by this machine's settings. Nothing is changed. Exits
+    0, with warnings too, or 3 on an error. --cache shows the cosine distances between questions of the same meaning and
+    of different meanings, to help choose CACHE_DISTANCE_THRESHOLD.
 
     \b
     sightline doctor
@@ -65,14 +65,14 @@ def doctor(*, cache: bool, strict: bool, as_json: bool) -> int:
 
 
 def summary(lines: Iterable[Line]) -> str:
-    """Return how many lines are errors and warnings, or that all is well."""
+    """Return the number of errors and warnings, or "all is well"."""
     levels = Counter(line.level for line in lines)
     found = [counted(levels[level], level.value) for level in (Level.ERROR, Level.WARNING) if levels[level]]
     return ", ".join(found) or "all is well"
 
 
 def _text(line: Line) -> Iterable[str]:
-    """Yield the line and what to do about it; for a person, folded under itself."""
+    """Yield the line and its advice; for a person, wrapped and indented."""
     level, width = f"{line.level:<8}", sys.maxsize
     if is_terminal():
         level, width = click.style(level, fg=COLOURS[line.level]), max(40, get_terminal_size().columns - INDENT)

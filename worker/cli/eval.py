@@ -32,18 +32,18 @@ NO_BROWSER = "Names were not looked at: no browser was found (sightline doctor s
 
 
 @click.command("eval")
-@click.option("--misses", is_flag=True, help="List what was answered wrong, and what was expected.")
-@click.option("--names", "only_names", is_flag=True, help="Names alone, without findings and questions.")
+@click.option("--misses", is_flag=True, help="List the wrong answers and what was expected.")
+@click.option("--names", "only_names", is_flag=True, help="Test names only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def evaluate(*, misses: bool, only_names: bool, as_json: bool) -> None:
-    """Put 40 findings and 20 questions with known answers to the models in use, and print a row of scores.
+    """Test the models on 40 findings and 20 questions with known answers, and print a row of scores.
 
     Then names of links, pictures, headings, fields and pages: what the lint finds of them alone, and with the model. A
     model that sees is shown the pictures.
 
-    CHAT_MODEL and EMBEDDING_MODEL say which; calls wait for the GPU as those of questions do, and are counted. The
-    questions are about a history made for them, in an environment of its own that is deleted at the end: nothing of
-    yours is read or changed. What the columns mean, and a table to fill in, is in ops/eval.md.
+    CHAT_MODEL and EMBEDDING_MODEL select the models. Calls wait for model slots with the priority of questions and
+    count towards usage. The questions use a history created in a separate environment and deleted at the end: your data
+    is neither read nor changed. ops/eval.md explains the columns.
 
     \b
     sightline eval
@@ -70,7 +70,7 @@ async def score_all(
 
 
 async def score_names(settings: WorkerSettings, redis: Redis, keys: Keys) -> NameScores | None:
-    """Return what the lint and the model in use find of the labelled names; None where there is no browser."""
+    """Return what the lint and the model find among the labelled names; None without a browser."""
     from worker.agent.evaluation.names import NAMES_A_CALL, load_names, run_names
     from worker.agent.evaluation.pictures import load_pictures
     from worker.models.builtin.models import NAME
@@ -130,7 +130,7 @@ def table(scores: Scores) -> str:
 
 
 def names_table(scores: NameScores) -> str:
-    """Return what was found of the names, a row a kind, and what it took."""
+    """Return what was found among the names, a row per kind, and its cost."""
     head = ("names", "bad", "good", "lint: recall", "lint: precision")
     with_model = (f"with {scores.model}: recall", "precision") if scores.model else ()
     lines = [[*head, *with_model], ["---"] * len((*head, *with_model))]

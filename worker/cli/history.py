@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 IMPACTS = FAIL_ON[:-1]
-"""All that ``--fail-on`` takes but ``never``; the contract's own list would load pydantic."""
+"""The values of ``--fail-on`` without ``never``; importing the contract's list would load pydantic."""
 _NO_HOST: Final = re.compile(r"[/\s]|:(?!\d{1,5}$|\*$)[^\]]*$")
 NOTHING: Final = "No scans are recorded that fit."
 
 
 class ListByDefault(click.Group):
-    """A group that takes what is no command of its own for the arguments of ``list``."""
+    """A group that treats unknown commands as arguments of ``list``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``list`` before them."""
@@ -46,26 +46,26 @@ class ListByDefault(click.Group):
 
 @click.group(cls=ListByDefault)
 def history() -> None:
-    """Show what past scans found, and drop old records; ``list`` may be left out."""
+    """Show past scans and prune old records; the word 'list' may be left out."""
 
 
 @history.command("list")
 @click.argument("url", required=False)
-@click.option("--search", metavar="TEXT", help="Those nearest in meaning first.")
-@click.option("--group", metavar="G", help="Of this group only.")
-@click.option("--site", metavar="HOST", help="Of this site only, such as localhost:3000, or 'localhost:*'.")
-@click.option("--rule", metavar="R", help="That failed this axe rule, such as image-alt.")
-@click.option("--impact", type=click.Choice(IMPACTS), help="With a barrier of this impact.")
-@click.option("--since", metavar="D", help="Seen since then: 2026-11-01, yesterday, May, '3 weeks ago'.")
-@click.option("--until", metavar="D", help="As the pages were then; with --trend the end of the time compared.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many records.")
-@click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, its days.")
+@click.option("--search", metavar="TEXT", help="Search by meaning; the nearest first.")
+@click.option("--group", metavar="G", help="Only this group.")
+@click.option("--site", metavar="HOST", help="Only this site, such as localhost:3000, or 'localhost:*'.")
+@click.option("--rule", metavar="R", help="Only pages that failed this rule, such as image-alt.")
+@click.option("--impact", type=click.Choice(IMPACTS), help="Only pages with a barrier of this impact.")
+@click.option("--since", metavar="D", help="Only scans since this time: 2026-11-01, yesterday, May, '3 weeks ago'.")
+@click.option("--until", metavar="D", help="State of the pages at this time; with --trend, end of the period.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Maximum number of records.")
+@click.option("--trend", is_flag=True, help="With --since: which groups got worse; with --site, day by day.")
 @json_option("One line of JSON each. Default in a pipe.")
 def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
-    """Show the states that pages were in, the most recently seen first; with URL those of one page and what changed.
+    """Show the recorded states of pages, most recent first; with URL, those of one page and their changes.
 
-    A page in the same state as before gets no new record: its last one says how often it was seen. Old ones are
-    dropped by 'sightline history prune'.
+    A scan that finds no change adds no record; the last one counts how often it was seen. 'sightline history prune'
+    deletes old records.
 
     \b
     sightline history https://shop.example/cart
@@ -81,21 +81,21 @@ def list_scans(*, trend: bool, as_json: bool, **options: Any) -> None:
         raise click.UsageError("--trend compares with another time: add --since, such as --since '4 weeks ago'")
     is_of_both = wanted.group is not None and wanted.site is not None
     if any((wanted.url, wanted.search, wanted.rule, wanted.impact)) or is_of_both:
-        msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes nothing else"
+        msg = "--trend is of all groups, or of one --group, or of the days of one --site: it takes no other option"
         raise click.UsageError(msg)
     _show_trend(wanted, as_json=as_json)
 
 
 @history.command(short_help="Drop old records.")
 @click.option(
-    "--older-than", required=True, metavar="D", help="Last seen before then: 2026-01-01, '1 year', '90 days'."
+    "--older-than", required=True, metavar="D", help="Delete records last seen before: 2026-01-01, '1 year', '90 days'."
 )
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 def prune(*, older_than: str, as_json: bool) -> None:
-    """Drop old states of pages. A page's newest record stays, and its newest that was read whole, whatever their age.
+    """Delete old records of pages. Each page keeps its newest record and its newest complete one.
 
-    Component barriers that were mended before then go, too; one that comes back later is new. Trends of sites are kept;
-    those of groups reach back as far as the records do.
+    Also deletes component barriers that were fixed before that time; one that comes back later counts as new. Trends of
+    sites are kept; trends of groups reach back as far as the records.
 
     \b
     sightline history prune --older-than '1 year'
@@ -117,7 +117,7 @@ def prune(*, older_than: str, as_json: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for, as it was typed."""
+    """The options of the command, as typed."""
 
     url: str | None = None
     search: str | None = None
@@ -130,7 +130,7 @@ class Wanted:
     limit: int = 20
 
     def filter(self, now_ms: int) -> ScanFilter:
-        """Return it as the history's filter; raises ``InputError`` for an address or a time that is none."""
+        """Return the history's filter; raises ``InputError`` for an invalid address or time."""
         from worker.memory.history.history import ScanFilter
 
         return ScanFilter(
@@ -148,7 +148,7 @@ def _checked_url(url: str) -> str:
     try:
         normal_url(url)
     except ValueError:
-        msg = f"{url!r} is no address of a page: expected http:// or https://; for all pages of a host: --site HOST"
+        msg = f"{url!r} is not a page's address: expected http:// or https://; for all pages of a host use --site HOST"
         raise InputError(msg) from None
     return url
 
@@ -157,7 +157,7 @@ def checked_host(site: str) -> str:
     """Return the site as the history has it; raises ``InputError`` for one with a scheme or a path."""
     name = "" if _NO_HOST.search(site) else site_of(f"//{site}")
     if not name and site:
-        msg = f"--site {site!r} is no site: expected one such as shop.example or localhost:3000, without https://, path"
+        msg = f"--site {site!r} is not a site: expected such as shop.example or localhost:3000, without scheme or path"
         raise InputError(msg)
     return any_port(name) if site.endswith(":*") else name
 
@@ -181,7 +181,7 @@ async def now_of(redis: Redis) -> int:
 
 
 def _nothing(wanted: Wanted) -> str:
-    """Return that nothing was found; a host without a port is the site on its usual one alone."""
+    """Say that nothing was found; a host without a port means the default port only."""
     site = wanted.site or ""
     other = f" For all ports of the host: --site '{any_port(site)}'." if site and site == without_port(site) else ""
     return NOTHING + other
@@ -219,7 +219,7 @@ async def _find(settings: WorkerSettings, redis: Redis, keys: Keys, *, wanted: W
 async def _search(
     settings: WorkerSettings, redis: Redis, keys: Keys, text: str, within: ScanFilter, *, limit: int
 ) -> list[Shown]:
-    """Search by meaning, with the model that the history was made with, whatever this shell's settings say."""
+    """Search by meaning with the history's embedding model, whatever this shell's settings are."""
     from worker.cli.history_text import Shown
     from worker.memory.history.history import recorded_history
     from worker.models.routing import open_embedders
@@ -233,7 +233,7 @@ async def _search(
 def changes_of(records: Sequence[ScanRecord]) -> Iterator[Changes | None]:
     """Yield what changed with each of a page's records, newest first.
 
-    It is compared with the one read whole before it under the same terms.
+    Each is compared with the previous complete one under the same terms.
     """
     from worker.memory.history.scan_record import compare
 

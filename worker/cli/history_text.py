@@ -22,7 +22,7 @@ MAX_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A past scan as it is shown: with its distance from what was looked for, or what changed on the page."""
+    """A past scan for display: with its distance from the search text, or the changes on the page."""
 
     record: ScanRecord
     distance: float | None = None

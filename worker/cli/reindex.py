@@ -1,4 +1,4 @@
-"""``sightline reindex``: one move to another embedding model, with its progress."""
+"""``sightline reindex``: changes the embedding model and shows the progress."""
 
 from __future__ import annotations
 
@@ -35,10 +35,9 @@ TOLD_EVERY_S: Final = 1.0
 def reindex(*, model: str, as_json: bool) -> None:
     """Rebuild the vectors of all scans and memories with another embedding model.
 
-    Workers go on meanwhile: what they write gets vectors of both models, and searches use the old one until all is
-    done. Then all of them change at once, without a restart. Stopped or killed, the command goes on where it was when
-    it is run again. To give a change up, name the model that is in use. No other model than MODEL is asked: the one in
-    use may be gone.
+    Workers continue: they write vectors of both models, and searches use the old one until the end. Then all workers
+    change at once, without a restart. If the command is stopped or killed, run it again to continue where it stopped.
+    To abandon a change, name the model that is in use. Only MODEL is called: the current one may be gone.
 
     \b
     sightline reindex --to nomic-embed-text
@@ -49,12 +48,12 @@ def reindex(*, model: str, as_json: bool) -> None:
         with _progress(as_json=as_json) as tell:
             done = with_redis(settings, partial(_move, model=model, tell=tell), doubt=lambda: GOES_ON)
     except KeyboardInterrupt:
-        raise click.Abort(f"stopped; go on with: sightline reindex --to {model}") from None
+        raise click.Abort(f"stopped; continue with: sightline reindex --to {model}") from None
     click.echo(line_of({"v": 1, **asdict(done)}) if as_json else _outcome(done, setting=settings.embedding_model))
 
 
 def _outcome(done: Reindexed, *, setting: str) -> str:
-    """Return what a reindex came to; ``setting`` is EMBEDDING_MODEL, as this shell has it."""
+    """Return the outcome of a reindex in words; ``setting`` is this shell's EMBEDDING_MODEL."""
     vectors = f"{counted(done.documents, 'document')}, {counted(done.written, 'vector')} made now"
     about = {
         "moved": f"all vectors are of {done.model!r} now ({done.dims} dimensions): {vectors}",

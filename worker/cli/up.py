@@ -1,4 +1,4 @@
-"""``sightline up``: a Redis of its own where none answers, and workers, in the foreground."""
+"""``sightline up``: runs workers in the foreground, and a Redis if none answers."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S: Final = 0.2
 ANSWER_WITHIN_S: Final = 2.0
 ROOM_MB: Final = 16
-"""Redis ends when it cannot write its append-only file; with less room it would again with the next result."""
+"""Redis exits when it cannot write its append-only file; with less room it would exit again at the next result."""
 SHORT_LIFE_S: Final = 10.0
 SHORT_LIVES: Final = 5
-"""So many ends in a row, each so soon after a start, are no accident."""
+"""Exits in a row, each soon after a start, after which it is not restarted."""
 
 
 @click.command()
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many workers to start.")
 def up(*, workers: int) -> None:
-    """Start what Sightline needs on this machine, until Ctrl-C.
+    """Run workers on this machine until Ctrl-C, and a Redis if none answers.
 
-    With REDIS_URL set, that Redis is used. Without, one that answers on 127.0.0.1:6379 is, and where none does, an
-    embedded one is started there; its data is kept between runs.
+    Uses the Redis at REDIS_URL; without that setting the one on 127.0.0.1:6379. If none answers there, an embedded
+    Redis is started, which keeps its data between runs.
 
     \b
     Examples:
@@ -57,13 +57,15 @@ def up(*, workers: int) -> None:
 
 @contextlib.contextmanager
 def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | None]]:
-    """Give the URL of a Redis that answers, and the one that was started where none is configured."""
+    """Yield the URL of a Redis that answers, and the started server if there is one."""
     from worker.own_redis.server import EmbeddedRedis
 
     if os.environ.get("REDIS_URL") or answers(settings):
         if not answers(settings):
             where = settings.public_redis_url
-            raise RedisUnreachable(f"nothing answers at REDIS_URL {where!r}: start it, or unset REDIS_URL for our own")
+            raise RedisUnreachable(
+                f"nothing answers at REDIS_URL {where!r}: start it, or unset REDIS_URL to use an embedded one"
+            )
         yield settings.redis_url, None
         return
     data_home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
@@ -72,13 +74,13 @@ def redis_for(settings: ClientSettings) -> Generator[tuple[str, EmbeddedRedis | 
 
 
 def env_of(env: Mapping[str, str], number: int) -> dict[str, str]:
-    """Return the environment of worker ``number``; METRICS_PORT is the first one's, the others take those after it."""
+    """Return the environment of worker ``number``; METRICS_PORT counts up from the first worker's."""
     port = env.get("METRICS_PORT", "")
     return {**env, "METRICS_PORT": str(int(port) + number)} if port.isdecimal() and port != "0" else dict(env)
 
 
 def answers(settings: ClientSettings) -> bool:
-    """Return whether a Redis answers there, be it with a refusal."""
+    """Return whether a Redis answers there, even with a refusal."""
     from redis.exceptions import RedisError, ResponseError
 
     from producer.redis.connection import open_blocking_redis
@@ -96,8 +98,8 @@ def answers(settings: ClientSettings) -> bool:
 def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis | None) -> int:
     """Wait until the workers end; pass SIGTERM on to them. Returns the first exit code that is not 0.
 
-    A Redis of our own that has ended is started again (``KeptRedis``): the workers wait for it. Raises
-    ``RedisUnsuitable``, the workers ended, where it does not start or does not stay.
+    An embedded Redis that exits is restarted (``KeptRedis``) while the workers wait. Stops the workers and raises
+    ``RedisUnsuitable`` if it does not start or keeps exiting.
     """
     kept = None if server is None else KeptRedis(server)
 
@@ -120,9 +122,9 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]], server: EmbeddedRedis
 
 
 class KeptRedis:
-    """A Redis of our own, started again on its data when it has ended: killed by a machine out of memory, for one.
+    """An embedded Redis, restarted on its data when it exits, for example when killed for lack of memory.
 
-    On a full disk it ends by itself rather than acknowledge what it cannot write: it is started once there is room.
+    On a full disk Redis exits rather than acknowledge what it cannot write; it is restarted once there is room.
     """
 
     def __init__(self, server: EmbeddedRedis, *, free_mb: Callable[[Path], float] | None = None) -> None:
@@ -133,10 +135,7 @@ class KeptRedis:
         self._waits_for_room = False
 
     def look(self) -> None:
-        """Start the server if it has ended.
-
-        Raises ``RedisUnsuitable`` where it does not start, or ends again and again.
-        """
+        """Start the server if it has exited. Raises ``RedisUnsuitable`` if it does not start or keeps exiting."""
         if self._server.pid is not None:
             return
         folder = str(self._server.data_dir)
@@ -154,7 +153,7 @@ class KeptRedis:
         if self._short_lives >= SHORT_LIVES:
             msg = (
                 f"the Redis of 'sightline up' ended {SHORT_LIVES} times, each within {SHORT_LIFE_S:.0f} s of its "
-                f"start; its last words, of {str(self._server.log_path)!r}: {self._server.last_words()}"
+                f"start; its last log lines, from {str(self._server.log_path)!r}: {self._server.last_words()}"
             )
             raise RedisUnsuitable(msg)
         self._server.start()

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 def worker(*, settings: str | None, watch: str | None, max_jobs: int | None, burst: bool, check: bool) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
 
-    SETTINGS names the WorkerSettings class of a program written for arq, such as tasks.WorkerSettings (docs/arq.md);
-    without it, the worker scans and answers.
+    SETTINGS names the WorkerSettings class of a program written for arq, such as tasks.WorkerSettings (docs/arq.md).
+    Without it, the worker runs scans and answers questions.
 
-    Settings come from the environment: REDIS_URL, ENVIRONMENT, CHAT_MODEL, EMBEDDING_MODEL, SCAN_ALLOW_PRIVATE, …
+    Settings are environment variables (docs/settings.md): REDIS_URL, ENVIRONMENT, CHAT_MODEL, …
 
     \b
     Examples:

@@ -1,5 +1,5 @@
-"""What ``sightline doctor`` looks at, one file a subject. It only reads.
+"""The checks of ``sightline doctor``, one file per subject. They only read.
 
-``examination.py`` lists the steps; each returns ``Line`` objects (``line.py``) and raises nothing that is the patient's
-fault. What a value means is decided in pure functions, from facts that were read before.
+``examination.py`` lists the steps; each returns ``Line`` objects (``line.py``) and raises no error caused by what it
+examines. Pure functions judge facts that were read before.
 """

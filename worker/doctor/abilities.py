@@ -1,4 +1,4 @@
-"""What Ollama's hosts and the models on them can do, against what is asked of them, and how long a page takes."""
+"""Abilities of Ollama's hosts and models compared with the requirements, and the time per page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def ability_lines(
 
 
 async def _ask(host: Host, wanted: Mapping[str, str], has: frozenset[str]) -> HostAbilities | None:
-    """Return what one host says; None where it stops answering."""
+    """Return one host's facts; None if it stops answering."""
     from worker.models.ollama.host_abilities import HostAbilities  # noqa: PLC0415  only where Ollama is used
     from worker.models.ollama.http import OllamaClient, full_name  # noqa: PLC0415  as above
 
@@ -52,7 +52,7 @@ async def _ask(host: Host, wanted: Mapping[str, str], has: frozenset[str]) -> Ho
 
 
 def host_lines(host: HostAbilities, settings: WorkerSettings) -> Iterator[Line]:
-    """Yield what one host's abilities mean. Pure."""
+    """Yield the lines about one host's abilities. Pure."""
     from worker.models.ollama.host_abilities import abilities_of  # noqa: PLC0415  only where Ollama is used
 
     for one in abilities_of(host, settings):
@@ -61,7 +61,7 @@ def host_lines(host: HostAbilities, settings: WorkerSettings) -> Iterator[Line]:
 
 
 async def pace_lines(settings: WorkerSettings, redis: Redis, keys: Keys, *, today: date) -> list[Line]:
-    """Return how long the chat model took lately; nothing where it was not called."""
+    """Return a line about the chat model's recent call times, if there were calls."""
     model, calls, gpu_ms = settings.chat_model, 0, 0
     for number in range(DAYS):
         day = keys.usage((today - timedelta(days=number)).isoformat())

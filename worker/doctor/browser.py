@@ -16,7 +16,7 @@ SUBJECT = "fonts"
 
 
 async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "auto") -> list[Line]:
-    """Start the browser and return what is seen of it; nothing where there is none, which is said elsewhere."""
+    """Start the browser and return its lines; none without a browser, which another check reports."""
     try:
         program = find_browser(browser_path or None)
     except DependencyMissing:
@@ -35,7 +35,7 @@ async def started_browser_lines(browser_path: str, *, sandbox: SandboxMode = "au
 
 
 def sandbox_line(sandbox: str) -> Line:
-    """Return what the browser's sandbox means. Pure."""
+    """Return the line about the browser's sandbox. Pure."""
     if sandbox == ON:
         return ok("sandbox", "the browser runs in it")
     todo = "run the worker as another user than root where user namespaces are permitted; SCAN_SANDBOX=require holds it"
@@ -43,7 +43,7 @@ def sandbox_line(sandbox: str) -> Line:
 
 
 def fonts_line(fonts: Fonts) -> Line:
-    """Return what the browser's fonts mean. Pure."""
+    """Return the line about the browser's fonts. Pure."""
     if not fonts.fingerprint:
         return warning(SUBJECT, "the browser did not say what it draws text with", "try again when the machine is idle")
     if fonts.missing:

@@ -1,4 +1,4 @@
-"""The whole examination, as a list of named steps. A step that cannot be done becomes a line, not an end."""
+"""All checks, as a list of named steps. A step that fails becomes a line and does not end the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from worker.settings import WorkerSettings
 
 
 async def examine(settings: WorkerSettings, *, misspelt: Iterable[str] = (), strict: bool = False) -> list[Line]:
-    """Return a line for each subject; ``misspelt`` are hints about names in the environment.
+    """Return the lines of all subjects; ``misspelt`` are hints about environment variables.
 
     With ``strict``, no worker alive is an error.
     """

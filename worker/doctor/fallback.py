@@ -1,7 +1,7 @@
-"""The model in the cloud, where FALLBACK_MODEL names one: is it wholly set, does its endpoint know key and model.
+"""The cloud model of FALLBACK_MODEL: its settings, endpoint, key and model.
 
-Asks for the endpoint's list of models, which costs nothing; a question would. The key is in no line, and what the
-endpoint says is not quoted: it may send the key back.
+Asks for the endpoint's list of models, which costs nothing; a question would. Neither the key nor the endpoint's text,
+which may contain it, is shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OK, _UNAUTHORISED, _FORBIDDEN = 200, 401, 403
 
 
 async def fallback_lines(settings: WorkerSettings) -> tuple[Line, ...]:
-    """Return the line of the fallback; none where there is none."""
+    """Return the line of the fallback, if there is one."""
     if not settings.fallback_model:
         return ()
     try:
@@ -47,7 +47,7 @@ async def fallback_lines(settings: WorkerSettings) -> tuple[Line, ...]:
 
 
 def fallback_line(settings: WorkerSettings, status: int, body: bytes) -> Line:
-    """Return what the answer to the question for models means. Pure."""
+    """Return the line for the reply with the models. Pure."""
     name, where = settings.fallback_model, settings.fallback_base_url
     if status in {_UNAUTHORISED, _FORBIDDEN}:
         return warning(SUBJECT, f"{where} refuses the key", "correct FALLBACK_API_KEY, or its file")

@@ -1,7 +1,7 @@
 """The fleet as its workers report it: sandbox, releases, models, clocks, and the model hosts that they checked. Pure.
 
-The machine that asks needs none of the workers' settings. What it sees of model hosts says nothing about theirs: those
-lines are left out where it has no such setting, and else are warnings at most.
+The calling machine needs none of the workers' settings. Its own view of model hosts may differ from theirs, so those
+lines are left out if it has no such setting, and are at most warnings otherwise.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from worker.doctor.line import Level, Line, warning
 from worker.settings import WorkerSettings
 
 CLOCK_OFF_S: Final = 60
-"""A worker beats every 10 s and is listed for 30 s more: a stamp further from Redis' time is no delay."""
+"""A worker sends a heartbeat every 10 s and is listed for 30 s: a larger difference from Redis' time is not a delay."""
 OF_MODELS: Final = ("chat_model", "embedding_model", "ollama_base_url")
 
 
 def fleet_lines(queue: QueueInfo, gpu: GpuView) -> list[Line]:
-    """Return a warning for each thing that is wrong with a worker or a model host of theirs."""
+    """Return a warning for each problem of a worker or of its model hosts."""
     return [
         *_sandboxes(queue.workers),
         *_differing(queue.workers, "releases", lambda worker: worker.release or "an earlier one"),
@@ -32,7 +32,7 @@ def fleet_lines(queue: QueueInfo, gpu: GpuView) -> list[Line]:
 
 
 def seen_from_here(lines: Iterable[Line], settings: WorkerSettings, workers: Sequence[WorkerInfo]) -> list[Line]:
-    """Return the caller's own lines about models, as far as they matter beside a fleet that has told its models."""
+    """Return the caller's own lines about models that matter beside a fleet's reports."""
     if not any(worker.models for worker in workers):
         return list(lines)
     defaults = {one.name: one.default for one in fields(WorkerSettings)}

@@ -1,4 +1,4 @@
-"""The search indexes of scans, memories and component barriers: there, whole; and the embedding model in use."""
+"""The search indexes of scans, memories and component barriers: existence, completeness, and embedding model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VECTOR_OPTION: Final = "dim"
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """An index as Redis tells of it; ``dims`` of its vectors. ``failures`` are documents that no search finds."""
+    """Redis' facts about an index; ``dims`` of its vectors. ``failures`` are documents that no search finds."""
 
     documents: int
     failures: int
@@ -32,7 +32,7 @@ class IndexFacts:
 
 
 async def read_index(redis: Redis, name: str, *, field: str = "") -> IndexFacts | None:
-    """Return what Redis knows of the index with the vectors ``field``; None where there is none of that name."""
+    """Return Redis' facts about the index with the vectors ``field``; None if it does not exist."""
     try:
         info = await cast("Any", redis).ft(name).info()
     except ResponseError as refused:
@@ -48,7 +48,7 @@ async def read_index(redis: Redis, name: str, *, field: str = "") -> IndexFacts 
 
 
 async def index_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> list[Line]:
-    """Return the lines of the indexes. ``model`` is EMBEDDING_MODEL; ``dims`` of its vectors, 0 where nobody knows."""
+    """Return the lines of the indexes. ``model`` is EMBEDDING_MODEL; ``dims`` of its vectors, 0 if unknown."""
     record = await read_record(redis, keys)
     if record is None:
         return [warning("indexes", "there are none yet", "start a worker, which makes them: sightline worker")]
@@ -68,7 +68,7 @@ async def index_lines(redis: Redis, keys: Keys, *, model: str, dims: int) -> lis
 
 
 def vectors_line(record: Record, *, model: str, dims: int) -> Line:
-    """Return what is to be said of EMBEDDING_MODEL beside the model that the indexes were built with."""
+    """Return the line comparing EMBEDDING_MODEL with the indexes' model."""
     active, subject = record.active, "vectors"
     about = f"made by {active}"
     if any(one.model == model and dims in {0, one.dims} for one in record.live):
@@ -89,7 +89,7 @@ def vectors_line(record: Record, *, model: str, dims: int) -> Line:
 
 
 def index_line(subject: str, facts: IndexFacts | None, generation: Generation) -> Line:
-    """Return what is to be said of one index with vectors."""
+    """Return the line of one index with vectors."""
     if facts is not None and generation.dims != facts.dims:
         text = f"its vectors are {facts.dims} numbers long, the model's {generation.dims}: searches by meaning fail"
         return error(subject, text, "drop it, and restart a worker, which builds it again: redis-cli FT.DROPINDEX")
@@ -97,7 +97,7 @@ def index_line(subject: str, facts: IndexFacts | None, generation: Generation) -
 
 
 def whole_line(subject: str, facts: IndexFacts | None) -> Line:
-    """Return whether an index is there and finds all its documents."""
+    """Return the line on whether an index exists and finds all its documents."""
     if facts is None:
         return error(subject, "it is gone", "restart a worker, which builds it again from the documents")
     about = f"{facts.documents:,} documents"
@@ -110,7 +110,7 @@ def whole_line(subject: str, facts: IndexFacts | None) -> Line:
 
 
 def reindex_lines(record: Record, lacking: Mapping[Generation, int]) -> list[Line]:
-    """Return what is to be said of vectors that are missing, and of a change of model under way."""
+    """Return the lines about missing vectors and a change of model in progress."""
     lines: list[Line] = []
     if lacking.get(record.active):
         text = f"{counted(lacking[record.active], 'document')} found by everything but meaning yet"

@@ -1,6 +1,6 @@
-"""The streams of the queue: one at its last possible id, jobs that wait without an entry, entries that nobody takes on.
+"""The queue's streams: last possible id reached, waiting jobs without an entry, abandoned entries.
 
-Reads only; what can be queued again is queued again by the workers (``worker/queue/lua/restore_entry.lua``).
+Only reads; workers requeue what they can (``worker/queue/lua/restore_entry.lua``).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from worker.doctor.line import Line, error, ok, warning
 from worker.memory.vectors.indexes import as_text
 
 LOOKED_AT: Final = 1_000
-"""Entries of each lane that are looked at, the oldest."""
+"""Number of oldest entries examined per lane."""
 WALKED: Final = 20_000
-"""Job hashes looked at where entries are missing."""
+"""Maximum job hashes examined if entries are missing."""
 STALE_MS: Final = 600_000
-"""A worker renews what it holds every few seconds; ten minutes without is nobody's."""
+"""A worker renews its entries every few seconds; after ten minutes an entry is abandoned."""
 _LAST_MS: Final = str(2**64 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class LaneFacts:
-    """What was found: names of streams that take no more; jobs without an entry; entries that nobody has renewed."""
+    """The findings: streams that accept no more entries, jobs without an entry, entries without renewal."""
 
     exhausted: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ async def read_lanes(redis: Redis, keys: Keys) -> LaneFacts:
 
 
 def lane_lines(facts: LaneFacts) -> list[Line]:
-    """Return what ``facts`` mean."""
+    """Return the lines for ``facts``."""
     lines = [
         error(
             "streams",
@@ -88,7 +88,7 @@ async def _stale(redis: Redis, stream: str) -> int:
 
 
 async def _lost(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
-    """Return the jobs that wait and whose entry is gone or was skipped; as ``worker/queue/lua/look.lua`` finds them."""
+    """Return the waiting jobs whose entry is gone or was skipped, as ``worker/queue/lua/look.lua`` finds them."""
     skipped = await _skipped(redis, keys, lane)
     try:
         about = cast("dict[str, Any]", await redis.xinfo_stream(keys.lane(lane)))
@@ -103,7 +103,7 @@ async def _lost(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
 
 
 async def _skipped(redis: Redis, keys: Keys, lane: Lane) -> list[str]:
-    """Return the jobs of entries that the group was moved past and no worker holds, among the first ``LOOKED_AT``."""
+    """Return the jobs of skipped entries that no worker holds, among the first ``LOOKED_AT``."""
     stream, last_read = keys.lane(lane), await _last_read(redis, keys.lane(lane))
     rows = await cast("Any", redis).xrange(stream, "-", last_read, count=LOOKED_AT) if last_read else []
     async with redis.pipeline(transaction=False) as pipe:
@@ -134,7 +134,7 @@ async def _without_entry(redis: Redis, keys: Keys, lane: Lane) -> AsyncGenerator
 
 
 async def _still_waits(redis: Redis, job: str, entry: str) -> bool:
-    """Whether nobody has started or queued the job since it was looked at."""
+    """Whether the job is unchanged since it was examined."""
     state, now = await cast("Any", redis).hmget(job, ["state", "entry"])
     return state == b"queued" and as_text(now) == entry
 

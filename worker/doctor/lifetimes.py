@@ -1,4 +1,4 @@
-"""Keys that should end by themselves and have no TTL: a sample of them, so that a large Redis is not walked whole."""
+"""Keys that should have a TTL but do not: only a sample, to spare a large Redis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.doctor.line import Line, ok, warning
 from worker.memory.vectors.indexes import as_text
 
 CALLS: Final = 400
-"""SCAN calls at most, of ``COUNT`` slots each: a second or two of a Redis that answers others meanwhile."""
+"""Maximum SCAN calls, of ``COUNT`` slots each: a second or two, during which Redis serves others."""
 COUNT: Final = 1_000
 _MORTAL: Final = re.compile(r"(job|result|secret|shot|thread|worker):|(checkpoint)|(cache):.*:answers:")
 _FINAL: Final = frozenset(state.value for state in JobState if state.is_final)
@@ -25,7 +25,7 @@ _FINAL: Final = frozenset(state.value for state in JobState if state.is_final)
 
 @dataclass(slots=True)
 class Sample:
-    """How many keys were looked at, and those among them that would live for ever, by kind."""
+    """The number of keys examined, and by kind those without an expiry."""
 
     is_whole: bool = False
     seen: int = 0
@@ -34,7 +34,7 @@ class Sample:
 
 
 def kind_of(keys: Keys, name: str) -> str:
-    """Return the kind of a key that should have a TTL; '' for one that is kept, and for those of others."""
+    """Return the kind of a key that should have a TTL; '' for permanent and foreign keys."""
     if name.startswith(f"write_keys_zset:{keys.environment}:"):
         return "checkpoint"
     match = _MORTAL.match(name.removeprefix(keys.prefix)) if name.startswith(keys.prefix) else None
@@ -42,7 +42,7 @@ def kind_of(keys: Keys, name: str) -> str:
 
 
 async def take_sample(redis: Redis, keys: Keys, *, calls: int = CALLS) -> Sample:
-    """Look at the keys that at most ``calls`` SCAN calls give."""
+    """Examine the keys returned by at most ``calls`` SCAN calls."""
     sample, cursor = Sample(), 0
     for _ in range(calls):
         cursor, names = await redis.scan(cursor, count=COUNT)
@@ -73,7 +73,7 @@ async def _look(redis: Redis, mortal: Sequence[tuple[str, str]], sample: Sample)
 
 
 def lifetime_line(sample: Sample) -> Line:
-    """Return what the sample shows."""
+    """Return the line of the sample."""
     part = "" if sample.is_whole else " (a part of all)"
     about = f"looked at {counted(sample.seen, 'key')} that should end{part}"
     if not sample.lasting:

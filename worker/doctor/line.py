@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a subject is: an error keeps jobs from being done or kept; a warning may, or costs something."""
+    """The state of a subject: an error prevents jobs from running or being kept; a warning may, or wastes something."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What was found about ``subject``; ``todo`` says what to do about a warning or an error."""
+    """The result for ``subject``; ``todo`` says how to fix a warning or an error."""
 
     level: Level
     subject: str
@@ -26,17 +26,17 @@ class Line:
 
 
 def ok(subject: str, text: str) -> Line:
-    """Return the line of a subject that is well."""
+    """Return a line with the state ok."""
     return Line(Level.OK, subject, text)
 
 
 def warning(subject: str, text: str, todo: str) -> Line:
-    """Return the line of a subject that may bring trouble."""
+    """Return a line with a warning."""
     return Line(Level.WARNING, subject, text, todo)
 
 
 def error(subject: str, text: str, todo: str) -> Line:
-    """Return the line of a subject that is in trouble."""
+    """Return a line with an error."""
     return Line(Level.ERROR, subject, text, todo)
 
 

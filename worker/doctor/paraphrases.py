@@ -1,4 +1,4 @@
-"""How far apart the embedding model puts questions that mean the same: what the cache's threshold is chosen by."""
+"""Distances of paraphrases under the embedding model, for choosing the cache's threshold."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The pairs, how often the cache was asked and what it came to (``AnswerCache.counts``), and its threshold."""
+    """The pairs, the cache's counters (``AnswerCache.counts``), and its threshold."""
 
     pairs: tuple[Pair, ...]
     counts: Mapping[str, int]
@@ -67,7 +67,7 @@ async def distances(embedder: Embedder, pairs: Sequence[tuple[str, str, bool]] =
 
 
 def use(counts: Mapping[str, int]) -> str:
-    """Return how often the cache was asked so far, and what it came to."""
+    """Return the cache's counters."""
     hits, near, misses = (counts.get(name, 0) for name in ("hits", "near_misses", "misses"))
     asked = hits + near + misses
     if not asked:
@@ -78,7 +78,7 @@ def use(counts: Mapping[str, int]) -> str:
 
 
 def advice(pairs: Sequence[Pair], *, threshold: float) -> str:
-    """Return which thresholds would tell the pairs apart, and what the one in use does with them."""
+    """Return the thresholds that would separate the pairs, and the effect of the present one."""
     same = [pair.distance for pair in pairs if pair.asks_the_same]
     other = [pair.distance for pair in pairs if not pair.asks_the_same]
     wrong = [distance for distance in other if distance <= threshold]

@@ -1,4 +1,4 @@
-"""Schedules that no worker fires: what cannot be read, and what has a name and password in an address."""
+"""Schedules that cannot be fired: unreadable ones, and those with user info in an address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from worker.doctor.line import Line, warning
 
 
 def schedule_lines(schedules: Mapping[str, Schedule | None]) -> list[Line]:
-    """Return a line for each of ``schedules``, by name, that is not fired."""
+    """Return a line for each of ``schedules`` that cannot be fired, by name."""
     lines: list[Line] = []
     for name, schedule in schedules.items():
         if schedule is None:

@@ -1,7 +1,6 @@
 """The Redis server: version, search and JSON, eviction, disk, memory. Facts are read first, then judged.
 
-Nothing here needs more than INFO, COMMAND INFO and CONFIG GET; a server that refuses CONFIG GET gets a warning where
-that leaves a question open.
+Needs only INFO, COMMAND INFO and CONFIG GET; if the server refuses CONFIG GET, the open questions become warnings.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from worker.memory.vectors.indexes import as_text
 OLDEST: Final = (7, 4)
 """Vectors of 16 bits came with its search module, 2.10; WAITAOF came with 7.2, script flags with 7.0."""
 TIGHT_SHARE: Final = 0.7
-"""Of maxmemory: a busy night away from the share at which submits are refused."""
+"""Share of maxmemory: a busy night below the share at which submits are refused."""
 MIB: Final = 1 << 20
 _MODULES: Final = {"search": "FT.SEARCH", "JSON": "JSON.SET"}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What the server says of itself. ``missing`` modules; ``appendfsync`` '' where it may not be asked; bytes."""
+    """The server's facts: ``missing`` modules; ``appendfsync``, '' if it may not be read; sizes in bytes."""
 
     version: str
     role: str
@@ -41,7 +40,7 @@ class ServerFacts:
 
 
 async def read_facts(redis: Redis) -> ServerFacts:
-    """Ask the server; raises redis-py's errors."""
+    """Read the facts; raises redis-py's errors."""
     info: dict[str, Any] = {}
     for section in ("server", "replication", "memory", "persistence"):
         info |= await redis.info(section)
@@ -69,7 +68,7 @@ async def _appendfsync(redis: Redis) -> str:
 
 
 def server_lines(facts: ServerFacts) -> list[Line]:
-    """Return what ``facts`` mean, one line a subject."""
+    """Return the lines for ``facts``, one per subject."""
     return [_version(facts), _modules(facts), _eviction(facts), _disk(facts), _memory(facts)]
 
 

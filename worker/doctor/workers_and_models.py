@@ -1,4 +1,4 @@
-"""Who works and with what: workers, dead letters, the browser, the model hosts."""
+"""Health of workers, dead letters, browser and model hosts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def browser_line(wanted: str) -> Line:
 
 
 async def look_at_models(settings: WorkerSettings) -> tuple[list[Line], int]:
-    """Ask the model hosts, if any model needs one; return lines, and the length of the embedder's vectors or 0."""
+    """Query the model hosts, if any model needs one; return lines, and the length of the embedder's vectors or 0."""
     chosen = {"CHAT_MODEL": settings.chat_model, "EMBEDDING_MODEL": settings.embedding_model}
     told = [_builtin(setting) for setting, name in chosen.items() if name == BUILTIN]
     wanted = {setting: name for setting, name in chosen.items() if name != BUILTIN}
@@ -105,7 +105,7 @@ def _host(host: Host, models: frozenset[str] | None, failure: str | None) -> Lin
 
 
 def model_line(setting: str, name: str, has: Mapping[str, frozenset[str]]) -> Line:
-    """Return the line of one model; ``has`` is what each host that answers has."""
+    """Return the line of one model; ``has`` are the models of each host that answers."""
     from worker.models.ollama.http import full_name  # noqa: PLC0415  only where Ollama is used
 
     lacking = [host for host, models in has.items() if full_name(name).lower() not in models]

@@ -123,11 +123,11 @@ class Threads:
         waited_s = max(0.0, time.time() - submitted_ms / 1000)
         first = reply[1].decode("utf-8", "replace")
         log.info("query.thread_busy", job_id=job_id, waits_for=first, waited_s=round(waited_s, 1))
-        msg = f"the conversation is held by query {first!r}, which was asked before: this one waits for its end"
+        msg = f"the conversation is held by query {first!r}, which was asked earlier: this one waits"
         raise ThreadBusy(msg, delay_s=next_look_s(waited_s))
 
 
 def thread_lost() -> ThreadBusy:
     """Return the error of a query whose conversation has become another's."""
-    msg = "the hold of the conversation ran out before the query had ended: it is tried again"
+    msg = "the conversation's lease expired before the query ended: it is retried"
     return ThreadBusy(msg, delay_s=SHORTEST_WAIT_S)

@@ -115,7 +115,7 @@ class HostGate:
         if left_ms < 0:
             return waited_ms / 1000
         log.info("host.closed", host=host, wait_s=left_ms / 1000, waited_s=waited_ms / 1000)
-        msg = f"host {host!r} asks to be left alone for {wait_s:,.0f} s"
+        msg = f"host {host!r} asks scanners to wait for {wait_s:,.0f} s"
         raise HostBusy(msg, delay_s=left_ms / 1000 + self.random() * BACK_WITHIN_S)
 
     async def _enter(self, host: str, keys: Sequence[str], args: Sequence[Arg]) -> None:
@@ -126,7 +126,7 @@ class HostGate:
             if not wait_s:
                 return
             if wait_s > left_s:
-                msg = f"host {host!r} has no free slot for another scan now: this one waits for one"
+                msg = f"host {host!r} has no free slot now: this scan waits for one"
                 # Those who wait come back one after the other, not all at once.
                 raise HostBusy(msg, delay_s=wait_s + self.random() * spread_s)
             await asyncio.sleep(min(wait_s, LOOK_AGAIN_S))

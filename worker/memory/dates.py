@@ -37,7 +37,7 @@ def parse_when(text: str, *, now_ms: int) -> int:
     midnight = datetime.combine(now.date(), time(), tzinfo=UTC)
     found = _named(words, now, midnight) or _ago(words, now) or _dated(words, midnight) or _written(text.strip())
     if found is None:
-        msg = f"{text[:60]!r} is no time: {EXPECTED}"
+        msg = f"{text[:60]!r} is not a time: {EXPECTED}"
         raise ValueError(msg)
     return round(found.timestamp() * 1000)
 

@@ -110,7 +110,7 @@ class Metrics:
             self.registry.unregister(collector)
             msg = (
                 f"METRICS_PORT is {port}: {host}:{port} cannot be listened on ({error.strerror}): "
-                f"give each worker of a machine a port of its own, or leave it unset"
+                f"give each worker on a machine a different port, or leave it unset"
             )
             raise SettingsError(msg) from None
         log.info("metrics.served", host=host, port=server.server_port)

@@ -1,7 +1,6 @@
-"""Notices by webhook and mail of what the event stream says; start at ``sender.py``.
+"""Sends events as notices by webhook and mail; start at ``sender.py``.
 
-Every worker looks and sends. What is to be sent is kept in Redis (``store.py``) from the moment its event was read
-until a receiver has taken it or it is given up; a killed worker's notices are sent by another. A receiver may get a
-notice twice where a worker dies between sending and noting so: its id, in ``webhook-id`` and ``Message-ID``, is the
-same then.
+Every worker reads events and sends notices. A notice is kept in Redis (``store.py``) from the moment its event is read
+until it is delivered or given up; other workers send a killed worker's notices. A receiver may get a notice twice if a
+worker dies between sending and recording that; its id, in ``webhook-id`` and ``Message-ID``, is the same.
 """

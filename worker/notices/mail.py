@@ -1,6 +1,6 @@
-"""Sends a notice by mail: SMTP over TLS or STARTTLS, which is not left out where a server does not offer it.
+"""Sends a notice by mail: SMTP over TLS or STARTTLS, with no fallback to plain text.
 
-The Message-ID is the notice's, so that a mail sent twice is one to programs that look.
+The Message-ID is the notice's, so that mail programs can recognize duplicates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The loop of one worker: takes notices out of new events, claims what is due, sends, and says what became of it.
+"""The loop of one worker: makes notices from new events, claims due ones, sends them, and records the outcome.
 
-What is not taken is tried again, later each time, for about five hours; then it is given up, loudly: in the log, and in
-``status`` for a week.
+An undelivered notice is retried with growing pauses for about five hours; then it is given up, which the log and, for a
+week, ``status`` report.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class Channel(Protocol):
-    """A way out. ``channel`` is its name, in which no secret is."""
+    """A means of delivery. ``channel`` is its name, without secrets."""
 
     @property
     def channel(self) -> str:
@@ -59,7 +59,7 @@ class NoticeSender:
 
     @property
     def told(self) -> str:
-        """The state in words for ``status``; '' where all is well."""
+        """The state in words for ``status``; '' if there are no problems."""
         waiting = f"{self.state.waiting:,} wait" if self.state.waiting else ""
         failed = (
             f"{self.state.failed:,} given up within a week, the last one: {self.state.why}" if self.state.failed else ""
@@ -67,7 +67,7 @@ class NoticeSender:
         return ", ".join(filter(None, (waiting, failed)))
 
     async def run(self) -> None:
-        """Look and send until cancelled; what Redis cannot do now is done at the next look."""
+        """Read and send until cancelled; after a failure of Redis, continue with the next round."""
         while True:
             try:
                 while await self.look():
@@ -77,7 +77,7 @@ class NoticeSender:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> bool:
-        """Take and send once; return whether there may be more to do at once."""
+        """Run one round; return whether more may be due at once."""
         taken = await self._store.take()
         if taken.dropped:
             log.error("notices.dropped", notices=taken.dropped)
@@ -119,7 +119,7 @@ def pause_after(claim: int, *, again_s: float | None, chance: float) -> float:
 
 
 def open_sender(settings: NoticeSettings, redis: Redis, keys: Keys, refuse: Refuse) -> NoticeSender | None:
-    """Return what sends; None where nobody is notified. Raises ``SettingsError`` for half of the settings."""
+    """Return the sender, or None without receivers. Raises ``SettingsError`` for incomplete settings."""
     secret = secret_of("NOTIFY_SECRET", settings.notify_secret, settings.notify_secret_file)
     webhooks = [Webhook(one, secret, settings.environment, refuse) for one in webhooks_of(settings)]
     smtp = smtp_of(settings)
@@ -132,7 +132,7 @@ def open_sender(settings: NoticeSettings, redis: Redis, keys: Keys, refuse: Refu
 
 @asynccontextmanager
 async def sending(sender: NoticeSender | None) -> AsyncGenerator[None]:
-    """Send beside the block; at its end what is being sent is left to another worker."""
+    """Send notices while the block runs; at its end unfinished ones are left to another worker."""
     if sender is None:
         yield
         return

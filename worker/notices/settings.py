@@ -1,4 +1,4 @@
-"""Where notices go: the part of a worker's settings that is about them, and what of it is read from files."""
+"""The settings of notices, some of which are read from files."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ MOST_RECEIVERS: Final = 20
 def _check_kinds(text: str) -> None:
     unknown = [kind for kind in listed(text) if kind not in KINDS]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is no event of a notice: expected some of {', '.join(KINDS)}")
+        raise ValueError(f"{unknown[0]!r} is not an event for notices: expected some of {', '.join(KINDS)}")
 
 
 def _check_mail(text: str) -> None:
     for address in listed(text):
         if not _ADDRESS.fullmatch(address):
-            raise ValueError(f"{address!r} is no mail address: expected some such as team@example.org, comma-separated")
+            raise ValueError(
+                f"{address!r} is not a mail address: expected addresses such as team@example.org, comma-separated"
+            )
     if len(listed(text)) > MOST_RECEIVERS:
-        raise ValueError(f"{len(listed(text))} addresses: expected {MOST_RECEIVERS} at most, such as a mailing list")
+        raise ValueError(f"{len(listed(text))} addresses: expected at most {MOST_RECEIVERS}; use a mailing list")
 
 
 def _check_smtp(text: str) -> None:
@@ -44,20 +46,20 @@ def _check_smtp(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class NoticeSettings(ClientSettings):
-    """Who is notified of what; all workers of an environment should have the same."""
+    """Receivers and events of notices; all workers of an environment should have the same."""
 
     notify_webhooks: SecretStr = _NONE
     """Addresses that get notices as JSON, comma-separated; ``slack+https://…`` gets Slack's form. Whoever knows such
     an address can post there, so it is a secret."""
 
     notify_webhooks_file: str = ""
-    """File that holds them, one a line, instead of NOTIFY_WEBHOOKS."""
+    """File with the addresses, one per line, instead of NOTIFY_WEBHOOKS."""
 
     notify_secret: SecretStr = _NONE
     """Key that signs notices (HMAC-SHA256), in any characters, or ``whsec_`` and base64; empty: unsigned."""
 
     notify_secret_file: str = ""
-    """File that holds it, instead of NOTIFY_SECRET."""
+    """File with the key, instead of NOTIFY_SECRET."""
 
     notify_events: Annotated[str, _check_kinds] = ",".join(KINDS)
     """Events that are notices: some of ``scan.regressed``, ``batch.finished``, ``job.dead``, ``job.rejected``."""
@@ -82,7 +84,7 @@ class NoticeSettings(ClientSettings):
     """Password of SMTP_URL's user; never logged."""
 
     smtp_password_file: str = ""
-    """File that holds it, instead of SMTP_PASSWORD; read again for each mail."""
+    """File with the password, instead of SMTP_PASSWORD; read again for each mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,13 @@ def webhooks_of(settings: NoticeSettings) -> list[str]:
     for number, address in enumerate(found, 1):
         url = address.removeprefix(SLACK)
         if not origin_of(url) or "@" in urlsplit(url).netloc or not re.fullmatch(r"[\x21-\x7e]+", url):
-            msg = f"NOTIFY_WEBHOOKS: number {number} is no http or https address without user info"
+            msg = f"NOTIFY_WEBHOOKS: number {number} is not an http or https address without user info"
             raise SettingsError(msg)
     return list(dict.fromkeys(found))
 
 
 def smtp_of(settings: NoticeSettings) -> Smtp | None:
-    """Return the mail server, None where no mail is sent; raises ``SettingsError`` for half of the settings."""
+    """Return the mail server, or None without mail; raises ``SettingsError`` for incomplete settings."""
     if not settings.notify_mail_to and not settings.smtp_url:
         return None
     if not (settings.notify_mail_to and settings.smtp_url):
@@ -145,7 +147,7 @@ def secret_of(name: str, value: SecretStr, file: str) -> str:
 
 
 def _smtp(text: str) -> Smtp:
-    """Return what SMTP_URL says; raises ``ValueError``, which quotes none of it: it may hold a password."""
+    """Return the parsed SMTP_URL; raises ``ValueError`` without quoting it, since it may contain a password."""
     expected = "expected smtp://user@host, smtps://user@host or smtp+plain://host"
     try:
         parts = urlsplit(text)
@@ -155,7 +157,7 @@ def _smtp(text: str) -> Smtp:
     if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(expected)
     if parts.password is not None:
-        raise ValueError("it holds a password: put that into SMTP_PASSWORD or a file")
+        raise ValueError("it contains a password: put that into SMTP_PASSWORD or a file")
     if parts.scheme == "smtp+plain" and parts.username:
         raise ValueError("a login needs encryption: expected smtp:// or smtps:// with a user")
     security = {"smtp": "starttls", "smtps": "tls", "smtp+plain": "none"}[parts.scheme]

@@ -1,4 +1,4 @@
-"""What is to be sent, kept in Redis: taken from events once, claimed by one worker at a time, settled with a fence."""
+"""The pending notices in Redis: made from events once, claimed by one worker at a time, settled with a fence."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CLAIM: Final = load_script("worker.notices", "claim")
 SETTLE: Final = load_script("worker.notices", "settle")
 READ_AT_ONCE: Final = 500
 LINES: Final = 20
-"""Events named in a notice; of more the number is said."""
+"""Maximum number of events named in a notice; more are counted."""
 MOST_OPEN: Final = 1_000
-"""Notices that wait, beyond which new ones are dropped: a receiver that is gone must not fill the memory."""
+"""Maximum pending notices; beyond it new ones are dropped, so that a dead receiver does not fill the memory."""
 LEASE_MS: Final = 180_000
 """Longer than a send may take (``sender.py``)."""
 AGE_MS: Final = 3 * 86_400_000
@@ -30,7 +30,7 @@ AGE_MS: Final = 3 * 86_400_000
 class Notice:
     """One notice for one channel. ``count`` events of one kind, of which the first are ``events``.
 
-    ``claim`` is the number of times it was handed out, and the fence of this one.
+    ``claim`` counts its claims, and is the fence of this one.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one look at the events came to."""
+    """The result of one read of events."""
 
     read: int
     made: int
@@ -53,7 +53,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Notices that wait, and those given up within a week, with why the last one was."""
+    """Pending notices, and those given up within a week, with the last one's reason."""
 
     waiting: int
     failed: int
@@ -71,13 +71,13 @@ class NoticeStore:
         self._open = (keys.notices_due, keys.notices_open, keys.notices, keys.notices_failed)
 
     async def take(self) -> Taken:
-        """Make notices of new events. The first call of an environment only marks where to begin."""
+        """Make notices from new events. An environment's first call only records where to start."""
         keys = (self._keys.events, self._keys.notices, self._keys.notices_due, self._keys.notices_open)
         args = (READ_AT_ONCE, LINES, MOST_OPEN, len(self._kinds), *self._kinds, *self._channels)
         return Taken(*map(int, await run_script(self._redis, TAKE, keys, args)))
 
     async def claim(self, *, limit: int) -> tuple[list[Notice], list[str]]:
-        """Return notices that this worker sends now, and the names of those given up for their age."""
+        """Return the notices claimed for sending, and the names of those given up for their age."""
         args = (LEASE_MS, limit, AGE_MS, *self._channels)
         claimed, given_up = await run_script(self._redis, CLAIM, self._open, args)
         rows = zip(claimed[::3], claimed[1::3], claimed[2::3], strict=True)
@@ -88,12 +88,12 @@ class NoticeStore:
     async def settle(
         self, notice: Notice, outcome: Literal["sent", "later", "failed"], *, delay_ms: int = 0, why: str = ""
     ) -> bool:
-        """Say what became of a claimed notice; False where another worker has it or it is settled."""
+        """Record the outcome of a claimed notice; False if another worker has it or it is settled."""
         args = (notice.name, notice.claim, outcome, delay_ms, why)
         return as_text(await run_script(self._redis, SETTLE, self._open, args)) == "ok"
 
     async def state(self) -> State:
-        """Return how many wait, and what was given up."""
+        """Return the number of pending notices, and those given up."""
         redis = cast("Any", self._redis)
         waiting = await redis.zcard(self._keys.notices_due)
         failed = await redis.llen(self._keys.notices_failed)

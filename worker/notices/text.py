@@ -1,4 +1,4 @@
-"""A notice in words, for a chat or a mail. Pure; what comes from pages is on one line, and mentions nobody."""
+"""The text of a notice for chat or mail. Pure; text from pages is put on one line, without mentions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MENTION: Final = re.compile(r"@(?=\w)")
 _SLACK: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _WORD_JOINER: Final = "\u2060"
 _NAMED: Final = 5
-"""Component barriers of one page that are named."""
+"""Maximum component barriers named per page."""
 _WHAT: Final = {
     "scan.regressed": ("page got worse", "pages got worse"),
     "batch.finished": ("batch has ended", "batches have ended"),
@@ -24,13 +24,13 @@ _WHAT: Final = {
 
 
 def heading(notice: Notice, *, environment: str) -> str:
-    """Return what happened: ``Sightline (prod): 3 pages got worse``."""
+    """Return the headline: ``Sightline (prod): 3 pages got worse``."""
     one, many = _WHAT.get(notice.event, (notice.event, notice.event))
     return f"Sightline ({environment}): {counted(notice.count, one, many)}"
 
 
 def lines(notice: Notice) -> Iterator[str]:
-    """Yield a line an event, as many as the notice has, and how many it has not."""
+    """Yield a line for each event in the notice, and the number of others."""
     for event in notice.events:
         yield one_line(_line(notice.event, event), limit=600)
     if more := notice.count - len(notice.events):
@@ -44,7 +44,7 @@ def plain(notice: Notice, *, environment: str) -> str:
 
 
 def chat(notice: Notice, *, environment: str) -> str:
-    """Return the text for Slack and what is compatible with it: nothing in it is a mention, a link or a command.
+    """Return the text for Slack and compatible services, without mentions, links or commands.
 
     https://docs.slack.dev/messaging/formatting-message-text/#escaping
     """

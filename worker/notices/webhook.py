@@ -1,4 +1,4 @@
-"""Sends a notice to a webhook: one POST over a connection to an address that the guard has let through.
+"""Sends a notice to a webhook: one POST to an address that the guard permits.
 
 Signed as https://www.standardwebhooks.com says: ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature``, which
 is ``v1,`` and the base64 of HMAC-SHA256 over id, timestamp and body, joined by dots. The id stays the same when a
@@ -31,11 +31,11 @@ TIMEOUT_S: Final = 20.0
 _HEAD_BYTES: Final = 16_384
 _SECRET: Final = "whsec_"  # noqa: S105  how such keys begin
 Refuse = Callable[[str, int, str], str | None]
-"""Says why a host's port at an address must not be connected to; None when it may be."""
+"""Returns why a host's port at an address must not be connected to, or None."""
 
 
 class NotSent(Exception):
-    """A receiver did not take a notice; ``again_s`` is when it asked to be asked again, None where it did not say."""
+    """A notice was not accepted; ``again_s`` is the wait that the receiver asked for, if any."""
 
     def __init__(self, why: str, *, again_s: float | None = None) -> None:
         super().__init__(why)
@@ -126,7 +126,7 @@ def signed(body: bytes, notice_id: str, secret: str, *, at_s: int) -> dict[str, 
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key: the bytes behind ``whsec_``, else the secret's own."""
+    """Return the key: the bytes after ``whsec_``, else the secret itself."""
     if secret.startswith(_SECRET):
         try:
             return base64.b64decode(secret.removeprefix(_SECRET), validate=True)

@@ -100,7 +100,7 @@ def fetch(cache: Path | None = None) -> Path:
                 _install(build, home)
     except OSError as error:
         where = f"{str(cache)!r} ({os_reason(error)})"
-        msg = f"the embedded Redis cannot be kept in {where}: set XDG_CACHE_HOME to a writable folder"
+        msg = f"the embedded Redis cannot be installed in {where}: set XDG_CACHE_HOME to a writable folder"
         raise DependencyMissing(msg) from None
     return home
 

@@ -93,7 +93,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="sightline-local-", ignore_cleanup_errors=True)
     except OSError as error:
-        msg = f"--local needs a temporary folder ({os_reason(error)}): make room, or set TMPDIR to one with some"
+        msg = f"--local needs a temporary folder ({os_reason(error)}): free some space, or set TMPDIR to another folder"
         raise DependencyMissing(msg) from None
 
 

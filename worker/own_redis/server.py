@@ -205,7 +205,7 @@ class EmbeddedRedis:
                     said = self.last_words()
                     if "Address already in use" in said:
                         return False
-                    msg = f"the embedded Redis ended at its start: {said}"
+                    msg = f"the embedded Redis exited at its start: {said}"
                     raise RedisUnsuitable(msg)
                 with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                     info = cast("dict[str, object]", client.info("server"))

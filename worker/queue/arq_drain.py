@@ -83,7 +83,7 @@ async def drain(pool: StreamPool, queue_name: str, deserializer: Deserializer) -
     ``SettingsError`` for an invalid queue name.
     """
     if queue_name in set(Lane):
-        msg = f"queue {queue_name!r} is a lane of Sightline's own: no worker reads a queue of that name"
+        msg = f"queue {queue_name!r} is a lane of Sightline: no worker reads a queue of that name"
         raise SettingsError(msg)
     found = cast("list[tuple[bytes, float]]", await pool.zrange(queue_name, 0, -1, withscores=True))
     for start in range(0, len(found), READ_AT_ONCE):

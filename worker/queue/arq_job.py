@@ -136,7 +136,7 @@ class StreamJob(Job):
                 raise TimeoutError(str(error)) from None
             result = await self._client.result(self._key)
         if result is None:
-            raise ResultNotFound(f"job {self.job_id!r} has ended, and its result is not kept: see keep_result")
+            raise ResultNotFound(f"job {self.job_id!r} has ended, but its result is not kept: see keep_result")
         return result
 
     async def _hash(self) -> Mapping[bytes, bytes]:

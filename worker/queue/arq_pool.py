@@ -134,7 +134,7 @@ class StreamPool(ArqRedis):
         """
         stream_id = stream_job_id(job_id) if job_id else None
         if stream_id and given_job_id(stream_id) != job_id:
-            msg = f"_job_id {job_id!r:.80} is too long to be kept as it is: expected at most 100 characters; hash it"
+            msg = f"_job_id {job_id!r:.80} is too long: expected at most 100 characters; use a hash of it"
             raise InvalidJob(msg)
         payload = self._payload(function, args, kwargs, job_try)
         positional = () if payload is not kwargs else args

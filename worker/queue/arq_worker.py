@@ -98,7 +98,7 @@ class ArqWorker(StreamWorker):
         environment = environment or default_environment()
         queue = queue_name or getattr(redis_pool, "default_queue_name", None)
         if queue in set(Lane):
-            msg = f"queue_name {queue!r} is a lane of Sightline's own; choose another name, or leave it out"
+            msg = f"queue_name {queue!r} is a lane of Sightline; choose another name, or leave it out"
             raise SettingsError(msg)
         super().__init__(
             options.pop("functions"),

@@ -1,7 +1,7 @@
-"""What is paused or drained, as one worker knows it: looked up every second, whatever else the worker does.
+"""A worker's view of pauses and drains, read from Redis every second.
 
-A pause is a field of a hash (``producer/stored/controls.py``). Hosts and sites are not looked up here: enter_host.lua
-does that when a scan wants to begin. Next: ``loop.py``, which asks before it takes a job.
+A pause is a field of a hash (``producer/stored/controls.py``). Pauses of hosts and sites are checked by enter_host.lua
+when a scan starts, not here. Next: ``loop.py``, which checks before it claims a job.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Heeds(Protocol):
-    """What acts on a change: the worker's loop."""
+    """The worker's loop, which reacts to changes."""
 
     async def heed_controls(self) -> None: ...  # noqa: D102  the class says it
 
@@ -34,9 +34,9 @@ class Heeds(Protocol):
 
 
 class Controls:
-    """The controls of an environment; none before the first look, and the last known ones while Redis is away.
+    """The controls of an environment; none before the first read, the last known ones while Redis is unreachable.
 
-    ``fields`` name what is paused (``lane:batch``, ``batch:nightly``); the loop and the executor look there.
+    ``fields`` name what is paused (``lane:batch``, ``batch:nightly``); the loop and the executor read it.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *, worker: str) -> None:
@@ -45,7 +45,7 @@ class Controls:
         self._own = Control(WORKER, worker)
         self.fields: frozenset[str] = frozenset()
         self.is_draining = False
-        """Whether this worker takes no more jobs, and ends when those that it has are done."""
+        """Whether this worker claims no more jobs and exits once its jobs are done."""
 
     async def look(self) -> bool:
         """Read them; returns whether they changed. Raises redis-py's errors."""
@@ -55,7 +55,7 @@ class Controls:
         return before != self.fields
 
     async def watch(self, loop: Heeds) -> None:
-        """Look every second and have ``loop`` act on changes; returns when this worker was drained and is idle."""
+        """Read every second and have ``loop`` react to changes; returns once this worker is drained and idle."""
         while True:
             try:
                 if await self.look():

@@ -176,5 +176,5 @@ def unknown_kind(delivery: Delivery, known: Iterable[str], *, wait_s: float, has
 def exhausted(delivery: Delivery) -> ErrorInfo:
     """Return why a job is out of attempts although none of them failed."""
     why = delivery.last_error or "its worker was lost each time"
-    message = f"attempt {delivery.attempt} of {delivery.tries} was the last, and none ended: {why}"
+    message = f"attempt {delivery.attempt} of {delivery.tries} was the last, and none finished: {why}"
     return ErrorInfo(type="AttemptsExhausted", message=message)

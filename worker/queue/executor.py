@@ -8,9 +8,9 @@ The steps, from top to bottom::
     commit     one fenced script for each outcome (``stream.py``), repeated until Redis has answered
     finish     one event in the log, counters and the last hook
 
-A step without a reply from Redis is repeated; an entry whose start is refused is reclaimed later, since nobody renews
-it. While a delivery runs, its lease is renewed (``leases.py``). This module tracks which entries hold a slot;
-``loop.py`` decides how many slots each lane has.
+A step without a reply from Redis is repeated; an entry whose start is refused is not renewed, and so reclaimed later.
+While a delivery runs, its lease is renewed (``leases.py``). This module tracks which entries hold a slot; ``loop.py``
+decides how many slots each lane has.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from worker.queue.stream import DEAD_CAP, JobStream, Standing
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_START_PAUSE_S: Final = 1.0
-"""Well below a lease, or another worker would take over the entry when Redis is back."""
+"""Well below a lease, or another worker would reclaim the entry when Redis is back."""
 LONGEST_COMMIT_PAUSE_S: Final = 5.0
 NEWER_PAUSE_S: Final = 5.0
 """Delay before a job of a newer release is offered again, since a worker of that release may have started."""

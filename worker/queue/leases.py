@@ -1,10 +1,10 @@
 """Keeps the leases of running deliveries, from a thread.
 
-A busy event loop must not lose its jobs, so renewal does not run on it; but a loop that has not ticked for a minute
-is hung, and then the thread stops, so that another worker gets the jobs. Redis decides who holds what (renew.lua);
-this thread only passes on Redis' verdict: lost, or to be cancelled. The schedule of renewals, and how an outage is
-judged, are those of all leases (``producer/redis/lease.py``); the outage rule of the reclaim (``loop.py``) protects
-leases that could not be renewed meanwhile.
+A busy event loop must not lose its jobs, so renewal does not run on it. A loop that has not ticked for a minute is
+hung; then the thread stops, so that another worker gets the jobs. Redis decides which worker holds a job (renew.lua);
+this thread only passes on that a job is lost or to be cancelled. The schedule of renewals, and how an outage is judged,
+are those of all leases (``producer/redis/lease.py``); the outage rule of the reclaim (``loop.py``) protects leases that
+could not be renewed meanwhile.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from producer.redis.lease import Renewals
 from producer.redis.scripts import load_script
 
 LOOP_HUNG_S: Final = 60.0
-"""A loop this long without a tick is taken for dead."""
+"""A loop without a tick for this long is considered hung."""
 
 FROZEN_S: Final = 2.5
-"""A loop this long without a tick (one a second) was frozen: others may have taken over what it holds."""
+"""A loop without a tick (one per second) for this long was frozen: its jobs may have been reclaimed."""
 WAKING_S: Final = 1.0
-"""What it had not read by then is read within this time."""
+"""After that, its unread replies are read within this time."""
 
 RENEW: Final = load_script("worker.queue", "renew")
 _LOST, _CANCEL = 0, 2
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Leased(Protocol):
-    """What the thread needs to know of a delivery."""
+    """The part of a delivery that the thread needs."""
 
     job_id: str
     lane: Lane
@@ -79,7 +79,7 @@ class LeaseKeeper(Renewals):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it, at most one renewal long."""
+        """Stop the thread and wait for it, at most for one renewal."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(self.every_s + 5)
@@ -95,7 +95,7 @@ class LeaseKeeper(Renewals):
             self._held.pop(id(delivery), None)
 
     def tick(self) -> None:
-        """Note that the event loop is alive; call it every second from the loop."""
+        """Record that the event loop is alive; to be called from the loop every second."""
         now = time.monotonic()
         if now - self._ticked_at > FROZEN_S:
             self._woke_at = now
@@ -103,7 +103,7 @@ class LeaseKeeper(Renewals):
 
     @property
     def loop_was_frozen(self) -> bool:
-        """Whether the event loop stood still until just now: replies it reads may be long out of date."""
+        """Whether the event loop was frozen until just now, so that the replies it reads may be out of date."""
         now = time.monotonic()
         return now - self._ticked_at > FROZEN_S or now - self._woke_at < WAKING_S
 

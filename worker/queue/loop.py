@@ -1,10 +1,9 @@
-"""The loop of a worker: fills free slots with entries of the lanes, and hands each to the executor.
+"""The loop of a worker: fills free slots with entries of the lanes and passes each to the executor.
 
-While there is a backlog, ``claim.lua`` takes as many entries as there are slots in one call, the batches in turn. Once
-a lane has shown itself empty, a blocking read waits there, on its own connection, for the next entry; what it brings
-when no slot is free any more is requeued. **Reclaims come before claims**: once ``upkeep.py`` has requested a reclaim,
-pending entries of lost workers fill the free slots before new entries do. Redis decides who gets an entry. Next:
-``executor.py``.
+While there is a backlog, one call of ``claim.lua`` takes as many entries as there are slots, alternating between
+batches. Once a lane is empty, a blocking read on a dedicated connection waits for the next entry, which is requeued if
+no slot is free any more. **Reclaims come before claims**: once ``upkeep.py`` has requested a reclaim, pending entries
+of lost workers fill the free slots before new entries do. Redis decides who gets an entry. Next: ``executor.py``.
 """
 
 from __future__ import annotations
@@ -37,44 +36,44 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Slots:
-    """The slots of one worker: ``max_jobs`` of them, and those that ``holders`` of each lane hold.
+    """The slots of one worker: ``max_jobs``, and those held by each lane's ``holders``.
 
-    One slot is kept for interactive jobs, so that a question never waits behind scans; while both lanes wait, one claim
-    in five is batch, so that scans never starve behind questions. Assessments have slots of their lane beside these,
-    ``assess`` of them: scans and model calls do not wait for each other.
+    One slot is reserved for interactive jobs, so that a question never waits behind scans; while both lanes wait, one
+    claim in five is batch, so that questions never starve scans. Assessments have ``assess`` additional slots, so that
+    scans and model calls do not wait for each other.
     """
 
     max_jobs: int
     holders: Mapping[Lane, Sized]
     assess: int = 0
     kept: int = 1
-    """Slots that batch may not take."""
+    """Slots that the batch lane may not use."""
     credit: int = 0
     """Fair-share credit of the batch lane, capped so that an idle lane cannot burst."""
 
     @property
     def free(self) -> int:
-        """How many entries could be claimed now."""
+        """The number of entries that could be claimed now."""
         return self.max_jobs - sum(len(self.holders[lane]) for lane in SUBMITTED)
 
     @property
     def for_batch(self) -> int:
-        """How many of the free slots batch may take; a single slot is kept for nobody."""
+        """The number of free slots that batch may use; a single slot is not reserved."""
         kept = self.kept if self.max_jobs > 1 else 0
         return max(0, min(self.free, self.max_jobs - kept - len(self.holders[Lane.BATCH])))
 
     def for_lane(self, lane: Lane) -> int:
-        """How many of the free slots ``lane`` may take."""
+        """The number of free slots that ``lane`` may use."""
         if lane is Lane.ASSESS:
             return max(0, self.assess - len(self.holders[lane]))
         return self.for_batch if lane is Lane.BATCH else self.free
 
     def batch_turns(self, slots: int) -> int:
-        """How many of the next ``slots`` claims belong to batch before interactive."""
+        """The number of the next ``slots`` claims in which batch precedes interactive."""
         return max(0, self.credit + slots) // BATCH_SHARE
 
     def note_claim(self, *, interactive: int, batch: int) -> None:
-        """Settle the entries of one claim with the share of batch."""
+        """Update batch's credit after a claim."""
         earned = self.credit + interactive - (BATCH_SHARE - 1) * batch
         self.credit = max(1 - BATCH_SHARE, min(earned, BATCH_SHARE - 1))
 
@@ -82,7 +81,7 @@ class Slots:
 class Loop:
     """Keeps the slots of one worker filled until it is stopped.
 
-    Of the worker's options, those that bound what may be claimed are read for each claim.
+    The worker's options that limit claims are read for each claim.
     """
 
     def __init__(self, stream: JobStream, executor: Executor, leases: LeaseKeeper, *, lease_s: float) -> None:
@@ -111,12 +110,12 @@ class Loop:
         self._executor.freed.set()
 
     async def look_at(self, lane: Lane) -> None:
-        """Claim from ``lane`` again if it is being read: entries wait there for their turn, which no read brings."""
+        """Claim from ``lane`` again if it is being read: a read does not return entries that wait for their turn."""
         if self._drained[lane].is_set():
             await self._readers[lane].unblock()
 
     async def heed_controls(self) -> None:
-        """Let no read bring a job of a lane that is paused now, and look again at what is resumed."""
+        """Stop reads of paused lanes, and claim from resumed ones."""
         for lane in list(self._reading):
             if self._room(lane) <= 0:
                 await self._readers[lane].unblock()
@@ -124,19 +123,19 @@ class Loop:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is held, and no read could bring a job."""
+        """Whether no job is held and no read can return one."""
         return not self._executor.tasks and not self._reading
 
     def request_reclaim(self) -> None:
-        """Let the loop reclaim before its next claim; a reclaim that has not seen all pending entries goes on."""
+        """Let the loop reclaim before its next claim; an incomplete reclaim continues."""
         for lane, cursor in self._reclaim_from.items():
             self._reclaim_from[lane] = cursor or "0-0"
         self.look_again()
 
     async def run(self) -> None:
-        """Claim until ``stop``; survives whatever Redis answers.
+        """Claim until ``stop``; survives every error of Redis.
 
-        Raises what has ended a reader: its lane is not claimed from meanwhile, and would be nobody's.
+        Raises a reader's unexpected error, since nobody would claim from its lane otherwise.
         """
         lanes = [lane for lane in Lane if lane is not Lane.ASSESS or self._slots.assess]
         readers = [asyncio.create_task(self._read_lane(lane), name=f"read-{lane}") for lane in lanes]
@@ -156,7 +155,7 @@ class Loop:
             await self._end_readers(readers)
 
     def stop(self) -> None:
-        """Take no more; ``run`` returns when the outstanding reads have come home."""
+        """Claim no more; ``run`` returns when the outstanding reads have ended."""
         self.is_stopping = True
         self.look_again()
         for event in self._drained.values():
@@ -175,19 +174,19 @@ class Loop:
 
     @property
     def may_reclaim(self) -> bool:
-        """Whether Redis has answered this worker without a break for a full lease.
+        """Whether Redis has answered this worker without interruption for a full lease.
 
-        The outage rule: idle time runs on while Redis is down, and within a lease every healthy worker renews its own.
-        The lease thread notices a Redis that is frozen or away; the connection of the reclaim, a Redis that was
-        restarted between two renewals, perhaps from a snapshot so old that every lease has ended in it.
+        The outage rule: idle time continues while Redis is down, and within a lease every healthy worker renews its
+        leases. The lease thread detects a Redis that is frozen or unreachable; the reclaim's connection detects one
+        that was restarted between two renewals, perhaps from a snapshot so old that every lease has ended in it.
         """
         up_since = max(self._leases.up_since, self._stream.connected_since)
         return time.monotonic() - up_since >= self._lease_s
 
     async def _reclaim(self) -> None:
-        """Reclaim pending entries that nobody has renewed for a lease, as many as there are slots for their lane.
+        """Reclaim pending entries that were not renewed for a lease, as many as their lane has slots for.
 
-        XAUTOCLAIM looks at ten pending entries a slot: it is called until it has seen all or the slots are full.
+        XAUTOCLAIM examines ten pending entries per slot: it is called until it has seen all or the slots are full.
         """
         idle_ms = int(self._lease_s * 1000)
         for lane in Lane:
@@ -205,9 +204,9 @@ class Loop:
                     self._begin([(entry, None) for entry in entries])
 
     async def _claim(self) -> None:
-        """Claim new entries for the free slots, of the lanes that nobody reads: a read starts what it brings.
+        """Claim new entries for the free slots from lanes without a pending read, which would start them itself.
 
-        Assessments are only read, one by one: each is a model call.
+        Assessments are only read, one at a time: each is a model call.
         """
         if self._room(Lane.ASSESS) > 0:
             self._drained[Lane.ASSESS].set()
@@ -233,12 +232,12 @@ class Loop:
             self._drained[Lane.INTERACTIVE].set()
 
     def _room(self, lane: Lane) -> int:
-        """Return how many entries of ``lane`` may be taken now: none while it is paused."""
+        """Return the number of entries of ``lane`` that may be claimed now; none while it is paused."""
         is_paused = f"lane:{lane}" in self._executor.controls.fields
         return 0 if is_paused else self._allowed(self._slots.for_lane(lane))
 
     def _allowed(self, slots: int) -> int:
-        """Return how many of ``slots`` may be filled: none when stopping or draining; else as arq's options say."""
+        """Return how many of ``slots`` may be filled: none when stopping or draining, else by arq's options."""
         options = self._executor.functions.options
         if self.is_stopping or self._executor.controls.is_draining or not options.allow_pick_jobs:
             return 0
@@ -247,7 +246,7 @@ class Loop:
         return min(slots, options.queue_read_limit)
 
     def _begin(self, claimed: Iterable[Claimed]) -> None:
-        """Hand entries to the executor; one without a slot is requeued by it."""
+        """Pass entries to the executor, which requeues those without a slot."""
         for entry, start in claimed:
             self.claimed += 1
             has_slot = not self.is_stopping and self._slots.for_lane(entry.lane) > 0
@@ -255,7 +254,7 @@ class Loop:
         self._stream.send_starts()
 
     async def _read_lane(self, lane: Lane) -> None:
-        """Wait on an empty lane for its next entry, whenever the lane has a free slot."""
+        """Wait for the next entry of an empty lane whenever the lane has a free slot."""
         drained = self._drained[lane]
         while not self.is_stopping:
             await drained.wait()
@@ -282,7 +281,7 @@ class Loop:
             self._reading.discard(lane)
 
     def _arrived(self, claimed: list[Claimed]) -> None:
-        """Begin what a blocking read has brought; the rest can wait until that is done."""
+        """Start the entry that a blocking read returned; everything else can wait."""
         newest, _ = claimed[-1]
         lane = newest.lane
         self._newest[lane] = newest.id
@@ -306,7 +305,7 @@ class Loop:
             await reader.close()
 
     async def _pause(self, error: Exception) -> None:
-        """Wait with back-off after an error; restore what can be restored."""
+        """Wait with back-off after an error, and recreate lost groups."""
         pause_s = self._backoff.pause_s()
         log.warning("claim.paused", error=str(error), pause_s=pause_s, is_full=isinstance(error, OutOfMemoryError))
         if "NOGROUP" in str(error):

@@ -1,4 +1,4 @@
-"""What one delivery came to, and what a job function may commit. Pure: no I/O, no clock.
+"""The outcomes of a delivery, and what a job function may commit. Pure: no I/O, no clock.
 
 ``decide`` is the whole retry policy. A job function returns a ``Commit`` (or any JSON-able value); the writes in it
 are applied by finish.lua together with the result, in one fenced step. Next: ``run.py``.
@@ -20,10 +20,10 @@ from worker.queue.barrier_writes import BarrierWrite, NewsWrite, PageWrite, Tall
 
 BACKOFF_BASE_S: Final = 1.0
 BACKOFF_CAP_S: Final = 300.0
-"""Five minutes: longer than a restart of Redis or Ollama, short enough that a night's batch ends in the night."""
+"""Five minutes: longer than a restart of Redis or Ollama, short enough for a nightly batch to end overnight."""
 
 FULL_PAUSE_S: Final = 5.0
-"""A full Redis is nobody's failure: its jobs wait, however long it is full, and spend no attempt."""
+"""A full Redis is not the job's failure: jobs wait until there is room, without spending an attempt."""
 
 _TRANSIENT: Final = (
     ConnectionError,
@@ -31,12 +31,12 @@ _TRANSIENT: Final = (
     redis.exceptions.TimeoutError,
     redis.exceptions.ReadOnlyError,
 )
-"""Errors of the surroundings, worth another attempt whoever raises them."""
+"""Errors of the environment, worth another attempt regardless of who raises them."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashWrite:
-    """``HSET key fields``; with ``only_existing`` a hash that is not there stays so."""
+    """``HSET key fields``; ``only_existing`` creates no hash."""
 
     key: str
     fields: Mapping[str, str | bytes | int | float]
@@ -54,7 +54,7 @@ class CounterWrite:
 
 @dataclass(frozen=True, slots=True)
 class ExpiryWrite:
-    """``EXPIRE key ttl_s``, of a hash written before it."""
+    """``EXPIRE key ttl_s`` of a hash written before it."""
 
     key: str
     ttl_s: int
@@ -62,7 +62,7 @@ class ExpiryWrite:
 
 @dataclass(frozen=True, slots=True)
 class EventWrite:
-    """``XADD key * event line``: a further event. The completion event, added after it, keeps the stream short."""
+    """``XADD key * event line``: a further event. The completion event, added after it, trims the stream."""
 
     key: str
     line: str
@@ -106,8 +106,8 @@ class ReplaceWrite:
 class FieldNeeded:
     """Nothing is committed unless the hash ``key`` has ``value`` in ``field``; the field goes then, if ``goes``.
 
-    What a run wrote before its commit may be lost in a failover between the two: the delivery is lost with it, and the
-    job's next one makes up for it.
+    A failover may lose what a run wrote before its commit. Then the delivery is lost too, and the job's next delivery
+    writes it again.
     """
 
     key: str
@@ -135,7 +135,7 @@ Write = (
 
 
 def write_args(write: Write) -> list[Arg]:
-    """Return the arguments of finish.lua for one write: its command, how many values, the values."""
+    """Return finish.lua's arguments for a write: its command, the number of values, the values."""
     if isinstance(write, HashWrite):
         flat: list[Arg] = [item for pair in write.fields.items() for item in pair]
         return ["HSETXX" if write.only_existing else "HSET", len(flat), *flat]
@@ -160,7 +160,7 @@ def write_args(write: Write) -> list[Arg]:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a finished job leaves behind: its result, other writes, and fields for the completion event.
+    """The commit of a finished job: its result, other writes, and fields for the completion event.
 
     The queue fills ``job_id``, ``kind`` and ``state`` of the result.
     """
@@ -170,7 +170,7 @@ class Commit:
     event: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def encoded_result(self, job_id: str, kind: str) -> str:
-        """Return the result's JSON as it is kept."""
+        """Return the result's JSON as stored."""
         return self.result.of_job(job_id=job_id, kind=kind, state=JobState.SUCCEEDED).model_dump_json()
 
 
@@ -184,10 +184,11 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Run again after ``delay_s``; ``attempt_returned`` when the failure was not the job's.
+    """Run again after ``delay_s``; ``attempt_returned`` if the failure was not the job's.
 
-    ``cause`` is what the function raised, for the log alone. With ``needs_function``, the worker has none for the kind:
-    the job runs once one that has comes, or dies after ``delay_s``. With ``control``, it waits until that is resumed.
+    ``cause`` is the function's exception, only for the log. ``needs_function``: this worker has no function for the
+    kind; the job waits for a worker that has one, and is dead-lettered after ``delay_s``. ``control``: it waits until
+    that is resumed.
     """
 
     delay_s: float
@@ -200,12 +201,12 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody asked for it."""
+    """The job was cancelled on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """No further attempt; the job goes to the dead-letter stream. ``cause`` is what the function raised."""
+    """No further attempt; the job is dead-lettered. ``cause`` is the function's exception."""
 
     error: ErrorInfo
     cause: BaseException | None = field(default=None, compare=False, repr=False)
@@ -213,19 +214,19 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """The worker stops: somebody else runs it, no attempt spent."""
+    """The worker stops: the job is requeued, and no attempt is spent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease is gone: nothing of this delivery counts."""
+    """The lease is lost: nothing of this delivery is committed."""
 
 
 Outcome = Succeeded | Retried | Cancelled | Dead | Requeued | Lost
 
 
 class Decided(Exception):
-    """Ends a run with an outcome that no policy changes."""
+    """Ends a run with an outcome that bypasses the retry policy."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(type(outcome).__name__)
@@ -235,23 +236,23 @@ class Decided(Exception):
 def backoff_s(attempt: int, *, random: Callable[[], float]) -> float:
     """Return the wait before the attempt after ``attempt`` (1 = the first): exponential with full jitter.
 
-    ``random`` gives numbers in [0, 1). Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
+    ``random`` returns numbers in [0, 1). Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
     """
     ceiling: float = BACKOFF_BASE_S * 2.0 ** min(attempt - 1, 30)
     return random() * min(BACKOFF_CAP_S, ceiling)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether another attempt may go better: what says so of itself, and failures of the surroundings."""
+    """Whether another attempt may succeed: errors marked retryable, and failures of the environment."""
     return bool(getattr(error, "retryable", False)) or isinstance(error, _TRANSIENT)
 
 
 def decide(error: BaseException, *, attempt: int, tries: int, random: Callable[[], float]) -> Outcome:
-    """Return what follows from an error that a job function raised in its ``attempt``-th run of ``tries``.
+    """Return the outcome of an error raised by a job function in attempt ``attempt`` of ``tries``.
 
-    arq's ``Retry`` (known by its ``defer_score``, ms, so that only one file imports arq) waits as long as it says.
-    A bug does not get better by repetition: any error that is neither transient nor a ``Retry`` ends the job. Waiting
-    for a conversation, a host, or room in a full Redis costs no attempt.
+    arq's ``Retry`` (recognized by its ``defer_score``, ms, so that only one file imports arq) sets its own wait.
+    Repetition does not cure a bug: any error that is neither transient nor a ``Retry`` ends the job. Waiting for a
+    conversation, a host, or room in a full Redis costs no attempt.
     """
     asked_ms: int | None = getattr(error, "defer_score", None)
     wants_retry = hasattr(error, "defer_score")

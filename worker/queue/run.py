@@ -1,7 +1,7 @@
 """Runs the job function of one delivery and returns its outcome: resolve → run → normalise.
 
-``JobFunctions`` holds what an arq worker's options say about its functions. The only broad catch of the product is
-here: whatever a job function or a hook raises. The retry policy is ``outcome.decide``. Called by ``executor.py``.
+``JobFunctions`` holds what an arq worker's options say about its functions. The product's only broad catch is here: it
+catches all errors of job functions and hooks. The retry policy is ``outcome.decide``. Called by ``executor.py``.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from worker.queue.outcome import (
 JobFunction = Callable[..., Awaitable[Any]]
 Hook = Callable[[dict[Any, Any]], Awaitable[Any]]
 Settle = Callable[[bytes, str], Awaitable["Commit | None"]]
-"""Returns what a job of a payload, ended without success for a reason, commits instead; None where there is nothing."""
+"""Returns the commit of a job of this payload that ended without success for this reason, or None."""
 
 INSIST_AFTER_S = 5.0
-"""Time a cancelled job has to clean up before it is cancelled again."""
+"""Seconds for a cancelled job to clean up before it is cancelled again."""
 
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -72,20 +72,20 @@ class Run:
     stopped_by: StopReason | None = None
 
     def stop(self, reason: StopReason) -> None:
-        """Cancel the job function and remember why."""
+        """Cancel the job function and record the reason."""
         if self.stopped_by is None and self.task is not None:
             self.stopped_by = reason
             self._insist()
 
     def _insist(self) -> None:
-        """Cancel, and again after a while: a cancellation may be swallowed (python/cpython issue 134471)."""
+        """Cancel, and again later: a cancellation may be swallowed (python/cpython issue 134471)."""
         if self.task is not None:
             self.task.cancel()
             asyncio.get_running_loop().call_later(INSIST_AFTER_S, self._insist)
 
 
 async def execute(run: Run, ctx: dict[Any, Any], *, on_start: Hook | None) -> Outcome:
-    """Run the function to its end and return the outcome; an error of ``on_start`` is the job's. Never raises."""
+    """Run the function and return the outcome; an error of ``on_start`` counts as the job's. Never raises."""
     run.task = cast("asyncio.Task[Any]", asyncio.current_task())
     try:
         if on_start is not None:
@@ -106,7 +106,7 @@ async def execute(run: Run, ctx: dict[Any, Any], *, on_start: Hook | None) -> Ou
 
 
 async def run_hook(hook: Hook, ctx: dict[Any, Any]) -> None:
-    """Run a hook that has no say in the outcome any more: its error is logged."""
+    """Run a hook that cannot change the outcome; its error is logged."""
     try:
         await hook(ctx)
     except Exception as error:  # noqa: BLE001  a hook is the user's code, and the job has its outcome already
@@ -114,7 +114,7 @@ async def run_hook(hook: Hook, ctx: dict[Any, Any]) -> None:
 
 
 def normalise_value(value: object) -> Outcome:
-    """Return the outcome of a function that returned: its commit, or its value as JSON, or dead if it is neither."""
+    """Return the outcome of a function's value: a commit, a value as JSON, or dead for anything else."""
     if isinstance(value, Succeeded):
         return value
     if isinstance(value, Commit):
@@ -156,16 +156,16 @@ def _stopped(run: Run, error: BaseException) -> Outcome:
 
 
 class Deadlines:
-    """Time-outs of the runs of one event loop, without a timer each: most runs end long before theirs.
+    """Time-outs of an event loop's runs without a timer for each: most runs end long before.
 
-    Runs with the same time-out end in the order they began, so one timer for each length is enough.
+    Runs with the same time-out expire in the order they began, so one timer per length is enough.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[float, dict[Run, float]] = {}
 
     def begin(self, run: Run) -> None:
-        """Count the run's time-out from now, if it has one."""
+        """Start the run's time-out, if it has one."""
         if not run.timeout_s:
             return
         loop = asyncio.get_running_loop()
@@ -177,11 +177,11 @@ class Deadlines:
         runs[run] = due
 
     def end(self, run: Run) -> None:
-        """Count no more. Safe to call twice, and late."""
+        """Cancel the time-out. Safe to call twice, and late."""
         self._waiting.get(run.timeout_s or 0, {}).pop(run, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        """Stop what is due; wait for the next one. A length without runs keeps no timer."""
+        """Stop the runs that are due and wait for the next; a length without runs keeps no timer."""
         runs, now = self._waiting[timeout_s], loop.time()
         for run in [run for run, due in runs.items() if due <= now]:
             del runs[run]
@@ -195,14 +195,14 @@ class Deadlines:
 class JobFunctions:
     """The functions of one worker; ``options`` has the attributes of ``arq.Worker``, its hooks among them.
 
-    They are read for each job: an arq program may change its worker's attributes.
+    The options are read for each job: an arq program may change its worker's attributes.
     """
 
     slots_kept_for_interactive = 1
 
     @property
     def may_be_cancelled(self) -> bool:
-        """Whether jobs that run, or are about to, heed a cancellation."""
+        """Whether running and starting jobs can be cancelled."""
         return True
 
     def __init__(self, options: Any, *, note_progress: Callable[[Delivery, str], Awaitable[object]]) -> None:
@@ -210,17 +210,17 @@ class JobFunctions:
         self._send_progress = note_progress
 
     def tries_of(self, kind: str) -> int:
-        """Return how often a job of ``kind`` may be tried; unknown kinds as by default."""
+        """Return the maximum attempts of a job of ``kind``; the default for unknown kinds."""
         function = self.options.functions.get(kind)
         return getattr(function, "max_tries", None) or self.options.max_tries
 
     def tries(self) -> list[Arg]:
-        """Return the tries of a kind by default, then kind and tries of each function that has its own."""
+        """Return the default attempts, then kind and attempts of each function with its own."""
         own = {kind: getattr(function, "max_tries", None) for kind, function in self.options.functions.items()}
         return [self.options.max_tries, *(word for kind, tries in own.items() if tries for word in (kind, tries))]
 
     def resolve(self, delivery: Delivery) -> Run:
-        """Return the call to make; raises ``InvalidJob`` for arguments that are no JSON, or ``Decided``."""
+        """Return the run; raises ``InvalidJob`` for arguments that are not JSON, or ``Decided``."""
         functions = self.options.functions
         function = functions.get(delivery.kind)
         if function is None:
@@ -230,7 +230,7 @@ class JobFunctions:
         return Run(delivery, function.coroutine, args, kwargs, timeout_s)
 
     def unknown(self, delivery: Delivery, *, has_waited: bool = False) -> Outcome:
-        """Return what becomes of a job without a function here: it waits for another worker, or has waited enough."""
+        """Return the outcome of a job without a function here: wait for another worker, or dead after that wait."""
         wait_s = self.options.kind_wait_s if delivery.lane in SUBMITTED else 0
         error = unknown_kind(delivery, self.options.functions, wait_s=wait_s, has_waited=has_waited)
         is_dead = has_waited or not wait_s
@@ -239,9 +239,9 @@ class JobFunctions:
         return Dead(error) if is_dead else Retried(wait_s, error, attempt_returned=True, needs_function=True)
 
     async def settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """Return ``outcome``, or for a death or a cancellation the commit that its kind's ``settle`` makes of it.
+        """Return ``outcome``, or for a dead or cancelled job the commit of its kind's ``settle``.
 
-        An assessment ends in its scan's result even then. What ``settle`` raises of Redis passes through.
+        Thus an assessment always ends in its scan's result. Redis errors of ``settle`` are raised.
         """
         settle: Settle | None = getattr(self.options, "settle", {}).get(delivery.kind)
         if settle is None or not isinstance(outcome, Dead | Cancelled):
@@ -251,7 +251,7 @@ class JobFunctions:
         return outcome if commit is None else Succeeded(commit)
 
     def result_ttl_s(self, kind: str) -> int | None:
-        """Return how long a result of ``kind`` is kept: 0 for ever, -1 not at all, in s."""
+        """Return the seconds that a result of ``kind`` is kept: 0 means permanently, -1 not at all."""
         own, function = self.options, self.options.functions[kind]
         forever = own.keep_result_forever if function.keep_result_forever is None else function.keep_result_forever
         if forever:
@@ -260,11 +260,11 @@ class JobFunctions:
         return max(1, int(ttl_s)) if ttl_s else -1
 
     def failure_ttl_s(self, kind: str) -> int | None:
-        """Return how long a failure of ``kind`` is kept, as ``result_ttl_s`` does; None is the stream's default."""
+        """Return the seconds that a failure of ``kind`` is kept; None is the stream's default."""
         del kind
 
     def refusal(self, delivery: Delivery) -> ErrorInfo | None:
-        """Return why a started delivery must not run; None where it may."""
+        """Return why a started delivery must not run, or None."""
         if delivery.is_exhausted:
             return exhausted(delivery)
         if delivery.is_expired:
@@ -272,7 +272,7 @@ class JobFunctions:
         return None
 
     def ctx_of(self, delivery: Delivery) -> dict[Any, Any]:
-        """Return the ctx a job function gets: the worker's, what arq adds, and ``ctx["progress"](text)``."""
+        """Return a job function's ctx: the worker's, arq's additions, and ``ctx["progress"](text)``."""
         return {
             **self.options.ctx,
             "job_id": delivery.job_id,
@@ -285,7 +285,7 @@ class JobFunctions:
         }
 
     async def after(self, ctx: dict[Any, Any], outcome: Outcome, is_committed: bool) -> None:
-        """Count a committed end, and run arq's ``after_job_end`` with ``ctx["outcome"]``."""
+        """Count a committed job, and run arq's ``after_job_end`` with ``ctx["outcome"]``."""
         options = self.options
         if is_committed:
             options.jobs_complete += isinstance(outcome, Succeeded)
@@ -295,6 +295,6 @@ class JobFunctions:
             await run_hook(options.after_job_end, {**ctx, "outcome": outcome if is_committed else Lost()})
 
     def _note_progress(self, delivery: Delivery, text: str) -> None:
-        """Send the note on its way; a lost one is no loss."""
+        """Send the note without waiting; losing one is harmless."""
         note = asyncio.ensure_future(self._send_progress(delivery, text))
         note.add_done_callback(lambda done: done.cancelled() or done.exception())

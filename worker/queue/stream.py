@@ -1,8 +1,8 @@
 """The job stream in Redis terms: every arrow of ``docs/state-machine.md`` is one method and one Lua script.
 
-Redis is authoritative and its clock is the only one. Nothing here knows what a job does, or retries anything: a
-method returns what Redis decided or raises. ``loop.py`` claims, ``executor.py`` starts and ends; leases are renewed by
-a separate thread, ``leases.py``.
+Redis is authoritative and its clock is the only one. This module does not know what jobs do and retries nothing: a
+method returns Redis' decision or raises. ``loop.py`` claims, ``executor.py`` starts and ends; the thread of
+``leases.py`` renews leases.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from worker.queue.lanes import Lanes
 from worker.queue.outcome import Commit, encode_failure, write_args
 
 DEAD_CAP: Final = 10_000
-"""Dead letters kept; older ones go, with an alert."""
+"""Maximum number of dead letters; older ones are dropped, with an alert."""
 DEAD_BYTES: Final = 256 << 20
-"""What they take at most: 10,000 of a megabyte would fill Redis. The newest one is always kept."""
+"""Maximum bytes of dead letters: 10,000 of a megabyte would fill Redis. The newest one is always kept."""
 LEAST_JUMP_MS: Final = 2_000
-"""A reply may be late by as much without Redis' clock having jumped."""
+"""A reply may be this late without a jump of Redis' clock."""
 KEPT_PAYLOAD_BYTES: Final = 2_000
-"""A longer payload goes with the end of its job, which nobody can run again; a short one says what was asked."""
+"""A longer payload is deleted when its job ends, since it cannot run again; a short one documents the request."""
 MAX_DEAD_VALUE_BYTES: Final = 100_000
-"""A value of garbage is cut to this on the dead-letter stream."""
+"""Length to which malformed values are cut on the dead-letter stream."""
 KEEP_FINISHED_S: Final = 7 * 86_400
 
 Standing = Literal["committed", "already", "lost", "overdue"]  # overdue: has waited for a function as long as it may
@@ -51,7 +51,7 @@ SCRIPTS: Final[Mapping[str, Script]] = {
 
 
 class JobStream:
-    """The lanes of one environment, seen by one consumer."""
+    """The lanes of one environment for one consumer."""
 
     def __init__(
         self, redis: Redis, pipe: ScriptPipe, keys: Keys, *, consumer: str, result_ttl_s: int, keeps_jobs: bool = True
@@ -77,9 +77,9 @@ class JobStream:
     # ------------------------------------------------------------------------------------------ taking jobs
 
     async def claim(self, *, slots: int, for_batch: int, turns: int, for_interactive: int | None = None) -> list[Entry]:
-        """Take up to ``slots`` entries at once, without waiting; interactive first but for batch's ``turns``.
+        """Claim up to ``slots`` entries without waiting; interactive ones first, except for batch's ``turns``.
 
-        ``for_interactive`` and ``for_batch``: how many slots the lane may take; 0 leaves it alone.
+        ``for_interactive`` and ``for_batch`` are the slots that the lane may use; 0 skips it.
         """
         of_lanes = (slots if for_interactive is None else for_interactive, for_batch)
         interactive, batch = await self.pipe.call(
@@ -88,10 +88,10 @@ class JobStream:
         return entries_of(Lane.INTERACTIVE, interactive) + entries_of(Lane.BATCH, batch)
 
     async def reclaim(self, lane: Lane, *, cursor: str, count: int, min_idle_ms: int) -> tuple[str, list[Entry]]:
-        """Take over up to ``count`` entries that nobody renewed for ``min_idle_ms``; returns the next cursor too.
+        """Reclaim up to ``count`` entries that were not renewed for ``min_idle_ms``; also returns the next cursor.
 
-        Entries already deleted leave the pending list by this. Source: XAUTOCLAIM. Where Redis' clock has jumped since
-        the last call, nothing is taken over, and each entry is renewed for its holder.
+        This removes deleted entries from the pending list (XAUTOCLAIM). If Redis' clock has jumped since the last call,
+        nothing is reclaimed and each entry is renewed for its holder.
         """
         known_ms, known_at = self._redis_clock.get(lane, (0, 0.0))
         expected_ms = known_ms and known_ms + int((time.monotonic() - known_at) * 1000)
@@ -104,17 +104,17 @@ class JobStream:
 
     @property
     def connected_since(self) -> float:
-        """Monotonic time since which the connection that ``reclaim`` uses has stood."""
+        """Monotonic time at which ``reclaim``'s connection was opened."""
         return self.pipe.connected_since
 
     def reader(self, lane: Lane, *, arrived: Arrived) -> LaneReader:
-        """Return a blocking reader of ``lane``, which starts what it reads and calls ``arrived`` with it."""
+        """Return a blocking reader of ``lane``, which starts the entries it reads and passes them to ``arrived``."""
         return LaneReader(self.redis, self.keys, lane, consumer=self.consumer, arrived=arrived)
 
     def start(self, entry: Entry, *, tries: int, is_repeated: bool = False) -> asyncio.Future[Started]:
-        """Send the start of a claimed entry with this tick's others; returns a future of what it became.
+        """Send the start of a claimed entry with this tick's others; returns a future of the reply.
 
-        A start that ``is_repeated``, because its reply was lost, counts no attempt. Raises redis-py's errors.
+        A start that ``is_repeated`` because its reply was lost counts no attempt. Raises redis-py's errors.
         """
         if b"payload" in entry.fields and may_have_login(entry):
             return asyncio.ensure_future(self._start_without_login(entry, tries, is_repeated))
@@ -152,7 +152,7 @@ class JobStream:
     ) -> Standing:
         """Commit a success: result, writes, acknowledgement, state, counter and event in one step.
 
-        ``result_ttl_s``: 0 keeps the result for ever, -1 keeps none, None is the worker's default.
+        ``result_ttl_s``: 0 keeps the result permanently, -1 not at all, None is the worker's default.
         """
         if commit is None:
             result = encode_value(delivery.job_id, delivery.kind, value_json)
@@ -192,9 +192,9 @@ class JobStream:
     async def bury(
         self, delivery: Delivery, error: ErrorInfo, *, result_ttl_s: int | None = None
     ) -> tuple[Standing, int]:
-        """Commit a death; returns the length of the dead-letter stream too.
+        """Dead-letter the job; also returns the length of the dead-letter stream.
 
-        ``result_ttl_s`` as for ``finish``. Where not even the result is kept, there is no letter either.
+        ``result_ttl_s`` is as for ``finish``. If the result is not kept, there is no dead letter either.
         """
         ttl_s = self._result_ttl_s if result_ttl_s is None else result_ttl_s
         keys = [self._lane_keys[delivery.lane], self.keys.dead, self.keys.job(delivery.job_id)]
@@ -220,9 +220,9 @@ class JobStream:
         needs_function: bool = False,
         control: str = "",
     ) -> Standing:
-        """Commit a retry: the job is scheduled, and may wait for a worker that has a function for its kind.
+        """Commit a retry: the job is scheduled, possibly for a worker that has a function for its kind.
 
-        With ``control`` it waits until that is lifted.
+        With ``control`` it waits until that is removed.
         """
         keys = [*self._held_keys(delivery), self.keys.scheduled_in(delivery.lane), self.keys.events]
         if needs_function:
@@ -238,7 +238,7 @@ class JobStream:
         return reply.decode()
 
     async def requeue(self, delivery: Delivery) -> Standing:
-        """Queue the job again at once and return its attempt."""
+        """Requeue the job at once and return its attempt."""
         reply = await self.pipe.call(
             SCRIPTS["requeue"],
             self._held_keys(delivery),
@@ -248,10 +248,10 @@ class JobStream:
         return reply.decode()
 
     async def reject(self, entry: Entry, error: ErrorInfo, *, is_unknown: bool = False) -> tuple[Rejected, int]:
-        """Bury an entry that is no job, with its fields but for user info; a caller who polls its id is told too.
+        """Dead-letter a malformed entry with its fields, without user info; its result key says so too.
 
-        An entry that names a job of somebody else is dead under its own id, and that job is left alone. One that
-        ``is_unknown``, whose job has ended and is no longer kept, is dropped.
+        An entry that names another job is dead-lettered under its own id, and that job is not touched. If
+        ``is_unknown`` (its job has ended and is no longer kept), the entry is dropped.
         """
         result = encode_failure(entry.job_id, entry.kind, JobState.DEAD, error)
         line = {"v": 1, "event": "job.rejected", "lane": entry.lane, "state": "dead"}
@@ -265,7 +265,7 @@ class JobStream:
         return reply[0].decode(), reply[1] if len(reply) > 1 else 0
 
     async def note_progress(self, delivery: Delivery, text: str) -> bool:
-        """Write how far the job is; False when the delivery no longer holds it."""
+        """Write the job's progress; returns False if the delivery no longer holds it."""
         reply = await self.pipe.call(
             SCRIPTS["progress"], (self.keys.job(delivery.job_id),), (delivery.fence, text[:500])
         )
@@ -274,7 +274,7 @@ class JobStream:
     # ------------------------------------------------------------------------------------------ parts
 
     def _job_ttl_s(self, result_ttl_s: int) -> int:
-        """Return how long an ended job is kept; with its result where jobs are not kept for themselves, 0 for ever."""
+        """Return the seconds that an ended job is kept, 0 for permanently; unless kept longer, as its result."""
         if self._keeps_jobs:
             return KEEP_FINISHED_S
         return max(60, result_ttl_s) if result_ttl_s else 0
@@ -286,7 +286,7 @@ class JobStream:
         return (*self._who, delivery.entry, delivery.fence)
 
     def _event_head(self, name: str, delivery: Delivery, state: JobState, extra: Mapping[str, Any]) -> str:
-        """Return the event's JSON without its closing brace: Lua adds the time. Not json.dumps: one for each job."""
+        """Return the event's JSON without its closing brace: Lua adds the time. Avoids json.dumps on a hot path."""
         about = (
             f'"v": 1, "event": "{name}", "job_id": "{delivery.job_id}", "kind": {json.dumps(delivery.kind)}, '
             f'"lane": "{delivery.lane}", "state": "{state}", "attempt": {delivery.attempt}, '
@@ -301,6 +301,6 @@ class JobStream:
 
 
 def encode_value(job_id: str, kind: str, value_json: str) -> str:
-    """Return the JSON of a ``FunctionResult`` around a value that is JSON already; the hot path of plain functions."""
+    """Return the JSON of a ``FunctionResult`` around an encoded value; the hot path of plain functions."""
     about = f'"job_id": {json.dumps(job_id)}, "kind": {json.dumps(kind)}, "state": "succeeded", "error": null'
     return f'{{"v": 1, {about}, "value": {value_json}}}'

@@ -1,7 +1,7 @@
-"""What a worker does by the clock: scheduled jobs, reclaims, heartbeat, cron, consumers that are gone.
+"""Periodic work of a worker: scheduled jobs, reclaims, heartbeat, cron, removal of dead consumers.
 
-Every worker does all of it; each step is one atomic script, so several at once are harmless. The reclaim itself is
-``loop.py``'s, which alone fills slots; this module requests it.
+Every worker does all of it; each step is one atomic script, so concurrent runs are harmless. Reclaims are only
+requested here: ``loop.py`` does them, since it alone fills slots.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ RECLAIM_EVERY_S: Final = 1.0
 HEARTBEAT_EVERY_S: Final = 10.0
 HEARTBEAT_TTL_S: Final = 30
 RESTORE_EVERY_S: Final = 5.0
-"""A job whose entry was lost is queued again within this time; within a minute, if its searcher is killed."""
+"""A job whose entry was lost is requeued within this time; within a minute if the searching worker is killed."""
 REAP_EVERY_S: Final = 60.0
 SILENT_CONSUMER_MS: Final = 300_000
-"""An idle worker reads every five seconds; one silent for five minutes is gone."""
+"""An idle worker reads every five seconds; one that is silent for five minutes is dead."""
 SCHEDULES_EVERY_S: Final = 10.0
 PROMOTE_AT_ONCE: Final = 500
 TICK_S: Final = 1.0
 OUTAGES: Final = (RedisConnectionError, RedisTimeoutError, OSError, RedisUnreachable)
-"""Errors after which Redis may have been away: a refusal is an answer."""
+"""Errors after which Redis may have been unreachable; a refusal is a reply."""
 
 log = structlog.get_logger()
 
 
 class Upkeep:
-    """The clockwork of one worker."""
+    """The periodic steps of one worker."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Upkeep:
         self._due: dict[str, float] = {"restore": time.monotonic() + RESTORE_EVERY_S}  # jobs come first
 
     async def run(self) -> None:
-        """Do every step when it is due, until cancelled; a failed step is tried again at its next time."""
+        """Run each step when it is due, until cancelled; a failed step runs again at its next time."""
         loop = asyncio.get_running_loop()
         ticker = loop.call_soon(self._tick)
         try:

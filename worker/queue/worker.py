@@ -1,10 +1,10 @@
 """``arq.Worker`` fed by the job stream instead of arq's sorted set.
 
-Functions with time-outs and tries, ``Retry``, ctx, hooks, cron jobs, burst mode, signals, health check, abort and
-``max_jobs`` are what arq users know; the zset and the ``arq:*`` keys are not used, and nothing is pickled. Beyond
-arq: a job is committed exactly once, and a killed worker's jobs run again within 15 s. Jobs may be *run* more than
-once, so functions must bear that. Next: ``loop.py`` claims, ``executor.py`` carries each job to its commit,
-``leases.py`` renews their leases, ``upkeep.py`` does what is due by the clock.
+Time-outs, attempts, ``Retry``, ctx, hooks, cron jobs, burst mode, signals, health check, abort and ``max_jobs`` work as
+in arq; its zset and ``arq:*`` keys are not used, and nothing is pickled. Beyond arq: a job is committed exactly once,
+and a killed worker's jobs run again within 15 s. Jobs may be *run* more than once, so functions must be idempotent.
+Next: ``loop.py`` claims, ``executor.py`` runs each job to its commit, ``leases.py`` renews leases, ``upkeep.py`` does
+periodic work.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = ["StreamWorker", "func", "worker_name"]
 
 DEFAULT_LEASE_S: Final = 10.0
 RENEWALS_PER_LEASE: Final = 3.3
-"""Three renewals may fail before the lease is lost."""
+"""Fraction of a lease between renewals: three may fail before the lease is lost."""
 
 log = structlog.get_logger()
 
@@ -54,17 +54,17 @@ log = structlog.get_logger()
 class StreamWorker(Worker):
     """An arq worker on the lanes of one environment.
 
-    Takes what ``arq.Worker`` takes, and: ``environment`` (which keys), ``lease_s`` (seconds a job stays this worker's
-    without a renewal), ``name`` (consumer name, unique a process), ``assess_slots`` (slots of the assess lane; without
-    any it is left alone), ``settle`` (by kind, what a job commits that died or was cancelled), ``kind_wait_s``
-    (seconds a job waits for another worker where there is no function for its kind here; 0: it dies at once).
-    ``job_completion_wait`` is the grace of running jobs after a signal, in seconds; then they are requeued with their
-    attempt. ``queue_name`` and arq's serializers are not used: the contract is JSON.
+    Takes the options of ``arq.Worker``, and: ``environment`` (which keys), ``lease_s`` (seconds that a claim holds
+    without a renewal), ``name`` (consumer name, unique per process), ``assess_slots`` (slots of the assess lane; 0
+    ignores the lane), ``settle`` (by kind, the commit of a dead or cancelled job), ``kind_wait_s`` (seconds a job
+    without a function here waits for another worker; 0 dead-letters it at once). ``job_completion_wait`` is the grace
+    period of running jobs after a signal, in seconds; then they are requeued without spending an attempt.
+    ``queue_name`` and arq's serializers are not used: the contract is JSON.
     """
 
     functions_class = JobFunctions
     keeps_jobs = True
-    """Whether an ended job stays known for 7 days, or as long as its result."""
+    """Whether an ended job is kept for 7 days, or as long as its result."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class StreamWorker(Worker):
         self._has_health_key = arq_options.get("health_check_key") is not None
         self._started_ms = int(time.time() * 1000)
         self.describe_more: Callable[[], dict[str, Any]] = dict
-        """What the heartbeat says besides, asked for at each one."""
+        """Further fields of the heartbeat, read at each one."""
 
     # ------------------------------------------------------------------------------------------ life
 
@@ -150,7 +150,7 @@ class StreamWorker(Worker):
         await self.controls.look()
 
     async def _connect(self) -> None:
-        """Open a pool, unless the worker was given one."""
+        """Open a pool, unless one was passed in."""
         if self._pool is None:
             self._pool = await create_arq_pool(self.redis_settings)
 
@@ -162,7 +162,7 @@ class StreamWorker(Worker):
             log.info("schedule.fired", batch=batch)
 
     async def _wake(self) -> None:
-        """Take jobs that wait for a worker with our functions, as many as there is room for."""
+        """Claim jobs that wait for a worker with our functions, as many as there are slots."""
         held = sum(len(self.executor.holders[lane]) for lane in SUBMITTED)
         await self.stream.lanes.wake(list(self.functions), room=self.max_jobs - held)
 
@@ -193,7 +193,7 @@ class StreamWorker(Worker):
             await asyncio.gather(*watched, return_exceptions=True)
 
     async def _wind_down(self) -> None:
-        """End what ``_open`` began; whatever is still held goes to other workers when its lease ends."""
+        """Stop what ``_open`` started; jobs still held go to other workers when their leases end."""
         for task in self.executor.tasks:
             task.cancel()
         await self.executor.wait_until_done(timeout_s=self.lease_s)
@@ -224,7 +224,7 @@ class StreamWorker(Worker):
             self._pool = None
 
     def handle_sig(self, signum: signal.Signals) -> None:
-        """Stop claiming, give running jobs their grace, hand the rest back. A second signal ends the grace."""
+        """Stop claiming, give running jobs their grace period, requeue the rest. A second signal ends the grace."""
         name = signal.Signals(signum).name
         running = self.executor.running if self.has_started.is_set() else []
         log.info("worker.stopping", name=self.name, signal=name, running=len(running))
@@ -254,7 +254,7 @@ class StreamWorker(Worker):
         self._has_beaten.set()
 
     async def record_health(self) -> None:
-        """Write arq's health line where the program asked for it; our own heartbeat is ``upkeep.py``'s."""
+        """Write arq's health line if the program wants it; ``upkeep.py`` sends our heartbeat."""
         now = time.time()
         if not self._has_health_key or now - self._last_health_check < self.health_check_interval:
             return
@@ -287,5 +287,5 @@ class StreamWorker(Worker):
 
 
 def worker_name() -> str:
-    """Return a consumer name that no other process has had: host, pid and four random bytes."""
+    """Return a unique consumer name: host, pid and four random bytes."""
     return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"

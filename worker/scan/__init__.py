@@ -1,1 +1,1 @@
-"""The scan engine: one page in, what axe-core found out. It knows no queues and no Redis; start at ``engine.py``."""
+"""The scan engine: takes a page, returns axe-core's findings. Knows no queues and no Redis. Start at ``engine.py``."""

@@ -1,9 +1,9 @@
-"""Runs axe-core in every frame of a page and returns its raw report; what that means is in ``findings.py``.
+"""Runs axe-core in every frame of a page and returns its raw report, which ``findings.py`` interprets.
 
 Its program text is in ``axe_source.py``. It runs in an isolated world, frame by frame with ``axe.runPartial``,
 cross-origin frames included, and is merged by ``axe.finishRun``; for honest pages this equals ``axe.run``
-(https://github.com/dequelabs/axe-core/blob/develop/doc/run-partial.md). A frame that cannot be read is named, and so is
-a rule that there was no time for, never left out in silence.
+(https://github.com/dequelabs/axe-core/blob/develop/doc/run-partial.md). Frames that cannot be read and rules without
+enough time are named, never silently left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DEPTH: Final[dict[Standard, int]] = {
 }
 _AAA: Final = ("wcag2aaa", "wcag21aaa", "wcag22aaa")
 _MERGE_SHARE: Final = 0.3
-"""Of the time left for frames, kept for merging what was read: late frames must not cost the page its result."""
+"""Share of the remaining time reserved for merging, so that late frames do not cost the page its result."""
 _LEAST_S: Final = 0.05
 _NAME_LIMIT_S: Final = 0.5
 _LOADED: Final = -1
@@ -48,13 +48,13 @@ class AxeReport:
     incomplete: list[JsonObject] = field(default_factory=list[JsonObject])
     unread_frames: dict[str, str] = field(default_factory=dict[str, str])
     frame_ids: set[str] = field(default_factory=set[str])
-    """Frames in the part of the page that was asked for, whether they could be read or not."""
+    """Frames in the requested part of the page, readable or not."""
     rules_left_out: dict[str, None] = field(default_factory=dict[str, None])
-    """Rules that found nothing in some frame before their time was over, in order."""
+    """Rules that timed out in some frame without a finding, in order."""
     rules_cut_short: dict[str, None] = field(default_factory=dict[str, None])
-    """Rules that had looked at a part of a frame's elements when their time was over; what they found is kept."""
+    """Rules that timed out after checking part of a frame's elements; their findings are kept."""
     worlds: list[World] = field(default_factory=list["World"])
-    """Of the frames that were read, by number: a node's ``at`` names its frames and itself by ``ElementId``."""
+    """The frames read, by number: a node's ``at`` identifies its frames and itself by ``ElementId``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def context_for(request: ScanRequest) -> JsonObject:
 
 
 class AxeRun:
-    """One run over one page. ``left_s`` tells how many seconds remain for it.
+    """One run over one page. ``left_s`` returns the remaining seconds.
 
     The script (``js/audit.js``) names an element by frame and number; ``_worlds`` has the frame at that number, the top
     frame at 0, and ``_names`` the names known so far.
@@ -120,8 +120,8 @@ class AxeRun:
     async def run(self, *, max_nodes: int, with_boxes: bool) -> AxeReport:
         """Return the merged report.
 
-        Raises ``ScriptFailed`` when axe-core fails in the top frame, ``CallTimedOut`` when it does not end in time,
-        ``InvalidJob`` for a rule that does not exist.
+        Raises ``ScriptFailed`` if axe-core fails in the top frame, ``CallTimedOut`` if it takes too long,
+        ``InvalidJob`` for an unknown rule.
         """
         self._max_nodes = max_nodes
         session = self._page.session
@@ -164,9 +164,9 @@ class AxeRun:
         return world
 
     async def _run_frame(self, number: int, context: JsonObject, parent: World) -> list[str]:
-        """Return the JSON of the parent's frame ``number`` and of all below it, depth first; ``null`` for one not read.
+        """Return the JSON of the parent's frame ``number`` and its descendants, depth first; ``null`` if unread.
 
-        ``context`` is what of it axe-core is to look at.
+        ``context`` is the part that axe-core examines.
         """
         self._frames += 1
         refusal = f"only {self._max_frames} frames of a page are read" if self._frames > self._max_frames else ""
@@ -226,7 +226,7 @@ class AxeRun:
         self._names |= {(frame, number): name for number, name in names}
 
     async def _name_elements(self) -> None:
-        """Give all nodes their selectors; one whose frame is gone by now is left out of those shown."""
+        """Add the nodes' selectors; nodes whose frame is gone are left out."""
         rules = [*self._report.violations, *self._report.incomplete]
         wanted: dict[int, set[int]] = {}
         for frame, number in (step for rule in rules for node in rule["nodes"] for step in node["target"]):

@@ -1,4 +1,4 @@
-"""axe-core's program text as it runs in a page, and that of our own scripts beside it.
+"""The source of axe-core as it runs in a page, and of our own scripts.
 
 axe-core is shipped with its licence and checked against its SHA-256 before it is used. A few pieces of it whose time is
 quadratic in the page are replaced by linear ones that return the same, its stand-ins for what every browser has by the
@@ -82,7 +82,7 @@ _QUICK: Final = (
     # One check of target-size can take minutes: it looks at the clock.
     ("function kf(a){var e,t,o,i,", "function kf(a){sightlineClock.check();var e,t,o,i,"),
 )
-"""Pieces of axe-core and what stands in for them. To be dropped where a later axe-core is linear."""
+"""Parts of axe-core and their replacements. To be dropped once axe-core is linear."""
 
 _CANVAS: Final = (
     ("0===r.length?new B(255,255,255,1):(e=r.reduce", "0===r.length?sightlineCanvas(B):(e=r.reduce"),
@@ -92,7 +92,7 @@ _CANVAS: Final = (
     ),
     ("(r=sy(e),e),r),new B(255,255,255,1))}", "(r=sy(e),e),r),sightlineCanvas(B))}"),
 )
-"""It takes the canvas behind a page for white: wrong where ``color-scheme`` is dark, and in forced colours."""
+"""axe-core assumes a white canvas, which is wrong if ``color-scheme`` is dark and in forced colours."""
 
 _NATIVE: Final = tuple(
     (f"{theirs}=e(function(e,t){{var r={inner}();t.exports=r}})", f"{theirs}=e(function(e,t){{t.exports={native}}})")
@@ -117,7 +117,7 @@ class AxeSource:
 
 @cache
 def load_axe(folder: Path = _FOLDER / "vendor" / "axe-core") -> AxeSource:
-    """Return axe-core as shipped; raise ``ScanFailed`` when the file is not the one its VERSION file names."""
+    """Return axe-core as shipped; raise ``ScanFailed`` if it does not match its VERSION file."""
     first, second = (folder / "VERSION").read_text(encoding="utf-8").splitlines()[:2]
     expected, content = second.split()[1], (folder / "axe.min.js").read_bytes()
     found = hashlib.sha256(content).hexdigest()
@@ -152,7 +152,7 @@ def ascii_only(text: str) -> str:
 
 @cache
 def audit_script() -> str:
-    """Return the script that loads axe-core in our world of one document; evaluated again it does nothing."""
+    """Return the script that loads axe-core in our world of a document; idempotent."""
     own = (script("media"), script("shadowing"), script("place"), lint_script(), script("audit"))
     loads = ascii_only(";\n".join((quick_axe(), *own)))
     return f"if (!Object.hasOwn(globalThis, 'sightlineAudit')) {{{loads}}}"
@@ -162,7 +162,7 @@ def audit_script() -> str:
 def shared_script() -> str:
     """Return the script that makes ``audit_script`` callable, for all documents of a process at once.
 
-    Given to a session once, it costs a page with fifty frames one transfer instead of fifty; a page without frames is
-    better off with ``audit_script``, as V8 then reads the text once.
+    Installed once per session, it is transferred once instead of fifty times for a page with fifty frames; for a page
+    without frames ``audit_script`` is faster, since V8 parses the source once.
     """
     return f"globalThis.sightlineLoad = () => {{ {audit_script()} }};"

@@ -1,6 +1,6 @@
-"""A blank page of ours in each browser, for what has to be drawn and no site may see: pictures, samples of fonts.
+"""A blank page in each browser, for drawing that no site may see: comparisons of images, samples of fonts.
 
-It lives as long as its browser: opening one for each page that is scanned would cost as much as a tenth of the scan.
+It lives as long as its browser: opening one per scan would take a tenth of the scan's time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from worker.scan.page import Page
 
 _LIMIT_S: Final = 15.0
 _NO_PORT: Final = 9
-"""Nothing listens there: the blank page loads nothing."""
+"""An address where nothing listens: the blank page loads nothing."""
 _SIZE: Final = Viewport(width=200, height=200)
 
 
 class BlankPage:
-    """The blank page of one browser, with ``js/pixels.js`` loaded; opened when it is first asked."""
+    """The blank page of one browser, with ``js/pixels.js`` loaded; opened on first use."""
 
     def __init__(self, browser: Chromium) -> None:
         self._browser = browser
@@ -31,7 +31,7 @@ class BlankPage:
         self._views = itertools.count(1)
 
     def new_view(self) -> int:
-        """Return a number under which no other scan keeps pictures."""
+        """Return a number unique to this scan, for its images."""
         return next(self._views)
 
     async def ask(self, call: str, *, limit_s: float = _LIMIT_S) -> Any:
@@ -51,7 +51,7 @@ class BlankPage:
             raise
 
     def _forget(self, page: Page) -> None:
-        """Have another page opened, unless another call has seen to it already."""
+        """Discard the page, unless another call already has."""
         if self._open is not None and self._open[0] is page:
             self._open = None
 

@@ -1,8 +1,8 @@
-"""Finds the browser to run, and installs one where it may: nothing here starts a page.
+"""Finds the browser to run, and installs one if permitted.
 
 Order: the path in the settings, an installed headless shell (same engine, 1.5 times faster scans), an installed
-Chromium or Chrome, Playwright's downloads. ``python -m worker.scan.browser`` prints what would be used, ``--install``
-installs Debian's ``chromium-headless-shell`` where that is possible. Next: ``chromium.py``, which runs it.
+Chromium or Chrome, Playwright's downloads. ``python -m worker.scan.browser`` prints the browser that would be used,
+``--install`` installs Debian's ``chromium-headless-shell`` if possible. Next: ``chromium.py``, which runs it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HOW_TO: Final = (
 
 
 def find_browser(wanted: str | None = None) -> Path:
-    """Return the browser's program; raise ``DependencyMissing`` that says what to install."""
+    """Return the browser's path; raise ``DependencyMissing``, which says what to install."""
     if wanted:
         if _is_program(Path(wanted)):
             return Path(wanted).absolute()  # who starts it looks along PATH for a name without a folder
@@ -57,7 +57,7 @@ def find_browser(wanted: str | None = None) -> Path:
 def install_browser() -> Path:
     """Return the browser found, or the one installed from Debian's archive as root.
 
-    Raises ``DependencyMissing`` where that is not possible, with what to do instead.
+    Raises ``DependencyMissing`` with an alternative if that is not possible.
     """
     try:
         return find_browser()

@@ -1,7 +1,7 @@
-"""Speaks the Chrome DevTools Protocol over the browser's pipe: calls with deadlines, events to their session.
+"""A client of the Chrome DevTools Protocol over the browser's pipe: calls with deadlines, events by session.
 
-Owns the two pipe ends and the numbering of calls. It knows no pages. The other end closing means that the browser is
-gone: every open call then raises ``BrowserGone``. Protocol: https://chromedevtools.github.io/devtools-protocol/ with
+Owns the two pipe ends and the numbering of calls; independent of pages. If the other end closes, the browser is gone
+and every open call raises ``BrowserGone``. Protocol: https://chromedevtools.github.io/devtools-protocol/ with
 ``--remote-debugging-pipe``: JSON messages, each ended by a zero byte. Next: ``chromium.py``.
 """
 
@@ -17,7 +17,8 @@ JsonObject = dict[str, Any]
 EventHandler = Callable[[str, JsonObject], None]
 
 MAX_MESSAGE_BYTES: Final = 256 * 2**20
-"""One message. A page with a 100 MB data URI makes events of that size; beyond this the browser counts as broken."""
+"""Maximum size of a message. A page with a 100 MB data URI causes events of that size; beyond this the browser counts
+as broken."""
 CALL_LIMIT_S: Final = 10.0
 
 
@@ -26,11 +27,11 @@ class CallFailed(Exception):
 
 
 class CallTimedOut(CallFailed):
-    """The browser or the page did not answer one call in time; the page may be busy for ever."""
+    """The browser or the page did not answer a call in time; the page may be busy permanently."""
 
 
 class BrowserGone(Exception):
-    """The browser process ended, or does not answer any more."""
+    """The browser process exited or no longer answers."""
 
 
 class Connection:
@@ -50,7 +51,7 @@ class Connection:
         self._handlers[session_id] = handler
 
     def forget(self, session_id: str) -> None:
-        """Drop the session's events from now on; safe to call twice."""
+        """Stop delivering the session's events; safe to call twice."""
         self._handlers.pop(session_id, None)
 
     async def call(
@@ -68,7 +69,7 @@ class Connection:
     def post(
         self, method: str, params: JsonObject | None = None, *, session_id: str = ""
     ) -> asyncio.Future[JsonObject]:
-        """Send a call and return the future of its result, for calls that nobody has to wait for."""
+        """Send a call and return the future of its result, for calls that need no waiting."""
         if self.closed.is_set():
             msg = f"the browser is gone: {method} cannot be sent"
             raise BrowserGone(msg)
@@ -83,13 +84,13 @@ class Connection:
         return future
 
     def fail_session(self, session_id: str, reason: str) -> None:
-        """End the session's open calls with ``CallFailed``: a crashed page would leave them unanswered."""
+        """Fail the session's open calls with ``CallFailed``: a crashed page would never answer them."""
         for owner, future in self._waiting.values():
             if owner == session_id and not future.done():
                 future.set_exception(CallFailed(reason))
 
     async def close(self) -> None:
-        """Close both ends; Chromium ends when its pipe does. Safe to call twice."""
+        """Close both ends, which makes Chromium exit. Safe to call twice."""
         self._pump.cancel()
         # Not awaited itself: whatever ended it has ended every call already, and a cancellation of ours is passed on.
         await asyncio.wait([self._pump])
@@ -131,7 +132,7 @@ class Connection:
 
 
 class Session:
-    """One attached target: a page, or a frame that lives in a process of its own."""
+    """An attached target: a page, or a frame in a separate process."""
 
     def __init__(self, connection: Connection, session_id: str) -> None:
         self.connection = connection
@@ -144,12 +145,12 @@ class Session:
         return await self.connection.call(method, params, session_id=self.session_id, timeout_s=timeout_s)
 
     def post(self, method: str, params: JsonObject | None = None) -> None:
-        """Send a call whose answer nobody needs; a browser that is gone is noticed by the next ``call``."""
+        """Send a call without waiting for its answer; the next ``call`` detects a lost browser."""
         with contextlib.suppress(BrowserGone):
             self.connection.post(method, params, session_id=self.session_id)
 
 
 def _retrieve(future: asyncio.Future[JsonObject]) -> None:
-    """Mark the exception as seen: a call that timed out may fail later, and nobody asks any more."""
+    """Mark the exception as retrieved: a call that timed out may fail later, when nobody awaits it."""
     if not future.cancelled():
         future.exception()

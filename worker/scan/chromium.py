@@ -1,7 +1,7 @@
-"""Runs one Chromium process: start, contexts, memory, end. Which one a scan gets is decided in ``warm.py``.
+"""Runs one Chromium process: start, contexts, memory, exit. ``warm.py`` assigns browsers to scans.
 
-The browser is steered over a pipe, so it ends by itself when this process does, SIGKILL included. All names resolve to
-nothing inside it and every context has a proxy (``proxy.py``): it can open no connection of its own.
+The browser is controlled over a pipe, so it exits with this process, even after SIGKILL. Host names do not resolve in
+it and every context has a proxy (``proxy.py``), so it cannot open connections itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = structlog.get_logger("sightline.scan")
 
 
 class _NotStarted(BrowserGone):
-    """A start that failed, with what the browser said."""
+    """A failed start, with the browser's output."""
 
     def __init__(self, program: Path, failure: str, words: str) -> None:
         telling = most_telling(words)
@@ -52,8 +52,8 @@ class _NotStarted(BrowserGone):
 class Chromium:
     """One running browser.
 
-    ``users`` counts the scans that hold it; ``scans`` those it has served. ``sandbox`` says ``on``, or why it is off;
-    ``end_reason`` why we ended it under them.
+    ``users`` counts the scans using it, ``scans`` those it has served. ``sandbox`` is ``on``, or why it is off;
+    ``end_reason`` is why we killed it during scans.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Chromium:
 
     @classmethod
     async def launch(cls, program: Path, settings: ScanSettings, *, had_sandbox: bool = False) -> Chromium:
-        """Return a browser that answers; raise ``BrowserGone`` when it does not.
+        """Return a running browser; raise ``BrowserGone`` if it does not answer.
 
-        Without a sandbox only as root, where the settings say so, and where the browser says twice that there is none;
-        never once it ``had_sandbox``. Raises ``DependencyMissing`` where one is required and there is none.
+        It runs without a sandbox only as root, if the settings say so, or if the browser reports twice that there is
+        none, but never after it ``had_sandbox``. Raises ``DependencyMissing`` if a sandbox is required and missing.
         """
         script_flag = f"--js-flags=--max-old-space-size={settings.max_script_mb} --min-semi-space-size={_YOUNG_MB}"
         browser = None
@@ -109,7 +109,7 @@ class Chromium:
 
     @classmethod
     async def _start_in_sandbox(cls, program: Path, flags: tuple[str, ...]) -> tuple[Chromium | None, str]:
-        """Return a browser in its sandbox, or None and the words in which it says, each time, that there is none."""
+        """Return a browser in its sandbox, or None and its messages that there is none."""
         failures: list[_NotStarted] = []
         for _ in range(STARTS):
             try:
@@ -126,7 +126,7 @@ class Chromium:
         try:
             profile = Path(tempfile.mkdtemp(prefix=f"{_PROFILE_PREFIX}{os.getpid()}-"))
         except OSError as error:
-            msg = f"no temporary folder for its profile ({os_reason(error)}): make room, or set TMPDIR to one with some"
+            msg = f"no temporary folder for its profile ({os_reason(error)}): free some space, or set TMPDIR"
             raise _NotStarted(program, msg, "") from None
         words = await LastWords.listen()
         try:
@@ -162,7 +162,7 @@ class Chromium:
         return browser
 
     async def _prepare(self) -> None:
-        """See every new page and shared worker before its first line runs, and why a page died."""
+        """Intercept every new page and shared worker before its first line runs, and learn why a page crashed."""
         kinds = [{"type": kind} for kind in ("page", "service_worker", "shared_worker")]
         await self.connection.call(
             "Target.setAutoAttach",
@@ -171,7 +171,7 @@ class Chromium:
         await self.connection.call("Target.setDiscoverTargets", {"discover": True, "filter": [{"type": "page"}]})
 
     def _route(self, method: str, params: JsonObject) -> None:
-        """Hand events of targets to the context they belong to; those that name no context to all."""
+        """Pass events of targets to their context; events without a context go to all."""
         context_id = params.get("targetInfo", {}).get("browserContextId")
         for listener in [self._listeners.get(context_id)] if context_id else list(self._listeners.values()):
             if listener is not None:
@@ -189,13 +189,13 @@ class Chromium:
 
     @property
     def last_words(self) -> str:
-        """Why it ended: our reason, or the most telling line that it wrote; '' for neither."""
+        """Why it exited: our reason, or its most informative line of output, or ''."""
         return self.end_reason or most_telling(self._words.text)
 
     async def new_context(self, handler: EventHandler, *, proxy_port: int) -> str:
-        """Return the id of a fresh context whose whole traffic goes through the proxy at ``proxy_port``.
+        """Return the id of a new context whose traffic all goes through the proxy at ``proxy_port``.
 
-        ``handler`` gets the events of its targets: pages and workers that appear, pages that crash.
+        ``handler`` receives the events of its targets: new pages and workers, crashes.
         """
         made = await self.connection.call(
             "Target.createBrowserContext",
@@ -213,7 +213,7 @@ class Chromium:
         return context_id
 
     async def dispose(self, context_id: str) -> None:
-        """End the context and all its pages. A browser that cannot even do that is marked broken."""
+        """Close the context and all its pages. A browser that fails to do so is marked broken."""
         self._listeners.pop(context_id, None)
         try:
             await self.connection.call(
@@ -236,7 +236,7 @@ class Chromium:
         return Session(self.connection, session_id)
 
     def begin_watch(self, *, max_renderer_mb: int, max_browser_mb: int) -> None:
-        """Begin to end what eats memory; ``close`` stops it."""
+        """Start watching memory; ``close`` stops it."""
         watching = watch_memory(self, max_renderer_mb=max_renderer_mb, max_browser_mb=max_browser_mb)
         self._watch = asyncio.create_task(watching, name="browser-memory")
 
@@ -245,7 +245,7 @@ class Chromium:
         return sum(resident_mb for _, _, resident_mb in await resident_mb_of(self))
 
     async def close(self) -> None:
-        """End the browser and remove its profile; safe to call twice and on a dead one."""
+        """Stop the browser and remove its profile; safe to call twice and on a dead one."""
         if self._watch is not None:
             self._watch.cancel()
         await self.connection.close()
@@ -262,7 +262,7 @@ class Chromium:
 
 
 def remove_stale_profiles() -> None:
-    """Delete the profiles that killed workers left behind; those of living processes stay."""
+    """Delete the profiles left behind by killed workers, but not those of running processes."""
     try:
         place = Path(tempfile.gettempdir())
     except OSError:  # no folder can be written: said where one is needed

@@ -1,7 +1,7 @@
-"""Names the component that a barrier is in, so that one broken header on 150 pages is one thing to mend. Pure.
+"""Identifies the component of a barrier, so that one broken header on 150 pages is one problem to fix. Pure.
 
-The identity (``ops/decisions/0024-component-barriers.md`` has the reasons and the measurements) is made of one page
-alone: the same component gets the same ``issue_id`` on every page, whoever scans it, and nothing has to be looked up.
+The identity (``ops/decisions/0024-component-barriers.md`` has the reasons and the measurements) depends on one page
+only: the same component gets the same ``issue_id`` on every page, regardless of the scanner, without any look-up.
 
 1. the rule;
 2. the landmarks around the element, by tag, role or, where a template has neither, by a word in class or id;
@@ -49,7 +49,7 @@ _HINTS: Final = {
 _BESIDE_HINTS: Final = frozenset(
     {"site", "page", "global", "top", "app", "primary", "secondary", "wrapper", "container", "inner", "bar", "box"}
 )
-"""Words that leave a hint one: ``site-header`` is the site's, ``card-header`` is a card's."""
+"""Words that keep a landmark hint valid: ``site-header`` is the site's, ``card-header`` is a card's."""
 _SITEWIDE: Final = frozenset({"header", "nav", "aside", "footer", "search", "dialog"})
 _SHOWN: Final = {
     "header": "Header", "nav": "Navigation", "main": "Main", "aside": "Sidebar", "footer": "Footer",
@@ -67,7 +67,7 @@ _NOUNS: Final = {
     **{f"h{level}": "heading" for level in range(1, 7)},
 }  # fmt: skip
 _SAME: Final = GENERIC | {"select", "area"}
-"""Words of classes that a name leaves out: its noun says it."""
+"""Class words left out of a name because its noun already says them."""
 _TAGS: Final = _REPEATED | {"table", "label"}
 _ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
 
@@ -75,7 +75,7 @@ _ICON: Final = re.compile(r"icon|glyph|(?:^|\s)(?:fa|bi|mdi)-", re.IGNORECASE)
 class Component(NamedTuple):
     """The component barrier an element belongs to: its id, and a name people recognise.
 
-    ``is_unnamed``: no class, name or address says which it is, so any like it in the same place is taken for the same.
+    ``is_unnamed``: no class, name or address identifies it, so similar elements in the same place are one component.
     """
 
     issue_id: str
@@ -84,7 +84,7 @@ class Component(NamedTuple):
 
 
 def component_of(rule: str, places: Sequence[Sequence[Step]], snippet: str, *, page: str = "") -> Component:
-    """Return the component of an element; ``places`` is what stands around it, frame by frame, outermost first."""
+    """Return the component of an element; ``places`` are its ancestors, frame by frame, outermost first."""
     element = _Element(snippet, page)
     steps = [step for place in places for step in place]
     landmarks = _landmarks(steps)
@@ -97,7 +97,7 @@ def component_of(rule: str, places: Sequence[Sequence[Step]], snippet: str, *, p
 
 
 def places_of(ancestry: Ancestry) -> list[list[Step]]:
-    """Return the places that axe-core's ancestry alone tells: the tags around an element, frame by frame."""
+    """Return the places known from axe-core's ancestry only: the tags around an element, frame by frame."""
     places: list[list[Step]] = []
     for frame in ancestry:
         path = frame if isinstance(frame, str) else " > ".join(frame)
@@ -107,7 +107,7 @@ def places_of(ancestry: Ancestry) -> list[list[Step]]:
 
 
 class _Element:
-    """What of an element's markup says which component it is."""
+    """The parts of an element's markup that identify its component."""
 
     def __init__(self, snippet: str, page: str) -> None:
         found = first_elements(snippet)
@@ -125,7 +125,7 @@ class _Element:
 
     @property
     def is_named(self) -> bool:
-        """Whether its own classes or names tell it from others of its tag."""
+        """Whether its classes or names distinguish it from others of its tag."""
         return bool(set(self.base.split()) - GENERIC or self.id or self.field)
 
 
@@ -201,7 +201,7 @@ def _is_unnamed(element: _Element, steps: Sequence[Step], *, icon: bool, address
 
 
 class _Around(NamedTuple):
-    """What stands around an element: the nearest classed part, or tags; whether it repeats and is classed."""
+    """The surroundings of an element: the nearest part with a class, or tags; whether it repeats and has a class."""
 
     parts: list[str]
     is_repeated: bool
@@ -209,7 +209,7 @@ class _Around(NamedTuple):
 
 
 def _sitewide_address(element: _Element, landmarks: Sequence[str], *, is_repeated: bool) -> str:
-    """Return what the element shows or leads to, where that is the same on every page."""
+    """Return the element's image or link target, if that is the same on every page."""
     is_sitewide = not landmarks or landmarks[0] in _SITEWIDE
     has_address = element.tag in {"a", "img", "input", "area", "iframe"}
     return element.address if is_sitewide and has_address and not is_repeated else ""

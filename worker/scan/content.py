@@ -1,4 +1,4 @@
-"""Reads what a page shows, once, after the audit: text, frames, fields, and what no rule can see. It judges nothing.
+"""Reads the visible content of a page once, after the audit: text, frames, fields, and what no rule can see.
 
 What is read runs in our isolated world (``js/page_content.js``) and is bounded there. Of frames only what no rule can
 look into is read: the rest speaks of the page itself. Two things only the browser can
@@ -22,7 +22,7 @@ _ANSWER_LIMIT_S: Final = 5.0
 _FRAME_LIMIT_S: Final = 1.0
 _MAX_FRAMES: Final = 20
 _ROOT_DEPTH: Final = 6
-"""Levels of a closed shadow root that are looked at; what is deeper counts as content."""
+"""Levels of a closed shadow root that are examined; anything deeper counts as content."""
 _NO_CONTENT: Final = frozenset({"div", "span", "slot", "style", "link", "script", "template"})
 
 
@@ -79,7 +79,7 @@ class Content:
     prose: int = 0
     """Characters in long runs of text."""
     hidden: int = 0
-    """Characters and pictures that are there and not shown."""
+    """Characters and images that are present but hidden."""
     media: int = 0
     controls: int = 0
     canvas: float = 0
@@ -107,14 +107,14 @@ class Content:
 
     @property
     def shows_nothing(self) -> bool:
-        """Whether there is nothing to see but what says that it is loading, and drawings."""
+        """Whether nothing but loading messages and drawings is visible."""
         return not self.text.strip() and not self.media and not self.controls
 
 
 async def read_content(page: Page, request: ScanRequest, *, frames: Sequence[World], left_s: float) -> Content:
-    """Return what the page shows; raises ``CallFailed`` for a page that is busy or left.
+    """Return the page's content; raises ``CallFailed`` if the page is busy or has left.
 
-    ``frames`` are those that axe-core has read; one that is busy or gone by now is left out.
+    ``frames`` are those read by axe-core; busy or removed ones are left out.
     """
     limit_s = min(_ANSWER_LIMIT_S, left_s)
     world = await page.world(page.session, page.watch.frame_id, timeout_s=limit_s)
@@ -149,7 +149,7 @@ async def _read_frame(page: Page, frame: World) -> tuple[tuple[Embedded, ...], t
 
 
 async def read_exceptions(page: Page, *, left_s: float) -> None:
-    """Have the watch note what scripts threw: the browser keeps it for those who listen later."""
+    """Let the watch record exceptions of scripts, which the browser replays to late listeners."""
     await page.session.call("Runtime.enable", timeout_s=min(_ANSWER_LIMIT_S, left_s))
     await page.session.call("Runtime.disable", timeout_s=min(_ANSWER_LIMIT_S, left_s))
 
@@ -182,7 +182,7 @@ async def _closed_roots(session: Session, world: int, limit_s: float) -> tuple[s
 
 
 def _has_content(root: JsonObject) -> bool:
-    """Say whether a tree of CDP nodes holds text, or elements that are more than layout."""
+    """Return whether a tree of CDP nodes contains text or non-layout elements."""
     waiting = list(root.get("children", ()))
     if not waiting and root.get("childNodeCount"):
         return True

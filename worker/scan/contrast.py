@@ -1,11 +1,11 @@
-"""Measures contrast that axe-core leaves undecided (over pictures, gradients, overlaps) from what the browser draws.
+"""Measures contrast that axe-core leaves undecided (over images, gradients, overlaps) from the browser's rendering.
 
-Of each part of the page that shows such text four pictures are taken, which differ only in how the text is painted
-(``js/contrast.js``); a blank page of ours compares them (``js/pixels.js``): the colour of the letters, as opacity and
-blending leave it, against what is behind each of them. A text's shadow counts as what is behind it, as in axe-core.
+Each part of the page with such text is captured four times with the text painted differently (``js/contrast.js``); our
+blank page compares the images (``js/pixels.js``): the colour of the letters after opacity and blending, against their
+background. A text's shadow counts as background, as in axe-core.
 
-It decides no finding: what axe-core left undecided still needs review, with the ratio beside it. Bounded, best effort,
-and free where nothing is undecided. It runs with the page at rest (``rest.py``), after axe-core.
+It decides no finding: undecided ones still need review, with the ratio shown. Bounded, best effort, and free if nothing
+is undecided. It runs with the page at rest (``rest.py``), after axe-core.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from worker.scan.edges import Edges, area_around
 from worker.scan.page import Page, ScriptFailed, literal
 
 MAX_TEXTS: Final = 50
-"""Elements measured a page; a report that has more says of how many."""
+"""Maximum number of elements measured per page; reports give the total."""
 MAX_VIEWS: Final = 8
-"""Parts of a page that are looked at, each as large as the window."""
+"""Maximum number of parts of a page, each the size of the window."""
 _SEEN: Final = "[visualViewport.width, visualViewport.height, visualViewport.scale * devicePixelRatio]"
 LIMIT_S: Final = 15.0
 _SHARE: Final = 0.5
-"""Of the time left for the page, at most."""
+"""Maximum share of the page's remaining time."""
 _BACK_LIMIT_S: Final = 2.0
 _CLEAR_TENTHS: Final = 1
-"""Less than this off the threshold decides nothing."""
+"""Ratios closer to the threshold than this decide nothing."""
 _NEEDED: Final = {"color-contrast": (4.5, 3.0), "color-contrast-enhanced": (7.0, 4.5)}
 """For text and for large text: WCAG 1.4.3 and 1.4.6."""
 _BOLD: Final = 700
@@ -53,9 +53,9 @@ class Text:
     texts: tuple[Edges, ...]
     box: Edges
     window: Edges
-    """What is seen of its document."""
+    """The visible part of its document."""
     is_clear: bool
-    """Whether something shows through its letters."""
+    """Whether its letters are translucent."""
     within: frozenset[ElementId]
     font_px: float
     weight: int
@@ -67,14 +67,14 @@ class Text:
 
 
 def needed_of(rule: str, *, font_px: float, weight: int) -> float:
-    """Return the ratio that the rule needs for text of this size, as axe-core reckons it."""
+    """Return the ratio that the rule requires for text of this size, computed as in axe-core."""
     size_pt = -(-72 * font_px // 1) / 96
     is_large = size_pt >= (_LARGE_BOLD_PT if weight >= _BOLD else _LARGE_PT)
     return _NEEDED[rule][is_large]
 
 
 def judge(lowest_tenths: int, highest_tenths: int, needed: float) -> MeasuredContrast:
-    """Return what was measured; only ratios that are all clearly on one side of ``needed`` say so."""
+    """Return the measurement; it decides only if all ratios are clearly on one side of ``needed``."""
     limit = round(needed * 10)
     is_under, is_over = highest_tenths + _CLEAR_TENTHS < limit, lowest_tenths >= limit + _CLEAR_TENTHS
     verdict = "fails" if is_under else "passes" if is_over else "undecided"
@@ -82,9 +82,9 @@ def judge(lowest_tenths: int, highest_tenths: int, needed: float) -> MeasuredCon
 
 
 def choose(texts: Mapping[ElementId, Text], *, shown: ElementId | None) -> list[ElementId]:
-    """Return those that can be painted in one picture: in the window, and nobody's box over another's letters.
+    """Return the texts that can be captured together: in the window, without overlapping boxes.
 
-    ``shown`` is where the window was brought to: what is not in it now never will be.
+    ``shown`` is the element scrolled to: if it is not in the window now, it never will be.
     """
     chosen: list[ElementId] = []
     for name, text in texts.items():
@@ -115,8 +115,8 @@ async def measure_contrast(
 ) -> None:
     """Add ``contrast`` to the nodes of ``report`` whose contrast is undecided; never raises for the page's sake.
 
-    ``blank`` compares the pictures. ``may_scroll``: what is not in the window is brought there, and the page is
-    scrolled back. ``is_scaled``: a pixel of the page is not one of its picture, as on devices and with zoom.
+    ``blank`` compares the images. ``may_scroll``: elements outside the window are scrolled into view, and the page is
+    scrolled back. ``is_scaled``: a page pixel is not an image pixel, as on devices and with zoom.
     """
     found = [(rule["id"], node) for rule in report.incomplete if rule["id"] in _NEEDED for node in rule["nodes"]]
     if not found:
@@ -141,15 +141,16 @@ class _Measurement:
         self._scale = 1.0
         self._touched: set[int] = set()
         self._unseen: set[ElementId] = set()
-        """Looked for once: a frame of another process may be drawn later than the page around it, and has two views."""
+        """Attempts per element: a frame of another process may be drawn later than the page around it, so it gets
+        two."""
 
     async def see_scale(self) -> None:
-        """Find out what is seen of the page, and how large: a phone shows a page without a viewport made small."""
+        """Determine the visible part of the page and its scale: a phone shrinks a page without a viewport."""
         width, height, self._scale = await self._ask(0, _SEEN)
         self._window = Edges(0, 0, width, height)
 
     async def run(self, found: Sequence[tuple[str, JsonObject]], *, may_scroll: bool) -> None:
-        """Measure view by view; the page is as it was before when this ends."""
+        """Measure view by view; restores the page at the end."""
         paths: dict[ElementId, Path] = {node["at"][-1]: node["at"] for _, node in found}
         frames = {step[0] for path in paths.values() for step in path}
         try:
@@ -172,7 +173,7 @@ class _Measurement:
     async def _measure_view(
         self, paths: dict[ElementId, Path], shown: ElementId | None
     ) -> dict[ElementId, tuple[Text, int, int] | None]:
-        """Return the texts that are done with: what was measured, or None where there is nothing to measure."""
+        """Return the finished texts with their measurement, or None if there is nothing to measure."""
         for frame, number in paths[shown] if shown else ():
             await self._ask(frame, f"sightlineContrast.show({number})")
         texts = await self._look(paths)
@@ -200,7 +201,7 @@ class _Measurement:
         return done
 
     async def _look(self, paths: dict[ElementId, Path]) -> dict[ElementId, Text]:
-        """Return the texts that have something to measure, where they stand now."""
+        """Return the measurable texts at their present positions."""
         windows = await self._windows({path[:-1] for path in paths.values()})
         by_frame: dict[int, list[int]] = {}
         for frame, number in paths:
@@ -215,7 +216,7 @@ class _Measurement:
         return {name: texts[name] for name in paths if name in texts}
 
     async def _windows(self, owners: set[Path]) -> dict[Path, tuple[Edges, Edges]]:
-        """Return by the path of its frame elements where a document is, and what is seen of it."""
+        """Return each document's position and visible part by the path of its frame elements."""
         windows: dict[Path, tuple[Edges, Edges]] = {(): (self._window, self._window)}
         for path in sorted((owner[: i + 1] for owner in owners for i in range(len(owner))), key=len):
             if path not in windows:
@@ -252,7 +253,7 @@ class _Measurement:
             await self._blank.ask(f"sightlinePixels.forget({self._view})")
 
     async def _in_touched(self, call: str) -> None:
-        """Put something back wherever that is possible."""
+        """Undo a change wherever possible."""
         calls = (self._ask(frame, call, limit_s=_BACK_LIMIT_S) for frame in self._touched)
         await asyncio.gather(*calls, return_exceptions=True)
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _RESERVE_SHARE: Final = 0.05
-"""Of the whole, kept for closing the page and making the result."""
+"""Share reserved for closing the page and building the result."""
 
 
 @dataclass(slots=True)
 class Deadline:
-    """The scan's time, shared out over its steps."""
+    """The time budget of a scan and its steps."""
 
     total_s: float
     start_s: float = field(default_factory=time.monotonic)
 
     @property
     def left_s(self) -> float:
-        """Seconds left for the page, at least a tick, so that a late call still fails by its own limit."""
+        """Seconds left for the page, never 0, so that a late call still fails by its own limit."""
         end_s = self.start_s + self.total_s * (1 - _RESERVE_SHARE)
         return max(0.01, end_s - time.monotonic())
 

@@ -1,4 +1,4 @@
-"""Whether a page is on its way to another document: asked for by itself or by a step, and not yet there. No clock.
+"""Detects whether a page is navigating: another document was requested by itself or by a step and has not arrived.
 
 Fed by ``watch.py`` with the events of the page's own session. A static page gives no other sign between a click on a
 link and the document that comes of it.
@@ -15,18 +15,18 @@ _ARRIVES: Final = ("Page.navigatedWithinDocument", "Page.frameStoppedLoading", "
 
 @dataclass(slots=True)
 class Departure:
-    """What the main frame has set out for; ``is_meant``: a navigation is announced that has asked for nothing yet."""
+    """The main frame's pending navigation; ``is_meant``: it was announced but has requested nothing yet."""
 
     is_meant: bool = False
     _loader: str = ""
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a document has been asked for and has neither come nor failed."""
+        """Whether a document was requested and has neither arrived nor failed."""
         return bool(self._loader)
 
     def see(self, method: str, params: dict[str, Any], *, frame_id: str, session: str) -> None:
-        """Note one event; those of frames and those it does not know are ignored."""
+        """Process one event; events of frames and unknown events are ignored."""
         if session:
             return
         if method == "Network.requestWillBeSent":

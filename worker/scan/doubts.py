@@ -1,8 +1,8 @@
-"""Concludes the doubts about a page from what a visit has seen. Pure functions, tested with plain values.
+"""Derives the doubts about a page from the facts of a visit. Pure.
 
-The kinds are in ``producer/contract/doubts.py``, each one's trigger in ``docs/doubts.md``. Doubts that arise in passing
-(a wait that ended early, a frame that did not answer) are noted by ``load.py`` and ``visit.py`` where they arise; all
-others are made here, one of a kind at most. What a page *says* is judged in ``looks.py``.
+The kinds are in ``producer/contract/doubts.py``, each one's trigger in ``docs/doubts.md``. Doubts that arise during the
+visit (a wait that ended early, a frame that did not answer) are recorded by ``load.py`` and ``visit.py``; all others
+are derived here, at most one of each kind. ``looks.py`` judges a page's wording.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from worker.scan.watch import Watch
 _PART_STATUS: Final = {202: "202 Accepted: the page is not there yet", 206: "206 Partial Content: a part of the page"}
 _FIRST_ERROR: Final = 400
 _SHOWN: Final = 3
-"""Things named in one doubt; the others are counted."""
+"""Maximum number of things named in a doubt; the others are counted."""
 _MAX_CHARS: Final = 300
 _MOST_SIGN_IN_CHARS: Final = 400
 _PICTURES: Final = ("image/", "video/", "audio/", "font/")
@@ -36,7 +36,7 @@ _COUNTRY_LEVELS: Final = frozenset({"co", "com", "org", "net", "gov", "gob", "ac
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What doubts are concluded from. ``content`` is missing where the page could not be looked at."""
+    """The facts from which doubts are derived. ``content`` is missing if the page could not be read."""
 
     facts: Facts
     content: Content | None
@@ -47,7 +47,7 @@ class Evidence:
 
 
 def doubts_about(request: ScanRequest, seen: Evidence) -> Iterator[Doubt]:
-    """Yield what makes the page doubtful."""
+    """Yield the doubts about the page."""
     if request.insecure:
         yield Doubt(kind="insecure", what="certificate errors were ignored, as the request asks")
     yield from _of_document(seen)
@@ -78,7 +78,7 @@ def _of_document(seen: Evidence) -> Iterator[Doubt]:
 
 
 def _of_looks(request: ScanRequest, facts: Facts, content: Content, watch: Watch) -> Iterator[Doubt]:
-    """Yield one doubt at most: a page that shows nothing says nothing, and a wall asks nobody to sign in."""
+    """Yield at most one doubt: an empty page says nothing, and a bot wall does not ask to sign in."""
     if (nothing := shows_nothing(content, watch.losses)) is not None:
         kind, what, certainty = nothing
         yield Doubt(kind=kind, what=_line(what), certainty=certainty)
@@ -130,7 +130,7 @@ def _not_looked_into(content: Content, watch: Watch) -> Iterator[Doubt]:
 
 
 def _is_document(one: Embedded, frames: dict[str, FrameDocument]) -> bool:
-    """Say whether an ``object`` or ``embed`` holds a document of text rather than a picture."""
+    """Return whether an ``object`` or ``embed`` contains a text document rather than an image."""
     answered = frames.get(one.url)
     kind = one.type or (answered.content_type if answered else "")
     path = one.url.partition("?")[0].lower()
@@ -172,7 +172,7 @@ def _is_same_site(url: str, other: str) -> bool:
 
 
 def _site_of(url: str) -> str:
-    """Return the registrable domain of an address, as near as that is without the list of them; its host for an IP."""
+    """Return the approximate registrable domain of an address (without the public suffix list); an IP's host."""
     host = origin_of(url)[0].rstrip(".")
     labels = host.split(".")
     if ":" in host or labels[-1].isdigit():
@@ -186,6 +186,6 @@ def _doubt(kind: str, what: str, *, where: str = "") -> Doubt:
 
 
 def _line(text: str, *, limit: int = _MAX_CHARS) -> str:
-    """Return the page's part in a doubt as one short line of valid text."""
+    """Return text from the page as one short, valid line."""
     plain = " ".join(text.encode("utf-8", "replace").decode().split())
     return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"

@@ -1,4 +1,4 @@
-"""Servers found down: which of them nobody should wait for again soon. In memory, for one engine.
+"""Remembers servers found down, so that scans do not wait for them again soon. In memory, for one engine.
 
 A server that starts late is waited for (``load.py``); with a hundred pages on a dead one, only the first scan waits.
 """
@@ -18,7 +18,7 @@ Origin = tuple[str, int]
 
 @dataclass(slots=True)
 class Downtime:
-    """Origins that were waited for in vain, with this machine's monotonic time of it."""
+    """Origins found down, with this machine's monotonic time."""
 
     _found_s: dict[Origin, float] = field(default_factory=dict[Origin, float])
 
@@ -28,7 +28,7 @@ class Downtime:
         return found_s is not None and time.monotonic() - found_s < FORGET_S
 
     def note(self, origin: Origin, *, is_down: bool) -> None:
-        """Keep how the origin was found; the oldest of very many are dropped."""
+        """Record the state of the origin; the oldest of very many are dropped."""
         self._found_s.pop(origin, None)
         if is_down:
             self._found_s[origin] = time.monotonic()

@@ -21,7 +21,7 @@ _FONT_PX: Final = {"standard": 16, "fixed": 13}
 
 
 def user_agent(browsers: str, device: Device | None = None) -> str:
-    """Return the browser's User-Agent, or the device's, with our name, so that a site's owner can see who called."""
+    """Return the browser's or the device's User-Agent with our name appended, for the site's owner."""
     shown = browsers.replace("HeadlessChrome", "Chrome")
     if device is not None:
         shown = device.user_agent.replace("{chrome}", _major(browsers))
@@ -29,7 +29,7 @@ def user_agent(browsers: str, device: Device | None = None) -> str:
 
 
 async def emulate(page: Page, wanted: Appearance, *, browsers_agent: str) -> None:
-    """Have the blank page, and frames of it that have processes of their own, see what ``wanted`` asks for."""
+    """Apply ``wanted`` to the blank page and to its frames in separate processes."""
     if not wanted.state:
         return
     device = wanted.emulated
@@ -51,7 +51,7 @@ async def emulate(page: Page, wanted: Appearance, *, browsers_agent: str) -> Non
 
 
 def window_metrics(wanted: Appearance) -> JsonObject:
-    """Return the browser's parameters for the window that ``wanted`` asks for."""
+    """Return the browser's parameters for the window of ``wanted``."""
     window, device = wanted.window, wanted.emulated
     metrics: JsonObject = {
         "width": window.width,

@@ -1,8 +1,8 @@
-"""The scan engine: one page in, what axe-core found out. The only module the rest of the worker uses.
+"""The scan engine: takes a page, returns axe-core's findings. The only module the rest of the worker uses.
 
-A scan reads: take a place → ``warm.py`` lends a browser → ``proxy.py`` opens the only way out → ``page.py`` opens a
-context → ``visit.py`` loads, waits, audits → all of it is closed. What a page does ends in the result's status.
-A browser that dies under a scan is replaced and the scan is done again, once, in a browser of its own.
+Steps of a scan: acquire a slot → ``warm.py`` lends a browser → ``proxy.py`` opens the only way out → ``page.py`` opens
+a context → ``visit.py`` loads, waits, audits → everything is closed. A page's behaviour ends in the result's status. If
+the browser dies during a scan, it is replaced and the scan is repeated once in a separate browser.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from worker.scan.warm import WarmBrowser
 __all__ = ["Audit", "ScanEngine", "ScanSettings", "Secrets"]
 
 _GRACE_S: Final = 10.0
-"""Beyond the request's deadline, for what Chromium needs to open and close a context."""
+"""Seconds beyond the request's deadline for Chromium to open and close a context."""
 
 
 T = TypeVar("T")
 
 
 def _ignore(_: str) -> None:
-    """Take progress that nobody asked for."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Errand(Generic[T]):
-    """What is to be done with a page, and how it is opened."""
+    """A task on a page, and how to open it."""
 
     request: ScanRequest
     secrets: Secrets
@@ -58,7 +58,7 @@ class _Errand(Generic[T]):
 
 
 class MemoryEaten(Exception):
-    """The browser was ended because pages had it hold too much."""
+    """The browser was killed because pages used too much of its memory."""
 
 
 class ScanEngine:
@@ -98,7 +98,7 @@ class ScanEngine:
             raise ScanFailed(msg) from None
 
     async def close(self) -> None:
-        """End the browser; scans still running end as ``ScanFailed``. Safe to call twice."""
+        """Stop the browser; running scans raise ``ScanFailed``. Safe to call twice."""
         if self._browsers is not None:
             browsers, self._browsers = self._browsers, None
             await browsers.close()
@@ -124,7 +124,7 @@ class ScanEngine:
         secrets: Secrets | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> Audit:
-        """Return what the page came to, whatever it does; ``on_progress`` is told the step's name.
+        """Return the audit of the page, whatever it does; calls ``on_progress`` with each step's name.
 
         Raises ``ScanFailed`` when the browser fails twice, ``InvalidJob`` for a rule axe-core does not know and a
         selector that the browser does not. Cancelling it closes the page.
@@ -138,7 +138,7 @@ class ScanEngine:
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
     ) -> tuple[TriedFix, ...]:
-        """Return what came of the changes that are tried on the page; nothing is written to any server.
+        """Return the results of changes tried on the page; nothing is written to any server.
 
         Raises as ``audit`` does.
         """
@@ -149,7 +149,7 @@ class ScanEngine:
         return await self._with_page(_Errand(request, secrets or Secrets(), run, only_reads=True))
 
     async def _with_page(self, errand: _Errand[T]) -> T:
-        """Run the errand in a place of this engine, once more in a browser of its own where the browser fails."""
+        """Run the errand in a slot of this engine; if the browser fails, once more in a separate browser."""
         async with self._places:
             for alone in (False, True):
                 is_eater = False

@@ -17,7 +17,7 @@ _CRITERION: Final = re.compile(r"wcag(\d)(\d)(\d+)")
 def read_findings(
     rules: Iterable[JsonObject], outcome: Literal["violation", "incomplete"], *, page: str = ""
 ) -> tuple[Finding, ...]:
-    """Return one finding a rule, worst impact first, then by rule; ``page`` is the address they were found at."""
+    """Return one finding per rule, worst impact first, then by rule; ``page`` is the page's address."""
     found = [_read_finding(rule, outcome, page) for rule in rules]
     return tuple(sorted(found, key=lambda finding: (-(finding.impact.rank if finding.impact else -1), finding.rule)))
 
@@ -25,7 +25,7 @@ def read_findings(
 def review_experimental(
     violations: Iterable[JsonObject], incomplete: Iterable[JsonObject]
 ) -> tuple[list[JsonObject], list[JsonObject]]:
-    """Return violations and what needs review, with the violations of experimental rules among the latter."""
+    """Return violations and undecided findings; violations of experimental rules are among the latter."""
     kept: list[JsonObject] = []
     review = {rule["id"]: rule for rule in incomplete}
     for rule in violations:
@@ -50,7 +50,7 @@ def count_rules(findings: Sequence[Finding]) -> Counts:
 
 
 def count_barriers(findings: Sequence[Finding]) -> Counts:
-    """Return how many elements violate a rule, by the rule's impact; trimmed nodes count."""
+    """Return the number of elements that violate a rule, by the rule's impact, including trimmed nodes."""
     return _counts((finding.impact, finding.node_count) for finding in findings)
 
 

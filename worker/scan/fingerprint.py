@@ -1,4 +1,4 @@
-"""Names barriers so that the same one has the same name in the next scan. Pure functions.
+"""Fingerprints of barriers, stable from scan to scan. Pure.
 
 The rule. A node's fingerprint is 24 hex digits of the SHA-256 of:
 
@@ -13,10 +13,10 @@ The rule. A node's fingerprint is 24 hex digits of the SHA-256 of:
    deployment has other host names and the same barriers;
 4. the element's text, as far as axe-core's snippet carries it;
 5. its number among the nodes of that rule for which all of this is equal, in page order. Equal barriers are thus
-   counted, not told apart: mending one of three removes the third.
+counted, not distinguished: fixing one of three removes the third.
 
-A finding's fingerprint is made of rule and outcome alone: one page has each at most once. Neither holds the page's
-address: the same barrier of a shared header has one name on every page.
+A finding's fingerprint consists of rule and outcome: a page has each at most once. Neither includes the page's address,
+so the same barrier of a shared header has the same fingerprint on every page.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from urllib.parse import urljoin
 from producer.contract.addresses import origin_of
 
 Ancestry = tuple[str | tuple[str, ...], ...]
-"""axe-core's: a selector a frame, or a list of them where shadow roots are crossed; outermost first."""
+"""axe-core's form: a selector per frame, or a list of them through shadow roots; outermost first."""
 
 _DIGITS: Final = 24
 _MAX_TEXT_CHARS: Final = 120
@@ -73,7 +73,7 @@ def node_fingerprints(rule: str, nodes: Iterable[tuple[Ancestry, str]], *, page:
 
 
 def meaningful_path(selectors: str | tuple[str, ...]) -> str:
-    """Return the tags around and at the end of an ancestry selector that carry meaning, ``main > form > input``."""
+    """Return the meaningful tags of an ancestry selector, ``main > form > input``."""
     steps = " > ".join([selectors] if isinstance(selectors, str) else selectors).split(" > ")
     tags = [_POSITION.sub("", step).strip().lower() for step in steps]
     return " > ".join(tag for i, tag in enumerate(tags) if i == len(tags) - 1 or tag not in _MEANINGLESS)
@@ -114,7 +114,7 @@ class _FirstElement(HTMLParser):
 
 
 def normal_address(address: str, *, page: str) -> str:
-    """Return the address that a page's markup names, without origin, query, numbers and what builds made."""
+    """Return an address in a page's markup without origin, query, numbers and build hashes."""
     with contextlib.suppress(ValueError):
         address = urljoin(page, address.strip()) if page else address.strip()
     return _NUMBER.sub("0", _normalise_address(address, origin_of(page)))[:_MAX_TEXT_CHARS]

@@ -1,4 +1,4 @@
-"""What the browser renders text with: a fingerprint, and the scripts of the world it has no glyphs for.
+"""The browser's fonts: a fingerprint, and the writing systems without glyphs.
 
 Text without glyphs is boxes of one width, so links in it are smaller than with the fonts their readers have. The
 browser itself is asked, once per start, by drawing samples: which fonts are installed does not say which ones it uses.
@@ -46,7 +46,7 @@ log = structlog.get_logger("sightline.scan")
 
 
 async def read_fonts(blank: BlankPage) -> Fonts:
-    """Return what a browser that has just started draws text with; unknown where it does not say."""
+    """Return the fonts of a newly started browser, or unknown."""
     samples = {name: text for name, (text, _) in _SAMPLES.items()}
     try:
         found = cast("dict[str, Any]", await blank.ask(_call({}, samples)))

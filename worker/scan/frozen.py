@@ -35,7 +35,7 @@ class Frozen:
         await asyncio.gather(*calls, return_exceptions=True)
 
     async def thaw(self, sessions: Sequence[Session], *, timeout_s: float = _THAW_LIMIT_S) -> None:
-        """Let the scripts run again; safe to call at any time."""
+        """Resume the scripts; safe to call at any time."""
         if self.is_on:
             self.is_on = False
             calls = (session.call(_SCRIPTS, {"value": False}, timeout_s=timeout_s) for session in sessions)
@@ -54,6 +54,6 @@ class Frozen:
         task.add_done_callback(self._thawing.discard)
 
     def close(self) -> None:
-        """Let nothing wait any more."""
+        """Release everything that waits."""
         for task in self._thawing:
             task.cancel()

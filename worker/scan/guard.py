@@ -89,7 +89,7 @@ _NO_IPV4: Final = ipaddress.ip_network("::/112")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One address that was asked for and not opened."""
+    """A refused address."""
 
     rule: str
     host: str
@@ -97,7 +97,7 @@ class Refusal:
     address: str
 
     def describe(self) -> str:
-        """Say which rule refused what, and how to allow it where that is possible."""
+        """Name the rule and the address, and how to allow it if possible."""
         what = f"{self.host}:{self.port}" + (f" ({self.address})" if self.address != self.host else "")
         hint = "; a worker started with SCAN_ALLOW_PRIVATE=1 allows it" if self.rule in OPENED_BY_SETTING else ""
         return f"the guard refused {what}: rule {self.rule!r}{hint}"
@@ -122,7 +122,7 @@ class Guard:
         return Guard(self._settings, page=url)
 
     def refuse(self, host: str, port: int, address: str) -> Refusal | None:
-        """Return why ``address``, which ``host`` resolved to, must not be connected to; None when it may be."""
+        """Return why ``address``, which ``host`` resolved to, must not be connected to, or None."""
         rule = rule_of(address)
         if rule is None:
             return None

@@ -1,4 +1,4 @@
-"""What becomes of the requests that a page is made to hold: headers are added, or the request is failed. Pure.
+"""Decides about held requests: add headers, or fail the request. Pure.
 
 ``page.py`` holds them (``Fetch.enable``) and sends the answers.
 """

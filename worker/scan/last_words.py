@@ -1,4 +1,4 @@
-"""Keeps the end of what a browser writes to its standard error: why it did not start, or why it ended."""
+"""Keeps the end of a browser's standard error, which says why it did not start or why it exited."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LastWords(asyncio.Protocol):
             self.write_end = -1
 
     def data_received(self, data: bytes) -> None:
-        """Keep the end of it."""
+        """Keep the end of the output."""
         self._said = (self._said + data)[-KEPT_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -49,7 +49,7 @@ class LastWords(asyncio.Protocol):
 
     @property
     def text(self) -> str:
-        """What was said, as far as it is kept."""
+        """The output kept."""
         return self._said.decode("utf-8", "replace")
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class LastWords(asyncio.Protocol):
 
 
 def most_telling(words: str) -> str:
-    """Return the one line that says most, '' for none. Pure."""
+    """Return the most informative line, or ''. Pure."""
     lines = [line.strip() for line in words.splitlines() if line.strip() and not any(c in line for c in _CHATTER)]
     for mark in _TELLING:
         found = [line for line in lines if mark in line]

@@ -1,6 +1,6 @@
-"""Brings a page to where it can be audited: navigate, wait, follow it where it goes, stop it where it costs too much.
+"""Brings a page to an auditable state: navigates, waits, follows redirects, stops pages that exceed a budget.
 
-Ends as ``Unread`` when there is nothing to audit; what makes the page a part is collected in ``doubts``. The waits
+Raises ``Unread`` if there is nothing to audit; doubts about an incomplete page are collected in ``doubts``. The waits
 themselves are in ``waiting.py``, the judgements in ``verdict.py``; ``visit.py`` calls this and goes on.
 """
 
@@ -30,7 +30,7 @@ from worker.scan.workers import MOST
 
 _LOAD_SHARE: Final = 0.5
 _SETTLE_SHARE: Final = 0.2
-"""Of the scan's deadline, at most."""
+"""Maximum share of the scan's deadline."""
 _STOP_LIMIT_S: Final = 2.0
 _URL_CHARS: Final = 200
 _START_EVERY_S: Final = 0.5
@@ -140,7 +140,7 @@ class Load:
         self._look(self.facts)
 
     def end_if_lost(self) -> None:
-        """Raise ``Unread`` for a page that died, or that never stays."""
+        """Raise ``Unread`` for a page that crashed or keeps navigating."""
         watch = self._page.watch
         if watch.crash:
             raise Unread("unreachable", self.explain(watch.crash))
@@ -263,7 +263,7 @@ class Load:
         return self._page.frame_processes > self._settings.max_frame_processes
 
     def is_over(self) -> bool:
-        """Whether waiting on makes no sense: it is lost, or has spent a budget."""
+        """Whether waiting is pointless: the page is lost or has exceeded a budget."""
         watch = self._page.watch
         is_lost = bool(watch.crash) or watch.is_document_lost or self._departures > self._settings.max_navigations
         is_over_limit = self._has_too_many_bytes or self._has_too_many_frames
@@ -296,7 +296,7 @@ class Load:
             self.doubts.append(Doubt(kind="open-request", what=what, where=public_url(long_open[0].url)))
 
     def _stop_if_over(self) -> None:
-        """Stop a page that has spent a budget; asked after each wait."""
+        """Stop a page that has exceeded a budget; called after each wait."""
         if self._has_too_many_frames:
             self._stop("over-limit", f"it has more than {self._settings.max_frame_processes} frames of other sites")
         if self._page.workers.are_too_many:

@@ -19,7 +19,7 @@ _COOKIE_FIELDS: Final = ("name", "value", "domain", "path", "url", "secure", "ht
 
 
 async def log_in(page: Page, url: str | None, secrets: Secrets) -> None:
-    """Prepare the page before its first navigation; without secrets nothing is done.
+    """Prepare the page before its first navigation; does nothing without secrets.
 
     Raises ``InvalidJob`` for cookies that are none; no message holds a value.
     """

@@ -1,4 +1,4 @@
-"""Concludes that a page looks like something else than what its address promises. Pure functions.
+"""Detects pages that are not what their address promises, such as error pages. Pure.
 
 By what the page says, in the languages of the EU (``phrases.toml``), and only where it says little else: an article
 about missing pages, a form with a captcha, a status page are what they are. A header of a service that answers in the
@@ -31,7 +31,7 @@ _RAW_ERROR: Final = re.compile(r"^\s*[\[{].{0,200}\b(error|exception|statuscode)
 
 
 def looks_like(content: Content, *, asked: str) -> tuple[str, str]:
-    """Return a kind of doubt and the words that speak for it; two empty texts for a page like any other.
+    """Return a kind of doubt and its evidence; two empty texts for a normal page.
 
     ``asked`` is the address that was asked for: who asks for ``/404.html`` wants that page.
     """
@@ -70,7 +70,7 @@ def _said_in_heading(kind: str, heading: str, content: Content) -> str:
 
 
 def is_soft_404(title: str) -> bool:
-    """Say whether a title or heading calls its page missing."""
+    """Return whether a title or heading says that the page is missing."""
     for part in parts_of(title):
         number = _NUMBERED.search(part)
         if (number and len(part) <= len("404") + _LONGER_THAN_PHRASE) or is_phrase("soft-404-title", part):

@@ -1,4 +1,4 @@
-"""What a page asked for and did not get: failed scripts, stylesheets, fonts and data, frames answered by an error.
+"""Records a page's failed requests: scripts, stylesheets, fonts and data, frames answered with an error.
 
 A record of CDP events like ``watch.py``, which feeds it. It judges nothing: ``doubts.py`` does. Only what the page
 itself asks for counts; what a frame lacks is the frame's business.

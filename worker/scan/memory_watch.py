@@ -1,8 +1,8 @@
-"""Watches the resident memory of a browser's processes: ends the page that eats it, or the browser where no page shows.
+"""Watches the memory of a browser's processes: kills the page that uses too much, or else the browser.
 
-A page's own process is told from the others by the browser. What a page has the browser keep for it (blobs, caches,
-pictures) lies in processes that all pages share: then the whole browser ends, and each page of it is scanned again in
-a browser of its own, where the one that eats memory is alone to blame. Linux only.
+The browser identifies a page's process. Data that the browser stores for a page (blobs, caches, images) is in processes
+shared by all pages: then the whole browser is killed, and each of its pages is scanned again in a separate browser,
+which isolates the culprit. Linux only.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from worker.scan.cdp import BrowserGone, CallFailed, Connection, JsonObject
 
 WATCH_EVERY_S: Final = 0.5
 ASK_LIMIT_S: Final = 2.0
-"""For the list of processes: a browser that is busy keeping a page's data is watched by its number alone."""
+"""Timeout for the list of processes: without it, only the browser's own process is watched."""
 
 log = structlog.get_logger("sightline.scan")
 
 
 class Watched(Protocol):
-    """What the watch needs of a browser."""
+    """The part of a browser that the watch needs."""
 
     connection: Connection
     users: int
@@ -38,7 +38,7 @@ class Watched(Protocol):
 
 
 async def watch_memory(browser: Watched, *, max_renderer_mb: int, max_browser_mb: int) -> None:
-    """End what eats memory, until cancelled or the browser is gone.
+    """Kill whatever uses too much memory, until cancelled or the browser is gone.
 
     A page's crash is then seen like any other; a browser that is ended says why in ``end_reason``.
     """
@@ -63,7 +63,7 @@ async def watch_memory(browser: Watched, *, max_renderer_mb: int, max_browser_mb
 
 
 async def resident_mb_of(browser: Watched) -> list[tuple[int, str, int]]:
-    """Return number, kind and resident MB of each process; the browser's own even where it does not answer."""
+    """Return pid, kind and resident MB of each process; the browser's own even if it does not answer."""
     kinds = {browser.pid: "browser"}
     with contextlib.suppress(CallFailed):
         info = await browser.connection.call("SystemInfo.getProcessInfo", timeout_s=ASK_LIMIT_S)

@@ -1,4 +1,4 @@
-"""Concludes that a page shows nothing, or nothing but that it loads, and says what failed. Pure functions."""
+"""Detects pages that show nothing, or only a loading message, and says what failed. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shows_nothing(content: Content, losses: Losses) -> tuple[str, str, Certainty
 
 
 def is_loading(text: str) -> bool:
-    """Say whether a text says only that something is loading; each line for itself, percentages aside."""
+    """Return whether every line of a text is a loading message, ignoring percentages."""
     lines = [line.strip(" %0123456789") for line in text.splitlines()]
     said = [line for line in lines if line.strip(" .…")]
     return bool(said) and all(is_phrase("loading", line) for line in said)

@@ -1,4 +1,4 @@
-"""One page in a context of its own: opens it, talks to its frames, keeps its ``Watch`` up to date, and ends it.
+"""A page in a separate context: opens it, communicates with its frames, updates its ``Watch``, and closes it.
 
 Scripts of ours run in an isolated world: the page's DOM, but none of its JavaScript, so nothing the page redefines is
 seen there. Every call has a deadline; a crash ends the open ones. Frames of other sites live in processes and sessions
@@ -67,7 +67,7 @@ class Page:
     async def open(
         cls, browser: Chromium, *, proxy_port: int, viewport: Viewport, user_agent: str, start_script: str
     ) -> Page:
-        """Return a blank page, ready to navigate; nothing of it is left when this fails.
+        """Return a blank page, ready to navigate; cleans up if this fails.
 
         ``start_script`` runs in our world of a document right before the first script of its page; never where the page
         has none.
@@ -111,7 +111,7 @@ class Page:
         await asyncio.gather(*(self.session.call(method, params) for method, params in (*self._setup, *own)))
 
     async def close(self) -> None:
-        """End the context with all its pages; safe to call twice. Never raises."""
+        """Close the context with all its pages; safe to call twice. Never raises."""
         self._frozen.close()
         for name in (*(session.session_id for session in self.sessions), *self.workers):
             self._browser.connection.forget(name)

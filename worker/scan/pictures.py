@@ -1,7 +1,7 @@
-"""Takes pictures of a page and of the elements that fail: only when asked for, after axe-core is done.
+"""Takes screenshots of a page and of failing elements, on request, after axe-core has finished.
 
-Which elements, and how much around them, is decided by pure functions; the size of all of it is bounded. A page that
-cannot be drawn is still scanned. What becomes of the pictures: ``producer/keys.py``, ``shot``.
+Pure functions choose the elements and margins; the total size is bounded. A page that cannot be drawn is still scanned.
+Storage of the screenshots: ``producer/keys.py``, ``shot``.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from worker.scan.cdp import CallFailed, JsonObject
 from worker.scan.page import Page
 
 MAX_HEIGHT: Final = 16_384
-"""Chromium draws no taller picture in one piece; a taller page is shown down to there."""
+"""Chromium's maximum height of a screenshot; taller pages are cut there."""
 MAX_CROPS: Final = 60
 CROPS_PER_FINDING: Final = 3
 MARGIN: Final = 12
-"""Pixels around an element: it is recognised by what stands next to it."""
+"""Margin around an element in pixels, since its surroundings help to recognise it."""
 MAX_CROP: Final = (1_280, 600)
 MAX_PAGE_BYTES: Final = 1_500_000
 MAX_ALL_BYTES: Final = 4_000_000
-"""What one scan may put into Redis by pictures."""
+"""Maximum bytes of screenshots per scan."""
 JUDGED_SIDE: Final = 448
-"""Pixels of the longer side of a picture that a model looks at: most models read no more."""
+"""Longer side in pixels of an image for a model: most models read no more."""
 LEAST_JUDGED: Final = 24
 MAX_JUDGED_BYTES: Final = 60_000
 LIMIT_S: Final = 15.0
 _QUALITY: Final = 80
 _SMALLER: Final = ((_QUALITY, 1.0), (60, 0.5), (50, 0.25))
-"""Quality and scale of the page's picture, until it is small enough."""
+"""Quality and scale of the page's screenshot, tried until it is small enough."""
 
 
 class Box(NamedTuple):
@@ -55,7 +55,7 @@ class Pictures:
 
 
 def crop_of(box: Sequence[int], page: Box) -> Box | None:
-    """Return what to show of an element: its box, a margin around it, cut to the page; None where nothing is seen."""
+    """Return the clip of an element: its box with a margin, cut to the page; None if it is not visible."""
     left, top, width, height = box
     if width <= 0 or height <= 0:
         return None
@@ -67,7 +67,7 @@ def crop_of(box: Sequence[int], page: Box) -> Box | None:
 
 
 def crops_wanted(findings: Iterable[Finding], page: Box) -> dict[str, Box]:
-    """Return the crops by node fingerprint: of each finding the first few nodes that can be seen, worst finding first.
+    """Return the crops by node fingerprint: the first few visible nodes of each finding, worst finding first.
 
     Nodes in frames have no box and no crop.
     """
@@ -88,7 +88,7 @@ async def draw(
     page_height: int,
     left_s: float,
 ) -> Pictures:
-    """Return what ``request`` wants to show of a page, and the pictures to be ``judged``."""
+    """Return the screenshots that ``request`` wants, and the images to be ``judged``."""
     began, pictures = monotonic(), Pictures({})
     if request.screenshot:
         pictures = await take_pictures(
@@ -113,9 +113,9 @@ async def take_pictures(
     left_s: float,
     pixel_ratio: float = 1.0,
 ) -> Pictures:
-    """Return the page's picture and the crops, as far as time and size allow. Never raises for the page's sake.
+    """Return the page's screenshot and the crops, as far as time and size allow. Never raises because of the page.
 
-    A CSS pixel is one of the picture, whatever ``pixel_ratio`` the page has.
+    A CSS pixel is one image pixel, regardless of ``pixel_ratio``.
     """
     pictures = Pictures({})
     try:
@@ -130,7 +130,7 @@ async def take_pictures(
 
 
 def judged_wanted(names: Iterable[NamedElement], *, most: int) -> dict[str, Box]:
-    """Return the pictures whose text a model may judge, by node fingerprint: those that show enough to be judged."""
+    """Return the images whose text a model may judge, by node fingerprint: those large enough to be judged."""
     boxes = ((one.node.fingerprint, Box(*one.node.box)) for one in names if one.node.box)
     return dict([(name, box) for name, box in boxes if min(box.width, box.height) >= LEAST_JUDGED][:most])
 
@@ -138,7 +138,7 @@ def judged_wanted(names: Iterable[NamedElement], *, most: int) -> dict[str, Box]
 async def take_judged(
     page: Page, wanted: dict[str, Box], pictures: Pictures, *, left_s: float, pixel_ratio: float = 1.0
 ) -> None:
-    """Add the pictures that a model may look at, no larger than it reads them. Never raises for the page's sake."""
+    """Add the images for a model, no larger than it reads them. Never raises because of the page."""
     try:
         async with asyncio.timeout(min(LIMIT_S, left_s)):
             for name, box in wanted.items():
@@ -151,7 +151,7 @@ async def take_judged(
 
 
 async def _layout_width(page: Page) -> int:
-    """Return how wide the page is laid out: on a phone 980 pixels, where it does not ask for the window's width."""
+    """Return the page's layout width: on a phone 980 pixels, unless it requests the window's width."""
     metrics = await page.session.call("Page.getLayoutMetrics", {}, timeout_s=LIMIT_S)
     return int(metrics["cssLayoutViewport"]["clientWidth"])
 

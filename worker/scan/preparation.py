@@ -1,4 +1,4 @@
-"""Prepares a page as its request asks, before its first navigation: hosts it must leave alone, certificates, selectors.
+"""Prepares a page before its first navigation: blocked hosts, certificates, selectors.
 
 Logins are in ``login.py``, which comes after this.
 """

@@ -1,9 +1,9 @@
 """The only way out of a scan: an HTTP proxy that checks each address and connects to the address it checked.
 
-One listener a scan, on loopback, so that what was refused and how much came in belong to that scan. A name is resolved
-once a scan: a second answer of a rebinding name server is never asked for. HTTP and CONNECT (which carries HTTPS and
-WebSockets); every HTTP exchange ends its connection, so no request can follow another to a host it was not meant for.
-A page given as HTML is answered here too, at ``INLINE_HOST``. The rules are in ``guard.py``, the wire in ``relay.py``.
+One listener per scan, on loopback, so that refusals and received bytes belong to that scan. A name is resolved once per
+scan, which defeats DNS rebinding. HTTP and CONNECT (which carries HTTPS and WebSockets); every HTTP exchange ends its
+connection, so no request can follow another to a host it was not meant for. A page given as HTML is answered here too,
+at ``INLINE_HOST``. The rules are in ``guard.py``, the wire in ``relay.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from worker.scan.relay import (
 )
 
 INLINE_HOST: Final = "inline.invalid"
-"""Reserved by RFC 2606: no name server knows it."""
+"""Reserved by RFC 2606, so that no name server resolves it."""
 RESOLVE_LIMIT_S: Final = 10.0
 CONNECT_LIMIT_S: Final = 10.0
 
@@ -41,7 +41,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why the proxy gave no connection: ``refusal`` when the guard said no; ``is_down`` where no server listens."""
+    """Why the proxy opened no connection: ``refusal`` by the guard; ``is_down`` if no server listens."""
 
     reason: str
     refusal: Refusal | None = None
@@ -117,11 +117,11 @@ class ScanProxy:
 
     @property
     def is_over_budget(self) -> bool:
-        """Whether more came in than the scan may receive; nothing more is passed on then."""
+        """Whether the scan's limit of received bytes is exceeded; nothing more is passed on then."""
         return self.received_bytes > self._max_bytes
 
     def addresses_of(self, host: str, port: int) -> Sequence[str]:
-        """Return what the host was resolved to in this scan; nothing for one that was not asked for."""
+        """Return the host's addresses as resolved in this scan; none if it was not requested."""
         found = self._addresses.get((host, port))
         is_known = found is not None and found.done() and not found.cancelled() and found.exception() is None
         return found.result() if found is not None and is_known else ()

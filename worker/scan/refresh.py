@@ -1,4 +1,4 @@
-"""Reads when a page takes itself to another by ``<meta http-equiv=refresh>``. Pure.
+"""Parses redirects by ``<meta http-equiv=refresh>``. Pure.
 
 Syntax: https://html.spec.whatwg.org/multipage/document-lifecycle.html#shared-declarative-refresh-steps
 """
@@ -10,11 +10,11 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 LIMIT_S: Final = 7.0
-"""Of waiting for a page to leave: many say that they do so in five seconds."""
+"""Maximum wait for a page to leave: many announce five seconds."""
 MOST: Final = 3
-"""Pages in a row that are waited for: some lead in a circle."""
+"""Maximum redirects in a row: some form a loop."""
 _GRACE_S: Final = 1.0
-"""For a browser that is late."""
+"""Tolerance for a slow browser."""
 _REFRESH: Final = re.compile(
     r"\s*(?P<s>\d+|(?=\.))[\d.]*(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?P<quote>[\"']?)(?P<url>\S.*)",
     re.IGNORECASE | re.DOTALL,
@@ -22,10 +22,10 @@ _REFRESH: Final = re.compile(
 
 
 def leaves_in_s(refresh: str, *, base: str, href: str, loaded_s: float) -> float | None:
-    """Return the seconds after which a page is sure to have left for another; None for one that stays.
+    """Return the seconds after which a page has certainly left for another; None if it stays.
 
-    ``loaded_s`` is how long ago it loaded, negative for one that has not: only a loaded page leaves. One that loads
-    itself again, if with another query, stays.
+    ``loaded_s`` is the time since the load event, negative before it: only a loaded page leaves. A page that reloads
+    itself, even with another query, stays.
     """
     found = _REFRESH.match(refresh)
     if found is None or loaded_s < 0:

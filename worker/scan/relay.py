@@ -1,4 +1,4 @@
-"""Carries bytes between the browser and a server: reads heads, rewrites them, passes bodies on. No decisions.
+"""Relays bytes between the browser and a server: reads and rewrites heads, passes bodies on. Makes no decisions.
 
 HTTP/1.1 as far as a forward proxy needs it (RFC 9112): hop-by-hop headers go, and both sides are told to close after
 one exchange. A reset by the server becomes a reset for the browser, so that a page cut off is seen as one.
@@ -39,15 +39,15 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Source(Protocol):
-    """What bytes come from."""
+    """A source of bytes."""
 
     async def read(self, n: int, /) -> bytes:
-        """Return what has come, nothing at the end."""
+        """Return received bytes, none at the end."""
         ...
 
 
 class Sink(Protocol):
-    """What bytes go to."""
+    """A sink of bytes."""
 
     def write(self, data: bytes, /) -> None:
         """Send ``data``."""
@@ -59,16 +59,16 @@ class Sink(Protocol):
 
 
 Counter = Callable[[int], bool]
-"""Told of each piece received from a server; false ends the exchange."""
+"""Called with each piece received from a server; returning false ends the exchange."""
 
 
 class HeadError(Exception):
-    """A head that is no HTTP/1, or is too long."""
+    """A head that is not HTTP/1, or is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Head of a proxy request; ``head`` is what the server is sent, empty for CONNECT."""
+    """Head of a proxy request; ``head`` is sent to the server, empty for CONNECT."""
 
     method: str
     host: str

@@ -1,4 +1,4 @@
-"""Shows a page whole and at rest before it is audited: scrolls through it once, ends its animations, stops its scripts.
+"""Brings a page to rest before the audit: scrolls through it once, finishes its animations, stops its scripts.
 
 What loads or appears on scrolling is part of the page; a picture in the middle of a fade-in is not meant to be read.
 Finite animations are finished, endless ones stand where they show most, and from then on no timer of the page runs.
@@ -19,14 +19,14 @@ from worker.scan.cdp import CallFailed, JsonObject, Session
 from worker.scan.page import Page, ScriptFailed, literal
 
 _MAX_STEPS: Final = 60
-"""Of one scroll through one document, each three quarters of a window high and one drawn frame long."""
+"""Steps of scrolling through one document, each three quarters of a window high and one frame long."""
 _ROUNDS: Final = 4
-"""A page that has grown is scrolled on through; a feed grows without end."""
+"""Rounds of scrolling: a page that has grown is scrolled further, but a feed grows without end."""
 _SCROLL_LIMIT_S: Final = 6.0
 _STARTED_LIMIT_S: Final = 2.5
-"""For what one round of scrolling has begun to load."""
+"""Timeout of loading triggered by one round of scrolling."""
 _REST_LIMIT_S: Final = 1.5
-"""For scripts that change styles step by step, and for frames that still change."""
+"""Timeout of scripts that change styles gradually, and of changing frames."""
 _STYLE_QUIET_MS: Final = 150
 _LOOK_EVERY_S: Final = 0.05
 _ASK_LIMIT_S: Final = 2.0
@@ -53,7 +53,7 @@ class Rest:
         self._prepared: set[tuple[str, int]] = set()
 
     async def scroll(self, *, left_s: float) -> bool:
-        """Scroll through the page and its frames, wait for what that starts, and scroll back.
+        """Scroll through the page and its frames, wait for triggered loading, and scroll back.
 
         Returns whether it ended before a page that grew on being scrolled did.
         """
@@ -79,7 +79,7 @@ class Rest:
         return any(goes_on)
 
     async def settle(self, *, left_s: float) -> None:
-        """Finish what moves, and stop the page's scripts."""
+        """Finish animations and stop the page's scripts."""
         await self._page.thaw(timeout_s=_ASK_LIMIT_S)
         end_s = time.monotonic() + min(_REST_LIMIT_S, left_s * _SHARE)
         while True:
@@ -123,7 +123,7 @@ class Rest:
         return int(await self._ask(frame, call, limit_s=limit_s + _FRAME_ASK_LIMIT_S) or 0)
 
     async def _bring_into_view(self, session: Session, frame_id: str) -> None:
-        """Show the frame, so that it is drawn and what it watches for can happen."""
+        """Scroll the frame into view, so that it is drawn and its observers fire."""
         for owner in (session, self._page.session):
             with contextlib.suppress(CallFailed):
                 found = await owner.call("DOM.getFrameOwner", {"frameId": frame_id}, timeout_s=_FRAME_ASK_LIMIT_S)
@@ -140,7 +140,7 @@ class Rest:
         return any(one["still_ms"] < (time.monotonic() - begun_s) * 1000 for one in found if one)
 
     async def _wait_for_started(self, known: frozenset[str], end_s: float) -> None:
-        """Wait until what began after ``known`` has ended and the document is still."""
+        """Wait until requests started after ``known`` have ended and the document is quiet."""
         watch = self._page.watch
         while time.monotonic() < end_s:
             found = await self._ask_all("sightlineRest.changes()", await self._frames())
@@ -188,7 +188,7 @@ class Rest:
         )
 
     async def _ask(self, frame: _Frame, call: str, *, limit_s: float = _ASK_LIMIT_S) -> Any:
-        """Return the answer of a document; None where it is busy, gone, or lets nobody in."""
+        """Return the answer of a document; None if it is busy, gone or inaccessible."""
         session, frame_id = frame
         with contextlib.suppress(CallFailed, ScriptFailed):
             world = await self._page.world(session, frame_id, timeout_s=limit_s)

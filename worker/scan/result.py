@@ -1,4 +1,4 @@
-"""Makes the contract's result out of what a visit has seen. Pure: it judges nothing and asks nobody."""
+"""Builds the contract's result from the facts of a visit. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REASONS_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that a visit has seen; ``facts`` are missing where the page was never looked at."""
+    """The facts of a visit; ``facts`` are missing if the page was never examined."""
 
     watch: Watch
     waited: Waited

@@ -1,4 +1,4 @@
-"""Decides whether Chromium runs in its sandbox: it is left out only where the browser itself says there is none.
+"""Decides whether Chromium runs in its sandbox: it is disabled only if the browser itself reports none.
 
 A start that fails for any other reason (memory, a full disk, a slow machine) never opens the sandbox. Pure, but for
 the words: ``chromium.py`` acts on them.

@@ -1,4 +1,4 @@
-"""What a scan may cost and reach, and what it gives back: plain frozen records, no I/O.
+"""Limits, permissions and results of scans: plain frozen records, no I/O.
 
 The worker's settings (``worker/settings.py``) are read elsewhere and handed in as ``ScanSettings``. Who uses
 these is ``engine.py``.
@@ -30,30 +30,30 @@ class ScanSettings:
     closed_ports: tuple[int, ...] = ()
     browser_path: str | None = None
     max_concurrent: int = 2
-    """Scans at a time. On two cores, four scans gain 9 % over two and cost twice the memory."""
+    """Concurrent scans. On two cores, four gain 9 % over two and take twice the memory."""
     load_limit_s: float = 30.0
-    """For the load event. A page that needs more is audited as it stands, and is ``partial``."""
+    """Timeout of the load event. A slower page is audited as it is, and is ``partial``."""
     start_limit_s: float = 10.0
-    """For a server that is not up yet: it refuses connections, or closes them without an answer."""
+    """Wait for a server that is not up yet: it refuses connections, or closes them without an answer."""
     quiet_ms: int = 200
     """Network and DOM must both have been still for this long."""
     settle_limit_s: float = 5.0
-    """For becoming still; carousels and tickers never do. The result says so."""
+    """Timeout of becoming quiet; carousels and tickers never do. The result says so."""
     frame_limit_s: float = 10.0
-    """For one child frame: an advertisement that hangs must not cost the page its result."""
+    """Timeout of one child frame: a hanging advertisement must not cost the page its result."""
     max_frames: int = 100
     max_frame_processes: int = 40
-    """Frames of other sites at a time; each has a process of its own. Beyond it the page is stopped as it stands."""
+    """Concurrent frames of other sites, each in a separate process. Beyond it the page is stopped."""
     max_bytes: int = 100_000_000
-    """Received, counted both packed and unpacked."""
+    """Maximum bytes received, compressed and uncompressed."""
     max_elements: int = 50_000
-    """axe-core's time grows faster than the page; beyond this nobody waits for it."""
+    """Maximum elements: axe-core's time grows faster than the page."""
     max_script_mb: int = 512
-    """V8's heap, a page."""
+    """V8's heap limit per page."""
     max_renderer_mb: int = 1_024
     """Resident memory of one page's process, watched from outside. Linux only."""
     max_navigations: int = 8
-    """Of the main frame by the page itself, before it counts as a reload loop."""
+    """Navigations of the main frame by the page itself before it counts as a reload loop."""
     max_nodes_per_finding: int = 500
     """Nodes kept with their snippets; ``node_count`` counts all."""
     max_names: int = 0

@@ -57,7 +57,7 @@ def explain(host: str, error: ssl.SSLError) -> str:
 
 
 class _BrowsersEnd:
-    """The browser's end of a tunnel, decrypted: reader and writer in one, as far as ``relay.py`` needs them."""
+    """The decrypted browser end of a tunnel: reader and writer, as far as ``relay.py`` needs them."""
 
     def __init__(self, client: Streams, first: bytes) -> None:
         self._reader, self._writer = client
@@ -70,7 +70,7 @@ class _BrowsersEnd:
         await self._call(self._tls.do_handshake)
 
     async def read(self, size: int) -> bytes:
-        """Return what has come, nothing at the end."""
+        """Return received bytes, none at the end."""
         try:
             return await self._call(lambda: self._tls.read(size))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -86,7 +86,7 @@ class _BrowsersEnd:
         await self._writer.drain()
 
     def end(self) -> None:
-        """Say that no more comes: what was cut off ends without it."""
+        """Signal the end of data; a truncated transfer ends without it."""
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         self._send()
@@ -110,7 +110,7 @@ class _BrowsersEnd:
 
 
 def set_up(certificates: str) -> ssl.SSLContext:
-    """Return what verifies servers by this machine's authorities and ``certificates``. Reads files."""
+    """Return a context that verifies servers by this machine's authorities and ``certificates``. Reads files."""
     context = trusting(certificates)
     context.set_alpn_protocols(_HTTP)
     return context

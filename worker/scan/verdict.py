@@ -1,4 +1,4 @@
-"""Judges what was seen: may this page be called scanned, and if not, why? Pure functions, tested with plain values.
+"""Decides whether a page counts as scanned, and if not, why. Pure.
 
 ``unreachable``: there is nothing to audit. ``blocked``: the guard refused the page's own address. ``partial``: audited,
 but not whole. Whatever is in doubt is not ``scanned``. Who collects the facts is ``visit.py``.
@@ -39,7 +39,7 @@ _SIGN_IN: Final = re.compile(
     r"\b(log ?[io]n\w*|sign ?in\w*|sso|auth|oauth2?|openid|saml2?|adfs|authenticate|authentication|authorize"
     r"|sessions? new|anmelden|anmeldung|einloggen|connexion|inloggen|accedi|accesso|iniciar sesion|acceder)\b"
 )
-"""What the addresses of sign-in pages are called, with one space between the words."""
+"""Words in addresses of sign-in pages, separated by one space."""
 _TO_SIGN_IN: Final = "headers, cookies or a storage state that open it are missing, or have expired"
 
 
@@ -57,7 +57,7 @@ class Unread(Exception):
 def judge_document(
     document: MainDocument | None, *, error: str, faults: Mapping[tuple[str, int], Fault]
 ) -> Unread | None:
-    """Return why the main document cannot be audited; None when it can, as far as the network tells.
+    """Return why the main document cannot be audited, as far as the network shows, or None.
 
     ``error`` is what Chromium said of the navigation, ``faults`` what the proxy could or would not reach.
     """
@@ -87,7 +87,7 @@ def judge_document(
 
 
 def judge_place(href: str) -> Unread | None:
-    """Return why a document at this address is not the one that was loaded; None for one that a server gave."""
+    """Return why a document at this address was not served by a server, or None."""
     if href.startswith(("http:", "https:")):
         return None
     name = href if href.startswith("about:") else f"a {href.partition(':')[0]}: document"

@@ -1,9 +1,7 @@
-"""One visit to one page: load, settle, scroll, come to rest, audit, picture, result.
+"""One visit to a page: load, settle, scroll, rest, audit, screenshots, result. Each step may raise ``Unread``.
 
-Reads as that list; each step may end it as ``Unread``.
-
-It owns nothing that lives on: proxy and page are its own and end with it. Which browser it gets, and what happens when
-that dies, is ``engine.py``'s business. Loading is in ``load.py``, axe-core in ``axe.py``.
+Its proxy and page are closed at its end. ``engine.py`` assigns the browser and handles its death. Loading is in
+``load.py``, axe-core in ``axe.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ _AUDIT_TRIES: Final = 3
 _FRAMES_SHOWN: Final = 3
 _RULES_SHOWN: Final = 8
 _NO_PART: Final = "No elements found for include"
-"""What axe-core says where no ``include`` fits."""
+"""axe-core's message if no ``include`` matches."""
 
 Progress = Callable[[str], None]
 
@@ -74,7 +72,7 @@ class Visit:
         self._timings: dict[str, int] = {"open": deadline.spent_ms}
 
     async def run(self, browser: Chromium) -> Audit:
-        """Return what the page came to; raises only what the browser's own failure raises."""
+        """Return the page's audit; raises only errors of the browser."""
         try:
             self._on_progress("loading")
             await self._sign_in.arrive(self._arrive)
@@ -294,7 +292,7 @@ class Visit:
 
 
 def _name_rules(rules: list[str]) -> str:
-    """Return the first few rules, and how many there are besides."""
+    """Return the first few rules and the number of others."""
     more = f" and {len(rules) - _RULES_SHOWN} more" if len(rules) > _RULES_SHOWN else ""
     number = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
     return f"{number}: {', '.join(rules[:_RULES_SHOWN])}{more}"

@@ -1,7 +1,7 @@
-"""Waits until a page is worth auditing: its load event, then a while without network traffic and DOM changes.
+"""Waits until a page is ready for the audit: its load event, then a time without network traffic and DOM changes.
 
-A page that stays bare (an application that renders late) is given more of that while. Each step has a bound; what was
-reached is stated in the result. Nothing here judges: see ``verdict.py``.
+A page that stays empty (an application that renders late) gets more time. Each step is bounded; the result says what
+was reached. ``verdict.py`` judges.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _LOOK_EVERY_S: Final = 0.05
 _LEAST_S: Final = 0.01
 _ANSWER_LIMIT_S: Final = 2.0
 _SILENT_SHARE: Final = 0.5
-"""Of the limit for loading, for an answer to a script or stylesheet: development servers build them when asked."""
+"""Share of the load limit for a script or stylesheet: development servers build them on request."""
 _BARE_FACTOR: Final = 10
-"""A page with no text yet must be still for this many times longer."""
+"""Factor of the quiet time for a page without text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Facts:
     """The page as our isolated world sees it."""
 
     is_still: bool
-    """Nothing in it can change it: it has no scripts, no frames, no refresh."""
+    """Whether it is static: no scripts, no frames, no refresh."""
     still_ms: float
     elements: int
     is_bare: bool
@@ -40,24 +40,24 @@ class Facts:
     title: str
     heading: str
     asks_who: bool
-    """It shows a field for a password or the name of an account."""
+    """Whether it shows a password or user name field."""
     href: str
     height: int
     refresh: str = ""
-    """What a ``<meta http-equiv=refresh>`` says; empty for none."""
+    """The content of a ``<meta http-equiv=refresh>``, or ''."""
     base: str = ""
     loaded_s: float = -1
     """Seconds since the load event; negative before it."""
 
     @property
     def leaves_in_s(self) -> float | None:
-        """Seconds until the page has taken itself to another; None for one that does not."""
+        """Seconds until the page has redirected itself, or None."""
         return leaves_in_s(self.refresh, base=self.base, href=self.href, loaded_s=self.loaded_s)
 
 
 @dataclass(slots=True)
 class Waited:
-    """How far each wait came; an empty text is: reached. ``start`` is stated where the server had to be waited for."""
+    """The outcome of each wait; empty means reached. ``start`` is set if the server had to be waited for."""
 
     start: str = ""
     load: str = ""
@@ -66,14 +66,14 @@ class Waited:
     selector: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Return what the result states."""
+        """Return the result's field ``waited``."""
         texts = {"load": self.load, "network": self.network, "dom": self.dom, "selector": self.selector}
         reached = {name: text or "reached" for name, text in texts.items()}
         return {"start": self.start, **reached} if self.start else reached
 
 
 async def read_facts(page: Page, *, timeout_s: float = _ANSWER_LIMIT_S) -> Facts:
-    """Return the facts; raise ``CallTimedOut`` for a page too busy to answer, ``CallFailed`` for one that left."""
+    """Return the facts; raise ``CallTimedOut`` if the page is too busy, ``CallFailed`` if it has navigated."""
     world = await page.world(page.session, page.watch.frame_id, timeout_s=timeout_s)
     found = await page.evaluate(page.session, world, script("page_facts"), timeout_s=timeout_s)
     fields = cast("dict[str, Any]", found)
@@ -106,7 +106,7 @@ async def wait_for_load(
 
 
 async def wait_for_selector(page: Page, selector: str, *, timeout_s: float) -> bool:
-    """Wait until the selector matches; raise ``ScriptFailed`` for one that is no CSS."""
+    """Wait until the selector matches; raise ``ScriptFailed`` if it is not valid CSS."""
     call = f"Document.prototype.querySelector.call(document, {literal(selector)}) !== null"
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:

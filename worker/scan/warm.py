@@ -1,4 +1,4 @@
-"""Keeps one browser warm: hands it to scans, replaces it when it dies or has grown, ends the old one when it is free.
+"""Keeps one browser warm: lends it to scans, replaces it when it dies or has grown, stops the old one when free.
 
 A scan that was hit by a crash gets a browser of its own (``alone``), so that a page which kills browsers takes no other
 scan with it twice. Clock-free: recycling goes by count and by memory.
@@ -41,7 +41,7 @@ class WarmBrowser:
         return self._current
 
     async def start(self) -> None:
-        """Have a browser ready for the first scan; raises ``BrowserGone`` when none starts."""
+        """Start a browser for the first scan; raises ``BrowserGone`` if none starts."""
         await self._take()
 
     @contextlib.asynccontextmanager
@@ -67,7 +67,7 @@ class WarmBrowser:
         return total
 
     async def close(self) -> None:
-        """End all browsers; safe to call twice."""
+        """Stop all browsers; safe to call twice."""
         browsers = [*self._retired, *([self._current] if self._current else [])]
         self._current = None
         self._retired.clear()
@@ -90,7 +90,7 @@ class WarmBrowser:
         return browser
 
     async def _settle(self, browser: Chromium) -> None:
-        """Retire a browser that has served enough, and end a retired one nobody uses."""
+        """Retire a browser that has served enough scans, and stop unused retired ones."""
         if browser is self._current and await self._is_worn(browser):
             log.info("browser.recycled", scans=browser.scans)
             self._retire(browser)

@@ -1,4 +1,4 @@
-"""What has been seen of a page: a record of CDP events, with no calls and no clock of its own.
+"""Records a page's CDP events; makes no calls and has no clock.
 
 Authoritative about the main document (which response, whole or not), the redirects that led to it, what is still being
 loaded, and how often the page took itself elsewhere. ``page.py`` feeds it; ``verdict.py`` judges it.
@@ -19,18 +19,18 @@ JsonObject = dict[str, Any]
 _NEVER_ENDING: Final = frozenset({"EventSource", "WebSocket", "Ping", "CSPViolationReport", "Prefetch"})
 _STREAM_TYPES: Final = frozenset({"text/event-stream", "multipart/x-mixed-replace"})
 _LOOKS: Final = frozenset({"Image", "Media", "Font"})
-"""What a page looks like depends on these; its elements do not."""
+"""Resource types that affect only a page's look, not its elements."""
 _HOLDS_UP: Final = frozenset({"Script", "Stylesheet"})
-"""The load event waits for these, and a page without one of them is not whole."""
+"""Resource types that the load event waits for; a page without one of them is incomplete."""
 _MOST_FACTOR: Final = 3
-"""What keeps sending is waited for this many times longer than what is silent."""
+"""Factor by which requests that receive data are waited for longer than silent ones."""
 _TRAFFIC: Final = frozenset(
     f"Network.{name}"
     for name in ("requestWillBeSent", "responseReceived", "dataReceived", "loadingFinished", "loadingFailed")
 )
 MAX_URL_CHARS: Final = 2_000
 BLOCKED_BY_REQUEST: Final = "net::ERR_BLOCKED_BY_CLIENT"
-"""Chromium's error for what we fail ourselves, as the scan's request asks: missing by intention."""
+"""Chromium's error for requests that we block on request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ class Watch:
 
     @property
     def departures(self) -> int:
-        """How often the page has set out for another document; it may not have arrived at any."""
+        """The number of navigations the page has started; none may have arrived."""
         return max(0, len(self._documents) - 1)
 
     def see(self, method: str, params: JsonObject, *, now_s: float, session: str = "") -> None:
-        """Note one event; events it does not know are ignored."""
+        """Process one event; unknown events are ignored."""
         self.losses.see(method, params, frame_id=self.frame_id, session=session)
         self.departure.see(method, params, frame_id=self.frame_id, session=session)
         match method:
@@ -180,13 +180,13 @@ class Watch:
             self.redirects.pop()
 
     def restart(self) -> None:
-        """Forget a navigation that came to nothing, before it is tried again."""
+        """Remove a failed navigation before it is retried."""
         for kept in (self._documents, self._frame_urls, self.open, self.redirects, self.unread_frames):
             kept.clear()
         self.committed_loader, self.failed_requests, self.is_loaded, self.is_parsed = "", 0, False, False
 
     def forget_session(self, session: str) -> None:
-        """Stop waiting for the requests of a frame that is gone."""
+        """Stop waiting for the requests of a removed frame."""
         self.open = {name: request for name, request in self.open.items() if request.session != session}
 
     def give_up(self, now_s: float, *, looks_s: float, frame_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Tells words that authors chose from letters that builds made, in classes, ids and names. Pure functions.
+"""Distinguishes authors' words from generated letters in classes, ids and names. Pure.
 
 Build tools write ``css-1q2w3e``, ``sc-bdVaJa`` or ``Card_image__x7Gh2``, newly in each build;
 ``card__image`` stays. What is taken for made costs a component a distinction, always the same one; what is wrongly
@@ -66,10 +66,10 @@ def words_of(name: str) -> tuple[str, ...]:
 def base_class(classes: str, *, is_container: bool = False) -> str:
     """Return the class that says what an element is: ``card image`` of ``is-new card__image card__image--wide``.
 
-    States, modifiers, utilities and made classes say nothing. Of the rest the first one counts, and one that others
-    extend (``btn`` of ``primary btn btn-primary``) before all: a further class changes nothing. A
-    generic one gives way to what extends it: ``btn-buy`` of ``btn btn-buy``. A container's layout words (``row``,
-    ``wrapper``, ``product-page``) say nothing either.
+    States, modifiers, utilities and made classes say nothing. Of the rest the first one counts, but one that others
+    extend (``btn`` of ``primary btn btn-primary``) takes precedence: further classes change nothing. A generic one
+    yields to its extension: ``btn-buy`` of ``btn btn-buy``. A container's layout words (``row``, ``wrapper``,
+    ``product-page``) say nothing either.
     """
     kept: list[tuple[bool, int, str]] = []
     names = classes.split()[:20]

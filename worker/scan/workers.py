@@ -1,7 +1,7 @@
-"""The dedicated workers of one page: shown to us before their first line, prepared, and let run at once.
+"""The dedicated workers of one page: intercepted before their first line, prepared, and resumed at once.
 
-A worker is no frame: it has no document, and nothing of ours runs in it. What it asks for passes where its page's or
-frame's requests pass (the proxy, and ``Fetch`` of their session), so nothing is held here: its session is there to know
+A worker is not a frame: it has no document, and none of our scripts run in it. Its requests take the path of its page's
+or frame's requests (the proxy, and ``Fetch`` of their session), so nothing is held here: its session is there to know
 what is still being loaded. ``page.py`` calls this, and closes shared and service workers.
 """
 
@@ -60,7 +60,7 @@ class Workers:
             session.post(method, arguments)
 
     def end(self, name: str, watch: Watch) -> None:
-        """Forget a worker that is gone, or those of a frame that is gone, and theirs."""
+        """Remove a worker, or those of a removed frame, with their nested workers."""
         for child in [child for child, parent in self._parents.items() if parent == name]:
             self.end(child, watch)
         if self._parents.pop(name, None) is not None:

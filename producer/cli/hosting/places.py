@@ -1,6 +1,6 @@
-"""Where a comment goes: the pull request at GitHub, or the merge request at GitLab, that a CI job is about.
+"""Finds where a comment goes: the CI job's pull request on GitHub, or merge request on GitLab.
 
-Also Gitea and Forgejo, whose jobs have GitHub's variables and whose API has its paths.
+Also serves Gitea and Forgejo, which have GitHub's variables and API paths.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Place(Protocol):
 
     @property
     def name(self) -> str:
-        """The pull request, for people."""
+        """The pull request's name in messages."""
         ...
 
     def ours(self, marker: str) -> list[str]:
@@ -50,17 +50,17 @@ class Place(Protocol):
 
 
 class NoPlace(Exception):
-    """There is no pull request to comment on, or nothing to do it with; the message says which."""
+    """There is no pull request, or no token for it; the message says which."""
 
 
 def place_of(variables: Mapping[str, str]) -> Place:
-    """Return the place that the job's variables name; raises ``NoPlace``, and ``InputError`` for a wrong address."""
+    """Return the place in the job's variables; raises ``NoPlace``, and ``InputError`` for a wrong address."""
     system = ci_system(variables)
     if system == "github":
         return _github(variables)
     if system == "gitlab":
         return _gitlab(variables)
-    raise NoPlace("this is no job of GitHub or GitLab")
+    raise NoPlace("this is not a job of GitHub or GitLab")
 
 
 def _github(variables: Mapping[str, str]) -> Place:
@@ -93,7 +93,7 @@ def _gitlab(variables: Mapping[str, str]) -> Place:
 
 
 def _pull_request(variables: Mapping[str, str]) -> str:
-    """Return the number of the pull request that a run is about; '' for one of a branch."""
+    """Return the number of a run's pull request; '' for a branch."""
     event: Any = {}
     if path := variables.get("GITHUB_EVENT_PATH"):
         try:
@@ -116,7 +116,7 @@ def _checked(base: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GitHub:
-    """Comments of a pull request at GitHub, which calls them an issue's."""
+    """Comments of a pull request on GitHub, whose API has them under issues."""
 
     api: Api
     repository: str
@@ -128,7 +128,7 @@ class GitHub:
         return f"{self.repository}#{self.number}"
 
     def ours(self, marker: str) -> list[str]:
-        """Return the ids of our comments. A job's token has no name of its own: then they are those of a bot."""
+        """Return the ids of our comments; a job's token has no user, so a bot's comments count as ours."""
         login = self._login()
         path = f"repos/{self.repository}/issues/{self.number}/comments?per_page=100"
         return [
@@ -161,7 +161,7 @@ class GitHub:
 
 @dataclass(frozen=True, slots=True)
 class GitLab:
-    """Comments of a merge request at GitLab, which calls them notes."""
+    """Comments of a merge request on GitLab, which calls them notes."""
 
     api: Api
     project: str
@@ -169,7 +169,7 @@ class GitLab:
 
     @property
     def name(self) -> str:
-        """The merge request, for people."""
+        """The merge request's name in messages."""
         return f"!{self.number}"
 
     @property

@@ -24,11 +24,11 @@ from producer.reports.plain_text import one_line
 GUARD: Final = Path(__file__).with_name("guard.py")
 _ASKS_EVERY_S: Final = 0.1
 _ANSWER_S: Final = 5.0
-"""For one answer; a page that is being compiled takes its time, and is asked again."""
+"""Timeout of one request; a page that is still being compiled is requested again."""
 _LAST_LINES: Final = 10
 _LAST_BYTES: Final = 8_000
 _OK: Final = range(200, 404)
-"""Statuses of an application that is up: also one that asks for a login. 404 is one that is not built yet."""
+"""Statuses of an application that is up, including those that ask for a login. 404 means that it is not built yet."""
 
 
 class Application:
@@ -40,12 +40,12 @@ class Application:
         self._log = log
 
     def why_dead(self) -> str | None:
-        """Return how it has ended and its last lines, None while it runs."""
+        """Return how it exited and its last lines, None while it runs."""
         code = self._process.poll()
         return None if code is None else f"{self.command!r} has ended with {code}{self.last_lines()}"
 
     def last_lines(self) -> str:
-        """Return what it has written last, in one line, after a colon."""
+        """Return its last output in one line, after a colon."""
         size = os.fstat(self._log.fileno()).st_size
         start = max(size - _LAST_BYTES, 0)
         lines = os.pread(self._log.fileno(), _LAST_BYTES, start).decode(errors="replace").splitlines()[-_LAST_LINES:]
@@ -55,14 +55,14 @@ class Application:
 
 @contextlib.contextmanager
 def started(start: Start, variables: Mapping[str, str]) -> Generator[Application | None]:
-    """Start it, wait until it answers, give it, end it; None where it answers already, and is used as it is.
+    """Start it, wait until it answers, yield it, stop it; yields None if something answers already, which is then used.
 
-    In CI, where nobody can know what that serves, it is an error. Raises ``ServiceError``, also for an application
-    that ends or does not answer in time.
+    In CI that is an error, since the other program may serve something else. Raises ``ServiceError``, also if the
+    application exits or does not answer in time.
     """
     if (status := _status(start.url)) in _OK:
         if variables.get("CI"):
-            msg = f"something answers at {start.url} before {start.command!r} is started: it may serve other pages"
+            msg = f"something answers at {start.url} before {start.command!r} is started: it may serve something else"
             raise ServiceError(f"{msg}; end it, or give another port")
         _say(f"{start.url} answers already: {start.command!r} is not started")
         yield None
@@ -108,7 +108,7 @@ def _await_answer(start: Start, application: Application, status: int) -> None:
 
 
 def _status(url: str) -> int:
-    """Return the HTTP status at ``url``, 0 where nothing answers; certificates are not checked, proxies not asked."""
+    """Return the HTTP status at ``url``, 0 without an answer; ignores certificates and proxies."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     if parts.scheme == "https":

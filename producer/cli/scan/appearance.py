@@ -1,7 +1,7 @@
-"""The options of ``scan`` that say how pages are shown, and the states that they make.
+"""The options of ``scan`` that set how pages are shown, and the states that result.
 
-An option given twice is two states; several such options are every combination. What each does is the contract's
-(``producer/contract/appearance.py``).
+An option given twice makes two states; several such options make every combination. ``producer/contract/appearance.py``
+says what each does.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from producer.contract import JsonObject
 
 MAX_STATES: Final = 24
-"""More, and a mistake is likelier than a wish: each is a scan of every page."""
+"""More states are probably a mistake: each is a scan of every page."""
 _SIZE: Final = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 _PERCENT: Final = re.compile(r"(\d{1,4})\s*%?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class AppearanceOptions:
-    """The options as given; empty is not given."""
+    """The options as given; empty means not given."""
 
     device: tuple[str, ...] = ()
     viewport: tuple[JsonObject, ...] = ()
@@ -37,9 +37,9 @@ class AppearanceOptions:
 
 
 def states_of(options: AppearanceOptions) -> tuple[JsonObject, ...]:
-    """Return the fields of a ``ScanRequest`` for each state asked for, at least one; the default state has none.
+    """Return the fields of a ``ScanRequest`` for each requested state, at least one; the default state has none.
 
-    Raises ``UsageError`` for a state that no browser can be in, and for too many.
+    Raises ``UsageError`` for an impossible state and for too many.
     """
     windows = [{"viewport": size} for size in options.viewport] + [{"device": name} for name in options.device]
     found: dict[str, JsonObject] = {}
@@ -74,7 +74,7 @@ def _combinations(*choices: Sequence[JsonObject]) -> Iterator[JsonObject]:
 
 
 def _checked(fields: JsonObject) -> tuple[str, JsonObject]:
-    """Return the state's name, and its fields without those that are the default."""
+    """Return the state's name, and its fields that differ from the default."""
     from pydantic import ValidationError  # for who asks for a state
 
     from producer.contract.appearance import Appearance

@@ -188,7 +188,7 @@ def read_baseline(file: Path) -> Baseline:
         msg = f"cannot read the baseline {str(file)!r}: {error.strerror}; --write-baseline makes one"
         raise InputError(msg) from None
     except (ValueError, RecursionError):
-        msg = f"the baseline {str(file)!r} is not JSON: {_EXPECTED}; a merge may have left its marks in it"
+        msg = f"the baseline {str(file)!r} is not JSON: {_EXPECTED}; a merge may have left conflict markers in it"
         raise InputError(msg) from None
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     version = fields.get("v")

@@ -1,4 +1,4 @@
-"""What the command line and ``sightline.toml`` ask for together; what is given on the command line wins."""
+"""Combines the command line with ``sightline.toml``; the command line takes precedence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REPORTS: Final = frozenset({"formats", "output", "as_json"})
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The application to start before the run: a shell command and its folder, and the address it must answer at."""
+    """The application to start before the run: a shell command, its folder, and the address to wait for."""
 
     command: str
     url: str
@@ -37,11 +37,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One run. ``options`` are the run's; those of a page come from ``for_page``.
+    """One run. ``options`` are those of the run; ``for_page`` returns those of a page.
 
-    ``given`` are the options of the command line. ``sites`` are the numbers of the file's sites to scan, ``journeys``
-    those of its journeys that begin at a page; none where the command line names the pages. ``remarks`` are for the
-    person who runs it.
+    ``given`` are the options of the command line. ``sites`` and ``journeys`` are the numbers of the file's sites to
+    scan and of its journeys that begin at a page; both are empty if the command line names the pages. ``remarks`` are
+    for the user.
     """
 
     options: ScanOptions
@@ -53,7 +53,7 @@ class Wanted:
     remarks: tuple[str, ...] = ()
 
     def for_page(self, url: str, site: int | None) -> ScanOptions:
-        """Return the options that hold for a page of a site, or of none."""
+        """Return the options of a page, of a site or of none."""
         if self.config is None:
             return self.options
         from producer.config.layers import page_options
@@ -61,7 +61,7 @@ class Wanted:
         return dataclasses.replace(self.options, **{**page_options(self.config, url, site), **self.given})
 
     def for_site(self, number: int) -> ScanOptions:
-        """Return the options that hold for a site's sitemaps, crawls and login."""
+        """Return the options of a site's sitemaps, crawls and login."""
         from producer.config.options import given
 
         site = self.file_site(number)
@@ -80,7 +80,7 @@ class Wanted:
     def file_site(self, number: int) -> Site:
         """Return a site of the file."""
         if self.config is None:
-            raise AssertionError("a run without a file has no sites")
+            raise AssertionError("a run without a settings file has no sites")
         return self.config.document.site[number]
 
     @property
@@ -103,16 +103,16 @@ def combined(
     given: Mapping[str, Any],
     first: str = "",
 ) -> Wanted:
-    """Return what to do; prints the faults of a settings file, and raises ``InputError`` for them.
+    """Return the run; prints the errors of a settings file and raises ``InputError`` for them.
 
-    ``first`` is the first address of a list of them, which a started application has to answer.
+    ``first`` is the first address of a list, at which a started application must answer.
     """
     names_pages = bool(urls or options.sitemaps or options.crawl) or has_file
     asked_first = urls or ([first] if first else [])
     path = config_file(options)
     if path is None:
         if options.sites:
-            raise click.UsageError(f"--site {options.sites[0]!r} chooses among the sites of {NAME}: none was found")
+            raise click.UsageError(f"--site {options.sites[0]!r} selects sites of {NAME}, but no such file was found")
         return Wanted(options, given, start=_start(options, None, asked_first))
     from producer.cli.scan.option_keys import option_keys
     from producer.config.options import given as given_in
@@ -135,7 +135,7 @@ def combined(
 
 
 def without_faults(reading: Reading, *, err: bool = True) -> Config:
-    """Return the file that was read; prints its faults, a line each, and raises ``InputError`` where it has any."""
+    """Return the parsed file; prints its errors, one per line, and raises ``InputError`` if there are any."""
     if reading.config is None:
         for fault in reading.faults:
             click.echo(str(fault), err=err)
@@ -144,7 +144,7 @@ def without_faults(reading: Reading, *, err: bool = True) -> Config:
 
 
 def config_file(options: ScanOptions) -> Path | None:
-    """Return the settings file that counts, None where there is none, or none is wanted."""
+    """Return the settings file to use, or None."""
     if options.no_config:
         if options.config:
             raise click.UsageError("--config and --no-config exclude each other")
@@ -158,7 +158,7 @@ def _check_max_new(options: ScanOptions) -> None:
 
 
 def _reports(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reports of the file, unless the command line asks for some."""
+    """Return the file's reports, unless the command line names some."""
     from producer.config.model import STDOUT
 
     if given.keys() & _REPORTS:
@@ -174,7 +174,7 @@ def _reports(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_folder(file: Path) -> Path:
-    """Return the file, its folder made: a fresh clone has none for reports."""
+    """Return the file after creating its folder: a fresh clone has none for reports."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,12 +193,12 @@ def _sites(config: Config, names: Sequence[str]) -> tuple[int, ...]:
             if near
             else f"expected one of {', '.join(numbers) or 'a file in which sites have names'}"
         )
-        raise click.UsageError(f"--site {unknown[0]!r} is no site of {config.shown}: {hint}")
+        raise click.UsageError(f"--site {unknown[0]!r} is not a site of {config.shown}: {hint}")
     return tuple(numbers[name] for name in names) if names else tuple(range(len(config.document.site)))
 
 
 def _journeys(config: Config, sites: tuple[int, ...], *, all_sites: bool) -> tuple[int, ...]:
-    """Return the numbers of the journeys that a run over ``sites`` does besides: those that begin at a page."""
+    """Return the numbers of the journeys that a run over ``sites`` includes: those that begin at a page."""
     from producer.config.journeys import start_of
 
     document = config.document
@@ -207,7 +207,7 @@ def _journeys(config: Config, sites: tuple[int, ...], *, all_sites: bool) -> tup
 
 
 def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> Start | None:
-    """Return the application to start; the file's is not for addresses of other sites on the command line."""
+    """Return the application to start; the file's is not started for other sites given on the command line."""
     given = _address(options.start_url, "--start-url") if options.start_url else ""
     if options.start:
         url = given or _first_address(config, urls)
@@ -217,7 +217,7 @@ def _start(options: ScanOptions, config: Config | None, urls: Sequence[str]) -> 
     start = config.document.start if config else None
     if config is None or start is None:
         if given:
-            raise click.UsageError("--start-url is the address to wait for after --start CMD: none is given")
+            raise click.UsageError("--start-url needs --start CMD")
         return None
     url = given or start.url or _first_address(config, ()) or _first_address(None, urls)
     if not url:

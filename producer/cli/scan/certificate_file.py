@@ -1,4 +1,4 @@
-"""``--ca FILE``: read when the option is, so that a file without certificates is refused before anything is queued."""
+"""``--ca FILE``: read with the options, so that a file without certificates is refused before anything is queued."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def read_certificates(_context: click.Context, _option: click.Parameter, file: s
         raise InputError(f"--ca: cannot read {file!r}: {error.strerror}; expected a file of certificates") from None
     except UnicodeDecodeError:
         hint = f"openssl x509 -inform der -in {file} -out ca.pem"
-        raise InputError(f"--ca {file!r} is not text: expected PEM; of a DER file make it by {hint!r}") from None
+        raise InputError(f"--ca {file!r} is not text: expected PEM; convert a DER file with {hint!r}") from None
     except ValueError as error:
         raise InputError(f"--ca {file!r}: {error}") from None

@@ -52,12 +52,12 @@ _DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 
 class _InSections(click.Command):
-    """A command whose help lists the options by what they are about; one that is in no section comes last."""
+    """A command whose help groups the options into sections; the rest come last."""
 
     sections = _SECTIONS
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section of options for each of ``_SECTIONS``, then the rest."""
+        """Write the options of each of ``_SECTIONS``, then the rest."""
         left = {param.name: row for param in self.get_params(ctx) if (row := param.get_help_record(ctx)) is not None}
         for title, names in self.sections.items():
             with formatter.section(title):
@@ -70,38 +70,40 @@ class _InSections(click.Command):
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option("--file", "-f", type=click.File("r", encoding="utf-8"), help="Addresses, one a line; '-' is stdin.")
 @click.option("--sitemap", "sitemaps", multiple=True, metavar="URL", help="Pages of a sitemap or a site; repeatable.")
-@click.option("--crawl", multiple=True, metavar="URL", help="Pages that URL's links lead to, on its site; repeatable.")
+@click.option("--crawl", multiple=True, metavar="URL", help="Crawl the site from URL by its links; repeatable.")
 @click.option(
-    "--max-pages", type=click.IntRange(1, 10_000), metavar="N", help="Of a crawl, pages in all.  [default: 100]"
+    "--max-pages", type=click.IntRange(1, 10_000), metavar="N", help="Maximum pages per crawl.  [default: 100]"
 )
 @click.option(
     "--per-pattern",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Of a crawl, pages of one pattern, such as /product/*.  [default: 20]",
+    help="Maximum pages per crawl of one pattern, such as /product/*.  [default: 20]",
 )
-@click.option("--match", multiple=True, metavar="GLOB", help="Of these, only pages such as '/shop/*'; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Of these, no pages such as '*/print/*'; repeatable.")
+@click.option(
+    "--match", multiple=True, metavar="GLOB", help="Of sitemaps and crawls, only pages like '/shop/*'; repeatable."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Of sitemaps and crawls, skip pages like '*/print/*'; repeatable."
+)
 @click.option(
     "--sitemap-replace",
     multiple=True,
     metavar="FROM=TO",
-    help="Of sitemaps, scan TO for FROM: a preview's; repeatable.",
+    help="Replace FROM by TO in sitemaps, for a preview; repeatable.",
 )
-@click.option(
-    "--ignore-robots", is_flag=True, help="Of these, also pages that robots.txt forbids, and without its delay."
-)
+@click.option("--ignore-robots", is_flag=True, help="Ignore robots.txt and its delay.")
 @click.option(
     "--config", type=click.Path(), metavar="F", help="Settings file.  [default: sightline.toml, here or above]"
 )
 @click.option(
-    "--site", "sites", multiple=True, metavar="NAME", help="Of the settings file, only this site; repeatable."
+    "--site", "sites", multiple=True, metavar="NAME", help="Scan only this site of the settings file; repeatable."
 )
 @click.option("--no-config", is_flag=True, help="Read no settings file.")
 @click.option(
     "--start",
     metavar="CMD",
-    help="Run this first, such as 'npm run preview', and end it with the run.",
+    help="Serve the site with this command, such as 'npm run preview'.",
 )
 @click.option("--start-url", metavar="URL", help="Wait until this address answers.  [default: the first to scan]")
 @click.option("--local", is_flag=True, help="Start a Redis and a worker for this run; localhost may be scanned.")
@@ -119,7 +121,7 @@ class _InSections(click.Command):
 @click.option(
     "--run",
     metavar="ID",
-    help="Pipeline run that asks: --only-new compares with what was known before it began.  [default: the CI system's]",
+    help="Id of the pipeline run: --only-new compares with what was known before it.  [default: the CI system's]",
 )
 @click.option(
     "--baseline", type=click.Path(), metavar="F", help="Fail only on barriers that are not in this file of known ones."
@@ -174,9 +176,9 @@ def scan(urls: tuple[str, ...], file: TextIO | None, **options: Any) -> int:
     Credentials for pages behind a login come from files, or from SIGHTLINE_HEADERS (JSON); they are deleted when the
     job ends.
 
-    Exits 0 if all is fine, 1 for findings at or over --fail-on, 2 if a page could not be scanned (with --strict: or
-    is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a usage
-    error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
+    Exits 0 if the gate passes, 1 for findings at or above --fail-on, 2 if a page could not be scanned (with --strict:
+    or is in doubt), 3 if the service is unreachable or the time ran out, 4 if a result is no longer kept, 64 for a
+    usage error, 70 for a fault in Sightline, 74 if stdout or a disk is full.
     """
     from producer.cli.scan.run import run
 

@@ -1,4 +1,4 @@
-"""Pages that a site's links lead to as targets: where to begin, with which login, and what is said of the rest."""
+"""Finds targets by crawling: where to start, with which login, and how the pages left out are reported."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _AS_STRANGER: Final = (
     "in --storage-state or --cookie-file, or given one by one"
 )
 _PATTERNS: Final = 5
-"""Patterns named in the summary, the most frequent ones."""
+"""Number of patterns named in the summary, the most frequent ones."""
 
 
 def add_crawls(
     wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], targets: Targets
 ) -> list[SightlineError]:
-    """Add the pages that each --crawl leads to; return why one gave nothing."""
+    """Add the pages that each --crawl finds; return the reason if one finds none."""
     errors: list[SightlineError] = []
     search = search_of(wanted, targets)
     check_one_site(search.crawl, secrets)
@@ -53,7 +53,7 @@ def add_crawls(
 
 
 def _summary(found: Crawled, bounds: Bounds) -> str:
-    """Return what was taken, of which patterns, and what was not, in one line."""
+    """Return one line: pages taken, by pattern, and pages left out."""
     text = f"{counted(len(found.pages), 'page')} by {counted(found.requests, 'request')}"
     common = [(pattern, number) for pattern, number in found.patterns.most_common(_PATTERNS) if number > 1]
     text += f", of them {', '.join(f'{n} {one_line(pattern, limit=80)}' for pattern, n in common)}" if common else ""

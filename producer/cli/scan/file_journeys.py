@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from producer.contract.steps import Step
 
 Named = Mapping[str, "FileJourney"]
-"""Journeys by the value that an option which names one has: its name as a path, for the option may be a file."""
+"""Journeys by the option's value that names them: a name written as a path, since the option may also name a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileJourney:
-    """The steps of one; ``where`` is what messages call it, ``places`` where each step stands."""
+    """The steps of a journey; ``where`` names it in messages, ``places`` has each step's position."""
 
     where: str
     steps: tuple[Step, ...]
@@ -28,7 +28,7 @@ class FileJourney:
 
 
 def file_journeys(config: Config | None) -> dict[str, FileJourney]:
-    """Return the file's journeys by the values that name them."""
+    """Return the file's journeys by the option values that name them."""
     if config is None:
         return {}
     journeys: dict[str, FileJourney] = {}
@@ -40,7 +40,7 @@ def file_journeys(config: Config | None) -> dict[str, FileJourney]:
 
 
 def begun_at(wanted: Wanted) -> Iterator[tuple[str, int | None, str]]:
-    """Yield where each wanted journey begins, the number of the site whose options hold, and its ``steps`` option."""
+    """Yield each wanted journey's start page, the number of the site whose options apply, and its ``steps`` option."""
     if wanted.config is None:
         return
     from producer.config.journeys import start_of
@@ -53,7 +53,7 @@ def begun_at(wanted: Wanted) -> Iterator[tuple[str, int | None, str]]:
 
 
 def check_variables(wanted: Wanted, environ: Mapping[str, str]) -> None:
-    """Raise ``InputError`` for all variables that the wanted journeys need and nobody has set: before anything runs."""
+    """Raise ``InputError`` for all unset variables that the wanted journeys need, before anything runs."""
     problems: list[str] = []
     named = file_journeys(wanted.config)
     for value in sorted(_asked(wanted) & named.keys()):
@@ -67,7 +67,7 @@ def check_variables(wanted: Wanted, environ: Mapping[str, str]) -> None:
 
 
 def _asked(wanted: Wanted) -> set[str]:
-    """Return the values of ``login`` and ``steps`` that hold for the run, its sites, and the starts of its journeys."""
+    """Return the values of ``login`` and ``steps`` for the run, its sites and the start pages of its journeys."""
     begun = list(begun_at(wanted))
     options = [wanted.options, *map(wanted.for_site, wanted.sites), *(wanted.for_page(url, at) for url, at, _ in begun)]
     named = {value for one in options for value in (one.login, one.steps) if value}

@@ -1,4 +1,4 @@
-"""What ``sightline.toml`` says about the gate beside options of ``scan``: waivers, rules that do not count, limits."""
+"""The gate settings of ``sightline.toml`` that are no options of ``scan``: waivers, rules that do not count, limits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class FileRules:
     shown: str = ""
 
     def put_into(self, gate: Gate, *, today: date) -> None:
-        """Give a gate what counts, and the waivers that are in force, or expired, ``today`` (UTC)."""
+        """Apply the rules that count and the waivers, in force or expired ``today`` (UTC), to a gate."""
         gate.today, gate.rule_waivers = today, self.rule_waivers
         gate.count_review = self.count_review
         gate.take_waivers(self.waivers, today=today)
 
 
 def file_rules(wanted: Wanted) -> FileRules:
-    """Return the rules of a run; without a file only those that its options make."""
+    """Return the rules of a run; without a file only those of its options."""
     gate = wanted.gate
     if gate is None or wanted.config is None:
         return FileRules(limits=Limits(new=wanted.options.max_new))

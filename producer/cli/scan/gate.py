@@ -1,4 +1,4 @@
-"""Which barriers count, after earlier scans, a baseline and waivers, and the exit code that follows. Pure."""
+"""Decides which barriers count, given earlier scans, a baseline and waivers, and the exit code. Pure."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ NO_EARLIER_SCAN_OF_PAGE = "no earlier scan, so what no other page of the site ha
 NO_SUCH_ROUTE = (
     "the baseline has the document but not this route, so all its barriers are new; --write-baseline renews it"
 )
-"""Baselines until 5e536ef name no routes. Which of them had a barrier is not known, so none is read for any."""
+"""Baselines of 5e536ef and earlier name no routes, so their barriers apply to no route."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleWaiver:
-    """A waiver of ``rules``, or with ``is_others`` of all others, on the pages that fit ``match``, or on all.
+    """A waiver of ``rules``, or with ``is_others`` of all other rules, on pages that match ``match``, or on all.
 
-    A pattern that fits a page fits each state that steps lead to there.
-    The waiver's fingerprint is that of the finding it is met on.
+    A pattern that matches a page also matches its states reached by steps. The waiver takes the fingerprint of the
+    finding that it is applied to.
     """
 
     waiver: Waiver
@@ -50,7 +50,7 @@ class RuleWaiver:
     is_others: bool = False
 
     def covers(self, rule: str, url: str) -> bool:
-        """Whether it is over findings of a rule on a page."""
+        """Whether it covers findings of a rule on a page."""
         if (rule in self.rules) is self.is_others:
             return False
         if not self.match:
@@ -62,14 +62,14 @@ class RuleWaiver:
 
 @dataclass(slots=True)
 class Gate:
-    """Marks pages. ``baseline`` is None where none is given; ``only_new`` compares with earlier scans.
+    """Marks pages. ``baseline`` is None if not given; ``only_new`` compares with earlier scans.
 
-    New is a component barrier that the site did not have before, on each of its pages. An element of no component (in
-    results of earlier releases) is new where its page's previous scan did not have it.
+    A component barrier is new if the site had it on none of its pages before. An element without a component (in
+    results of earlier releases) is new if its page's previous scan did not have it.
 
-    ``strict`` takes a page with any doubt for one that was not scanned. ``today`` (UTC) says which of ``rule_waivers``
-    are in force. Findings of ``count_review`` that need review count as barriers; earlier scans keep none of them, so
-    ``only_new`` takes them for new.
+    ``strict`` treats a page with any doubt as not scanned. ``today`` (UTC) decides which of ``rule_waivers`` are in
+    force. Findings of the rules in ``count_review`` count although they need review; earlier scans do not keep them, so
+    with ``only_new`` they are always new.
     """
 
     only_new: bool = False
@@ -90,13 +90,13 @@ class Gate:
             self._in_any_state.setdefault(split_state(barrier.path)[0], set()).add(barrier.fingerprint)
 
     def take_waivers(self, waivers: Iterable[Waiver], *, today: date) -> None:
-        """Keep the waivers: in force, or expired by ``today`` (UTC)."""
+        """Set the waivers, in force or expired ``today`` (UTC)."""
         for waiver in waivers:
             kept = self.expired if waiver.is_expired(today) else self.waivers
             kept[waiver.fingerprint] = waiver
 
     def take_decisions(self, decisions: Iterable[Decision]) -> None:
-        """Keep the decisions of people on what was left undecided."""
+        """Set people's decisions on undecided findings."""
         self.decisions |= {decision.issue_id: decision for decision in decisions}
 
     def mark(self, page: Page) -> Page:
@@ -157,7 +157,7 @@ class Gate:
 
 
 def _is_new(node: Node, changes: Changes) -> bool:
-    """Whether an element's component barrier is new on the site; or the element, where it has none with a name."""
+    """Whether an element's component barrier is new on the site; or the element, without a named component."""
     components = changes.new_components
     if node.issue_id and not node.unnamed and components is not None:
         if any(one.issue_id == node.issue_id for one in components):
@@ -168,7 +168,7 @@ def _is_new(node: Node, changes: Changes) -> bool:
 
 
 def _has_unlisted_new(nodes: Sequence[Node], changes: Changes, known: set[str]) -> bool:
-    """Whether something new is among the elements that the result has no room for."""
+    """Whether an element beyond the result's limit is new."""
     listed = {node.issue_id for node in nodes}
     if changes.new_components is not None and "" not in listed:
         return any(one.issue_id not in listed for one in changes.new_components)
@@ -181,11 +181,11 @@ def _note(why: str, rules: Sequence[str]) -> str:
 
 
 def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False, fails: bool | None = None) -> int:
-    """Return the exit code: what was not seen outranks what was found, for it may hide worse.
+    """Return the exit code: a page that was not seen outranks findings, since it may hide worse ones.
 
-    ``NO_ANSWER`` when time ran out, ``NO_RESULT`` when a result is no longer kept, ``NOT_SCANNED`` when a page could
-    not be read whole or, with ``--strict``, is in doubt, ``FINDINGS`` when a page has findings at or over the
-    threshold the summary was made with; ``fails`` says so instead, where limits decide (``limits.py``).
+    ``NO_ANSWER`` if time ran out, ``NO_RESULT`` if a result is no longer kept, ``NOT_SCANNED`` if a page was not seen
+    whole or, with ``--strict``, is in doubt, ``FINDINGS`` if a page has findings at or above the summary's threshold,
+    or if ``fails`` is true where limits decide (``limits.py``).
     """
     if timed_out:
         return NO_ANSWER
@@ -197,5 +197,5 @@ def exit_code(summary: Summary, *, timed_out: bool, expired: bool = False, fails
 
 
 def threshold(fail_on: str | None) -> Impact | None:
-    """Return the impact that ``--fail-on`` names, serious where it is not given; ``never`` is none."""
+    """Return the impact of ``--fail-on``, by default serious; None for ``never``."""
     return None if fail_on == NEVER else Impact(fail_on or "serious")

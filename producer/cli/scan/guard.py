@@ -1,7 +1,7 @@
-"""Runs a shell command in a process group of its own, and ends the group when its standard input ends.
+"""Runs a shell command in a new process group, and ends the group when standard input is closed.
 
-Only ``app.py`` holds the other end of that pipe: however it ends, SIGKILL included, the application ends, and what it
-has started, too. Run by path, in an interpreter of its own; exits as the command does.
+Only ``app.py`` holds the other end of that pipe, so however it ends, even by SIGKILL, the application and its children
+end too. Run by path in a separate interpreter; exits with the command's code.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import time
 from typing import Final
 
 GRACE_S: Final = 5.0
-"""From SIGTERM to SIGKILL."""
+"""Seconds from SIGTERM to SIGKILL."""
 _LOOKS_EVERY_S: Final = 0.02
 
 
 def main(command: str) -> int:
-    """Run the command; returns its exit code, as a shell has it."""
+    """Run the command; returns its exit code as a shell reports it."""
     shell = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S602  a command of the user's own
     threading.Thread(target=_end_with_input, args=(shell,), daemon=True).start()
     os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
@@ -40,7 +40,7 @@ def _end_with_input(shell: subprocess.Popen[bytes]) -> None:
 
 
 def _end_group(group: int) -> None:
-    """Wait until the group is empty, and kill what has not ended by then: a shell may end before what it started."""
+    """Wait until the group is empty, then kill the rest: a shell may exit before its children."""
     until = time.monotonic() + GRACE_S
     while _signal(group, 0):
         if time.monotonic() > until:
@@ -50,7 +50,7 @@ def _end_group(group: int) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Send a signal to the group; returns whether it is still there."""
+    """Send a signal to the group; returns whether it still exists."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
         return True

@@ -1,9 +1,9 @@
-"""``--steps FILE`` and ``--login FILE``: read and checked before anything runs, with the values of their variables.
+"""``--steps FILE`` and ``--login FILE``: read and checked, with their variables, before anything runs.
 
 A file is a list of steps as JSON, ``[[steps]]`` as TOML, or what Chrome DevTools' Recorder exports as JSON
-(``recorder.py``). Values of ``${NAME}`` come from the environment: ``NAME`` itself, or the file that ``NAME_FILE``
-names, as secrets are mounted. They join the job's secrets and are in no message. In ``sightline.toml`` both options may
-name a journey of that file (``file_journeys.py``).
+(``recorder.py``). ``${NAME}`` is read from the environment variable ``NAME``, or from the file named by ``NAME_FILE``,
+as for mounted secrets. The values join the job's secrets and appear in no message. In ``sightline.toml`` both options
+may name a journey of that file (``file_journeys.py``).
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def journey_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class Journeys:
-    """The steps of each state, by its name; '' is the page at the end of steps that name none."""
+    """The steps of each state by name; '' is the page at the end of steps without a named state."""
 
     states: Mapping[str, Sequence[JsonObject]]
     login: Sequence[JsonObject] = ()
 
     def login_for(self, urls: Sequence[str]) -> JsonObject | None:
-        """Return the login of a request, None without one; raises ``InputError`` where its page could be several."""
+        """Return the login of a request or None; raises ``InputError`` if its page is ambiguous."""
         if not self.login:
             return None
         from urllib.parse import urljoin
@@ -67,12 +67,12 @@ class Journeys:
 
         address = str(self.login[0]["goto"])
         if not origin_of(address) and len(set(map(origin_of, urls))) > 1:
-            msg = f"--login goes to {address!r}, for pages of several sites: write the whole address of its page"
+            msg = f"--login goes to {address!r}, but the pages are on several sites: write the full address of its page"
             raise InputError(msg)
         return {"url": urljoin(urls[0], address), "steps": list(self.login[1:])}
 
     def of(self, urls: Iterable[str]) -> dict[str, Sequence[JsonObject]]:
-        """Return the steps to each address that is scanned in place of ``urls``; nothing without steps."""
+        """Return the steps to each address that replaces one of ``urls``; empty without steps."""
         from producer.contract.addresses import state_url
 
         return {state_url(url, name): steps for url in urls for name, steps in self.states.items()}
@@ -81,9 +81,9 @@ class Journeys:
 def led(
     pages: Sequence[Asked], environ: Mapping[str, str], named: Named
 ) -> tuple[list[Asked], dict[str, Sequence[JsonObject]], dict[str, JsonObject]]:
-    """Return the states that steps lead to in place of their pages, the steps to each, and the login of each.
+    """Return the states that replace their pages, with the steps and the login of each.
 
-    ``named`` are the journeys of ``sightline.toml``. The values of variables join the secrets of their pages. Raises
+    ``named`` are the journeys of ``sightline.toml``. Variables' values join the secrets of their pages. Raises
     ``InputError``.
     """
     journeys: dict[tuple[str | None, str | None, int], Journeys] = {}
@@ -101,7 +101,7 @@ def led(
         key = _way_of(page)
         states = journeys[key].of([page.url])
         if twice := [url for url, way in states.items() if steps.setdefault(url, way) is not way]:
-            raise InputError(f"two journeys scan a state of one name, {twice[0]}: a state is known by its name")
+            raise InputError(f"two journeys scan a state of one name, {twice[0]}: states need different names")
         login = of_all[key]
         for url in states or [page.url]:
             asked.append(replace(page, url=url))
@@ -116,7 +116,7 @@ def _way_of(page: Asked) -> tuple[str | None, str | None, int]:
 def read_journeys(
     options: ScanOptions, environ: Mapping[str, str], secrets: JsonObject, named: Named | None = None
 ) -> Journeys:
-    """Return what --steps asks for; the variables' values are put into ``secrets``. Raises ``InputError``."""
+    """Return the states of --steps; adds the variables' values to ``secrets``. Raises ``InputError``."""
     states: dict[str, list[JsonObject]] = {}
     login: list[JsonObject] = []
     if options.steps:
@@ -133,7 +133,7 @@ def read_journeys(
 
 
 def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObject, named: Named) -> tuple[Step, ...]:
-    """Return the steps of a file, or of a journey of ``named``, their variables' values put into ``secrets``."""
+    """Return the steps of a file or of a journey of ``named``; adds the variables' values to ``secrets``."""
     from producer.contract.steps import check_steps
 
     if (journey := named.get(file)) is not None:
@@ -158,7 +158,7 @@ def _read(option: str, file: str, environ: Mapping[str, str], secrets: JsonObjec
 
 
 def read_steps(file: str, where: str) -> tuple[Step, ...]:
-    """Return the steps of a file, which ``where`` names; raises ``InputError`` naming each that is wrong."""
+    """Return the steps of a file, called ``where`` in messages; raises ``InputError`` naming every wrong step."""
     from pydantic import ValidationError
 
     from producer.contract.message import describe_invalid
@@ -182,11 +182,11 @@ def read_steps(file: str, where: str) -> tuple[Step, ...]:
 
 
 def check_without_variables(options: ScanOptions) -> None:
-    """Raise ``InputError`` for steps that need secrets, where none are kept."""
+    """Raise ``InputError`` for steps that need secrets, which a schedule does not keep."""
     for option, file in (("--steps", options.steps), ("--login", options.login)):
         where = f"{option} {file!r}"
         if file and (names := [name for step in read_steps(file, where) for name in step.variables]):
-            msg = f"{where} needs ${{{names[0]}}}, and a schedule keeps no secrets: let cron run 'sightline scan'"
+            msg = f"{where} needs ${{{names[0]}}}, but a schedule keeps no secrets: let cron run 'sightline scan'"
             raise InputError(msg)
 
 

@@ -1,6 +1,6 @@
-"""What ``sightline.toml`` says of the gate, for ``sightline result``: a report made later judges as the run's own did.
+"""The gate of ``sightline.toml`` for ``sightline result``, so that a later report judges as the run did.
 
-Waivers, ``fail_on``, ``strict``, ``rules`` and ``report_only`` hold; limits, baselines and reports are the run's.
+Waivers, ``fail_on``, ``strict``, ``rules`` and ``report_only`` apply; limits, baselines and reports belong to the run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def later_rules(options: ScanOptions, given: Mapping[str, Any]) -> tuple[ScanOptions, FileRules]:
-    """Return the options with what the file says of them, and its waivers; ``given`` stand on the command line.
+    """Return the options completed from the file, and its waivers; ``given`` are those on the command line.
 
-    Prints the faults of the file, and raises ``InputError`` for them.
+    Prints the errors of the file and raises ``InputError`` for them.
     """
     path = config_file(options)
     if path is None:

@@ -1,8 +1,8 @@
-"""How many component barriers a run may have: ``max_new``, and the limits of ``[gate.max]``. Pure.
+"""Limits on the component barriers of a run: ``max_new`` and ``[gate.max]``. Pure.
 
-Without a limit any counted barrier fails the run. A limit replaces that for what it covers: ``total`` covers all,
-``rules`` and ``groups`` what they name, ``max_new`` all that is new. What no limit covers fails as before. Limits of
-``[gate.max]`` count known barriers, too, so that they can fall as these are mended; waived ones count nowhere.
+Without a limit any counted barrier fails the run. A limit replaces this for the barriers it covers: ``total`` covers
+all, ``rules`` and ``groups`` those they name, ``max_new`` all new ones. Others fail the run as before. Limits of
+``[gate.max]`` also count known barriers, so that they can be lowered as these are fixed; waived ones never count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REVIEW: Final = "finding for a person to review|findings for a person to review
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Numbers allowed; None is no limit."""
+    """The limits; None is no limit."""
 
     total: int | None = None
     review: int | None = None
@@ -30,19 +30,19 @@ class Limits:
 
     @property
     def is_set(self) -> bool:
-        """Whether anything is allowed, or bounded."""
+        """Whether there is any limit."""
         return any(one is not None for one in (self.total, self.review, self.new)) or bool(self.groups or self.rules)
 
 
 class Barrier(NamedTuple):
-    """A component barrier: its id and rule. Elements of no component are one barrier a rule."""
+    """A component barrier: its id and rule. Elements without a component are one barrier per rule."""
 
     issue_id: str
     rule: str
 
 
 class Measured(NamedTuple):
-    """A limit, its key in the file, what it counts, and how much of that there is."""
+    """A limit: its key in the file, what it counts, and the count."""
 
     key: tuple[str, ...]
     what: str
@@ -57,7 +57,7 @@ class Measured(NamedTuple):
 
 @dataclass(slots=True)
 class Count:
-    """What the pages of a run have, as they come in; ``fail_on`` is the impact from which on a finding counts."""
+    """Counts the barriers of a run's pages as they arrive; ``fail_on`` is the lowest impact that counts."""
 
     limits: Limits
     fail_on: Impact | None
@@ -81,7 +81,7 @@ class Count:
                     self._new.add(barrier)
 
     def measured(self) -> Iterator[Measured]:
-        """Yield each limit with what was found."""
+        """Yield each limit with its count."""
         limits, groups = self.limits, self._groups
         if limits.new is not None:
             yield Measured(("gate", "max_new"), "new component barrier", limits.new, len(self._new))
@@ -98,18 +98,18 @@ class Count:
             yield Measured((*top, "review"), _REVIEW, limits.review, self._review)
 
     def exceeded(self) -> list[str]:
-        """Return why the run fails, in words; nothing where it passes."""
+        """Return the reasons why the run fails; empty if it passes."""
         lines = [one.text for one in self.measured() if one.found > one.allowed]
         if self.fail_on and (free := self._free()):
             lines.append(f"{counted(len(free), 'component barrier')} under no limit: {_names(free)}")
         return lines
 
     def lower(self) -> list[Measured]:
-        """Return the limits of ``[gate.max]`` that are higher than they need be: they can fall."""
+        """Return the limits of ``[gate.max]`` that are higher than needed and can be lowered."""
         return [one for one in self.measured() if one.found < one.allowed and one.key[1] == "max"]
 
     def _free(self) -> list[Barrier]:
-        """Return what counts and is under no limit."""
+        """Return the barriers that count and that no limit covers."""
         limits = self.limits
         if limits.new is not None or limits.total is not None:
             return []

@@ -1,4 +1,4 @@
-"""The options that say which checks a page is put to, and what of a request follows from them."""
+"""The options that select the checks, and the fields of a request that follow."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ CHECK_OPTIONS: Final = (
 
 
 def given_checks(checks: Sequence[str], *, live: bool) -> list[str]:
-    """Return the request's ``checks``; empty where the default is meant."""
+    """Return the request's ``checks``; empty for the default."""
     return list(CHECKS) if live else list(checks)

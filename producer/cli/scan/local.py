@@ -1,4 +1,4 @@
-"""``--local``: a client of a Redis and a worker that live for one run (``worker/own_redis/local.py``)."""
+"""``--local``: a client of a Redis and a worker started for one run (``worker/own_redis/local.py``)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ T = TypeVar("T")
 
 
 class Service(Protocol):
-    """What runs for one run."""
+    """The service started for one run."""
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The variables of its client."""
+        """The environment of its client."""
         ...
 
     def why_dead(self) -> str | None:
-        """Return why its worker has ended, None while it lives."""
+        """Return why its worker has exited, None while it runs."""
         ...
 
 
 def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextManager[Service]:
-    """Return what starts and ends it; raises ``DependencyMissing`` where the worker's package is not installed."""
+    """Return a context that runs it; raises ``DependencyMissing`` if the worker's package is not installed."""
     found = next(iter(entry_points(group=GROUP)), None) if has_worker() else None
     try:
         # Not `found.load()`: the statement's function may be the one that `sightline.names` gives to this module.
@@ -44,11 +44,11 @@ def start(environ: Mapping[str, str], urls: Iterable[str]) -> AbstractContextMan
 
 
 WhyDead: TypeAlias = Callable[[], str | None]
-"""Says what has ended, and how; None while it lives."""
+"""Says what has exited and how; None while everything runs."""
 
 
 async def while_it_lives(why_dead: WhyDead, action: Awaitable[T]) -> T:
-    """Return what ``action`` returns; raises ``ServiceError`` where what it needs has ended before."""
+    """Return what ``action`` returns; raises ``ServiceError`` if something it needs exits first."""
     task = asyncio.ensure_future(action)
     try:
         while not (await asyncio.wait({task}, timeout=LOOKED_AT_EVERY_S))[0]:

@@ -1,6 +1,6 @@
-"""What opens pages behind a login, read from files and the environment.
+"""Reads the credentials of pages behind a login from files and the environment.
 
-Never from the command line, which other users of the machine see. No message quotes a value. What is read goes to
+Never from the command line, which other users of the machine can see. No message quotes a value. The credentials go to
 ``submit(…, secrets=…)`` and nowhere else.
 """
 
@@ -24,9 +24,9 @@ _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 def read_secrets(
     *, header_file: str | None, cookie_file: str | None, storage_state: str | None, headers_variable: str
 ) -> JsonObject:
-    """Return the secrets that were given, ready for ``submit``; raises ``InputError``.
+    """Return the given secrets, ready for ``submit``; raises ``InputError``.
 
-    A header in the file replaces one of its name in the variable.
+    A header in the file replaces the one of the same name in the variable.
     """
     variable = headers_variable.strip().removeprefix("\ufeff").strip()
     headers = _headers_of_json(variable, HEADERS_VARIABLE) if variable else {}
@@ -43,15 +43,15 @@ def read_secrets(
 
 
 def check_one_site(urls: Sequence[str], secrets: JsonObject) -> None:
-    """Raise ``InputError`` where headers, or cookies that name no domain, would go to the pages of several sites."""
+    """Raise ``InputError`` if headers, or cookies without a domain, would go to several sites."""
     cookies = cast("list[JsonObject]", secrets.get("cookies", []))
     if not secrets.get("headers") and all(cookie.get("domain") or cookie.get("url") for cookie in cookies):
         return
     sites = sorted(set(map(origin_of, urls)))
     if len(sites) > 1:
         msg = (
-            f"headers and cookies without a domain are for one site, and the pages are of {len(sites)}: "
-            f"{sites[0]!r}, {sites[1]!r}{' and more' if sites[2:] else ''}; scan each site by itself"
+            f"headers and cookies without a domain are for one site, but the pages are on {len(sites)}: "
+            f"{sites[0]!r}, {sites[1]!r}{' and more' if sites[2:] else ''}; scan each site separately"
         )
         raise InputError(msg)
 
@@ -122,7 +122,7 @@ def _storage_state(file: str) -> JsonObject:
     state = cast("JsonObject", value) if isinstance(value, dict) else {}
     lists = [state.get("cookies", []), state.get("origins", [])]
     if not (state.keys() & {"cookies", "origins"}) or not all(isinstance(item, list) for item in lists):
-        msg = f"{file!r} is no storage state: expected lists of cookies and origins, as Playwright saves them"
+        msg = f"{file!r} is not a storage state: expected lists of cookies and origins, as Playwright saves them"
         raise InputError(msg)
     return state
 
@@ -133,13 +133,13 @@ def _headers_of_json(text: str, where: str) -> dict[str, str]:
     if not headers or not all(isinstance(item, str) for item in headers.values()):
         raise InputError(f'{where}: expected a JSON object of headers, such as {{"Authorization": "…"}}')
     if not all(item.isprintable() for item in headers.values()):
-        raise InputError(f"{where}: a header's value holds a line break or another control character")
+        raise InputError(f"{where}: a header's value contains a line break or another control character")
     return {_header_name(name, where): str(item).strip() for name, item in headers.items()}
 
 
 def _header_name(name: str, where: str) -> str:
     if not name or not set(name.lower()) <= _TOKEN:
-        raise InputError(f"{where}: what stands before the colon is no header's name")
+        raise InputError(f"{where}: the text before the colon is not a header name")
     return name
 
 

@@ -1,7 +1,7 @@
-"""The options of ``sightline scan`` as keys of ``sightline.toml``, made of click's own table: there is no second list.
+"""The options of ``sightline scan`` as keys of ``sightline.toml``, derived from click's table.
 
-A key is the option's long name with underscores. An option of the section "What to scan" is one of the run's, one of
-"Waiting and the gate" the gate's; those about the page, and any in no section, may differ from page to page.
+A key is the option's long name with underscores. Options of the section "What to scan" belong to the run, those of
+"Waiting and the gate" to the gate; those about the page, and those in no section, may differ from page to page.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _converting(param: click.Option) -> Callable[[Any], Any]:
     context = click.Context(click.Command("scan"))
 
     def convert(value: Any) -> Any:
-        """Return what the command makes of the value; raises ``ValueError`` with what it says otherwise."""
+        """Return the value as the command converts it; raises ``ValueError`` with the command's message."""
         try:
             return param.process_value(context, tuple(value) if param.multiple else value)
         except click.BadParameter as error:

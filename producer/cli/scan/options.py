@@ -1,6 +1,6 @@
 """The options of ``scan``; ``schedule add`` shares those about the page, ``result`` those about reports.
 
-The page's options become fields of a ``ScanRequest``; one that is not given is left to its default.
+The page's options become fields of a ``ScanRequest``; options that are not given keep the default.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Given = TypeVar("_Given", str, "str | None", tuple[str, ...])
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions(AppearanceOptions):
-    """The options as given; ``None`` and empty are not given."""
+    """The options as given; ``None`` and empty mean not given."""
 
     standard: str = "wcag22aa"
     wait: bool = False
@@ -92,7 +92,7 @@ class ScanOptions(AppearanceOptions):
 
     @property
     def waits(self) -> bool:
-        """Whether results are waited for: asked for, or needed by another option."""
+        """Whether to wait for results: requested, or needed by another option."""
         implied = (
             self.timeout_s,
             self.assess_wait_s,
@@ -108,7 +108,7 @@ class ScanOptions(AppearanceOptions):
 
 
 def request_options(options: ScanOptions) -> JsonObject:
-    """Return the fields of a ``ScanRequest`` that the options about the page ask for, in all of its states."""
+    """Return the fields of a ``ScanRequest`` that the page's options set, the same in all states."""
     fields: JsonObject = {
         "include": list(options.within),
         "exclude": list(options.without),
@@ -129,7 +129,7 @@ def request_options(options: ScanOptions) -> JsonObject:
 
 
 def groups_of(urls: Iterable[str], groups: Sequence[str]) -> dict[str, str]:
-    """Return the group of each page that has one: that of the first ``GLOB=NAME`` that fits, or of a plain name."""
+    """Return the group of each page that has one: that of the first matching ``GLOB=NAME``, or a plain name."""
     if not groups:
         return {}
     from producer.sitemaps.sitemap import fits  # defusedxml and ssl, for those who need them
@@ -153,7 +153,7 @@ def split_group(group: str) -> tuple[str, str, str]:
 
 
 def _each(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, _Given], _Given]:
-    """Return a callback that refuses a value of an option, or one of several, with what ``check`` says of it."""
+    """Return a callback that refuses a value of an option, or one of several, with the message of ``check``."""
 
     def read(_context: click.Context, _option: click.Parameter, given: _Given) -> _Given:
         try:
@@ -227,7 +227,7 @@ page_options = _together(
         multiple=True,
         metavar="HOST",
         callback=_each(_check_host),
-        help="Let pages make no request to ads.example or '*.ads.example'; repeatable.",
+        help="Block requests to this host, such as '*.ads.example'; repeatable.",
     ),
     click.option(
         "--allow-partial",
@@ -264,7 +264,7 @@ page_options = _together(
         "--try-fixes/--no-try-fixes",
         "try_fixes",
         default=None,
-        help="Try changes of markup on each page, loaded again for it.  [default: yes, unless --no-assess]",
+        help="Try fixes in the browser; loads each page again.  [default: yes, unless --no-assess]",
     ),
 )
 report_options = _together(
@@ -283,5 +283,7 @@ report_options = _together(
     ),
     click.option("--strict", is_flag=True, help="Exit 2 also for pages with a remark: any doubt about what was seen."),
     click.option("--format", "formats", multiple=True, metavar="FORMAT[=PATH]", help="Report to write; repeatable."),
-    click.option("--output", "-o", type=click.Path(), metavar="PATH", help="File of the report, or folder of several."),
+    click.option(
+        "--output", "-o", type=click.Path(), metavar="PATH", help="File for the report, or folder for several."
+    ),
 )

@@ -1,4 +1,4 @@
-"""The pages of a run, of the command line or of the file's sites, each with its options and what opens it."""
+"""The pages of a run, from the command line or the file's sites, each with its options and credentials."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Asked:
 
 
 def asked_pages(wanted: Wanted, urls: Sequence[str], file: TextIO | None) -> tuple[Targets, tuple[Asked, ...]]:
-    """Return the pages, and what was said and refused on the way; raises as ``read_targets`` does."""
+    """Return the pages, the remarks and the refused addresses; raises as ``read_targets`` does."""
     logins = _Logins(wanted)
     if wanted.config is None:
         targets = read_targets(urls, file, wanted.options, logins.of(None))
@@ -47,7 +47,7 @@ def asked_pages(wanted: Wanted, urls: Sequence[str], file: TextIO | None) -> tup
 
 
 class _Logins:
-    """What opens the pages of each site, read once."""
+    """The credentials of each site, read once."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
@@ -65,7 +65,7 @@ class _Logins:
         return self._read[site]
 
     def check(self, asked: Iterable[Asked]) -> None:
-        """Raise ``InputError`` where one login would go to several sites."""
+        """Raise ``InputError`` if one login would go to several sites."""
         urls: dict[int, list[str]] = {}
         for page in asked:
             urls.setdefault(id(page.secrets), []).append(page.url)
@@ -89,7 +89,7 @@ def _given(
 
 
 def _of_journeys(wanted: Wanted, targets: Targets, logins: _Logins) -> tuple[Asked, ...]:
-    """Return the pages at which journeys of the file begin, with the options of the page, and its steps theirs."""
+    """Return the start pages of the file's journeys, with the options of the page and the journey's steps."""
     asked: list[Asked] = []
     for text, site, steps in begun_at(wanted):
         try:
@@ -111,7 +111,7 @@ def _by_sites(wanted: Wanted, logins: _Logins) -> tuple[Targets, dict[str, int |
         whole.gaps_ms |= part.gaps_ms
         for origin, login in part.logins.items():
             if whole.logins.setdefault(origin, login) != login:
-                raise InputError(f"{origin!r} comes with two logins: scan one login's pages at a time")
+                raise InputError(f"{origin!r} has two logins: scan the pages of one login at a time")
     whole.urls = tuple(owners)
     return whole, owners
 
@@ -130,7 +130,7 @@ def _site_targets(wanted: Wanted, number: int, logins: _Logins) -> Targets:
 
 
 def _check_blocked(asked: Iterable[Asked]) -> None:
-    """Raise ``UsageError`` for a page on a host that --block leaves out: nothing of it could be scanned."""
+    """Raise ``UsageError`` for a page on a host that --block blocks: nothing of it could be scanned."""
     blocking = [page for page in asked if page.options.blocked_hosts]
     if not blocking:
         return

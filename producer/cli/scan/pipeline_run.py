@@ -1,4 +1,4 @@
-"""Which pipeline run asks for a scan, by the variables of common CI systems. Pure.
+"""Identifies the pipeline run by the variables of common CI systems. Pure.
 
 A variable counts if it stays the same when a job of the run is repeated, and differs between runs. Counters that
 start at 1 in each repository are joined with its name. Sources: each system's list of predefined variables.
@@ -32,12 +32,12 @@ _SYSTEMS: Final[tuple[tuple[str, ...], ...]] = (
     ("TEAMCITY_PROJECT_NAME", "TEAMCITY_BUILDCONF_NAME", "BUILD_NUMBER"),
     ("BUILD_TAG",),  # Jenkins
 )
-"""Variables of a system; the last is the run's own, those before it may be missing, but for counters."""
+"""Variables of a system; the last identifies the run, the others may be missing unless it is a counter."""
 _COUNTERS: Final = frozenset({"DRONE_BUILD_NUMBER", "CI_PIPELINE_NUMBER", "GO_PIPELINE_COUNTER", "BUILD_NUMBER"})
 
 
 def pipeline_run(variables: Mapping[str, str]) -> str:
-    """Return the name of the pipeline run that ``variables`` tell of, '' where they tell of none."""
+    """Return the name of the pipeline run in ``variables``, '' if there is none."""
     for names in _SYSTEMS:
         values = [variables.get(name, "").strip() for name in names]
         if values[-1] and (all(values) or names[-1] not in _COUNTERS):

@@ -1,7 +1,7 @@
 """Reads a recording that Chrome DevTools' Recorder exports as JSON into steps. Pure.
 
-Each step of it is carried over, left out as one that changes nothing here (the window's size, keys going up), or named
-in an error. Format: https://github.com/puppeteer/replay/blob/main/docs/api/modules/Schema.md
+Each step is converted, left out if it has no effect here (the window's size, keys going up), or named in an error.
+Format: https://github.com/puppeteer/replay/blob/main/docs/api/modules/Schema.md
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from producer.errors import InputError
 
 _LEFT_OUT: Final = frozenset({"setViewport", "keyUp", "close", "emulateNetworkConditions"})
 _MODIFIERS: Final = frozenset({"Control", "Shift", "Alt", "Meta"})
-"""Keys that do nothing alone."""
+"""Keys that have no effect by themselves."""
 _PREFIXES: Final = ("css/", "pierce/")
 
 
 def is_recording(fields: Mapping[str, Any]) -> bool:
-    """Say whether a JSON object is a recording: its steps have a type."""
+    """Return whether a JSON object is a recording: its steps have a type."""
     steps = fields.get("steps")
     return isinstance(steps, list) and bool(steps) and all(isinstance(one, dict) and "type" in one for one in steps)
 
 
 def steps_of_recording(fields: Mapping[str, Any], *, where: str) -> list[dict[str, Any]]:
-    """Return the steps in our form; raises ``InputError`` naming the one that cannot be carried over."""
+    """Return the steps in our form; raises ``InputError`` naming the one that cannot be converted."""
     steps: list[dict[str, Any]] = []
     for number, given in enumerate(cast("list[dict[str, Any]]", fields["steps"]), 1):
         kind = str(given["type"])
@@ -48,7 +48,7 @@ def _step(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         case "click":
             return {"click": _selector(given)}
         case "doubleClick":
-            raise ValueError("there is no double click: replace it by the click that it stands for")
+            raise ValueError("double clicks are not supported: use a click")
         case "hover":
             return {"hover": _selector(given)}
         case "change":
@@ -62,27 +62,27 @@ def _step(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
         case "waitForExpression":
             raise ValueError("steps run no JavaScript: wait for a selector, a text or an address instead")
         case _:
-            raise ValueError("there is no such step: take it out, or replace it by one of docs/journeys.md")
+            raise ValueError("this step is not supported: remove it, or use one from docs/journeys.md")
 
 
 def _selector(given: Mapping[str, Any]) -> str:
-    """Return the first selector that we have: an accessible name says most, an XPath nothing we could use.
+    """Return the first selector that can be converted: an accessible name is best, an XPath cannot be used.
 
-    One that leads through frames or shadow roots is a list of several: the last of it is taken in shadow roots alone.
+    A selector through frames or shadow roots is a list; its last part is used, and only for shadow roots.
     """
     if given.get("frame"):
-        raise ValueError("it is in a frame, where steps do not go")
+        raise ValueError("it is in a frame, which steps cannot reach")
     listed = cast("list[Any]", given.get("selectors") or [])
     found = [_ours(one[-1] if isinstance(one, list) and one else one) for one in listed]
     css = next((one for one in found if one and not one.startswith(("text=", "role="))), None)
     chosen = css or next((one for one in found if one), None)
     if chosen is None:
-        raise ValueError("it has no CSS selector, text or name that could be used: record it again, or write the step")
+        raise ValueError("it has no usable CSS selector, text or name: record it again, or write the step by hand")
     return chosen
 
 
 def _ours(text: object) -> str:
-    """Return a recorder's selector in our form, '' for one that we have none for."""
+    """Return a recorder's selector in our form, '' if there is no equivalent."""
     if not isinstance(text, str) or text.startswith(("xpath/", "//")):
         return ""
     if text.startswith("aria/"):

@@ -1,6 +1,6 @@
-"""What ``sightline scan`` does with its options: check them, submit, wait, report, and say how to go on.
+"""Runs ``sightline scan``: checks the options, submits, waits, reports, and says how to continue.
 
-The order matters: what can be refused is refused before anything is queued. Next: ``submit.py``.
+The order matters: everything refusable is refused before anything is queued. Next: ``submit.py``.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SHOWN_JOBS = 20
-"""Jobs listed one by one for a person; more are a batch to look at with ``status``."""
+"""Maximum number of jobs listed one by one for a person; ``status`` shows larger batches."""
 
 
 def run(
     urls: Sequence[str], file: TextIO | None, options: ScanOptions, command: click.Command, given: Mapping[str, Any]
 ) -> int:
-    """Run the command and return its exit code; ``given`` are the options that stand on the command line."""
+    """Run the command and return its exit code; ``given`` are the options on the command line."""
     first = first_address(file) if file is not None else ""
     wanted = combined(urls, has_file=file is not None, options=options, command=command, given=given, first=first)
     _check(wanted.options)
@@ -94,13 +94,13 @@ def _check(options: ScanOptions) -> None:
     if options.as_json and options.formats:
         raise click.UsageError("--json is the same as --format jsonl: give one of --json and --format")
     if options.resume and not options.batch:
-        raise click.UsageError("--resume needs the --batch NAME to go on with")
+        raise click.UsageError("--resume needs --batch NAME")
     if options.local and (options.resume or options.only_new):
-        name, instead = ("--resume", "run it anew") if options.resume else ("--only-new", "use --baseline F")
-        msg = f"--local keeps nothing from run to run, so there is nothing for {name} to go by: {instead}"
+        name, instead = ("--resume", "run it again") if options.resume else ("--only-new", "use --baseline F")
+        msg = f"--local keeps nothing from run to run, so {name} cannot be used: {instead}"
         raise click.UsageError(msg)
     if options.job_id and options.batch:
-        raise click.UsageError("--id is for one page, --batch names its jobs itself: give one of them")
+        raise click.UsageError("--id and --batch exclude each other: a batch names its jobs itself")
     check_choice(options)
 
 
@@ -150,7 +150,7 @@ def _plan(
 
 
 def _by_options(asked: Sequence[Asked], make: Callable[[ScanOptions], T]) -> dict[str, T]:
-    """Return what ``make`` makes of each page's options; pages of the same options share it."""
+    """Return ``make``'s result for each page's options; pages with the same options share it."""
     made: dict[int, T] = {}
     for page in asked:
         if id(page.options) not in made:
@@ -159,7 +159,7 @@ def _by_options(asked: Sequence[Asked], make: Callable[[ScanOptions], T]) -> dic
 
 
 def _fields(options: ScanOptions, *, waits_for_tries: bool) -> JsonObject:
-    """Return the fields of a request that the options of its page ask for."""
+    """Return the fields of a request that the page's options set."""
     fields: JsonObject = {"standard": options.standard, "assess": not options.no_assess}
     if options.screenshot:  # only then: the ids of a batch's jobs are made of it
         fields["screenshot"] = True
@@ -176,7 +176,7 @@ def _waits_for_tries(options: ScanOptions) -> bool:
 
 
 def _run_of(options: ScanOptions) -> str:
-    """Return the pipeline run that asks, '' where none is given and nothing is compared, or none is known.
+    """Return the pipeline run, '' if none is given and nothing is compared, or none is known.
 
     A pipeline may scan a page without --only-new first, to have something to compare with.
     """

@@ -1,4 +1,4 @@
-"""Sitemaps as targets: which files to read, with which login, and what is said of what they list."""
+"""Finds targets in sitemaps: which files to read, with which login, and how the result is reported."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from producer.contract import JsonObject
 
 SHOWN_PROBLEMS: Final = 20
-"""Addresses of a sitemap that are none, named one by one; more are a fault of its program's, and counted."""
+"""Maximum number of invalid addresses of a sitemap named one by one; more are counted."""
 _PAIR: Final = re.compile(r"(https?://[^\s]+?)=(https?://[^\s]+)", re.IGNORECASE)
 
 
 def add_sitemaps(
     wanted: ScanOptions, secrets: JsonObject, urls: dict[str, None], refused: dict[str, Page], targets: Targets
 ) -> list[SightlineError]:
-    """Add the pages of the sitemaps to ``urls``, what is none to ``refused``; return why a sitemap gave nothing."""
+    """Add the pages of the sitemaps to ``urls``, invalid ones to ``refused``; return why a sitemap gave none."""
     errors: list[SightlineError] = []
     search = search_of(wanted, targets)
     check_one_site(search.sitemaps, secrets)
@@ -73,7 +73,7 @@ def search_of(wanted: ScanOptions, targets: Targets) -> Search:
 
 
 def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
-    """Return how certificates of sitemaps' servers are checked: as those of the pages."""
+    """Return how certificates of sitemaps' servers are checked: as for the pages."""
     if wanted.insecure:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -82,7 +82,7 @@ def trusted_by(wanted: ScanOptions) -> ssl.SSLContext | None:
 
 
 def tell(text: str) -> None:
-    """Say on stderr what the run is at."""
+    """Print progress to stderr."""
     click.echo(f"sightline: {one_line(text, limit=400)}", err=True)
 
 
@@ -94,7 +94,7 @@ def _address(text: str, option: str, targets: Targets) -> str:
 
 
 def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...]:
-    """Return what --sitemap-replace asks for, each side in the spelling that addresses have."""
+    """Return the pairs of --sitemap-replace, normalised as addresses are."""
     pairs: list[tuple[str, str]] = []
     for text in given:
         pair = _PAIR.fullmatch(text.strip())
@@ -113,7 +113,7 @@ def _pairs(given: Iterable[str], targets: Targets) -> tuple[tuple[str, str], ...
 
 
 def login_for(address: str, secrets: JsonObject, targets: Targets) -> SiteLogin:
-    """Return what opens a sitemap or a page, and the robots.txt of its site."""
+    """Return the credentials of a sitemap or page, and of its site's robots.txt."""
     origin = origin_of(address)
     if origin in targets.logins:
         secrets = with_basic_login(secrets, targets.logins[origin])
@@ -132,7 +132,7 @@ def _note_problems(sitemap: str, listed: Listed, refused: dict[str, Page]) -> No
 
 
 def note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> None:
-    """Note the gaps that robots.txt of the pages' sites asks for, and tell how long that takes."""
+    """Read the gaps that robots.txt of the pages' sites asks for, and report how long that takes."""
     slow = {url: gap_ms for url in pages if (gap_ms := robots.gap_ms(url))}
     targets.gaps_ms.update(slow)
     by_site = Counter(map(origin_of, slow))
@@ -143,12 +143,12 @@ def note_gaps(pages: Iterable[str], robots: RobotsOfSites, targets: Targets) -> 
 
 
 def _summary(listed: Listed) -> str:
-    """Return what was taken and what was not, in one line."""
+    """Return one line about the pages taken and left out."""
     return f"{counted(len(listed.pages), 'page')} of {counted(listed.sitemaps, 'sitemap')}{left_out_text(listed)}"
 
 
 def left_out_text(listed: Listed) -> str:
-    """Return what was not taken and why, to end a line with."""
+    """Return the pages left out and why, as the end of a line."""
     if not listed.left_out:
         return ""
     reasons = (f"{n:,} {why} (such as {one_line(listed.examples[why])})" for why, n in listed.left_out.items())

@@ -9,7 +9,7 @@ from producer.text_file import read_text
 
 
 def read_variable(name: str, environ: Mapping[str, str], where: str) -> str:
-    """Return the value of a variable of steps; raises ``InputError`` naming it where there is none."""
+    """Return the value of a variable of steps; raises ``InputError`` naming it if it is not set."""
     if environ.get(name):
         return environ[name]
     file = environ.get(f"{name}_FILE")

@@ -1,7 +1,7 @@
 """One run of ``sightline scan``: submit the pages, wait for their results. Knows no options and prints nothing.
 
-The ids of a batch's jobs are made from the batch's name and what is asked, so the same run repeated finds its jobs
-again: that is how an interrupted one is resumed.
+The ids of a batch's jobs are derived from the batch's name and the request, so that repeating an interrupted run finds
+its jobs and resumes it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from producer.reports.page import Page, page_of, waiting_page
 class ScanPlan:
     """What to submit: a batch, or one page as ``job_id``. ``options`` are a ``ScanRequest``'s fields beside its url.
 
-    Each page is scanned in each of ``states``, which are such fields, too; ``{}`` is the default one.
+    Each page is scanned in each of ``states``, which are such fields too; ``{}`` is the default state.
 
-    ``gaps_ms`` are pages' own ``host_gap_ms``; no id is made of them, so that a resumed batch has the same ids whatever
-    a site asks for by then; nor of ``run``, the pipeline run that asks. ``groups`` are pages' own, too, and so are
-    ``steps``: a state that they lead to is an address of ``urls`` itself (``addresses.state_url``). ``secrets``
-    open pages behind a login; they are in no payload and no repr. ``with_login`` adds the user info that an address
-    came with, which the client makes a secret. ``own``, ``own_secrets`` and ``own_states`` stand in place of
-    ``options``, ``secrets`` and ``states`` for pages that differ from the others (``sightline.toml``).
+    ``gaps_ms`` are the pages' ``host_gap_ms``. Ids depend neither on them nor on the pipeline run ``run``, so that a
+    resumed batch has the same ids. ``groups`` and ``steps`` are by page; a state reached by steps is an address of
+    ``urls`` itself (``addresses.state_url``). ``secrets`` open pages behind a login; they are in no payload and no
+    repr. ``with_login`` restores the user info of an address, which the client turns into a secret. ``own``,
+    ``own_secrets`` and ``own_states`` replace ``options``, ``secrets`` and ``states`` for pages that differ
+    (``sightline.toml``).
     """
 
     urls: Sequence[str]
@@ -52,7 +52,7 @@ class ScanPlan:
 
     @property
     def jobs(self) -> int:
-        """How many jobs that is."""
+        """The number of jobs."""
         return sum(len(self.states_of(url)) for url in self.urls)
 
     def states_of(self, url: str) -> Sequence[JsonObject]:
@@ -69,7 +69,7 @@ class ScanPlan:
         return {"url": stateless(url), **self.own.get(url, self.options), **state, **group, **steps}
 
     def asked(self) -> Iterator[JsonObject]:
-        """Yield what is asked of each job, without what only its submission needs."""
+        """Yield the request of each job, without the fields that only the submission needs."""
         return (self._asked(url, state) for url, state in self.places())
 
     def payloads(self) -> Iterator[JsonObject]:
@@ -87,20 +87,20 @@ class ScanPlan:
             yield f"{self.batch}-{digest[:16]}"
 
     def by_secrets(self) -> Iterator[tuple[JsonObject | None, int]]:
-        """Yield what opens the pages and for how many jobs, one after the other, it does."""
+        """Yield the secrets with the number of consecutive jobs that use them."""
         for secrets, alike in groupby(self.secrets_of(url) for url, _ in self.places()):
             yield secrets, sum(1 for _ in alike)
 
     def secrets_of(self, url: str) -> JsonObject | None:
-        """Return what opens a page."""
+        """Return the secrets of a page."""
         return self.own_secrets.get(url, self.secrets) or None
 
 
 @dataclass(slots=True)
 class Queued:
-    """The jobs of a run, in the order of the pages; ``found`` were there before. ``states`` names those of jobs.
+    """The jobs of a run, in the order of the pages; ``found`` existed before. ``states`` has the jobs' states.
 
-    Until ``is_complete`` more may be in Redis than were heard of: an interrupted submit tells nothing.
+    Until ``is_complete``, Redis may have more of them: an interrupted submit reports nothing.
     """
 
     batch: str
@@ -111,10 +111,10 @@ class Queued:
 
 
 async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, bool], None], queued: Queued) -> None:
-    """Submit the plan's pages into ``queued``, which is true also when this is interrupted; then seal the batch.
+    """Submit the plan's pages, add them to ``queued`` (reliable even when interrupted), and close the batch.
 
-    ``on_job`` is told each job's id, its URL and whether it is new. Raises ``InvalidJob`` for the name of a batch that
-    is already complete, unless the plan resumes it.
+    Calls ``on_job`` with each job's id, URL and whether it is new. Raises ``InvalidJob`` for the name of a complete
+    batch, unless the plan resumes it.
     """
     if not plan.batch:
         payload, secrets = next(plan.payloads()), plan.secrets_of(plan.urls[0])
@@ -146,7 +146,7 @@ async def submit(client: Client, plan: ScanPlan, *, on_job: Callable[[str, str, 
 async def pages_as_completed(
     client: Client, queued: Queued, *, timeout_s: float | None, left_s: float | None
 ) -> AsyncIterator[Page]:
-    """Yield the pages as their jobs end; after ``left_s`` those that have not, as waiting for ``timeout_s`` in all."""
+    """Yield the pages as their jobs end; after ``left_s`` seconds the rest, as having waited ``timeout_s`` in all."""
     left = dict(queued.urls)
     try:
         async for result in client.as_completed(list(left), timeout_s=left_s):

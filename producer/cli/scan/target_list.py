@@ -1,4 +1,4 @@
-"""The addresses of one scan, as the command line collects them: without user info, which is kept beside them."""
+"""The addresses of one scan, collected from the command line without user info, which is kept separately."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from producer.reports.page import Page
 
 @dataclass(slots=True)
 class Targets:
-    """Addresses to scan, in the order given; those that are none, with the reason; what to tell about the choice.
+    """Addresses to scan, in the given order; refused ones with the reason; remarks about the choice.
 
-    ``gaps_ms`` has the addresses whose site's robots.txt asks for so many ms between two pages. ``logins`` has the name
-    and password that addresses of an origin came with; ``urls`` are without.
+    ``gaps_ms`` has the milliseconds between two pages that robots.txt of an address' site asks for. ``logins`` has the
+    name and password given with addresses of an origin; ``urls`` are without them.
     """
 
     urls: tuple[str, ...] = ()
@@ -26,11 +26,11 @@ class Targets:
         """Return the address in ``text`` without user info, which is kept in ``logins``; raises ``ValueError``."""
         url, login = split_user_info(normal_url(text))
         if login and self.logins.setdefault(origin_of(url), login) != login:
-            msg = f"{url!r} came with two logins: scan one login's pages at a time"
+            msg = f"{url!r} has two logins: scan the pages of one login at a time"
             raise ValueError(msg)
         return url
 
     def with_login(self, url: str) -> str:
-        """Return the address with the login that addresses of its origin came with: only to submit it."""
+        """Return the address with its origin's login; only for submission."""
         login = self.logins.get(origin_of(url))
         return join_user_info(url, login) if login else url

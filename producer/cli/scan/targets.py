@@ -1,4 +1,4 @@
-"""Which pages to scan: addresses from the command line, from files, sitemaps and crawls, each checked, none twice."""
+"""Finds the pages to scan: addresses from the command line, files, sitemaps and crawls, checked and deduplicated."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 def check_choice(options: ScanOptions) -> None:
-    """Raise ``UsageError`` for options that choose among pages of sitemaps and crawls where there are none."""
+    """Raise ``UsageError`` for options that select pages of sitemaps and crawls if there are none."""
     filters = {"--match": options.match, "--exclude": options.exclude, "--ignore-robots": options.ignore_robots}
     filters["--sitemap-replace"] = options.sitemap_replace
     if not (options.sitemaps or options.crawl) and (given := [name for name, value in filters.items() if value]):
-        msg = f"{' and '.join(given)} choose among the pages of a --sitemap URL or a --crawl URL: none is given"
+        msg = f"{' and '.join(given)} select pages of a --sitemap URL or --crawl URL, but none is given"
         raise click.UsageError(msg)
     bounds = {"--max-pages": options.max_pages, "--per-pattern": options.per_pattern}
     if not options.crawl and (given := [name for name, value in bounds.items() if value]):
-        raise click.UsageError(f"{' and '.join(given)} bound a --crawl URL: none is given")
+        raise click.UsageError(f"{' and '.join(given)} limit a --crawl URL, but none is given")
 
 
 def read_targets(
     given: Iterable[str], file: IO[str] | None, options: ScanOptions | None = None, secrets: JsonObject | None = None
 ) -> Targets:
-    """Return the targets; of ``options`` only those about sitemaps and crawls matter, which ``secrets`` open.
+    """Return the targets; only the ``options`` about sitemaps and crawls matter. ``secrets`` open these.
 
-    Raises ``InputError`` where nothing was given, or nothing of it is an address; ``PageUnreachable`` where a sitemap
-    or a crawl was all that was given, and cannot be loaded.
+    Raises ``InputError`` without any valid address; ``PageUnreachable`` if only sitemaps or crawls were given and none
+    can be loaded.
     """
     urls: dict[str, None] = {}
     refused: dict[str, Page] = {}
@@ -63,18 +63,18 @@ def read_targets(
         raise errors[0]
     if not urls and not refused:
         where = f"{file.name!r} has no addresses" if file else "nothing to scan"
-        msg = f"{where}: expected addresses such as https://example.org/, one a line in a --file, '#' begins a comment"
+        msg = f"{where}: expected addresses such as https://example.org/, in a --file one per line"
         raise InputError(msg if file else f"{msg}; 'sightline config init' writes a sightline.toml that names them")
     if not urls:
         first, *others = refused.values()
-        msg = first.problem + (f"; and {len(others)} more like it" if others else _file_hint(next(iter(refused))))
+        msg = first.problem + (f"; and {len(others)} more" if others else _file_hint(next(iter(refused))))
         raise InputError(msg)
     targets.urls, targets.refused = tuple(urls), tuple(refused.values())
     return targets
 
 
 def first_address(file: IO[str]) -> str:
-    """Return the first line of a list that is no comment, and leave the list unread; '' for what is read only once."""
+    """Return the first line of a list that is no comment, without consuming the list; '' for stdin and pipes."""
     if not file.seekable():
         return ""
     first = next(_lines(file), "")
@@ -83,7 +83,7 @@ def first_address(file: IO[str]) -> str:
 
 
 def _file_hint(text: str) -> str:
-    """Return how a file of addresses is given, where ``text`` is the name of one."""
+    """Return the option for a file of addresses, if ``text`` is the name of one."""
     with contextlib.suppress(OSError):  # too long for a name
         if Path(text).is_file():
             return f"; for the addresses in that file write --file {text}"
@@ -91,12 +91,12 @@ def _file_hint(text: str) -> str:
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
-    """Yield the file's addresses; raises ``InputError`` for what is not text."""
+    """Yield the file's addresses; raises ``InputError`` for a file that is not text."""
     content: IO[bytes] | None = getattr(file, "buffer", None)
     try:
         lines = decoded(content.read()) if content else file.read()
     except UnicodeDecodeError:
-        raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address a line") from None
+        raise InputError(f"{file.name!r} is not a text file in UTF-8: expected one address per line") from None
     for line in lines.splitlines():
         text = line.strip().lstrip("\ufeff")
         if text and not text.startswith("#"):

@@ -1,6 +1,6 @@
-"""One run of ``sightline scan`` that waits: take the pages as they come, mark them, report them, give the exit code.
+"""One waiting run of ``sightline scan``: receives the pages, marks them, reports them, returns the exit code.
 
-What is known beforehand (waivers, baseline) is ``gate.py``'s, what a report looks like ``producer/reports``'.
+Waivers and baseline are in ``gate.py``, the formats in ``producer/reports``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 PERSON_WAITS_S = 60.0
 SHOWN_BARRIERS = 20
-"""Fixed barriers named one by one; more are counted."""
+"""Maximum number of fixed barriers named one by one."""
 
 WithClient = Callable[[Callable[[Client], Awaitable[None]]], None]
 
@@ -64,7 +64,7 @@ def wait_and_report(
     rules: FileRules,
     application: Application | None = None,
 ) -> int:
-    """Scan, wait, report, and return the exit code. A file that cannot be used is refused before anything is queued."""
+    """Scan, wait, report, and return the exit code. An unusable file is refused before anything is queued."""
     outputs = plan_outputs(options.formats, options.output, default="jsonl" if as_lines else "table")
     if options.write_baseline:
         reports = ((f"the {item.format} report", item.path) for item in outputs if item.path)
@@ -83,15 +83,15 @@ def wait_and_report(
 
 
 async def take_kept(client: Client, gate: Gate) -> None:
-    """Give the gate the waivers and decisions that are kept in the client's environment."""
+    """Load the environment's waivers and decisions into the gate."""
     gate.take_waivers(await Waivers(client).all(), today=datetime.now(UTC).date())
     gate.take_decisions(await Decisions(client).all())
 
 
 def assess_wait(options: ScanOptions) -> float:
-    """Return how long assessments are waited for, in seconds; by default a person waits and a pipeline does not.
+    """Return the seconds to wait for assessments; by default a terminal waits and a pipeline does not.
 
-    Whoever asks for tries of changes waits for them.
+    ``--try-fixes`` waits in any case.
     """
     if options.assess_wait_s is not None:
         return options.assess_wait_s
@@ -99,7 +99,7 @@ def assess_wait(options: ScanOptions) -> float:
 
 
 def _with_service(service: local.Service, action: Callable[[Client], Awaitable[None]]) -> None:
-    """Run ``action`` with a client of the service, as long as that lives."""
+    """Run ``action`` with a client of the service, while the service runs."""
     with_client(lambda client: local.while_it_lives(_worker_death(service), action(client)), variables=service.settings)
 
 
@@ -114,15 +114,15 @@ def _worker_death(service: local.Service) -> local.WhyDead:
 def _with_application(
     within: WithClient, application: Application, action: Callable[[Client], Awaitable[None]]
 ) -> None:
-    """Run ``action`` as long as the application lives whose pages are scanned."""
+    """Run ``action`` while the scanned application runs."""
     within(lambda client: local.while_it_lives(application.why_dead, action(client)))
 
 
 def _baselines(options: ScanOptions) -> tuple[Gate, Baseline]:
-    """Return the gate, and the baseline that --write-baseline renews: the one given, or the one it finds in its place.
+    """Return the gate, and the baseline that --write-baseline updates: the given one, or the existing file.
 
-    ``sightline.toml`` may name a baseline that its first run writes: until then nothing is known. Raises ``InputError``
-    for a baseline that cannot be read or written.
+    ``sightline.toml`` may name a baseline that its first run creates: until then nothing is known. Raises
+    ``InputError`` for a baseline that cannot be read or written.
     """
     if options.write_baseline:
         check_writable(Path(options.write_baseline))
@@ -137,7 +137,7 @@ def _baselines(options: ScanOptions) -> tuple[Gate, Baseline]:
 
 @dataclass(slots=True)
 class Waiting:
-    """One run that waits. Lines of JSON go out as pages come in, in that order; other reports keep the given order."""
+    """One run that waits. JSON lines are written as pages arrive; other reports keep the given order."""
 
     plan: ScanPlan
     targets: Targets
@@ -188,7 +188,7 @@ class Waiting:
         return exit_code(self.summary, timed_out=self.timed_out, expired=self.expired, fails=fails)
 
     def _exceeds_limits(self) -> bool:
-        """Say which limits are exceeded, and which can fall; returns whether the run fails."""
+        """Print the limits that are exceeded or can be lowered; returns whether the run fails."""
         reasons = self.count.exceeded()
         for reason in reasons:
             click.echo(f"sightline: fails: {reason}", err=True)
@@ -201,7 +201,7 @@ class Waiting:
         return bool(reasons)
 
     def _context(self) -> ReportContext:
-        """Return what reports say beside the pages."""
+        """Return the context of reports."""
         states = states_of_all(self.plan.asked())
         category = category_of(self.pages, states, named=self.options.sarif_category or "")
         return ReportContext(
@@ -214,12 +214,12 @@ class Waiting:
         )
 
     def _refuse_wrong_call(self) -> None:
-        """Raise ``InvalidJob`` where every job was refused for the same reason: the call is wrong, not the pages."""
+        """Raise ``InvalidJob`` if every job was refused for the same reason: the call is wrong, not the pages."""
         if len(self.wrong) == 1 and sum(self.wrong.values()) == len(self.queued.urls):
             raise InvalidJob(next(iter(self.wrong)))
 
     def _renew_baseline(self) -> None:
-        """Name what of the baseline is fixed, and write the new one where it is asked for."""
+        """Print which barriers of the baseline are fixed, and write the new baseline if requested."""
         fixed = fixed_in(self.before, self.pages)
         place = "and taken from the baseline" if self.options.write_baseline else "and still in the baseline"
         for barrier in fixed[:SHOWN_BARRIERS]:
@@ -259,7 +259,7 @@ class Waiting:
         self.pages = list(self.extras.pages)
 
     async def _pages(self, client: Client, left_s: float | None) -> AsyncIterator[Page]:
-        """Yield the pages as they end, within ``left_s``; with a pending assessment when it has come or is late."""
+        """Yield the pages as they end, within ``left_s`` seconds; waits for pending assessments or their deadline."""
         pending: dict[str, Page] = {}
         wait_s = assess_wait(self.options)
         timeout_s = self.options.timeout_s

@@ -1,1 +1,1 @@
-"""Configurations of other tools as ``sightline.toml``: carried over or named. Next: ``draft.py``."""
+"""Converts configurations of other tools to ``sightline.toml``, and names what it cannot. Next: ``draft.py``."""

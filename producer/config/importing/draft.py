@@ -1,7 +1,7 @@
-"""A ``sightline.toml`` in the making, and the options of the other tool that are not carried over.
+"""A draft of ``sightline.toml``, and the other tool's options that are not converted.
 
-An importer takes from ``Source`` what it understands; what is left there at the end is named, so that no option is
-lost in silence. No value of an option is repeated where it may be a secret.
+An importer takes the options it understands from ``Source``; those left at the end are named, so that none is silently
+lost. Values that may be secrets are not repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ JsonMap = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NotCarried:
-    """An option of the other tool, by its path there, and why it has no place in the file."""
+    """An option of the other tool, by its path, and why it is not converted."""
 
     option: str
     why: str
@@ -31,7 +31,7 @@ class NotCarried:
 
 @dataclass(slots=True)
 class Draft:
-    """The tables so far. ``left`` are the options not carried over."""
+    """The tables so far. ``left`` are the options not converted."""
 
     start: JsonMap = field(default_factory=JsonMap)
     scan: JsonMap = field(default_factory=JsonMap)
@@ -43,7 +43,7 @@ class Draft:
     left: list[NotCarried] = field(default_factory=list[NotCarried])
 
     def leave(self, option: str, why: str) -> None:
-        """Name an option that is not carried over."""
+        """Record an option that is not converted."""
         self.left.append(NotCarried(option, why))
 
     def text(self, came_from: str) -> str:
@@ -71,7 +71,7 @@ class Source:
         self.path = path
 
     def take(self, name: str, kind: type | tuple[type, ...] = object) -> Any:
-        """Take an option's value; None where it is not there, or of another kind than expected, and then it stays."""
+        """Take an option's value; None if it is missing, or of an unexpected type (then it stays)."""
         value = self._left.get(name, _MISSING)
         is_number = not isinstance(value, bool) or kind in (bool, object)
         if value is _MISSING or not isinstance(value, kind) or not is_number:
@@ -79,12 +79,12 @@ class Source:
         return self._left.pop(name)
 
     def drop(self, name: str, *satisfied: object) -> None:
-        """Take an option whose value asks for what is done anyway."""
+        """Take an option whose value is Sightline's default behaviour."""
         if self._left.get(name, _MISSING) in satisfied:
             del self._left[name]
 
     def table(self, name: str) -> Source:
-        """Take a table; an empty one where there is none."""
+        """Take a table; an empty one if missing."""
         value = self.take(name, dict)
         return Source(cast("JsonMap", value) if value else {}, self.named(name))
 
@@ -93,5 +93,5 @@ class Source:
         return f"{self.path}.{name}" if self.path else name
 
     def rest(self) -> Iterator[str]:
-        """Yield the names of what is left."""
+        """Yield the names of the options left."""
         yield from self._left

@@ -1,4 +1,4 @@
-"""Which tool a configuration file is of, and how it is read."""
+"""Detects the tool of a configuration file, and reads it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ _YAML: Final = frozenset({".yml", ".yaml"})
 
 
 def draft_of(file: Path) -> Draft:
-    """Return the draft of a configuration; raises ``InputError`` for one that cannot be read or is of no known tool."""
+    """Return the draft of a configuration; raises ``InputError`` for an unreadable file or an unknown tool."""
     config = _content(file)
     name = file.name.lower()
     if "lighthouse" in name or isinstance(config.get("ci"), dict):
         return import_lighthouse(config, file.absolute().parent)
     if "pa11y" in name or config.keys() & {"urls", "defaults"}:
         return import_pa11y(config)
-    msg = (
-        f"{str(file)!r} is no configuration that is known: expected pa11y-ci's (urls, defaults) or Lighthouse CI's (ci)"
-    )
+    msg = f"{str(file)!r} is not a known configuration: expected pa11y-ci's (urls, defaults) or Lighthouse CI's (ci)"
     raise InputError(msg)
 
 
@@ -34,7 +32,7 @@ def _content(file: Path) -> dict[str, Any]:
     if file.suffix in _SCRIPTS:
         script = json.dumps(f"./{file.name}")
         hint = f"node -p 'JSON.stringify(require({script}))' > {file.stem}.json"
-        raise InputError(f"{str(file)!r} is a program, which is not run here: make JSON of it, {hint}")
+        raise InputError(f"{str(file)!r} is a program, which is not run: convert it to JSON, {hint}")
     try:
         text = read_text(file)
     except OSError as error:
@@ -43,7 +41,7 @@ def _content(file: Path) -> dict[str, Any]:
         raise InputError(f"{str(file)!r} is not a text file in UTF-8") from None
     content = _yaml(text, file) if file.suffix in _YAML else _json(text, file)
     if not isinstance(content, dict):
-        raise InputError(f"{str(file)!r} is no table of options")
+        raise InputError(f"{str(file)!r} is not a table of options")
     return cast("dict[str, Any]", content)
 
 
@@ -59,7 +57,7 @@ def _yaml(text: str, file: Path) -> object:
     try:
         import yaml  # noqa: PLC0415  comes with the worker's packages; the client has no need of it otherwise
     except ModuleNotFoundError:
-        raise DependencyMissing(f"{str(file)!r} is YAML: install PyYAML to read it, or make JSON of it") from None
+        raise DependencyMissing(f"{str(file)!r} is YAML: install PyYAML to read it, or convert it to JSON") from None
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:

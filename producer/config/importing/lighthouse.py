@@ -1,4 +1,4 @@
-"""Configurations of Lighthouse CI: ``ci.collect``, ``ci.assert`` and ``ci.upload``, as its documentation has them."""
+"""Configurations of Lighthouse CI: ``ci.collect``, ``ci.assert`` and ``ci.upload``, as documented."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from producer.contract.rules import AXE_RULES
 
 _MOBILE: Final = "412x823"
 _DESKTOP: Final = "1350x940"
-"""Windows of Lighthouse's two form factors."""
+"""Window sizes of Lighthouse's two form factors."""
 _STATIC_PORT: Final = 9080
 _READY_MS: Final = 10_000
 _AUTODISCOVERED: Final = 5
@@ -102,7 +102,7 @@ def _discovered(folder: Path, blocked: list[str], most: int, depth: int) -> list
 
 
 def _at_port(url: str) -> str:
-    """Return the address at the static server's port, whatever port it has."""
+    """Return the address with the static server's port."""
     parts = urlsplit(url if "://" in url else f"http://localhost/{url.lstrip('/')}")
     return urlunsplit(parts._replace(netloc=f"{parts.hostname}:{_STATIC_PORT}"))
 
@@ -231,7 +231,7 @@ def _matrix(one: Source, draft: Draft, level: dict[str, list[str]]) -> None:
 
 
 def _glob(regex: str) -> str | None:
-    """Return the pattern that fits the same addresses, None where none does."""
+    """Return a pattern that matches the same addresses, or None."""
     plain = re.sub(r"\\([./:?#&=-])", lambda found: found[1] if found[1] != "?" else "[?]", regex)
     text = plain.replace(".*", "\0").replace(".+", "\0?")
     if re.search(r"[()|+{}^$\\]", text.removeprefix("^").removesuffix("$")) or re.search(

@@ -21,7 +21,7 @@ _SATISFIED: Final[tuple[tuple[object, ...], ...]] = (
     ("method", "GET"),
     ("wait", 0),
 )
-"""Options with the values that ask for what is done anyway."""
+"""Options whose values are Sightline's default behaviour."""
 _NO_PLACE: Final = {
     "actions": "write the steps as a [[journey]], docs/config.md",
     "browser": "a program's object, not an option of a file",
@@ -71,7 +71,7 @@ def import_pa11y(config: Mapping[str, Any]) -> Draft:
 
 
 def _options(source: Source, draft: Draft) -> JsonMap:
-    """Return the options of a page, as the file has them."""
+    """Return the options of a page as keys of the file."""
     found: JsonMap = {}
     for name, *satisfied in _SATISFIED:
         source.drop(str(name), *satisfied)
@@ -181,5 +181,5 @@ def _address(text: str) -> str:
 
 
 def _literal(address: str) -> str:
-    """Return a pattern that fits the address alone."""
+    """Return a pattern that matches only the address."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in address)

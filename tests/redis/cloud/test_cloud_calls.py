@@ -106,7 +106,7 @@ async def test_a_model_may_ask_for_a_tool_and_go_on_with_its_answer(open_worker:
         (CloudFault("drop"), errors.AnswerIncomplete, "dropped the connection"),
         (CloudFault("mid_error"), errors.ModelError, "in mid-answer"),
         (CloudFault("nonsense"), errors.AnswerIncomplete, "not the protocol"),
-        (CloudFault("no_finish"), errors.AnswerIncomplete, "stopped in mid-answer"),
+        (CloudFault("no_finish"), errors.AnswerIncomplete, "stopped in the middle of its answer"),
         (CloudFault("length"), errors.AnswerTruncated, "CHAT_MAX_OUTPUT"),
         (CloudFault("content_filter"), errors.ModelRefused, "content filter"),
     ],

@@ -41,10 +41,10 @@ from worker.settings import WorkerSettings
     [
         (Fault("drop"), AnswerIncomplete, "dropped the connection", 3),
         (Fault("half_line"), AnswerIncomplete, "the protocol|dropped", 3),
-        (Fault("silence"), AnswerIncomplete, "stopped in mid-answer after 0 characters", 3),
-        (Fault("no_done"), AnswerIncomplete, "stopped in mid-answer after 35 characters", 3),
+        (Fault("silence"), AnswerIncomplete, "stopped in the middle of its answer after 0 characters", 3),
+        (Fault("no_done"), AnswerIncomplete, "stopped in the middle of its answer after 35 characters", 3),
         (Fault("nonsense"), AnswerIncomplete, "the protocol", 3),
-        (Fault("loaded_only"), AnswerIncomplete, "stopped in mid-answer after 0 characters", 3),
+        (Fault("loaded_only"), AnswerIncomplete, "stopped in the middle of its answer after 0 characters", 3),
         (Fault("mid_error"), ModelError, "failed in mid-answer: llama runner process has terminated", 3),
         (Fault("status", status=500, text="runner died"), ModelError, r"failed \(500\): runner died", 3),
         (Fault("status", status=503, text="server busy"), ModelBusy, r"overloaded \(503\): server busy", 3),

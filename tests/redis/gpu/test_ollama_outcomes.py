@@ -52,8 +52,10 @@ def fails(*faults: Fault) -> Callable[[OllamaServer], None]:
         ),
         pytest.param(fails(Fault("drop")), {}, "dropped the connection before its answer was whole", id="drop"),
         pytest.param(fails(Fault("half_line")), {}, "before its answer was whole", id="half_line"),
-        pytest.param(fails(Fault("silence")), {}, "stopped in mid-answer after 0 characters", id="silence"),
-        pytest.param(fails(Fault("no_done")), {}, "stopped in mid-answer after ", id="no_done"),
+        pytest.param(
+            fails(Fault("silence")), {}, "stopped in the middle of its answer after 0 characters", id="silence"
+        ),
+        pytest.param(fails(Fault("no_done")), {}, "stopped in the middle of its answer after ", id="no_done"),
         pytest.param(
             fails(Fault("load", seconds=60)), {"chat_timeout_s": 0.3}, "did not answer within 0.3 s", id="load"
         ),

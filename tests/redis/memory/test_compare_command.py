@@ -89,10 +89,10 @@ def test_several_formats_go_to_files(run: Compare, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("nightly-1", "nightly-9"), "'nightly-9' is no batch, no pipeline run"),
+        (("nightly-1", "nightly-9"), "'nightly-9' is neither a batch, nor a pipeline run"),
         (("1970-01-01", "now"), "no page is known both at 1970-01-01 00:00 UTC"),
         (("nightly-1", "nightly-2", "--site", "blog.example"), "no page of 'blog.example' is known"),
-        (("nightly-1", "nightly-2", "--format", "sarif"), "'sarif' is none of a comparison"),
+        (("nightly-1", "nightly-2", "--format", "sarif"), "'sarif' is not available for a comparison"),
     ],
 )
 def test_a_side_that_is_not_there_is_named(run: Compare, arguments: tuple[str, ...], said: str):

@@ -136,7 +136,7 @@ async def test_a_run_a_time_and_a_batch_of_the_release_before_are_sides_too(shop
 
     assert [told(one) for one in found] == [{"a": "mended", "b": "new"}] * 3
     assert [one.before.kind for one in found] == ["batch", "time", "batch"]
-    with pytest.raises(InputError, match="'nightly-9' is no batch"):
+    with pytest.raises(InputError, match="'nightly-9' is neither a batch"):
         await shop.compare("nightly-9", "now")
 
 

@@ -175,13 +175,13 @@ def test_looking_at_an_empty_history_makes_no_index_that_would_shut_workers_out(
     ("arguments", "said"),
     [
         (("shop.example",), "--site HOST"),
-        (("--site", "https://shop.example"), "is no site"),
-        (("--trend", "--since", "yesterday", "--site", "shop.example:http"), "is no site"),
-        (("--since", "the day of the cat"), "is no time"),
+        (("--site", "https://shop.example"), "is not a site"),
+        (("--trend", "--since", "yesterday", "--site", "shop.example:http"), "is not a site"),
+        (("--since", "the day of the cat"), "is not a time"),
         (("--trend",), "add --since, such as --since '4 weeks ago'"),
-        (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "it takes nothing else"),
+        (("--trend", "--since", "yesterday", "--site", "a", "--group", "b"), "it takes no other option"),
         (("prune",), "--older-than"),
-        (("prune", "--older-than", "soon"), "is no time"),
+        (("prune", "--older-than", "soon"), "is not a time"),
     ],
 )
 def test_a_wrong_call_is_64_and_says_what_was_expected(history: Call, arguments: tuple[str, ...], said: str):

@@ -287,7 +287,7 @@ def test_pauses_grow_and_a_receiver_may_ask_for_a_longer_one() -> None:
     [
         ({"NOTIFY_WEBHOOKS": "https://ok.example/,ftp://s3cret.example/"}, "NOTIFY_WEBHOOKS: number 2"),
         ({"NOTIFY_WEBHOOKS": "https://u:s3cret@x.example/"}, "NOTIFY_WEBHOOKS: number 1"),
-        ({"NOTIFY_EVENTS": "scan.regresed"}, "'scan.regresed' is no event of a notice"),
+        ({"NOTIFY_EVENTS": "scan.regresed"}, "'scan.regresed' is not an event for notices"),
         ({"NOTIFY_MAIL_TO": "team@shop.example"}, "NOTIFY_MAIL_TO and SMTP_URL go together"),
         ({"NOTIFY_MAIL_TO": "team"}, "'team' is no mail address"),
         ({"NOTIFY_MAIL_TO": "a@["}, "'a@[' is no mail address"),

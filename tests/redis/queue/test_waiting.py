@@ -50,7 +50,7 @@ async def test_a_result_that_has_expired_is_an_error_of_its_own(client: Client, 
         await client.cancel(job_id)
     await redis.delete(keys.result(ids[0]))
 
-    with pytest.raises(ResultExpired, match=f"job '{ids[0]}' ended as cancelled, and its result is no longer kept"):
+    with pytest.raises(ResultExpired, match=f"job '{ids[0]}' ended as cancelled, but its result is no longer kept"):
         await client.wait(ids[0], timeout_s=WAIT_S)
 
     results = {result.job_id: result async for result in client.as_completed(ids, timeout_s=WAIT_S)}

@@ -403,7 +403,11 @@ def test_a_json_file_is_a_tracker_too(run: Run) -> None:
         (["--to", "github"], {"GITHUB_TOKEN": TOKEN}, "expected --project or GITHUB_REPOSITORY as owner/name"),
         (["--to", "github", "--project", "a/b"], {}, "there is no token: set GITHUB_TOKEN"),
         (["--to", "gitlab", "--project", "a/b"], {"GITLAB_TOKEN_FILE": "/nowhere"}, "GITLAB_TOKEN_FILE names"),
-        (["--to", "github", "--project", "a/b"], {"GITHUB_TOKEN": f"{TOKEN}\nx"}, "GITHUB_TOKEN holds no token"),
+        (
+            ["--to", "github", "--project", "a/b"],
+            {"GITHUB_TOKEN": f"{TOKEN}\nx"},
+            "GITHUB_TOKEN does not contain a token",
+        ),
         (["--to", "json", "--label", "a,b"], {}, "--label 'a,b'"),
         (["--to", "json", "--site", "x"], {}, "give one of REPORT and --site"),
     ],

@@ -91,7 +91,7 @@ def test_a_recording_of_the_browsers_tools_is_read(tmp_path: Path) -> None:
         ([{"click": "#a"}] * 101, "has 101 steps: expected 100 at most"),
         ([{"scan": "a"}, {"scan": "a"}], "steps 1 and 2 scan two states called 'a'"),
         ({"steps": [{"type": "waitForExpression", "expression": "x"}]}, "step 1 of the recording .*no JavaScript"),
-        ({"steps": [{"type": "click", "selectors": [["xpath///a"]]}]}, "no CSS selector, text or name"),
+        ({"steps": [{"type": "click", "selectors": [["xpath///a"]]}]}, "no usable CSS selector, text or name"),
     ],
 )
 def test_a_file_that_is_no_journey_is_refused(tmp_path: Path, content: Any, says: str) -> None:
@@ -132,7 +132,7 @@ def test_a_login_is_one_for_all_pages_of_a_run(tmp_path: Path) -> None:
     login = journeys.login_for([URL])
     assert login == {"url": "https://shop.example/login", "steps": [{"fill": "#user", "value": "${SHOP_USER}"}]}
     assert secrets == {"variables": {"SHOP_USER": "anna"}}
-    with pytest.raises(InputError, match="for pages of several sites"):
+    with pytest.raises(InputError, match="the pages are on several sites"):
         journeys.login_for([URL, "https://other.example/"])
     with pytest.raises(InputError, match="expected a goto first"):
         read_journeys(ScanOptions(login=write(tmp_path, [{"click": "#a"}])), {}, {})

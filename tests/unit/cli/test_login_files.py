@@ -80,7 +80,7 @@ def test_a_storage_state_is_taken_as_it_is(file: Path) -> None:
     ("option", "text", "said"),
     [
         ("header_file", "s3cret", "line 1: expected 'Name: value'"),
-        ("header_file", "s3 cret: x", "no header's name"),
+        ("header_file", "s3 cret: x", "is not a header name"),
         ("header_file", '{"X": {"a": "s3cret"}}', "expected a JSON object of headers"),
         ("header_file", '{"X": "s3cret\\r\\nY: z"}', "a line break"),
         ("header_file", '{"X": s3cret}', "is not JSON"),
@@ -89,8 +89,8 @@ def test_a_storage_state_is_taken_as_it_is(file: Path) -> None:
         ("cookie_file", '[{"name": "s3cret"}]', "cookie 1: expected an object with name and value"),
         ("cookie_file", '{"s3cret": 1}', "expected a JSON list of cookies"),
         ("cookie_file", "", "has no cookies"),
-        ("storage_state", '{"s3cret": 1}', "is no storage state"),
-        ("storage_state", '{"cookies": "s3cret"}', "is no storage state"),
+        ("storage_state", '{"s3cret": 1}', "is not a storage state"),
+        ("storage_state", '{"cookies": "s3cret"}', "is not a storage state"),
         ("headers_variable", "s3cret", "SIGHTLINE_HEADERS is not JSON"),
         ("headers_variable", '["s3cret"]', "SIGHTLINE_HEADERS: expected a JSON object"),
     ],
@@ -113,7 +113,7 @@ def test_headers_go_to_one_site_alone() -> None:
     check_one_site(urls, {"cookies": [{"name": "a", "value": "b", "domain": "shop.example"}]})
     check_one_site(urls, {})
     for secrets in ({"headers": {"X": "y"}}, {"cookies": [{"name": "a", "value": "b"}]}):
-        with pytest.raises(InputError, match="the pages are of 2"):
+        with pytest.raises(InputError, match="the pages are on 2"):
             check_one_site(urls, secrets)
 
 

@@ -123,12 +123,12 @@ def test_a_file_without_authorities_is_refused_by_name(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--within", "##main"], "'##main' is no CSS selector"),
-        (["--without", "div["], "'div[' is no CSS selector"),
-        (["--wait-for", "a >"], "'a >' is no CSS selector"),
+        (["--within", "##main"], "'##main' is not a CSS selector"),
+        (["--without", "div["], "'div[' is not a CSS selector"),
+        (["--wait-for", "a >"], "'a >' is not a CSS selector"),
         (["--enable", "colour-contrast"], "did you mean color-contrast?"),
         (["--disable", "no-rule"], "axe-core has no rule 'no-rule'"),
-        (["--block", "https://ads.example/"], "names no host"),
+        (["--block", "https://ads.example/"], "is not a host"),
         (["--allow-partial", "everything"], "'everything' is not one of"),
         (["--deadline", "601"], "0<x<=600"),
         (["--wait-until", "idle"], "'idle' is not one of"),

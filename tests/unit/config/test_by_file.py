@@ -126,7 +126,7 @@ def test_the_gate_of_the_file_reaches_the_run(file: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"sites": ("shp",)}, "--site 'shp' is no site of .*did you mean shop"),
+        ({"sites": ("shp",)}, "--site 'shp' is not a site of .*did you mean shop"),
         ({"no_config": True}, "exclude each other"),
         ({"start": "x", "start_url": "http://"}, "--start-url: "),
     ],

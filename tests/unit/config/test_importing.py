@@ -218,9 +218,9 @@ def test_a_matrix_becomes_rules_of_pages(tmp_path: Path, monkeypatch: pytest.Mon
     ("name", "text", "expected"),
     [
         (".pa11yci", "{", "is not JSON, line 1"),
-        ("lighthouserc.js", "module.exports = {}", "is a program, which is not run here"),
+        ("lighthouserc.js", "module.exports = {}", "is a program, which is not run"),
         ("lighthouserc.yml", "a: [", "is not YAML, line"),
-        ("other.json", "{}", "is no configuration that is known"),
+        ("other.json", "{}", "is not a known configuration"),
         ("gone.json", None, "cannot read"),
     ],
 )

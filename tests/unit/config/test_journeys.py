@@ -69,7 +69,7 @@ EXPECTED = """\
 15: journey[1].steps[3]: fill needs a value
 16: journey[1].steps[4].wait_for: expected one of selector, text, address and idle, not 'adress'
 17: journey[1].steps[5].consent: expected true, or the selector of a button
-18: journey[1].steps[6]: press: 'Entr' is no key: did you mean Enter?
+18: journey[1].steps[6]: press: 'Entr' is not a key: did you mean Enter?
 23: journey[2].site: 'shp' is no [[site]] of this file: did you mean shop?
 24: journey[2].step: unknown key; did you mean steps?
 27: journey[3].name: 'sizes' is the name of journey[2], too

@@ -45,13 +45,13 @@ async def test_the_builtin_assessment_puts_the_worst_first_and_names_its_source(
 async def test_the_builtin_model_says_what_it_is_instead_of_answering_a_question():
     reply = await BuiltinChat().chat([Message("user", "Which page is worst?")])
 
-    assert "builtin" in reply.text
+    assert "built-in" in reply.text
 
 
 async def test_the_builtin_model_refuses_json_for_a_task_it_does_not_know():
     messages = [Message("user", json.dumps({"task": "poem"}))]
 
-    with pytest.raises(ModelError, match="only assessments"):
+    with pytest.raises(ModelError, match="only writes assessments"):
         await BuiltinChat().chat(messages, schema={"type": "object"})
 
 

@@ -57,7 +57,7 @@ def test_an_address_may_have_slots_and_neighbours(text: str, hosts: list[Host]):
         ("http://gpu1#chats=1", "has slots 'chats=1'"),
         ("http://gpu1#chat=-1", "has slots 'chat=-1'"),
         ("http://gpu1,http://gpu1#chat=2", "'http://gpu1' is given twice"),
-        ("http://me:secret@gpu1#chat=x", "'http://gpu1' has slots 'chat=x'"),
+        ("http://me:hunter2@gpu1#chat=x", "'http://gpu1' has slots 'chat=x'"),
     ],
 )
 def test_a_bad_address_is_refused_without_its_password(text: str, complaint: str):
@@ -65,13 +65,13 @@ def test_a_bad_address_is_refused_without_its_password(text: str, complaint: str
         parse_hosts(text)
 
     assert complaint in str(caught.value)
-    assert "secret" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_settings_refuse_a_bad_address_and_show_no_password():
-    settings = WorkerSettings.from_env({"OLLAMA_BASE_URL": "http://me:secret@gpu1:1#embed=0"})
+    settings = WorkerSettings.from_env({"OLLAMA_BASE_URL": "http://me:hunter2@gpu1:1#embed=0"})
 
-    assert "secret" not in repr(settings)
+    assert "hunter2" not in repr(settings)
     assert "http://gpu1:1#chat=1,embed=0" in repr(settings)
     with pytest.raises(SettingsError, match="OLLAMA_BASE_URL is 'gpu1:11434': expected an address"):
         WorkerSettings.from_env({"OLLAMA_BASE_URL": "gpu1:11434"})

@@ -1,7 +1,7 @@
-"""All that a model is asked about one page: what its findings mean, then what it proposes about the undecided rest.
+"""Asks a model about one page: what its findings mean, then proposals for undecided elements.
 
-Each priority must speak of a finding of this page. Where no model answers, the findings go out without an assessment
-and with the reason. Nothing here can change a finding. Next: ``review.py``, about the undecided elements.
+Each priority must refer to a finding of this page. If no model answers, the findings are reported without an
+assessment, with the reason. Nothing here can change a finding. Next: ``review.py``, about the undecided elements.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask
 from worker.models.protocols import ChatModel, add_usage
 
 MAX_FINDINGS: Final = 8
-"""Findings of one call: written to the full length of the schema they take some 300 tokens each, of the 2,048 that an
-answer has by default; what a smaller CHAT_MAX_OUTPUT cuts is asked about again."""
+"""Findings per call: at full length each takes about 300 of an answer's default 2,048 tokens; findings cut off by a
+smaller CHAT_MAX_OUTPUT are asked about again."""
 MAX_CALLS: Final = 8
-"""Calls about one page: 64 findings. More rules than these break no page."""
+"""Maximum calls per page, enough for 64 findings; no page fails more rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The answers that all pages of an environment share."""
+    """The answers shared by all pages of an environment."""
 
     explanations: Answers[Explanation]
     proposals: Answers[Proposal]
 
     @classmethod
     def of(cls, redis: Redis, keys: Keys) -> Self:
-        """Return those kept in Redis."""
+        """Return the answers stored in Redis."""
         return cls(SharedAnswers(redis, keys, Explanation), SharedAnswers(redis, keys, Proposal))
 
 
@@ -61,7 +61,7 @@ class AssessmentDraft(BaseModel):
 
 
 def reason_not_to_ask(result: ScanResult, *, wanted: bool) -> str:
-    """Return why no model is asked about ``result``; '' if one is."""
+    """Return the reason to ask no model about ``result``, or ''."""
     if not wanted:
         return "not asked for"
     if result.status in {"unreachable", "blocked"}:
@@ -80,10 +80,10 @@ async def appraise(
     shared: Shared | None = None,
     pictures: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Ask ``chat`` about the findings of ``result``, then about undecided elements, in ``review_areas`` at most.
+    """Ask ``chat`` about the findings of ``result``, then about undecided elements in at most ``review_areas`` areas.
 
-    With ``shared`` answers it is asked about the component barriers that none of them is about, without about the
-    page. A model that gave no assessment is not asked for proposals either. Raises nothing that the model can cause.
+    With ``shared`` answers it is asked only about component barriers without one, else about the page. A model that
+    gave no assessment is not asked for proposals. Raises no error that the model can cause.
     """
     verdict = Verdict(None, AssessmentSource(reason="no findings to assess"))
     if result.findings:
@@ -107,10 +107,10 @@ async def assess(
     elsewhere: Mapping[str, int] | None = None,
     most: int | None = MAX_FINDINGS,
 ) -> Verdict:
-    """Return the verdict of ``chat`` on the findings of ``result``. Raises nothing that the model can cause.
+    """Return the verdict of ``chat`` on the findings of ``result``. Raises no error that the model can cause.
 
-    A call asks about as many findings as its answer can carry (``most``), the worst first; what is left, or was cut
-    off, is asked about in further calls, ``MAX_CALLS`` at most. One that fails leaves its findings out, with a note.
+    A call asks about as many findings as fit its answer (``most``), the worst first; the rest, or those cut off, go
+    into at most ``MAX_CALLS`` calls. A failed call leaves its findings out, with a note.
     """
     left = {finding.fingerprint: finding for finding in result.findings}
     verdict: Verdict | None = None
@@ -129,7 +129,7 @@ async def assess(
 
 
 async def _part(chat: ChatModel, task: AssessTask) -> tuple[Verdict, frozenset[str]]:
-    """Return the verdict of one call, and the findings that need no further one."""
+    """Return the verdict of one call, and the findings that it settles."""
     schema = schema_about(AssessmentDraft, "priorities", key="fingerprint", known=task.fingerprints)
     answer = await ask_in_form(chat, task.messages, AssessmentDraft, schema, entries="priorities")
     if isinstance(answer, NoAnswer):
@@ -153,7 +153,7 @@ def _joined(first: Verdict, further: Verdict) -> Verdict:
 
 
 def _short_of(verdict: Verdict, failed: Verdict, *, left_out: int) -> Verdict:
-    """Return what was answered before a further call failed."""
+    """Return the answers before the failed call."""
     note = f"not all findings are assessed: {failed.source.reason}"
     usage = add_usage(verdict.usage, failed.usage)
     assessment = verdict.assessment.revised(left_out=left_out) if verdict.assessment else None
@@ -162,7 +162,7 @@ def _short_of(verdict: Verdict, failed: Verdict, *, left_out: int) -> Verdict:
 
 
 def accept(answer: Answered[AssessmentDraft], task: AssessTask) -> Assessment:
-    """Return the assessment without what speaks of no finding of the task, or of one for a second time."""
+    """Return the assessment without statements about unknown findings and without duplicates."""
     known = set(task.fingerprints)
     kept: list[Priority] = []
     for priority in answer.draft.priorities:
@@ -181,7 +181,7 @@ def accept(answer: Answered[AssessmentDraft], task: AssessTask) -> Assessment:
 
 
 def with_reviews(verdict: Verdict, reviewed: Reviewed) -> Verdict:
-    """Return the verdict with the proposals in it; one without an assessment gets one if anything was answered."""
+    """Return the verdict with the proposals, adding an assessment if there was none and anything was answered."""
     usage = add_usage(verdict.usage, reviewed.usage)
     notes, saved = (*verdict.notes, *reviewed.notes), verdict.saved + reviewed.saved
     verdict = replace(verdict, usage=usage, notes=notes, failure=reviewed.failure, saved=saved)

@@ -1,10 +1,9 @@
-"""The barriers of a page as they are explained: each component barrier once, without anything that is the page's. Pure.
+"""The barriers of a page to be explained: each component barrier once, without any content of the page. Pure.
 
-An explanation is asked for once and shown on every page and site with the same barrier, so nothing that a page says may
-reach it: no text, address, number or free word. A model is shown the rule, the component's name in words of a closed
-list, and markup in which only tags, attributes and keywords that HTML and ARIA define are left. So a page that gives
-orders in its markup has no room for them: nobody else's explanation, asked for in the same call, is touched.
-Next: ``explain.py``, which asks.
+An explanation is requested once and shown on every page and site with the same barrier, so no content of a page may
+influence it: no text, address, number or free word. The model gets the rule, the component's name in words of a closed
+list, and markup reduced to tags, attributes and keywords defined by HTML and ARIA. So instructions in a page's markup
+cannot affect other explanations requested in the same call. Next: ``explain.py``, which asks.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from worker.scan.words import is_of_templates
 EXPLAIN_SYSTEM: Final = load_prompt("explain")
 EXPLAIN_VERSION: Final = version_of("explain", EXPLAIN_SYSTEM, REPAIR)
 LANGUAGE: Final = "en"
-"""Of explanations; a second one needs a prompt of its own."""
+"""Language of explanations; another one needs its own prompt."""
 
 MAX_SNIPPET: Final = 4_000
 MAX_INNER: Final = 4
@@ -69,7 +68,7 @@ _WRITTEN: Final = frozenset(
     placeholder src summary title value
     """.split()  # noqa: SIM905  as above
 )
-"""Attributes whose values are an author's words, even where they are a keyword elsewhere: ``value="0"``."""
+"""Attributes whose values are an author's words, even if they are keywords elsewhere: ``value="0"``."""
 _KEYWORDS: Final = frozenset(
     """
     true false mixed page polite assertive off on -1 0 _blank _self col row colgroup rowgroup ltr rtl auto post
@@ -91,8 +90,8 @@ _KEYWORDS: Final = frozenset(
 class Barrier:
     """One component barrier of a page.
 
-    ``digest`` stands for the question about it: model, prompt, language, component, and ``shown``, what a model is
-    shown. ``about`` is the fingerprint of its finding; of a finding's further barriers it is their first element's.
+    ``digest`` identifies the question: model, prompt, language, component, and ``shown``, the content for the model.
+    ``about`` is the fingerprint of its finding, or for a finding's further barriers that of their first element.
     """
 
     digest: str
@@ -103,9 +102,9 @@ class Barrier:
 
 
 def barriers_of(result: ScanResult, *, model: str) -> list[Barrier]:
-    """Return the component barriers of ``result``: of each finding the most frequent, worst finding first, then others.
+    """Return the component barriers of ``result``: the most frequent of each finding, worst first, then the others.
 
-    Whatever is equal to a model is one barrier of a finding.
+    Barriers that look the same to a model are one.
     """
     by_finding = [_barriers(finding, model) for finding in sorted(result.findings, key=worst_first)]
     ranks = max(map(len, by_finding), default=0)
@@ -113,7 +112,7 @@ def barriers_of(result: ScanResult, *, model: str) -> list[Barrier]:
 
 
 def markup(snippet: str) -> str:
-    """Return the tags of ``snippet`` as far as HTML and ARIA define them, all else elided; what repeats once."""
+    """Return the tags of ``snippet`` as far as HTML and ARIA define them; the rest is elided, repeats are dropped."""
     reader = _Skeleton()
     # Raw text of a page such as <xmp><![x[ makes Python's parser (python/cpython issue 77057) assert.
     with contextlib.suppress(AssertionError):
@@ -123,14 +122,14 @@ def markup(snippet: str) -> str:
 
 
 def name_shown(name: str, rule: str) -> str:
-    """Return a component's name in the words that landmarks, nouns and templates have; all others are left out."""
+    """Return a component's name reduced to known landmarks, nouns and template words."""
     parts = name.removesuffix(problem_of(rule)).split(" › ")
     known = (" ".join(word for word in part.split() if is_known(word.lower())) for part in parts)
     return clip(" › ".join(filter(None, known)), 80)
 
 
 def is_known(word: str) -> bool:
-    """Tell whether ``word`` may be shown."""
+    """Return whether ``word`` may be shown."""
     return word in _NAMES or is_of_templates(word)
 
 
@@ -168,7 +167,7 @@ def _digest(*parts: object) -> str:
 
 
 class _Skeleton(HTMLParser):
-    """Writes start tags again, of the first element and of the first few different ones inside."""
+    """Rewrites the start tags of the first element and of the first few different elements inside."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,6 +1,6 @@
-"""What a scan's commit writes of component barriers: the page's state, each barrier's counts, sums and event. Pure.
+"""The writes of component barriers in a scan's commit: the page's state, each barrier's counts, sums, the event. Pure.
 
-finish.lua applies them, and compares what the page has with what it had: ``worker/queue/lua/_barriers.lua``.
+finish.lua applies them and compares the page's present and previous barriers: ``worker/queue/lua/_barriers.lua``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from worker.queue.outcome import Write
 def component_writes(
     result: ScanResult, keys: Keys, *, page: str, terms: str, run: str, seen_ms: int, recalled: RecalledComponents
 ) -> list[Write]:
-    """Return the writes of a page that was read, at least in part; none of any other.
+    """Return the writes of a page that was seen at least in part; none for other pages.
 
-    A component that is gone is mended only by a page that was read whole, whose rule's elements are all listed.
+    A missing component counts as fixed only if the page was seen whole and all elements of the rule are listed.
     """
     if result.status not in {"scanned", "partial"}:
         return []
@@ -62,12 +62,12 @@ def component_writes(
 
 
 def _is_unsure(rule: str, is_partial: bool, trimmed: set[str]) -> bool:
-    """Whether a component of ``rule`` ('' where it is not known) may be on the page though it was not listed."""
+    """Whether a component of ``rule`` ('' if unknown) may be on the page although it is not listed."""
     return is_partial or rule in trimmed or (not rule and bool(trimmed))
 
 
 def _news(one: OnPage) -> str:
-    """Return what an event says of it; '' below serious."""
+    """Return the event's JSON about it; '' below serious."""
     return one.change.model_dump_json() if (one.impact or FROM).rank >= FROM.rank else ""
 
 

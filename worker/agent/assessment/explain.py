@@ -1,7 +1,7 @@
-"""Explains the barriers of a page: what is known is taken, the rest asked for in a few calls and kept for all pages.
+"""Explains the barriers of a page: known explanations are reused, others are requested in a few calls and stored.
 
-A call asks about as many barriers as its answer can carry; what was cut off is asked about again. No call is made for
-what another job asks about at the moment: this one waits for its answer. Next: ``shared_answers.py``, where they are.
+A call asks about as many barriers as fit its answer; those cut off are asked about again. If another job is asking
+about a barrier, this one waits for that answer. ``shared_answers.py`` stores them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from worker.agent.structured_reply import MAX_STATEMENT, NoAnswer, ask_in_form, 
 from worker.models.protocols import ChatModel, Message, add_usage
 
 MAX_BARRIERS: Final = 8
-"""Barriers of one call: written to the full length of the schema each takes some 300 tokens, of the 2,048 that an
-answer has by default; what a smaller CHAT_MAX_OUTPUT cuts is asked about again."""
+"""Barriers per call: at full length each takes about 300 of an answer's default 2,048 tokens; barriers cut off by a
+smaller CHAT_MAX_OUTPUT are asked about again."""
 MAX_CALLS: Final = 8
-"""Calls about one page: 64 barriers. More of them break no page."""
+"""Maximum calls per page, enough for 64 barriers."""
 
 
 class Explanation(SharedAnswer):
-    """Who is held up by a barrier, why, and the fix, as ``model`` wrote it."""
+    """Whom a barrier affects, why, and the fix, as written by ``model``."""
 
     who: str = ""
     why: str = ""
@@ -48,7 +48,7 @@ class Explanation(SharedAnswer):
 
 
 UNEXPLAINED: Final = Explanation()
-"""What a model was asked about in vain: it is not asked again at once."""
+"""Marks a question that a model did not answer, so that it is not repeated at once."""
 
 
 class ExplanationDraft(BaseModel):
@@ -68,7 +68,7 @@ class ExplanationsDraft(BaseModel):
 
 @dataclass(slots=True)
 class Explained(Asked[Explanation]):
-    """What has come of asking so far; ``dropped`` counts entries about nothing that was asked."""
+    """The answers so far; ``dropped`` counts entries about unknown barriers."""
 
     dropped: int = 0
     is_repaired: bool = False
@@ -77,9 +77,9 @@ class Explained(Asked[Explanation]):
 async def explain_page(
     chat: ChatModel, result: ScanResult, explanations: Answers[Explanation], *, changes: Changes | None = None
 ) -> Verdict:
-    """Return the verdict on the findings of ``result``, put together from explanations.
+    """Return the verdict on the findings of ``result``, assembled from explanations.
 
-    Raises nothing that the model can cause; ``Busy`` where other jobs ask for what is missing, and take long.
+    Raises no error that the model can cause, but ``Busy`` if other jobs are asking for the rest and take long.
     """
     barriers = barriers_of(result, model=chat.name)
     first_of = {barrier.digest: barrier for barrier in reversed(barriers)}
@@ -112,14 +112,14 @@ async def explain_page(
 
 
 async def explain(chat: ChatModel, wanted: Mapping[str, Barrier], explanations: Answers[Explanation]) -> Explained:
-    """Explain ``wanted``, as far as ``MAX_CALLS`` calls come to. Raises ``Busy`` as ``explain_page`` does."""
+    """Explain ``wanted`` in at most ``MAX_CALLS`` calls. Raises ``Busy`` as ``explain_page`` does."""
     done = Explained(MAX_BARRIERS, MAX_CALLS)
     await obtain(wanted, explanations, done, partial(_ask, chat, done))
     return done
 
 
 async def _ask(chat: ChatModel, done: Explained, wanted: Mapping[str, Barrier]) -> frozenset[str]:
-    """Ask once about ``wanted``, and repair once; return the digests that need no further call."""
+    """Ask once about ``wanted``, with one repair; return the settled digests."""
     names = {f"b{number}": barrier for number, barrier in enumerate(wanted.values(), 1)}
     schema = schema_about(ExplanationsDraft, "explanations", key="barrier", known=tuple(names))
     answer = await ask_in_form(chat, _messages(names), ExplanationsDraft, schema, entries="explanations")
@@ -147,10 +147,10 @@ async def _ask(chat: ChatModel, done: Explained, wanted: Mapping[str, Barrier]) 
 
 
 def _unanswered(done: Explained, answer: NoAnswer, wanted: Mapping[str, Barrier]) -> frozenset[str]:
-    """Return what is not asked about again at once.
+    """Return the digests that are not asked about again at once.
 
-    What was cut before anything was complete is asked about in smaller parts; one that is cut alone is left out, and
-    the others are asked about together again.
+    If an answer was cut before anything was complete, smaller parts are tried; a single barrier whose answer is cut is
+    left out, and the others are asked about together again.
     """
     is_cut = isinstance(answer.failure, AnswerTruncated)
     if is_cut and len(wanted) > 1:
@@ -172,7 +172,7 @@ def _messages(names: Mapping[str, Barrier]) -> tuple[Message, ...]:
 
 
 def summary_of(result: ScanResult, first: tuple[Barrier, Explanation], changes: Changes | None) -> str:
-    """Return what a page's findings come to in a few sentences, and what to mend first."""
+    """Return a short summary of a page's findings, with what to fix first."""
     barrier, explanation = first
     sums: Counter[str] = Counter()
     for finding in result.findings:

@@ -1,9 +1,9 @@
 """The scan graph: ``audit → recall → assess → record``. One run is one scan of one page.
 
-``audit`` reads the page, ``recall`` asks history about it, ``assess`` says what the findings mean or that a model will
-say so later (``job.py``), ``record`` puts the result together; nothing is written by any of them: ``handlers.py`` turns
-the final state into what finish.lua commits. Every step is kept under a thread of the job's own, so that a run that was
-killed goes on at the node that was interrupted, and a page once read is not loaded again.
+``audit`` scans the page, ``recall`` looks it up in the history, ``assess`` assesses the findings or leaves that to a
+later job (``job.py``), ``record`` assembles the result. None of them writes anything: ``handlers.py`` turns the final
+state into finish.lua's commit. Every step is checkpointed under the job's thread, so that a killed run continues at the
+interrupted node, and a scanned page is not loaded again.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from worker.settings import REVIEW_AREAS
 Update = dict[str, str | int]
 """The fields of ``ScanState`` that a node changes."""
 EMBED_S: Final = 5.0
-"""A page's findings do not wait for a vector any longer."""
+"""Seconds that a page's findings wait for a vector."""
 NEIGHBOURS: Final = 15
-"""Records looked at for pages that break the same rules; a page may have several."""
+"""Records searched for pages that fail the same rules; a page may have several."""
 NEAR: Final = 0.6
-"""Cosine distance up to which a page counts as similar; unrelated texts are at 0.8 and more."""
+"""Cosine distance up to which a page counts as similar; unrelated texts have 0.8 or more."""
 
 
 class ScanGraph:
-    """Runs scans on what it is handed. Safe for several jobs at once.
+    """Runs scans with the resources passed in. Safe for concurrent jobs.
 
-    ``chat`` assesses at once, by rules. None: a model does, in a job of its own (``job.py``).
+    ``chat`` assesses immediately, by rules. None: a separate job asks a model (``job.py``).
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class ScanGraph:
         self._graph = graph.compile(checkpointer=checkpointer)
 
     async def run(self, job_id: str, request: ScanRequest, context: ScanContext) -> ScanState:
-        """Return the final state of the job's scan, going on where an earlier run of it stopped.
+        """Return the final state of the job's scan, continuing an interrupted run.
 
-        Raises what the engine raises.
+        Raises the engine's errors.
         """
         start = new_state(job_id, request.model_dump_json())
         config: RunnableConfig = {"configurable": {"thread_id": self._thread_id(job_id)}}
@@ -97,7 +97,7 @@ class ScanGraph:
         return cast("ScanState", await self._graph.ainvoke(given, config, context=context, durability="sync"))
 
     async def forget(self, job_id: str) -> None:
-        """Delete what was kept of the job's run. Call it after the job's end; safe to call twice."""
+        """Delete the checkpoints of the job's run. Call it after the job's end; safe to call twice."""
         await self._checkpointer.adelete_thread(self._thread_id(job_id))
 
     def _thread_id(self, job_id: str) -> str:
@@ -114,7 +114,7 @@ class ScanGraph:
         return {"result": result.model_dump_json(), "shots": pack_shots(audit.shots)}
 
     async def recall(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
-        """Find the page's previous scan, what changed since, and which similar pages break the same rules."""
+        """Find the page's previous scan, the changes since, and similar pages that fail the same rules."""
         runtime.context.step("recalling")
         began = monotonic()
         result = ScanResult.model_validate_json(state["result"])
@@ -144,7 +144,7 @@ class ScanGraph:
         return {**update, "embedded": kept.pack()}
 
     async def assess(self, state: ScanState, runtime: Runtime[ScanContext]) -> Update:
-        """Say what the findings mean and what to mend first, or that a model will: the findings do not wait for it."""
+        """Assess the findings, or mark the assessment as pending: the findings do not wait for a model."""
         result = ScanResult.model_validate_json(state["result"])
         recalled = Recalled.model_validate_json(state["recalled"])
         wanted = ScanRequest.model_validate_json(state["request"]).assess
@@ -173,7 +173,7 @@ class ScanGraph:
         return {"result": result.model_dump_json()}
 
     async def record(self, state: ScanState) -> Update:
-        """Complete the result: the changes, and when the page was seen."""
+        """Add the changes and the time to the result."""
         result = ScanResult.model_validate_json(state["result"])
         recalled = Recalled.model_validate_json(state["recalled"])
         seen_ms = await self._history.now_ms()
@@ -185,8 +185,8 @@ class ScanGraph:
     async def _embed(self, result: ScanResult) -> tuple[Embedded, Usage, tuple[str, ...]]:
         """Return the result's text and vectors.
 
-        Where the model fails or takes long there is none, and a note: the findings go out all the same, and the vector
-        is backfilled (``memory/vectors/backfill.py``).
+        If the model fails or takes long, there is a note instead: the findings do not wait, and the vector is
+        backfilled (``memory/vectors/backfill.py``).
         """
         text = search_text(result)
         try:
@@ -201,10 +201,10 @@ class ScanGraph:
     async def _look_back(
         self, result: ScanResult, request: ScanRequest, job_id: str, run: Run | None
     ) -> tuple[ScanRecord | None, Changes | None, ScanRecord | None]:
-        """Return the page's newest scan under the same terms, and the changes since the newest that was read whole.
+        """Return the page's newest scan under the same terms, and the changes since its newest complete one.
 
-        That, the last of the three, is the newest before ``run`` began, where there is one. An unread page is compared
-        with nothing.
+        The third value is that complete scan, if possible the newest before ``run`` began. A page that was not seen is
+        not compared.
         """
         page, terms = page_of(request), terms_of(request)
         last = whole = await self._history.previous(page, terms=terms, before_job=job_id)
@@ -227,7 +227,7 @@ class ScanGraph:
         run: Run | None,
         context: ScanContext,
     ) -> tuple[Changes | None, RecalledComponents]:
-        """Return ``changes`` with those of component barriers, and what the commit must know; one round trip."""
+        """Return ``changes`` with those of component barriers, and the commit's data; one round trip."""
         if result.status not in {"scanned", "partial"}:
             return changes, RecalledComponents()
         wanted = wanted_ids(result, previous)
@@ -246,7 +246,7 @@ class ScanGraph:
         )
 
     async def _look_around(self, result: ScanResult, page: str, embedded: Embedded) -> dict[str, int]:
-        """Count, by rule of ``result``, the similar pages on which it fails too."""
+        """Count, for each rule of ``result``, the similar pages that fail it too."""
         placed = embedded.placed((await self._history.vectors.record()).active)
         if placed is None or not result.findings:
             return {}

@@ -1,11 +1,10 @@
-"""The job that assesses a scan whose findings are out already: queued by the scan's own commit, on the lane ``assess``.
+"""The job that assesses a scan whose findings are already reported; queued by the scan's commit on the lane ``assess``.
 
-It reads the scan's result, asks the model, and commits the result with the assessment in it, by finish.lua: fenced, in
-one step with the event ``scan.assessed``, and only if the result is still the one that was read. While no model host
-can be asked it is put off, however long that takes, and changes that need no model are tried on the page meanwhile
-(``worker/agent/fixes``). A call that broke is tried again as any job is. An assessment that will not come ends in the
-result too, with the reason. Nothing is written for a result that has expired, or belongs to a later scan of the same
-id. Next: ``assess.py``.
+It reads the scan's result, asks the model, and commits the result with the assessment by finish.lua: fenced, together
+with the event ``scan.assessed``, and only if the result is unchanged. While no model host is available the job is
+requeued without limit, and fixes that need no model are tried meanwhile (``worker/agent/fixes``). A failed call is
+retried like any job. If there will be no assessment, the result says why. Nothing is written for a result that has
+expired or belongs to a later scan of the same id. Next: ``assess.py``.
 """
 
 from __future__ import annotations
@@ -68,22 +67,22 @@ from worker.queue.outcome import (
 from worker.scan.lint.rules import with_nodes
 
 OUTAGES: Final = (ModelUnreachable, ModelBusy, ModelMissing)
-"""No call was made or none is possible: the job waits, and none of its tries is spent."""
+"""No call was possible: the job waits without spending an attempt."""
 PAUSE_S: Final = 10.0
-"""Between looks for a host: a page scanned in an outage is assessed within a minute after it."""
+"""Seconds between looks for a host: a page scanned in an outage is assessed within a minute after it."""
 GAP_S: Final = 0.1
-"""Between jobs of one worker that were put off: 5,000 of them look once in eight minutes, not all the time."""
+"""Seconds between requeued jobs of one worker: 5,000 of them each look once in eight minutes."""
 TRIES: Final = 20
-"""Of a call that breaks, 1 s to 5 minutes apart: a host that restarts for half an hour loses nothing."""
+"""Attempts of a failing call, 1 s to 5 minutes apart: enough for a host that restarts for half an hour."""
 SLOW_TRIES: Final = 3
-"""Of a call that takes all its time: it would take the card's as often as it is repeated."""
+"""Attempts of a call that times out: each one occupies the GPU for the whole time."""
 REPLACE: Final = load_script("worker.agent.assessment", "replace")
 
 log = structlog.get_logger()
 
 
 class AssessRequest(Message):
-    """The payload: the job id of the scan, its lane, its page, and by rule the similar pages that fail it too."""
+    """The payload: the scan's job id, its lane, its page, and the number of similar pages that fail each rule."""
 
     scan: str
     priority: Lane = Lane.BATCH
@@ -94,7 +93,7 @@ class AssessRequest(Message):
 def assess_writes(
     result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | str, elsewhere: dict[str, int]
 ) -> list[Write]:
-    """Return the writes that queue the assessment of ``result`` with its commit; none where none is pending."""
+    """Return the writes that queue the assessment of ``result`` in its commit; none if none is pending."""
     if not result.assessed_by.is_pending:
         return []
     request = AssessRequest(scan=job_id, priority=Lane(priority), url=result.url, elsewhere=elsewhere)
@@ -122,8 +121,8 @@ class AssessJobs:
     async def run(self, ctx: dict[str, Any], payload: JsonObject) -> Commit:
         """Assess one scan: ``payload`` is an ``AssessRequest``.
 
-        Raises ``InvalidJob`` for another payload, ``Busy`` in an outage, ``ModelError`` for a call that broke and is
-        worth another attempt.
+        Raises ``InvalidJob`` for another payload, ``Busy`` in an outage, ``ModelError`` for a failed call worth another
+        attempt.
         """
         request = _parse(payload)
         began = monotonic()
@@ -145,7 +144,7 @@ class AssessJobs:
         return await self._commit(request, verdict, began=began)
 
     async def settle(self, payload: bytes, reason: str) -> Commit | None:
-        """Return the commit that says that no assessment comes, for ``reason``; None for a payload that is none."""
+        """Return the commit of a result without an assessment, for ``reason``; None for an invalid payload."""
         try:
             request = _parse(decode_payload(payload))
         except InvalidJob:
@@ -165,7 +164,7 @@ class AssessJobs:
         )
 
     async def _pictures(self, scan: str, result: ScanResult) -> dict[str, bytes]:
-        """Return the pictures whose text is judged, by node fingerprint; none for a model that does not see."""
+        """Return the images whose text is judged, by node fingerprint; none for a model without vision."""
         names = [one.node.fingerprint for one in result.names if one.node.box]
         if not names or not await sees(self.chat):
             return {}
@@ -173,7 +172,7 @@ class AssessJobs:
         return {name: picture for name, picture in zip(names, found, strict=True) if picture}
 
     async def _with_order(self, verdict: Verdict, url: str) -> Verdict:
-        """Return the verdict with what to mend first on the site, if that is of today."""
+        """Return the verdict with what to fix first on the site, if that was written today."""
         if self.orders is None or verdict.assessment is None:
             return verdict
         order, usage = await self.orders.of_today(url)
@@ -181,7 +180,7 @@ class AssessJobs:
         return replace(verdict, assessment=assessment, usage=add_usage(verdict.usage, usage))
 
     async def _put_off(self, request: AssessRequest, outage: ModelError, spent: Usage) -> Commit:
-        """Raise ``Busy`` until a host may be back; first have changes tried on the page that need no model."""
+        """Raise ``Busy`` until a host may be back; before that, queue fixes that need no model."""
         await self._note(request.scan, f"tried again every {PAUSE_S:g} s until it can be asked: {outage}", spent)
         pending = await self._pending(request.scan)
         if pending is not None and pending[1].fixes_state == PENDING and has_mechanical(pending[1]):
@@ -199,7 +198,7 @@ class AssessJobs:
         return self._spread.pause_s(monotonic(), at_least_s=PAUSE_S, gap_s=GAP_S)
 
     async def _note(self, scan: str, why: str, spent: Usage) -> None:
-        """Say in the result why its assessment is still pending, and what calls for it have cost so far."""
+        """Write into the result why its assessment is pending, and the cost of calls so far."""
         pending = await self._pending(scan)
         source = str(AssessmentSource.pending(clip(why)))
         if pending is None or (pending[1].assessment_source == source and not spent.calls):
@@ -209,7 +208,7 @@ class AssessJobs:
         await run_script(self.redis, REPLACE, [self.keys.result(scan)], [_digest(text), noted])
 
     async def _pending(self, scan: str) -> tuple[bytes, ScanResult] | None:
-        """Return the result that waits for its assessment, as text too; None where there is none."""
+        """Return the result that waits for its assessment, parsed and as text, or None."""
         text = await cast("Awaitable[bytes | None]", self.redis.get(self.keys.result(scan)))
         try:
             result = decode_result(text) if text is not None else None
@@ -253,7 +252,7 @@ class AssessJobs:
         return Commit(FunctionResult(), tuple(writes), event=about)
 
     def _saved(self, verdict: Verdict, at_s: int) -> list[Write]:
-        """Count the calls that known explanations made needless, beside those that were made."""
+        """Count the calls made, and those saved by known explanations."""
         if not verdict.saved:
             return []
         usage = self.keys.usage(datetime.fromtimestamp(at_s, tz=UTC).date().isoformat())

@@ -1,9 +1,8 @@
-"""Asks a chat model whether names say anything that no rule can decide on: links, headings, labels, titles.
+"""Asks a chat model to judge names that no rule can: of links, headings, labels, titles.
 
-One call for all names of a page (``ScanResult.names``, read by ``worker/scan/lint``), and one for the texts of pictures
-that a model with eyes is shown. Where the model takes one for a
-barrier and is sure of it, the element needs review with the model's reason; no verdict ever counts for a gate. A model
-that fails costs only its judgements, with a note.
+One call for all names of a page (``ScanResult.names``, read by ``worker/scan/lint``), and one for the texts of images,
+if the model has vision. An element that the model confidently calls a barrier needs review, with the model's reason; no
+judgement counts for a gate. If the model fails, only its judgements are missing, with a note.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PICTURES_PROMPT: Final = load_prompt("pictures")
 PICTURES_VERSION: Final = version_of("pictures", PICTURES_PROMPT, REPAIR)
 _NO_PICTURES: Final[Mapping[str, bytes]] = {}
 BUDGET_CHARS: Final = 9_000
-"""Of the document: 24 names with what is around them."""
+"""Size of the document: 24 names with their context."""
 _SURE: Final = frozenset({"medium", "high"})
 
 
@@ -50,7 +49,7 @@ class NamesDraft(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class NamesTask:
-    """What is asked about one page; ``shown`` has the elements by the id that the model is given."""
+    """The question about one page; ``shown`` has the elements by the id given to the model."""
 
     messages: tuple[Message, ...]
     shown: Mapping[str, NamedElement]
@@ -58,7 +57,7 @@ class NamesTask:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What came of asking: all judgements, each with its element."""
+    """The model's judgements, each with its element."""
 
     judgements: tuple[tuple[NamedElement, ReviewProposal], ...] = ()
     usage: Usage = field(default_factory=Usage)
@@ -69,7 +68,7 @@ class Judged:
 
     @property
     def barriers(self) -> tuple[tuple[NamedElement, ReviewProposal], ...]:
-        """Those that need review: the model takes them for barriers and is sure of it."""
+        """Those that need review: the model confidently calls them barriers."""
         return tuple(
             (element, said)
             for element, said in self.judgements
@@ -78,10 +77,10 @@ class Judged:
 
 
 async def judge_names(chat: ChatModel, result: ScanResult, pictures: Mapping[str, bytes] = _NO_PICTURES) -> Judged:
-    """Return what ``chat`` says about the names of ``result``. Raises nothing that the model can cause.
+    """Return the judgements of ``chat`` on the names of ``result``. Raises no error that the model can cause.
 
-    ``pictures``, by node fingerprint, are looked at in a call of their own; where that fails, their texts are judged
-    with the other names, by their words.
+    ``pictures``, by node fingerprint, are shown in a separate call; if it fails, their texts are judged with the other
+    names.
     """
     seen = [one for one in result.names if one.node.fingerprint in pictures]
     first = await _judge(chat, pictures_task(result.revised(names=tuple(seen)), pictures), what="pictures")
@@ -111,7 +110,7 @@ async def _judge(chat: ChatModel, task: NamesTask, *, what: str) -> Judged:
 
 
 def pictures_task(result: ScanResult, pictures: Mapping[str, bytes]) -> NamesTask:
-    """Return the question about the pictures of ``result.names``, each shown beside its text."""
+    """Return the question about the images of ``result.names``, each with its text."""
     task = names_task(result)
     images = tuple(pictures[one.node.fingerprint] for one in task.shown.values())
     question = replace(task.messages[1], images=images)
@@ -140,7 +139,7 @@ def names_task(result: ScanResult, *, budget_chars: int = BUDGET_CHARS) -> Names
 
 
 def with_names(verdict: Verdict, judged: Judged) -> Verdict:
-    """Return the verdict with the judgements beside the elements that need review by them."""
+    """Return the verdict with the judgements and the elements that need review because of them."""
     usage, notes = add_usage(verdict.usage, judged.usage), (*verdict.notes, *judged.notes)
     verdict = replace(verdict, usage=usage, notes=notes, failure=judged.failure)
     if not judged.model:
@@ -155,7 +154,7 @@ def with_names(verdict: Verdict, judged: Judged) -> Verdict:
 
 
 def _accepted(answer: Answered[NamesDraft], task: NamesTask) -> Iterator[tuple[NamedElement, ReviewProposal]]:
-    """Yield the judgements that speak of an element of the task, the first one of each."""
+    """Yield the first judgement about each element of the task."""
     left = dict(task.shown)
     for draft in answer.draft.judgements:
         element = left.pop(draft.element, None)
@@ -175,5 +174,5 @@ def _accepted(answer: Answered[NamesDraft], task: NamesTask) -> Iterator[tuple[N
 
 
 def _explained(node: Node, said: ReviewProposal) -> Node:
-    """Return the element with the model's reason as what is wrong with it."""
+    """Return the element with the model's reason as its failure summary."""
     return node.revised(failure_summary=clip(f"By {said.source}: {said.why}"))

@@ -1,10 +1,10 @@
-"""Tells when a site got worse: serious or critical component barriers that were not known on it. Pure.
+"""Detects regressions of a site: serious or critical component barriers that were not known on it. Pure.
 
-The event ``scan.regressed`` is committed with the scan, in the same fenced step: it comes exactly once for a new
-component barrier, with the first page that was scanned before and has it, whoever asked for the scan: a schedule, a
-pipeline, a person. Which are new is decided by finish.lua, which counts them (``worker/queue/lua/_barriers.lua``).
-Elements of no component or of an unnamed one (``Node.unnamed``) are news where the page's previous scan did not have
-them. Waivers and baselines are their gates', and not asked here.
+The event ``scan.regressed`` is committed with the scan, in the same fenced step: exactly once for a new component
+barrier, with the first previously scanned page that has it, regardless of who requested the scan. finish.lua decides
+which are new, since it counts them (``worker/queue/lua/_barriers.lua``). Elements without a component or of an unnamed
+one (``Node.unnamed``) are new if the page's previous scan did not have them. Waivers and baselines concern gates and
+are not considered.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ MAX_RULES: Final = 20
 
 
 def regression(result: ScanResult) -> JsonObject | None:
-    """Return what got worse on the page; None if there is no earlier scan to compare with.
+    """Return the regression of the page; None without an earlier scan.
 
-    ``new`` counts all new elements, ``serious`` and ``critical`` those of these impacts; ``rules`` are theirs.
+    ``new`` counts all new elements, ``serious`` and ``critical`` those of these impacts, and ``rules`` lists their
+    rules.
     """
     changes = result.changes
     if changes is None or changes.previous is None:
@@ -50,7 +51,7 @@ def regression(result: ScanResult) -> JsonObject | None:
 
 
 def regression_writes(result: ScanResult, keys: Keys, *, job_id: str, seen_ms: int) -> list[Write]:
-    """Return the event, none where the page has nothing that could be worse. It belongs behind the page's barriers."""
+    """Return the event; none if the page cannot have a regression. It must follow the writes of the page's barriers."""
     about = regression(result)
     nodes = [node for finding in _heavy(result) for node in finding.nodes]
     new = set(result.changes.new) if result.changes else set[str]()

@@ -1,11 +1,11 @@
-"""Asks a chat model what it proposes about elements that axe-core left undecided, one focused prompt an area.
+"""Asks a chat model for proposals on undecided elements, with one focused prompt per area.
 
-A proposal needs review whatever it says: it is kept in a field of the assessment that nothing counts. Each must speak
-of an element that was shown, in one of three verdicts; one repair is asked for, and an area that fails costs only its
-own proposals, with a note. Each area is a call of the model, so there is a limit to them.
+A proposal always needs review: it is stored in a field of the assessment that is never counted. Each must refer to an
+element that was shown, with one of three verdicts. One repair is requested; an area that fails loses only its own
+proposals, with a note. Each area is a model call, so their number is limited.
 
-What is proposed about one element stands for the same component on all pages of its site, and is asked for once
-(``shared_answers.py``); where the question is what its words say, for those with the same words.
+A proposal applies to the same component on all pages of its site and is requested once (``shared_answers.py``); if the
+question is about wording, to elements with the same words.
 
 An area is one file, ``prompts/review/<area>.md``: its first line names its rules, the rest is the prompt. Together they
 name all rules of axe-core (``worker/scan/vendor``) that can end ``incomplete``; a test in ``tests/browser`` reads them
@@ -35,12 +35,12 @@ from worker.agent.structured_reply import MAX_STATEMENT, Answered, NoAnswer, ask
 from worker.models.protocols import ChatModel, Message, add_usage
 
 MAX_ELEMENTS: Final = 8
-"""Shown of one area: more make small models copy ids wrongly, and take their context."""
+"""Elements shown per area: with more, small models copy ids wrongly and run out of context."""
 BUDGET_CHARS: Final = 8_000
 MAX_GROUPS: Final = 64
-"""Looked up of one area, a page."""
+"""Elements looked up per area and page."""
 BY_WORDS: Final = frozenset({"images", "links", "media", "names", "structure", "tables"})
-"""Areas whose question is what an element's words say; in the others, the component alone tells."""
+"""Areas whose question is about an element's wording; in others, the component is enough."""
 _SAYING: Final = frozenset(
     {"alt", "aria-label", "aria-description", "aria-roledescription", "label", "placeholder", "title", "value"}
 )
@@ -72,7 +72,7 @@ class ReviewDraft(BaseModel):
 
 
 class Proposal(SharedAnswer):
-    """What ``model`` proposes about one component."""
+    """A proposal by ``model`` about one component."""
 
     verdict: Literal["barrier", "no_barrier", "cannot_tell", ""] = ""
     why: str = ""
@@ -80,7 +80,7 @@ class Proposal(SharedAnswer):
 
     @property
     def is_told(self) -> bool:
-        """Whether there is one."""
+        """Whether it has a value."""
         return bool(self.verdict)
 
 
@@ -88,12 +88,12 @@ NOT_PROPOSED: Final = Proposal()
 
 Element = tuple[Finding, Node]
 Groups = Mapping[str, Sequence[Element]]
-"""Elements that one proposal is about, by the digest of what is asked."""
+"""Elements of one proposal, by the digest of the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """What is asked about one area; ``shown`` has the digest by the element's fingerprint."""
+    """The question about one area; ``shown`` has the digest by the element's fingerprint."""
 
     area: str
     messages: tuple[Message, ...]
@@ -102,16 +102,16 @@ class ReviewTask:
 
 @dataclass(slots=True)
 class Proposed(Asked[Proposal]):
-    """What has come of asking about one area; ``is_answered`` if a call was, in the form asked for."""
+    """The answers about one area so far; ``is_answered`` if a call returned a valid one."""
 
     is_answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What came of asking: ``prompts`` has the version of each area's prompt that was answered.
+    """The proposals; ``prompts`` has the version of each answered area's prompt.
 
-    ``saved`` counts the calls that proposals known before made needless.
+    ``saved`` counts the calls avoided by known proposals.
     """
 
     proposals: tuple[ReviewProposal, ...] = ()
@@ -127,10 +127,10 @@ class Reviewed:
 async def review(
     chat: ChatModel, result: ScanResult, *, max_areas: int, shared: Answers[Proposal] | None = None
 ) -> Reviewed:
-    """Return what ``chat`` proposes about the elements of ``result`` that need review, the worst areas first.
+    """Return the proposals of ``chat`` for elements of ``result`` that need review, worst areas first.
 
-    Without ``shared`` each element is asked about by itself. Raises nothing that the model can cause; ``Busy`` where
-    other jobs ask for what is missing, and take long.
+    Without ``shared`` each element is asked about separately. Raises no error that the model can cause, but ``Busy`` if
+    other jobs are asking for the rest and take long.
     """
     proposals: list[ReviewProposal] = []
     versions: dict[str, str] = {}
@@ -158,7 +158,7 @@ async def review(
 
 
 async def _ask(chat: ChatModel, done: Proposed, area: str, result: ScanResult, groups: Groups) -> frozenset[str]:
-    """Ask once about the first element of each group, and repair once; return the digests that were asked about."""
+    """Ask once about the first element of each group, with one repair; return the digests asked about."""
     task = review_task(area, groups, result)
     schema = schema_about(ReviewDraft, "proposals", key="element", known=tuple(task.shown))
     answer = await ask_in_form(chat, task.messages, ReviewDraft, schema, entries="proposals")
@@ -192,7 +192,7 @@ def areas_of(result: ScanResult) -> list[tuple[str, list[Finding]]]:
 
 
 def groups_of(area: str, findings: Sequence[Finding], *, model: str) -> dict[str, list[Element]]:
-    """Return the elements of an area by what ``model`` is asked about, each by itself where that is ''."""
+    """Return the elements of an area grouped by the question for ``model``; separately if ``model`` is ''."""
     groups: dict[str, list[Element]] = {}
     for finding, node in _in_turn(findings):
         about = [node.fingerprint]
@@ -206,12 +206,12 @@ def groups_of(area: str, findings: Sequence[Finding], *, model: str) -> dict[str
 
 
 def area_of(rule: str) -> str:
-    """Return the area of ``rule``, '' for a rule nobody is asked about."""
+    """Return the area of ``rule``, or ''."""
     return _AREA_OF.get(rule, "")
 
 
 def accept_review(answer: Answered[ReviewDraft], task: ReviewTask) -> Iterator[tuple[str, Proposal]]:
-    """Yield the proposals that speak of an element of the task, the first one of each, by digest."""
+    """Yield the first proposal about each element of the task, by digest."""
     left = dict(task.shown)
     for draft in answer.draft.proposals:
         digest = left.pop(draft.element, None)
@@ -221,7 +221,7 @@ def accept_review(answer: Answered[ReviewDraft], task: ReviewTask) -> Iterator[t
 
 
 def _proposals(area: str, groups: Groups, done: Proposed) -> Iterator[ReviewProposal]:
-    """Yield what is proposed about the elements of the page, few of each component."""
+    """Yield the proposals for elements of the page, a few per component."""
     for digest, elements in groups.items():
         one = done.found.get(digest, NOT_PROPOSED)
         if one.verdict:
@@ -238,7 +238,7 @@ def _proposals(area: str, groups: Groups, done: Proposed) -> Iterator[ReviewProp
 
 
 def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
-    """Return what is asked about the first element of each group, as far as there is room."""
+    """Return the question about the first element of each group, as many as fit."""
     shown: dict[str, str] = {}
     elements: list[JsonObject] = []
     left = BUDGET_CHARS
@@ -268,7 +268,7 @@ def review_task(area: str, groups: Groups, result: ScanResult) -> ReviewTask:
 
 
 def words_of(snippet: str) -> str:
-    """Return what an element says: its text, and the texts in its attributes."""
+    """Return an element's wording: its text and the texts in its attributes."""
     reader = _Words()
     # Raw text of a page such as <xmp><![x[ makes Python's parser (python/cpython issue 77057) assert.
     with contextlib.suppress(AssertionError):

@@ -1,9 +1,9 @@
-"""A model's answers that pages share, each asked for once: ``explanation:<digest>`` is its JSON, or who asks for it.
+"""A model's answers shared by pages, each requested once: ``explanation:<digest>`` has its JSON, or its requester.
 
-A caller leases what nobody has asked for, asks a model, and keeps the answers; others wait for them. The lease is short
-and renewed, so that a caller that was killed holds nobody up. Two that ask for the same after all (one was frozen)
-answer the same question: the first answer stays. An answer lives ``TTL_S`` from its last use on. What is asked:
-``explain.py``, ``review.py``.
+A caller leases unanswered questions, asks a model, and stores the answers; others wait for them. Leases are short and
+renewed, so a killed caller does not block others for long. If two callers ask the same question after all (one was
+frozen), the first answer is kept. An answer expires ``TTL_S`` after its last use. The questions are in ``explain.py``
+and ``review.py``.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ KEEP: Final = load_script("worker.agent.assessment", "explain_keep")
 RENEW: Final = load_script("worker.agent.assessment", "explain_renew")
 
 TTL_S: Final = 60 * 86_400
-"""From the last use on: a barrier that no night has met for two months was mended."""
+"""After the last use: a barrier not seen for two months has been fixed."""
 UNANSWERED_S: Final = 3_600
-"""Until a model is asked again about what it did not answer."""
+"""Seconds until an unanswered question is asked again."""
 _NOTHING: Final = "{}"
 LEASE_S: Final = 10.0
 RENEWALS_PER_LEASE: Final = 4
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
-"""Between looks for an answer that another job asks for."""
+"""Seconds between looks for an answer that another job requested."""
 WAIT_S: Final = 60.0
-"""For other jobs' answers; then the job looks again later, and its slot is free meanwhile."""
+"""Seconds to wait for other jobs' answers; then the job is requeued and its slot released."""
 LATER_S: Final = 10.0
 
 
 class SharedAnswer(Part):
-    """An answer about one component, of ``model``. Without a value it is what a model was asked about in vain."""
+    """An answer of ``model`` about one component. Without a value: the model did not answer."""
 
     model: str = ""
 
     @property
     def is_told(self) -> bool:
-        """Whether there is an answer; False for what a model was asked about and did not answer."""
+        """Whether the model answered."""
         raise NotImplementedError
 
 
@@ -64,7 +64,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Taken(Generic[A]):
-    """Answers by digest, as far as there are any, and the digests that this caller, and others, are to ask for."""
+    """Known answers by digest, and the digests to be requested by this caller and by others."""
 
     known: Mapping[str, A]
     mine: tuple[str, ...]
@@ -72,20 +72,20 @@ class Taken(Generic[A]):
 
 
 class Answers(Protocol[A]):
-    """What answers are taken from and kept in."""
+    """A store of answers."""
 
     def take(self, digests: Sequence[str], *, most: int) -> AbstractAsyncContextManager[Taken[A]]:
-        """Return what is known of ``digests`` and lease the first ``most`` of the rest while the body runs."""
+        """Return the known answers of ``digests`` and lease the first ``most`` of the rest while the body runs."""
         ...
 
     async def keep(self, found: Mapping[str, A]) -> None:
-        """Keep answers by digest. Safe to call twice."""
+        """Store answers by digest. Safe to call twice."""
         ...
 
 
 @dataclass(frozen=True)
 class SharedAnswers(Generic[A]):
-    """The answers of one environment, of the kind ``form``."""
+    """The answers of type ``form`` of one environment."""
 
     redis: Redis
     keys: Keys
@@ -122,7 +122,7 @@ class SharedAnswers(Generic[A]):
         return [self.keys.explanation(digest) for digest in digests]
 
     def _parsed(self, text: str) -> A | None:
-        """Return the answer in ``text``; None for none. Another program's is none that can be shown."""
+        """Return the answer in ``text``, or None, also for an unreadable one."""
         if not text.startswith("{"):
             return None
         try:
@@ -133,13 +133,13 @@ class SharedAnswers(Generic[A]):
 
 @dataclass(frozen=True)
 class OwnAnswers(Generic[A]):
-    """Answers in memory, of one caller: nobody else asks. For evaluation, where each page is asked about."""
+    """Answers in memory for a single caller, used by the evaluation."""
 
     known: dict[str, A] = field(default_factory=dict[str, A])
 
     @asynccontextmanager
     async def take(self, digests: Sequence[str], *, most: int) -> AsyncGenerator[Taken[A]]:
-        """Return what is known of ``digests``, and the first ``most`` of the rest."""
+        """Return the known answers of ``digests``, and the first ``most`` of the rest."""
         lacking = tuple(digest for digest in digests if digest not in self.known)
         yield Taken({digest: self.known[digest] for digest in digests if digest in self.known}, lacking[:most])
 
@@ -150,9 +150,9 @@ class OwnAnswers(Generic[A]):
 
 @dataclass(slots=True)
 class Asked(Generic[A]):
-    """What has come of asking so far: answers by digest, calls, and why some are missing.
+    """The state of a series of calls: answers by digest, calls, and reasons for missing answers.
 
-    ``most`` are asked about at once: no more than an answer has been seen to carry.
+    ``most`` is the number of questions per call, at most as many as an answer has had room for.
     """
 
     most: int
@@ -176,10 +176,10 @@ async def obtain(
     done: Asked[A],
     ask: Callable[[Mapping[str, T]], Awaitable[frozenset[str]]],
 ) -> None:
-    """Find answers about ``wanted``: those there are, and what ``ask`` adds to ``done`` about the rest.
+    """Find answers about ``wanted``: the known ones, and those that ``ask`` adds to ``done``.
 
-    ``ask`` makes one call and returns what needs no further one. Raises ``Busy`` where other jobs ask for what is
-    missing, and take long.
+    ``ask`` makes one call and returns the settled digests. Raises ``Busy`` if other jobs are asking for the rest and
+    take long.
     """
     left = dict(wanted)
     backoff, waits_since = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), monotonic()
@@ -200,5 +200,5 @@ async def obtain(
             left = {digest: one for digest, one in left.items() if digest in taken.theirs}
         if left and not taken.mine:
             if monotonic() - waits_since > WAIT_S:
-                raise Busy("other jobs ask a model the same", delay_s=LATER_S)
+                raise Busy("other jobs are asking a model the same question", delay_s=LATER_S)
             await asyncio.sleep(backoff.pause_s())

@@ -1,8 +1,8 @@
-"""What to mend first on a whole site: one call of the model a site and day, made by the assessment that ends its night.
+"""What to fix first on a whole site: one model call per site and day, made by the last assessment of its batch.
 
-Asked about the newest state of the site's pages in the history, in rules and numbers alone. It is kept in
-``order:<site>``, and each assessment of the site that is committed on the same day carries it. A try that fails leaves
-the page's own assessment as it is, and is made again by a later page, ``MOST_TRIES`` times a day.
+The model gets rules and numbers of the newest state of the site's pages in the history. The order is stored in
+``order:<site>``, and each assessment of the site committed on the same day includes it. A failed call does not affect
+the page's assessment and is repeated by a later page, up to ``MOST_TRIES`` times a day.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ MAX_CHARS: Final = 1_500
 MAX_RULES: Final = 20
 MAX_PAGES: Final = 2_000
 SEEN_MS: Final = 30 * 86_400_000
-"""Pages that no scan has seen for a month may be gone."""
+"""Pages not scanned for a month may be gone."""
 ALONE_MS: Final = 600_000
-"""Nobody else asks for so long: a call takes less, and one that was killed costs the site ten minutes."""
+"""Lease of the call: longer than a call takes; a killed worker costs the site ten minutes."""
 MOST_TRIES: Final = 3
 TTL_S: Final = 90 * 86_400
 LANES: Final = (Lane.INTERACTIVE, Lane.BATCH)
@@ -68,9 +68,9 @@ class SiteOrders:
     keys: Keys
 
     async def of_today(self, url: str) -> tuple[SiteOrder | None, Usage]:
-        """Return the order of the site of ``url`` if it is of today, asking for it where its night is over.
+        """Return today's order of the site of ``url``, requesting it if the site's batch is over.
 
-        Raises Redis' errors, and nothing that the model or the history can cause.
+        Raises Redis' errors, but none that the model or the history can cause.
         """
         site = site_of(url)
         if not site:
@@ -110,7 +110,7 @@ _DUE_ARGS: Final = (ALONE_MS, MOST_TRIES, TTL_S, GROUP)
 
 
 def document_of(pages: list[PageState]) -> JsonObject:
-    """Return what a model is shown of a site: rules and numbers, and nothing that its pages say."""
+    """Return the model's input about a site: rules and numbers, no text of its pages."""
     sums = Counter(rule for page in pages for rule in page.rules)
     rules: list[JsonObject] = []
     for rule, count in sums.most_common(MAX_RULES):

@@ -1,7 +1,7 @@
-"""Makes a scan's result small enough to be kept: nodes go, the least harmful first, and every count stays. Pure.
+"""Makes a scan's result small enough to store by removing nodes, the least harmful first; counts stay. Pure.
 
-``Finding.node_count`` goes on counting all nodes that were found, so ``is_trimmed`` marks what was cut; a note of the
-result says so in words. It is done before the result is kept for the first time, so that no step carries the whole.
+``Finding.node_count`` still counts all nodes, so ``is_trimmed`` detects the removal; a note in the result mentions it.
+This happens before the result is first stored, so that no later step carries the full size.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Final
 from producer.contract import MAX_RESULT_BYTES, Finding, ScanResult
 
 LATER_BYTES: Final = 500_000
-"""Room for what is added after the audit: the assessment (1,000 characters a statement), changes by fingerprint."""
+"""Bytes reserved for additions after the audit: the assessment (1,000 characters per statement), changes by
+fingerprint."""
 AUDIT_BYTES: Final = MAX_RESULT_BYTES - LATER_BYTES
 RECORD_BYTES: Final = MAX_RESULT_BYTES - 2_000
-"""The queue adds the job's id, kind and state, and the scan's id."""
+"""Bytes reserved for the queue's additions: the job's id, kind and state, and the scan's id."""
 UNRATED: Final = -1
 NOTE_BYTES: Final = 200
 
 
 @dataclass(slots=True)
 class _Kept:
-    """One finding with the number of nodes that stay, and what each weighs in bytes."""
+    """A finding with the number of nodes to keep, and the size of each in bytes."""
 
     finding: Finding
     weights: list[int]
@@ -30,16 +31,16 @@ class _Kept:
 
     @property
     def harm(self) -> tuple[int, bool]:
-        """Impact first; of two with the same, what needs review goes before what is certain."""
+        """By impact; at the same impact, nodes that need review are removed before certain ones."""
         impact = self.finding.impact
         return (UNRATED if impact is None else impact.rank, self.finding.outcome == "violation")
 
 
 def trim(result: ScanResult, max_bytes: int) -> ScanResult:
-    """Return ``result`` with as many nodes as fit into ``max_bytes`` of JSON; itself where all do.
+    """Return ``result`` with as many nodes as fit into ``max_bytes`` of JSON; itself if all fit.
 
-    Each finding keeps its first node for as long as others can go. Within one impact the finding with the most nodes
-    left gives first, so that many findings stay illustrated.
+    Each finding keeps its first node as long as others can be removed. Within one impact the finding with the most
+    nodes left loses nodes first, so that many findings keep examples.
     """
     size = json_bytes(result)
     if size <= max_bytes:
@@ -53,7 +54,7 @@ def trim(result: ScanResult, max_bytes: int) -> ScanResult:
 
 
 def json_bytes(result: ScanResult) -> int:
-    """Return the size of the result's JSON, as it is kept."""
+    """Return the size of the result's JSON as stored."""
     return len(result.model_dump_json().encode())
 
 
@@ -64,7 +65,7 @@ def _weighed(finding: Finding) -> _Kept:
 
 
 def _cut(kept: list[_Kept], excess: int, *, least: int) -> int:
-    """Take nodes from the ends, down to ``least`` each, until ``excess`` bytes are gone; return what is left of it."""
+    """Remove nodes from the ends, down to ``least`` each, to save ``excess`` bytes; return the remaining excess."""
     while excess > 0:
         longest = max(kept, key=lambda one: one.count)
         if longest.count <= least:

@@ -1,4 +1,4 @@
-"""What came of asking a model about one page. Pure."""
+"""The verdict of a model about one page. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ MAX_SUMMARY: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of asking; ``notes`` say what is missing from it, ``failure`` which call failed of it.
+    """A model's verdict; ``notes`` say what is missing, ``failure`` which call failed.
 
-    ``saved`` counts the calls that explanations known before made needless; ``named`` are elements that need review by
-    the rule beside them.
+    ``saved`` counts the calls avoided by known explanations; ``named`` are elements that need review, with their rule.
     """
 
     assessment: Assessment | None
@@ -29,5 +28,5 @@ class Verdict:
     named: tuple[tuple[str, Node], ...] = ()
 
     def costing(self, usage: Usage) -> Verdict:
-        """Return the verdict with what all calls for it cost."""
+        """Return the verdict with the cost of all its calls."""
         return replace(self, usage=usage)

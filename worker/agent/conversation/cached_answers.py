@@ -1,9 +1,9 @@
-"""The cache of answers as a conversation uses it: which answers may be given again, and to which question.
+"""The answer cache in a conversation: which answers may be reused, and for which question.
 
-An answer holds for its site, its model and prompt, the site's generation, the day, what was said before, and the words
-of the question that it hangs on (``user_words.deciding_words``). Only a whole answer with sources is kept, or one that
-looked nothing up, and none that rests on memories or did something. A model that cannot embed costs the cache, not the
-answer.
+An answer is valid for its site, model and prompt, the site's generation, the day, the conversation so far, and the
+deciding words of the question (``user_words.deciding_words``). Only complete answers are stored, with sources or
+without any look-up, and none that used memories or had side effects. If embedding fails, the question is answered
+without the cache.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from worker.memory.vectors.embeddings import Placed
 from worker.models.protocols import add_usage
 
 MAX_QUESTION: Final = 2_000
-"""Characters of a question that is looked up: of a longer one an embedding model may read only the beginning."""
+"""Maximum characters of a question to look up: an embedding model may read only the beginning of a longer one."""
 
 
 class AnswerStore:
-    """Looks up and keeps answers for one chat model. ``now_ms`` is Redis' time."""
+    """Looks up and stores answers for one chat model. ``now_ms`` is Redis' time."""
 
     def __init__(self, cache: AnswerCache, *, model: str, now_ms: Callable[[], Awaitable[int]]) -> None:
         self._cache = cache
@@ -36,7 +36,7 @@ class AnswerStore:
         self._now_ms = now_ms
 
     async def look_up(self, turn: Turn, turns: Sequence[FinishedTurn]) -> Turn:
-        """Return the turn with its time and scope set, and with its answer, if it was given before."""
+        """Return the turn with its time and scope, and with the cached answer if there is one."""
         turn = turn.model_copy()
         turn.asked_ms = await self._now_ms()
         turn.context = context_digest(turns, day_of(turn.asked_ms), *deciding_words(turn.question))
@@ -55,7 +55,7 @@ class AnswerStore:
         return _answered(turn, found.found)
 
     async def keep(self, turn: Turn) -> Turn:
-        """Keep the answer, if it may be given again; return the turn."""
+        """Store the answer if it may be reused; return the turn."""
         placed = Placed.parse(turn.vector)
         if turn.is_cacheable and placed and turn.answer and _is_for_all(turn):
             about = {"sources": list(turn.sources), "model": turn.model, "notes": list(turn.notes)}
@@ -69,9 +69,9 @@ class AnswerStore:
 
 
 def _is_for_all(turn: Turn) -> bool:
-    """Whether an answer may be given to others: it names its scans, or the model looked nothing up and it says so.
+    """Whether an answer may be reused: it cites scans, or the model looked nothing up and the answer says so.
 
-    What somebody asked about WCAG itself needs no scan.
+    Questions about WCAG itself need no scan.
     """
     own_calls = turn.calls - turn.was_looked_up
     return not turn.notes if turn.sources else own_calls == 0 and turn.notes == (NO_SOURCE,)

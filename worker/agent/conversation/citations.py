@@ -1,7 +1,7 @@
-"""What may be shown of a model's answer, and what it rests on. Pure.
+"""Checks a model's answer and its citations. Pure.
 
-An answer cites scans as ``[scan ID]``. Its sources are those of them that tools have really told of, or that an earlier
-answer of the conversation rests on; a made-up id is taken out of the text, and counted.
+An answer cites scans as ``[scan ID]``. Its sources are those that tools returned or that an earlier answer of the
+conversation cited; invented ids are removed from the text and counted.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Final, cast
 from worker.agent.conversation.tool_args import ARGS
 
 MAX_ANSWER: Final = 20_000
-"""Characters of an answer that are kept: a model that goes on for longer is caught in a loop."""
+"""Maximum characters of an answer: a model that writes more is caught in a loop."""
 NO_SOURCE: Final = "the answer rests on no scan"
 NO_SCAN_SAYS: Final = "No scan says this: "
-"""Before an answer that cites none even after a look-up was made for it."""
+"""Prefix of an answer without citations even after a look-up was made for it."""
 _CITED: Final = re.compile(r" ?\[scans? ([A-Za-z0-9][A-Za-z0-9_., -]{0,1000})\]", re.IGNORECASE)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
 class Grounded:
-    """An answer with its sources, in the order of mention; ``notes`` say what is wrong with it."""
+    """An answer with its sources, in order of mention; ``notes`` describe its faults."""
 
     text: str
     sources: tuple[str, ...]
@@ -32,7 +32,7 @@ class Grounded:
 
 
 def is_unusable(text: str) -> bool:
-    """Whether ``text`` cannot be shown as an answer: nothing at all, or a tool's call written out as JSON."""
+    """Whether ``text`` cannot be shown as an answer: empty, or a tool call written as JSON."""
     bare = text.strip().removeprefix("```json").strip("` \n")
     if not bare:
         return True
@@ -68,7 +68,7 @@ def ground(text: str, known: frozenset[str]) -> Grounded:
 
 
 def no_answer(asked: int, calls: int) -> str:
-    """Return what is shown when the model never came to an answer."""
+    """Return the text shown if the model produced no answer."""
     return (
         f"There is no answer: asked {_number(asked, 'time')}, the model called {_number(calls, 'tool')} "
         f"and never answered in words."

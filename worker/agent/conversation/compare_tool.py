@@ -1,7 +1,7 @@
-"""What the tool ``compare_scans`` tells: barriers that are new and barriers that are fixed, on one page or on many.
+"""The tool ``compare_scans``: new and fixed barriers on one page or many.
 
-Absence proves nothing where not everything was listed, so what cannot be known is named (``uncertain``), never counted.
-A page that was first scanned in the time asked about has not become worse: it is told apart.
+Absence proves nothing if not everything was listed, so uncertain changes are named (``uncertain``) but never counted. A
+page first scanned within the period has not become worse and is listed separately.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from worker.memory.history.periods import Moment, moment_of
 from worker.memory.history.scan_record import ScanRecord, compare
 
 MAX_COMPARED: Final = 300
-"""Pages whose states are read and compared: those seen most recently."""
+"""Maximum number of pages compared: the most recently seen ones."""
 MAX_FIRST: Final = 5
 MAX_GROUPS: Final = 8
 MAX_COMPONENTS: Final = 4
-"""Of each kind of change that are named."""
+"""Maximum number of changes of each kind that are named."""
 MAX_NAMED: Final = 2
-"""Component barriers of a group."""
+"""Maximum component barriers per group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One page then and now. ``new`` and ``fixed`` count barriers by rule."""
+    """A page at both times. ``new`` and ``fixed`` count barriers by rule."""
 
     before: ScanRecord
     after: ScanRecord
@@ -48,12 +48,12 @@ class Change:
 
     @property
     def worse(self) -> tuple[int, int]:
-        """Orders changes: those that got worse by most first."""
+        """Sort key: pages that got worse by most first."""
         new, fixed = self.new.total(), self.fixed.total()
         return (new - fixed, new)
 
     def document(self) -> JsonObject:
-        """Return it as a model gets it."""
+        """Return it as input for a model."""
         told: JsonObject = {
             "url": clip(self.after.url, MAX_URL),
             "title": clip(self.after.title, 120),
@@ -74,9 +74,9 @@ class Comparison:
         self._look_up = look_up
 
     async def compare(self, args: CompareScans, asker: Asker) -> Told:
-        """Compare two scans of one page, or all pages that fit at two times, each named by batch, run or time.
+        """Compare two scans of a page, or all matching pages at two times, each given as a batch, run or time.
 
-        Raises ``ValueError`` and ``InvalidJob`` for what cannot be compared.
+        Raises ``ValueError`` and ``InvalidJob`` if a comparison is impossible.
         """
         earlier = args.before or args.since
         before = await self._history.get(earlier) if args.before and args.after else None
@@ -150,7 +150,7 @@ class Comparison:
 
 
 def component_changes(compared: Compared) -> JsonObject:
-    """Return how many component barriers changed, those that changed most, and what could not be compared."""
+    """Return the number of changed component barriers, those that changed most, and what could not be compared."""
     counts = compared.counts()
     return {
         "component_barriers": counts,
@@ -173,9 +173,9 @@ def component_changes(compared: Compared) -> JsonObject:
 
 
 def _groups(changes: Sequence[Change], compared: Compared) -> list[JsonObject]:
-    """Return the groups of the pages that changed, the worst first, each with the scan of the page that changed most.
+    """Return the groups of changed pages, worst first, each with the scan of its most changed page.
 
-    ``changes`` come with those first that got worse by most. What a group's pages gained and lost is named.
+    ``changes`` are sorted by how much worse they got. Barriers gained and lost in a group are named.
     """
     by_group: defaultdict[str, list[Change]] = defaultdict(list)
     for change in changes:
@@ -199,7 +199,7 @@ def _groups(changes: Sequence[Change], compared: Compared) -> list[JsonObject]:
 
 
 def changed(before: ScanRecord, after: ScanRecord) -> Change:
-    """Return what differs between two states of a page; of one that was not read whole, nothing is known to be new."""
+    """Return the difference between two states of a page; if the earlier was not seen whole, nothing counts as new."""
     told = compare(before, after.findings, is_whole=after.status == "scanned")
     new, fixed = _by_rule(after, told.new), _by_rule(before, told.fixed)
     if before.status == "scanned":

@@ -1,4 +1,4 @@
-"""Which questions are too much for a small local model: a rule that anyone can check. Pure.
+"""Decides which questions are too complex for a small local model, by a simple rule. Pure.
 
 A question is complex when it is long, asks several things, or asks to compare, explain, plan or sum up. The rule reads
 English words; in other languages length and question marks decide. Assessments of pages are never complex.
@@ -18,7 +18,7 @@ _DEMANDING: Final = re.compile(
 
 
 def complexity(question: str) -> str:
-    """Return why ``question`` is complex, '' if it is not."""
+    """Return why ``question`` is complex, or ''."""
     words = len(question.split())
     if words > MANY_WORDS:
         return f"complex: the question has more than {MANY_WORDS} words"

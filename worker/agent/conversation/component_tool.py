@@ -1,6 +1,6 @@
-"""What the tool ``list_components`` tells: component barriers, the ones to mend first at the top, each with a scan.
+"""The tool ``list_components``: component barriers, those to fix first at the top, each with a scan.
 
-That is the first scan that saw it, or, where its record was pruned, the latest that has it.
+The scan is the first that saw it or, if that record was pruned, the latest that has it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Components:
         self._history = history
 
     async def list_components(self, args: ListComponents, asker: Asker) -> Told:
-        """Return the component barriers that fit. Raises ``ValueError`` for a site or time that cannot be."""
+        """Return the matching component barriers. Raises ``ValueError`` for an invalid site or time."""
         since_ms = parse_when(args.since, now_ms=asker.now_ms) if args.since else None
         found = await find_components(self._history, args, site_filter(args.site, asker), since_ms=since_ms)
         listed = [await self._entry(one) for one in found[: args.limit]]

@@ -1,6 +1,6 @@
-"""Which component barriers are meant, the ones to mend first at the top.
+"""Selects component barriers, those to fix first at the top.
 
-First is what has the worst impact, then what is on most pages, then what has most elements; of mended ones the latest.
+Sorted by impact, then number of pages, then number of elements; fixed ones by time, latest first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_LOOKED_AT: Final = 1_000
 async def find_components(
     history: History, args: ListComponents, host: str | None, *, since_ms: int | None = None
 ) -> list[BarrierRecord]:
-    """Return the component barriers of a host that fit, first those to mend first; of mended ones the latest."""
+    """Return the matching component barriers of a host, those to fix first at the top; fixed ones latest first."""
     wanted = BarrierFilter(
         rule=args.rule or None,
         impact=args.impact.value if args.impact else None,
@@ -37,7 +37,7 @@ async def find_components(
 
 
 def _is_of(one: BarrierRecord, host: str | None) -> bool:
-    """Whether it is of the site; a barrier's has no ``www.``."""
+    """Whether it belongs to the site; a barrier's site has no ``www.``."""
     return not host or one.host == host.removeprefix("www.")
 
 

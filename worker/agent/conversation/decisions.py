@@ -1,7 +1,7 @@
-"""What follows from a model's reply or a tool's answer in a turn: the decisions of the query graph. No I/O.
+"""The decisions of the query graph: what follows a model's reply or a tool's result in a turn. No I/O.
 
-``graph.py`` acts on them. A model may ask again and again, call what there is not, or say nothing: every turn
-ends after ``MAX_ROUNDS`` replies, and what went wrong is in its notes.
+``graph.py`` carries them out. A model may keep calling tools, call unknown ones, or say nothing: every turn ends after
+``MAX_ROUNDS`` replies, with the faults in its notes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from worker.agent.conversation.tools import Answer
 from worker.models.protocols import ChatReply, ToolCall, add_usage
 
 MAX_ROUNDS: Final = 7
-"""Times the model is asked in one turn; the last time without tools."""
+"""Model calls in one turn; the last one without tools."""
 MAX_CALLS: Final = 4
-"""Tools run for one reply of the model; further ones are refused."""
+"""Tools run per reply of the model; further calls are refused."""
 MAX_WRITES: Final = 5
-"""Calls of one turn that may leave something behind."""
+"""Calls with side effects per turn."""
 MAX_LOOKED_UP: Final = 500
-"""Characters of a question that are looked up where the model looks nothing up."""
+"""Characters of a question used for a look-up if the model makes none."""
 MAX_REPLY: Final = 4_000
-"""Characters of what a model says beside its calls, or of an unusable answer, that are shown to it again."""
+"""Characters of a model's text beside its calls, or of an unusable answer, that it is shown again."""
 PRIVATE: Final = frozenset({*WRITERS, "recall"})
-"""Tools after which an answer is for this question alone: it did something, or rests on what may change at any time."""
+"""Tools after which an answer must not be reused: they had side effects, or their data may change at any time."""
 
 log = structlog.get_logger()
 
@@ -58,8 +58,8 @@ def heard(
 ) -> Turn:
     """Return the turn with the model's reply: calls to run, an answer, or a demand for one.
 
-    ``notes`` say what the model was not shown. ``known`` are the scans that may be cited: an answer that rests on none
-    of them, nor on a look-up, is asked for once more with a look-up made for it. None takes any answer.
+    ``notes`` say what the model was not shown. ``known`` are the scans that may be cited: an answer that cites none and
+    made no look-up is requested again after a look-up. None accepts any answer.
     """
     joined = f"{turn.model} looked things up, {reply.model} went on" if turn.model not in {"", reply.model} else ""
     turn = turn.model_copy()
@@ -92,12 +92,12 @@ def heard(
 
 
 def _rests_on_something(turn: Turn, text: str, known: frozenset[str]) -> bool:
-    """Whether an answer cites a scan, or comes after a tool that told or did something."""
+    """Whether an answer cites a scan, or follows a tool that returned or did something."""
     return bool(ground(text, known).sources) or any(one.role == "tool" and not one.failed for one in turn.said)
 
 
 def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
-    """Return why a call is not run, '' if it is; ``place`` is its number among the calls of one reply."""
+    """Return why a call is refused, or ''; ``place`` is its number among the calls of a reply."""
     if place >= MAX_CALLS:
         return f"at most {MAX_CALLS} calls at a time: repeat it"
     answered = {one.call_id for one in turn.said if one.role == "tool" and not one.failed}
@@ -110,7 +110,7 @@ def reason_to_refuse(turn: Turn, call: ToolCall, place: int) -> str:
 
 
 def told(turn: Turn, call: ToolCall, answer: Answer) -> Turn:
-    """Return the turn with a tool's answer."""
+    """Return the turn with a tool's result."""
     turn = turn.model_copy()
     said = Said(role="tool", content=answer.text, call_id=call.id, tool=call.name, failed=answer.failed)
     turn.said = (*turn.said, said)
@@ -137,7 +137,7 @@ def grounded(turn: Turn, known: frozenset[str]) -> Turn:
 
 
 def result_of(turn: Turn) -> QueryResult:
-    """Return what the caller gets of a turn that is complete."""
+    """Return the result of a complete turn."""
     return QueryResult(
         answer=turn.answer or "",
         sources=turn.sources,

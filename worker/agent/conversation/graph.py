@@ -56,7 +56,7 @@ log = structlog.get_logger()
 
 
 class QueryGraph:
-    """Answers questions with what it is handed. Safe for several conversations at once."""
+    """Answers questions with the resources passed in. Safe for concurrent conversations."""
 
     def __init__(
         self,
@@ -87,10 +87,9 @@ class QueryGraph:
         self._graph = graph.compile(checkpointer=checkpointer)
 
     async def run(self, job_id: str, request: QueryRequest, context: QueryContext) -> QueryResult:
-        """Return the answer to the job's question, going on where an earlier run of it stopped.
+        """Return the answer to the job's question, continuing an interrupted run.
 
-        Without a thread of its own the question begins one, named like the job. Raises ``ThreadBusy``, and what the
-        model raises.
+        Without a thread the question starts one named after the job. Raises ``ThreadBusy`` and the model's errors.
         """
         thread_id = request.thread_id or job_id
         tag = thread_tag(thread_id)
@@ -127,14 +126,14 @@ class QueryGraph:
     # ------------------------------------------------------------------------------------------ nodes
 
     async def begin(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Set the turn's time and scope, and look for an answer given before."""
+        """Set the turn's time and scope, and look for a cached answer."""
         runtime.context.step("looking for an answer given before")
         began = monotonic()
         turn = await self._answers.look_up(Turn.model_validate_json(state["turn"]), parse_turns(state["turns"]))
         return self._kept(turn, "cache", began, runtime)
 
     async def think(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Ask the model what to look up, or for the answer."""
+        """Ask the model for tool calls or for the answer."""
         runtime.context.step("thinking")
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
@@ -148,7 +147,7 @@ class QueryGraph:
         return self._kept(turn, "think", began, runtime)
 
     async def act(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Run the tools that the model asked for, one after the other."""
+        """Run the requested tools one after the other."""
         runtime.context.step("looking things up")
         began = monotonic()
         turn = Turn.model_validate_json(state["turn"])
@@ -161,7 +160,7 @@ class QueryGraph:
         return self._kept(turn, "act", began, runtime)
 
     async def finish(self, state: TalkState, runtime: Runtime[QueryContext]) -> Update:
-        """Check what the answer rests on, keep it for the same question asked again, and close the turn."""
+        """Check the answer's citations, cache it, and close the turn."""
         runtime.context.step("answering")
         turn, turns = Turn.model_validate_json(state["turn"]), parse_turns(state["turns"])
         if not turn.cached:
@@ -189,7 +188,7 @@ class QueryGraph:
         return {"turns": pack_turns((*others, finished)), "turn": ""}
 
     def _kept(self, turn: Turn, step: str, began: float, runtime: Runtime[QueryContext]) -> Update:
-        """Return the turn as it is kept, unless the conversation was lost meanwhile."""
+        """Return the turn as stored, unless the conversation was lost meanwhile."""
         runtime.context.check()
         turn = turn.model_copy()
         spent_ms = turn.timings_ms.get(step, 0) + round((monotonic() - began) * 1000)
@@ -198,7 +197,7 @@ class QueryGraph:
 
 
 def _is_same(text: str, turn: Turn) -> bool:
-    """Whether the turn that a killed worker left behind is this one: a later question gives it up."""
+    """Whether the unfinished turn of a killed worker is this one; a later question discards it."""
     if not text:
         return False
     left = Turn.model_validate_json(text)
@@ -206,6 +205,6 @@ def _is_same(text: str, turn: Turn) -> bool:
 
 
 def _is_of(kept: Turn | FinishedTurn, turn: Turn) -> bool:
-    """Whether what was kept is of this very job; earlier releases did not keep when it was submitted."""
+    """Whether the stored turn belongs to this job; earlier releases did not store its submission time."""
     is_named = (kept.job_id, kept.question) == (turn.job_id, turn.question)
     return is_named and kept.submitted_ms in {0, turn.submitted_ms}

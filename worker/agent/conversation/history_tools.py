@@ -1,7 +1,7 @@
-"""What the reading tools tell of the scan history: documents of plain values, small enough for a model's context.
+"""The reading tools on the scan history: documents of plain values, small enough for a model's context.
 
-Every list says how many entries were left out of it, and every count says what it counts. Titles, addresses and markup
-are quotations from pages, clipped. Nothing here is written, and nothing is decided by a page.
+Every list gives the number of entries left out, and every count says what it counts. Titles, addresses and markup are
+clipped quotations from pages. Nothing is written, and pages decide nothing.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from worker.memory.history.scan_record import ScanRecord
 from worker.memory.vectors.indexes import exact_tag
 
 MAX_READ: Final = 1_000
-"""Records read for the sums over rules: one question costs Redis a few MB at most."""
+"""Maximum records read for the sums over rules, at most a few MB per question."""
 MAX_CHARS: Final = 5_000
-"""Of one document: two fit into a small model's context beside the question."""
+"""Maximum size of a document: two fit into a small model's context beside the question."""
 MAX_URL: Final = 300
 MAX_BRIEF_RULES: Final = 8
-"""Of a scan that is one of several."""
+"""Maximum size of a scan that is one of several."""
 MAX_EXAMPLES: Final = 3
 NEIGHBOURS: Final = 40
 READ: Final = ("scanned", "partial")
-"""Statuses of pages that were read, whole or in part."""
+"""Statuses of pages that were seen, completely or in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Told:
 
     @property
     def text(self) -> str:
-        """Return the document as the model gets it."""
+        """Return the document as input for the model."""
         return json.dumps(self.document, ensure_ascii=False)
 
 
@@ -65,9 +65,9 @@ class LookUp:
         self._result_of = result_of
 
     async def search(self, args: SearchScans, asker: Asker) -> Told:
-        """Return the pages that fit, and the sums over them.
+        """Return the matching pages, and the sums over them.
 
-        Raises ``ValueError`` for a time that is none, ``InvalidJob`` for a path that no page has.
+        Raises ``ValueError`` for an invalid time, ``InvalidJob`` for a path that no page has.
         """
         if args.text:
             return await self._by_meaning(args, asker)
@@ -91,9 +91,9 @@ class LookUp:
         return Told(told.document, (*told.scans, *(page.scan_id for page in looked_at[:3] if not pages)))
 
     async def pages(self, args: Pages, asker: Asker) -> list[PageState]:
-        """Return the newest readable state of each page that is meant, the most recently seen first.
+        """Return the newest readable state of each matching page, most recently seen first.
 
-        Words that are the whole path of a page mean it, and not those whose addresses go on: /page/3 is not /page/30.
+        Words that are the full path of a page select only that page: /page/3 is not /page/30.
         """
         wanted = await self.filter(args, asker)
         # A rule that was mended since is in an older state of the page: it is looked for in the newest alone.
@@ -108,7 +108,7 @@ class LookUp:
         return named or fitting
 
     async def _components(self, args: SearchScans, asker: Asker) -> frozenset[str] | None:
-        """Return the ids of the component barriers that are meant; None where none is asked for."""
+        """Return the ids of the requested component barriers; None if none is requested."""
         if not args.component:
             return None
         wanted = ListComponents(site=args.site, words=args.component)
@@ -120,7 +120,7 @@ class LookUp:
         return frozenset(one.issue_id for one in found)
 
     async def filter(self, args: Pages, asker: Asker) -> ScanFilter:
-        """Return which scans are meant; raises ``ValueError`` and ``InvalidJob``."""
+        """Return the filter of scans; raises ``ValueError`` and ``InvalidJob``."""
         host = site_filter(args.site, asker)
         page = await pages_at(self._history, args.url, site=host) if args.url else None
         wanted = ScanFilter(page=page, host=host, group=args.group or None, status=READ)
@@ -135,7 +135,7 @@ class LookUp:
         )
 
     async def scan(self, args: GetScan, asker: Asker) -> Told:
-        """Return one scan as a whole; examples of ``args.rule`` while the scan's result is kept."""
+        """Return one scan in full; with examples of ``args.rule`` while the scan's result is kept."""
         record = await self._record(args, asker)
         findings = sorted(record.findings, key=lambda one: (-(one.impact.rank if one.impact else -1), -one.node_count))
         document = brief(record)
@@ -156,7 +156,7 @@ class LookUp:
         return fit(document, "findings", of=len(findings), scans=(record.scan_id,))
 
     async def record(self, scan_id: str, asker: Asker) -> ScanRecord:
-        """Return one record; raises ``InvalidJob`` unless there is one, on the site asked about."""
+        """Return one record; raises ``InvalidJob`` if there is none on the question's site."""
         record = await self._history.get(scan_id) if scan_id else None
         if record is None or (asker.site and record.host != asker.site):
             where = f" on the site {asker.site!r}" if asker.site else ""
@@ -195,9 +195,9 @@ class LookUp:
 
 
 def brief(record: ScanRecord, rule: str = "") -> JsonObject:
-    """Return a record in a few lines: ``seen`` is when the page was last seen so, ``since`` when first.
+    """Return a short form of a record: ``since`` is when the page was first seen in this state, ``seen`` when last.
 
-    A ``rule`` that was asked for comes first.
+    A requested ``rule`` comes first.
     """
     rules = sorted(record.findings, key=lambda one: (one.rule != rule, -one.node_count))
     return {
@@ -227,7 +227,7 @@ def fit(document: JsonObject, name: str, *, of: int, scans: tuple[str, ...] | No
 
 
 def site_filter(site: str, asker: Asker) -> str | None:
-    """Return the one site to look at, None for all; raises ``ValueError`` for one that the question excludes."""
+    """Return the site, None for all; raises ``ValueError`` for a site that the question excludes."""
     host = site_of(site if "://" in site else f"//{site.strip().lower()}")
     if asker.site and host not in {"", asker.site}:
         raise ValueError(f"the question is limited to the site {asker.site!r}, and {host[:100]!r} is another")
@@ -235,7 +235,7 @@ def site_filter(site: str, asker: Asker) -> str | None:
 
 
 def fits(page: PageState, args: Pages) -> bool:
-    """Whether the page has the words that are asked for in its address, title or group."""
+    """Whether the page has the requested words in its address, title or group."""
     named = f"{page.url} {page.title} {page.group}".casefold()
     return all(word in named for word in args.words.casefold().split())
 

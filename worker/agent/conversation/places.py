@@ -1,4 +1,4 @@
-"""Which recorded pages an address or a path means: ``/cart`` and ``shop.example/cart`` are pages of known sites."""
+"""Finds the recorded pages of an address or path: ``/cart`` and ``shop.example/cart`` are pages of known sites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMED: Final = 3
 async def pages_at(history: History, place: str, *, site: str | None) -> tuple[str, ...]:
     """Return the ids of the pages at ``place``, of one ``site`` if given.
 
-    Raises ``InvalidJob`` where no recorded page is there; an address is taken as it is, recorded or not.
+    Raises ``InvalidJob`` for a path without a recorded page; full addresses need not be recorded.
     """
     place = place.strip()
     if "://" in place:
@@ -37,7 +37,7 @@ async def pages_at(history: History, place: str, *, site: str | None) -> tuple[s
 
 
 async def page_at(history: History, place: str, *, site: str | None) -> tuple[str, ...]:
-    """Return the ids of the one page at ``place``; raises ``InvalidJob`` also where several sites have one there."""
+    """Return the ids of the only page at ``place``; raises ``InvalidJob`` also if several sites have one."""
     found = await pages_at(history, place, site=site)
     if "://" in place:
         return found
@@ -50,16 +50,16 @@ async def page_at(history: History, place: str, *, site: str | None) -> tuple[st
 
 
 def normal_path(url: str) -> str:
-    """Return an address in its one spelling; raises ``InvalidJob`` for what is none."""
+    """Return the normalised address; raises ``InvalidJob`` for an invalid one."""
     try:
         return normal_url(url)
     except ValueError:
         shown = url.partition("://")[2].removeprefix("any.example")[:200]
-        raise InvalidJob(f"{shown!r} is neither an address nor a path: expected such as /cart") from None
+        raise InvalidJob(f"{shown!r} is neither an address nor a path: expected one such as /cart") from None
 
 
 def _is_at(url: str, path: str) -> bool:
-    """Whether the page has that path, with its query; a final slash makes no other page."""
+    """Whether the page has that path and query; a final slash is ignored."""
     return path_of(url).rstrip("/") == path.rstrip("/")
 
 

@@ -1,7 +1,7 @@
-"""What the chat model is asked in a conversation: the messages of one call, cut to its context. Pure.
+"""Builds the messages of one call in a conversation, cut to the model's context. Pure.
 
-The user's questions stand as they are; all else that did not come from us is an answer of a tool, a JSON document of
-quotations. What has no room is left out from the oldest on, and said so, to the model and in the result's notes.
+The user's questions are unchanged; everything else from outside is a tool's result, a JSON document of quotations. The
+oldest messages are left out if space is short, and both the model and the result's notes say so.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _TOOLS_TEXT: Final = json.dumps([[tool.name, tool.description, tool.parameters] 
 ASK_VERSION: Final = version_of("ask", ASK_SYSTEM, NUDGE, LAST_STEP, _TOOLS_TEXT)
 
 BUDGET_TOKENS: Final = 6_000
-"""Of all messages and the tools, at most: with an answer of 2,048 it fits the 8,192 that small models are run with."""
+"""Maximum tokens of all messages and tools: with an answer of 2,048 they fit the 8,192 of small models."""
 MAX_TURNS_SHOWN: Final = 6
 MAX_EARLIER: Final = 1_500
-"""Characters of an earlier question or answer."""
+"""Maximum characters of an earlier question or answer."""
 LEFT_OUT: Final = '{"left_out": "was shown before, has no room; ask again if you need it"}'
 
 
@@ -46,10 +46,9 @@ class Prompt:
 def prompt_of(
     turn: Turn, turns: Sequence[FinishedTurn], *, is_last: bool = False, budget_tokens: int = BUDGET_TOKENS
 ) -> Prompt:
-    """Return what the model is asked next in ``turn``, after ``turns``. Raises ``ContextExceeded``.
+    """Return the next call's messages in ``turn``, after ``turns``. Raises ``ContextExceeded``.
 
-    The question and the newest answer of a tool always stay; first earlier turns are left out, then earlier answers of
-    tools.
+    The question and the newest tool result always stay; earlier turns are left out first, then earlier tool results.
     """
     shown = list(turns[-MAX_TURNS_SHOWN:])
     said = [one.message() for one in turn.said]
@@ -72,7 +71,7 @@ def prompt_of(
 
 
 def _too_long(turn: Turn, excess: int) -> ContextExceeded:
-    """Return the error of a question that has no room, by itself or beside what was looked up for it."""
+    """Return the error for a question that does not fit, alone or with its tool results."""
     length = f"{len(turn.question):,} characters"
     if turn.said:
         what = f"the question of {length} and what was looked up for it may have {excess:,} tokens more than"
@@ -109,7 +108,7 @@ def _messages(turn: Turn, shown: Sequence[FinishedTurn], left_out: int, said: Se
 
 
 def _oldest_answer(said: Sequence[Message]) -> int | None:
-    """Return where the oldest answer of a tool is that may go: neither a short one nor any after the model's last."""
+    """Return the index of the oldest removable tool result: not a short one, nor any after the model's last reply."""
     newest = max((at for at, message in enumerate(said) if message.role == "assistant"), default=0)
     return next(
         (at for at, one in enumerate(said[:newest]) if one.role == "tool" and len(one.content) > len(LEFT_OUT)), None

@@ -1,8 +1,7 @@
-"""What a conversation carries from step to step and turn to turn: plain JSON, because every step is kept in Redis.
+"""The state of a conversation between steps and turns: plain JSON, because every step is stored in Redis.
 
-``TalkState`` has two fields, both JSON *strings*, which the checkpointer does not look into: what was said may have
-come from a page. A turn is one question; it is its job's, and known by the job's id and when that was submitted: an id
-may be used again a week after its job.
+``TalkState`` has two fields, both JSON *strings*, which the checkpointer does not parse: their text may come from a
+page. A turn is one question, identified by its job's id and submission time: an id may be reused a week after its job.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from worker.agent.conversation.user_words import Asker
 from worker.models.protocols import Message, ToolCall
 
 MAX_TURNS: Final = 20
-"""Finished turns that are kept: more than any model's context holds."""
+"""Maximum finished turns: more than any model's context holds."""
 
 
 class TalkState(TypedDict):
-    """State of one conversation: the finished turns and the one that is spoken or was last."""
+    """State of one conversation: the finished turns and the current or last one."""
 
     turns: str
     turn: str
 
 
 class Kept(BaseModel):
-    """Base of what is kept."""
+    """Base of stored records."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +38,7 @@ class Kept(BaseModel):
 class Said(Kept):
     """One message of a turn, after the question.
 
-    ``calls`` are an assistant's, as name, arguments and id; ``failed`` marks a tool's answer that is none.
+    ``calls`` are an assistant's, as name, arguments and id; ``failed`` marks a failed tool call.
     """
 
     role: str
@@ -50,13 +49,13 @@ class Said(Kept):
     failed: bool = False
 
     def message(self) -> Message:
-        """Return it as a model gets it."""
+        """Return it as input for a model."""
         calls = tuple(ToolCall(name, arguments, call_id) for name, arguments, call_id in self.calls)
         return Message(cast("Any", self.role), self.content, calls=calls, call_id=self.call_id, tool=self.tool)
 
 
 class Turn(BaseModel):
-    """One question on its way to an answer. A step changes a copy of it: ``turn = turn.model_copy()``.
+    """A question being answered. A step changes a copy: ``turn = turn.model_copy()``.
 
     ``generation``, ``context`` and ``vector`` (``Placed.pack``) are for the cache; without a vector the answer is not
     kept there. ``scans`` are the ids that tools have told of; ``was_looked_up`` where the model had answered without.
@@ -117,17 +116,17 @@ def pack_turns(turns: Sequence[FinishedTurn]) -> str:
 
 
 def asker_of(turn: Turn, turns: Sequence[FinishedTurn]) -> Asker:
-    """Return who asks: their words are the questions of this conversation."""
+    """Return the asker: the user's words are the questions of this conversation."""
     questions = (*(one.question for one in turns), turn.question)
     return Asker(job_id=turn.job_id, messages=questions, site=turn.site, now_ms=turn.asked_ms)
 
 
 def known_scans(turn: Turn, turns: Sequence[FinishedTurn]) -> frozenset[str]:
-    """Return the ids of scans that may be cited: those told of in this turn, and the sources of earlier ones."""
+    """Return the ids of scans that may be cited: those returned in this turn, and the sources of earlier ones."""
     return frozenset(turn.scans).union(*(one.result.sources for one in turns))
 
 
 def context_digest(turns: Sequence[FinishedTurn], *also: str) -> str:
-    """Return a digest of what was said before and of ``also``: an answer rests on it as well as on the question."""
+    """Return a digest of the conversation so far and of ``also``: an answer depends on both."""
     whole = [[[one.question, one.result.answer] for one in turns], also]
     return sha256(json.dumps(whole).encode()).hexdigest()[:32]

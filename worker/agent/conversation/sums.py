@@ -1,4 +1,4 @@
-"""The sums that the tool ``search_scans`` tells: of what was asked about alone, over the pages that fit. Pure."""
+"""The sums of the tool ``search_scans``: only of what was requested, over the matching pages. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def counted(counts: Counts) -> JsonObject:
 
 
 def elements_of(record: ScanRecord, args: SearchScans, components: Collection[str] | None = None) -> int:
-    """Return how many elements of a record were asked about."""
+    """Return the number of a record's elements that match the request."""
     return sum(number for _, number in _asked(record, args, components))
 
 
@@ -71,7 +71,7 @@ def sums(
 def _asked(
     record: ScanRecord, args: SearchScans, components: Collection[str] | None
 ) -> list[tuple[RecordedFinding, int]]:
-    """Return the findings of a record that were asked about, each with its number of elements."""
+    """Return the matching findings of a record, each with its number of elements."""
     fitting = [
         one for one in record.findings if (not args.rule or one.rule == args.rule) and args.impact in {None, one.impact}
     ]

@@ -1,4 +1,4 @@
-"""Runs the tools a model asks for. Whatever a model, or a page through it, makes of them, this is as far as it gets.
+"""Runs the tools requested by a model, and limits what a model, or a page through it, can do with them.
 
 A call's arguments are checked, its reach is the site the question is limited to, its failures are answers. What lasts
 or reaches out (``remember``, ``request_scan``) takes only the user's own words, and has an id made of the job's id and
@@ -54,7 +54,7 @@ class Answer:
 
 
 class Toolbox:
-    """The seven tools, on the memories of one environment. Safe for several questions at once."""
+    """The seven tools, on the memories of one environment. Safe for concurrent questions."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Toolbox:
         }
 
     async def run(self, call: ToolCall, asker: Asker) -> Answer:
-        """Run one call of a turn. Raises nothing that a model or a page can cause, nor a failed tool."""
+        """Run one call of a turn. Raises no error that a model or a page can cause, nor a tool's failure."""
         args = ARGS.get(call.name)
         if args is None:
             return refused(call, asker, f"there is no tool {call.name[:60]!r}: expected one of {', '.join(ARGS)}")
@@ -99,7 +99,7 @@ class Toolbox:
         return Told({"remembered": words, "for_site": asker.site or "all"}, (), effect)
 
     async def _recall(self, args: Recall, asker: Asker) -> Told:
-        """Look where the question looks: on its site and among what was said of all sites."""
+        """Search the question's site and the memories about all sites."""
         places = [memory_namespace(asker.site), memory_namespace("")] if asker.site else [(MEMORIES,)]
         found = [
             item
@@ -126,7 +126,7 @@ class Toolbox:
 
 
 def refused(call: ToolCall, asker: Asker, reason: str) -> Answer:
-    """Return the answer to a call that is not run; the user is told where it would have left something behind."""
+    """Return the result of a refused call, with a note for the user if it would have had a side effect."""
     log.info("tool.refused", tool=call.name[:60], job_id=asker.job_id)
     note = f"{call.name} was refused: {reason}" if call.name in WRITERS else ""
     return Answer(_error(reason), note=note, failed=True)

@@ -1,7 +1,7 @@
-"""What the user wrote, as against what pages and models say: the source of memories and of addresses to scan. Pure.
+"""The user's own words, as opposed to those of pages and models: the source of memories and addresses to scan. Pure.
 
-A model asks for tools with arguments of its own making, and a page may have talked it into them. So whatever lasts or
-reaches out is looked up here in the user's own messages.
+A model chooses the arguments of tool calls, and a page may have influenced it. So arguments of tools with side effects
+are checked against the user's own messages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ header footer navigation menu main aside sidebar search form card logo image lin
 label region list listitem bypass tabindex marquee blink component components mended
 """
 DECIDING: Final = frozenset(_DECIDING.split())
-"""Words that turn a question into another one, and hardly move its vector."""
+"""Words that change a question's meaning but hardly its vector."""
 
 _URL: Final = re.compile(r"https?://[^\s<>\"'`]+", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?<![\w@/.:-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?(?:/[^\s<>\"'`]*)?", re.IGNORECASE)
@@ -38,10 +38,10 @@ _CLOSING: Final = ".,;:!?)]}" + _QUOTES
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, and for what part of the web.
+    """The asker and the scope of the question.
 
-    ``messages`` are the user's own messages in this conversation, the newest last; ``site`` is the one host that the
-    question is limited to, '' for none; ``now_ms`` is Redis' time at which it was asked.
+    ``messages`` are the user's messages in this conversation, newest last; ``site`` is the host that limits the
+    question, or ''; ``now_ms`` is Redis' time of the question.
     """
 
     job_id: str
@@ -51,9 +51,9 @@ class Asker:
 
 
 def normal_url(url: str) -> str:
-    """Return ``url`` in its one spelling.
+    """Return the normalised ``url``.
 
-    Raises ``ValueError`` for what is no http address, or has a user name or password in it.
+    Raises ``ValueError`` for anything but an http address without user info.
     """
     plain = addresses.normal_url(url)
     if public_url(plain) != plain:
@@ -62,7 +62,7 @@ def normal_url(url: str) -> str:
 
 
 def urls_in(texts: Iterable[str]) -> frozenset[str]:
-    """Return the addresses written in ``texts``, each in its one spelling; ``example.org/shop`` is one too."""
+    """Return the normalised addresses in ``texts``; ``example.org/shop`` is one too."""
     found: set[str] = set()
     for text in texts:
         whole = [match[0] for match in _URL.finditer(text)]
@@ -76,9 +76,9 @@ def urls_in(texts: Iterable[str]) -> frozenset[str]:
 
 
 def may_scan(url: str, asker: Asker) -> str:
-    """Return ``url`` in its one spelling, if the user wrote it or it is on the site asked about.
+    """Return the normalised ``url`` if the user wrote it or it is on the question's site.
 
-    Raises ``ValueError`` for any other. A site has its port: none on another port of its host is on it.
+    Raises ``ValueError`` otherwise. A site includes its port.
     """
     wanted = normal_url(url)
     is_on_site = bool(asker.site) and site_of(wanted) == asker.site
@@ -88,7 +88,7 @@ def may_scan(url: str, asker: Asker) -> str:
 
 
 def own_words(words: str, asker: Asker) -> str:
-    """Return the part of the user's messages that ``words`` quotes, as the user wrote it.
+    """Return the passage of the user's messages that ``words`` quotes, as written.
 
     Upper case and white space may differ. Raises ``ValueError`` for words that are not the user's.
     """
@@ -104,10 +104,10 @@ def own_words(words: str, asker: Asker) -> str:
 
 
 def deciding_words(question: str) -> list[str]:
-    """Return the words of ``question`` that an answer hangs on: numbers, names, dates, addresses, opposites, parts.
+    """Return the deciding words of ``question``: numbers, names, dates, addresses, opposites, parts.
 
-    Two questions that differ in one of them have nearly the same vector and different answers. So have two that name
-    batches or dates in another order: from the second to the first is not from the first to the second.
+    Two questions that differ in one of them have nearly the same vector but different answers, and so do two that name
+    batches or dates in a different order.
     """
     words = [word.strip("([{" + _CLOSING) for word in question.casefold().split()]
     named = dict.fromkeys(word for word in words if word and not word.isalpha() and word not in DECIDING)

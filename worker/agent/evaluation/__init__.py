@@ -1,5 +1,5 @@
-"""How well a model does this work: labelled findings and questions of ours, and the scores a model gets for them.
+"""Evaluation of models: labelled findings and questions, and a model's scores on them.
 
-``labels.py`` reads the labelled sets, ``run.py`` puts them to a model as jobs do, ``scores.py`` counts,
-``fixture_history.py`` makes and deletes the history that the questions are about. Nobody else's history is touched.
+``labels.py`` reads the labelled sets, ``run.py`` runs them as jobs do, ``scores.py`` counts, ``fixture_history.py``
+creates and deletes the history of the questions. No other history is touched.
 """

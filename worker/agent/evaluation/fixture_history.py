@@ -1,6 +1,6 @@
-"""An environment of its own for the questions: made, filled, and deleted with all that was written into it.
+"""A separate environment for the questions: created, filled, and deleted with all its data.
 
-A run that was killed leaves one behind; the next run deletes those older than a day. No other environment is touched.
+A killed run leaves one behind; the next run deletes those older than a day. No other environment is touched.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OURS: Final = re.compile(r"eval-(\d{9,11})-[0-9a-f]{8}")
 
 @asynccontextmanager
 async def throwaway(redis: Redis) -> AsyncGenerator[Keys]:
-    """Give the keys of a new environment, and delete it at the end, whatever happened."""
+    """Yield the keys of a new environment, and always delete it at the end."""
     seconds, _ = cast("tuple[int, int]", await cast("Any", redis).time())
     for name in await _left_behind(redis, before_s=seconds - DAY_S):
         await delete_environment(redis, Keys(name))
@@ -41,7 +41,7 @@ async def throwaway(redis: Redis) -> AsyncGenerator[Keys]:
 
 
 async def fill(vectors: Embeddings, labelled: QuestionSet) -> History:
-    """Write the past scans as workers do; return their history."""
+    """Write past scans as workers do; return their history."""
     redis, keys, history = vectors.redis, vectors.keys, History(vectors)
     await history.ensure_index()
     now_ms = await history.now_ms()
@@ -58,7 +58,7 @@ async def fill(vectors: Embeddings, labelled: QuestionSet) -> History:
 
 
 async def delete_environment(redis: Redis, keys: Keys) -> None:
-    """Delete the indexes and keys of an environment of ours; raises ``ValueError`` for any other."""
+    """Delete the indexes and keys of an evaluation's environment; raises ``ValueError`` for any other."""
     if not _OURS.fullmatch(keys.environment):
         raise ValueError(f"environment {keys.environment!r} is not one of an evaluation: it is not deleted")
     client = cast("Any", redis)
@@ -97,7 +97,7 @@ def _result(scan: PastScan, labelled: QuestionSet) -> ScanResult:
 
 
 def _finding(scan: PastScan, rule: str, count: int, impact: Impact) -> Finding:
-    """Return a finding whose first elements are those of the page's other scans: what they share is unchanged."""
+    """Return a finding whose first elements are the same as in the page's other scans."""
     page = page_id(scan.url)
     nodes = tuple(
         Node(

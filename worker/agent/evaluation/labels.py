@@ -1,4 +1,4 @@
-"""The labelled sets, as they stand in ``findings.json`` and ``questions.json``; what a label means is told there."""
+"""The labelled sets in ``findings.json`` and ``questions.json``; the classes explain the labels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
-"""A regular expression, searched for without regard to case."""
+"""A regular expression, searched case-insensitively."""
 Because = Annotated[str, Field(min_length=10)]
 """Why the label is right."""
 
 
 class Labelled(BaseModel):
-    """Base of what the files hold; a field nobody knows is a mistake."""
+    """Base of the files' records; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +38,7 @@ class LabelledElement(Labelled):
 
 
 class LabelledFinding(Labelled):
-    """One finding, and what a right statement about it has: whom it holds up, and the mend."""
+    """A finding and its right answers: whom it affects, and the fix."""
 
     rule: str
     impact: Impact
@@ -51,7 +51,7 @@ class LabelledFinding(Labelled):
     because: Because
 
     def finding(self) -> Finding:
-        """Return it as a scan has it."""
+        """Return it as a scan's finding."""
         nodes = tuple(
             Node(selector=(one.selector,), snippet=one.markup, failure_summary=one.problem, fingerprint=f"n{number}")
             for number, one in enumerate(self.elements)
@@ -69,7 +69,7 @@ class LabelledFinding(Labelled):
 
 
 class LabelledPage(Labelled):
-    """Findings that are assessed together; one of ``first`` should be mended first."""
+    """Findings that are assessed together; one of ``first`` should be fixed first."""
 
     title: str
     url: str
@@ -84,7 +84,7 @@ class LabelledPage(Labelled):
 
 
 class PastScan(Labelled):
-    """One scan of the history that the questions are about; ``rules`` has the elements by rule."""
+    """A scan in the questions' history; ``rules`` has the elements by rule."""
 
     scan: Annotated[str, AfterValidator(check_job_id)]
     url: str
@@ -95,7 +95,7 @@ class PastScan(Labelled):
 
 
 class LabelledQuestion(Labelled):
-    """One question. ``says`` are all in a right answer, ``never`` none; ``sources`` are scans it must rest on."""
+    """A question. A right answer matches all of ``says`` and none of ``never``, and cites ``sources``."""
 
     question: str
     thread: str

@@ -1,4 +1,4 @@
-"""Names with known answers (``names.json``): what the lint finds of them, and what a model adds to it.
+"""Names with known answers (``names.json``): what the lint finds, and what a model adds.
 
 Each case is a small page, scanned by a browser; the names that the lint leaves open are put to the model as they would
 be in an assessment, many in one call, the pages' languages apart. A model that sees is shown the drawings of
@@ -78,21 +78,21 @@ class PageReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found of some cases: ``recall`` of the bad ones, ``precision`` of what was found."""
+    """Scores of some cases: ``recall`` of the bad ones, ``precision`` of the found ones."""
 
     recall: Share
     precision: Share
 
     @classmethod
     def of(cls, cases: Sequence[NameCase], found: Sequence[bool]) -> Found:
-        """Return the shares; ``found`` says of each case whether it was taken for a bad one."""
+        """Return the scores; ``found`` says for each case whether it was considered bad."""
         right = sum(case.bad and one for case, one in zip(cases, found, strict=True))
         return cls(Share(right, sum(case.bad for case in cases)), Share(right, sum(found)))
 
 
 @dataclass(frozen=True, slots=True)
 class NameScores:
-    """Of each kind: the number of bad and good cases, what the lint finds, and what is found with the model."""
+    """By kind: the number of bad and good cases, and the scores of the lint alone and with the model."""
 
     rows: tuple[tuple[str, int, int, Found, Found], ...] = ()
     model: str = ""
@@ -140,7 +140,7 @@ async def run_names(
 async def _judge(
     chat: ChatModel, cases: Sequence[NameCase], left: dict[int, NamedElement], pictures: dict[int, bytes]
 ) -> tuple[set[int], Usage, str, list[str]]:
-    """Return the cases that the model takes for bad and is sure of, what that cost, its name, and what failed."""
+    """Return the cases that the model confidently considers bad, the cost, the model's name, and failures."""
     found: set[int] = set()
     usage, model, notes = Usage(), chat.name, list[str]()
     groups: dict[tuple[str, bool], list[int]] = {}

@@ -1,4 +1,4 @@
-"""Puts the labelled sets to a model, one after the other, as a worker's jobs do."""
+"""Runs the labelled sets on a model, one after the other, as a worker's jobs do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worker.models.job_context import serving
 from worker.models.protocols import ChatModel
 
 Tell = Callable[[str], None]
-"""Told what is put to the model next."""
+"""Called with the next item."""
 
 
 async def run_findings(chat: ChatModel, labelled: FindingSet, *, tell: Tell) -> Scores:
@@ -41,7 +41,7 @@ async def run_findings(chat: ChatModel, labelled: FindingSet, *, tell: Tell) -> 
 
 
 async def run_questions(graph: QueryGraph, labelled: QuestionSet, *, tell: Tell) -> Scores:
-    """Return the scores of ``graph`` on the questions; its history is the one that ``fixture_history.py`` makes."""
+    """Return the scores of ``graph`` on the questions; its history is created by ``fixture_history.py``."""
     scores: list[Scores] = []
     for number, label in enumerate(labelled.questions, 1):
         tell(f"question {number} of {len(labelled.questions)}")

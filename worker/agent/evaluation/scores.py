@@ -1,4 +1,4 @@
-"""What a model's answers are worth, as counts that can be added up. Pure."""
+"""Scores of a model's answers, as counts that can be added. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from worker.agent.evaluation.labels import LabelledPage, LabelledQuestion, has
 from worker.models.protocols import add_usage
 
 INVENTED = "that no tool told of"
-"""In the note of an answer that cites a scan there is not (``citations.py``)."""
+"""Part of the note about invented citations (``citations.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many."""
+    """A count out of a total."""
 
     got: int = 0
     of: int = 0
@@ -33,10 +33,10 @@ class Scores:
     """One model's scores.
 
     ``form``: assessments that fit the schema, after a repair at most; ``at_once``: without one. ``grounded``:
-    statements about a finding of the page, and answers that rest on the scans they must and cite none there is not.
-    ``fixes``, ``who``: findings whose mend and people are right, those not spoken of being wrong. ``order``: pages
-    whose first step is right. ``answers``: questions answered right, on the right scans. ``missed`` says of each wrong
-    one what was expected.
+    statements about a finding of the page, and answers that cite the expected scans and no invented ones. ``fixes``,
+    ``who``: findings with the right fix and people; missing ones count as wrong. ``order``: pages with the right first
+    step. ``answers``: questions answered correctly from the right scans. ``missed`` has the expectation of each wrong
+    one.
     """
 
     form: Share = Share()

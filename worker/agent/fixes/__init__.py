@@ -1,1 +1,1 @@
-"""Changes that are tried on a scanned page: which, when, and what becomes of it. Start with ``job.py``."""
+"""Fixes tried on a scanned page: which, when, and their results. Start with ``job.py``."""

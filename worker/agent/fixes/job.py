@@ -1,11 +1,11 @@
-"""The job that tries changes on a page whose findings are out: queued by the commit before it, on the lane ``assess``.
+"""The job that tries fixes on a scanned page: queued by the preceding commit, on the lane ``assess``.
 
-It takes one element of each component barrier, looks up what was tried on the same component before, has the engine
-open the page once for all the rest, and commits the result with what came of it: fenced, in one step with the event
-``scan.fixes_tried``, and only if the result is still the one that was read. A worker tries on one page at a time; a
-further job is requeued meanwhile, so that no slot of a model call is held by it. While no model host can be asked, it
-comes before the assessment, asks no model, and queues the assessment with its commit. Nothing is written to history.
-What cannot be tried ends in the result too, with the reason. Next: ``queueing.py``, ``worker/scan/fixes/trial.py``.
+It takes one element of each component barrier, looks up earlier tries on the same component, lets the engine open the
+page once for all others, and commits the result with the outcomes: fenced, together with the event
+``scan.fixes_tried``, and only if the result is unchanged. A worker tries fixes on one page at a time; further jobs are
+requeued, so that they hold no slot of model calls. While no model host is available, it precedes the assessment, calls
+no model, and queues the assessment in its commit. Nothing is written to history. The result also gives the reason for
+changes that cannot be tried. Next: ``queueing.py``, ``worker/scan/fixes/trial.py``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class FixJobs:
-    """Tries changes on pages. Without ``is_patient`` a job waits for another's try: its worker ends with its lanes."""
+    """Tries fixes on pages. Without ``is_patient`` a job waits for the other page: its worker exits with its lanes."""
 
     engine: FixEngine
     redis: Redis
@@ -96,7 +96,7 @@ class FixJobs:
         return await self._commit(request, fixes, state, usage)
 
     async def settle(self, payload: bytes, reason: str) -> Commit | None:
-        """Return the commit that says that nothing is tried, for ``reason``; None for a payload that is none."""
+        """Return the commit of a result without tries, for ``reason``; None for an invalid payload."""
         try:
             request = _parse(decode_payload(payload))
         except InvalidJob:
@@ -104,10 +104,10 @@ class FixJobs:
         return await self._commit(request, (), _none(reason), is_cancelled=reason == CANCELLED)
 
     async def _fixes(self, request: FixRequest, result: ScanResult) -> tuple[tuple[TriedFix, ...], Usage, bool]:
-        """Return what is known of the page's component barriers, and what is found out about the rest.
+        """Return the known and new results for the page's component barriers.
 
-        The last says whether that is all: False where a model is to be asked later, which needs no login. Raises
-        ``Busy`` while this worker tries on another page.
+        The last value is False if a model is to be asked later, which needs no login. Raises ``Busy`` while this worker
+        tries on another page.
         """
         scan, secrets = await self._scan(request.scan)
         by = self.proposer.name if self.proposer and not request.assess else ""
@@ -144,7 +144,7 @@ class FixJobs:
             return await self.engine.try_fixes(scan, wanted, secrets=secrets)
 
     async def _scan(self, scan: str) -> tuple[ScanRequest, Secrets | None]:
-        """Return what was asked for, and what opens the page; raises ``InvalidJob`` where they are gone."""
+        """Return the scan's request and secrets; raises ``InvalidJob`` if they are gone."""
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.hmget(self.keys.job(scan), ["payload", "secrets"])
             pipe.hgetall(self.keys.secret(fix_job_id(scan)))
@@ -160,7 +160,7 @@ class FixJobs:
         return request, parse_secrets(fields) if fields else None
 
     async def _pending(self, scan: str) -> tuple[bytes, ScanResult] | None:
-        """Return the result that waits for tries, as text too; None where there is none."""
+        """Return the result that waits for tries, parsed and as text, or None."""
         text = await cast("Awaitable[bytes | None]", self.redis.get(self.keys.result(scan)))
         try:
             result = decode_result(text) if text is not None else None
@@ -219,7 +219,7 @@ def _parse(payload: JsonObject) -> FixRequest:
     try:
         return FixRequest.model_validate(payload)
     except ValidationError as error:
-        raise InvalidJob(f"not a try of changes on a scanned page: {describe_invalid(error)}") from None
+        raise InvalidJob(f"not a request to try fixes: {describe_invalid(error)}") from None
 
 
 def _none(reason: str) -> str:

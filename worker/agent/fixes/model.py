@@ -1,7 +1,7 @@
-"""Asks a model for the changed markup of elements that no rule of ours can mend. What it says is tried, never believed.
+"""Asks a model for the changed markup of elements that no rule can fix. Its proposals are tried, never trusted.
 
-One call a page, about the worst few component barriers; each is asked about once, as what came of it is kept. Where the
-model cannot be asked, the others are tried without it.
+One call per page, about the worst few component barriers; each is asked about once, since its outcome is stored. If the
+model is unavailable, the others are tried without it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIX_SYSTEM: Final = load_prompt("fix")
 FIX_VERSION: Final = version_of("fix", FIX_SYSTEM)
 MOST_ASKED: Final = 8
 MAX_MARKUP: Final = 600
-"""Characters of one element: its change is as long, and an answer has 2,048 tokens."""
+"""Maximum characters of an element: its change is as long, and an answer has 2,048 tokens."""
 _NOT_BY_MARKUP: Final = frozenset(
     {"color-contrast", "color-contrast-enhanced", "target-size", "link-in-text-block", "css-orientation-lock"}
 )
@@ -56,14 +56,14 @@ class Said:
 
 
 def may_propose(element: Element) -> bool:
-    """Return whether a change of the element's markup could mend it, and fits a model's answer."""
+    """Return whether a change of the element's markup could fix it and fits into a model's answer."""
     finding, node = element
     return finding.rule not in _NOT_BY_MARKUP and 0 < len(node.snippet) <= MAX_MARKUP
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProposer:
-    """Proposes what ``chat`` says."""
+    """Asks ``chat`` for proposals."""
 
     chat: ChatModel
 
@@ -73,7 +73,7 @@ class ModelProposer:
         return f"{self.chat.name} ({FIX_VERSION})"
 
     async def propose(self, elements: Sequence[Element]) -> Said:
-        """Return what the model proposes for the first few; raises nothing that it can cause."""
+        """Return the model's proposals for the first few elements; raises no error that the model can cause."""
         asked = {f"e{number}": one for number, one in enumerate(elements[:MOST_ASKED], 1)}
         document = {"task": "fix", "elements": [_quoted(name, one) for name, one in asked.items()]}
         messages = [Message("system", FIX_SYSTEM), Message("user", json.dumps(document, ensure_ascii=False))]

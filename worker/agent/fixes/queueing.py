@@ -1,4 +1,4 @@
-"""Whether changes are tried on a scanned page, and the writes that queue the job which does it. Pure."""
+"""Decides whether to try fixes on a scanned page, and makes the writes that queue the job. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.scan.fixes.rules import MECHANICAL
 from worker.scan.settings import Secrets
 
 SECRET_TTL_S: Final = 86_400
-"""Of the login that opens the page again, as the client's own."""
+"""Lifetime of the login that opens the page again, the same as the client's."""
 
 
 class FixRequest(Message):
@@ -34,10 +34,10 @@ class FixRequest(Message):
 
 
 def are_tried(result: ScanResult, request: ScanRequest, *, is_on: bool) -> bool:
-    """Return whether changes are to be tried on the page: by default where it is assessed.
+    """Return whether to try fixes on the page: by default if it is assessed.
 
-    Where no rule of ours has a proposal, a model may have one. A page that steps lead to is not opened once more: they
-    may write, and a try must not.
+    If no rule has a proposal, a model may have one. A page reached by steps is not opened again: steps may write, and a
+    try must not.
     """
     is_wanted = request.assess if request.try_fixes is None else request.try_fixes
     has_rule = has_mechanical(result)
@@ -68,7 +68,7 @@ def candidates(result: ScanResult) -> list[tuple[Finding, Node]]:
 
 
 def fix_writes(result: ScanResult, keys: Keys, *, job_id: str, priority: Lane | str) -> list[Write]:
-    """Return the writes that queue the tries with the commit of what comes before them; none where none is pending.
+    """Return the writes that queue the tries in the preceding commit; none if none is pending.
 
     They come after the assessment: both end by writing into the result, and a model may have proposed something.
     """

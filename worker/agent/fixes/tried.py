@@ -1,4 +1,4 @@
-"""What came of changes that were tried on a component before: one try serves all pages that have the same markup.
+"""Results of changes tried before: one try serves all pages with the same component and markup.
 
 A verdict is kept for a week under the component barrier, the element's markup, how the page was looked at and who
 proposes. That nothing is proposed for a component is kept without the markup: no page is loaded again to find that out.
@@ -23,7 +23,7 @@ from worker.scan.fixes.wanted import NOTHING
 
 TTL_S: Final = 7 * 86_400
 VERSION: Final = "1"
-"""Of our rules and of how a change is judged: another one tries all again."""
+"""Version of our rules and of the judgement; a new one repeats all tries."""
 
 Element = tuple[Finding, Node]
 Name = tuple[str, str]
@@ -40,7 +40,7 @@ class Tried:
     by: str
 
     async def known(self, elements: Sequence[Element]) -> dict[Name, TriedFix]:
-        """Return what is known of the elements, or of their components that nothing is proposed for."""
+        """Return the known results for the elements, or for components without a proposal."""
         if not elements:
             return {}
         keys = [self._key(one, snippet) for one in elements for snippet in (one[1].snippet, "")]
@@ -52,7 +52,7 @@ class Tried:
         return found
 
     async def keep(self, elements: Sequence[Element], fixes: Mapping[Name, TriedFix]) -> None:
-        """Keep the verdicts on ``elements``; what could not be tried is tried on the next page that has it."""
+        """Store the results for ``elements``; those that could not be tried are tried on the next page."""
         async with self.redis.pipeline(transaction=False) as pipe:
             for one in elements:
                 fix = fixes.get(name_of(one))
@@ -71,7 +71,7 @@ class Tried:
 
 
 def name_of(element: Element) -> Name:
-    """Return what a component barrier is known by."""
+    """Return the identity of a component barrier."""
     finding, node = element
     return finding.rule, node.issue_id
 

@@ -1,10 +1,9 @@
-"""What the chat model is asked to assess. The texts are in the ``.md`` files beside this one; no model, no Redis.
+"""Builds prompts for assessments. The texts are in the ``.md`` files of this folder; no model, no Redis.
 
-Whatever a page says (titles, markup, selectors, URLs) reaches a model only as string values inside one JSON document,
-after a system message that says so. A prompt's version is made of its name and a digest of its text, so that a changed
-prompt has a new one: it is named in results and in the cache's scope. ``models/builtin/answers.py`` reads the same
-document.
-Next: ``prompt.py``, what it is asked in a conversation; ``review.py``, what about undecided elements.
+Text of pages (titles, markup, selectors, URLs) reaches a model only as string values in one JSON document, after a
+system message that says so. A prompt's version consists of its name and a digest of its text; it is named in results
+and in the cache's scope. ``models/builtin/answers.py`` reads the same document. Next: ``prompt.py``, what it is asked
+in a conversation; ``review.py``, what about undecided elements.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from producer.reports.plain_text import cut, summary_line
 from worker.models.protocols import Message
 
 BUDGET_CHARS: Final = 16_000
-"""About 5,000 tokens of JSON: with instructions and answer it fits the 8,192 that small models are run with."""
+"""About 5,000 tokens of JSON: with instructions and answer they fit the 8,192 of small models."""
 MAX_EXAMPLES: Final = 5
 MAX_TEXT: Final = 400
 """Characters of one quoted text; a longer one ends with an ellipsis."""
@@ -102,7 +101,7 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def node_quoted(node: Node) -> JsonObject:
-    """Return one element as a model is shown it, each text cut."""
+    """Return an element as input for a model, each text cut."""
     selector = " ".join(part if isinstance(part, str) else " ".join(part) for part in node.selector)
     return {
         "selector": clip(selector),

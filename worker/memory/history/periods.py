@@ -71,7 +71,9 @@ async def moment_of(redis: Redis, keys: Keys, name: str, *, now_ms: int) -> Mome
     try:
         return Moment(name, "time", parse_when(name, now_ms=now_ms), {})
     except ValueError:
-        msg = f"{name[:100]!r} is no batch, no pipeline run (--run) and no time of which scans are recorded: {EXPECTED}"
+        msg = (
+            f"{name[:100]!r} is neither a batch, nor a pipeline run (--run) nor a time with recorded scans: {EXPECTED}"
+        )
         raise InputError(msg) from None
 
 

@@ -151,7 +151,9 @@ async def _sweep(embeddings: Embeddings, generation: Generation, tell: Tell) -> 
                 done += filled.written
                 total = total.and_then(filled)
                 tell(Progress("embedding", done, max(done, lacking)))
-    msg = f"documents without a vector of {generation} come faster than they are embedded: try again at a quieter time"
+    msg = (
+        f"documents without a vector of {generation} arrive faster than they are embedded: try again at a quieter time"
+    )
     raise ServiceError(msg)
 
 
@@ -162,7 +164,7 @@ async def _switch(embeddings: Embeddings, generation: Generation) -> None:
     active = (await embeddings.record()).active
     said = await run_script(embeddings.redis, SWITCH, [embeddings.keys.embedding], [generation.pack(), active.model])
     if as_text(said) == "moved":
-        msg = f"the change to {generation} was given up by another command meanwhile"
+        msg = f"the change to {generation} was cancelled by another command"
         raise ServiceError(msg)
 
 

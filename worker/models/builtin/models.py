@@ -82,11 +82,11 @@ class BuiltinChat:
             text = json.dumps(answer_to, ensure_ascii=False)
         elif schema is None:
             text = (
-                "This is the builtin model: it restates findings and cannot answer questions. "
+                "This is the built-in model: it restates findings and cannot answer questions. "
                 "Set CHAT_MODEL to a language model for answers."
             )
         else:
-            msg = "the builtin model knows only assessments: set CHAT_MODEL to a language model for this"
+            msg = "the built-in model only writes assessments: set CHAT_MODEL to a language model"
             raise ModelError(msg)
         return ChatReply(text=text, model=NAME, usage=Usage(calls=1))
 

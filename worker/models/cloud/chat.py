@@ -128,7 +128,7 @@ class CloudChat:
             msg = f"{who} withheld its answer (content filter)"
             raise ModelRefused(msg)
         if not reason:
-            msg = f"{who} stopped in mid-answer after {len(text)} characters"
+            msg = f"{who} stopped in the middle of its answer after {len(text)} characters"
             raise AnswerIncomplete(msg)
         calls = tuple(_call(call, who) for call in message.tool_call_chunks)
         if not text.strip() and not calls:

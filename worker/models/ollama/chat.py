@@ -144,7 +144,7 @@ class OllamaChat:
             )
             raise AnswerTruncated(msg, text=text)
         if not reason:
-            msg = f"{self.name!r} on {host!r} stopped in mid-answer after {len(text)} characters"
+            msg = f"{self.name!r} on {host!r} stopped in the middle of its answer after {len(text)} characters"
             raise AnswerIncomplete(msg)
         if not text.strip() and not calls:
             msg = f"{self.name!r} on {host!r} answered nothing (it ended with {reason!r})"

@@ -1,1 +1,1 @@
-"""Changes of markup that are tried on the page itself. ``rules.py`` proposes, ``trial.py`` tries."""
+"""Fixes tried on the page itself. ``rules.py`` proposes, ``trial.py`` tries."""

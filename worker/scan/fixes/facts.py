@@ -1,4 +1,4 @@
-"""What the page says about an element that is to be changed, as ``js/fixes.js`` has read it."""
+"""Facts about an element to be changed, read by ``js/fixes.js``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 
 
 class Icon(TypedDict):
-    """One picture or part of one inside of a button or link."""
+    """An image, or part of one, inside a button or link."""
 
     tag: str
     text: str

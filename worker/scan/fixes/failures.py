@@ -1,7 +1,7 @@
-"""Compares two audits of one page: is a barrier gone, and what fails that did not before? Pure.
+"""Compares two audits of one page: is a barrier gone, and what fails only afterwards? Pure.
 
-An element is known by its path from the root, which a change of attributes leaves as it is; selectors name ids and
-classes. Of a rule with more elements than a report lists only their number is compared.
+Elements are identified by their path from the root, which does not depend on attributes; selectors contain ids and
+classes. If a rule has more elements than a report lists, only their number is compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def path_of(node: JsonObject) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What fails in one audit: elements by rule, how often each, and the number of all by rule."""
+    """The failures of one audit: elements by rule, with multiplicity, and the total by rule."""
 
     listed: Counter[Failure] = field(default_factory=Counter[Failure])
     totals: Counter[str] = field(default_factory=Counter[str])
@@ -33,7 +33,7 @@ class Failures:
 
     @classmethod
     def of(cls, violations: Iterable[JsonObject], incomplete: Iterable[JsonObject] = ()) -> Failures:
-        """Return what axe-core's raw reports say."""
+        """Return the failures in axe-core's raw reports."""
         rules = list(violations)
         return cls(
             Counter((rule["id"], path_of(node)) for rule in rules for node in rule["nodes"]),

@@ -1,4 +1,4 @@
-"""Tells a language by its commonest words, and the tag that a wrong one was meant to be. Pure."""
+"""Detects a language by its most common words, and corrects wrong language tags. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _TAGS: Final = frozenset(WORDS["languages"].split()) | set(_COMMON)
 _TAG: Final = re.compile(r"([a-z]{2})(?:[-_]([a-z]{2}))?", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _LEAST_WORDS: Final = 8
-"""Common words from which on a language is told."""
+"""Minimum number of common words to detect a language."""
 _LEAD: Final = 1.5
-"""Times as many as of any other language."""
+"""Required ratio to the second most likely language."""
 
 
 def language_tag(text: str) -> str:
-    """Return the tag that ``text`` was meant to be; '' where that cannot be said."""
+    """Return the language tag that ``text`` is a misspelling of, or ''."""
     plain = text.strip().lower()
     if plain in WORDS["names"]:
         return str(WORDS["names"][plain])
@@ -30,7 +30,7 @@ def language_tag(text: str) -> str:
 
 
 def language_of(text: str) -> str:
-    """Return the language that ``text`` is in; '' where too little is said, or two are as likely."""
+    """Return the language of ``text``; '' if it is too short or ambiguous."""
     counts: Counter[str] = Counter()
     for word in _WORD.findall(text.lower()):
         counts.update(language for language, common in _COMMON.items() if word in common)

@@ -1,4 +1,4 @@
-"""Reads and changes the attributes of one opening tag, as a browser writes it, and shows what changed. Pure."""
+"""Reads and changes the attributes of a serialized opening tag, and shows the diff. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the name that a field, a button or a link was meant to have, in words that the page has already. Pure.
+"""Finds the intended name of a field, button or link in words that the page already has. Pure.
 
 The words of class names, files and addresses are English: they name a control only where the page is English too.
 """
@@ -17,7 +17,7 @@ from worker.scan.words import words_of
 
 MAX_NAME: Final = 80
 _ACTIONS: Final = frozenset(WORDS["actions"].split())
-"""Words of an icon that say what its button does; the others say how it looks."""
+"""Words of an icon that describe its button's action; the others describe its look."""
 _DATA: Final = (
     "title",
     "data-title",
@@ -30,7 +30,7 @@ _DATA: Final = (
 )
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _SENTENCE: Final = re.compile(r"\.(?:\s|$)|[!?]\s")
-"""Text beside a field that goes on is no label."""
+"""Maximum length of text beside a field; longer text is not a label."""
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 

@@ -1,8 +1,8 @@
-"""Changes that need no judgement: for some rules of axe-core the markup says by itself what is missing. Pure.
+"""Proposes fixes that need no judgement: for some of axe-core's rules the markup says what is missing. Pure.
 
-A proposal is the element's markup with other attributes; for a page without a title, the title. Where the page does not
-say what to write, there is no proposal: a wrong name is worse than none. Whether a proposal helps is found out by
-trying it (``trial.py``); nothing here has to be right, only likely. Next: ``names.py``.
+A proposal is the element's markup with other attributes; for a page without a title, the title. If the page does not
+say what to write, there is no proposal: a wrong name is worse than none. ``trial.py`` tests whether a proposal helps,
+so it need only be likely, not right. Next: ``names.py``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FALSE: Final = frozenset({"0", "no", "off", "false", ""})
 
 
 def propose(rule: str, facts: Facts) -> str:
-    """Return the changed markup of the element that fails ``rule``; '' where nothing can be said without judging."""
+    """Return the changed markup of the element that fails ``rule``; '' if that needs judgement."""
     mechanical = MECHANICAL.get(rule)
     proposed = mechanical(facts) if mechanical else ""
     return "" if proposed == facts["markup"] else proposed
@@ -35,7 +35,7 @@ def _changed(facts: Facts, **changes: str | None) -> str:
 
 
 def _language(facts: Facts) -> str:
-    """Set the root's language: as misspelt, or what its words are in."""
+    """Set the root's language: the corrected tag, or the language of its words."""
     given = attributes(facts["markup"])
     language = language_tag(given.get("lang", "")) or language_tag(given.get("xml:lang", ""))
     language = language or language_of(facts["text"])
@@ -43,7 +43,7 @@ def _language(facts: Facts) -> str:
 
 
 def _part_language(facts: Facts) -> str:
-    """Spell the language of a part as it is meant; what means nothing is left to people."""
+    """Correct the language tag of a part; unrecognizable ones are left alone."""
     language = language_tag(attributes(facts["markup"]).get("lang", ""))
     return _changed(facts, lang=language) if language else ""
 
@@ -74,7 +74,7 @@ def _image_input(facts: Facts) -> str:
 
 
 def _decoration(facts: Facts) -> str:
-    """Hide a picture that says nothing: beside the words of its link, in a part that is hidden, or a spacer."""
+    """Hide a decorative image: beside its link's text, in a hidden part, or a spacer."""
     is_decoration = facts["in_named"] or facts["in_hidden"] or facts["is_spacer"]
     return _changed(facts, alt="") if is_decoration and tag_of(facts["markup"]) == "img" else ""
 
@@ -88,7 +88,7 @@ def _frame(facts: Facts) -> str:
 
 
 def _zoom(facts: Facts) -> str:
-    """Take out of the viewport what forbids to enlarge the page."""
+    """Remove what forbids zooming from the viewport."""
     kept = [part.strip() for part in attributes(facts["markup"]).get("content", "").replace(";", ",").split(",")]
     kept = [part for part in kept if part and not _forbids_zoom(part)]
     return _changed(facts, content=", ".join(kept) or "width=device-width")
@@ -110,7 +110,7 @@ def _unique_id(facts: Facts) -> str:
 
 
 def _attribute_names(facts: Facts) -> str:
-    """Spell each ``aria-`` attribute that does not exist as the single one that is nearly the same."""
+    """Correct each unknown ``aria-`` attribute to the only similar one."""
     given = attributes(facts["markup"])
     wrong = {name: nearest(name, ARIA) for name in given if name.startswith("aria-") and name not in ARIA}
     right = {meant: given[name] for name, meant in wrong.items() if meant and meant not in given}
@@ -120,7 +120,7 @@ def _attribute_names(facts: Facts) -> str:
 
 
 def _attribute_values(facts: Facts) -> str:
-    """Spell yes and no as ARIA does."""
+    """Convert yes and no to ARIA's values."""
     changes: dict[str, str | None] = {}
     for name, value in attributes(facts["markup"]).items():
         plain = value.strip().lower()

@@ -6,9 +6,9 @@ from producer.contract.fixes import Replacement
 
 
 def replacement_in(source: str, before: str, after: str) -> Replacement | None:
-    """Return where ``before`` stands in ``source`` and what to write there; None unless it is there exactly once.
+    """Return the position of ``before`` in ``source`` and its replacement; None unless it occurs exactly once.
 
-    What scripts have made is not in the source, and of what is there twice nobody can tell which one is meant.
+    Elements created by scripts are not in the source, and repeated ones are ambiguous.
     """
     if not before or source.count(before) != 1:
         return None

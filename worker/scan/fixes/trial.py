@@ -1,4 +1,4 @@
-"""Tries changes on the page itself: loads it again, applies one change at a time, audits, and takes it back.
+"""Tries changes on the page itself: loads it again, applies one change at a time, audits, and reverts it.
 
 The page is loaded as the scan loaded it, but nothing may be written: ``engine.py`` sees to that. A change is applied
 while the page's scripts run, so that a page which takes it back is found out. Judged is the whole page: a change
@@ -59,7 +59,7 @@ class Trial:
         self._source = ""
 
     async def run(self, wanted: Sequence[Wanted]) -> tuple[TriedFix, ...]:
-        """Return what came of each; raises only what the browser's own failure raises."""
+        """Return the result of each; raises only errors of the browser."""
         try:
             report = await self._visit.open()
             changes = [change async for change in self._changes(report, wanted[:MOST_TRIED])]
@@ -80,7 +80,7 @@ class Trial:
     # ------------------------------------------------------------------------------------------ proposing
 
     async def _changes(self, report: AxeReport, wanted: Sequence[Wanted]) -> AsyncIterator[TriedFix | _Change]:
-        """Yield what is to be tried, or why it cannot be."""
+        """Yield the changes to try, or why one cannot be tried."""
         self._before = Failures.of(report.violations, report.incomplete)
         await self._call(report.worlds[0], script("fixes"))
         self._source = await self._read_source()
@@ -166,7 +166,7 @@ class Trial:
         return self._tried(wanted, "removes", diff=diff, replacement=replacement_in(self._source, before, text))
 
     async def _added(self, change: _Change, after: Failures) -> list[str]:
-        """Return what fails with the change and not without it, by another audit without it."""
+        """Return the failures caused by the change, using another audit without it."""
         await self._page.thaw(timeout_s=_CALL_LIMIT_S)
         await self._call(await self._top(), f"sightlineFixes.undo({change.key})")
         without = await self._failures()

@@ -1,4 +1,4 @@
-"""What is to be tried on a page, and what has come of it: plain frozen records."""
+"""The changes to try on a page and their results: plain frozen records."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from worker.scan.settings import Secrets
 MAX_PROPOSAL_BYTES: Final = 8_000
 """Of one proposal; an element that needs more is a part of the page."""
 NOTHING: Final = "nothing is proposed"
-"""Why a component is not tried of which neither the page nor a model says what to write."""
+"""The reason given if neither the page nor a model says what to write."""
 MOST_TRIED: Final = 20
-"""Component barriers of a page for which a change is tried; each costs an audit of the page."""
+"""Maximum number of component barriers tried per page; each costs an audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +39,5 @@ class FixEngine(Protocol):
     async def try_fixes(
         self, request: ScanRequest, wanted: Sequence[Wanted], *, secrets: Secrets | None = None
     ) -> tuple[TriedFix, ...]:
-        """Return what came of each. Raises as ``Engine.audit`` does."""
+        """Return the result of each. Raises as ``Engine.audit`` does."""
         ...

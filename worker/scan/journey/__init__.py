@@ -1,1 +1,1 @@
-"""Steps before a scan: finding what they act on, real input, and an error that says what was there instead."""
+"""Steps before a scan: finding elements, real input, and errors that say what was found instead."""

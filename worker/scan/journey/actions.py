@@ -1,8 +1,7 @@
-"""What each kind of step does in the page: waits for its element, then gives real input as a mouse and keyboard would.
+"""Performs steps in the page: waits for the element, then sends real mouse and keyboard input.
 
-Lists, dates and colours have no input that a headless browser could give: their value is set, with the events that
-follow. A step that cannot be done raises ``StepFailed`` with what was seen instead. Which step, and in which page, is
-added by ``journey.py``.
+Lists, dates and colours cannot be entered in a headless browser: their value is set, and the events are sent. A step
+that fails raises ``StepFailed`` with what was seen instead; ``journey.py`` adds the step and the page.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from worker.scan.page import Page, ScriptFailed, literal
 
 _LOOK_EVERY_S: Final = 0.05
 _SCROLLS: Final = 10
-"""To the bottom of a page that grows meanwhile."""
+"""Scrolls to the bottom of a page that keeps growing."""
 
 
 class StepFailed(Exception):
@@ -32,7 +31,7 @@ class StepFailed(Exception):
 
 
 class Actions:
-    """Does steps in one page; a journey may go to ``origins`` alone, ``settle`` waits for what a step began."""
+    """Performs steps in one page; a journey may visit only ``origins``, ``settle`` waits for a step's effects."""
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class Actions:
         self.notes: list[str] = []
 
     async def do(self, step: Step, *, limit_s: float) -> None:  # noqa: C901  a case an action
-        """Do one step within ``limit_s``; raises ``StepFailed``."""
+        """Perform one step within ``limit_s``; raises ``StepFailed``."""
         self._limit_s, self._end_s = limit_s, time.monotonic() + limit_s
         match step.action:
             case "goto":
@@ -191,7 +190,7 @@ class Actions:
             height = reached
 
     async def _consent(self, which: str | bool) -> None:
-        """Accept a banner; one that does not come in time is no failure, and noted."""
+        """Accept a banner; if none appears in time, that is a note, not a failure."""
         selector = read_step_selector(which) if isinstance(which, str) else None
 
         async def is_there() -> bool:
@@ -251,7 +250,7 @@ class Actions:
         return "nothing fits" + (f"; seen instead: {instead}" if instead else "")
 
     async def _still_place(self) -> Place | None:
-        """Return where the found element is, once it has stood there for two looks."""
+        """Return the position of the found element once it is stable for two looks."""
         first = await self._elements.place()
         if first is None:
             return None
@@ -260,7 +259,7 @@ class Actions:
         return second if second is not None and (first.x, first.y) == (second.x, second.y) else None
 
     async def _until(self, is_reached: Callable[[], Awaitable[bool]]) -> bool:
-        """Ask until it is reached or the step's time is over; a page that leaves in mid-question is asked again."""
+        """Poll until it is reached or the step's time is over; repeated if the page navigates meanwhile."""
         while True:
             try:
                 if await is_reached():

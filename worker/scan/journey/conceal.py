@@ -1,4 +1,4 @@
-"""Takes the values of variables out of what a scan gives back: a page may show what was written into it.
+"""Removes variables' values from a scan's result: a page may show what was entered.
 
 Pictures are taken of a page that draws them as dots (``js/journey.js``, ``mask``). Ids and fingerprints stay as they
 are: they are digests, made before.
@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 from producer.contract import ScanResult
 
 SHORTEST: Final = 4
-"""Characters: what is shorter stands in any page, and is no secret that could be kept."""
+"""Minimum length: shorter values occur in any page and cannot be concealed."""
 _KEPT: Final = frozenset({"fingerprint", "issue_id", "rule", "url", "help_url", "job_id", "scan_id", "kind"})
 
 

@@ -1,4 +1,4 @@
-"""Finds what a step names in the page, as people see it: visible, enabled, not covered, and standing still.
+"""Finds a step's element in the page as people see it: visible, enabled, uncovered, and stable.
 
 CSS, labels and texts are looked for by ``js/journey.js`` in our isolated world, open shadow roots included; roles and
 accessible names by the browser itself (``Accessibility.queryAXTree``). Frames are not entered.
@@ -24,7 +24,7 @@ _AX_ROLES: Final = {"img": ("img", "image"), "none": ("none", "presentation")}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How many elements fit, and, where none of them is visible, what they are."""
+    """The number of matching elements, and a description if none is visible."""
 
     count: int
     hidden: tuple[str, ...]
@@ -37,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the found element is: its middle, in the window's pixels; ``covered`` names what lies over it."""
+    """The position of the found element: its centre in window pixels; ``covered`` names what covers it."""
 
     x: float
     y: float
@@ -47,7 +47,7 @@ class Place:
 
 
 class Elements:
-    """Looks for elements in one page; the last found ones stay known to it until it looks again."""
+    """Finds elements in one page; remembers the last ones until the next search."""
 
     def __init__(self, page: Page) -> None:
         self._page = page

@@ -1,4 +1,4 @@
-"""The steps of one request, done in a page that has loaded; what is there by then is audited.
+"""Performs a request's steps in a loaded page; the resulting page is audited.
 
 A step that cannot be done ends the visit as ``unreachable``: the page it leads to was not seen, and must not pass. The
 reason names the step, what it looked for, what was there instead, and where. Each step has its own deadline within the
@@ -31,14 +31,14 @@ from worker.scan.verdict import Unread, judge_document
 from worker.scan.waiting import Waited, read_facts, wait_for_load, wait_until_still
 
 _SHARE: Final = 0.8
-"""Of the time left for the scan, at most, for one step."""
+"""Maximum share of the scan's remaining time for one step."""
 _MEANT_LIMIT_S: Final = 2.0
 """For a navigation that was announced to ask for its document."""
 _FLUSH: Final = "0"
 
 
 class Journey:
-    """The steps of one visit; without any it does nothing."""
+    """The steps of one visit; may be empty."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a batch's login is to a scan: kept by another scan, or this one's to do. Plain records, no I/O.
+"""A batch's login for one scan: already stored by another scan, or to be done by this one. Plain records, no I/O.
 
 Who keeps it: ``worker/limits/batch_login.py``; who logs in: ``sign_in.py``.
 """
@@ -16,25 +16,25 @@ class LoginFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeptLogin:
-    """A login that a scan of the batch has done; ``generation`` counts the batch's logins."""
+    """A login done by a scan of the batch; ``generation`` counts the batch's logins."""
 
     generation: int
     state: Mapping[str, Any] = field(repr=False)
 
 
 class LoginKeeper(Protocol):
-    """Keeps the login of a batch."""
+    """Stores the login of a batch."""
 
     async def take(self, *, lost: int) -> KeptLogin | None:
         """Return a login newer than ``lost``; None where the caller is to log in. Raises ``LoginFailed``, ``Busy``."""
         ...
 
     async def keep(self, state: Mapping[str, Any]) -> int:
-        """Keep a login; returns its generation."""
+        """Store a login; returns its generation."""
         ...
 
     async def fail(self, reason: str) -> None:
-        """Keep that the login failed."""
+        """Record that the login failed."""
         ...
 
     async def release(self) -> None:
@@ -43,13 +43,13 @@ class LoginKeeper(Protocol):
 
 
 class NoKeeper:
-    """Keeps nothing: a scan without a batch logs in itself, and once more."""
+    """Stores nothing: a scan without a batch logs in itself, at most twice."""
 
     def __init__(self) -> None:
         self._logins = 0
 
     async def take(self, *, lost: int) -> KeptLogin | None:
-        """Have the caller log in; raises ``LoginFailed`` the third time."""
+        """Tell the caller to log in; raises ``LoginFailed`` the third time."""
         if lost > 1:
             raise LoginFailed("the page asks to sign in after 2 logins")
         return None
@@ -61,7 +61,7 @@ class NoKeeper:
         return self._logins
 
     async def fail(self, reason: str) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     async def release(self) -> None:
         """Release nothing."""

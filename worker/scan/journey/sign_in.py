@@ -1,4 +1,4 @@
-"""Logs in by the steps of a request, before its page is opened: once a batch, and once more where that was lost.
+"""Logs in by a request's steps before its page is opened: once per batch, and again if the login was lost.
 
 Whether a login is kept for others is its keeper's business (``worker/limits/batch_login.py``); a scan without a batch
 has none and logs in itself. A login that fails ends the scan as ``unreachable``: a page seen as a stranger must not
@@ -34,7 +34,7 @@ _STORAGE: Final = "({ origin: location.origin, entries: Object.entries(localStor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """What a visit has to load pages with, and to do steps in them."""
+    """A visit's means to load pages and perform steps."""
 
     page: Page = field(kw_only=False)
     proxy: ScanProxy
@@ -59,7 +59,7 @@ class Way:
 
 
 class SignIn:
-    """The login of one visit; without one it only goes."""
+    """The login of one visit; may be none."""
 
     def __init__(self, request: ScanRequest, *, load: Load, way: Way) -> None:
         self._request = request
@@ -70,7 +70,7 @@ class SignIn:
         self._way = way
 
     async def arrive(self, go: Callable[[], Awaitable[None]]) -> None:
-        """Log in where that is asked for, then ``go`` to the page; once more where the page says it is lost.
+        """Log in if requested, then ``go`` to the page; log in again if the page says the login is lost.
 
         Raises ``Unread``, and ``Busy`` while another scan of the batch logs in.
         """
@@ -116,7 +116,7 @@ class SignIn:
         return generation
 
     async def _do(self, login: Login) -> None:
-        """Do the login's steps; raises ``LoginFailed`` where they fail, or the page still asks who comes."""
+        """Perform the login's steps; raises ``LoginFailed`` if they fail or the page still asks to sign in."""
         of_login = {"url": login.url, "steps": login.steps, "login": None, "wait_for": None}
         asked = ScanRequest.model_validate({**dict(self._request), **of_login})
         load, journey = self._way.of(asked)
@@ -135,7 +135,7 @@ class SignIn:
             raise LoginFailed(conceal_text(reason, forms_of(self._variables)))
 
     async def _why_not(self, load: Load, url: str) -> str:
-        """Return how the page shows that nobody is signed in after the steps; '' where it does not."""
+        """Return how the page shows that nobody is signed in after the steps, or ''."""
         facts = load.facts
         if facts is None or not facts.asks_who:
             return ""

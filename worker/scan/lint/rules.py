@@ -1,4 +1,4 @@
-"""What reports say of the lint's rules (``rules.toml``), and findings of them that were not made in a page. Pure."""
+"""Texts of the lint's rules (``rules.toml``), and their findings made outside the page. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNDERSTANDING: Final = "https://www.w3.org/WAI/WCAG22/Understanding/"
 
 
 def finding_of(rule: str, nodes: Sequence[JsonObject], *, page: str = "") -> Finding:
-    """Return what needs review by ``rule``; ``nodes`` are elements as axe-core reports them."""
+    """Return the finding of ``rule``; ``nodes`` are elements as axe-core reports them."""
     about = read_table("rules")[rule]
     raw = {**about, "id": rule, "helpUrl": _UNDERSTANDING + about["understanding"], "nodes": nodes}
     (finding,) = read_findings([{**raw, "nodeCount": len(nodes)}], "incomplete", page=page)

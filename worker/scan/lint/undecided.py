@@ -1,4 +1,4 @@
-"""Reads the names of an audited page that no rule can decide on, for a model to judge. It judges none."""
+"""Reads the names on an audited page that no rule can decide, for a model to judge."""
 
 from __future__ import annotations
 

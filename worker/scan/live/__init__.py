@@ -1,1 +1,1 @@
-"""Live checks: what only a browser in use can see of a page. One file a check (``check.py``); ``run.py`` runs them."""
+"""Live checks: faults that show only when a page is used. One file per check (``check.py``); ``run.py`` runs them."""

@@ -1,4 +1,4 @@
-"""What a live check is, what it gets to work with, and what it returns.
+"""The interface of a live check: its inputs and its result.
 
 A check states what it needs of the page, the most seconds it takes and what its findings prove; ``run`` does it. All
 checks of a page share one ``Hand``: they run one after the other on the loaded page, those that disturb it most last.
@@ -24,7 +24,7 @@ MARGIN: Final = 16
 """Pixels around an element in its pictures: outlines stand off."""
 MAX_PICTURE: Final = (640, 360)
 MAX_PICTURES: Final = 24
-"""Of one page, all checks together."""
+"""Maximum for one page, all checks together."""
 MAX_PICTURE_BYTES: Final = 1_000_000
 ASK_LIMIT_S: Final = 3.0
 
@@ -48,13 +48,13 @@ class Found:
     keys: tuple[str, ...] = ()
     measured: Mapping[str, str] = field(default_factory=dict[str, str])
     before: tuple[str, bytes] | None = None
-    """What the picture shows, and the picture."""
+    """A caption and the screenshot."""
     after: tuple[str, bytes] | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one check found; ``more`` counts elements that are not listed, ``left_out`` says what was not looked at."""
+    """The findings of a check; ``more`` counts unlisted elements, ``left_out`` says what was not checked."""
 
     found: list[Found] = field(default_factory=list[Found])
     more: dict[str, int] = field(default_factory=dict[str, int])
@@ -77,7 +77,7 @@ class Check:
 
 
 class Hand:
-    """Reaches into the page for the checks: asks its documents, takes pictures, keeps the time."""
+    """Access to the page for checks: queries its documents, takes screenshots, keeps the time."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Hand:
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether pictures were asked for and there is room for more."""
+        """Whether screenshots were requested and more fit."""
         return self.request.screenshot and self._pictures < MAX_PICTURES
 
     def count_picture(self) -> None:
@@ -172,6 +172,6 @@ class Hand:
 
 
 def box_of(found: Sequence[float]) -> Box:
-    """Return what a script says of a place as a box."""
+    """Return a script's position as a box."""
     left, top, width, height = found
     return (left, top, width, height)

@@ -1,4 +1,4 @@
-"""Moves the pointer over what may show something and tries what a reader needs of it: WCAG 1.4.13.
+"""Moves the pointer over elements that may show content, and tests that content: WCAG 1.4.13.
 
 What appears must stay while the pointer moves onto it, and, where it covers other text, go when Escape is pressed. The
 browser's own tooltips (``title``) are left out, as WCAG leaves them out. The top document only.
@@ -21,7 +21,7 @@ _LEAST_S: Final = 0.4
 
 
 async def run(hand: Hand) -> Outcome:
-    """Return what appears on hover and cannot be read in peace."""
+    """Return content that appears on hover and violates 1.4.13."""
     outcome = Outcome()
     triggers: list[int] = await hand.ask(f"sightlineHover.triggers({_MAX_TRIGGERS})")
     seen: set[int] = set()

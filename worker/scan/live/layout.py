@@ -1,4 +1,4 @@
-"""What the three checks of the layout have in common: text that is damaged by a change, with pictures of both."""
+"""Code shared by the three layout checks: text damaged by a change, with screenshots before and after."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PICTURED: Final = 3
 
 
 async def set_window(hand: Hand, width: int, height: int) -> None:
-    """Show the page in a window of that many CSS pixels, once it has been laid out for it."""
+    """Resize the window to that many CSS pixels and wait for the layout."""
     metrics = {**window_metrics(hand.request), "width": width, "height": height}
     metrics = {name: metrics[name] for name in ("width", "height", "deviceScaleFactor", "mobile")}
     await hand.page.session.call("Emulation.setDeviceMetricsOverride", metrics)
@@ -22,13 +22,13 @@ async def set_window(hand: Hand, width: int, height: int) -> None:
 
 
 async def reset_window(hand: Hand) -> None:
-    """Show the page in the window that the request asks for."""
+    """Restore the window of the request."""
     await hand.page.session.call("Emulation.setDeviceMetricsOverride", window_metrics(hand.request))
     await hand.ask("sightlineLive.drawn()")
 
 
 def damage(rule: str, found: Sequence[JsonObject], *, at: str) -> list[Found]:
-    """Return what needs review of texts that are damaged ``at`` some size or spacing."""
+    """Return findings about texts that are damaged ``at`` some size or spacing."""
     return [Found(rule, _why(one, at), (int(one["number"]),), measured=_measured(one)) for one in found]
 
 

@@ -1,4 +1,4 @@
-"""Makes the contract's findings out of what the live checks found. Reads names from the page; judges nothing."""
+"""Converts results of live checks to the contract's findings. Reads names from the page."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from worker.scan.settings import Audit
 
 BUDGET_S: Final = 20.0
 _SHARE: Final = 0.8
-"""Of the time left for the page, at most."""
+"""Maximum share of the page's remaining time."""
 _REPORT_S: Final = 2.0
-"""Of the budget, kept for naming what was found."""
+"""Share of the budget reserved for naming the findings."""
 _LEAST_S: Final = 0.3
 _THAW_LIMIT_S: Final = 2.0
 _SCRIPTS: Final = {
@@ -53,7 +53,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 async def run_live(page: Page, request: ScanRequest, report: AxeReport, audit: Audit, *, left_s: float) -> Audit:
-    """Return the audit with what the live checks found; without them where the request does not ask for them.
+    """Return the audit with the findings of live checks, if the request asks for them.
 
     Never raises for the page's sake.
     """
@@ -97,7 +97,7 @@ class _Run:
         self.path: LivePath | None = None
 
     async def all(self) -> None:
-        """Run the checks that have a rule to report by."""
+        """Run the checks that have an enabled rule."""
         wanted = wanted_rules(self._request)
         page = self._page
         navigations = page.watch.navigations

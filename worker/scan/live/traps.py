@@ -1,4 +1,4 @@
-"""Tries to get out of stops that the walk only repeats, as a person would: back, Escape, keys that the page advises.
+"""Tries to leave repeating stops as a person would: back, Escape, keys that the page mentions.
 
 A person may be told of the keys by a link or button among the stops, so those that stay on the page are pressed. What
 lets go of the focus by any of these is no trap (WCAG 2.1.2).
@@ -27,7 +27,7 @@ _NAMES: Final = {
 
 
 async def way_out(hand: Hand, path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the key that gets the focus out, '' where none does, and all keys that were pressed."""
+    """Return the key that moves the focus out, or '', and all keys pressed."""
     cycle = set(path.cycle)
     stops = [stop for stop in path.stops if stop.key in cycle]
     pressed = [TAB, BACK, "Escape"]

@@ -1,8 +1,8 @@
-"""Walks through the page with Tab, one real key press after the other, and says how the walk ended.
+"""Walks through the page with real presses of Tab and reports how the walk ended.
 
 A stop is an element that has the focus, in whichever frame or shadow tree. The walk is over when the focus leaves the
-page, when it only repeats stops (a trap, or a dialog: ``traps.py`` finds out), or at its limits. It owns the path and
-judges nothing of it; ``keyboard.py`` does.
+page, when it only repeats stops (a trap, or a dialog: ``traps.py`` finds out), or at its limits. It records the path,
+which ``keyboard.py`` judges.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_STOPS: Final = 150
 MAX_PARTS: Final = 40
 """Presses within one element whose inner stops no script sees: a player's controls, the parts of a date."""
 _NO_STOP: Final = 2
-"""Presses that give nothing the focus, until Tab counts as taken away."""
+"""Presses without a focus after which Tab counts as intercepted."""
 TAB: Final = "Tab"
 BACK: Final = "Shift+Tab"
 
@@ -40,12 +40,12 @@ class Stop:
 
     @property
     def key(self) -> Key:
-        """What tells it from others."""
+        """Its identity."""
         return self.place, self.numbers
 
     @property
     def name(self) -> str:
-        """What a screen reader calls it."""
+        """Its accessible name."""
         return str(self.facts["name"])
 
 

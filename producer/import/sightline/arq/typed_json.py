@@ -124,7 +124,7 @@ def _class_of(name: str) -> type:
         found = getattr(found, part, None)
     is_known = isinstance(found, type) and (issubclass(found, BaseModel | Exception) or dataclasses.is_dataclass(found))
     if not is_known:
-        msg = f"typed_json: {name!r} is no class of this program: import its module before reading jobs and results"
+        msg = f"typed_json: {name!r} is not a class of this program: import its module before reading jobs and results"
         raise ValueError(msg)
     return found
 
