@@ -173,8 +173,8 @@ def _workers(board: Board, width: int, sort: Sort) -> Section:
             lines += [_worker(board, worker, len(jobs), width), *(_job(job, width) for job in jobs)]
     else:
         heading = f"{counted(len(workers), 'worker')}, {counted(len(board.jobs), 'job')} by {sort}"
-        by = (lambda job: -job.running_ms) if sort == "longest" else (lambda job: (job.batch, -job.running_ms))
-        return [Text(heading, style="bold"), *(_job(job, width) for job in sorted(board.jobs, key=by))]
+        jobs = sorted(board.jobs, key=lambda job: ("" if sort == "longest" else job.batch, -job.running_ms))
+        return [Text(heading, style="bold"), *(_job(job, width) for job in jobs)]
     known = {worker.name for worker in workers}
     left = [job for job in board.jobs if job.worker not in known]
     if left:
