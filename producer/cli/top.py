@@ -57,4 +57,4 @@ async def _lines(client: Client, *, once: bool) -> None:
 async def _screen(client: Client, *, once: bool) -> None:
     from producer.cli.top_watch import watch  # Rich: 30 ms for those who see it
 
-    await watch(client, once=once)
+    await watch(client, once=once, every_s=EVERY_S)

@@ -18,7 +18,6 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from producer.cli.top import EVERY_S
 from producer.cli.top_board import board_lines
 from producer.cli.top_deeds import act, opened
 from producer.cli.top_keys import View, keys_of, pressed
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 LAST_DEEDS_S: Final = 2.0
 
 
-async def watch(client: Client, *, once: bool) -> None:
-    """Show the board until q, or once."""
+async def watch(client: Client, *, once: bool, every_s: float) -> None:
+    """Show the board until q, read every ``every_s`` seconds; or once."""
     console = Console(highlight=False, markup=False, emoji=False)
     board = await read_board(client)
     if once:
@@ -41,13 +40,14 @@ async def watch(client: Client, *, once: bool) -> None:
         return
     typed: asyncio.Queue[str] = asyncio.Queue()
     with _keys(typed), Live(console=console, screen=True, auto_refresh=False) as live:
-        await Watch(client, live, typed, board).run()
+        await Watch(client, live, typed, board, every_s=every_s).run()
 
 
 class Watch:
-    """The board on a terminal: read every second, drawn again after each key. Nothing waits for Redis but the board."""
+    """The board on a terminal: read every ``every_s``, drawn again after each key. Nothing waits for Redis but the board."""
 
-    def __init__(self, client: Client, live: Live, typed: asyncio.Queue[str], board: Board) -> None:
+    def __init__(self, client: Client, live: Live, typed: asyncio.Queue[str], board: Board, *, every_s: float) -> None:
+        self._every_s = every_s
         self._client = client
         self._live = live
         self._typed = typed
@@ -60,7 +60,7 @@ class Watch:
     async def run(self) -> None:
         """Watch until q; what keys have begun is given a moment then."""
         begin = asyncio.get_running_loop().create_task
-        next_s = time.monotonic() + EVERY_S
+        next_s = time.monotonic() + self._every_s
         reading, typing = None, begin(self._typed.get())
         try:
             while True:
@@ -72,7 +72,7 @@ class Watch:
                 done, _ = await asyncio.wait(waited, timeout=due_s, return_when=asyncio.FIRST_COMPLETED)
                 if reading in done:
                     self._take(reading)
-                    reading, next_s = None, time.monotonic() + EVERY_S
+                    reading, next_s = None, time.monotonic() + self._every_s
                 for task in self._deeds.keys() & done:
                     self._deeds.pop(task)(task.result())
                 if typing in done:
