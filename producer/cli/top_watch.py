@@ -44,7 +44,7 @@ async def watch(client: Client, *, once: bool, every_s: float) -> None:
 
 
 class Watch:
-    """The board on a terminal: read every ``every_s``, drawn again after each key. Nothing waits for Redis but the board."""
+    """The board on a terminal: read every ``every_s``, drawn again after each key. Only the board waits for Redis."""
 
     def __init__(self, client: Client, live: Live, typed: asyncio.Queue[str], board: Board, *, every_s: float) -> None:
         self._every_s = every_s

@@ -406,7 +406,7 @@ def test_a_json_file_is_a_tracker_too(run: Run) -> None:
         (
             ["--to", "github", "--project", "a/b"],
             {"GITHUB_TOKEN": f"{TOKEN}\nx"},
-            "GITHUB_TOKEN does not contain a token",
+            "GITHUB_TOKEN holds no token",
         ),
         (["--to", "json", "--label", "a,b"], {}, "--label 'a,b'"),
         (["--to", "json", "--site", "x"], {}, "give one of REPORT and --site"),
