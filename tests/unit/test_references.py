@@ -33,7 +33,16 @@ OTHER_FILES = frozenset(
 OTHER_NAMES = frozenset(
     {"ExceptionDetails", "xdist_group", "aprune", "lzf_d", "FD", "storageState", "NAME_FILE", "job_tasks"}  # interfaces
     | {"malloc_info", "mallinfo2", "malloc_trim", "appendonlydir", "XSETID", "ALIASUPDATE", "PROFILE", "LOADING"}
-    | {"HTTPS_PROXY", "SSL_CERT_FILE", "MALLOC_ARENA_MAX", "OLLAMA_NUM_PARALLEL", "PYDANTIC_DISABLE_PLUGINS", "RANDOM"}
+    | {"OLLAMA_MAX_LOADED_MODELS", "OLLAMA_CONTEXT_LENGTH"}
+    | {
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
+        "MALLOC_ARENA_MAX",
+        "OLLAMA_NUM_PARALLEL",
+        "OLLAMA_TOKEN",
+        "PYDANTIC_DISABLE_PLUGINS",
+        "RANDOM",
+    }
     | {"FP16_InnerProductSIMD32_AVX512", "searchBottomLayer", "float16", "SecondsTimedelta", "_exit", "is_global"}
     | {"RETURN_TIME_AS_PERIOD", "STRICT_PARSING", "dateparser", "pytz", "tzdata", "tzlocal", "uvx", "sightlines", "LW"}
     | {
