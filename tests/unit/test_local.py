@@ -74,5 +74,5 @@ def test_without_a_temporary_folder_it_says_where_to_put_one(tmp_path: Path, mon
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     service = local_service({}, [])
 
-    with pytest.raises(DependencyMissing, match=r"temporary folder \(No such file or directory\): make"), service:
+    with pytest.raises(DependencyMissing, match=r"temporary folder \(No such file or directory\): free"), service:
         pytest.fail("it started")

@@ -210,7 +210,7 @@ async def test_a_hold_that_is_taken_over_stops_the_body(redis: Redis, keys: Keys
                 held.check()
             stopped.set()
 
-    with pytest.raises(ThreadBusy, match="ran out"):
+    with pytest.raises(ThreadBusy, match="lease expired"):
         await speak(Threads(redis, keys, lease_s=0.4), "q1", body)
 
     assert stopped.is_set()
@@ -228,7 +228,7 @@ async def test_without_redis_the_hold_ends_when_its_lease_does_there(redis_serve
         await for_ever(held)
 
     async with Redis.from_url(server.url, protocol=2) as client:
-        with pytest.raises(ThreadBusy, match="ran out"):
+        with pytest.raises(ThreadBusy, match="lease expired"):
             await speak(Threads(client, keys, lease_s=0.6), "q1", body)
 
     assert loop.time() - killed[0] < 2.0

@@ -89,7 +89,7 @@ async def test_the_board_shows_a_batch_that_has_ended_and_pages_that_were_not_sc
 
     board = await read_board(client)
 
-    assert [(batch.batch_id, batch.missed) for batch in board.batches] == [("nightly", 3)]
+    assert [(batch.batch_id, batch.missed) for batch in board.ended] == [("nightly", 3)]
     assert (board.recent.counts["unreachable"], board.recent.counts["blocked"]) == (2, 1)
 
 

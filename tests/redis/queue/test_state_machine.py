@@ -72,7 +72,7 @@ class QueueMachine(QueueWalk):
         options: dict[str, Any] = {"lane": lane, "tries": tries, "batch": batch or None, "defer_s": defer_s}
         act = self.client.submit("add", {}, job_id=job_id, **options)
         if batch in self.model.batches and self.model.batches[batch].is_sealed:
-            with pytest.raises(InvalidJob, match="sealed"):
+            with pytest.raises(InvalidJob, match="is closed"):
                 self.run(act)
             return
 

@@ -140,7 +140,7 @@ async def test_sealing_twice_announces_the_end_once(client: Client, redis: Redis
 async def test_a_sealed_batch_takes_no_more_jobs(client: Client):
     await client.seal_batch("closed", create=True)
 
-    with pytest.raises(InvalidJob, match="sealed"):
+    with pytest.raises(InvalidJob, match="is closed"):
         await client.submit("scan", {"url": "https://example.org/"}, batch="closed")
 
 
