@@ -252,7 +252,7 @@ async def test_an_assessment_whose_workers_were_all_killed_ends_in_the_result(
     async with working(), ollama:
         (result,) = await all_assessed(client, [job_id])
 
-    assert "was the last, and none ended" in result.assessment_source
+    assert "was the last, and none finished" in result.assessment_source
     assert (await job_fields(redis, keys, assess_job_id(job_id)))["state"] == "succeeded"
 
 
