@@ -147,6 +147,7 @@ class Live:
             try:
                 made = message("update", await self._render(topic.name, events[-_CHUNK:]), event_id=last)
             except SightlineError:
+                topic.events = [*events, *topic.events][-_CHUNK:]  # nobody has seen them
                 topic.is_stale = True
                 continue
             _offer(topic, made)

@@ -325,7 +325,7 @@ async def test_a_browser_without_a_temporary_folder_says_so_and_is_not_called_re
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
 
     with (
-        pytest.raises(ScanFailed, match=r"folder for its profile \(No such file or directory\): make room"),
+        pytest.raises(ScanFailed, match=r"folder for its profile \(No such file or directory\): free some space"),
         redis_errors(ClientSettings()),
     ):
         await ScanEngine(settings).open()

@@ -11,6 +11,7 @@ import httpx
 from redis.asyncio import Redis
 
 from producer.client.client import Client
+from producer.errors import RedisUnreachable
 from producer.keys import Keys
 from producer.web.live import Live, _offer, message
 from tests.support.queue import running_worker, settings_for, until
@@ -151,6 +152,28 @@ async def test_all_who_look_at_a_batch_cost_one_rendering_and_one_reader(client:
     assert len(set(got)) == 1
     assert got[0].startswith(b"id: ")
     assert (rendered, len(readers)) == (1, 1)
+
+
+async def test_events_that_could_not_be_rendered_are_in_the_next_message(client: Client, redis: Redis) -> None:
+    failures = [RedisUnreachable("away")]
+    rendered: list[list[str]] = []
+
+    async def render(name: str, events: Any) -> dict[str, str]:
+        if events and failures:
+            raise failures.pop()
+        rendered.append([event.job_id for event in events])
+        return {"name": name}
+
+    live = Live(client, render)
+    stream = live.stream("one")
+    await began(stream)
+    line = {"event": "job.succeeded", "at_ms": 1, "batch": "one", "job_id": "first"}
+    await redis.xadd(client.keys.events, {"event": json.dumps(line)})
+    await anext(stream)
+    await stream.aclose()
+    await live.close()
+
+    assert (failures, rendered[-1]) == ([], ["first"])
 
 
 async def test_a_slow_client_is_sent_the_newest_and_holds_nobody_up(client: Client) -> None:
