@@ -24,7 +24,7 @@ SCREENS = ((80, 24), (120, 40))
 @pytest.mark.parametrize(("width", "height"), SCREENS)
 def test_the_picture_of_the_board_begins_and_ends_as_the_board_does(width: int, height: int) -> None:
     picture = (DOCS / f"top-{width}x{height}.txt").read_text().splitlines()
-    lanes = {
+    lanes: dict[str, LaneInfo] = {
         name: LaneInfo(*map(int, re.findall(r"\d+", picture[number].replace(",", ""))))
         for number, name in enumerate(Lane, start=2)
     }
