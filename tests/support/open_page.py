@@ -7,14 +7,18 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+import pytest
+
 from producer.contract import Viewport
 from worker.scan.browser import find_browser
+from worker.scan.cdp import CallFailed
 from worker.scan.chromium import Chromium
 from worker.scan.page import Page
 from worker.scan.settings import ScanSettings
 
 Scheme = Literal["light", "dark"]
 _KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+MOST_PAGES = 5
 
 
 class OpenPage:
@@ -33,14 +37,21 @@ class OpenPage:
         return answer["result"].get("value")
 
     async def until(self, condition: str) -> None:
-        """Wait until an expression is true; the page looks at every frame, for 20 s at most."""
+        """Wait until an expression is true, on whatever page is open then; each page looks for 20 s at most."""
         wait = (
             "new Promise((done) => { const end = Date.now() + 20000; const look = () => "
             f"({condition}) ? done(true) : Date.now() > end ? done(false) : setTimeout(look, 20); look(); }})"
         )
-        answer = await self._page.session.call(
-            "Runtime.evaluate", {"expression": wait, "awaitPromise": True, "returnByValue": True}, timeout_s=30
-        )
+        given = {"expression": wait, "awaitPromise": True, "returnByValue": True}
+        for _ in range(MOST_PAGES):
+            try:
+                answer = await self._page.session.call("Runtime.evaluate", given, timeout_s=30)
+                break
+            except CallFailed as error:  # the page that looked has gone: the next one looks
+                if "navigated" not in str(error) and "context" not in str(error):
+                    raise
+        else:
+            pytest.fail(f"{MOST_PAGES} pages came and went: {condition}")
         assert answer["result"].get("value") is True, f"never true: {condition}"
 
     async def press(self, key: str) -> None:
