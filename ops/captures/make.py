@@ -116,7 +116,7 @@ def shown(
 
 
 def last_screen(drawn: str) -> str:
-    """Return what stood on a screen of its own before it was given back; each picture begins in its corner."""
+    """Return what a program drew on the alternate screen; each picture begins in its corner."""
     return drawn.partition("\x1b[?1049l")[0].rpartition("\x1b[H")[2]
 
 

@@ -100,7 +100,7 @@ class Fleet:
         [container, *_] = self.inspect(service)
         try:
             os.kill(container["State"]["Pid"], signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # an engine in a machine of its own; a kill by it is not undone
+        except (ProcessLookupError, PermissionError):  # an engine in a virtual machine: its kills are not undone
             self.engine.run("docker", "kill", container["Id"])
             self.engine.run("docker", "start", container["Id"])
 

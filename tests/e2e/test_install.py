@@ -131,7 +131,7 @@ def test_the_wheel_runs_without_being_installed(
 ) -> None:
     program = shutil.which(runner[0])
     if program is None:
-        pytest.skip(f"{runner[0]} is not installed: the wheel is not tried with it")
+        pytest.skip(f"NOT TESTED: {runner[0]} is not installed, so the wheel is not tried with it")
     (tmp_path / "uv.toml").write_text(f"no-index = true\nfind-links = [{str(packed)!r}]\n")
     variables = {
         "PIP_NO_INDEX": "1",

@@ -42,14 +42,21 @@ class HostingStub:
 def hosting_stub(**options: Any) -> Generator[HostingStub]:
     """Serve a stub until the block ends."""
     stub = HostingStub(**options)
-    thread = threading.Thread(target=partial(stub.server.serve_forever, poll_interval=0.01))
+    with served(stub.server):
+        yield stub
+
+
+@contextmanager
+def served(server: ThreadingHTTPServer) -> Generator[None]:
+    """Let a server of the standard library answer until the block ends."""
+    thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
     thread.start()
     try:
-        yield stub
+        yield
     finally:
-        stub.server.shutdown()
+        server.shutdown()
         thread.join()
-        stub.server.server_close()
+        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

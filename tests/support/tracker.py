@@ -6,13 +6,14 @@ https://docs.github.com/en/rest/issues/issues and https://docs.gitlab.com/api/is
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.hosting import served
 
 Answer = tuple[int, dict[str, str]]
 
@@ -84,14 +85,8 @@ class TrackerStub:
 def tracker_stub(kind: Literal["github", "gitlab"]) -> Generator[TrackerStub]:
     """Serve a stub until the block ends."""
     stub = TrackerStub(kind)
-    thread = threading.Thread(target=partial(stub.server.serve_forever, poll_interval=0.01))
-    thread.start()
-    try:
+    with served(stub.server):
         yield stub
-    finally:
-        stub.server.shutdown()
-        thread.join()
-        stub.server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
