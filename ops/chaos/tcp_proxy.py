@@ -12,11 +12,11 @@ CHUNK_BYTES: Final = 65_536
 
 
 class TcpProxy:
-    """Passes bytes on to ``target_port``; ``delay_s`` is how long each piece is held back."""
+    """Passes bytes on to ``target_port``, of new connections; ``delay_s`` is how long each piece is held back."""
 
     def __init__(self, target_port: int) -> None:
         self.delay_s = 0.0
-        self._target_port = target_port
+        self.target_port = target_port
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.StreamWriter, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -63,7 +63,7 @@ class TcpProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
             writer.transport.abort()
             return

@@ -6,8 +6,9 @@ import asyncio
 import os
 import select
 import signal
-import socket
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -33,8 +34,13 @@ from worker.own_redis.server import EmbeddedRedis
 from worker.queue.arq_pool import connections_of
 from worker.queue.stream import JobStream
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "ops" / "chaos"))
+
+from tcp_proxy import TcpProxy  # pyright: ignore[reportMissingImports]  # a program's own folder, no package
+
 DEADLINE_S = 20
 SILENCE_S = 0.5
+CLOSED_PORT = 1
 
 
 def packed(*words: str) -> bytes:
@@ -224,25 +230,27 @@ async def test_a_script_on_a_pooled_connection_has_a_deadline(frozen: EmbeddedRe
 
 
 async def test_a_reply_lost_with_the_server_is_a_job_that_may_have_been_added(
-    frozen: EmbeddedRedis, of_frozen: Client, monkeypatch: pytest.MonkeyPatch
+    frozen: EmbeddedRedis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(raw_connection, "REPLY_S", DEADLINE_S)
     monkeypatch.setattr(script_pipe, "REPLY_S", SILENCE_S)
-    freeze(frozen)
-    waiting = asyncio.create_task(of_frozen.submit("add", {"a": 1}, job_id="one"))
-    raw = of_frozen._scripts._connection
-    assert raw is not None
-    await until(lambda: raw.silent_s, what="the script to be sent")
+    of_server = int(frozen.url.rpartition(":")[2].partition("/")[0])
+    async with TcpProxy(of_server) as proxy:  # holds its port, so that no other test's server takes the job
+        settings = ClientSettings(redis_url=f"redis://127.0.0.1:{proxy.port}", environment=keys.environment)
+        async with Client(settings) as client:
+            await client.submit("add", {"a": 0}, job_id="first")
+            freeze(frozen)
+            waiting = asyncio.create_task(client.submit("add", {"a": 1}, job_id="one"))
+            raw = client._scripts._connection
+            assert raw is not None
+            await until(lambda: raw.silent_s, what="the script to be sent")
 
-    port = int(frozen.url.rpartition(":")[2].partition("/")[0])
-    frozen.kill()
+            proxy.target_port = CLOSED_PORT
+            frozen.kill()
 
-    with socket.socket() as held:  # or another test's server gets the port, and takes the job
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", port))
-        async with asyncio.timeout(DEADLINE_S):
-            with pytest.raises(Unconfirmed, match="job 'one' may have been added"):
-                await waiting
+            async with asyncio.timeout(DEADLINE_S):
+                with pytest.raises(Unconfirmed, match="job 'one' may have been added"):
+                    await waiting
 
 
 READS: Final[list[Act]] = [
