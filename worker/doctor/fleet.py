@@ -76,7 +76,7 @@ def _host(host: GpuHost) -> Iterator[Line]:
         text = f"model host {host.name} fails its health check: {host.reason}"
         yield warning("model host", text, "start Ollama there; the other hosts have its work meanwhile")
     for name in host.missing:
-        yield warning("model host", f"model host {host.name} lacks {name!r}", f"type there: ollama pull {name}")
+        yield warning("model host", f"model host {host.name} lacks {name!r}", f"run there: ollama pull {name}")
     for note in host.notes:
         text, _, todo = note.rpartition(": ")
         advice = todo if text else "see docs/questions.md"

@@ -109,7 +109,7 @@ def model_line(setting: str, name: str, has: Mapping[str, frozenset[str]]) -> Li
     from worker.models.ollama.http import full_name  # noqa: PLC0415  only where Ollama is used
 
     lacking = [host for host, models in has.items() if full_name(name).lower() not in models]
-    todo = f"type there: ollama pull {name}"
+    todo = f"run there: ollama pull {name}"
     if len(lacking) == len(has):
         return error(setting, f"{name!r} is on no host that answers", todo)
     if lacking:

@@ -154,7 +154,7 @@ async def test_ollama_and_its_models_are_looked_for(redis_url: str, keys: Keys):
     lines = {line.subject: line for line in found}
     assert lines["CHAT_MODEL"].level is Level.OK
     assert lines["EMBEDDING_MODEL"].level is Level.ERROR
-    assert lines["EMBEDDING_MODEL"].todo == "type there: ollama pull not-pulled"
+    assert lines["EMBEDDING_MODEL"].todo == "run there: ollama pull not-pulled"
     assert [line.level for line in found if line.subject == "ollama"] == [Level.OK, Level.ERROR]
 
 

@@ -330,7 +330,7 @@ def test_an_issue_that_was_opened_though_the_host_answered_502_is_not_opened_twi
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "the token is refused"), (403, "may not do this"), (404, "no such project")]
+    ("status", "said"), [(401, "the token was refused"), (403, "may not do this"), (404, "no such project")]
 )
 def test_a_refusal_says_what_to_do_and_quotes_no_token(
     run: Run, host: TrackerStub, capsys: pytest.CaptureFixture[str], status: int, said: str

@@ -24,7 +24,7 @@ def test_robots_txt_is_honoured_unless_told_otherwise(site: SmallSite) -> None:
     assert remark.startswith(
         f"{site.url}/s.xml: 1 page of 1 sitemap; left out: 1 by robots.txt (such as {site.url}/private"
     )
-    assert remark.endswith("; --ignore-robots takes those too")
+    assert remark.endswith("; --ignore-robots includes those")
     assert len(everything.urls) == 2
 
 

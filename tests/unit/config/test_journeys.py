@@ -74,7 +74,7 @@ EXPECTED = """\
 24: journey[2].step: unknown key; did you mean steps?
 27: journey[3].name: 'sizes' is the name of journey[2], too
 29: journey[3].site: 'shp' is no [[site]] of this file: did you mean shop?
-30: journey[3].steps: step 2 comes after the last scan, 'open': end with a scan, or leave it out
+30: journey[3].steps: step 2 comes after the last scan, 'open': end with a scan, or remove it
 30: journey[3].steps[1]: journey[2] scans a state called 'open' of this page, too
 31: journey[4]: expected a step such as { scan = 'dialog open' }, which names what is to be scanned
 35: journey[5].name: missing

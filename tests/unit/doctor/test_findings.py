@@ -134,7 +134,7 @@ def test_a_model_that_is_not_pulled_is_said_with_what_to_type(has: Mapping[str, 
     line = model_line("CHAT_MODEL", "qwen3.5:4b", has)
 
     assert line.level is level
-    assert line.todo == ("" if level is Level.OK else "type there: ollama pull qwen3.5:4b")
+    assert line.todo == ("" if level is Level.OK else "run there: ollama pull qwen3.5:4b")
 
 
 def test_a_browser_that_is_not_there_is_an_error_with_what_to_install():
