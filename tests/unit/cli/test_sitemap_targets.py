@@ -103,7 +103,7 @@ def test_a_sitemap_of_which_nothing_fits_says_how_much_it_had(site: SmallSite) -
     site.files["/s.xml"] = urlset(f"{site.url}/1", f"{site.url}/2")
 
     with pytest.raises(
-        InputError, match=r"lists nothing to scan: 0 pages of 1 sitemap; left out: 2 that fit no --match"
+        InputError, match=r"lists nothing to scan: 0 pages of 1 sitemap; left out: 2 that match no --match"
     ):
         read_targets([], None, ScanOptions(sitemaps=(f"{site.url}/s.xml",), match=("/shop/*",)))
 

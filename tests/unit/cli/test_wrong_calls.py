@@ -80,7 +80,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["review", ISSUE], "the decision on"),
         (["review", ISSUE, "perhaps", "--reason", "x"], "'barrier', 'no-barrier'"),
         (["review", ISSUE, "barrier"], "--reason is missing"),
-        (["review", "a" * 24, "barrier", "--reason", "x"], "expected a component barrier's"),
+        (["review", "a" * 24, "barrier", "--reason", "x"], "expected the id of a component barrier"),
         (["review", ISSUE, "barrier", "--reason", "x", "--by", " "], "the name of a decision"),
         (["review", "--list", "--remove", ISSUE], "use one of ID"),
         (["review", "--list", "--by", "Anna"], "need an ID"),
