@@ -66,7 +66,7 @@ def test_an_address_that_asks_for_resp3_is_refused_because_search_is_not_read_in
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("decode_responses=True", "replies are read as bytes here"),
+        ("decode_responses=True", "replies are always read as bytes"),
         ("encoding=latin-1", "keys and payloads are UTF-8"),
         ("encoding_errors=ignore", "must not be written"),
         ("max_connections=2", "expected at least 32: a worker keeps about ten"),

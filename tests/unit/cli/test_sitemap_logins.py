@@ -77,7 +77,7 @@ def test_a_login_file_opens_sitemaps_too(site: SmallSite, secrets: JsonObject, n
     site.files = {"/s.xml": for_those_who_log_in(urlset("/a"), name, value)}
 
     assert targets_of(f"{site.url}/s.xml", secrets=secrets).urls == (f"{site.url}/a",)
-    with pytest.raises(PageUnreachable, match="answers 401 Unauthorized: give a login by --header-file"):
+    with pytest.raises(PageUnreachable, match="answers 401 Unauthorized: give a login with --header-file"):
         targets_of(f"{site.url}/s.xml")
 
 

@@ -65,7 +65,7 @@ def test_vectors_that_could_be_half_as_large_are_told_and_are_no_fault():
     line = vectors_line(Record(Generation(1, "nomic", 768, bits=32)), model="nomic", dims=768)
 
     assert line.level is Level.OK
-    assert line.text.endswith("(768 dimensions of 32 bits); half as large after: sightline reindex --to nomic")
+    assert line.text.endswith("(768 dimensions of 32 bits); to halve their size: sightline reindex --to nomic")
 
 
 def test_missing_vectors_and_a_change_of_model_are_told_with_what_to_type():
